@@ -1,0 +1,1 @@
+"""gRPC mechanics: `server` and `client`; what both need is in `auth`, `status`, `context`, `tls`."""

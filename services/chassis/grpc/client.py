@@ -1,0 +1,235 @@
+"""Channels to other services: every replica takes part, calls have deadlines, tokens and traces, and retry what is safe.
+
+- `round_robin` over the addresses that the name resolves to; replicas that say NOT_SERVING by gRPC health are left out.
+- Only UNAVAILABLE is retried by the channel, at most three times more: the call may have happened, so mutations carry an
+  idempotency key (`idempotent(key)`), the same one in each attempt.
+- The deadline is the smaller of the call's own and what is left of the call being served, less a margin for the way back.
+- Errors stay `AioRpcError` in the generated stubs; `chapar_errors()` turns them into `ChaparError`.
+"""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.metrics import Metrics
+from services.chassis.tracing import inject_metadata
+
+TokenFor = Callable[[str], str]
+"""A token for a tenant: `services.chassis.tokens.TokenSource`."""
+
+DEFAULT_TIMEOUT_S = 5.0
+MARGIN_S = 0.05
+Metadata = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How to speak TLS: whom to believe, and our own certificate where the server asks for one."""
+
+    ca_file: Path
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str = ""
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Reads the files. Raises INVALID TLS_FILES."""
+        try:
+            return grpc.ssl_channel_credentials(
+                self.ca_file.read_bytes(),
+                self.key_file.read_bytes() if self.key_file else None,
+                self.cert_file.read_bytes() if self.cert_file else None,
+            )
+        except OSError as error:
+            raise ChaparError(
+                ErrorKind.INVALID, "TLS_FILES", f"can't read {error.filename}: {error.strerror}"
+            ) from error
+
+
+@asynccontextmanager
+async def grpc_channel(
+    target: str,
+    *,
+    token: TokenFor | None = None,
+    tls: ClientTls | None = None,
+    metrics: Metrics | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    max_message_bytes: int = 4 << 20,
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel for the time of the block. `target`: `host:port`, `dns:///name:port`, `ipv4:a:1,b:2`.
+
+    `token` is asked with the tenant of the call being served, or with that of `for_tenant`; `timeout_s` is the deadline
+    of unary calls that have none of their own.
+    """
+    options: list[tuple[str, Any]] = [
+        ("grpc.service_config", json.dumps(service_config())),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+    ]
+    if tls is not None and tls.server_name:
+        options.append(("grpc.ssl_target_name_override", tls.server_name))
+    interceptors = _interceptors(_Outgoing(token, metrics, timeout_s))
+    channel = (
+        grpc.aio.secure_channel(target, tls.credentials(), options=options, interceptors=interceptors)
+        if tls is not None
+        else grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+    )
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+def service_config() -> dict[str, Any]:
+    """How a channel balances and retries."""
+    return {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": ""},
+        "methodConfig": [
+            {
+                "name": [{}],
+                "waitForReady": False,
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 3,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+        "retryThrottling": {"maxTokens": 50, "tokenRatio": 0.2},
+    }
+
+
+def idempotent(key: str) -> Metadata:
+    """Metadata of a mutation: the same key for the same intent, in each attempt."""
+    return ((IDEMPOTENCY_KEY, key),)
+
+
+def for_tenant(tenant: str) -> Metadata:
+    """Metadata by which a service says for which tenant it calls, outside of a call. It never leaves the process."""
+    return ((_TENANT, tenant),)
+
+
+@contextlib.contextmanager
+def chapar_errors() -> Iterator[None]:
+    """Turns what a call raises into `ChaparError`."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from error
+
+
+_TENANT = "x-chapar-tenant-of-token"
+
+
+class _Outgoing:
+    """Completes the details of a call."""
+
+    def __init__(self, token: TokenFor | None, metrics: Metrics | None, timeout_s: float) -> None:
+        self._token = token
+        self._timeout_s = timeout_s
+        self._handled = metrics.counter("chapar_grpc_client_handled_total") if metrics is not None else None
+
+    def complete(self, details: Any, *, unary: bool) -> grpc.aio.ClientCallDetails:
+        given = [(str(k), v) for k, v in details.metadata or ()]
+        tenant = next((str(v) for k, v in given if k == _TENANT), None)
+        metadata: list[tuple[str, Any]] = [(k, v) for k, v in given if k != _TENANT]
+        names = {name for name, _ in metadata}
+        if self._token is not None and "authorization" not in names:
+            if tenant is None:
+                call = CURRENT.get()
+                tenant = call.caller.tenant if call is not None and call.caller is not None else ""
+            metadata.append(("authorization", f"Bearer {self._token(tenant)}"))
+        metadata += [(k, v) for k, v in inject_metadata() if k not in names]
+        return grpc.aio.ClientCallDetails(
+            details.method,
+            self._timeout(details.timeout, unary),
+            grpc.aio.Metadata(*metadata),
+            details.credentials,
+            details.wait_for_ready,
+        )
+
+    def count(self, method: str | bytes, call: Any) -> None:
+        if self._handled is None:
+            return
+        handled = self._handled
+        name = method.decode() if isinstance(method, bytes) else method
+
+        def done(ended: Any) -> None:
+            # A finished call knows its code without waiting; `code()` is a coroutine for the calls' sake that run.
+            code = ended._code if hasattr(ended, "_code") else None
+            handled.labels(name, code.name if isinstance(code, grpc.StatusCode) else "OTHER").inc()
+
+        call.add_done_callback(done)
+
+    def _timeout(self, own: float | None, unary: bool) -> float | None:
+        wanted = own if own is not None else (self._timeout_s if unary else None)
+        serving = CURRENT.get()
+        left = serving.time_left() if serving is not None else None
+        if left is None:
+            return wanted
+        left = max(0.0, left - MARGIN_S)
+        return left if wanted is None else min(wanted, left)
+
+
+def _interceptors(outgoing: _Outgoing) -> Sequence[grpc.aio.ClientInterceptor]:
+    return (_UnaryUnary(outgoing), _UnaryStream(outgoing), _StreamUnary(outgoing), _StreamStream(outgoing))
+
+
+class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):
+    def __init__(self, outgoing: _Outgoing) -> None:
+        self._outgoing = outgoing
+
+    async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        call = await continuation(self._outgoing.complete(client_call_details, unary=True), request)
+        self._outgoing.count(client_call_details.method, call)
+        return call
+
+
+class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor[Any, Any]):
+    def __init__(self, outgoing: _Outgoing) -> None:
+        self._outgoing = outgoing
+
+    async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request)
+        self._outgoing.count(client_call_details.method, call)
+        return call
+
+
+class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor[Any, Any]):
+    def __init__(self, outgoing: _Outgoing) -> None:
+        self._outgoing = outgoing
+
+    async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)
+        self._outgoing.count(client_call_details.method, call)
+        return call
+
+
+class _StreamStream(grpc.aio.StreamStreamClientInterceptor[Any, Any]):
+    def __init__(self, outgoing: _Outgoing) -> None:
+        self._outgoing = outgoing
+
+    async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
+        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)
+        self._outgoing.count(client_call_details.method, call)
+        return call

@@ -1,0 +1,155 @@
+"""The gRPC server of a service: security, limits, health, and a stop that lets calls in progress finish.
+
+With TLS the server also opens a plaintext port that serves health only: Kubernetes' probes speak no TLS. Without TLS it
+listens on loopback, in development, or not at all.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.auth import Authorizer
+from services.chassis.grpc.interceptor import ChassisInterceptor
+from services.chassis.grpc.tls import CertificateFiles
+from services.chassis.http import bind
+from services.chassis.lifecycle import Service
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import Verifier
+
+Register = Callable[[grpc.aio.Server], None]
+"""What the generated `add_…Servicer_to_server` does, with the servicer bound: `lambda s: add_X_to_server(x, s)`."""
+
+_AGE_MS = 30 * 60 * 1000  # clients look up the replicas again at least so often
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcServer:
+    """A running server."""
+
+    address: str
+    health_address: str
+
+
+@asynccontextmanager
+async def grpc_server(
+    service: Service[Any],
+    register: Register | Sequence[Register],
+    service_names: Sequence[str],
+    *,
+    verifier: Verifier | None = None,
+) -> AsyncIterator[GrpcServer]:
+    """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` (and `health` with TLS).
+
+    `service_names`: full names, for health and reflection. Raises INVALID when it may not listen without TLS or has no
+    key for tokens, UNAVAILABLE PORT_IN_USE.
+    """
+    settings: ServiceSettings = service.settings
+    settings.require_secure_or_loopback()
+    verifier = verifier or Verifier.from_settings(settings.jwt, service.clock)
+    interceptor = ChassisInterceptor(Authorizer(verifier, settings.grpc_peers), service.metrics, service.tracing)
+    server = grpc.aio.server(
+        interceptors=[interceptor],
+        options=_options(settings),
+        maximum_concurrent_rpcs=settings.grpc_max_concurrent,
+    )
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for each in (register,) if callable(register) else register:
+        each(server)
+    if settings.insecure_dev:
+        reflection.enable_server_reflection(
+            (*service_names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
+            server,
+        )
+    address = _listen(server, settings, service)
+    probes: grpc.aio.Server | None = None
+    health_address = address
+    if settings.tls:
+        probes = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+        health_pb2_grpc.add_HealthServicer_to_server(health, probes)
+        health_address = _bind(probes, settings.ops_host, settings.health_port, None)
+    follower = _HealthFollower(service, health, ("", *service_names))
+    await server.start()
+    if probes is not None:
+        await probes.start()
+    try:
+        async with service.background(follower.run(), "grpc health"):
+            service.endpoints.publish("grpc", address)
+            if probes is not None:
+                service.endpoints.publish("health", health_address)
+            yield GrpcServer(address, health_address)
+    finally:
+        await health.enter_graceful_shutdown()
+        await server.stop(settings.stop_grace_s)
+        if probes is not None:
+            await probes.stop(0)
+
+
+class _HealthFollower:
+    """Tells gRPC health what the process's health says."""
+
+    def __init__(self, service: Service[Any], servicer: health_aio.HealthServicer, names: Sequence[str]) -> None:
+        self._servicer = servicer
+        self._names = names
+        self._changed = asyncio.Event()
+        self._ready = False
+        service.health.on_change(self._note)
+
+    def _note(self, ready: bool) -> None:
+        self._ready = ready
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            for name in self._names:
+                await self._servicer.set(name, _SERVING if self._ready else _NOT_SERVING)
+
+
+def _options(settings: ServiceSettings) -> tuple[tuple[str, Any], ...]:
+    return (
+        ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+        ("grpc.max_send_message_length", settings.grpc_max_message_bytes),
+        ("grpc.max_metadata_size", 16 << 10),
+        ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server that gets half of the calls
+        ("grpc.http2.bdp_probe", 0),  # or a stream that nobody reads buffers 5 MB each way
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.max_connection_age_ms", _AGE_MS),
+        ("grpc.max_connection_age_grace_ms", 5 * 60 * 1000),
+    )
+
+
+def _listen(server: grpc.aio.Server, settings: ServiceSettings, service: Service[Any]) -> str:
+    credentials = None
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        expiry = service.metrics.gauge("chapar_certificate_expiry_timestamp_seconds").labels()
+        files = CertificateFiles(settings.tls_cert_file, settings.tls_key_file, settings.tls_ca_file, expiry.set)
+        credentials = files.credentials()
+    return _bind(server, settings.grpc_host, settings.grpc_port, credentials)
+
+
+def _bind(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
+    if port:
+        bind(host, port).close()  # gRPC only says "failed to bind"; this says why
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        got = server.add_secure_port(target, credentials) if credentials else server.add_insecure_port(target)
+    except RuntimeError as error:
+        raise ChaparError(
+            ErrorKind.UNAVAILABLE, "PORT_IN_USE", f"gRPC can't listen on {target}: set another host or port."
+        ) from error
+    return f"{target.rpartition(':')[0]}:{got}"

@@ -1,0 +1,87 @@
+"""Whether this process is alive, started and ready: one state, told by gRPC health, by HTTP probes and by a metric.
+
+- **Live**: the event loop turns. Never the broker's reachability: restarting a process does not mend a broker.
+- **Started**: wiring is complete and every component has been ready once (a lane has restored its state).
+- **Ready**: started, every component ready now, and not draining.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Component:
+    """One thing that must be ready. A component begins as not ready."""
+
+    name: str
+    _changed: Callable[[], None]
+    ready: bool = False
+    reason: str = "starting"
+    was_ready: bool = False
+
+    def set(self, ready: bool, reason: str = "") -> None:
+        """Says so; `reason` tells people why not."""
+        if (ready, reason) == (self.ready, self.reason):
+            return
+        self.ready, self.reason = ready, reason
+        self.was_ready = self.was_ready or ready
+        self._changed()
+
+
+@dataclass(slots=True)
+class Health:
+    """The health of one process."""
+
+    _components: dict[str, Component] = field(default_factory=dict)
+    _listeners: list[Callable[[bool], None]] = field(default_factory=list)
+    _told: bool = False
+    wired: bool = False
+    draining: bool = False
+
+    def component(self, name: str) -> Component:
+        """The component of this name, new ones not ready."""
+        if name not in self._components:
+            self._components[name] = Component(name, self._tell)
+            self._tell()
+        return self._components[name]
+
+    def on_change(self, listener: Callable[[bool], None]) -> None:
+        """Calls `listener(ready)` at once and whenever readiness changes."""
+        self._listeners.append(listener)
+        listener(self.ready)
+
+    def set_wired(self) -> None:
+        """Wiring is complete."""
+        self.wired = True
+        self._tell()
+
+    def set_draining(self) -> None:
+        """No more work, please. There is no way back."""
+        self.draining = True
+        self._tell()
+
+    @property
+    def started(self) -> bool:
+        """Whether wiring is complete and each component has been ready once."""
+        return self.wired and all(component.was_ready for component in self._components.values())
+
+    @property
+    def ready(self) -> bool:
+        """Whether work is welcome."""
+        return self.wired and not self.draining and all(component.ready for component in self._components.values())
+
+    def reasons(self) -> dict[str, str]:
+        """Why it is not ready, by component; empty when it is."""
+        found = {c.name: c.reason or "not ready" for c in self._components.values() if not c.ready}
+        if not self.wired:
+            found["process"] = "starting"
+        if self.draining:
+            found["process"] = "draining"
+        return found
+
+    def _tell(self) -> None:
+        ready = self.ready
+        if ready != self._told:
+            self._told = ready
+            for listener in self._listeners:
+                listener(ready)

@@ -1,0 +1,34 @@
+"""Ids that retries agree upon.
+
+An id derives from what it names, so the same message delivered twice gets the same id, in every process and for ever:
+the namespace and the way of joining below must therefore never change. Parts are length-prefixed in UTF-8 bytes, so
+("a", "bc") and ("ab", "c") differ. Lone surrogates, which some providers send, are encoded as they are.
+"""
+
+import hashlib
+import secrets
+import time
+import uuid
+
+NAMESPACE = uuid.UUID("6b1f0a52-7d0e-5c3a-9a51-c4a9a2c0f3e7")
+
+
+def derive(*parts: str) -> str:
+    """The UUIDv5 (RFC 9562, 5.5) of these parts, in canonical text form."""
+    if not parts:
+        raise ValueError("an id derives from at least one part")
+    name = bytearray(NAMESPACE.bytes)
+    for part in parts:
+        raw = part.encode("utf-8", "surrogatepass")
+        name += b"%d:" % len(raw)
+        name += raw
+    digest = hashlib.sha1(name, usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
+
+
+def random_id() -> str:
+    """A UUIDv7 (RFC 9562, 5.7): new at each call, roughly ordered by time. For input that has no id of its own."""
+    value = (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 80 | secrets.randbits(80)
+    value &= ~(0xF << 76) & ~(0x3 << 62)
+    value |= 0x7 << 76 | 0x2 << 62
+    return str(uuid.UUID(int=value))

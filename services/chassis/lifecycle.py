@@ -1,0 +1,231 @@
+"""The life of a process: start, serve, drain, close in reverse; the same way down on SIGTERM as on a crash.
+
+    start   settings → logs → metrics → ops server → wiring (an async context manager) → health: wired
+    drain   SIGTERM or SIGINT: health NOT_SERVING, `on_drain` hooks (stop offering, move streams), wait `drain_s`
+    close   the wiring's context exits, which closes servers with grace, then lanes, then clients, in reverse
+
+A task that fails, or that ends although it should not, closes everything else and makes the process exit with 1 and one
+log line. A second signal cuts the drain short. Exit codes: 0 asked to stop, 1 crashed, 2 settings refused.
+
+`serving` is the whole service inside somebody else's event loop: tests embed it, `run_service` wraps it with signals.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from services.chassis.clock import Clock, system_clock
+from services.chassis.endpoints import FILE_VARIABLE, Endpoints
+from services.chassis.errors import ChaparError
+from services.chassis.health import Health
+from services.chassis.http import http_server
+from services.chassis.logs import configure_logging, get_logger
+from services.chassis.metrics import Metrics
+from services.chassis.ops import ops_app
+from services.chassis.settings import ServiceSettings
+from services.chassis.tracing import Tracing
+
+S = TypeVar("S", bound=ServiceSettings)
+Hook = Callable[[], Awaitable[None]]
+
+EXIT_OK, EXIT_CRASH, EXIT_SETTINGS = 0, 1, 2
+_LAG_PERIOD_S = 0.25
+_LAG_WINDOW = 40  # periods: the worst of the last ten seconds
+
+
+class Ended(RuntimeError):  # noqa: N818 - reads as what happened
+    """A task that runs as long as the process has returned."""
+
+
+@dataclass(slots=True)
+class Service(Generic[S]):
+    """What the chassis gives to a wiring."""
+
+    name: str
+    settings: S
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    endpoints: Endpoints
+    tracing: Tracing
+    _group: asyncio.TaskGroup
+    _hooks: list[Hook] = field(default_factory=list)
+
+    def on_drain(self, hook: Hook) -> None:
+        """Calls `hook` when the drain begins, in order of registration, before servers stop."""
+        self._hooks.append(hook)
+
+    @asynccontextmanager
+    async def background(
+        self, work: Coroutine[Any, Any, None], name: str, *, may_end: bool = False
+    ) -> AsyncIterator[asyncio.Task[None]]:
+        """Runs `work` beside the block and cancels it when the block ends. Its failure is the process's failure."""
+        task = self._group.create_task(_guarded(work, name, may_end), name=name)
+        try:
+            yield task
+        finally:
+            task.cancel()
+            # Its exception, if any, is the group's to raise.
+            await asyncio.wait([task])
+
+    async def drain(self) -> None:
+        """Tells everybody to go elsewhere, and gives them the time."""
+        if self.health.draining:
+            return
+        self.health.set_draining()
+        for hook in self._hooks:
+            await hook()
+        await asyncio.sleep(self.settings.drain_s)
+
+
+Build = Callable[[Service[S]], AbstractAsyncContextManager[None]]
+"""A service's wiring: enters with everything started, leaves with everything closed."""
+
+
+@asynccontextmanager
+async def serving(
+    name: str,
+    settings: S,
+    build: Build[S],
+    *,
+    clock: Clock = system_clock,
+    metrics: Metrics | None = None,
+    endpoints: Endpoints | None = None,
+) -> AsyncIterator[Service[S]]:
+    """The whole service for the time of the block. Leaving the block drains and closes it.
+
+    Raises an exception group when a background task fails; the block is cancelled then.
+    """
+    metrics = metrics or Metrics()
+    health = Health()
+    ready = metrics.gauge("chapar_ready").labels()
+    health.on_change(lambda now: ready.set(1 if now else 0))
+    tracing = Tracing.start(name, settings.instance, settings.otlp_endpoint, settings.trace_ratio)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(asyncio.to_thread, tracing.close)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        service = Service(name, settings, clock, metrics, health, endpoints or Endpoints(), tracing, group)
+        await stack.enter_async_context(service.background(_watch_loop(metrics), "event loop lag"))
+        ops = await stack.enter_async_context(
+            http_server(ops_app(metrics, health), settings.ops_host, settings.ops_port, grace_s=1)
+        )
+        service.endpoints.publish("ops", ops)
+        await stack.enter_async_context(build(service))
+        health.set_wired()
+        try:
+            yield service
+        except BaseException:
+            health.set_draining()
+            raise
+        await service.drain()
+
+
+async def run_service(name: str, settings: S, build: Build[S]) -> int:
+    """Runs until SIGTERM, SIGINT or a crash. Returns the exit code."""
+    log = get_logger("services.chassis.lifecycle")
+    file = os.environ.get(FILE_VARIABLE)
+    endpoints = Endpoints(Path(file) if file else None)
+    signals = _Signals()
+    try:
+        with signals.installed():
+            async with serving(name, settings, build, endpoints=endpoints) as service:
+                log.info("started", endpoints=dict(service.endpoints.known))
+                await signals.wait()
+                log.info("draining")
+        log.info("stopped")
+    except asyncio.CancelledError:
+        # Cut short by a second signal, or stopped before it had started.
+        log.warning("stopped without draining")
+    except Exception as error:  # noqa: BLE001 - the last resort: logged once, and the exit code tells
+        _log_crash(error)
+        return EXIT_CRASH
+    return EXIT_OK
+
+
+def main(name: str, settings_class: type[S], build: Build[S], argv: Sequence[str] | None = None) -> int:
+    """A service's `__main__`: settings, logs, run."""
+    try:
+        settings = settings_class.from_args(argv)
+    except ChaparError as error:
+        print(f"{name}: {error.message}", file=sys.stderr)
+        return EXIT_SETTINGS
+    configure_logging(name, settings.instance, settings.log_level, settings.log_human)
+    if sys.platform == "win32":
+        return asyncio.run(run_service(name, settings, build))
+    import uvloop
+
+    return uvloop.run(run_service(name, settings, build))
+
+
+class _Signals:
+    """The first signal asks for a drain; one before the service has started, or the second one, cancels."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._waiting = False
+
+    @contextlib.contextmanager
+    def installed(self) -> Any:
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._received, task)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def _received(self, task: asyncio.Task[Any]) -> None:
+        if self._waiting and not self._asked.is_set():
+            self._asked.set()
+        else:
+            task.cancel()
+
+    async def wait(self) -> None:
+        self._waiting = True
+        await self._asked.wait()
+
+
+async def _guarded(work: Coroutine[Any, Any, None], name: str, may_end: bool) -> None:
+    await work
+    if not may_end:
+        raise Ended(f"{name} ended although it should run as long as the process")
+
+
+async def _watch_loop(metrics: Metrics) -> None:
+    """How late the loop wakes up: what every other latency in this process suffers from."""
+    gauge = metrics.gauge("chapar_event_loop_lag_seconds").labels()
+    loop = asyncio.get_running_loop()
+    recent: list[float] = []
+    while True:
+        due = loop.time() + _LAG_PERIOD_S
+        await asyncio.sleep(_LAG_PERIOD_S)
+        recent.append(max(0.0, loop.time() - due))
+        del recent[:-_LAG_WINDOW]
+        gauge.set(max(recent))
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions inside a group, in order; the error itself when it is none."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]
+
+
+def _log_crash(error: Exception) -> None:
+    log = get_logger("services.chassis.lifecycle")
+    first = leaves(error)[0]
+    if isinstance(first, ChaparError):
+        # Written for people: the stack says nothing more.
+        log.error("service failed", reason=first.reason, message=first.message)
+        return
+    log.error("service crashed", error=type(first).__name__, message=str(first), exc_info=first)

@@ -1,0 +1,154 @@
+"""The one list of metrics: rules, dashboards, docs/metrics.md and the code are checked against it.
+
+Rules: base units (seconds, bytes), one unit a metric, counters end in `_total`, classic buckets. Labels come from a
+closed list; none of them is an agent, a customer, a conversation or an address: each value is a series for ever.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+
+LABELS = frozenset(
+    {
+        "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
+        "kind", "state", "result",
+    }
+)  # fmt: skip
+"""All labels there are. `kind`, `state` and `result` hold words of closed enumerations."""
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
+RECORDS = (0.0, 1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One metric. `buckets` (upper bounds, in the metric's unit) for histograms only."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    help: str
+    buckets: tuple[float, ...] = ()
+
+
+def _counter(name: str, labels: str, help_: str) -> MetricSpec:
+    return MetricSpec(name, "counter", tuple(labels.split()), help_)
+
+
+def _gauge(name: str, labels: str, help_: str) -> MetricSpec:
+    return MetricSpec(name, "gauge", tuple(labels.split()), help_)
+
+
+def _histogram(name: str, labels: str, help_: str, buckets: tuple[float, ...] = SECONDS) -> MetricSpec:
+    return MetricSpec(name, "histogram", tuple(labels.split()), help_, buckets)
+
+
+PROCESS = (
+    _gauge(
+        "chapar_event_loop_lag_seconds", "", "How late the event loop woke up last time; the worst of the last 10 s."
+    ),
+    _gauge("chapar_ready", "", "1 while the process accepts work, 0 while it starts or drains."),
+    _gauge("chapar_certificate_expiry_timestamp_seconds", "", "When the gRPC certificate expires, Unix time."),
+    _gauge("chapar_config_version", "", "Version of the tenants' configuration that was last taken over."),
+    _counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),
+)
+
+LANES = (
+    _gauge("chapar_lane_lag_records", "lane partition", "Records of the input that are not yet committed."),
+    _gauge(
+        "chapar_lane_lag_seconds", "lane partition", "Age of the oldest record that has been read and not committed."
+    ),
+    _gauge(
+        "chapar_lane_oldest_uncommitted_seconds",
+        "lane partition",
+        "How long the oldest record that was handled has been waiting for its commit.",
+    ),
+    _gauge("chapar_lane_partitions", "lane", "Partitions that this process owns."),
+    _gauge("chapar_lane_restore_ratio", "lane partition", "Share of the changelog read so far by a restore, 0 to 1."),
+    _histogram("chapar_lane_restore_seconds", "lane", "Time from the assignment of a partition to live.", LONG_SECONDS),
+    _counter("chapar_lane_restored_entries_total", "lane", "Changelog entries restored."),
+    _histogram("chapar_lane_batch_records", "lane", "Records in a batch; 0 for timers only.", RECORDS),
+    _histogram("chapar_lane_commit_seconds", "lane", "From asking for a commit to its answer."),
+    _counter("chapar_lane_committed_records_total", "lane", "Records whose transaction is durable."),
+    _counter("chapar_lane_rebalances_total", "lane", "Times the group handed out partitions to this process."),
+    _counter("chapar_lane_aborts_total", "lane reason", "Batches thrown away."),
+    _counter("chapar_lane_fences_total", "lane", "Times another owner took over before this one noticed."),
+    _counter("chapar_lane_dead_letters_total", "lane reason", "Inputs that can never be processed and were set aside."),
+)
+
+GRPC = (
+    _counter("chapar_grpc_started_total", "method", "Calls begun, by full method name; unknown methods are one."),
+    _counter("chapar_grpc_handled_total", "method code", "Calls ended, by status code."),
+    _histogram("chapar_grpc_handling_seconds", "method", "Duration of unary calls."),
+    _gauge("chapar_grpc_in_progress", "method", "Calls and streams that are open."),
+    _counter("chapar_grpc_client_handled_total", "method code", "Calls that this process made to others."),
+)
+
+INGEST = (
+    _counter("chapar_edge_requests_total", "channel code reason", "Requests at an edge, by the answer's status code."),
+    _counter(
+        "chapar_edge_refused_total", "channel reason", "Requests refused for what they are: signature, form, size."
+    ),
+    _counter("chapar_edge_published_total", "channel", "Messages that the broker has acknowledged."),
+    _histogram("chapar_edge_publish_seconds", "channel", "From the raw bytes to the broker's acknowledgement."),
+    _gauge("chapar_edge_connections", "channel", "Open web chat and SMTP connections."),
+    _counter("chapar_intake_messages_total", "channel", "Customer messages taken in."),
+    _counter("chapar_intake_duplicates_total", "channel", "Messages that had been taken in before."),
+    _counter("chapar_intake_interactions_opened_total", "channel queue", "Interactions opened, by the queue chosen."),
+    _counter("chapar_intake_unroutable_total", "channel reason", "Messages for which no routing rule gave a queue."),
+    _gauge("chapar_intake_open_interactions", "", "Open interactions in memory."),
+    _counter("chapar_sender_attempts_total", "channel outcome", "Attempts to send, by outcome."),
+    _counter("chapar_sender_retries_total", "channel reason", "Attempts that will be repeated."),
+    _counter("chapar_sender_unknown_total", "channel", "Sends whose outcome nobody can tell; never repeated blindly."),
+    _counter("chapar_sender_dead_letters_total", "channel reason", "Sends given up."),
+    _histogram("chapar_sender_seconds", "channel", "Duration of a provider's answer.", LONG_SECONDS),
+    _gauge("chapar_sender_waiting", "channel", "Sends that wait for their turn or for a retry."),
+    _gauge("chapar_history_lag_records", "topic", "Records that the history projection has not yet written."),
+    _counter("chapar_history_records_total", "topic outcome", "Records projected: written, repeated or refused."),
+)
+
+ROUTER = (
+    _counter("chapar_router_commands_total", "kind reason", "Commands decided; reason is empty unless refused."),
+    _counter("chapar_router_offers_total", "queue outcome", "Offers by answer: accepted, declined, expired, revoked."),
+    _counter("chapar_router_offered_total", "queue", "Offers made."),
+    _gauge("chapar_router_waiting", "queue", "Interactions that wait."),
+    _gauge("chapar_router_oldest_waiting_seconds", "queue", "Age of the oldest that waits."),
+    _counter("chapar_router_unroutable_total", "queue reason", "Interactions that no agent could take, by reason."),
+    _gauge("chapar_router_agents", "state", "Signed-in agents by state."),
+    _gauge("chapar_router_occupancy_ratio", "", "Weight held by agents over their capacity, 0 to 1."),
+    _histogram("chapar_router_assignment_seconds", "queue", "From queued to accepted by an agent.", LONG_SECONDS),
+    _histogram("chapar_router_handling_seconds", "queue", "From accepted to completed.", LONG_SECONDS),
+    _histogram("chapar_router_decision_seconds", "kind", "Time the engine took for one command."),
+    _counter("chapar_router_completed_total", "queue channel", "Interactions completed."),
+    _counter("chapar_router_abandoned_total", "queue channel", "Interactions that the customer gave up while waiting."),
+    _counter("chapar_router_transferred_total", "queue reason", "Interactions sent on, by the queue they left."),
+    _gauge("chapar_gateway_sessions", "", "Open agent sessions of this gateway."),
+    _counter("chapar_gateway_sessions_total", "outcome", "Sessions begun: new, resumed or refused."),
+    _histogram("chapar_gateway_command_seconds", "kind", "From an agent's command to its result on the stream."),
+)
+
+SLA = (
+    _counter("chapar_sla_deadlines_armed_total", "target level", "Deadlines set."),
+    _gauge("chapar_sla_deadlines_open", "target", "Deadlines that are running."),
+    _histogram("chapar_sla_fired_lateness_seconds", "target", "How much later than due a deadline was decided."),
+    _counter("chapar_sla_breaches_total", "target level queue", "Promises broken."),
+    _counter("chapar_sla_met_total", "target level queue", "Promises kept."),
+    _counter("chapar_sla_warnings_total", "target queue", "Warnings before a breach."),
+    _gauge("chapar_sla_timers_past_due", "", "Timers that should have fired and have not; above zero is a page."),
+    _counter("chapar_sla_reprioritise_total", "outcome", "Priorities raised through the router, by outcome."),
+)
+
+FEEDBACK = (
+    _counter("chapar_feedback_invitations_total", "channel outcome", "Invitations decided: sent, or why not."),
+    _counter(
+        "chapar_feedback_delivered_total", "channel", "Invitations that reached the customer's channel: rate's base."
+    ),
+    _counter("chapar_feedback_answers_total", "channel result", "Answers by result: counted, repeated, late, invalid."),
+    _gauge("chapar_feedback_csat_ratio", "queue", "Satisfied answers over answers of the last window, 0 to 1."),
+    _gauge("chapar_feedback_csat_answers", "queue", "Answers that the ratio rests upon."),
+    _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
+)
+
+CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)

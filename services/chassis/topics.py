@@ -1,0 +1,225 @@
+"""The one table of topics. Names, keys, partitions and retention are decided here and nowhere else.
+
+A topic's full name is `{prefix}{name}`; the prefix keeps installations on one cluster apart. Partition counts are fixed
+when a topic is created, as keys would move: `diff` reports another count as a conflict and `apply` refuses to go on.
+A changelog has the partitions of its lane's input, always, overrides included.
+Settings that an operator put on a topic and that this table does not name are left alone.
+
+`diff` and `apply` are in `services.chassis.topics_admin`, so that naming a topic needs no Kafka client.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+DEFAULT_PREFIX = "chapar."
+LANE_PARTITIONS = 4
+"""Few, because the broker's CPU, not the lanes, limits one machine; a real installation overrides it once, at first."""
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `retention_ms` is None for compacted topics, which keep the newest record of each key."""
+
+    name: str
+    key: str
+    holds: str
+    written_by: str
+    partitions: int = LANE_PARTITIONS
+    retention_ms: int | None = None
+    compact: bool = False
+    follows: str = ""
+    """The topic whose partition count this one shares."""
+
+    def configs(self, min_isr: int) -> dict[str, str]:
+        """The topic settings that this table decides."""
+        configs = {"min.insync.replicas": str(min_isr)}
+        if self.compact:
+            configs["cleanup.policy"] = "compact"
+            # A restore reads what the cleaner has left: keep the dirty part small.
+            configs["min.cleanable.dirty.ratio"] = "0.2"
+            configs["segment.bytes"] = str(32 << 20)
+            configs["segment.ms"] = str(_HOUR_MS)
+            configs["max.compaction.lag.ms"] = str(6 * _HOUR_MS)
+        else:
+            configs["cleanup.policy"] = "delete"
+            configs["retention.ms"] = str(self.retention_ms)
+        return configs
+
+
+def _log(
+    name: str, key: str, holds: str, written_by: str, days: float, partitions: int = LANE_PARTITIONS, follows: str = ""
+) -> Topic:
+    return Topic(name, key, holds, written_by, partitions, retention_ms=int(days * _DAY_MS), follows=follows)
+
+
+def _changelog(lane: str, input_: str) -> Topic:
+    return Topic(
+        f"{lane}.state.v1",
+        "entity",
+        f"changelog of the {lane} lane: open work and the position in {input_}",
+        f"{lane} lane",
+        compact=True,
+        follows=input_,
+    )
+
+
+_TABLE = (
+    _log(
+        "inbound.v1", "identity_id", "`chapar.ingest.v1.InboundRecord`: messages as normalised, with body", "edges", 7
+    ),
+    _log("conversations.v1", "conversation_id", "`chapar.ingest.v1.ConversationRecord`", "intake and sender lanes", 30),
+    _log(
+        "outbound.v1", "conversation_id", "`chapar.ingest.v1.OutboundRecord`: what to send", "gateways, intake lane", 7
+    ),
+    _log("deliveries.v1", "conversation_id", "`chapar.ingest.v1.DeliveryRecord`: what became of it", "sender lane", 30),
+    _log(
+        "routing.commands.v1",
+        "tenant/pool",
+        "`chapar.router.v1.RoutingCommand`: all that a shard decides upon",
+        "intake lane, gateways, sla",
+        7,
+    ),
+    _log(
+        "routing.events.v1",
+        "conversation_id",
+        "`chapar.router.v1.RoutingEvent`: what was decided, with reason",
+        "router shard",
+        30,
+    ),
+    _log(
+        "routing.journal.v1",
+        "shard (explicit partition)",
+        "`chapar.router.v1.JournalRecord`: enough to replay",
+        "router shard",
+        30,
+        follows="routing.commands.v1",
+    ),
+    _log(
+        "gateway.feed.v1",
+        "gateway (explicit partition)",
+        "`chapar.router.v1.FeedRecord`: results and events for sessions",
+        "router shard",
+        1 / 24,
+        partitions=8,
+    ),
+    _log("sla.events.v1", "conversation_id", "`chapar.sla.v1.SlaEvent`", "sla lane", 30),
+    _log("feedback.commands.v1", "person_id", "`chapar.feedback.v1.FeedbackCommand`", "feedback relay, intake lane", 7),
+    _log("feedback.answers.v1", "person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
+    Topic("feedback.scores.v1", "dimension", "`chapar.feedback.v1.ScoreRecord`", "feedback analytics", compact=True),
+    Topic(
+        "config.v1",
+        "tenant",
+        "`chapar.config.v1.TenantConfiguration`, versioned",
+        "`chapar config apply`",
+        partitions=1,
+        compact=True,
+    ),
+    _log(
+        "deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, partitions=1
+    ),
+    _changelog("ingest-intake", "inbound.v1"),
+    _changelog("ingest-relay", "routing.events.v1"),
+    _changelog("ingest-sender", "outbound.v1"),
+    _changelog("router", "routing.commands.v1"),
+    _changelog("sla", "routing.events.v1"),
+    _changelog("feedback-relay", "routing.events.v1"),
+    _changelog("feedback", "feedback.commands.v1"),
+)
+
+TOPICS: Mapping[str, Topic] = MappingProxyType({topic.name: topic for topic in _TABLE})
+
+
+def full_name(prefix: str, name: str) -> str:
+    """The name on the cluster. Raises KeyError for a topic that is not in the table."""
+    return prefix + TOPICS[name].name
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTopic:
+    """A topic as it should be on the cluster."""
+
+    full_name: str
+    topic: Topic
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+def replication_for(brokers: int) -> tuple[int, int]:
+    """Replication factor and min.insync.replicas for a cluster of so many brokers."""
+    return (3, 2) if brokers >= 3 else (1, 1)
+
+
+def wanted(
+    prefix: str = DEFAULT_PREFIX,
+    *,
+    replication: int = 1,
+    min_isr: int = 1,
+    partitions: Mapping[str, int] = MappingProxyType({}),
+) -> tuple[WantedTopic, ...]:
+    """The table for one installation. `partitions` overrides counts by logical name, changelogs excepted."""
+    for name, count in partitions.items():
+        known = TOPICS.get(name)
+        if known is None:
+            raise ChaparError(ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is no topic")
+        if known.follows:
+            raise ChaparError(
+                ErrorKind.INVALID,
+                "PARTITIONS_FOLLOW",
+                f"{name} always has the partitions of {known.follows}: set that one",
+            )
+        if not 1 <= count <= 1000:
+            raise ChaparError(ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} can't have {count} partitions: 1 to 1000")
+
+    def count_of(topic: Topic) -> int:
+        source = TOPICS[topic.follows] if topic.follows else topic
+        return partitions.get(source.name, source.partitions)
+
+    return tuple(
+        WantedTopic(
+            prefix + topic.name,
+            topic,
+            count_of(topic),
+            replication,
+            MappingProxyType(topic.configs(min_isr)),
+        )
+        for topic in _TABLE
+    )
+
+
+def render_markdown() -> str:
+    """The content of docs/topics.md."""
+    lines = [
+        "# Topics",
+        "",
+        "Drawn from `services/chassis/topics.py` by `python -m services.chassis.topics`; a test compares them.",
+        "Names carry the installation's prefix, by default `chapar.`. Partition counts are defaults and are fixed when",
+        "a topic is created.",
+        "",
+        "| topic | key | holds | written by | partitions | kept |",
+        "|---|---|---|---|---|---|",
+    ]
+    for topic in _TABLE:
+        source = TOPICS[topic.follows] if topic.follows else topic
+        count = f"as {topic.follows} ({source.partitions})" if topic.follows else str(topic.partitions)
+        lines.append(
+            f"| `{topic.name}` | {topic.key} | {topic.holds} | {topic.written_by} | {count} | {_kept(topic)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _kept(topic: Topic) -> str:
+    if topic.retention_ms is None:
+        return "newest of each key"
+    days, rest = divmod(topic.retention_ms, _DAY_MS)
+    return f"{days} d" if not rest else f"{topic.retention_ms // _HOUR_MS} h"
+
+
+if __name__ == "__main__":
+    print(render_markdown(), end="")
