@@ -1,0 +1,161 @@
+"""One batch through a processor: the order of calls, poison, over-large outputs, bugs. No Kafka here, so fakes and replays share it.
+
+What was found out about a record survives the restore that follows it: a record that must be replayed around is remembered by offset until
+the position has passed it.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from services.chassis.kafka.contract import (
+    DeadLetterEncoder,
+    LaneMetrics,
+    LaneSpec,
+    LaneTuning,
+    Processor,
+    ProcessorFailed,
+)
+from services.chassis.kafka.outbox import BatchOutbox, OutputTooLarge
+from services.chassis.kafka.records import InvalidRecord, Record
+
+SKIPPED: Final = "SKIPPED_BY_OPERATOR"
+_SLICE: Final = 0.005
+"""Seconds of handling after which the event loop gets a turn (heartbeats, other lanes, gRPC)."""
+
+
+class Replay(Exception):  # noqa: N818 - a request, not a failure
+    """The processor's memory can't be trusted any more: restore, and run the batch again. `reason` is a metric label."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Taken:
+    """A batch that was handled: what it writes and how far it came. `next_offset` is None for timers only."""
+
+    outbox: BatchOutbox
+    records: int = 0
+    next_offset: int | None = None
+    dead_letters: list[str] = field(default_factory=list)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to commit."""
+        return self.records == 0 and self.outbox.empty
+
+
+class BatchRunner:
+    """Runs batches of one partition and remembers which of its records must not reach the processor."""
+
+    def __init__(
+        self, spec: LaneSpec, partition: int, tuning: LaneTuning, metrics: LaneMetrics, encode: DeadLetterEncoder
+    ) -> None:
+        self._spec = spec
+        self._partition = partition
+        self._tuning = tuning
+        self._metrics = metrics
+        self._encode = encode
+        self._failures: dict[int | None, int] = {}
+        self._poison: dict[int, InvalidRecord] = {
+            offset: InvalidRecord(SKIPPED) for owner, offset in tuning.skip if owner == partition
+        }
+
+    def forget_before(self, offset: int) -> None:
+        """These records are done with."""
+        for known in [o for o in self._poison if o < offset]:
+            del self._poison[known]
+        for tried in [o for o in self._failures if o is not None and o < offset]:
+            del self._failures[tried]
+
+    def start(self, processor: Processor, now_ms: int, epoch: int) -> Taken:
+        """The processor's first words after its restore."""
+        taken = self._new(epoch)
+        try:
+            processor.start(now_ms, taken.outbox)
+        except Exception as error:  # noqa: BLE001 - any exception is a bug, counted and raised again
+            self._failed(None, error)
+        return taken
+
+    async def run(self, processor: Processor, records: list[Record], now_ms: int, epoch: int) -> Taken:
+        """Begin, timers that are due, records in order, end. Raises Replay or ProcessorFailed."""
+        taken = self._new(epoch)
+        self._metrics.batch(self._spec.name, self._partition, len(records))
+        try:
+            processor.begin(now_ms)
+            due = processor.next_wakeup()
+            if due is not None and due <= now_ms:
+                processor.advance(now_ms, taken.outbox)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(None, error)
+        until = time.monotonic() + _SLICE
+        for record in records:
+            self._one(processor, record, now_ms, taken)
+            if time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _SLICE
+        taken.outbox.caused_by(None)
+        try:
+            processor.end(taken.outbox)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._failed(None, error)
+        if records:
+            taken.records = len(records)
+            taken.next_offset = records[-1].offset + 1
+        self._failures.pop(None, None)
+        return taken
+
+    def _new(self, epoch: int) -> Taken:
+        return Taken(BatchOutbox(epoch, self._tuning.max_output_bytes))
+
+    def _one(self, processor: Processor, record: Record, now_ms: int, taken: Taken) -> None:
+        outbox = taken.outbox
+        outbox.caused_by(record)
+        verdict = self._poison.get(record.offset)
+        if verdict is None:
+            before = outbox.mark()
+            try:
+                processor.handle(record, outbox)
+            except InvalidRecord as error:
+                verdict = error
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(record.offset, error)
+            if outbox.refused is not None:  # even if the processor swallowed it
+                verdict = outbox.refused
+            if verdict is not None and (isinstance(verdict, OutputTooLarge) or outbox.mark() != before):
+                # It had begun to act, so the processor's memory may hold half of it.
+                self._poison[record.offset] = InvalidRecord(verdict.reason, verdict.detail)
+                raise Replay(
+                    "replay", f"record {record.offset} is refused ({verdict.reason}) after it had begun to act"
+                )
+        if verdict is not None:
+            self._bury(record, verdict, now_ms, taken)
+
+    def _bury(self, record: Record, verdict: InvalidRecord, now_ms: int, taken: Taken) -> None:
+        key = f"{record.topic}/{record.partition}".encode()
+        try:
+            value = self._encode(record, verdict, self._spec.name, now_ms)
+            taken.outbox.dead_letter(self._tuning.dead_letters, key, value, ())
+        except OutputTooLarge:
+            taken.outbox.refused = None
+            value = self._encode(*self._shortened(record, verdict), self._spec.name, now_ms)
+            taken.outbox.dead_letter(self._tuning.dead_letters, key, value, ())
+        taken.dead_letters.append(verdict.reason)
+
+    def _shortened(self, record: Record, verdict: InvalidRecord) -> tuple[Record, InvalidRecord]:
+        """The original can still be read at its origin; the dead letter holds what fits."""
+        room = self._tuning.max_output_bytes // 4
+        key, value = record.key or b"", record.value or b""
+        note = f"truncated here: key of {len(key)} bytes, value of {len(value)} bytes, {len(record.headers)} headers"
+        detail = f"{verdict.detail}; {note}" if verdict.detail else note
+        return replace(record, key=key[:room], value=value[:room], headers=()), InvalidRecord(verdict.reason, detail)
+
+    def _failed(self, offset: int | None, error: Exception) -> None:
+        """A bug, counted per record (or for timers, start and end together); the last attempt is the loud one."""
+        tries = self._failures[offset] = self._failures.get(offset, 0) + 1
+        if tries >= self._tuning.attempts:
+            raise ProcessorFailed(self._spec.name, self._partition, offset, tries) from error
+        raise Replay("processor", f"attempt {tries} at {'timers' if offset is None else offset}: {error!r}") from error

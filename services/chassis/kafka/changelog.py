@@ -1,0 +1,99 @@
+"""A lane's changelog: how its state and its position come back.
+
+The position is a record of the changelog itself, written in every transaction. It holds the offset to read next, the clock of the last batch
+(so that time never goes backwards across owners) and the number of the ownership.
+
+The last ownership's transactions are complete when this runs, because both of its producers have been fenced; so the end of the log is
+final, and reading up to it is reading everything.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from aiokafka import TopicPartition
+
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+
+POSITION_KEY: Final = b"\x00position"
+_STALLED_AFTER: Final = 30.0
+_POLL_MS: Final = 200
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """Where a lane stands. New fields go to the end, with a default."""
+
+    offset: int
+    now_ms: int
+    epoch: int
+    version: int = 1
+
+    def encode(self) -> bytes:
+        """The record's value."""
+        return msgspec.msgpack.encode(self)
+
+    @staticmethod
+    def decode(value: bytes) -> "Position":
+        """Raises msgspec.DecodeError for bytes that are no position."""
+        return msgspec.msgpack.decode(value, type=Position)
+
+
+@dataclass(slots=True)
+class Restored:
+    """The live entries of one changelog partition, ordered by last write, and the position, if there was one."""
+
+    entries: dict[bytes, bytes] = field(default_factory=dict)
+    position: Position | None = None
+
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """One record of the changelog; no value deletes."""
+        if key is None:
+            return
+        if key == POSITION_KEY:
+            self.position = None if value is None else Position.decode(value)
+            return
+        self.entries.pop(key, None)
+        if value is not None:
+            self.entries[key] = value
+
+
+async def read_changelog(
+    kafka: KafkaAccess,
+    topic: str,
+    partition: int,
+    *,
+    client_id: str,
+    progress: Callable[[int, int], None],
+    close_timeout: float,
+) -> Restored:
+    """Read a changelog partition (physical topic name) from its beginning to its end.
+
+    Raises aiokafka's KafkaError when the broker is out of reach or makes no progress for 30 s.
+    """
+    found = Restored()
+    tp = TopicPartition(topic, partition)
+    reader = plain_reader(kafka, client_id=client_id)
+    try:
+        await reader.start()
+        reader.assign([tp])
+        begin = int((await reader.beginning_offsets([tp]))[tp])
+        end = int((await reader.end_offsets([tp]))[tp])
+        reader.seek(tp, begin)
+        position, moved_at = begin, time.monotonic()
+        progress(0, end - begin)
+        while position < end:
+            for message in (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ()):
+                found.apply(message.key, message.value)
+            reached = int(await reader.position(tp))
+            if reached > position:
+                position, moved_at = reached, time.monotonic()
+                progress(position - begin, end - begin)
+            elif time.monotonic() - moved_at > _STALLED_AFTER:
+                raise BrokerError(f"restore of {topic}/{partition} stands at {position} of {end}")
+            await asyncio.sleep(0)  # a long restore leaves the loop to heartbeats and to other lanes
+    finally:
+        await close_consumer(reader, close_timeout)
+    return found

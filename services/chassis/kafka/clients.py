@@ -1,0 +1,162 @@
+"""The one place that builds and closes aiokafka's clients, and where its defaults are overridden on purpose.
+
+aiokafka ships no types; what leaves this module is `Any` at worst, and its callers say what they expect.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final, Protocol
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError, ProducerFenced
+
+log = logging.getLogger(__name__)
+
+FENCED: Final = ProducerFenced
+BrokerError: Final = KafkaError
+FETCH_WAIT_MS: Final = 200
+"""A fetch in flight delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
+
+FIRST_SEND_BACKOFF: Final = 0.002
+"""Seconds that aiokafka sleeps when the first send after a commit meets the markers of that commit. Its own 20 ms cost more than the
+whole transaction. There is no setting for it; tests/contract/lane/test_backoff_override.py guards the name and the effect."""
+
+
+class KafkaAccess(Protocol):
+    """What the lanes need of `KafkaSettings`."""
+
+    @property
+    def topic_prefix(self) -> str:
+        """Put before every topic, group and transactional id, so that copies share a cluster."""
+
+    def client_options(self) -> dict[str, Any]:
+        """bootstrap_servers and security, as aiokafka's keyword arguments."""
+
+
+def lower_backoff() -> None:
+    """Applies FIRST_SEND_BACKOFF. Raises AttributeError if aiokafka no longer has the name."""
+    _ = aiokafka.producer.sender.BACKOFF_OVERRIDE
+    aiokafka.producer.sender.BACKOFF_OVERRIDE = FIRST_SEND_BACKOFF
+
+
+def group_consumer(
+    kafka: KafkaAccess,
+    *,
+    group: str,
+    client_id: str,
+    session_timeout_ms: int,
+    heartbeat_interval_ms: int,
+    rebalance_timeout_ms: int,
+    on_unknown_position: str,
+) -> Any:
+    """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically."""
+    return AIOKafkaConsumer(
+        **kafka.client_options(),
+        client_id=client_id,
+        group_id=kafka.topic_prefix + group,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset=on_unknown_position,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=session_timeout_ms,
+        heartbeat_interval_ms=heartbeat_interval_ms,
+        rebalance_timeout_ms=rebalance_timeout_ms,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        retry_backoff_ms=50,
+    )
+
+
+def plain_reader(kafka: KafkaAccess, *, client_id: str) -> Any:
+    """A read_committed consumer without a group; whoever uses it assigns partitions and seeks."""
+    return AIOKafkaConsumer(
+        **kafka.client_options(),
+        client_id=client_id,
+        group_id=None,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=4 << 20,
+        retry_backoff_ms=50,
+    )
+
+
+def transactional_producer(
+    kafka: KafkaAccess,
+    *,
+    transactional_id: str,
+    client_id: str,
+    transaction_timeout_ms: int,
+    request_timeout_ms: int,
+    max_batch_bytes: int,
+) -> Any:
+    """Not started: starting it fences every other holder of the id and waits for its last transaction."""
+    lower_backoff()
+    return AIOKafkaProducer(
+        **kafka.client_options(),
+        client_id=client_id,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=transaction_timeout_ms,
+        request_timeout_ms=request_timeout_ms,
+        max_batch_size=max_batch_bytes,
+        max_request_size=max_batch_bytes,
+        linger_ms=0,
+        retry_backoff_ms=20,
+    )
+
+
+def idempotent_producer(
+    kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int, max_record_bytes: int, linger_ms: int
+) -> Any:
+    """acks=all, each record once per attempt to publish it."""
+    return AIOKafkaProducer(
+        **kafka.client_options(),
+        client_id=client_id,
+        enable_idempotence=True,
+        acks="all",
+        request_timeout_ms=request_timeout_ms,
+        max_request_size=max_record_bytes,
+        max_batch_size=256 << 10,
+        linger_ms=linger_ms,
+        retry_backoff_ms=50,
+    )
+
+
+async def discard_producer(producer: Any, timeout: float) -> None:  # noqa: ASYNC109 - a deadline for giving up politely, not for the result
+    """Close a producer whose records no longer matter. Never raises, never waits for an absent broker longer than `timeout` seconds.
+
+    `stop()` flushes first, which without a broker never ends: so what is still queued is failed beforehand.
+    """
+    producer._message_accumulator.fail_all(KafkaError("producer discarded"))
+    async with (
+        AsyncExitStack() as stack
+    ):  # each step runs even if the one before was cut short or cancelled; all may be repeated
+        stack.push_async_callback(_bounded, producer.client.close, timeout, "producer's connections")
+        stack.push_async_callback(_bounded, producer._sender.close, timeout, "producer's sender")
+        stack.push_async_callback(_bounded, producer.stop, timeout, "producer")
+
+
+async def close_consumer(consumer: Any, timeout: float) -> None:  # noqa: ASYNC109 - as above
+    """Leave the group and close. Never raises, never waits longer than `timeout` seconds for an absent broker."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(_bounded, consumer._client.close, timeout, "consumer's connections")
+        stack.push_async_callback(_bounded, consumer.stop, timeout, "consumer")
+
+
+async def _bounded(close: Callable[[], Awaitable[None]], timeout: float, what: str) -> None:  # noqa: ASYNC109
+    try:
+        async with asyncio.timeout(timeout):
+            await close()
+    except TimeoutError:
+        log.warning("closing a %s took longer than %.1f s; left to the broker's own time-outs", what, timeout)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        log.debug("closing a %s met a task that was already cancelled", what)
+    except (KafkaError, OSError, AssertionError) as error:
+        log.debug("closing a %s: %r", what, error)

@@ -1,0 +1,209 @@
+"""What a service gives a lane, and what it gets back. Import these names from `services.chassis.kafka.lane`.
+
+A **lane** is one input partition with one owner. Per batch, ONE transaction holds the outputs, the changelog and the input position.
+
+The rules of a `Processor`:
+
+1. It is called by its lane only, never concurrently, and is synchronous. It does no I/O and reads no clock: `now_ms` is given.
+2. Its whole state can be rebuilt from what it `put` into the changelog. What it does not put is lost at the next takeover.
+3. It works ahead of the log: a batch may be handled while the batch before it is still committing. If that commit fails, the instance is
+   thrown away and a new one is restored. So nothing may leave the process but through the outbox; replies go into `after_commit`.
+4. `handle` raises `InvalidRecord` for a record that can never be processed, best before it changes anything. What the record had put into the
+   outbox is rolled back; if it had put anything, the instance is thrown away too, restored, and the batch replayed without that record.
+5. Any other exception is a bug. The batch is aborted, the lane restored and the record tried again, `LaneTuning.attempts` times in all;
+   then `LaneRunner.run` raises `ProcessorFailed`, which names topic, partition and offset, and the process should end. Nothing is
+   skipped by itself; an operator who has understood the record may skip it with `LaneTuning.skip`: it becomes a dead letter.
+6. One output record larger than `LaneTuning.max_output_bytes` makes the input that caused it a dead letter (`OUTPUT_TOO_LARGE`); the
+   instance is thrown away, restored, and the batch replayed without that record. (From `start`, `advance` or `end`, which no record
+   caused, it is a bug.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from services.chassis.kafka.records import Headers, InvalidRecord, Record
+
+
+class Outbox(Protocol):
+    """What one batch writes: all of it in the batch's transaction, or nothing."""
+
+    def send(self, topic: str, key: bytes, value: bytes, headers: Headers = (), partition: int | None = None) -> None:
+        """Append a record. `topic` is the logical name; without `partition`, murmur2 of the key chooses, like Kafka's default partitioner."""
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set an entry of this lane's changelog. Keys that begin with a zero byte are the lane's own: ValueError."""
+
+    def delete(self, key: bytes) -> None:
+        """Remove an entry of this lane's changelog (a tombstone)."""
+
+    def after_commit(self, effect: Callable[[], None]) -> None:
+        """Run `effect` once the transaction is durable, in order of registration; never if it aborts. It must not block or raise."""
+
+    def digest(self) -> bytes:
+        """SHA-256 over topic, partition (or none), key and value of all sends so far in this batch: what a journal records."""
+
+
+class Processor(Protocol):
+    """The decisions of one partition, for as long as this process owns it."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """One live changelog entry; all of them come before anything else, each key once, ordered by last write."""
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """Once, after the restore. May write (mark attempts as unknown). Committed before the first record is handled."""
+
+    def begin(self, now_ms: int) -> None:
+        """Before each batch (also a batch of timers only). `now_ms` never goes backwards, not across owners either."""
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        """One record, at the batch's `now_ms`. Raises InvalidRecord for one that can never be processed."""
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """Called when `next_wakeup()` is due, after `begin` and before the batch's records."""
+
+    def end(self, outbox: Outbox) -> None:
+        """After the last record of a batch: the place to write a journal."""
+
+    def next_wakeup(self) -> int | None:
+        """When `advance` should be called next, ms since the epoch; None: not before another record."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneContext:
+    """Given to the factory. `epoch` counts the ownerships of this partition: unique for each, and growing."""
+
+    partition: int
+    epoch: int
+
+
+ProcessorFactory = Callable[[LaneContext], Processor]
+
+DeadLetterEncoder = Callable[[Record, InvalidRecord, str, int], bytes]
+"""(record, why, name of the lane, now_ms) -> the value of a record on deadletters.v1."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSpec:
+    """What a lane is called and reads. Topics are logical names.
+
+    `changelog` needs at least as many partitions as `input` and is compacted; a lane without state needs one too, for its
+    position. Without a name it is `{name}.state.v1`.
+    """
+
+    name: str
+    input: str
+    changelog: str | None
+    group: str
+
+    @property
+    def changelog_topic(self) -> str:
+        """The changelog's logical name."""
+        return self.changelog if self.changelog is not None else f"{self.name}.state.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneTuning:
+    """How a lane paces itself. Times are seconds unless the name says otherwise."""
+
+    max_batch_records: int = 1000
+    max_batch_bytes: int = 4_000_000
+    buffer_records: int = 4000
+    """Records read ahead per partition before it is paused."""
+    max_output_bytes: int = 900_000
+    """Largest single output record (key, value, headers); must stay below the broker's max.message.bytes."""
+    session_timeout_ms: int = 10_000
+    heartbeat_interval_ms: int = 1_000
+    rebalance_timeout_ms: int = 30_000
+    transaction_timeout_ms: int = 15_000
+    request_timeout_ms: int = 15_000
+    commit_timeout: float = 40.0
+    """After this the outcome of a commit counts as unknown: both producers are discarded and the lane is restored."""
+    close_timeout: float = 3.0
+    """Deadline for an abort and for closing a client that has failed."""
+    stop_timeout: float = 10.0
+    """Deadline for finishing the running batch when partitions are taken away or the runner stops."""
+    offsets_interval: float = 1.0
+    """How often the group's offsets are committed (outside the transactions, for whoever watches lag)."""
+    retry_least: float = 0.1
+    retry_most: float = 5.0
+    restore_concurrency: int = 4
+    attempts: int = 3
+    """How often a record may make the processor raise before the runner gives up loudly."""
+    skip: frozenset[tuple[int, int]] = frozenset()
+    """(partition, offset) of inputs that an operator has decided to skip; they become dead letters (SKIPPED_BY_OPERATOR)."""
+    dead_letters: str = "deadletters.v1"
+    fault: Callable[[str], None] | None = field(default=None, compare=False)
+    """Test seam, None in production: called with the name of each point that a batch passes (`faults.POINTS`), so that a test can
+    kill or stop its own process exactly there."""
+
+
+class LaneMetrics(Protocol):
+    """What a lane tells about itself. Called often: implementations cache their label children. Times in seconds."""
+
+    def lag(self, lane: str, partition: int, records: int, seconds: float) -> None:
+        """Records not yet committed, and the age of the oldest of those that have been read (0 when none waits). Gauges."""
+
+    def oldest_uncommitted(self, lane: str, partition: int, seconds: float) -> None:
+        """How long the oldest record that was handled but is not yet committed has been waiting. Gauge."""
+
+    def restore_progress(self, lane: str, partition: int, read: int, total: int) -> None:
+        """Changelog offsets read, of so many. Gauge."""
+
+    def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None:
+        """A partition is live: entries restored, time from assignment. Histogram and counter."""
+
+    def batch(self, lane: str, partition: int, records: int) -> None:
+        """A batch was taken (0 records: timers only). Histogram."""
+
+    def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
+        """A transaction is durable; time from asking for the commit to its answer. Counter of records, histogram."""
+
+    def rebalanced(self, lane: str, partitions: int) -> None:
+        """The group gave this process so many partitions. Counter, and gauge of the partitions."""
+
+    def lost(self, lane: str, partition: int) -> None:
+        """This process stopped owning a partition: its gauges can go."""
+
+    def aborted(self, lane: str, partition: int, reason: str) -> None:
+        """A batch was thrown away; reason is one of `transaction`, `unknown_outcome`, `replay`, `processor`, `stop`. Counter."""
+
+    def fenced(self, lane: str, partition: int) -> None:
+        """Another owner took over before this one noticed. Counter."""
+
+    def dead_letter(self, lane: str, partition: int, reason: str) -> None:
+        """An input became a dead letter. Counter."""
+
+
+class NoMetrics:
+    """Metrics that go nowhere."""
+
+    def lag(self, lane: str, partition: int, records: int, seconds: float) -> None: ...
+    def oldest_uncommitted(self, lane: str, partition: int, seconds: float) -> None: ...
+    def restore_progress(self, lane: str, partition: int, read: int, total: int) -> None: ...
+    def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None: ...
+    def batch(self, lane: str, partition: int, records: int) -> None: ...
+    def committed(self, lane: str, partition: int, records: int, seconds: float) -> None: ...
+    def rebalanced(self, lane: str, partitions: int) -> None: ...
+    def lost(self, lane: str, partition: int) -> None: ...
+    def aborted(self, lane: str, partition: int, reason: str) -> None: ...
+    def fenced(self, lane: str, partition: int) -> None: ...
+    def dead_letter(self, lane: str, partition: int, reason: str) -> None: ...
+
+
+NO_METRICS = NoMetrics()
+
+
+class ProcessorFailed(Exception):  # noqa: N818 - reads as what happened
+    """A processor raised something other than InvalidRecord, again and again: a bug, or a record nobody foresaw. The cause is attached."""
+
+    def __init__(self, lane: str, partition: int, offset: int | None, attempts: int) -> None:
+        where = f"record {offset}" if offset is not None else "timers or start"
+        super().__init__(f"lane {lane}, partition {partition}: {where} failed {attempts} times; nothing was committed")
+        self.lane = lane
+        self.partition = partition
+        self.offset = offset
+
+
+class PositionUnreachable(Exception):  # noqa: N818 - reads as what happened
+    """The lane's position lies beyond the end of its input: the topic was recreated or has lost data. An operator must decide."""

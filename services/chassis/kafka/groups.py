@@ -1,0 +1,56 @@
+"""Who owns what: the consumer group's metadata, for finding the owner of a lane's partition.
+
+A lane's client id names the address to call (`router@host:port`); the group's coordinator knows which member holds which partition.
+"""
+
+from typing import Any, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+
+from services.chassis.kafka.clients import BrokerError, KafkaAccess
+
+
+class GroupDirectory:
+    """Looks owners up over one kept connection. Use as an async context manager."""
+
+    def __init__(self, kafka: KafkaAccess, *, client_id: str = "group-directory") -> None:
+        self._kafka = kafka
+        self._client_id = client_id
+        self._admin: Any = None
+
+    async def __aenter__(self) -> Self:
+        self._admin = AIOKafkaAdminClient(**self._kafka.client_options(), client_id=self._client_id)
+        await self._admin.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+
+    async def owners(self, group: str, topic: str) -> dict[int, str]:
+        """Partition -> client id of its owner (logical names). Empty while the group rebalances or has no members.
+
+        Raises aiokafka's KafkaError when the coordinator can't be asked.
+        """
+        wanted = self._kafka.topic_prefix + topic
+        found: dict[int, str] = {}
+        for response in await self._admin.describe_consumer_groups([self._kafka.topic_prefix + group]):
+            for error, name, _state, _type, _protocol, members, *_rest in response.groups:
+                if error:
+                    raise BrokerError(f"group {name} can't be described: error {error}")
+                for *_id, client_id, _host, _metadata, assignment in members:
+                    if assignment:
+                        for partition in _assigned(assignment, wanted):
+                            found[partition] = client_id
+        return found
+
+
+def _assigned(assignment: bytes, topic: str) -> list[int]:
+    decoded = ConsumerProtocolMemberAssignment.decode(assignment)
+    return [partition for name, partitions in decoded.assignment for partition in partitions if name == topic]
+
+
+async def owners(kafka: KafkaAccess, group: str, topic: str) -> dict[int, str]:
+    """`GroupDirectory.owners` with a connection of its own: for tools; a service keeps a directory open."""
+    async with GroupDirectory(kafka) as directory:
+        return await directory.owners(group, topic)

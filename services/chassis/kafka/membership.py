@@ -1,0 +1,246 @@
+"""One membership of a consumer group: the consumer, its assignment, and the lanes that it feeds.
+
+The first statement of `on_partitions_assigned` pauses, because records can arrive before it ends; nothing is restored inside it, because no
+heartbeats run during it. `getmany` goes on while everything is paused, or the member would be thrown out. `on_partitions_revoked` waits until
+the lanes have let go, with a deadline; it is not called by `stop()`, so `close` does the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
+
+from services.chassis.kafka.clients import BrokerError, close_consumer, group_consumer
+from services.chassis.kafka.partition import LaneParts, PartitionLane
+from services.chassis.kafka.records import Record
+
+log = logging.getLogger(__name__)
+
+_POLL_MS: Final = 1000
+_ANSWER: Final = 5.0
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
+    """Joins the group and runs a lane for each assigned partition until `close`. Implements `partition.Input`."""
+
+    def __init__(self, parts: LaneParts, held: Mapping[int, bool]) -> None:
+        self._parts = parts
+        self._topic = parts.kafka.topic_prefix + parts.spec.input
+        self._held = held
+        self._lanes: dict[int, PartitionLane] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._assigned = False
+        self._consumer: Any = None
+        self._scope = asyncio.TaskGroup()
+        self.over = asyncio.Event()
+        self.failure: Exception | None = None
+        """What ended this membership: a bug (fatal), or the broker's absence (try again)."""
+
+    @property
+    def lanes(self) -> Mapping[int, PartitionLane]:
+        """The lanes of the present assignment, live or not."""
+        return self._lanes
+
+    @property
+    def restored(self) -> bool:
+        """The group has assigned, and every assigned partition is live."""
+        return self._assigned and all(lane.processor is not None for lane in self._lanes.values())
+
+    async def run(self) -> None:
+        """Until `over` is set. Then lanes are let go of, offsets committed, the group left."""
+        tuning = self._parts.tuning
+        self._consumer = group_consumer(
+            self._parts.kafka,
+            group=self._parts.spec.group,
+            client_id=self._parts.client_id,
+            session_timeout_ms=tuning.session_timeout_ms,
+            heartbeat_interval_ms=tuning.heartbeat_interval_ms,
+            rebalance_timeout_ms=tuning.rebalance_timeout_ms,
+            on_unknown_position="none",
+        )
+        self._consumer.subscribe([self._topic], listener=self)
+        try:
+            async with self._scope as tasks:
+                helpers = [tasks.create_task(self._poll()), tasks.create_task(self._report())]
+                await self.over.wait()
+                await self._let_go(tuning.stop_timeout)
+                for helper in helpers:
+                    helper.cancel()
+            with suppress(BrokerError, TimeoutError):
+                await self._commit_offsets()
+        finally:
+            await close_consumer(self._consumer, tuning.close_timeout)
+
+    # -- the group's callbacks
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._consumer.pause(*assigned)
+        for tp in assigned:
+            # A valid position, so that nothing is looked up or reset before the lane knows where it stands.
+            self._consumer.seek(tp, 0)
+        self._assigned = True
+        self._parts.metrics.rebalanced(self._parts.spec.name, len(assigned))
+        if self.over.is_set():
+            return
+        for tp in sorted(assigned):
+            lane = PartitionLane(self._parts, tp.partition, self)
+            lane.hold(held=self._held.get(tp.partition, False))
+            self._lanes[tp.partition] = lane
+            self._tasks[tp.partition] = self._scope.create_task(self._run_lane(lane))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        tuning = self._parts.tuning
+        await self._let_go(min(tuning.stop_timeout, 0.6 * tuning.rebalance_timeout_ms / 1000))
+
+    async def _run_lane(self, lane: PartitionLane) -> None:
+        try:
+            await lane.run()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever ends a lane ends the membership, and is raised by the runner
+            log.critical("%s: stopped: %r", lane, error)
+            self._end(error)
+
+    async def _let_go(self, deadline: float) -> None:
+        """Every lane finishes the batch under way and closes its producers; who needs longer than `deadline` is cut short (and fenced later)."""
+        lanes, tasks = list(self._lanes.values()), list(self._tasks.values())
+        for lane in lanes:
+            lane.stop()
+        if tasks:
+            _done, late = await asyncio.wait(tasks, timeout=deadline)
+            for task in late:
+                log.warning("a lane of %s did not end within %.1f s and is cut short", self._parts.spec.name, deadline)
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=4 * self._parts.tuning.close_timeout)
+        with suppress(BrokerError, TimeoutError):
+            await self._commit_offsets()
+        self._lanes.clear()
+        self._tasks.clear()
+        self._assigned = False
+
+    def _end(self, failure: Exception | None) -> None:
+        if self.failure is None:
+            self.failure = failure
+        self.over.set()
+
+    # -- the helpers
+
+    async def _poll(self) -> None:
+        try:
+            await self._consumer.start()
+            while not self.over.is_set():
+                await self._poll_once()
+        except (BrokerError, OSError) as error:
+            self._end(error)
+
+    async def _poll_once(self) -> None:
+        try:
+            batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
+        except OffsetOutOfRangeError as error:
+            self._restart_out_of_range(error)
+            return
+        for tp, messages in batches.items():
+            lane = self._lanes.get(tp.partition)
+            if lane is not None:
+                lane.offer([self._record(message) for message in messages])
+
+    def _restart_out_of_range(self, error: Exception) -> None:
+        """Retention overtook a reader, or the topic was recreated: the lane takes over again, and looks at the bounds in doing so."""
+        log.error("input of %s is out of range: %s", self._parts.spec.name, error)
+        raise BrokerError(f"offset out of range: {error}") from error
+
+    def _record(self, message: Any) -> Record:
+        headers = tuple((name, content or b"") for name, content in message.headers)
+        return Record(
+            self._parts.spec.input,
+            message.partition,
+            message.offset,
+            message.timestamp,
+            message.key,
+            message.value,
+            headers,
+        )
+
+    async def _report(self) -> None:
+        """Offsets for whoever watches the group's lag, and the gauges."""
+        while True:
+            await asyncio.sleep(self._parts.tuning.offsets_interval)
+            self._gauge()
+            try:
+                await self._commit_offsets()
+            except (CommitFailedError, TimeoutError):
+                continue  # a rebalance is under way; the next owner will commit
+            except BrokerError as error:
+                log.warning("offsets of %s not committed: %r", self._parts.spec.group, error)
+
+    async def _commit_offsets(self) -> None:
+        offsets = {}
+        for partition, lane in self._lanes.items():
+            offset = await self._offset_of(partition, lane)
+            if offset is not None:
+                offsets[TopicPartition(self._topic, partition)] = offset
+        if offsets:
+            try:
+                async with asyncio.timeout(_ANSWER):
+                    await self._consumer.commit(offsets)
+            except IllegalStateError as error:  # assignment changed meanwhile
+                raise CommitFailedError from error
+
+    async def _offset_of(self, partition: int, lane: PartitionLane) -> int | None:
+        """The committed offset; past trailing transaction markers when nothing waits, so that the lag shows as 0."""
+        committed, idle_at = lane.committed_offset, lane.idle_at
+        if idle_at is None or lane.processor is None:
+            return committed
+        with suppress(IllegalStateError):
+            position = int(await self._consumer.position(TopicPartition(self._topic, partition)))
+            if lane.idle_at == idle_at:
+                return max(idle_at, position)
+        return committed
+
+    def _gauge(self) -> None:
+        name, metrics, now = self._parts.spec.name, self._parts.metrics, self._parts.clock()
+        for partition, lane in self._lanes.items():
+            if lane.committed_offset is None:
+                continue
+            with suppress(IllegalStateError, AssertionError):
+                stable = self._consumer.last_stable_offset(TopicPartition(self._topic, partition))
+                behind = 0 if lane.idle_at is not None else max(0, (stable or 0) - lane.committed_offset)
+                oldest = lane.oldest_waiting_ms
+                metrics.lag(name, partition, behind, 0.0 if oldest is None else max(0, now - oldest) / 1000)
+            metrics.oldest_uncommitted(name, partition, lane.oldest_uncommitted)
+
+    # -- partition.Input
+
+    def seek(self, partition: int, offset: int) -> None:
+        self._consumer.seek(TopicPartition(self._topic, partition), offset)
+
+    def pause(self, partition: int) -> None:
+        with suppress(IllegalStateError):  # taken away meanwhile
+            self._consumer.pause(TopicPartition(self._topic, partition))
+
+    def resume(self, partition: int) -> None:
+        with suppress(IllegalStateError):
+            self._consumer.resume(TopicPartition(self._topic, partition))
+
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        tp = TopicPartition(self._topic, partition)
+        begin = await self._consumer.beginning_offsets([tp])
+        end = await self._consumer.end_offsets([tp])
+        return int(begin[tp]), int(end[tp])
+
+    async def still_ours(self, partition: int, offset: int | None) -> bool:
+        tp = TopicPartition(self._topic, partition)
+        try:
+            async with asyncio.timeout(_ANSWER):
+                if offset is None:
+                    offset = await self._consumer.committed(tp) or 0
+                await self._consumer.commit({tp: offset})
+        except (BrokerError, TimeoutError, IllegalStateError) as error:
+            log.info("lane %s/%d: not confirmed as owner: %r", self._parts.spec.name, partition, error)
+            return False
+        return True

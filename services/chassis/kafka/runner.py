@@ -1,0 +1,146 @@
+"""`LaneRunner`: all partitions of one lane that the group gives to this process."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from services.chassis.kafka import deadletters
+from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.kafka.contract import (
+    NO_METRICS,
+    DeadLetterEncoder,
+    LaneMetrics,
+    LaneSpec,
+    LaneTuning,
+    Processor,
+    ProcessorFactory,
+)
+from services.chassis.kafka.membership import Membership
+from services.chassis.kafka.partition import LaneParts
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_TUNING: Final = LaneTuning()
+
+
+def _nobody(*_: object) -> None:
+    """A callback for those who need none."""
+
+
+class LaneRunner:
+    """Joins the group, owns what it is given, and goes on by itself whatever the broker does.
+
+    `client_id` is what `groups.owners` answers to whoever looks for the owner of a partition: name the address to call, e.g. `router@10.0.0.7:7001`.
+    `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it no longer is.
+    """
+
+    def __init__(
+        self,
+        spec: LaneSpec,
+        factory: ProcessorFactory,
+        kafka: KafkaAccess,
+        *,
+        clock: Callable[[], int],
+        client_id: str | None = None,
+        tuning: LaneTuning = _DEFAULT_TUNING,
+        metrics: LaneMetrics = NO_METRICS,
+        on_owned: Callable[[int, Processor], None] | None = None,
+        on_lost: Callable[[int], None] | None = None,
+        dead_letter: DeadLetterEncoder = deadletters.encode,
+    ) -> None:
+        self._parts = LaneParts(
+            spec=spec,
+            factory=factory,
+            kafka=kafka,
+            client_id=client_id or f"{spec.name}@{socket.gethostname()}",
+            clock=clock,
+            tuning=tuning,
+            metrics=metrics,
+            encode_dead_letter=dead_letter,
+            restores=asyncio.Semaphore(tuning.restore_concurrency),
+            on_owned=on_owned or _nobody,
+            on_lost=on_lost or _nobody,
+        )
+        self._stop = asyncio.Event()
+        self._membership: Membership | None = None
+        self._held: dict[int, bool] = {}
+
+    async def run(self) -> None:
+        """Until `stop` or cancellation; either way the batch under way is finished or aborted, offsets are committed and the group is left.
+
+        Raises ProcessorFailed or PositionUnreachable, when going on would be wrong. A broker that is away is waited for.
+        """
+        tuning = self._parts.tuning
+        failure: list[Exception] = []
+        async with asyncio.TaskGroup() as tasks:
+            memberships = tasks.create_task(self._memberships(failure))
+            try:
+                await asyncio.wait({memberships})
+            except asyncio.CancelledError:
+                self.stop()
+                await asyncio.wait({memberships}, timeout=tuning.stop_timeout + 4 * tuning.close_timeout)
+                raise
+        if failure:
+            raise failure[0]
+
+    def stop(self) -> None:
+        """Make `run` return, gracefully."""
+        self._stop.set()
+        if self._membership is not None:
+            self._membership.over.set()
+
+    def processor(self, partition: int) -> Processor | None:
+        """The live processor of a partition, for reads in the same event loop; None unless owned and restored.
+
+        It may be ahead of the log by the batches under way.
+        """
+        lane = self._membership.lanes.get(partition) if self._membership is not None else None
+        return lane.processor if lane is not None else None
+
+    @property
+    def partitions(self) -> tuple[int, ...]:
+        """The partitions that are live here."""
+        if self._membership is None:
+            return ()
+        return tuple(p for p, lane in sorted(self._membership.lanes.items()) if lane.processor is not None)
+
+    @property
+    def restored(self) -> bool:
+        """The group has assigned (perhaps nothing) and every assigned partition is live: for the startup probe."""
+        return self._membership is not None and self._membership.restored
+
+    def pause(self, partition: int) -> None:
+        """Back-pressure: take no more records of this partition until `resume`; timers still run. Outlives rebalances."""
+        self._hold(partition, held=True)
+
+    def resume(self, partition: int) -> None:
+        """End `pause`."""
+        self._hold(partition, held=False)
+
+    def _hold(self, partition: int, *, held: bool) -> None:
+        self._held[partition] = held
+        lane = self._membership.lanes.get(partition) if self._membership is not None else None
+        if lane is not None:
+            lane.hold(held=held)
+
+    async def _memberships(self, failure: list[Exception]) -> None:
+        """One membership after another until stopped: a consumer that failed is replaced."""
+        tuning = self._parts.tuning
+        wait = tuning.retry_least
+        while not self._stop.is_set():
+            self._membership = membership = Membership(self._parts, self._held)
+            await membership.run()
+            ended = membership.failure
+            if ended is not None and not isinstance(ended, (BrokerError, OSError)):
+                failure.append(ended)
+                return
+            if self._stop.is_set():
+                return
+            log.warning("lane %s: the group's consumer failed (%r); joining again", self._parts.spec.name, ended)
+            try:
+                async with asyncio.timeout(wait):
+                    await self._stop.wait()
+            except TimeoutError:
+                wait = min(2 * wait, tuning.retry_most)

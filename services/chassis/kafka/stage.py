@@ -1,0 +1,43 @@
+"""Stage two of a lane: at most one commit under way, awaited and never cancelled."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Self
+
+
+class CommitSlot:
+    """Holds the commit under way. Leaving the context waits for it (bounded), because its effects are due if it succeeds."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is None:
+            return
+        done, _pending = await asyncio.wait({self._task}, timeout=self._patience)
+        if not done:
+            self._task.cancel()  # its outcome stays unknown, which is what the restore after it is for
+            await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.exception()  # seen; whoever left the context has a failure of its own
+
+    def start(self, commit: Coroutine[Any, Any, None]) -> None:
+        """The commit before must have been settled."""
+        assert self._task is None
+        self._task = asyncio.create_task(commit)
+
+    def check(self) -> None:
+        """Raise what the commit under way raised, if it has ended."""
+        if self._task is not None and self._task.done():
+            task, self._task = self._task, None
+            task.result()
+
+    async def settle(self) -> None:
+        """Wait for the commit under way; raises what it raised."""
+        if self._task is not None:
+            await asyncio.wait({self._task})
+            self.check()
