@@ -1,0 +1,60 @@
+"""Writes jars.lock.json anew from pom.xml: `python deploy/kafka/relock.py` (needs `mvn` and the network; nothing else ever does).
+
+Maven resolves the runtime closure into an empty directory, so that every checksum is of bytes fetched now and not of somebody's old cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+
+
+def resolve(into: Path) -> None:
+    """Copies the runtime closure of pom.xml below `into`, in Maven's own layout."""
+    subprocess.run(  # noqa: S603 - a fixed command, run by a developer
+        [  # noqa: S607 - whichever mvn the developer has
+            "mvn",
+            *("-q", "-B", "-f", str(HERE / "pom.xml"), PLUGIN),
+            *("-DincludeScope=runtime", f"-DoutputDirectory={into}", "-Dmdep.useRepositoryLayout=true"),
+            f"-Dmaven.repo.local={into.parent / 'repository'}",
+        ],
+        check=True,
+    )
+
+
+def kafka_version() -> str:
+    """The version that pom.xml pins for `kafka_2.13`."""
+    maven = {"m": "http://maven.apache.org/POM/4.0.0"}
+    for dependency in ET.parse(HERE / "pom.xml").iterfind(".//m:dependency", maven):  # noqa: S314 - our own file
+        if dependency.findtext("m:artifactId", None, maven) == "kafka_2.13":
+            return dependency.findtext("m:version", "", maven)
+    sys.exit("pom.xml names no kafka_2.13")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "jars"
+        resolve(root)
+        jars = [
+            {
+                "path": jar.relative_to(root).as_posix(),
+                "size": jar.stat().st_size,
+                "sha256": hashlib.sha256(jar.read_bytes()).hexdigest(),
+            }
+            for jar in sorted(root.rglob("*.jar"))
+        ]
+    lock = {"kafka": kafka_version(), "scala": "2.13", "jars": jars}
+    (HERE / "jars.lock.json").write_text(json.dumps(lock, indent=1) + "\n")
+    print(f"{len(jars)} jars, {sum(int(jar['size']) for jar in jars):,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The command line of the broker's Java, and the archive of loaded classes that halves its start.
+
+The archive (48 MB, in the cache) is written by Java itself when a broker that had none ends properly; from then on each start maps it
+(measured: ready after 1.3 s instead of 2.5). It is valid for one Java and one class path, hence its name; Java ignores one that does not fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.chassis.broker.java import Java
+
+
+@dataclass(frozen=True)
+class Jvm:
+    java: Java
+    classpath: tuple[Path, ...]
+    archives: Path
+    """Directory of class archives, shared by all copies."""
+    heap: str
+    full_compiler: bool
+
+    @property
+    def archive(self) -> Path:
+        told_apart_by = "\n".join([str(self.java.executable), self.java.version, *map(str, self.classpath)])
+        return self.archives / f"classes-{hashlib.sha256(told_apart_by.encode()).hexdigest()[:16]}.jsa"
+
+    def command(self, main: str, *arguments: str, scratch: Path, record: Path | None = None) -> list[str]:
+        """`scratch`: a directory for unpacked native libraries. `record`: where to write the class archive at the end, if there is none yet."""
+        options = [
+            f"-Xmx{self.heap}",
+            "-XX:+UseSerialGC",
+            # Without it Java sizes its pools for the whole machine; with it, threads that wait give memory back.
+            "-XX:MaxMetaspaceSize=128m",
+            "-Xss512k",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-XX:-UsePerfData",
+            f"-Djava.io.tmpdir={scratch}",
+            "-Djava.awt.headless=true",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+            "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
+        ]
+        if not self.full_compiler:
+            options.append("-XX:TieredStopAtLevel=1")
+        if self.archive.exists():
+            options += [
+                "-Xshare:auto",
+                f"-XX:SharedArchiveFile={self.archive}",
+                "-Xlog:cds=off",
+                "-Xlog:cds+dynamic=off",
+            ]
+        elif record is not None:
+            options += [f"-XX:ArchiveClassesAtExit={record}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        jars = os.pathsep.join(map(str, self.classpath))
+        return [str(self.java.executable), *options, "-cp", jars, main, *arguments]
+
+
+def adopt(recorded: Path, archives: Path) -> None:
+    """Takes over the archive that a broker which ended properly has written beside its data, for all copies."""
+    archives.mkdir(parents=True, exist_ok=True)
+    beside = archives / f"{recorded.name}.{os.getpid()}"  # home and cache may lie on different disks
+    shutil.move(recorded, beside)
+    beside.replace(archives / recorded.name.removesuffix(".new"))

@@ -1,0 +1,68 @@
+"""Which jars the broker is made of: `deploy/kafka/jars.lock.json`, written by `deploy/kafka/relock.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from services.chassis.broker.errors import BrokerError
+from services.chassis.broker.settings import CHECKOUT
+
+LOCK_FILE = CHECKOUT / "deploy" / "kafka" / "jars.lock.json"
+
+
+class Jar(BaseModel):
+    """One file of a Maven repository, pinned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    """Below the repository's base address, and below the cache: group/artifact/version/file.jar."""
+    size: Annotated[int, Field(gt=0)]
+    """Bytes."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts or "\\" in value:
+            raise ValueError("must be a relative path without '..'")
+        return value
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+class JarLock(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kafka: str
+    """Version of Apache Kafka."""
+    scala: str
+    jars: Annotated[tuple[Jar, ...], Field(min_length=1)]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all jars together."""
+        return sum(jar.size for jar in self.jars)
+
+
+def load_lock(path: Path = LOCK_FILE) -> JarLock:
+    """Raises BrokerError when the file is missing or is not a lock."""
+    try:
+        return JarLock.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BrokerError(
+            f"The broker's lock file {path} cannot be read ({error.strerror}): restore it from git."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BrokerError(
+            f"The broker's lock file {path} is broken at {place} ({first['msg']}): "
+            "restore it from git, or write it anew with `python deploy/kafka/relock.py`."
+        ) from error

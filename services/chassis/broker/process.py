@@ -1,0 +1,58 @@
+"""Which process is ours. A pid alone proves nothing: after a crash or a reboot another process may have it, so its start time is kept too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def identity(pid: int) -> str | None:
+    """What tells this process from every other that had or will have its pid; None when it does not run (a zombie does not run)."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # The name in parentheses may hold anything: fields are counted after the last ')'. State is the 3rd, start time the 22nd.
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else f"{boot}/{fields[19]}"
+    shown = subprocess.run(  # noqa: S603 - macOS and the BSDs
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split(maxsplit=1)
+    return None if len(shown) < 2 or shown[0].startswith("Z") else shown[1].strip()
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Memory that the process really occupies; None when that cannot be told."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return None
+
+
+def end(pid: int, known_as: str, grace_s: float, reap: Callable[[], object] = lambda: None) -> bool:
+    """SIGTERM, and SIGKILL after `grace_s`. False: it had to be killed. `reap` collects the body if the process is our child."""
+    if identity(pid) != known_as:
+        return True
+    os.kill(pid, signal.SIGTERM)
+    if wait_gone(pid, known_as, grace_s, reap):
+        return True
+    if identity(pid) == known_as:
+        os.kill(pid, signal.SIGKILL)
+    wait_gone(pid, known_as, 10.0, reap)
+    return False
+
+
+def wait_gone(pid: int, known_as: str, within_s: float, reap: Callable[[], object] = lambda: None) -> bool:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        reap()
+        if identity(pid) != known_as:
+            return True
+        time.sleep(0.02)  # polling: a process that is not our child cannot be waited for
+    return False

@@ -1,0 +1,241 @@
+"""Starts and stops the one broker of a home. Blocking; `embedded.py` is the asynchronous face.
+
+Rules:
+- One home, one broker: starts of the same home wait for each other (a lock file), and the second finds the first's broker running.
+- *Detached* it survives who started it (`make kafka`); *tethered* it dies with the process that started it, even when that is killed.
+  A tethered one counts on the starting *thread* to live as long as it shall (see tether.py).
+- Ready means: it answers a metadata request, names itself as a live broker, and is the cluster whose data lie in this home.
+- Data survive everything but `reset`. Formatting happens beside and is renamed, so that a killed first start leaves nothing half done.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from services.chassis.broker import process, state, tether, trouble
+from services.chassis.broker.errors import BrokerError
+from services.chassis.broker.fetch import Fetcher, Progress
+from services.chassis.broker.java import find_java
+from services.chassis.broker.jvm import Jvm, adopt
+from services.chassis.broker.lock import load_lock
+from services.chassis.broker.ports import Ports, settle_ports
+from services.chassis.broker.probe import ask_metadata
+from services.chassis.broker.properties import render
+from services.chassis.broker.settings import BrokerSettings
+from services.chassis.broker.state import Running
+
+READY_WITHIN_S = 60.0
+"""A start takes 2 s; the rest is for the recovery of many logs after a kill, on a slow disk."""
+STOP_GRACE_S = 20.0
+
+ShowProgress = Callable[[int, int], AbstractContextManager[Progress]]
+"""Given the number of files and of bytes, shows a download while its context lasts."""
+
+
+@contextlib.contextmanager
+def silently(files: int, size: int) -> Iterator[Progress]:
+    yield lambda count: None
+
+
+class BrokerServer:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        say: Callable[[str], object] = lambda sentence: None,
+        show_progress: ShowProgress = silently,
+    ) -> None:
+        self.settings = settings
+        self.home = settings.kafka_home
+        self._say = say
+        self._show_progress = show_progress
+
+    @property
+    def log(self) -> Path:
+        return self.home / "kafka.log"
+
+    @property
+    def owner(self) -> str:
+        """How a tethered broker's state names this process."""
+        return f"{os.getpid()}/{process.identity(os.getpid())}"
+
+    def running(self) -> Running | None:
+        return state.read(self.home)
+
+    def fetch(self) -> Jvm:
+        """Everything that a start needs from outside, found or brought. Raises BrokerError."""
+        lock = load_lock()
+        java = find_java()
+        fetcher = Fetcher(self.settings.cache, self.settings.maven_url)
+        if missing := fetcher.missing(lock):
+            with self._show_progress(len(missing), sum(jar.size for jar in missing)) as progress:
+                fetcher.fetch(missing, progress)
+        return Jvm(
+            java=java,
+            classpath=tuple(fetcher.classpath(lock)),
+            archives=self.settings.cache / "kafka",
+            heap=self.settings.kafka_heap,
+            full_compiler=self.settings.kafka_full_compiler,
+        )
+
+    def start(self, *, tethered: bool = False) -> tuple[Running, bool]:
+        """The broker, ready, and whether this call started it. Raises BrokerError."""
+        with self._explained(), self._alone():
+            if (running := self.running()) is not None:
+                self._wait_ready(running)
+                return running, False
+            jvm = self.fetch()
+            for last_try in (False, True):
+                running = self._spawn(jvm, tethered=tethered)
+                try:
+                    self._wait_ready(running)
+                except trouble.PortTakenError:
+                    if last_try or self.settings.kafka_port is not None:
+                        raise
+                    (self.home / "ports.json").unlink(missing_ok=True)
+                    continue
+                except BaseException:
+                    self._end(running)
+                    raise
+                return running, True
+            raise AssertionError("the loop returns or raises")
+
+    def stop(self) -> Running | None:
+        """Ends the broker properly; what was running, or None."""
+        with self._explained(), self._alone():
+            if (running := self.running()) is not None:
+                self._end(running)
+            return running
+
+    def kill(self) -> None:
+        """As a power cut would: for tests of recovery."""
+        if (running := self.running()) is not None:
+            os.kill(running.pid, 9)
+            process.wait_gone(running.pid, running.identity, STOP_GRACE_S, lambda: _reap(running.pid))
+
+    def reset(self) -> None:
+        """Stops the broker and drops its data, ports and logs."""
+        self.stop()
+        with self._explained():
+            if self.home.exists():
+                shutil.rmtree(self.home)
+
+    def _spawn(self, jvm: Jvm, *, tethered: bool) -> Running:
+        ports = settle_ports(self.home, self.settings.kafka_port)
+        self._format(jvm, ports)
+        properties = self.home / "server.properties"
+        properties.write_text(render(ports, Path("data")))
+        scratch = self._fresh_scratch()
+        if self.log.exists():
+            self.log.replace(self.log.with_name("kafka.log.1"))
+        command = jvm.command(
+            "kafka.Kafka", properties.name, scratch=scratch, record=self.home / f"{jvm.archive.name}.new"
+        )
+        parent = str(os.getpid() if tethered else 0)
+        argv = [sys.executable, "-I", "-S", tether.__file__, parent, str(self.home), str(self.log), *command]
+        pid = os.posix_spawn(sys.executable, argv, dict(os.environ))
+        running = Running(
+            pid=pid,
+            identity=process.identity(pid) or "gone",
+            ports=ports,
+            java=str(jvm.java.executable),
+            owner=self.owner if tethered else None,
+        )
+        state.write(self.home, running)
+        return running
+
+    def _format(self, jvm: Jvm, ports: Ports) -> None:
+        data = self.home / "data"
+        if (data / "meta.properties").exists():
+            return
+        new = self.home / "data.new"
+        for leftover in (data, new):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        properties = self.home / "format.properties"
+        properties.write_text(render(ports, Path(new.name)))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # '=' because an id may begin with '-'
+        command = jvm.command(
+            "kafka.tools.StorageTool",
+            *("format", f"--cluster-id={cluster}", "-c", properties.name),
+            scratch=self._fresh_scratch(),
+        )
+        done = subprocess.run(command, cwd=self.home, capture_output=True, timeout=READY_WITHIN_S, check=False)  # noqa: S603
+        if done.returncode != 0:
+            self.log.write_bytes(done.stdout + done.stderr)
+            raise trouble.explain(self.log)
+        new.replace(data)
+
+    def _wait_ready(self, running: Running) -> None:
+        meta = (self.home / "data" / "meta.properties").read_text()
+        cluster = next((line.partition("=")[2] for line in meta.splitlines() if line.startswith("cluster.id=")), "")
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline:
+            found = ask_metadata("127.0.0.1", running.ports.client)
+            if found is not None and found.id == cluster and running.bootstrap in found.brokers:
+                return
+            _reap(running.pid)
+            if process.identity(running.pid) != running.identity:
+                state.forget(self.home)
+                raise trouble.explain(self.log)
+            time.sleep(0.03)  # polling: nothing tells us but an answer
+        raise BrokerError(
+            f"The broker (process {running.pid}) has not answered within {READY_WITHIN_S:.0f} s: see {self.log}."
+        )
+
+    def _end(self, running: Running) -> None:
+        proper = process.end(running.pid, running.identity, STOP_GRACE_S, lambda: _reap(running.pid))
+        state.forget(self.home)
+        for recorded in self.home.glob("classes-*.jsa.new"):
+            if proper:
+                adopt(recorded, self.settings.cache / "kafka")
+            else:
+                recorded.unlink()
+
+    def _fresh_scratch(self) -> Path:
+        scratch = self.home / "tmp"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        return scratch
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home.parent / f"{self.home.name}.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise BrokerError(
+                    f"The disk of {self.home} is full: free some space there, or set CHAPAR_HOME to another disk."
+                ) from error
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+                raise BrokerError(
+                    f"The broker's home {self.home} cannot be written ({error.strerror}): "
+                    "mend its rights, or set CHAPAR_HOME to a directory of yours."
+                ) from error
+            raise
+
+
+def _reap(pid: int) -> None:
+    """Collects the body if it is our child; a detached one that another process started is not."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,57 @@
+"""`python tether.py PARENT HOME LOG command…`: becomes the command, in a session of its own, in HOME, with its output in LOG.
+
+PARENT is a pid or 0. If it is a pid, the system kills the command when that process dies, however it dies. Run as a script, so that it
+imports nothing of the project and costs 20 ms. Linux has PR_SET_PDEATHSIG for this (it survives exec; it counts the parent *thread*, so
+the starter must be a thread that lives on). Elsewhere a small watcher process looks at the parent instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+
+
+def watch(parent: int, child: int) -> None:
+    """Stands beside the command, for systems without PR_SET_PDEATHSIG: kills it when the parent is gone, and leaves when it is gone itself."""
+    while os.getppid() == child:  # our own parent is the command
+        try:
+            os.kill(parent, 0)
+        except ProcessLookupError:
+            os.kill(child, signal.SIGKILL)
+            return
+        time.sleep(0.5)
+
+
+def tie_to(parent: int) -> None:
+    if sys.platform == "linux":
+        if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+    else:
+        child = os.getpid()
+        if os.fork() == 0:
+            watch(parent, child)
+            os._exit(0)
+    if os.getppid() != parent:
+        sys.exit("the parent died before the command began")
+
+
+def main(parent: int, home: str, log: str, command: list[str]) -> None:
+    os.setsid()  # Ctrl-C in the terminal is for the parent, which stops its services before their broker
+    os.chdir(home)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    os.closerange(3, 256)
+    if parent:
+        tie_to(parent)
+    os.execv(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

@@ -1,0 +1,106 @@
+"""Which Kafka a process talks to, from its environment: the one settings class that everything with a Kafka client takes.
+
+Both an embedded broker and a managed cluster are just an address here; TLS and SASL are settings, never code.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+_SERVER = r"(\[[0-9a-fA-F:]+\]|[^\s,:\[\]]+):[0-9]{1,5}"
+Servers = Annotated[str, StringConstraints(strip_whitespace=True, pattern=rf"^{_SERVER}(\s*,\s*{_SERVER})*$")]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{0,100}$")]
+
+
+class KafkaSettings(BaseSettings):
+    """Reads KAFKA_* and CHAPAR_TOPIC_PREFIX; every field can also be given by its own name."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    bootstrap_servers: Annotated[Servers, Field(validation_alias="KAFKA_BOOTSTRAP_SERVERS")]
+    """host:port, several separated by commas."""
+
+    security_protocol: Annotated[Protocol, Field(validation_alias="KAFKA_SECURITY_PROTOCOL")] = "PLAINTEXT"
+    sasl_mechanism: Annotated[Mechanism | None, Field(validation_alias="KAFKA_SASL_MECHANISM")] = None
+    """None without SASL; needed with it."""
+    sasl_username: Annotated[str | None, Field(validation_alias="KAFKA_SASL_USERNAME")] = None
+    sasl_password: Annotated[SecretStr | None, Field(validation_alias="KAFKA_SASL_PASSWORD")] = None
+
+    ssl_cafile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_CAFILE")] = None
+    """PEM with the authorities to believe. None: the system's."""
+    ssl_certfile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_CERTFILE")] = None
+    """PEM with our own certificate, where the cluster asks for one (mTLS)."""
+    ssl_keyfile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_KEYFILE")] = None
+    """PEM with the key of `ssl_certfile`; None when that file holds it too."""
+
+    topic_prefix: Annotated[Prefix, Field(validation_alias="CHAPAR_TOPIC_PREFIX")] = "chapar."
+    """Stands before every topic, group and transactional id, so that copies share a cluster."""
+
+    @field_validator("security_protocol", "sasl_mechanism", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.uses_sasl:
+            given = {
+                "KAFKA_SASL_MECHANISM": self.sasl_mechanism,
+                "KAFKA_SASL_USERNAME": self.sasl_username,
+                "KAFKA_SASL_PASSWORD": self.sasl_password,
+            }
+            if lacking := [name for name, value in given.items() if value is None]:
+                raise ValueError(f"KAFKA_SECURITY_PROTOCOL={self.security_protocol} also needs {', '.join(lacking)}")
+        elif self.sasl_mechanism or self.sasl_username or self.sasl_password:
+            raise ValueError("KAFKA_SASL_… is set, but KAFKA_SECURITY_PROTOCOL is not SASL_SSL or SASL_PLAINTEXT")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("KAFKA_SSL_KEYFILE is set without KAFKA_SSL_CERTFILE")
+        if not self.uses_tls and (self.ssl_cafile or self.ssl_certfile):
+            raise ValueError("KAFKA_SSL_… is set, but KAFKA_SECURITY_PROTOCOL is not SSL or SASL_SSL")
+        return self
+
+    @property
+    def uses_sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL_")
+
+    @property
+    def uses_tls(self) -> bool:
+        return self.security_protocol.endswith("SSL")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises pydantic's ValidationError, whose text names the variables but never shows their values."""
+        return cls.model_validate({})
+
+    def client_options(self) -> dict[str, Any]:
+        """What every aiokafka client (consumer, producer, admin) takes to reach the cluster.
+
+        A new dict, with a new TLS context, at each call. Raises OSError (among them ssl.SSLError) when a file of TLS cannot be read.
+        """
+        options: dict[str, Any] = {
+            "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],
+            "security_protocol": self.security_protocol,
+        }
+        if self.uses_tls:
+            options["ssl_context"] = self._tls()
+        if self.uses_sasl and self.sasl_password is not None:
+            options["sasl_mechanism"] = self.sasl_mechanism
+            options["sasl_plain_username"] = self.sasl_username
+            options["sasl_plain_password"] = self.sasl_password.get_secret_value()
+        return options
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self.ssl_cafile) if self.ssl_cafile else None)
+        if self.ssl_certfile:
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
+        return context
