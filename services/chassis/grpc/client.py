@@ -195,7 +195,7 @@ def _interceptors(outgoing: _Outgoing) -> Sequence[grpc.aio.ClientInterceptor]:
     return (_UnaryUnary(outgoing), _UnaryStream(outgoing), _StreamUnary(outgoing), _StreamStream(outgoing))
 
 
-class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):
+class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 
@@ -205,7 +205,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor[Any, Any]):
         return call
 
 
-class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor[Any, Any]):
+class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 
@@ -215,7 +215,7 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor[Any, Any]):
         return call
 
 
-class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor[Any, Any]):
+class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 
@@ -225,7 +225,7 @@ class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor[Any, Any]):
         return call
 
 
-class _StreamStream(grpc.aio.StreamStreamClientInterceptor[Any, Any]):
+class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
     def __init__(self, outgoing: _Outgoing) -> None:
         self._outgoing = outgoing
 

@@ -42,16 +42,16 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Wraps the method's handler; a method that is not served stays UNIMPLEMENTED."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None:
             self._started.labels("unknown").inc()
             self._handled.labels("unknown", grpc.StatusCode.UNIMPLEMENTED.name).inc()
-            return handler  # type: ignore[no-any-return]  # None is how gRPC says that nobody serves it
+            return None
         codec = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
@@ -116,11 +116,9 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
     def _admit(self, method: str, context: Context, needs_deadline: bool) -> Call:
         metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-        auth = context.auth_context()
-        names = (*auth.get("x509_subject_alternative_name", ()), *auth.get("x509_common_name", ()))
-        peer = tuple(name.decode("utf-8", "replace") for name in names)
+        peer = _peer_names(context)
         caller = self._authorizer.authorize(method, metadata.get("authorization"), peer)
-        left = context.time_remaining()
+        left = _time_left(context)
         if needs_deadline and left is None and not method.startswith(_HEALTH):
             raise ChaparError(
                 ErrorKind.INVALID,
@@ -162,6 +160,12 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._seconds.labels(method).observe(time.monotonic() - begun)
 
 
+def _peer_names(context: Any) -> tuple[str, ...]:
+    auth = context.auth_context()
+    names = (*auth.get("x509_subject_alternative_name", ()), *auth.get("x509_common_name", ()))
+    return tuple(name.decode("utf-8", "replace") for name in names)
+
+
 def _name(code: Any) -> str:
     if isinstance(code, grpc.StatusCode):
         return code.name
@@ -169,6 +173,11 @@ def _name(code: Any) -> str:
         if known.value[0] == (code or 0):
             return known.name
     return "UNKNOWN"
+
+
+def _time_left(context: Any) -> float | None:
+    left: float | None = context.time_remaining()  # None without a deadline, whatever the stubs say
+    return left
 
 
 def _parent(context: Context) -> Any:

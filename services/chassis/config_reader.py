@@ -1,0 +1,196 @@
+"""The newest value of each key of a compacted topic, kept up to date: how a service learns its configuration.
+
+A value that can't be decoded is refused and logged, and the version that runs stays: a mistake in configuration must not
+stop a service, nor may a process that restarts come up without. (At the first read there is no running version; then the
+key is simply absent.) A tombstone removes a key. Reads without a group, read_committed, every partition from the start;
+a lost broker is waited for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+
+T = TypeVar("T")
+Decode = Callable[[str, bytes], T]
+"""(key, raw value) -> the configuration. May raise anything: the value is refused then."""
+
+_POLL_MS = 500
+_RETRY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[T]):
+    """One key's running configuration. `offset` is its version in the log: higher is newer."""
+
+    key: str
+    value: T
+    offset: int
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The newest record of a key, when it could not be taken."""
+
+    key: str
+    offset: int
+    error: str
+
+
+class ConfigReader(Generic[T]):
+    """See the module. `on_change(key, value or None)` runs in the reader's task, after the table has changed."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        decode: Decode[T],
+        *,
+        topic: str = "config.v1",
+        on_change: Callable[[str, T | None], None] | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._kafka = kafka
+        self._topic = kafka.topic_prefix + topic
+        self._decode = decode
+        self._on_change = on_change
+        self._changes = metrics.counter("chapar_config_changes_total") if metrics is not None else None
+        self._entries: dict[str, Entry[T]] = {}
+        self._refusals: dict[str, Refusal] = {}
+        self._positions: dict[int, int] = {}
+        self._caught_up = asyncio.Event()
+        self._log = get_logger(__name__)
+
+    async def first(self, timeout: float) -> Mapping[str, T]:  # noqa: ASYNC109 - it words the error
+        """All values there were when reading began. Raises UNAVAILABLE CONFIG_UNREAD after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._caught_up.wait()
+        except TimeoutError as error:
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE,
+                "CONFIG_UNREAD",
+                f"{self._topic} was not read within {timeout:g} s: is Kafka at {self._kafka.bootstrap_servers} up, "
+                "and has `chapar topics apply` run?",
+            ) from error
+        return self.values
+
+    @property
+    def values(self) -> Mapping[str, T]:
+        """What runs now, by key."""
+        return MappingProxyType({key: entry.value for key, entry in self._entries.items()})
+
+    @property
+    def entries(self) -> Mapping[str, Entry[T]]:
+        """The same with offsets."""
+        return MappingProxyType(self._entries)
+
+    @property
+    def refusals(self) -> Mapping[str, Refusal]:
+        """Keys whose newest record was refused; gone when a later one is taken."""
+        return MappingProxyType(self._refusals)
+
+    def get(self, key: str) -> T | None:
+        """What runs for one key."""
+        entry = self._entries.get(key)
+        return entry.value if entry is not None else None
+
+    async def run(self) -> None:
+        """Reads for ever; to be run in a task group. A broker that is away is waited for."""
+        while True:
+            try:
+                async with self._consumer() as consumer:
+                    await self._follow(consumer)
+            except (KafkaError, OSError) as error:
+                self._log.warning("configuration topic not readable", topic=self._topic, error=type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[Any]:
+        consumer = AIOKafkaConsumer(
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=_POLL_MS,
+            **self._kafka.client_options(),
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+
+    async def _follow(self, consumer: Any) -> None:
+        partitions = await self._partitions(consumer)
+        consumer.assign(partitions)
+        for partition in partitions:
+            # After a lost connection we go on where we were; everything before has been seen.
+            if partition.partition in self._positions:
+                consumer.seek(partition, self._positions[partition.partition])
+            else:
+                await consumer.seek_to_beginning(partition)
+        ends = await consumer.end_offsets(partitions)
+        while True:
+            batches = await consumer.getmany(*partitions, timeout_ms=_POLL_MS if self._caught_up.is_set() else 50)
+            for records in batches.values():
+                for record in records:
+                    self._take(record.partition, record.offset, record.key, record.value)
+            for partition in partitions:
+                self._positions[partition.partition] = await consumer.position(partition)
+            if not self._caught_up.is_set() and all(self._positions[p.partition] >= ends[p] for p in partitions):
+                self._caught_up.set()
+
+    async def _partitions(self, consumer: Any) -> list[TopicPartition]:
+        while True:
+            await consumer.topics()
+            found = consumer.partitions_for_topic(self._topic)
+            if found:
+                return [TopicPartition(self._topic, number) for number in sorted(found)]
+            # `chapar topics apply` may still be on its way.
+            await asyncio.sleep(_RETRY_S)
+
+    def _take(self, partition: int, offset: int, raw_key: bytes | None, raw: bytes | None) -> None:
+        key = (raw_key or b"").decode("utf-8", "replace")
+        running = self._entries.get(key)
+        if raw is None:
+            self._refusals.pop(key, None)
+            if self._entries.pop(key, None) is not None:
+                self._changed("removed", key, None)
+            return
+        try:
+            value = self._decode(key, raw)
+        except Exception as error:  # noqa: BLE001 - whatever a decoder raises, the running version stays
+            self._refusals[key] = Refusal(key, offset, f"{type(error).__name__}: {error}")
+            self._count("refused")
+            self._log.error(
+                "configuration refused",
+                key=key,
+                offset=offset,
+                running=running.offset if running is not None else None,
+                error=type(error).__name__,
+                message=str(error),
+            )
+            return
+        self._refusals.pop(key, None)
+        self._entries[key] = Entry(key, value, offset, partition)
+        self._changed("taken", key, value)
+
+    def _changed(self, outcome: str, key: str, value: T | None) -> None:
+        self._count(outcome)
+        if self._on_change is not None:
+            self._on_change(key, value)
+
+    def _count(self, outcome: str) -> None:
+        if self._changes is not None:
+            self._changes.labels(outcome).inc()
