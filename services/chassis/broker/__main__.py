@@ -6,17 +6,15 @@ import argparse
 import contextlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from services.chassis.broker import process
 from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.fetch import Progress as Count
-from services.chassis.broker.server import BrokerServer
+from services.chassis.broker.server import BrokerServer, Progress
 from services.chassis.broker.settings import BrokerSettings
 from services.chassis.broker.state import Running
 
@@ -32,55 +30,55 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("status", help=f"say where it runs; exit code {NOT_RUNNING} when it does not")
     commands.add_parser("reset", help="end the broker and drop its data")
     parsed = parser.parse_args(arguments)
-    out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        server = BrokerServer(BrokerSettings(), say=out.print, show_progress=lambda files, size: _bar(err, files, size))
+        server = BrokerServer(BrokerSettings(), show_progress=_bar)
         match parsed.command:
             case "start":
-                return _start(server, out, foreground=parsed.foreground)
+                return _start(server, foreground=parsed.foreground)
             case "stop":
                 stopped = server.stop()
-                out.print(
+                print(
                     f"Kafka at {stopped.bootstrap} has ended; its data stay." if stopped else "Kafka was not running."
                 )
             case "status":
-                return _status(server, out)
+                return _status(server)
             case "reset":
                 server.reset()
-                out.print(f"Dropped the data of Kafka in {server.home}.")
+                print(f"Dropped the data of Kafka in {server.home}.")
     except BrokerError as error:
-        err.print(str(error), markup=False)
+        print(error, file=sys.stderr)
         return COULD_NOT
     except ValidationError as error:
         for problem in error.errors(include_input=False):
-            err.print(f"The setting {'.'.join(map(str, problem['loc']))} is wrong: {problem['msg']}.", markup=False)
+            print(f"The setting {'.'.join(map(str, problem['loc']))} is wrong: {problem['msg']}.", file=sys.stderr)
         return COULD_NOT
     return 0
 
 
-def _start(server: BrokerServer, out: Console, *, foreground: bool) -> int:
+def _start(server: BrokerServer, *, foreground: bool) -> int:
     begun = time.monotonic()
     running, is_new = server.start(tethered=foreground)
     if not is_new:
-        out.print(f"Kafka already runs at {running.bootstrap} (process {running.pid}).")
+        print(f"Kafka already runs at {running.bootstrap} (process {running.pid}).")
         return 0
-    out.print(f"Kafka is ready at {running.bootstrap} after {time.monotonic() - begun:.1f} s ({_facts(running)}).")
-    out.print(f"Data and log: {server.home}", markup=False)
+    print(f"Kafka is ready at {running.bootstrap} after {time.monotonic() - begun:.1f} s ({_facts(running)}).")
+    print(f"Data and log: {server.home}")
     if foreground:
+        asked_to_end = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
-        while server.running() is not None and signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 1.0) is None:
-            pass
+            signal.signal(number, lambda *_: asked_to_end.set())
+        while server.running() is not None and not asked_to_end.wait(1.0):
+            pass  # and looks each second whether it still runs
         server.stop()
     return 0
 
 
-def _status(server: BrokerServer, out: Console) -> int:
+def _status(server: BrokerServer) -> int:
     running = server.running()
     if running is None:
-        out.print("Kafka does not run.")
+        print("Kafka does not run.")
         return NOT_RUNNING
-    out.print(f"Kafka runs at {running.bootstrap} ({_facts(running)}).")
+    print(f"Kafka runs at {running.bootstrap} ({_facts(running)}).")
     return 0
 
 
@@ -91,11 +89,20 @@ def _facts(running: Running) -> str:
 
 
 @contextlib.contextmanager
-def _bar(console: Console, files: int, size: int) -> Iterator[Count]:
-    columns = ("Fetching Kafka", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(f"{files} files", total=size)
-        yield lambda count: progress.advance(task, count)
+def _bar(files: int, size: int) -> Iterator[Progress]:
+    from rich import progress as bars  # only once in a machine's life
+    from rich.console import Console
+
+    columns = (
+        "Fetching Kafka",
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TransferSpeedColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(f"{files} files", total=size)
+        yield lambda count: shown.advance(task, count)
 
 
 if __name__ == "__main__":

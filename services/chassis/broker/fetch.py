@@ -1,9 +1,7 @@
-"""Brings the locked jars into the cache, once for all copies on the machine.
+"""Downloads locked jars into the cache.
 
-A file is in the cache under its final name only if it is whole and has the locked SHA-256: it is written as `.part`, checked, then renamed.
-An interrupted `.part` is resumed with an HTTP Range. One process fetches at a time (a lock file in the cache); the others wait and then find
-everything there. A file already in the cache is hashed again at every start (44 MB: a tenth of a second), since whoever can write there
-otherwise runs code here.
+Each is written as `.part`, checked against the lock's size and SHA-256, then renamed. An interrupted `.part` is resumed with an HTTP Range.
+One process fetches at a time (a lock file in the cache); the others wait and then find everything there.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import random
 import ssl
 from collections.abc import Callable, Iterator
@@ -22,15 +19,16 @@ from threading import Event
 
 import httpx
 
+from services.chassis.broker.cache import Cache, digest
 from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.lock import Jar, JarLock
+from services.chassis.broker.lock import Jar
 
 PARALLEL = 6
 ATTEMPTS = 5
 CHUNK = 256 * 1024
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Called with a number of bytes each time some arrived; negative when some had to be thrown away."""
 
 
@@ -40,31 +38,17 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Keeps `cache/maven` in agreement with a lock."""
-
-    cache: Path
+    cache: Cache
     base_url: str
     first_pause_s: float = 0.25
     """Before the second attempt; doubles with each further one."""
     timeout_s: float = 20.0
     """Without a byte for so long, an attempt has failed."""
 
-    def path_of(self, jar: Jar) -> Path:
-        return self.cache / "maven" / jar.path
-
-    def missing(self, lock: JarLock) -> list[Jar]:
-        """What is not in the cache. A file that is there with other contents than the lock's is deleted, and counts as missing."""
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            present = list(pool.map(self._is_whole, lock.jars))
-        return [jar for jar, whole in zip(lock.jars, present, strict=True) if not whole]
-
-    def classpath(self, lock: JarLock) -> list[Path]:
-        return [self.path_of(jar) for jar in lock.jars]
-
     def fetch(self, jars: list[Jar], progress: Progress = lambda count: None) -> None:
         """Downloads what is still missing of `jars`. Raises BrokerError; then what came so far is kept for the next time."""
-        with _explained(self.cache), self._alone():
-            wanted = [jar for jar in jars if not self._is_whole(jar)]
+        with _explained(self.cache.root), self._alone():
+            wanted = [jar for jar in jars if not self.cache.has(jar)]
             done = sum(jar.size for jar in jars) - sum(jar.size for jar in wanted)
             progress(done)
             stop = Event()
@@ -85,27 +69,13 @@ class Fetcher:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with (self.cache / "fetch.lock").open("a") as handle:
+        self.cache.root.mkdir(parents=True, exist_ok=True)
+        with (self.cache.root / "fetch.lock").open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def _is_whole(self, jar: Jar) -> bool:
-        path = self.path_of(jar)
-        try:
-            if path.stat().st_size == jar.size and _digest(path) == jar.sha256:
-                return True
-            path.unlink()
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            raise BrokerError(
-                f"The cached file {path} cannot be used ({error.strerror}): mend its rights or delete it."
-            ) from error
-        return False
-
     def _one(self, client: httpx.Client, jar: Jar, progress: Progress, stop: Event) -> None:
-        path = self.path_of(jar)
+        path = self.cache.path_of(jar)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         url = f"{self.base_url}/{jar.path}"
@@ -129,7 +99,7 @@ class Fetcher:
             except (httpx.TransportError, _TryAgainError) as error:
                 last = str(error) or type(error).__name__
                 continue
-            if (found := _digest(part)) == jar.sha256:
+            if (found := digest(part)) == jar.sha256:
                 part.replace(path)
                 return
             part.unlink()
@@ -182,11 +152,6 @@ class Fetcher:
             return  # too long is as wrong as other bytes: the checksum says so
         if have < jar.size:
             raise _TryAgainError(f"only {have} of {jar.size} bytes came")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from services.chassis.broker import process, state, tether, trouble
+from services.chassis.broker.cache import Cache
 from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.fetch import Fetcher, Progress
 from services.chassis.broker.java import find_java
 from services.chassis.broker.jvm import Jvm, adopt
 from services.chassis.broker.lock import load_lock
@@ -40,6 +40,8 @@ READY_WITHIN_S = 60.0
 """A start takes 2 s; the rest is for the recovery of many logs after a kill, on a slow disk."""
 STOP_GRACE_S = 20.0
 
+Progress = Callable[[int], object]
+"""Called with a number of bytes each time some arrived; negative when some had to be thrown away."""
 ShowProgress = Callable[[int, int], AbstractContextManager[Progress]]
 """Given the number of files and of bytes, shows a download while its context lasts."""
 
@@ -54,12 +56,10 @@ class BrokerServer:
         self,
         settings: BrokerSettings,
         *,
-        say: Callable[[str], object] = lambda sentence: None,
         show_progress: ShowProgress = silently,
     ) -> None:
         self.settings = settings
         self.home = settings.kafka_home
-        self._say = say
         self._show_progress = show_progress
 
     @property
@@ -78,13 +78,18 @@ class BrokerServer:
         """Everything that a start needs from outside, found or brought. Raises BrokerError."""
         lock = load_lock()
         java = find_java()
-        fetcher = Fetcher(self.settings.cache, self.settings.maven_url)
-        if missing := fetcher.missing(lock):
+        cache = Cache(self.settings.cache)
+        if missing := cache.missing(lock):
+            from services.chassis.broker.fetch import (
+                Fetcher,
+            )  # here: importing an HTTP client costs more than hashing all jars
+
+            fetcher = Fetcher(cache, self.settings.maven_url)
             with self._show_progress(len(missing), sum(jar.size for jar in missing)) as progress:
                 fetcher.fetch(missing, progress)
         return Jvm(
             java=java,
-            classpath=tuple(fetcher.classpath(lock)),
+            classpath=cache.classpath(lock),
             archives=self.settings.cache / "kafka",
             heap=self.settings.kafka_heap,
             full_compiler=self.settings.kafka_full_compiler,
