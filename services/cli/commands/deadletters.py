@@ -1,0 +1,132 @@
+"""`chapar deadletters`: what was refused, why, and putting it back when the cause is mended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaProducer
+
+from chapar.common.v1 import dead_letter_pb2
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.topics import TOPICS
+from services.cli.commands.options import Json, Limit
+from services.cli.connection import execute, kafka_of
+from services.cli.output import as_data, console, emit_json, errors, moment, table
+from services.cli.topic_reader import read_all
+from services.cli.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Refused records.")
+TOPIC = "deadletters.v1"
+Letter = tuple[str, dead_letter_pb2.DeadLetter]
+Id = Annotated[str, typer.Argument(help="partition:offset, as `list` shows it.")]
+
+
+@app.command("list")
+def list_command(limit: Limit = 50, as_json: Json = False) -> None:
+    """The newest dead letters; their content is not shown."""
+    letters = execute(_letters)[-limit:]
+    if as_json:
+        emit_json([_described(identity, letter) for identity, letter in letters])
+        return
+    rows = (
+        (identity, moment(letter.occurred_at_ms), letter.reason, letter.refused_by, _origin(letter), len(letter.value))
+        for identity, letter in reversed(letters)
+    )
+    console.print(table("dead letters", ("id", "when", "reason", "refused by", "origin", "#bytes"), rows))
+    counts = Counter(letter.reason for _, letter in letters)
+    console.print(", ".join(f"{reason}: {count}" for reason, count in counts.most_common()), markup=False)
+
+
+@app.command("show")
+def show(
+    identity: Id,
+    raw: Annotated[bool, typer.Option("--raw", help="Write the record's bytes to standard output.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One dead letter. The bytes, which may hold personal data, only with --raw."""
+    letter = _one(identity)
+    if raw:
+        typer.echo(letter.value, nl=False)
+    elif as_json:
+        emit_json(_described(identity, letter))
+    else:
+        facts = _described(identity, letter)
+        console.print(table(f"dead letter {identity}", ("what", "value"), facts.items()))
+
+
+@app.command("replay")
+def replay(
+    identities: Annotated[list[str] | None, typer.Argument(help="partition:offset of each.")] = None,
+    reason: Annotated[str, typer.Option(help="All with this reason instead.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Puts records back into their origin topic, with the same key. What decides there is idempotent by id, so twice does no harm."""
+    chosen = [
+        pair for pair in execute(_letters) if pair[0] in (identities or ()) or (reason and pair[1].reason == reason)
+    ]
+    if not chosen:
+        errors.print("no such dead letter: `chapar deadletters list` shows them")
+        raise typer.Exit(1)
+    if not yes:
+        typer.confirm(f"Put {len(chosen)} records back?", abort=True)
+
+    async def work() -> None:
+        kafka = kafka_of(Workspace.here())
+        await _put_back(kafka, [letter for _, letter in chosen])
+
+    execute(work)
+    console.print(f"{len(chosen)} put back")
+
+
+async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLetter]) -> None:
+    producer = AIOKafkaProducer(**kafka.client_options(), enable_idempotence=True, acks="all")
+    await producer.start()
+    try:
+        futures = []
+        for letter in letters:
+            attempts = sum(1 for header in letter.headers if header.key == "replayed")
+            headers = [(h.key, h.value) for h in letter.headers if h.key != "replayed"]
+            futures.append(
+                await producer.send(
+                    letter.origin_topic,
+                    key=letter.key if letter.HasField("key") else None,
+                    value=letter.value if letter.HasField("value") else None,
+                    headers=[*headers, ("replayed", str(attempts + 1).encode())],
+                )
+            )
+        await asyncio.gather(*futures)
+    finally:
+        await producer.stop()
+
+
+async def _letters() -> list[Letter]:
+    kafka = kafka_of(Workspace.here())
+    return [
+        (f"{record.partition}:{record.offset}", dead_letter_pb2.DeadLetter.FromString(record.value))
+        for record in await read_all(kafka, TOPIC)
+        if record.value is not None
+    ]
+
+
+def _one(identity: str) -> dead_letter_pb2.DeadLetter:
+    found = dict(execute(_letters)).get(identity)
+    if found is None:
+        errors.print(f"no dead letter {identity}: `chapar deadletters list` shows them", markup=False)
+        raise typer.Exit(1)
+    return found
+
+
+def _origin(letter: dead_letter_pb2.DeadLetter) -> str:
+    name = next((topic for topic in TOPICS if letter.origin_topic.endswith(topic)), letter.origin_topic)
+    return f"{name}[{letter.origin_partition}]@{letter.origin_offset}"
+
+
+def _described(identity: str, letter: dead_letter_pb2.DeadLetter) -> dict[str, object]:
+    """Everything but key, value and headers, which may hold personal data."""
+    data = as_data(letter)
+    for secret in ("key", "value", "headers"):
+        data.pop(secret, None)
+    return {"id": identity, **data, "bytes": len(letter.value)}

@@ -1,0 +1,78 @@
+"""`chapar queues`: what waits, what is held, and who is there, now or live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from chapar.router.v1 import router_pb2, router_pb2_grpc
+from services.cli.commands.options import Json, Pool
+from services.cli.connection import channel_to, execute
+from services.cli.output import as_data, console, duration, emit_json, emit_line, table
+from services.cli.workspace import Workspace
+
+COLUMNS = (
+    "queue",
+    "#waiting",
+    "#offered",
+    "#assigned",
+    "oldest",
+    "#agents",
+    "#free",
+    "estimated wait",
+    "#in time",
+    "#answered",
+    "#abandoned",
+)
+
+
+def queues(
+    pool: Pool = "default",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Queues of a pool; live with --watch."""
+    execute(lambda: _watch(pool, as_json) if watch else _once(pool, as_json))
+
+
+def queue_table(views: Iterable[router_pb2.QueueView]) -> Table:
+    """The board of queues, as `queues` and the demo show it."""
+    return table(
+        "queues",
+        COLUMNS,
+        (
+            (
+                *(q.queue, q.waiting, q.offered, q.assigned, duration(q.oldest_waiting_ms) if q.waiting else ""),
+                *(q.agents_signed_in, q.agents_available, duration(q.estimated_wait_ms)),
+                *(q.answered_in_threshold, q.answered, q.abandoned),
+            )
+            for q in views
+        ),
+    )
+
+
+async def _once(pool: str, as_json: bool) -> None:
+    async with channel_to(Workspace.here(), "router") as channel:
+        stub = router_pb2_grpc.RoutingServiceStub(channel)
+        answer = await stub.ListQueues(router_pb2.ListQueuesRequest(pool=pool))
+    if as_json:
+        emit_json([as_data(queue) for queue in answer.queues])
+    else:
+        console.print(queue_table(answer.queues))
+
+
+async def _watch(pool: str, as_json: bool) -> None:
+    async with channel_to(Workspace.here(), "router") as channel:
+        stub = router_pb2_grpc.RoutingServiceStub(channel)
+        stream = stub.WatchQueues(router_pb2.WatchQueuesRequest(pool=pool))
+        if as_json:
+            async for answer in stream:
+                emit_line(as_data(answer))
+            return
+        with Live(console=console, auto_refresh=False) as live:
+            async for answer in stream:
+                live.update(queue_table(answer.queues), refresh=True)

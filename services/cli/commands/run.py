@@ -1,0 +1,81 @@
+"""`chapar run`: everything on this machine until Ctrl-C, with the exact commands for a first message and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.connection import execute, token_for
+from services.cli.output import console, emit_line, errors
+from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
+from services.cli.workspace import Workspace
+
+
+def run(
+    config: Annotated[Path, typer.Option(help="Tenant configuration to apply first.")] = EXAMPLE,
+    routers: Annotated[int, typer.Option(min=1, max=4, help="Replicas of the router.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready.")] = False,
+) -> None:
+    """Starts Kafka (or uses KAFKA_BOOTSTRAP_SERVERS), topics, configuration and the four services; ends them at Ctrl-C."""
+
+    async def work() -> None:
+        began = time.monotonic()
+        workspace = Workspace.here()
+        say = (lambda text: None) if as_json else (lambda text: errors.print(text, markup=False, highlight=False))
+        async with running_stack(workspace, StackOptions(config=config, routers=routers), say) as stack:
+            ready_s = time.monotonic() - began
+            if as_json:
+                emit_line(
+                    {
+                        "ready_s": round(ready_s, 2),
+                        "endpoints": {n: dict(e) for n, e in stack.running.endpoints.items()},
+                    }
+                )
+            else:
+                _welcome(workspace, stack, ready_s)
+            await _until_asked_to_stop()
+
+    execute(work)
+
+
+async def _until_asked_to_stop() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for what in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(what, stop.set)
+    await stop.wait()
+
+
+def _welcome(workspace: Workspace, stack: Stack, ready_s: float) -> None:
+    running = stack.running
+    ingest = running.endpoints["ingest"]
+    console.print(f"\n[bold green]Chapar is ready[/] after {ready_s:.1f} s. Ctrl-C ends it.\n")
+    for name, servers in running.endpoints.items():
+        listed = "  ".join(f"{server} {address}" for server, address in servers.items())
+        console.print(f"  {name:10} {listed}", markup=False, highlight=False)
+    console.print(f"  {'kafka':10} {running.bootstrap_servers}", highlight=False)
+    console.print(f"  {'logs':10} {workspace.directory('logs')}\n", highlight=False)
+    lines = [
+        "# a customer writes (web chat in the browser):",
+        f"http://{ingest['http']}/chat?tenant={running.tenant}&account=main",
+        "",
+        "# or by curl, as a system that signs its webhooks:",
+        ".venv/bin/chapar send --curl 'سلام، قیمت چاپار چند است؟'",
+        "",
+        "# an agent answers, in a second terminal:",
+        ".venv/bin/chapar agents desk sara",
+        "",
+        "# look around:",
+        ".venv/bin/chapar queues --watch",
+        ".venv/bin/chapar interactions list",
+    ]
+    for line in lines:
+        console.print(
+            line, markup=False, highlight=False, soft_wrap=True, style="dim" if line.startswith("#") else None
+        )
+    (workspace.directory("run") / "operator.token").write_text(token_for(workspace, running.tenant))

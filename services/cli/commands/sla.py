@@ -1,0 +1,126 @@
+"""`chapar sla`: promises, how they stand, and how they were kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.cli.commands.options import Json, Limit
+from services.cli.connection import channel_to, execute
+from services.cli.output import as_data, console, duration, emit_json, emit_line, moment, table
+from services.cli.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Promises to customers.")
+Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
+
+
+def short(enum_name: str) -> str:
+    """first_response of TARGET_KIND_FIRST_RESPONSE."""
+    for prefix in ("TARGET_KIND_", "DEADLINE_STATE_", "SLA_EVENT_KIND_", "SLA_LEVEL_"):
+        enum_name = enum_name.removeprefix(prefix)
+    return enum_name.lower()
+
+
+@app.command("show")
+def show(interaction_id: str, as_json: Json = False) -> None:
+    """Deadlines of an interaction."""
+
+    async def work() -> sla_pb2.GetDeadlinesResponse:
+        async with channel_to(Workspace.here(), "sla") as channel:
+            request = sla_pb2.GetDeadlinesRequest(interaction_id=interaction_id)
+            return await sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(request)
+
+    _deadlines("deadlines", list(execute(work).deadlines), as_json)
+
+
+@app.command("at-risk")
+def at_risk(
+    queue: Queue = "",
+    minutes: Annotated[float, typer.Option(help="Due within.")] = 15,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """Open deadlines, the nearest first."""
+
+    async def work() -> sla_pb2.ListAtRiskResponse:
+        async with channel_to(Workspace.here(), "sla") as channel:
+            request = sla_pb2.ListAtRiskRequest(
+                queue=queue, within_ms=int(minutes * 60_000), page=types_pb2.PageRequest(size=limit)
+            )
+            return await sla_pb2_grpc.SlaServiceStub(channel).ListAtRisk(request)
+
+    _deadlines(f"due within {minutes:g} min", list(execute(work).deadlines), as_json)
+
+
+@app.command("level")
+def level(
+    queue: Queue = "",
+    channel_name: Annotated[str, typer.Option("--channel", help="Only this channel.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Service level with its three denominators, each with sample size and interval."""
+
+    async def work() -> sla_pb2.GetServiceLevelResponse:
+        async with channel_to(Workspace.here(), "sla") as channel:
+            request = sla_pb2.GetServiceLevelRequest(queue=queue, channel=channel_name)
+            return await sla_pb2_grpc.SlaServiceStub(channel).GetServiceLevel(request)
+
+    answer = execute(work)
+    if as_json:
+        emit_json(as_data(answer))
+        return
+    measures = ("over_offered", "over_offered_less_short_abandons", "over_answered", "desired_level")
+    rows = ((name.replace("_", " "), share(getattr(answer, name)), getattr(answer, name).n) for name in measures)
+    console.print(table("service level", ("measure", "share [95 % interval]", "#n"), rows))
+    console.print(f"{answer.breaches} breaches, {answer.open} deadlines open")
+
+
+@app.command("watch")
+def watch(queue: Queue = "", as_json: Json = False) -> None:
+    """Events as they come, until Ctrl-C."""
+
+    async def work() -> None:
+        async with channel_to(Workspace.here(), "sla") as channel:
+            async for answer in sla_pb2_grpc.SlaServiceStub(channel).WatchEvents(
+                sla_pb2.WatchEventsRequest(queue=queue)
+            ):
+                event = answer.event
+                if as_json:
+                    emit_line(as_data(event))
+                else:
+                    kind = short(sla_pb2.SlaEventKind.Name(event.kind))
+                    target = short(config_pb2.TargetKind.Name(event.target))
+                    console.print(
+                        f"{moment(event.occurred_at_ms)}  {kind:12} {target:15} {event.queue:10} {event.interaction_id}",
+                        markup=False,
+                    )
+
+    execute(work)
+
+
+def share(estimate: types_pb2.Estimate) -> str:
+    """A share with its interval; a dash where there is nothing to show."""
+    return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]" if estimate.n else "-"
+
+
+def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool) -> None:
+    if as_json:
+        emit_json([as_data(deadline) for deadline in deadlines])
+        return
+    rows = (
+        (
+            *(
+                d.interaction_id,
+                short(config_pb2.TargetKind.Name(d.target)),
+                d.epoch,
+                short(sla_pb2.DeadlineState.Name(d.state)),
+            ),
+            *(d.queue, duration(d.used_ms), duration(d.remaining_ms) if d.remaining_ms > 0 else "past"),
+        )
+        for d in deadlines
+    )
+    console.print(table(title, ("interaction", "promise", "#instance", "state", "queue", "used", "left"), rows))

@@ -1,0 +1,311 @@
+"""What is wrong with a configuration although each value is well formed: names that lead nowhere, promises that contradict each other,
+work that nobody could ever be given.
+
+Codes are stable: operators filter by them. An error stops `chapar config apply`; a warning does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import cel
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from services.cli.config_files import Document
+
+CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
+RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
+DAYS = frozenset({"sat", "sun", "mon", "tue", "wed", "thu", "fri"})
+PLACEHOLDERS = {"acknowledgement": {"minutes", "position"}, "survey_invitation": {"question", "link"}}
+
+_TENANT = re.compile(r"[a-z0-9-]{1,40}")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
+_REFERENCE = re.compile(r"(env|file):.+")
+
+
+def lint(document: Document) -> None:
+    """Adds its findings to the document's."""
+    for check in _CHECKS:
+        check(document)
+
+
+def _tenant(document: Document) -> None:
+    c = document.configuration
+    if not _TENANT.fullmatch(c.tenant):
+        document.find("TENANT_NAME", "`tenant` must be 1 to 40 of a-z, 0-9 and -", "tenant")
+    if c.time_zone:
+        _zone(document, c.time_zone, "time_zone")
+    if not c.pools:
+        document.find("NO_POOL", "at least one pool is needed: `pools: [{name: default}]`", "pools")
+    if not c.queues:
+        document.find("NO_QUEUE", "at least one queue is needed, or nothing can be routed", "queues")
+
+
+def _unique_names(document: Document) -> None:
+    c = document.configuration
+    kinds: dict[str, Iterable[str]] = {
+        "pools": (p.name for p in c.pools),
+        "skills": (s.name for s in c.skills),
+        "queues": (q.name for q in c.queues),
+        "agents": (a.agent_id for a in c.agents),
+        "capacity_profiles": (p.name for p in c.capacity_profiles),
+        "rules": (r.name for r in c.rules),
+        "sla_policies": (p.name for p in c.sla_policies),
+        "calendars": (k.name for k in c.calendars),
+        "surveys": (s.name for s in c.surveys),
+        "templates": (t.name for t in c.templates),
+        "channels": (f"{a.channel}/{a.account}" for a in c.channels),
+    }
+    for kind, names in kinds.items():
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if not name or name.startswith("/"):
+                document.find("NAMELESS", f"this entry of `{kind}` has no name", kind, index)
+            elif name in seen:
+                document.find("DUPLICATE", f"`{name}` stands twice in `{kind}`", kind, index)
+            seen.add(name)
+
+
+def _references(document: Document) -> None:
+    c = document.configuration
+    pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
+    skills, profiles = {s.name for s in c.skills}, {p.name for p in c.capacity_profiles}
+    calendars = {k.name for k in c.calendars}
+
+    def known(name: str, names: set[str], what: str, *path: str | int) -> None:
+        if name and name not in names:
+            listed = ", ".join(sorted(names)) or "none"
+            document.find(
+                f"UNKNOWN_{what.upper().replace(' ', '_')}", f"there is no {what} `{name}` (known: {listed})", *path
+            )
+
+    def selectors(wanted: Sequence[types_pb2.Selector], *path: str | int) -> None:
+        for index, selector in enumerate(wanted):
+            known(selector.attribute, skills, "skill", *path, index, "attribute")
+
+    for i, queue in enumerate(c.queues):
+        known(queue.pool, pools, "pool", "queues", i, "pool")
+        if not queue.pool:
+            document.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
+        selectors(queue.requirements, "queues", i, "requirements")
+    for i, agent in enumerate(c.agents):
+        known(agent.pool, pools, "pool", "agents", i, "pool")
+        known(agent.capacity_profile, profiles, "capacity profile", "agents", i, "capacity_profile")
+        for skill in agent.skills:
+            known(skill, skills, "skill", "agents", i, "skills", skill)
+        for name in agent.queues:
+            known(name, queues, "queue", "agents", i, "queues")
+    for i, rule in enumerate(c.rules):
+        known(rule.queue, queues, "queue", "rules", i, "queue")
+        if not rule.queue:
+            document.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
+        selectors(rule.requirements, "rules", i, "requirements")
+    for i, policy in enumerate(c.sla_policies):
+        known(policy.calendar, calendars, "calendar", "sla_policies", i, "calendar")
+        for name in policy.queues:
+            known(name, queues, "queue", "sla_policies", i, "queues")
+    for i, survey in enumerate(c.surveys):
+        for name in survey.queues:
+            known(name, queues, "queue", "surveys", i, "queues")
+
+
+def _rules(document: Document) -> None:
+    c = document.configuration
+    for i, rule in enumerate(c.rules):
+        if not rule.when:
+            if i + 1 < len(c.rules):
+                later = c.rules[i + 1].name
+                document.find(
+                    "UNREACHABLE_RULE",
+                    f"`{rule.name}` always holds, so `{later}` is never asked",
+                    "rules",
+                    i,
+                    severity="warning",
+                )
+            continue
+        try:
+            program = cel.compile(rule.when)
+        except ValueError as error:
+            reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
+            document.find(
+                "BAD_EXPRESSION", f"`when` of rule `{rule.name}` is not valid CEL: {reason}", "rules", i, "when"
+            )
+            continue
+        unknown = sorted(set(program.variables()) - RULE_VARIABLES)
+        if unknown:
+            choices = ", ".join(sorted(RULE_VARIABLES))
+            document.find(
+                "UNKNOWN_VARIABLE",
+                f"rule `{rule.name}` uses {', '.join(unknown)}; known are {choices}",
+                "rules",
+                i,
+                "when",
+            )
+
+
+def _unreachable_queues(document: Document) -> None:
+    c = document.configuration
+    if not c.rules:
+        return
+    named = {rule.queue for rule in c.rules}
+    for i, queue in enumerate(c.queues):
+        if queue.name not in named:
+            message = f"no rule leads to queue `{queue.name}`: only transfers reach it"
+            document.find("UNREACHABLE_QUEUE", message, "queues", i, severity="warning")
+
+
+def _nobody_can_meet(document: Document) -> None:
+    c = document.configuration
+    if not c.agents:
+        return
+    queues = {queue.name: queue for queue in c.queues}
+    for i, rule in enumerate(c.rules):
+        queue = queues.get(rule.queue)
+        if queue is not None and not _staffed(c, queue, [*queue.requirements, *rule.requirements]):
+            document.find(
+                "NOBODY_CAN_MEET",
+                f"no configured agent can take what rule `{rule.name}` asks for",
+                "rules",
+                i,
+                severity="warning",
+            )
+    for i, queue in enumerate(c.queues):
+        if not _staffed(c, queue, queue.requirements):
+            document.find(
+                "NOBODY_CAN_MEET",
+                f"no configured agent can serve queue `{queue.name}`",
+                "queues",
+                i,
+                severity="warning",
+            )
+
+
+def _staffed(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, wanted: Sequence[types_pb2.Selector]) -> bool:
+    """Whether some agent of the pool serves the queue and has every skill asked for at a level; text comparisons are taken as met."""
+    levels = (types_pb2.SELECTOR_OPERATOR_UNSPECIFIED, types_pb2.SELECTOR_OPERATOR_AT_LEAST)
+    for agent in c.agents:
+        serves = agent.pool == queue.pool and (not agent.queues or queue.name in agent.queues)
+        if serves and all(s.operator not in levels or agent.skills.get(s.attribute, 0.0) >= s.number for s in wanted):
+            return True
+    return False
+
+
+def _capacity(document: Document) -> None:
+    for i, profile in enumerate(document.configuration.capacity_profiles):
+        if profile.total <= 0:
+            document.find(
+                "NO_CAPACITY",
+                f"profile `{profile.name}` has no capacity: `total` must be positive",
+                "capacity_profiles",
+                i,
+            )
+        for j, channel in enumerate(profile.channels):
+            if channel.weight <= 0 or channel.weight > profile.total:
+                message = f"one {channel.channel} weighs {channel.weight} of {profile.total}: it can never be given to anybody"
+                document.find("IMPOSSIBLE_CHANNEL", message, "capacity_profiles", i, "channels", j)
+
+
+def _targets(document: Document) -> None:
+    for i, policy in enumerate(document.configuration.sla_policies):
+        for j, target in enumerate(policy.targets):
+            here = ("sla_policies", i, "targets", j)
+            if target.kind == config_pb2.TARGET_KIND_UNSPECIFIED:
+                document.find("NO_TARGET_KIND", "a target needs a `kind`", *here)
+            if target.desired_ms <= 0 or target.adequate_ms <= 0:
+                document.find("TARGET_OF_ZERO", "`desired` and `adequate` must be longer than zero", *here)
+            elif target.desired_ms > target.adequate_ms:
+                document.find("CONTRADICTING_LEVELS", "`desired` is later than `adequate`", *here)
+            if any(not 0 < share < 1 for share in target.warn_at):
+                document.find("WARNING_SHARE", "`warn_at` must lie between 0 and 1", *here)
+
+
+def _calendars(document: Document) -> None:
+    for i, calendar in enumerate(document.configuration.calendars):
+        if calendar.time_zone:
+            _zone(document, calendar.time_zone, "calendars", i, "time_zone")
+        if not calendar.hours:
+            document.find("NEVER_OPEN", f"calendar `{calendar.name}` is never open", "calendars", i)
+        for j, hours in enumerate(calendar.hours):
+            _hours(document, hours, i, j)
+        for key in ("closed_dates", "open_dates"):
+            for j, text in enumerate(getattr(calendar, key)):
+                try:
+                    date.fromisoformat(text)
+                except ValueError:
+                    document.find("NOT_A_DATE", f"`{text}` is not a date such as 2026-03-21", "calendars", i, key, j)
+
+
+def _hours(document: Document, hours: config_pb2.WeeklyHours, i: int, j: int) -> None:
+    start, end = getattr(hours, "from"), hours.to
+    here = ("calendars", i, "hours", j)
+    if not _CLOCK.fullmatch(start) or not _CLOCK.fullmatch(end):
+        document.find("NOT_A_TIME", "`from` and `to` must be times such as 08:30, in quotes", *here)
+    elif start >= end:
+        document.find("NEVER_OPEN", f"{start} to {end} is empty; split hours over midnight into two", *here)
+    if not hours.days or set(hours.days) - DAYS:
+        document.find("UNKNOWN_DAY", "`days` must be some of sat, sun, mon, tue, wed, thu, fri", *here)
+
+
+def _channels(document: Document) -> None:
+    for i, account in enumerate(document.configuration.channels):
+        if account.channel not in CHANNELS:
+            document.find(
+                "UNKNOWN_CHANNEL",
+                f"`{account.channel}` is not one of {', '.join(sorted(CHANNELS))}",
+                "channels",
+                i,
+                "channel",
+            )
+        for name, reference in account.secrets.items():
+            if not _REFERENCE.fullmatch(reference):
+                message = f"secret `{name}` must be a reference, env:NAME or file:/path, never the secret itself"
+                document.find("SECRET_IN_CLEAR", message, "channels", i, "secrets", name)
+
+
+def _surveys(document: Document) -> None:
+    for i, survey in enumerate(document.configuration.surveys):
+        if survey.kind == config_pb2.SURVEY_KIND_UNSPECIFIED:
+            document.find("NO_SURVEY_KIND", "a survey needs a `kind`: csat, nps or ces", "surveys", i)
+        if not 0 <= survey.sampling <= 1:
+            document.find("SAMPLING_SHARE", "`sampling` must lie between 0 and 1", "surveys", i, "sampling")
+        if not survey.questions:
+            document.find(
+                "NO_QUESTION", f"survey `{survey.name}` asks nothing: give `questions` by language", "surveys", i
+            )
+
+
+def _templates(document: Document) -> None:
+    for i, template in enumerate(document.configuration.templates):
+        allowed = PLACEHOLDERS.get(template.name)
+        for language, text in template.texts.items():
+            unknown = set(re.findall(r"{(\w*)}", text)) - (allowed or set())
+            if allowed is not None and unknown:
+                message = f"template `{template.name}` has no value for {', '.join(sorted(unknown))}"
+                document.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
+
+
+def _zone(document: Document, name: str, *path: str | int) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        document.find("UNKNOWN_ZONE", f"`{name}` is not a time zone such as Asia/Tehran", *path)
+
+
+_CHECKS: tuple[Callable[[Document], None], ...] = (
+    _tenant,
+    _unique_names,
+    _references,
+    _rules,
+    _unreachable_queues,
+    _nobody_can_meet,
+    _capacity,
+    _targets,
+    _calendars,
+    _channels,
+    _surveys,
+    _templates,
+)

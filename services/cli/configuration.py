@@ -1,0 +1,90 @@
+"""Publishes a configuration: one record of config.v1 for all services, and one activation in the log of every pool, in one transaction.
+
+The router acts on the activation only, so that a replay meets each version exactly where the live engine met it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2
+from services.chassis import ids
+from services.chassis.clock import Clock
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.topics import full_name
+from services.cli.topic_reader import read_all
+
+CONFIG, COMMANDS = "config.v1", "routing.commands.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` came to. `changed` is False when this content was already in force."""
+
+    tenant: str
+    version: int
+    changed: bool
+
+
+async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfiguration]:
+    """The configurations in force, by tenant."""
+    found: dict[str, config_pb2.TenantConfiguration] = {}
+    for record in await read_all(kafka, CONFIG):
+        if record.key is None:
+            continue
+        if record.value is None:
+            found.pop(record.key.decode(), None)
+        else:
+            found[record.key.decode()] = config_pb2.TenantConfiguration.FromString(record.value)
+    return found
+
+
+async def apply(kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, clock: Clock) -> Applied:
+    """Puts a linted configuration in force. Raises KafkaError when the cluster does not take it; then nothing has changed."""
+    before = (await current(kafka)).get(wanted.tenant)
+    digest = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()
+    if before is not None and before.content_hash == digest:
+        return Applied(wanted.tenant, before.version, changed=False)
+    configuration = config_pb2.TenantConfiguration()
+    configuration.CopyFrom(wanted)
+    configuration.version = before.version + 1 if before is not None else 1
+    configuration.content_hash = digest
+    records = [(CONFIG, wanted.tenant.encode(), configuration.SerializeToString())]
+    for pool in configuration.pools:
+        activation = _activation(configuration, pool.name, clock())
+        records.append((COMMANDS, f"{wanted.tenant}/{pool.name}".encode(), activation.SerializeToString()))
+    producer = AIOKafkaProducer(
+        **kafka.client_options(),
+        # One id for a tenant: two who apply at once are serialised, and the slower is told that it was fenced.
+        transactional_id=f"{kafka.topic_prefix}config-apply-{wanted.tenant}",
+        transaction_timeout_ms=15_000,
+    )
+    await producer.start()
+    try:
+        async with producer.transaction():
+            futures = [
+                await producer.send(full_name(kafka.topic_prefix, topic), key=key, value=value)
+                for topic, key, value in records
+            ]
+            for future in futures:
+                await future
+    finally:
+        await producer.stop()
+    return Applied(wanted.tenant, configuration.version, changed=True)
+
+
+def _activation(configuration: config_pb2.TenantConfiguration, pool: str, now_ms: int) -> records_pb2.RoutingCommand:
+    return records_pb2.RoutingCommand(
+        command_id=ids.derive("activate", configuration.tenant, pool, str(configuration.version)),
+        tenant=configuration.tenant,
+        pool=pool,
+        issued_at_ms=now_ms,
+        actor_kind=types_pb2.ACTOR_KIND_SYSTEM,
+        actor_id="config-apply",
+        activate_configuration=records_pb2.ActivateConfiguration(configuration=configuration),
+    )

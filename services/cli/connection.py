@@ -1,0 +1,118 @@
+"""Calls to the services: where they are, who we say we are, and errors as one sentence.
+
+Addresses and the token come from what `chapar run` left in the home of this copy; elsewhere from CHAPAR_ADDRESS and CHAPAR_TOKEN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+import typer
+from aiokafka.errors import KafkaError
+
+from services.chassis.broker.errors import BrokerError
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.tokens import mint
+from services.cli.output import errors
+from services.cli.workspace import Workspace
+
+T = TypeVar("T")
+
+OPERATOR_SCOPES = (
+    "ingest.submit", "ingest.read", "outbound.send", "outbound.read", "person.read", "person.write", "person.erase",
+    "routing.read", "routing.supervise", "agents.read", "agents.write", "agent.session",
+    "sla.read", "feedback.invite", "feedback.answer", "feedback.read",
+)  # fmt: skip
+TOKEN_LIFETIME_S = 12 * 3600.0
+
+
+def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
+    """The token in CHAPAR_TOKEN, or one signed with this copy's development secret."""
+    given = os.environ.get("CHAPAR_TOKEN")
+    if given:
+        return given
+    scopes = ("agent.session", "ingest.read", "routing.read", "agents.read") if agent_id else OPERATOR_SCOPES
+    subject = agent_id or "operator"
+    secret = workspace.token_secret.read_bytes()
+    return mint(secret, subject, tenant, scopes, agent_id, TOKEN_LIFETIME_S)
+
+
+def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
+    """Where a service's server listens; all replicas for gRPC. Raises FAILED_PRECONDITION when nothing runs here."""
+    if server == "grpc" and (given := os.environ.get("CHAPAR_ADDRESS")):
+        return given
+    endpoints = workspace.require_running().endpoints
+    found = [servers[server] for name, servers in endpoints.items() if name.split("-")[0] == service]
+    if not found:
+        raise ChaparError(ErrorKind.NOT_FOUND, "NOT_RUNNING", f"{service} has no {server} server here")
+    return found[0] if len(found) == 1 or server != "grpc" else "ipv4:" + ",".join(found)
+
+
+def tenant_of(workspace: Workspace) -> str:
+    """The tenant that commands are about: CHAPAR_TENANT, or the one that runs here."""
+    return os.environ.get("CHAPAR_TENANT") or workspace.require_running().tenant
+
+
+@contextlib.asynccontextmanager
+async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a service with a token; TLS when CHAPAR_TLS_CA_FILE names whom to believe."""
+    token = token_for(workspace, tenant_of(workspace), agent_id=agent_id)
+    authority = os.environ.get("CHAPAR_TLS_CA_FILE")
+    tls = ClientTls(ca_file=Path(authority)) if authority else None
+    async with grpc_channel(address_of(workspace, service), token=lambda _tenant: token, tls=tls) as channel:
+        with chapar_errors():
+            yield channel
+
+
+def kafka_of(workspace: Workspace) -> KafkaSettings:
+    """The cluster: KAFKA_BOOTSTRAP_SERVERS, or what runs here."""
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return KafkaSettings.from_environment()
+    running = workspace.require_running()
+    return KafkaSettings.model_validate(
+        {"bootstrap_servers": running.bootstrap_servers, "topic_prefix": running.topic_prefix}
+    )
+
+
+def execute(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a command's work; what goes wrong becomes one sentence on standard error and exit code 1."""
+    try:
+        return asyncio.run(work())
+    except BaseExceptionGroup as group:
+        known = _known(group)
+        if known is None:
+            raise
+        _explain(known)
+    except (ChaparError, BrokerError, KafkaError, OSError) as error:
+        _explain(error)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    raise typer.Exit(1)
+
+
+def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            if (inner := _known(error)) is not None:
+                return inner
+        elif isinstance(error, ChaparError | BrokerError | KafkaError):
+            return error
+    return None
+
+
+def _explain(error: BaseException) -> None:
+    if isinstance(error, ChaparError):
+        errors.print(f"[bold red]{error.reason}[/]: ", end="")
+        errors.print(error.message, markup=False, highlight=False)
+        for violation in error.violations:
+            errors.print(f"  {violation.field}: {violation.description}", markup=False)
+    else:
+        errors.print(str(error) or type(error).__name__, markup=False, style="red")

@@ -1,0 +1,72 @@
+"""How every command answers: a table for people, `--json` for programs, one sentence for what went wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import jdatetime
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def as_data(message: Message) -> dict[str, Any]:
+    """A message as plain data with the contract's own field names."""
+    data: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    return data
+
+
+def emit_json(data: Any) -> None:
+    """Data for programs: one JSON document on standard output."""
+    json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def emit_line(data: Mapping[str, Any]) -> None:
+    """One of a stream of JSON lines."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table; columns whose name begins with # are numbers and stand to the right."""
+    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*("" if cell is None else str(cell) for cell in row))
+    return made
+
+
+def duration(ms: float) -> str:
+    """A duration for people: 340 ms, 12.5 s, 3 min 20 s, 2 h 5 min."""
+    if ms < 0:
+        return "unknown"
+    if ms < 1_000:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1_000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def moment(ms: int, *, jalali: bool = False) -> str:
+    """A time for people, in the machine's zone; the Jalali date where asked for."""
+    if not ms:
+        return ""
+    at = datetime.fromtimestamp(ms / 1_000, UTC).astimezone()
+    if jalali:
+        return str(jdatetime.datetime.fromgregorian(datetime=at).strftime("%Y/%m/%d %H:%M:%S"))
+    return at.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,169 @@
+"""The whole of Chapar on one machine: broker, topics, configuration, the four services. What `chapar run` and `chapar demo` start."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.chassis.broker.embedded import EmbeddedBroker
+from services.chassis.broker.settings import CHECKOUT, BrokerSettings
+from services.chassis.clock import system_clock
+from services.chassis.endpoints import FILE_VARIABLE
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.topics import apply as apply_topics
+from services.cli import configuration
+from services.cli.config_files import Document, load
+from services.cli.config_lint import lint
+from services.cli.progress import download_progress
+from services.cli.supervisor import ProcessSpec, Supervisor
+from services.cli.workspace import Running, Workspace
+
+EXAMPLE = CHECKOUT / "deploy" / "config" / "demo.yaml"
+HTTP_SERVICES = frozenset({"ingest", "feedback"})
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """What to start. `environment` is added to every process."""
+
+    config: Path = EXAMPLE
+    routers: int = 1
+    ingests: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    topic_prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs, and the hands on it."""
+
+    running: Running
+    supervisor: Supervisor
+    kafka: KafkaSettings
+    broker: EmbeddedBroker | None
+
+
+def read_config(path: Path) -> Document:
+    """A linted document. Raises INVALID with every error's file and line."""
+    try:
+        document = load(path)
+    except OSError as error:
+        raise ChaparError(ErrorKind.INVALID, "NO_CONFIG", f"{path} cannot be read: {error.strerror}") from error
+    if not document.findings:
+        lint(document)
+    errors = [str(f) for f in document.findings if f.severity == "error"]
+    if errors:
+        raise ChaparError(ErrorKind.INVALID, "CONFIG_REFUSED", "\n".join(errors))
+    return document
+
+
+@contextlib.asynccontextmanager
+async def kafka_for(
+    workspace: Workspace, prefix: str | None, say: Callable[[str], None]
+) -> AsyncIterator[tuple[KafkaSettings, EmbeddedBroker | None]]:
+    """The given cluster (KAFKA_BOOTSTRAP_SERVERS), or this copy's own broker for as long as the block lasts."""
+    chosen = {} if prefix is None else {"topic_prefix": prefix}
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        kafka = KafkaSettings.from_environment().model_copy(update=chosen)
+        say(f"using the Kafka cluster at {kafka.bootstrap_servers}")
+        yield kafka, None
+        return
+    broker = EmbeddedBroker(BrokerSettings(home=workspace.home), show_progress=download_progress)
+    async with broker:
+        say(f"Kafka is ready at {broker.bootstrap}")
+        values = {"bootstrap_servers": broker.bootstrap, **chosen}
+        if "topic_prefix" not in values and os.environ.get("CHAPAR_TOPIC_PREFIX"):
+            values["topic_prefix"] = os.environ["CHAPAR_TOPIC_PREFIX"]
+        yield KafkaSettings.model_validate(values), broker
+
+
+@contextlib.asynccontextmanager
+async def running_stack(
+    workspace: Workspace, options: StackOptions, say: Callable[[str], None]
+) -> AsyncIterator[Stack]:
+    """Everything, ready, until the block ends. Raises ChaparError or BrokerError with what to do."""
+    if (other := workspace.running()) is not None:
+        raise ChaparError(
+            ErrorKind.ALREADY_EXISTS,
+            "ALREADY_RUNS",
+            f"Chapar already runs in {workspace.home} (process {other.pid}); stop it, or set CHAPAR_HOME to another directory",
+        )
+    document = read_config(options.config)
+    async with kafka_for(workspace, options.topic_prefix, say) as (kafka, broker):
+        await apply_topics(kafka)
+        applied = await configuration.apply(kafka, document.configuration, system_clock)
+        say(f"configuration of tenant {applied.tenant}: version {applied.version}")
+        specs, running = _plan(workspace, options, kafka, document.configuration.tenant)
+        supervisor = Supervisor(workspace.directory("logs"), CHECKOUT, say)
+        async with supervisor.running(specs):
+            workspace.write_running(running)
+            try:
+                yield Stack(running, supervisor, kafka, broker)
+            finally:
+                workspace.forget_running()
+
+
+def _plan(
+    workspace: Workspace, options: StackOptions, kafka: KafkaSettings, tenant: str
+) -> tuple[list[ProcessSpec], Running]:
+    names = [
+        *_replicas("router", options.routers),
+        *_replicas("ingest", options.ingests),
+        "sla",
+        "feedback",
+    ]
+    servers = {name: _servers(name) for name in names}
+    ports = workspace.ports([f"{name}.{server}" for name in names for server in servers[name]])
+    endpoints = {name: {s: f"127.0.0.1:{ports[f'{name}.{s}']}" for s in servers[name]} for name in names}
+    routers = ",".join(endpoints[name]["grpc"] for name in names if service_of(name) == "router")
+    ingests = ",".join(endpoints[name]["grpc"] for name in names if service_of(name) == "ingest")
+    shared = {
+        **_kafka_environment(kafka),
+        **workspace.demo_secrets(),
+        **options.environment,
+    }
+    survey_pages = f"http://{endpoints['feedback']['http']}"
+    specs: list[ProcessSpec] = []
+    for name in names:
+        service = service_of(name)
+        prefix = f"CHAPAR_{service.upper()}_"
+        own = {
+            f"{prefix}{server.upper()}_PORT": address.rpartition(":")[2] for server, address in endpoints[name].items()
+        }
+        own[f"{prefix}INSECURE_DEV"] = "true"
+        own[f"{prefix}INSTANCE"] = name
+        own[f"{prefix}JWT__SECRET_FILE"] = str(workspace.token_secret)
+        own[FILE_VARIABLE] = str(workspace.directory("run") / f"{name}.endpoints.json")
+        if service == "sla":
+            own["CHAPAR_SLA_ROUTER_ADDRESS"] = routers
+        if service == "feedback":
+            own["CHAPAR_FEEDBACK_INGEST_ADDRESS"] = ingests
+            own["CHAPAR_FEEDBACK_PUBLIC_URL"] = survey_pages
+        specs.append(
+            ProcessSpec(name, f"services.{service}", {**shared, **own}, f"http://{endpoints[name]['ops']}/readyz")
+        )
+    return specs, Running(os.getpid(), kafka.bootstrap_servers, kafka.topic_prefix, tenant, endpoints)
+
+
+def service_of(process: str) -> str:
+    """ "router" of "router-2"."""
+    return process.split("-")[0]
+
+
+def _replicas(service: str, count: int) -> list[str]:
+    return [service, *(f"{service}-{number}" for number in range(2, count + 1))]
+
+
+def _servers(process: str) -> tuple[str, ...]:
+    service = service_of(process)
+    extra = ("http", "smtp") if service == "ingest" else ("http",) if service in HTTP_SERVICES else ()
+    return ("grpc", "ops", *extra)
+
+
+def _kafka_environment(kafka: KafkaSettings) -> dict[str, str]:
+    """The cluster, for children: TLS and SASL come from our own environment, which they inherit."""
+    return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CHAPAR_TOPIC_PREFIX": kafka.topic_prefix}

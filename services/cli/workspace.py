@@ -1,0 +1,171 @@
+"""The home of one copy: `.chapar/` beside the project, or where CHAPAR_HOME says.
+
+Holds the broker's data, secrets made for development, the ports that this copy chose, logs, and what runs now. Two checkouts
+never share one, so they run side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+SERVICES = ("router", "ingest", "sla", "feedback")
+DEMO_SECRETS = (
+    "CHAPAR_DEMO_WEBCHAT_SECRET",
+    "CHAPAR_DEMO_TELEGRAM_SECRET",
+    "CHAPAR_DEMO_TELEGRAM_TOKEN",
+    "CHAPAR_DEMO_WHATSAPP_SECRET",
+    "CHAPAR_DEMO_WHATSAPP_VERIFY",
+    "CHAPAR_DEMO_WHATSAPP_TOKEN",
+    "CHAPAR_DEMO_EMAIL_SECRET",
+)
+WEBHOOK_SECRET = "CHAPAR_DEMO_WEBHOOK_SECRET"  # noqa: S105 the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What `chapar run` started: where everything listens. Read by every other command."""
+
+    pid: int
+    bootstrap_servers: str
+    topic_prefix: str
+    tenant: str
+    endpoints: Mapping[str, Mapping[str, str]]
+    """By process ("router", "router-2", "ingest"…): by server ("grpc", "http", "smtp", "ops"): host:port."""
+
+
+class Workspace:
+    """Paths and small files of a home; makes what is missing, readable by its owner only."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    @classmethod
+    def here(cls, environ: Mapping[str, str] = os.environ) -> Workspace:
+        """The home of this copy."""
+        return cls(Path(environ.get("CHAPAR_HOME") or Path.cwd() / ".chapar").absolute())
+
+    def directory(self, name: str) -> Path:
+        """A directory of the home, made if need be. Raises FAILED_PRECONDITION when it cannot be."""
+        path = self.home / name
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                "HOME_NOT_WRITABLE",
+                f"{path} cannot be made ({error.strerror}); set CHAPAR_HOME to a directory that you may write to",
+            ) from error
+        return path
+
+    @property
+    def token_secret(self) -> Path:
+        """File with the secret that signs development tokens."""
+        path = self.directory("secrets") / "tokens"
+        _write_once(path, secrets.token_hex(32))
+        return path
+
+    def demo_secrets(self) -> dict[str, str]:
+        """Secrets of the example tenant's channels, made once: what a provider and we would have agreed on."""
+        path = self.directory("secrets") / "channels.json"
+        made = {name: secrets.token_urlsafe(24) for name in DEMO_SECRETS}
+        made[WEBHOOK_SECRET] = "whsec_" + _base64(secrets.token_bytes(24))
+        _write_once(path, json.dumps(made))
+        known: dict[str, str] = json.loads(path.read_text())
+        return {**made, **known}
+
+    def ports(self, names: Sequence[str]) -> dict[str, int]:
+        """A port for each name: the one of last time while it is free, otherwise a new one."""
+        path = self.directory("run") / "ports.json"
+        before: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        with contextlib.ExitStack() as held:
+            chosen = {name: _hold_port(held, before.get(name, 0)) for name in names}
+        path.write_text(json.dumps({**before, **chosen}, sort_keys=True))
+        return chosen
+
+    def write_running(self, running: Running) -> None:
+        """Tells the other commands of this copy what runs."""
+        path = self.directory("run") / "running.json"
+        draft = path.with_suffix(".new")
+        draft.write_text(
+            json.dumps(
+                {
+                    "pid": running.pid,
+                    "bootstrap_servers": running.bootstrap_servers,
+                    "topic_prefix": running.topic_prefix,
+                    "tenant": running.tenant,
+                    "endpoints": {name: dict(servers) for name, servers in running.endpoints.items()},
+                },
+                indent=1,
+            )
+        )
+        draft.replace(path)
+
+    def forget_running(self) -> None:
+        """Nothing runs any more."""
+        (self.home / "run" / "running.json").unlink(missing_ok=True)
+
+    def running(self) -> Running | None:
+        """What runs, or None. A file left behind by a killed run is not believed."""
+        path = self.home / "run" / "running.json"
+        try:
+            known = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        running = Running(**known)
+        return running if _alive(running.pid) else None
+
+    def require_running(self) -> Running:
+        """What runs. Raises FAILED_PRECONDITION NOT_RUNNING with what to do."""
+        running = self.running()
+        if running is None:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                "NOT_RUNNING",
+                f"nothing runs in {self.home}: start it with `make run`, or name a server in CHAPAR_ADDRESS",
+            )
+        return running
+
+
+def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
+    """A free port on loopback, kept bound until the stack closes, so that no two names get the same."""
+    for port in (wanted, 0) if wanted else (0,):
+        listener = held.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return int(listener.getsockname()[1])
+    raise ChaparError(ErrorKind.UNAVAILABLE, "NO_PORT", "no free port on 127.0.0.1")
+
+
+def _write_once(path: Path, content: str) -> None:
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content)
+
+
+def _base64(raw: bytes) -> str:
+
+    return base64.b64encode(raw).decode()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
