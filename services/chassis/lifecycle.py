@@ -74,6 +74,7 @@ class Service(Generic[S]):
             task.cancel()
             # Its exception, if any, is the group's to raise.
             await asyncio.wait([task])
+            work.close()  # a task that is cancelled before its first step never touches what it was to run
 
     async def drain(self) -> None:
         """Tells everybody to go elsewhere, and gives them the time."""

@@ -9,7 +9,7 @@ Settings that an operator put on a topic and that this table does not name are l
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -87,20 +87,8 @@ _TABLE = (
         "outbound.v1", "conversation_id", "`chapar.ingest.v1.OutboundRecord`: what to send", "gateways, intake lane", 7
     ),
     _log("deliveries.v1", "conversation_id", "`chapar.ingest.v1.DeliveryRecord`: what became of it", "sender lane", 30),
-    _log(
-        "routing.commands.v1",
-        "tenant/pool",
-        "`chapar.router.v1.RoutingCommand`: all that a shard decides upon",
-        "intake lane, gateways, sla",
-        7,
-    ),
-    _log(
-        "routing.events.v1",
-        "conversation_id",
-        "`chapar.router.v1.RoutingEvent`: what was decided, with reason",
-        "router shard",
-        30,
-    ),
+    _log("routing.commands.v1", "tenant/pool", "`chapar.router.v1.RoutingCommand`", "intake lane, gateways, sla", 7),
+    _log("routing.events.v1", "conversation_id", "`chapar.router.v1.RoutingEvent`, with reasons", "router shard", 30),
     _log(
         "routing.journal.v1",
         "shard (explicit partition)",
@@ -128,17 +116,8 @@ _TABLE = (
         compact=True,
         follows="feedback.answers.v1",
     ),
-    Topic(
-        "config.v1",
-        "tenant",
-        "`chapar.config.v1.TenantConfiguration`, versioned",
-        "`chapar config apply`",
-        partitions=1,
-        compact=True,
-    ),
-    _log(
-        "deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, partitions=1
-    ),
+    Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
+    _log("deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, 1),
     _changelog("ingest-intake", "inbound.v1"),
     _changelog("ingest-relay", "routing.events.v1"),
     _changelog("ingest-sender", "outbound.v1"),
@@ -242,7 +221,7 @@ async def apply(
     partitions: Mapping[str, int] = MappingProxyType({}),
     timeout_s: float = 30.0,
 ) -> list[Change]:
-    """Creates what is missing, sets what differs, returns what was done; waits until each new topic has its leaders.
+    """Creates what is missing, sets what differs, returns what was done once it is visible.
 
     Raises FAILED_PRECONDITION TOPIC_CONFLICT, with nothing changed, when a topic has another partition count or
     replication factor; UNAVAILABLE KAFKA when the cluster can't be reached.
@@ -260,10 +239,18 @@ async def apply(
         missing = [topic for change, topic in found if change.kind is ChangeKind.CREATE]
         if missing:
             await _create(admin, missing)
-            await _wait_for_leaders(admin, [topic.full_name for topic in missing], timeout_s)
         altered = [topic for change, topic in found if change.kind is ChangeKind.CONFIGURE]
         if altered:
             await _configure(admin, altered)
+
+        async def visible() -> bool:
+            names = [topic.full_name for topic in missing]
+            described = await admin.describe_topics(names) if names else []
+            leaders = [p["leader"] for topic in described for p in topic["partitions"] or [{"leader": -1}]]
+            return min(leaders, default=0) >= 0 and not await _compare(admin, kafka, replication, partitions)
+
+        if found:
+            await _wait_until(visible, timeout_s)
         return [change for change, _ in found]
 
 
@@ -349,17 +336,14 @@ async def _configs(admin: Any, names: Sequence[str], dynamic_only: bool = False)
     return found
 
 
-async def _wait_for_leaders(admin: Any, names: Sequence[str], timeout_s: float) -> None:
+async def _wait_until(done: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
+    """A cluster answers before all of its brokers know: what we asked for becomes visible a little later."""
     try:
         async with asyncio.timeout(timeout_s):
-            while True:
-                described = await admin.describe_topics(list(names))
-                parts = [p for topic in described for p in topic["partitions"] or [{"leader": -1}]]
-                if all(partition["leader"] >= 0 for partition in parts):
-                    return
+            while not await done():  # noqa: ASYNC110 - the cluster tells nobody
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
-        raise _failed(f"new topics have no leaders after {timeout_s:g} s") from error
+        raise _failed(f"the changes were accepted and are not visible after {timeout_s:g} s") from error
 
 
 @asynccontextmanager

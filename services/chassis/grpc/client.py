@@ -168,18 +168,11 @@ class _Outgoing:
             details.wait_for_ready,
         )
 
-    def count(self, method: str | bytes, call: Any) -> None:
-        if self._handled is None:
-            return
-        handled = self._handled
-        name = method.decode() if isinstance(method, bytes) else method
-
-        def done(ended: Any) -> None:
-            # A finished call knows its code without waiting; `code()` is a coroutine for the calls' sake that run.
-            code = ended._code if hasattr(ended, "_code") else None
-            handled.labels(name, code.name if isinstance(code, grpc.StatusCode) else "OTHER").inc()
-
-        call.add_done_callback(done)
+    async def count(self, method: str | bytes, call: Any) -> None:
+        """Waits for a unary call's end and counts it; its error is for whoever awaits the call."""
+        if self._handled is not None:
+            code = await call.code()
+            self._handled.labels(method.decode() if isinstance(method, bytes) else method, code.name).inc()
 
     def _timeout(self, own: float | None, unary: bool) -> float | None:
         wanted = own if own is not None else (self._timeout_s if unary else None)
@@ -201,7 +194,7 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
 
     async def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
         call = await continuation(self._outgoing.complete(client_call_details, unary=True), request)
-        self._outgoing.count(client_call_details.method, call)
+        await self._outgoing.count(client_call_details.method, call)
         return call
 
 
@@ -210,9 +203,7 @@ class _UnaryStream(grpc.aio.UnaryStreamClientInterceptor):
         self._outgoing = outgoing
 
     async def intercept_unary_stream(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
-        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request)
-        self._outgoing.count(client_call_details.method, call)
-        return call
+        return await continuation(self._outgoing.complete(client_call_details, unary=False), request)
 
 
 class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
@@ -220,9 +211,7 @@ class _StreamUnary(grpc.aio.StreamUnaryClientInterceptor):
         self._outgoing = outgoing
 
     async def intercept_stream_unary(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)
-        self._outgoing.count(client_call_details.method, call)
-        return call
+        return await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)
 
 
 class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
@@ -230,6 +219,4 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):
         self._outgoing = outgoing
 
     async def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        call = await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)
-        self._outgoing.count(client_call_details.method, call)
-        return call
+        return await continuation(self._outgoing.complete(client_call_details, unary=False), request_iterator)

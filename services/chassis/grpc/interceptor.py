@@ -7,6 +7,8 @@ sessions last for hours. Handlers are coroutines or async generators and raise `
 raise is a bug, is logged with its stack and answered with INTERNAL without a word of it.
 """
 
+from __future__ import annotations  # grpcio's types are generic in its stubs only
+
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -72,7 +74,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Any]], *, needs_deadline: bool) -> Any:
         async def serve(request: Any, context: Context) -> Any:
-            begun = time.monotonic()
+            begun, cancelled = time.monotonic(), False
             self._begin(method)
             try:
                 with self._tracing.span(method, parent=_parent(context), kind=SpanKind.SERVER):
@@ -85,13 +87,17 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                         CURRENT.reset(token)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
             finally:
-                self._end(method, context, begun)
+                self._end(method, context, begun, cancelled)
 
         return serve
 
     def _streaming(self, method: str, inner: Callable[[Any, Context], Any]) -> Any:
         async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+            cancelled = False
             self._begin(method)
             try:
                 with self._tracing.span(method, parent=_parent(context), kind=SpanKind.SERVER):
@@ -109,8 +115,11 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                         CURRENT.reset(token)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
+            except (asyncio.CancelledError, GeneratorExit):
+                cancelled = True
+                raise
             finally:
-                self._end(method, context, None)
+                self._end(method, context, None, cancelled)
 
         return serve
 
@@ -151,10 +160,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._started.labels(method).inc()
         self._open.labels(method).inc()
 
-    def _end(self, method: str, context: Context, begun: float | None) -> None:
+    def _end(self, method: str, context: Context, begun: float | None, cancelled: bool) -> None:
         self._open.labels(method).dec()
-        # gRPC's own code is 0 until somebody sets one; a cancelled call has none at all.
-        code = "CANCELLED" if context.cancelled() else _name(context.code())
+        # gRPC's own code is 0 until somebody sets one; it never says that the caller has gone away.
+        code = "CANCELLED" if cancelled else _name(context.code())
         self._handled.labels(method, code).inc()
         if begun is not None:
             self._seconds.labels(method).observe(time.monotonic() - begun)

@@ -1,0 +1,136 @@
+"""A real service on real sockets: the chassis around SlaService, whose handlers only show what the chassis gave them."""
+
+from __future__ import annotations  # the async stubs exist in .pyi files only
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.grpc.context import current_call, current_caller
+from services.chassis.grpc.server import grpc_server
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service, serving
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import JwtSettings, mint
+
+SECRET = b"a-secret-for-tests-only-32-bytes!"
+SERVICE = "chapar.sla.v1.SlaService"
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Probe(sla_pb2_grpc.SlaServiceServicer):
+    """Answers by the interaction id that it is asked about."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.time_left: float | None = None
+        self.idempotency_key = ""
+        self.entered = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def GetDeadlines(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.GetDeadlinesRequest, context: Context
+    ) -> sla_pb2.GetDeadlinesResponse:
+        caller = current_caller()
+        self.calls.append((caller.subject, caller.tenant))
+        self.time_left = current_call().time_left()
+        self.idempotency_key = current_call().idempotency_key
+        self.entered.set()
+        match request.interaction_id:
+            case "missing":
+                raise ChaparError(
+                    ErrorKind.NOT_FOUND,
+                    "NO_INTERACTION",
+                    "no interaction is called missing: look at `chapar interactions list`",
+                    violations=(FieldViolation("interaction_id", "is not known"),),
+                    metadata={"interaction": "missing"},
+                    retry_after_s=1.5,
+                )
+            case "bug":
+                raise RuntimeError("the body was: my secret diary")
+            case "wait":
+                await self.release.wait()
+        return sla_pb2.GetDeadlinesResponse()
+
+    async def ListAtRisk(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.ListAtRiskRequest, context: Context
+    ) -> sla_pb2.ListAtRiskResponse:
+        return sla_pb2.ListAtRiskResponse()
+
+    async def GetServiceLevel(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.GetServiceLevelRequest, context: Context
+    ) -> sla_pb2.GetServiceLevelResponse:
+        return sla_pb2.GetServiceLevelResponse()
+
+    async def WatchEvents(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.WatchEventsRequest, context: Context
+    ) -> AsyncIterator[sla_pb2.WatchEventsResponse]:
+        self.calls.append((current_caller().subject, current_caller().tenant))
+        yield sla_pb2.WatchEventsResponse()
+        self.entered.set()
+        await self.release.wait()
+        raise ChaparError(ErrorKind.UNAVAILABLE, "RECONNECT", "this replica is going away: connect to another")
+
+
+def dev_settings(tmp_path: Path, **changes: Any) -> ServiceSettings:
+    """Loopback without TLS, tokens by a shared secret, no patience."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(SECRET)
+    values: dict[str, Any] = {
+        "instance": "probe-0",
+        "insecure_dev": True,
+        "jwt": JwtSettings(secret_file=secret),
+        "kafka": KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+        "drain_s": 0,
+        "stop_grace_s": 5,
+        **changes,
+    }
+    return ServiceSettings(**values)
+
+
+def build_probe(probe: Probe) -> Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[None]]:
+    """The wiring of the service under test."""
+
+    @asynccontextmanager
+    async def build(service: Service[ServiceSettings]) -> AsyncIterator[None]:
+        async with grpc_server(
+            service, lambda server: sla_pb2_grpc.add_SlaServiceServicer_to_server(probe, server), [SERVICE]
+        ):
+            yield
+
+    return build
+
+
+def token(*scopes: str, **changes: Any) -> str:
+    """A token of tenant acme."""
+    return mint(SECRET, "tester", "acme", scopes or ("sla.read",), **changes)
+
+
+def bearer(value: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {value}"),)
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+@pytest.fixture
+async def service(probe: Probe, tmp_path: Path) -> AsyncIterator[Service[ServiceSettings]]:
+    async with serving("probe", dev_settings(tmp_path), build_probe(probe)) as running:
+        yield running
+        probe.release.set()
+
+
+@pytest.fixture
+async def stub(service: Service[ServiceSettings]) -> AsyncIterator[sla_pb2_grpc.SlaServiceAsyncStub]:
+    """Without the chassis's client: what any caller in any language sees."""
+    async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
+        yield sla_pb2_grpc.SlaServiceStub(channel)

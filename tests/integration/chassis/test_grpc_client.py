@@ -1,0 +1,125 @@
+"""Calls between services: tokens, deadlines, retries, replicas that go away."""
+
+from __future__ import annotations  # the async stubs exist in .pyi files only
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import chapar_errors, for_tenant, grpc_channel, idempotent
+from services.chassis.grpc.context import CURRENT, Call
+from services.chassis.lifecycle import Service, serving
+from services.chassis.metrics import Metrics
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import Caller, TokenSource
+from tests.integration.chassis.conftest import SECRET, SERVICE, Probe, build_probe, dev_settings
+
+TOKENS = TokenSource(SECRET, "service:router", ["sla.read"])
+ASK = sla_pb2.GetDeadlinesRequest
+
+
+@asynccontextmanager
+async def connected(target: str, **options: Any) -> AsyncIterator[Any]:
+    async with grpc_channel(target, token=TOKENS, **options) as channel:
+        yield sla_pb2_grpc.SlaServiceStub(channel)
+
+
+async def test_a_service_calls_for_a_tenant_with_its_own_token(service: Service[ServiceSettings], probe: Probe) -> None:
+    """Outside of a call it names the tenant; the name itself never leaves the process."""
+    async with connected(service.endpoints["grpc"]) as stub:
+        await stub.GetDeadlines(ASK(), metadata=for_tenant("beta"))
+    assert probe.calls == [("service:router", "beta")]
+
+
+async def test_a_call_made_while_serving_one_inherits_tenant_and_deadline(
+    service: Service[ServiceSettings], probe: Probe
+) -> None:
+    """What is left of the caller's time, less the way back; never more than the callee's own limit."""
+    loop_now = asyncio.get_running_loop().time()
+    serving_call = Call("/x/Y", Caller("desk", "gamma", frozenset()), (), loop_now + 2.0, "")
+    token = CURRENT.set(serving_call)
+    try:
+        async with connected(service.endpoints["grpc"]) as stub:
+            await stub.GetDeadlines(ASK(), timeout=30)
+    finally:
+        CURRENT.reset(token)
+    assert probe.calls == [("service:router", "gamma")]
+    assert probe.time_left is not None
+    assert 0 < probe.time_left < 1.96
+
+
+async def test_a_call_without_a_deadline_gets_the_channels(service: Service[ServiceSettings], probe: Probe) -> None:
+    """Nobody waits for ever by forgetting."""
+    async with connected(service.endpoints["grpc"], timeout_s=3) as stub:
+        await stub.GetDeadlines(ASK())
+    assert probe.time_left is not None
+    assert probe.time_left <= 3
+
+
+async def test_an_idempotency_key_reaches_the_handler(service: Service[ServiceSettings], probe: Probe) -> None:
+    """And one that is too long is refused."""
+    async with connected(service.endpoints["grpc"]) as stub:
+        await stub.GetDeadlines(ASK(), metadata=idempotent("invitation-7"))
+        assert probe.idempotency_key == "invitation-7"
+        with pytest.raises(ChaparError) as refused, chapar_errors():
+            await stub.GetDeadlines(ASK(), metadata=idempotent("k" * 300))
+    assert refused.value.reason == "IDEMPOTENCY_KEY_LONG"
+
+
+async def test_a_callees_error_arrives_as_our_own(service: Service[ServiceSettings]) -> None:
+    """And is counted by method and code."""
+    metrics = Metrics()
+    async with connected(service.endpoints["grpc"], metrics=metrics) as stub:
+        with pytest.raises(ChaparError) as refused, chapar_errors():
+            await stub.GetDeadlines(ASK(interaction_id="missing"))
+    assert (refused.value.kind, refused.value.reason) == (ErrorKind.NOT_FOUND, "NO_INTERACTION")
+    assert metrics.value("chapar_grpc_client_handled_total", f"/{SERVICE}/GetDeadlines", "NOT_FOUND") == 1
+
+
+async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
+    """After the retries, within the deadline."""
+    async with connected("127.0.0.1:1", timeout_s=2) as stub:
+        with pytest.raises(ChaparError) as refused, chapar_errors():
+            await stub.GetDeadlines(ASK())
+    assert refused.value.kind is ErrorKind.UNAVAILABLE
+
+
+async def test_replicas_share_the_calls_and_one_that_drains_costs_none(tmp_path: Path) -> None:
+    """Rolling restarts: a replica says NOT_SERVING, is left out, and no caller notices."""
+    probes = [Probe(), Probe()]
+    async with AsyncExitStack() as stack:
+        settings = dev_settings(tmp_path, drain_s=0.2)
+        replicas = [await stack.enter_async_context(serving("probe", settings, build_probe(p))) for p in probes]
+        target = "ipv4:" + ",".join(replica.endpoints["grpc"] for replica in replicas)
+        stub = await stack.enter_async_context(connected(target))
+        async with asyncio.timeout(10):
+            while not all(probe.calls for probe in probes):
+                await stub.GetDeadlines(ASK())
+        draining = asyncio.create_task(replicas[0].drain())
+        while not draining.done():
+            await stub.GetDeadlines(ASK())
+        before = len(probes[0].calls)
+        for _ in range(20):
+            await stub.GetDeadlines(ASK())
+        assert len(probes[0].calls) == before
+        await draining
+
+
+async def test_a_cancelled_call_is_counted_as_such(service: Service[ServiceSettings], probe: Probe) -> None:
+    """A client's deadline cancels the handler, whose metrics come out even."""
+    async with connected(service.endpoints["grpc"]) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await stub.GetDeadlines(ASK(interaction_id="wait"), timeout=0.2)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    method = f"/{SERVICE}/GetDeadlines"
+    async with asyncio.timeout(5):
+        while service.metrics.value("chapar_grpc_in_progress", method) != 0:  # noqa: ASYNC110 - a metric has no event
+            await asyncio.sleep(0.01)
+    assert service.metrics.value("chapar_grpc_handled_total", method, "CANCELLED") == 1

@@ -1,0 +1,229 @@
+"""What a caller of any service meets before the service's own code, on real sockets."""
+
+from __future__ import annotations  # the async stubs exist in .pyi files only
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.grpc.client import chapar_errors
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.lifecycle import Service, leaves, serving
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import mint
+from tests.integration.chassis.conftest import SERVICE, Probe, bearer, build_probe, dev_settings, token
+
+if TYPE_CHECKING:
+    from chapar.sla.v1.sla_pb2_grpc import SlaServiceAsyncStub as Stub
+METHOD = f"/{SERVICE}/GetDeadlines"
+
+
+async def refusal(stub: Stub, metadata: tuple[tuple[str, str], ...] = (), interaction: str = "i-1") -> ChaparError:
+    """The error that a call ends with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(interaction_id=interaction), metadata=metadata, timeout=5)
+    return from_rpc_error(caught.value)
+
+
+async def test_a_caller_with_the_scope_is_served_as_its_tenant(stub: Stub, probe: Probe) -> None:
+    """The tenant comes from the token."""
+    await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(interaction_id="i"), metadata=bearer(token()), timeout=5)
+    assert probe.calls == [("tester", "acme")]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "kind", "reason"),
+    [
+        ((), ErrorKind.UNAUTHENTICATED, "TOKEN_MISSING"),
+        ((("authorization", "Basic dXNlcjpwYXNz"),), ErrorKind.UNAUTHENTICATED, "TOKEN_MISSING"),
+        (bearer("not-a-token"), ErrorKind.UNAUTHENTICATED, "TOKEN_REFUSED"),
+        (bearer(token(ttl=-60)), ErrorKind.UNAUTHENTICATED, "TOKEN_EXPIRED"),
+        (bearer(token(audience="someone-else")), ErrorKind.UNAUTHENTICATED, "TOKEN_AUDIENCE"),
+        (bearer(token(issuer="someone-else")), ErrorKind.UNAUTHENTICATED, "TOKEN_ISSUER"),
+        (bearer(mint(b"x" * 40, "t", "acme", ["sla.read"])), ErrorKind.UNAUTHENTICATED, "TOKEN_REFUSED"),
+        (bearer(token("ingest.submit")), ErrorKind.PERMISSION_DENIED, "SCOPE_MISSING"),
+    ],
+    ids=["none", "basic", "garbage", "expired", "audience", "issuer", "signature", "scope"],
+)
+async def test_a_caller_without_a_good_token_is_refused_with_the_reason(
+    stub: Stub, probe: Probe, metadata: tuple[tuple[str, str], ...], kind: ErrorKind, reason: str
+) -> None:
+    """Each way to be unwelcome has its own word, and the handler never hears of it."""
+    error = await refusal(stub, metadata)
+    assert (error.kind, error.reason) == (kind, reason)
+    assert probe.calls == []
+
+
+async def test_a_typed_error_crosses_the_wire_intact(stub: Stub) -> None:
+    """Kind, reason, message, violations, metadata and retry time come out as they went in."""
+    error = await refusal(stub, bearer(token()), "missing")
+    assert error.kind is ErrorKind.NOT_FOUND
+    assert error.reason == "NO_INTERACTION"
+    assert "chapar interactions list" in error.message
+    assert error.violations == (FieldViolation("interaction_id", "is not known"),)
+    assert dict(error.metadata) == {"interaction": "missing"}
+    assert error.retry_after_s == 1.5
+
+
+async def test_a_bug_is_answered_without_a_word_of_what_it_saw(stub: Stub) -> None:
+    """Exceptions may quote a customer's message; the caller gets INTERNAL and nothing else."""
+    error = await refusal(stub, bearer(token()), "bug")
+    assert error.kind is ErrorKind.INTERNAL
+    assert "diary" not in error.message
+
+
+async def test_a_unary_call_needs_a_deadline(stub: Stub) -> None:
+    """Whoever waits for ever is told how to set one."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=bearer(token()))
+    assert from_rpc_error(caught.value).reason == "DEADLINE_MISSING"
+
+
+async def test_an_unknown_method_is_unimplemented(service: Service[ServiceSettings]) -> None:
+    """Also with a good token."""
+    async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
+        call: Any = channel.unary_unary(f"/{SERVICE}/Nope")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"", metadata=bearer(token()), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_stream_is_guarded_and_ends_with_a_typed_error(stub: Stub, probe: Probe) -> None:
+    """Streams need no deadline, but a token, and their errors are as rich as a unary call's."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await anext(aiter(stub.WatchEvents(sla_pb2.WatchEventsRequest())))
+    assert from_rpc_error(caught.value).reason == "TOKEN_MISSING"
+
+    messages = aiter(stub.WatchEvents(sla_pb2.WatchEventsRequest(), metadata=bearer(token())))
+    await anext(messages)
+    probe.release.set()
+    with pytest.raises(ChaparError) as ended, chapar_errors():
+        await anext(messages)
+    assert (ended.value.kind, ended.value.reason) == (ErrorKind.UNAVAILABLE, "RECONNECT")
+
+
+async def test_a_request_over_the_limit_is_refused(stub: Stub) -> None:
+    """Four MiB by default."""
+    error = await refusal(stub, bearer(token()), "x" * (5 << 20))
+    assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
+
+
+async def test_calls_are_counted_by_method_and_code(stub: Stub, service: Service[ServiceSettings]) -> None:
+    """What the availability objective is computed from."""
+    await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=bearer(token()), timeout=5)
+    await refusal(stub, bearer(token()), "missing")
+    await refusal(stub)
+    value = service.metrics.value
+    assert value("chapar_grpc_handled_total", METHOD, "OK") == 1
+    assert value("chapar_grpc_handled_total", METHOD, "NOT_FOUND") == 1
+    assert value("chapar_grpc_handled_total", METHOD, "UNAUTHENTICATED") == 1
+    assert value("chapar_grpc_started_total", METHOD) == 3
+    assert value("chapar_grpc_in_progress", METHOD) == 0
+
+
+async def test_health_is_public_and_follows_readiness(service: Service[ServiceSettings]) -> None:
+    """By name and as a whole; a component that is not ready takes the process out."""
+    async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = aiter(stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE)))
+
+        async def until(wanted: int) -> None:
+            async with asyncio.timeout(5):
+                while (await anext(watch)).status != wanted:
+                    pass
+
+        await until(health_pb2.HealthCheckResponse.SERVING)
+        lane = service.health.component("lane")
+        await until(health_pb2.HealthCheckResponse.NOT_SERVING)
+        lane.set(True)
+        await until(health_pb2.HealthCheckResponse.SERVING)
+
+
+async def test_reflection_serves_development_only(service: Service[ServiceSettings], tmp_path: Path) -> None:
+    """Under insecure_dev, without a token."""
+    async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
+        info = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+        answer = await anext(aiter(info))
+    assert SERVICE in {found.name for found in answer.list_services_response.service}
+
+
+async def test_stopping_lets_a_call_in_progress_finish(probe: Probe, tmp_path: Path) -> None:
+    """Drain: health says NOT_SERVING, no new calls, and the one inside still gets its answer."""
+    async with serving("probe", dev_settings(tmp_path), build_probe(probe)) as service:
+        channel = grpc.aio.insecure_channel(service.endpoints["grpc"])
+        call = sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(
+            sla_pb2.GetDeadlinesRequest(interaction_id="wait"), metadata=bearer(token()), timeout=10
+        )
+        await probe.entered.wait()
+
+        async def let_go() -> None:
+            probe.release.set()
+
+        service.on_drain(let_go)
+    assert await call == sla_pb2.GetDeadlinesResponse()
+    await channel.close()
+
+
+async def test_ops_pages_tell_alive_ready_and_metrics(service: Service[ServiceSettings]) -> None:
+    """Readiness names what it waits for."""
+    async with httpx.AsyncClient(base_url=f"http://{service.endpoints['ops']}") as ops:
+        assert (await ops.get("/healthz")).status_code == 200
+        assert (await ops.get("/readyz")).status_code == 200
+        assert (await ops.get("/startupz")).status_code == 200
+        service.health.component("lane").set(False, "restoring partition 3")
+        ready = await ops.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["waiting_for"] == {"lane": "restoring partition 3"}
+        text = (await ops.get("/metrics")).text
+    assert "chapar_ready 0.0" in text
+    assert "_created" not in text
+
+
+async def test_without_tls_a_service_refuses_all_but_loopback_development(probe: Probe, tmp_path: Path) -> None:
+    """One sentence says what to set."""
+    for changes in ({"insecure_dev": False}, {"grpc_host": "0.0.0.0"}):
+        with pytest.raises(ExceptionGroup) as caught:
+            async with serving("probe", dev_settings(tmp_path, **changes), build_probe(probe)):
+                pytest.fail("it serves")
+        error = leaves(caught.value)[0]
+        assert isinstance(error, ChaparError)
+        assert error.reason == "INSECURE_GRPC"
+
+
+async def test_a_port_in_use_is_named(service: Service[ServiceSettings], probe: Probe, tmp_path: Path) -> None:
+    """For gRPC and for the ops server alike."""
+    for name, field in (("grpc", "grpc_port"), ("ops", "ops_port")):
+        taken = int(service.endpoints[name].rpartition(":")[2])
+        with pytest.raises(ExceptionGroup) as caught:
+            async with serving("probe", dev_settings(tmp_path, **{field: taken}), build_probe(probe)):
+                pytest.fail("it serves")
+        error = leaves(caught.value)[0]
+        assert isinstance(error, ChaparError)
+        assert error.reason == "PORT_IN_USE"
+        assert str(taken) in error.message
+
+
+async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> None:
+    """RESOURCE_EXHAUSTED at once, instead of a queue that nobody sees."""
+    async with (
+        serving("probe", dev_settings(tmp_path, grpc_max_concurrent=1), build_probe(probe)) as service,
+        grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel,
+    ):
+        stub = sla_pb2_grpc.SlaServiceStub(channel)
+        first = stub.GetDeadlines(
+            sla_pb2.GetDeadlinesRequest(interaction_id="wait"), metadata=bearer(token()), timeout=10
+        )
+        await probe.entered.wait()
+        error = await refusal(stub, bearer(token()))
+        assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
+        probe.release.set()
+        await first

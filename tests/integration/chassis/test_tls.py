@@ -1,0 +1,192 @@
+"""TLS and mTLS on real sockets, with certificates that are exchanged while the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import ipaddress
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.errors import ChaparError
+from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
+from services.chassis.lifecycle import Service, leaves, serving
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import TokenSource
+from tests.integration.chassis.conftest import SECRET, SERVICE, Probe, build_probe, dev_settings
+
+TOKENS = TokenSource(SECRET, "service:router", ["sla.read"])
+
+
+@dataclass(frozen=True)
+class Pair:
+    cert: bytes
+    key: bytes
+
+
+class Authority:
+    """A certificate authority of this test alone."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+        self._serial = 1
+        self.cert = self._sign("test authority", self._key, authority=True)
+
+    def issue(self, name: str) -> Pair:
+        """A certificate for `name` on 127.0.0.1."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return Pair(
+            self._sign(name, key, authority=False),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        )
+
+    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, authority: bool) -> bytes:
+        self._serial += 1
+        now = dt.datetime.now(dt.UTC)
+        names: list[x509.GeneralName] = [x509.DNSName(name.replace(" ", "-"))]
+        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(self._serial)
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=self._serial))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, bytes], Path]:
+    def to(name: str, content: bytes) -> Path:
+        draft = tmp_path / f".{name}"
+        draft.write_bytes(content)
+        return draft.replace(tmp_path / name)
+
+    return to
+
+
+def tls_settings(tmp_path: Path, pair: Pair, authority: Authority, write: Any, **changes: Any) -> ServiceSettings:
+    return dev_settings(
+        tmp_path,
+        insecure_dev=False,
+        tls_cert_file=write("server.crt", pair.cert),
+        tls_key_file=write("server.key", pair.key),
+        tls_ca_file=write("ca.crt", authority.cert),
+        **changes,
+    )
+
+
+def client_tls(authority: Authority, write: Any, name: str) -> ClientTls:
+    pair = authority.issue(name)
+    return ClientTls(write("ca.crt", authority.cert), write(f"{name}.crt", pair.cert), write(f"{name}.key", pair.key))
+
+
+async def ask(service: Service[ServiceSettings], tls: ClientTls) -> None:
+    async with grpc_channel(service.endpoints["grpc"], token=TOKENS, tls=tls, timeout_s=5) as channel:
+        with chapar_errors():
+            await sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(sla_pb2.GetDeadlinesRequest())
+
+
+async def test_only_peers_on_the_list_may_call(tmp_path: Path, authority: Authority, write: Any, probe: Probe) -> None:
+    """By service; a signed certificate alone does not open a method."""
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: ("router",)})
+    async with serving("probe", settings, build_probe(probe)) as service:
+        await ask(service, client_tls(authority, write, "router"))
+        with pytest.raises(ChaparError) as refused:
+            await ask(service, client_tls(authority, write, "feedback"))
+        assert refused.value.reason == "PEER_REFUSED"
+        stranger = client_tls(Authority(), write, "router")
+        with pytest.raises(ChaparError) as unknown:
+            await ask(service, ClientTls(write("ca.crt", authority.cert), stranger.cert_file, stranger.key_file))
+        assert unknown.value.reason == "GRPC_UNAVAILABLE"
+        assert len(probe.calls) == 1
+
+
+async def test_health_has_a_plaintext_port_of_its_own(
+    tmp_path: Path, authority: Authority, write: Any, probe: Probe
+) -> None:
+    """Kubernetes' probes speak no TLS; nothing but health answers there."""
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write)
+    async with (
+        serving("probe", settings, build_probe(probe)) as service,
+        grpc.aio.insecure_channel(service.endpoints["health"]) as channel,
+    ):
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(sla_pb2.GetDeadlinesRequest(), timeout=5)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_new_certificate_is_served_without_a_restart(
+    tmp_path: Path, authority: Authority, write: Any, probe: Probe
+) -> None:
+    """Half an exchange, or a broken file, keeps the old one in service; the expiry metric follows."""
+    old, new = authority.issue("old"), authority.issue("new")
+    settings = tls_settings(tmp_path, old, authority, write)
+    tls = client_tls(authority, write, "router")
+    async with serving("probe", settings, build_probe(probe)) as service:
+        address = service.endpoints["grpc"]
+        assert await presented(address, tls) == "old"
+        expiry = service.metrics.value("chapar_certificate_expiry_timestamp_seconds")
+
+        write("server.crt", new.cert)
+        assert await presented(address, tls) == "old"
+        write("server.key", b"not a key")
+        assert await presented(address, tls) == "old"
+        write("server.key", new.key)
+        assert await presented(address, tls) == "new"
+        assert service.metrics.value("chapar_certificate_expiry_timestamp_seconds") != expiry
+        await ask(service, tls)
+
+
+async def test_files_that_do_not_fit_together_are_refused_at_start(
+    tmp_path: Path, authority: Authority, write: Any, probe: Probe
+) -> None:
+    """With the names of the files."""
+    mixed = Pair(authority.issue("a").cert, authority.issue("b").key)
+    with pytest.raises(ExceptionGroup) as caught:
+        async with serving("probe", tls_settings(tmp_path, mixed, authority, write), build_probe(probe)):
+            pytest.fail("it serves")
+    error = leaves(caught.value)[0]
+    assert isinstance(error, ChaparError)
+    assert error.reason == "TLS_FILES"
+    assert "server.crt" in error.message
+
+
+async def presented(address: str, tls: ClientTls) -> str:
+    """The common name of the certificate that a new connection is shown."""
+    context = ssl.create_default_context(cafile=str(tls.ca_file))
+    assert tls.cert_file is not None
+    context.load_cert_chain(tls.cert_file, tls.key_file)
+    context.set_alpn_protocols(["h2"])
+    host, port = address.rsplit(":", 1)
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    name = x509.load_der_x509_certificate(raw).subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
+    return str(name)
