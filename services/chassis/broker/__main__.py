@@ -90,7 +90,11 @@ def _facts(running: Running) -> str:
 
 @contextlib.contextmanager
 def _bar(files: int, size: int) -> Iterator[Progress]:
-    from rich import progress as bars  # only once in a machine's life
+    if not sys.stderr.isatty():
+        print(f"Fetching Kafka: {files} files, {size / 1e6:.0f} MB", flush=True)
+        yield lambda count: None
+        return
+    from rich import progress as bars  # here: needed once in a machine's life
     from rich.console import Console
 
     columns = (

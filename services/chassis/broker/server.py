@@ -27,7 +27,7 @@ from pathlib import Path
 from services.chassis.broker import process, state, tether, trouble
 from services.chassis.broker.cache import Cache
 from services.chassis.broker.errors import BrokerError
-from services.chassis.broker.java import find_java
+from services.chassis.broker.java import find_java, packaged_java
 from services.chassis.broker.jvm import Jvm, adopt
 from services.chassis.broker.lock import load_lock
 from services.chassis.broker.ports import Ports, settle_ports
@@ -77,7 +77,7 @@ class BrokerServer:
     def fetch(self) -> Jvm:
         """Everything that a start needs from outside, found or brought. Raises BrokerError."""
         lock = load_lock()
-        java = find_java()
+        java = find_java(packaged=packaged_java())
         cache = Cache(self.settings.cache)
         if missing := cache.missing(lock):
             from services.chassis.broker.fetch import (
