@@ -16,6 +16,7 @@ A bug in the processor raises ProcessorFailed, after as many attempts as in the 
 """
 
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
@@ -50,8 +51,9 @@ class FakeLane:
         self._factory = factory
         self._refused: list[tuple[Record, InvalidRecord]] = []
         self._end = 0
-        spec = LaneSpec("fake", input_topic, "fake.state.v1", "fake")
-        self._batches = BatchRunner(spec, partition, tuning or LaneTuning(), NO_METRICS, self._refuse)
+        self._tuning = tuning or LaneTuning()
+        self._waiting: list[Record] = []
+        self._batches = self._runner()
         self.processor = self._take_over()
 
     # -- what a test does
@@ -70,7 +72,10 @@ class FakeLane:
     def batch(self, *records: Record, fail: Failure | None = None) -> list[Send]:
         """Several records as one batch; returns what was committed by it. With `fail`, the process dies there."""
         fresh = [record for record in records if record.offset >= self.position.offset]
-        return self._until_done(fresh, fail)
+        self._waiting = fresh
+        sent = self._until_done(fresh, fail)
+        self._waiting = []
+        return sent
 
     def advance(self, ms: int) -> list[Send]:
         """Move the clock; timers fire at their own times. Returns what they sent."""
@@ -90,13 +95,27 @@ class FakeLane:
         self.processor = self._take_over()
         return self.processor
 
+    def deliver_again(self) -> list[Send]:
+        """After a batch that ended in ProcessorFailed: its records come again, as to the next owner."""
+        return self.batch(*self._waiting) if self._waiting else []
+
+    def skip(self, *offsets: int) -> None:
+        """As `LaneTuning.skip`: an operator's decision about records of this input; forgets earlier attempts."""
+        self._tuning = replace(self._tuning, skip=frozenset((self.partition, offset) for offset in offsets))
+        self._batches = self._runner()
+
     def sent_to(self, topic: str) -> list[Send]:
         """All committed outputs to one topic."""
         return [send for send in self.sent if send.topic == topic]
 
     # -- how it works
 
+    def _runner(self) -> BatchRunner:
+        spec = LaneSpec("fake", self._input_topic, "fake.state.v1", "fake")
+        return BatchRunner(spec, self.partition, self._tuning, NO_METRICS, self._refuse)
+
     def _take_over(self) -> Processor:
+        self._refused.clear()
         self.now_ms = max(self.now_ms, self.position.now_ms)
         self.position = Position(self.position.offset, self.now_ms, self.position.epoch + 1)
         while True:
@@ -124,9 +143,10 @@ class FakeLane:
                 continue
             before = len(self.sent)
             self._commit(taken, effects=fail is None)
+            sent = self.sent[before:]
             if fail == "after_commit":
                 self.crash()
-            return self.sent[before:]
+            return sent
 
     def _commit(self, taken: Taken, *, effects: bool = True) -> None:
         offset = self.position.offset if taken.next_offset is None else taken.next_offset

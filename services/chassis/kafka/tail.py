@@ -6,7 +6,7 @@ async with aclosing(tail(kafka, "conversations.v1", from_="end")) as records:
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any, Final, Literal
 
 from aiokafka import TopicPartition
@@ -34,7 +34,7 @@ async def tail(
     client_id: str = "tail",
     caught_up: Callable[[], None] | None = None,
     clock: Clock = system_clock,
-) -> AsyncIterator[Record]:
+) -> AsyncGenerator[Record, None]:
     """Yield the records of `topic` (logical name), for ever. `partitions` None means all.
 
     `caught_up` is called once, when everything that was there at the beginning has been yielded. "end" is where the log ends when the first

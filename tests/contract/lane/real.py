@@ -1,0 +1,235 @@
+"""The real lane under the `Ledger`, on a real broker, for the contract suite."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from chapar.common.v1.dead_letter_pb2 import DeadLetter
+from services.chassis.clock import system_clock
+from services.chassis.kafka.contract import LaneSpec, LaneTuning, NoMetrics
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.records import Headers, Record
+from services.chassis.kafka.runner import LaneRunner
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from tests.contract.lane.ledger import LIMIT, OUT, Ledger
+
+SPEC = LaneSpec("ledger", "ledger.in.v1", "ledger.state.v1", "ledger")
+TUNING = LaneTuning(
+    max_output_bytes=LIMIT,
+    session_timeout_ms=6000,
+    heartbeat_interval_ms=500,
+    offsets_interval=0.1,
+    retry_least=0.05,
+    retry_most=0.5,
+)
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str, within: float = 30.0) -> None:
+    """Wait for a condition; fails the test with `what` when it does not come true in time."""
+    until = time.monotonic() + within
+    while True:
+        held = condition()
+        if isinstance(held, Awaitable):
+            held = await held
+        if held:
+            return
+        assert time.monotonic() < until, f"not within {within} s: {what}"
+        await asyncio.sleep(0.01)
+
+
+async def create_topics(kafka: KafkaSettings, partitions: int, *, plain: tuple[str, ...] = (SPEC.input, OUT)) -> None:
+    """Input, outputs, changelog and dead letters of one test."""
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        compact = {"cleanup.policy": "compact"}
+        await admin.create_topics(
+            [
+                *(NewTopic(kafka.topic_prefix + name, partitions, 1) for name in plain),
+                NewTopic(kafka.topic_prefix + SPEC.changelog_topic, partitions, 1, topic_configs=compact),
+                NewTopic(kafka.topic_prefix + "deadletters.v1", 1, 1),
+            ]
+        )
+    finally:
+        await admin.close()
+
+
+async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
+    """Everything committed in a topic by now."""
+    found: list[Record] = []
+    done = asyncio.Event()
+
+    async def collect() -> None:
+        async with aclosing(tail(kafka, topic, caught_up=done.set)) as records:
+            async for record in records:
+                found.append(record)  # noqa: PERF401 - the iteration never ends by itself
+
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(collect())
+        async with asyncio.timeout(20):
+            await done.wait()
+        reading.cancel()
+    return found
+
+
+class Watch(NoMetrics):
+    """Metrics that a test looks at."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.batches: list[int] = []
+        self.rebalances = 0
+        self.fences = 0
+        self.aborts: list[str] = []
+        self.refused: list[str] = []
+        self.entries: list[int] = []
+        self.lags: dict[int, int] = {}
+        self.progress: list[tuple[int, int]] = []
+
+    def lag(self, lane: str, partition: int, records: int, seconds: float) -> None:
+        self.lags[partition] = records
+
+    def restore_progress(self, lane: str, partition: int, read: int, total: int) -> None:
+        self.progress.append((read, total))
+
+    def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None:
+        self.entries.append(entries)
+
+    def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
+        self.records += records
+        self.batches.append(records)
+
+    def rebalanced(self, lane: str, partitions: int) -> None:
+        self.rebalances += 1
+
+    def aborted(self, lane: str, partition: int, reason: str) -> None:
+        self.aborts.append(reason)
+
+    def fenced(self, lane: str, partition: int) -> None:
+        self.fences += 1
+
+    def dead_letter(self, lane: str, partition: int, reason: str) -> None:
+        self.refused.append(reason)
+
+
+@dataclass
+class Running:
+    """One runner in its own task. Leaving stops it gracefully, or passes on what it raised."""
+
+    kafka: KafkaSettings
+    watch: Watch
+    tuning: LaneTuning = TUNING
+    clock: Callable[[], int] = system_clock
+    client_id: str = "ledger@test:1"
+    reply: Callable[[str], None] | None = None
+    replies: list[str] = field(default_factory=list)
+    runner: LaneRunner = field(init=False)
+    task: "asyncio.Task[None]" = field(init=False)
+
+    async def __aenter__(self) -> Self:
+        self.runner = LaneRunner(
+            SPEC,
+            lambda context: Ledger(context, self.reply or self.replies.append),
+            self.kafka,
+            clock=self.clock,
+            client_id=self.client_id,
+            tuning=self.tuning,
+            metrics=self.watch,
+        )
+        self.task = asyncio.create_task(self.runner.run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.runner.stop()
+        await asyncio.wait({self.task}, timeout=30)
+        if not self.task.done():
+            self.task.cancel()
+            await asyncio.wait({self.task})
+            raise AssertionError("the runner did not stop")
+        await self.task
+
+    async def until(self, condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
+        """As `eventually`, but raises at once what the runner raises."""
+
+        def or_ended() -> bool:
+            if self.task.done():
+                self.task.result()
+                raise AssertionError("the runner ended by itself")
+            return condition()
+
+        await eventually(or_ended, what, within)
+
+    async def live(self) -> None:
+        await self.until(lambda: self.runner.restored, "restored")
+
+    def ledger(self, partition: int = 0) -> Ledger:
+        processor = self.runner.processor(partition)
+        assert isinstance(processor, Ledger)
+        return processor
+
+
+class RealHarness:
+    """Implements `suite.Harness`."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.kafka = kafka
+        self.replies: list[str] = []
+        self.watch = Watch()
+        self._fed = 0
+        self._producer = DurableProducer(kafka, client_id="feeder")
+        self._tuning = TUNING
+        self._running = self._build(system_clock)
+
+    def _build(self, clock: Callable[[], int]) -> Running:
+        return Running(self.kafka, self.watch, self._tuning, clock, replies=self.replies)
+
+    async def __aenter__(self) -> Self:
+        await create_topics(self.kafka, 1)
+        await self._running.__aenter__()
+        await self._running.live()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._producer.__aexit__()
+        if not self._running.task.done():
+            await self._running.__aexit__()
+
+    async def feed(self, *commands: str, headers: Headers = ()) -> None:
+        pairs = [command.split("=") for command in commands]
+        self._fed += len(pairs)
+        async with asyncio.TaskGroup() as tasks:
+            for key, value in pairs:
+                tasks.create_task(self._producer.publish(SPEC.input, key.encode(), value.encode(), headers))
+        await self._running.until(lambda: self.watch.records >= self._fed, f"{self._fed} records committed")
+
+    async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
+        if not self._running.task.done():
+            await self._running.__aexit__()
+        self._tuning = replace(self._tuning, skip=frozenset((0, offset) for offset in skip))
+        self._running = self._build(lambda: system_clock() - clock_back_ms)
+        await self._running.__aenter__()
+        await self._running.live()
+        await self._running.until(lambda: self.watch.records >= self._fed, "what was left is committed")
+
+    async def pass_time(self, ms: int) -> None:
+        await asyncio.sleep(ms / 1000)  # the lane's timers run on the machine's clock; nothing else is waited for
+
+    async def outputs(self) -> list[tuple[str, str, Headers]]:
+        records = await read_all(self.kafka, OUT)
+        return [((r.key or b"").decode(), (r.value or b"").decode(), r.headers) for r in records if r.key != b"start"]
+
+    async def starts(self) -> list[str]:
+        return [(r.value or b"").decode() for r in await read_all(self.kafka, OUT) if r.key == b"start"]
+
+    async def dead_letters(self) -> list[tuple[int, str]]:
+        found = [DeadLetter.FromString(r.value or b"") for r in await read_all(self.kafka, "deadletters.v1")]
+        return [(letter.origin_offset, letter.reason) for letter in found]
+
+    def ledger(self) -> Ledger:
+        return self._running.ledger()

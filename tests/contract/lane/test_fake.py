@@ -1,0 +1,81 @@
+"""The fake lane keeps the contract."""
+
+import pytest
+
+from services.chassis.kafka.contract import LaneContext, LaneTuning
+from services.chassis.kafka.outbox import Send
+from services.chassis.kafka.records import Headers
+from tests.contract.lane.ledger import LIMIT, Ledger
+from tests.contract.lane.suite import LaneContract
+from tests.fakes.lane import FakeLane
+
+
+class FakeHarness:
+    def __init__(self) -> None:
+        self.replies: list[str] = []
+        self._lane = FakeLane(self._build, tuning=LaneTuning(max_output_bytes=LIMIT))
+
+    def _build(self, context: LaneContext) -> Ledger:
+        return Ledger(context, self.replies.append)
+
+    async def feed(self, *commands: str, headers: Headers = ()) -> None:
+        pairs = [command.split("=") for command in commands]
+        self._lane.batch(*[self._lane.record(v.encode(), key=k.encode(), headers=headers) for k, v in pairs])
+
+    async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
+        self._lane.now_ms -= clock_back_ms
+        if skip:
+            self._lane.skip(*skip)
+        self._lane.crash()
+        self._lane.deliver_again()
+
+    async def pass_time(self, ms: int) -> None:
+        self._lane.advance(ms)
+
+    async def outputs(self) -> list[tuple[str, str, Headers]]:
+        return [_plain(send) for send in self._lane.sent if not send.verdict and send.key != b"start"]
+
+    async def starts(self) -> list[str]:
+        return [send.value.decode() for send in self._lane.sent if send.key == b"start"]
+
+    async def dead_letters(self) -> list[tuple[int, str]]:
+        return [(record.offset, verdict.reason) for record, verdict in self._lane.dead_letters]
+
+    def ledger(self) -> Ledger:
+        assert isinstance(self._lane.processor, Ledger)
+        return self._lane.processor
+
+
+def _plain(send: Send) -> tuple[str, str, Headers]:
+    return send.key.decode(), send.value.decode(), send.headers
+
+
+@pytest.fixture
+def lane() -> FakeHarness:
+    return FakeHarness()
+
+
+class TestFakeLane(LaneContract):
+    """See `suite`."""
+
+
+def test_dying_before_the_commit_repeats_the_batch_and_replies_once() -> None:
+    """With `fail="before_commit"` nothing of the first attempt is seen; the records come again."""
+    replies: list[str] = []
+    lane = FakeLane(lambda context: Ledger(context, replies.append))
+    sent = lane.batch(lane.record(b"add", key=b"a"), fail="before_commit")
+    assert [send.value for send in sent] == [b"count 1"]
+    assert replies == ["a=1"]
+    assert lane.position.epoch == 2
+
+
+def test_dying_after_the_commit_loses_the_reply_only() -> None:
+    """With `fail="after_commit"` the outputs are there, the effects are not, and the records do not come again."""
+    replies: list[str] = []
+    lane = FakeLane(lambda context: Ledger(context, replies.append))
+    record = lane.record(b"add", key=b"a")
+    assert len(lane.batch(record, fail="after_commit")) == 1
+    assert lane.batch(record) == []
+    assert replies == []
+    assert isinstance(lane.processor, Ledger)
+    assert lane.processor.counts == {b"a": 1}
