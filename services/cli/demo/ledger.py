@@ -1,0 +1,216 @@
+"""What the topics say, folded, and held against what was sent: the audit behind `lost 0, doubled 0`.
+
+Every message that a demo customer sends carries a mark (`#d1-17`), every reply of a demo agent another (`#r1-42`), so that each can be counted
+wherever it turns up. The rules:
+
+- **lost**: an acknowledged message that is in no conversation; an interaction without exactly one end; a reply that its agent was told is
+  recorded, and that neither reached the customer nor is recorded as failed or of unknown outcome.
+- **doubled**: a message that is in the conversations twice, that opened two interactions, an interaction that ended twice or is held by two
+  agents at once, a reply that reached the customer twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chapar.common.v1 import types_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2 as ingest_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from chapar.sla.v1 import sla_pb2
+from services.chassis.kafka.records import Record
+
+TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.answers.v1")
+MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
+EXPLAINED = frozenset({ingest_pb2.DELIVERY_STATE_UNKNOWN, ingest_pb2.DELIVERY_STATE_FAILED})
+"""States in which a reply that did not arrive is not lost: it is recorded that, and why. It is never repeated blindly."""
+TERMINAL = {"completed", "abandoned", "cancelled"}
+
+
+@dataclass(slots=True)
+class InteractionFacts:
+    """One interaction as the topics tell it. Times are milliseconds."""
+
+    interaction_id: str
+    channel: str = ""
+    queue: str = ""
+    arrived_at: int = 0
+    offered_at: int = 0
+    assigned_at: int = 0
+    replied_at: int = 0
+    ends: list[str] = field(default_factory=list)
+    holder: str = ""
+    overlaps: int = 0
+    state: str = "opened"
+    agent: str = ""
+
+
+class Ledger:
+    """Folds records; knows nothing of Kafka. Each record is to be folded once (a fresh ledger reads from the beginning)."""
+
+    def __init__(self) -> None:
+        self.seen: Counter[str] = Counter()
+        """Marks of customers' messages in conversations."""
+        self.replies: Counter[str] = Counter()
+        """Marks of agents' replies in conversations."""
+        self.opened_by: Counter[str] = Counter()
+        """Interactions opened, by message id."""
+        self.interactions: dict[str, InteractionFacts] = {}
+        self.conversation_of_mark: dict[str, str] = {}
+        self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
+        self.sla: Counter[str] = Counter()
+        self.breached: set[str] = set()
+        self.invited = 0
+        self.answers: list[int] = []
+        self.refused: Counter[str] = Counter()
+
+    def fold(self, records: Iterable[Record]) -> None:
+        """Takes records of any of TOPICS; others are ignored."""
+        for record in records:
+            if record.value is None:
+                continue
+            if record.topic == "conversations.v1":
+                self._conversation(ingest_pb2.ConversationRecord.FromString(record.value))
+            elif record.topic == "routing.events.v1":
+                self._routing(router_pb2.RoutingEvent.FromString(record.value))
+            elif record.topic == "deliveries.v1":
+                delivery = ingest_pb2.DeliveryRecord.FromString(record.value)
+                self.deliveries[delivery.delivery_id] = delivery
+            elif record.topic == "sla.events.v1":
+                self._sla(sla_pb2.SlaEvent.FromString(record.value))
+            elif record.topic == "feedback.answers.v1":
+                self._feedback(feedback_pb2.FeedbackRecord.FromString(record.value))
+
+    @property
+    def open(self) -> list[InteractionFacts]:
+        """Interactions without an end so far."""
+        return [i for i in self.interactions.values() if not i.ends]
+
+    def pending_deliveries(self) -> list[str]:
+        """Deliveries that are neither sent nor failed nor unknown."""
+        return [d for d, record in self.deliveries.items() if record.state == ingest_pb2.DELIVERY_STATE_PENDING]
+
+    def _conversation(self, record: ingest_pb2.ConversationRecord) -> None:
+        kind = record.WhichOneof("record")
+        if kind == "message":
+            marks = MARK.findall(record.message.text)
+            if record.message.author_kind == types_pb2.ACTOR_KIND_CUSTOMER:
+                self.seen.update(mark for mark in marks if mark.startswith("#d"))
+                for mark in marks:
+                    self.conversation_of_mark[mark] = record.conversation_id
+            else:
+                self.replies.update(mark for mark in marks if mark.startswith("#r"))
+        elif kind == "interaction_opened":
+            self.opened_by[record.interaction_opened.message_id] += 1
+            self._interaction(record.interaction_opened.interaction_id)
+
+    def _interaction(self, interaction_id: str) -> InteractionFacts:
+        return self.interactions.setdefault(interaction_id, InteractionFacts(interaction_id))
+
+    def _routing(self, event: router_pb2.RoutingEvent) -> None:
+        if not event.HasField("interaction"):
+            return
+        facts = self._interaction(event.interaction.interaction_id)
+        facts.channel, facts.queue = event.interaction.channel, event.interaction.queue
+        facts.arrived_at = event.interaction.arrived_at_ms
+        now = event.occurred_at_ms
+        match event.WhichOneof("event"):
+            case "queued":
+                facts.state, facts.holder = "queued", ""
+            case "offered":
+                facts.state = "offered"
+                facts.offered_at = facts.offered_at or now
+            case "assigned":
+                if facts.holder and facts.holder != event.assigned.agent_id:
+                    facts.overlaps += 1
+                facts.state = "assigned"
+                facts.holder = facts.agent = event.assigned.agent_id
+                facts.assigned_at = facts.assigned_at or now
+            case "agent_replied":
+                facts.replied_at = facts.replied_at or now
+            case "transferred":
+                facts.holder = ""
+            case "completed" | "abandoned" | "cancelled" as end:
+                facts.state, facts.holder = end, ""
+                facts.ends.append(end)
+            case _:
+                return
+
+    def _sla(self, event: sla_pb2.SlaEvent) -> None:
+        kind = sla_pb2.SlaEventKind.Name(event.kind).removeprefix("SLA_EVENT_KIND_").lower()
+        self.sla[kind] += 1
+        if event.kind == sla_pb2.SLA_EVENT_KIND_BREACHED and event.level == sla_pb2.SLA_LEVEL_ADEQUATE:
+            self.breached.add(event.interaction_id)
+
+    def _feedback(self, record: feedback_pb2.FeedbackRecord) -> None:
+        match record.WhichOneof("record"):
+            case "invited":
+                self.invited += 1
+            case "answered":
+                self.answers.append(record.answered.score)
+            case "refused":
+                self.refused[record.refused.reason] += 1
+            case _:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """The outcome, with what to look at where it is not clean."""
+
+    lost: tuple[str, ...]
+    doubled: tuple[str, ...]
+    unknown_deliveries: int
+    failed_deliveries: int
+
+    @property
+    def clean(self) -> bool:
+        """Nothing lost, nothing doubled."""
+        return not self.lost and not self.doubled
+
+
+@dataclass(slots=True)
+class Sent:
+    """What the demo itself did and was told. Marks; arrivals count what reached each customer."""
+
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    """Mark of each acknowledged customer message: its channel."""
+    recorded_replies: dict[str, str] = field(default_factory=dict)
+    """Mark of each reply that its agent was told is recorded: its delivery."""
+    arrivals: Counter[str] = field(default_factory=Counter)
+    """Marks of replies as they reached customers at the other end of each channel."""
+
+
+def audit(ledger: Ledger, sent: Sent) -> Audit:
+    """Holds what the topics say against what was sent."""
+    doubled: list[str] = []
+    lost = [
+        f"message {mark} was acknowledged and is in no conversation"
+        for mark in sent.acknowledged
+        if not ledger.seen[mark]
+    ]
+    doubled += [f"message {mark} is in the conversations {n} times" for mark, n in ledger.seen.items() if n > 1]
+    doubled += [f"message {m} opened {n} interactions" for m, n in ledger.opened_by.items() if n > 1]
+    for facts in ledger.interactions.values():
+        if not facts.ends:
+            lost.append(f"interaction {facts.interaction_id} never ended (it is {facts.state})")
+        elif len(facts.ends) > 1:
+            doubled.append(f"interaction {facts.interaction_id} ended {len(facts.ends)} times")
+        if facts.overlaps:
+            doubled.append(f"interaction {facts.interaction_id} was held by two agents at once")
+    for mark, delivery_id in sent.recorded_replies.items():
+        if sent.arrivals[mark] == 0 and _state(ledger, delivery_id) not in EXPLAINED:
+            lost.append(f"reply {mark} never reached the customer (delivery {delivery_id})")
+    doubled += [f"reply {mark} reached the customer {n} times" for mark, n in sent.arrivals.items() if n > 1]
+    doubled += [f"reply {mark} is in the conversation {n} times" for mark, n in ledger.replies.items() if n > 1]
+    states = Counter(delivery.state for delivery in ledger.deliveries.values())
+    unknown, failed = states[ingest_pb2.DELIVERY_STATE_UNKNOWN], states[ingest_pb2.DELIVERY_STATE_FAILED]
+    return Audit(tuple(lost), tuple(doubled), unknown, failed)
+
+
+def _state(ledger: Ledger, delivery_id: str) -> int:
+    delivery = ledger.deliveries.get(delivery_id)
+    return delivery.state if delivery is not None else ingest_pb2.DELIVERY_STATE_UNSPECIFIED

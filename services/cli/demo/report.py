@@ -1,0 +1,141 @@
+"""The demo's summary: a table for people, the same as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chapar.feedback.v1 import feedback_pb2
+from services.cli.demo.ledger import TERMINAL, Audit, InteractionFacts, Ledger
+from services.cli.output import console, duration, table
+
+SERVICE_LEVEL_MS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that the demo says at its end."""
+
+    ledger: Ledger
+    audit: Audit
+    scores: Sequence[feedback_pb2.Score]
+    ready_s: float
+    acted_s: float
+    restarts: dict[str, int]
+
+    def data(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "ready_s": round(self.ready_s, 2),
+            "acted_s": round(self.acted_s, 1),
+            "channels": [_channel_data(name, group) for name, group in self._by_channel()],
+            "service_level": self._service_level(),
+            "sla_events": dict(self.ledger.sla),
+            "breached_interactions": len(self.ledger.breached),
+            "feedback": {"invited": self.ledger.invited, "answers": len(self.ledger.answers)},
+            "csat": self._csat(),
+            "deliveries": {"unknown": self.audit.unknown_deliveries, "failed": self.audit.failed_deliveries},
+            "restarts": self.restarts,
+            "lost": list(self.audit.lost),
+            "doubled": list(self.audit.doubled),
+        }
+
+    def show(self) -> None:
+        """As tables; the last line is the verdict."""
+        console.print(table("interactions by channel", _COLUMNS, (_channel_row(n, g) for n, g in self._by_channel())))
+        level = self._service_level()
+        facts = [
+            (
+                "service level",
+                f"{level['answered_in_20_s']} of {level['offered']} offered were accepted within 20 s ({level['share']:.0%})",
+            ),
+            ("promises broken", f"{len(self.ledger.breached)} interactions; events: " + _counts(self.ledger.sla)),
+            ("customers asked", f"{self.ledger.invited} invited, {len(self.ledger.answers)} answers counted"),
+            ("CSAT", self._csat_text()),
+        ]
+        if self.audit.unknown_deliveries or self.audit.failed_deliveries:
+            facts.append(
+                (
+                    "deliveries",
+                    f"{self.audit.unknown_deliveries} of unknown outcome, {self.audit.failed_deliveries} failed",
+                )
+            )
+        if any(self.restarts.values()):
+            facts.append(("killed and restarted", _counts(self.restarts)))
+        console.print(table("in all", ("what", "value"), facts))
+        for line in (*self.audit.lost[:20], *self.audit.doubled[:20]):
+            console.print(line, style="red", markup=False, highlight=False)
+        console.print(f"lost {len(self.audit.lost)}, doubled {len(self.audit.doubled)}", highlight=False)
+
+    def _by_channel(self) -> list[tuple[str, list[InteractionFacts]]]:
+        groups: dict[str, list[InteractionFacts]] = defaultdict(list)
+        for facts in self.ledger.interactions.values():
+            groups[facts.channel or "?"].append(facts)
+        return [*sorted(groups.items()), ("all", list(self.ledger.interactions.values()))]
+
+    def _service_level(self) -> dict[str, Any]:
+        offered = [i for i in self.ledger.interactions.values() if i.offered_at or i.ends]
+        answered = sum(1 for i in offered if i.assigned_at and i.assigned_at - i.arrived_at <= SERVICE_LEVEL_MS)
+        return {
+            "answered_in_20_s": answered,
+            "offered": len(offered),
+            "share": answered / len(offered) if offered else 0.0,
+        }
+
+    def _csat(self) -> dict[str, Any] | None:
+        for score in self.scores:
+            if score.measure == "csat" and score.estimate.n:
+                e = score.estimate
+                return {"value": e.value, "n": e.n, "low": e.low, "high": e.high, "method": e.method}
+        return None
+
+    def _csat_text(self) -> str:
+        csat = self._csat()
+        if csat is None:
+            return "no answer was counted"
+        return f"{csat['value']:.0%} [{csat['low']:.0%}, {csat['high']:.0%}] of {csat['n']} (95 %, {csat['method']})"
+
+
+_COLUMNS = (
+    *("channel", "#opened", "#completed", "#abandoned", "#open"),
+    *("#to offer p50", "#to offer p99", "#first reply p50", "#first reply p99"),
+)
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """Nearest-rank quantile; None of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
+
+
+def _channel_data(name: str, group: list[InteractionFacts]) -> dict[str, Any]:
+    to_offer = [i.offered_at - i.arrived_at for i in group if i.offered_at]
+    to_reply = [i.replied_at - i.arrived_at for i in group if i.replied_at]
+    return {
+        "channel": name,
+        "opened": len(group),
+        **{end: sum(1 for i in group if end in i.ends) for end in sorted(TERMINAL)},
+        "open": sum(1 for i in group if not i.ends),
+        "to_offer_ms": {"p50": quantile(to_offer, 0.5), "p99": quantile(to_offer, 0.99)},
+        "first_reply_ms": {"p50": quantile(to_reply, 0.5), "p99": quantile(to_reply, 0.99)},
+    }
+
+
+def _channel_row(name: str, group: list[InteractionFacts]) -> tuple[object, ...]:
+    data = _channel_data(name, group)
+    times = (data[key][q] for key in ("to_offer_ms", "first_reply_ms") for q in ("p50", "p99"))
+    return (
+        name,
+        data["opened"],
+        data["completed"],
+        data["abandoned"],
+        data["open"],
+        *(duration(t) if t is not None else "" for t in times),
+    )
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "none"
