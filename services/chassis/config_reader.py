@@ -27,6 +27,7 @@ Decode = Callable[[str, bytes], T]
 
 _POLL_MS = 500
 _RETRY_S = 1.0
+_TOPIC_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +153,10 @@ class ConfigReader(Generic[T]):
                 self._caught_up.set()
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:
-        while True:
-            await consumer.topics()
-            found = consumer.partitions_for_topic(self._topic)
-            if found:
-                return [TopicPartition(self._topic, number) for number in sorted(found)]
-            # `chapar topics apply` may still be on its way.
-            await asyncio.sleep(_RETRY_S)
+        # The public call answers from a cache that `topics()` does not fill. A topic that is not there yet (`chapar topics
+        # apply` may still be on its way) raises, and `run` tries again.
+        found = await consumer._client._wait_on_metadata(self._topic)
+        return [TopicPartition(self._topic, number) for number in sorted(found)]
 
     def _take(self, partition: int, offset: int, raw_key: bytes | None, raw: bytes | None) -> None:
         key = (raw_key or b"").decode("utf-8", "replace")

@@ -1,0 +1,109 @@
+"""The way of every message from an edge into the log: limits, ids, publish, count. Edges differ only in what comes before.
+
+Limits count after the proof of origin: who can't prove himself can't use up another's allowance. One customer who writes
+too much is refused alone; the others of the same call go in.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
+from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.ports import Account, Publisher
+from services.ingest.translate_edges import inbound_record
+
+
+@dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """How much may come in."""
+
+    account: Rate
+    sender: Rate
+    failed_auth: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a call's messages. `refused`: those that could not go in, the first with its error."""
+
+    records: tuple[records_pb2.InboundRecord, ...]
+    refused: ChaparError | None = None
+    refused_count: int = 0
+
+
+class Door:
+    """Takes messages in. One for all edges of the process."""
+
+    def __init__(self, publisher: Publisher, limits: DoorLimits, clock: Clock, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._clock = clock
+        self._accounts = Limiter(limits.account)
+        self._senders = Limiter(limits.sender)
+        self._peers = Limiter(limits.failed_auth)
+        self._requests = metrics.counter("chapar_edge_requests_total")
+        self._refused = metrics.counter("chapar_edge_refused_total")
+        self._published = metrics.counter("chapar_edge_published_total")
+        self._seconds = metrics.histogram("chapar_edge_publish_seconds")
+
+    def now_ms(self) -> int:
+        """The edges' clock."""
+        return self._clock()
+
+    def admit_peer(self, peer: str) -> None:
+        """Raises EXHAUSTED for a peer that has failed to prove itself too often."""
+        if self._peers.blocked(peer, self._clock()):
+            raise ChaparError(
+                ErrorKind.EXHAUSTED, "TOO_MANY_FAILED_PROOFS", "too many calls without a valid proof", retry_after_s=30
+            )
+
+    def failed_proof(self, channel: str, peer: str, reason: str) -> None:
+        """Notes a call whose proof did not hold."""
+        self._peers.take(peer, self._clock())
+        self.refuse(channel, reason)
+
+    def refuse(self, channel: str, reason: str, count: int = 1) -> None:
+        """Counts what is refused or ignored."""
+        self._refused.labels(channel, reason).inc(count)
+
+    def answered(self, channel: str, code: int, reason: str) -> None:
+        """Counts an answer."""
+        self._requests.labels(channel, str(code), reason).inc()
+
+    async def take(self, account: Account, messages: Sequence[IncomingMessage]) -> Taken:
+        """Makes the messages durable, those that are too large or too many left out. Raises UNAVAILABLE when the broker is away."""
+        now = self._clock()
+        begun = time.monotonic()
+        place = f"{account.tenant}/{account.channel}/{account.account}"
+        wait = self._accounts.take(place, now, len(messages))
+        if wait > 0:
+            self.refuse(account.channel, "ACCOUNT_RATE", len(messages))
+            raise _too_many("ACCOUNT_RATE", "this account takes no more messages right now", wait)
+        records: list[records_pb2.InboundRecord] = []
+        refused: ChaparError | None = None
+        for message in messages:
+            wait = self._senders.take(f"{place}/{message.native_id}", now)
+            if wait > 0:
+                self.refuse(account.channel, "SENDER_RATE")
+                refused = refused or _too_many("SENDER_RATE", "this customer writes too much right now", wait)
+                continue
+            record = inbound_record(account, message, now)
+            if record.ByteSize() > MAX_RECORD_BYTES:
+                self.refuse(account.channel, "MESSAGE_TOO_LARGE")
+                refused = refused or too_large()
+                continue
+            records.append(record)
+        if records:
+            await self._publisher.publish([(record.message.identity.identity_id, record) for record in records])
+            self._published.labels(account.channel).inc(len(records))
+            self._seconds.labels(account.channel).observe(time.monotonic() - begun)
+        return Taken(tuple(records), refused, len(messages) - len(records))
+
+
+def _too_many(reason: str, message: str, wait_s: float) -> ChaparError:
+    return ChaparError(ErrorKind.EXHAUSTED, reason, message, retry_after_s=max(1.0, wait_s))

@@ -1,0 +1,96 @@
+"""Submit by gRPC: what a caller asks for becomes a message, or a refusal that names the fields.
+
+The tenant is the token's. Identities are as verified as the caller's token: whoever may submit vouches for its customers.
+"""
+
+from chapar.ingest.v1 import ingest_pb2
+from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.ingest.adapters.edges.door import Door
+from services.ingest.domain.normalise.language import language_code
+from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
+from services.ingest.domain.normalise.text import clean_name, forbidden
+from services.ingest.domain.normalise.webhook import wrong_fields
+from services.ingest.ports import Account, Accounts
+
+CHANNEL = "grpc"
+DEFAULT_ACCOUNT = "default"
+MAX_KEY_BYTES = 200
+
+
+class Submitter:
+    """Takes one SubmitRequest of a tenant."""
+
+    def __init__(self, accounts: Accounts, door: Door) -> None:
+        self._accounts = accounts
+        self._door = door
+
+    async def submit(self, tenant: str, request: ingest_pb2.SubmitRequest) -> ingest_pb2.SubmitResponse:
+        """Durable when it returns. Raises INVALID with violations, NOT_FOUND, EXHAUSTED, TOO_LARGE, UNAVAILABLE."""
+        name = request.account or DEFAULT_ACCOUNT
+        account = self._accounts.find(tenant, CHANNEL, name)
+        if account is None:
+            raise ChaparError(
+                ErrorKind.NOT_FOUND,
+                "ACCOUNT_UNKNOWN",
+                f"this tenant has no account {name[:100]!a} of channel {CHANNEL}: configure it, or name another",
+            )
+        message = submitted(account, request)
+        taken = await self._door.take(account, (message,))
+        if taken.refused is not None:
+            raise taken.refused
+        record = taken.records[0].message
+        answer = ingest_pb2.SubmitResponse(message_id=record.message_id, identity_id=record.identity.identity_id)
+        answer.accepted_at.FromMilliseconds(record.received_at_ms)
+        return answer
+
+
+def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMessage:
+    """The message in a request. Raises INVALID with a violation for each wrong field."""
+    labels = dict(request.labels)
+    found = [
+        _key_too_long(request.idempotency_key),
+        wrong_fields(
+            request.idempotency_key,
+            "idempotency_key",
+            request.native_id,
+            "native_id",
+            request.text,
+            request.customer_left,
+            labels,
+        ),
+        *(
+            forbidden(value, field)
+            for field, value in (
+                ("idempotency_key", request.idempotency_key),
+                ("native_id", request.native_id),
+                ("text", request.text),
+                *(("labels", part) for pair in labels.items() for part in pair),
+            )
+        ),
+    ]
+    if request.language and not language_code(request.language):
+        found.append(Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB"))
+    violations = tuple(FieldViolation(each.field, each.description) for each in found if each is not None)
+    if violations:
+        first = violations[0]
+        raise ChaparError(
+            ErrorKind.INVALID, "INVALID_FIELD", f"{first.field} {first.description}", violations=violations
+        )
+    return IncomingMessage(
+        native_id=request.native_id,
+        native_message_id=request.idempotency_key,
+        text=request.text,
+        kind=Kind.TEXT if request.text else Kind.SYSTEM,
+        display_name=clean_name(request.display_name),
+        language=request.language,
+        sent_at_ms=request.sent_at.ToMilliseconds() if request.HasField("sent_at") else 0,
+        labels=labels,
+        reply_context={"native_id": request.native_id},
+        customer_left=request.customer_left,
+    )
+
+
+def _key_too_long(key: str) -> Refusal | None:
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return Refusal("INVALID_FIELD", "idempotency_key", f"must not be longer than {MAX_KEY_BYTES} bytes")
+    return None

@@ -1,0 +1,56 @@
+"""The HTTP edge's routes. No access log: paths may hold what identifies a customer's account."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+
+from services.chassis.errors import ChaparError, ErrorKind, problem
+from services.ingest.adapters.edges.http_answers import problem_response
+from services.ingest.adapters.edges.http_webhooks import Webhooks
+from services.ingest.adapters.edges.webchat_in import Webchat
+
+_PAGE_HEADERS = {
+    # The page is one file with its own script; it may talk to its own host only.
+    "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+    "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors *",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+
+
+def edge_app(webhooks: Webhooks, webchat: Webchat) -> Starlette:
+    """The application of the HTTP edge."""
+    page = (files("services.ingest") / "pages" / "chat.html").read_bytes()
+
+    async def chat(_request: Request) -> Response:
+        return Response(page, media_type="text/html; charset=utf-8", headers=_PAGE_HEADERS)
+
+    return Starlette(
+        routes=[
+            WebSocketRoute("/v1/{tenant}/webchat/{account}/ws", webchat.__call__),
+            Route("/v1/{tenant}/{channel}/{account}", _asynchronous(webhooks), methods=["GET", "POST"]),
+            Route("/chat", chat),
+        ],
+        exception_handlers={404: _not_found, 405: _wrong_method},
+    )
+
+
+def _asynchronous(webhooks: Webhooks) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        return await webhooks(request)
+
+    return handle
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return problem_response(problem(ChaparError(ErrorKind.NOT_FOUND, "PATH_UNKNOWN", "there is nothing at this path")))
+
+
+async def _wrong_method(_request: Request, _error: Exception) -> Response:
+    error = ChaparError(ErrorKind.INVALID, "METHOD", "this path is called by GET or POST only")
+    return problem_response(problem(error), status=405)

@@ -1,0 +1,164 @@
+"""Signed webhooks by HTTP: `POST /v1/{tenant}/{channel}/{account}`.
+
+In this order, so that each step only sees what the one before has let through:
+account (404) → size while streaming (413) → proof over the raw bytes (401) → media type (415) → parse (400) →
+limits (429) → publish (503 until the broker has acknowledged) → 200.
+
+A call with several messages is answered 200 when at least one was taken: its refused neighbours are counted, and a retry
+would not mend them. Where the broker or a limit stands in the way the provider is asked to come again; ids are the same then.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from services.chassis.errors import ChaparError, ErrorKind, FieldViolation, problem
+from services.chassis.logs import get_logger
+from services.ingest.adapters.edges.door import Door, Taken
+from services.ingest.adapters.edges.http_answers import json_response, problem_response
+from services.ingest.domain.normalise.message import Parsed, Refusal
+from services.ingest.domain.normalise.proof import Unproven
+from services.ingest.ports import Account, Accounts, Secrets
+
+
+class Channel(Protocol):
+    """What is particular about a provider."""
+
+    @property
+    def name(self) -> str:
+        """The channel, as in paths and configuration."""
+
+    def prove(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
+    ) -> Unproven | None:
+        """Why the call is not from the provider; None when it is. Sees raw bytes only."""
+
+    def parse(self, account: Account, raw: bytes) -> Parsed:
+        """The messages in a proven call."""
+
+    def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
+        """The answer to a GET, for providers that ask for one before they call; None for the others."""
+
+
+class Webhooks:
+    """The handler of all webhook channels."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        accounts: Accounts,
+        secrets: Secrets,
+        door: Door,
+        *,
+        max_body_bytes: int,
+        body_timeout_s: float,
+    ) -> None:
+        self._channels = channels
+        self._accounts = accounts
+        self._secrets = secrets
+        self._door = door
+        self._max = max_body_bytes
+        self._timeout = body_timeout_s
+        self._log = get_logger(__name__)
+
+    async def __call__(self, request: Request) -> Response:
+        """One call. Whatever it holds, the answer is a clear one."""
+        name = request.path_params["channel"]
+        label = name if name in self._channels else "unknown"
+        try:
+            response, reason = await self._answer(request, name)
+        except ChaparError as error:
+            if error.kind is ErrorKind.INTERNAL:
+                self._log.error("webhook failed", channel=label, reason=error.reason)
+            response, reason = problem_response(problem(error)), error.reason
+        self._door.answered(label, response.status_code, reason)
+        return response
+
+    async def _answer(self, request: Request, name: str) -> tuple[Response, str]:
+        channel = self._channels.get(name)
+        path = request.path_params
+        account = self._accounts.find(path["tenant"], name, path["account"]) if channel is not None else None
+        if channel is None or account is None:
+            raise ChaparError(ErrorKind.NOT_FOUND, "ACCOUNT_UNKNOWN", "there is no such account")
+        peer = request.client.host if request.client is not None else ""
+        self._door.admit_peer(peer)
+        if request.method == "GET":
+            return self._handshake(channel, account, request, peer), ""
+        raw = await self._body(request, name)
+        now_s = self._door.now_ms() / 1000
+        unproven = channel.prove(account, self._secrets, request.headers, raw, now_s)
+        if unproven is not None:
+            raise self._unproven(name, peer, unproven)
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":
+            self._door.refuse(name, "MEDIA_TYPE")
+            body = problem(ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body must be application/json"))
+            return problem_response(body, status=415), "MEDIA_TYPE"
+        parsed = channel.parse(account, raw)
+        taken = await self._door.take(account, parsed.messages) if parsed.messages else Taken(())
+        return self._outcome(name, parsed, taken)
+
+    def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:
+        answer = channel.handshake(account, self._secrets, request.query_params)
+        if answer is None:
+            raise ChaparError(ErrorKind.NOT_FOUND, "METHOD", "this channel is called by POST")
+        if isinstance(answer, Unproven):
+            raise self._unproven(channel.name, peer, answer)
+        return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
+
+    def _unproven(self, name: str, peer: str, unproven: Unproven) -> ChaparError:
+        self._door.failed_proof(name, peer, unproven.reason)
+        return ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
+
+    async def _body(self, request: Request, name: str) -> bytes:
+        """The body, given up as soon as it is too large, whatever Content-Length says."""
+        declared = request.headers.get("content-length", "0")
+        if declared.isascii() and declared.isdecimal() and int(declared[:20]) > self._max:
+            raise self._too_large(name)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._timeout):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > self._max:
+                        raise self._too_large(name)
+                    parts.append(chunk)
+        except TimeoutError as error:
+            self._door.refuse(name, "BODY_TIMEOUT")
+            raise ChaparError(ErrorKind.INVALID, "BODY_TIMEOUT", "the body did not arrive in time") from error
+        except ClientDisconnect as error:
+            raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller went away") from error
+        return b"".join(parts)
+
+    def _too_large(self, name: str) -> ChaparError:
+        self._door.refuse(name, "BODY_TOO_LARGE")
+        return ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"the body may take {self._max} bytes, not more")
+
+    def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Response, str]:
+        for kind in parsed.ignored:
+            self._door.refuse(name, f"IGNORED_{kind.upper()}")
+        for refusal in parsed.refused:
+            self._door.refuse(name, refusal.reason)
+        if taken.refused is not None and (taken.refused.kind is ErrorKind.EXHAUSTED or not taken.records):
+            raise taken.refused
+        if parsed.refused and not taken.records and not parsed.ignored:
+            raise refused(parsed.refused)
+        body = {
+            "accepted": [record.message.message_id for record in taken.records],
+            "ignored": len(parsed.ignored),
+            "refused": [{"field": each.field[:200], "reason": each.reason} for each in parsed.refused],
+        }
+        return json_response(body), ""
+
+
+def refused(refusals: tuple[Refusal, ...]) -> ChaparError:
+    """The error for a call of which nothing could be taken."""
+    first = refusals[0]
+    field = first.field[:200]
+    text = f"{field}: {first.description}" if field else f"the body {first.description}"
+    violations = tuple(FieldViolation(each.field[:200], each.description) for each in refusals[:20])
+    return ChaparError(ErrorKind.INVALID, first.reason, text, violations=violations)

@@ -1,0 +1,29 @@
+"""Telegram's webhook. Secret: `webhook_secret`, as given to setWebhook's `secret_token`."""
+
+from collections.abc import Mapping
+
+from services.ingest.adapters.edges.needed import needed
+from services.ingest.domain.normalise.message import Parsed
+from services.ingest.domain.normalise.proof import Unproven, shared_token
+from services.ingest.domain.normalise.telegram import parse_update
+from services.ingest.ports import Account, Secrets
+
+
+class TelegramChannel:
+    """See `http_webhooks.Channel`."""
+
+    name = "telegram"
+
+    def prove(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
+    ) -> Unproven | None:
+        """The header must equal the secret."""
+        return shared_token(headers.get("x-telegram-bot-api-secret-token"), needed(secrets, account, "webhook_secret"))
+
+    def parse(self, account: Account, raw: bytes) -> Parsed:
+        """One update."""
+        return parse_update(raw)
+
+    def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
+        """None: Telegram does not ask."""
+        return None

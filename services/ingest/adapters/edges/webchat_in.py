@@ -1,0 +1,363 @@
+"""Web chat's socket: `/v1/{tenant}/webchat/{account}/ws`.
+
+Server to client:
+    {"type": "welcome", "token": "…", "verified": false}          keep the token: it is who you are
+    {"type": "message", "conversation": "…", "seq": 7, "id": "…", "from": "agent", "text": "…", "language": "fa", "at": ms}
+    {"type": "ack", "id": "…", "message_id": "…"}                 your message is durable
+    {"type": "refused", "id": "…", "reason": "…", "detail": "…", "retry_after_s": 5}   it is not
+    {"type": "pong"}
+    {"type": "closing", "reason": "…"}                            before a close that you may come back from
+
+A message is acknowledged when the broker has acknowledged it; a client that did not see the ack sends it again with the
+same id. Close codes: 4401 not proven, 4403 origin, 4404 account, 4408 idle, 4429 too fast, 1013 later, 1009 too big.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from services.chassis.errors import ChaparError
+from services.chassis.ids import random_id
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.edges.door import Door
+from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.webchat_hub import CHANNEL, WebchatHub
+from services.ingest.domain.limits import Bucket, Rate
+from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.normalise.proof import identifier_hash
+from services.ingest.domain.normalise.webchat import (
+    After,
+    End,
+    Hello,
+    Ping,
+    Say,
+    Typing,
+    Visitor,
+    issue_token,
+    parse_frame,
+    said,
+    visitor,
+    visitor_of,
+)
+from services.ingest.ports import Account, Accounts, ChatHistory, ChatMessage, Secrets
+from services.ingest.translate_edges import chat_view, identity_id_of
+
+NOT_PROVEN, ORIGIN, ACCOUNT, IDLE, TOO_FAST, LATER = 4401, 4403, 4404, 4408, 4429, 1013
+_HELLO_S = 10.0
+_WAITING_FRAMES = 512
+_RESUME_MOST = 500
+_STRIKES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class WebchatLimits:
+    """Per socket, and for all. Times in seconds."""
+
+    sockets: int
+    idle_s: float
+    rate: Rate
+    token_s: float
+    origins: tuple[str, ...]
+
+
+class _Over(Exception):  # noqa: N818 - reads as what happened
+    """The socket is to be closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Webchat:
+    """Accepts sockets."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        secrets: Secrets,
+        door: Door,
+        hub: WebchatHub,
+        history: ChatHistory,
+        limits: WebchatLimits,
+        metrics: Metrics,
+    ) -> None:
+        self._accounts = accounts
+        self._secrets = secrets
+        self._door = door
+        self._hub = hub
+        self._history = history
+        self._limits = limits
+        self._open = metrics.gauge("chapar_edge_connections").labels(CHANNEL)
+        self._sockets: set[_Session] = set()
+        self._log = get_logger(__name__)
+
+    async def __call__(self, socket: WebSocket) -> None:
+        """One socket, until it closes."""
+        await socket.accept()
+        try:
+            account = self._admit(socket)
+        except _Over as over:
+            self._door.refuse(CHANNEL, over.reason)
+            await socket.close(over.code, over.reason)
+            return
+        session = _Session(socket, account, self._secrets, self._door, self._hub, self._history, self._limits)
+        self._sockets.add(session)
+        self._open.set(len(self._sockets))
+        try:
+            await session.run()
+        finally:
+            self._sockets.discard(session)
+            self._open.set(len(self._sockets))
+
+    async def drain(self) -> None:
+        """Tells every client to come back, which another replica will answer."""
+        for session in tuple(self._sockets):
+            session.go_elsewhere()
+
+    def _admit(self, socket: WebSocket) -> Account:
+        params = socket.path_params
+        account = self._accounts.find(params["tenant"], CHANNEL, params["account"])
+        if account is None:
+            raise _Over(ACCOUNT, "ACCOUNT_UNKNOWN")
+        allowed = (*self._limits.origins, *account.settings.get("origins", "").replace(",", " ").split())
+        if not origin_allowed(socket.headers, allowed):
+            raise _Over(ORIGIN, "ORIGIN_REFUSED")
+        try:
+            self._door.admit_peer(socket.client.host if socket.client is not None else "")
+        except ChaparError as error:
+            raise _Over(TOO_FAST, error.reason) from error
+        if len(self._sockets) >= self._limits.sockets:
+            raise _Over(LATER, "TOO_MANY_SOCKETS")
+        return account
+
+
+def origin_allowed(headers: Mapping[str, str], allowed: tuple[str, ...]) -> bool:
+    """A browser's page of this host, or of a listed origin; what is no browser sends no Origin."""
+    origin = headers.get("origin")
+    if origin is None or "*" in allowed or origin.rstrip("/") in {each.rstrip("/") for each in allowed}:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:
+        return False
+
+
+class _Session:
+    """One socket. A reader takes frames in order; a writer sends what is queued, so that a slow client hurts itself only."""
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        account: Account,
+        secrets: Secrets,
+        door: Door,
+        hub: WebchatHub,
+        history: ChatHistory,
+        limits: WebchatLimits,
+    ) -> None:
+        self._socket = socket
+        self._account = account
+        self._secrets = secrets
+        self._door = door
+        self._hub = hub
+        self._history = history
+        self._limits = limits
+        self._place = f"{account.tenant}/{account.account}"
+        self._bucket = Bucket(limits.rate, door.now_ms())
+        self._strikes = 0
+        self._out: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING_FRAMES)
+        self._over: _Over | None = None
+        self._held: list[ChatMessage] | None = []
+        self._sent: dict[str, int] = {}
+        self._log = get_logger(__name__)
+
+    async def run(self) -> None:
+        """Until either side closes."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write())
+                try:
+                    await self._talk()
+                except _Over as over:
+                    self._close(over)
+                except WebSocketDisconnect:
+                    self._close(_Over(1000, ""))
+        except* (WebSocketDisconnect, RuntimeError) as errors:
+            # Starlette raises RuntimeError when the peer went away between two sends.
+            self._log.debug("web chat socket gone", error=type(errors.exceptions[0]).__name__)
+
+    def go_elsewhere(self) -> None:
+        """Ends the session politely."""
+        self._close(_Over(LATER, "DRAINING"))
+
+    async def _talk(self) -> None:
+        hello = await self._first()
+        who = self._welcome(hello)
+        identity_id = identity_id_of(self._account, who.native_id)
+        with self._hub.listening(identity_id, self._live):
+            await self._resume(identity_id, hello.after)
+            while self._over is None:
+                await self._one(who, hello)
+
+    async def _first(self) -> Hello:
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                frame = parse_frame(await self._receive())
+        except TimeoutError as error:
+            raise _Over(IDLE, "HELLO_TIMEOUT") from error
+        if not isinstance(frame, Hello):
+            raise _Over(NOT_PROVEN, frame.reason if isinstance(frame, Refusal) else "HELLO_EXPECTED")
+        return frame
+
+    def _welcome(self, hello: Hello) -> Visitor:
+        now_s = self._door.now_ms() // 1000
+        try:
+            if hello.identifier:
+                self._prove_login(hello.identifier, hello.identifier_hash)
+                who, token = visitor("", hello, verified=True), ""
+            else:
+                secret = needed(self._secrets, self._account, "visitor_token")
+                known = (
+                    visitor_of(hello.token, secret, self._place, now_s, self._limits.token_s) if hello.token else None
+                )
+                if hello.token and known is None:
+                    self._door.failed_proof(CHANNEL, self._peer(), "VISITOR_TOKEN")
+                    raise _Over(NOT_PROVEN, "VISITOR_TOKEN")
+                name = known or random_id()
+                who, token = visitor(name, hello, verified=False), issue_token(secret, self._place, name, now_s)
+        except ChaparError as error:
+            raise _Over(LATER, error.reason) from error
+        self._send({"type": "welcome", "token": token, "verified": who.verified})
+        return who
+
+    def _prove_login(self, identifier: str, given: str) -> None:
+        unproven = identifier_hash(needed(self._secrets, self._account, "identity_secret"), identifier, given)
+        if unproven is not None:
+            self._door.failed_proof(CHANNEL, self._peer(), unproven.reason)
+            raise _Over(NOT_PROVEN, unproven.reason)
+
+    async def _resume(self, identity_id: str, after: After | None) -> None:
+        """History first, then what the live reader knows beyond it; what arrives meanwhile is held back."""
+        recent = self._hub.recent(identity_id)
+        conversations = [after.conversation] if after is not None else []
+        conversations += [each.conversation_id for each in recent if each.conversation_id not in conversations]
+        try:
+            for conversation_id in dict.fromkeys(conversations):
+                since = after.seq if after is not None and conversation_id == after.conversation else -1
+                known = any(each.conversation_id == conversation_id for each in recent)
+                if not known and await self._history.owner(self._account.tenant, conversation_id) != identity_id:
+                    continue  # somebody else's conversation is none of the visitor's business
+                self._sent[conversation_id] = since
+                for message in await self._history.after(self._account.tenant, conversation_id, since, _RESUME_MOST):
+                    if message.message.channel == CHANNEL:
+                        self._show(message)
+        except ChaparError as error:
+            # Without its history a chat can still talk.
+            self._log.warning("web chat history not readable", reason=error.reason)
+        held, self._held = self._held or [], None
+        for message in (*recent, *held):
+            self._show(message)
+
+    def _live(self, message: ChatMessage) -> None:
+        if self._held is not None:
+            self._held.append(message)
+        else:
+            self._show(message)
+
+    def _show(self, message: ChatMessage) -> None:
+        if message.sequence <= self._sent.get(message.conversation_id, -1):
+            return
+        self._sent[message.conversation_id] = message.sequence
+        self._send(chat_view(message.message, message.conversation_id, message.sequence, message.occurred_at_ms))
+
+    async def _one(self, who: Visitor, hello: Hello) -> None:
+        try:
+            async with asyncio.timeout(self._limits.idle_s):
+                raw = await self._receive()
+        except TimeoutError as error:
+            raise _Over(IDLE, "IDLE") from error
+        wait_s = self._bucket.take(self._door.now_ms())
+        frame = parse_frame(raw)
+        if wait_s > 0:
+            self._too_fast(frame, wait_s)
+            return
+        match frame:
+            case Refusal():
+                self._door.refuse(CHANNEL, frame.reason)
+                self._refuse("", frame.reason, f"{frame.field} {frame.description}".strip())
+            case Ping():
+                self._send({"type": "pong"})
+            case Typing():
+                pass
+            case Hello():
+                self._refuse("", "HELLO_REPEATED", "hello is the first frame only")
+            case Say() | End():
+                if who.verified:
+                    given = frame.identifier_hash if isinstance(frame, Say) and frame.identifier_hash else ""
+                    self._prove_login(who.identifier, given or hello.identifier_hash)
+                await self._take(who, frame)
+
+    async def _take(self, who: Visitor, frame: Say | End) -> None:
+        message = said(who, frame, "message" if isinstance(frame, Say) else "end", self._door.now_ms())
+        try:
+            taken = await self._door.take(self._account, (message,))
+            if taken.refused is not None:
+                raise taken.refused
+        except ChaparError as error:
+            self._refuse(frame.id, error.reason, error.message, error.retry_after_s)
+            return
+        self._send({"type": "ack", "id": frame.id, "message_id": taken.records[0].message.message_id})
+
+    def _too_fast(self, frame: object, wait_s: float) -> None:
+        self._strikes += 1
+        self._door.refuse(CHANNEL, "SOCKET_RATE")
+        if self._strikes > _STRIKES:
+            raise _Over(TOO_FAST, "SOCKET_RATE")
+        named = frame.id if isinstance(frame, Say | End) else ""
+        self._refuse(named, "SOCKET_RATE", "too fast: send it again later", max(1.0, wait_s))
+
+    async def _receive(self) -> bytes:
+        event = await self._socket.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(event.get("code") or 1005)
+        text: str | None = event.get("text")
+        # A text frame has been checked to be UTF-8 by the protocol.
+        return text.encode("utf-8", "surrogatepass") if text is not None else bytes(event.get("bytes") or b"")
+
+    def _refuse(self, id_: str, reason: str, detail: str, retry_after_s: float | None = None) -> None:
+        body: dict[str, object] = {"type": "refused", "id": id_, "reason": reason, "detail": detail}
+        if retry_after_s is not None:
+            body["retry_after_s"] = retry_after_s
+        self._send(body)
+
+    def _send(self, body: dict[str, object]) -> None:
+        try:
+            self._out.put_nowait(msgspec.json.encode(body))
+        except asyncio.QueueFull:
+            self._close(_Over(LATER, "TOO_SLOW"))
+
+    def _close(self, over: _Over) -> None:
+        if self._over is None:
+            self._over = over
+            while self._out.full():
+                self._out.get_nowait()
+            self._out.put_nowait(None)
+
+    async def _write(self) -> None:
+        while (frame := await self._out.get()) is not None:
+            await self._socket.send_text(frame.decode())
+        over = self._over
+        if over is not None and over.code != 1000 and self._socket.client_state is WebSocketState.CONNECTED:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await self._socket.send_text(msgspec.json.encode({"type": "closing", "reason": over.reason}).decode())
+                await self._socket.close(over.code, over.reason)
+
+    def _peer(self) -> str:
+        return self._socket.client.host if self._socket.client is not None else ""

@@ -1,0 +1,40 @@
+"""The generic signed webhook (Standard Webhooks). Secrets: `signing_secret`, and `signing_secret_previous` during a rotation."""
+
+from collections.abc import Mapping
+
+from services.ingest.adapters.edges.needed import needed
+from services.ingest.domain.normalise.message import Parsed
+from services.ingest.domain.normalise.proof import Unproven, standard_webhook
+from services.ingest.domain.normalise.webhook import parse_call
+from services.ingest.ports import Account, Secrets
+
+
+class WebhookChannel:
+    """See `http_webhooks.Channel`."""
+
+    name = "webhook"
+
+    def prove(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
+    ) -> Unproven | None:
+        """Any of several signatures by any of our secrets, within five minutes."""
+        keys = [needed(secrets, account, "signing_secret")]
+        previous = secrets.get(account, "signing_secret_previous")
+        if previous is not None:
+            keys.append(previous)
+        return standard_webhook(
+            headers.get("webhook-id"),
+            headers.get("webhook-timestamp"),
+            headers.get("webhook-signature"),
+            raw,
+            keys,
+            now_s,
+        )
+
+    def parse(self, account: Account, raw: bytes) -> Parsed:
+        """The one message of a call."""
+        return parse_call(raw)
+
+    def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
+        """None: callers need none."""
+        return None

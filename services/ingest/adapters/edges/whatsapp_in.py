@@ -1,0 +1,34 @@
+"""WhatsApp Cloud API's webhook. Secrets: `app_secret` signs calls, `verify_token` answers the handshake."""
+
+from collections.abc import Mapping
+
+from services.ingest.adapters.edges.needed import needed
+from services.ingest.domain.normalise.message import Parsed
+from services.ingest.domain.normalise.proof import WRONG, Unproven, hub_signature, same
+from services.ingest.domain.normalise.whatsapp import parse_notification
+from services.ingest.ports import Account, Secrets
+
+_MAX_CHALLENGE = 512
+
+
+class WhatsAppChannel:
+    """See `http_webhooks.Channel`."""
+
+    name = "whatsapp"
+
+    def prove(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
+    ) -> Unproven | None:
+        """HMAC of the body as received: its escaped Unicode is part of what was signed."""
+        return hub_signature(headers.get("x-hub-signature-256"), raw, needed(secrets, account, "app_secret"))
+
+    def parse(self, account: Account, raw: bytes) -> Parsed:
+        """All messages of a notification."""
+        return parse_notification(raw, account.settings.get("phone_number_id", ""))
+
+    def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
+        """Echoes the challenge to whoever knows the verify token."""
+        challenge = query.get("hub.challenge", "")
+        if query.get("hub.mode") != "subscribe" or not challenge or len(challenge) > _MAX_CHALLENGE:
+            return WRONG
+        return challenge if same(query.get("hub.verify_token", ""), needed(secrets, account, "verify_token")) else WRONG

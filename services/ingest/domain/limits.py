@@ -1,0 +1,71 @@
+"""Token buckets: how often something may happen, by key, in bounded memory.
+
+A key that has been quiet until its bucket is full again needs no memory; the least recently used go first when there are
+too many keys, which forgives a little and never blocks the honest.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`per_s` events a second on average, `burst` at once. A rate of 0 means no limit."""
+
+    per_s: float
+    burst: float
+
+
+class Bucket:
+    """One bucket. Times in milliseconds."""
+
+    __slots__ = ("_at_ms", "_level", "_rate")
+
+    def __init__(self, rate: Rate, now_ms: int) -> None:
+        self._rate = rate
+        self._level = rate.burst
+        self._at_ms = now_ms
+
+    def take(self, now_ms: int, amount: float = 1.0) -> float:
+        """0 when allowed; else seconds until it would be, and nothing is taken."""
+        if self._rate.per_s <= 0:
+            return 0.0
+        passed = max(0, now_ms - self._at_ms) / 1000
+        self._at_ms = max(self._at_ms, now_ms)
+        self._level = min(self._rate.burst, self._level + passed * self._rate.per_s)
+        if self._level >= amount:
+            self._level -= amount
+            return 0.0
+        return (amount - self._level) / self._rate.per_s
+
+    def empty(self, now_ms: int) -> bool:
+        """Whether one more would be refused; takes nothing."""
+        passed = max(0, now_ms - self._at_ms) / 1000
+        return self._rate.per_s > 0 and self._level + passed * self._rate.per_s < 1.0
+
+
+class Limiter:
+    """A bucket for each key."""
+
+    def __init__(self, rate: Rate, max_keys: int = 50_000) -> None:
+        self._rate = rate
+        self._max_keys = max_keys
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def take(self, key: str, now_ms: int, amount: float = 1.0) -> float:
+        """0 when allowed; else seconds to wait."""
+        if self._rate.per_s <= 0:
+            return 0.0
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= self._max_keys:
+                self._buckets.popitem(last=False)
+            bucket = self._buckets[key] = Bucket(self._rate, now_ms)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket.take(now_ms, min(amount, self._rate.burst))
+
+    def blocked(self, key: str, now_ms: int) -> bool:
+        """Whether this key has used up what it had; takes nothing and remembers nothing."""
+        bucket = self._buckets.get(key)
+        return bucket is not None and bucket.empty(now_ms)

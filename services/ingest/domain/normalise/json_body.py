@@ -1,0 +1,117 @@
+"""JSON from outside: bounded, never a RecursionError, and a bad string spoils its own message only.
+
+msgspec is the fast path; it refuses a lone surrogate together with the whole document, where a batch may hold valid
+neighbours. So what it refuses is tried once more by the standard library, which keeps the surrogate, and each message is
+then checked by itself. Depth is limited by counting, not by whatever the interpreter's stack allows today.
+"""
+
+import json
+import math
+from typing import Any, TypeVar
+
+import msgspec
+
+from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.normalise.text import forbidden
+
+MAX_DEPTH = 64
+MAX_ITEMS = 50_000
+
+_decoder = msgspec.json.Decoder()
+T = TypeVar("T")
+
+
+def parse_json(raw: bytes) -> "dict[str, Any] | Refusal":
+    """The object in these bytes, or why not."""
+    try:
+        value = _decoder.decode(raw)
+    except RecursionError:
+        return _too_deep()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        value = _second_opinion(raw)
+    if isinstance(value, Refusal):
+        return value
+    if not isinstance(value, dict):
+        return Refusal("NOT_AN_OBJECT", "", f"must be a JSON object, not {_name(value)}")
+    return _bounded(value) or value
+
+
+def _second_opinion(raw: bytes) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        return Refusal("NOT_UTF8", "", "must be JSON in UTF-8")
+    except RecursionError:
+        return _too_deep()
+    except ValueError as error:
+        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        return Refusal("MALFORMED_JSON", "", f"is not JSON{where}")
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _bounded(value: Any) -> Refusal | None:
+    level: list[Any] = [value]
+    items = 0
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            inside = item.values() if isinstance(item, dict) else item
+            below.extend(child for child in inside if isinstance(child, dict | list))
+            items += len(item)
+        if items > MAX_ITEMS:
+            return Refusal("TOO_MANY_ITEMS", "", f"holds more than {MAX_ITEMS} values")
+        if not below:
+            return None
+        level = below
+    return _too_deep()
+
+
+def _too_deep() -> Refusal:
+    return Refusal("TOO_DEEP", "", f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
+    """The value as `shape`, or a refusal that names the field. `at`: the path of `value` in the document."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        field = (at + path.rstrip("`")).lstrip(".")
+        return Refusal("INVALID_FIELD", field, text[:1].lower() + text[1:])
+    except RecursionError:
+        return _too_deep()
+
+
+def unstorable(value: Any, at: str = "") -> Refusal | None:
+    """The first string below `value` (a key counts) that may not be stored."""
+    stack = [(at, value)]
+    while stack:
+        path, item = stack.pop()
+        if isinstance(item, str):
+            refusal = forbidden(item, path)
+            if refusal is not None:
+                return refusal
+        elif isinstance(item, dict):
+            for key, child in item.items():
+                refusal = forbidden(key, path)
+                if refusal is not None:
+                    return refusal
+                stack.append((f"{path}.{key}" if path else key, child))
+        elif isinstance(item, list):
+            stack.extend((f"{path}[{index}]", child) for index, child in enumerate(item))
+    return None
+
+
+def seconds_to_ms(value: float) -> int:
+    """Provider's seconds as milliseconds; 0 for what can't be a time of these centuries."""
+    if not math.isfinite(value) or not 0 < value < 32_503_680_000:
+        return 0
+    return int(value * 1000)
+
+
+def _name(value: Any) -> str:
+    names = {list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")

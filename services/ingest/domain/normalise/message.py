@@ -1,0 +1,92 @@
+"""What an edge makes of one provider's call, before it becomes a record.
+
+Parsers never raise: they return messages, what was authentic but not for us, and refusals that name the field. A refused
+message never takes its neighbours with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Kind(Enum):
+    """What a customer sent."""
+
+    TEXT = "text"
+    ATTACHMENT = "attachment"
+    REACTION = "reaction"
+    BUTTON = "button"
+    SYSTEM = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingAttachment:
+    """A file's description; its bytes stay at the provider. `size` in bytes, 0 when unknown."""
+
+    content_type: str = ""
+    name: str = ""
+    size: int = 0
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingMessage:
+    """One customer message. Times are milliseconds since the epoch, 0 when the provider does not say."""
+
+    native_id: str
+    native_message_id: str
+    text: str = ""
+    revision: int = 0
+    kind: Kind = Kind.TEXT
+    display_name: str = ""
+    verified: bool = True
+    subject: str = ""
+    language: str = ""
+    sent_at_ms: int = 0
+    in_reply_to: str = ""
+    attachments: tuple[IncomingAttachment, ...] = ()
+    reply_context: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_auto_reply: bool = False
+    raw: bytes = b""
+    customer_left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is refused. `reason`: upper case, stable. `field`: a path such as `message.chat.id`, "" for the whole body."""
+
+    reason: str
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A call's content. `ignored`: kinds of authentic events that are not taken, one entry each."""
+
+    messages: tuple[IncomingMessage, ...] = ()
+    ignored: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(slots=True)
+class Collected:
+    """A `Parsed` in the making."""
+
+    messages: list[IncomingMessage] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    def add(self, outcome: "IncomingMessage | Refusal | str") -> None:
+        """Files one outcome: a message, a refusal, or the name of what is ignored."""
+        if isinstance(outcome, IncomingMessage):
+            self.messages.append(outcome)
+        elif isinstance(outcome, Refusal):
+            self.refused.append(outcome)
+        else:
+            self.ignored.append(outcome)
+
+    def done(self) -> Parsed:
+        """The result."""
+        return Parsed(tuple(self.messages), tuple(self.ignored), tuple(self.refused))

@@ -1,0 +1,114 @@
+"""Proofs of origin over the raw bytes. Each returns whether the proof holds; comparing takes constant time.
+
+Headers are an attacker's: anything may stand in them, so nothing here raises for any input.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WEBHOOK_TOLERANCE_S = 300
+_MAX_HEADER = 4096
+_DIGITS = re.compile(r"[0-9]{1,12}")
+_HEX = re.compile(r"[0-9a-fA-F]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Why a proof does not hold; `reason` is a metric's label."""
+
+    reason: str
+    description: str
+
+
+MISSING = Unproven("SIGNATURE_MISSING", "the proof of origin is missing")
+WRONG = Unproven("SIGNATURE_WRONG", "the proof of origin is wrong")
+
+
+def same(given: str, expected: str) -> bool:
+    """Equality in constant time, for texts of any kind."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
+
+
+def shared_token(given: str | None, secret: str) -> Unproven | None:
+    """A header that must equal a secret (Telegram)."""
+    if not given:
+        return MISSING
+    return None if same(given, secret) else WRONG
+
+
+def hub_signature(header: str | None, raw: bytes, app_secret: str) -> Unproven | None:
+    """Meta's `X-Hub-Signature-256: sha256=<hex>`: HMAC-SHA256 of the body as received."""
+    if not header:
+        return MISSING
+    name, _, given = header.partition("=")
+    if name != "sha256" or not _HEX.fullmatch(given):
+        return WRONG
+    expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).digest()
+    return None if hmac.compare_digest(bytes.fromhex(given), expected) else WRONG
+
+
+def standard_webhook(
+    message_id: str | None,
+    timestamp: str | None,
+    signatures: str | None,
+    raw: bytes,
+    secrets: Sequence[str],
+    now_s: float,
+) -> Unproven | None:
+    """Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our secrets.
+
+    A secret is `whsec_<base64>`, or base64 without the prefix. Several secrets are a rotation under way.
+    """
+    if not message_id or not timestamp or not signatures:
+        return MISSING
+    if len(message_id) > _MAX_HEADER or len(signatures) > _MAX_HEADER or not _DIGITS.fullmatch(timestamp):
+        return WRONG
+    if abs(now_s - int(timestamp)) > WEBHOOK_TOLERANCE_S:
+        return Unproven("TIMESTAMP_OUTSIDE", "webhook-timestamp is more than five minutes away from now")
+    signed = b".".join((message_id.encode("utf-8", "surrogatepass"), timestamp.encode(), raw))
+    given = [found for found in map(_signature, signatures.split(" ")) if found is not None]
+    proven = False
+    for secret in secrets:
+        expected = hmac.new(webhook_key(secret), signed, hashlib.sha256).digest()
+        for candidate in given:
+            # No early exit: which of our secrets matched must not show in the time taken.
+            proven |= hmac.compare_digest(candidate, expected)
+    return None if proven else WRONG
+
+
+def webhook_key(secret: str) -> bytes:
+    """The key in a `whsec_` secret; a secret that is not base64 is taken as its own bytes."""
+    text = secret.removeprefix("whsec_")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return secret.encode()
+
+
+def _signature(item: str) -> bytes | None:
+    version, _, text = item.partition(",")
+    if version != "v1":
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def keyed_hash(secret: str, *parts: str) -> str:
+    """Hex HMAC-SHA256 over length-prefixed parts, so that no two lists of parts sign the same."""
+    name = b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+    return hmac.new(secret.encode(), name, hashlib.sha256).hexdigest()
+
+
+def identifier_hash(secret: str, identifier: str, given: str) -> Unproven | None:
+    """Web chat's signed login: hex HMAC-SHA256(secret, identifier), made by the site's own server."""
+    if not given:
+        return MISSING
+    expected = hmac.new(secret.encode(), identifier.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    return None if same(given.lower(), expected) else WRONG

@@ -1,0 +1,152 @@
+"""Web chat's frames and visitors' tokens.
+
+Client to server, one JSON object a frame:
+    {"type": "hello", "token": "", "identifier": "", "identifier_hash": "", "name": "", "language": "fa",
+     "after": {"conversation": "…", "seq": 12}}                     first frame; all but the type optional
+    {"type": "message", "id": "<UUID made by the client>", "text": "…", "reply_to": "", "identifier_hash": ""}
+    {"type": "typing"}, {"type": "ping"}, {"type": "end", "id": "<UUID>"}
+
+Server to client: welcome, message, ack, refused, pong, closing (see `adapters/edges/webchat_in.py`).
+
+A visitor's token is `v1.<visitor>.<issued at, s>.<HMAC>`: whoever holds it is that visitor. A signed login is proved by
+`identifier_hash` instead, at every message, so that a login withdrawn by rotating the secret ends at once.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from services.ingest.domain.normalise.json_body import parse_json, shaped, unstorable
+from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
+from services.ingest.domain.normalise.proof import keyed_hash, same
+from services.ingest.domain.normalise.text import clean_name
+
+MAX_TEXT = 8_000
+MAX_IDENTIFIER = 200
+_UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+_VISITOR = re.compile(r"[0-9a-zA-Z-]{8,64}")
+_SECONDS = re.compile(r"[0-9]{1,12}")
+
+
+class After(msgspec.Struct, frozen=True):
+    """The newest message that the client has."""
+
+    conversation: str
+    seq: int = -1
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="type"):
+    """The first frame."""
+
+    token: str = ""
+    identifier: str = ""
+    identifier_hash: str = ""
+    name: str = ""
+    language: str = ""
+    after: After | None = None
+
+
+class Say(msgspec.Struct, frozen=True, tag="message", tag_field="type"):
+    """A message."""
+
+    id: str
+    text: str
+    reply_to: str = ""
+    identifier_hash: str = ""
+
+
+class End(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
+    """The customer has pressed the end button."""
+
+    id: str
+
+
+class Typing(msgspec.Struct, frozen=True, tag="typing", tag_field="type"):
+    """The customer is typing; not kept."""
+
+
+class Ping(msgspec.Struct, frozen=True, tag="ping", tag_field="type"):
+    """Are you there."""
+
+
+Frame = Hello | Say | End | Typing | Ping
+
+
+def parse_frame(raw: bytes) -> Frame | Refusal:
+    """One frame, or why it is refused."""
+    value = parse_json(raw)
+    if isinstance(value, Refusal):
+        return value
+    refusal = unstorable(value)
+    if refusal is not None:
+        return refusal
+    frame: Frame | Refusal = shaped(value, Frame)  # type: ignore[arg-type]  # msgspec takes unions, its stubs say classes
+    if isinstance(frame, Refusal):
+        return frame
+    return _wrong(frame) or frame
+
+
+def _wrong(frame: Frame) -> Refusal | None:
+    if isinstance(frame, Say | End) and not _UUID.fullmatch(frame.id):
+        return Refusal("INVALID_FIELD", "id", "must be a UUID made by the client, the same again when it repeats")
+    if isinstance(frame, Say):
+        if not frame.text.strip():
+            return Refusal("INVALID_FIELD", "text", "must not be empty")
+        if len(frame.text) > MAX_TEXT:
+            return Refusal("TEXT_TOO_LONG", "text", f"must not be longer than {MAX_TEXT} characters")
+    if isinstance(frame, Hello) and (len(frame.identifier) > MAX_IDENTIFIER or len(frame.name) > 2 * MAX_IDENTIFIER):
+        return Refusal("INVALID_FIELD", "identifier", f"must not be longer than {MAX_IDENTIFIER} characters")
+    return None
+
+
+def issue_token(secret: str, place: str, visitor: str, now_s: int) -> str:
+    """A token for a visitor of one account (`place`: tenant/account)."""
+    return f"v1.{visitor}.{now_s}.{keyed_hash(secret, 'visitor', place, visitor, str(now_s))}"
+
+
+def visitor_of(token: str, secret: str, place: str, now_s: int, max_age_s: float) -> str | None:
+    """The visitor that a token stands for; None when it is not ours, not for this account, or too old."""
+    parts = token.split(".")
+    if len(parts) != 4 or parts[0] != "v1" or not _VISITOR.fullmatch(parts[1]) or not _SECONDS.fullmatch(parts[2]):
+        return None
+    if not same(parts[3], keyed_hash(secret, "visitor", place, parts[1], parts[2])):
+        return None
+    return parts[1] if -300 <= now_s - int(parts[2]) <= max_age_s else None
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who sits at the other end."""
+
+    native_id: str
+    verified: bool
+    identifier: str = ""
+    display_name: str = ""
+    language: str = ""
+
+
+def visitor(native: str, hello: Hello, *, verified: bool) -> Visitor:
+    """The visitor of a hello. Logged-in and anonymous ids can't meet."""
+    native_id = f"user:{hello.identifier}" if verified else f"visitor:{native}"
+    return Visitor(native_id, verified, hello.identifier if verified else "", clean_name(hello.name), hello.language)
+
+
+def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms: int) -> IncomingMessage:
+    """A frame as a message; an end is a message that says that the customer has left."""
+    text = frame.text if isinstance(frame, Say) else ""
+    return IncomingMessage(
+        native_id=who.native_id,
+        native_message_id=frame.id.lower(),
+        text=text,
+        kind=Kind.TEXT if kind == "message" else Kind.SYSTEM,
+        display_name=who.display_name,
+        verified=who.verified,
+        language=who.language,
+        sent_at_ms=now_ms,
+        in_reply_to=frame.reply_to if isinstance(frame, Say) else "",
+        reply_context={"visitor": who.native_id},
+        customer_left=kind == "end",
+        no_auto_reply=kind == "end",
+    )

@@ -1,0 +1,68 @@
+"""What the edges need of others, in their own words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chapar.ingest.v1 import records_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A configured account of a channel. `secrets` holds references (`env:NAME`, `file:/path`), never secrets."""
+
+    tenant: str
+    channel: str
+    account: str
+    secrets: Mapping[str, str]
+    settings: Mapping[str, str]
+    default_language: str
+
+
+class Accounts(Protocol):
+    """The accounts of all tenants, as configured now."""
+
+    def find(self, tenant: str, channel: str, account: str) -> Account | None:
+        """The account, None when there is none."""
+
+    def by_address(self, address: str) -> Account | None:
+        """The e-mail account that receives for this address (lower case, without a plus-tag)."""
+
+
+class Secrets(Protocol):
+    """Turns references into secrets, at each use."""
+
+    def get(self, account: Account, name: str) -> str | None:
+        """The account's secret of this name; None when it has none. Raises FAILED_PRECONDITION when it can't be read."""
+
+
+class Publisher(Protocol):
+    """The log that makes a message durable."""
+
+    async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
+        """Appends (key, record) to inbound.v1; returns when the broker has acknowledged all.
+
+        Raises UNAVAILABLE when it has not in time: some may be durable all the same, and a retry has the same ids.
+        Raises TOO_LARGE for a record that the log can't take; then none was sent.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message of a conversation as web chat shows it."""
+
+    conversation_id: str
+    identity_id: str
+    sequence: int
+    occurred_at_ms: int
+    message: records_pb2.ConversationMessage
+
+
+class ChatHistory(Protocol):
+    """What web chat reads when a visitor comes back."""
+
+    async def owner(self, tenant: str, conversation_id: str) -> str | None:
+        """The identity that the conversation is with; None when it is not known."""
+
+    async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
+        """Its messages after a sequence number, oldest first, at most so many."""

@@ -1,0 +1,64 @@
+"""Settings of the ingest service. Variables start with CHAPAR_INGEST_."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.settings import ServiceSettings
+
+
+class IngestSettings(ServiceSettings):
+    """Chapar ingest: the edges, the intake, relay and sender lanes, and the history projection."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)
+
+    http_host: str = Field(default="127.0.0.1", description="Address of webhooks and web chat.")
+    http_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+    http_proxies: str = Field(
+        default="", description="Comma-separated addresses of proxies whose X-Forwarded-* headers are believed."
+    )
+    http_concurrency: int = Field(default=25_000, ge=10, description="Connections before new ones get 503.")
+    max_body_bytes: int = Field(default=3 << 20, ge=1024, le=16 << 20, description="Largest webhook body.")
+    body_timeout_s: float = Field(default=15, gt=0, description="Seconds that a webhook's body may take to arrive.")
+
+    smtp_enabled: bool = Field(default=True, description="Whether e-mail is received.")
+    smtp_host: str = Field(default="127.0.0.1", description="Address of the SMTP edge.")
+    smtp_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+    smtp_hostname: str = Field(default="chapar.invalid", description="Name that the SMTP edge greets with.")
+    smtp_max_bytes: int = Field(default=25 << 20, ge=1024, le=64 << 20, description="Largest e-mail.")
+    smtp_timeout_s: float = Field(default=300, gt=0, description="Silence after which an SMTP session is closed.")
+    smtp_connections: int = Field(default=200, ge=1, description="SMTP sessions at once; more get 421.")
+    mail_parse_timeout_s: float = Field(
+        default=5, gt=0, description="Seconds that one e-mail may take to parse; then its raw bytes are kept."
+    )
+
+    publish_timeout_s: float = Field(
+        default=5,
+        gt=0,
+        description="Seconds that the broker may take to acknowledge; then the edge answers 503 or 451.",
+    )
+    account_rate: float = Field(default=1000, ge=0, description="Messages a second of one account; 0: no limit.")
+    account_burst: float = Field(default=5000, ge=1, description="Messages of one account at once.")
+    sender_rate: float = Field(default=5, ge=0, description="Messages a second of one customer; 0: no limit.")
+    sender_burst: float = Field(default=60, ge=1, description="Messages of one customer at once.")
+    failed_auth_rate: float = Field(default=1, ge=0, description="Failed proofs a second of one peer; 0: no limit.")
+    failed_auth_burst: float = Field(default=100, ge=1, description="Failed proofs of one peer at once.")
+
+    webchat_origins: tuple[str, ...] = Field(
+        default=(), description="Origins that may open web chat besides this host itself; '*' means any."
+    )
+    webchat_sockets: int = Field(default=20_000, ge=1, description="Open sockets before new ones are refused.")
+    webchat_idle_s: float = Field(default=600, gt=0, description="Silence after which a socket is closed.")
+    webchat_max_frame_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20, description="Largest frame.")
+    webchat_rate: float = Field(default=5, gt=0, description="Frames a second of one socket.")
+    webchat_burst: float = Field(default=30, ge=1, description="Frames of one socket at once.")
+    webchat_token_days: float = Field(default=90, gt=0, description="How long a visitor's token is good.")
+    webchat_replay_s: float = Field(
+        default=600, ge=0, description="How far back the live tail starts, to bridge what history has not yet written."
+    )
+
+    database_url: str = Field(
+        default="", description="History's database (SQLAlchemy URL); empty: a SQLite file in state_dir."
+    )
+    state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
+    lanes: bool = Field(default=True, description="Whether this replica runs the intake, relay and sender lanes.")
+    history: bool = Field(default=True, description="Whether this replica runs the history projection.")

@@ -1,0 +1,129 @@
+"""Composition root of ingest: everything that runs, in the order in which it starts. Reads top to bottom."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from chapar.config.v1 import config_pb2
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.config_reader import ConfigReader
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.server import grpc_server
+from services.chassis.http import http_server
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
+from services.chassis.lifecycle import Service
+from services.ingest.adapters.edges.accounts import ConfiguredAccounts, SecretReferences
+from services.ingest.adapters.edges.door import Door, DoorLimits
+from services.ingest.adapters.edges.grpc_ingest import IngestServicer
+from services.ingest.adapters.edges.grpc_submit import Submitter
+from services.ingest.adapters.edges.http_app import edge_app
+from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
+from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
+from services.ingest.adapters.edges.telegram_in import TelegramChannel
+from services.ingest.adapters.edges.webchat_history import NoChatHistory
+from services.ingest.adapters.edges.webchat_hub import WebchatHub
+from services.ingest.adapters.edges.webchat_in import Webchat, WebchatLimits
+from services.ingest.adapters.edges.webhook_in import WebhookChannel
+from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
+from services.ingest.domain.limits import Rate
+from services.ingest.settings import IngestSettings
+
+_CONFIG_S = 30.0
+
+
+@asynccontextmanager
+async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
+    """Starts ingest; leaving closes it in reverse."""
+    settings, kafka = service.settings, service.settings.kafka
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+
+        # Configuration: who our accounts are.
+        accounts = ConfiguredAccounts()
+        configuration = ConfigReader(kafka, _decode, on_change=accounts.replace, metrics=service.metrics)
+        await enter(service.background(configuration.run(), "configuration"))
+        secrets = SecretReferences(service.clock)
+
+        # The log: what an edge has published is durable.
+        producer = await enter(
+            DurableProducer(
+                kafka,
+                client_id=f"ingest-edge@{settings.instance}",
+                timeout=settings.publish_timeout_s,
+                max_record_bytes=MAX_RECORD_BYTES + (16 << 10),
+            )
+        )
+        limits = DoorLimits(
+            Rate(settings.account_rate, settings.account_burst),
+            Rate(settings.sender_rate, settings.sender_burst),
+            Rate(settings.failed_auth_rate, settings.failed_auth_burst),
+        )
+        door = Door(InboundPublisher(producer), limits, service.clock, service.metrics)
+
+        # Web chat's live side.
+        hub = WebchatHub()
+        caught_up = service.health.component("web chat tail")
+        records = tail(
+            kafka,
+            "conversations.v1",
+            from_=int(settings.webchat_replay_s * 1000),
+            client_id=f"ingest-webchat@{settings.instance}",
+            caught_up=lambda: caught_up.set(True),
+            clock=service.clock,
+        )
+        await enter(service.background(hub.run(records), "web chat tail"))
+        await configuration.first(_CONFIG_S)
+
+        # gRPC.
+        submitter = Submitter(accounts, door)
+        servicer = IngestServicer(submitter)
+        await enter(
+            grpc_server(
+                service,
+                [lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)],
+                [ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name],
+            )
+        )
+
+        # HTTP: webhooks and web chat.
+        channels: tuple[Channel, ...] = (TelegramChannel(), WhatsAppChannel(), WebhookChannel())
+        webhooks = Webhooks(
+            {channel.name: channel for channel in channels},
+            accounts,
+            secrets,
+            door,
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout_s=settings.body_timeout_s,
+        )
+        webchat = Webchat(accounts, secrets, door, hub, NoChatHistory(), _webchat_limits(settings), service.metrics)
+        service.on_drain(webchat.drain)
+        http = await enter(
+            http_server(
+                edge_app(webhooks, webchat),
+                settings.http_host,
+                settings.http_port,
+                grace_s=settings.stop_grace_s,
+                concurrency=settings.http_concurrency,
+                ws_max_bytes=settings.webchat_max_frame_bytes,
+                proxies=settings.http_proxies or None,
+            )
+        )
+        service.endpoints.publish("http", http)
+        yield
+
+
+def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:
+    configuration = config_pb2.TenantConfiguration.FromString(raw)
+    if configuration.tenant != key:
+        raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key is not its tenant")
+    return configuration
+
+
+def _webchat_limits(settings: IngestSettings) -> WebchatLimits:
+    return WebchatLimits(
+        sockets=settings.webchat_sockets,
+        idle_s=settings.webchat_idle_s,
+        rate=Rate(settings.webchat_rate, settings.webchat_burst),
+        token_s=settings.webchat_token_days * 86_400,
+        origins=settings.webchat_origins,
+    )

@@ -1,0 +1,141 @@
+"""The whole ingest service on a real broker, with the edges' real sockets, and only the edges: lanes are other tests' business."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chapar.config.v1 import config_pb2
+from chapar.ingest.v1 import records_pb2
+from services.chassis.clock import system_clock
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service, serving
+from services.chassis.topics import apply
+from services.ingest.settings import IngestSettings
+from services.ingest.wiring import build
+
+SECRET = {
+    "TELEGRAM": "telegram-secret",
+    "WHATSAPP": "whatsapp-app-secret",
+    "VERIFY": "verify-me",
+    "WEBHOOK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "VISITOR": "visitor-secret-of-the-tests",
+    "LOGIN": "login-secret-of-the-tests",
+}
+
+
+def configuration(tenant: str = "demo") -> config_pb2.TenantConfiguration:
+    """A tenant with one account of each channel."""
+    made = config_pb2.TenantConfiguration(tenant=tenant, version=1, default_language="fa")
+    for channel, account, names, settings in (
+        (
+            "webchat",
+            "main",
+            {"visitor_token": "VISITOR", "identity_secret": "LOGIN"},
+            {"origins": "https://shop.example"},
+        ),
+        ("telegram", "main", {"webhook_secret": "TELEGRAM"}, {}),
+        ("whatsapp", "main", {"app_secret": "WHATSAPP", "verify_token": "VERIFY"}, {"phone_number_id": "100200300"}),
+        ("webhook", "main", {"signing_secret": "WEBHOOK"}, {}),
+        ("webhook", "unset", {"signing_secret": "NOT_THERE"}, {}),
+        ("email", "main", {}, {"address": "support@demo.example, پشتیبانی@demo.example"}),
+        ("grpc", "default", {}, {}),
+    ):
+        made.channels.append(
+            config_pb2.ChannelAccount(
+                channel=channel,
+                account=account,
+                secrets={name: f"env:CHAPAR_EDGE_TEST_{variable}" for name, variable in names.items()},
+                settings=settings,
+            )
+        )
+    return made
+
+
+@dataclass
+class Edges:
+    """A running service and the log behind it."""
+
+    service: Service[IngestSettings]
+    kafka: KafkaSettings
+    token_secret: bytes
+    _seen: list[records_pb2.InboundRecord] = field(default_factory=list)
+
+    def url(self, path: str) -> str:
+        return f"http://{self.service.endpoints['http']}{path}"
+
+    def ws(self, path: str) -> str:
+        return f"ws://{self.service.endpoints['http']}{path}"
+
+    async def inbound(self, count: int) -> list[records_pb2.InboundRecord]:
+        """Everything in inbound.v1, which must be exactly so many records when the log has been read to its end."""
+        found: list[records_pb2.InboundRecord] = []
+        done = False
+
+        def caught_up() -> None:
+            nonlocal done
+            done = True
+
+        async with aclosing(tail(self.kafka, "inbound.v1", caught_up=caught_up)) as records:
+            reading: Any = records.__aiter__()
+            if count == 0:
+                return found
+            while len(found) < count:
+                record = await anext(reading)
+                decoded = records_pb2.InboundRecord.FromString(record.value)
+                if decoded.WhichOneof("record") == "message":
+                    assert record.key == decoded.message.identity.identity_id.encode()
+                found.append(decoded)
+        return found
+
+
+async def install(kafka: KafkaSettings, tenant: config_pb2.TenantConfiguration) -> None:
+    """Topics and configuration."""
+    await apply(kafka)
+    async with DurableProducer(kafka, client_id="test") as producer:
+        await producer.publish("config.v1", tenant.tenant.encode(), tenant.SerializeToString())
+
+
+@asynccontextmanager
+async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> AsyncIterator[Edges]:
+    """The service, edges only."""
+    secret = secrets.token_hex(32).encode()
+    file = tmp_path / "jwt"
+    file.write_bytes(secret)
+    values: dict[str, Any] = {
+        "instance": "test",
+        "insecure_dev": True,
+        "jwt": {"secret_file": file},
+        "kafka": kafka,
+        "drain_s": 0,
+        "stop_grace_s": 1,
+        "lanes": False,
+        "history": False,
+        "state_dir": str(tmp_path),
+        **overrides,
+    }
+    async with serving("ingest", IngestSettings(**values), build, clock=system_clock) as service:
+        yield Edges(service, kafka, secret)
+
+
+@pytest.fixture
+def edge_secrets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The accounts' secrets, where their references say."""
+    for name, value in SECRET.items():
+        monkeypatch.setenv(f"CHAPAR_EDGE_TEST_{name}", value)
+    return SECRET
+
+
+@pytest.fixture
+async def edges(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]) -> AsyncIterator[Edges]:
+    """A running ingest with the tenant `demo`."""
+    settings = kafka.settings(prefix)
+    await install(settings, configuration())
+    async with ingest(settings, tmp_path) as running:
+        yield running
