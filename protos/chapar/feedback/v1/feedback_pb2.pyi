@@ -307,6 +307,7 @@ class InvitationCreated(_message.Message):
     SEND_AT_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """UUIDv5 of (interaction_id, survey)."""
     survey: _builtins.str
@@ -319,6 +320,8 @@ class InvitationCreated(_message.Message):
     """Can be answered until; milliseconds."""
     question: _builtins.str
     """The question in the person's language."""
+    day: _builtins.str
+    """Day of send_at_ms in the tenant's zone, ISO 8601, frozen: scores count the invitation and its answer under this day."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """What it is about."""
@@ -333,10 +336,11 @@ class InvitationCreated(_message.Message):
         send_at_ms: _builtins.int = ...,
         expires_at_ms: _builtins.int = ...,
         question: _builtins.str = ...,
+        day: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,7 +357,7 @@ class InvitationSkipped(_message.Message):
     interaction_id: _builtins.str
     """Interaction."""
     reason: _builtins.str
-    """Why: "SAMPLED_OUT", "TOO_SOON", "NO_SURVEY"."""
+    """Why: "SAMPLED_OUT", "TOO_SOON", "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
     def __init__(
         self,
         *,
@@ -405,6 +409,7 @@ class AnswerCounted(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Invitation."""
     survey: _builtins.str
@@ -417,6 +422,8 @@ class AnswerCounted(_message.Message):
     """Comment; personal data."""
     source: Global___AnswerSource.ValueType
     """How it came."""
+    day: _builtins.str
+    """The invitation's day, ISO 8601."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """What it is about, frozen at invitation."""
@@ -431,10 +438,11 @@ class AnswerCounted(_message.Message):
         comment: _builtins.str = ...,
         source: Global___AnswerSource.ValueType = ...,
         subject: Global___Subject | None = ...,
+        day: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "invitation_id", b"invitation_id", "kind", b"kind", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "day", b"day", "invitation_id", b"invitation_id", "kind", b"kind", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -610,7 +618,7 @@ Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
 
 @_typing.final
 class ScoreRecord(_message.Message):
-    """One record of feedback.scores.v1 (compacted): the fold of all counted answers of a dimension."""
+    """One record of feedback.scores.v1 (compacted): the fold of all invitations and counted answers of a dimension in one partition of feedback.answers.v1. A dimension's score is the sum over the partitions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -638,10 +646,16 @@ class ScoreRecord(_message.Message):
     HISTOGRAM_FIELD_NUMBER: _builtins.int
     INVITED_FIELD_NUMBER: _builtins.int
     COMPUTED_AT_MS_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    NEXT_OFFSET_FIELD_NUMBER: _builtins.int
     invited: _builtins.int
     """Invitations."""
     computed_at_ms: _builtins.int
     """When it was computed; milliseconds."""
+    partition: _builtins.int
+    """Partition of feedback.answers.v1 that is folded here."""
+    next_offset: _builtins.int
+    """Offset after the last record folded in: whatever is below it is in the histogram already."""
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
@@ -657,10 +671,12 @@ class ScoreRecord(_message.Message):
         histogram: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
         invited: _builtins.int = ...,
         computed_at_ms: _builtins.int = ...,
+        partition: _builtins.int = ...,
+        next_offset: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed_at_ms", b"computed_at_ms", "dimension", b"dimension", "histogram", b"histogram", "invited", b"invited"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed_at_ms", b"computed_at_ms", "dimension", b"dimension", "histogram", b"histogram", "invited", b"invited", "next_offset", b"next_offset", "partition", b"partition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,154 @@
+"""FeedbackService: invite, answer, and read what was said."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from chapar.feedback.v1 import feedback_pb2_grpc
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind, invalid
+from services.chassis.grpc.context import current_tenant
+from services.chassis.ids import derive
+from services.feedback.adapters.views import AnswersView, ScoresView, Told
+from services.feedback.domain.comments import MAX_COMMENT_CHARS
+from services.feedback.domain.estimates import measures, response_rate
+from services.feedback.domain.survey import Kind
+from services.feedback.handlers import Answering
+from services.feedback.ports import CommandLog, Links, Programmes
+from services.feedback.translate import Untranslatable, dimension_message, estimate_into, kind, subject
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeedbackService"].full_name
+_GROUPS: Final = ("all", "channel", "queue", "agent")
+_PAGE_DEFAULT, _PAGE_MOST = 50, 500
+_KEY_CHARS: Final = 200
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
+    """The tenant is the caller's, in every method."""
+
+    def __init__(
+        self,
+        *,
+        programmes: Programmes,
+        commands: CommandLog,
+        answering: Answering,
+        links: Links,
+        scores: ScoresView,
+        answers: AnswersView,
+        clock: Clock,
+    ) -> None:
+        self._programmes = programmes
+        self._commands = commands
+        self._answering = answering
+        self._links = links
+        self._scores = scores
+        self._answers = answers
+        self._clock = clock
+
+    async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:  # noqa: N802 - the contract's name
+        """The least gap is kept also by hand; sampling is not."""
+        tenant = current_tenant()
+        _require_key(request.idempotency_key)
+        about = request.subject
+        for name in ("interaction_id", "conversation_id", "person_id", "identity_id"):
+            if not getattr(about, name):
+                raise invalid(f"subject.{name}", "is required")
+        try:
+            known = subject(about, about.person_id)
+        except Untranslatable as error:
+            raise invalid("subject", str(error)) from error
+        survey = self._programmes.of(tenant).choose(known, request.survey)
+        if survey is None and request.survey:
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY", f"no survey is called {request.survey[:80]!r}")
+        await self._commands.publish(
+            pb.FeedbackCommand(
+                command_id=derive("invite", tenant, request.idempotency_key),
+                tenant=tenant,
+                person_id=about.person_id,
+                issued_at_ms=self._clock(),
+                invite=pb.InviteNow(subject=about, survey=request.survey),
+            )
+        )
+        return pb.InviteResponse(invitation_id=derive(about.interaction_id, survey.name) if survey else "")
+
+    async def SubmitAnswer(self, request: pb.SubmitAnswerRequest, context: Context) -> pb.SubmitAnswerResponse:  # noqa: N802 - the contract's name
+        """By the link's token, or by both ids."""
+        tenant = current_tenant()
+        _require_key(request.idempotency_key)
+        if len(request.comment) > MAX_COMMENT_CHARS:
+            raise invalid("comment", f"has more than {MAX_COMMENT_CHARS} characters")
+        found: Kind | None = None
+        person_id, invitation_id = request.person_id, request.invitation_id
+        if request.survey_token:
+            ticket = self._links.read(request.survey_token)
+            # Forged, expired or another tenant's: the caller is not told which.
+            if ticket is None or ticket.tenant != tenant:
+                raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
+            found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
+        elif not (person_id and invitation_id):
+            raise invalid("survey_token", "give the token, or person_id and invitation_id")
+        await self._answering.submit(
+            tenant=tenant,
+            person_id=person_id,
+            invitation_id=invitation_id,
+            kind=found,
+            score=request.score,
+            comment=request.comment,
+            source=pb.ANSWER_SOURCE_API,
+            key=request.idempotency_key,
+        )
+        return pb.SubmitAnswerResponse()
+
+    async def GetScores(self, request: pb.GetScoresRequest, context: Context) -> pb.GetScoresResponse:  # noqa: N802 - the contract's name
+        """Every measure with n and interval; a dimension without answers has none."""
+        tenant = current_tenant()
+        by = request.by or "all"
+        if by not in _GROUPS:
+            raise invalid("by", f"is one of {', '.join(_GROUPS)}")
+        wanted = kind(request.kind)
+        response = pb.GetScoresResponse()
+        for each in (wanted,) if wanted is not None else tuple(Kind):
+            for dimension, fold in self._scores.find(tenant, each, by, request.value, request.day):
+                rate = response_rate(fold.answered, fold.invited)
+                for measure, estimate in measures(each, fold.histogram).items():
+                    score = response.scores.add(measure=measure, invited=fold.invited)
+                    score.dimension.CopyFrom(dimension_message(dimension))
+                    estimate_into(score, estimate, rate)
+        return response
+
+    async def ListAnswers(self, request: pb.ListAnswersRequest, context: Context) -> pb.ListAnswersResponse:  # noqa: N802 - the contract's name
+        """Newest first, of what is kept in memory."""
+        size = request.page.size or _PAGE_DEFAULT
+        if not 1 <= size <= _PAGE_MOST:
+            raise invalid("page.size", f"is from 1 to {_PAGE_MOST}")
+        found, cursor = self._answers.page(current_tenant(), request.queue, request.agent_id, size, request.page.cursor)
+        response = pb.ListAnswersResponse(answers=[_view(told) for told in found])
+        response.page.next_cursor = cursor
+        return response
+
+    async def WatchAnswers(  # noqa: N802 - the contract's name
+        self, request: pb.WatchAnswersRequest, context: Context
+    ) -> AsyncIterator[pb.WatchAnswersResponse]:
+        """From now on, until the caller goes."""
+        with self._answers.watching(current_tenant(), request.queue) as watcher:
+            # Headers now, or a caller could not know from when on nothing is missed.
+            await context.send_initial_metadata(())
+            async for told in watcher.stream():
+                yield pb.WatchAnswersResponse(answer=_view(told))
+
+
+def _view(told: Told) -> pb.AnswerView:
+    view = pb.AnswerView(answer=told.answer)
+    view.occurred_at.FromMilliseconds(told.occurred_at_ms)
+    return view
+
+
+def _require_key(key: str) -> None:
+    if not key:
+        raise invalid("idempotency_key", "is required: the same again when you repeat the call")
+    if len(key) > _KEY_CHARS:
+        raise invalid("idempotency_key", f"has more than {_KEY_CHARS} characters")

@@ -1,0 +1,130 @@
+"""The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, the desk's state in feedback.state.v1.
+
+Event ids name what happened, not when: an invitation is created, due, answered and expired at most once, so
+`derive(invitation_id, word)` is the same after any repetition. Skips and refusals belong to their command.
+"""
+
+from collections.abc import Callable
+from typing import Final, assert_never
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
+from services.chassis.metrics import Metrics
+from services.feedback.adapters import kept
+from services.feedback.domain import invitations as inv
+from services.feedback.ports import Programmes
+from services.feedback.translate import Untranslatable, event_record, headers, parse_command
+
+SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
+OUTPUT: Final = "feedback.answers.v1"
+_SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
+_RESULTS: Final = {
+    inv.RefusalReason.ALREADY_ANSWERED: "repeated",
+    inv.RefusalReason.EXPIRED: "late",
+    inv.RefusalReason.OUT_OF_SCALE: "invalid",
+    inv.RefusalReason.UNKNOWN_INVITATION: "unknown",
+}
+
+
+class SurveyProcessor:
+    """The desk of one partition."""
+
+    def __init__(self, programmes: Programmes, metrics: Metrics) -> None:
+        self._programmes = programmes
+        self._invitations = metrics.counter("chapar_feedback_invitations_total")
+        self._answers = metrics.counter("chapar_feedback_answers_total")
+        self._delivered = metrics.counter("chapar_feedback_delivered_total")
+        self._desk = inv.Desk(derive)
+        self._now_ms = 0
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        self._desk.restore(kept.decode(key, value))
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """Nothing is in doubt after a restore: nothing here leaves Kafka."""
+
+    def begin(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        try:
+            command = parse_command(record.value)
+        except Untranslatable as error:
+            raise InvalidRecord("UNDECODABLE", str(error)) from error
+        if not record.key:
+            raise InvalidRecord("NO_KEY", "a command is keyed by its person")
+        person_id = record.key.decode("utf-8", "replace")
+        effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
+        self._perform(effects, command.tenant, person_id, command.command_id, outbox)
+        if isinstance(command, inv.NoteSent) and effects:
+            for effect in effects:
+                if isinstance(effect, inv.Keep):
+                    self._count(outbox, self._delivered.labels(effect.invitation.subject.channel).inc)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        self._perform(self._desk.advance(now_ms), "", "", "", outbox)
+
+    def end(self, outbox: Outbox) -> None:
+        """No journal."""
+
+    def next_wakeup(self) -> int | None:
+        return self._desk.next_wakeup()
+
+    def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
+        for effect in effects:
+            match effect:
+                case inv.Keep(invitation):
+                    outbox.put(kept.invitation_key(invitation.invitation_id), kept.encode(invitation))
+                case inv.Drop(invitation_id):
+                    outbox.delete(kept.invitation_key(invitation_id))
+                case inv.KeepAsked(asked):
+                    outbox.put(kept.asked_key(*asked.key), kept.encode(asked))
+                case inv.DropAsked(of_tenant, of_person):
+                    outbox.delete(kept.asked_key(of_tenant, of_person))
+                case inv.Skipped(_, skip_reason):
+                    self._tell(effect, tenant, person_id, derive(command_id, "skipped"), outbox)
+                    self._count(outbox, self._invitations.labels("", skip_reason.value.lower()).inc)
+                case inv.Refused(_, reason, channel):
+                    self._tell(effect, tenant, person_id, derive(command_id, "refused"), outbox)
+                    self._count(outbox, self._answers.labels(channel, _RESULTS[reason]).inc)
+                case inv.Created(made):
+                    self._tell_of(effect, made, "created", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "created").inc)
+                case inv.Due(made):
+                    self._tell_of(effect, made, "due", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "due").inc)
+                case inv.Counted(made, _, _, _):
+                    self._tell_of(effect, made, "answered", outbox)
+                    self._count(outbox, self._answers.labels(made.subject.channel, "counted").inc)
+                case inv.Expired(made):
+                    self._tell_of(effect, made, "expired", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "expired").inc)
+                case _ as never:
+                    assert_never(never)
+
+    def _tell_of(self, event: inv.Event, made: inv.Invitation, word: str, outbox: Outbox) -> None:
+        self._tell(event, made.tenant, made.subject.person_id, derive(made.invitation_id, word), outbox)
+
+    def _tell(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
+        record = event_record(event, tenant, person_id, event_id, self._now_ms)
+        outbox.send(
+            OUTPUT,
+            person_id.encode("utf-8", "surrogatepass"),
+            record.SerializeToString(),
+            headers(_SCHEMA, event_id, tenant),
+        )
+
+    @staticmethod
+    def _count(outbox: Outbox, increment: Callable[[], None]) -> None:
+        # What an aborted batch decided has not happened.
+        outbox.after_commit(increment)
+
+
+def survey_factory(programmes: Programmes, metrics: Metrics) -> Callable[[LaneContext], Processor]:
+    """Makes the processor of each partition."""
+
+    def make(_context: LaneContext) -> Processor:
+        return SurveyProcessor(programmes, metrics)
+
+    return make

@@ -1,0 +1,23 @@
+"""What of a customer's comment may be stored: text that people can read, and nothing that changes how the text around it is shown.
+
+Removed: control characters except line breaks and tabs, overrides, embeddings and isolates of the bidirectional algorithm (they can make text read as
+something else), lone surrogates, non-characters. Kept: zero-width non-joiner and joiner, which Persian and emoji are spelt with.
+"""
+
+import re
+from typing import Final
+
+MAX_COMMENT_CHARS: Final = 4000
+
+_LINE_BREAKS = re.compile("\r\n?|[\u0085\u2028\u2029]")
+_UNWANTED = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\uffff\U000e0000-\U000e007f]"
+)
+_MANY_BREAKS = re.compile("\n{3,}")
+
+
+def clean_comment(text: str) -> str:
+    """The text as it may be stored, at most MAX_COMMENT_CHARS characters, without blank ends."""
+    # Bounded first: cleaning costs time in proportion, and removes at most everything.
+    text = _LINE_BREAKS.sub("\n", text[: 4 * MAX_COMMENT_CHARS])
+    return _MANY_BREAKS.sub("\n\n", _UNWANTED.sub("", text)).strip()[:MAX_COMMENT_CHARS].rstrip()

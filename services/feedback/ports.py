@@ -1,0 +1,71 @@
+"""What feedback needs from outside, as capabilities."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.feedback.domain.survey import Kind, Programme
+
+
+class Programmes(Protocol):
+    """The tenants' surveys, as configured now."""
+
+    def of(self, tenant: str) -> Programme:
+        """This tenant's programme; an empty one for a tenant that is not known."""
+
+    def knows(self, tenant: str) -> bool:
+        """Whether the tenant is configured at all."""
+
+    def invitation_text(self, tenant: str, language: str) -> str:
+        """The template of an invitation with {question} and {link}."""
+
+
+class CommandLog(Protocol):
+    """Where commands become durable."""
+
+    async def publish(self, command: pb.FeedbackCommand) -> None:
+        """Returns when the broker has acknowledged. Raises ChaparError UNAVAILABLE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a survey link stands for. `language` is BCP 47, `expires_at_ms` since the epoch."""
+
+    tenant: str
+    person_id: str
+    invitation_id: str
+    survey: str
+    kind: Kind
+    language: str
+    expires_at_ms: int
+
+
+class Links(Protocol):
+    """Signed links to survey pages."""
+
+    def url(self, ticket: Ticket) -> str:
+        """The page's address."""
+
+    def read(self, token: str) -> Ticket | None:
+        """What a token stands for; None for one that is forged, damaged or expired, without saying which."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingInvitation:
+    """One invitation on its way to the customer."""
+
+    tenant: str
+    invitation_id: str
+    identity_id: str
+    conversation_id: str
+    interaction_id: str
+    text: str
+    kind: Kind
+    expires_at_ms: int
+
+
+class InvitationSender(Protocol):
+    """Hands invitations to whoever speaks the customer's channel."""
+
+    async def send(self, invitation: OutgoingInvitation) -> str:
+        """The delivery's id. The same invitation again is the same delivery. Raises ChaparError."""

@@ -1,0 +1,53 @@
+"""Settings of feedback. Variables start with CHAPAR_FEEDBACK_."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.settings import ServiceSettings
+
+Role = Literal["lanes", "dispatcher", "edge", "analytics"]
+ALL_ROLES: tuple[Role, ...] = ("lanes", "dispatcher", "edge", "analytics")
+
+
+class FeedbackSettings(ServiceSettings):
+    """Asks customers how it was, counts each answer once, and says how sure the figures are."""
+
+    model_config = SettingsConfigDict(env_prefix="CHAPAR_FEEDBACK_")
+
+    roles: tuple[Role, ...] = Field(
+        default=ALL_ROLES,
+        min_length=1,
+        description="What this process does: lanes, dispatcher, edge (survey pages and gRPC), analytics (Faust).",
+    )
+    http_host: str = Field(default="127.0.0.1", description="Address of the survey pages.")
+    http_port: int = Field(default=0, ge=0, le=65535, description="Port of the survey pages; 0 takes a free one.")
+    http_proxies: str | None = Field(
+        default=None, description="Addresses of proxies whose X-Forwarded-* headers are believed; none by default."
+    )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="Where customers reach the survey pages, e.g. https://ask.example.com; empty: this process's own.",
+    )
+    ingest_address: str = Field(default="127.0.0.1:7001", description="gRPC address of ingest.")
+    link_secret_file: Path | None = Field(
+        default=None,
+        description="Secret that survey links are signed with, at least 32 bytes; "
+        "without it a key is derived from jwt.secret_file. All replicas share it.",
+    )
+    service_key_file: Path | None = Field(
+        default=None,
+        description="What this service's own calls are signed with: a PEM private key or a shared secret; "
+        "without it jwt.secret_file.",
+    )
+    config_timeout_s: float = Field(default=30, gt=0, description="How long a start waits for the configuration.")
+    answers_kept: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="Newest answers in memory for ListAnswers, all tenants together.",
+    )
+    answers_days: int = Field(default=30, ge=1, le=400, description="How many days of answers are read at a start.")

@@ -1,0 +1,244 @@
+"""The composition root of feedback: settings, configuration, clients, domain, lanes, servers, in that order."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Final
+
+from chapar.feedback.v1 import feedback_pb2_grpc
+from services.chassis.config_reader import ConfigReader
+from services.chassis.errors import ChaparError, Disposition, ErrorKind
+from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.server import grpc_server
+from services.chassis.http import http_server
+from services.chassis.kafka.consumer import GroupConsumer, NotNow
+from services.chassis.kafka.lane import LaneRunner, LaneSpec, ProcessorFactory, Record
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
+from services.chassis.lifecycle import Service
+from services.chassis.logs import get_logger
+from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.tokens import MIN_SECRET_BYTES, TokenSource, read_secret
+from services.feedback.adapters import relay_lane, survey_lane
+from services.feedback.adapters.analytics_faust import run_analytics
+from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
+from services.feedback.adapters.command_log import KafkaCommandLog
+from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
+from services.feedback.adapters.links import SignedLinks, link_key
+from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
+from services.feedback.adapters.pages import Pages
+from services.feedback.adapters.views import AnswersView, CsatGauges, ScoresView
+from services.feedback.handlers import Answering, Dispatcher
+from services.feedback.settings import FeedbackSettings
+from services.feedback.translate import Untranslatable, parse_record, parse_score
+
+NAME: Final = "feedback"
+_DAY_MS: Final = 86_400_000
+log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
+    """Everything started; closed in reverse."""
+    settings = service.settings
+    kafka, clock, roles = settings.kafka, service.clock, settings.roles
+    async with AsyncExitStack() as stack:
+        if set(roles) - {"analytics"}:
+            # Configuration first: a lane that does not know the surveys would skip everybody.
+            reader = ConfigReader[TenantSurveys](kafka, decode, metrics=service.metrics)
+            await stack.enter_async_context(service.background(reader.run(), "configuration"))
+            await reader.first(settings.config_timeout_s)
+            programmes = ConfiguredProgrammes(reader.get)
+            producer = await stack.enter_async_context(
+                DurableProducer(kafka, client_id=f"{NAME}-commands@{settings.instance}")
+            )
+            commands = KafkaCommandLog(producer)
+
+        if "edge" in roles:
+            # Before the dispatcher: links need the address that the pages really got.
+            scores, answers = ScoresView(), AnswersView(settings.answers_kept)
+            await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
+            await stack.enter_async_context(service.background(_follow_answers(service, answers), "answers view"))
+            answering = Answering(commands, clock)
+            key = _link_key(settings)
+            pages = Pages(programmes, SignedLinks(key, "", clock), answering, service.metrics)
+            address = await stack.enter_async_context(
+                http_server(
+                    pages.app(),
+                    settings.http_host,
+                    settings.http_port,
+                    grace_s=settings.stop_grace_s,
+                    proxies=settings.http_proxies,
+                )
+            )
+            service.endpoints.publish("http", address)
+            servicer = FeedbackServicer(
+                programmes=programmes,
+                commands=commands,
+                answering=answering,
+                links=SignedLinks(key, "", clock),
+                scores=scores,
+                answers=answers,
+                clock=clock,
+            )
+            await stack.enter_async_context(
+                grpc_server(
+                    service,
+                    lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicer, server),
+                    [SERVICE],
+                )
+            )
+
+        if "dispatcher" in roles:
+            base_url = settings.public_url or f"http://{_own_pages(service)}"
+            tokens = TokenSource(_service_key(settings), NAME, ["outbound.send"], clock=clock)
+            channel = await stack.enter_async_context(
+                grpc_channel(settings.ingest_address, token=tokens, tls=_client_tls(settings), metrics=service.metrics)
+            )
+            dispatcher = Dispatcher(
+                programmes,
+                SignedLinks(_link_key(settings), base_url, clock),
+                GrpcInvitationSender(channel),
+                commands,
+                clock,
+            )
+            consumer = GroupConsumer(
+                kafka,
+                group="feedback-dispatcher",
+                topics=["feedback.answers.v1"],
+                handler=_dispatch_batch(dispatcher),
+                client_id=f"{NAME}-dispatcher@{settings.instance}",
+                max_batch=50,
+            )
+            await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
+
+        if "lanes" in roles:
+            await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory)
+            await _lane(stack, service, survey_lane.SPEC, survey_lane.survey_factory(programmes, service.metrics))
+
+        if "analytics" in roles:
+            await stack.enter_async_context(service.background(_analytics(service), "analytics"))
+        yield
+
+
+async def _lane(
+    stack: AsyncExitStack, service: Service[FeedbackSettings], spec: LaneSpec, factory: ProcessorFactory
+) -> None:
+    runner = LaneRunner(
+        spec,
+        factory,
+        service.settings.kafka,
+        client_id=f"{spec.name}@{service.settings.instance}",
+        clock=service.clock,
+        metrics=PrometheusLaneMetrics(service.metrics),
+    )
+    await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))
+
+
+async def _analytics(service: Service[FeedbackSettings]) -> None:
+    ready = service.health.component("analytics")
+    await run_analytics(service.settings.kafka, service.clock, on_ready=lambda: ready.set(True))
+
+
+def _dispatch_batch(dispatcher: Dispatcher) -> Callable[[list[Record]], Awaitable[None]]:
+    async def handle(records: list[Record]) -> None:
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable as error:
+                # The survey lane wrote it, so it is a bug; skipping one invitation is better than never sending another.
+                log.error("record not understood", offset=record.offset, partition=record.partition, why=str(error))
+                continue
+            try:
+                await dispatcher.dispatch(told)
+            except ChaparError as error:
+                if error.disposition is not Disposition.RETRY:
+                    raise
+                raise NotNow(error.reason) from error
+
+    return handle
+
+
+async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -> None:
+    ready = service.health.component("scores view")
+    records = tail(
+        service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
+    )
+    gauges = CsatGauges(service.metrics)
+    async with aclosing(records):
+        async for record in records:
+            if record.value is None:
+                continue
+            try:
+                dimension, partition, fold = parse_score(record.value)
+            except Untranslatable as error:
+                log.error("score not understood", offset=record.offset, partition=record.partition, why=str(error))
+                continue
+            view.take(dimension, partition, fold)
+            gauges.show(view, dimension)
+
+
+async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:
+    ready = service.health.component("answers view")
+    settings = service.settings
+    records = tail(
+        settings.kafka,
+        "feedback.answers.v1",
+        from_=settings.answers_days * _DAY_MS,
+        client_id=f"{NAME}-answers",
+        caught_up=lambda: ready.set(True),
+        clock=service.clock,
+    )
+    async with aclosing(records):
+        async for record in records:
+            try:
+                view.take(parse_record(record.value))
+            except Untranslatable as error:
+                log.error("answer not understood", offset=record.offset, partition=record.partition, why=str(error))
+
+
+def _client_tls(settings: FeedbackSettings) -> ClientTls | None:
+    if settings.tls_ca_file is None:
+        return None
+    return ClientTls(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
+
+
+def _own_pages(service: Service[FeedbackSettings]) -> str:
+    address = service.endpoints.known.get("http")
+    if address is None:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "NO_PUBLIC_URL",
+            "the dispatcher sends links to pages that this process does not serve: set CHAPAR_FEEDBACK_PUBLIC_URL.",
+        )
+    return address
+
+
+def _link_key(settings: FeedbackSettings) -> bytes:
+    if settings.link_secret_file is not None:
+        secret = read_secret(settings.link_secret_file)
+    elif settings.jwt.secret_file is not None:
+        secret = link_key(read_secret(settings.jwt.secret_file))
+    else:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "NO_LINK_SECRET",
+            "survey links need a secret: set CHAPAR_FEEDBACK_LINK_SECRET_FILE (at least 32 bytes, the same in all replicas).",
+        )
+    if len(secret) < MIN_SECRET_BYTES:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "LINK_SECRET_SHORT",
+            f"the secret of survey links has fewer than {MIN_SECRET_BYTES} bytes.",
+        )
+    return secret
+
+
+def _service_key(settings: FeedbackSettings) -> bytes:
+    file = settings.service_key_file or settings.jwt.secret_file
+    if file is None:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "NO_SERVICE_KEY",
+            "calls to ingest need a token: set CHAPAR_FEEDBACK_SERVICE_KEY_FILE or CHAPAR_FEEDBACK_JWT__SECRET_FILE.",
+        )
+    return read_secret(file)

@@ -1,0 +1,192 @@
+"""A feedback service in this process, on real Kafka, with an ingest that takes invitations over real gRPC."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2_grpc
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.router.v1 import records_pb2 as router
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service, serving
+from services.chassis.tokens import JwtSettings, mint
+from services.chassis.topics import wanted
+from services.feedback.settings import FeedbackSettings
+from services.feedback.wiring import NAME, build
+from tests.fixtures.broker import KafkaUnderTest
+
+TENANT = "parsa"
+TOPICS = (
+    "routing.events.v1",
+    "feedback.commands.v1",
+    "feedback.answers.v1",
+    "feedback.scores.v1",
+    "feedback-relay.state.v1",
+    "feedback.state.v1",
+    "config.v1",
+    "deadletters.v1",
+)
+SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")
+
+
+class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
+    """A real gRPC server that remembers what it was asked to send; `failing` makes it answer UNAVAILABLE so many times first."""
+
+    def __init__(self) -> None:
+        self.requests: asyncio.Queue[ingest_pb2.SendRequest] = asyncio.Queue()
+        self.metadata: list[dict[str, str]] = []
+        self.failing = 0
+        self.address = ""
+
+    async def Send(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.SendRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.SendResponse:
+        if self.failing > 0:
+            self.failing -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+        self.metadata.append({str(key): str(value) for key, value in context.invocation_metadata() or ()})
+        await self.requests.put(request)
+        return ingest_pb2.SendResponse(delivery_id=f"delivery-{request.idempotency_key}")
+
+    async def GetDelivery(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.GetDeliveryResponse:
+        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not ask")
+
+    async def next(self) -> ingest_pb2.SendRequest:
+        async with asyncio.timeout(30):
+            return await self.requests.get()
+
+
+@pytest.fixture
+async def outbound() -> AsyncIterator[OutboundStandIn]:
+    """An OutboundService on a free port."""
+    stand_in = OutboundStandIn()
+    server = grpc.aio.server()
+    ingest_pb2_grpc.add_OutboundServiceServicer_to_server(stand_in, server)
+    stand_in.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    yield stand_in
+    await server.stop(0)
+
+
+@pytest.fixture
+async def cluster(kafka: KafkaUnderTest) -> AsyncIterator[KafkaSettings]:
+    """Topics of their own for one test."""
+    settings = kafka.settings(f"fb-{uuid.uuid4().hex[:10]}.")
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    names = [
+        NewTopic(topic.full_name, 2 if topic.partitions > 1 else 1, 1, topic_configs=dict(topic.configs))
+        for topic in wanted(settings.topic_prefix)
+        if topic.topic.name in TOPICS
+    ]
+    await admin.create_topics(names)
+    yield settings
+    await admin.delete_topics([topic.name for topic in names])
+    await admin.close()
+
+
+def a_configuration(**survey: Any) -> config.TenantConfiguration:
+    """One tenant in Tehran that asks everybody for CSAT at once."""
+    options: dict[str, Any] = {
+        "name": "after-contact",
+        "kind": config.SURVEY_KIND_CSAT,
+        "sampling": 1.0,
+        "questions": {"fa": "چقدر راضی بودید؟", "en": "How satisfied were you?"},
+    }
+    return config.TenantConfiguration(
+        tenant=TENANT,
+        version=1,
+        default_language="fa",
+        time_zone="Asia/Tehran",
+        surveys=[config.Survey(**{**options, **survey})],
+        templates=[
+            config.Template(
+                name="survey_invitation", texts={"fa": "{question} پاسخ: {link}", "en": "{question} Answer: {link}"}
+            )
+        ],
+    )
+
+
+def a_completed_event(number: int = 1, **facts: Any) -> router.RoutingEvent:
+    """An interaction of person `person-{number}` that agent ada has completed just now."""
+    options: dict[str, Any] = {
+        "interaction_id": f"interaction-{number}",
+        "conversation_id": f"conversation-{number}",
+        "person_id": f"person-{number}",
+        "identity_id": f"identity-{number}",
+        "channel": "telegram",
+        "queue": "support",
+        "language": "fa",
+    }
+    event = router.RoutingEvent(
+        event_id=f"completed-{number}",
+        tenant=TENANT,
+        occurred_at_ms=facts.pop("occurred_at_ms"),
+        interaction=router.InteractionFacts(**{**options, **facts}),
+    )
+    event.completed.agent_id = "ada"
+    event.completed.disposition = "solved"
+    return event
+
+
+@dataclass
+class Running:
+    """The service and how to talk to it."""
+
+    service: Service[FeedbackSettings]
+    kafka: KafkaSettings
+    producer: DurableProducer
+    stub: Any
+    token: str
+    _extra: list[Any] = field(default_factory=list)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),)
+
+    async def complete(self, number: int = 1, **facts: Any) -> None:
+        """An interaction is completed."""
+        facts.setdefault("occurred_at_ms", self.service.clock())
+        event = a_completed_event(number, **facts)
+        await self.producer.publish(
+            "routing.events.v1", event.interaction.conversation_id.encode(), event.SerializeToString()
+        )
+
+
+@asynccontextmanager
+async def running_feedback(
+    kafka: KafkaSettings, outbound_address: str, directory: Path, **survey: Any
+) -> AsyncIterator[Running]:
+    """Configuration applied, service started, channel open."""
+    secret = directory / "secret"
+    secret.write_text("s" * 40)
+    settings = FeedbackSettings(
+        instance=f"test-{uuid.uuid4().hex[:6]}",
+        insecure_dev=True,
+        drain_s=0,
+        stop_grace_s=1,
+        jwt=JwtSettings(secret_file=secret),
+        kafka=kafka,
+        ingest_address=outbound_address,
+    )
+    async with DurableProducer(kafka, client_id="test") as producer:
+        await producer.publish("config.v1", TENANT.encode(), a_configuration(**survey).SerializeToString())
+        async with (
+            serving(NAME, settings, build) as service,
+            grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel,
+        ):
+            token = mint(b"s" * 40, "tests", TENANT, SCOPES)
+            stub = feedback_pb2_grpc.FeedbackServiceStub(channel)
+            yield Running(service, kafka, producer, stub, token)

@@ -1,0 +1,92 @@
+"""From a completed interaction to a score, over real Kafka, real gRPC and real HTTP."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.kafka_settings import KafkaSettings
+from tests.integration.feedback.conftest import OutboundStandIn, running_feedback
+
+pytestmark = pytest.mark.kafka
+T = TypeVar("T")
+
+
+async def eventually(look: Callable[[], Awaitable[T]], good: Callable[[T], bool], seconds: float = 30) -> T:
+    """Looks again until it is good. Fails with the last sight after `seconds`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        seen = await look()
+        if good(seen):
+            return seen
+        assert loop.time() < end, f"still {seen!r} after {seconds} s"
+        await asyncio.sleep(0.05)
+
+
+def link_in(text: str) -> str:
+    found = re.search(r"https?://\S+", text)
+    assert found, text
+    return found[0]
+
+
+async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_score(
+    cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
+) -> None:
+    """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once although sent twice, and in the scores."""
+    outbound.failing = 9  # more than one call's retries: the dispatcher itself must come again
+    async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
+        await feedback.complete(1)
+        sent = await outbound.next()
+        assert sent.identity_id == "identity-1"
+        assert sent.idempotency_key == sent.invitation_id
+        assert sent.survey_kind == "csat"
+        assert sent.text.startswith("چقدر راضی بودید؟")
+        assert outbound.metadata[-1]["idempotency-key"] == sent.invitation_id
+        assert outbound.metadata[-1]["authorization"].startswith("Bearer ")
+
+        async with httpx.AsyncClient() as browser:
+            link = link_in(sent.text)
+            page = await browser.get(link)
+            assert page.status_code == 200
+            assert 'dir="rtl"' in page.text
+            assert "چقدر راضی بودید؟" in page.text
+            for _ in range(2):
+                answer = await browser.post(link, data={"score": "5", "comment": "خیلی خوب\u202e بود"})
+                assert answer.status_code == 200
+                assert "سپاسگزاریم" in answer.text
+            other = await browser.post(link, data={"score": "1"})
+            assert other.status_code == 200  # the page thanks; the lane does not count it
+
+        async def scores() -> pb.GetScoresResponse:
+            response: pb.GetScoresResponse = await feedback.stub.GetScores(
+                pb.GetScoresRequest(by="queue"), metadata=feedback.metadata, timeout=5
+            )
+            return response
+
+        got = await eventually(scores, lambda seen: len(seen.scores) == 1)
+        score = got.scores[0]
+        assert (score.measure, score.dimension.value, score.invited) == ("csat", "support", 1)
+        assert (score.estimate.value, score.estimate.n) == (1.0, 1)
+        assert 0 < score.estimate.low < 1 == score.estimate.high
+        assert score.response_rate.value == 1
+
+        async def listed() -> pb.ListAnswersResponse:
+            response: pb.ListAnswersResponse = await feedback.stub.ListAnswers(
+                pb.ListAnswersRequest(), metadata=feedback.metadata, timeout=5
+            )
+            return response
+
+        answers = (await eventually(listed, lambda seen: len(seen.answers) > 0)).answers
+        assert [(each.answer.score, each.answer.comment) for each in answers] == [(5, "خیلی خوب بود")]
+        assert answers[0].answer.subject.agent_id == "ada"
+
+        async def refused() -> float | None:
+            return feedback.service.metrics.value("chapar_feedback_answers_total", "telegram", "repeated")
+
+        assert await eventually(refused, lambda seen: seen is not None) == 1
