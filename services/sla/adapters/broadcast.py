@@ -1,0 +1,71 @@
+"""sla.events.v1 to whoever watches: one reader a process, a bounded queue a watcher.
+
+A watcher that does not keep up is told so and dropped; it never holds the others up or fills the memory.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.logs import get_logger
+from services.sla.adapters.lane import EVENTS
+
+_WAITING: Final = 1000
+Wanted = Callable[[sla.SlaEvent], bool]
+
+
+class Broadcast:
+    """Hands events on as they are committed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._watchers: dict[asyncio.Queue[sla.SlaEvent | None], Wanted] = {}
+        self._log = get_logger(__name__)
+
+    async def run(self, kafka: KafkaSettings, client_id: str, caught_up: Callable[[], None]) -> None:
+        """Reads for ever, from now on."""
+        async with aclosing(tail(kafka, EVENTS, from_="end", client_id=client_id, caught_up=caught_up)) as records:
+            async for record in records:
+                try:
+                    event = sla.SlaEvent.FromString(record.value or b"")
+                except DecodeError:
+                    self._log.warning("event not readable", partition=record.partition, offset=record.offset)
+                    continue
+                self.publish(event)
+
+    def publish(self, event: sla.SlaEvent) -> None:
+        """Hands one event to each watcher that wants it."""
+        for queue, wanted in list(self._watchers.items()):
+            if not wanted(event):
+                continue
+            if queue.qsize() >= _WAITING:
+                del self._watchers[queue]
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(event)
+
+    async def watch(self, wanted: Wanted) -> AsyncIterator[sla.SlaEvent]:
+        """Events that are wanted, from now on. Raises EXHAUSTED when there are too many watchers or this one is too slow."""
+        if len(self._watchers) >= self._most:
+            raise ChaparError(ErrorKind.EXHAUSTED, "TOO_MANY_WATCHERS", f"{self._most} watchers are served already")
+        queue: asyncio.Queue[sla.SlaEvent | None] = asyncio.Queue()
+        self._watchers[queue] = wanted
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+            raise ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", f"more than {_WAITING} events waited for you")
+        finally:
+            self._watchers.pop(queue, None)
+
+    def close(self) -> None:
+        """Ends all streams: this replica stops, another one serves."""
+        for queue in self._watchers:
+            queue.put_nowait(None)
+        self._watchers.clear()

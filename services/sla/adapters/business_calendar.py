@@ -1,0 +1,142 @@
+"""Opening hours in a zone of the world: zoneinfo and `holidays` behind the domain's `BusinessTime`.
+
+`OpenYears` is a pure function of the year once its zone has been read, so a lane decides the same wherever it runs (with the same
+time zone and holiday data: their versions are pinned in the lock).
+"""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import holidays
+
+from services.sla.domain.calendar import BusinessTime, CalendarSpec, OpeningHours
+
+_DAY_S: Final = 86_400
+_EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
+_MOST_SHIFTS: Final = 200
+
+
+class CalendarRefused(ValueError):  # noqa: N818 - a verdict about configuration
+    """A calendar that can't be used. The text is for people and names what is wrong."""
+
+
+class OpenYears:
+    """Open intervals of a UTC year. Raises CalendarRefused for a zone, a country, a date or hours that make no sense."""
+
+    def __init__(self, spec: CalendarSpec) -> None:
+        try:
+            self._zone = ZoneInfo(spec.zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise CalendarRefused(f"no IANA time zone is called {spec.zone!r}") from error
+        if not spec.hours:
+            raise CalendarRefused("the calendar is never open: it has no hours")
+        if len(spec.hours) > _MOST_SHIFTS:
+            raise CalendarRefused(f"more than {_MOST_SHIFTS} opening intervals in a week")
+        self._hours: list[list[tuple[int, int]]] = [[] for _ in range(7)]
+        for shift in spec.hours:
+            if not (0 <= shift.weekday < 7 and 0 <= shift.from_minute < shift.to_minute <= 1440):
+                raise CalendarRefused(f"opening hours must begin before they end, within one day: {shift}")
+            self._hours[shift.weekday].append((shift.from_minute * 60, shift.to_minute * 60))
+        self._hours = [_merged(shifts) for shifts in self._hours]
+        self._closed = frozenset(_date(text) for text in spec.closed_dates)
+        self._open = frozenset(_date(text) for text in spec.open_dates)
+        self._country = spec.holidays_country
+        self._holidays: dict[int, frozenset[date]] = {}
+        if self._country and self._country not in holidays.list_supported_countries(include_aliases=True):
+            raise CalendarRefused(f"the public holidays of {self._country!r} are not known")
+
+    def __call__(self, year: int) -> list[tuple[int, int]]:
+        """See `domain.calendar.YearSource`."""
+        first = _utc_s(year)
+        last = _utc_s(year + 1)
+        found: list[tuple[int, int]] = []
+        for start, end, offset in self._constant_offsets(first, last):
+            # Within such a stretch a wall clock is UTC plus the offset, and each local day is 24 hours, if cut at its ends.
+            for day in range((start + offset) // _DAY_S, (end - 1 + offset) // _DAY_S + 1):
+                for from_s, to_s in self._open_on(day):
+                    low = max(start, day * _DAY_S + from_s - offset)
+                    high = min(end, day * _DAY_S + to_s - offset)
+                    if low < high:
+                        found.append((low * 1000, high * 1000))
+        return _merged(found)
+
+    def _open_on(self, day: int) -> list[tuple[int, int]]:
+        on = date.fromordinal(_EPOCH_ORDINAL + day)
+        if on in self._closed or (self._country and on not in self._open and on in self._holidays_of(on.year)):
+            return []
+        return self._hours[on.weekday()]
+
+    def _holidays_of(self, year: int) -> frozenset[date]:
+        found = self._holidays.get(year)
+        if found is None:
+            found = self._holidays[year] = frozenset(holidays.country_holidays(self._country, years=year))
+        return found
+
+    def _constant_offsets(self, first: int, last: int) -> list[tuple[int, int, int]]:
+        """Stretches [from, to) of UTC seconds with one offset. Found by looking once a day, then by bisection to the second."""
+        found: list[tuple[int, int, int]] = []
+        begun, offset = first, self._offset(first)
+        at = first
+        while at < last:
+            ahead = min(at + _DAY_S, last)
+            other = self._offset(ahead - 1)
+            if other != offset:
+                low, high = at, ahead - 1  # the offset at `low` is the old one, at `high` it is not
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if self._offset(middle) == offset:
+                        low = middle
+                    else:
+                        high = middle
+                found.append((begun, high, offset))
+                begun, offset = high, self._offset(high)
+                at = high
+            else:
+                at = ahead
+        found.append((begun, last, offset))
+        return found
+
+    def _offset(self, at_s: int) -> int:
+        offset = datetime.fromtimestamp(at_s, UTC).astimezone(self._zone).utcoffset()
+        return int((offset or timedelta()).total_seconds())
+
+
+def year_of(at_ms: int) -> int:
+    """The UTC year of an instant."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).year
+
+
+def caching_calendars() -> Callable[[CalendarSpec], BusinessTime]:
+    """Builds each calendar once; lanes and the view share it. A calendar only grows by years that it is asked for."""
+    known: dict[CalendarSpec, BusinessTime] = {}
+
+    def calendar_of(spec: CalendarSpec) -> BusinessTime:
+        found = known.get(spec)
+        if found is None:
+            found = known[spec] = OpeningHours(OpenYears(spec), year_of)
+        return found
+
+    return calendar_of
+
+
+def _utc_s(year: int) -> int:
+    return (date(year, 1, 1).toordinal() - _EPOCH_ORDINAL) * _DAY_S
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise CalendarRefused(f"{text!r} is no date: write YYYY-MM-DD") from error
+
+
+def _merged(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(intervals):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found

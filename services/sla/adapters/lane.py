@@ -1,0 +1,129 @@
+"""The deadline lane: routing.events.v1 in, sla.events.v1 out, everything about open work in sla.state.v1.
+
+Order of a batch: records first, each judged by its own time; then, in `end`, the timers as far as `Pace` allows. So an answer that
+is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
+from services.sla.domain.book import Book, CalendarOf
+from services.sla.domain.engine import Engine
+from services.sla.domain.facts import Occurrence
+from services.sla.domain.pace import Pace
+from services.sla.domain.policy import Plan
+from services.sla.domain.work import Work
+from services.sla.ports import Told
+from services.sla.translate import state
+from services.sla.translate.configuration import Promises
+from services.sla.translate.events import event_of, fact_of
+
+SPEC: Final = LaneSpec(name="sla", input="routing.events.v1", changelog="sla.state.v1", group="sla")
+EVENTS: Final = "sla.events.v1"
+SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
+
+
+class DeadlineProcessor:
+    """A `Processor`: the engine of one partition and its place in the log."""
+
+    def __init__(
+        self,
+        book: Book,
+        pace: Pace,
+        promises: Callable[[], Mapping[str, Promises]],
+        told: Told,
+    ) -> None:
+        """`promises`: the configuration that runs, by tenant; asked once a batch. `told`: called with what was committed."""
+        self.book = book
+        self._engine = Engine(book)
+        self._pace = pace
+        self._promises = promises
+        self._in_force: Mapping[str, Promises] = {}
+        self._told = told
+        self._now_ms = 0
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """See Processor."""
+        match state.decode(key, value):
+            case Work() as work:
+                self.book.restore_work(work)
+            case Plan() as plan:
+                self.book.restore_plan(plan)
+            case state.KeptTally() as kept:
+                self.book.restore_tally(kept.key, kept.tally)
+            case None:
+                raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of no known kind: {key[:2]!r}")
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """See Processor."""
+        self._now_ms = now_ms
+        self._pace.started(now_ms)
+
+    def begin(self, now_ms: int) -> None:
+        """See Processor. Takes the configuration that is in force for the whole batch."""
+        self._now_ms = now_ms
+        self._in_force = self._promises()
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        """See Processor."""
+        fact = fact_of(record)
+        self._pace.read(record.timestamp_ms, self._now_ms)
+        if fact is None:
+            return
+        promises = self._in_force.get(fact.tenant)
+        self._emit(self._engine.handle(fact, promises.policies if promises else (), self._now_ms), outbox)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """See Processor. Timers fire in `end`, after the batch's records."""
+
+    def end(self, outbox: Outbox) -> None:
+        """See Processor."""
+        self._emit(self._engine.advance(self._pace.until(self._now_ms), self._now_ms), outbox)
+        changes, book = self.book.take_changes(), self.book
+        # Plans first: whoever follows the changelog meets a plan before the work that it is for.
+        for plan_id in changes.plans:
+            plan = book.plans.get(plan_id)
+            _put(outbox, state.plan_key(plan_id), state.encode(plan) if plan else None)
+        for interaction_id in changes.works:
+            work = book.works.get(interaction_id)
+            _put(outbox, state.work_key(interaction_id), state.encode(work) if work else None)
+        for key in changes.tallies:
+            tally = book.tallies.get(key)
+            _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
+
+    def next_wakeup(self) -> int | None:
+        """See Processor."""
+        return self._pace.wakeup(self.book.next_wakeup(), self._now_ms)
+
+    def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
+        if not occurrences:
+            return
+        for occurrence in occurrences:
+            event = event_of(occurrence)
+            headers = (*SCHEMA_HEADERS, ("event-id", event.event_id.encode()), ("tenant", event.tenant.encode()))
+            outbox.send(EVENTS, event.conversation_id.encode(), event.SerializeToString(deterministic=True), headers)
+        outbox.after_commit(lambda: self._told(occurrences))
+
+
+def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
+    if value is None:
+        outbox.delete(key)
+    else:
+        outbox.put(key, value)
+
+
+def factory(
+    calendar_of: CalendarOf,
+    promises: Callable[[], Mapping[str, Promises]],
+    told: Told,
+    *,
+    forget_after_ms: int,
+    settle_ms: int,
+) -> ProcessorFactory:
+    """Makes the processor of a partition."""
+
+    def make(_context: LaneContext) -> Processor:
+        return DeadlineProcessor(Book(calendar_of, forget_after_ms), Pace(settle_ms=settle_ms), promises, told)
+
+    return make

@@ -1,0 +1,139 @@
+"""What SlaService reads: all open work of all partitions, followed from the lanes' changelog.
+
+Every replica follows the whole of sla.state.v1, so any replica answers any question, and a lane that moves is no gap
+(docs/decisions/0010-sla-reads.md). What is shown is what was committed. Tallies and plans are kept per partition, because each
+lane keeps its own; an interaction has one lane.
+"""
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from services.chassis.kafka.records import Record
+from services.sla.domain.book import CalendarOf
+from services.sla.domain.calendar import BusinessTime, RoundTheClock
+from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.measures import ServiceLevel, Tally, TallyKey, service_level
+from services.sla.domain.policy import Plan, Target
+from services.sla.domain.work import Work
+from services.sla.translate import state
+
+Place = tuple[int, str, int, int]
+"""Where a deadline stands in the order of risk: adequate level's due time, interaction, target, epoch."""
+FIRST: Final[Place] = (0, "", 0, 0)
+
+
+class ReadModel:
+    """The newest committed state. Applied and read in one event loop."""
+
+    def __init__(self, calendar_of: CalendarOf) -> None:
+        self._calendar_of = calendar_of
+        self._works: dict[str, Work] = {}
+        self._plans: dict[str, dict[int, Plan]] = {}
+        self._tallies: dict[tuple[int, TallyKey], Tally] = {}
+        self._by_risk: dict[str, list[Place]] = {}
+        self._open: Counter[tuple[str, str, str, Target]] = Counter()
+
+    def apply(self, record: Record) -> None:
+        """One record of the changelog. Keys that begin with a zero byte are the lane's own."""
+        key = record.key
+        if not key or key.startswith(b"\x00"):
+            return
+        if record.value is None:
+            self._remove(record.partition, key)
+            return
+        match state.decode(key, record.value):
+            case Work() as work:
+                self._unlist(work.interaction_id)
+                self._works[work.interaction_id] = work
+                self._list(work)
+            case Plan() as plan:
+                self._plans.setdefault(plan.plan_id, {})[record.partition] = plan
+            case state.KeptTally() as kept:
+                self._tallies[record.partition, kept.key] = kept.tally
+            case None:
+                pass  # a later version's entry
+
+    def work(self, tenant: str, interaction_id: str) -> Work | None:
+        """Work of this tenant, open or recently closed."""
+        work = self._works.get(interaction_id)
+        return work if work is not None and work.tenant == tenant else None
+
+    def plan_of(self, work: Work) -> Plan | None:
+        """What was promised; None in the moment before the plan has been read."""
+        return next(iter(self._plans.get(work.plan_id, {}).values()), None)
+
+    def time_of(self, plan: Plan) -> BusinessTime:
+        """The plan's time."""
+        return RoundTheClock() if plan.calendar is None else self._calendar_of(plan.calendar)
+
+    def at_risk(self, tenant: str, after: Place, until_ms: int, queue: str) -> Iterator[tuple[Place, Work, Deadline]]:
+        """Running deadlines due at the adequate level up to an instant, the nearest first, after a place."""
+        places = self._by_risk.get(tenant, [])
+        for at in range(bisect_left(places, (*after[:3], after[3] + 1)), len(places)):
+            place = places[at]
+            if place[0] > until_ms:
+                return
+            work = self._works[place[1]]
+            if queue and work.queue != queue:
+                continue
+            deadline = next(d for d in work.deadlines if d.target == place[2] and d.epoch == place[3])
+            yield place, work, deadline
+
+    def service_level(self, tenant: str, queue: str, channel: str, target: Target) -> tuple[ServiceLevel, int]:
+        """Over all days that are kept, and the number of open deadlines."""
+
+        def wanted(key_tenant: str, key_queue: str, key_channel: str, key_target: Target) -> bool:
+            return (
+                key_tenant == tenant
+                and key_target is target
+                and (not queue or key_queue == queue)
+                and (not channel or key_channel == channel)
+            )
+
+        found = [t for (_, k), t in self._tallies.items() if wanted(k.tenant, k.queue, k.channel, k.target)]
+        return service_level(found), sum(n for key, n in self._open.items() if wanted(*key))
+
+    def _remove(self, partition: int, key: bytes) -> None:
+        kind, name = key[:2], key[2:].decode("utf-8", "replace")
+        if kind == b"w/":
+            self._unlist(name)
+            self._works.pop(name, None)
+        elif kind == b"p/":
+            kept = self._plans.get(name, {})
+            kept.pop(partition, None)
+            if not kept:
+                self._plans.pop(name, None)
+        elif kind == b"t/":
+            self._tallies.pop((partition, state.tally_key_of(key)), None)
+
+    def _list(self, work: Work) -> None:
+        for place in _places(work):
+            insort(self._by_risk.setdefault(work.tenant, []), place)
+        for deadline in work.deadlines:
+            if deadline.open:
+                self._open[work.tenant, work.queue, work.channel, deadline.target] += 1
+
+    def _unlist(self, interaction_id: str) -> None:
+        work = self._works.get(interaction_id)
+        if work is None:
+            return
+        places = self._by_risk.get(work.tenant, [])
+        for place in _places(work):
+            at = bisect_left(places, place)
+            if at < len(places) and places[at] == place:
+                del places[at]
+        for deadline in work.deadlines:
+            if deadline.open:
+                key = (work.tenant, work.queue, work.channel, deadline.target)
+                self._open[key] -= 1
+                if not self._open[key]:
+                    del self._open[key]
+
+
+def _places(work: Work) -> Iterator[Place]:
+    """The last milestone is the breach of the adequate level."""
+    for deadline in work.deadlines:
+        if deadline.state is State.RUNNING:
+            yield (deadline.dues[-1], work.interaction_id, int(deadline.target), deadline.epoch)

@@ -1,0 +1,130 @@
+"""Business time.
+
+The rule is the wall clock's: an instant is open if and only if a clock on the wall of the calendar's zone then shows a day and a time
+within the opening hours. So when clocks go forward, opening hours inside the skipped hour do not exist; when they go back, the
+repeated hour is open twice if it is open at all.
+
+A calendar gets its open intervals (UTC, milliseconds) year by year from a source that is a pure function of the year; it keeps
+them in three sorted arrays, so `add` and `elapsed` are binary searches. Zones and holidays belong to the source
+(`adapters/business_calendar.py`), because reading them is I/O.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+NEVER_MS: Final = 253_370_764_800_000
+"""The first instant of the year 9999: later than anything that a calendar is asked for."""
+MOST_YEARS_AHEAD: Final = 60
+
+YearSource = Callable[[int], Sequence[tuple[int, int]]]
+"""Open intervals [from, to) of one UTC year, sorted, disjoint, clipped to the year."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHours:
+    """One open interval of a week day. `weekday` 0 is Monday; minutes since local midnight, `to_minute` 1440 is the day's end."""
+
+    weekday: int
+    from_minute: int
+    to_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarSpec:
+    """What an operator configured, in full: kept with a deadline, so that it never changes under it. Dates are ISO 8601."""
+
+    zone: str
+    hours: tuple[OpenHours, ...]
+    holidays_country: str = ""
+    closed_dates: tuple[str, ...] = ()
+    open_dates: tuple[str, ...] = ()
+
+
+class BusinessTime(Protocol):
+    """Arithmetic in the time in which a promise runs."""
+
+    def add(self, start_ms: int, duration_ms: int) -> int:
+        """The earliest instant, not before `start_ms`, at which `duration_ms` of open time has passed since it. NEVER_MS if none."""
+
+    def elapsed(self, from_ms: int, to_ms: int) -> int:
+        """Open milliseconds between two instants; 0 if the second is not later."""
+
+
+class RoundTheClock:
+    """Always open."""
+
+    def add(self, start_ms: int, duration_ms: int) -> int:
+        """See BusinessTime."""
+        return start_ms + duration_ms
+
+    def elapsed(self, from_ms: int, to_ms: int) -> int:
+        """See BusinessTime."""
+        return max(0, to_ms - from_ms)
+
+
+class OpeningHours:
+    """Open at intervals. `year_of` tells the UTC year of an instant (a pure function, given because the core knows no dates)."""
+
+    def __init__(self, source: YearSource, year_of: Callable[[int], int]) -> None:
+        self._source = source
+        self._year_of = year_of
+        self._first_year = 0  # covered: [first, last); empty when equal
+        self._last_year = 0
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._passed: list[int] = []  # open time from the beginning of what is covered to the end of each interval
+
+    def add(self, start_ms: int, duration_ms: int) -> int:
+        """See BusinessTime."""
+        if duration_ms <= 0:
+            return start_ms
+        self._cover(start_ms, start_ms + duration_ms)
+        wanted = self._open_before(start_ms) + duration_ms
+        for _ in range(MOST_YEARS_AHEAD):
+            if self._passed and self._passed[-1] >= wanted:
+                at = bisect_left(self._passed, wanted)
+                return self._ends[at] - (self._passed[at] - wanted)
+            self._append(self._last_year)
+        return NEVER_MS
+
+    def elapsed(self, from_ms: int, to_ms: int) -> int:
+        """See BusinessTime."""
+        if to_ms <= from_ms:
+            return 0
+        self._cover(from_ms, to_ms)
+        return self._open_before(to_ms) - self._open_before(from_ms)
+
+    def _open_before(self, at_ms: int) -> int:
+        """Open time between the beginning of what is covered and an instant that is covered."""
+        at = bisect_right(self._starts, at_ms) - 1
+        if at < 0:
+            return 0
+        return self._passed[at] - max(0, self._ends[at] - at_ms)
+
+    def _cover(self, from_ms: int, to_ms: int) -> None:
+        first = self._year_of(from_ms)
+        last = min(self._year_of(min(to_ms, NEVER_MS - 1)), first + MOST_YEARS_AHEAD)
+        if self._first_year == self._last_year:
+            self._first_year = self._last_year = first
+        if first < self._first_year:
+            # Rare: work that arrived before all work seen so far. What is known is built again, in order.
+            last = max(last, self._last_year - 1)
+            self._starts, self._ends, self._passed = [], [], []
+            self._first_year = self._last_year = first
+        while self._last_year <= last:
+            self._append(self._last_year)
+
+    def _append(self, year: int) -> None:
+        passed = self._passed[-1] if self._passed else 0
+        for start, end in self._source(year):
+            passed += end - start
+            if self._ends and self._ends[-1] == start:
+                self._ends[-1] = end
+                self._passed[-1] = passed
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+                self._passed.append(passed)
+        self._last_year = year + 1

@@ -1,0 +1,82 @@
+"""What comes in and what goes out of the engine."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from services.sla.domain.policy import Level, Target
+
+
+class FactKind(Enum):
+    """What the router decided about an interaction, as far as promises are concerned."""
+
+    QUEUED = auto()
+    ASSIGNED = auto()
+    AGENT_REPLIED = auto()
+    CUSTOMER_MESSAGED = auto()
+    MOVED = auto()
+    """Transferred, or its queue or priority changed."""
+    COMPLETED = auto()
+    ABANDONED = auto()
+    CANCELLED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event of the router. Times are milliseconds since the epoch; `epoch` grows with each event of the interaction."""
+
+    kind: FactKind
+    event_id: str
+    tenant: str
+    pool: str
+    interaction_id: str
+    conversation_id: str
+    queue: str
+    channel: str
+    tier: str
+    occurred_at_ms: int
+    arrived_at_ms: int
+    epoch: int = 0
+    agent_id: str = ""
+    again: bool = False
+    """Queued, and not for the first time."""
+
+
+class OccurrenceKind(Enum):
+    """What happened to a promise."""
+
+    SET = auto()
+    PAUSED = auto()
+    RESUMED = auto()
+    WARNED = auto()
+    BREACHED = auto()
+    MET = auto()
+    CANCELLED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something that happened to a promise. (`cause`, `ordinal`) identify it: the same input gives the same pair."""
+
+    kind: OccurrenceKind
+    cause: str
+    ordinal: int
+    tenant: str
+    pool: str
+    interaction_id: str
+    conversation_id: str
+    queue: str
+    channel: str
+    agent_id: str
+    policy: str
+    target: Target
+    epoch: int
+    level: Level
+    desired_at_ms: int
+    adequate_at_ms: int
+    occurred_at_ms: int
+    due_ms: int
+    """When the milestone that was passed was due; 0 for what no clock decided."""
+    used_ms: int
+    share: float
+    escalate_priority: int
+    reason: str

@@ -1,0 +1,97 @@
+"""Counting promises, and saying how sure the shares are.
+
+A promise is counted once, when it is decided: kept (desired or adequate level), broken, or abandoned by the customer before the
+adequate level had passed. A broken promise that was fulfilled late counts as answered besides. Work that was cancelled by order, or
+completed with nothing left to answer, is no offered work and is counted nowhere. Counts are kept by UTC day of the decision.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+from services.sla.domain.policy import Target
+
+Z_95: Final = 1.959963984540054
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TallyKey:
+    """What is counted together. `day` counts from 1970-01-01, UTC."""
+
+    tenant: str
+    day: int
+    queue: str
+    channel: str
+    target: Target
+
+
+@dataclass(slots=True)
+class Tally:
+    """Decided promises."""
+
+    kept_desired: int = 0
+    kept_adequate: int = 0
+    """Kept, but only at the adequate level."""
+    breached: int = 0
+    late: int = 0
+    """Of the broken ones: fulfilled in the end."""
+    abandoned: int = 0
+    """The customer left before the adequate level had passed."""
+
+    def add(self, other: "Tally") -> None:
+        """Adds another tally to this one."""
+        self.kept_desired += other.kept_desired
+        self.kept_adequate += other.kept_adequate
+        self.breached += other.breached
+        self.late += other.late
+        self.abandoned += other.abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share with its sample size and its 95 % interval."""
+
+    value: float
+    n: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """Shares of promises kept, one for each denominator in use in the field."""
+
+    over_offered: Share
+    over_offered_less_short_abandons: Share
+    over_answered: Share
+    desired_level: Share
+    breaches: int
+
+
+def wilson(successes: int, n: int) -> Share:
+    """The Wilson score interval (E. B. Wilson, 1927) of a share; without observations everything from 0 to 1 is possible."""
+    if n <= 0:
+        return Share(0.0, 0, 0.0, 1.0)
+    p = successes / n
+    z2 = Z_95 * Z_95
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Share(p, n, 0.0 if successes == 0 else centre - half, 1.0 if successes == n else centre + half)
+
+
+def service_level(tallies: Iterable[Tally]) -> ServiceLevel:
+    """The level over all these tallies together."""
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    kept = total.kept_desired + total.kept_adequate
+    decided = kept + total.breached
+    return ServiceLevel(
+        over_offered=wilson(kept, decided + total.abandoned),
+        over_offered_less_short_abandons=wilson(kept, decided),
+        over_answered=wilson(kept, kept + total.late),
+        desired_level=wilson(total.kept_desired, decided),
+        breaches=total.breached,
+    )

@@ -1,0 +1,119 @@
+"""RoutingEvent -> Fact, Occurrence -> SlaEvent."""
+
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as router
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.ids import derive
+from services.chassis.kafka.records import InvalidRecord, Record
+from services.sla.domain.deadlines import State
+from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.policy import Level, Target
+
+_KINDS: Final = {
+    "queued": FactKind.QUEUED,
+    "assigned": FactKind.ASSIGNED,
+    "agent_replied": FactKind.AGENT_REPLIED,
+    "customer_message_recorded": FactKind.CUSTOMER_MESSAGED,
+    "transferred": FactKind.MOVED,
+    "changed": FactKind.MOVED,
+    "completed": FactKind.COMPLETED,
+    "abandoned": FactKind.ABANDONED,
+    "cancelled": FactKind.CANCELLED,
+}
+"""Events that mean nothing here (offers, wrap-up, agents' states, and what later versions add) are absent."""
+
+_EVENT_KINDS: Final = {
+    OccurrenceKind.SET: sla.SLA_EVENT_KIND_DEADLINE_SET,
+    OccurrenceKind.PAUSED: sla.SLA_EVENT_KIND_PAUSED,
+    OccurrenceKind.RESUMED: sla.SLA_EVENT_KIND_RESUMED,
+    OccurrenceKind.WARNED: sla.SLA_EVENT_KIND_WARNED,
+    OccurrenceKind.BREACHED: sla.SLA_EVENT_KIND_BREACHED,
+    OccurrenceKind.MET: sla.SLA_EVENT_KIND_MET,
+    OccurrenceKind.CANCELLED: sla.SLA_EVENT_KIND_CANCELLED,
+}
+TARGETS: Final = {
+    Target.PICK_UP: config_pb2.TARGET_KIND_PICK_UP,
+    Target.FIRST_RESPONSE: config_pb2.TARGET_KIND_FIRST_RESPONSE,
+    Target.NEXT_RESPONSE: config_pb2.TARGET_KIND_NEXT_RESPONSE,
+    Target.RESOLUTION: config_pb2.TARGET_KIND_RESOLUTION,
+}
+LEVELS: Final = {
+    Level.NONE: sla.SLA_LEVEL_UNSPECIFIED,
+    Level.DESIRED: sla.SLA_LEVEL_DESIRED,
+    Level.ADEQUATE: sla.SLA_LEVEL_ADEQUATE,
+}
+STATES: Final = {
+    State.RUNNING: sla.DEADLINE_STATE_RUNNING,
+    State.PAUSED: sla.DEADLINE_STATE_PAUSED,
+    State.MET: sla.DEADLINE_STATE_MET,
+    State.BREACHED: sla.DEADLINE_STATE_BREACHED,
+    State.CANCELLED: sla.DEADLINE_STATE_CANCELLED,
+}
+_MOST_MS: Final = 253_370_764_800_000  # the year 9999
+
+
+def fact_of(record: Record) -> Fact | None:
+    """What a record of routing.events.v1 means here; None means nothing. Raises InvalidRecord for one that can't be understood."""
+    if record.value is None:
+        raise InvalidRecord("NO_VALUE")
+    try:
+        event = router.RoutingEvent.FromString(record.value)
+    except DecodeError as error:
+        raise InvalidRecord("UNREADABLE", "not a chapar.router.v1.RoutingEvent") from error
+    name = event.WhichOneof("event")
+    kind = _KINDS.get(name or "")
+    if kind is None:
+        return None
+    about = event.interaction
+    if not (event.event_id and event.tenant and about.interaction_id):
+        raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are needed")
+    if not (0 < event.occurred_at_ms < _MOST_MS and 0 <= about.arrived_at_ms < _MOST_MS):
+        raise InvalidRecord("TIME_OUT_OF_RANGE")
+    return Fact(
+        kind=kind,
+        event_id=event.event_id,
+        tenant=event.tenant,
+        pool=event.pool,
+        interaction_id=about.interaction_id,
+        conversation_id=about.conversation_id,
+        # After a transfer the facts may still name the queue that was left.
+        queue=event.transferred.queue or event.changed.queue or about.queue,
+        channel=about.channel,
+        tier=about.labels.get("tier", ""),
+        occurred_at_ms=event.occurred_at_ms,
+        arrived_at_ms=about.arrived_at_ms,
+        epoch=event.epoch,
+        agent_id=event.assigned.agent_id or event.agent_replied.agent_id,
+        again=event.queued.again,
+    )
+
+
+def event_of(occurrence: Occurrence) -> sla.SlaEvent:
+    """The record of sla.events.v1."""
+    o = occurrence
+    return sla.SlaEvent(
+        event_id=derive("sla", o.tenant, o.cause, str(o.ordinal)),
+        tenant=o.tenant,
+        pool=o.pool,
+        interaction_id=o.interaction_id,
+        conversation_id=o.conversation_id,
+        queue=o.queue,
+        channel=o.channel,
+        policy=o.policy,
+        target=TARGETS[o.target],
+        epoch=o.epoch,
+        kind=_EVENT_KINDS[o.kind],
+        level=LEVELS[o.level],
+        desired_at_ms=o.desired_at_ms,
+        adequate_at_ms=o.adequate_at_ms,
+        share=o.share,
+        occurred_at_ms=o.occurred_at_ms,
+        used_ms=o.used_ms,
+        escalate_priority=o.escalate_priority,
+        reason=o.reason,
+        agent_id=o.agent_id,
+    )

@@ -1,0 +1,67 @@
+"""The lane's changelog: what of the engine is kept, and how it is written.
+
+Keys: `w/<interaction>` work, `p/<plan>` a frozen plan, `t/<json>` a tally. Values: MessagePack of the domain's own fields by name, so
+that a field with a default can be added while old records are read. Whoever removes or renames a field writes a migration here.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from services.sla.domain.measures import Tally, TallyKey
+from services.sla.domain.policy import Plan, Target
+from services.sla.domain.work import Work
+
+_WORK, _PLAN, _TALLY = b"w/", b"p/", b"t/"
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_work: Final = msgspec.msgpack.Decoder(Work).decode
+_decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
+_decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
+_decode_key: Final = msgspec.json.Decoder(tuple[str, int, str, str, int]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTally:
+    """A tally with its key."""
+
+    key: TallyKey
+    tally: Tally
+
+
+def work_key(interaction_id: str) -> bytes:
+    """Key of a piece of work."""
+    return _WORK + interaction_id.encode()
+
+
+def plan_key(plan_id: str) -> bytes:
+    """Key of a plan."""
+    return _PLAN + plan_id.encode()
+
+
+def tally_key(key: TallyKey) -> bytes:
+    """Key of a tally."""
+    return _TALLY + msgspec.json.encode((key.tenant, key.day, key.queue, key.channel, int(key.target)))
+
+
+def encode(value: Work | Plan | Tally) -> bytes:
+    """The value of an entry."""
+    return _encode(value)
+
+
+def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | None:
+    """An entry; None for a key of another kind. Raises msgspec.MsgspecError for one that no version of this module wrote."""
+    prefix = key[:2]
+    if prefix == _WORK:
+        return _decode_work(value)
+    if prefix == _PLAN:
+        return _decode_plan(value)
+    if prefix == _TALLY:
+        return KeptTally(tally_key_of(key), _decode_tally(value))
+    return None
+
+
+def tally_key_of(key: bytes) -> TallyKey:
+    """The other way round."""
+    tenant, day, queue, channel, target = _decode_key(key[len(_TALLY) :])
+    return TallyKey(tenant, day, queue, channel, Target(target))

@@ -1,0 +1,159 @@
+"""The composition root of sla.
+
+    configuration → read model, events, telemetry → gRPC server → (configuration known) → escalation, deadline lanes
+
+Lanes start when a configuration is known, because policies are chosen from it; the rest serves before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from chapar.router.v1 import router_pb2_grpc
+from chapar.sla.v1 import sla_pb2_grpc
+from services.chassis.config_reader import ConfigReader
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.server import grpc_server
+from services.chassis.health import Component
+from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.lane import LaneRunner
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service
+from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.tokens import TokenSource, read_secret
+from services.sla.adapters.broadcast import Broadcast
+from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.adapters.escalation import GROUP, Escalation
+from services.sla.adapters.grpc_service import SlaServicer
+from services.sla.adapters.lane import EVENTS, SPEC, factory
+from services.sla.adapters.read_model import ReadModel
+from services.sla.adapters.telemetry import Telemetry
+from services.sla.settings import SlaSettings
+from services.sla.translate.configuration import decode_promises
+
+NAME: Final = "sla"
+GRPC_NAME: Final = "chapar.sla.v1.SlaService"
+_LOOK_S: Final = 0.2
+
+
+@asynccontextmanager
+async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
+    """Everything started inside, everything closed after, in reverse."""
+    settings, kafka = service.settings, service.settings.kafka
+    calendar_of = caching_calendars()
+    known = asyncio.Event()
+    configuration = ConfigReader(
+        kafka, decode_promises(calendar_of), on_change=lambda *_: known.set(), metrics=service.metrics
+    )
+    model = ReadModel(calendar_of)
+    broadcast = Broadcast(settings.watchers)
+    telemetry = Telemetry(service.metrics, service.clock)
+    state_read = service.health.component("read model")
+    events_read = service.health.component("events")
+    lanes_live = service.health.component("lanes") if settings.lanes else None
+
+    async def end_streams() -> None:
+        broadcast.close()
+
+    service.on_drain(end_streams)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(service.background(configuration.run(), "configuration"))
+        await stack.enter_async_context(
+            service.background(_follow(kafka, model, lambda: state_read.set(True)), "read model")
+        )
+        await stack.enter_async_context(
+            service.background(
+                broadcast.run(kafka, f"{NAME}-events", lambda: events_read.set(True)), "events for watchers"
+            )
+        )
+        await stack.enter_async_context(service.background(telemetry.watch(), "telemetry"))
+        servicer = SlaServicer(model, broadcast, service.clock)
+        server = await stack.enter_async_context(
+            grpc_server(service, lambda s: sla_pb2_grpc.add_SlaServiceServicer_to_server(servicer, s), (GRPC_NAME,))
+        )
+        if lanes_live is not None:
+            runner = LaneRunner(
+                SPEC,
+                factory(
+                    calendar_of,
+                    lambda: configuration.values,
+                    telemetry.committed,
+                    forget_after_ms=int(settings.forget_after_s * 1000),
+                    settle_ms=settings.settle_ms,
+                ),
+                kafka,
+                clock=service.clock,
+                client_id=f"{NAME}@{server.address}",
+                metrics=PrometheusLaneMetrics(service.metrics),
+                on_owned=telemetry.owned,
+                on_lost=telemetry.lost,
+            )
+            lanes_live.set(False, "waiting for a configuration: has `chapar config apply` run?")
+            await stack.enter_async_context(service.background(_when(known, runner), "deadline lanes"))
+            await stack.enter_async_context(service.background(_report(known, runner, lanes_live), "lanes' health"))
+            if settings.router_address:
+                await _escalate(service, stack)
+        yield
+
+
+async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> None:
+    settings = service.settings
+    channel = await stack.enter_async_context(
+        grpc_channel(
+            settings.router_target,
+            token=_tokens(service),
+            tls=ClientTls(settings.router_ca_file, settings.tls_cert_file, settings.tls_key_file)
+            if settings.router_ca_file
+            else None,
+            metrics=service.metrics,
+        )
+    )
+    stub: router_pb2_grpc.RoutingServiceAsyncStub = router_pb2_grpc.RoutingServiceStub(channel)
+    consumer = GroupConsumer(
+        settings.kafka,
+        group=GROUP,
+        topics=(EVENTS,),
+        handler=Escalation(stub, service.metrics).handle,
+        client_id=f"{NAME}-escalation",
+        max_batch=200,
+    )
+    await stack.enter_async_context(service.background(consumer.run(), "escalation"))
+
+
+def _tokens(service: Service[SlaSettings]) -> TokenSource:
+    settings = service.settings
+    file: Path | None = settings.token_key_file or settings.jwt.secret_file
+    if file is None:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "TOKEN_KEY",
+            "raising priorities needs a key for this service's own tokens: set CHAPAR_SLA_TOKEN_KEY_FILE",
+        )
+    return TokenSource(
+        read_secret(file), "service:sla", ("routing.supervise",), settings=settings.jwt, clock=service.clock
+    )
+
+
+async def _follow(kafka: KafkaSettings, model: ReadModel, caught_up: Callable[[], None]) -> None:
+    """Keeps the read model as new as the changelog."""
+    records = tail(kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=caught_up)
+    async with aclosing(records):
+        async for record in records:
+            model.apply(record)
+
+
+async def _when(known: asyncio.Event, runner: LaneRunner) -> None:
+    await known.wait()
+    await runner.run()
+
+
+async def _report(known: asyncio.Event, runner: LaneRunner, component: Component) -> None:
+    """Tells health what the lanes say. There is nothing to wait for: a rebalance has no event of its own."""
+    await known.wait()
+    while True:
+        component.set(runner.restored, "" if runner.restored else "restoring")
+        await asyncio.sleep(_LOOK_S)

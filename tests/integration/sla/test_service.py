@@ -1,0 +1,196 @@
+"""sla on a real broker: deadlines set, warned, broken, kept; told by gRPC; priorities raised at the router."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.router.v1 import records_pb2 as router
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.clock import system_clock
+from services.chassis.lifecycle import Service
+from services.sla.settings import SlaSettings
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.sla.world import TENANT, World, a_world, answered, configuration, eventually, target
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def world(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(kafka.settings(prefix), tmp_path) as made:
+        yield made
+
+
+async def test_a_life_is_watched_from_the_queue_to_the_reply(world: World) -> None:
+    """Pick-up is warned about (and raises the priority), passes its desired level and is met at the adequate one; the first response
+    is met at the desired one; GetDeadlines says the same."""
+    await world.apply(
+        configuration(
+            target("PICK_UP", 800, 60_000, 0.005, escalate=7),
+            target("FIRST_RESPONSE", 60_000, 120_000, 0.75),
+            target("RESOLUTION", 600_000, 900_000),
+        )
+    )
+    async with world.replica() as service:
+        await world.route("i1", queued=router.InteractionQueued(position=1))
+        await eventually(lambda: ("PICK_UP", "BREACHED", "DESIRED") in world.told("i1"), why=lambda: world.told("i1"))
+        await world.route("i1", assigned=router.InteractionAssigned(agent_id="sara"))
+        await world.route("i1", agent_replied=router.AgentReplied(agent_id="sara", first=True))
+        await eventually(lambda: ("RESOLUTION", "PAUSED", "") in world.told("i1"), why=lambda: world.told("i1"))
+        assert world.told("i1") == [
+            ("PICK_UP", "DEADLINE_SET", ""),
+            ("FIRST_RESPONSE", "DEADLINE_SET", ""),
+            ("RESOLUTION", "DEADLINE_SET", ""),
+            ("PICK_UP", "WARNED", "ADEQUATE"),
+            ("PICK_UP", "BREACHED", "DESIRED"),
+            ("PICK_UP", "MET", "ADEQUATE"),
+            ("FIRST_RESPONSE", "MET", "DESIRED"),
+            ("RESOLUTION", "PAUSED", ""),
+        ]
+        for event in world.events:
+            if event.kind == sla.SLA_EVENT_KIND_BREACHED:
+                assert event.occurred_at_ms >= event.desired_at_ms, "never early"
+
+        async with world.client(service) as client:
+
+            async def states() -> dict[str, str]:
+                answer = await client.GetDeadlines(sla.GetDeadlinesRequest(interaction_id="i1"), timeout=5)
+                return {
+                    config.TargetKind.Name(d.target)[12:]: sla.DeadlineState.Name(d.state)[15:]
+                    for d in answer.deadlines
+                }
+
+            wanted = {"PICK_UP": "MET", "FIRST_RESPONSE": "MET", "RESOLUTION": "PAUSED"}
+            await answered(states, wanted.__eq__)
+
+        await eventually(lambda: world.router.calls)
+        caller, request = world.router.calls[0]
+        warned = next(e for e in world.events if e.kind == sla.SLA_EVENT_KIND_WARNED)
+        assert (caller.tenant, caller.scopes) == (TENANT, frozenset({"routing.supervise"}))
+        assert request.idempotency_key == warned.event_id
+        assert request.reprioritise == router.Reprioritise(interaction_id="i1", add=7, reason="SLA_WARNING")
+        assert service.metrics.value("chapar_sla_breaches_total", "PICK_UP", "DESIRED", "sales") == 1
+        assert service.metrics.value("chapar_sla_timers_past_due") == 0
+
+
+async def test_a_deadline_outlives_the_process_that_set_it(world: World) -> None:
+    """The replica that set the deadline stops; what falls due meanwhile is told once by the next one, and never early."""
+    await world.apply(configuration(target("PICK_UP", 1_500, 3_000)))
+    async with world.replica("sla-1"):
+        await world.route("i1", queued=router.InteractionQueued())
+        await eventually(lambda: world.told("i1"))
+    async with world.replica("sla-2"):
+        await eventually(lambda: ("PICK_UP", "BREACHED", "ADEQUATE") in world.told("i1"), why=lambda: world.told("i1"))
+    assert world.told("i1") == [
+        ("PICK_UP", "DEADLINE_SET", ""),
+        ("PICK_UP", "BREACHED", "DESIRED"),
+        ("PICK_UP", "BREACHED", "ADEQUATE"),
+    ]
+    assert [e.occurred_at_ms >= due for e, due in _fired(world)] == [True, True]
+    assert len({e.event_id for e in world.events}) == len(world.events)
+
+
+async def test_an_answer_given_in_time_is_never_called_a_breach_because_sla_was_away(world: World) -> None:
+    """The agent replied in time while no replica ran: the next one, although it is late, tells MET and no breach."""
+    await world.apply(configuration(target("FIRST_RESPONSE", 2_000, 2_500)))
+    async with world.replica("sla-1"):
+        await world.route("i1", queued=router.InteractionQueued())
+        await eventually(lambda: world.told("i1"))
+    await world.route("i1", agent_replied=router.AgentReplied(agent_id="sara", first=True))
+    due = world.events[0].adequate_at_ms
+    await eventually(lambda: system_clock() > due + 500)
+    async with world.replica("sla-2"):
+        await eventually(lambda: len(world.told("i1")) > 1)
+    assert world.told("i1") == [("FIRST_RESPONSE", "DEADLINE_SET", ""), ("FIRST_RESPONSE", "MET", "DESIRED")]
+
+
+async def test_a_router_that_is_away_loses_no_priority(world: World) -> None:
+    """While the router answers UNAVAILABLE the warning waits; when it is back the priority is raised, with the same key."""
+    world.router.refuse = grpc.StatusCode.UNAVAILABLE
+    await world.apply(configuration(target("PICK_UP", 60_000, 120_000, 0.001, escalate=3)))
+    async with world.replica():
+        await world.route("i1", queued=router.InteractionQueued())
+        await eventually(lambda: world.router.asked >= 2)
+        assert not world.router.calls
+        world.router.refuse = None
+        await eventually(lambda: world.router.calls)
+    assert {request.idempotency_key for _, request in world.router.calls} == {
+        e.event_id for e in world.events if e.kind == sla.SLA_EVENT_KIND_WARNED
+    }
+
+
+async def test_any_replica_tells_about_all_partitions(world: World) -> None:
+    """Two replicas share the partitions; each tells all deadlines, the nearest first, page by page, and the service level."""
+    await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
+    async with world.replica("sla-1") as one, world.replica("sla-2") as two:
+        for service in (one, two):
+            await eventually(partial(owns_one_partition, service))
+        names = [f"i{number}" for number in range(6)]
+        for name in names:
+            await world.route(name, queued=router.InteractionQueued())
+        await world.route("i0", assigned=router.InteractionAssigned(agent_id="sara"))
+        await world.route("i1", abandoned=router.InteractionAbandoned())
+        await eventually(lambda: len(world.events) == 8, why=lambda: world.events)
+        for service in (one, two):
+            async with world.client(service) as client:
+                level = await answered(
+                    partial(client.GetServiceLevel, sla.GetServiceLevelRequest(), timeout=5), lambda a: a.open == 4
+                )
+                assert (level.over_offered.n, level.over_offered.value) == (2, 0.5)
+                assert (level.over_offered_less_short_abandons.n, level.over_answered.n) == (1, 1)
+                assert level.over_answered.method == "wilson"
+                assert 0 < level.over_answered.low < 1
+                found: list[str] = []
+                cursor = ""
+                while True:
+                    request = sla.ListAtRiskRequest(within_ms=90_000)
+                    request.page.size, request.page.cursor = 3, cursor
+                    page = await client.ListAtRisk(request, timeout=5)
+                    found += [d.interaction_id for d in page.deadlines]
+                    cursor = page.page.next_cursor
+                    if not cursor:
+                        break
+                assert found == names[2:]
+
+
+async def test_no_tenant_sees_another_tenants_work(world: World) -> None:
+    """Another tenant's interaction does not exist for the caller, in no method."""
+    await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
+    async with world.replica() as service, world.client(service, "other") as stranger, world.client(service) as own:
+        await world.route("i1", queued=router.InteractionQueued())
+        await answered(partial(own.ListAtRisk, sla.ListAtRiskRequest(), timeout=5), lambda a: a.deadlines)
+        assert not (await stranger.ListAtRisk(sla.ListAtRiskRequest(), timeout=5)).deadlines
+        assert (await stranger.GetServiceLevel(sla.GetServiceLevelRequest(), timeout=5)).open == 0
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stranger.GetDeadlines(sla.GetDeadlinesRequest(interaction_id="i1"), timeout=5)
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_watchers_see_events_as_they_are_committed(world: World) -> None:
+    """A watcher gets what it asked for: its tenant, its queue, its kinds."""
+    await world.apply(configuration(target("PICK_UP", 200, 60_000)))
+    async with world.replica() as service, world.client(service) as client:
+        request = sla.WatchEventsRequest(queue="sales", kinds=[sla.SLA_EVENT_KIND_BREACHED])
+        stream = client.WatchEvents(request, timeout=20)
+        await stream.initial_metadata()
+        await world.route("other", queue="support", queued=router.InteractionQueued())
+        await world.route("i1", queued=router.InteractionQueued())
+        first = await anext(aiter(stream))
+        assert (first.event.interaction_id, first.event.kind) == ("i1", sla.SLA_EVENT_KIND_BREACHED)
+        stream.cancel()
+
+
+def owns_one_partition(service: Service[SlaSettings]) -> bool:
+    return service.metrics.value("chapar_lane_partitions", "sla") == 1
+
+
+def _fired(world: World) -> list[tuple[sla.SlaEvent, int]]:
+    return [
+        (e, e.desired_at_ms if e.level == sla.SLA_LEVEL_DESIRED else e.adequate_at_ms)
+        for e in world.events
+        if e.kind == sla.SLA_EVENT_KIND_BREACHED
+    ]

@@ -1,0 +1,244 @@
+"""A whole sla service in this process, a real broker, and a router that is a real gRPC server with one method."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.router.v1 import records_pb2 as router
+from chapar.router.v1 import router_pb2
+from chapar.sla.v1 import sla_pb2 as sla
+from chapar.sla.v1 import sla_pb2_grpc
+from services.chassis.clock import system_clock
+from services.chassis.grpc.client import grpc_channel
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service, serving
+from services.chassis.tokens import Caller, TokenSource, ensure_secret, read_secret, verify
+from services.chassis.topics import wanted
+from services.sla.settings import SlaSettings
+from services.sla.wiring import build
+
+T = TypeVar("T")
+TENANT = "acme"
+TOPICS = ("routing.events.v1", "sla.state.v1", "sla.events.v1", "config.v1", "deadletters.v1")
+
+
+async def create_topics(kafka: KafkaSettings, partitions: int = 2) -> None:
+    """The topics that sla needs, from the one table."""
+    counts = dict.fromkeys(("routing.events.v1", "sla.events.v1"), partitions)
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    try:
+        new = [
+            NewTopic(topic.full_name, topic.partitions, 1, topic_configs=dict(topic.configs))
+            for topic in wanted(kafka.topic_prefix, partitions=counts)
+            if topic.topic.name in TOPICS
+        ]
+        await admin.create_topics(new)
+    finally:
+        await admin.close()
+
+
+def target(kind: str, desired_ms: int, adequate_ms: int, *warn_at: float, escalate: int = 0) -> config.SlaTarget:
+    """One target."""
+    return config.SlaTarget(
+        kind=config.TargetKind.Value(f"TARGET_KIND_{kind}"),
+        desired_ms=desired_ms,
+        adequate_ms=adequate_ms,
+        warn_at=warn_at,
+        escalate_priority=escalate,
+    )
+
+
+def configuration(*targets: config.SlaTarget, version: int = 1, tenant: str = TENANT) -> config.TenantConfiguration:
+    """One policy for everything, round the clock."""
+    policy = config.SlaPolicy(name="all", targets=targets, pause_while_customer_awaited=True)
+    return config.TenantConfiguration(tenant=tenant, version=version, time_zone="UTC", sla_policies=[policy])
+
+
+class FakeRouter:
+    """Takes Reprioritise and nothing else. `refuse` names the code to answer with instead."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.calls: list[tuple[Caller, router_pb2.ReprioritiseRequest]] = []
+        self.asked = 0
+        self.refuse: grpc.StatusCode | None = None
+
+    async def Reprioritise(  # noqa: N802 - gRPC's name
+        self, request: router_pb2.ReprioritiseRequest, context: Any
+    ) -> router_pb2.ReprioritiseResponse:
+        self.asked += 1
+        if self.refuse is not None:
+            await context.abort(self.refuse, "not now")
+        metadata = dict(context.invocation_metadata())
+        self.calls.append((verify(self._secret, metadata["authorization"].removeprefix("Bearer ")), request))
+        return router_pb2.ReprioritiseResponse()
+
+
+@asynccontextmanager
+async def fake_router(secret: bytes) -> AsyncIterator[tuple[FakeRouter, str]]:
+    """A listening one, and its address."""
+    servicer = FakeRouter(secret)
+    server = grpc.aio.server()
+    method = grpc.unary_unary_rpc_method_handler(
+        servicer.Reprioritise,
+        request_deserializer=router_pb2.ReprioritiseRequest.FromString,
+        response_serializer=router_pb2.ReprioritiseResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("chapar.router.v1.RoutingService", {"Reprioritise": method}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield servicer, f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)
+
+
+@dataclass(slots=True)
+class World:
+    """What a test acts upon."""
+
+    kafka: KafkaSettings
+    producer: DurableProducer
+    router: FakeRouter
+    secret_file: Path
+    router_address: str
+    events: list[sla.SlaEvent] = field(default_factory=list)
+    _epochs: dict[str, int] = field(default_factory=dict)
+
+    async def apply(self, document: config.TenantConfiguration) -> None:
+        """As `chapar config apply`."""
+        await self.producer.publish("config.v1", document.tenant.encode(), document.SerializeToString())
+
+    async def route(
+        self,
+        interaction: str,
+        *,
+        arrived_at_ms: int = 0,
+        tenant: str = TENANT,
+        queue: str = "sales",
+        **event: Any,
+    ) -> None:
+        """One event of the router, now."""
+        now = system_clock()
+        epoch = self._epochs[interaction] = self._epochs.get(interaction, 0) + 1
+        record = router.RoutingEvent(
+            event_id=f"{interaction}-{epoch}",
+            tenant=tenant,
+            pool="default",
+            occurred_at_ms=now,
+            epoch=epoch,
+            interaction=router.InteractionFacts(
+                interaction_id=interaction,
+                conversation_id=f"c-{interaction}",
+                channel="webchat",
+                queue=queue,
+                arrived_at_ms=arrived_at_ms or now,
+            ),
+            **event,
+        )
+        await self.producer.publish("routing.events.v1", f"c-{interaction}".encode(), record.SerializeToString())
+
+    def settings(self, instance: str = "sla-1", **more: Any) -> SlaSettings:
+        """Of a replica."""
+        values: dict[str, Any] = {
+            "instance": instance,
+            "insecure_dev": True,
+            "drain_s": 0,
+            "stop_grace_s": 1,
+            "router_address": self.router_address,
+            "jwt": {"secret_file": str(self.secret_file)},
+            "kafka": self.kafka,
+        }
+        return SlaSettings(**{**values, **more})
+
+    @asynccontextmanager
+    async def replica(self, instance: str = "sla-1", **more: Any) -> AsyncIterator[Service[SlaSettings]]:
+        """A running, ready replica."""
+        async with serving("sla", self.settings(instance, **more), build) as service:
+            await eventually(lambda: service.health.ready, why=lambda: service.health.reasons())
+            yield service
+
+    @asynccontextmanager
+    async def client(
+        self, service: Service[SlaSettings], tenant: str = TENANT
+    ) -> "AsyncIterator[sla_pb2_grpc.SlaServiceAsyncStub]":
+        """A caller of this tenant."""
+        source = TokenSource(read_secret(self.secret_file), "test", ("sla.read",))
+        async with grpc_channel(service.endpoints["grpc"], token=lambda _: source(tenant)) as channel:
+            stub: sla_pb2_grpc.SlaServiceAsyncStub = sla_pb2_grpc.SlaServiceStub(channel)
+            yield stub
+
+    def told(self, interaction: str) -> list[tuple[str, str, str]]:
+        """(target, what, level) of an interaction, in the order of the log."""
+        return [
+            (
+                config.TargetKind.Name(e.target).removeprefix("TARGET_KIND_"),
+                sla.SlaEventKind.Name(e.kind).removeprefix("SLA_EVENT_KIND_"),
+                sla.SlaLevel.Name(e.level).removeprefix("SLA_LEVEL_").replace("UNSPECIFIED", ""),
+            )
+            for e in self.events
+            if e.interaction_id == interaction
+        ]
+
+    async def follow(self, ready: asyncio.Event) -> None:
+        """Collects sla.events.v1, committed ones only."""
+        async with aclosing(tail(self.kafka, "sla.events.v1", caught_up=ready.set)) as records:
+            async for record in records:
+                self.events.append(sla.SlaEvent.FromString(record.value or b""))
+
+
+@asynccontextmanager
+async def a_world(kafka: KafkaSettings, home: Path) -> AsyncIterator[World]:
+    """Topics, a producer, a router, and a reader of what sla says."""
+    await create_topics(kafka)
+    secret_file = home / "secret"
+    secret = ensure_secret(secret_file)
+    async with AsyncExitStack() as stack:
+        producer = await stack.enter_async_context(DurableProducer(kafka, client_id="test"))
+        router_, address = await stack.enter_async_context(fake_router(secret))
+        world = World(kafka, producer, router_, secret_file, address)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        ready = asyncio.Event()
+        reader = group.create_task(world.follow(ready))
+        await ready.wait()
+        try:
+            yield world
+        finally:
+            reader.cancel()
+
+
+async def eventually(
+    condition: Callable[[], object], *, within_s: float = 20, why: Callable[[], object] = lambda: ""
+) -> None:
+    """Waits until the condition holds; fails with `why` after a while."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while not condition():
+        if loop.time() > until:
+            raise AssertionError(f"still not so after {within_s} s: {why()}")
+        await asyncio.sleep(0.02)
+
+
+async def answered(ask: Callable[[], Awaitable[T]], wanted: Callable[[T], object], *, within_s: float = 15) -> T:
+    """Asks until the answer is as wanted; fails with the last answer after a while."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + within_s
+    while True:
+        answer = await ask()
+        if wanted(answer):
+            return answer
+        if loop.time() > until:
+            raise AssertionError(f"still not so after {within_s} s: {answer}")
+        await asyncio.sleep(0.02)
