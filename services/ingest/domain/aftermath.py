@@ -1,0 +1,162 @@
+"""What follows an interaction's opening: sends asked for by others, notices of the router, its end."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from services.ingest.domain import acknowledgement, effects
+from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
+from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
+from services.ingest.domain.effects import Effect
+from services.ingest.domain.messages import Notice, NoticeKind, Purpose, SendRequest
+from services.ingest.domain.policy import TenantPolicy
+
+
+class Aftermath:
+    """Decisions about requests to send and about notices."""
+
+    def __init__(self, routing: Routing, limits: IntakeLimits) -> None:
+        self._routing = routing
+        self._limits = limits
+
+    def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> Decision | Refused:
+        if customer is None:
+            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+        conversation = customer.conversation
+        if customer.home and (conversation is None or conversation.conversation_id != request.conversation_id):
+            return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+        if customer.route is None:
+            return Refused("NO_ROUTE", "this identity has never written, so there is no way to answer")
+        out: list[Effect] = []
+        if request.conversation_id and (
+            conversation is None or conversation.conversation_id != request.conversation_id
+        ):
+            target = request.conversation_id  # an older thread: the sender knows its route as long as it lives there
+        else:
+            if conversation is None or not conversation.current(now_ms):
+                conversation = Conversation(
+                    conversation_id=self._routing.derive("conversation", request.request_id),
+                    opened_at_ms=now_ms,
+                    last_at_ms=now_ms,
+                    language=customer.language,
+                )
+                out.append(
+                    effects.ConversationStarted(
+                        conversation.conversation_id, self._routing.person(customer), customer.route.identity
+                    )
+                )
+                out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
+                customer = replace(customer, conversations=customer.conversations + 1)
+            conversation = replace(conversation, last_at_ms=now_ms)
+            customer = replace(customer, conversation=conversation)
+            target = conversation.conversation_id
+        if request.purpose is Purpose.SURVEY and request.invitation_id:
+            survey = OpenSurvey(
+                invitation_id=request.invitation_id,
+                kind=request.survey_kind,
+                expires_at_ms=request.survey_expires_at_ms,
+                person_id=self._routing.person(customer),
+                sent_at_ms=now_ms,
+            )
+            others = tuple(
+                s for s in customer.surveys if s.invitation_id != survey.invitation_id and now_ms < s.expires_at_ms
+            )
+            customer = replace(customer, surveys=(*others, survey))
+        out.append(effects.SendAsked(target, replace(request, conversation_id=target)))
+        return Decision(customer, tuple(out), note="SEND")
+
+    def notice(
+        self, customer: Customer | None, notice: Notice, now_ms: int, policy: TenantPolicy
+    ) -> Decision | Refused:
+        conversation = customer.conversation if customer is not None else None
+        open_ = conversation.interaction if conversation is not None else None
+        if customer is None or conversation is None or open_ is None or open_.interaction_id != notice.interaction_id:
+            if customer is not None and customer.home:
+                return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+            return Decision(customer, note="LATE_NOTICE")
+        match notice.kind:
+            case NoticeKind.QUEUED:
+                return self._acknowledge(customer, conversation, open_, notice, now_ms, policy)
+            case NoticeKind.ASSIGNED:
+                changed = replace(conversation, interaction=replace(open_, assigned=True))
+                return Decision(replace(customer, conversation=changed), note="ASSIGNED")
+            case NoticeKind.COMPLETED | NoticeKind.ABANDONED | NoticeKind.CANCELLED:
+                return self._close(customer, conversation, open_, notice, now_ms, policy)
+            case NoticeKind.UNSPECIFIED:
+                return Refused("UNKNOWN_NOTICE")
+            case _:
+                assert_never(notice.kind)
+
+    def _acknowledge(
+        self,
+        customer: Customer,
+        conversation: Conversation,
+        open_: OpenInteraction,
+        notice: Notice,
+        now_ms: int,
+        policy: TenantPolicy,
+    ) -> Decision:
+        account = policy.account(open_.opening.channel, open_.opening.account)
+        silent = open_.acknowledged or open_.opening.no_auto_reply or open_.left or not account.acknowledge
+        if silent or now_ms < customer.acknowledged_at_ms + account.acknowledge_gap_ms:
+            return Decision(customer, note="NOT_ACKNOWLEDGED")
+        language = first_known(open_.opening.language, conversation.language, customer.language)
+        text = acknowledgement.acknowledgement(
+            policy.templates,
+            language,
+            policy.default_language,
+            estimated_wait_ms=notice.estimated_wait_ms,
+            position=notice.position,
+        )
+        request = SendRequest(
+            request_id=self._routing.derive("acknowledgement", open_.interaction_id),
+            conversation_id=conversation.conversation_id,
+            interaction_id=open_.interaction_id,
+            text=text,
+            purpose=Purpose.ACKNOWLEDGEMENT,
+            author_id="ingest",
+            requested_at_ms=now_ms,
+        )
+        customer = replace(
+            customer,
+            acknowledged_at_ms=now_ms,
+            conversation=replace(conversation, interaction=replace(open_, acknowledged=True)),
+        )
+        return Decision(customer, (effects.SendAsked(conversation.conversation_id, request),), note="ACKNOWLEDGED")
+
+    def _close(
+        self,
+        customer: Customer,
+        conversation: Conversation,
+        open_: OpenInteraction,
+        notice: Notice,
+        now_ms: int,
+        policy: TenantPolicy,
+    ) -> Decision | Refused:
+        outcome = notice.kind.name.lower()
+        out: list[Effect] = [
+            effects.InteractionEnded(
+                conversation.conversation_id,
+                self._routing.person(customer),
+                customer.key,
+                open_.interaction_id,
+                outcome,
+            )
+        ]
+        conversation = replace(conversation, interaction=None, last_at_ms=max(conversation.last_at_ms, now_ms))
+        # An end without a time can't be compared: then everything appended was read.
+        unread = [
+            a.opening
+            for a in open_.recent
+            if notice.occurred_at_ms and a.at_ms > notice.occurred_at_ms - self._limits.unread_margin_ms
+        ]
+        if unread:
+            opening = unread[0]
+            for later in unread[1:]:
+                opening = opening.joined(later)
+            interaction_id = self._routing.derive("interaction", opening.message_id)
+            waiting = Gathering(interaction_id=interaction_id, due_at_ms=now_ms, opening=opening)
+            routed = self._routing.route(customer, replace(conversation, gathering=waiting), now_ms, policy, out)
+            if isinstance(routed, Refused):
+                return routed
+            conversation = routed
+        return Decision(replace(customer, conversation=conversation), tuple(out), note=outcome.upper())

@@ -1,0 +1,108 @@
+"""What each channel allows when something is sent, as data. Values a provider may change can be overridden by the account's settings.
+
+Sources: the providers' documentation as collected in the channel contracts; limits a second are the provider's for one account.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from services.ingest.domain.policy import DAY_MS, HOUR_MS, AccountPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRules:
+    """One channel. Times in ms, lengths in characters of text."""
+
+    immediate: bool = False
+    """Delivered by being written into the conversation, which the customer's side reads."""
+    part_chars: int = 0
+    """Longer texts are sent in parts; 0: never split."""
+    reply_window_ms: int = 0
+    """The customer must have written within so long; 0: no such rule."""
+    per_second: float = 10.0
+    burst: float = 10.0
+    chat_per_second: float = 0.0
+    """For one recipient; 0: no limit."""
+    chat_burst: float = 1.0
+    group_per_second: float = 0.0
+    """For one group chat; 0: no limit."""
+    max_attempts: int = 8
+    max_age_ms: int = DAY_MS
+    """Retries end so long after the request; time in which the account was halted does not count."""
+    first_retry_ms: int = 1_000
+    last_retry_ms: int = 300_000
+
+
+_TELEGRAM: Final = ChannelRules(
+    part_chars=4096, per_second=30.0, burst=30.0, chat_per_second=1.0, chat_burst=3.0, group_per_second=20 / 60
+)
+_RULES: Final[Mapping[str, ChannelRules]] = MappingProxyType(
+    {
+        "webchat": ChannelRules(immediate=True),
+        "grpc": ChannelRules(immediate=True),
+        "telegram": _TELEGRAM,
+        "bale": _TELEGRAM,
+        "whatsapp": ChannelRules(
+            part_chars=4096,
+            reply_window_ms=DAY_MS,
+            per_second=80.0,
+            burst=80.0,
+            chat_per_second=1 / 6,
+            chat_burst=45.0,
+        ),
+        "email": ChannelRules(per_second=10.0, max_attempts=12, max_age_ms=48 * HOUR_MS, first_retry_ms=15_000),
+        "webhook": ChannelRules(per_second=50.0, burst=50.0),
+    }
+)
+
+
+def channel_rules(channel: str) -> ChannelRules | None:
+    """The rules of a channel; None when nothing can be sent by it."""
+    return _RULES.get(channel)
+
+
+def account_rate(rules: ChannelRules, account: AccountPolicy) -> tuple[float, float]:
+    """(sends a second, at once) for an account: the operator's figure, or the channel's."""
+    if account.sends_per_second > 0:
+        return account.sends_per_second, max(1.0, account.sends_per_second)
+    return rules.per_second, rules.burst
+
+
+def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
+    """A text in parts of at most `part_chars` UTF-16 units (which is how the providers count), broken at a line or a space
+    where there is one in the second half."""
+    if part_chars <= 0 or _units(text) <= part_chars:
+        return (text,)
+    parts: list[str] = []
+    rest = text
+    while rest:
+        if _units(rest) <= part_chars:
+            parts.append(rest)
+            break
+        end = _fitting(rest, part_chars)
+        cut = max(rest.rfind("\n", end // 2, end), -1)
+        if cut < 0:
+            cut = rest.rfind(" ", end // 2, end)
+        if cut <= 0:
+            parts.append(rest[:end])
+            rest = rest[end:]
+        else:
+            parts.append(rest[:cut])
+            rest = rest[cut + 1 :]
+    return tuple(part for part in parts if part.strip())
+
+
+def _units(text: str) -> int:
+    return len(text) + sum(1 for c in text if c > "\uffff")
+
+
+def _fitting(text: str, units: int) -> int:
+    """How many characters fit into so many UTF-16 units."""
+    used = 0
+    for index, char in enumerate(text):
+        used += 2 if char > "\uffff" else 1
+        if used > units:
+            return index
+    return len(text)

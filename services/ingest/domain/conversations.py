@@ -1,0 +1,158 @@
+"""What the intake lane remembers under an identity's key, while it is alive. All values; the decisions are in `intake`.
+
+A conversation is with a person (the home's key), across channels. At most one interaction is at work in it: gathering
+(waiting for the rest of what the customer is typing) or open (in the router's hands).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from services.ingest.domain.messages import Identity, Route
+from services.ingest.domain.policy import DAY_MS
+from services.ingest.domain.rules import RuleInput
+
+RECENT_MOST = 20
+RECENT_TEXT_CHARS = 500
+RULE_TEXT_CHARS = 4_000
+"""Conditions see so much of a text: enough for hints, and a bound on what a regular expression can cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """What an interaction is opened with: the first message's facts, and the texts so far."""
+
+    message_id: str
+    channel: str
+    account: str
+    language: str
+    labels: Mapping[str, str]
+    text: str
+    text_length: int
+    arrived_at_ms: int
+    verified: bool
+    no_auto_reply: bool
+
+    @property
+    def public(self) -> bool:
+        """Whether an answer would be seen by everyone."""
+        return self.labels.get("public") == "true"
+
+    def joined(self, later: "Opening") -> "Opening":
+        """With a further fragment: texts in order, newer labels win, one mark against automatic answers is enough."""
+        return replace(
+            self,
+            text=f"{self.text}\n{later.text}"[:RULE_TEXT_CHARS] if later.text else self.text,
+            text_length=self.text_length + later.text_length + 1,
+            labels={**self.labels, **later.labels},
+            language=self.language if self.language != "und" else later.language,
+            no_auto_reply=self.no_auto_reply or later.no_auto_reply,
+        )
+
+    def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:
+        """What conditions see."""
+        return RuleInput(
+            channel=self.channel,
+            account=self.account,
+            language=language,
+            text=self.text,
+            text_length=self.text_length,
+            person=person,
+            labels=self.labels,
+            public=self.public,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """A message that came while the interaction was open; kept until its end, in case nobody can have read it. Times in ms."""
+
+    at_ms: int
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """Waits until `due_at_ms` for more of what the customer is saying."""
+
+    interaction_id: str
+    due_at_ms: int
+    opening: Opening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenInteraction:
+    """In the router's hands."""
+
+    interaction_id: str
+    queue: str
+    pool: str
+    opened_at_ms: int
+    opening: Opening
+    acknowledged: bool = False
+    assigned: bool = False
+    left: bool = False
+    recent: tuple[Appended, ...] = ()
+
+    def appended(self, at_ms: int, opening: Opening, keep_ms: int) -> "OpenInteraction":
+        """With one more message; only the newest are kept."""
+        short = replace(opening, text=opening.text[:RECENT_TEXT_CHARS])
+        young = tuple(a for a in self.recent if a.at_ms + keep_ms > at_ms)[-(RECENT_MOST - 1) :]
+        return replace(self, recent=(*young, Appended(at_ms=at_ms, opening=short)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """The thread. `window_ms` is the newest message's account's."""
+
+    conversation_id: str
+    opened_at_ms: int
+    last_at_ms: int
+    window_ms: int = DAY_MS
+    language: str = "und"
+    gathering: Gathering | None = None
+    interaction: OpenInteraction | None = None
+
+    def current(self, now_ms: int) -> bool:
+        """Whether a message now belongs to it: while work is open, and for the window after the last message."""
+        if self.gathering is not None or self.interaction is not None:
+            return True
+        return now_ms < self.last_at_ms + self.window_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSurvey:
+    """An invitation that a reply can answer until `expires_at_ms`."""
+
+    invitation_id: str
+    kind: str
+    expires_at_ms: int
+    person_id: str
+    sent_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Everything under one identity's key. `home` is set when it is linked to another identity's person."""
+
+    key: str
+    """The identity under whose key this is: the person's home, unless linked elsewhere."""
+    identity: Identity
+    """The newest identity seen here."""
+    last_seen_ms: int
+    home: str = ""
+    language: str = "und"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    conversations: int = 0
+    conversation: Conversation | None = None
+    route: Route | None = None
+    surveys: tuple[OpenSurvey, ...] = ()
+    acknowledged_at_ms: int = 0
+
+    def attributes(self, verified: bool) -> dict[str, str]:
+        """What conditions see as `person`: its labels, and three facts."""
+        return {
+            **self.labels,
+            "verified": "true" if verified else "false",
+            "returning": "true" if self.conversations > 1 else "false",
+            "language": self.language,
+        }

@@ -1,0 +1,224 @@
+"""What becomes of a record under an identity's key: `decide(customer, event, now) -> Decision(customer, effects)`.
+
+Rules that the code can't show:
+- Whoever is linked to a home has its messages decided there. What was open before the link ends where it began: notices
+  are matched by interaction first and forwarded only when unknown here. The router is told the deciding key as
+  `identity_id`, so its notices come back to the right place.
+- An edit is recorded and never routed. Reactions and system notes never open work.
+- A message that comes while an interaction is open belongs to it. When the interaction ends and messages came after its
+  end (or within `unread_margin_ms` before it: nobody reads that fast), nobody can have read them, so they open the next
+  interaction.
+- A score answers the newest open invitation, unless an interaction is at work: then it was said to the agent.
+- The caller has already dropped repetitions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import assert_never
+
+from services.ingest.domain import effects
+from services.ingest.domain.aftermath import Aftermath
+from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
+from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
+from services.ingest.domain.effects import Effect
+from services.ingest.domain.lifetime import Lifetime
+from services.ingest.domain.messages import Derive, Erasure, Link, Message, Notice, Route, SendRequest
+from services.ingest.domain.policy import TenantPolicy
+from services.ingest.domain.survey_reply import parse_score
+
+Event = Message | SendRequest | Notice | Link | Erasure
+
+
+class Intake:
+    """The decisions. Holds no state of its own."""
+
+    def __init__(self, derive: Derive, limits: IntakeLimits) -> None:
+        self._routing = Routing(derive)
+        self._limits = limits
+        self._aftermath = Aftermath(self._routing, limits)
+        self._lifetime = Lifetime(self._routing, limits)
+
+    def decide(
+        self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
+    ) -> Decision | Refused:
+        """One record under `key`."""
+        match event:
+            case Message():
+                return self._message(key, customer, event, now_ms, policy)
+            case SendRequest():
+                return self._aftermath.send(customer, event, now_ms)
+            case Notice():
+                return self._aftermath.notice(customer, event, now_ms, policy)
+            case Link():
+                return self._lifetime.link(customer, event)
+            case Erasure():
+                return self._lifetime.erase(customer, event)
+            case _:
+                assert_never(event)
+
+    def due_ms(self, customer: Customer) -> int:
+        """When `expire` has something to do for this customer, ms."""
+        return self._lifetime.due_ms(customer)
+
+    def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> Decision | Refused:
+        """What time does: gathered work is routed, threads and silent customers leave memory."""
+        return self._lifetime.expire(customer, now_ms, policy)
+
+    def _message(
+        self, key: str, customer: Customer | None, message: Message, now_ms: int, policy: TenantPolicy
+    ) -> Decision | Refused:
+        if customer is None:
+            customer = Customer(key=key, identity=message.identity, last_seen_ms=now_ms)
+        if customer.home:
+            return Decision(
+                replace(customer, last_seen_ms=now_ms), (effects.Forwarded(customer.home),), note="FORWARDED"
+            )
+        customer = replace(
+            customer,
+            identity=message.identity,
+            last_seen_ms=now_ms,
+            language=message.language if message.language != "und" else customer.language,
+            labels={**customer.labels, **_lasting(message.labels)},
+        )
+        if message.revision > 0:
+            return self._edit(customer, message, now_ms)
+        account = policy.account(message.identity.channel, message.identity.account)
+        conversation = customer.conversation
+        out: list[Effect] = []
+        at_work = conversation is not None and conversation.current(now_ms)
+        if not at_work:
+            if not message.opens:
+                # Nothing to answer and no thread to add it to: a chat window closed, a reaction to something old.
+                return Decision(customer, note="NOTHING_TO_DO")
+            conversation = Conversation(
+                conversation_id=self._routing.derive("conversation", message.message_id),
+                opened_at_ms=now_ms,
+                last_at_ms=now_ms,
+            )
+            customer = replace(customer, conversations=customer.conversations + 1)
+            out.append(self._started(customer, conversation, message))
+        assert conversation is not None
+        conversation = replace(
+            conversation,
+            last_at_ms=now_ms,
+            window_ms=account.conversation_window_ms,
+            language=message.language if message.language != "und" else conversation.language,
+        )
+        route = Route(message.identity, message.reply_context, message.subject, now_ms)
+        customer = replace(customer, conversation=conversation)
+        if message.opens:  # a reaction or a note about reachability lacks what an answer needs
+            customer = replace(customer, route=route)
+            out.append(effects.RouteKnown(conversation.conversation_id, route))
+
+        survey, score = self._answer(customer, conversation, message, now_ms)
+        if survey is not None:
+            out.append(self._recorded(customer, conversation, message, ""))
+            out.append(effects.AnswerGiven(survey.person_id, survey.invitation_id, score, message.message_id))
+            rest = tuple(s for s in customer.surveys if s is not survey)
+            return Decision(replace(customer, surveys=rest), tuple(out), note="SURVEY_ANSWER")
+        return self._work(customer, conversation, message, now_ms, policy, account.gather_ms, out)
+
+    def _work(
+        self,
+        customer: Customer,
+        conversation: Conversation,
+        message: Message,
+        now_ms: int,
+        policy: TenantPolicy,
+        gather_ms: int,
+        out: list[Effect],
+    ) -> Decision | Refused:
+        """Append to what is at work, or begin."""
+        opening = _opening(message, now_ms)
+        note = ""
+        if conversation.interaction is not None:
+            open_ = conversation.interaction
+            if message.opens or not message.customer_left:
+                out.append(self._recorded(customer, conversation, message, open_.interaction_id))
+            if message.opens:
+                out.append(effects.TellMessaged(open_.pool, open_.interaction_id, message.message_id))
+                open_ = replace(open_.appended(now_ms, opening, self._limits.recent_ms), left=False)
+            conversation = replace(conversation, interaction=open_)
+            note = "APPENDED"
+        elif conversation.gathering is not None:
+            waiting = conversation.gathering
+            if message.opens:
+                waiting = replace(waiting, opening=waiting.opening.joined(opening))
+            if message.opens or not message.customer_left:
+                out.append(self._recorded(customer, conversation, message, waiting.interaction_id))
+            conversation = replace(conversation, gathering=waiting)
+            note = "GATHERED"
+        elif message.opens:
+            interaction_id = self._routing.derive("interaction", message.message_id)
+            out.append(self._recorded(customer, conversation, message, interaction_id))
+            waiting = Gathering(interaction_id=interaction_id, due_at_ms=now_ms + gather_ms, opening=opening)
+            conversation = replace(conversation, gathering=waiting)
+            note = "OPENED"
+        elif not message.customer_left:
+            out.append(self._recorded(customer, conversation, message, ""))
+            note = "RECORDED"
+        waits = conversation.gathering
+        if waits is not None and (waits.due_at_ms <= now_ms or message.customer_left):
+            routed = self._routing.route(customer, conversation, now_ms, policy, out)
+            if isinstance(routed, Refused):
+                return routed
+            conversation = routed
+        if message.customer_left and conversation.interaction is not None and not conversation.interaction.left:
+            open_ = conversation.interaction
+            out.append(effects.TellLeft(open_.pool, open_.interaction_id, message.message_id))
+            # What was said before leaving asks for no further work.
+            conversation = replace(conversation, interaction=replace(open_, left=True, recent=()))
+        return Decision(replace(customer, conversation=conversation), tuple(out), note=note)
+
+    def _edit(self, customer: Customer, message: Message, now_ms: int) -> Decision:
+        conversation = customer.conversation
+        if conversation is None or not conversation.current(now_ms):
+            return Decision(customer, note="EDIT_OF_THE_PAST")
+        interaction = conversation.interaction.interaction_id if conversation.interaction is not None else ""
+        edited = self._routing.derive(message.identity.identity_id, message.native_message_id, "0")
+        recorded = effects.MessageRecorded(
+            conversation.conversation_id, self._routing.person(customer), message, interaction, edits=edited
+        )
+        return Decision(customer, (recorded,), note="EDIT")
+
+    def _answer(
+        self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
+    ) -> tuple[OpenSurvey | None, int]:
+        if conversation.interaction is not None or conversation.gathering is not None or message.customer_left:
+            return None, 0
+        for survey in reversed(customer.surveys):
+            if now_ms < survey.expires_at_ms:
+                score = parse_score(message.text, survey.kind)
+                if score is not None:
+                    return survey, score
+        return None, 0
+
+    def _started(self, customer: Customer, conversation: Conversation, message: Message) -> Effect:
+        return effects.ConversationStarted(
+            conversation.conversation_id, self._routing.person(customer), message.identity
+        )
+
+    def _recorded(self, customer: Customer, conversation: Conversation, message: Message, interaction: str) -> Effect:
+        return effects.MessageRecorded(
+            conversation.conversation_id, self._routing.person(customer), message, interaction
+        )
+
+
+def _opening(message: Message, now_ms: int) -> Opening:
+    return Opening(
+        message_id=message.message_id,
+        channel=message.identity.channel,
+        account=message.identity.account,
+        language=message.language,
+        labels=message.labels,
+        text=(f"{message.subject}\n{message.text}" if message.subject else message.text)[:RULE_TEXT_CHARS],
+        text_length=len(message.text),
+        arrived_at_ms=message.received_at_ms or now_ms,
+        verified=message.identity.verified,
+        no_auto_reply=message.no_auto_reply,
+    )
+
+
+def _lasting(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels about the person; what is about one message only does not stick."""
+    return {k: v for k, v in labels.items() if k not in ("public", "auto_submitted")}

@@ -1,0 +1,157 @@
+"""What customers send and who they are, as the core sees it.
+
+An identity never changes; a person is the set of identities that share a home. The home's key has one writer, which is why a linked identity's
+messages travel to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+
+class Derive(Protocol):
+    """Makes an id of its parts: the same parts give the same id, in every process."""
+
+    def __call__(self, *parts: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A customer's account on a channel. `native_id` and `display_name` are personal data."""
+
+    identity_id: str
+    tenant: str
+    channel: str
+    account: str
+    native_id: str
+    display_name: str = ""
+    verified: bool = False
+
+
+class MessageKind(IntEnum):
+    """What a customer sent; the numbers are the contract's."""
+
+    UNSPECIFIED = 0
+    TEXT = 1
+    ATTACHMENT = 2
+    REACTION = 3
+    BUTTON = 4
+    SYSTEM = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that stays where it is. Size in bytes, 0 when unknown."""
+
+    content_type: str
+    name: str
+    size: int
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One customer's message, normalised by an edge. Times in ms since the epoch; `sent_at_ms` is 0 when unknown."""
+
+    message_id: str
+    identity: Identity
+    native_message_id: str = ""
+    revision: int = 0
+    kind: MessageKind = MessageKind.TEXT
+    text: str = ""
+    subject: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    language: str = "und"
+    sent_at_ms: int = 0
+    received_at_ms: int = 0
+    reply_context: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_auto_reply: bool = False
+    customer_left: bool = False
+    unparsed: bool = False
+    """True when the edge could only keep the raw bytes."""
+
+    @property
+    def opens(self) -> bool:
+        """Whether it is work: reactions and system notes belong to a thread but never ask for an agent."""
+        if self.kind in (MessageKind.REACTION, MessageKind.SYSTEM) or self.revision > 0:
+            return False
+        return bool(self.text or self.attachments or self.subject or self.unparsed)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to answer: the newest identity, and what its channel needs. Personal data. Time in ms."""
+
+    identity: Identity
+    context: Mapping[str, str]
+    subject: str
+    last_customer_message_at_ms: int
+
+
+class Purpose(IntEnum):
+    """Why something is sent; the numbers are the contract's."""
+
+    UNSPECIFIED = 0
+    REPLY = 1
+    ACKNOWLEDGEMENT = 2
+    SURVEY = 3
+    NOTICE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRequest:
+    """Something to be sent. Times in ms; `author_kind` is the contract's ActorKind (2 agent, 4 system)."""
+
+    request_id: str
+    identity_id: str = ""
+    conversation_id: str = ""
+    interaction_id: str = ""
+    text: str = ""
+    purpose: Purpose = Purpose.REPLY
+    invitation_id: str = ""
+    survey_kind: str = ""
+    survey_expires_at_ms: int = 0
+    author_kind: int = 4
+    author_id: str = ""
+    requested_at_ms: int = 0
+
+
+class NoticeKind(IntEnum):
+    """What became of an interaction; the numbers are the contract's."""
+
+    UNSPECIFIED = 0
+    QUEUED = 1
+    ASSIGNED = 2
+    COMPLETED = 3
+    ABANDONED = 4
+    CANCELLED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A routing event, reduced. `position` 0 and `estimated_wait_ms` -1 mean unknown."""
+
+    event_id: str
+    interaction_id: str
+    conversation_id: str
+    kind: NoticeKind
+    position: int = 0
+    estimated_wait_ms: int = -1
+    occurred_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """This identity belongs to a person's home; an empty home takes the link back."""
+
+    request_id: str
+    home_identity_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Forget what is known of this identity."""
+
+    request_id: str

@@ -1,0 +1,107 @@
+"""Routing rules: the first whose condition holds decides.
+
+A condition that fails at run time does not hold; it is counted and the next rule is asked, because one bad expression must not stop a tenant's
+customers. When no rule holds, the tenant's first queue takes the interaction with the reason NO_RULE_MATCHED, so that nobody is dropped.
+How a condition is evaluated (CEL) is an adapter's business; the core sees a verdict.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, Protocol
+
+NO_RULE_MATCHED: Final = "NO_RULE_MATCHED"
+RULE_MATCHED: Final = "RULE_MATCHED"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """What an agent must have; the contract's Selector. `operator` is the contract's number, 0 means at least."""
+
+    attribute: str
+    operator: int = 0
+    number: float = 0.0
+    text: str = ""
+    texts: tuple[str, ...] = ()
+    expires_after_ms: int = 0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. An empty `when` always holds."""
+
+    name: str
+    when: str
+    queue: str
+    priority: int = 0
+    requirements: tuple[Requirement, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Verdict(Enum):
+    """What a condition says."""
+
+    HOLDS = "HOLDS"
+    DOES_NOT_HOLD = "DOES_NOT_HOLD"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleInput:
+    """What conditions may look at. `text` is bounded by whoever builds it; `text_length` is the whole text's, in characters."""
+
+    channel: str
+    account: str
+    language: str
+    text: str
+    text_length: int
+    person: Mapping[str, str]
+    labels: Mapping[str, str]
+    public: bool
+
+
+class Condition(Protocol):
+    """Evaluates conditions of one version of the configuration. Never raises."""
+
+    def __call__(self, when: str, given: RuleInput) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where an interaction goes, and why. `failed` names the rules whose condition failed or whose queue is unknown."""
+
+    queue: str
+    pool: str
+    priority: int
+    requirements: tuple[Requirement, ...]
+    labels: Mapping[str, str]
+    rule: str
+    reason: str
+    failed: tuple[str, ...] = ()
+
+
+def choose(rules: tuple[Rule, ...], pools: Mapping[str, str], condition: Condition, given: RuleInput) -> Choice | None:
+    """Ask the rules in order. `pools`: queue to pool, in the configuration's order. None when the tenant has no queue at all."""
+    failed: list[str] = []
+    for rule in rules:
+        verdict = condition(rule.when, given) if rule.when else Verdict.HOLDS
+        if verdict is Verdict.DOES_NOT_HOLD:
+            continue
+        if verdict is Verdict.FAILED or rule.queue not in pools:
+            failed.append(rule.name)
+            continue
+        labels = {**given.labels, **rule.labels}
+        return Choice(
+            rule.queue,
+            pools[rule.queue],
+            rule.priority,
+            rule.requirements,
+            labels,
+            rule.name,
+            RULE_MATCHED,
+            tuple(failed),
+        )
+    for queue, pool in pools.items():
+        return Choice(queue, pool, 0, (), dict(given.labels), "", NO_RULE_MATCHED, tuple(failed))
+    return None

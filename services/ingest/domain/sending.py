@@ -1,0 +1,236 @@
+"""What becomes of something to be sent in a conversation: `decide(thread, event, now) -> ThreadDecision(thread, effects)`.
+
+The rules:
+- One attempt at a time in a conversation, in the order of asking: the first delivery blocks the others until it is sent,
+  failed or unknown.
+- An attempt is in the changelog before it leaves the process. Its outcome comes back as a record. Whoever finds an attempt
+  without outcome does not know what became of it, and nobody sends it again: it is UNKNOWN, and the next one goes.
+- ACCEPTED: sent. RETRY: again later, in parts from the first that was not accepted. REJECTED, UNREACHABLE: failed.
+  HALTED: the whole account waits, without counting the attempt.
+- An outcome that comes after the verdict UNKNOWN still counts when it says more.
+- A failed delivery's id is forgotten so that an operator can replay its dead letter; an unknown one's is not.
+
+States: WAITING -> ATTEMPTING -> (gone | WAITING | UNKNOWN -> gone); ORPHANED is an ATTEMPTING of an earlier owner whose
+outcome may still be on its way.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+from zlib import crc32
+
+from services.ingest.domain.channel_rules import ChannelRules, channel_rules
+from services.ingest.domain.deliveries import (
+    MAX_LIVE,
+    NOT_ATTEMPTED,
+    Asked,
+    Attempt,
+    Delivery,
+    DeliveryChanged,
+    DeliveryState,
+    Effect,
+    Event,
+    Finished,
+    Gate,
+    GivenUp,
+    MessageSent,
+    Outcome,
+    SenderLimits,
+    Status,
+    Thread,
+    ThreadDecision,
+)
+from services.ingest.domain.messages import Route
+
+
+class Sending:
+    """The decisions. Holds no state of its own."""
+
+    def __init__(self, limits: SenderLimits) -> None:
+        self._limits = limits
+
+    def decide(self, thread: Thread, event: Event, now_ms: int, gate: Gate) -> ThreadDecision:
+        """One record about this conversation."""
+        out: list[Effect] = []
+        match event:
+            case Route():
+                thread = _routed(thread, event, now_ms)
+            case Asked():
+                thread = self._asked(thread, event, now_ms, out)
+            case Finished():
+                thread = self._finished(thread, event, now_ms, gate, out)
+            case _:
+                assert_never(event)
+        return self._go_on(thread, now_ms, gate, out)
+
+    def wake(self, thread: Thread, now_ms: int, gate: Gate) -> ThreadDecision:
+        """What time does: a retry is due, an orphan's grace is over, an unknown delivery leaves memory."""
+        out: list[Effect] = []
+        for delivery in thread.deliveries:
+            if delivery.due_ms > now_ms:
+                continue
+            if delivery.status is Status.ORPHANED and delivery.due_ms:
+                thread = self._unknown(thread, delivery, "OWNER_LOST", now_ms, out)
+            elif delivery.status is Status.UNKNOWN:
+                thread = thread.without(delivery.delivery_id)
+        return self._go_on(thread, now_ms, gate, out)
+
+    def due_ms(self, thread: Thread) -> int:
+        """When `wake` has something to do."""
+        dues = [
+            d.due_ms
+            for d in thread.deliveries
+            if d.status is Status.UNKNOWN or (d.status is Status.ORPHANED and d.due_ms)
+        ]
+        head = thread.head
+        if head is not None and head.status is Status.WAITING:
+            dues.append(head.due_ms)
+        return min(dues) if dues else thread.active_at_ms + self._limits.idle_thread_ms
+
+    def idle(self, thread: Thread, now_ms: int) -> bool:
+        """Whether the thread may leave memory."""
+        return not thread.deliveries and now_ms >= thread.active_at_ms + self._limits.idle_thread_ms
+
+    # ---- events
+
+    def _asked(self, thread: Thread, asked: Asked, now_ms: int, out: list[Effect]) -> Thread:
+        delivery = Delivery(delivery_id=asked.delivery_id, request=asked.request, asked_at_ms=now_ms, due_ms=now_ms)
+        thread = replace(thread, active_at_ms=now_ms)
+        if len(thread.deliveries) >= MAX_LIVE:
+            return self._failed(thread, delivery, "TOO_MANY_WAITING", out)
+        return replace(thread, deliveries=(*thread.deliveries, delivery))
+
+    def _finished(self, thread: Thread, event: Finished, now_ms: int, gate: Gate, out: list[Effect]) -> Thread:
+        delivery = thread.find(event.delivery_id)
+        if delivery is None or delivery.number != event.attempt or delivery.status is Status.WAITING:
+            return thread  # a repetition, or about an attempt that has been decided upon
+        late = delivery.status is Status.UNKNOWN
+        delivery = replace(
+            delivery,
+            native_ids=(*delivery.native_ids, *event.native_ids),
+            tried=delivery.tried + (0 if event.outcome is Outcome.HALTED or event.reason == NOT_ATTEMPTED else 1),
+            reason=event.reason,
+        )
+        if event.migrated_to and thread.route is not None:
+            thread = _migrated(thread, thread.route, event.migrated_to)
+        match event.outcome:
+            case Outcome.ACCEPTED:
+                return self._sent(thread, delivery, out)
+            case Outcome.REJECTED | Outcome.UNREACHABLE:
+                return self._failed(thread, delivery, event.reason or event.outcome.name, out)
+            case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
+                return thread if late else self._unknown(thread, delivery, event.reason or "UNKNOWN", now_ms, out)
+            case Outcome.RETRY if late:
+                # It did not arrive, but others have gone since: an operator may replay it, order decides against us.
+                return self._failed(thread, delivery, event.reason or "RETRY", out)
+            case Outcome.RETRY:
+                return self._again(thread, delivery, event, now_ms, out)
+            case Outcome.HALTED:
+                if late:
+                    return self._failed(thread, delivery, event.reason or "HALTED", out)
+                until = now_ms if thread.route is None else max(now_ms, _halted(gate, thread.route))
+                waiting = replace(
+                    delivery, status=Status.WAITING, due_ms=until, halted_ms=delivery.halted_ms + until - now_ms
+                )
+                out.append(DeliveryChanged(waiting, DeliveryState.PENDING, event.reason or "HALTED"))
+                return thread.having(waiting)
+            case _:
+                assert_never(event.outcome)
+
+    def _again(self, thread: Thread, delivery: Delivery, event: Finished, now_ms: int, out: list[Effect]) -> Thread:
+        rules = _rules_of(thread)
+        reason = event.reason or "RETRY"
+        if delivery.tried >= rules.max_attempts:
+            return self._failed(thread, delivery, f"TOO_MANY_ATTEMPTS_{reason}"[:60], out)
+        due = now_ms + max(event.retry_after_ms, backoff_ms(rules, delivery.delivery_id, delivery.tried))
+        if due - delivery.asked_at_ms - delivery.halted_ms > rules.max_age_ms:
+            return self._failed(thread, delivery, f"TOO_OLD_{reason}"[:60], out)
+        waiting = replace(delivery, status=Status.WAITING, due_ms=due)
+        out.append(DeliveryChanged(waiting, DeliveryState.PENDING, reason))
+        return thread.having(waiting)
+
+    # ---- whose turn it is
+
+    def _go_on(self, thread: Thread, now_ms: int, gate: Gate, out: list[Effect]) -> ThreadDecision:
+        while (head := thread.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
+            route = thread.route
+            problem = _problem(head, route, now_ms)
+            if problem or route is None:
+                thread = self._failed(thread, head, problem or "NO_ROUTE", out)
+                continue
+            if _rules_of(thread).immediate:
+                thread = self._sent(thread, replace(head, tried=1, number=1), out)
+                continue
+            halted_until = _halted(gate, route)
+            if halted_until > now_ms:
+                thread = thread.having(
+                    replace(head, due_ms=halted_until, halted_ms=head.halted_ms + halted_until - now_ms)
+                )
+                break
+            if not gate.room:
+                return ThreadDecision(thread, tuple(out), blocked=True)
+            attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
+            if head.number == 0:
+                out.append(DeliveryChanged(attempting, DeliveryState.PENDING, ""))
+            out.append(Attempt(attempting, route))
+            thread = thread.having(attempting)
+        return ThreadDecision(thread, tuple(out))
+
+    # ---- ends
+
+    def _sent(self, thread: Thread, delivery: Delivery, out: list[Effect]) -> Thread:
+        assert thread.route is not None
+        out.append(DeliveryChanged(delivery, DeliveryState.SENT, delivery.reason if delivery.tried > 1 else ""))
+        out.append(MessageSent(delivery, thread.route))
+        return thread.without(delivery.delivery_id)
+
+    def _failed(self, thread: Thread, delivery: Delivery, reason: str, out: list[Effect]) -> Thread:
+        out.append(DeliveryChanged(delivery, DeliveryState.FAILED, reason))
+        out.append(GivenUp(delivery, reason))
+        return thread.without(delivery.delivery_id)
+
+    def _unknown(self, thread: Thread, delivery: Delivery, reason: str, now_ms: int, out: list[Effect]) -> Thread:
+        unknown = replace(delivery, status=Status.UNKNOWN, due_ms=now_ms + self._limits.late_outcome_ms, reason=reason)
+        out.append(DeliveryChanged(unknown, DeliveryState.UNKNOWN, reason))
+        return thread.having(unknown)
+
+
+def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
+    """Exponential with full jitter in its upper half, derived from the ids: the same attempt always waits as long."""
+    ceiling = min(rules.last_retry_ms, rules.first_retry_ms * 2 ** min(max(tried - 1, 0), 20))
+    share = crc32(f"{delivery_id}.{tried}".encode()) / 0xFFFFFFFF
+    return int(ceiling / 2 + share * ceiling / 2)
+
+
+def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
+    """Why it can't be sent at all; empty when it can."""
+    if route is None:
+        return "NO_ROUTE"
+    rules = channel_rules(route.identity.channel)
+    if rules is None:
+        return "CHANNEL_CANNOT_SEND"
+    if not delivery.request.text.strip():
+        return "EMPTY_TEXT"
+    if rules.reply_window_ms and now_ms - route.last_customer_message_at_ms > rules.reply_window_ms:
+        return "OUTSIDE_WINDOW"
+    return ""
+
+
+def _rules_of(thread: Thread) -> ChannelRules:
+    rules = channel_rules(thread.route.identity.channel) if thread.route is not None else None
+    return rules if rules is not None else ChannelRules()
+
+
+def _halted(gate: Gate, route: Route) -> int:
+    return gate.halted_until(route.identity.channel, route.identity.account)
+
+
+def _routed(thread: Thread, route: Route, now_ms: int) -> Thread:
+    known = thread.route
+    if thread.migrated_from and known is not None and route.context.get("chat_id") == thread.migrated_from:
+        route = replace(route, context={**route.context, "chat_id": known.context.get("chat_id", "")})
+    return replace(thread, route=route, active_at_ms=now_ms)
+
+
+def _migrated(thread: Thread, route: Route, address: str) -> Thread:
+    moved = replace(route, context={**route.context, "chat_id": address})
+    return replace(thread, route=moved, migrated_from=route.context.get("chat_id", ""))

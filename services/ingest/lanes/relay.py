@@ -1,0 +1,86 @@
+"""The relay lane: routing.events.v1 -> inbound.v1, so that what the router decided reaches the one writer of the person it concerns.
+
+Stateless: its changelog holds its position alone.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.lane import (
+    InvalidRecord,
+    LaneContext,
+    LaneMetrics,
+    LaneRunner,
+    LaneSpec,
+    LaneTuning,
+    Outbox,
+    Record,
+)
+from services.ingest import translate_lanes as translate
+
+SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
+_DEFAULT_TUNING: Final = LaneTuning()
+
+
+def relay_lane(
+    kafka: KafkaAccess,
+    *,
+    clock: Callable[[], int],
+    client_id: str,
+    lane_metrics: LaneMetrics,
+    tuning: LaneTuning = _DEFAULT_TUNING,
+) -> LaneRunner:
+    """The lane."""
+    return LaneRunner(
+        SPEC,
+        relay_factory,
+        kafka,
+        clock=clock,
+        client_id=client_id,
+        tuning=tuning,
+        metrics=lane_metrics,
+    )
+
+
+def relay_factory(_: LaneContext) -> "RelayProcessor":
+    """Makes the processor of a partition."""
+    return RelayProcessor()
+
+
+class RelayProcessor:
+    """Events to notices."""
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """Nothing is remembered."""
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """Nothing to do."""
+
+    def begin(self, now_ms: int) -> None:
+        """Nothing to do."""
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        """See `contract.Processor`."""
+        if record.value is None:
+            raise InvalidRecord("UNDECODABLE", "a tombstone is no routing event")
+        try:
+            event = router_pb2.RoutingEvent.FromString(record.value)
+        except DecodeError as error:
+            raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
+        notice = translate.notice_record(event)
+        if notice is not None:
+            outbox.send("inbound.v1", event.interaction.identity_id.encode(), notice.SerializeToString())
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """No timers."""
+
+    def end(self, outbox: Outbox) -> None:
+        """Nothing to do."""
+
+    def next_wakeup(self) -> int | None:
+        """No timers."""
+        return None

@@ -1,0 +1,79 @@
+"""chapar.config.v1 to the policies of intake and sending. Values that the contract leaves at 0 get the contract's defaults."""
+
+from collections.abc import Iterable
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from services.ingest.domain.policy import DAY_MS, HOUR_MS, AccountPolicy, TenantPolicy
+from services.ingest.domain.rules import Condition, Requirement, Rule
+
+
+def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:
+    """One version of a tenant's configuration; `condition` evaluates its rules' expressions."""
+    return TenantPolicy(
+        tenant=configuration.tenant,
+        version=configuration.version,
+        default_language=configuration.default_language or "en",
+        accounts={(a.channel, a.account): account_policy(a) for a in configuration.channels},
+        pools={queue.name: queue.pool for queue in configuration.queues},
+        rules=tuple(
+            Rule(
+                name=rule.name,
+                when=rule.when.strip(),
+                queue=rule.queue,
+                priority=rule.priority,
+                requirements=requirements(rule.requirements),
+                labels=dict(rule.labels),
+            )
+            for rule in configuration.rules
+        ),
+        condition=condition,
+        templates={t.name: dict(t.texts) for t in configuration.templates},
+    )
+
+
+def account_policy(account: config_pb2.ChannelAccount) -> AccountPolicy:
+    """One account."""
+    return AccountPolicy(
+        channel=account.channel,
+        account=account.account,
+        gather_ms=account.gather_ms,
+        conversation_window_ms=account.conversation_window_ms or DAY_MS,
+        acknowledge=account.acknowledge,
+        acknowledge_gap_ms=account.acknowledge_gap_ms or HOUR_MS,
+        sends_per_second=account.sends_per_second,
+        settings=dict(account.settings),
+        secrets=dict(account.secrets),
+    )
+
+
+def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, ...]:
+    """Selectors to requirements."""
+    return tuple(
+        Requirement(
+            attribute=s.attribute,
+            operator=int(s.operator),
+            number=s.number,
+            text=s.text,
+            texts=tuple(s.texts),
+            expires_after_ms=s.expires_after_ms,
+            weight=s.weight,
+        )
+        for s in selectors
+    )
+
+
+def selectors(wanted: Iterable[Requirement]) -> list[types_pb2.Selector]:
+    """Requirements to selectors."""
+    return [
+        types_pb2.Selector(
+            attribute=r.attribute,
+            operator=types_pb2.SelectorOperator.ValueType(r.operator),
+            number=r.number,
+            text=r.text,
+            texts=r.texts,
+            expires_after_ms=r.expires_after_ms,
+            weight=r.weight,
+        )
+        for r in wanted
+    ]

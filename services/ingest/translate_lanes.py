@@ -1,0 +1,362 @@
+"""Records of the log to the intake core's words and back; and the intake lane's changelog.
+
+State is MessagePack of the core's own values: additive changes (fields with defaults) restore old entries.
+"""
+
+from typing import Final
+
+import msgspec
+
+from chapar.common.v1 import types_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.ingest.domain import effects
+from services.ingest.domain.conversations import Customer
+from services.ingest.domain.messages import (
+    Attachment,
+    Derive,
+    Erasure,
+    Identity,
+    Link,
+    Message,
+    MessageKind,
+    Notice,
+    NoticeKind,
+    Purpose,
+    Route,
+    SendRequest,
+)
+from services.ingest.domain.seen import Chunk
+from services.ingest.translate_config import selectors
+
+CUSTOMER_STATE: Final = b"c/"
+SEEN_STATE: Final = b"s/"
+
+# ---- in
+
+
+def message(record: records_pb2.CustomerMessage) -> Message:
+    """A customer's message. Raises ValueError for a kind that this version does not know."""
+    return Message(
+        message_id=record.message_id,
+        identity=identity(record.identity),
+        native_message_id=record.native_message_id,
+        revision=record.revision,
+        kind=MessageKind(record.kind),
+        text=record.text,
+        subject=record.subject,
+        attachments=tuple(Attachment(a.content_type, a.name, a.size, a.reference) for a in record.attachments),
+        language=record.language or "und",
+        sent_at_ms=record.sent_at_ms,
+        received_at_ms=record.received_at_ms,
+        reply_context=dict(record.reply_context),
+        labels=dict(record.labels),
+        no_auto_reply=record.no_auto_reply,
+        customer_left=record.customer_left,
+        unparsed=bool(record.raw),
+    )
+
+
+def identity(record: records_pb2.Identity) -> Identity:
+    """An identity."""
+    return Identity(
+        record.identity_id,
+        record.tenant,
+        record.channel,
+        record.account,
+        record.native_id,
+        record.display_name,
+        record.verified,
+    )
+
+
+def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
+    """A request to send. Raises ValueError for a purpose that this version does not know."""
+    return SendRequest(
+        request_id=record.request_id,
+        identity_id=record.identity_id,
+        conversation_id=record.conversation_id,
+        interaction_id=record.interaction_id,
+        text=record.text,
+        purpose=Purpose(record.purpose),
+        invitation_id=record.invitation_id,
+        survey_kind=record.survey_kind,
+        survey_expires_at_ms=record.survey_expires_at_ms,
+        author_kind=int(record.author_kind),
+        author_id=record.author_id,
+        requested_at_ms=record.requested_at_ms,
+    )
+
+
+def notice(record: records_pb2.InteractionNotice) -> Notice:
+    """A notice. Raises ValueError for a kind that this version does not know."""
+    return Notice(
+        event_id=record.event_id,
+        interaction_id=record.interaction_id,
+        conversation_id=record.conversation_id,
+        kind=NoticeKind(record.kind),
+        position=record.position,
+        estimated_wait_ms=record.estimated_wait_ms,
+        occurred_at_ms=record.occurred_at_ms,
+    )
+
+
+def link(record: records_pb2.IdentityLink) -> Link:
+    """A link."""
+    return Link(record.request_id, record.home_identity_id)
+
+
+def erasure(record: records_pb2.IdentityErasure) -> Erasure:
+    """An erasure."""
+    return Erasure(record.request_id)
+
+
+# ---- out
+
+
+def identity_record(value: Identity) -> records_pb2.Identity:
+    """An identity."""
+    return records_pb2.Identity(
+        identity_id=value.identity_id,
+        tenant=value.tenant,
+        channel=value.channel,
+        account=value.account,
+        native_id=value.native_id,
+        display_name=value.display_name,
+        verified=value.verified,
+    )
+
+
+def route_record(value: Route) -> records_pb2.ReplyRoute:
+    """A reply route."""
+    return records_pb2.ReplyRoute(
+        identity=identity_record(value.identity),
+        context=dict(value.context),
+        subject=value.subject,
+        last_customer_message_at_ms=value.last_customer_message_at_ms,
+    )
+
+
+def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundRequest:
+    """A request to send."""
+    return records_pb2.OutboundRequest(
+        request_id=value.request_id,
+        tenant=tenant,
+        identity_id=value.identity_id,
+        conversation_id=value.conversation_id,
+        interaction_id=value.interaction_id,
+        text=value.text,
+        purpose=records_pb2.OutboundPurpose.ValueType(value.purpose),
+        invitation_id=value.invitation_id,
+        survey_kind=value.survey_kind,
+        survey_expires_at_ms=value.survey_expires_at_ms,
+        author_kind=types_pb2.ActorKind.ValueType(value.author_kind),
+        author_id=value.author_id,
+        requested_at_ms=value.requested_at_ms,
+    )
+
+
+def customer_message(value: Message, interaction_id: str, edits: str) -> records_pb2.ConversationMessage:
+    """A customer's message as its conversation keeps it."""
+    return records_pb2.ConversationMessage(
+        message_id=value.message_id,
+        author_kind=types_pb2.ACTOR_KIND_CUSTOMER,
+        author_id=value.identity.identity_id,
+        interaction_id=interaction_id,
+        text=value.text,
+        subject=value.subject,
+        attachments=[
+            records_pb2.Attachment(content_type=a.content_type, name=a.name, size=a.size, reference=a.reference)
+            for a in value.attachments
+        ],
+        language=value.language,
+        channel=value.identity.channel,
+        edits_message_id=edits,
+        native_message_id=value.native_message_id,
+    )
+
+
+def conversation_record(
+    effect: effects.ConversationStarted
+    | effects.MessageRecorded
+    | effects.InteractionStarted
+    | effects.InteractionEnded
+    | effects.ConversationForgotten,
+    tenant: str,
+    now_ms: int,
+    derive: Derive,
+) -> records_pb2.ConversationRecord:
+    """What happened in a thread, for conversations.v1. The event's id derives from what it is about: a repetition has the same."""
+    record = records_pb2.ConversationRecord(
+        tenant=tenant,
+        conversation_id=effect.conversation_id,
+        person_id=effect.person_id,
+        occurred_at_ms=now_ms,
+    )
+    match effect:
+        case effects.ConversationStarted():
+            record.event_id = derive("conversation-opened", effect.conversation_id)
+            record.identity_id = effect.identity.identity_id
+            record.opened.identity.CopyFrom(identity_record(effect.identity))
+            record.opened.person_id = effect.person_id
+        case effects.MessageRecorded():
+            record.event_id = derive("message", effect.message.message_id)
+            record.identity_id = effect.message.identity.identity_id
+            record.message.CopyFrom(customer_message(effect.message, effect.interaction_id, effect.edits))
+        case effects.InteractionStarted():
+            record.event_id = derive("interaction-opened", effect.interaction_id)
+            record.identity_id = effect.identity_id
+            record.interaction_opened.interaction_id = effect.interaction_id
+            record.interaction_opened.queue = effect.queue
+            # Where no rule chose, the reason stands in its place, so that people see why it is there.
+            record.interaction_opened.rule = effect.rule or effect.reason
+            record.interaction_opened.configuration_version = effect.configuration_version
+            record.interaction_opened.message_id = effect.message_id
+        case effects.InteractionEnded():
+            record.event_id = derive("interaction-closed", effect.interaction_id)
+            record.identity_id = effect.identity_id
+            record.interaction_closed.interaction_id = effect.interaction_id
+            record.interaction_closed.outcome = effect.outcome
+        case effects.ConversationForgotten():
+            record.event_id = derive("erased", effect.conversation_id, effect.request_id)
+            record.identity_id = effect.identity_id
+            record.erased.request_id = effect.request_id
+    return record
+
+
+def routing_command(
+    effect: effects.Enqueue | effects.TellMessaged | effects.TellLeft,
+    tenant: str,
+    now_ms: int,
+    derive: Derive,
+) -> router_pb2.RoutingCommand:
+    """What the router is told: facts and ids, no text, no native ids."""
+    command = router_pb2.RoutingCommand(
+        tenant=tenant,
+        pool=effect.pool,
+        issued_at_ms=now_ms,
+        actor_kind=types_pb2.ACTOR_KIND_CUSTOMER,
+        actor_id="ingest",
+    )
+    match effect:
+        case effects.Enqueue():
+            command.command_id = derive("enqueue", effect.interaction_id)
+            command.enqueue.interaction.CopyFrom(
+                router_pb2.InteractionFacts(
+                    interaction_id=effect.interaction_id,
+                    conversation_id=effect.conversation_id,
+                    person_id=effect.person_id,
+                    identity_id=effect.identity_id,
+                    channel=effect.channel,
+                    account=effect.account,
+                    language=effect.language,
+                    queue=effect.queue,
+                    priority=effect.priority,
+                    requirements=selectors(effect.requirements),
+                    labels=dict(effect.labels),
+                    arrived_at_ms=effect.arrived_at_ms,
+                    rule=effect.rule or "NO_RULE_MATCHED",
+                    public=effect.public,
+                )
+            )
+        case effects.TellMessaged():
+            command.command_id = derive("customer-messaged", effect.interaction_id, effect.message_id)
+            command.customer_messaged.interaction_id = effect.interaction_id
+            command.customer_messaged.message_id = effect.message_id
+            command.customer_messaged.at_ms = now_ms
+        case effects.TellLeft():
+            command.command_id = derive("customer-left", effect.interaction_id, effect.message_id)
+            command.customer_left.interaction_id = effect.interaction_id
+    return command
+
+
+def routing_key(tenant: str, pool: str) -> bytes:
+    """The key of routing.commands.v1: one writer a pool."""
+    return f"{tenant}/{pool}".encode()
+
+
+def answer_command(
+    effect: effects.AnswerGiven, tenant: str, now_ms: int, derive: Derive
+) -> feedback_pb2.FeedbackCommand:
+    """A survey's answer, given by a reply."""
+    return feedback_pb2.FeedbackCommand(
+        command_id=derive("answer", effect.invitation_id, effect.message_id),
+        tenant=tenant,
+        person_id=effect.person_id,
+        issued_at_ms=now_ms,
+        answer=feedback_pb2.RecordAnswer(
+            invitation_id=effect.invitation_id,
+            score=effect.score,
+            source=feedback_pb2.ANSWER_SOURCE_REPLY,
+        ),
+    )
+
+
+# ---- the relay
+
+_NOTICES: Final = {
+    "queued": records_pb2.INTERACTION_NOTICE_KIND_QUEUED,
+    "assigned": records_pb2.INTERACTION_NOTICE_KIND_ASSIGNED,
+    "completed": records_pb2.INTERACTION_NOTICE_KIND_COMPLETED,
+    "abandoned": records_pb2.INTERACTION_NOTICE_KIND_ABANDONED,
+    "cancelled": records_pb2.INTERACTION_NOTICE_KIND_CANCELLED,
+}
+
+
+def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord | None:
+    """What the identity's lane needs of a routing event; None for events that do not concern it."""
+    kind = _NOTICES.get(event.WhichOneof("event") or "")
+    if kind is None or not event.interaction.identity_id:
+        return None
+    return records_pb2.InboundRecord(
+        tenant=event.tenant,
+        notice=records_pb2.InteractionNotice(
+            event_id=event.event_id,
+            tenant=event.tenant,
+            interaction_id=event.interaction.interaction_id,
+            conversation_id=event.interaction.conversation_id,
+            kind=kind,
+            position=event.queued.position if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else 0,
+            estimated_wait_ms=(
+                event.queued.estimated_wait_ms if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else -1
+            ),
+            occurred_at_ms=event.occurred_at_ms,
+        ),
+    )
+
+
+# ---- state
+
+
+class IntakeState:
+    """The intake lane's changelog entries."""
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.msgpack.Encoder()
+        self._customers = msgspec.msgpack.Decoder(Customer)
+        self._chunks = msgspec.msgpack.Decoder(Chunk)
+
+    def customer_key(self, key: str) -> bytes:
+        """Entry of a customer."""
+        return CUSTOMER_STATE + key.encode()
+
+    def seen_key(self, key: str, number: int) -> bytes:
+        """Entry of a chunk of ids."""
+        return SEEN_STATE + key.encode() + b"/%d" % number
+
+    def seen_owner(self, entry: bytes) -> str:
+        """The identity whose chunk this is."""
+        return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
+
+    def encode(self, value: Customer | Chunk) -> bytes:
+        """An entry's value."""
+        return self._encoder.encode(value)
+
+    def customer(self, value: bytes) -> Customer:
+        """Raises msgspec.DecodeError for bytes that are none."""
+        return self._customers.decode(value)
+
+    def chunk(self, value: bytes) -> Chunk:
+        """Raises msgspec.DecodeError for bytes that are none."""
+        return self._chunks.decode(value)

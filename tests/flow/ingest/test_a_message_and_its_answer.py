@@ -1,0 +1,165 @@
+"""One interaction through the lanes of ingest: message, routing, reply, end."""
+
+import pytest
+
+from services.ingest.domain.deliveries import Outcome
+from tests.flow.ingest.world import World, a_configuration, a_message, an_identity
+
+
+def test_a_first_message_opens_a_conversation_and_is_enqueued() -> None:
+    """Conversation, message, interaction, reply route and Enqueue come from one transaction, and the router gets facts only."""
+    world = World()
+    world.customer(a_message("سلام، کمک", language="fa"))
+    assert world.kinds() == ["opened", "message", "interaction_opened"]
+    assert world.outbound[0].WhichOneof("record") == "route"
+    (facts,) = world.enqueued
+    assert (facts.queue, facts.rule, facts.channel, facts.language) == ("persian", "persian", "webchat", "fa")
+    opened = world.conversation[2].interaction_opened
+    assert (opened.configuration_version, opened.rule) == (7, "persian")
+    (send,) = world.intake.sent_to("routing.commands.v1")
+    assert send.key == b"acme/main"
+    assert "کمک".encode() not in send.value
+    assert b"v1" not in send.value
+
+
+def test_a_repeated_message_is_taken_once() -> None:
+    """A provider's retry is the same message, also after a takeover."""
+    world = World()
+    world.customer(a_message(), a_message())
+    world.intake.crash()
+    world.customer(a_message())
+    assert world.texts == ["hello"]
+    assert len(world.enqueued) == 1
+    assert world.metrics.value("chapar_intake_duplicates_total", "webchat") == 2
+
+
+def test_an_agents_reply_reaches_web_chat_by_the_conversation() -> None:
+    """Web chat is delivered by appending to the conversation, once, however often the reply is written."""
+    world = World()
+    world.customer(a_message())
+    conversation = world.enqueued[0].conversation_id
+    world.reply(conversation, "hi, I am Sara")
+    world.reply(conversation, "hi, I am Sara")
+    assert world.texts == ["hello", "hi, I am Sara"]
+    assert world.deliveries == [("SENT", "")]
+    assert world.attempts.jobs == []
+
+
+def test_further_messages_belong_to_the_open_interaction() -> None:
+    """While work is open the router is told, and nothing new is opened."""
+    world = World()
+    world.customer(a_message("one"), a_message("two", native_message_id="m2"))
+    assert [c.WhichOneof("command") for c in world.commands] == ["enqueue", "customer_messaged"]
+    assert world.commands[1].customer_messaged.interaction_id == world.enqueued[0].interaction_id
+
+
+def test_the_end_of_an_interaction_comes_back_by_the_relay() -> None:
+    """Completed closes it; a message later opens the next one in the same conversation, one after the window in a new one."""
+    world = World()
+    world.customer(a_message("one"))
+    world.wait(10_000)
+    world.routing("completed", world.enqueued[0], agent_id="sara")
+    assert world.kinds()[-1] == "interaction_closed"
+    world.wait(60_000)
+    world.customer(a_message("two", native_message_id="m2"))
+    first, second = world.enqueued
+    assert first.conversation_id == second.conversation_id
+    assert first.interaction_id != second.interaction_id
+    world.routing("completed", second, agent_id="sara")
+    world.wait(25 * 3_600_000)
+    world.customer(a_message("three", native_message_id="m3"))
+    assert world.enqueued[2].conversation_id != first.conversation_id
+    assert world.enqueued[2].person_id == first.person_id
+
+
+def test_a_message_that_nobody_can_have_read_opens_the_next_interaction() -> None:
+    """It crossed the agent's "complete": nothing a customer says is lost between two interactions."""
+    world = World()
+    world.customer(a_message("one"))
+    world.wait(10_000)
+    completed_at = world.intake.now_ms
+    world.wait(500)
+    world.customer(a_message("wait, one more thing", native_message_id="m2"))
+    world.routing("completed", world.enqueued[0], at_ms=completed_at)
+    assert len(world.enqueued) == 2
+    assert world.enqueued[1].conversation_id == world.enqueued[0].conversation_id
+
+
+def test_when_the_customer_leaves_the_router_is_told_once() -> None:
+    """Leaving is no message; leaving twice is leaving."""
+    world = World()
+    world.customer(a_message("one"))
+    world.customer(a_message("", native_message_id="bye", customer_left=True))
+    world.customer(a_message("", native_message_id="bye2", customer_left=True))
+    assert [c.WhichOneof("command") for c in world.commands] == ["enqueue", "customer_left"]
+    assert world.texts == ["one"]
+    world.routing("abandoned", world.enqueued[0])
+    assert world.conversation[-1].interaction_closed.outcome == "abandoned"
+    assert len(world.enqueued) == 1
+
+
+def test_an_edit_is_recorded_and_not_routed() -> None:
+    """Revisions belong to the thread; no interaction and no notice to the router comes of them."""
+    world = World()
+    world.customer(a_message("helo"))
+    world.customer(a_message("hello", revision=1))
+    edit = world.conversation[-1].message
+    assert edit.edits_message_id == world.conversation[1].message.message_id
+    assert len(world.commands) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "queue", "rule"),
+    [
+        ({"labels": {"tier": "gold"}}, "sales", "gold"),
+        ({"text": "I want to buy"}, "sales", "buy"),
+        ({"text": "hello"}, "general", "NO_RULE_MATCHED"),
+    ],
+)
+def test_the_first_rule_that_holds_decides(change: dict[str, object], queue: str, rule: str) -> None:
+    """A rule that fails at run time does not hold; without any, the tenant's first queue takes it."""
+    world = World()
+    world.customer(a_message(**{"text": "hi", **change}))  # type: ignore[arg-type]  # a table of different keywords
+    (facts,) = world.enqueued
+    assert (facts.queue, facts.rule) == (queue, rule)
+    assert world.metrics.value("chapar_intake_unroutable_total", "webchat", "RULE_FAILED")
+
+
+def test_fragments_are_gathered_and_routed_as_one() -> None:
+    """Where the account gathers, all of what came within the time is judged by the rules together."""
+    world = World()
+    who = an_identity("+98912", "whatsapp", "wa")
+    world.customer(a_message("hi", identity=who))
+    world.wait(2_000)
+    world.customer(a_message("I want to buy", native_message_id="m2", identity=who))
+    assert world.enqueued == []
+    world.intake.crash()
+    world.wait(3_000)
+    (facts,) = world.enqueued
+    assert facts.queue == "sales"
+    assert world.texts == ["hi", "I want to buy"]
+    assert {r.message.interaction_id for r in world.conversation if r.WhichOneof("record") == "message"} == {
+        facts.interaction_id
+    }
+
+
+def test_a_telegram_reply_is_attempted_after_the_commit_and_recorded_when_accepted() -> None:
+    """PENDING before it leaves, SENT and part of the conversation when the provider took it."""
+    world = World()
+    world.customer(a_message(identity=an_identity("42", "telegram", "bot")))
+    world.reply(world.enqueued[0].conversation_id, "hi")
+    assert world.deliveries == [("PENDING", "")]
+    assert world.texts == ["hello"]
+    world.outcome(Outcome.ACCEPTED, native_ids=("77",))
+    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+    assert world.texts == ["hello", "hi"]
+    assert world.conversation[-1].message.native_message_id == "77"
+
+
+def test_an_unknown_tenant_is_a_dead_letter() -> None:
+    """Without a configuration there is nothing to route by."""
+    world = World(a_configuration(tenant="other"))
+    stranger = a_message()
+    stranger.tenant = "nobody"
+    world.customer(stranger)
+    assert [verdict.reason for _, verdict in world.intake.dead_letters] == ["UNKNOWN_TENANT"]

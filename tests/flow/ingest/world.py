@@ -1,0 +1,265 @@
+"""The ingest service's lanes, joined as Kafka joins them, without Kafka: what one lane sends is another's input."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.chassis.ids import derive
+from services.chassis.kafka.outbox import Send
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.rules_cel import CelConditions
+from services.ingest.domain.decisions import IntakeLimits
+from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
+from services.ingest.lanes.attempts import AttemptJob
+from services.ingest.lanes.intake import intake_factory
+from services.ingest.lanes.policies import CompiledPolicies
+from services.ingest.lanes.relay import relay_factory
+from services.ingest.lanes.sender import sender_factory
+from services.ingest.translate_sender import finished_record
+from tests.fakes.lane import FakeLane
+
+TENANT = "acme"
+
+
+def a_configuration(**changes: Any) -> config_pb2.TenantConfiguration:
+    """Two queues of one pool, accounts of five channels, and rules that send Persian to "fa" and gold to the front."""
+    configuration = config_pb2.TenantConfiguration(
+        tenant=TENANT,
+        version=7,
+        default_language="en",
+        pools=[config_pb2.Pool(name="main")],
+        queues=[
+            config_pb2.Queue(name="general", pool="main"),
+            config_pb2.Queue(name="persian", pool="main"),
+            config_pb2.Queue(name="sales", pool="shop"),
+        ],
+        rules=[
+            config_pb2.RoutingRule(name="broken", when="person.nothing == 'x'", queue="sales"),
+            config_pb2.RoutingRule(
+                name="gold",
+                when="labels['tier'] == 'gold'",
+                queue="sales",
+                priority=5,
+                labels={"vip": "true"},
+                requirements=[types_pb2.Selector(attribute="vip", number=3)],
+            ),
+            config_pb2.RoutingRule(name="persian", when="language.startsWith('fa')", queue="persian"),
+            config_pb2.RoutingRule(name="buy", when="text.contains('buy')", queue="sales"),
+        ],
+        channels=[
+            config_pb2.ChannelAccount(channel="webchat", account="site", acknowledge=True),
+            config_pb2.ChannelAccount(channel="telegram", account="bot", acknowledge=True),
+            config_pb2.ChannelAccount(channel="whatsapp", account="wa", gather_ms=5_000),
+            config_pb2.ChannelAccount(channel="email", account="help"),
+        ],
+    )
+    for name, value in changes.items():
+        setattr(configuration, name, value)
+    return configuration
+
+
+def an_identity(native_id: str = "v1", channel: str = "webchat", account: str = "site") -> records_pb2.Identity:
+    """A customer's account on a channel."""
+    return records_pb2.Identity(
+        identity_id=derive(TENANT, channel, account, native_id),
+        tenant=TENANT,
+        channel=channel,
+        account=account,
+        native_id=native_id,
+        display_name="Sara",
+    )
+
+
+def a_message(
+    text: str = "hello",
+    *,
+    native_message_id: str = "m1",
+    identity: records_pb2.Identity | None = None,
+    **changes: Any,
+) -> records_pb2.InboundRecord:
+    """A customer's message as an edge publishes it."""
+    who = identity if identity is not None else an_identity()
+    revision = int(changes.get("revision", 0))
+    message = records_pb2.CustomerMessage(
+        message_id=derive(who.identity_id, native_message_id, str(revision)),
+        identity=who,
+        native_message_id=native_message_id,
+        kind=records_pb2.MESSAGE_KIND_TEXT,
+        text=text,
+        language="en",
+        received_at_ms=1_700_000_000_000,
+        reply_context={"chat_id": who.native_id},
+    )
+    for name, value in changes.items():
+        if isinstance(value, Mapping):
+            getattr(message, name).update(value)
+        else:
+            setattr(message, name, value)
+    return records_pb2.InboundRecord(tenant=TENANT, message=message)
+
+
+@dataclass(slots=True)
+class RecordingAttempts:
+    """Stands where the providers are: keeps what was submitted; a test decides what became of it."""
+
+    owner: str = "run-1"
+    jobs: list[AttemptJob] = field(default_factory=list)
+    known: set[tuple[str, int]] = field(default_factory=set)
+
+    def submit(self, job: AttemptJob) -> None:
+        at = (job.delivery.delivery_id, job.delivery.number)
+        assert at not in [(j.delivery.delivery_id, j.delivery.number) for j in self.jobs], "submitted twice"
+        self.jobs.append(job)
+        self.known.add(at)
+
+    def knows(self, delivery_id: str, number: int) -> bool:
+        return (delivery_id, number) in self.known
+
+    def forget(self, delivery_id: str, number: int) -> None:
+        self.known.discard((delivery_id, number))
+
+    def restart(self, owner: str) -> None:
+        """The process died: nobody remembers what was handed over."""
+        self.owner = owner
+        self.known.clear()
+
+
+class World:
+    """All lanes of ingest with one partition each, and what they wrote."""
+
+    def __init__(
+        self,
+        configuration: config_pb2.TenantConfiguration | None = None,
+        limits: IntakeLimits | None = None,
+        sender_limits: SenderLimits | None = None,
+    ) -> None:
+        self.configuration = configuration if configuration is not None else a_configuration()
+        self.metrics = Metrics(CollectorRegistry(auto_describe=True))
+        self.attempts = RecordingAttempts()
+        policies = CompiledPolicies(lambda: {TENANT: self.configuration}, CelConditions)
+        self.intake = FakeLane(
+            intake_factory(policies, self.metrics, limits or IntakeLimits()), input_topic="inbound.v1"
+        )
+        self.relay = FakeLane(relay_factory, input_topic="routing.events.v1")
+        self.sender = FakeLane(
+            sender_factory(self.attempts, self.metrics, sender_limits or SenderLimits()), input_topic="outbound.v1"
+        )
+
+    # ---- what a test does
+
+    def customer(self, *records: records_pb2.InboundRecord) -> None:
+        """Messages arrive, in one batch."""
+        batch = [
+            self.intake.record(r.SerializeToString(), key=r.message.identity.identity_id.encode()) for r in records
+        ]
+        self._pass_on(self.intake.batch(*batch))
+
+    def inbound(self, record: records_pb2.InboundRecord, key: str) -> None:
+        """Any record of inbound.v1."""
+        self._pass_on(self.intake.handle(record.SerializeToString(), key=key.encode()))
+
+    def routing(
+        self, kind: str, interaction: router_pb2.InteractionFacts, at_ms: int | None = None, **fields: Any
+    ) -> None:
+        """The router says something about an interaction, now or as it was at some time before."""
+        event = router_pb2.RoutingEvent(
+            event_id=derive("event", kind, interaction.interaction_id),
+            tenant=TENANT,
+            pool="main",
+            occurred_at_ms=self.intake.now_ms if at_ms is None else at_ms,
+            interaction=interaction,
+        )
+        part = getattr(event, kind)
+        part.SetInParent()
+        for name, value in fields.items():
+            setattr(part, name, value)
+        key = interaction.conversation_id.encode()
+        self._pass_on(self.relay.handle(event.SerializeToString(), key=key))
+
+    def reply(self, conversation_id: str, text: str, request_id: str = "r1", **fields: Any) -> None:
+        """An agent's reply, as the gateway writes it."""
+        request = records_pb2.OutboundRequest(
+            request_id=request_id,
+            tenant=TENANT,
+            conversation_id=conversation_id,
+            text=text,
+            purpose=records_pb2.OUTBOUND_PURPOSE_REPLY,
+            author_kind=types_pb2.ACTOR_KIND_AGENT,
+            author_id="sara",
+            **fields,
+        )
+        record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation_id, request=request)
+        self._pass_on(self.sender.handle(record.SerializeToString(), key=conversation_id.encode()))
+
+    def outcome(self, outcome: Outcome, job: AttemptJob | None = None, **fields: Any) -> None:
+        """What became of an attempt (the newest)."""
+        job = job or self.attempts.jobs[-1]
+        event = Finished(delivery_id=job.delivery.delivery_id, attempt=job.delivery.number, outcome=outcome, **fields)
+        record = finished_record(job.tenant, job.conversation_id, event, self.sender.now_ms)
+        self._pass_on(self.sender.handle(record.SerializeToString(), key=job.conversation_id.encode()))
+
+    def wait(self, ms: int) -> None:
+        """Time passes."""
+        for lane in (self.intake, self.relay, self.sender):
+            self._pass_on(lane.advance(ms))
+
+    # ---- what was written
+
+    @property
+    def commands(self) -> list[router_pb2.RoutingCommand]:
+        """What the router was told."""
+        return self._all("routing.commands.v1", router_pb2.RoutingCommand.FromString)
+
+    @property
+    def enqueued(self) -> list[router_pb2.InteractionFacts]:
+        """Interactions that were handed to the router."""
+        return [c.enqueue.interaction for c in self.commands if c.WhichOneof("command") == "enqueue"]
+
+    @property
+    def conversation(self) -> list[records_pb2.ConversationRecord]:
+        """What happened in all conversations."""
+        return self._all("conversations.v1", records_pb2.ConversationRecord.FromString)
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts of all conversations, in order."""
+        return [r.message.text for r in self.conversation if r.WhichOneof("record") == "message"]
+
+    @property
+    def deliveries(self) -> list[tuple[str, str]]:
+        """(state, reason) of delivery records."""
+        found = self._all("deliveries.v1", records_pb2.DeliveryRecord.FromString)
+        return [(records_pb2.DeliveryState.Name(d.state).removeprefix("DELIVERY_STATE_"), d.reason) for d in found]
+
+    @property
+    def outbound(self) -> list[records_pb2.OutboundRecord]:
+        """What intake asked the sender for."""
+        return [records_pb2.OutboundRecord.FromString(s.value) for s in self.intake.sent_to("outbound.v1")]
+
+    @property
+    def answers(self) -> list[feedback_pb2.FeedbackCommand]:
+        """Survey answers."""
+        return self._all("feedback.commands.v1", feedback_pb2.FeedbackCommand.FromString)
+
+    def kinds(self) -> list[str]:
+        """Kinds of what happened in all conversations, in order."""
+        return [r.WhichOneof("record") or "" for r in self.conversation]
+
+    # ---- how it works
+
+    def _all(self, topic: str, decode: Callable[[bytes], Any]) -> list[Any]:
+        return [decode(s.value) for lane in (self.intake, self.sender) for s in lane.sent_to(topic)]
+
+    def _pass_on(self, sends: list[Send]) -> None:
+        for send in sends:
+            if send.topic == "outbound.v1":
+                self._pass_on(self.sender.handle(send.value, key=send.key, headers=send.headers))
+            elif send.topic == "inbound.v1":
+                self._pass_on(self.intake.handle(send.value, key=send.key, headers=send.headers))
