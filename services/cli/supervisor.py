@@ -44,6 +44,7 @@ class Watched:
     process: asyncio.subprocess.Process | None = None
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=DEATHS_IN_A_MINUTE))
     restarts: int = 0
+    wanted_death: bool = False
     down: bool = False
 
 
@@ -96,6 +97,13 @@ class Supervisor:
             os.kill(process.pid, what)
         return process.pid
 
+    def kill(self, name: str, what: signal.Signals) -> int | None:
+        """Like `send`, for a death that is wanted: it does not count among those that keep a process down."""
+        pid = self.send(name, what)
+        if pid is not None:
+            self._watched[name].wanted_death = True
+        return pid
+
     def pids(self) -> dict[str, int]:
         """Process ids by name, of those that run."""
         return {
@@ -123,6 +131,11 @@ class Supervisor:
             code = await process.wait()
             if not self._may_start():
                 return
+            if watched.wanted_death:
+                watched.wanted_death = False
+                watched.restarts += 1
+                await self._start(watched)
+                continue
             now = time.monotonic()
             watched.deaths.append(now)
             if len(watched.deaths) == DEATHS_IN_A_MINUTE and now - watched.deaths[0] < 60:

@@ -1,0 +1,36 @@
+"""The image's command: `ingest`, `router`, `sla` or `feedback` become that service, anything else goes to `chapar`.
+
+Sets what differs in a container from a laptop, where the environment does not say otherwise: listen on every address, on known ports.
+"""
+
+import os
+import sys
+
+PORTS = {"GRPC_PORT": "9000", "OPS_PORT": "9090", "HTTP_PORT": "8080", "SMTP_PORT": "2525"}
+HOSTS = ("GRPC_HOST", "OPS_HOST", "HTTP_HOST", "SMTP_HOST")
+HAS = {
+    "ingest": {"GRPC", "OPS", "HTTP", "SMTP"},
+    "router": {"GRPC", "OPS"},
+    "sla": {"GRPC", "OPS"},
+    "feedback": {"GRPC", "OPS", "HTTP"},
+}
+
+
+def main(arguments: list[str]) -> None:
+    service = arguments[0] if arguments else ""
+    if service not in HAS:
+        os.execvp("chapar", ["chapar", *arguments])  # noqa: S606, S607 the image's own command
+    prefix = f"CHAPAR_{service.upper()}_"
+    insecure = os.environ.get(f"{prefix}INSECURE_DEV", "").lower() == "true"
+    for name, port in PORTS.items():
+        if name.split("_")[0] in HAS[service]:
+            os.environ.setdefault(prefix + name, port)
+    for name in HOSTS:
+        # Without TLS gRPC listens on loopback only; everything else may be reached.
+        if name.split("_")[0] in HAS[service] and not (insecure and name == "GRPC_HOST"):
+            os.environ.setdefault(prefix + name, "0.0.0.0")  # noqa: S104 inside a container
+    os.execvp(sys.executable, [sys.executable, "-m", f"services.{service}", *arguments[1:]])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,34 @@
+"""`chapar demo`: everything at once, with customers and agents that act, and an audit at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.connection import execute
+from services.cli.demo.director import DemoOptions, demonstrate
+from services.cli.output import console, errors
+from services.cli.workspace import Workspace
+
+
+def demo(
+    chaos: Annotated[bool, typer.Option("--chaos", help="Kill services while it runs.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed plays the same demo.")] = 7,
+    size: Annotated[float, typer.Option(min=0.1, max=20, help="So many times the usual number of customers.")] = 1.0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file.")] = None,
+) -> None:
+    """Real inputs through the real edges, agents on real sessions; exits 1 when anything was lost or doubled."""
+    usual = DemoOptions(seed=seed, chaos=chaos)
+    customers = {channel: max(1, round(count * size)) for channel, count in usual.customers.items()}
+    options = DemoOptions(seed=seed, chaos=chaos, customers=customers)
+    home = Workspace(Workspace.here().home / "demo")
+    report = execute(lambda: demonstrate(home, options, lambda text: errors.print(text, markup=False, highlight=False)))
+    if json_file is not None:
+        json_file.write_text(json.dumps(report.data(), ensure_ascii=False, indent=2) + "\n")
+    report.show()
+    if not report.audit.clean:
+        console.file.flush()
+        raise typer.Exit(1)

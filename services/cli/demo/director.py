@@ -1,0 +1,159 @@
+"""The demonstration from the rise of the curtain to the audit: stack, providers, agents, customers, drain, report."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import grpc
+import httpx
+
+from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
+from services.chassis.grpc.client import chapar_errors
+from services.cli.connection import channel_to
+from services.cli.demo import board, chaos
+from services.cli.demo.agents import staff
+from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
+from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
+from services.cli.demo.providers import provider_servers
+from services.cli.demo.report import Report
+from services.cli.stack import Stack, StackOptions, running_stack
+from services.cli.topic_reader import read_all
+from services.cli.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """How big and how rough. Times are seconds."""
+
+    seed: int = 7
+    customers: dict[str, int] = field(
+        default_factory=lambda: {"webchat": 14, "telegram": 14, "whatsapp": 10, "email": 8, "webhook": 6, "grpc": 8}
+    )
+    arrive_within_s: float = 20.0
+    patience_s: float = 25.0
+    drain_within_s: float = 45.0
+    chaos: bool = False
+
+
+async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[[str], None]) -> Report:
+    """Runs it all; the report's audit says whether anything was lost or doubled."""
+    began = time.monotonic()
+    run = secrets.token_hex(3)
+    sent = Sent()
+    mailbox = Mailbox(sent)
+    async with provider_servers(mailbox.arrived) as environment:
+        stack_options = StackOptions(
+            routers=2 if options.chaos else 1, environment=environment, topic_prefix=f"demo-{run}."
+        )
+        async with running_stack(workspace, stack_options, say) as stack:
+            ready_s = time.monotonic() - began
+            say(f"ready after {ready_s:.1f} s; the play begins")
+            return await _play(workspace, options, stack, run, sent, mailbox, ready_s, say)
+
+
+async def _play(
+    workspace: Workspace,
+    options: DemoOptions,
+    stack: Stack,
+    run: str,
+    sent: Sent,
+    mailbox: Mailbox,
+    ready_s: float,
+    say: Callable[[str], None],
+) -> Report:
+    began = time.monotonic()
+    ledger = Ledger()
+    notes = [""]
+    async with _world(workspace, stack, run, sent, mailbox) as world, staff(workspace, stack, run, sent, options.seed):
+        async with asyncio.TaskGroup() as watchers:
+            watching = [
+                watchers.create_task(board.follow(stack.kafka, ledger), name="follow"),
+                watchers.create_task(board.show(ledger, sent, lambda: notes[-1]), name="board"),
+            ]
+            havoc = None
+            if options.chaos:
+                havoc = watchers.create_task(chaos.unleash(stack.supervisor, options.seed, notes.append), name="chaos")
+            async with asyncio.TaskGroup() as customers:
+                for mood in cast(options.seed, options.customers, options.arrive_within_s):
+                    customers.create_task(play(world, mood, options.patience_s), name=f"customer {mood.channel}")
+            if havoc is not None:
+                havoc.cancel()
+                await stack.supervisor.wait_ready(60)
+            notes.append("everybody has said what they wanted; draining")
+            await _drained(ledger, sent, options.drain_within_s)
+            for task in watching:
+                task.cancel()
+        acted_s = time.monotonic() - began
+        found, final = await _audit(stack, sent)
+        scores = await _scores(workspace)
+    say("")
+    return Report(final, found, scores, ready_s, acted_s, dict(stack.supervisor.restarts()))
+
+
+@contextlib.asynccontextmanager
+async def _world(workspace: Workspace, stack: Stack, run: str, sent: Sent, mailbox: Mailbox) -> AsyncIterator[World]:
+    ingest = stack.running.endpoints["ingest"]
+    counter = itertools.count(1)
+    async with (
+        channel_to(workspace, "ingest") as channel,
+        httpx.AsyncClient(timeout=10, limits=httpx.Limits(max_connections=50)) as client,
+    ):
+        yield World(
+            tenant=stack.running.tenant,
+            http=ingest["http"],
+            smtp=ingest["smtp"],
+            grpc=channel,
+            secrets=workspace.demo_secrets(),
+            client=client,
+            mailbox=mailbox,
+            sent=sent,
+            run=run,
+            marks=lambda: next(counter),
+        )
+
+
+async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
+    """Until nothing is open any more and every answer has arrived, or the time is up: then the audit tells what is missing."""
+    deadline = time.monotonic() + within_s
+    quiet_since: float | None = None
+    while time.monotonic() < deadline:
+        missing = [mark for mark in sent.acknowledged if not ledger.seen[mark]]
+        if missing or ledger.open or ledger.pending_deliveries():
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = time.monotonic()
+        elif time.monotonic() - quiet_since > 2.0:
+            return
+        await asyncio.sleep(0.1)
+
+
+async def _audit(stack: Stack, sent: Sent) -> tuple[Audit, Ledger]:
+    """Reads the topics from the beginning, committed records only, and holds them against what was sent."""
+    ledger = Ledger()
+    for topic in TOPICS:
+        ledger.fold(await read_all(stack.kafka, topic))
+    for mark, delivery_id in sent.recorded_replies.items():
+        delivery = ledger.deliveries.get(delivery_id)
+        if delivery is not None and delivery.channel not in OWN_END:
+            sent.arrivals[mark] = ledger.replies[mark]
+    return audit(ledger, sent), ledger
+
+
+async def _scores(workspace: Workspace) -> list[feedback_pb2.Score]:
+    """Scores as the API gives them; they follow the answers within a second or two."""
+    scores: list[feedback_pb2.Score] = []
+    async with channel_to(workspace, "feedback") as channel:
+        stub = feedback_pb2_grpc.FeedbackServiceStub(channel)
+        for _ in range(20):
+            with contextlib.suppress(grpc.aio.AioRpcError), chapar_errors():
+                scores = list((await stub.GetScores(feedback_pb2.GetScoresRequest(by="all"))).scores)
+                if scores:
+                    return scores
+            await asyncio.sleep(0.25)
+    return scores
