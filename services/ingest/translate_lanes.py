@@ -99,6 +99,7 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
         position=record.position,
         estimated_wait_ms=record.estimated_wait_ms,
         occurred_at_ms=record.occurred_at_ms,
+        message_id=record.message_id,
     )
 
 
@@ -301,14 +302,18 @@ _NOTICES: Final = {
     "completed": records_pb2.INTERACTION_NOTICE_KIND_COMPLETED,
     "abandoned": records_pb2.INTERACTION_NOTICE_KIND_ABANDONED,
     "cancelled": records_pb2.INTERACTION_NOTICE_KIND_CANCELLED,
+    "customer_message_recorded": records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED,
 }
 
 
 def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord | None:
     """What the identity's lane needs of a routing event; None for events that do not concern it."""
     kind = _NOTICES.get(event.WhichOneof("event") or "")
+    message_id = event.customer_message_recorded.message_id
     if kind is None or not event.interaction.identity_id:
         return None
+    if kind == records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED and not message_id:
+        return None  # the customer left, which we told the router ourselves
     return records_pb2.InboundRecord(
         tenant=event.tenant,
         notice=records_pb2.InteractionNotice(
@@ -322,6 +327,7 @@ def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord |
                 event.queued.estimated_wait_ms if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else -1
             ),
             occurred_at_ms=event.occurred_at_ms,
+            message_id=message_id,
         ),
     )
 

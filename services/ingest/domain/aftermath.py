@@ -55,7 +55,7 @@ class Aftermath:
                 kind=request.survey_kind,
                 expires_at_ms=request.survey_expires_at_ms,
                 person_id=self._routing.person(customer),
-                sent_at_ms=now_ms,
+                interaction_id=request.interaction_id,
             )
             others = tuple(
                 s for s in customer.surveys if s.invitation_id != survey.invitation_id and now_ms < s.expires_at_ms
@@ -81,6 +81,9 @@ class Aftermath:
                 return Decision(replace(customer, conversation=changed), note="ASSIGNED")
             case NoticeKind.COMPLETED | NoticeKind.ABANDONED | NoticeKind.CANCELLED:
                 return self._close(customer, conversation, open_, notice, now_ms, policy)
+            case NoticeKind.MESSAGE_RECORDED:
+                changed = replace(conversation, interaction=open_.taken(notice.message_id))
+                return Decision(replace(customer, conversation=changed), note="MESSAGE_RECORDED")
             case NoticeKind.UNSPECIFIED:
                 return Refused("UNKNOWN_NOTICE")
             case _:
@@ -143,15 +146,9 @@ class Aftermath:
             )
         ]
         conversation = replace(conversation, interaction=None, last_at_ms=max(conversation.last_at_ms, now_ms))
-        # An end without a time can't be compared: then everything appended was read.
-        unread = [
-            a.opening
-            for a in open_.recent
-            if notice.occurred_at_ms and a.at_ms > notice.occurred_at_ms - self._limits.unread_margin_ms
-        ]
-        if unread:
-            opening = unread[0]
-            for later in unread[1:]:
+        if open_.untaken:
+            opening = open_.untaken[0]
+            for later in open_.untaken[1:]:
                 opening = opening.joined(later)
             interaction_id = self._routing.derive("interaction", opening.message_id)
             waiting = Gathering(interaction_id=interaction_id, due_at_ms=now_ms, opening=opening)

@@ -11,8 +11,8 @@ from services.ingest.domain.messages import Identity, Route
 from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.rules import RuleInput
 
-RECENT_MOST = 20
-RECENT_TEXT_CHARS = 500
+UNTAKEN_MOST = 20
+UNTAKEN_TEXT_CHARS = 500
 RULE_TEXT_CHARS = 4_000
 """Conditions see so much of a text: enough for hints, and a bound on what a regular expression can cost."""
 
@@ -63,14 +63,6 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Appended:
-    """A message that came while the interaction was open; kept until its end, in case nobody can have read it. Times in ms."""
-
-    at_ms: int
-    opening: Opening
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Gathering:
     """Waits until `due_at_ms` for more of what the customer is saying."""
 
@@ -91,13 +83,20 @@ class OpenInteraction:
     acknowledged: bool = False
     assigned: bool = False
     left: bool = False
-    recent: tuple[Appended, ...] = ()
+    untaken: tuple[Opening, ...] = ()
+    """Messages that the router has not yet said to have taken; if it ends without, they open the next interaction."""
 
-    def appended(self, at_ms: int, opening: Opening, keep_ms: int) -> "OpenInteraction":
-        """With one more message; only the newest are kept."""
-        short = replace(opening, text=opening.text[:RECENT_TEXT_CHARS])
-        young = tuple(a for a in self.recent if a.at_ms + keep_ms > at_ms)[-(RECENT_MOST - 1) :]
-        return replace(self, recent=(*young, Appended(at_ms=at_ms, opening=short)))
+    def appended(self, opening: Opening) -> "OpenInteraction":
+        """With one more message; only the newest are kept, their texts cut (the conversation has them whole)."""
+        short = replace(opening, text=opening.text[:UNTAKEN_TEXT_CHARS])
+        return replace(self, untaken=(*self.untaken[-(UNTAKEN_MOST - 1) :], short))
+
+    def taken(self, message_id: str) -> "OpenInteraction":
+        """The router has this message, and all that were said before it."""
+        ids = [opening.message_id for opening in self.untaken]
+        if message_id not in ids:
+            return self
+        return replace(self, untaken=self.untaken[ids.index(message_id) + 1 :])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +126,7 @@ class OpenSurvey:
     kind: str
     expires_at_ms: int
     person_id: str
-    sent_at_ms: int
+    interaction_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

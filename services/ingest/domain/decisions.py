@@ -22,9 +22,6 @@ class IntakeLimits:
     idle_customer_ms: int = 30 * DAY_MS
     """An identity that is silent so long, unlinked and without open work leaves memory."""
     closed_grace_ms: int = 60_000
-    unread_margin_ms: int = 1_000
-    recent_ms: int = 600_000
-    """How long appended messages are kept beside an open interaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ Rules that the code can't show:
   are matched by interaction first and forwarded only when unknown here. The router is told the deciding key as
   `identity_id`, so its notices come back to the right place.
 - An edit is recorded and never routed. Reactions and system notes never open work.
-- A message that comes while an interaction is open belongs to it. When the interaction ends and messages came after its
-  end (or within `unread_margin_ms` before it: nobody reads that fast), nobody can have read them, so they open the next
-  interaction.
-- A score answers the newest open invitation, unless an interaction is at work: then it was said to the agent.
+- A message that comes while an interaction is open belongs to it. The router says which messages it took; those that
+  crossed the interaction's end were shown to nobody, so they open the next one.
+- A score answers the newest open invitation, unless another interaction than the one asked about is at work: then it was
+  said to the agent. (The invitation may overtake the notice that its interaction has ended.)
 - The caller has already dropped repetitions.
 """
 
@@ -137,7 +137,7 @@ class Intake:
                 out.append(self._recorded(customer, conversation, message, open_.interaction_id))
             if message.opens:
                 out.append(effects.TellMessaged(open_.pool, open_.interaction_id, message.message_id))
-                open_ = replace(open_.appended(now_ms, opening, self._limits.recent_ms), left=False)
+                open_ = replace(open_.appended(opening), left=False)
             conversation = replace(conversation, interaction=open_)
             note = "APPENDED"
         elif conversation.gathering is not None:
@@ -167,7 +167,7 @@ class Intake:
             open_ = conversation.interaction
             out.append(effects.TellLeft(open_.pool, open_.interaction_id, message.message_id))
             # What was said before leaving asks for no further work.
-            conversation = replace(conversation, interaction=replace(open_, left=True, recent=()))
+            conversation = replace(conversation, interaction=replace(open_, left=True, untaken=()))
         return Decision(replace(customer, conversation=conversation), tuple(out), note=note)
 
     def _edit(self, customer: Customer, message: Message, now_ms: int) -> Decision:
@@ -184,10 +184,11 @@ class Intake:
     def _answer(
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
     ) -> tuple[OpenSurvey | None, int]:
-        if conversation.interaction is not None or conversation.gathering is not None or message.customer_left:
+        if conversation.gathering is not None or message.customer_left:
             return None, 0
+        at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
-            if now_ms < survey.expires_at_ms:
+            if now_ms < survey.expires_at_ms and at_work in ("", survey.interaction_id):
                 score = parse_score(message.text, survey.kind)
                 if score is not None:
                     return survey, score

@@ -127,6 +127,7 @@ class NoticeKind(IntEnum):
     COMPLETED = 3
     ABANDONED = 4
     CANCELLED = 5
+    MESSAGE_RECORDED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,7 @@ class Notice:
     position: int = 0
     estimated_wait_ms: int = -1
     occurred_at_ms: int = 0
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

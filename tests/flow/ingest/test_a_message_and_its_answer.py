@@ -72,17 +72,25 @@ def test_the_end_of_an_interaction_comes_back_by_the_relay() -> None:
     assert world.enqueued[2].person_id == first.person_id
 
 
-def test_a_message_that_nobody_can_have_read_opens_the_next_interaction() -> None:
-    """It crossed the agent's "complete": nothing a customer says is lost between two interactions."""
+def test_a_message_that_crossed_the_end_opens_the_next_interaction() -> None:
+    """The router refused it, so nobody was shown it: nothing a customer says is lost between two interactions."""
     world = World()
     world.customer(a_message("one"))
-    world.wait(10_000)
-    completed_at = world.intake.now_ms
-    world.wait(500)
-    world.customer(a_message("wait, one more thing", native_message_id="m2"))
-    world.routing("completed", world.enqueued[0], at_ms=completed_at)
-    assert len(world.enqueued) == 2
-    assert world.enqueued[1].conversation_id == world.enqueued[0].conversation_id
+    world.customer(a_message("wait, I want to buy", native_message_id="m2"))
+    world.routing("completed", world.enqueued[0])
+    first, second = world.enqueued
+    assert (second.conversation_id, second.queue) == (first.conversation_id, "sales")
+
+
+def test_a_message_that_the_router_took_opens_nothing_more() -> None:
+    """It was shown to the agent before the end."""
+    world = World()
+    world.customer(a_message("one"))
+    world.customer(a_message("two", native_message_id="m2"))
+    told = world.commands[1].customer_messaged.message_id
+    world.routing("customer_message_recorded", world.enqueued[0], message_id=told)
+    world.routing("completed", world.enqueued[0])
+    assert len(world.enqueued) == 1
 
 
 def test_when_the_customer_leaves_the_router_is_told_once() -> None:

@@ -78,6 +78,7 @@ class _InteractionNoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     INTERACTION_NOTICE_KIND_COMPLETED: _InteractionNoticeKind.ValueType  # 3
     INTERACTION_NOTICE_KIND_ABANDONED: _InteractionNoticeKind.ValueType  # 4
     INTERACTION_NOTICE_KIND_CANCELLED: _InteractionNoticeKind.ValueType  # 5
+    INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: _InteractionNoticeKind.ValueType  # 6
 
 class InteractionNoticeKind(_InteractionNoticeKind, metaclass=_InteractionNoticeKindEnumTypeWrapper):
     """What became of an interaction, told to the identity's lane by the relay."""
@@ -88,6 +89,7 @@ INTERACTION_NOTICE_KIND_ASSIGNED: InteractionNoticeKind.ValueType  # 2
 INTERACTION_NOTICE_KIND_COMPLETED: InteractionNoticeKind.ValueType  # 3
 INTERACTION_NOTICE_KIND_ABANDONED: InteractionNoticeKind.ValueType  # 4
 INTERACTION_NOTICE_KIND_CANCELLED: InteractionNoticeKind.ValueType  # 5
+INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: InteractionNoticeKind.ValueType  # 6
 Global___InteractionNoticeKind: _TypeAlias = InteractionNoticeKind  # noqa: Y015
 
 class _AttemptOutcome:
@@ -436,6 +438,7 @@ class InteractionNotice(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_WAIT_MS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Id of the routing event."""
     tenant: _builtins.str
@@ -452,6 +455,8 @@ class InteractionNotice(_message.Message):
     """Estimated wait, milliseconds; only with QUEUED, -1 when unknown."""
     occurred_at_ms: _builtins.int
     """When it happened; milliseconds."""
+    message_id: _builtins.str
+    """Message that the router has taken to the open interaction; only with MESSAGE_RECORDED. Messages that it never took open the next interaction."""
     def __init__(
         self,
         *,
@@ -463,10 +468,11 @@ class InteractionNotice(_message.Message):
         position: _builtins.int = ...,
         estimated_wait_ms: _builtins.int = ...,
         occurred_at_ms: _builtins.int = ...,
+        message_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "estimated_wait_ms", b"estimated_wait_ms", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "message_id", b"message_id", "occurred_at_ms", b"occurred_at_ms", "position", b"position", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
