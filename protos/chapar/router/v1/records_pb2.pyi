@@ -347,6 +347,7 @@ class SignIn(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     RESUMES_SESSION_ID_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Agent."""
     session_id: _builtins.str
@@ -355,6 +356,8 @@ class SignIn(_message.Message):
     """Session that this one resumes; empty when new."""
     credits: _builtins.int
     """At most so many offers at once that the agent's desk can show; 0 means as capacity allows."""
+    state: Global___AgentState.ValueType
+    """State asked for at once; unspecified keeps it for a resumed session and means AVAILABLE for a new one."""
     def __init__(
         self,
         *,
@@ -362,10 +365,11 @@ class SignIn(_message.Message):
         session_id: _builtins.str = ...,
         resumes_session_id: _builtins.str = ...,
         credits: _builtins.int = ...,
+        state: Global___AgentState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "credits", b"credits", "resumes_session_id", b"resumes_session_id", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "credits", b"credits", "resumes_session_id", b"resumes_session_id", "session_id", b"session_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,272 @@
+"""A desk for programs: one agent's session with the router, kept up whatever happens to replicas and connections.
+
+    async with Desk("127.0.0.1:7001,127.0.0.1:7002", token, agent_id="sara") as desk:
+        async for event in desk.events():                  # SessionResponse: welcome, offered, revoked, assigned, ended, …
+            if event.WhichOneof("response") == "offered":
+                await desk.accept(event.offered.offer_id)  # RequestResult
+
+Heartbeats are sent by themselves. A lost connection, or a replica that asks to go elsewhere, is answered by a new session at the next
+target with the resume token; requests without a result are repeated with the same ids, which the router carries out once.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, Self
+
+import grpc
+
+from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
+from chapar.router.v1 import router_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.ids import random_id
+
+_FINAL: Final = frozenset(
+    {ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.NOT_FOUND, ErrorKind.INVALID}
+)
+_AGAIN: Final = frozenset({"NO_RESULT_IN_TIME", "BROKER_UNAVAILABLE"})
+_BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_SIGN_OUT_S: Final = 5.0
+_EVENTS: Final = frozenset({"welcome", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted"})
+
+
+class DeskClosed(Exception):  # noqa: N818 - reads as what happened
+    """The desk was closed, or its session ended for good; `error` says why when it was not asked to."""
+
+    def __init__(self, error: ChaparError | None) -> None:
+        super().__init__(error.message if error is not None else "the desk is closed")
+        self.error = error
+
+
+class Desk:
+    """See the module. Use as an async context manager; leaving it signs out."""
+
+    def __init__(
+        self,
+        targets: str | Sequence[str],
+        token: str | Callable[[], str],
+        agent_id: str = "",
+        *,
+        pool: str = "",
+        credits: int = 0,
+        state: pb.AgentState.ValueType = pb.AGENT_STATE_UNSPECIFIED,
+        tls: ClientTls | None = None,
+    ) -> None:
+        """`targets`: addresses of router replicas, in a list or with commas. `token` may be a callable that renews it."""
+        self._targets = [t.strip() for t in targets.split(",")] if isinstance(targets, str) else list(targets)
+        self._token = token if callable(token) else lambda: token
+        self._hello = api.Hello(agent_id=agent_id, pool=pool, credits=credits, state=state)
+        self._tls = tls
+        self._events: asyncio.Queue[api.SessionResponse | None] = asyncio.Queue()
+        self._pending: dict[str, tuple[api.SessionRequest, asyncio.Future[api.RequestResult]]] = {}
+        self._outgoing: asyncio.Queue[api.SessionRequest] = asyncio.Queue()
+        self._welcomed = asyncio.Event()
+        self._stack = AsyncExitStack()
+        self._error: ChaparError | None = None
+        self._over = False
+        self._heartbeat_s = 15.0
+        self.snapshot = pb.AgentSnapshot()
+        """What the agent held when the newest session began."""
+        self.sessions = 0
+        """Sessions so far; more than one means that the desk has reconnected."""
+
+    async def __aenter__(self) -> Self:
+        tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._runner = tasks.create_task(self._run(), name=f"desk {self._hello.agent_id}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None and not self._over and self._welcomed.is_set():
+                with contextlib.suppress(TimeoutError, DeskClosed):
+                    async with asyncio.timeout(_SIGN_OUT_S):
+                        await self._ask(api.SessionRequest(sign_out=api.SignOut()))
+        finally:
+            self._end(None)
+            self._runner.cancel()
+            await self._stack.__aexit__(None, None, None)
+
+    async def welcomed(self) -> api.Welcome | None:
+        """Wait until the first session stands. Raises DeskClosed when it was refused."""
+        waits = asyncio.ensure_future(self._welcomed.wait())
+        await asyncio.wait({waits, self._runner}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+        if self._over:
+            raise DeskClosed(self._error)
+        return None
+
+    async def events(self) -> AsyncIterator[api.SessionResponse]:
+        """What the desk is told, but for results and heartbeats. Ends with the desk; raises DeskClosed when the session ended for good."""
+        while True:
+            event = await self._events.get()
+            if event is None:
+                self._events.put_nowait(None)  # for whoever else listens
+                if self._error is not None:
+                    raise DeskClosed(self._error)
+                return
+            yield event
+
+    async def next(self, kind: str) -> api.SessionResponse:
+        """The next event of a kind ("offered", "assigned"…); others are dropped meanwhile."""
+        async for event in self.events():
+            if event.WhichOneof("response") == kind:
+                return event
+        raise DeskClosed(self._error)
+
+    async def accept(self, offer_id: str) -> api.RequestResult:
+        """Accept an offer."""
+        return await self._ask(api.SessionRequest(accept=api.Accept(offer_id=offer_id)))
+
+    async def decline(self, offer_id: str, reason: str = "", retry_after_ms: int = 0) -> api.RequestResult:
+        """Decline an offer; 0 means: not again until the agent signs in anew."""
+        body = api.Decline(offer_id=offer_id, reason=reason, retry_after_ms=retry_after_ms)
+        return await self._ask(api.SessionRequest(decline=body))
+
+    async def reply(self, interaction_id: str, text: str) -> api.RequestResult:
+        """Answer the customer. When it returns ok the reply is durable and will be sent once."""
+        return await self._ask(api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text)))
+
+    async def complete(self, interaction_id: str, disposition: str = "") -> api.RequestResult:
+        """Complete an interaction."""
+        body = api.Complete(interaction_id=interaction_id, disposition=disposition)
+        return await self._ask(api.SessionRequest(complete=body))
+
+    async def transfer(
+        self, interaction_id: str, *, queue: str = "", to_agent_id: str = "", note: str = ""
+    ) -> api.RequestResult:
+        """Hand an interaction on."""
+        body = api.Transfer(interaction_id=interaction_id, queue=queue, to_agent_id=to_agent_id, note=note)
+        return await self._ask(api.SessionRequest(transfer=body))
+
+    async def end_wrap_up(self, interaction_id: str) -> api.RequestResult:
+        """Finish wrapping up."""
+        return await self._ask(api.SessionRequest(end_wrap=api.EndWrap(interaction_id=interaction_id)))
+
+    async def set_state(self, state: pb.AgentState.ValueType, reason: str = "") -> api.RequestResult:
+        """Be available, away, or offline."""
+        return await self._ask(api.SessionRequest(state=api.StateChange(state=state, reason=reason)))
+
+    async def grant_credits(self, credits: int) -> api.RequestResult:
+        """Change how many unanswered offers the desk can show."""
+        return await self._ask(api.SessionRequest(credits=api.CreditsChange(credits=credits)))
+
+    # How it works
+
+    async def _ask(self, request: api.SessionRequest) -> api.RequestResult:
+        if self._over:
+            raise DeskClosed(self._error)
+        request.request_id = random_id()
+        answer: asyncio.Future[api.RequestResult] = asyncio.get_running_loop().create_future()
+        self._pending[request.request_id] = (request, answer)
+        if self._welcomed.is_set():
+            self._outgoing.put_nowait(request)
+        try:
+            return await answer
+        finally:
+            self._pending.pop(request.request_id, None)
+
+    def _end(self, error: ChaparError | None) -> None:
+        if self._over:
+            return
+        self._over, self._error = True, error
+        self._welcomed.set()
+        self._events.put_nowait(None)
+        for _, answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(DeskClosed(error))
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._over:
+            before = self.sessions
+            target = self._targets[(before + failures) % len(self._targets)]
+            try:
+                await self._session(target)
+            except ChaparError as error:
+                if error.kind in _FINAL or error.reason == "SESSION_REPLACED":
+                    self._end(error)
+                    return
+            self._welcomed.clear()
+            failures = 0 if self.sessions > before else failures + 1
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+
+    async def _session(self, target: str) -> None:
+        """One session at one replica, until it ends. Raises ChaparError when the call did."""
+        self._outgoing = asyncio.Queue()
+        async with grpc_channel(target, token=lambda _tenant: self._token(), tls=self._tls) as channel:
+            stub = router_pb2_grpc.AgentServiceStub(channel)
+            stream: Any = stub.Session()
+            hello = api.SessionRequest(request_id=random_id(), hello=self._hello)
+            try:
+                await stream.write(hello)
+                async with asyncio.TaskGroup() as tasks:
+                    writer = tasks.create_task(self._write(stream))
+                    try:
+                        await self._read(stream)
+                    finally:
+                        writer.cancel()
+            except* grpc.aio.AioRpcError as group:
+                raise from_rpc_error(_first(group)) from None
+            finally:
+                stream.cancel()
+
+    async def _read(self, stream: Any) -> None:
+        async for response in stream:
+            kind = response.WhichOneof("response")
+            if kind == "welcome":
+                self._begin(response.welcome)
+            elif kind == "result":
+                self._resolve(response.result)
+            elif kind == "reconnect":
+                return
+            if kind in _EVENTS:
+                self._events.put_nowait(response)
+        if not self._over and not any(r.WhichOneof("request") == "sign_out" for r, _ in self._pending.values()):
+            return
+
+    def _begin(self, welcome: api.Welcome) -> None:
+        self.sessions += 1
+        self.snapshot = welcome.snapshot
+        self._hello.resume_token = welcome.resume_token
+        self._hello.state = pb.AGENT_STATE_UNSPECIFIED  # a resumed session keeps what the agent has chosen since
+        self._heartbeat_s = max(0.05, welcome.heartbeat_ms / 1000 / 2)
+        for request, _ in list(self._pending.values()):
+            self._outgoing.put_nowait(request)
+        self._welcomed.set()
+
+    def _resolve(self, result: api.RequestResult) -> None:
+        known = self._pending.get(result.request_id)
+        if known is None:
+            return
+        request, answer = known
+        if not result.ok and result.reason in _AGAIN:
+            self._outgoing.put_nowait(request)
+        elif not answer.done():
+            answer.set_result(result)
+
+    async def _write(self, stream: Any) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._heartbeat_s):
+                    request = await self._outgoing.get()
+            except TimeoutError:
+                request = api.SessionRequest(heartbeat=api.Heartbeat())
+            try:
+                await stream.write(request)
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                return  # the reader sees why the call ended
+
+
+def _first(group: BaseExceptionGroup[grpc.aio.AioRpcError]) -> grpc.aio.AioRpcError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, grpc.aio.AioRpcError)
+    return error

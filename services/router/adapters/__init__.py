@@ -1,0 +1,1 @@
+"""Kafka and gRPC, one file each."""

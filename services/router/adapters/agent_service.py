@@ -1,0 +1,227 @@
+"""`AgentService.Session`: the agent's desk.
+
+Requests of one desk are carried out one after the other, so that a reply is on its way before the interaction can be completed, and a desk
+that repeats what was not answered meets the same state. The resume token is the session's id: unguessable, known to the desk alone, and known to
+the shard, so that any replica can resume with it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
+from chapar.router.v1 import router_pb2_grpc
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind, invalid
+from services.chassis.grpc.context import current_caller, current_tenant
+from services.chassis.ids import derive, random_id
+from services.chassis.lifecycle import leaves
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.router.adapters.desk_session import DeskSession
+from services.router.adapters.gateway import Gateway
+from services.router.adapters.outcomes import refusal
+from services.router.ports import Commands, Replies
+from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.desk import KINDS, text_refusal, to_routing
+
+_HELLO_S: Final = 10.0
+_CLOSE_S: Final = 3.0
+_INBOX: Final = 64
+_MAX_REQUEST_ID: Final = 128
+_MISSED: Final = 3
+
+
+class AgentService(router_pb2_grpc.AgentServiceServicer):
+    """See the module."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        commands: Commands,
+        replies: Replies,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        heartbeat_ms: int,
+        command_timeout_s: float,
+    ) -> None:
+        self._gateway = gateway
+        self._commands = commands
+        self._replies = replies
+        self._clock = clock
+        self._heartbeat_ms = heartbeat_ms
+        self._timeout_s = command_timeout_s
+        self._begun = metrics.counter("chapar_gateway_sessions_begun_total")
+        self._seconds = metrics.histogram("chapar_gateway_command_seconds")
+        self._log = get_logger(__name__)
+
+    # gRPC's name; a coroutine that writes to its context, which grpc.aio serves as well as a generator.
+    async def Session(  # type: ignore[override]  # noqa: N802
+        self, request_iterator: AsyncIterator[api.SessionRequest], context: Any
+    ) -> None:
+        """One session, from Hello to the end of the stream."""
+        requests = aiter(request_iterator)
+        session, hello = await self._hello(requests)
+        self._gateway.add(session)
+        try:
+            await self._sign_in(session, hello)
+            await self._run(session, requests, context)
+        except ExceptionGroup as group:
+            raise leaves(group)[0] from group
+        finally:
+            self._gateway.remove(session)
+            if session.welcomed and not session.ended_by_shard:
+                await self._give_up(session)
+        if session.failure is not None:
+            raise session.failure
+
+    async def _hello(self, requests: AsyncIterator[api.SessionRequest]) -> tuple[DeskSession, api.Hello]:
+        if self._gateway.draining:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is going away: connect to another")
+        try:
+            async with asyncio.timeout(_HELLO_S):
+                first = await anext(requests)
+        except (TimeoutError, StopAsyncIteration) as error:
+            raise invalid("request", "the first message of a session is Hello", reason="HELLO_MISSING") from error
+        if first.WhichOneof("request") != "hello":
+            raise invalid("request", "the first message of a session is Hello", reason="HELLO_MISSING")
+        hello = first.hello
+        caller, tenant = current_caller(), current_tenant()
+        agent_id = hello.agent_id or caller.agent_id
+        if not agent_id:
+            raise invalid("hello.agent_id", "is missing, and the token names no agent")
+        if caller.agent_id and caller.agent_id != agent_id:
+            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token is another agent's")
+        pool = hello.pool or DEFAULT_POOL
+        return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello
+
+    async def _sign_in(self, session: DeskSession, hello: api.Hello) -> None:
+        command = self._commands.new(session.tenant, session.pool, derive("sign-in", session.session_id))
+        command.actor_id = session.agent_id
+        command.sign_in.CopyFrom(
+            pb.SignIn(
+                agent_id=session.agent_id,
+                session_id=session.session_id,
+                resumes_session_id=hello.resume_token,
+                credits=hello.credits,
+                state=hello.state,
+            )
+        )
+        session.on_snapshot = lambda: self._welcome(session)
+        try:
+            outcome = await self._commands.ask(command, self._timeout_s)
+        except ChaparError:
+            self._begun.labels("refused").inc()
+            session.welcomed = True  # it may have been opened: then it is given up in order
+            raise
+        if not outcome.ok:
+            self._begun.labels("refused").inc()
+            raise refusal(outcome.reason)
+        self._begun.labels("resumed" if hello.resume_token else "new").inc()
+        self._log.info("session opened", agent_id=session.agent_id, pool=session.pool)
+
+    def _welcome(self, session: DeskSession) -> None:
+        session.welcomed = True
+        session.send(
+            api.SessionResponse(
+                welcome=api.Welcome(
+                    session_id=session.session_id,
+                    resume_token=session.session_id,
+                    heartbeat_ms=self._heartbeat_ms,
+                    snapshot=session.snapshot,
+                )
+            )
+        )
+
+    async def _run(self, session: DeskSession, requests: AsyncIterator[api.SessionRequest], context: Any) -> None:
+        inbox: asyncio.Queue[api.SessionRequest] = asyncio.Queue(_INBOX)
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(self._read(session, requests, inbox)),
+                tasks.create_task(self._work(session, inbox)),
+                tasks.create_task(self._watch(session)),
+            ]
+            while (response := await session.next()) is not None:
+                await context.write(response)
+            for task in beside:
+                task.cancel()
+
+    async def _read(
+        self,
+        session: DeskSession,
+        requests: AsyncIterator[api.SessionRequest],
+        inbox: asyncio.Queue[api.SessionRequest],
+    ) -> None:
+        async for request in requests:
+            session.alive_at = self._clock()
+            if request.WhichOneof("request") == "heartbeat":
+                session.send(api.SessionResponse(heartbeat=api.Heartbeat()))
+            else:
+                await inbox.put(request)
+        await inbox.join()  # what was asked before hanging up is still carried out
+        session.finish()
+
+    async def _watch(self, session: DeskSession) -> None:
+        """A desk that is silent for three heartbeats is gone, whatever TCP thinks."""
+        silence = _MISSED * self._heartbeat_ms
+        while (left := session.alive_at + silence - self._clock()) > 0:  # noqa: ASYNC110 - time is what it waits for
+            await asyncio.sleep(left / 1000)
+        session.finish(ChaparError(ErrorKind.ABORTED, "HEARTBEATS_MISSED", "the desk was silent for too long"))
+
+    async def _work(self, session: DeskSession, inbox: asyncio.Queue[api.SessionRequest]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            request = await inbox.get()
+            begun = loop.time()
+            await self._carry_out(session, request)
+            self._seconds.labels(request.WhichOneof("request") or "none").observe(loop.time() - begun)
+            inbox.task_done()
+
+    async def _carry_out(self, session: DeskSession, request: api.SessionRequest) -> None:
+        kind, request_id = request.WhichOneof("request"), request.request_id
+        if not request_id or len(request_id) > _MAX_REQUEST_ID:
+            session.result(request_id[:_MAX_REQUEST_ID], False, "REQUEST_ID_INVALID", "give each request an id")
+            return
+        if kind not in KINDS:
+            session.result(request_id, False, "UNKNOWN_REQUEST", "this request is not known here")
+            return
+        if kind == "reply" and (reason := text_refusal(request.reply.text)):
+            session.result(request_id, False, reason)
+            return
+        command_id = derive(session.tenant, session.agent_id, request_id)
+        command = self._commands.new(session.tenant, session.pool, command_id)
+        command.actor_id = session.agent_id
+        to_routing(request, session.agent_id, session.session_id, command_id, command)
+        try:
+            outcome = await self._commands.ask(command, self._timeout_s)
+            if outcome.ok and kind == "reply":
+                await self._reply(session, command_id, request.reply)
+        except ChaparError as error:
+            session.result(request_id, False, error.reason, error.message)
+            return
+        session.result(request_id, outcome.ok, outcome.reason)
+        if kind == "sign_out" and outcome.ok:
+            session.ended_by_shard = True
+            session.finish()
+
+    async def _reply(self, session: DeskSession, reply_id: str, reply: api.Reply) -> None:
+        facts = session.facts(reply.interaction_id)
+        if facts is None:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION, "NOT_ASSIGNED", "the interaction is not held in this session"
+            )
+        await self._replies.send(reply_id, session.tenant, session.agent_id, facts, reply.text)
+
+    async def _give_up(self, session: DeskSession) -> None:
+        """Tell the shard that the connection is gone; if that fails the lease tells."""
+        command = self._commands.new(session.tenant, session.pool, derive("lost", session.session_id))
+        command.ClearField("reply_to")
+        command.actor_id = session.agent_id
+        command.close_session.CopyFrom(pb.CloseSession(agent_id=session.agent_id, session_id=session.session_id))
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self._commands.tell(command)
+        except (ChaparError, TimeoutError) as error:
+            self._log.warning("session's end could not be told", error=type(error).__name__)

@@ -1,0 +1,100 @@
+"""Commands to the shards and replies to customers, by Kafka; results come back by the feed."""
+
+import asyncio
+
+from chapar.common.v1 import types_pb2
+from chapar.ingest.v1 import records_pb2 as ingest_pb
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
+from services.chassis.tracing import inject
+from services.router.ports import Outcome
+
+OUTBOUND = "outbound.v1"
+COMMANDS = "routing.commands.v1"
+_HEADERS = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
+_OUTBOUND_HEADERS = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.ingest.v1.OutboundRecord"))
+
+
+class CommandBus:
+    """Implements `ports.Commands` and `ports.Replies`."""
+
+    def __init__(self, producer: DurableProducer, gateway_id: str, feed_partition: int, clock: Clock) -> None:
+        self._producer = producer
+        self._reply_to = pb.ReplyTo(gateway_id=gateway_id, feed_partition=feed_partition)
+        self._clock = clock
+        self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
+
+    def new(self, tenant: str, pool: str, command_id: str) -> pb.RoutingCommand:
+        """See `ports.Commands`."""
+        return pb.RoutingCommand(
+            command_id=command_id,
+            tenant=tenant,
+            pool=pool,
+            issued_at_ms=self._clock(),
+            reply_to=self._reply_to,
+            actor_kind=types_pb2.ACTOR_KIND_AGENT,
+        )
+
+    async def ask(self, command: pb.RoutingCommand, timeout_s: float) -> Outcome:
+        """See `ports.Commands`."""
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(command.command_id, [])
+        waiting.append(answer)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._publish(command)
+                return await answer
+        except TimeoutError as error:
+            raise ChaparError(
+                ErrorKind.DEADLINE,
+                "NO_RESULT_IN_TIME",
+                "the shard has not answered in time; repeat the request with the same id",
+            ) from error
+        finally:
+            waiting.remove(answer)
+            if not waiting:
+                self._waiting.pop(command.command_id, None)
+
+    async def tell(self, command: pb.RoutingCommand) -> None:
+        """See `ports.Commands`."""
+        await self._publish(command)
+
+    def resolve(self, result: pb.CommandResult) -> None:
+        """A result came by the feed."""
+        for answer in self._waiting.get(result.command_id, ()):
+            if not answer.done():
+                answer.set_result(Outcome(result.ok, result.reason))
+
+    async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
+        """See `ports.Replies`."""
+        record = ingest_pb.OutboundRecord(
+            tenant=tenant,
+            conversation_id=facts.conversation_id,
+            request=ingest_pb.OutboundRequest(
+                request_id=reply_id,
+                tenant=tenant,
+                conversation_id=facts.conversation_id,
+                interaction_id=facts.interaction_id,
+                text=text,
+                purpose=ingest_pb.OUTBOUND_PURPOSE_REPLY,
+                author_kind=types_pb2.ACTOR_KIND_AGENT,
+                author_id=agent_id,
+                requested_at_ms=self._clock(),
+            ),
+        )
+        await self._write(OUTBOUND, facts.conversation_id, record.SerializeToString(), _OUTBOUND_HEADERS)
+
+    async def _publish(self, command: pb.RoutingCommand) -> None:
+        await self._write(COMMANDS, f"{command.tenant}/{command.pool}", command.SerializeToString(), _HEADERS)
+
+    async def _write(self, topic: str, key: str, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
+        try:
+            await self._producer.publish(topic, key.encode(), value, inject(headers))
+        except BrokerUnavailable as error:
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "Kafka can't be reached; try again", retry_after_s=1
+            ) from error
+        except RecordTooLarge as error:
+            raise ChaparError(ErrorKind.TOO_LARGE, "TOO_LARGE", "the request is too large") from error

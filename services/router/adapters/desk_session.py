@@ -1,0 +1,75 @@
+"""One desk's session at this gateway: what is waiting to be written to it, and whether it is still alive."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
+from services.chassis.errors import ChaparError, ErrorKind
+
+_MOST = 2000
+_FACTS_KEPT = 500
+
+
+class DeskSession:
+    """See the module. All methods are called in the gateway's event loop."""
+
+    def __init__(self, session_id: str, tenant: str, pool: str, agent_id: str, now_ms: int) -> None:
+        self.session_id = session_id
+        self.tenant = tenant
+        self.pool = pool
+        self.agent_id = agent_id
+        self.alive_at = now_ms
+        self.snapshot: pb.AgentSnapshot | None = None
+        self.on_snapshot: Callable[[], None] = lambda: None
+        self.welcomed = False
+        self.ended_by_shard = False
+        self.failure: ChaparError | None = None
+        self._facts: dict[str, pb.InteractionFacts] = {}
+        self._outgoing: deque[api.SessionResponse] = deque()
+        self._more = asyncio.Event()
+        self._over = False
+
+    def send(self, response: api.SessionResponse) -> None:
+        """Queue something for the desk. A desk that reads too slowly loses its session: it would act on what is long gone."""
+        if self._over:
+            return
+        if len(self._outgoing) >= _MOST:
+            self.finish(ChaparError(ErrorKind.EXHAUSTED, "SLOW_DESK", "the desk does not read what it is sent"))
+            return
+        self._outgoing.append(response)
+        self._more.set()
+
+    def result(self, request_id: str, ok: bool, reason: str = "", message: str = "") -> None:
+        """The result of a request."""
+        self.send(
+            api.SessionResponse(result=api.RequestResult(request_id=request_id, ok=ok, reason=reason, message=message))
+        )
+
+    def finish(self, failure: ChaparError | None = None) -> None:
+        """Nothing more will be sent; what is queued still is."""
+        if not self._over:
+            self._over = True
+            self.failure = failure
+            self._more.set()
+
+    async def next(self) -> api.SessionResponse | None:
+        """What to write next; None when the session is over."""
+        while not self._outgoing:
+            if self._over:
+                return None
+            self._more.clear()
+            await self._more.wait()
+        return self._outgoing.popleft()
+
+    def learn(self, facts: pb.InteractionFacts) -> None:
+        """Remember an interaction that the agent holds: its conversation is where replies go."""
+        self._facts.pop(facts.interaction_id, None)
+        while len(self._facts) >= _FACTS_KEPT:
+            del self._facts[next(iter(self._facts))]
+        self._facts[facts.interaction_id] = facts
+
+    def facts(self, interaction_id: str) -> pb.InteractionFacts | None:
+        """An interaction that the agent holds or held in this session."""
+        return self._facts.get(interaction_id)

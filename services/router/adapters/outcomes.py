@@ -1,0 +1,24 @@
+"""Refusals of the engine as errors of an API."""
+
+from typing import Final
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+_TEXTS: Final = {
+    "UNKNOWN_AGENT": "there is no such agent in this pool",
+    "UNKNOWN_INTERACTION": "there is no such open interaction in this pool",
+    "UNKNOWN_QUEUE": "there is no such queue in this pool",
+    "UNKNOWN_POOL": "nothing is known of this pool: was a configuration applied?",
+    "NO_CONFIGURATION": "no configuration has been activated in this pool: chapar config apply",
+    "INTERACTION_COMPLETED": "the interaction has been completed",
+    "AGENT_NOT_SIGNED_IN": "the agent is not signed in",
+}
+_NOT_FOUND: Final = frozenset({"UNKNOWN_AGENT", "UNKNOWN_INTERACTION", "UNKNOWN_QUEUE", "UNKNOWN_OFFER"})
+
+
+def refusal(reason: str) -> ChaparError:
+    """A refused command as an error with the same reason."""
+    kind = ErrorKind.NOT_FOUND if reason in _NOT_FOUND else ErrorKind.FAILED_PRECONDITION
+    if reason == "NOT_YOURS":
+        kind = ErrorKind.PERMISSION_DENIED
+    return ChaparError(kind, reason or "REFUSED", _TEXTS.get(reason, f"refused: {reason}"))

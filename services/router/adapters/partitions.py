@@ -1,0 +1,46 @@
+"""How many partitions a topic has: what a key's partition follows from. Fixed when the topic was created."""
+
+import asyncio
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.logs import get_logger
+
+_RETRY_S: Final = 0.5
+_CLOSE_S: Final = 3.0
+
+
+async def partition_counts(kafka: KafkaAccess, topics: tuple[str, ...]) -> dict[str, int]:
+    """Partitions of topics (logical names). Waits for the broker and for topics that are not there yet."""
+    log = get_logger(__name__)
+    names = {kafka.topic_prefix + topic: topic for topic in topics}
+    told = False
+    while True:
+        try:
+            found = await _described(kafka, names)
+            if len(found) == len(names):
+                return found
+            missing = ", ".join(sorted(set(names.values()) - set(found)))
+            reason = f"topics are missing ({missing}): chapar topics apply"
+        except (BrokerError, OSError) as error:
+            reason = repr(error)
+        if not told:
+            told = True
+            log.warning("waiting for Kafka's topics", reason_text=reason)
+        await asyncio.sleep(_RETRY_S)
+
+
+async def _described(kafka: KafkaAccess, names: dict[str, str]) -> dict[str, int]:
+    admin: Any = AIOKafkaAdminClient(**kafka.client_options(), client_id="router-topics")
+    try:
+        await admin.start()
+        return {
+            names[topic["topic"]]: len(topic["partitions"])
+            for topic in await admin.describe_topics(list(names))
+            if not topic["error_code"] and topic["partitions"]
+        }
+    finally:
+        async with asyncio.timeout(_CLOSE_S):
+            await admin.close()

@@ -1,0 +1,197 @@
+"""The shard lane's processor: all pools of one partition, each decided by an engine of its own.
+
+Per batch: decode, decide, write events and notices; at the end the changed entities and one journal record. Everything goes out by the
+outbox, so by the batch's transaction.
+"""
+
+from typing import Final
+
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
+from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.domain import effects as fx
+from services.router.domain.commands import Command
+from services.router.domain.engine import Engine
+from services.router.domain.snapshot import Restorer, collect
+from services.router.translate import codec
+from services.router.translate.commands import DEFAULT_POOL, decode, to_command
+from services.router.translate.effects import FactsCache, fill_event, from_agent_state, from_desk, from_result
+
+EVENTS: Final = "routing.events.v1"
+JOURNAL: Final = "routing.journal.v1"
+FEED: Final = "gateway.feed.v1"
+COMMANDS: Final = "routing.commands.v1"
+SPEC: Final = LaneSpec(name="router", input=COMMANDS, changelog="router.state.v1", group="router")
+
+Where = tuple[str, str]
+"""Tenant and pool."""
+
+_FOUNDING: Final = frozenset({"enqueue", "activate_configuration", "upsert_agent"})
+"""Commands that may be the first of a pool; a misspelt pool in others must not leave an engine behind."""
+
+
+class ShardProcessor:
+    """See the module. `feed_partitions` bounds what a command may name as its gateway's partition."""
+
+    def __init__(self, context: LaneContext, feed_partitions: int, metrics: ShardMetrics) -> None:
+        self._context = context
+        self._feed_partitions = feed_partitions
+        self._metrics = metrics
+        self._restorers: dict[Where, Restorer] = {}
+        self.engines: dict[Where, Engine] = {}
+        self._facts: dict[Where, FactsCache] = {}
+        self._touched: dict[Where, None] = {}
+        self._now = 0
+        self._first: int | None = None
+        self._next = 0
+        self._count = 0
+
+    # Processor
+
+    def restore(self, key: bytes, value: bytes) -> None:
+        """One entity of one pool."""
+        tenant, pool, kind, name = codec.parse_key(key)
+        restorer = self._restorers.setdefault((tenant, pool), Restorer())
+        restorer.add(kind, name, codec.decode(value))
+
+    def start(self, now_ms: int, outbox: Outbox) -> None:
+        """Make the engines whole. What became due meanwhile is done by the first `advance`."""
+        self._now = now_ms
+        for where, restorer in sorted(self._restorers.items()):
+            self.engines[where] = restorer.engine(now_ms)
+            self._facts[where] = FactsCache()
+            self._perform(where, self.engines[where].advance(now_ms), "", outbox)
+        self._restorers.clear()
+        self._write(outbox)
+
+    def begin(self, now_ms: int) -> None:
+        """The batch's clock."""
+        self._now = now_ms
+        self._first = None
+        self._count = 0
+
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        """One command."""
+        if self._first is None:
+            self._first = record.offset
+        self._next = record.offset + 1
+        try:
+            message = decode(record.value or b"")
+            command = to_command(message)
+        except ValueError as error:
+            raise InvalidRecord("UNDECODABLE", str(error)) from error
+        where = (message.tenant, message.pool or DEFAULT_POOL)
+        if not message.tenant or "/" in message.tenant or "|" in where[1] or "|" in message.tenant:
+            raise InvalidRecord("UNDECODABLE", "tenant or pool can't be used in keys")
+        if command.reply_to is not None and not 0 <= command.reply_to.partition < self._feed_partitions:
+            raise InvalidRecord("UNDECODABLE", "reply_to names a partition that the feed does not have")
+        engine = self.engines.get(where)
+        if engine is None:
+            which = message.WhichOneof("command")
+            if which not in _FOUNDING:
+                self._refuse(command, "UNKNOWN_POOL", outbox)
+                return
+            engine = self.engines[where] = Engine()
+            self._facts[where] = FactsCache()
+        self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None:
+        """Timers of all pools."""
+        for where in sorted(self.engines):
+            engine = self.engines[where]
+            due = engine.next_wakeup()
+            if due is not None and due <= now_ms:
+                self._perform(where, engine.advance(now_ms), "", outbox)
+
+    def end(self, outbox: Outbox) -> None:
+        """The changelog of what changed, and the journal."""
+        self._write(outbox)
+
+    def next_wakeup(self) -> int | None:
+        """The earliest timer of all pools."""
+        return min((due for e in self.engines.values() if (due := e.next_wakeup()) is not None), default=None)
+
+    # How it works
+
+    def _perform(self, where: Where, effects: list[fx.Effect], cause: str, outbox: Outbox) -> None:
+        self._touched[where] = None
+        tenant, pool = where
+        now, facts = self._now, self._facts[where]
+        config = self.engines[where].core.config
+        version = config.version if config is not None else 0
+        ordinal = 0
+        for effect in effects:
+            self._metrics.note(effect)
+            if isinstance(effect, fx.ToDesk):
+                record = from_desk(effect, now, facts)
+                key = effect.agent_id.encode() or b"-"
+                outbox.send(FEED, key, record.SerializeToString(), partition=effect.gateway.partition)
+            elif isinstance(effect, fx.Result):
+                self._result(effect, outbox)
+                continue
+            else:
+                event = pb.RoutingEvent(
+                    tenant=tenant,
+                    pool=pool,
+                    command_id=cause,
+                    occurred_at_ms=now,
+                    epoch=effect.epoch,
+                    reason=effect.reason,
+                    configuration_version=version,
+                )
+                if isinstance(effect, fx.AgentStateChanged):
+                    event.agent_state_changed.CopyFrom(from_agent_state(effect))
+                    key_text = effect.agent_id
+                    entity = effect.agent_id
+                else:
+                    event.interaction.CopyFrom(facts(effect.facts))
+                    fill_event(event, effect)
+                    key_text = effect.facts.conversation_id
+                    entity = effect.facts.interaction_id
+                if cause:
+                    event.event_id = derive(cause, str(ordinal))
+                else:
+                    event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
+                outbox.send(EVENTS, key_text.encode(), event.SerializeToString())
+            ordinal += 1
+            self._count += 1
+
+    def _result(self, result: fx.Result, outbox: Outbox) -> None:
+        if result.reply_to is not None:
+            record = from_result(result, self._now)
+            outbox.send(
+                FEED,
+                result.command_id.encode() or b"-",
+                record.SerializeToString(),
+                partition=result.reply_to.partition,
+            )
+
+    def _refuse(self, command: Command, reason: str, outbox: Outbox) -> None:
+        self._result(fx.Result(command.command_id, command.reply_to, False, reason), outbox)
+
+    def _write(self, outbox: Outbox) -> None:
+        for tenant, pool in self._touched:
+            engine = self.engines[tenant, pool]
+            for (kind, name), value in collect(engine, self._now):
+                key = codec.entity_key(tenant, pool, kind, name)
+                if value is None:
+                    outbox.delete(key)
+                    if kind == "i":
+                        self._facts[tenant, pool].forget(name)
+                else:
+                    outbox.put(key, codec.encode(value))
+        self._touched.clear()
+        if self._first is None and not self._count:
+            return
+        journal = pb.JournalRecord(
+            shard=self._context.partition,
+            lane_epoch=self._context.epoch,
+            now_ms=self._now,
+            first_offset=self._next if self._first is None else self._first,
+            next_offset=self._next,
+            effects_sha256=outbox.digest(),
+            effects=self._count,
+        )
+        shard = self._context.partition
+        outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), partition=shard)

@@ -1,0 +1,74 @@
+"""The capacity ledger: one account for everything that takes an agent's capacity, offered, held, or in wrap-up.
+
+A load is a sorted tuple of (channel, count). Agents of one profile with the same load can take the same work, so what fits is worked out
+once for each load and remembered.
+"""
+
+from services.router.domain.model import CapacityProfile, ChannelCapacity
+
+Load = tuple[tuple[str, int], ...]
+EMPTY: Load = ()
+
+
+class Capacity:
+    """A capacity profile as rules."""
+
+    __slots__ = ("_by_channel", "_fits", "_used", "profile")
+
+    def __init__(self, profile: CapacityProfile) -> None:
+        self.profile = profile
+        self._by_channel = {channel.channel: channel for channel in profile.channels}
+        self._fits: dict[tuple[Load, str], bool] = {}
+        self._used: dict[Load, int] = {EMPTY: 0}
+
+    @property
+    def total(self) -> int:
+        """Capacity in all."""
+        return self.profile.total
+
+    def used(self, load: Load) -> int:
+        """Weight of a load."""
+        found = self._used.get(load)
+        if found is None:
+            found = self._used[load] = sum(self._rule(channel).weight * count for channel, count in load)
+        return found
+
+    def ratio(self, load: Load) -> float:
+        """Weight of a load over the capacity."""
+        return self.used(load) / self.total if self.total > 0 else 1.0
+
+    def fits(self, load: Load, channel: str) -> bool:
+        """Whether one more interaction of a channel can be taken on top of a load."""
+        key = (load, channel)
+        found = self._fits.get(key)
+        if found is None:
+            found = self._fits[key] = not self.refusal(load, channel)
+        return found
+
+    def refusal(self, load: Load, channel: str) -> str:
+        """Why it does not fit, as a code; empty when it does."""
+        rule = self._rule(channel)
+        if rule.weight <= 0:
+            return "CHANNEL_NOT_SERVED"
+        if load and (rule.exclusive or any(self._rule(held).exclusive for held, _ in load)):
+            return "EXCLUSIVE_CHANNEL"
+        count = next((n for held, n in load if held == channel), 0)
+        if rule.maximum and count >= rule.maximum:
+            return "CHANNEL_FULL"
+        if self.used(load) + rule.weight > self.total:
+            return "NO_CAPACITY"
+        return ""
+
+    def _rule(self, channel: str) -> ChannelCapacity:
+        return self._by_channel.get(channel) or ChannelCapacity(channel, self.profile.default_weight)
+
+
+def plus(load: Load, channel: str, by: int) -> Load:
+    """A load with one channel's count changed."""
+    counts = dict(load)
+    count = counts.pop(channel, 0) + by
+    if count < 0:
+        raise ValueError(f"the ledger has no {channel} to give back")
+    if count:
+        counts[channel] = count
+    return tuple(sorted(counts.items()))

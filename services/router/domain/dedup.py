@@ -1,0 +1,64 @@
+"""Commands carried out lately: the same again changes nothing and has the same result.
+
+Bounded by time and by number, so that a shard at full pace does not fill its memory: above `_MOST / WINDOW_MS` commands a second the window
+is shorter. What arrives later than that is judged by the state alone, which refuses what no longer applies.
+
+Kept in chunks, one for each batch: the changelog then has one record for a batch, not one for a command.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+WINDOW_MS: Final = 600_000
+_MOST: Final = 400_000
+
+Entry = tuple[str, str]
+"""Command id, reason (empty for a command that was carried out)."""
+
+
+class Dedup:
+    """The memory of one pool."""
+
+    __slots__ = ("_chunks", "_entries", "_fresh", "_next")
+
+    def __init__(self) -> None:
+        self._entries: dict[str, str] = {}
+        self._chunks: deque[tuple[int, int, tuple[Entry, ...]]] = deque()
+        self._fresh: list[Entry] = []
+        self._next = 1
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def result(self, command_id: str) -> str | None:
+        """The reason that the command ended with; None when it is new."""
+        return self._entries.get(command_id)
+
+    def remember(self, command_id: str, reason: str) -> None:
+        """A command was decided."""
+        self._entries[command_id] = reason
+        self._fresh.append((command_id, reason))
+
+    def collect(self, now: int) -> tuple[list[tuple[int, int, tuple[Entry, ...]]], list[int]]:
+        """New chunks (number, time, entries) since the last call, and the numbers of those that are forgotten."""
+        new: list[tuple[int, int, tuple[Entry, ...]]] = []
+        if self._fresh:
+            new.append((self._next, now, tuple(self._fresh)))
+            self._chunks.append(new[0])
+            self._next += 1
+            self._fresh = []
+        gone: list[int] = []
+        while self._chunks and (self._chunks[0][1] <= now - WINDOW_MS or len(self._entries) > _MOST):
+            number, _, entries = self._chunks.popleft()
+            for command_id, _reason in entries:
+                self._entries.pop(command_id, None)
+            gone.append(number)
+        return new, gone
+
+    def restore(self, number: int, at_ms: int, entries: Sequence[Entry]) -> None:
+        """One chunk, in order of its number."""
+        kept = tuple((command_id, reason) for command_id, reason in entries)
+        self._chunks.append((number, at_ms, kept))
+        self._entries.update(kept)
+        self._next = max(self._next, number + 1)

@@ -1,0 +1,237 @@
+"""What the engine answers with: events for the log, notices for desks, results for whoever asked. A closed union.
+
+Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1.
+"""
+
+from dataclasses import dataclass, field
+
+from services.router.domain.commands import ReplyTo
+from services.router.domain.model import AgentState, Facts, OfferEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an interaction; `facts` are those after the event."""
+
+    facts: Facts
+    epoch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Event):
+    """`position` from 1; `estimated_wait_ms` -1 when unknown, 0 when an agent was free."""
+
+    position: int
+    estimated_wait_ms: int
+    again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Event):
+    agent_id: str
+    offer_id: str
+    expires_at_ms: int
+    eligible: int
+    considered: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferEnded(Event):
+    agent_id: str
+    offer_id: str
+    end: OfferEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned(Event):
+    agent_id: str
+    offer_id: str
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replied(Event):
+    agent_id: str
+    reply_id: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerActed(Event):
+    """The customer wrote, or (without a message) left what an agent holds."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(Event):
+    from_agent_id: str
+    queue: str
+    to_agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Event):
+    agent_id: str
+    disposition: str
+    assigned_at_ms: int
+    wrap_up_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUpEnded(Event):
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned(Event):
+    waited_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Changed(Event):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStateChanged:
+    """An agent's state; `epoch` counts the events of this agent."""
+
+    agent_id: str
+    epoch: int
+    reason: str
+    before: AgentState
+    after: AgentState
+    used: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a command. `ok` is also true for a repetition of one that was carried out."""
+
+    command_id: str
+    reply_to: ReplyTo | None
+    ok: bool
+    reason: str
+    kind: str = ""
+    repeated: bool = False
+
+
+# Notices for a desk.
+
+
+@dataclass(frozen=True, slots=True)
+class OfferNotice:
+    facts: Facts
+    offer_id: str
+    expires_at_ms: int
+    offered_at_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedNotice:
+    offer_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentNotice:
+    facts: Facts
+    assigned_at_ms: int
+    wrapping_up: bool = False
+    wrap_up_until_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndedNotice:
+    interaction_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerNotice:
+    interaction_id: str
+    message_id: str
+    left: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotNotice:
+    state: AgentState
+    session_id: str
+    used: int
+    total: int
+    offers: tuple[OfferNotice, ...] = ()
+    assignments: tuple[AssignmentNotice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateNotice:
+    before: AgentState
+    after: AgentState
+    used: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEndedNotice:
+    """The shard no longer knows this session: SESSION_REPLACED, LEASE_EXPIRED, UNKNOWN_SESSION or SIGNED_OUT."""
+
+    reason: str
+
+
+Notice = (
+    OfferNotice
+    | RevokedNotice
+    | AssignmentNotice
+    | EndedNotice
+    | CustomerNotice
+    | SnapshotNotice
+    | StateNotice
+    | SessionEndedNotice
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDesk:
+    """A notice for one session at one gateway."""
+
+    gateway: ReplyTo
+    session_id: str
+    agent_id: str
+    notice: Notice
+
+
+InteractionEvent = (
+    Queued
+    | Offered
+    | OfferEnded
+    | Assigned
+    | Replied
+    | CustomerActed
+    | Transferred
+    | Completed
+    | WrapUpEnded
+    | Abandoned
+    | Cancelled
+    | Changed
+)
+Effect = InteractionEvent | AgentStateChanged | Result | ToDesk
+
+
+@dataclass(slots=True)
+class Decision:
+    """How the newest offer came about: kept with the interaction for `explain`."""
+
+    at_ms: int = 0
+    eligible: int = 0
+    considered: int = 0
+    candidates: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = field(default=())

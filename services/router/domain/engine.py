@@ -1,0 +1,102 @@
+"""The engine of one pool: `handle(command, now)`, `advance(now)`, `next_wakeup()`.
+
+Effects come in this order: what the command did, its result, then what could be offered because of it. A refusal is a result with a reason code,
+never an exception.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from services.router.domain import commands as cmd
+from services.router.domain import dispatch, interactions, offers, sessions
+from services.router.domain.core import Core
+from services.router.domain.effects import Effect, Result
+from services.router.domain.timers import Timer
+
+_HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]] = {
+    cmd.Enqueue: ("enqueue", interactions.enqueue),
+    cmd.UpdateInteraction: ("update_interaction", interactions.update),
+    cmd.CustomerMessaged: ("customer_messaged", interactions.customer_messaged),
+    cmd.CustomerLeft: ("customer_left", interactions.customer_left),
+    cmd.CancelInteraction: ("cancel_interaction", interactions.cancel),
+    cmd.RecordReply: ("record_reply", interactions.record_reply),
+    cmd.CompleteInteraction: ("complete_interaction", interactions.complete),
+    cmd.EndWrapUp: ("end_wrap_up", interactions.end_wrap_up),
+    cmd.TransferInteraction: ("transfer_interaction", interactions.transfer),
+    cmd.Reroute: ("reroute", interactions.reroute),
+    cmd.Reprioritise: ("reprioritise", interactions.reprioritise),
+    cmd.AcceptOffer: ("accept_offer", offers.accept),
+    cmd.DeclineOffer: ("decline_offer", offers.decline),
+    cmd.SignIn: ("sign_in", sessions.sign_in),
+    cmd.CloseSession: ("close_session", sessions.close),
+    cmd.RenewLeases: ("renew_leases", sessions.renew),
+    cmd.GrantCredits: ("grant_credits", sessions.grant_credits),
+    cmd.SetAgentState: ("set_agent_state", sessions.set_agent_state),
+    cmd.UpsertAgent: ("upsert_agent", sessions.upsert_agent),
+    cmd.ActivateConfiguration: ("activate_configuration", sessions.activate),
+}
+
+
+class Engine:
+    """One pool. Reads of its state are in `views` and `explain`."""
+
+    __slots__ = ("core",)
+
+    def __init__(self) -> None:
+        self.core = Core()
+
+    def handle(self, command: cmd.Command, now: int) -> list[Effect]:
+        """Decide one command at `now`, which never goes backwards."""
+        core = self.core
+        core.now = now
+        kind, decide = _HANDLERS[type(command)]
+        command_id = command.command_id
+        reason = core.dedup.result(command_id) if command_id else None
+        repeated = reason is not None
+        if reason is None:
+            reason = decide(core, command)
+            if command_id:
+                core.dedup.remember(command_id, reason)
+        core.effects.append(Result(command_id, command.reply_to, not reason, reason, kind, repeated))
+        dispatch.run(core)
+        return self._taken()
+
+    def advance(self, now: int) -> list[Effect]:
+        """Do what is due at `now`."""
+        core = self.core
+        core.now = now
+        while (due := core.timers.pop(now)) is not None:
+            self._due(*due)
+            dispatch.run(core)
+        dispatch.run(core)  # after a restore everything may be looked at, though no timer is due
+        return self._taken()
+
+    def next_wakeup(self) -> int | None:
+        """When `advance` should be called next; None: not before another command."""
+        return self.core.timers.next()
+
+    def _due(self, kind: Timer, entity: str) -> None:
+        core = self.core
+        match kind:
+            case Timer.LEASE:
+                sessions.lease_due(core, core.sessions[entity])
+            case Timer.GRACE:
+                sessions.grace_due(core, core.agents[entity])
+            case Timer.OFFER:
+                offers.expired(core, core.works[entity])
+            case Timer.WRAP_UP:
+                interactions.finish_wrap_up(core, core.works[entity], "WRAP_UP_TIME_OVER")
+            case Timer.PLACE:
+                work = core.works[entity]
+                core.leave_line(work)
+                core.place(work)
+
+    def _taken(self) -> list[Effect]:
+        effects = self.core.effects
+        self.core.effects = []
+        return effects
+
+
+def kinds() -> Iterable[str]:
+    """Names of all commands, as metrics have them."""
+    return (kind for kind, _ in _HANDLERS.values())

@@ -1,0 +1,196 @@
+"""Agents coming, going, and getting lost.
+
+A session lives as long as its gateway renews its lease. A lost session's offers are taken back at once; what the agent holds waits for
+him for the pool's grace and is then routed again. A second session of an agent replaces the first.
+"""
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.core import Core, snapshot_notice
+from services.router.domain.interactions import UNKNOWN_AGENT, requeue_held, resettle
+from services.router.domain.model import AgentState, PoolConfig
+from services.router.domain.state import Agent, Session
+from services.router.domain.timers import Timer
+
+UNKNOWN_SESSION = "UNKNOWN_SESSION"
+NO_CONFIGURATION = "NO_CONFIGURATION"
+
+
+def _config(core: Core) -> PoolConfig:
+    assert core.config is not None  # there are no agents before a configuration
+    return core.config
+
+
+def sign_in(core: Core, command: cmd.SignIn) -> str:
+    """Open a session, new or resumed."""
+    if core.config is None:
+        return NO_CONFIGURATION
+    agent = core.agents.get(command.agent_id)
+    if agent is None:
+        return UNKNOWN_AGENT
+    if command.reply_to is None:
+        return "NO_GATEWAY"
+    before = core.sessions.get(agent.session_id)
+    resumed = before is not None and before.session_id == command.resumes
+    if before is not None:
+        if not resumed:
+            core.tell(agent, fx.SessionEndedNotice("SESSION_REPLACED"))
+        reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
+        _forget(core, agent, before)
+        core.stand(agent)
+        core.revoke_offers(agent, reason)
+    lease = core.now + _config(core).lease_ms
+    session = Session(command.session_id, agent.id, command.reply_to, max(0, command.credits), lease)
+    core.sessions[session.session_id] = session
+    agent.session_id = session.session_id
+    agent.grace_until = 0
+    _arm(core, session)
+    core.dirty["s", session.session_id] = None
+    core.dirty["a", agent.id] = None
+    wanted = command.state
+    if not resumed:
+        agent.sign_in += 1
+        wanted = wanted or AgentState.AVAILABLE
+    if wanted and wanted is not agent.state and wanted is not AgentState.OFFLINE:
+        core.set_state(agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
+    core.stand(agent, freed=True)
+    core.tell(agent, snapshot_notice(core, agent))
+    return ""
+
+
+def _arm(core: Core, session: Session) -> None:
+    session.armed = session.lease_until
+    core.timers.arm(session.armed, Timer.LEASE, session.session_id)
+
+
+def _forget(core: Core, agent: Agent, session: Session) -> None:
+    del core.sessions[session.session_id]
+    core.dirty["s", session.session_id] = None
+    if agent.session_id == session.session_id:
+        agent.session_id = ""
+
+
+def close(core: Core, command: cmd.CloseSession) -> str:
+    """Signed out, or the connection was lost and only the lease still holds the session."""
+    session = core.sessions.get(command.session_id)
+    if session is None or session.agent_id != command.agent_id:
+        return UNKNOWN_SESSION
+    agent = core.agents[session.agent_id]
+    if command.signed_out:
+        _sign_out(core, agent, session, "SIGNED_OUT")
+    elif session.attached:
+        session.attached = False
+        core.dirty["s", session.session_id] = None
+        core.stand(agent)
+        core.revoke_offers(agent, "CONNECTION_LOST")
+    return ""
+
+
+def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
+    core.set_state(agent, AgentState.OFFLINE, reason)
+    core.tell(agent, fx.SessionEndedNotice(reason))
+    _forget(core, agent, session)
+    agent.grace_until = 0
+    core.dirty["a", agent.id] = None
+    core.stand(agent)
+    requeue_held(core, agent, reason)
+
+
+def renew(core: Core, command: cmd.RenewLeases) -> str:
+    """Sessions that are alive at a gateway."""
+    until = core.now + _config(core).lease_ms if core.config is not None else core.now
+    for session_id in command.session_ids:
+        session = core.sessions.get(session_id)
+        if session is not None and session.attached:
+            session.lease_until = until
+            core.dirty["s", session_id] = None
+        elif session is None and command.reply_to is not None:
+            core.effects.append(fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(UNKNOWN_SESSION)))
+    return ""
+
+
+def lease_due(core: Core, session: Session) -> None:
+    """A lease's timer: renewed since, or the session is lost."""
+    if session.lease_until > core.now:
+        _arm(core, session)
+        return
+    agent = core.agents[session.agent_id]
+    core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
+    _forget(core, agent, session)
+    core.stand(agent)
+    core.revoke_offers(agent, "LEASE_EXPIRED")
+    core.set_state(agent, AgentState.OFFLINE, "LEASE_EXPIRED")
+    core.dirty["a", agent.id] = None
+    if agent.held:
+        agent.grace_until = core.now + _config(core).grace_ms
+        core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
+
+
+def grace_due(core: Core, agent: Agent) -> None:
+    """The agent did not come back."""
+    agent.grace_until = 0
+    core.dirty["a", agent.id] = None
+    requeue_held(core, agent, "AGENT_LOST")
+
+
+def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
+    """How many offers the desk can show."""
+    session = core.sessions.get(command.session_id)
+    if session is None or session.agent_id != command.agent_id:
+        return UNKNOWN_SESSION
+    session.credits = max(0, command.credits)
+    core.dirty["s", session.session_id] = None
+    core.stand(core.agents[session.agent_id], freed=True)
+    return ""
+
+
+def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
+    """By the agent, or by a supervisor."""
+    agent = core.agents.get(command.agent_id)
+    if agent is None:
+        return UNKNOWN_AGENT if core.config is not None else NO_CONFIGURATION
+    session = core.sessions.get(agent.session_id)
+    if command.state is AgentState.OFFLINE:
+        if session is None:
+            return "" if agent.state is AgentState.OFFLINE else UNKNOWN_SESSION
+        _sign_out(core, agent, session, command.reason or "SIGNED_OUT")
+        return ""
+    if command.state in (AgentState.UNSPECIFIED, AgentState.NOT_RESPONDING):
+        return "INVALID_STATE"
+    if session is None:
+        return "AGENT_NOT_SIGNED_IN"
+    core.set_state(agent, command.state, command.reason or ("SUPERVISOR" if command.supervisor else "AGENT"))
+    return ""
+
+
+def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
+    """Add or change an agent."""
+    if core.config is None:
+        return NO_CONFIGURATION
+    if not command.profile.agent_id:
+        return UNKNOWN_AGENT
+    core.adopt_profile(command.profile)
+    return ""
+
+
+def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
+    """Another configuration is in force from here on. Agents that it names are added or changed; others stay."""
+    config = command.config
+    if core.config is not None and config.version < core.config.version:
+        return "STALE_CONFIGURATION"
+    if config == core.config:
+        return ""
+    core.config = config
+    core.dirty["c", ""] = None
+    for profile in config.agents:
+        known = core.agents.get(profile.agent_id)
+        if known is None:
+            core.agents[profile.agent_id] = Agent(profile)
+        elif known.profile == profile:
+            continue
+        else:
+            known.profile = profile
+        core.dirty["a", profile.agent_id] = None
+    core.rebuild(core.works.values())
+    resettle(core)
+    return ""

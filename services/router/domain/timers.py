@@ -1,0 +1,51 @@
+"""When the engine wants to be woken. Entries are never removed, but checked when they come up: what no longer holds is dropped.
+
+Order among equal times is by kind and id, so it does not depend on when an entry was made.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from heapq import heappop, heappush
+
+
+class Timer(IntEnum):
+    """What is due. The order is that in which equal times are served."""
+
+    LEASE = 1
+    GRACE = 2
+    OFFER = 3
+    WRAP_UP = 4
+    PLACE = 5
+
+
+class Timers:
+    """A heap of (due, kind, id)."""
+
+    __slots__ = ("_heap", "_live")
+
+    def __init__(self, live: Callable[[int, Timer, str], bool]) -> None:
+        """`live` tells whether an entry still holds."""
+        self._heap: list[tuple[int, Timer, str]] = []
+        self._live = live
+
+    def arm(self, due: int, kind: Timer, entity: str) -> None:
+        """Wake at `due`."""
+        heappush(self._heap, (due, kind, entity))
+
+    def next(self) -> int | None:
+        """When the next entry that holds is due."""
+        heap = self._heap
+        while heap:
+            due, kind, entity = heap[0]
+            if self._live(due, kind, entity):
+                return due
+            heappop(heap)
+        return None
+
+    def pop(self, now: int) -> tuple[Timer, str] | None:
+        """The next entry that holds and is due; None when there is none."""
+        due = self.next()
+        if due is None or due > now:
+            return None
+        _, kind, entity = heappop(self._heap)
+        return kind, entity

@@ -1,0 +1,28 @@
+"""Settings of the router: CHAPAR_ROUTER_*."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.chassis.settings import ServiceSettings
+
+
+class RouterSettings(ServiceSettings):
+    """Chapar's router: shard lanes, agent sessions, and routing's gRPC services."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_ROUTER_", validate_default=True)
+
+    advertised_address: str = Field(
+        default="", description="host:port at which other replicas reach this one's gRPC; empty takes the bound one."
+    )
+    heartbeat_ms: int = Field(
+        default=15_000, ge=100, le=600_000, description="How often a desk must be heard; three missed end its session."
+    )
+    lease_renewal_ms: int = Field(
+        default=5_000, ge=50, le=60_000, description="How often leases of live sessions are renewed."
+    )
+    command_timeout_s: float = Field(
+        default=10, gt=0, le=120, description="Seconds that a desk's request waits for its result."
+    )
+    peer_server_name: str = Field(
+        default="", description="With TLS: the name in the replicas' certificates, when it is not their address."
+    )

@@ -1,0 +1,1 @@
+"""Protobuf and bytes to the domain's values and back. Nothing here decides."""

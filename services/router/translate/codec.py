@@ -1,0 +1,34 @@
+"""Changelog entries: keys, and values as MessagePack behind one byte of version."""
+
+from typing import Any, Final
+
+import msgspec
+
+_VERSION: Final = 1
+_MARK: Final = bytes([_VERSION])
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder()
+
+
+def entity_key(tenant: str, pool: str, kind: str, name: str) -> bytes:
+    """The changelog's key of an entity."""
+    return f"{kind}|{tenant}/{pool}|{name}".encode()
+
+
+def parse_key(key: bytes) -> tuple[str, str, str, str]:
+    """Tenant, pool, kind and name. Raises ValueError."""
+    kind, where, name = key.decode().split("|", 2)
+    tenant, pool = where.split("/", 1)
+    return tenant, pool, kind, name
+
+
+def encode(value: Any) -> bytes:
+    """An entity's tuples as bytes."""
+    return _MARK + _encoder.encode(value)
+
+
+def decode(value: bytes) -> Any:
+    """What `encode` made; tuples come back as lists. Raises ValueError for a version of the future."""
+    if value[:1] != _MARK:
+        raise ValueError(f"changelog entry of version {value[0] if value else 'none'}, this program knows {_VERSION}")
+    return _decoder.decode(memoryview(value)[1:])

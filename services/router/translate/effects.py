@@ -1,0 +1,217 @@
+"""The engine's effects as records: `RoutingEvent` for the log, `FeedRecord` for gateways.
+
+The facts of an interaction go into each of its events, so their protobuf is built once and kept while they stay the same.
+"""
+
+from typing import assert_never
+
+from chapar.common.v1 import types_pb2
+from chapar.router.v1 import records_pb2 as pb
+from services.router.domain import effects as fx
+from services.router.domain.model import Facts, Operator, Selector
+
+_KEPT = 20_000
+
+
+class FactsCache:
+    """Facts as protobuf, by identity of the facts object."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Facts, pb.InteractionFacts]] = {}
+
+    def __call__(self, facts: Facts) -> pb.InteractionFacts:
+        known = self._known.get(facts.interaction_id)
+        if known is not None and known[0] is facts:
+            return known[1]
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        made = from_facts(facts)
+        self._known[facts.interaction_id] = (facts, made)
+        return made
+
+    def forget(self, interaction_id: str) -> None:
+        """The interaction is closed."""
+        self._known.pop(interaction_id, None)
+
+
+def from_selector(s: Selector) -> types_pb2.Selector:
+    """A requirement."""
+    return types_pb2.Selector(
+        attribute=s.attribute,
+        operator=Operator(s.operator).value,  # type: ignore[arg-type]  # the numbers are the contract's
+        number=s.number,
+        text=s.text,
+        texts=s.texts,
+        expires_after_ms=s.expires_after_ms,
+        weight=s.weight,
+    )
+
+
+def from_facts(f: Facts) -> pb.InteractionFacts:
+    """The interaction as the router knows it."""
+    made = pb.InteractionFacts(
+        interaction_id=f.interaction_id,
+        conversation_id=f.conversation_id,
+        person_id=f.person_id,
+        identity_id=f.identity_id,
+        channel=f.channel,
+        account=f.account,
+        language=f.language,
+        queue=f.queue,
+        priority=f.priority,
+        arrived_at_ms=f.arrived_at_ms,
+        rule=f.rule,
+        public=f.public,
+    )
+    if f.requirements:
+        made.requirements.extend(from_selector(s) for s in f.requirements)
+    if f.labels:
+        made.labels.update(f.labels)
+    return made
+
+
+def fill_event(record: pb.RoutingEvent, event: fx.InteractionEvent) -> None:
+    """Put what happened into an event whose envelope is filled in elsewhere."""
+    match event:
+        case fx.Queued():
+            record.queued.SetInParent()
+            record.queued.position = event.position
+            record.queued.estimated_wait_ms = event.estimated_wait_ms
+            record.queued.again = event.again
+        case fx.Offered():
+            offered = record.offered
+            offered.agent_id = event.agent_id
+            offered.offer_id = event.offer_id
+            offered.expires_at_ms = event.expires_at_ms
+            offered.eligible = event.eligible
+            offered.considered = event.considered
+        case fx.OfferEnded():
+            record.offer_ended.agent_id = event.agent_id
+            record.offer_ended.offer_id = event.offer_id
+            record.offer_ended.end = event.end.value  # type: ignore[assignment]  # the numbers are the contract's
+        case fx.Assigned():
+            record.assigned.agent_id = event.agent_id
+            record.assigned.offer_id = event.offer_id
+            record.assigned.waited_ms = event.waited_ms
+        case fx.Replied():
+            record.agent_replied.agent_id = event.agent_id
+            record.agent_replied.reply_id = event.reply_id
+            record.agent_replied.first = event.first
+        case fx.CustomerActed():
+            record.customer_message_recorded.SetInParent()
+            record.customer_message_recorded.message_id = event.message_id
+        case fx.Transferred():
+            record.transferred.from_agent_id = event.from_agent_id
+            record.transferred.queue = event.queue
+            record.transferred.to_agent_id = event.to_agent_id
+        case fx.Completed():
+            record.completed.agent_id = event.agent_id
+            record.completed.disposition = event.disposition
+            record.completed.assigned_at_ms = event.assigned_at_ms
+            record.completed.wrap_up_until_ms = event.wrap_up_until_ms
+        case fx.WrapUpEnded():
+            record.wrap_up_ended.agent_id = event.agent_id
+        case fx.Abandoned():
+            record.abandoned.SetInParent()
+            record.abandoned.waited_ms = event.waited_ms
+        case fx.Cancelled():
+            record.cancelled.SetInParent()
+        case fx.Changed():
+            record.changed.SetInParent()
+            record.changed.priority = event.facts.priority
+            record.changed.queue = event.facts.queue
+        case _:
+            assert_never(event)
+
+
+def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
+    """An agent's change of state."""
+    return pb.AgentStateChanged(
+        agent_id=event.agent_id,
+        before=event.before.value,  # type: ignore[arg-type]  # the numbers are the contract's
+        after=event.after.value,  # type: ignore[arg-type]  # likewise
+        used=event.used,
+        total=event.total,
+    )
+
+
+def from_offer(notice: fx.OfferNotice, facts: FactsCache) -> pb.OfferView:
+    """An offer as a desk sees it."""
+    return pb.OfferView(
+        offer_id=notice.offer_id,
+        interaction=facts(notice.facts),
+        expires_at_ms=notice.expires_at_ms,
+        reason=notice.reason,
+        offered_at_ms=notice.offered_at_ms,
+    )
+
+
+def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.AssignmentView:
+    """An assignment as a desk sees it."""
+    return pb.AssignmentView(
+        interaction=facts(notice.facts),
+        assigned_at_ms=notice.assigned_at_ms,
+        wrapping_up=notice.wrapping_up,
+        wrap_up_until_ms=notice.wrap_up_until_ms,
+    )
+
+
+def from_snapshot(notice: fx.SnapshotNotice, facts: FactsCache) -> pb.AgentSnapshot:
+    """All that an agent has before him."""
+    return pb.AgentSnapshot(
+        state=notice.state.value,  # type: ignore[arg-type]  # the numbers are the contract's
+        offers=[from_offer(offer, facts) for offer in notice.offers],
+        assignments=[from_assignment(held, facts) for held in notice.assignments],
+        session_id=notice.session_id,
+        used=notice.used,
+        total=notice.total,
+    )
+
+
+def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
+    """A notice for a desk."""
+    record = pb.FeedRecord(
+        gateway_id=to.gateway.gateway_id, session_id=to.session_id, agent_id=to.agent_id, occurred_at_ms=now_ms
+    )
+    notice = to.notice
+    match notice:
+        case fx.OfferNotice():
+            record.offered.CopyFrom(from_offer(notice, facts))
+        case fx.RevokedNotice():
+            record.revoked.offer_id = notice.offer_id
+            record.revoked.reason = notice.reason
+        case fx.AssignmentNotice():
+            record.assigned.CopyFrom(from_assignment(notice, facts))
+        case fx.EndedNotice():
+            record.ended.interaction_id = notice.interaction_id
+            record.ended.reason = notice.reason
+        case fx.CustomerNotice():
+            record.customer_acted.interaction_id = notice.interaction_id
+            record.customer_acted.message_id = notice.message_id
+            record.customer_acted.left = notice.left
+        case fx.SnapshotNotice():
+            record.snapshot.CopyFrom(from_snapshot(notice, facts))
+        case fx.StateNotice():
+            changed = record.state_changed
+            changed.agent_id = to.agent_id
+            changed.before = notice.before.value  # type: ignore[assignment]  # the numbers are the contract's
+            changed.after = notice.after.value  # type: ignore[assignment]  # likewise
+            changed.used = notice.used
+            changed.total = notice.total
+        case fx.SessionEndedNotice():
+            # A result without a command: it is the session itself that has ended.
+            record.result.ok = False
+            record.result.reason = notice.reason
+        case _:
+            assert_never(notice)
+    return record
+
+
+def from_result(result: fx.Result, now_ms: int) -> pb.FeedRecord:
+    """A command's result, for the gateway that waits. The caller has seen that one waits."""
+    assert result.reply_to is not None
+    record = pb.FeedRecord(gateway_id=result.reply_to.gateway_id, occurred_at_ms=now_ms)
+    record.result.command_id = result.command_id
+    record.result.ok = result.ok
+    record.result.reason = result.reason
+    return record
