@@ -1,7 +1,7 @@
 """Asks a broker for its metadata, over one plain socket: the proof that it serves, and that it is the one we started.
 
-An open port proves neither. The request is Metadata version 4 without topics (the last version with a fixed layout); the answer names
-the live brokers and the cluster's id.
+An open port proves neither. Metadata version 4 (a fixed layout) names the live brokers and the cluster's id; FindCoordinator version 1
+says whether groups and transactions can begin.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import socket
 import struct
 from dataclasses import dataclass
 
-METADATA, VERSION, CORRELATION = 3, 4, 1
+METADATA, FIND_COORDINATOR = 3, 10
+GROUP, TRANSACTION = 0, 1
+CORRELATION = 1
 LARGEST_ANSWER = 1 << 20
 
 
@@ -23,17 +25,38 @@ class Cluster:
 
 def ask_metadata(host: str, port: int, timeout_s: float = 2.0) -> Cluster | None:
     """None when nobody answers there, or not in Kafka's protocol."""
+    # an empty array of topics, and no automatic creation
+    answer = _ask(host, port, METADATA, 4, struct.pack(">iB", 0, 0), timeout_s)
+    try:
+        return _read(answer) if answer is not None else None
+    except (struct.error, UnicodeDecodeError):
+        return None
+
+
+def has_coordinators(host: str, port: int, timeout_s: float = 2.0) -> bool:
+    """Whether consumer groups and transactions can begin. The first question makes the broker create the topics that they need."""
+    return all(_has_coordinator(host, port, kind, timeout_s) for kind in (GROUP, TRANSACTION))
+
+
+def _has_coordinator(host: str, port: int, kind: int, timeout_s: float) -> bool:
+    key = b"chapar-probe"
+    answer = _ask(host, port, FIND_COORDINATOR, 1, struct.pack(f">h{len(key)}sb", len(key), key, kind), timeout_s)
+    if answer is None or len(answer) < 10:
+        return False
+    (error,) = struct.unpack_from(">h", answer, 8)  # after the correlation id and the throttle time
+    return bool(error == 0)
+
+
+def _ask(host: str, port: int, api: int, version: int, body: bytes, timeout_s: float) -> bytes | None:
+    """The answer, from its correlation id on."""
     client = b"chapar-probe"
-    # header: api key, version, correlation id, client id; body: an empty array of topics, and no automatic creation
-    request = struct.pack(f">hhih{len(client)}siB", METADATA, VERSION, CORRELATION, len(client), client, 0, 0)
+    request = struct.pack(f">hhih{len(client)}s", api, version, CORRELATION, len(client), client) + body
     try:
         with socket.create_connection((host, port), timeout_s) as sock:
             sock.sendall(struct.pack(">i", len(request)) + request)
             (size,) = struct.unpack(">i", _exactly(sock, 4))
-            if not 0 < size <= LARGEST_ANSWER:
-                return None
-            return _read(_exactly(sock, size))
-    except (OSError, struct.error, UnicodeDecodeError):
+            return _exactly(sock, size) if 0 < size <= LARGEST_ANSWER else None
+    except OSError:
         return None
 
 

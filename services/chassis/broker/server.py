@@ -4,7 +4,8 @@ Rules:
 - One home, one broker: starts of the same home wait for each other (a lock file), and the second finds the first's broker running.
 - *Detached* it survives who started it (`make kafka`); *tethered* it dies with the process that started it, even when that is killed.
   A tethered one counts on the starting *thread* to live as long as it shall (see tether.py).
-- Ready means: it answers a metadata request, names itself as a live broker, and is the cluster whose data lie in this home.
+- Ready means: it answers a metadata request, names itself as a live broker, is the cluster whose data lie in this home, and groups and
+  transactions can begin.
 - Data survive everything but `reset`. Formatting happens beside and is renamed, so that a killed first start leaves nothing half done.
 """
 
@@ -31,14 +32,15 @@ from services.chassis.broker.java import find_java, packaged_java
 from services.chassis.broker.jvm import Jvm, adopt
 from services.chassis.broker.lock import load_lock
 from services.chassis.broker.ports import Ports, settle_ports
-from services.chassis.broker.probe import ask_metadata
+from services.chassis.broker.probe import ask_metadata, has_coordinators
 from services.chassis.broker.properties import render
 from services.chassis.broker.settings import BrokerSettings
 from services.chassis.broker.state import Running
 
 READY_WITHIN_S = 60.0
 """A start takes 2 s; the rest is for the recovery of many logs after a kill, on a slow disk."""
-STOP_GRACE_S = 20.0
+STOP_GRACE_S = 40.0
+"""A stop takes .3 s, but up to 6 s of a free core when Java also writes the archive of classes (see jvm.py)."""
 
 Progress = Callable[[int], object]
 """Called with a number of bytes each time some arrived; negative when some had to be thrown away."""
@@ -190,7 +192,8 @@ class BrokerServer:
         deadline = time.monotonic() + READY_WITHIN_S
         while time.monotonic() < deadline:
             found = ask_metadata("127.0.0.1", running.ports.client)
-            if found is not None and found.id == cluster and running.bootstrap in found.brokers:
+            is_ours = found is not None and found.id == cluster and running.bootstrap in found.brokers
+            if is_ours and has_coordinators("127.0.0.1", running.ports.client):
                 return
             _reap(running.pid)
             if process.identity(running.pid) != running.identity:
@@ -204,7 +207,7 @@ class BrokerServer:
     def _end(self, running: Running) -> None:
         proper = process.end(running.pid, running.identity, STOP_GRACE_S, lambda: _reap(running.pid))
         state.forget(self.home)
-        for recorded in self.home.glob("classes-*.jsa.new"):
+        for recorded in self.home.glob("classes-*.new"):
             if proper:
                 adopt(recorded, self.settings.cache / "kafka")
             else:

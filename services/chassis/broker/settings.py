@@ -34,7 +34,7 @@ class BrokerSettings(BaseSettings):
     maven_url: str = "https://repo1.maven.org/maven2"
     """Base address of Maven Central or of a mirror with the same layout."""
 
-    kafka_heap: Memory = "144m"
+    kafka_heap: Memory = "160m"
     """Java's -Xmx. The default keeps the whole process below 260 MB; for load tests give it more."""
 
     kafka_port: Annotated[int | None, Field(ge=1024, le=65535)] = None
