@@ -125,7 +125,7 @@ ROUTER = (
     _counter("chapar_router_abandoned_total", "queue channel", "Interactions that the customer gave up while waiting."),
     _counter("chapar_router_transferred_total", "queue reason", "Interactions sent on, by the queue they left."),
     _gauge("chapar_gateway_sessions", "", "Open agent sessions of this gateway."),
-    _counter("chapar_gateway_sessions_total", "outcome", "Sessions begun: new, resumed or refused."),
+    _counter("chapar_gateway_sessions_begun_total", "outcome", "Sessions begun: new, resumed or refused."),
     _histogram("chapar_gateway_command_seconds", "kind", "From an agent's command to its result on the stream."),
 )
 

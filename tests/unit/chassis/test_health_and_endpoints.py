@@ -1,0 +1,65 @@
+"""Alive, started, ready: one state, told to everybody who asks."""
+
+import json
+from pathlib import Path
+
+from services.chassis.endpoints import Endpoints
+from services.chassis.health import Health
+
+
+def test_a_process_is_ready_when_wired_and_all_components_are() -> None:
+    """And says what it waits for."""
+    health, told = Health(), list[bool]()
+    health.on_change(told.append)
+    lane = health.component("lane")
+    assert (health.started, health.ready) == (False, False)
+    health.set_wired()
+    assert health.reasons() == {"lane": "starting"}
+    lane.set(True)
+    assert (health.started, health.ready, health.reasons()) == (True, True, {})
+    lane.set(False, "restoring partition 3")
+    assert (health.started, health.ready) == (True, False)
+    assert health.reasons() == {"lane": "restoring partition 3"}
+    assert told == [False, True, False]
+
+
+def test_draining_is_for_good() -> None:
+    """Whatever components say afterwards."""
+    health = Health()
+    health.set_wired()
+    health.set_draining()
+    health.component("lane").set(True)
+    assert not health.ready
+    assert health.reasons() == {"process": "draining"}
+
+
+def test_listeners_hear_changes_only() -> None:
+    """Not every word of every component."""
+    health, told = Health(), list[bool]()
+    health.set_wired()
+    health.on_change(told.append)
+    one, other = health.component("one"), health.component("other")
+    for _ in range(3):
+        one.set(True)
+    other.set(True)
+    other.set(True, "still")
+    assert told == [True, False, True]
+    assert health.component("one") is one
+
+
+def test_endpoints_are_a_whole_file_or_none(tmp_path: Path) -> None:
+    """Each publication replaces the file at once; nothing is left beside it."""
+    file = tmp_path / "endpoints.json"
+    endpoints = Endpoints(file)
+    endpoints.publish("grpc", "127.0.0.1:1")
+    endpoints.publish("ops", "127.0.0.1:2")
+    assert json.loads(file.read_text()) == dict(endpoints.known) == {"grpc": "127.0.0.1:1", "ops": "127.0.0.1:2"}
+    assert [p.name for p in tmp_path.iterdir()] == ["endpoints.json"]
+    assert endpoints["ops"] == "127.0.0.1:2"
+
+
+def test_without_a_file_endpoints_are_only_known(tmp_path: Path) -> None:
+    """Tests that embed a service ask it directly."""
+    endpoints = Endpoints()
+    endpoints.publish("grpc", "127.0.0.1:1")
+    assert dict(endpoints.known) == {"grpc": "127.0.0.1:1"}

@@ -1,0 +1,125 @@
+"""The catalogue is the truth, and every metric in it is one that a rule can use."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from services.chassis.kafka.lane import LaneMetrics
+from services.chassis.metrics import (
+    CATALOGUE,
+    LABELS,
+    Metrics,
+    MetricSpec,
+    PrometheusLaneMetrics,
+    UnknownMetric,
+    render_markdown,
+)
+
+ROOT = Path(__file__).parents[3]
+_UNITS = ("_seconds", "_records", "_ratio", "_bytes")
+
+
+@pytest.mark.parametrize("spec", CATALOGUE, ids=lambda spec: spec.name)
+def test_a_metric_follows_the_rules(spec: MetricSpec) -> None:
+    """Prometheus's naming, labels of the closed list, buckets where they belong and in order."""
+    assert re.fullmatch(r"chapar_[a-z][a-z0-9_]*", spec.name)
+    assert spec.name.endswith("_total") == (spec.kind == "counter")
+    assert set(spec.labels) <= LABELS
+    assert spec.help.endswith(".")
+    assert "|" not in spec.help
+    if spec.kind == "histogram":
+        assert spec.name.endswith(_UNITS)
+        assert list(spec.buckets) == sorted(set(spec.buckets))
+    else:
+        assert spec.buckets == ()
+
+
+def test_names_are_unique_and_no_label_identifies_anybody() -> None:
+    """Each label value is a series for ever."""
+    assert len({spec.name for spec in CATALOGUE}) == len(CATALOGUE)
+    assert not LABELS & {"agent", "tenant", "customer", "person", "conversation", "interaction", "phone", "instance"}
+
+
+def test_the_documentation_is_drawn_from_the_catalogue() -> None:
+    """`python -m services.chassis.metrics > docs/metrics.md`."""
+    assert (ROOT / "docs/metrics.md").read_text() == render_markdown()
+
+
+def test_every_metric_can_be_made_and_scraped() -> None:
+    """In one registry of its own, without `_created`."""
+    metrics = Metrics()
+    for spec in CATALOGUE:
+        family = getattr(metrics, spec.kind)(spec.name)
+        family.labels(*("x" for _ in spec.labels))
+    text = metrics.render().decode()
+    assert all(f"# TYPE {spec.name.removesuffix('_total')}" in text for spec in CATALOGUE)
+    assert "_created" not in text
+    assert Metrics().value("chapar_ready") is None
+
+
+def test_what_the_catalogue_does_not_know_raises() -> None:
+    """A misspelt name, kind or label must not become a silent series."""
+    metrics = Metrics()
+    with pytest.raises(UnknownMetric, match="metrics_catalogue"):
+        metrics.counter("chapar_typo_total")
+    with pytest.raises(UnknownMetric, match="is a gauge"):
+        metrics.counter("chapar_ready")
+    with pytest.raises(UnknownMetric, match="labels"):
+        metrics.gauge("chapar_router_waiting").labels()
+    with pytest.raises(UnknownMetric, match="labels"):
+        metrics.gauge("chapar_router_waiting").labels(agent="a-1")
+    with pytest.raises(UnknownMetric):
+        metrics.value("chapar_typo")
+
+
+def test_children_are_cached_and_named_or_ordered() -> None:
+    """`labels()` of the library costs three times a cached child."""
+    family = Metrics().counter("chapar_router_offers_total")
+    assert family.labels("billing", "accepted") is family.labels(outcome="accepted", queue="billing")
+
+
+def test_a_label_out_of_control_costs_its_detail_and_not_the_scrape() -> None:
+    """After two thousand values the rest is `other`."""
+    metrics = Metrics()
+    for number in range(2500):
+        metrics.gauge("chapar_router_waiting").labels(f"q{number}").set(1)
+    assert metrics.value("chapar_router_waiting", "q1999") == 1
+    assert metrics.value("chapar_router_waiting", "q2400") is None
+    assert metrics.value("chapar_router_waiting", "other") == 1
+
+
+def test_a_lane_tells_what_it_does() -> None:
+    """Every event of the lane's contract reaches its metric; a lost partition's gauges go."""
+    metrics = Metrics()
+    lane: LaneMetrics = PrometheusLaneMetrics(metrics)
+    value = metrics.value
+    lane.rebalanced("router", 2)
+    lane.restore_progress("router", 1, 25, 100)
+    assert value("chapar_lane_restore_ratio", "router", "1") == 0.25
+    lane.restore_progress("router", 1, 0, 0)
+    assert value("chapar_lane_restore_ratio", "router", "1") == 1
+    lane.restored("router", 1, 10, 0.5)
+    lane.lag("router", 1, 7, 1.5)
+    lane.oldest_uncommitted("router", 1, 0.25)
+    lane.batch("router", 1, 5)
+    lane.committed("router", 1, 5, 0.004)
+    lane.aborted("router", 1, "transaction")
+    lane.fenced("router", 1)
+    lane.dead_letter("router", 1, "BAD_BYTES")
+    assert value("chapar_lane_partitions", "router") == 2
+    assert value("chapar_lane_rebalances_total", "router") == 1
+    assert value("chapar_lane_restored_entries_total", "router") == 10
+    assert value("chapar_lane_restore_seconds", "router") == 1
+    assert value("chapar_lane_lag_records", "router", "1") == 7
+    assert value("chapar_lane_lag_seconds", "router", "1") == 1.5
+    assert value("chapar_lane_oldest_uncommitted_seconds", "router", "1") == 0.25
+    assert value("chapar_lane_batch_records", "router") == 1
+    assert value("chapar_lane_committed_records_total", "router") == 5
+    assert value("chapar_lane_commit_seconds", "router") == 1
+    assert value("chapar_lane_aborts_total", "router", "transaction") == 1
+    assert value("chapar_lane_fences_total", "router") == 1
+    assert value("chapar_lane_dead_letters_total", "router", "BAD_BYTES") == 1
+    lane.lost("router", 1)
+    assert value("chapar_lane_lag_records", "router", "1") is None
+    assert value("chapar_lane_committed_records_total", "router") == 5

@@ -1,0 +1,186 @@
+"""Tokens: who calls, for which tenant, and what may be done; everything else is refused with a word for it."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.chassis.clock import ManualClock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.tokens import (
+    Caller,
+    JwtSettings,
+    TokenSource,
+    Verifier,
+    ensure_secret,
+    mint,
+    seconds_left,
+    verify,
+)
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+PRIVATE = RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+PUBLIC = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def reason(verifier: Verifier, token: str) -> str:
+    with pytest.raises(ChaparError) as caught:
+        verifier.verify(token)
+    assert caught.value.kind is ErrorKind.UNAUTHENTICATED
+    assert token not in caught.value.message or not token
+    return caught.value.reason
+
+
+def forged(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"") -> str:
+    parts = (json.dumps(header).encode(), json.dumps(claims).encode(), signature)
+    return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+
+def test_what_is_minted_is_verified() -> None:
+    """Subject, tenant, scopes and agent come out as they went in."""
+    token = mint(SECRET, "desk:sara", "acme", ["router.agent", "router.read"], agent_id="a-1", ttl=60)
+    assert verify(SECRET, token) == Caller("desk:sara", "acme", frozenset({"router.agent", "router.read"}), "a-1")
+    assert 50 < seconds_left(token) <= 60
+
+
+def test_a_private_key_signs_rs256() -> None:
+    """For installations whose services shall not share a secret."""
+    token = mint(PRIVATE, "service:sla", "acme", ["router.write"])
+    assert Verifier({"": PUBLIC}, "RS256").verify(token).subject == "service:sla"
+
+
+def test_a_token_dies_at_its_time_also_when_it_is_remembered() -> None:
+    """By the injected clock, with the leeway and not more."""
+    clock = ManualClock()
+    verifier = Verifier.from_secret(SECRET, clock=clock, leeway_s=5)
+    token = mint(SECRET, "s", "acme", [], ttl=60, clock=clock)
+    assert verifier.verify(token) == verifier.verify(token)
+    clock.advance(64_000)
+    verifier.verify(token)
+    clock.advance(2_000)
+    assert reason(verifier, token) == "TOKEN_EXPIRED"
+    assert reason(verifier, token) == "TOKEN_EXPIRED"
+
+
+def test_a_token_of_the_future_is_refused() -> None:
+    """A clock that is wrong by more than the leeway is worth knowing."""
+    clock = ManualClock()
+    token = mint(SECRET, "s", "acme", [], clock=clock)
+    assert reason(Verifier.from_secret(SECRET, clock=ManualClock(clock() - 60_000)), token) == "TOKEN_REFUSED"
+
+
+def test_the_algorithm_is_ours_to_choose() -> None:
+    """Neither `none` nor a public key used as a secret opens anything."""
+    claims = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000}
+    assert reason(Verifier.from_secret(SECRET), forged({"alg": "none"}, claims)) == "TOKEN_REFUSED"
+    assert reason(Verifier({"": PUBLIC}, "RS256"), forged({"alg": "HS256"}, claims, b"x")) == "TOKEN_REFUSED"
+    assert reason(Verifier.from_secret(SECRET), mint(PRIVATE, "x", "acme", [])) == "TOKEN_REFUSED"
+
+
+@pytest.mark.parametrize("missing", ["sub", "aud", "iss", "exp", "iat"])
+def test_a_claim_that_is_missing_is_refused(missing: str) -> None:
+    """A token without an end would live for ever."""
+    claims: dict[str, Any] = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000}
+    del claims[missing]
+    token = jwt.encode(claims, SECRET, algorithm="HS256")
+    assert reason(Verifier.from_secret(SECRET), token).startswith("TOKEN_")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"exp": "soon"}, {"exp": True}, {"iat": []}, {"scope": ["a"]}, {"tenant": 7}, {"agent": {}}, {"exp": 1e400}],
+)
+def test_a_claim_of_the_wrong_type_is_refused(wrong: dict[str, Any]) -> None:
+    """Signed nonsense is still nonsense."""
+    claims = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000, **wrong}
+    try:
+        token = jwt.encode(claims, SECRET, algorithm="HS256")
+    except TypeError:
+        pytest.fail("the library refuses to make it, so this case tests nothing")
+    if wrong == {"exp": 1e400}:
+        assert Verifier.from_secret(SECRET).verify(token).subject == "x"
+    else:
+        assert reason(Verifier.from_secret(SECRET), token) in {"TOKEN_MALFORMED", "TOKEN_REFUSED"}
+
+
+@given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}"))
+@settings(max_examples=60)
+def test_no_text_breaks_the_verifier(text: str) -> None:
+    """Whatever comes in the header, the answer is UNAUTHENTICATED."""
+    with pytest.raises(ChaparError) as caught:
+        Verifier.from_secret(SECRET).verify(text)
+    assert caught.value.kind is ErrorKind.UNAUTHENTICATED
+
+
+def test_a_giant_token_is_not_even_parsed() -> None:
+    """Bounded like every parser."""
+    assert reason(Verifier.from_secret(SECRET), "x" * 10_000) == "TOKEN_MALFORMED"
+
+
+def test_a_key_set_chooses_by_key_id(tmp_path: Path) -> None:
+    """Keys rotate: two are valid at a time, a third is not."""
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    keys = []
+    for key_id, key in (("old", RSA), ("new", other)):
+        keys.append({**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())), "kid": key_id})
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": keys}))
+    verifier = Verifier.from_settings(JwtSettings(jwks_file=file))
+    assert verifier.verify(mint(PRIVATE, "s", "acme", [], key_id="old")).subject == "s"
+    assert reason(verifier, mint(PRIVATE, "s", "acme", [], key_id="new")) == "TOKEN_REFUSED"
+    assert reason(verifier, mint(PRIVATE, "s", "acme", [], key_id="none")) == "TOKEN_REFUSED"
+    assert reason(verifier, mint(PRIVATE, "s", "acme", [])) == "TOKEN_REFUSED"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b'{"keys": [{"kid": "x"}]}', b"[1]", b"\xff"])
+def test_a_key_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+    """At start, not at the first call."""
+    file = tmp_path / "jwks.json"
+    file.write_bytes(content)
+    with pytest.raises(ChaparError, match=r"jwks\.json"):
+        Verifier.from_settings(JwtSettings(jwks_file=file))
+
+
+def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
+    """With the file's name, or the number of bytes that it lacks."""
+    with pytest.raises(ChaparError, match="none"):
+        Verifier.from_settings(JwtSettings(secret_file=tmp_path / "none"))
+    with pytest.raises(ChaparError, match="at least 32"):
+        Verifier.from_secret(b"short")
+    with pytest.raises(ValueError, match="at least 32"):
+        mint(b"short", "s", "acme", [])
+    with pytest.raises(ChaparError, match="no key"):
+        Verifier.from_settings(JwtSettings())
+
+
+def test_a_development_secret_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    """Whoever comes second, even at the same moment, gets the first one's."""
+    file = tmp_path / "run" / "secret"
+    first = ensure_secret(file)
+    assert len(first) >= 32
+    assert ensure_secret(file) == first
+    assert file.stat().st_mode & 0o077 == 0
+    assert [p.name for p in file.parent.iterdir()] == ["secret"]
+
+
+def test_a_service_mints_its_own_tokens_and_renews_them_in_time() -> None:
+    """At half of their life; one for each tenant."""
+    clock = ManualClock()
+    source = TokenSource(SECRET, "service:sla", ["router.write"], ttl=100, clock=clock)
+    first = source("acme")
+    assert source("acme") == first
+    assert source("beta") != first
+    clock.advance(49_000)
+    assert source("acme") == first
+    clock.advance(2_000)
+    renewed = source("acme")
+    assert renewed != first
+    assert Verifier.from_secret(SECRET, clock=clock).verify(renewed).tenant == "acme"
