@@ -33,7 +33,7 @@ from services.chassis.broker.jvm import Jvm, adopt
 from services.chassis.broker.lock import load_lock
 from services.chassis.broker.ports import Ports, settle_ports
 from services.chassis.broker.probe import ask_metadata, has_coordinators
-from services.chassis.broker.properties import render
+from services.chassis.broker.properties import TEMPLATE, render
 from services.chassis.broker.settings import BrokerSettings
 from services.chassis.broker.state import Running
 
@@ -59,7 +59,10 @@ class BrokerServer:
         settings: BrokerSettings,
         *,
         show_progress: ShowProgress = silently,
+        template: Path = TEMPLATE,
     ) -> None:
+        """`template`: another server.properties, with the same places to fill in."""
+        self._template = template
         self.settings = settings
         self.home = settings.kafka_home
         self._show_progress = show_progress
@@ -143,7 +146,7 @@ class BrokerServer:
         ports = settle_ports(self.home, self.settings.kafka_port)
         self._format(jvm, ports)
         properties = self.home / "server.properties"
-        properties.write_text(render(ports, Path("data")))
+        properties.write_text(render(ports, Path("data"), self._template))
         scratch = self._fresh_scratch()
         if self.log.exists():
             self.log.replace(self.log.with_name("kafka.log.1"))
@@ -172,7 +175,7 @@ class BrokerServer:
             if leftover.exists():
                 shutil.rmtree(leftover)
         properties = self.home / "format.properties"
-        properties.write_text(render(ports, Path(new.name)))
+        properties.write_text(render(ports, Path(new.name), self._template))
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # '=' because an id may begin with '-'
         command = jvm.command(
