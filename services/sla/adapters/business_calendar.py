@@ -44,8 +44,12 @@ class OpenYears:
         self._open = frozenset(_date(text) for text in spec.open_dates)
         self._country = spec.holidays_country
         self._holidays: dict[int, frozenset[date]] = {}
-        if self._country and self._country not in holidays.list_supported_countries(include_aliases=True):
-            raise CalendarRefused(f"the public holidays of {self._country!r} are not known")
+        if self._country:
+            try:
+                # The first call imports the country's module, half a second: here, not in a lane's first batch.
+                holidays.country_holidays(self._country)
+            except NotImplementedError as error:
+                raise CalendarRefused(f"the public holidays of {self._country!r} are not known") from error
 
     def __call__(self, year: int) -> list[tuple[int, int]]:
         """See `domain.calendar.YearSource`."""

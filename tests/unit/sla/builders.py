@@ -1,0 +1,128 @@
+"""Boring defaults."""
+
+from collections.abc import Iterable
+from functools import cache
+
+from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.domain.book import Book, CalendarOf
+from services.sla.domain.calendar import CalendarSpec
+from services.sla.domain.engine import Engine
+from services.sla.domain.facts import Fact, FactKind, Occurrence
+from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
+from services.sla.domain.work import Work
+from services.sla.translate import state
+
+T0 = 1_700_000_000_000
+MINUTE = 60_000
+FORGET_AFTER = 10 * MINUTE
+
+
+def a_target(
+    target: Target = Target.PICK_UP,
+    desired: int = 10 * MINUTE,
+    adequate: int = 20 * MINUTE,
+    warn_at: tuple[float, ...] = (0.75,),
+    escalate: int = 5,
+) -> TargetPlan:
+    return TargetPlan.of(target, desired, adequate, warn_at, escalate)
+
+
+def all_targets() -> tuple[TargetPlan, ...]:
+    return tuple(a_target(target) for target in Target)
+
+
+@cache
+def calendars() -> CalendarOf:
+    return caching_calendars()
+
+
+def a_policy(
+    *targets: TargetPlan,
+    name: str = "standard",
+    calendar: CalendarSpec | None = None,
+    pause: bool = True,
+    queues: Iterable[str] = (),
+    channels: Iterable[str] = (),
+    tiers: Iterable[str] = (),
+) -> Policy:
+    plan = Plan(f"acme/1/{name}", name, 1, targets or all_targets(), calendar, pause)
+    return Policy(plan, frozenset(queues), frozenset(channels), frozenset(tiers))
+
+
+def a_fact(
+    kind: FactKind,
+    at: int = T0,
+    *,
+    interaction: str = "i1",
+    epoch: int = 0,
+    arrived: int = 0,
+    queue: str = "sales",
+    channel: str = "webchat",
+    tier: str = "",
+    agent: str = "sara",
+    again: bool = False,
+) -> Fact:
+    return Fact(
+        kind,
+        f"e-{interaction}-{kind.name}-{at}-{epoch}",
+        "acme",
+        "default",
+        interaction,
+        f"c-{interaction}",
+        queue,
+        channel,
+        tier,
+        at,
+        arrived or at,
+        epoch,
+        agent,
+        again,
+    )
+
+
+class Watched:
+    """An engine with its book, and everything it has told."""
+
+    def __init__(self, *policies: Policy) -> None:
+        self.policies = policies or (a_policy(),)
+        self.book = Book(calendars(), FORGET_AFTER)
+        self.engine = Engine(self.book)
+        self.told: list[Occurrence] = []
+
+    def happens(self, kind: FactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
+        """A fact, read when it occurred or later; what it made the engine tell, in short."""
+        found = self.engine.handle(a_fact(kind, at, **fact), self.policies, read_at or at)  # type: ignore[arg-type]  # the builder's own keywords
+        self.told += found
+        return short(found)
+
+    def clock(self, at: int) -> list[str]:
+        """Time passes."""
+        found = self.engine.advance(at, at)
+        self.told += found
+        return short(found)
+
+    def restored(self) -> "Watched":
+        """Another engine with the same state, by way of bytes."""
+        other = Watched(*self.policies)
+        for work in self.book.works.values():
+            kept = state.decode(state.work_key(work.interaction_id), state.encode(work))
+            assert isinstance(kept, Work)
+            other.book.restore_work(kept)
+        for plan in self.book.plans.values():
+            kept_plan = state.decode(state.plan_key(plan.plan_id), state.encode(plan))
+            assert isinstance(kept_plan, Plan)
+            other.book.restore_plan(kept_plan)
+        for key, tally in self.book.tallies.items():
+            kept_tally = state.decode(state.tally_key(key), state.encode(tally))
+            assert isinstance(kept_tally, state.KeptTally)
+            other.book.restore_tally(kept_tally.key, kept_tally.tally)
+        return other
+
+
+def short(occurrences: list[Occurrence]) -> list[str]:
+    """ "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP BREACHED DESIRED", "NEXT_RESPONSE#2 MET ADEQUATE"."""
+    return [
+        f"{o.target.name}{f'#{o.epoch}' if o.epoch > 1 else ''} {o.kind.name}"
+        + (f" {o.share:g}" if o.share else f" {o.level.name}" if o.level else "")
+        for o in occurrences
+    ]

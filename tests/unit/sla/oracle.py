@@ -1,0 +1,76 @@
+"""Business time the slow way: ask the wall clock about every single step. Nothing is shared with the code under test but the zone data."""
+
+from bisect import bisect_left
+from datetime import UTC, date, datetime
+from itertools import accumulate
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from services.sla.domain.calendar import CalendarSpec
+
+
+class WallClock:
+    """Opening hours by looking at a clock on the wall."""
+
+    def __init__(self, spec: CalendarSpec) -> None:
+        self._zone = ZoneInfo(spec.zone)
+        self._spec = spec
+        self._open_days: dict[date, list[tuple[int, int]]] = {}
+
+    def is_open(self, at_s: int) -> bool:
+        """Whether it is open in the second that begins at this Unix time."""
+        local = datetime.fromtimestamp(at_s, UTC).astimezone(self._zone)
+        second = local.hour * 3600 + local.minute * 60 + local.second
+        return any(low <= second < high for low, high in self._shifts(local.date()))
+
+    def add(self, start_s: int, duration_s: int) -> int:
+        """The earliest second, not before the start, at which so many open seconds have passed: second by second."""
+        at = start_s
+        left = duration_s
+        while left > 0:
+            left -= self.is_open(at)
+            at += 1
+        return at
+
+    def minutes(self, start_s: int, days: int) -> "Minutes":
+        """Every minute of some days, looked at one by one."""
+        return Minutes(start_s, [self.is_open(at) for at in range(start_s, start_s + days * 86_400, 60)])
+
+    def _shifts(self, on: date) -> list[tuple[int, int]]:
+        if on not in self._open_days:
+            spec, text = self._spec, on.isoformat()
+            closed = text in spec.closed_dates
+            if spec.holidays_country and text not in spec.open_dates:
+                closed = closed or on in holidays.country_holidays(spec.holidays_country, years=on.year)
+            self._open_days[on] = (
+                []
+                if closed
+                else [(h.from_minute * 60, h.to_minute * 60) for h in spec.hours if h.weekday == on.weekday()]
+            )
+        return self._open_days[on]
+
+
+class Minutes:
+    """Looks kept, so that thousands of questions about the same days take one walk."""
+
+    def __init__(self, start_s: int, is_open: list[bool]) -> None:
+        self.start_s = start_s
+        self.count = len(is_open)
+        self._before = list(accumulate(is_open, initial=0))  # open minutes before each minute
+
+    def elapsed(self, from_minute: int, to_minute: int) -> int:
+        """Open minutes between two minutes of the window."""
+        return self._before[to_minute] - self._before[from_minute]
+
+    def add(self, from_minute: int, minutes: int) -> int | None:
+        """The first minute before which so many open ones have passed; None beyond the window."""
+        if minutes == 0:
+            return from_minute
+        at = bisect_left(self._before, self._before[from_minute] + minutes)
+        return at if at <= self.count else None
+
+
+def in_zone(zone: str, text: str) -> int:
+    """Unix seconds of a local time (the first of two, where clocks go back)."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())

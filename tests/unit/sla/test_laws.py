@@ -1,0 +1,126 @@
+"""What holds whatever happens, found by random lives: at most once, never early, nothing after the end, the same after a restore."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.sla.domain.calendar import CalendarSpec, OpenHours, RoundTheClock
+from services.sla.domain.facts import FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.policy import Target
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, all_targets, calendars, short
+
+OFFICE = CalendarSpec("Asia/Tehran", tuple(OpenHours(day, 8 * 60, 16 * 60) for day in (5, 6, 0, 1, 2)))
+KINDS = st.sampled_from(
+    [
+        *[FactKind.ASSIGNED, FactKind.AGENT_REPLIED, FactKind.CUSTOMER_MESSAGED] * 4,
+        *[FactKind.MOVED, FactKind.QUEUED] * 2,
+        FactKind.COMPLETED,
+        FactKind.ABANDONED,
+        FactKind.CANCELLED,
+    ]
+)
+STEPS = st.lists(
+    st.tuples(
+        st.one_of(st.none(), KINDS),  # None: only the clock
+        st.integers(0, 40 * MINUTE),  # time that passes before it
+        st.sampled_from(["i1", "i2"]),
+    ),
+    max_size=40,
+)
+LIVES = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DECIDED = {OccurrenceKind.MET, OccurrenceKind.CANCELLED}
+
+
+def live(
+    steps: list[tuple[FactKind | None, int, str]],
+    calendar: CalendarSpec | None,
+    between: Callable[[Watched], Watched] = lambda watched: watched,
+) -> Watched:
+    """Two interactions, queued at once, then these steps; `between` may put another engine in its place."""
+    watched = Watched(a_policy(*all_targets(), calendar=calendar))
+    told: list[Occurrence] = []
+    now = T0
+    for name in ("i1", "i2"):
+        watched.happens(FactKind.QUEUED, now, interaction=name)
+    for kind, passes, name in steps:
+        now += passes
+        if kind is None:
+            watched.clock(now)
+        else:
+            watched.happens(kind, now, interaction=name, again=kind is FactKind.QUEUED)
+        told += watched.told
+        watched = between(watched)
+        watched.told = []
+    watched.clock(now + 5 * 1440 * MINUTE)
+    watched.told = told + watched.told
+    return watched
+
+
+@LIVES
+@given(STEPS, st.sampled_from([None, OFFICE]))
+def test_each_milestone_at_most_once_and_each_promise_decided_at_most_once(
+    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+) -> None:
+    """Per (interaction, target, epoch): set once, each warning and each breach once, one end: met, cancelled or the adequate level."""
+    told = live(steps, calendar).told
+    seen = Counter(
+        (o.interaction_id, o.target, o.epoch, o.kind, o.level, o.share)
+        for o in told
+        if o.kind not in (OccurrenceKind.PAUSED, OccurrenceKind.RESUMED)
+    )
+    assert not [what for what, times in seen.items() if times > 1]
+    ended: set[tuple[str, Target, int]] = set()
+    for o, text in zip(told, short(told), strict=True):
+        promise = (o.interaction_id, o.target, o.epoch)
+        assert promise not in ended, f"{text} after the end"
+        if o.kind in DECIDED or (o.kind is OccurrenceKind.BREACHED and o.level.name == "ADEQUATE"):
+            ended.add(promise)
+
+
+@LIVES
+@given(STEPS, st.sampled_from([None, OFFICE]))
+def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
+    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+) -> None:
+    """Each milestone is told at or after its due time, and the calendar time used, summed piece by piece between the pauses that were
+    told, is exactly the time that was promised."""
+    watched = live(steps, calendar)
+    time = RoundTheClock() if calendar is None else calendars()(calendar)
+    promised = {(plan.target, m.level, m.share): m.after_ms for plan in all_targets() for m in plan.milestones}
+    started: dict[tuple[str, Target, int], tuple[int, int]] = {}
+    for o in watched.told:
+        promise = (o.interaction_id, o.target, o.epoch)
+        used, since = started.get(promise, (0, 0))
+        match o.kind:
+            case OccurrenceKind.SET:
+                started[promise] = (0, o.occurred_at_ms)
+            case OccurrenceKind.PAUSED:
+                started[promise] = (used + time.elapsed(since, o.occurred_at_ms), 0)
+                assert o.used_ms == started[promise][0]
+            case OccurrenceKind.RESUMED:
+                started[promise] = (used, o.occurred_at_ms)
+            case OccurrenceKind.WARNED | OccurrenceKind.BREACHED:
+                assert o.occurred_at_ms >= o.due_ms
+                level = o.level if o.kind is OccurrenceKind.BREACHED else type(o.level)(0)
+                after = promised[o.target, level, o.share]
+                assert used + time.elapsed(since, o.due_ms) == after == o.used_ms
+                assert used + time.elapsed(since, o.due_ms - 1) < after, "the due time is the earliest one"
+            case OccurrenceKind.MET if since:
+                assert o.used_ms == used + time.elapsed(since, o.occurred_at_ms)
+            case _:
+                pass
+
+
+@LIVES
+@given(STEPS, st.sampled_from([None, OFFICE]))
+def test_a_restore_after_every_step_changes_nothing(
+    steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
+) -> None:
+    """An engine that is rebuilt from its stored bytes between any two steps tells the same, to the last field."""
+    steady = live(steps, calendar)
+    restless = live(steps, calendar, between=Watched.restored)
+    assert restless.told == steady.told
+    assert restless.book.works == steady.book.works
+    assert restless.book.tallies == steady.book.tallies

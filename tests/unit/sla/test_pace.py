@@ -1,0 +1,41 @@
+"""How far the clock may go before the log has been read."""
+
+from services.sla.domain.pace import Pace
+
+NOW = 1_700_000_000_000
+
+
+def test_a_milestone_fires_a_moment_after_it_is_due() -> None:
+    """So that the event of an answer given at the last moment can arrive."""
+    pace = Pace(settle_ms=50)
+    pace.read(NOW, NOW)
+    assert pace.until(NOW) == NOW - 50
+    assert pace.wakeup(NOW, NOW) == NOW + 50
+    assert pace.wakeup(None, NOW) is None
+
+
+def test_after_a_start_nothing_fires_until_the_log_was_heard() -> None:
+    """What came while nobody read may hold the answer."""
+    pace = Pace(settle_ms=0, quiet_ms=500)
+    pace.started(NOW)
+    assert pace.until(NOW) <= 0
+    assert pace.wakeup(NOW - 60_000, NOW) == NOW + 500
+    assert pace.until(NOW + 500) == NOW + 500, "silence: nothing had come"
+
+
+def test_behind_the_log_the_clock_is_the_logs() -> None:
+    """Reading a minute behind, milestones fire up to where the log has come, so none is forgotten and none is unfair."""
+    pace = Pace(settle_ms=0, behind_ms=1_000, quiet_ms=500)
+    pace.started(NOW)
+    pace.read(NOW - 60_000, NOW + 100)
+    assert pace.until(NOW + 100) == NOW - 60_000
+    pace.read(NOW - 30_000, NOW + 200)
+    assert pace.until(NOW + 200) == NOW - 30_000
+    pace.read(NOW + 100, NOW + 300)
+    assert pace.until(NOW + 300) == NOW + 300, "caught up"
+
+
+def test_a_record_from_a_clock_ahead_of_ours_makes_nothing_early() -> None:
+    pace = Pace(settle_ms=0)
+    pace.read(NOW + 3_600_000, NOW)
+    assert pace.until(NOW) == NOW
