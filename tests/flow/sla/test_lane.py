@@ -1,0 +1,211 @@
+"""The deadline lane on the fake lane: what is written, when, and that a takeover changes nothing."""
+
+from collections.abc import Mapping
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.router.v1 import records_pb2 as router
+from chapar.sla.v1 import sla_pb2 as sla
+from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.adapters.lane import EVENTS, DeadlineProcessor, factory
+from services.sla.domain.facts import Occurrence
+from services.sla.translate.configuration import Promises, promises_of
+from tests.fakes.lane import FakeLane
+
+SECOND = 1_000
+MINUTE = 60 * SECOND
+
+
+class Flow:
+    """One lane, one tenant, everything told in short."""
+
+    def __init__(self, settle_ms: int = 0) -> None:
+        self.committed: list[Occurrence] = []
+        self.promises: Mapping[str, Promises] = {"acme": self.policy()}
+        self._epochs: dict[str, int] = {}
+        self.lane = FakeLane(
+            factory(
+                caching_calendars(),
+                lambda: self.promises,
+                lambda occurrences: self.committed.extend(occurrences),
+                forget_after_ms=10 * MINUTE,
+                settle_ms=settle_ms,
+            ),
+            input_topic="routing.events.v1",
+        )
+
+    @staticmethod
+    def policy(desired_ms: int = 10 * MINUTE, version: int = 1) -> Promises:
+        kinds = (config.TARGET_KIND_PICK_UP, config.TARGET_KIND_FIRST_RESPONSE, config.TARGET_KIND_RESOLUTION)
+        targets = [
+            config.SlaTarget(
+                kind=kind, desired_ms=desired_ms, adequate_ms=2 * desired_ms, warn_at=[0.75], escalate_priority=5
+            )
+            for kind in kinds
+        ]
+        policy = config.SlaPolicy(name=f"v{version}", targets=targets, pause_while_customer_awaited=True)
+        document = config.TenantConfiguration(tenant="acme", version=version, sla_policies=[policy])
+        return promises_of(document, caching_calendars())
+
+    def record(self, interaction: str = "i1", occurred_at_ms: int = 0, **event: object) -> bytes:
+        epoch = self._epochs[interaction] = self._epochs.get(interaction, 0) + 1
+        made = router.RoutingEvent(
+            event_id=f"{interaction}-{epoch}",
+            tenant="acme",
+            pool="default",
+            occurred_at_ms=occurred_at_ms or self.lane.now_ms,
+            epoch=epoch,
+            **event,  # type: ignore[arg-type]  # the test's own keywords
+        )
+        made.interaction.interaction_id = interaction
+        made.interaction.conversation_id = f"c-{interaction}"
+        made.interaction.queue = "sales"
+        made.interaction.arrived_at_ms = made.occurred_at_ms
+        return made.SerializeToString()
+
+    def queued(self, interaction: str = "i1") -> None:
+        self.lane.handle(self.record(interaction, queued=router.InteractionQueued()))
+
+    def quiet(self) -> None:
+        """The lane has heard that nothing more is coming."""
+        self.lane.advance(SECOND)
+
+    @property
+    def events(self) -> list[sla.SlaEvent]:
+        return [sla.SlaEvent.FromString(sent.value) for sent in self.lane.sent_to(EVENTS)]
+
+    @property
+    def told(self) -> list[str]:
+        return [
+            f"{config.TargetKind.Name(e.target)[12:]} {sla.SlaEventKind.Name(e.kind)[15:]}"
+            + (f" {sla.SlaLevel.Name(e.level)[10:]}" if e.level else "")
+            for e in self.events
+        ]
+
+
+def test_a_life_on_the_lane() -> None:
+    """Deadlines set, desired level passed, warning, assignment at the adequate level, reply, completion."""
+    f = Flow()
+    f.queued()
+    f.lane.advance(16 * MINUTE)
+    f.lane.handle(f.record(assigned=router.InteractionAssigned(agent_id="sara")))
+    f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara", first=True)))
+    f.lane.advance(60 * MINUTE)
+    f.lane.handle(f.record(completed=router.InteractionCompleted(agent_id="sara")))
+    assert f.told == [
+        *[f"{target} DEADLINE_SET" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
+        *[f"{target} BREACHED DESIRED" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
+        *[f"{target} WARNED ADEQUATE" for target in ("PICK_UP", "FIRST_RESPONSE", "RESOLUTION")],
+        "PICK_UP MET ADEQUATE",
+        "FIRST_RESPONSE MET ADEQUATE",
+        "RESOLUTION PAUSED",
+        "RESOLUTION MET ADEQUATE",
+    ]
+    assert len(f.committed) == len(f.events), "what is counted is what was committed"
+    assert {send.key for send in f.lane.sent_to(EVENTS)} == {b"c-i1"}
+    assert dict(f.lane.sent_to(EVENTS)[0].headers)["schema"] == b"chapar.sla.v1.SlaEvent"
+
+
+def test_a_crash_at_any_point_changes_nothing() -> None:
+    """The same life with the memory lost after every step, and with every batch thrown away once: the same events, bit for bit."""
+    lives = []
+    for crash, fail in ((False, None), (True, None), (True, "before_commit"), (False, "after_commit")):
+        f = Flow()
+        steps = [
+            (0, {"queued": router.InteractionQueued()}),
+            (11 * MINUTE, {"assigned": router.InteractionAssigned(agent_id="sara")}),
+            (SECOND, {"agent_replied": router.AgentReplied(agent_id="sara")}),
+            (50 * MINUTE, {"customer_message_recorded": router.CustomerMessageRecorded(message_id="m")}),
+            (6 * MINUTE, {"completed": router.InteractionCompleted(agent_id="sara")}),
+        ]
+        for wait, event in steps:
+            f.lane.advance(wait)
+            if crash:
+                f.lane.crash()
+                f.quiet()
+            else:
+                f.lane.advance(SECOND)
+            f.lane.batch(f.lane.record(f.record(**event)), fail=fail)  # type: ignore[arg-type]  # one of the fake's two words, or none
+        lives.append([send.value for send in f.lane.sent_to(EVENTS)])
+    assert lives[0] == lives[1] == lives[2] == lives[3]
+    assert len(lives[0]) > 10
+
+
+def test_a_deadline_that_fell_due_while_nobody_ran_is_told_once() -> None:
+    """Restored in the middle of a life, after the due time: told late, once, with its own due time."""
+    f = Flow()
+    f.queued()
+    f.lane.now_ms += 12 * MINUTE  # nobody runs
+    f.lane.crash()
+    f.quiet()
+    breached = [e for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED]
+    assert len(breached) == 3
+    assert all(e.occurred_at_ms - e.desired_at_ms >= 2 * MINUTE for e in breached)
+    f.lane.crash()
+    f.quiet()
+    assert len(f.events) == 6
+
+
+def test_an_answer_that_waited_in_the_log_is_no_breach() -> None:
+    """The agent replied in minute 5; nobody ran until minute 30. The reply is read first and keeps the promise."""
+    f = Flow()
+    f.queued()
+    reply = f.lane.record(f.record(occurred_at_ms=f.lane.now_ms + 5 * MINUTE, agent_replied=router.AgentReplied()))
+    f.lane.now_ms += 30 * MINUTE
+    f.lane.crash()
+    assert f.lane.processor.next_wakeup() == f.lane.now_ms + 500, "it listens before it judges"
+    f.lane.batch(reply)
+    f.quiet()
+    assert "FIRST_RESPONSE MET DESIRED" in f.told
+    assert "FIRST_RESPONSE BREACHED DESIRED" not in f.told
+
+
+def test_an_answer_in_the_same_batch_as_its_due_time_counts() -> None:
+    """Timers fire after the batch's records."""
+    f = Flow()
+    f.queued()
+    f.lane.now_ms += 10 * MINUTE
+    f.lane.handle(f.record(agent_replied=router.AgentReplied()))
+    assert "FIRST_RESPONSE MET DESIRED" in f.told
+    assert "PICK_UP BREACHED DESIRED" in f.told
+
+
+def test_a_new_configuration_is_for_new_work() -> None:
+    """Also after a takeover: the plan of open work comes from the changelog."""
+    f = Flow()
+    f.queued("old")
+    f.promises = {"acme": f.policy(desired_ms=MINUTE, version=2)}
+    f.lane.crash()
+    f.queued("new")
+    f.lane.advance(90 * SECOND)
+    assert {(e.interaction_id, e.policy) for e in f.events} == {("old", "v1"), ("new", "v2")}
+    assert {e.interaction_id for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"new"}
+
+
+def test_poison_is_set_aside_and_the_rest_flows() -> None:
+    f = Flow()
+    f.lane.batch(f.lane.record(b"\xff\xff"), f.lane.record(f.record(queued=router.InteractionQueued())))
+    assert [verdict.reason for _, verdict in f.lane.dead_letters] == ["UNREADABLE"]
+    assert len(f.events) == 3
+
+
+def test_what_is_over_leaves_the_changelog() -> None:
+    """After the time of grace nothing is left but counts."""
+    f = Flow()
+    f.queued()
+    f.lane.handle(f.record(abandoned=router.InteractionAbandoned()))
+    assert any(key.startswith(b"w/") for key in f.lane.changelog)
+    f.lane.advance(11 * MINUTE)
+    assert {key[:2] for key in f.lane.changelog} == {b"t/"}
+
+
+def test_a_deadline_fires_a_moment_after_it_is_due_and_never_before() -> None:
+    f = Flow(settle_ms=50)
+    f.queued()
+    f.lane.advance(SECOND)
+    f.lane.advance(10 * MINUTE - SECOND + 49)
+    assert "PICK_UP BREACHED DESIRED" not in f.told
+    f.lane.advance(1)
+    assert "PICK_UP BREACHED DESIRED" in f.told
+    processor = f.lane.processor
+    assert isinstance(processor, DeadlineProcessor)
+    assert processor.book.past_due(f.lane.now_ms) == 0

@@ -1,0 +1,118 @@
+"""Configuration -> policies: what can't be used is refused by name."""
+
+from collections.abc import Callable
+
+import pytest
+from google.protobuf.message import DecodeError
+
+from chapar.config.v1 import config_pb2 as pb
+from services.chassis.errors import ChaparError
+from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.domain.policy import Level, Target, choose
+from services.sla.translate.configuration import Promises, calendar_spec, decode_promises, promises_of
+
+
+def a_configuration() -> pb.TenantConfiguration:
+    """Office hours in Tehran, given as an operator writes them."""
+    week = pb.WeeklyHours(days=["sat", "sun", "mon", "tue", "wed"], to="16:00")
+    setattr(week, "from", "08:00")
+    thursday = pb.WeeklyHours(days=["thu"], to="24:00")
+    setattr(thursday, "from", "08:00")
+    return pb.TenantConfiguration(
+        tenant="acme",
+        version=3,
+        time_zone="Asia/Tehran",
+        calendars=[pb.Calendar(name="office", hours=[week, thursday], holidays_country="IR")],
+        sla_policies=[
+            pb.SlaPolicy(
+                name="gold",
+                tiers=["gold"],
+                calendar="office",
+                targets=[
+                    pb.SlaTarget(
+                        kind=pb.TARGET_KIND_PICK_UP,
+                        desired_ms=60_000,
+                        adequate_ms=120_000,
+                        warn_at=[0.9, 0.5],
+                        escalate_priority=5,
+                    )
+                ],
+            ),
+            pb.SlaPolicy(name="rest", targets=[pb.SlaTarget(kind=pb.TARGET_KIND_RESOLUTION, adequate_ms=9_000)]),
+        ],
+    )
+
+
+def promises(configuration: pb.TenantConfiguration) -> Promises:
+    return promises_of(configuration, caching_calendars())
+
+
+def test_a_policy_as_the_engine_sees_it() -> None:
+    """Milestones in order of time, the first warning carrying the escalation; version, zone and hours frozen in the plan."""
+    plan = choose(promises(a_configuration()).policies, "any", "any", "gold")
+    assert plan is not None
+    assert (plan.policy, plan.config_version) == ("gold", 3)
+    target = plan.target(Target.PICK_UP)
+    assert target is not None
+    assert [(m.after_ms, m.level, m.share, m.escalate_priority) for m in target.milestones] == [
+        (60_000, Level.NONE, 0.5, 5),
+        (60_000, Level.DESIRED, 0.0, 0),
+        (108_000, Level.NONE, 0.9, 0),
+        (120_000, Level.ADEQUATE, 0.0, 0),
+    ]
+    assert plan.calendar is not None
+    assert (plan.calendar.zone, plan.calendar.hours[3].to_minute) == ("Asia/Tehran", 24 * 60)
+
+
+def test_one_level_given_means_both() -> None:
+    plan = choose(promises(a_configuration()).policies, "any", "any", "")
+    assert plan is not None
+    assert [(t.desired_ms, t.adequate_ms) for t in plan.targets] == [(9_000, 9_000)]
+
+
+def test_the_same_policy_in_another_version_is_another_plan() -> None:
+    """Open work keeps the plan that it was given."""
+    later = a_configuration()
+    later.version = 4
+    assert promises(a_configuration()).policies[0].plan.plan_id != promises(later).policies[0].plan.plan_id
+
+
+def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
+    setattr(c.calendars[0].hours[0], "from", text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda c: setattr(c.sla_policies[0], "calendar", "nights"), "policy gold: there is no calendar 'nights'"),
+        (lambda c: c.calendars[0].ClearField("hours"), "calendar office: the calendar is never open"),
+        (lambda c: setattr(c.calendars[0], "time_zone", "Asia/Teheran"), "Asia/Teheran"),
+        (lambda c: _set_hours(c, "25:00"), "'25:00' is no time of day"),
+        (lambda c: _set_hours(c, "16:00"), "begin before they end"),
+        (lambda c: c.calendars[0].hours[0].days.append("someday"), "'someday' is no day"),
+        (lambda c: c.calendars[0].closed_dates.append("tomorrow"), "'tomorrow' is no date"),
+        (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", 500_000), "0 < desired <= adequate"),
+        (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", -1), "0 < desired <= adequate"),
+        (lambda c: c.sla_policies[1].targets[0].ClearField("adequate_ms"), "policy rest, RESOLUTION"),
+        (lambda c: setattr(c.sla_policies[1].targets[0], "adequate_ms", 1 << 60), "10 years"),
+        (lambda c: c.sla_policies[0].targets[0].warn_at.append(1.5), "between 0 and 1"),
+        (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
+        (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
+        (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:
+    configuration = a_configuration()
+    spoil(configuration)
+    with pytest.raises(ChaparError, match=says) as refused:
+        promises(configuration)
+    assert refused.value.reason == "SLA_CONFIGURATION"
+
+
+def test_bytes_that_are_no_configuration_are_refused() -> None:
+    with pytest.raises(DecodeError):
+        decode_promises(caching_calendars())("acme", b"\xff\xff\xff")
+
+
+def test_a_calendar_without_a_zone_has_the_tenants() -> None:
+    assert calendar_spec(a_configuration().calendars[0], "Asia/Tehran").zone == "Asia/Tehran"

@@ -1,0 +1,78 @@
+"""Events of the router as facts, occurrences as events."""
+
+import pytest
+
+from chapar.router.v1 import records_pb2 as router
+from services.chassis.kafka.records import InvalidRecord, Record
+from services.sla.domain.facts import FactKind
+from services.sla.translate.events import event_of, fact_of
+from tests.unit.sla.builders import T0, Watched
+
+
+def a_record(event: router.RoutingEvent | bytes | None) -> Record:
+    value = event.SerializeToString() if isinstance(event, router.RoutingEvent) else event
+    return Record("routing.events.v1", 0, 0, T0, b"c1", value, ())
+
+
+def an_event(**of: object) -> router.RoutingEvent:
+    event = router.RoutingEvent(event_id="e1", tenant="acme", pool="p", occurred_at_ms=T0, epoch=4)
+    event.interaction.interaction_id = "i1"
+    event.interaction.queue = "sales"
+    event.interaction.labels["tier"] = "gold"
+    event.MergeFrom(router.RoutingEvent(**of))  # type: ignore[arg-type]  # the test's own keywords
+    return event
+
+
+def test_a_queued_event() -> None:
+    fact = fact_of(a_record(an_event(queued=router.InteractionQueued(again=True))))
+    assert fact is not None
+    assert (fact.kind, fact.tier, fact.queue, fact.epoch, fact.again) == (FactKind.QUEUED, "gold", "sales", 4, True)
+
+
+def test_a_transfer_names_the_queue_that_it_went_to() -> None:
+    fact = fact_of(a_record(an_event(transferred=router.InteractionTransferred(queue="support"))))
+    assert fact is not None
+    assert (fact.kind, fact.queue) == (FactKind.MOVED, "support")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        an_event(offered=router.InteractionOffered(agent_id="sara")),
+        an_event(wrap_up_ended=router.WrapUpEnded(agent_id="sara")),
+        router.RoutingEvent(agent_state_changed=router.AgentStateChanged(agent_id="sara")),
+        router.RoutingEvent(event_id="from a later version"),
+    ],
+)
+def test_what_means_nothing_here_is_passed_over(event: router.RoutingEvent) -> None:
+    """Also events of agents, which have no interaction, and kinds that this version does not know."""
+    assert fact_of(a_record(event)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "NO_VALUE"),
+        (b"\xff\xff\xff\xff", "UNREADABLE"),
+        (router.RoutingEvent(event_id="e", tenant="acme", queued=router.InteractionQueued()), "INCOMPLETE"),
+        (an_event(queued=router.InteractionQueued(), occurred_at_ms=1 << 62), "TIME_OUT_OF_RANGE"),
+        (an_event(queued=router.InteractionQueued(), occurred_at_ms=-5), "TIME_OUT_OF_RANGE"),
+    ],
+)
+def test_poison_is_named(value: router.RoutingEvent | bytes | None, reason: str) -> None:
+    with pytest.raises(InvalidRecord) as refused:
+        fact_of(a_record(value))
+    assert refused.value.reason == reason
+
+
+def test_the_id_of_an_event_derives_from_its_cause() -> None:
+    """The same life gives the same ids, another interaction gives others, and all of one life differ."""
+    lives = []
+    for name in ("i1", "i1", "i2"):
+        watched = Watched()
+        watched.happens(FactKind.QUEUED, interaction=name)
+        watched.clock(T0 + 3_600_000)
+        lives.append([event_of(o).event_id for o in watched.told])
+    assert lives[0] == lives[1]
+    assert not set(lives[0]) & set(lives[2])
+    assert len(set(lives[0])) == len(lives[0])

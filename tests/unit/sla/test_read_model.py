@@ -1,0 +1,113 @@
+"""What SlaService reads, followed from the changelog."""
+
+from services.chassis.kafka.records import Record
+from services.sla.adapters.read_model import FIRST, ReadModel
+from services.sla.domain.facts import FactKind
+from services.sla.domain.measures import Tally, TallyKey
+from services.sla.domain.policy import Target
+from services.sla.translate import state
+from services.sla.translate.views import cursor_of, deadline_view, place_of
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, calendars
+
+
+class Followed:
+    """An engine and a read model that gets each change of it, as the lane would write it."""
+
+    def __init__(self) -> None:
+        self.watched = Watched(a_policy(a_target(Target.PICK_UP), a_target(Target.RESOLUTION)))
+        self.model = ReadModel(calendars())
+
+    def put(self, key: bytes, value: bytes | None, partition: int = 0) -> None:
+        self.model.apply(Record("sla.state.v1", partition, 0, T0, key, value, ()))
+
+    def write(self) -> None:
+        book, changes = self.watched.book, self.watched.book.take_changes()
+        for plan_id in changes.plans:
+            plan = book.plans.get(plan_id)
+            self.put(state.plan_key(plan_id), state.encode(plan) if plan else None)
+        for name in changes.works:
+            work = book.works.get(name)
+            self.put(state.work_key(name), state.encode(work) if work else None)
+        for key in changes.tallies:
+            self.put(state.tally_key(key), state.encode(book.tallies[key]))
+
+    def at_risk(self, within: int = 3_600_000, tenant: str = "acme", queue: str = "") -> list[tuple[str, str]]:
+        found = self.model.at_risk(tenant, FIRST, T0 + within, queue)
+        return [(work.interaction_id, deadline.target.name) for _, work, deadline in found]
+
+
+def test_the_nearest_first_and_only_what_runs() -> None:
+    """Kept, paused, broken and cancelled promises are not at risk."""
+    f = Followed()
+    for number, name in enumerate(("b", "a", "c")):
+        f.watched.happens(FactKind.QUEUED, T0 + number * MINUTE, interaction=name, arrived=T0)
+    f.watched.happens(FactKind.ASSIGNED, T0 + 3 * MINUTE, interaction="b")
+    f.watched.happens(FactKind.AGENT_REPLIED, T0 + 3 * MINUTE, interaction="b")
+    f.watched.happens(FactKind.ABANDONED, T0 + 3 * MINUTE, interaction="c")
+    f.write()
+    assert f.at_risk() == [("a", "RESOLUTION"), ("a", "PICK_UP")]
+    assert f.at_risk(within=20 * MINUTE) == [("a", "RESOLUTION")]
+    assert f.at_risk(tenant="other") == []
+    assert f.at_risk(queue="support") == []
+
+
+def test_what_is_forgotten_by_the_lane_is_gone() -> None:
+    f = Followed()
+    f.watched.happens(FactKind.QUEUED)
+    f.watched.happens(FactKind.COMPLETED, T0 + MINUTE)
+    f.write()
+    assert f.model.work("acme", "i1") is not None
+    assert f.model.work("other", "i1") is None
+    f.watched.clock(T0 + 60 * MINUTE)
+    f.write()
+    assert f.model.work("acme", "i1") is None
+    assert f.at_risk() == []
+
+
+def test_a_page_goes_on_where_the_last_one_ended() -> None:
+    """Also when the deadline at which it ended is gone meanwhile."""
+    f = Followed()
+    for name in ("a", "b", "c"):
+        f.watched.happens(FactKind.QUEUED, interaction=name)
+    f.write()
+    first, *_ = f.model.at_risk("acme", FIRST, T0 + 3_600_000, "")
+    f.watched.happens(FactKind.ABANDONED, T0 + 1, interaction=first[1].interaction_id)
+    f.write()
+    rest = f.model.at_risk("acme", place_of(cursor_of(first[0])), T0 + 3_600_000, "")
+    assert [work.interaction_id for _, work, _ in rest] == ["b", "b", "c", "c"]
+
+
+def test_tallies_of_all_partitions_are_added_and_of_other_tenants_not() -> None:
+    f = Followed()
+    for partition, tenant, kept in ((0, "acme", 3), (1, "acme", 4), (1, "other", 50)):
+        key = TallyKey(tenant, 19_000, "sales", "webchat", Target.PICK_UP)
+        f.put(state.tally_key(key), state.encode(Tally(kept_desired=kept)), partition)
+    f.watched.happens(FactKind.QUEUED)
+    f.write()
+    level, open_ = f.model.service_level("acme", "", "", Target.PICK_UP)
+    assert (level.over_offered.n, open_) == (7, 1)
+    assert f.model.service_level("acme", "support", "", Target.PICK_UP)[0].over_offered.n == 0
+
+
+def test_a_deadline_as_readers_see_it() -> None:
+    """Used and remaining time are the calendar's, now; after a breach the remaining time is negative and grows."""
+    f = Followed()
+    f.watched.happens(FactKind.QUEUED)
+    work, plan = f.watched.book.works["i1"], f.watched.book.plans["acme/1/standard"]
+    pick_up = work.deadlines[0]
+    view = deadline_view(work, pick_up, plan, f.watched.book.time_of(work), T0 + 5 * MINUTE)
+    assert (view.used_ms, view.remaining_ms) == (5 * MINUTE, 15 * MINUTE)
+    assert view.adequate_at.ToMilliseconds() == T0 + 20 * MINUTE
+    f.watched.clock(T0 + 20 * MINUTE)
+    late = deadline_view(work, pick_up, plan, f.watched.book.time_of(work), T0 + 27 * MINUTE)
+    assert (late.used_ms, late.remaining_ms) == (20 * MINUTE, -7 * MINUTE)
+
+
+def test_a_paused_deadline_shows_no_due_time() -> None:
+    f = Followed()
+    f.watched.happens(FactKind.QUEUED)
+    f.watched.happens(FactKind.AGENT_REPLIED, T0 + 4 * MINUTE)
+    work, plan = f.watched.book.works["i1"], f.watched.book.plans["acme/1/standard"]
+    view = deadline_view(work, work.deadlines[1], plan, f.watched.book.time_of(work), T0 + 90 * MINUTE)
+    assert not view.HasField("adequate_at")
+    assert (view.used_ms, view.remaining_ms) == (4 * MINUTE, 16 * MINUTE)
