@@ -105,7 +105,7 @@ def transactional_producer(
         max_batch_size=max_batch_bytes,
         max_request_size=max_batch_bytes,
         linger_ms=0,
-        retry_backoff_ms=20,
+        retry_backoff_ms=50,
     )
 
 

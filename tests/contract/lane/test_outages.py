@@ -99,6 +99,7 @@ async def test_clients_outlive_the_broker(own_kafka: EmbeddedTestBroker, prefix:
         await consuming
         following.cancel()
     written = await read_all(kafka, OUT)
+    written.sort(key=lambda r: (r.partition, r.offset))
     assert [r.value for r in written if (r.value or b"").startswith(b"before")] == [
         r.value for r in sorted(seen, key=lambda r: (r.partition, r.offset)) if (r.value or b"").startswith(b"before")
     ]

@@ -1,0 +1,285 @@
+"""A chaos campaign: processes that kill or stop themselves at named points while records flow, and a checker that reads what is left."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped] # its stubs are a package of their own, for one call
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.chassis.kafka.changelog import read_changelog
+from services.chassis.kafka.groups import GroupDirectory
+from services.chassis.kafka.records import EPOCH_HEADER, Record
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from tests.chaos.lane import worker
+from tests.chaos.lane.fold import OUT, SPEC, State, decode, follow
+
+SESSION_MS = 1500
+KEYS = 200
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What a process does to itself, at the n-th passing of a point."""
+
+    point: str
+    times: int
+    action: str = "kill"
+
+
+@dataclass
+class Verdict:
+    """What the checker found. All zero is clean."""
+
+    lost: int = 0
+    doubled: int = 0
+    state_errors: int = 0
+    late_writes: int = 0
+    """Records that a reader sees from an ownership which had already been succeeded."""
+    replied_twice: int = 0
+    replied_in_vain: int = 0
+    """Replies for records whose outputs never became visible."""
+    faults: int = 0
+    owners: int = 0
+
+    @property
+    def clean(self) -> bool:
+        return not (
+            self.lost
+            or self.doubled
+            or self.state_errors
+            or self.late_writes
+            or self.replied_twice
+            or self.replied_in_vain
+        )
+
+
+@dataclass
+class Slot:
+    """A place for one process at a time."""
+
+    process: ForkServerProcess
+    fault: Fault
+    name: str
+    resumed: bool = False
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def stopped(self) -> bool:
+        """Whether SIGSTOP holds it."""
+        return self.process.is_alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+
+
+@dataclass
+class Campaign:
+    """`run` plays the faults, feeding records as it goes, and ends when all are handled (or nothing more happens)."""
+
+    kafka: KafkaSettings
+    home: Path
+    faults: tuple[Fault, ...]
+    partitions: int = 8
+    processes: int = 3
+    records: int = 20_000
+    mutation: str = ""
+    patience: float = 30.0
+    _seen: list[Record] = field(default_factory=list)
+    _fed: int = 0
+    _played: int = 0
+    _born: int = 0
+    _waiting: deque[Fault] = field(default_factory=deque)
+    _slots: list[Slot] = field(default_factory=list)
+
+    async def run(self) -> Verdict:
+        await self._create_topics()
+        self._waiting.extend(self.faults)
+        following = asyncio.create_task(self._follow())
+        producer = AIOKafkaProducer(**self.kafka.client_options(), linger_ms=2, acks="all")
+        await producer.start()
+        try:
+            for _ in range(self.processes):
+                self._spawn()
+            async with GroupDirectory(self.kafka) as directory:
+                await self._play(producer, directory)
+        finally:
+            await producer.stop()
+            following.cancel()
+            await asyncio.wait({following})
+            for slot in self._slots:
+                _dismiss(slot)
+        return await self._judge()
+
+    async def _play(self, producer: AIOKafkaProducer, directory: GroupDirectory) -> None:
+        """Feeds a share of the records at each fault, and a little whenever all is handled, so that the next fault has work to hit."""
+        share = -(-self.records // (len(self.faults) + 1))
+        feeding, moved_at, before = share, time.monotonic(), (-1, -1)
+        while True:
+            if feeding:
+                await self._feed(producer, feeding)
+            played = self._played
+            await self._tend(directory)
+            handled = len(self._seen)
+            if (handled, self._played) != before:
+                before, moved_at = (handled, self._played), time.monotonic()
+            quiet = time.monotonic() - moved_at
+            finished = self._played == len(self.faults)
+            if finished and handled >= self._fed >= self.records and quiet > 1.0:
+                return  # a second of silence: what a zombie might still write would show
+            if quiet > self.patience:
+                return
+            left = max(0, self.records - self._fed)
+            feeding = min(share, left) if finished else share * (self._played - played)
+            if not finished and not feeding and handled >= self._fed:
+                feeding = 25 * self.partitions
+            await asyncio.sleep(0.02)
+
+    async def _tend(self, directory: GroupDirectory) -> None:
+        """Replace the dead; wake the stopped when they have been succeeded."""
+        for slot in list(self._slots):
+            if slot.process.exitcode is not None:
+                assert slot.process.exitcode == -signal.SIGKILL, f"{slot.name} ended: {slot.process.exitcode}"
+                self._played += 1
+                self._slots.remove(slot)
+                self._spawn()
+            elif slot.fault.action == "stop" and not slot.resumed and slot.stopped:
+                if len(self._slots) == 1:
+                    self._spawn()  # somebody must succeed it
+                owners = await directory.owners(SPEC.group, SPEC.input)
+                if len(owners) == self.partitions and slot.name not in owners.values():
+                    await self._until_successors_wrote()
+                    self._played += 1
+                    slot.resumed = True
+                    os.kill(slot.pid, signal.SIGCONT)
+
+    async def _until_successors_wrote(self) -> None:
+        """The successors have restored. (What they write may be invisible until the zombie's open transaction is settled.)"""
+        await asyncio.sleep(1.0)
+
+    async def _create_topics(self) -> None:
+        admin = AIOKafkaAdminClient(**self.kafka.client_options())
+        await admin.start()
+        try:
+            compact = {"cleanup.policy": "compact"}
+            names = (self.kafka.topic_prefix + name for name in (SPEC.input, OUT))
+            state = self.kafka.topic_prefix + SPEC.changelog_topic
+            await admin.create_topics(
+                [
+                    *(NewTopic(name, self.partitions, 1) for name in names),
+                    NewTopic(state, self.partitions, 1, topic_configs=compact),
+                ]
+            )
+        finally:
+            await admin.close()
+
+    def _spawn(self) -> None:
+        fault = self._waiting.popleft() if self._waiting else Fault("", 0, "none")
+        self._born += 1
+        name = f"w{self._born}"
+        orders = worker.Orders(
+            bootstrap=self.kafka.bootstrap_servers,
+            prefix=self.kafka.topic_prefix,
+            name=name,
+            mutation=self.mutation,
+            home=str(self.home),
+            session_ms=SESSION_MS,
+            point=fault.point,
+            times=fault.times,
+            action=fault.action,
+        )
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([worker.__name__])
+        process = context.Process(target=worker.obey, args=(orders,), daemon=True)
+        process.start()
+        self._slots.append(Slot(process, fault, name))
+
+    async def _feed(self, producer: AIOKafkaProducer, count: int) -> None:
+        topic = self.kafka.topic_prefix + SPEC.input
+        for number in range(self._fed, self._fed + count):
+            await producer.send(topic, b"%d" % number, b"k%d" % (number % KEYS))
+        await producer.flush()
+        self._fed += count
+
+    async def _follow(self) -> None:
+        async with aclosing(tail(self.kafka, OUT)) as records:
+            async for record in records:
+                self._seen.append(record)
+
+    # -- the checker
+
+    async def _judge(self) -> Verdict:
+        verdict = Verdict(faults=self._played)
+        times = Counter(_number(record) for record in self._seen)
+        verdict.lost = sum(1 for number in range(self._fed) if b"%d" % number not in times)
+        verdict.doubled = sum(count - 1 for count in times.values())
+        verdict.late_writes, verdict.owners = self._late_writes()
+        verdict.state_errors = await self._state_errors()
+        replies = Counter(self._replies())
+        verdict.replied_twice = sum(count - 1 for count in replies.values())
+        verdict.replied_in_vain = sum(1 for number in replies if number not in times)
+        return verdict
+
+    def _replies(self) -> Iterator[bytes]:
+        path = self.home / "replies"
+        if path.exists():
+            yield from path.read_bytes().split()
+
+    def _late_writes(self) -> tuple[int, int]:
+        """Per lane and output partition, epochs never fall; and how many ownerships wrote."""
+        newest: dict[tuple[int, bytes], int] = defaultdict(int)
+        ownerships: set[tuple[bytes, int]] = set()
+        late = 0
+        for record in self._seen:  # in order of offset per output partition
+            lane = (record.value or b"").partition(b":")[0]
+            epoch = int(dict(record.headers)[EPOCH_HEADER])
+            ownerships.add((lane, epoch))
+            late += epoch < newest[record.partition, lane]
+            newest[record.partition, lane] = max(epoch, newest[record.partition, lane])
+        return late, len(ownerships)
+
+    async def _state_errors(self) -> int:
+        expected: dict[bytes, State] = {}
+        done = asyncio.Event()
+        read = 0
+        async with aclosing(tail(self.kafka, SPEC.input, caught_up=done.set)) as records:
+            async for record in records:
+                key = record.key or b""
+                expected[key] = follow(expected.get(key, (0, "")), record.value or b"")
+                read += 1
+                if read == self._fed:
+                    break
+        actual: dict[bytes, State] = {}
+        for partition in range(self.partitions):
+            restored = await read_changelog(
+                self.kafka,
+                self.kafka.topic_prefix + SPEC.changelog_topic,
+                partition,
+                client_id="checker",
+                progress=lambda read, total: None,
+                close_timeout=3,
+            )
+            actual.update({key: decode(value) for key, value in restored.entries.items()})
+        return sum(1 for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key))
+
+
+def _dismiss(slot: Slot) -> None:
+    if slot.process.exitcode is None:
+        os.kill(slot.pid, signal.SIGKILL)
+    slot.process.join()
+    slot.process.close()
+
+
+def _number(record: Record) -> bytes:
+    return (record.value or b"").partition(b":")[2]
