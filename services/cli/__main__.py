@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+
 import typer
 
-from services.cli.commands import config, deadletters, explain, interactions, queues, run, scores, send, sla, topics
+from services.cli.commands import (
+    agents,
+    config,
+    deadletters,
+    demo,
+    explain,
+    interactions,
+    queues,
+    run,
+    scores,
+    send,
+    sla,
+    topics,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,10 +27,12 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command()(run.run)
+app.command()(demo.demo)
 app.command()(send.send)
 app.command()(explain.explain)
 app.command()(queues.queues)
 app.command()(scores.scores)
+app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(sla.app, name="sla")
 app.add_typer(config.app, name="config")
@@ -25,6 +42,8 @@ app.add_typer(deadletters.app, name="deadletters")
 
 def main() -> None:
     """Entry point."""
+    # The Kafka client logs each retry of its own; what matters comes back as an error.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     app()
 
 

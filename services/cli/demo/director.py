@@ -20,8 +20,8 @@ from services.cli.demo import board, chaos
 from services.cli.demo.agents import staff
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
 from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
-from services.cli.demo.providers import provider_servers
 from services.cli.demo.report import Report
+from services.cli.providers import HttpProvider, MailRelay, Received
 from services.cli.stack import Stack, StackOptions, running_stack
 from services.cli.topic_reader import read_all
 from services.cli.workspace import Workspace
@@ -47,7 +47,16 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
     run = secrets.token_hex(3)
     sent = Sent()
     mailbox = Mailbox(sent)
-    async with provider_servers(mailbox.arrived) as environment:
+
+    def arrived(message: Received) -> None:
+        mailbox.arrived(message.channel, message.recipient, message.text)
+
+    async with HttpProvider(arrived) as provider, MailRelay(arrived) as relay:
+        environment = {
+            "CHAPAR_DEMO_TELEGRAM_URL": provider.url,
+            "CHAPAR_DEMO_WHATSAPP_URL": provider.url,
+            "CHAPAR_DEMO_SMTP_URL": relay.url,
+        }
         stack_options = StackOptions(
             routers=2 if options.chaos else 1, environment=environment, topic_prefix=f"demo-{run}."
         )

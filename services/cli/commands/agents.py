@@ -1,0 +1,251 @@
+"""`chapar agents`: who is there, and an agent's desk in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import grpc
+import typer
+
+from chapar.common.v1 import types_pb2
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
+from services.cli.commands.options import Json, Limit, Pool
+from services.cli.connection import address_of, channel_to, execute, tenant_of, token_for
+from services.cli.desk import Desk, DeskClosed
+from services.cli.output import as_data, console, emit_json, moment, table
+from services.cli.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
+HELP = "r TEXT answers, c completes, t QUEUE transfers, d declines, away / available set the state, q signs out; with several in hand: r2 TEXT"
+STATES = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_STATE_AVAILABLE}
+
+
+@app.command("list")
+def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = False) -> None:
+    """Agents of a pool: state, what they hold, skills."""
+
+    async def work() -> router_pb2.ListAgentsResponse:
+        async with channel_to(Workspace.here(), "router") as channel:
+            request = router_pb2.ListAgentsRequest(pool=pool, page=types_pb2.PageRequest(size=limit))
+            return await router_pb2_grpc.AgentDirectoryServiceStub(channel).ListAgents(request)
+
+    answer = execute(work)
+    if as_json:
+        emit_json([as_data(agent) for agent in answer.agents])
+        return
+    rows = (
+        (
+            *(a.profile.agent_id, a.profile.display_name, _state(a.snapshot.state), moment(a.state_since_ms)),
+            *(len(a.snapshot.assignments), f"{a.snapshot.used}/{a.snapshot.total}"),
+            ", ".join(f"{skill} {level:g}" for skill, level in sorted(a.profile.skills.items())),
+        )
+        for a in answer.agents
+    )
+    console.print(
+        table(f"agents of {pool}", ("agent", "name", "state", "since", "#holds", "#capacity", "skills"), rows)
+    )
+
+
+@app.command("set-state")
+def set_state(
+    agent_id: str,
+    state: Annotated[str, typer.Argument(help="available, away or offline.")],
+    reason: Annotated[str, typer.Option()] = "",
+    pool: Pool = "default",
+) -> None:
+    """Sets an agent's state, as a supervisor."""
+    number = records_pb2.AgentState.Value(f"AGENT_STATE_{state.upper()}")
+
+    async def work() -> None:
+        async with channel_to(Workspace.here(), "router") as channel:
+            change = records_pb2.SetAgentState(agent_id=agent_id, state=number, reason=reason)
+            request = router_pb2.SetAgentStateRequest(pool=pool, set=change)
+            await router_pb2_grpc.AgentDirectoryServiceStub(channel).SetAgentState(request)
+
+    execute(work)
+    console.print(f"{agent_id} is {state}")
+
+
+@app.command("desk")
+def desk_command(
+    agent_id: Annotated[str, typer.Argument(help="Who signs in, e.g. sara.")],
+    auto: Annotated[
+        str, typer.Option("--auto-reply", help="Accept, answer with this and complete, without asking.")
+    ] = "",
+) -> None:
+    """Signs in and acts as an agent: offers, the customer's messages, answers."""
+    execute(lambda: _sit(agent_id, auto))
+
+
+async def _sit(agent_id: str, auto: str) -> None:
+    workspace = Workspace.here()
+    tenant = tenant_of(workspace)
+    address = address_of(workspace, "router").removeprefix("ipv4:")
+    token = token_for(workspace, tenant, agent_id=agent_id)
+    async with (
+        channel_to(workspace, "ingest", agent_id=agent_id) as channel,
+        Desk(address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE) as desk,
+    ):
+        terminal = TerminalDesk(desk, ingest_pb2_grpc.IngestServiceStub(channel), auto)
+        try:
+            await terminal.run(agent_id)
+        except DeskClosed as closed:
+            if closed.error is not None:
+                raise closed.error from closed
+
+
+class TerminalDesk:
+    """Shows what happens and does what is typed. Interactions are numbered as they come."""
+
+    def __init__(self, desk: Desk, ingest: ingest_pb2_grpc.IngestServiceAsyncStub, auto: str) -> None:
+        self._desk = desk
+        self._ingest = ingest
+        self._auto = auto
+        self._numbers: dict[str, int] = {}
+        self._held: dict[int, records_pb2.InteractionFacts] = {}
+        self._offers: dict[int, str] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._watching: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, agent_id: str) -> None:
+        """Until `q`, the end of input, or the end of the session."""
+        await self._desk.welcomed()
+        console.print(
+            f"[bold green]{agent_id} is at the desk.[/] Offers are accepted with Enter. {HELP}", highlight=False
+        )
+        async with self._tasks:
+            events = self._tasks.create_task(self._events())
+            if self._auto:
+                await events
+                return
+            async for line in _lines():
+                if line.strip() in {"q", "quit"}:
+                    break
+                with contextlib.suppress(KeyError):
+                    await self._do(line.strip())
+            events.cancel()
+            for task in self._watching.values():
+                task.cancel()
+
+    async def _events(self) -> None:
+        async for event in self._desk.events():
+            match event.WhichOneof("response"):
+                case "welcome":
+                    for offer in event.welcome.snapshot.offers:
+                        await self._offered(offer)
+                    for assignment in event.welcome.snapshot.assignments:
+                        await self._assigned(assignment.interaction)
+                case "offered":
+                    await self._offered(event.offered)
+                case "revoked":
+                    self._offers = {n: o for n, o in self._offers.items() if o != event.revoked.offer_id}
+                    console.print(f"offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
+                case "assigned":
+                    await self._assigned(event.assigned.interaction)
+                case "ended":
+                    self._ended(event.ended)
+                case "customer_acted" if event.customer_acted.left:
+                    console.print(
+                        f"[{self._number(event.customer_acted.interaction_id)}] the customer has left", markup=False
+                    )
+                case _:
+                    continue
+
+    def _number(self, interaction_id: str) -> int:
+        return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)
+
+    async def _offered(self, offer: records_pb2.OfferView) -> None:
+        facts = offer.interaction
+        number = self._number(facts.interaction_id)
+        self._offers[number] = offer.offer_id
+        console.print(
+            f"[{number}] offer: {facts.channel}, queue {facts.queue}, because {offer.reason}. Enter accepts, d declines",
+            markup=False,
+            style="bold",
+        )
+        if self._auto:
+            await self._desk.accept(offer.offer_id)
+
+    async def _assigned(self, facts: records_pb2.InteractionFacts) -> None:
+        number = self._number(facts.interaction_id)
+        self._offers.pop(number, None)
+        if number in self._held:
+            return
+        self._held[number] = facts
+        console.print(f"[{number}] yours: {facts.interaction_id}", markup=False, style="green")
+        watch = self._tasks.create_task(self._conversation(number, facts))
+        self._watching[facts.interaction_id] = watch
+        if self._auto:
+            await self._desk.reply(facts.interaction_id, self._auto)
+            await self._desk.complete(facts.interaction_id, "solved")
+
+    def _ended(self, ended: records_pb2.AssignmentEnded) -> None:
+        number = self._number(ended.interaction_id)
+        if self._held.pop(number, None) is not None:
+            console.print(f"[{number}] done: {ended.reason}", markup=False, style="green")
+        if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
+            watch.cancel()
+
+    async def _conversation(self, number: int, facts: records_pb2.InteractionFacts) -> None:
+        """The conversation so far, then what comes; opened again when the connection breaks."""
+        after = -1
+        while True:
+            request = ingest_pb2.WatchConversationRequest(conversation_id=facts.conversation_id, after_sequence=after)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                async for answer in self._ingest.WatchConversation(request):
+                    after = answer.message.sequence
+                    said = answer.message.message
+                    who = types_pb2.ActorKind.Name(said.author_kind).removeprefix("ACTOR_KIND_").lower()
+                    console.print(f"[{number}] {who}: {said.text}", markup=False, highlight=False)
+            await asyncio.sleep(0.5)
+
+    async def _do(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        if command in STATES:
+            await self._desk.set_state(STATES[command], rest)
+            return
+        digits = "".join(c for c in command if c.isdigit())
+        word = command.rstrip("0123456789")
+        if word in {"", "d"}:
+            number = int(digits) if digits else min(self._offers, default=0)
+            if number not in self._offers:
+                console.print(HELP, style="dim", markup=False)
+            elif word == "d":
+                await self._desk.decline(self._offers.pop(number), rest)
+            else:
+                await self._desk.accept(self._offers[number])
+            return
+        number = int(digits) if digits else min(self._held, default=0)
+        if number not in self._held or word not in {"r", "c", "t"}:
+            console.print(HELP, style="dim", markup=False)
+            return
+        interaction_id = self._held[number].interaction_id
+        if word == "r":
+            result = await self._desk.reply(interaction_id, rest)
+        elif word == "c":
+            result = await self._desk.complete(interaction_id, rest or "solved")
+        else:
+            result = await self._desk.transfer(interaction_id, queue=rest)
+        if not result.ok:
+            console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
+
+
+async def _lines() -> AsyncIterator[str]:
+    """Lines typed, without blocking the loop."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    try:
+        while line := await reader.readline():
+            yield line.decode(errors="replace").rstrip("\n")
+    finally:
+        transport.close()
+
+
+def _state(state: int) -> str:
+    return records_pb2.AgentState.Name(state).removeprefix("AGENT_STATE_").lower()  # type: ignore[arg-type]  # an int is a value

@@ -1,0 +1,127 @@
+"""Agents of the demonstration: on real sessions, they accept (now and then decline), answer, and complete."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+from collections.abc import AsyncIterator, Iterator
+
+from chapar.router.v1 import records_pb2, router_pb2
+from services.chassis import ids
+from services.cli.connection import token_for
+from services.cli.demo.ledger import Sent
+from services.cli.desk import Desk
+from services.cli.stack import Stack, service_of
+from services.cli.workspace import Workspace
+
+AGENTS = ("sara", "omid", "leila", "david")
+DECLINES = 0.05
+ANSWERS = (
+    "سلام، همین حالا بررسی می‌کنم و خبر می‌دهم.",
+    "بله، موجود است.",
+    "Hello, this is solved now.",
+    "سفارش شما فردا می‌رسد.",
+)
+
+
+class DemoAgent:
+    """One agent: everything that is assigned is answered, then completed; a customer who writes again is answered again."""
+
+    def __init__(
+        self, desk: Desk, tenant: str, agent_id: str, run: str, sent: Sent, chance: random.Random, marks: Iterator[int]
+    ) -> None:
+        self._tenant = tenant
+        self._desk = desk
+        self._agent_id = agent_id
+        self._run = run
+        self._sent = sent
+        self._chance = chance
+        self._marks = marks
+        self._held: dict[str, asyncio.Event] = {}
+        """Interactions being worked on; the event is set when the customer wrote again."""
+
+    async def work(self) -> None:
+        """Until the desk closes."""
+        async with asyncio.TaskGroup() as tasks:
+            async for event in self._desk.events():
+                match event.WhichOneof("response"):
+                    case "welcome":
+                        snapshot = event.welcome.snapshot
+                        for offer in snapshot.offers:
+                            tasks.create_task(self._consider(offer))
+                        for assignment in snapshot.assignments:
+                            self._begin(tasks, assignment)
+                    case "offered":
+                        tasks.create_task(self._consider(event.offered))
+                    case "assigned":
+                        self._begin(tasks, event.assigned)
+                    case "ended":
+                        self._held.pop(event.ended.interaction_id, None)
+                    case "customer_acted" if (again := self._held.get(event.customer_acted.interaction_id)) is not None:
+                        again.set()
+                    case _:
+                        continue
+
+    def _begin(self, tasks: asyncio.TaskGroup, assignment: records_pb2.AssignmentView) -> None:
+        interaction_id = assignment.interaction.interaction_id
+        if not assignment.wrapping_up and interaction_id not in self._held:
+            self._held[interaction_id] = asyncio.Event()
+            tasks.create_task(self._handle(interaction_id))
+
+    async def _consider(self, offer: records_pb2.OfferView) -> None:
+        await self._think(0.1, 0.5)
+        if self._chance.random() < DECLINES:
+            await self._desk.decline(offer.offer_id, "busy elsewhere", retry_after_ms=2_000)
+        else:
+            await self._desk.accept(offer.offer_id)
+
+    async def _handle(self, interaction_id: str) -> None:
+        again = self._held[interaction_id]
+        await self._think(0.3, 1.2)
+        await self._answer(interaction_id)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._chance.uniform(0.5, 1.5)):
+                await again.wait()
+                await self._answer(interaction_id)
+        await self._desk.complete(interaction_id, "solved")
+
+    async def _answer(self, interaction_id: str) -> None:
+        mark = f"#r{self._run}-{next(self._marks)}"
+        result = await self._desk.reply(interaction_id, f"{self._chance.choice(ANSWERS)} {mark}")
+        if result.ok:
+            # As the gateway derives it: the same request is the same delivery.
+            self._sent.recorded_replies[mark] = delivery_id_of(self._tenant, self._agent_id, result)
+
+    async def _think(self, least_s: float, most_s: float) -> None:
+        await asyncio.sleep(self._chance.uniform(least_s, most_s))
+
+
+def delivery_id_of(tenant: str, agent_id: str, result: router_pb2.RequestResult) -> str:
+    """The delivery that a recorded reply became: the gateway derives the request, the sender the delivery."""
+    return ids.derive(tenant, ids.derive(tenant, agent_id, result.request_id))
+
+
+@contextlib.asynccontextmanager
+async def staff(workspace: Workspace, stack: Stack, run: str, sent: Sent, seed: int) -> AsyncIterator[None]:
+    """All agents signed in and at work until the block ends."""
+    routers = [s["grpc"] for name, s in stack.running.endpoints.items() if service_of(name) == "router"]
+    tenant = stack.running.tenant
+    marks = itertools.count(1)
+    async with contextlib.AsyncExitStack() as desks, asyncio.TaskGroup() as tasks:
+        working = []
+        for number, agent_id in enumerate(AGENTS):
+            token = token_for(workspace, tenant, agent_id=agent_id)
+            desk = await desks.enter_async_context(
+                Desk(routers, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE)
+            )
+            await desk.welcomed()
+            chance = random.Random(f"{seed}/{number}")  # noqa: S311 a play, not a secret
+            agent = DemoAgent(desk, tenant, agent_id, run, sent, chance, marks)
+            working.append(tasks.create_task(agent.work(), name=f"agent {agent_id}"))
+        try:
+            yield
+        finally:
+            for task in working:
+                task.cancel()
