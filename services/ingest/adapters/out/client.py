@@ -1,0 +1,37 @@
+"""What every provider's client offers."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.retry_classes import PartResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of one message, ready to go. `index` counts from 0; times in ms."""
+
+    conversation_id: str
+    delivery_id: str
+    request_id: str
+    interaction_id: str
+    text: str
+    purpose: Purpose
+    author_id: str
+    route: Route
+    index: int
+    now_ms: int
+
+
+class ChannelClient(Protocol):
+    """Sends one part by one channel. Expected failures are results.
+
+    Raises Unconfigured or ChaparError before anything has left; any other exception means that nobody knows what left.
+    """
+
+    async def send(self, part: Part, account: SendingAccount) -> PartResult:
+        """One attempt, one request."""
+
+    def recipient(self, part_route: Route) -> tuple[str, bool]:
+        """(address for the limits per recipient, whether it is a group)."""

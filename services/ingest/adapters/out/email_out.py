@@ -1,0 +1,186 @@
+"""Mail by SMTP: plain text in UTF-8, threaded, with a Message-ID by which the answer finds its conversation.
+
+Until the server has been given the text, any failure is plain (RETRY or refused by code). From then on only its answer counts: without one the
+outcome is UNKNOWN, because it may have taken the mail. What goes out by itself says so (`Auto-Submitted`) and has the null sender, so
+that no other machine answers it.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.errors import MessageError
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, formataddr
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+from aiosmtplib.errors import (
+    SMTPException,
+    SMTPNotSupported,
+    SMTPResponseException,
+)
+
+from services.ingest.adapters.out.account import SendingAccount, Unconfigured
+from services.ingest.adapters.out.client import Part
+from services.ingest.domain import reply_token, retry_classes
+from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.messages import Purpose, Route
+from services.ingest.domain.retry_classes import PartResult
+
+_QUIT_S: Final = 2.0
+_MAX_REFERENCES: Final = 20
+_AUTOMATIC: Final = frozenset({Purpose.ACKNOWLEDGEMENT, Purpose.SURVEY, Purpose.NOTICE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    host: str
+    port: int
+    tls: bool
+    start_tls: bool | None
+    user: str
+    password: str
+
+
+class EmailClient:
+    """Settings: `address`, `smtp_url` (smtp://[user[:password]@]host[:port], smtps://…), `from_name`. Secrets: `reply_token`, `smtp_password`."""
+
+    def __init__(self, *, timeout_s: float = 30.0, local_hostname: str = "localhost") -> None:
+        self._timeout_s = timeout_s
+        self._local_hostname = local_hostname
+
+    async def send(self, part: Part, account: SendingAccount) -> PartResult:
+        """One mail in one SMTP session."""
+        server = _server(account)
+        recipient = _ascii_address(self.recipient(part.route)[0])
+        if recipient is None:
+            return PartResult(outcome=Outcome.REJECTED, reason="ADDRESS_NOT_ASCII")
+        try:
+            message_id, mail = _compose(part, account, recipient)
+        except (ValueError, MessageError):
+            return PartResult(outcome=Outcome.REJECTED, reason="UNSENDABLE_HEADER")
+        sender = "" if part.purpose in _AUTOMATIC else _sender(account)
+        result = await self._session(server, sender, recipient, mail)
+        if result.outcome is Outcome.ACCEPTED:
+            return PartResult(outcome=Outcome.ACCEPTED, native_id=message_id)
+        return result
+
+    def recipient(self, part_route: Route) -> tuple[str, bool]:
+        """Where an answer is wanted: Reply-To as the edge took it, or the sender's address."""
+        return part_route.context.get("reply_to") or part_route.identity.native_id, False
+
+    async def _session(self, server: _Server, sender: str, recipient: str, mail: bytes) -> PartResult:
+        client = aiosmtplib.SMTP(
+            hostname=server.host,
+            port=server.port,
+            use_tls=server.tls,
+            start_tls=server.start_tls,
+            timeout=self._timeout_s,
+            local_hostname=self._local_hostname,
+        )
+        phase = "connect"
+        try:
+            await client.connect()
+            if server.user:
+                phase = "login"
+                await client.login(server.user, server.password)
+            phase = "sender"
+            await client.mail(sender)
+            phase = "recipient"
+            await client.rcpt(recipient)
+            phase = "data"
+            answered = await client.data(mail)
+            return retry_classes.smtp(answered.code, phase)
+        except SMTPResponseException as error:
+            return retry_classes.smtp(error.code, phase)
+        except SMTPNotSupported:
+            return PartResult(outcome=Outcome.HALTED, reason="SMTP_LOGIN_NOT_OFFERED")
+        except (SMTPException, OSError, TimeoutError) as error:
+            if phase != "data":
+                return PartResult(outcome=Outcome.RETRY, reason="NO_CONNECTION")
+            timed_out = isinstance(error, TimeoutError)
+            return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT" if timed_out else "CONNECTION_CUT")
+        finally:
+            await _leave(client)
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """Politely, if the server is still there; the outcome is known by now."""
+    if client.is_connected:
+        with contextlib.suppress(SMTPException, OSError, TimeoutError):
+            async with asyncio.timeout(_QUIT_S):
+                await client.quit()
+    client.close()
+
+
+def _compose(part: Part, account: SendingAccount, recipient: str) -> tuple[str, bytes]:
+    address = _sender(account)
+    secret = account.secret("reply_token")
+    message_id = reply_token.message_id(
+        part.conversation_id, part.delivery_id, secret, address.rpartition("@")[2] or "localhost"
+    )
+    # 7bit: base64 or quoted-printable, because the next server may not know 8BITMIME.
+    mail = EmailMessage(policy=SMTP_POLICY.clone(cte_type="7bit"))
+    mail["From"] = formataddr((_one_line(account.setting("from_name")), address))
+    mail["To"] = recipient
+    mail["Subject"] = _subject(part.route.subject)
+    mail["Date"] = format_datetime(datetime.fromtimestamp(part.now_ms / 1000, UTC))
+    mail["Message-ID"] = message_id
+    answered = _one_line(part.route.context.get("message_id", ""))
+    if answered:
+        mail["In-Reply-To"] = answered
+        before = [r for r in part.route.context.get("references", "").split() if r != answered]
+        mail["References"] = " ".join([*before[-_MAX_REFERENCES:], answered])
+    if part.purpose in _AUTOMATIC:
+        acknowledges = part.purpose is Purpose.ACKNOWLEDGEMENT
+        mail["Auto-Submitted"] = "auto-replied" if acknowledges else "auto-generated"
+        mail["X-Auto-Response-Suppress"] = "All"
+    mail.set_content(part.text)
+    return message_id, mail.as_bytes()
+
+
+def _subject(subject: str) -> str:
+    subject = _one_line(subject)[:200]
+    if not subject:
+        return "Re:"
+    return subject if subject.casefold().startswith(("re:", "پاسخ:")) else f"Re: {subject}"
+
+
+def _sender(account: SendingAccount) -> str:
+    """The first of the account's addresses."""
+    return account.required("address").replace(",", " ").split()[0]
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _ascii_address(address: str) -> str | None:
+    """The address with its domain in IDNA; None when the local part needs SMTPUTF8, which few servers offer."""
+    local, at, domain = address.strip().rpartition("@")
+    if not at or not local or not local.isascii() or any(c in "\r\n <>" for c in local + domain):
+        return None
+    try:
+        return f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError:
+        return None
+
+
+def _server(account: SendingAccount) -> _Server:
+    url = urlsplit(account.required("smtp_url"))
+    try:
+        port = url.port
+    except ValueError:
+        raise Unconfigured("smtp_url") from None
+    if url.scheme not in ("smtp", "smtps", "smtp+starttls") or not url.hostname:
+        raise Unconfigured("smtp_url")
+    user = unquote(url.username or "")
+    password = unquote(url.password or "")
+    if user and not password:
+        password = account.secret("smtp_password")
+    tls = url.scheme == "smtps"
+    start_tls = True if url.scheme == "smtp+starttls" else (False if tls else None)
+    return _Server(url.hostname, port or (465 if tls else 587 if start_tls else 25), tls, start_tls, user, password)

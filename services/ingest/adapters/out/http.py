@@ -1,0 +1,78 @@
+"""One HTTP call to a provider, and what its failures mean.
+
+A request that may have arrived and was not answered is UNKNOWN, one that can't have is RETRY. Connections are reused for two
+seconds only: on an older one a provider's close can cross our request, and what should be a plain retry would be an outcome
+that nobody knows. Redirects are not followed. Errors are reported by type: their texts hold URLs, and URLs hold tokens.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.retry_classes import PartResult
+
+_MAX_ANSWER_BYTES: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider said. `body` is None unless it was a JSON object."""
+
+    status: int
+    body: Mapping[str, Any] | None
+    retry_after: str
+
+
+def provider_client(
+    *, timeout_s: float = 20.0, connections: int = 100, tls: ssl.SSLContext | None = None
+) -> httpx.AsyncClient:
+    """A client for all providers; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's."""
+    return httpx.AsyncClient(
+        verify=tls if tls is not None else True,
+        timeout=httpx.Timeout(timeout_s, connect=5.0, pool=None),
+        limits=httpx.Limits(max_connections=connections, keepalive_expiry=2.0),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": "chapar"},
+    )
+
+
+async def post_json(
+    client: httpx.AsyncClient, url: str, content: bytes, headers: Mapping[str, str] | None = None
+) -> Answer | PartResult:
+    """POST a JSON document. A PartResult says that there was no answer."""
+    try:
+        async with client.stream(
+            "POST", url, content=content, headers={"content-type": "application/json", **(headers or {})}
+        ) as response:
+            received = bytearray()
+            async for chunk in response.aiter_bytes():
+                received += chunk
+                if len(received) > _MAX_ANSWER_BYTES:
+                    break
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        return PartResult(outcome=Outcome.RETRY, reason=_named("NO_CONNECTION", error))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+        return PartResult(outcome=Outcome.HALTED, reason="BAD_BASE_URL")
+    except httpx.TimeoutException:
+        return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT")
+    except httpx.HTTPError as error:
+        return PartResult(outcome=Outcome.UNKNOWN, reason=_named("CONNECTION_CUT", error))
+    return Answer(response.status_code, _object(bytes(received)), response.headers.get("retry-after", ""))
+
+
+def _named(reason: str, error: httpx.HTTPError) -> str:
+    return "CONNECT_TIMEOUT" if isinstance(error, httpx.ConnectTimeout) else reason
+
+
+def _object(raw: bytes) -> Mapping[str, Any] | None:
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

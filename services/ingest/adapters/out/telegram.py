@@ -1,0 +1,51 @@
+"""Telegram's Bot API; Bale's is the same under another address.
+
+The token is part of the URL, which therefore is never logged.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.client import Part
+from services.ingest.adapters.out.http import Answer, post_json
+from services.ingest.domain import retry_classes
+from services.ingest.domain.messages import Route
+from services.ingest.domain.retry_classes import PartResult
+
+_BASES: Final[Mapping[str, str]] = MappingProxyType(
+    {"telegram": "https://api.telegram.org", "bale": "https://tapi.bale.ai"}
+)
+
+
+class TelegramClient:
+    """Settings: `base_url`. Secrets: `bot_token`."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, part: Part, account: SendingAccount) -> PartResult:
+        """One sendMessage."""
+        token = account.secret("bot_token")
+        base = account.setting("base_url", _BASES.get(account.policy.channel, "")).rstrip("/")
+        context = part.route.context
+        body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
+        if context.get("message_thread_id"):
+            body["message_thread_id"] = _number(context["message_thread_id"])
+        answer = await post_json(self._http, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body))
+        if not isinstance(answer, Answer):
+            return answer
+        return retry_classes.telegram(answer.status, answer.body, answer.retry_after)
+
+    def recipient(self, part_route: Route) -> tuple[str, bool]:
+        """The chat; groups have negative ids."""
+        chat_id = part_route.context.get("chat_id") or part_route.identity.native_id
+        return chat_id, chat_id.startswith("-")
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isascii() and text.lstrip("-").isdecimal() and len(text) < 20 else text

@@ -1,0 +1,66 @@
+"""Replies to another system's URL, signed as Standard Webhooks say.
+
+An account without `reply_url` has its replies in the conversation alone, which the other system reads by gRPC (WatchConversation).
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+import httpx
+import msgspec
+
+from services.ingest.adapters.out.account import SendingAccount, Unconfigured
+from services.ingest.adapters.out.client import Part
+from services.ingest.adapters.out.http import Answer, post_json
+from services.ingest.domain import retry_classes
+from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.messages import Route
+from services.ingest.domain.retry_classes import PartResult
+
+
+class WebhookClient:
+    """Settings: `reply_url`. Secrets: `signing_secret` ("whsec_…")."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, part: Part, account: SendingAccount) -> PartResult:
+        """One signed POST; the receiver can drop a repetition by `webhook-id`, the delivery's id."""
+        url = account.setting("reply_url")
+        if not url:
+            return PartResult(outcome=Outcome.ACCEPTED, reason="CONVERSATION_ONLY")
+        secret = account.secret("signing_secret")
+        try:
+            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            raise Unconfigured("signing_secret") from None
+        body = msgspec.json.encode(
+            {
+                "type": "chapar.message",
+                "message_id": part.delivery_id,
+                "conversation_id": part.conversation_id,
+                "interaction_id": part.interaction_id,
+                "customer": {"id": part.route.identity.native_id},
+                "in_reply_to": part.route.context.get("message_id", ""),
+                "text": part.text,
+                "purpose": part.purpose.name.lower(),
+            }
+        )
+        stamp = str(part.now_ms // 1000)
+        signed = b".".join((part.delivery_id.encode(), stamp.encode(), body))
+        signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+        answer = await post_json(
+            self._http,
+            url,
+            body,
+            {"webhook-id": part.delivery_id, "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"},
+        )
+        if not isinstance(answer, Answer):
+            return answer
+        return retry_classes.webhook(answer.status, answer.retry_after)
+
+    def recipient(self, part_route: Route) -> tuple[str, bool]:
+        """The customer's id at the other system."""
+        return part_route.identity.native_id, False

@@ -1,0 +1,50 @@
+"""WhatsApp Cloud API. Free text only: outside the 24 hours after the customer's last message the core does not come here."""
+
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.client import Part
+from services.ingest.adapters.out.http import Answer, post_json
+from services.ingest.domain import retry_classes
+from services.ingest.domain.messages import Route
+from services.ingest.domain.retry_classes import PartResult
+
+_BASE: Final = "https://graph.facebook.com"
+
+
+class WhatsAppClient:
+    """Settings: `base_url`, `api_version`, `phone_number_id`. Secrets: `access_token`."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def send(self, part: Part, account: SendingAccount) -> PartResult:
+        """One text message."""
+        token = account.secret("access_token")
+        number = account.setting("phone_number_id") or part.route.context.get("phone_number_id", "")
+        number = number or account.required("phone_number_id")
+        body: dict[str, Any] = {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": self.recipient(part.route)[0],
+            "type": "text",
+            "text": {"preview_url": False, "body": part.text},
+        }
+        base = account.setting("base_url", _BASE).rstrip("/")
+        version = account.setting("api_version", "v23.0")
+        answer = await post_json(
+            self._http,
+            f"{base}/{version}/{number}/messages",
+            msgspec.json.encode(body),
+            {"authorization": f"Bearer {token}"},
+        )
+        if not isinstance(answer, Answer):
+            return answer
+        return retry_classes.whatsapp(answer.status, answer.body, answer.retry_after)
+
+    def recipient(self, part_route: Route) -> tuple[str, bool]:
+        """The customer's number or user id."""
+        return part_route.context.get("to") or part_route.identity.native_id, False

@@ -1,0 +1,285 @@
+"""Performs attempts: paced per account and per recipient, each outcome published to outbound.v1 until the log has it.
+
+- Accounts are independent of each other: one whose turn is far away, or whose provider hangs, holds up nobody else.
+- An outcome is published again and again until it is durable or the process ends; then the attempt is unknown to whoever comes next.
+- On `stop`, what has not begun is given back (NOT_ATTEMPTED), and what is under way gets a grace to end.
+- Whatever a client raises after it may have sent something is UNKNOWN.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError
+from services.chassis.ids import random_id
+from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.out.account import SendingAccount, Unconfigured
+from services.ingest.adapters.out.client import ChannelClient, Part
+from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
+from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
+from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.retry_classes import PartResult
+from services.ingest.lanes.attempts import AttemptJob
+from services.ingest.lanes.policies import Policies
+from services.ingest.ports import Secrets
+from services.ingest.translate_sender import finished_record
+
+_REPUBLISH_S: Final = 0.5
+_KEPT_MS: Final = 86_400_000
+
+Publish = Callable[[bytes, bytes], Awaitable[object]]
+"""(key, value) to outbound.v1; returns when durable, raises BrokerUnavailable when not known to be."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """The queue of one account. `limits`: what its pacing was made from, so that a change of configuration is noticed."""
+
+    jobs: "asyncio.Queue[AttemptJob]" = field(default_factory=asyncio.Queue)
+    limits: tuple[float, float] = (0.0, 0.0)
+    pace: Limiter = field(default_factory=lambda: Limiter(Rate(0, 1)))
+
+
+class AttemptWorker:
+    """Implements `lanes.attempts.Attempts`. `run` it in a task that outlives the lane; then `stop` and await the task."""
+
+    def __init__(
+        self,
+        clients: Mapping[str, ChannelClient],
+        policies: Policies,
+        secrets: Secrets,
+        publish: Publish,
+        metrics: Metrics,
+        *,
+        clock: Clock,
+        concurrency: int = 32,
+        grace_s: float = 8.0,
+        owner: str | None = None,
+    ) -> None:
+        """`concurrency`: attempts of one account at once. `grace_s`: how long attempts under way may take after `stop`."""
+        self.owner = owner if owner is not None else random_id()
+        self._clients = clients
+        self._policies = policies
+        self._secrets = secrets
+        self._publish = publish
+        self._clock = clock
+        self._concurrency = concurrency
+        self._grace_s = grace_s
+        self._known: dict[tuple[str, int], int] = {}
+        self._lines: dict[tuple[str, str, str], _Line] = {}
+        self._recipients: dict[tuple[str, bool], Limiter] = {}
+        self._new_lines: asyncio.Queue[_Line] = asyncio.Queue()
+        self._stopping = asyncio.Event()
+        self._log = get_logger(__name__)
+        self._seconds = metrics.histogram("chapar_sender_seconds")
+        self._waiting = metrics.gauge("chapar_sender_waiting")
+
+    # ---- the lane's side
+
+    def submit(self, job: AttemptJob) -> None:
+        """See `Attempts`."""
+        now_ms = self._clock()
+        self._known[job.delivery.delivery_id, job.delivery.number] = now_ms
+        self._prune(now_ms)
+        where = job.route.identity
+        self._waiting.labels(where.channel).inc()
+        key = (job.tenant, where.channel, where.account)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+            self._new_lines.put_nowait(line)
+        line.jobs.put_nowait(job)
+
+    def knows(self, delivery_id: str, number: int) -> bool:
+        """See `Attempts`."""
+        return (delivery_id, number) in self._known
+
+    def forget(self, delivery_id: str, number: int) -> None:
+        """See `Attempts`."""
+        self._known.pop((delivery_id, number), None)
+
+    # ---- running
+
+    def stop(self) -> None:
+        """Begin nothing more; `run` returns when what is under way has ended, or its grace has."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until `stop`, or until cancelled, which stops in the same way first."""
+        async with asyncio.TaskGroup() as tasks:
+            serving = tasks.create_task(self._serve())
+            try:
+                await asyncio.wait({serving})
+            except asyncio.CancelledError:
+                self.stop()
+                await asyncio.wait({serving}, timeout=self._grace_s + 2.0)
+                raise
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(self._stopping.wait())
+            while not self._stopping.is_set():
+                coming = tasks.create_task(self._new_lines.get())
+                if await _first(coming, stopping):
+                    tasks.create_task(self._line(coming.result()))
+
+    async def _line(self, line: _Line) -> None:
+        """One account's attempts, in order of submission, so many at once."""
+        places = asyncio.Semaphore(self._concurrency)
+        under_way: set[asyncio.Task[None]] = set()
+        async with asyncio.TaskGroup() as tasks:
+            stopping = tasks.create_task(self._stopping.wait())
+            while True:
+                # A place first: a job that has been taken from the queue must not wait for anything that can hang.
+                room = tasks.create_task(places.acquire())
+                if not await _first(room, stopping):
+                    break
+                coming = tasks.create_task(line.jobs.get())
+                if not await _first(coming, stopping):
+                    break
+                job = coming.result()
+                if not await self._paced(line, job):
+                    await self._report(job, _not_attempted(), [])
+                    break
+                task = tasks.create_task(self._attempt(job))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+                task.add_done_callback(lambda _: places.release())
+            while not line.jobs.empty():
+                await self._report(line.jobs.get_nowait(), _not_attempted(), [])
+            if under_way:
+                _, late = await asyncio.wait(under_way, timeout=self._grace_s)
+                for task in late:
+                    task.cancel()
+
+    async def _paced(self, line: _Line, job: AttemptJob) -> bool:
+        """Wait for the account's turn; False when we are to stop."""
+        rules, account = self._rules(job), self._account(job)
+        limits = account_rate(rules, account.policy) if account is not None else (rules.per_second, rules.burst)
+        if line.limits != limits:
+            line.limits = limits
+            line.pace = Limiter(Rate(*limits))
+        return await self._turn(line.pace, "account")
+
+    async def _turn(self, pace: Limiter, key: str) -> bool:
+        """True when it is our turn, False when we are to stop."""
+        while (wait_s := pace.take(key, self._clock())) > 0:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+            return False
+        return True
+
+    async def _attempt(self, job: AttemptJob) -> None:
+        accepted: list[str] = []
+        try:
+            result = await self._parts(job, accepted)
+        except Unconfigured as error:
+            result = PartResult(outcome=Outcome.HALTED, reason=error.reason[:60])
+        except ChaparError as error:
+            result = PartResult(outcome=Outcome.HALTED, reason=error.reason)
+        except Exception as error:  # noqa: BLE001 - whatever it was, something may have left: say so rather than guess
+            self._log.error("a client failed", channel=job.route.identity.channel, error=type(error).__name__)
+            result = PartResult(outcome=Outcome.UNKNOWN, reason="CLIENT_FAILED")
+        await self._report(job, result, accepted)
+
+    async def _parts(self, job: AttemptJob, accepted: list[str]) -> PartResult:
+        """The parts that are not yet accepted, in order; the first that is not accepted ends the attempt."""
+        where = job.route.identity
+        client, account, rules = self._clients.get(where.channel), self._account(job), self._rules(job)
+        if client is None:
+            return PartResult(outcome=Outcome.REJECTED, reason="CHANNEL_CANNOT_SEND")
+        if account is None:
+            return PartResult(outcome=Outcome.HALTED, reason="ACCOUNT_NOT_CONFIGURED")
+        request = job.delivery.request
+        parts = parts_of(request.text, rules.part_chars)
+        address, group = client.recipient(job.route)
+        result = PartResult(outcome=Outcome.ACCEPTED)
+        for index in range(len(job.delivery.native_ids), len(parts)):
+            if not await self._turn(self._recipient_pace(where.channel, rules, group), f"{where.account}/{address}"):
+                return _not_attempted()
+            part = Part(
+                conversation_id=job.conversation_id,
+                delivery_id=job.delivery.delivery_id,
+                request_id=request.request_id,
+                interaction_id=request.interaction_id,
+                text=parts[index],
+                purpose=request.purpose,
+                author_id=request.author_id,
+                route=job.route,
+                index=index,
+                now_ms=self._clock(),
+            )
+            began = self._clock()
+            result = await client.send(part, account)
+            self._seconds.labels(where.channel).observe(max(0, self._clock() - began) / 1000)
+            if result.outcome is not Outcome.ACCEPTED:
+                return result
+            accepted.append(result.native_id)
+        return result
+
+    async def _report(self, job: AttemptJob, result: PartResult, accepted: list[str]) -> None:
+        """Until the log has it: an outcome that is lost makes the message unknown for ever."""
+        self._waiting.labels(job.route.identity.channel).dec()
+        event = Finished(
+            delivery_id=job.delivery.delivery_id,
+            attempt=job.delivery.number,
+            outcome=result.outcome,
+            reason=result.reason,
+            native_ids=tuple(accepted),
+            retry_after_ms=result.retry_after_ms,
+            migrated_to=result.migrated_to,
+        )
+        record = finished_record(job.tenant, job.conversation_id, event, self._clock()).SerializeToString()
+        while True:
+            try:
+                await self._publish(job.conversation_id.encode(), record)
+            except BrokerUnavailable:
+                await asyncio.sleep(_REPUBLISH_S)
+            else:
+                return
+
+    # ---- parts
+
+    def _account(self, job: AttemptJob) -> SendingAccount | None:
+        policy = self._policies().get(job.tenant)
+        where = job.route.identity
+        found = policy.accounts.get((where.channel, where.account)) if policy is not None else None
+        return SendingAccount(job.tenant, found, self._secrets) if found is not None else None
+
+    def _rules(self, job: AttemptJob) -> ChannelRules:
+        return channel_rules(job.route.identity.channel) or ChannelRules()
+
+    def _recipient_pace(self, channel: str, rules: ChannelRules, group: bool) -> Limiter:
+        pace = self._recipients.get((channel, group))
+        if pace is None:
+            per_second = rules.group_per_second if group and rules.group_per_second else rules.chat_per_second
+            pace = self._recipients[channel, group] = Limiter(Rate(per_second, rules.chat_burst))
+        return pace
+
+    def _prune(self, now_ms: int) -> None:
+        """Attempts whose outcome was handled by another process: nobody calls `forget` for them here."""
+        while self._known:
+            oldest = next(iter(self._known))
+            if self._known[oldest] + _KEPT_MS > now_ms:
+                return
+            del self._known[oldest]
+
+
+async def _first(wanted: "asyncio.Task[Any]", stopping: "asyncio.Task[Any]") -> bool:
+    """Wait for either; True when the wanted one has ended. Otherwise it is cancelled."""
+    await asyncio.wait({wanted, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if wanted.done():
+        return True
+    wanted.cancel()
+    return False
+
+
+def _not_attempted() -> PartResult:
+    return PartResult(outcome=Outcome.RETRY, reason=NOT_ATTEMPTED)

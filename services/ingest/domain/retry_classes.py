@@ -1,0 +1,143 @@
+"""What a provider's answer means for the message: one function per provider, from status and body to an outcome.
+
+RETRY: not taken, may be taken later. REJECTED: this message never will be. UNREACHABLE: this customer can't be reached. HALTED: the account is
+refused, whatever the message. UNKNOWN: nobody can tell; such a message is never sent again by itself. Codes that a provider may change
+are listed here, so that a new one needs one line; an unlisted code is judged by its HTTP status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.ingest.domain.deliveries import Outcome
+
+_MAX_RETRY_AFTER_S: Final = 3_600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartResult:
+    """What became of one part of a message. `retry_after_ms` 0: the provider did not say."""
+
+    outcome: Outcome
+    reason: str = ""
+    native_id: str = ""
+    retry_after_ms: int = 0
+    migrated_to: str = ""
+
+
+Body = Mapping[str, Any]
+"""A JSON object from outside: every value is checked before use."""
+
+
+def telegram(status: int, body: Body | None, retry_after: str = "") -> PartResult:
+    """Telegram's Bot API and Bale's, which speaks the same."""
+    if status == 200:
+        result = body.get("result") if body is not None and body.get("ok") is True else None
+        if not isinstance(result, Mapping):
+            return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+        chat = result.get("chat")
+        chat_id = chat.get("id") if isinstance(chat, Mapping) else ""
+        return PartResult(outcome=Outcome.ACCEPTED, native_id=f"{chat_id}:{result.get('message_id', '')}")
+    told = body if body is not None else {}
+    parameters = told.get("parameters")
+    parameters = parameters if isinstance(parameters, Mapping) else told
+    moved = parameters.get("migrate_to_chat_id")
+    if isinstance(moved, int) and not isinstance(moved, bool):
+        return PartResult(outcome=Outcome.RETRY, reason="CHAT_MIGRATED", migrated_to=str(moved))
+    if status == 429:
+        return PartResult(
+            outcome=Outcome.RETRY,
+            reason="HTTP_429",
+            retry_after_ms=_milliseconds(parameters.get("retry_after") or retry_after),
+        )
+    if status == 403:
+        return PartResult(outcome=Outcome.UNREACHABLE, reason="BLOCKED_BY_USER")
+    if status in (401, 404):
+        return PartResult(outcome=Outcome.HALTED, reason=f"HTTP_{status}")
+    return _by_status(status, retry_after)
+
+
+_WHATSAPP_RETRY: Final = frozenset({4, 80007, 130429, 131000, 131016, 131056, 131057, 133016})
+_WHATSAPP_REJECTED: Final = frozenset({131008, 131009, 131021, 131050, 131051})
+_WHATSAPP_UNREACHABLE: Final = frozenset({131026, 131030})
+_WHATSAPP_HALTED: Final = frozenset({0, 3, 10, 190, 368, 131031, 131042, *range(200, 300)})
+_WHATSAPP_OUTSIDE_WINDOW: Final = 131047
+
+
+def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResult:
+    """WhatsApp Cloud API."""
+    if 200 <= status < 300:
+        messages = body.get("messages") if body is not None else None
+        first = messages[0] if isinstance(messages, list) and messages else None
+        if not isinstance(first, Mapping) or not isinstance(first.get("id"), str):
+            return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+        return PartResult(outcome=Outcome.ACCEPTED, native_id=first["id"])
+    error = body.get("error") if body is not None else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    if not isinstance(code, int) or isinstance(code, bool):
+        if status == 401:
+            return PartResult(outcome=Outcome.HALTED, reason="HTTP_401")
+        return _by_status(status, retry_after)
+    reason = f"WHATSAPP_{code}"
+    if code == _WHATSAPP_OUTSIDE_WINDOW:
+        return PartResult(outcome=Outcome.REJECTED, reason="OUTSIDE_WINDOW")
+    if code in _WHATSAPP_RETRY:
+        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
+    if code in _WHATSAPP_UNREACHABLE:
+        return PartResult(outcome=Outcome.UNREACHABLE, reason=reason)
+    if code in _WHATSAPP_HALTED:
+        return PartResult(outcome=Outcome.HALTED, reason=reason)
+    if code in _WHATSAPP_REJECTED or 132_000 <= code < 133_000:
+        return PartResult(outcome=Outcome.REJECTED, reason=reason)
+    known = _by_status(status, retry_after)
+    return PartResult(outcome=known.outcome, reason=reason, retry_after_ms=known.retry_after_ms)
+
+
+def webhook(status: int, retry_after: str = "") -> PartResult:
+    """Another system's reply URL."""
+    if 200 <= status < 300:
+        return PartResult(outcome=Outcome.ACCEPTED)
+    if status in (401, 403, 404, 410):
+        return PartResult(outcome=Outcome.HALTED, reason=f"HTTP_{status}")
+    return _by_status(status, retry_after)
+
+
+_SMTP_AUTHENTICATION: Final = frozenset({530, 534, 535, 538})
+
+
+def smtp(code: int, phase: str) -> PartResult:
+    """A mail server's answer. `phase`: connect, login, sender, recipient, data."""
+    reason = f"SMTP_{code}"
+    if 200 <= code < 300:
+        return PartResult(outcome=Outcome.ACCEPTED)
+    if 400 <= code < 500:
+        return PartResult(outcome=Outcome.RETRY, reason=reason)
+    if phase in ("connect", "login", "sender") or code in _SMTP_AUTHENTICATION:
+        return PartResult(outcome=Outcome.HALTED, reason=reason)
+    if phase == "recipient":
+        return PartResult(outcome=Outcome.UNREACHABLE, reason=reason)
+    return PartResult(outcome=Outcome.REJECTED, reason=reason)
+
+
+def _by_status(status: int, retry_after: str) -> PartResult:
+    reason = f"HTTP_{status}"
+    if status >= 500 or status in (408, 425, 429):
+        return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
+    if 300 <= status < 400:
+        # We never follow: the base URL is wrong, whatever the message.
+        return PartResult(outcome=Outcome.HALTED, reason=reason)
+    if 200 <= status < 300:
+        return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
+    return PartResult(outcome=Outcome.REJECTED, reason=reason)
+
+
+def _milliseconds(seconds: object) -> int:
+    """What the provider asks us to wait; bounded, because it comes from outside. 0 for anything that is no number."""
+    if isinstance(seconds, str):
+        text = seconds.strip()
+        if not text.isascii() or not text.isdecimal() or len(text) > 9:
+            return 0
+        seconds = int(text)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        return 0
+    return int(min(float(seconds), _MAX_RETRY_AFTER_S) * 1000)

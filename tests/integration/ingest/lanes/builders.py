@@ -1,0 +1,67 @@
+"""Accounts that point at counterparts on this machine, and parts to send."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.chassis.clock import system_clock
+from services.cli.providers import HttpProvider, MailRelay
+from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.out.account import SendingAccount
+from services.ingest.adapters.out.client import Part
+from services.ingest.domain.messages import Identity, Purpose, Route
+from services.ingest.domain.policy import AccountPolicy
+
+TENANT = "acme"
+SECRETS = {
+    "BOT": "77:very-secret",
+    "TOKEN": "wa-token",
+    "REPLY": "reply-secret-of-at-least-32-bytes-long",
+    "HOOK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+
+
+def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str, AccountPolicy]:
+    """One account a channel."""
+    smtp = relay.url if relay is not None else "smtp://127.0.0.1:9"
+    table: tuple[tuple[str, Mapping[str, str], Mapping[str, str]], ...] = (
+        ("telegram", {"base_url": provider.url}, {"bot_token": "env:BOT"}),
+        ("whatsapp", {"base_url": provider.url, "phone_number_id": "100"}, {"access_token": "env:TOKEN"}),
+        ("webhook", {"reply_url": f"{provider.url}/hook"}, {"signing_secret": "env:HOOK"}),
+        ("email", {"address": "support@acme.example", "smtp_url": smtp}, {"reply_token": "env:REPLY"}),
+    )
+    return {
+        channel: AccountPolicy(
+            channel=channel, account="main", settings=settings, secrets=secrets, sends_per_second=1000.0
+        )
+        for channel, settings, secrets in table
+    }
+
+
+def an_account(policy: AccountPolicy) -> SendingAccount:
+    """With the secrets of these tests."""
+    return SendingAccount(TENANT, policy, SecretReferences(system_clock, SECRETS))
+
+
+def a_part(channel: str, text: str = "سلام", **changes: Any) -> Part:
+    """One part for a customer of that channel."""
+    native = {"telegram": "42", "whatsapp": "989120000000", "email": "sara@mail.example"}.get(channel, "c-1")
+    context = {"telegram": {"chat_id": "42"}, "whatsapp": {"to": native}}.get(channel, {})
+    route = Route(
+        Identity("identity-1", TENANT, channel, "main", native),
+        changes.pop("context", context),
+        changes.pop("subject", ""),
+        0,
+    )
+    values: dict[str, Any] = {
+        "conversation_id": "conversation-1",
+        "delivery_id": "0f1e2d3c-0000-5000-8000-000000000001",
+        "request_id": "r-1",
+        "interaction_id": "i-1",
+        "text": text,
+        "purpose": Purpose.REPLY,
+        "author_id": "sara",
+        "route": route,
+        "index": 0,
+        "now_ms": 1_700_000_000_000,
+    }
+    return Part(**{**values, **changes})

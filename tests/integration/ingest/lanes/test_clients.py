@@ -1,0 +1,203 @@
+"""The providers' clients against servers that behave, and misbehave, like the providers."""
+
+import base64
+import hashlib
+import hmac
+import ssl
+from collections.abc import AsyncIterator
+
+import httpx
+import msgspec
+import pytest
+
+from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
+from services.ingest.adapters.out.account import Unconfigured
+from services.ingest.adapters.out.client import ChannelClient
+from services.ingest.adapters.out.email_out import EmailClient
+from services.ingest.adapters.out.http import provider_client
+from services.ingest.adapters.out.telegram import TelegramClient
+from services.ingest.adapters.out.webhook_out import WebhookClient
+from services.ingest.adapters.out.whatsapp import WhatsAppClient
+from services.ingest.domain import reply_token
+from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.messages import Purpose
+from services.ingest.domain.policy import AccountPolicy
+from tests.integration.ingest.lanes.builders import SECRETS, a_part, accounts, an_account
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[HttpProvider]:
+    """Telegram, WhatsApp and a webhook's receiver."""
+    async with HttpProvider() as server:
+        yield server
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[MailRelay]:
+    """A mail server."""
+    async with MailRelay() as server:
+        yield server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """The clients' connections, impatient."""
+    async with provider_client(timeout_s=0.5, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
+        yield client
+
+
+def clients(http: httpx.AsyncClient) -> dict[str, ChannelClient]:
+    """One a channel."""
+    return {
+        "telegram": TelegramClient(http),
+        "whatsapp": WhatsAppClient(http),
+        "webhook": WebhookClient(http),
+        "email": EmailClient(timeout_s=0.5),
+    }
+
+
+@pytest.mark.parametrize("channel", ["telegram", "whatsapp", "webhook"])
+async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, http: httpx.AsyncClient) -> None:
+    """Persian, emoji and all, to the right recipient, and the provider's id comes back."""
+    part = a_part(channel, "سلام، «پاسخ» شما 🌟")
+    result = await clients(http)[channel].send(part, an_account(accounts(provider)[channel]))
+    (message,) = await provider.arrived(1)
+    assert result.outcome is Outcome.ACCEPTED
+    assert message.text == "سلام، «پاسخ» شما 🌟"
+    assert message.recipient == clients(http)[channel].recipient(part.route)[0]
+    if channel != "webhook":
+        assert result.native_id == message.native_id
+
+
+@pytest.mark.parametrize(
+    ("channel", "behaviour", "outcome", "reason"),
+    [
+        ("telegram", Refuse(429, {"ok": False, "parameters": {"retry_after": 7}}), Outcome.RETRY, "HTTP_429"),
+        ("telegram", Refuse(403, {"ok": False}), Outcome.UNREACHABLE, "BLOCKED_BY_USER"),
+        ("telegram", Refuse(400, {"ok": False}), Outcome.REJECTED, "HTTP_400"),
+        ("telegram", Refuse(401, {"ok": False}), Outcome.HALTED, "HTTP_401"),
+        ("telegram", Refuse(502, {}), Outcome.RETRY, "HTTP_502"),
+        ("telegram", Refuse(400, {"parameters": {"migrate_to_chat_id": -100}}), Outcome.RETRY, "CHAT_MIGRATED"),
+        ("telegram", Refuse(200, {"ok": False}), Outcome.UNKNOWN, "UNREADABLE_ANSWER"),
+        ("telegram", Cut(taken=True), Outcome.UNKNOWN, "CONNECTION_CUT"),
+        ("telegram", Cut(taken=False), Outcome.UNKNOWN, "CONNECTION_CUT"),
+        ("telegram", Hang(taken=True), Outcome.UNKNOWN, "TIMEOUT"),
+        ("whatsapp", Refuse(400, {"error": {"code": 131047}}), Outcome.REJECTED, "OUTSIDE_WINDOW"),
+        ("whatsapp", Refuse(400, {"error": {"code": 131056}}), Outcome.RETRY, "WHATSAPP_131056"),
+        ("whatsapp", Refuse(400, {"error": {"code": 131026}}), Outcome.UNREACHABLE, "WHATSAPP_131026"),
+        ("whatsapp", Refuse(401, {"error": {"code": 190}}), Outcome.HALTED, "WHATSAPP_190"),
+        ("whatsapp", Refuse(503, {}), Outcome.RETRY, "HTTP_503"),
+        ("whatsapp", Hang(taken=False), Outcome.UNKNOWN, "TIMEOUT"),
+        ("webhook", Refuse(302, {}, {"location": "http://127.0.0.1:1/"}), Outcome.HALTED, "HTTP_302"),
+        ("webhook", Refuse(503, {}, {"retry-after": "3"}), Outcome.RETRY, "HTTP_503"),
+    ],
+)
+async def test_what_an_answer_means(
+    channel: str,
+    behaviour: Behaviour,
+    outcome: Outcome,
+    reason: str,
+    provider: HttpProvider,
+    http: httpx.AsyncClient,
+) -> None:
+    """Each way in which a provider refuses, is silent or cuts the connection has its own consequence."""
+    provider.next(behaviour)
+    result = await clients(http)[channel].send(a_part(channel), an_account(accounts(provider)[channel]))
+    assert (result.outcome, result.reason) == (outcome, reason)
+    if reason == "HTTP_429":
+        assert result.retry_after_ms == 7_000
+    if reason == "HTTP_503" and channel == "webhook":
+        assert result.retry_after_ms == 3_000
+
+
+async def test_nobody_listening_is_a_retry(http: httpx.AsyncClient) -> None:
+    """A connection that was never made carried nothing."""
+    async with HttpProvider() as gone:
+        policies = accounts(gone)
+    for channel in ("telegram", "email"):
+        result = await clients(http)[channel].send(a_part(channel), an_account(policies[channel]))
+        assert (result.outcome, result.reason) == (Outcome.RETRY, "NO_CONNECTION")
+
+
+async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+    """And nothing leaves."""
+    bare = AccountPolicy(channel="telegram", account="main", settings={"base_url": provider.url})
+    with pytest.raises(Unconfigured) as missing:
+        await clients(http)["telegram"].send(a_part("telegram"), an_account(bare))
+    assert missing.value.reason == "NO_BOT_TOKEN"
+    assert provider.requests == 0
+
+
+async def test_a_webhook_reply_is_signed(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+    """As Standard Webhooks say, over the very bytes."""
+    part = a_part("webhook")
+    await clients(http)["webhook"].send(part, an_account(accounts(provider)["webhook"]))
+    (message,) = await provider.arrived(1)
+    assert message.details["message_id"] == part.delivery_id
+    key = base64.b64decode(SECRETS["HOOK"].removeprefix("whsec_"))
+    signed = f"{part.delivery_id}.1700000000.".encode() + msgspec.json.encode(message.details)
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert provider.last_headers["webhook-signature"] == f"v1,{expected}"
+
+
+async def test_a_mail_is_threaded_and_names_its_conversation(provider: HttpProvider, relay: MailRelay) -> None:
+    """In-Reply-To, References, Re:, and a Message-ID whose token leads back and can't be forged."""
+    context = {"message_id": "<b@mail.example>", "references": "<a@mail.example>"}
+    part = a_part("email", "سلام\nپاسخ شما", context=context, subject="پرسش\nدربارهٔ سفارش")
+    result = await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    (mail,) = await relay.arrived(1)
+    assert result.outcome is Outcome.ACCEPTED
+    assert mail.text.replace("\r\n", "\n").strip() == "سلام\nپاسخ شما"
+    assert mail.details["in-reply-to"] == "<b@mail.example>"
+    assert mail.details["references"].split() == ["<a@mail.example>", "<b@mail.example>"]
+    assert mail.details["subject"] == "Re: پرسش دربارهٔ سفارش"
+    assert mail.account == "support@acme.example"
+    assert "auto-submitted" not in mail.details
+    assert reply_token.conversation_of(result.native_id, SECRETS["REPLY"]) == "conversation-1"
+    assert reply_token.conversation_of(result.native_id, "another") is None
+    assert (
+        reply_token.conversation_of(result.native_id.replace("conversation-1", "conversation-2"), SECRETS["REPLY"])
+        is None
+    )
+
+
+async def test_an_acknowledgement_by_mail_answers_no_machine(provider: HttpProvider, relay: MailRelay) -> None:
+    """Null envelope sender and Auto-Submitted: auto-replied."""
+    part = a_part("email", purpose=Purpose.ACKNOWLEDGEMENT)
+    await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    (mail,) = await relay.arrived(1)
+    assert mail.account == ""
+    assert mail.details["auto-submitted"] == "auto-replied"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "reason"),
+    [
+        (Refuse(451), Outcome.RETRY, "SMTP_451"),
+        (Refuse(554), Outcome.REJECTED, "SMTP_554"),
+        (Refuse(550, phase="recipient"), Outcome.UNREACHABLE, "SMTP_550"),
+        (Refuse(450, phase="recipient"), Outcome.RETRY, "SMTP_450"),
+        (Refuse(553, phase="sender"), Outcome.HALTED, "SMTP_553"),
+        (Cut(taken=True), Outcome.UNKNOWN, "CONNECTION_CUT"),
+        (Hang(taken=True), Outcome.UNKNOWN, "TIMEOUT"),
+    ],
+)
+async def test_what_a_mail_servers_answer_means(
+    behaviour: Behaviour, outcome: Outcome, reason: str, provider: HttpProvider, relay: MailRelay
+) -> None:
+    """By phase: a sender refused is the account's trouble, a recipient refused the customer's."""
+    relay.next(behaviour)
+    account = an_account(accounts(provider, relay)["email"])
+    result = await EmailClient(timeout_s=0.5).send(a_part("email"), account)
+    assert (result.outcome, result.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize("address", ["نام@mail.example", "a b@mail.example", "nobody", "x@y\r\nRCPT TO:<z@y>"])
+async def test_an_address_that_can_not_be_sent_to_is_rejected(
+    address: str, provider: HttpProvider, relay: MailRelay
+) -> None:
+    """Nothing of it reaches the server."""
+    part = a_part("email", context={"reply_to": address})
+    result = await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    assert result.outcome is Outcome.REJECTED
+    assert relay.requests == 0
