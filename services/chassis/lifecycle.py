@@ -82,7 +82,12 @@ class Service(Generic[S]):
             return
         self.health.set_draining()
         for hook in self._hooks:
-            await hook()
+            try:
+                async with asyncio.timeout(self.settings.stop_grace_s):
+                    await hook()
+            except TimeoutError:
+                # What it was to tell others they will notice by themselves; what is in progress must still finish.
+                get_logger(__name__).warning("drain hook takes too long", hook=getattr(hook, "__qualname__", "?"))
         await asyncio.sleep(self.settings.drain_s)
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations  # grpcio's types are generic in its stubs on
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -22,12 +23,14 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.grpc.status import CODES, to_status
-from services.chassis.logs import bound, get_logger
+from services.chassis.logs import bind, get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.tracing import Tracing, extract_metadata
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _HEALTH = "/grpc.health.v1.Health/"
+_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+_NO_SPAN: AbstractContextManager[None] = nullcontext()
 
 
 class ChassisInterceptor(grpc.aio.ServerInterceptor):
@@ -41,6 +44,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._seconds = metrics.histogram("chapar_grpc_handling_seconds")
         self._open = metrics.gauge("chapar_grpc_in_progress")
         self._log = get_logger(__name__)
+        self._wrapped: dict[str, tuple[Any, grpc.RpcMethodHandler[Any, Any]]] = {}
 
     async def intercept_service(
         self,
@@ -54,6 +58,14 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._started.labels("unknown").inc()
             self._handled.labels("unknown", grpc.StatusCode.UNIMPLEMENTED.name).inc()
             return None
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        wrapped = self._wrap(method, handler)
+        self._wrapped[method] = (handler, wrapped)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         codec = {
             "request_deserializer": handler.request_deserializer,
             "response_serializer": handler.response_serializer,
@@ -77,14 +89,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             begun, cancelled = time.monotonic(), False
             self._begin(method)
             try:
-                with self._tracing.span(method, parent=_parent(context), kind=SpanKind.SERVER):
-                    call = self._admit(method, context, needs_deadline)
-                    token = CURRENT.set(call)
-                    try:
-                        with bound(**_fields(call)):
-                            return await inner(request, context)
-                    finally:
-                        CURRENT.reset(token)
+                metadata = _metadata(context)
+                with self._span(method, metadata):
+                    self._admit(method, context, metadata, needs_deadline)
+                    return await inner(request, context)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
             except asyncio.CancelledError:
@@ -100,19 +108,15 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             cancelled = False
             self._begin(method)
             try:
-                with self._tracing.span(method, parent=_parent(context), kind=SpanKind.SERVER):
-                    call = self._admit(method, context, needs_deadline=False)
-                    token = CURRENT.set(call)
-                    try:
-                        with bound(**_fields(call)):
-                            answer = inner(request, context)
-                            if hasattr(answer, "__aiter__"):
-                                async for message in answer:
-                                    yield message
-                            else:
-                                await answer  # a handler that writes to the context itself
-                    finally:
-                        CURRENT.reset(token)
+                metadata = _metadata(context)
+                with self._span(method, metadata):
+                    self._admit(method, context, metadata, needs_deadline=False)
+                    answer = inner(request, context)
+                    if hasattr(answer, "__aiter__"):
+                        async for message in answer:
+                            yield message
+                    else:
+                        await answer  # a handler that writes to the context itself
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
             except (asyncio.CancelledError, GeneratorExit):
@@ -123,8 +127,13 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
         return serve
 
-    def _admit(self, method: str, context: Context, needs_deadline: bool) -> Call:
-        metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    def _span(self, method: str, metadata: Mapping[str, str]) -> AbstractContextManager[None]:
+        if self._tracing.enabled or "traceparent" in metadata:
+            return self._tracing.span(method, parent=extract_metadata(metadata.items()), kind=SpanKind.SERVER)
+        return _NO_SPAN
+
+    def _admit(self, method: str, context: Context, metadata: Mapping[str, str], needs_deadline: bool) -> None:
+        """Lets the call in, or raises. gRPC gives each call a context of its own, so nothing is reset afterwards."""
         peer = _peer_names(context)
         caller = self._authorizer.authorize(method, metadata.get("authorization"), peer)
         left = _time_left(context)
@@ -139,7 +148,9 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             raise ChaparError(
                 ErrorKind.INVALID, "IDEMPOTENCY_KEY_LONG", f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters"
             )
-        return Call(method, caller, peer, None if left is None else time.monotonic() + left, key)
+        CURRENT.set(Call(method, caller, peer, None if left is None else time.monotonic() + left, key))
+        if caller is not None and caller.tenant:
+            bind(tenant=caller.tenant)
 
     async def _refuse(self, method: str, context: Context, error: Exception) -> None:
         """Ends the call with a status. Always raises."""
@@ -176,12 +187,7 @@ def _peer_names(context: Any) -> tuple[str, ...]:
 
 
 def _name(code: Any) -> str:
-    if isinstance(code, grpc.StatusCode):
-        return code.name
-    for known in grpc.StatusCode:
-        if known.value[0] == (code or 0):
-            return known.name
-    return "UNKNOWN"
+    return code.name if isinstance(code, grpc.StatusCode) else _NAMES.get(code or 0, "UNKNOWN")
 
 
 def _time_left(context: Any) -> float | None:
@@ -189,9 +195,5 @@ def _time_left(context: Any) -> float | None:
     return left
 
 
-def _parent(context: Context) -> Any:
-    return extract_metadata(context.invocation_metadata() or ())
-
-
-def _fields(call: Call) -> dict[str, str]:
-    return {"tenant": call.caller.tenant} if call.caller is not None and call.caller.tenant else {}
+def _metadata(context: Context) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}

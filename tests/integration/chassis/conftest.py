@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+import structlog
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
@@ -19,6 +20,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings, mint
+from services.chassis.tracing import inject
 
 SECRET = b"a-secret-for-tests-only-32-bytes!"
 SERVICE = "chapar.sla.v1.SlaService"
@@ -32,6 +34,8 @@ class Probe(sla_pb2_grpc.SlaServiceServicer):
         self.calls: list[tuple[str, str]] = []
         self.time_left: float | None = None
         self.idempotency_key = ""
+        self.log_fields: list[dict[str, Any]] = []
+        self.onward: dict[str, bytes] = {}
         self.entered = asyncio.Event()
         self.release = asyncio.Event()
 
@@ -42,6 +46,8 @@ class Probe(sla_pb2_grpc.SlaServiceServicer):
         self.calls.append((caller.subject, caller.tenant))
         self.time_left = current_call().time_left()
         self.idempotency_key = current_call().idempotency_key
+        self.log_fields.append(dict(structlog.contextvars.get_contextvars()))
+        self.onward = dict(inject())
         self.entered.set()
         match request.interaction_id:
             case "missing":

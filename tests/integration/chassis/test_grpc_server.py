@@ -19,7 +19,7 @@ from services.chassis.grpc.status import from_rpc_error
 from services.chassis.lifecycle import Service, leaves, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import mint
-from tests.integration.chassis.conftest import SERVICE, Probe, bearer, build_probe, dev_settings, token
+from tests.integration.chassis.conftest import SECRET, SERVICE, Probe, bearer, build_probe, dev_settings, token
 
 if TYPE_CHECKING:
     from chapar.sla.v1.sla_pb2_grpc import SlaServiceAsyncStub as Stub
@@ -227,3 +227,46 @@ async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> 
         assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
         probe.release.set()
         await first
+
+
+async def test_nothing_of_one_call_is_left_in_the_next(stub: Stub, probe: Probe) -> None:
+    """One after another and at the same time on one connection: tenants never meet, not even in a log line."""
+    tenants = ["acme", "beta", "", "gamma", ""]
+
+    async def ask(tenant: str) -> None:
+        metadata = bearer(mint(SECRET, f"subject-{tenant}", tenant, ["sla.read"]))
+        await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=metadata, timeout=10)
+
+    for tenant in tenants:
+        await ask(tenant)
+    assert [fields.get("tenant", "") for fields in probe.log_fields] == tenants
+    probe.log_fields.clear()
+    probe.calls.clear()
+    await asyncio.gather(*(ask(tenant) for tenant in tenants * 10))
+    assert [fields.get("tenant", "") for fields in probe.log_fields] == [tenant for _, tenant in probe.calls]
+    assert {subject.removeprefix("subject-") == tenant for subject, tenant in probe.calls} == {True}
+
+
+async def test_a_trace_goes_through_a_service_that_does_not_record(stub: Stub, probe: Probe) -> None:
+    """From gRPC metadata to the headers of what the handler produces; the next call has none of it."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    metadata = (*bearer(token()), ("traceparent", parent))
+    await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=metadata, timeout=5)
+    assert probe.onward == {"traceparent": parent.encode()}
+    await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=bearer(token()), timeout=5)
+    assert probe.onward == {}
+
+
+async def test_a_drain_hook_that_hangs_does_not_stop_the_drain(probe: Probe, tmp_path: Path) -> None:
+    """It gets the grace that calls get, and the service goes on closing."""
+    hung = asyncio.Event()
+
+    async def hang() -> None:
+        hung.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10):
+        async with serving("probe", dev_settings(tmp_path, stop_grace_s=0.1), build_probe(probe)) as service:
+            service.on_drain(hang)
+    assert hung.is_set()
+    assert service.health.draining
