@@ -66,3 +66,24 @@ class ChatHistory(Protocol):
 
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
         """Its messages after a sequence number, oldest first, at most so many."""
+
+
+class IdentityOf(Protocol):
+    """Who a conversation is with."""
+
+    async def __call__(self, tenant: str, conversation_id: str) -> str | None:
+        """The identity; None when the conversation is not known to this tenant."""
+
+
+class Deliveries(Protocol):
+    """What became of what was sent."""
+
+    async def delivery(self, tenant: str, delivery_id: str) -> records_pb2.DeliveryRecord | None:
+        """The newest record of a delivery."""
+
+
+class People(Protocol):
+    """Who belongs together."""
+
+    async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
+        """A person's identities; none when it is not known."""

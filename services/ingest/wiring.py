@@ -15,6 +15,8 @@ from services.chassis.lifecycle import Service
 from services.ingest.adapters.edges.accounts import ConfiguredAccounts, SecretReferences
 from services.ingest.adapters.edges.door import Door, DoorLimits
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
+from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
+from services.ingest.adapters.edges.grpc_person import PersonServicer
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
@@ -27,6 +29,7 @@ from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.domain.limits import Rate
 from services.ingest.settings import IngestSettings
+from services.ingest.wiring_lanes import lanes
 
 _CONFIG_S = 30.0
 
@@ -58,7 +61,8 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             Rate(settings.sender_rate, settings.sender_burst),
             Rate(settings.failed_auth_rate, settings.failed_auth_burst),
         )
-        door = Door(InboundPublisher(producer), limits, service.clock, service.metrics)
+        publisher = InboundPublisher(producer)
+        door = Door(publisher, limits, service.clock, service.metrics)
 
         # Web chat's live side.
         hub = WebchatHub()
@@ -74,14 +78,28 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         await enter(service.background(hub.run(records), "web chat tail"))
         await configuration.first(_CONFIG_S)
 
+        # The lanes, once the tenants are known.
+        if settings.lanes:
+            await enter(lanes(service, lambda: configuration.values, secrets, producer))
+
         # gRPC.
         submitter = Submitter(accounts, door)
-        servicer = IngestServicer(submitter)
+        ingest_servicer = IngestServicer(submitter)
+
+        async def identity_of(tenant: str, conversation_id: str) -> str | None:
+            return hub.owner(tenant, conversation_id)
+
+        outbound = OutboundServicer(publisher, identity_of, None, service.clock)
+        person = PersonServicer(publisher, None, service.clock)
         await enter(
             grpc_server(
                 service,
-                [lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(servicer, server)],
-                [ingest_pb2.DESCRIPTOR.services_by_name["IngestService"].full_name],
+                [
+                    lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest_servicer, server),
+                    lambda server: ingest_pb2_grpc.add_OutboundServiceServicer_to_server(outbound, server),
+                    lambda server: ingest_pb2_grpc.add_PersonServiceServicer_to_server(person, server),
+                ],
+                [each.full_name for each in ingest_pb2.DESCRIPTOR.services_by_name.values()],
             )
         )
 

@@ -4,8 +4,9 @@ The tenant is the token's. Identities are as verified as the caller's token: who
 """
 
 from chapar.ingest.v1 import ingest_pb2
-from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.door import Door
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for
 from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
 from services.ingest.domain.normalise.text import clean_name, forbidden
@@ -14,7 +15,6 @@ from services.ingest.ports import Account, Accounts
 
 CHANNEL = "grpc"
 DEFAULT_ACCOUNT = "default"
-MAX_KEY_BYTES = 200
 
 
 class Submitter:
@@ -47,35 +47,27 @@ class Submitter:
 def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMessage:
     """The message in a request. Raises INVALID with a violation for each wrong field."""
     labels = dict(request.labels)
-    found = [
-        _key_too_long(request.idempotency_key),
-        wrong_fields(
-            request.idempotency_key,
-            "idempotency_key",
-            request.native_id,
-            "native_id",
-            request.text,
-            request.customer_left,
-            labels,
-        ),
-        *(
-            forbidden(value, field)
-            for field, value in (
-                ("idempotency_key", request.idempotency_key),
-                ("native_id", request.native_id),
-                ("text", request.text),
-                *(("labels", part) for pair in labels.items() for part in pair),
-            )
-        ),
-    ]
-    if request.language and not language_code(request.language):
-        found.append(Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB"))
-    violations = tuple(FieldViolation(each.field, each.description) for each in found if each is not None)
-    if violations:
-        first = violations[0]
-        raise ChaparError(
-            ErrorKind.INVALID, "INVALID_FIELD", f"{first.field} {first.description}", violations=violations
+    language_wrong = bool(request.language) and not language_code(request.language)
+    raise_for(
+        (
+            wrong_fields(
+                request.idempotency_key,
+                "idempotency_key",
+                request.native_id,
+                "native_id",
+                request.text,
+                request.customer_left,
+                labels,
+            ),
+            optional("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+            forbidden(request.native_id, "native_id"),
+            forbidden(request.text, "text"),
+            *(forbidden(part, "labels") for pair in labels.items() for part in pair),
+            Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB")
+            if language_wrong
+            else None,
         )
+    )
     return IncomingMessage(
         native_id=request.native_id,
         native_message_id=request.idempotency_key,
@@ -88,9 +80,3 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
         reply_context={"native_id": request.native_id},
         customer_left=request.customer_left,
     )
-
-
-def _key_too_long(key: str) -> Refusal | None:
-    if len(key.encode()) > MAX_KEY_BYTES:
-        return Refusal("INVALID_FIELD", "idempotency_key", f"must not be longer than {MAX_KEY_BYTES} bytes")
-    return None

@@ -19,6 +19,7 @@ from services.ingest.ports import ChatMessage
 CHANNEL = "webchat"
 _KEPT_MESSAGES = 200
 _KEPT_IDENTITIES = 20_000
+_KEPT_OWNERS = 100_000
 
 Listener = Callable[[ChatMessage], None]
 
@@ -30,6 +31,7 @@ class WebchatHub:
         self._listeners: dict[str, set[Listener]] = {}
         self._recent: OrderedDict[str, deque[ChatMessage]] = OrderedDict()
         self._everybody: set[Listener] = set()
+        self._owners: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._log = get_logger(__name__)
 
     async def run(self, records: AsyncIterator[Record]) -> None:
@@ -45,6 +47,7 @@ class WebchatHub:
         except DecodeError:
             self._log.error("conversation record not readable", partition=record.partition, offset=record.offset)
             return
+        self._note_owner(decoded)
         if decoded.WhichOneof("record") == "erased":
             self._forget(decoded.conversation_id)
             return
@@ -65,6 +68,10 @@ class WebchatHub:
             self._remember(identity_id, seen)
             for listener in tuple(self._listeners.get(identity_id, ())):
                 listener(seen)
+
+    def owner(self, tenant: str, conversation_id: str) -> str | None:
+        """The identity that a conversation was with when it was last seen; None when it has not been seen lately."""
+        return self._owners.get((tenant, conversation_id))
 
     @contextmanager
     def listening(self, identity_id: str, listener: Listener) -> Iterator[None]:
@@ -90,6 +97,15 @@ class WebchatHub:
     def recent(self, identity_id: str) -> tuple[ChatMessage, ...]:
         """What was read lately of this identity, in the order of the log."""
         return tuple(self._recent.get(identity_id, ()))
+
+    def _note_owner(self, record: records_pb2.ConversationRecord) -> None:
+        if not record.identity_id:
+            return
+        key = (record.tenant, record.conversation_id)
+        self._owners[key] = record.identity_id
+        self._owners.move_to_end(key)
+        if len(self._owners) > _KEPT_OWNERS:
+            self._owners.popitem(last=False)
 
     def _remember(self, identity_id: str, message: ChatMessage) -> None:
         kept = self._recent.get(identity_id)

@@ -1,0 +1,106 @@
+"""OutboundService: a request to send becomes a record of inbound.v1 under its identity's key, so that one writer decides.
+
+The delivery's id derives from tenant and idempotency key: it can be told before anything is sent, and the same request is
+the same delivery.
+"""
+
+from typing import Any
+
+from chapar.common.v1 import types_pb2
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.grpc.context import current_caller, current_tenant
+from services.chassis.ids import derive
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
+from services.ingest.domain.normalise.message import Refusal
+from services.ingest.ports import Deliveries, IdentityOf, Publisher
+
+MAX_TEXT_BYTES = 200_000
+_SURVEYS = ("csat", "nps", "ces")
+
+
+class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
+    """See the contract."""
+
+    def __init__(
+        self, publisher: Publisher, identity_of: IdentityOf, deliveries: Deliveries | None, clock: Clock
+    ) -> None:
+        self._publisher = publisher
+        self._identity_of = identity_of
+        self._deliveries = deliveries
+        self._clock = clock
+
+    async def Send(self, request: ingest_pb2.SendRequest, context: Any) -> ingest_pb2.SendResponse:  # noqa: N802 - the contract's name
+        """Durable when it returns."""
+        tenant = current_tenant()
+        raise_for(_wrong(request))
+        identity_id = request.identity_id or await self._identity(tenant, request.conversation_id)
+        caller = current_caller()
+        record = records_pb2.InboundRecord(
+            tenant=tenant,
+            outbound=records_pb2.OutboundRequest(
+                request_id=request.idempotency_key,
+                tenant=tenant,
+                identity_id=identity_id,
+                conversation_id=request.conversation_id,
+                interaction_id=request.interaction_id,
+                text=request.text,
+                purpose=request.purpose,
+                invitation_id=request.invitation_id,
+                survey_kind=request.survey_kind,
+                survey_expires_at_ms=request.survey_expires_at.ToMilliseconds()
+                if request.HasField("survey_expires_at")
+                else 0,
+                author_kind=types_pb2.ACTOR_KIND_AGENT if caller.agent_id else types_pb2.ACTOR_KIND_SYSTEM,
+                author_id=caller.agent_id or caller.subject,
+                requested_at_ms=self._clock(),
+            ),
+        )
+        await self._publisher.publish([(identity_id, record)])
+        return ingest_pb2.SendResponse(delivery_id=derive(tenant, request.idempotency_key))
+
+    async def GetDelivery(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetDeliveryRequest, context: Any
+    ) -> ingest_pb2.GetDeliveryResponse:
+        """The newest record of a delivery."""
+        tenant = current_tenant()
+        raise_for((required("delivery_id", request.delivery_id),))
+        if self._deliveries is None:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+        found = await self._deliveries.delivery(tenant, request.delivery_id)
+        if found is None:
+            raise ChaparError(ErrorKind.NOT_FOUND, "DELIVERY_UNKNOWN", "nothing is known of this delivery (yet)")
+        return ingest_pb2.GetDeliveryResponse(delivery=found)
+
+    async def _identity(self, tenant: str, conversation_id: str) -> str:
+        found = await self._identity_of(tenant, conversation_id)
+        if found is None:
+            field = FieldViolation("conversation_id", "names no conversation of this tenant")
+            raise ChaparError(
+                ErrorKind.NOT_FOUND,
+                "CONVERSATION_UNKNOWN",
+                "no such conversation is known (yet): name the identity_id",
+                violations=(field,),
+            )
+        return found
+
+
+def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
+    survey = request.purpose == records_pb2.OUTBOUND_PURPOSE_SURVEY
+    found = [
+        required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+        optional("identity_id", request.identity_id),
+        optional("conversation_id", request.conversation_id),
+        optional("interaction_id", request.interaction_id),
+        optional("invitation_id", request.invitation_id),
+        required("text", request.text, MAX_TEXT_BYTES),
+        required("invitation_id", request.invitation_id) if survey and not request.invitation_id else None,
+    ]
+    if not request.identity_id and not request.conversation_id:
+        found.append(Refusal("INVALID_FIELD", "identity_id", "or conversation_id must be given"))
+    if request.purpose not in records_pb2.OutboundPurpose.values():
+        found.append(Refusal("INVALID_FIELD", "purpose", "is not known"))
+    if survey and request.survey_kind not in _SURVEYS:
+        found.append(Refusal("INVALID_FIELD", "survey_kind", f"must be one of {', '.join(_SURVEYS)}"))
+    return found

@@ -1,0 +1,108 @@
+"""PersonService: links and erasures become records under the identity's key; reads come from history."""
+
+from typing import Any
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.context import current_caller, current_tenant
+from services.chassis.ids import derive
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, raise_for, required
+from services.ingest.domain.normalise.message import Refusal
+from services.ingest.ports import People, Publisher
+
+
+class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
+    """See the contract."""
+
+    def __init__(self, publisher: Publisher, people: People | None, clock: Clock) -> None:
+        self._publisher = publisher
+        self._people = people
+        self._clock = clock
+
+    async def GetPerson(self, request: ingest_pb2.GetPersonRequest, context: Any) -> ingest_pb2.GetPersonResponse:  # noqa: N802 - the contract's name
+        """A person and its identities."""
+        tenant = current_tenant()
+        raise_for((required("person_id", request.person_id),))
+        return ingest_pb2.GetPersonResponse(
+            person_id=request.person_id, identities=await self._identities(tenant, request.person_id)
+        )
+
+    async def LinkIdentity(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.LinkIdentityRequest, context: Any
+    ) -> ingest_pb2.LinkIdentityResponse:
+        """Durable when it returns."""
+        raise_for(
+            (
+                required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+                required("identity_id", request.identity_id),
+                required("home_identity_id", request.home_identity_id),
+                required("evidence", request.evidence),
+                Refusal("INVALID_FIELD", "home_identity_id", "must be another identity")
+                if request.home_identity_id and request.home_identity_id == request.identity_id
+                else None,
+            )
+        )
+        await self._link(request.idempotency_key, request.identity_id, request.home_identity_id, request.evidence)
+        return ingest_pb2.LinkIdentityResponse()
+
+    async def UnlinkIdentity(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.UnlinkIdentityRequest, context: Any
+    ) -> ingest_pb2.UnlinkIdentityResponse:
+        """Durable when it returns."""
+        raise_for(
+            (
+                required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+                required("identity_id", request.identity_id),
+            )
+        )
+        await self._link(request.idempotency_key, request.identity_id, "", "")
+        return ingest_pb2.UnlinkIdentityResponse()
+
+    async def ErasePerson(self, request: ingest_pb2.ErasePersonRequest, context: Any) -> ingest_pb2.ErasePersonResponse:  # noqa: N802 - the contract's name
+        """An erasure for each identity of the person, each durable when it returns."""
+        tenant = current_tenant()
+        raise_for(
+            (
+                required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+                required("person_id", request.person_id),
+            )
+        )
+        now = self._clock()
+        actor = current_caller().subject
+        records = [
+            (
+                identity.identity_id,
+                records_pb2.InboundRecord(
+                    tenant=tenant,
+                    erasure=records_pb2.IdentityErasure(
+                        request_id=derive(request.idempotency_key, identity.identity_id),
+                        identity_id=identity.identity_id,
+                        actor=actor,
+                        occurred_at_ms=now,
+                    ),
+                ),
+            )
+            for identity in await self._identities(tenant, request.person_id)
+        ]
+        await self._publisher.publish(records)
+        return ingest_pb2.ErasePersonResponse()
+
+    async def _link(self, request_id: str, identity_id: str, home: str, evidence: str) -> None:
+        link = records_pb2.IdentityLink(
+            request_id=request_id,
+            identity_id=identity_id,
+            home_identity_id=home,
+            evidence=evidence,
+            actor=current_caller().subject,
+            occurred_at_ms=self._clock(),
+        )
+        await self._publisher.publish([(identity_id, records_pb2.InboundRecord(tenant=current_tenant(), link=link))])
+
+    async def _identities(self, tenant: str, person_id: str) -> list[records_pb2.Identity]:
+        if self._people is None:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+        found = await self._people.identities(tenant, person_id)
+        if not found:
+            raise ChaparError(ErrorKind.NOT_FOUND, "PERSON_UNKNOWN", "nothing is known of this person (yet)")
+        return list(found)

@@ -1,0 +1,93 @@
+"""The lanes of ingest and what performs their effects. A part of the composition root."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from chapar.config.v1 import config_pb2
+from services.chassis.kafka.contract import LaneMetrics
+from services.chassis.kafka.lane import LaneRunner
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.lifecycle import Service
+from services.chassis.metrics import PrometheusLaneMetrics
+from services.ingest.adapters.out.client import ChannelClient
+from services.ingest.adapters.out.email_out import EmailClient
+from services.ingest.adapters.out.http import provider_client
+from services.ingest.adapters.out.telegram import TelegramClient
+from services.ingest.adapters.out.webhook_out import WebhookClient
+from services.ingest.adapters.out.whatsapp import WhatsAppClient
+from services.ingest.adapters.out.worker import AttemptWorker
+from services.ingest.adapters.rules_cel import CelConditions
+from services.ingest.lanes.intake import intake_lane
+from services.ingest.lanes.policies import CompiledPolicies
+from services.ingest.lanes.relay import relay_lane
+from services.ingest.lanes.sender import sender_lane
+from services.ingest.ports import Secrets
+from services.ingest.settings import IngestSettings
+
+_WATCH_S = 0.2
+
+
+@asynccontextmanager
+async def lanes(
+    service: Service[IngestSettings],
+    configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]],
+    secrets: Secrets,
+    producer: DurableProducer,
+) -> AsyncIterator[None]:
+    """Runs the intake, relay and sender lanes; leaving stops them, and then the attempts that they had handed over."""
+    settings, kafka = service.settings, service.settings.kafka
+    lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
+    policies = CompiledPolicies(configurations, CelConditions)
+    client_id = f"ingest@{settings.instance}"
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        http = await enter(provider_client())
+        clients: dict[str, ChannelClient] = {
+            "telegram": TelegramClient(http),
+            "whatsapp": WhatsAppClient(http),
+            "webhook": WebhookClient(http),
+            "email": EmailClient(),
+        }
+
+        async def publish(key: bytes, value: bytes) -> object:
+            return await producer.publish("outbound.v1", key, value)
+
+        attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, clock=service.clock)
+        await enter(service.background(attempts.run(), "attempts"))
+        for name, runner in (
+            (
+                "intake",
+                intake_lane(
+                    kafka,
+                    policies,
+                    service.metrics,
+                    clock=service.clock,
+                    client_id=client_id,
+                    lane_metrics=lane_metrics,
+                ),
+            ),
+            ("relay", relay_lane(kafka, clock=service.clock, client_id=client_id, lane_metrics=lane_metrics)),
+            (
+                "sender",
+                sender_lane(
+                    kafka,
+                    attempts,
+                    service.metrics,
+                    clock=service.clock,
+                    client_id=client_id,
+                    lane_metrics=lane_metrics,
+                ),
+            ),
+        ):
+            await enter(service.background(_watch(service, runner, name), f"{name} lane's health"))
+            await enter(service.background(runner.run(), f"{name} lane"))
+        yield
+
+
+async def _watch(service: Service[IngestSettings], runner: LaneRunner, name: str) -> None:
+    """Readiness follows the lane: a runner tells whether it is restored, not when that changes."""
+    component = service.health.component(f"{name} lane")
+    while True:
+        component.set(runner.restored, "" if runner.restored else "restoring")
+        await asyncio.sleep(_WATCH_S)
