@@ -17,7 +17,7 @@ from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = pytest.mark.kafka
 
-WAIT_S = 15.0
+WAIT_S = 30.0
 
 
 @pytest.fixture
@@ -47,6 +47,7 @@ async def topic(settings: KafkaSettings, name: str, **config: str) -> AsyncItera
     async with admin_of(settings) as admin:
         answer = await admin.create_topics([declared(full, 1, config)])
         assert [error[1] for error in answer.topic_errors] == [0]
+        await wait_visible(admin, full, 1)
         try:
             yield full
         finally:
@@ -64,16 +65,40 @@ async def producer_of(settings: KafkaSettings, transactional_id: str | None = No
         await producer.stop()
 
 
-async def read(settings: KafkaSettings, name: str, isolation: str) -> list[bytes | None]:
-    """Every value in the topic up to the end that a reader of this isolation may see."""
+async def wait_visible(admin: Any, name: str, partitions: int) -> None:
+    """The controller has made the topic when it answers; the broker learns of it a moment later."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            (described,) = await admin.describe_topics([name])
+            if len(described["partitions"]) == partitions:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def end_of(settings: KafkaSettings, partition: TopicPartition, isolation: str) -> int:
+    """The offset after the last record that a reader of this isolation may see now."""
+    consumer = AIOKafkaConsumer(**settings.client_options(), isolation_level=isolation, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        return int((await consumer.end_offsets([partition]))[partition])
+    finally:
+        await consumer.stop()
+
+
+async def read(settings: KafkaSettings, name: str, isolation: str, *, while_open: bool = False) -> list[bytes | None]:
+    """Every value in the topic that a reader of this isolation may see.
+
+    A commit returns before its markers are written, so by default this reads to the very end, past the markers of all transactions.
+    `while_open`: some transaction does not end, so only as far as this isolation may see now.
+    """
+    partition = TopicPartition(name, 0)
+    end = await end_of(settings, partition, isolation if while_open else "read_uncommitted")
     consumer = AIOKafkaConsumer(
         **settings.client_options(), isolation_level=isolation, auto_offset_reset="earliest", enable_auto_commit=False
     )
     await consumer.start()
     try:
-        partition = TopicPartition(name, 0)
         consumer.assign([partition])
-        end = (await consumer.end_offsets([partition]))[partition]
         await consumer.seek_to_beginning(partition)
         values: list[bytes | None] = []
         async with asyncio.timeout(WAIT_S):
@@ -87,13 +112,12 @@ async def read(settings: KafkaSettings, name: str, isolation: str) -> list[bytes
 
 
 async def test_a_topic_has_the_partitions_that_it_was_created_with(settings: KafkaSettings) -> None:
-    """Created topics are there at once, with their partition count, and a second creation is refused as existing (code 36)."""
+    """Created topics are there, with their partition count, and a second creation is refused as existing (code 36)."""
     name = settings.topic_prefix + "three"
     async with admin_of(settings) as admin:
         await admin.create_topics([declared(name, 3)])
         try:
-            (described,) = await admin.describe_topics([name])
-            assert len(described["partitions"]) == 3
+            await wait_visible(admin, name, 3)
             again = await admin.create_topics([declared(name, 3)])
             assert [error[1] for error in again.topic_errors] == [36]
         finally:
@@ -125,7 +149,7 @@ async def test_an_open_transaction_holds_back_what_comes_after_it(settings: Kafk
         await holder.begin_transaction()
         await holder.send_and_wait(name, b"undecided")
         await other.send_and_wait(name, b"plain")
-        assert await read(settings, name, "read_committed") == []
+        assert await read(settings, name, "read_committed", while_open=True) == []
         await holder.commit_transaction()
         assert await read(settings, name, "read_committed") == [b"undecided", b"plain"]
 

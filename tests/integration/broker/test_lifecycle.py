@@ -23,7 +23,7 @@ from services.chassis.broker.server import BrokerServer
 from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.kafka_settings import KafkaSettings
 from tests.fixtures.broker import EmbeddedTestBroker, plain_settings
-from tests.integration.broker.test_broker_suite import producer_of, read
+from tests.integration.broker.test_broker_suite import producer_of, read, wait_visible
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -69,6 +69,7 @@ async def create(settings: KafkaSettings, topic: str) -> None:
     await admin.start()
     try:
         await admin.create_topics([NewTopic(topic, 1, 1)])
+        await wait_visible(admin, topic, 1)
     finally:
         await admin.close()
 
