@@ -1,26 +1,28 @@
 """The Faust application that folds feedback.answers.v1 into feedback.scores.v1. The only module that knows Faust.
 
-Faust delivers at least once, and does more that would cost exactness here. What this module does about it:
+Faust brings the group, the stream and the commits, at least once. What makes the fold exact stands here, and why
+(docs/decisions/0011-faust-analytics.md):
 
-- Its consumer reads uncommitted records: ours is made to read committed ones, or what an aborted batch of the survey
-  lane had written would count.
-- A table's change is sent without waiting, while the input's offset is committed by a timer: here an event is
-  acknowledged only when the broker has all of its changes. Every entry holds the offset behind it
-  (`domain.scores.Fold`), so what comes again is not counted again.
-- An agent that raises is restarted and goes on with the next event: here the first failure ends `run_analytics`, and
-  with it the process, before the event after it could move an entry past the lost one.
-- One table serves all partitions of a process: its keys therefore name the partition, and each partition's changes go
-  to the same partition of the changelog, which is feedback.scores.v1 itself. State and output cannot part, because
-  they are the same record.
+- Faust reads uncommitted records: ours reads committed ones, or what an aborted batch of the survey lane had written
+  would count.
+- No Faust table: with one, partitions that changed hands lost counts (measured). The state of a partition is read
+  from feedback.scores.v1 itself, when its first event of a generation comes; state and output cannot part, because
+  they are the same records.
+- Every entry holds the offset behind it (`domain.scores.Fold`), so what comes again is not counted again.
+- Events are taken in batches, one batch at a time: each entry that changed is written once and acknowledged by the
+  broker before any event of the batch is acknowledged to Faust. A revoked partition waits for the batch under way, so
+  that its next owner reads what we have written.
+- An agent that raises is restarted by Faust behind the lost event: here the agent only queues, and a failure of the
+  fold ends `run_analytics`, and with it the process, before an entry could move past what was lost.
 
-Left open by Faust: an instance that was paused beyond its session time-out and wakes up may write stale entries
-(nothing fences it); the owner's next change of the entry mends them. docs/decisions/0011-faust-analytics.md.
+Left open: an instance that was paused beyond its session time-out may, when it wakes up, write the entries of the
+batch under way late, over newer ones; nothing fences it. The owner's next change of the entry mends it.
 """
 
 import asyncio
 import tempfile
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any, Final
 
 import faust
@@ -28,15 +30,19 @@ from faust.contrib.asgi import faust_app_running
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from services.chassis.clock import Clock
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
-from services.feedback.domain.scores import Fold
+from services.feedback.domain.scores import Dimension, Fold
 from services.feedback.translate import Untranslatable, observation, parse_record, parse_score, score_key, score_record
 
 INPUT: Final = "feedback.answers.v1"
 OUTPUT: Final = "feedback.scores.v1"
 _GROUP: Final = "feedback-analytics"
-_IN_FLIGHT: Final = 256
+_BATCH: Final = 500
+_QUEUED: Final = 1000
+_RETRY_S: Final = 0.5
 _STOP_S: Final = 10.0
 log = get_logger(__name__)
 
@@ -50,111 +56,151 @@ async def run_analytics(
     clock: Clock,
     *,
     on_ready: Callable[[], None] | None = None,
+    session_timeout_s: float = 10.0,
     fault: Callable[[str], None] | None = None,
 ) -> None:
-    """Folds until cancelled. Raises AnalyticsFailed. `fault` is a test's seam: it is told the points that an event passes."""
+    """Folds until cancelled. Raises AnalyticsFailed. `fault` is a test's seam: it is told the points that a batch passes."""
     with tempfile.TemporaryDirectory(prefix="chapar-faust-") as directory:
-        analytics = _Analytics(kafka, clock, directory, fault)
-        await analytics.run(on_ready)
+        async with DurableProducer(kafka, client_id=_GROUP) as producer:
+            app = _application(kafka, directory, session_timeout_s)
+            await _Analytics(app, kafka, producer, clock, fault or _no_fault).run(on_ready)
 
 
 class _Analytics:
-    def __init__(self, kafka: KafkaSettings, clock: Clock, directory: str, fault: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, app: Any, kafka: KafkaSettings, producer: DurableProducer, clock: Clock, fault: Callable[[str], None]
+    ) -> None:
+        self._app = app
+        self._kafka = kafka
+        self._producer = producer
         self._clock = clock
-        self._fault = fault or _no_fault
-        self._places = asyncio.Semaphore(_IN_FLIGHT)
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._app = app = _application(kafka, directory)
+        self._fault = fault
+        self._queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUED)
+        self._busy = asyncio.Lock()
+        self._generation = -1
+        self._partitions: dict[int, dict[Dimension, Fold]] = {}
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
         answers = app.topic(kafka.topic_prefix + INPUT, internal=False, **raw)
-        self._table = _AwaitableTable(
-            app,
-            name="scores",
-            key_type=bytes,
-            value_type=bytes,
-            changelog_topic=app.topic(kafka.topic_prefix + OUTPUT, internal=False, **raw),
-        )
-        app.tables.add(self._table)
         app.agent(answers, name="scores", concurrency=1)(self._agent)
+        app.on_partitions_revoked.connect(self._revoked)
 
     async def run(self, on_ready: Callable[[], None] | None) -> None:
         async with faust_app_running(self._app, stop_timeout=_STOP_S):
             if on_ready is not None:
                 on_ready()
-            stopped = asyncio.ensure_future(self._app.wait_until_stopped())
-            try:
-                await asyncio.wait({stopped, self._failed}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                stopped.cancel()
-            cause = self._failed.exception() if self._failed.done() else self._app.crash_reason
-            raise AnalyticsFailed(f"folding answers into scores stopped: {cause!r}") from cause
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._fold(), name="fold")
+                tasks.create_task(self._watch(), name="faust")
+
+    async def _watch(self) -> None:
+        await self._app.wait_until_stopped()
+        cause = self._app.crash_reason
+        raise AnalyticsFailed(f"Faust stopped: {cause!r}") from cause
 
     async def _agent(self, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                await self._places.acquire()
-                self._take(event)
-        except Exception as error:  # noqa: BLE001 - not swallowed: it ends `run`
-            # Faust would log it, start the agent again and go on behind the event.
-            self._fail(error)
-            # Nothing more is taken: the process is about to end.
-            await asyncio.Event().wait()
+        async for event in stream.noack().events():
+            await self._queue.put(event)
 
-    def _take(self, event: Any) -> None:
+    async def _revoked(self, _app: Any, _revoked: Any, **_: Any) -> None:
+        # Whoever gets the partitions reads our entries first: they must all be there.
+        async with self._busy:
+            return
+
+    async def _fold(self) -> None:
+        while True:
+            events = [await self._queue.get()]
+            while len(events) < _BATCH and not self._queue.empty():
+                events.append(self._queue.get_nowait())
+            async with self._busy:
+                await self._batch(events)
+
+    async def _batch(self, events: list[Any]) -> None:
+        generation = self._app.consumer_generation_id
+        if generation != self._generation:
+            # Even a partition that stayed ours is read again from its committed offset: so is its state.
+            self._partitions.clear()
+            self._generation = generation
+        # Events of an earlier generation come again, in order; taking one now would move entries past those before it.
+        ours = [event for event in events if event.message.generation_id == generation]
+        changed: dict[tuple[int, Dimension], Fold] = {}
+        for event in ours:
+            folds = self._partitions.get(event.message.partition)
+            if folds is None:
+                folds = self._partitions[event.message.partition] = await self._restore(event.message.partition)
+            self._take(event, folds, changed)
+        self._fault("changed")
+        await self._write(changed)
+        self._fault("written")
+        if self._app.consumer_generation_id == generation:
+            for event in ours:
+                event.ack()
+
+    def _take(self, event: Any, folds: dict[Dimension, Fold], changed: dict[tuple[int, Dimension], Fold]) -> None:
         message = event.message
         try:
-            record = parse_record(event.value)
-            seen = observation(record)
+            seen = observation(parse_record(event.value))
         except Untranslatable as error:
             # The survey lane wrote it, so this is a bug of ours; it must not stop the figures of everybody else.
             log.error("answer not understood", partition=message.partition, offset=message.offset, why=str(error))
-            seen = None
-        if seen is not None:
-            now_ms = self._clock()
-            for dimension in seen.dimensions():
-                key = score_key(dimension, message.partition)
-                stored = self._table.get(key)
-                fold = parse_score(stored)[2] if stored is not None else Fold()
-                taken = fold.take(seen, message.offset)
-                if taken is not fold:
-                    self._table[key] = score_record(dimension, message.partition, taken, now_ms).SerializeToString()
-        self._fault("changed")
-        written = asyncio.gather(*self._table.changes())
-        written.add_done_callback(lambda done: self._written(event, done))
-
-    def _written(self, event: Any, done: "asyncio.Future[list[Any]]") -> None:
-        self._places.release()
-        if done.cancelled():
             return
-        error = done.exception()
-        if error is not None:
-            self._fail(error)
-        elif not self._failed.done():
-            self._fault("written")
-            event.ack()
+        if seen is None:
+            return
+        for dimension in seen.dimensions():
+            known = folds.get(dimension, _NOTHING)
+            taken = known.take(seen, message.offset)
+            if taken is not known:
+                folds[dimension] = changed[message.partition, dimension] = taken
 
-    def _fail(self, error: BaseException) -> None:
-        if not self._failed.done():
-            self._failed.set_exception(error)
+    async def _write(self, changed: dict[tuple[int, Dimension], Fold]) -> None:
+        now_ms = self._clock()
+        records = [
+            (partition, score_key(dimension, partition), score_record(dimension, partition, fold, now_ms))
+            for (partition, dimension), fold in changed.items()
+        ]
+        while records:
+            results = await asyncio.gather(
+                *(
+                    self._producer.publish(OUTPUT, key, record.SerializeToString(), partition=partition)
+                    for partition, key, record in records
+                ),
+                return_exceptions=True,
+            )
+            failed = []
+            for each, result in zip(records, results, strict=True):
+                if isinstance(result, BrokerUnavailable):
+                    failed.append(each)
+                elif isinstance(result, BaseException):
+                    raise result
+            if failed:
+                # An entry is the whole fold, so writing it again is the same entry; nothing else is written meanwhile.
+                log.warning("scores can't be written, trying again", entries=len(failed))
+                await asyncio.sleep(_RETRY_S)
+            records = failed
 
+    async def _restore(self, partition: int) -> dict[Dimension, Fold]:
+        """The newest entries of a partition, as they are in the log now."""
+        folds: dict[Dimension, Fold] = {}
+        done = asyncio.Event()
 
-class _AwaitableTable(faust.Table[bytes, bytes]):
-    """A table whose changes can be waited for."""
+        async def read() -> None:
+            entries = tail(self._kafka, OUTPUT, [partition], client_id=f"{_GROUP}-restore", caught_up=done.set)
+            async with aclosing(entries):
+                async for entry in entries:
+                    if entry.value is not None:
+                        dimension, _, fold = parse_score(entry.value)
+                        folds[dimension] = fold
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._sent: deque[Awaitable[Any]] = deque()
-
-    def send_changelog(self, *args: Any, **options: Any) -> Any:
-        sent = super().send_changelog(*args, **options)
-        self._sent.append(sent)
-        return sent
-
-    def changes(self) -> list[Awaitable[Any]]:
-        """What was sent since the last call."""
-        sent = list(self._sent)
-        self._sent.clear()
-        return sent
+        reading = asyncio.create_task(read(), name=f"restore {partition}")
+        finished = asyncio.create_task(done.wait())
+        try:
+            await asyncio.wait({reading, finished}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                await reading  # it ends by failing only
+        finally:
+            for task in (reading, finished):
+                task.cancel()
+            await asyncio.wait({reading, finished})
+        return folds
 
 
 class _CommittedThread(AIOKafkaConsumerThread):
@@ -179,14 +225,14 @@ class _App(faust.App):
         return _CommittedTransport(self.conf.broker_consumer, self)
 
 
-def _application(kafka: KafkaSettings, directory: str) -> Any:
+def _application(kafka: KafkaSettings, directory: str, session_timeout_s: float) -> Any:
     servers = ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(","))
     return _App(
         kafka.topic_prefix + _GROUP,
         broker=servers,
         broker_credentials=_credentials(kafka),
         broker_client_id=_GROUP,
-        broker_session_timeout=10.0,
+        broker_session_timeout=session_timeout_s,
         broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
         consumer_auto_offset_reset="earliest",
@@ -212,6 +258,9 @@ def _credentials(kafka: KafkaSettings) -> Any:
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context is not None else None
+
+
+_NOTHING: Final = Fold()
 
 
 def _no_fault(_point: str) -> None:

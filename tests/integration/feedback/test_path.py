@@ -38,7 +38,8 @@ def link_in(text: str) -> str:
 async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_score(
     cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
 ) -> None:
-    """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once although sent twice, and in the scores."""
+    """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once
+    although sent twice, and in the scores."""
     outbound.failing = 9  # more than one call's retries: the dispatcher itself must come again
     async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
         await feedback.complete(1)

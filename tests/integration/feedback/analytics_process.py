@@ -1,0 +1,40 @@
+"""The analytics in a process of its own that kills itself where it is told to: `python -m … PREFIX POINT COUNT`.
+
+POINT is a point of `run_analytics`, COUNT how often it is passed before the process dies by SIGKILL; "never" runs on.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka_settings import KafkaSettings
+from services.feedback.adapters.analytics_faust import run_analytics
+
+
+def main(prefix: str, point: str, count: int) -> None:
+    """Until killed."""
+    left = count
+
+    def fault(passed: str) -> None:
+        nonlocal left
+        if passed == point:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    settings = KafkaSettings.from_environment().model_copy(update={"topic_prefix": prefix})
+    asyncio.run(
+        run_analytics(
+            settings,
+            system_clock,
+            on_ready=lambda: print("ready", flush=True),
+            session_timeout_s=6.0,  # the least that a broker allows: after a kill the next process waits for it
+            fault=fault,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

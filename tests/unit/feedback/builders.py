@@ -1,0 +1,46 @@
+"""Things with boring defaults."""
+
+from typing import Any
+
+from services.chassis.ids import derive
+from services.feedback.domain.invitations import Consider, Desk, Invite
+from services.feedback.domain.survey import Kind, Programme, Subject, Survey
+
+NOW = 1_700_000_000_000
+HOUR = 3_600_000
+TENANT = "parsa"
+
+
+def a_subject(number: int = 1, **fields: Any) -> Subject:
+    options: dict[str, Any] = {
+        "interaction_id": f"interaction-{number}",
+        "conversation_id": f"conversation-{number}",
+        "person_id": f"person-{number}",
+        "identity_id": f"identity-{number}",
+        "channel": "telegram",
+        "queue": "support",
+        "agent_id": "ada",
+        "language": "fa",
+    }
+    return Subject(**{**options, **fields})
+
+
+def a_survey(**fields: Any) -> Survey:
+    options: dict[str, Any] = {"name": "after-contact", "kind": Kind.CSAT}
+    return Survey(**{**options, **fields})
+
+
+def a_programme(*surveys: Survey, **fields: Any) -> Programme:
+    return Programme(surveys or (a_survey(),), **fields)
+
+
+def a_desk() -> Desk:
+    return Desk(derive)
+
+
+def considered(number: int = 1, at_ms: int = NOW, **fields: Any) -> Consider:
+    return Consider(f"consider-{number}", TENANT, a_subject(number, **fields), at_ms)
+
+
+def invited(number: int = 1, survey: str = "", **fields: Any) -> Invite:
+    return Invite(f"invite-{number}", TENANT, a_subject(number, **fields), survey)

@@ -1,0 +1,175 @@
+"""What comes from outside: comments, links, records, configuration."""
+
+from dataclasses import replace
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.clock import ManualClock
+from services.feedback.adapters.configuration import ConfiguredProgrammes, decode
+from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
+from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
+from services.feedback.domain.survey import Kind
+from services.feedback.handlers import invitation_text
+from services.feedback.ports import Ticket
+from services.feedback.translate import Untranslatable, parse_command
+from tests.unit.feedback.builders import HOUR, NOW, TENANT
+
+KEY = link_key(b"s" * 40)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def links(clock: ManualClock) -> SignedLinks:
+    return SignedLinks(KEY, "https://ask.example.com/", clock)
+
+
+def a_ticket() -> Ticket:
+    return Ticket(TENANT, "person-1", "invitation-1", "after-contact", Kind.CSAT, "fa", NOW + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("raw", "stored"),
+    [
+        ("  خوب بود\r\nممنون  ", "خوب بود\nممنون"),
+        ("نمی‌دانم", "نمی‌دانم"),  # the zero-width non-joiner is spelling
+        ("abc\u202egnp.exe", "abcgnp.exe"),
+        ("a\x00b\x1b[31mc\x7f", "ab[31mc"),
+        ("\ud800x\ufeff", "x"),
+        ("a\n\n\n\n\nb", "a\n\nb"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("\u2066hidden\u2069 \u200fx", "hidden x"),
+    ],
+)
+def test_comments_are_cleaned_of_what_misleads_and_keep_their_spelling(raw: str, stored: str) -> None:
+    """Controls, overrides and surrogates go; joiners, line breaks and emoji stay."""
+    assert clean_comment(raw) == stored
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text())
+def test_cleaning_twice_is_cleaning_once_and_always_storable(text: str) -> None:
+    """And never longer than allowed."""
+    cleaned = clean_comment(text)
+    assert clean_comment(cleaned) == cleaned
+    assert len(cleaned) <= MAX_COMMENT_CHARS
+    cleaned.encode()
+
+
+def test_ten_million_characters_are_cut() -> None:
+    """The limit is characters, not bytes: Persian gets as many as English."""
+    assert clean_comment("خ" * 10_000_000) == "خ" * MAX_COMMENT_CHARS
+
+
+def test_a_link_is_read_as_it_was_made(links: SignedLinks) -> None:
+    """Below the public address, with ids only."""
+    url = links.url(a_ticket())
+    assert url.startswith("https://ask.example.com/s/")
+    assert links.read(url.rpartition("/")[2]) == a_ticket()
+
+
+def test_an_expired_link_is_no_link(links: SignedLinks, clock: ManualClock) -> None:
+    """By our own clock."""
+    token = links.token(a_ticket())
+    clock.advance(HOUR)
+    assert links.read(token) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 400), st.sampled_from("Aab0_-.é\x00"))
+def test_a_link_changed_anywhere_is_no_link(place: int, letter: str) -> None:
+    """One letter suffices. (The last letter of a signature has spare bits: the same bytes are the same signature.)"""
+    links = SignedLinks(KEY, "", lambda: NOW)
+    token = links.token(a_ticket())
+    place %= len(token) - 1
+    changed = token[:place] + letter + token[place + 1 :]
+    if changed != token:
+        assert links.read(changed) is None
+
+
+def test_other_tokens_are_no_links(links: SignedLinks) -> None:
+    """Not one for the API, not one without signature, not one by another key, not one with claims of the wrong sort."""
+    good = {"aud": AUDIENCE, "ten": "t", "per": "p", "inv": "i", "srv": "s", "knd": "csat", "lng": "fa", "exp": NOW}
+    assert links.read(jwt.encode(good, KEY)) is not None
+    for claims in (
+        {**good, "aud": "chapar"},
+        {**good, "knd": "stars"},
+        {**good, "ten": 7},
+        {**good, "exp": "soon"},
+        {key: value for key, value in good.items() if key != "exp"},
+    ):
+        assert links.read(jwt.encode(claims, KEY)) is None
+    assert links.read(jwt.encode(good, b"x" * 40)) is None
+    assert links.read(jwt.encode(good, "", algorithm="none")) is None
+    assert links.read("") is None
+    assert links.read("a.b." + "c" * 5000) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_parser_of_commands(raw: bytes) -> None:
+    """They are a command or refused."""
+    try:
+        parse_command(raw)
+    except Untranslatable:
+        return
+
+
+def test_a_command_that_speaks_of_another_person_is_refused() -> None:
+    """The key is the writer's promise: one person, one partition."""
+    command = pb.FeedbackCommand(command_id="c", tenant=TENANT, person_id="p1")
+    command.consider.subject.interaction_id = "i"
+    command.consider.subject.person_id = "p2"
+    with pytest.raises(Untranslatable, match="person_id"):
+        parse_command(command.SerializeToString())
+
+
+def a_tenant(**fields: object) -> config.TenantConfiguration:
+    survey = config.Survey(name="s", kind=config.SURVEY_KIND_NPS, sampling=0.5)
+    for name, value in fields.items():
+        setattr(survey, name, value)
+    return config.TenantConfiguration(tenant=TENANT, time_zone="Asia/Tehran", default_language="fa", surveys=[survey])
+
+
+def test_a_configuration_is_read_with_its_defaults() -> None:
+    """Expiry 72 h where none is set."""
+    found = ConfiguredProgrammes({TENANT: decode(TENANT, a_tenant().SerializeToString())}.get)
+    survey = found.of(TENANT).surveys[0]
+    assert (survey.kind, survey.sampling, survey.expires_after_ms) == (Kind.NPS, 0.5, 72 * HOUR)
+    assert found.knows(TENANT)
+    assert not found.knows("nobody")
+    assert found.of("nobody").surveys == ()
+    assert "{link}" in found.invitation_text("nobody", "en-GB")
+
+
+@pytest.mark.parametrize("fields", [{"sampling": 1.5}, {"kind": 0}, {"delay_ms": -1}])
+def test_a_configuration_that_makes_no_sense_is_refused(fields: dict[str, object]) -> None:
+    """The reader keeps the running one then."""
+    with pytest.raises(Untranslatable):
+        decode(TENANT, a_tenant(**fields).SerializeToString())
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    """Days could not be told."""
+    tenant = a_tenant()
+    tenant.time_zone = "Asia/Atlantis"
+    with pytest.raises(Untranslatable, match="time_zone"):
+        decode(TENANT, tenant.SerializeToString())
+
+
+def test_a_template_fills_its_own_placeholders_and_no_others() -> None:
+    """What a question holds in braces is not filled again."""
+    assert invitation_text("{question} {link} {minutes}", "Was {link} fine?", "L") == "Was {link} fine? L {minutes}"
+
+
+def test_links_with_different_secrets_do_not_mix(clock: ManualClock, links: SignedLinks) -> None:
+    """A key derived for links is not the secret itself."""
+    assert SignedLinks(b"s" * 40, "", clock).read(links.token(replace(a_ticket()))) is None

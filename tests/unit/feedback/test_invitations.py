@@ -1,0 +1,234 @@
+"""Who is asked, and which answer counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.feedback.domain import invitations as inv
+from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason, events_of
+from services.feedback.domain.survey import Kind
+from tests.unit.feedback.builders import (
+    HOUR,
+    NOW,
+    TENANT,
+    a_desk,
+    a_programme,
+    a_survey,
+    considered,
+    invited,
+)
+
+
+def made_by(effects: list[Effect]) -> inv.Invitation:
+    created = [effect.invitation for effect in effects if isinstance(effect, inv.Created)]
+    assert len(created) == 1, effects
+    return created[0]
+
+
+def skipped(effects: list[Effect]) -> SkipReason:
+    assert len(effects) == 1
+    assert isinstance(effects[0], inv.Skipped)
+    return effects[0].reason
+
+
+def answer(invitation: inv.Invitation, score: int = 5, command: str = "answer-1", tenant: str = TENANT) -> inv.Answer:
+    return inv.Answer(command, tenant, invitation.invitation_id, score, "", inv.Source.PAGE)
+
+
+def refusal(effects: list[Effect]) -> RefusalReason:
+    assert len(effects) == 1
+    assert isinstance(effects[0], inv.Refused)
+    return effects[0].reason
+
+
+def test_a_completed_interaction_without_delay_is_invited_and_due_at_once() -> None:
+    """Created, then due, in one decision."""
+    desk = a_desk()
+    told = events_of(desk.handle(considered(), a_programme(), NOW))
+    assert [type(event) for event in told] == [inv.Created, inv.Due]
+
+
+def test_a_delayed_invitation_is_due_at_its_time_and_not_before() -> None:
+    """Created now, due an hour after completion."""
+    desk = a_desk()
+    programme = a_programme(a_survey(delay_ms=HOUR))
+    made = made_by(desk.handle(considered(), programme, NOW))
+    assert (made.send_at_ms, desk.next_wakeup()) == (NOW + HOUR, NOW + HOUR)
+    assert desk.advance(NOW + HOUR - 1) == []
+    assert [type(event) for event in events_of(desk.advance(NOW + HOUR))] == [inv.Due]
+    assert desk.advance(NOW + HOUR) == []
+
+
+def test_an_invitation_that_expired_before_it_was_due_is_never_sent() -> None:
+    """The lane was down for a week: the invitation ends without having been due."""
+    desk = a_desk()
+    programme = a_programme(a_survey(delay_ms=HOUR, expires_after_ms=2 * HOUR))
+    desk.handle(considered(), programme, NOW)
+    assert [type(event) for event in events_of(desk.advance(NOW + 4 * HOUR))] == [inv.Expired]
+
+
+def test_a_completion_that_comes_too_late_to_be_answered_is_not_asked_about() -> None:
+    """Nothing is created that would be born expired."""
+    programme = a_programme(a_survey(expires_after_ms=HOUR))
+    assert skipped(a_desk().handle(considered(), programme, NOW + HOUR)) is SkipReason.TOO_LATE
+
+
+@pytest.mark.parametrize("labels", [{"spam": "true"}, {"auto_submitted": "yes"}, {"spam": "1", "tier": "gold"}])
+def test_spam_and_automatic_mail_are_never_asked_by_hand_neither(labels: dict[str, str]) -> None:
+    """Nobody is behind them who could answer."""
+    assert skipped(a_desk().handle(considered(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
+    assert skipped(a_desk().handle(invited(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
+
+
+def test_a_label_that_says_no_is_no_obstacle() -> None:
+    """{"spam": "false"} is an ordinary contact."""
+    made_by(a_desk().handle(considered(labels={"spam": "false"}), a_programme(), NOW))
+
+
+def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
+    """Queues and channels choose; without a fit nobody is asked."""
+    programme = a_programme(
+        a_survey(name="billing", queues=frozenset({"billing"})),
+        a_survey(name="mail", channels=frozenset({"email"}), kind=Kind.NPS),
+    )
+    assert skipped(a_desk().handle(considered(), programme, NOW)) is SkipReason.NO_SURVEY
+    assert made_by(a_desk().handle(considered(channel="email"), programme, NOW)).survey == "mail"
+
+
+def test_sampling_is_bypassed_by_hand_and_by_nothing_else() -> None:
+    """A share of nothing asks nobody, however often it is considered."""
+    programme = a_programme(a_survey(sampling=0.0))
+    desk = a_desk()
+    assert skipped(desk.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
+    assert skipped(desk.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
+    made_by(desk.handle(invited(), programme, NOW))
+
+
+def test_the_share_asked_is_the_share_configured() -> None:
+    """Of 20,000 interactions at 30 %, between 28.5 and 31.5 % (more than four standard deviations)."""
+    survey = a_survey(sampling=0.3)
+    asked = sum(survey.samples(f"interaction-{number}") for number in range(20_000))
+    assert 0.285 < asked / 20_000 < 0.315
+
+
+def test_two_surveys_draw_independent_samples() -> None:
+    """Otherwise the same people would be asked by every survey: at 50 % each, about a quarter gets both."""
+    one, other = a_survey(sampling=0.5), a_survey(name="second", sampling=0.5)
+    both = sum(one.samples(f"i{n}") and other.samples(f"i{n}") for n in range(10_000))
+    assert 0.23 < both / 10_000 < 0.27
+
+
+def test_the_least_gap_holds_from_sending_to_sending_by_hand_too() -> None:
+    """A second contact within the gap is not asked about; one after it is."""
+    programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    assert skipped(desk.handle(considered(2, NOW + HOUR, person_id="p"), programme, NOW + HOUR)) is SkipReason.TOO_SOON
+    assert skipped(desk.handle(invited(3, person_id="p"), programme, NOW + 2 * HOUR)) is SkipReason.TOO_SOON
+    made_by(desk.handle(considered(4, NOW + 24 * HOUR, person_id="p"), programme, NOW + 24 * HOUR))
+
+
+def test_another_person_has_another_gap() -> None:
+    """And so has the same id at another tenant."""
+    programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    made_by(desk.handle(considered(2, person_id="q"), programme, NOW))
+    made_by(desk.handle(replace(considered(3, person_id="p"), tenant="other"), programme, NOW))
+
+
+def test_one_interaction_is_invited_once_and_a_repeated_command_changes_nothing() -> None:
+    """The same command is silent; another one about the same interaction is told why not."""
+    desk = a_desk()
+    desk.handle(considered(), a_programme(), NOW)
+    assert desk.handle(considered(), a_programme(), NOW) == []
+    assert skipped(desk.handle(invited(), a_programme(), NOW)) is SkipReason.ALREADY_INVITED
+
+
+def test_the_first_answer_counts_and_the_second_is_refused() -> None:
+    """The same command again is neither: it changes nothing."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    counted = desk.handle(answer(made, 4), a_programme(), NOW + 1)
+    assert [type(event) for event in events_of(counted)] == [inv.Counted]
+    assert desk.handle(answer(made, 4), a_programme(), NOW + 2) == []
+    again = desk.handle(answer(made, 1, "answer-2"), a_programme(), NOW + 2)
+    assert refusal(again) is RefusalReason.ALREADY_ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("kind", "score"), [(Kind.CSAT, 0), (Kind.CSAT, 6), (Kind.NPS, 11), (Kind.NPS, -1), (Kind.CES, 8)]
+)
+def test_a_score_that_is_not_on_the_scale_is_refused_and_may_be_given_again(kind: Kind, score: int) -> None:
+    """It does not use up the invitation."""
+    desk = a_desk()
+    programme = a_programme(a_survey(kind=kind))
+    made = made_by(desk.handle(considered(), programme, NOW))
+    assert refusal(desk.handle(answer(made, score), programme, NOW)) is RefusalReason.OUT_OF_SCALE
+    assert events_of(desk.handle(answer(made, 3, "answer-2"), programme, NOW))
+
+
+def test_a_late_answer_is_refused_even_before_the_timer_has_fired() -> None:
+    """At the expiry it is too late, by the batch's clock."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms)) is RefusalReason.EXPIRED
+
+
+def test_an_answer_of_another_tenant_meets_no_invitation() -> None:
+    """And is told nothing about it."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    assert refusal(desk.handle(answer(made, tenant="other"), a_programme(), NOW)) is RefusalReason.UNKNOWN_INVITATION
+
+
+def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
+    """Expired at its time; after the grace period forgotten, and its late answer unknown."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms))] == [inv.Expired]
+    assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms + 1)) is RefusalReason.EXPIRED
+    assert desk.advance(made.expires_at_ms + inv.GRACE_MS) == [inv.Drop(made.invitation_id)]
+    assert desk.size == (0, 0)
+    late = desk.handle(answer(made), a_programme(), made.expires_at_ms + inv.GRACE_MS)
+    assert refusal(late) is RefusalReason.UNKNOWN_INVITATION
+
+
+def test_an_answered_invitation_does_not_expire() -> None:
+    """Nothing is told at its expiry."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    desk.handle(answer(made), a_programme(), NOW)
+    assert events_of(desk.advance(made.expires_at_ms)) == []
+
+
+def test_that_it_was_sent_is_kept_once() -> None:
+    """The delivery's id is noted; the repetition has no effect, and the timers stand."""
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), a_programme(), NOW))
+    note = inv.NoteSent("sent", TENANT, made.invitation_id, "delivery-1")
+    kept = desk.handle(note, a_programme(), NOW)
+    assert [effect.invitation.delivery_id for effect in kept if isinstance(effect, inv.Keep)] == ["delivery-1"]
+    assert desk.handle(note, a_programme(), NOW) == []
+    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms))] == [inv.Expired]
+
+
+def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:
+    """20:45 UTC is the next day in Tehran, where half past midnight has come."""
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    at = int(datetime(2026, 3, 20, 20, 45, tzinfo=UTC).timestamp() * 1000)
+    programme = a_programme(zone=ZoneInfo("Asia/Tehran"))
+    assert made_by(a_desk().handle(considered(at_ms=at), programme, at)).day == "2026-03-21"
+
+
+@pytest.mark.parametrize(
+    ("language", "question"),
+    [("fa-IR", "چطور بود؟"), ("en", "How was it?"), ("de", "چطور بود؟"), ("", "چطور بود؟")],
+)
+def test_the_question_is_in_the_persons_language_or_else_the_tenants(language: str, question: str) -> None:
+    """German is not configured; the tenant's default is Persian."""
+    survey = a_survey(questions={"fa": "چطور بود؟", "en": "How was it?"})
+    made = made_by(a_desk().handle(considered(language=language), a_programme(survey), NOW))
+    assert made.question == question
