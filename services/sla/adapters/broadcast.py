@@ -4,7 +4,7 @@ A watcher that does not keep up is told so and dropped; it never holds the other
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -26,7 +26,7 @@ class Broadcast:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._watchers: dict[asyncio.Queue[sla.SlaEvent | None], Wanted] = {}
+        self._watchers: dict[asyncio.Queue[sla.SlaEvent | ChaparError], Wanted] = {}
         self._log = get_logger(__name__)
 
     async def run(self, kafka: KafkaSettings, client_id: str, caught_up: Callable[[], None]) -> None:
@@ -47,25 +47,29 @@ class Broadcast:
                 continue
             if queue.qsize() >= _WAITING:
                 del self._watchers[queue]
-                queue.put_nowait(None)
+                text = f"more than {_WAITING} events waited for you"
+                queue.put_nowait(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", text))
             else:
                 queue.put_nowait(event)
 
-    async def watch(self, wanted: Wanted) -> AsyncIterator[sla.SlaEvent]:
-        """Events that are wanted, from now on. Raises EXHAUSTED when there are too many watchers or this one is too slow."""
+    async def watch(self, wanted: Wanted) -> AsyncGenerator[sla.SlaEvent, None]:
+        """Events that are wanted, from now on. Raises EXHAUSTED when there are too many watchers or this one is too
+        slow, UNAVAILABLE when this replica stops."""
         if len(self._watchers) >= self._most:
             raise ChaparError(ErrorKind.EXHAUSTED, "TOO_MANY_WATCHERS", f"{self._most} watchers are served already")
-        queue: asyncio.Queue[sla.SlaEvent | None] = asyncio.Queue()
+        queue: asyncio.Queue[sla.SlaEvent | ChaparError] = asyncio.Queue()
         self._watchers[queue] = wanted
         try:
-            while (event := await queue.get()) is not None:
+            while True:
+                event = await queue.get()
+                if isinstance(event, ChaparError):
+                    raise event
                 yield event
-            raise ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", f"more than {_WAITING} events waited for you")
         finally:
             self._watchers.pop(queue, None)
 
     def close(self) -> None:
         """Ends all streams: this replica stops, another one serves."""
         for queue in self._watchers:
-            queue.put_nowait(None)
+            queue.put_nowait(ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica stops: connect again"))
         self._watchers.clear()

@@ -87,7 +87,7 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         def wanted(event: sla.SlaEvent) -> bool:
             return event.tenant == tenant and (not queue or event.queue == queue) and (not kinds or event.kind in kinds)
 
-        async with aclosing(self._broadcast.watch(wanted)) as events:  # type: ignore[type-var]  # declared an AsyncIterator, is a generator
+        async with aclosing(self._broadcast.watch(wanted)) as events:
             # Headers at once: whoever watches knows that nothing from here on is missed.
             await context.send_initial_metadata(())
             async for event in events:

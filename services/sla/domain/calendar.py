@@ -17,6 +17,7 @@ from typing import Final, Protocol
 NEVER_MS: Final = 253_370_764_800_000
 """The first instant of the year 9999: later than anything that a calendar is asked for."""
 MOST_YEARS_AHEAD: Final = 60
+_YEAR_MS: Final = 365 * 86_400_000
 
 YearSource = Callable[[int], Sequence[tuple[int, int]]]
 """Open intervals [from, to) of one UTC year, sorted, disjoint, clipped to the year."""
@@ -72,6 +73,8 @@ class OpeningHours:
         self._year_of = year_of
         self._first_year = 0  # covered: [first, last); empty when equal
         self._last_year = 0
+        self._low_ms = NEVER_MS  # what was asked for so far lies between these, and is covered
+        self._high_ms = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._passed: list[int] = []  # open time from the beginning of what is covered to the end of each interval
@@ -104,8 +107,10 @@ class OpeningHours:
         return self._passed[at] - max(0, self._ends[at] - at_ms)
 
     def _cover(self, from_ms: int, to_ms: int) -> None:
+        if self._low_ms <= from_ms and to_ms <= self._high_ms:
+            return
         first = self._year_of(from_ms)
-        last = min(self._year_of(min(to_ms, NEVER_MS - 1)), first + MOST_YEARS_AHEAD)
+        last = self._year_of(min(to_ms, NEVER_MS - 1, from_ms + MOST_YEARS_AHEAD * _YEAR_MS))
         if self._first_year == self._last_year:
             self._first_year = self._last_year = first
         if first < self._first_year:
@@ -115,6 +120,8 @@ class OpeningHours:
             self._first_year = self._last_year = first
         while self._last_year <= last:
             self._append(self._last_year)
+        self._low_ms = min(self._low_ms, from_ms)
+        self._high_ms = max(self._high_ms, min(to_ms, from_ms + MOST_YEARS_AHEAD * _YEAR_MS))
 
     def _append(self, year: int) -> None:
         passed = self._passed[-1] if self._passed else 0

@@ -44,7 +44,7 @@ class Engine:
             if fact.kind is not FactKind.QUEUED or fact.again:
                 return []
             plan = choose(policies, fact.queue, fact.channel, fact.tier)
-            return [] if plan is None else self._open(fact, plan, now_ms)
+            return [] if plan is None or not plan.targets else self._open(fact, plan, now_ms)
         if work.closed_at_ms or (fact.epoch and fact.epoch <= work.last_epoch):
             return []
         at_ms = max(fact.occurred_at_ms, work.last_ms)

@@ -53,7 +53,8 @@ STATES: Final = {
     State.BREACHED: sla.DEADLINE_STATE_BREACHED,
     State.CANCELLED: sla.DEADLINE_STATE_CANCELLED,
 }
-_MOST_MS: Final = 253_370_764_800_000  # the year 9999
+_NEAR_MS: Final = 5 * 366 * 86_400_000
+"""No event is further than this from the time at which it was written: calendars are worked out for as far as they are asked."""
 
 
 def fact_of(record: Record) -> Fact | None:
@@ -71,8 +72,9 @@ def fact_of(record: Record) -> Fact | None:
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):
         raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are needed")
-    if not (0 < event.occurred_at_ms < _MOST_MS and 0 <= about.arrived_at_ms < _MOST_MS):
-        raise InvalidRecord("TIME_OUT_OF_RANGE")
+    for at_ms in (event.occurred_at_ms, about.arrived_at_ms or event.occurred_at_ms):
+        if abs(at_ms - record.timestamp_ms) > _NEAR_MS:
+            raise InvalidRecord("TIME_OUT_OF_RANGE", "more than five years from the time at which it was written")
     return Fact(
         kind=kind,
         event_id=event.event_id,

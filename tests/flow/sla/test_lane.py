@@ -130,6 +130,19 @@ def test_a_crash_at_any_point_changes_nothing() -> None:
     assert len(lives[0]) > 10
 
 
+def test_a_takeover_finds_everything_that_one_batch_began() -> None:
+    """Three interactions in one batch, the memory lost, all three kept or broken as if nothing had been."""
+    f = Flow()
+    f.lane.batch(*[f.lane.record(f.record(name, queued=router.InteractionQueued())) for name in ("a", "b", "c")])
+    f.lane.crash()
+    f.quiet()
+    f.lane.handle(f.record("b", assigned=router.InteractionAssigned(agent_id="sara")))
+    f.lane.advance(10 * MINUTE)
+    pick_ups = [e for e in f.events if e.target == config.TARGET_KIND_PICK_UP]
+    assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_MET} == {"b"}
+    assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"a", "c"}
+
+
 def test_a_deadline_that_fell_due_while_nobody_ran_is_told_once() -> None:
     """Restored in the middle of a life, after the due time: told late, once, with its own due time."""
     f = Flow()

@@ -194,3 +194,54 @@ def _fired(world: World) -> list[tuple[sla.SlaEvent, int]]:
         for e in world.events
         if e.kind == sla.SLA_EVENT_KIND_BREACHED
     ]
+
+
+async def test_a_priority_that_the_router_refuses_holds_nothing_up(world: World) -> None:
+    """The work is closed meanwhile: NOT_FOUND is counted and left, and the next warning is taken."""
+    world.router.refuse = grpc.StatusCode.NOT_FOUND
+    await world.apply(configuration(target("PICK_UP", 60_000, 120_000, 0.001, escalate=3)))
+    async with world.replica() as service:
+        await world.route("i1", queued=router.InteractionQueued())
+        await eventually(lambda: service.metrics.value("chapar_sla_reprioritise_total", "refused") == 1)
+        world.router.refuse = None
+        await world.route("i2", queued=router.InteractionQueued())
+        await eventually(lambda: world.router.calls)
+        assert world.router.calls[0][1].reprioritise.interaction_id == "i2"
+        assert world.router.asked == 2
+
+
+async def test_a_configuration_that_makes_no_sense_changes_nothing(world: World) -> None:
+    """The running version goes on for new work; a later good one is taken; open work keeps what it was promised."""
+    await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
+    async with world.replica() as service:
+        await world.apply(configuration(target("PICK_UP", 60_000, 30_000), version=2))
+        await eventually(lambda: service.metrics.value("chapar_config_changes_total", "refused") == 1)
+        await world.route("i1", queued=router.InteractionQueued())
+        await eventually(lambda: world.told("i1"))
+        await world.apply(configuration(target("PICK_UP", 1_000, 60_000), version=3))
+        await eventually(lambda: service.metrics.value("chapar_config_changes_total", "taken") == 2)
+        await world.route("i2", queued=router.InteractionQueued())
+        await eventually(lambda: ("PICK_UP", "BREACHED", "DESIRED") in world.told("i2"))
+        assert world.told("i1") == [("PICK_UP", "DEADLINE_SET", "")]
+        spans = {e.interaction_id: e.desired_at_ms - e.occurred_at_ms for e in reversed(world.events)}
+        assert 29_000 < spans["i1"] <= 30_000
+
+
+async def test_questions_that_make_no_sense_are_refused(world: World) -> None:
+    """A cursor of our own making only, a page of at most 500, an id, a known target: INVALID_ARGUMENT, never a 500 of ours."""
+    await world.apply(configuration())
+    async with world.replica(router_address="") as service, world.client(service) as client:
+        far = sla.ListAtRiskRequest()
+        far.page.cursor = "Zm9v"
+        large = sla.ListAtRiskRequest()
+        large.page.size = 501
+        for ask in (
+            partial(client.ListAtRisk, far),
+            partial(client.ListAtRisk, large),
+            partial(client.ListAtRisk, sla.ListAtRiskRequest(within_ms=-1)),
+            partial(client.GetDeadlines, sla.GetDeadlinesRequest()),
+            partial(client.GetServiceLevel, sla.GetServiceLevelRequest(target=77)),  # type: ignore[arg-type]  # what a newer client may send
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await ask(timeout=5)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

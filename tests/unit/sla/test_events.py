@@ -57,6 +57,10 @@ def test_what_means_nothing_here_is_passed_over(event: router.RoutingEvent) -> N
         (router.RoutingEvent(event_id="e", tenant="acme", queued=router.InteractionQueued()), "INCOMPLETE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=1 << 62), "TIME_OUT_OF_RANGE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=-5), "TIME_OUT_OF_RANGE"),
+        (
+            an_event(queued=router.InteractionQueued(), interaction=router.InteractionFacts(arrived_at_ms=5)),
+            "TIME_OUT_OF_RANGE",
+        ),
     ],
 )
 def test_poison_is_named(value: router.RoutingEvent | bytes | None, reason: str) -> None:

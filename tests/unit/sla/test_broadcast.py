@@ -1,0 +1,56 @@
+"""Events for watchers: bounded, and nobody holds the others up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.errors import ChaparError
+from services.sla.adapters.broadcast import Broadcast
+
+
+def everything(_event: sla.SlaEvent) -> bool:
+    return True
+
+
+async def collect(events: AsyncIterator[sla.SlaEvent], seen: list[sla.SlaEvent]) -> None:
+    async for event in events:
+        seen.append(event)  # noqa: PERF401 - what was seen before the error counts
+
+
+async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on() -> None:
+    """1,000 events may wait; with the next one the slow watcher gets what waited and then its error."""
+    broadcast = Broadcast(most=2)
+    async with aclosing(broadcast.watch(everything)) as slow, aclosing(broadcast.watch(everything)) as quick:
+        waiting = asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))
+        await asyncio.sleep(0)
+        for number in range(1_002):
+            broadcast.publish(sla.SlaEvent(event_id=str(number)))
+            if number:
+                assert (await anext(quick)).event_id == str(number)
+            else:
+                assert (await waiting[1]).event_id == "0"
+        seen = [await waiting[0]]
+        with pytest.raises(ChaparError) as refused:
+            await collect(slow, seen)
+        assert refused.value.reason == "WATCHER_TOO_SLOW"
+        assert len(seen) == 1 + 1_000, "the one that it was given, and those that waited"
+
+
+async def test_too_many_watchers_are_refused() -> None:
+    broadcast = Broadcast(most=0)
+    with pytest.raises(ChaparError, match="0 watchers"):
+        await anext(broadcast.watch(everything))
+
+
+async def test_a_replica_that_stops_sends_its_watchers_away() -> None:
+    broadcast = Broadcast(most=1)
+    async with aclosing(broadcast.watch(everything)) as events:
+        waiting = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        broadcast.close()
+        with pytest.raises(ChaparError) as refused:
+            await waiting
+    assert refused.value.reason == "DRAINING"
