@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "jars"
         resolve(root)
-        jars = [
+        jars: list[dict[str, str | int]] = [
             {
                 "path": jar.relative_to(root).as_posix(),
                 "size": jar.stat().st_size,
@@ -51,9 +51,10 @@ def main() -> None:
             }
             for jar in sorted(root.rglob("*.jar"))
         ]
+    size = sum(int(jar["size"]) for jar in jars)
     lock = {"kafka": kafka_version(), "scala": "2.13", "jars": jars}
     (HERE / "jars.lock.json").write_text(json.dumps(lock, indent=1) + "\n")
-    print(f"{len(jars)} jars, {sum(int(jar['size']) for jar in jars):,} bytes")
+    print(f"{len(jars)} jars, {size:,} bytes")
 
 
 if __name__ == "__main__":
