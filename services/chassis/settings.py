@@ -7,6 +7,7 @@ no setting is an error, because a misspelt setting would otherwise silently keep
 that Kubernetes and Docker invent for a Service of the same name (`CHAPAR_INGEST_PORT_50051_TCP_ADDR`).
 
 Constructing a settings class reads nothing from the environment: only `load` does, from the mapping it is given.
+(`KafkaSettings` is the exception: what it is not given it takes from the process's KAFKA_* variables.)
 """
 
 import argparse

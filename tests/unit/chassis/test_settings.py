@@ -1,5 +1,6 @@
 """Settings: validated once, and a misspelt one never keeps its default in silence."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ class DeskSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="CHAPAR_DESK_")
 
     page_size: int = 20
+
+
+@pytest.fixture(autouse=True)
+def no_cluster_in_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KafkaSettings fills what it is not given from the process's environment."""
+    for name in [name for name in os.environ if name.startswith(("KAFKA_", "CHAPAR_"))]:
+        monkeypatch.delenv(name)
 
 
 def refused(env: dict[str, str] | None = None, file: Path | None = None) -> str:
