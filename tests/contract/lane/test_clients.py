@@ -1,0 +1,98 @@
+"""The plain clients: what they promise while the broker is there. (`test_outages` takes it away.)"""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from services.chassis.kafka.consumer import GroupConsumer, NotNow
+from services.chassis.kafka.producer import DurableProducer, RecordTooLarge
+from services.chassis.kafka.records import Record
+from services.chassis.kafka.tail import From, tail
+from tests.contract.lane.ledger import OUT
+from tests.contract.lane.real import create_topics, eventually, read_all
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
+
+
+@pytest.mark.parametrize(
+    ("from_", "expected"), [("beginning", [b"1", b"2", b"3"]), ("end", [b"3"]), (1000, [b"2", b"3"])]
+)
+async def test_a_tail_begins_where_it_is_told(
+    kafka: KafkaUnderTest, prefix: str, from_: From, expected: list[bytes]
+) -> None:
+    """From the beginning, from the end, or from so many milliseconds ago; then it follows."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    seen: list[bytes | None] = []
+    ready = asyncio.Event()
+
+    async def follow() -> None:
+        now = lambda: 100_000  # noqa: E731 - a clock that stands
+        async with aclosing(tail(settings, OUT, from_=from_, caught_up=ready.set, clock=now)) as records:
+            async for record in records:
+                seen.append(record.value)  # noqa: PERF401 - the iteration never ends by itself
+
+    async with DurableProducer(settings, client_id="edge") as edge, asyncio.TaskGroup() as tasks:
+        await edge.publish(OUT, b"k", b"1", timestamp_ms=98_000)
+        await edge.publish(OUT, b"k", b"2", timestamp_ms=99_500)
+        following = tasks.create_task(follow())
+        async with asyncio.timeout(20):
+            await ready.wait()
+        await edge.publish(OUT, b"k", b"3", timestamp_ms=100_000)
+        await eventually(lambda: seen == expected, f"{expected}")
+        following.cancel()
+
+
+async def test_publish_says_where(kafka: KafkaUnderTest, prefix: str) -> None:
+    """Headers, explicit partition and timestamp arrive; the answer names partition and offset."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 3)
+    async with DurableProducer(settings, client_id="edge") as edge:
+        assert await edge.publish(OUT, b"k", b"1", (("h", b"v"),), partition=2, timestamp_ms=7) == (2, 0)
+        assert await edge.publish(OUT, b"k", b"2", partition=2) == (2, 1)
+        await edge.probe(5)
+    first, _ = await read_all(settings, OUT)
+    assert first == Record(OUT, 2, 0, 7, b"k", b"1", (("h", b"v"),))
+
+
+async def test_an_over_large_record_is_refused_at_once(kafka: KafkaUnderTest, prefix: str) -> None:
+    """The caller learns that trying again is useless; nothing else is affected."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    async with DurableProducer(settings, client_id="edge", max_record_bytes=1000) as edge:
+        with pytest.raises(RecordTooLarge):
+            await edge.publish(OUT, b"k", b"x" * 1000)
+        assert await edge.publish(OUT, b"k", b"x") == (0, 0)
+
+
+async def test_a_handler_may_ask_for_its_batch_again(kafka: KafkaUnderTest, prefix: str) -> None:
+    """NotNow brings the same records again; another exception ends the run with nothing committed."""
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    calls: list[list[bytes | None]] = []
+
+    async def handle(records: list[Record]) -> None:
+        calls.append([record.value for record in records])
+        if len(calls) == 1:
+            raise NotNow("the database is away")
+        if records[-1].value == b"bug":
+            raise RuntimeError("a bug")
+
+    def build() -> GroupConsumer:
+        return GroupConsumer(settings, group="g", topics=[OUT], handler=handle, client_id="g")
+
+    async with DurableProducer(settings, client_id="edge") as edge:
+        await edge.publish(OUT, b"k", b"1")
+        async with asyncio.TaskGroup() as tasks:
+            consumer = build()
+            running = tasks.create_task(consumer.run())
+            await eventually(lambda: calls == [[b"1"], [b"1"]], "the same batch again")
+            consumer.stop()
+            await running
+        await edge.publish(OUT, b"k", b"bug")
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="a bug"):
+                await asyncio.wait_for(build().run(), 30)
+    assert calls == [[b"1"], [b"1"], [b"bug"], [b"bug"]]
