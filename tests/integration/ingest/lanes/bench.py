@@ -1,0 +1,194 @@
+"""Ingest's lanes on real Kafka for a test: topics, a process with the lanes, what edges and gateways would write, and what everybody can read."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.ingest.v1 import records_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.chassis import topics
+from services.chassis.ids import derive
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.cli.providers import HttpProvider, MailRelay
+from tests.integration.ingest.lanes.builders import TENANT, accounts
+
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    "conversations.v1": records_pb2.ConversationRecord.FromString,
+    "deliveries.v1": records_pb2.DeliveryRecord.FromString,
+    "routing.commands.v1": router_pb2.RoutingCommand.FromString,
+    "deadletters.v1": bytes,
+}
+
+
+def a_configuration(provider: HttpProvider, relay: MailRelay) -> config_pb2.TenantConfiguration:
+    """Accounts that point at the counterparts; everything goes to one queue."""
+    configured = [
+        config_pb2.ChannelAccount(
+            channel=channel,
+            account=policy.account,
+            settings=dict(policy.settings),
+            secrets=dict(policy.secrets),
+            sends_per_second=policy.sends_per_second,
+        )
+        for channel, policy in accounts(provider, relay).items()
+    ]
+    return config_pb2.TenantConfiguration(
+        tenant=TENANT,
+        version=1,
+        default_language="fa",
+        pools=[config_pb2.Pool(name="main")],
+        queues=[config_pb2.Queue(name="general", pool="main")],
+        channels=[*configured, config_pb2.ChannelAccount(channel="webchat", account="main")],
+    )
+
+
+@dataclass
+class Bench:
+    """What others do around the lanes, and what they see."""
+
+    kafka: KafkaSettings
+    bootstrap: str
+    folder: Path
+    producer: DurableProducer
+    provider: HttpProvider
+    relay: MailRelay
+    seen: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _DECODERS})
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    # ---- processes
+
+    @asynccontextmanager
+    async def process(self, instance: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """The lanes in a process of their own, ready; killed in the end if it still runs."""
+        file = self.folder / "configuration"
+        file.write_bytes(a_configuration(self.provider, self.relay).SerializeToString())
+        running = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.integration.ingest.lanes.lanes_process",
+            self.bootstrap,
+            self.kafka.topic_prefix,
+            str(file),
+            instance,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": ".:protos"},
+        )
+        try:
+            assert running.stdout is not None
+            async with asyncio.timeout(40):
+                assert await running.stdout.readline() == b"ready\n"
+            yield running
+        finally:
+            if running.returncode is None:
+                running.kill()
+            await running.wait()
+
+    # ---- what others write
+
+    async def customer(self, channel: str, number: int, text: str, *, repeat: int = 1) -> str:
+        """A customer's first message, perhaps written more than once; returns its conversation."""
+        native_id = f"{number}"
+        identity = records_pb2.Identity(
+            identity_id=derive(TENANT, channel, "main", native_id),
+            tenant=TENANT,
+            channel=channel,
+            account="main",
+            native_id=native_id if channel != "email" else f"c{number}@mail.example",
+        )
+        message_id = derive(identity.identity_id, "m1", "0")
+        record = records_pb2.InboundRecord(
+            tenant=TENANT,
+            message=records_pb2.CustomerMessage(
+                message_id=message_id,
+                identity=identity,
+                native_message_id="m1",
+                kind=records_pb2.MESSAGE_KIND_TEXT,
+                text=text,
+                reply_context={"chat_id": native_id} if channel == "telegram" else {},
+            ),
+        )
+        for _ in range(repeat):
+            await self.producer.publish("inbound.v1", identity.identity_id.encode(), record.SerializeToString())
+        return derive("conversation", message_id)
+
+    async def reply(self, conversation_id: str, text: str, request_id: str, *, repeat: int = 1) -> str:
+        """An agent's reply; returns the delivery's id."""
+        record = records_pb2.OutboundRecord(
+            tenant=TENANT,
+            conversation_id=conversation_id,
+            request=records_pb2.OutboundRequest(
+                request_id=request_id,
+                tenant=TENANT,
+                conversation_id=conversation_id,
+                text=text,
+                purpose=records_pb2.OUTBOUND_PURPOSE_REPLY,
+                author_kind=types_pb2.ACTOR_KIND_AGENT,
+                author_id="sara",
+            ),
+        )
+        for _ in range(repeat):
+            await self.producer.publish("outbound.v1", conversation_id.encode(), record.SerializeToString())
+        return derive(TENANT, request_id)
+
+    # ---- what everybody sees
+
+    async def until(self, holds: Callable[[], bool], within_s: float = 40) -> None:
+        """Wait until something holds of what has been read. Raises TimeoutError."""
+        async with asyncio.timeout(within_s), self.changed:
+            await self.changed.wait_for(holds)
+
+    def enqueued(self) -> list[router_pb2.InteractionFacts]:
+        """What the router was given."""
+        commands = self.seen["routing.commands.v1"]
+        return [c.enqueue.interaction for c in commands if c.WhichOneof("command") == "enqueue"]
+
+    def texts(self, author_kind: int) -> list[str]:
+        """Texts in the conversations, by who wrote."""
+        records = [r.message for r in self.seen["conversations.v1"] if r.WhichOneof("record") == "message"]
+        return [m.text for m in records if m.author_kind == author_kind]
+
+    def states(self, delivery_id: str) -> list[str]:
+        """The states of a delivery, in order."""
+        name = records_pb2.DeliveryState.Name
+        mine = [d for d in self.seen["deliveries.v1"] if d.delivery_id == delivery_id]
+        return [name(d.state).removeprefix("DELIVERY_STATE_") for d in mine]
+
+    async def read(self, topic: str) -> None:
+        """Follow a topic; to be cancelled."""
+        async with aclosing(tail(self.kafka, topic, client_id="bench")) as records:
+            async for record in records:
+                if record.value is not None:
+                    async with self.changed:
+                        self.seen[topic].append(_DECODERS[topic](record.value))
+                        self.changed.notify_all()
+
+
+@asynccontextmanager
+async def bench(bootstrap: str, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Bench]:
+    """Topics made, readers running, counterparts listening."""
+    await topics.apply(
+        kafka,
+        partitions={name: 2 for name, topic in topics.TOPICS.items() if topic.partitions > 2 and not topic.follows},
+    )
+    async with (
+        HttpProvider() as provider,
+        MailRelay() as relay,
+        DurableProducer(kafka, client_id="bench") as producer,
+        asyncio.TaskGroup() as readers,
+    ):
+        made = Bench(kafka, bootstrap, folder, producer, provider, relay)
+        reading = [readers.create_task(made.read(topic)) for topic in _DECODERS]
+        try:
+            yield made
+        finally:
+            for task in reading:
+                task.cancel()

@@ -1,0 +1,104 @@
+"""The lanes of ingest alone in a process, so that a test can kill it: `python -m … BOOTSTRAP PREFIX CONFIGURATION_FILE INSTANCE`.
+
+Prints "ready" when every partition is live; ends in order on SIGTERM.
+"""
+
+import asyncio
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from chapar.config.v1 import config_pb2
+from services.chassis.clock import system_clock
+from services.chassis.kafka.lane import NO_METRICS, LaneTuning
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.out.client import ChannelClient
+from services.ingest.adapters.out.email_out import EmailClient
+from services.ingest.adapters.out.http import provider_client
+from services.ingest.adapters.out.telegram import TelegramClient
+from services.ingest.adapters.out.webhook_out import WebhookClient
+from services.ingest.adapters.out.whatsapp import WhatsAppClient
+from services.ingest.adapters.out.worker import AttemptWorker
+from services.ingest.adapters.rules_cel import CelConditions
+from services.ingest.domain.deliveries import SenderLimits
+from services.ingest.lanes.intake import intake_lane
+from services.ingest.lanes.policies import CompiledPolicies
+from services.ingest.lanes.relay import relay_lane
+from services.ingest.lanes.sender import sender_lane
+from tests.fixtures.broker import plain_settings
+from tests.integration.ingest.lanes.builders import SECRETS
+
+TUNING = LaneTuning(session_timeout_ms=6_000, heartbeat_interval_ms=500)
+LIMITS = SenderLimits(orphan_grace_ms=1_500, first_halt_ms=1_000)
+
+
+async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConfiguration, instance: str) -> None:
+    """Until SIGTERM."""
+    kafka = plain_settings(bootstrap, prefix)
+    policies = CompiledPolicies(lambda: {configuration.tenant: configuration}, CelConditions)
+    metrics = Metrics(CollectorRegistry(auto_describe=True))
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(provider_client(timeout_s=2.0))
+        producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"attempts@{instance}"))
+        clients: dict[str, ChannelClient] = {
+            "telegram": TelegramClient(http),
+            "whatsapp": WhatsAppClient(http),
+            "webhook": WebhookClient(http),
+            "email": EmailClient(timeout_s=2.0),
+        }
+        attempts = AttemptWorker(
+            clients,
+            policies,
+            SecretReferences(system_clock, SECRETS),
+            lambda key, value: producer.publish("outbound.v1", key, value),
+            metrics,
+            clock=system_clock,
+            grace_s=3.0,
+        )
+        runners = (
+            intake_lane(
+                kafka,
+                policies,
+                metrics,
+                clock=system_clock,
+                client_id=instance,
+                lane_metrics=NO_METRICS,
+                tuning=TUNING,
+            ),
+            relay_lane(kafka, clock=system_clock, client_id=instance, lane_metrics=NO_METRICS, tuning=TUNING),
+            sender_lane(
+                kafka,
+                attempts,
+                metrics,
+                clock=system_clock,
+                client_id=instance,
+                lane_metrics=NO_METRICS,
+                limits=LIMITS,
+                tuning=TUNING,
+            ),
+        )
+        async with asyncio.TaskGroup() as working:
+            working.create_task(attempts.run())
+            async with asyncio.TaskGroup() as lanes:
+                for runner in runners:
+                    lanes.create_task(runner.run())
+                while not all(runner.restored for runner in runners):  # noqa: ASYNC110 - the runner has no event for it
+                    await asyncio.sleep(0.02)
+                sys.stdout.write("ready\n")
+                sys.stdout.flush()
+                await stop.wait()
+                for runner in runners:
+                    runner.stop()
+            attempts.stop()
+
+
+if __name__ == "__main__":
+    servers, topics, file, name = sys.argv[1:]
+    asyncio.run(main(servers, topics, config_pb2.TenantConfiguration.FromString(Path(file).read_bytes()), name))

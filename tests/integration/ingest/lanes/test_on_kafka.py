@@ -1,0 +1,116 @@
+"""The lanes on real Kafka, in a process that is killed at the worst moments."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.cli.providers import Cut, Hang, Refuse
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.ingest.lanes.bench import Bench, bench
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+CUSTOMER, AGENT = 1, 2
+
+
+@pytest.fixture
+async def stage(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIterator[Bench]:
+    """Topics of its own, counterparts, readers."""
+    async with bench(kafka.bootstrap, kafka.settings(prefix), tmp_path) as made:
+        yield made
+
+
+async def test_messages_and_replies_go_through_once(stage: Bench) -> None:
+    """Every record is written twice by edges and gateways; conversations, the router and the providers see each once."""
+    async with stage.process("one") as running:
+        conversations = {}
+        for number in range(1, 21):
+            channel = ("telegram", "whatsapp", "email", "webchat")[number % 4]
+            conversations[number] = await stage.customer(channel, number, f"question {number}", repeat=2)
+        await stage.until(lambda: len(stage.enqueued()) >= 20)
+        for number, conversation in conversations.items():
+            await stage.reply(conversation, f"answer {number}", f"r-{number}", repeat=2)
+        await stage.until(lambda: len(stage.texts(AGENT)) >= 20)
+        running.terminate()
+        async with asyncio.timeout(30):
+            assert await running.wait() == 0
+    assert sorted(stage.texts(CUSTOMER)) == sorted(f"question {n}" for n in range(1, 21))
+    assert sorted(stage.texts(AGENT)) == sorted(f"answer {n}" for n in range(1, 21))
+    assert {f.conversation_id for f in stage.enqueued()} == set(conversations.values())
+    assert len(stage.enqueued()) == 20
+    arrived = stage.provider.received + stage.relay.received
+    by_provider = [m.text.strip() for m in arrived]
+    assert sorted(by_provider) == sorted(f"answer {n}" for n in range(1, 21) if n % 4 != 3)
+    assert stage.seen["deadletters.v1"] == []
+
+
+async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage: Bench) -> None:
+    """The provider took it, nobody heard: the successor says UNKNOWN, sends it never again, and goes on with the next."""
+    stage.provider.next(Hang(taken=True))
+    async with stage.process("first") as running:
+        conversation = await stage.customer("telegram", 1, "hello")
+        await stage.until(lambda: len(stage.enqueued()) == 1)
+        lost = await stage.reply(conversation, "taken but unheard", "r-1")
+        after = await stage.reply(conversation, "the next", "r-2")
+        await stage.provider.arrived(1)
+        running.kill()
+        await running.wait()
+    async with stage.process("second"):
+        await stage.until(lambda: "SENT" in stage.states(after))
+    assert stage.states(lost) == ["PENDING", "UNKNOWN"]
+    assert stage.states(after) == ["PENDING", "SENT"]
+    assert [m.text for m in stage.provider.received] == ["taken but unheard", "the next"]
+    assert stage.texts(AGENT) == ["the next"]
+
+
+async def test_an_outcome_that_was_published_wins_over_the_takeover(stage: Bench) -> None:
+    """Killed after the outcome was durable but perhaps before it was handled: it counts, and nothing is sent twice."""
+    async with stage.process("first") as running:
+        conversation = await stage.customer("telegram", 1, "hello")
+        await stage.until(lambda: len(stage.enqueued()) == 1)
+        deliveries = [await stage.reply(conversation, f"answer {n}", f"r-{n}") for n in range(5)]
+        await stage.provider.arrived(2)
+        running.kill()
+        await running.wait()
+    async with stage.process("second"):
+        ends = ("SENT", "UNKNOWN")
+        await stage.until(lambda: all(s and s[-1] in ends for s in map(stage.states, deliveries)))
+    texts = [m.text for m in stage.provider.received]
+    assert len(texts) == len(set(texts))
+    assert sum(stage.states(d)[-1] == "UNKNOWN" for d in deliveries) <= 1
+    assert set(stage.texts(AGENT)) <= set(texts)
+
+
+async def test_an_orderly_stop_leaves_nothing_unknown(stage: Bench) -> None:
+    """What was handed over and not begun is given back; what was under way ends; the successor sends the rest, in order."""
+    async with stage.process("first") as running:
+        conversation = await stage.customer("telegram", 1, "hello")
+        await stage.until(lambda: len(stage.enqueued()) == 1)
+        deliveries = [await stage.reply(conversation, f"answer {n}", f"r-{n}") for n in range(6)]
+        await stage.provider.arrived(2)
+        running.terminate()
+        async with asyncio.timeout(30):
+            assert await running.wait() == 0
+    async with stage.process("second"):
+        await stage.until(lambda: all("SENT" in stage.states(d) for d in deliveries))
+    assert [m.text for m in stage.provider.received] == [f"answer {n}" for n in range(6)]
+    assert stage.texts(AGENT) == [f"answer {n}" for n in range(6)]
+
+
+async def test_a_provider_in_trouble_gets_everything_in_the_end(stage: Bench) -> None:
+    """429 with retry_after, 502, a refused token: later, in order, once. A cut connection: unknown. 403: failed, with a dead letter."""
+    stage.provider.next(
+        Refuse(429, {"parameters": {"retry_after": 1}}), Refuse(502), Refuse(401), Refuse(403), Cut(taken=True)
+    )
+    async with stage.process("one"):
+        conversation = await stage.customer("telegram", 1, "hello")
+        await stage.until(lambda: len(stage.enqueued()) == 1)
+        blocked = await stage.reply(conversation, "one", "r-1")
+        cut = await stage.reply(conversation, "two", "r-2")
+        fine = await stage.reply(conversation, "three", "r-3")
+        await stage.until(lambda: "SENT" in stage.states(fine))
+    assert stage.states(blocked)[-1] == "FAILED"
+    assert stage.states(cut)[-1] == "UNKNOWN"
+    assert [m.text for m in stage.provider.received] == ["two", "three"]
+    assert len(stage.seen["deadletters.v1"]) == 1
