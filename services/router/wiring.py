@@ -1,12 +1,14 @@
 """Composition root of the router: everything that runs, in the order in which it starts. Reads top to bottom."""
 
 import asyncio
+import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2, router_pb2_grpc
+from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.ids import random_id
 from services.chassis.kafka.lane import LaneContext, LaneRunner
@@ -15,15 +17,21 @@ from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
+from services.router.adapters.directory_service import AgentDirectoryService
 from services.router.adapters.feed import FEED, read_feed
 from services.router.adapters.gateway import Gateway
+from services.router.adapters.gauges import show_gauges
+from services.router.adapters.mutations import Mutations
 from services.router.adapters.partitions import partition_counts
+from services.router.adapters.routing_service import RoutingService
 from services.router.adapters.shard import SPEC, ShardProcessor
 from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.adapters.shards import Shards
 from services.router.settings import RouterSettings
 
 _WATCH_S = 0.1
-_SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in ("AgentService",))
+_NAMES = ("AgentService", "RoutingService", "AgentDirectoryService")
+_SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in _NAMES)
 
 
 @asynccontextmanager
@@ -63,10 +71,18 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             heartbeat_ms=settings.heartbeat_ms,
             command_timeout_s=settings.command_timeout_s,
         )
+        shards = await enter(Shards(kafka, counts[COMMANDS], metrics, _peer_tls(settings)))
+        mutations = Mutations(bus)
+        routing = RoutingService(shards, mutations, service.clock)
+        directory = AgentDirectoryService(shards, mutations)
         server = await enter(
             grpc_server(
                 service,
-                (lambda s: router_pb2_grpc.add_AgentServiceServicer_to_server(agents, s),),
+                (
+                    lambda s: router_pb2_grpc.add_AgentServiceServicer_to_server(agents, s),
+                    lambda s: router_pb2_grpc.add_RoutingServiceServicer_to_server(routing, s),
+                    lambda s: router_pb2_grpc.add_AgentDirectoryServiceServicer_to_server(directory, s),
+                ),
                 _SERVICES,
             )
         )
@@ -78,7 +94,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         def processor(context: LaneContext) -> ShardProcessor:
             return ShardProcessor(context, counts[FEED], shard_metrics)
 
-        address = settings.advertised_address or server.address
+        address = settings.advertised_address or _reachable(server.address)
         runner = LaneRunner(
             SPEC,
             processor,
@@ -87,8 +103,10 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             client_id=f"router@{address}",
             metrics=PrometheusLaneMetrics(metrics),
         )
+        shards.runner = runner
         await enter(service.background(runner.run(), "shard lanes"))
         await enter(service.background(_watch_shards(runner, shards_ready.set), "shard readiness"))
+        await enter(service.background(show_gauges(runner, service.clock, metrics), "gauges"))
         yield
 
 
@@ -97,3 +115,16 @@ async def _watch_shards(runner: LaneRunner, ready: Callable[[bool], None]) -> No
     while True:
         ready(runner.restored)
         await asyncio.sleep(_WATCH_S)
+
+
+def _peer_tls(settings: RouterSettings) -> ClientTls | None:
+    """How replicas call each other: with the certificate with which they serve."""
+    if not settings.tls or settings.tls_ca_file is None:
+        return None
+    return ClientTls(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file, settings.peer_server_name)
+
+
+def _reachable(address: str) -> str:
+    """Bound to every interface is no address that others can call: then the host's name is."""
+    host, _, port = address.rpartition(":")
+    return f"{socket.gethostname()}:{port}" if host in ("0.0.0.0", "[::]", "") else address  # noqa: S104 - compared only

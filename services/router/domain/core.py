@@ -102,6 +102,7 @@ class Core:
         self.assign_kind(agent)
         self.dirty["a", agent.id] = None
         self.stand(agent, freed=True)
+        self.look_again(agent)
         return agent
 
     def assign_kind(self, agent: Agent) -> None:
@@ -151,7 +152,7 @@ class Core:
         else:
             self.stand(agent)
             self.revoke_offers(agent, reason)
-            self.unreserve(agent)
+            self.look_again(agent)
         used, total = self.used_total(agent)
         self.effects.append(fx.AgentStateChanged(agent.id, agent.epoch, reason, before, state, used, total))
         self.tell(agent, fx.StateNotice(before, state, used, total))
@@ -162,14 +163,12 @@ class Core:
             return (0, 0)
         return agent.kind.capacity.used(agent.load), agent.kind.capacity.total
 
-    def unreserve(self, agent: Agent) -> None:
-        """What was kept for this agent may go to anyone."""
+    def look_again(self, agent: Agent) -> None:
+        """What is kept for this agent goes to anyone, if there is no reason any more to keep it for him."""
         kept = self.lines.reserved.get(agent.id)
         if not kept:
             return
         for work in [line.at(i) for line in list(kept.values()) for i in range(len(line.ranks))]:
-            work.reserved_for, work.reserved_until = "", 0
-            self.dirty["i", work.id] = None
             self.lines.remove(work)
             self.place(work)
 
@@ -194,6 +193,7 @@ class Core:
         wake: list[int] = []
         if work.reserved_for and not self._still_reserved(work):
             work.reserved_for, work.reserved_until = "", 0
+            self.dirty["i", facts.interaction_id] = None
         forced = bool(work.reserved_for) and not work.reserved_until
         if forced:
             needed: tuple[Selector, ...] = ()

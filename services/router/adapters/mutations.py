@@ -1,0 +1,38 @@
+"""Unary calls that change something: a command to the shard, and its result as the answer."""
+
+from chapar.common.v1 import types_pb2
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.errors import invalid
+from services.chassis.grpc.context import current_call, current_caller, current_tenant
+from services.chassis.ids import derive
+from services.router.adapters.outcomes import refusal
+from services.router.ports import Commands
+from services.router.translate.commands import DEFAULT_POOL
+
+_DEFAULT_S = 5.0
+
+
+class Mutations:
+    """Shared by the services that change something."""
+
+    def __init__(self, commands: Commands) -> None:
+        self._commands = commands
+
+    def begin(self, pool: str, idempotency_key: str) -> pb.RoutingCommand:
+        """A command of the caller's. Raises INVALID without an idempotency key (in the request, or in metadata)."""
+        call, caller, tenant = current_call(), current_caller(), current_tenant()
+        key = idempotency_key or call.idempotency_key
+        if not key or len(key) > 256:
+            raise invalid("idempotency_key", "is missing or longer than 256 characters")
+        pool = pool or DEFAULT_POOL
+        command = self._commands.new(tenant, pool, derive("rpc", tenant, pool, caller.subject, call.method, key))
+        command.actor_kind = types_pb2.ACTOR_KIND_SUPERVISOR
+        command.actor_id = caller.subject
+        return command
+
+    async def carry_out(self, command: pb.RoutingCommand) -> None:
+        """Raises the refusal as an error."""
+        left = current_call().time_left()
+        outcome = await self._commands.ask(command, _DEFAULT_S if left is None else max(0.05, left - 0.05))
+        if not outcome.ok:
+            raise refusal(outcome.reason)

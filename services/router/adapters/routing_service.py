@@ -1,0 +1,150 @@
+"""`RoutingService`: queues and decisions. Reads go to the shard's owner, changes to its input."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chapar.router.v1 import router_pb2 as api
+from chapar.router.v1 import router_pb2_grpc
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind, invalid
+from services.chassis.grpc.context import current_tenant
+from services.router.adapters.mutations import Mutations
+from services.router.adapters.outcomes import refusal
+from services.router.adapters.paging import cursor_of, page_of
+from services.router.adapters.shards import Shards
+from services.router.domain import views
+from services.router.domain.engine import Engine
+from services.router.domain.explain import explain
+from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
+
+_LEAST_INTERVAL_MS: Final = 200
+_INTERVAL_MS: Final = 1000
+R = TypeVar("R")
+
+
+class RoutingService(router_pb2_grpc.RoutingServiceServicer):
+    """See the module."""
+
+    def __init__(self, shards: Shards, mutations: Mutations, clock: Clock) -> None:
+        self._shards = shards
+        self._mutations = mutations
+        self._clock = clock
+
+    async def GetQueue(self, request: api.GetQueueRequest, context: Any) -> api.GetQueueResponse:  # noqa: N802
+        """One queue."""
+        pool = request.pool or DEFAULT_POOL
+
+        def here(engine: Engine) -> api.GetQueueResponse:
+            for queue in views.queues(engine, self._clock()):
+                if queue.queue == request.queue:
+                    return api.GetQueueResponse(queue=from_queue(pool, queue))
+            raise refusal("UNKNOWN_QUEUE")
+
+        return await self._read(pool, context, here, "GetQueue", request)
+
+    async def ListQueues(self, request: api.ListQueuesRequest, context: Any) -> api.ListQueuesResponse:  # noqa: N802
+        """All queues of a pool."""
+        pool = request.pool or DEFAULT_POOL
+
+        def here(engine: Engine) -> api.ListQueuesResponse:
+            return api.ListQueuesResponse(queues=[from_queue(pool, q) for q in views.queues(engine, self._clock())])
+
+        return await self._read(pool, context, here, "ListQueues", request)
+
+    async def WatchQueues(  # noqa: N802
+        self, request: api.WatchQueuesRequest, context: Any
+    ) -> AsyncIterator[api.WatchQueuesResponse]:
+        """All queues, again and again."""
+        interval = request.interval_ms or _INTERVAL_MS
+        if interval < _LEAST_INTERVAL_MS:
+            raise invalid("interval_ms", f"is at least {_LEAST_INTERVAL_MS}")
+        while True:
+            found = await self.ListQueues(api.ListQueuesRequest(pool=request.pool), context)
+            now = self._clock()
+            at = Timestamp(seconds=now // 1000, nanos=now % 1000 * 1_000_000)
+            yield api.WatchQueuesResponse(queues=found.queues, at=at)
+            await asyncio.sleep(interval / 1000)
+
+    async def ListWaiting(self, request: api.ListWaitingRequest, context: Any) -> api.ListWaitingResponse:  # noqa: N802
+        """What waits. The cursor is a place: what is served meanwhile moves the rest up."""
+        pool = request.pool or DEFAULT_POOL
+        size, cursor = page_of(request.page)
+        if (cursor and not cursor.isascii()) or (cursor and not cursor.isdigit()):
+            raise invalid("page.cursor", "is not one of ours")
+        first = int(cursor or 0)
+
+        def here(engine: Engine) -> api.ListWaitingResponse:
+            found = list(islice(views.waiting(engine, request.queue, self._clock()), first, first + size + 1))
+            answer = api.ListWaitingResponse(waiting=[from_waiting(w) for w in found[:size]])
+            if len(found) > size:
+                answer.page.next_cursor = cursor_of(str(first + size))
+            return answer
+
+        return await self._read(pool, context, here, "ListWaiting", request)
+
+    async def EstimateWait(self, request: api.EstimateWaitRequest, context: Any) -> api.EstimateWaitResponse:  # noqa: N802
+        """How long a newcomer would wait."""
+        pool = request.pool or DEFAULT_POOL
+
+        def here(engine: Engine) -> api.EstimateWaitResponse:
+            config = engine.core.config
+            if config is None or request.queue not in config.by_name:
+                raise refusal("UNKNOWN_QUEUE")
+            return from_estimate(views.estimate(engine, request.queue))
+
+        return await self._read(pool, context, here, "EstimateWait", request)
+
+    async def Explain(self, request: api.ExplainRequest, context: Any) -> api.ExplainResponse:  # noqa: N802
+        """Why an interaction is where it is."""
+        pool = request.pool or DEFAULT_POOL
+
+        def here(engine: Engine) -> api.ExplainResponse:
+            found = explain(engine, request.interaction_id)
+            if found is None:
+                raise refusal("UNKNOWN_INTERACTION")
+            return from_explanation(found)
+
+        return await self._read(pool, context, here, "Explain", request)
+
+    async def Reroute(self, request: api.RerouteRequest, context: Any) -> api.RerouteResponse:  # noqa: N802
+        """Move an interaction."""
+        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command.reroute.CopyFrom(request.reroute)
+        _need(request.reroute.interaction_id, "reroute.interaction_id")
+        await self._mutations.carry_out(command)
+        return api.RerouteResponse()
+
+    async def Reprioritise(self, request: api.ReprioritiseRequest, context: Any) -> api.ReprioritiseResponse:  # noqa: N802
+        """Change a priority."""
+        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command.reprioritise.CopyFrom(request.reprioritise)
+        _need(request.reprioritise.interaction_id, "reprioritise.interaction_id")
+        await self._mutations.carry_out(command)
+        return api.ReprioritiseResponse()
+
+    async def Cancel(self, request: api.CancelRequest, context: Any) -> api.CancelResponse:  # noqa: N802
+        """Cancel an interaction."""
+        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command.cancel_interaction.CopyFrom(request.cancel)
+        _need(request.cancel.interaction_id, "cancel.interaction_id")
+        await self._mutations.carry_out(command)
+        return api.CancelResponse()
+
+    async def _read(self, pool: str, context: Any, here: Callable[[Engine], R], method: str, request: Any) -> R:
+        async def there(channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], left: float) -> R:
+            call = getattr(router_pb2_grpc.RoutingServiceStub(channel), method)
+            answer: R = await call(request, metadata=metadata, timeout=left)
+            return answer
+
+        return await self._shards.read(current_tenant(), pool, context, here, there)
+
+
+def _need(interaction_id: str, field: str) -> None:
+    if not interaction_id:
+        raise ChaparError(ErrorKind.INVALID, "INVALID_FIELD", f"{field}: is missing")

@@ -1,0 +1,122 @@
+"""Where a pool is decided upon: here, or at the replica that owns its shard.
+
+Owners are looked up in the lane's consumer group (a member's client id is `router@host:port`) and kept for a moment; a call that meets a
+replica which no longer owns the shard looks again. Forwarded calls are marked, so that two replicas with different beliefs do not play ball.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final, TypeVar
+
+import grpc
+from aiokafka.partitioner import murmur2
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.context import current_call
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.kafka.groups import GroupDirectory
+from services.chassis.kafka.lane import LaneRunner
+from services.chassis.metrics import Metrics
+from services.router.adapters.shard import COMMANDS, SPEC, ShardProcessor
+from services.router.domain.engine import Engine
+
+FORWARDED: Final = "x-chapar-forwarded"
+NOT_OWNER: Final = "NOT_OWNER"
+_KEPT_S: Final = 2.0
+_PAUSE_S: Final = 0.1
+_PATIENCE_S: Final = 5.0
+R = TypeVar("R")
+
+
+class Shards:
+    """Use as an async context manager; `runner` is given once it exists."""
+
+    def __init__(self, kafka: KafkaAccess, partitions: int, metrics: Metrics, tls: ClientTls | None = None) -> None:
+        self._kafka = kafka
+        self._partitions = partitions
+        self._metrics = metrics
+        self._tls = tls
+        self._stack = AsyncExitStack()
+        self._directory: GroupDirectory | None = None
+        self._owners: dict[int, str] = {}
+        self._read_at = -_KEPT_S
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._looking = asyncio.Lock()
+        self.runner: LaneRunner | None = None
+
+    async def __aenter__(self) -> "Shards":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def partition_of(self, tenant: str, pool: str) -> int:
+        """As Kafka's default partitioner chooses for the key of the pool's commands."""
+        return int((murmur2(f"{tenant}/{pool}".encode()) & 0x7FFFFFFF) % self._partitions)
+
+    def engine(self, tenant: str, pool: str) -> Engine | None:
+        """The pool's engine when its shard is here; an empty one for a pool of which nothing is known."""
+        processor = self.runner.processor(self.partition_of(tenant, pool)) if self.runner is not None else None
+        if not isinstance(processor, ShardProcessor):
+            return None
+        return processor.engines.get((tenant, pool)) or Engine()
+
+    async def read(
+        self,
+        tenant: str,
+        pool: str,
+        context: Any,
+        here: Callable[[Engine], R],
+        there: Callable[[grpc.aio.Channel, tuple[tuple[str, str], ...], float], Awaitable[R]],
+    ) -> R:
+        """Answer from the engine if it is here, else by the owner. Raises UNAVAILABLE when nobody owns the shard in time."""
+        metadata = dict(context.invocation_metadata() or ())
+        given_up = time.monotonic() + min(current_call().time_left() or _PATIENCE_S, _PATIENCE_S)
+        fresh = False
+        while True:
+            engine = self.engine(tenant, pool)
+            if engine is not None:
+                return here(engine)
+            if FORWARDED in metadata:
+                raise ChaparError(ErrorKind.FAILED_PRECONDITION, NOT_OWNER, "this replica no longer owns the shard")
+            left = given_up - time.monotonic()
+            if left <= 0:
+                raise ChaparError(
+                    ErrorKind.UNAVAILABLE, "NO_OWNER", "the shard is changing hands; try again", retry_after_s=1
+                )
+            address = await self._owner(self.partition_of(tenant, pool), fresh=fresh)
+            if address:
+                own = (("authorization", str(metadata.get("authorization", ""))), (FORWARDED, "1"))
+                try:
+                    return await there(await self._channel(address), own, left)
+                except grpc.aio.AioRpcError as error:
+                    found = from_rpc_error(error)
+                    if found.kind is not ErrorKind.UNAVAILABLE and found.reason != NOT_OWNER:
+                        raise found from error
+            fresh = True
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _owner(self, partition: int, *, fresh: bool) -> str:
+        """Address of the owner; empty while there is none."""
+        async with self._looking:
+            age = time.monotonic() - self._read_at
+            if age > (_PAUSE_S if fresh else _KEPT_S):
+                try:
+                    if self._directory is None:
+                        self._directory = await self._stack.enter_async_context(GroupDirectory(self._kafka))
+                    self._owners = await self._directory.owners(SPEC.group, COMMANDS)
+                except (BrokerError, OSError):
+                    self._owners = {}
+                self._read_at = time.monotonic()
+        return self._owners.get(partition, "").partition("@")[2]
+
+    async def _channel(self, address: str) -> grpc.aio.Channel:
+        known = self._channels.get(address)
+        if known is None:
+            known = await self._stack.enter_async_context(grpc_channel(address, tls=self._tls, metrics=self._metrics))
+            self._channels[address] = known
+        return known

@@ -1,0 +1,93 @@
+"""What `views` and `explain` found, as answers of the gRPC services."""
+
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
+from services.router.domain.explain import Explanation
+from services.router.domain.model import AgentProfile
+from services.router.domain.views import AgentNow, EstimateNow, QueueNow, WaitingNow
+from services.router.translate.effects import FactsCache, from_facts, from_snapshot
+
+
+def from_queue(pool: str, q: QueueNow) -> api.QueueView:
+    """A queue."""
+    return api.QueueView(
+        queue=q.queue,
+        pool=pool,
+        waiting=q.waiting,
+        offered=q.offered,
+        assigned=q.assigned,
+        oldest_waiting_ms=max(0, q.oldest_ms),
+        agents_signed_in=q.signed_in,
+        agents_available=q.available,
+        estimated_wait_ms=q.estimate_ms,
+        answered_in_threshold=q.in_threshold,
+        answered=q.answered,
+        abandoned=q.abandoned,
+    )
+
+
+def from_waiting(w: WaitingNow) -> api.WaitingView:
+    """Something that waits."""
+    return api.WaitingView(
+        interaction=from_facts(w.facts),
+        position=w.position,
+        queued_at_ms=w.queued_at_ms,
+        effective_priority=w.priority,
+        reason=w.reason,
+    )
+
+
+def from_estimate(e: EstimateNow) -> api.EstimateWaitResponse:
+    """An estimate."""
+    return api.EstimateWaitResponse(p50_ms=e.p50_ms, p90_ms=e.p90_ms, position=e.position, method=e.method, n=e.n)
+
+
+def from_profile(pool: str, p: AgentProfile) -> config_pb2.AgentProfile:
+    """An agent as configured."""
+    return config_pb2.AgentProfile(
+        agent_id=p.agent_id,
+        display_name=p.display_name,
+        pool=pool,
+        skills=dict(p.skills),
+        capacity_profile=p.capacity_profile,
+        queues=p.queues,
+    )
+
+
+def from_agent(pool: str, a: AgentNow) -> api.AgentView:
+    """An agent now."""
+    return api.AgentView(
+        profile=from_profile(pool, a.profile),
+        snapshot=_without_session(from_snapshot(a.snapshot, FactsCache())),
+        state_since_ms=a.state_since_ms,
+        idle_since_ms=a.idle_since_ms,
+    )
+
+
+def _without_session(snapshot: pb.AgentSnapshot) -> pb.AgentSnapshot:
+    # The session's id resumes the session: it is the desk's alone.
+    snapshot.ClearField("session_id")
+    return snapshot
+
+
+def from_explanation(e: Explanation) -> api.ExplainResponse:
+    """Why."""
+    return api.ExplainResponse(
+        interaction=from_facts(e.facts),
+        state=e.state,
+        agent_id=e.agent_id,
+        reason=e.reason,
+        summary=e.summary,
+        considered=e.considered,
+        excluded=[
+            api.Exclusion(reason=x.reason, detail=x.detail, count=x.count, examples=x.examples) for x in e.excluded
+        ],
+        candidates=[
+            api.Candidate(agent_id=agent_id, rank=rank, measures=dict(measures))
+            for rank, (agent_id, measures) in enumerate(e.candidates, 1)
+        ],
+        smallest_change=e.smallest_change,
+        position=e.position,
+        decided_at_ms=e.decided_at_ms,
+    )

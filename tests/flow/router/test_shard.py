@@ -1,0 +1,193 @@
+"""The shard lane without Kafka: records in, records out, and a state that survives."""
+
+import pytest
+
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.kafka.contract import LaneContext
+from services.chassis.metrics import Metrics
+from services.router.adapters.shard import EVENTS, FEED, JOURNAL, ShardProcessor
+from services.router.adapters.shard_metrics import ShardMetrics
+from tests.fakes.lane import FakeLane
+
+REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=3)
+
+
+class Shard:
+    """A lane with the router's processor, and a way to speak to it."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        counters = ShardMetrics(self.metrics)
+
+        def factory(context: LaneContext) -> ShardProcessor:
+            return ShardProcessor(context, 8, counters)
+
+        self.lane = FakeLane(factory, input_topic="routing.commands.v1")
+        self.count = 0
+
+    def command(self, **body: object) -> bytes:
+        """A command of tenant acme, pool default."""
+        self.count += 1
+        values = {
+            "command_id": f"command-{self.count}",
+            "tenant": "acme",
+            "pool": "default",
+            "reply_to": REPLY_TO,
+            **body,
+        }
+        return pb.RoutingCommand(**values).SerializeToString()  # type: ignore[arg-type]  # a test's shorthand
+
+    def tell(self, **body: object) -> list[pb.RoutingEvent]:
+        """One command in one batch; the events it caused."""
+        return events(self.lane.handle(self.command(**body)))
+
+    def configure(self) -> None:
+        """One queue, one agent."""
+        configuration = config_pb2.TenantConfiguration(
+            tenant="acme",
+            version=1,
+            queues=[config_pb2.Queue(name="q")],
+            agents=[config_pb2.AgentProfile(agent_id="a")],
+        )
+        self.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
+
+    def enqueue(self, interaction_id: str = "i") -> list[pb.RoutingEvent]:
+        """A new interaction."""
+        facts = pb.InteractionFacts(
+            interaction_id=interaction_id, conversation_id=f"c-{interaction_id}", channel="chat", queue="q",
+            labels={"tier": "gold"},
+        )  # fmt: skip
+        return self.tell(enqueue=pb.Enqueue(interaction=facts))
+
+    def sign_in(self) -> list[pb.RoutingEvent]:
+        """Agent `a`."""
+        return self.tell(sign_in=pb.SignIn(agent_id="a", session_id="s"))
+
+
+def events(sends: list) -> list[pb.RoutingEvent]:  # type: ignore[type-arg]  # Send, of any topic
+    """The routing events among what was sent."""
+    return [pb.RoutingEvent.FromString(send.value) for send in sends if send.topic == EVENTS]
+
+
+@pytest.fixture
+def shard() -> Shard:
+    """A configured shard."""
+    made = Shard()
+    made.configure()
+    return made
+
+
+def test_events_are_keyed_by_conversation_and_have_ids_that_a_repetition_shares(shard: Shard) -> None:
+    """event_id derives from the command and the ordinal."""
+    shard.enqueue()
+    (send,) = shard.lane.sent_to(EVENTS)
+    event = pb.RoutingEvent.FromString(send.value)
+    assert send.key == b"c-i"
+    assert event.event_id == derive(event.command_id, "0")
+    assert (event.tenant, event.pool, event.reason, event.epoch, event.configuration_version) == (
+        "acme", "default", "ENQUEUED", 1, 1,
+    )  # fmt: skip
+    assert dict(event.interaction.labels) == {"tier": "gold"}
+
+
+def test_results_and_notices_go_to_the_gateways_own_partition(shard: Shard) -> None:
+    """In the batch's transaction, with the gateway's name in the record."""
+    shard.sign_in()
+    feed = shard.lane.sent_to(FEED)
+    records = [pb.FeedRecord.FromString(send.value) for send in feed]
+    assert {send.partition for send in feed} == {3}
+    assert {record.gateway_id for record in records} == {"g"}
+    kinds = [record.WhichOneof("record") for record in records]
+    assert kinds.index("snapshot") < len(kinds) - 1 == kinds.index("result", 1)
+
+
+def test_a_batch_writes_one_journal_record_with_its_clock_and_offsets(shard: Shard) -> None:
+    """And a batch that did nothing writes none."""
+    before = len(shard.lane.sent_to(JOURNAL))
+    shard.lane.batch(*(shard.lane.record(shard.command(renew_leases=pb.RenewLeases())) for _ in range(2)))
+    (send,) = shard.lane.sent_to(JOURNAL)[before:]
+    journal = pb.JournalRecord.FromString(send.value)
+    assert journal.next_offset - journal.first_offset == 2
+    assert (journal.now_ms, len(journal.effects_sha256)) == (shard.lane.now_ms, 32)
+    shard.lane.batch()
+    assert len(shard.lane.sent_to(JOURNAL)) == before + 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\xff\xff",
+        b"",
+        pb.RoutingCommand(tenant="acme", pool="default").SerializeToString(),
+        pb.RoutingCommand(tenant="acme", accept_offer=pb.AcceptOffer(agent_id="a")).SerializeToString(),
+        pb.RoutingCommand(enqueue=pb.Enqueue(interaction=pb.InteractionFacts(interaction_id="x"))).SerializeToString(),
+        pb.RoutingCommand(
+            tenant="acme", reply_to=pb.ReplyTo(feed_partition=99), renew_leases=pb.RenewLeases()
+        ).SerializeToString(),
+        pb.RoutingCommand(tenant="a|b", renew_leases=pb.RenewLeases()).SerializeToString(),
+    ],
+)
+def test_what_cannot_be_decoded_is_set_aside_and_the_rest_flows(shard: Shard, value: bytes) -> None:
+    """UNDECODABLE; the neighbour is queued. A partition that does not exist would block the lane for ever."""
+    shard.lane.batch(
+        shard.lane.record(value),
+        shard.lane.record(shard.command(update_interaction=pb.UpdateInteraction(interaction_id="x"))),
+    )
+    assert [verdict.reason for _, verdict in shard.lane.dead_letters] == ["UNDECODABLE"]
+    assert pb.FeedRecord.FromString(shard.lane.sent_to(FEED)[-1].value).result.reason == "UNKNOWN_INTERACTION"
+
+
+def test_a_misspelt_pool_is_refused_and_leaves_nothing_behind(shard: Shard) -> None:
+    """UNKNOWN_POOL, and no engine."""
+    shard.tell(pool="defualt", sign_in=pb.SignIn(agent_id="a", session_id="s"))
+    assert pb.FeedRecord.FromString(shard.lane.sent_to(FEED)[-1].value).result.reason == "UNKNOWN_POOL"
+    processor = shard.lane.processor
+    assert isinstance(processor, ShardProcessor)
+    assert list(processor.engines) == [("acme", "default")]
+
+
+def test_state_survives_a_crash_and_timers_fire_once(shard: Shard) -> None:
+    """An offer made before the crash expires after it; a closed interaction has left the changelog."""
+    shard.sign_in()
+    shard.enqueue()
+    shard.lane.crash()
+    late = events(shard.lane.advance(20_000))
+    assert [e.WhichOneof("event") for e in late if e.HasField("interaction")] == ["offer_ended"]
+    assert events(shard.lane.advance(20_000)) == []
+    shard.tell(customer_left=pb.CustomerLeft(interaction_id="i"))
+    assert not [key for key in shard.lane.changelog if key.startswith(b"i|")]
+
+
+def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> None:
+    """The process dies before the commit: the same records give the same events, ids included."""
+    shard.sign_in()
+    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
+    value = shard.command(enqueue=pb.Enqueue(interaction=facts))
+    other = Shard()
+    other.configure()
+    other.sign_in()
+    plain = other.lane.batch(other.lane.record(value))
+    again = shard.lane.batch(shard.lane.record(value), fail="before_commit")
+    assert events(again) == events(plain)
+
+
+def test_a_repeated_command_is_answered_again_also_after_a_crash(shard: Shard) -> None:
+    """The desk repeats a request whose result it has not seen."""
+    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
+    value = shard.command(enqueue=pb.Enqueue(interaction=facts))
+    shard.lane.handle(value)
+    shard.lane.crash()
+    sent = shard.lane.handle(value)
+    assert events(sent) == []
+    assert [pb.FeedRecord.FromString(s.value).result.ok for s in sent if s.topic == FEED] == [True]
+
+
+def test_decisions_are_counted(shard: Shard) -> None:
+    """By kind and reason, by queue."""
+    shard.sign_in()
+    shard.enqueue()
+    shard.tell(accept_offer=pb.AcceptOffer(agent_id="a", offer_id="i.99"))
+    assert shard.metrics.value("chapar_router_commands_total", "accept_offer", "UNKNOWN_OFFER") == 1
+    assert shard.metrics.value("chapar_router_offered_total", "q") == 1

@@ -1,0 +1,275 @@
+"""Whatever happens in whatever order, the promises of routing hold.
+
+A second engine is fed the same commands, and is from time to time thrown away and restored from its entities: it must say the same, word for word.
+"""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.model import AgentState, Choice, Facts, PoolConfig, Stage
+from services.router.domain.snapshot import Restorer, collect
+from services.router.translate import codec
+from tests.unit.router.promises import check
+from tests.unit.router.world import GATEWAY, START, a_capacity, a_queue, an_agent, needs
+
+AGENTS = ("a", "b", "c", "d")
+LEASE, GRACE = 20_000, 15_000
+
+QUEUES = (
+    a_queue("q", sticky_ms=8_000, ageing_per_minute=2.0),
+    a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(needs("persian", 3),)),
+    a_queue("s", choice=Choice.SKILL_SCORE, priority=2),
+)
+PROFILES = (
+    a_capacity(3, "three", chat=(1, 2, False), voice=(3, 1, True)),
+    a_capacity(2, "two"),
+)
+TEAM = (
+    an_agent("a", {"persian": 5, "french": 2}, capacity_profile="three"),
+    an_agent("b", {"persian": 2}, capacity_profile="two"),
+    an_agent("c", {"french": 5}, capacity_profile="three", queues=("q", "s")),
+    an_agent("d", {"persian": 5, "french": 2}, capacity_profile="three"),
+)
+
+
+class Routing(RuleBasedStateMachine):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = START
+        self.engine, self.shadow = Engine(), Engine()
+        self.entities: dict[tuple[str, str], bytes] = {}
+        self.count = 0
+        self.open: set[str] = set()
+        self.numbers: dict[str, int] = {}
+
+    # Feeding both engines
+
+    def tell(self, command: cmd.Command) -> list[fx.Effect]:
+        """One command, as a lane gives it: timers that are due first."""
+        self.advance()
+        effects = self.engine.handle(command, self.now)
+        assert self.shadow.handle(command, self.now) == effects
+        self.took(effects)
+        return effects
+
+    def advance(self) -> None:
+        """Timers that are due."""
+        # Wake-ups may differ (a renewed lease is looked at early, unless restored since), what happens may not.
+        wakeups = [due for engine in (self.engine, self.shadow) if (due := engine.next_wakeup()) is not None]
+        if wakeups and min(wakeups) <= self.now:
+            effects = self.engine.advance(self.now)
+            assert self.shadow.advance(self.now) == effects
+            self.took(effects)
+            again = self.engine.next_wakeup()
+            assert again is None or again > self.now
+
+    def took(self, effects: list[fx.Effect]) -> None:
+        """Bookkeeping of what must not get lost, and the batch's end."""
+        for effect in effects:
+            if isinstance(effect, fx.Event):
+                name = effect.facts.interaction_id
+                assert effect.epoch == self.numbers.get(name, 0) + 1
+                self.numbers[name] = effect.epoch
+                assert effect.reason
+            if isinstance(effect, fx.Abandoned | fx.Cancelled | fx.WrapUpEnded) or (
+                isinstance(effect, fx.Completed) and not effect.wrap_up_until_ms
+            ):
+                self.open.remove(effect.facts.interaction_id)
+        changes = collect(self.engine, self.now)
+        assert collect(self.shadow, self.now) == changes
+        for entity, value in changes:
+            if value is None:
+                self.entities.pop(entity, None)
+            else:
+                self.entities.pop(entity, None)
+                self.entities[entity] = codec.encode(value)
+
+    def id(self) -> str:
+        """A new id."""
+        self.count += 1
+        return f"n{self.count}"
+
+    def pick(self, data: Any, *stages: Stage) -> str:
+        """An open interaction in one of these stages, or one that nobody knows."""
+        names = sorted(w.id for w in self.engine.core.works.values() if not stages or w.stage in stages)
+        return str(data.draw(st.sampled_from(names))) if names else "unknown"
+
+    # What can happen
+
+    @initialize(early=st.booleans())
+    def begin(self, early: bool) -> None:
+        """Sometimes work comes before the configuration does."""
+        if early:
+            self.enqueue("q", "chat", 0, 0, False, False, None)
+        config = PoolConfig(1, LEASE, GRACE, QUEUES, TEAM, PROFILES)
+        self.tell(cmd.ActivateConfiguration(config))
+
+    @rule(
+        queue=st.sampled_from(["q", "q", "w", "s", "gone"]),
+        channel=st.sampled_from(["chat", "chat", "voice", "mail"]),
+        priority=st.integers(0, 3),
+        person=st.integers(0, 3),
+        french=st.booleans(),
+        expires=st.booleans(),
+        age=st.sampled_from([None, 0, 5_000, 60_000, -5_000]),
+    )
+    def enqueue(
+        self, queue: str, channel: str, priority: int, person: int, french: bool, expires: bool, age: int | None
+    ) -> None:
+        """A new interaction."""
+        needed = (needs("french", 3, expires_after_ms=6_000 if expires else 0),) if french else ()
+        arrived = 0 if age is None else self.now - age
+        name = self.id()
+        self.open.add(name)
+        facts = Facts(name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived)
+        self.tell(cmd.Enqueue(facts, command_id=self.id()))
+
+    @rule(agent=st.sampled_from(AGENTS), resume=st.booleans(), credits=st.integers(0, 2), away=st.booleans())
+    def sign_in(self, agent: str, resume: bool, credits: int, away: bool) -> None:
+        """New, or resumed."""
+        before = self.engine.core.agents[agent].session_id if resume else ""
+        state = AgentState.AWAY if away and not resume else AgentState.UNSPECIFIED
+        self.tell(cmd.SignIn(agent, self.id(), before, credits, state, reply_to=GATEWAY))
+
+    @rule(agent=st.sampled_from(AGENTS), signed_out=st.booleans())
+    def close_session(self, agent: str, signed_out: bool) -> None:
+        """In order, or lost."""
+        self.tell(cmd.CloseSession(agent, self.engine.core.agents[agent].session_id or "none", signed_out))
+
+    @rule(agents=st.sets(st.sampled_from(AGENTS)))
+    def renew(self, agents: set[str]) -> None:
+        """Some leases are renewed."""
+        ids = tuple(self.engine.core.agents[agent].session_id or "none" for agent in sorted(agents))
+        self.tell(cmd.RenewLeases(ids, reply_to=GATEWAY))
+
+    @rule(agent=st.sampled_from(AGENTS), state=st.sampled_from(list(AgentState)))
+    def set_state(self, agent: str, state: AgentState) -> None:
+        """By agent or supervisor."""
+        self.tell(cmd.SetAgentState(agent, state))
+
+    @rule(agent=st.sampled_from(AGENTS), credits=st.integers(0, 2))
+    def grant(self, agent: str, credits: int) -> None:
+        """More or fewer credits."""
+        self.tell(cmd.GrantCredits(agent, self.engine.core.agents[agent].session_id or "none", credits))
+
+    @rule(data=st.data(), right=st.integers(0, 9), decline=st.booleans(), retry=st.sampled_from([0, 3_000]))
+    def answer(self, data: Any, right: int, decline: bool, retry: int) -> None:
+        """An offer is answered, mostly by the one who got it."""
+        name = self.pick(data, Stage.OFFERED)
+        work = self.engine.core.works.get(name)
+        offer = work.offer if work is not None else None
+        agent = offer.agent_id if offer is not None and right else AGENTS[right % 4]
+        offer_id = offer.offer_id if offer is not None else "unknown.1"
+        command = cmd.DeclineOffer(agent, offer_id, "", retry) if decline else cmd.AcceptOffer(agent, offer_id)
+        self.tell(command)
+
+    @rule(data=st.data(), what=st.sampled_from(["reply", "complete", "complete", "transfer", "to_agent", "end"]))
+    def work(self, data: Any, what: str) -> None:
+        """A holder acts."""
+        name = self.pick(data, Stage.WRAP_UP if what == "end" else Stage.ASSIGNED)
+        known = self.engine.core.works.get(name)
+        agent = known.agent_id if known is not None else "a"
+        match what:
+            case "reply":
+                self.tell(cmd.RecordReply(agent, name, self.id(), command_id=self.id()))
+            case "complete":
+                self.tell(cmd.CompleteInteraction(agent, name, "solved", command_id=self.id()))
+            case "transfer":
+                queue = data.draw(st.sampled_from(["", "q", "w", "gone"]))
+                self.tell(cmd.TransferInteraction(agent, name, queue))
+            case "to_agent":
+                self.tell(cmd.TransferInteraction(agent, name, "", data.draw(st.sampled_from(AGENTS))))
+            case _:
+                self.tell(cmd.EndWrapUp(agent, name))
+
+    @rule(data=st.data(), what=st.sampled_from(["left", "cancel", "message", "reroute", "raise", "label"]))
+    def outside(self, data: Any, what: str) -> None:
+        """Customer, supervisor, other systems."""
+        name = self.pick(data)
+        match what:
+            case "left":
+                self.tell(cmd.CustomerLeft(name))
+            case "cancel":
+                self.tell(cmd.CancelInteraction(name))
+            case "message":
+                self.tell(cmd.CustomerMessaged(name, "m"))
+            case "reroute":
+                self.tell(cmd.Reroute(name, data.draw(st.sampled_from(["", "q", "w", "s"])), ()))
+            case "raise":
+                self.tell(cmd.Reprioritise(name, 3))
+            case _:
+                self.tell(cmd.UpdateInteraction(name, (("tier", "gold"),)))
+
+    @rule(agent=st.sampled_from(AGENTS), french=st.integers(0, 5))
+    def learn(self, agent: str, french: int) -> None:
+        """An agent's profile changes."""
+        before = self.engine.core.agents[agent].profile
+        skills = {**dict(before.skills), "french": french}
+        self.tell(
+            cmd.UpsertAgent(an_agent(agent, skills, capacity_profile=before.capacity_profile, queues=before.queues))
+        )
+
+    @rule()
+    def reconfigure(self) -> None:
+        """Another version comes into force: a queue is gone, the agents stay as they are."""
+        config = self.engine.core.config
+        assert config is not None
+        queues = QUEUES if len(config.queues) < len(QUEUES) else QUEUES[:2]
+        self.tell(cmd.ActivateConfiguration(PoolConfig(config.version + 1, LEASE, GRACE, queues, (), PROFILES)))
+
+    @rule(ms=st.sampled_from([1, 500, 3_000, 6_000, 10_000, 21_000]))
+    def pass_time(self, ms: int) -> None:
+        """Timers fire at their own times, or late."""
+        until = self.now + ms
+        while (due := self.engine.next_wakeup()) is not None and due <= until:
+            self.now = max(due, self.now)
+            self.advance()
+        self.now = until
+
+    @rule(ms=st.sampled_from([5_000, 40_000]))
+    def pause(self, ms: int) -> None:
+        """Nobody was there for a while: all that became due is done at once."""
+        self.now += ms
+        self.advance()
+
+    @precondition(lambda self: self.count > 0)
+    @rule()
+    def restore(self) -> None:
+        """The other engine is thrown away and restored from what it has written."""
+        restorer = Restorer()
+        for (kind, name), value in self.entities.items():
+            restorer.add(kind, name, codec.decode(value))
+        self.shadow = restorer.engine(self.engine.core.now)
+        assert self.shadow.advance(self.engine.core.now) == []
+        assert collect(self.shadow, self.now) == []
+
+    @invariant()
+    def promises_hold(self) -> None:
+        """Checked after every step."""
+        check(self.engine.core)
+        check(self.shadow.core)
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Everything that came and was not closed is still there."""
+        assert set(self.engine.core.works) == self.open
+
+    @invariant()
+    def leases_end(self) -> None:
+        """No session outlives its lease."""
+        now = self.engine.core.now
+        assert all(session.lease_until > now for session in self.engine.core.sessions.values())
+
+
+Routing.TestCase.settings = settings(
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestRouting = Routing.TestCase
