@@ -21,7 +21,7 @@ class Gateway:
     def __init__(self, commands: Commands, metrics: Metrics) -> None:
         self._commands = commands
         self._sessions: dict[str, DeskSession] = {}
-        self._gauge = metrics.gauge("chapar_gateway_open_sessions").labels()
+        self._gauge = metrics.gauge("chapar_gateway_sessions").labels()
         self._log = get_logger(__name__)
         self.draining = False
 
