@@ -19,6 +19,9 @@ class SlaSettings(ServiceSettings):
     router_ca_file: Path | None = Field(
         default=None, description="PEM authorities of the router's certificate; needed unless insecure_dev."
     )
+    router_server_name: str = Field(
+        default="", description="Name in the router's certificate, where it differs from the address."
+    )
     token_key_file: Path | None = Field(
         default=None,
         description="Secret or PEM private key that signs this service's own tokens; default: jwt.secret_file.",

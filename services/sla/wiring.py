@@ -102,11 +102,19 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
 
 async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> None:
     settings = service.settings
+    if settings.router_ca_file is None and not settings.insecure_dev:
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "INSECURE_GRPC",
+            "calls to the router without TLS are refused: set CHAPAR_SLA_ROUTER_CA_FILE",
+        )
     channel = await stack.enter_async_context(
         grpc_channel(
             settings.router_target,
             token=_tokens(service),
-            tls=ClientTls(settings.router_ca_file, settings.tls_cert_file, settings.tls_key_file)
+            tls=ClientTls(
+                settings.router_ca_file, settings.tls_cert_file, settings.tls_key_file, settings.router_server_name
+            )
             if settings.router_ca_file
             else None,
             metrics=service.metrics,

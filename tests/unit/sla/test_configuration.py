@@ -1,12 +1,14 @@
 """Configuration -> policies: what can't be used is refused by name."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
+from services.cli.config_files import load
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.domain.policy import Level, Target, choose
 from services.sla.translate.configuration import Promises, calendar_spec, decode_promises, promises_of
@@ -116,3 +118,10 @@ def test_bytes_that_are_no_configuration_are_refused() -> None:
 
 def test_a_calendar_without_a_zone_has_the_tenants() -> None:
     assert calendar_spec(a_configuration().calendars[0], "Asia/Tehran").zone == "Asia/Tehran"
+
+
+def test_the_example_configuration_is_usable() -> None:
+    """What the repository ships as an example makes policies here."""
+    document = load(Path(__file__).parents[3] / "deploy" / "config" / "demo.yaml")
+    made = promises(document.configuration)
+    assert [policy.plan.policy for policy in made.policies] == ["e-mail", "chat"]

@@ -1,0 +1,79 @@
+"""The real router and the real sla on a real broker: one interaction's promises from its queue to its completion."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.kafka.tail import tail
+from services.chassis.lifecycle import serving
+from services.chassis.tokens import JwtSettings
+from services.cli.desk import Desk
+from services.sla.settings import SlaSettings
+from services.sla.wiring import build
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.router.stand import TENANT, a_bench, a_configuration, a_router, a_token, settings_for
+from tests.integration.sla.world import eventually, target
+
+pytestmark = pytest.mark.kafka
+
+
+async def test_a_warning_raises_the_priority_at_the_router_and_the_agents_work_keeps_the_promises(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
+) -> None:
+    """Waiting without an agent, the interaction is warned about and its priority rises at the router; then an agent comes, takes it,
+    answers and completes it: every promise met, each told once."""
+    access = kafka.settings(prefix)
+    events: list[sla.SlaEvent] = []
+
+    async def follow() -> None:
+        async with aclosing(tail(access, "sla.events.v1")) as records:
+            async for record in records:
+                events.append(sla.SlaEvent.FromString(record.value or b""))  # noqa: PERF401 - others read the list meanwhile
+
+    def told(kind: "sla.SlaEventKind.ValueType") -> set[str]:
+        return {config.TargetKind.Name(e.target)[12:] for e in events if e.kind == kind}
+
+    document = a_configuration()
+    document.sla_policies.append(
+        config.SlaPolicy(
+            name="all",
+            targets=[
+                target("PICK_UP", 60_000, 120_000, 0.005, escalate=9),
+                target("FIRST_RESPONSE", 60_000, 120_000),
+                target("RESOLUTION", 60_000, 120_000),
+            ],
+        )
+    )
+    async with a_bench(access) as bench, a_router(settings_for(access, tmp_path)) as router:
+        settings = SlaSettings(
+            instance="sla-0",
+            insecure_dev=True,
+            drain_s=0,
+            router_address=router.endpoints["grpc"],
+            jwt=JwtSettings(secret_file=tmp_path / "jwt"),
+            kafka=access,
+        )
+        await bench.producer.publish("config.v1", TENANT.encode(), document.SerializeToString())
+        await bench.configure(document)
+        async with serving("sla", settings, build) as service, asyncio.TaskGroup() as group:
+            reading = group.create_task(follow())
+            await eventually(lambda: service.health.ready, why=service.health.reasons)
+            interaction = await bench.enqueue()
+            await bench.until(lambda: "changed" in bench.story(interaction))
+            changed = next(e for e in bench.events if e.WhichOneof("event") == "changed")
+            assert (changed.changed.priority, changed.reason) == (9, "SLA_WARNING")
+            async with Desk(router.endpoints["grpc"], a_token("agent-0"), "agent-0") as desk:
+                await desk.next("welcome")
+                offered = (await desk.next("offered")).offered
+                assert (await desk.accept(offered.offer_id)).ok
+                assert (await desk.reply(interaction, "سلام، بفرمایید")).ok
+                assert (await desk.complete(interaction, "solved")).ok
+            await eventually(lambda: len(told(sla.SLA_EVENT_KIND_MET)) == 3, why=lambda: events)
+            reading.cancel()
+    assert told(sla.SLA_EVENT_KIND_WARNED) == {"PICK_UP"}
+    assert not told(sla.SLA_EVENT_KIND_BREACHED)
+    assert len(events) == 3 + 1 + 3
