@@ -26,7 +26,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import faust
-from faust.contrib.asgi import faust_app_running
+from faust.contrib.asgi import bind_to_running_loop
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from services.chassis.clock import Clock
@@ -85,12 +85,21 @@ class _Analytics:
         app.on_partitions_revoked.connect(self._revoked)
 
     async def run(self, on_ready: Callable[[], None] | None) -> None:
-        async with faust_app_running(self._app, stop_timeout=_STOP_S):
+        bind_to_running_loop(self._app)
+        self._app.finalize()
+        starting = asyncio.ensure_future(self._app.maybe_start())
+        try:
+            # A start that is cancelled halfway leaves threads and connections that nobody stops: it is ended, then stopped.
+            await asyncio.shield(starting)
             if on_ready is not None:
                 on_ready()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._fold(), name="fold")
                 tasks.create_task(self._watch(), name="faust")
+        finally:
+            await asyncio.wait({starting})
+            async with asyncio.timeout(_STOP_S):
+                await self._app.stop()
 
     async def _watch(self) -> None:
         await self._app.wait_until_stopped()

@@ -1,0 +1,228 @@
+"""The survey pages, without Kafka: what a customer's browser sees, and what programs and forgers see."""
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.clock import ManualClock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.metrics import Metrics
+from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.links import SignedLinks, link_key
+from services.feedback.adapters.pages import MAX_BODY_BYTES, Pages
+from services.feedback.domain.survey import Kind
+from services.feedback.handlers import Answering
+from services.feedback.ports import Ticket
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
+
+QUESTIONS = {"fa": "چقدر راضی بودید؟ <b>", "en": "How satisfied were you? <b>"}
+
+
+class Log:
+    """Commands in memory; `down` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.commands: list[pb.FeedbackCommand] = []
+        self.down = False
+
+    async def publish(self, command: pb.FeedbackCommand) -> None:
+        if self.down:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "down")
+        self.commands.append(command)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(NOW)
+
+
+@pytest.fixture
+def links(clock: ManualClock) -> SignedLinks:
+    return SignedLinks(link_key(b"s" * 40), "http://pages", clock)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def browser(
+    log: Log, clock: ManualClock, links: SignedLinks, metrics: Metrics
+) -> AsyncIterator[httpx.AsyncClient]:
+    programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(a_survey(questions=QUESTIONS)))}.get)
+    app = Pages(programmes, links, Answering(log, clock), metrics).app()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
+        yield client
+
+
+def a_ticket(language: str = "fa", kind: Kind = Kind.CSAT, tenant: str = TENANT) -> Ticket:
+    return Ticket(tenant, "person-1", "invitation-1", "after-contact", kind, language, NOW + HOUR)
+
+
+async def test_a_persian_page_is_right_to_left_with_persian_digits_and_values_in_ascii(
+    browser: httpx.AsyncClient, links: SignedLinks
+) -> None:
+    """The question is escaped, each choice is labelled, nothing is fetched from elsewhere and nothing runs."""
+    page = await browser.get(links.url(a_ticket()))
+    assert page.status_code == 200
+    assert '<html lang="fa" dir="rtl">' in page.text
+    assert "چقدر راضی بودید؟ &lt;b&gt;" in page.text
+    assert re.findall(r'value="(\d)" required><span>(.)</span>', page.text) == list(zip("12345", "۱۲۳۴۵", strict=True))
+    assert page.text.count("<label><input") == 5
+    assert 'for="comment"' in page.text
+    assert "<script" not in page.text
+    assert not re.search(r"(src|href)=\"(https?:)?//", page.text)
+
+
+async def test_an_english_page_is_left_to_right_and_offers_persian(
+    browser: httpx.AsyncClient, links: SignedLinks
+) -> None:
+    """The other language is one click away, on the same link."""
+    page = await browser.get(links.url(a_ticket("en-GB")))
+    assert '<html lang="en" dir="ltr">' in page.text
+    assert "How satisfied" in page.text
+    other = re.search(r'href="([^"]+)" hreflang="fa"', page.text)
+    assert other
+    assert 'dir="rtl"' in (await browser.get(f"/s/{other[1]}")).text
+
+
+async def test_the_policy_allows_the_pages_own_style_and_nothing_else(
+    browser: httpx.AsyncClient, links: SignedLinks
+) -> None:
+    """The hash in the header is that of the style in the page; the token leaks to no referrer and no cache."""
+    page = await browser.get(links.url(a_ticket()))
+    style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    assert style
+    digest = b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("score", ["4", "۴", "٤", " 4 "])
+async def test_an_answer_is_in_the_log_before_the_thanks(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log, score: str
+) -> None:
+    """Keyed by person, with the comment cleaned, digits of any script."""
+    page = await browser.post(links.url(a_ticket()), data={"score": score, "comment": "خوب\u202e بود"})
+    assert page.status_code == 200
+    assert "سپاسگزاریم" in page.text
+    (command,) = log.commands
+    assert (command.tenant, command.person_id, command.answer.invitation_id) == (TENANT, "person-1", "invitation-1")
+    assert (command.answer.score, command.answer.comment) == (4, "خوب بود")
+    assert command.answer.source == pb.ANSWER_SOURCE_PAGE
+
+
+async def test_a_double_click_is_one_command_and_a_change_of_mind_another(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log
+) -> None:
+    """The id derives from the answer; which of them counts is the lane's to say."""
+    for score in ("4", "4", "1"):
+        await browser.post(links.url(a_ticket()), data={"score": score})
+    ids = [command.command_id for command in log.commands]
+    assert (ids[0] == ids[1], ids[0] == ids[2]) == (True, False)
+
+
+async def test_looking_never_answers(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
+    """Link previews look; so do HEAD requests."""
+    await browser.get(links.url(a_ticket()) + "?score=5")
+    await browser.head(links.url(a_ticket()))
+    assert log.commands == []
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"score": ""}, {"score": "6"}, {"score": "-1"}, {"score": "²"}, {"score": "1e9"}]
+)
+async def test_without_a_choice_the_form_comes_back_with_what_was_written(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log, fields: dict[str, str]
+) -> None:
+    """400, a sentence for screen readers, the comment kept and escaped."""
+    page = await browser.post(links.url(a_ticket()), data={**fields, "comment": "</textarea><script>x</script>"})
+    assert page.status_code == 400
+    assert 'role="alert"' in page.text
+    assert "&lt;/textarea&gt;&lt;script&gt;" in page.text
+    assert "<script" not in page.text
+    assert log.commands == []
+
+
+async def test_while_the_log_is_away_the_answer_is_not_lost_to_its_writer(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log
+) -> None:
+    """503, and the form as it was filled in; the next attempt succeeds."""
+    log.down = True
+    page = await browser.post(links.url(a_ticket()), data={"score": "2", "comment": "bad"})
+    assert page.status_code == 503
+    assert 'value="2" required checked' in page.text
+    assert ">bad</textarea>" in page.text
+    log.down = False
+    assert (await browser.post(links.url(a_ticket()), data={"score": "2", "comment": "bad"})).status_code == 200
+    assert len(log.commands) == 1
+
+
+async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
+    browser: httpx.AsyncClient, links: SignedLinks, clock: ManualClock, log: Log
+) -> None:
+    """One 404, byte for byte, for looking and for answering."""
+    good = links.token(a_ticket())
+    expiring = links.token(Ticket(TENANT, "p", "i", "s", Kind.CSAT, "fa", NOW + 1000))
+    clock.advance(1000)
+    forged = SignedLinks(b"another key of thirty-two bytes!", "", clock).token(a_ticket())
+    foreign = links.token(a_ticket(tenant="nobody"))
+    paths = [f"/s/{token}" for token in (forged, expiring, foreign, good[:-8], "x", "%00", "a" * 5000)] + ["/", "/s/"]
+    seen = set()
+    for path in paths:
+        for page in (await browser.get(path), await browser.post(path, data={"score": "5"})):
+            assert page.status_code == 404, path
+            seen.add(page.content)
+    assert len(seen) == 1
+    assert log.commands == []
+
+
+async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
+    """413 above 64 KiB, without a length too; rubbish is 400; nothing is written."""
+    url = links.url(a_ticket())
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"comment=" + b"a" * 8192
+
+    assert (await browser.post(url, content=b"score=5&comment=" + b"a" * MAX_BODY_BYTES)).status_code == 413
+    assert (await browser.post(url, content=endless())).status_code == 413
+    for rubbish in (b"\xff\xfe", b"&&&", b"a=1" + b"&a=1" * 20):
+        assert (await browser.post(url, content=rubbish)).status_code == 400
+    assert log.commands == []
+
+
+async def test_a_program_that_fills_every_field_is_thanked_and_not_heard(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log, metrics: Metrics
+) -> None:
+    """The field that nobody sees is filled; it is counted as a bot."""
+    page = await browser.post(links.url(a_ticket()), data={"score": "5", "website": "http://spam"})
+    assert page.status_code == 200
+    assert log.commands == []
+    assert metrics.value("chapar_feedback_answers_total", "", "bot") == 1
+
+
+@pytest.mark.parametrize(("kind", "count", "last"), [(Kind.NPS, 11, "۱۰"), (Kind.CES, 7, "۷")])
+async def test_other_kinds_ask_their_own_scale_and_a_generic_question_where_none_is_configured(
+    browser: httpx.AsyncClient, links: SignedLinks, kind: Kind, count: int, last: str
+) -> None:
+    """The survey of this name is CSAT meanwhile: its question would not fit the scale."""
+    page = await browser.get(links.url(a_ticket(kind=kind)))
+    assert page.text.count('type="radio"') == count
+    assert re.search(rf"<span>{last}</span></label>\s*</div>", page.text)
+    assert "چقدر راضی بودید؟" not in page.text

@@ -1,0 +1,183 @@
+"""FeedbackService over real gRPC, and the service as a process of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from chapar.common.v1.types_pb2 import PageRequest
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.errors import ErrorKind
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.tokens import mint
+from tests.integration.feedback.conftest import (
+    SCOPES,
+    TENANT,
+    OutboundStandIn,
+    Running,
+    a_configuration,
+    running_feedback,
+)
+from tests.integration.feedback.test_path import ROOT, eventually, link_in
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def feedback(cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path) -> AsyncIterator[Running]:
+    """NPS, nobody in the sample, a day's gap."""
+    survey = {"kind": config.SURVEY_KIND_NPS, "sampling": 0.0, "least_gap_ms": 86_400_000, "questions": {}}
+    async with running_feedback(cluster, outbound.address, tmp_path, **survey) as running:
+        yield running
+
+
+def a_subject(number: int = 1, **fields: str) -> pb.Subject:
+    options: dict[str, Any] = {
+        "interaction_id": f"interaction-{number}",
+        "conversation_id": f"conversation-{number}",
+        "person_id": f"person-{number}",
+        "identity_id": f"identity-{number}",
+        "channel": "email",
+        "queue": "billing",
+        "language": "en",
+    }
+    return pb.Subject(**{**options, **fields})
+
+
+async def refused(call: Any) -> tuple[ErrorKind, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    error = from_rpc_error(raised.value)
+    return error.kind, error.reason
+
+
+async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
+    feedback: Running, outbound: OutboundStandIn
+) -> None:
+    """Sampling asks nobody, the hand does; the answer by token is watched, listed and counted with n and interval."""
+    options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
+    await feedback.complete(7)  # not in the sample
+    watch = feedback.stub.WatchAnswers(pb.WatchAnswersRequest(queue="billing"), metadata=feedback.metadata)
+    await watch.initial_metadata()
+    invite = pb.InviteRequest(idempotency_key="k1", subject=a_subject())
+    response = await feedback.stub.Invite(invite, **options)
+    sent = await outbound.next()
+    assert sent.invitation_id == response.invitation_id
+    assert "recommend" in sent.text
+    token = link_in(sent.text).rpartition("/")[2]
+
+    stranger = (("authorization", f"Bearer {mint(b's' * 40, 'x', 'other', SCOPES)}"),)
+    submit = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token, score=9, comment="Fine\u202e!")
+    assert await refused(feedback.stub.SubmitAnswer(submit, metadata=stranger, timeout=5)) == (
+        ErrorKind.NOT_FOUND,
+        "UNKNOWN_INVITATION",
+    )
+    forged = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token[:-6], score=9)
+    assert (await refused(feedback.stub.SubmitAnswer(forged, **options)))[1] == "UNKNOWN_INVITATION"
+    off = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token, score=11)
+    assert (await refused(feedback.stub.SubmitAnswer(off, **options)))[1] == "OUT_OF_SCALE"
+    await feedback.stub.SubmitAnswer(submit, **options)
+    await feedback.stub.SubmitAnswer(submit, **options)  # a retry
+
+    async with asyncio.timeout(20):
+        watched = await watch.read()
+    assert (watched.answer.answer.score, watched.answer.answer.comment) == (9, "Fine!")
+    assert watched.answer.answer.source == pb.ANSWER_SOURCE_API
+    watch.cancel()
+
+    async def scores() -> pb.GetScoresResponse:
+        found: pb.GetScoresResponse = await feedback.stub.GetScores(pb.GetScoresRequest(by="channel"), **options)
+        return found
+
+    (score,) = (await eventually(scores, lambda seen: len(seen.scores) > 0)).scores
+    assert (score.measure, score.dimension.value, score.estimate.n) == ("nps", "email", 1)
+    assert score.estimate.method == "adjusted-wald"
+    assert score.estimate.value == pytest.approx(25.0)
+    assert score.estimate.low < 25 < score.estimate.high <= 100
+    assert feedback.service.metrics.value("chapar_feedback_invitations_total", "", "sampled_out") == 1
+    assert feedback.service.metrics.value("chapar_feedback_answers_total", "email", "repeated") is None
+
+
+async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_field(feedback: Running) -> None:
+    """A second invitation of the person within the gap is skipped; unknown surveys and missing fields are refused at once."""
+    options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
+    for number in (1, 2):
+        subject = a_subject(number, person_id="person-1")
+        await feedback.stub.Invite(pb.InviteRequest(idempotency_key=f"k{number}", subject=subject), **options)
+
+    async def skipped() -> float | None:
+        return feedback.service.metrics.value("chapar_feedback_invitations_total", "", "too_soon")
+
+    assert await eventually(skipped, bool) == 1
+    unknown = pb.InviteRequest(idempotency_key="k3", subject=a_subject(3), survey="nothing")
+    assert await refused(feedback.stub.Invite(unknown, **options)) == (ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY")
+    for wrong in (
+        feedback.stub.Invite(pb.InviteRequest(subject=a_subject()), **options),
+        feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=a_subject(1, identity_id="")), **options),
+        feedback.stub.SubmitAnswer(pb.SubmitAnswerRequest(idempotency_key="k", score=5), **options),
+        feedback.stub.GetScores(pb.GetScoresRequest(by="weather"), **options),
+        feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(cursor="%%%")), **options),
+        feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(size=501)), **options),
+    ):
+        assert (await refused(wrong))[0] is ErrorKind.INVALID
+
+
+@pytest.mark.slow
+async def test_the_process_says_where_it_listens_serves_a_page_and_stops_in_order(
+    cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
+) -> None:
+    """`python -m services.feedback` with settings from the environment only; SIGTERM ends it with 0."""
+    secret, endpoints = tmp_path / "secret", tmp_path / "endpoints.json"
+    secret.write_text("s" * 40)
+    async with DurableProducer(cluster, client_id="test") as producer:
+        await producer.publish("config.v1", TENANT.encode(), a_configuration().SerializeToString())
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
+        "CHAPAR_TOPIC_PREFIX": cluster.topic_prefix,
+        "CHAPAR_ENDPOINTS_FILE": str(endpoints),
+        "CHAPAR_FEEDBACK_INSTANCE": f"p-{uuid.uuid4().hex[:6]}",
+        "CHAPAR_FEEDBACK_INSECURE_DEV": "true",
+        "CHAPAR_FEEDBACK_DRAIN_S": "0",
+        "CHAPAR_FEEDBACK_JWT__SECRET_FILE": str(secret),
+        "CHAPAR_FEEDBACK_INGEST_ADDRESS": outbound.address,
+        "CHAPAR_FEEDBACK_PUBLIC_URL": "https://ask.example.com",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.feedback", cwd=ROOT, env={**os.environ, **environment}
+    )
+    try:
+
+        async def known() -> dict[str, str]:
+            assert process.returncode is None
+            found: dict[str, str] = json.loads(endpoints.read_text()) if endpoints.exists() else {}
+            return found
+
+        addresses = await eventually(known, lambda seen: {"grpc", "http", "ops"} <= set(seen), 60)
+        async with httpx.AsyncClient() as client:
+
+            async def ready() -> int:
+                return (await client.get(f"http://{addresses['ops']}/readyz")).status_code
+
+            await eventually(ready, lambda status: status == 200, 60)
+            assert (await client.get(f"http://{addresses['http']}/s/nothing")).status_code == 404
+            page = await client.get(f"http://{addresses['ops']}/metrics")
+            assert 'chapar_feedback_page_requests_total{code="404"} 1.0' in page.text
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
