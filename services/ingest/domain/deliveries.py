@@ -1,6 +1,6 @@
 """What the sender lane remembers and says: deliveries, threads, events, effects. All values; the decisions are in `sending`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import Final
@@ -13,6 +13,9 @@ NOT_ATTEMPTED: Final = "NOT_ATTEMPTED"
 
 MAX_LIVE: Final = 200
 """Deliveries that wait in one conversation; more are refused."""
+
+MAX_FAILED: Final = 50
+"""Given-up deliveries whose numbers a conversation remembers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,9 @@ class Thread:
     migrated_from: str = ""
     """The address that the provider has replaced; a route that still names it is corrected."""
     deliveries: tuple[Delivery, ...] = ()
+    failed: Mapping[str, int] = field(default_factory=dict)
+    """Deliveries that were given up, and the number of their last attempt: replayed, they count on, so that no attempt has
+    the number of an earlier one."""
 
     @property
     def head(self) -> Delivery | None:

@@ -20,6 +20,7 @@ from zlib import crc32
 
 from services.ingest.domain.channel_rules import ChannelRules, channel_rules
 from services.ingest.domain.deliveries import (
+    MAX_FAILED,
     MAX_LIVE,
     NOT_ATTEMPTED,
     Asked,
@@ -93,7 +94,13 @@ class Sending:
     # ---- events
 
     def _asked(self, thread: Thread, asked: Asked, now_ms: int, out: list[Effect]) -> Thread:
-        delivery = Delivery(delivery_id=asked.delivery_id, request=asked.request, asked_at_ms=now_ms, due_ms=now_ms)
+        delivery = Delivery(
+            delivery_id=asked.delivery_id,
+            request=asked.request,
+            asked_at_ms=now_ms,
+            due_ms=now_ms,
+            number=thread.failed.get(asked.delivery_id, 0),
+        )
         thread = replace(thread, active_at_ms=now_ms)
         if len(thread.deliveries) >= MAX_LIVE:
             return self._failed(thread, delivery, "TOO_MANY_WAITING", out)
@@ -169,7 +176,7 @@ class Sending:
             if not gate.room:
                 return ThreadDecision(thread, tuple(out), blocked=True)
             attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
-            if head.number == 0:
+            if head.tried == 0 and not head.reason:
                 out.append(DeliveryChanged(attempting, DeliveryState.PENDING, ""))
             out.append(Attempt(attempting, route))
             thread = thread.having(attempting)
@@ -186,7 +193,10 @@ class Sending:
     def _failed(self, thread: Thread, delivery: Delivery, reason: str, out: list[Effect]) -> Thread:
         out.append(DeliveryChanged(delivery, DeliveryState.FAILED, reason))
         out.append(GivenUp(delivery, reason))
-        return thread.without(delivery.delivery_id)
+        failed = {**thread.failed, delivery.delivery_id: delivery.number}
+        for oldest in list(failed)[:-MAX_FAILED]:
+            del failed[oldest]
+        return replace(thread.without(delivery.delivery_id), failed=failed)
 
     def _unknown(self, thread: Thread, delivery: Delivery, reason: str, now_ms: int, out: list[Effect]) -> Thread:
         unknown = replace(delivery, status=Status.UNKNOWN, due_ms=now_ms + self._limits.late_outcome_ms, reason=reason)

@@ -143,7 +143,7 @@ class IntakeProcessor:
         event = _event(inbound)
         once = _identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
-        if once and once in self._seen.get(key, ()):
+        if once and self._repeated(key, once, inbound.hops):
             if isinstance(event, Message):
                 self._counted["duplicates", channel] += 1
             return
@@ -155,8 +155,8 @@ class IntakeProcessor:
         if isinstance(event, Message) and decision.note != "FORWARDED":
             self._counted["messages", channel] += 1
         self._apply(key, decision, inbound.tenant, outbox, inbound)
-        if once and decision.note not in ("ERASED", "NOTHING_TO_ERASE"):
-            self._remember(key, once, outbox)
+        if once:
+            self._remember(key, _forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         self._schedule(key)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
@@ -281,6 +281,14 @@ class IntakeProcessor:
         elif isinstance(effect, effects.InteractionEnded):
             self._opened -= 1
 
+    def _repeated(self, key: str, once: str, hops: int) -> bool:
+        """Whether it was taken here before, or forwarded from here when it came from an edge.
+
+        One that comes back to where it was forwarded is no repetition but a circle of links: it goes on until its hops are used up.
+        """
+        seen = self._seen.get(key)
+        return seen is not None and (once in seen or (hops == 0 and _forwarded(once) in seen))
+
     def _remember(self, key: str, once: str, outbox: Outbox) -> None:
         chunk, gone = self._seen_of(key).add(once, self._now_ms)
         outbox.put(self._state.seen_key(key, chunk.number), self._state.encode(chunk))
@@ -346,6 +354,10 @@ def _event(inbound: records_pb2.InboundRecord) -> Event:
                 raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
     except ValueError as error:
         raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
+
+
+def _forwarded(once: str) -> str:
+    return f">{once}"
 
 
 def _identity_of_repetition(event: Event) -> str:

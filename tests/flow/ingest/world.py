@@ -23,7 +23,7 @@ from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.translate_sender import finished_record
-from tests.fakes.lane import FakeLane
+from tests.fakes.lane import Failure, FakeLane
 
 TENANT = "acme"
 
@@ -151,19 +151,23 @@ class World:
         self.sender = FakeLane(
             sender_factory(self.attempts, self.metrics, sender_limits or SenderLimits()), input_topic="outbound.v1"
         )
+        self.log: list[Send] = []
+        self._read = {id(lane): 0 for lane in (self.intake, self.relay, self.sender)}
 
     # ---- what a test does
 
-    def customer(self, *records: records_pb2.InboundRecord) -> None:
-        """Messages arrive, in one batch."""
+    def customer(self, *records: records_pb2.InboundRecord, fail: Failure | None = None) -> None:
+        """Messages arrive, in one batch; with `fail` the lane's process dies there."""
         batch = [
             self.intake.record(r.SerializeToString(), key=r.message.identity.identity_id.encode()) for r in records
         ]
-        self._pass_on(self.intake.batch(*batch))
+        self.intake.batch(*batch)
+        self.pump()
 
     def inbound(self, record: records_pb2.InboundRecord, key: str) -> None:
         """Any record of inbound.v1."""
-        self._pass_on(self.intake.handle(record.SerializeToString(), key=key.encode()))
+        self.intake.handle(record.SerializeToString(), key=key.encode())
+        self.pump()
 
     def routing(
         self, kind: str, interaction: router_pb2.InteractionFacts, at_ms: int | None = None, **fields: Any
@@ -181,7 +185,8 @@ class World:
         for name, value in fields.items():
             setattr(part, name, value)
         key = interaction.conversation_id.encode()
-        self._pass_on(self.relay.handle(event.SerializeToString(), key=key))
+        self.relay.handle(event.SerializeToString(), key=key)
+        self.pump()
 
     def reply(self, conversation_id: str, text: str, request_id: str = "r1", **fields: Any) -> None:
         """An agent's reply, as the gateway writes it."""
@@ -196,19 +201,28 @@ class World:
             **fields,
         )
         record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation_id, request=request)
-        self._pass_on(self.sender.handle(record.SerializeToString(), key=conversation_id.encode()))
+        self.sender.handle(record.SerializeToString(), key=conversation_id.encode())
+        self.pump()
 
     def outcome(self, outcome: Outcome, job: AttemptJob | None = None, **fields: Any) -> None:
         """What became of an attempt (the newest)."""
         job = job or self.attempts.jobs[-1]
         event = Finished(delivery_id=job.delivery.delivery_id, attempt=job.delivery.number, outcome=outcome, **fields)
         record = finished_record(job.tenant, job.conversation_id, event, self.sender.now_ms)
-        self._pass_on(self.sender.handle(record.SerializeToString(), key=job.conversation_id.encode()))
+        self.sender.handle(record.SerializeToString(), key=job.conversation_id.encode())
+        self.pump()
 
     def wait(self, ms: int) -> None:
         """Time passes."""
         for lane in (self.intake, self.relay, self.sender):
-            self._pass_on(lane.advance(ms))
+            lane.advance(ms)
+        self.pump()
+
+    def crash(self) -> None:
+        """The sender's process is killed: its memory and its attempts are nobody's."""
+        self.attempts.restart(f"{self.attempts.owner}+")
+        self.sender.crash()
+        self.pump()
 
     # ---- what was written
 
@@ -255,11 +269,19 @@ class World:
     # ---- how it works
 
     def _all(self, topic: str, decode: Callable[[bytes], Any]) -> list[Any]:
-        return [decode(s.value) for lane in (self.intake, self.sender) for s in lane.sent_to(topic)]
+        return [decode(s.value) for s in self.log if s.topic == topic]
 
-    def _pass_on(self, sends: list[Send]) -> None:
-        for send in sends:
-            if send.topic == "outbound.v1":
-                self._pass_on(self.sender.handle(send.value, key=send.key, headers=send.headers))
-            elif send.topic == "inbound.v1":
-                self._pass_on(self.intake.handle(send.value, key=send.key, headers=send.headers))
+    def pump(self) -> None:
+        """Hand on what lanes have written to each other's inputs, until nothing is under way."""
+        moved = True
+        while moved:
+            moved = False
+            for lane in (self.intake, self.relay, self.sender):
+                while self._read[id(lane)] < len(lane.sent):
+                    send = lane.sent[self._read[id(lane)]]
+                    self.log.append(send)
+                    self._read[id(lane)] += 1
+                    target = {"outbound.v1": self.sender, "inbound.v1": self.intake}.get(send.topic)
+                    if target is not None:
+                        target.handle(send.value, key=send.key, headers=send.headers)
+                        moved = True

@@ -1,0 +1,237 @@
+"""Acknowledgements, surveys, links, erasure, and what is refused."""
+
+import pytest
+
+from chapar.config.v1 import config_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2
+from services.ingest.domain.decisions import IntakeLimits
+from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
+
+HOUR = 3_600_000
+
+
+def a_survey(world: World, text: str = "How was it? 1-5", **changes: object) -> records_pb2.InboundRecord:
+    """What feedback asks ingest to send."""
+    values: dict[str, object] = {
+        "request_id": "inv-1",
+        "tenant": TENANT,
+        "identity_id": an_identity().identity_id,
+        "text": text,
+        "purpose": records_pb2.OUTBOUND_PURPOSE_SURVEY,
+        "invitation_id": "inv-1",
+        "survey_kind": "csat",
+        "survey_expires_at_ms": world.intake.now_ms + 72 * HOUR,
+        **changes,
+    }
+    return records_pb2.InboundRecord(tenant=TENANT, outbound=records_pb2.OutboundRequest(**values))  # type: ignore[arg-type]  # a table of different fields
+
+
+def surveyed() -> World:
+    """A customer whose interaction is over, and who was asked how it was."""
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("completed", world.enqueued[0])
+    world.inbound(a_survey(world), an_identity().identity_id)
+    return world
+
+
+def test_the_acknowledgement_tells_the_wait_in_the_customers_language() -> None:
+    """Once an interaction, and at most once in the gap."""
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("queued", world.enqueued[0], position=2, estimated_wait_ms=150_000)
+    world.routing("queued", world.enqueued[0], position=1, estimated_wait_ms=60_000, again=True)
+    assert world.texts == ["سلام", "پیام شما رسید. زمان تقریبی انتظار: ۳ دقیقه."]
+    sent = world.conversation[-1].message
+    assert sent.purpose == records_pb2.OUTBOUND_PURPOSE_ACKNOWLEDGEMENT
+    world.routing("completed", world.enqueued[0])
+    world.wait(HOUR - 1_000)
+    world.customer(a_message("دوباره", native_message_id="m2", language="fa"))
+    world.routing("queued", world.enqueued[1], estimated_wait_ms=60_000)
+    assert len(world.texts) == 3
+    world.routing("completed", world.enqueued[1])
+    world.wait(2_000)
+    world.customer(a_message("باز", native_message_id="m3", language="fa"))
+    world.routing("queued", world.enqueued[2], estimated_wait_ms=60_000)
+    assert len(world.texts) == 5
+
+
+@pytest.mark.parametrize("change", [{"no_auto_reply": True}, {"identity": an_identity("9", "email", "help")}])
+def test_machines_and_accounts_that_do_not_want_it_get_no_acknowledgement(change: dict[str, object]) -> None:
+    """Mailing lists and auto-replies never, other accounts only when configured."""
+    world = World()
+    world.customer(a_message(**change))  # type: ignore[arg-type]  # a table of different keywords
+    world.routing("queued", world.enqueued[0], estimated_wait_ms=60_000)
+    assert world.deliveries == []
+
+
+def test_a_score_answers_the_survey_and_opens_nothing() -> None:
+    """It is part of the conversation and goes to feedback under the person's key, once."""
+    world = surveyed()
+    world.customer(a_message("۵", native_message_id="m2"))
+    (answer,) = world.answers
+    assert (answer.answer.invitation_id, answer.answer.score) == ("inv-1", 5)
+    assert answer.answer.source == feedback_pb2.ANSWER_SOURCE_REPLY
+    assert answer.person_id == world.enqueued[0].person_id
+    assert world.intake.sent_to("feedback.commands.v1")[0].key == answer.person_id.encode()
+    assert len(world.enqueued) == 1
+    assert world.texts == ["سلام", "How was it? 1-5", "۵"]
+    world.customer(a_message("4", native_message_id="m3"))
+    assert len(world.answers) == 1
+    assert len(world.enqueued) == 2
+
+
+def test_words_after_a_survey_are_a_new_contact_and_the_survey_stays_open() -> None:
+    """Until its time is over."""
+    world = surveyed()
+    world.customer(a_message("5 of my parcels are missing", native_message_id="m2"))
+    assert (len(world.enqueued), world.answers) == (2, [])
+    world.customer(a_message("3", native_message_id="m3"))
+    assert world.answers == []
+    world.routing(
+        "customer_message_recorded", world.enqueued[1], message_id=world.commands[-1].customer_messaged.message_id
+    )
+    world.routing("completed", world.enqueued[1])
+    world.customer(a_message("4", native_message_id="m4"))
+    assert [a.answer.score for a in world.answers] == [4]
+
+
+def test_an_expired_survey_is_not_answered() -> None:
+    """Then a number is a message like any other."""
+    world = surveyed()
+    world.wait(72 * HOUR)
+    world.customer(a_message("5", native_message_id="m2"))
+    assert (world.answers, len(world.enqueued)) == ([], 2)
+
+
+def test_an_invitation_may_overtake_the_end_of_its_interaction() -> None:
+    """It is about that interaction, so the interaction is over, whatever notice is still on its way."""
+    world = World()
+    world.customer(a_message())
+    interaction = world.enqueued[0].interaction_id
+    world.inbound(a_survey(world, interaction_id=interaction), an_identity().identity_id)
+    world.customer(a_message("5", native_message_id="m2"))
+    world.routing("completed", world.enqueued[0])
+    assert len(world.answers) == 1
+    assert len(world.enqueued) == 1
+
+
+def test_a_message_to_a_customer_without_a_conversation_begins_one() -> None:
+    """The identity's last route is known for a month."""
+    world = World()
+    world.customer(a_message())
+    world.routing("completed", world.enqueued[0])
+    world.wait(48 * HOUR)
+    world.inbound(a_survey(world), an_identity().identity_id)
+    assert [r.conversation_id for r in world.conversation if r.WhichOneof("record") == "opened"][1] not in (
+        world.enqueued[0].conversation_id,
+    )
+    assert world.texts[-1] == "How was it? 1-5"
+
+
+def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
+    """Its messages are decided under the home's key, answers go where the customer wrote last, and repetitions still end."""
+    world = World()
+    home, other = an_identity("v1"), an_identity("42", "telegram", "bot")
+    world.customer(a_message("from the site", identity=home))
+    world.customer(a_message("before the link", identity=other))
+    link = records_pb2.IdentityLink(
+        request_id="l1", identity_id=other.identity_id, home_identity_id=home.identity_id, evidence="signed-login"
+    )
+    world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), other.identity_id)
+    world.customer(a_message("from telegram", native_message_id="m9", identity=other))
+    world.customer(a_message("before the link", identity=other))
+    first = world.enqueued[0]
+    joined = world.conversation[-1]
+    assert (joined.message.text, joined.conversation_id, joined.person_id) == (
+        "from telegram",
+        first.conversation_id,
+        first.person_id,
+    )
+    world.reply(first.conversation_id, "hi")
+    assert world.attempts.jobs[0].route.identity.identity_id == other.identity_id
+    world.routing("completed", world.enqueued[1])
+    assert world.conversation[-1].interaction_closed.interaction_id == world.enqueued[1].interaction_id
+
+
+def test_identities_linked_in_a_circle_end_in_the_dead_letters() -> None:
+    """Three hops, and no more."""
+    world = World()
+    one, two = an_identity("1"), an_identity("2")
+    for who, home in ((one, two), (two, one)):
+        world.customer(a_message(identity=who))
+        link = records_pb2.IdentityLink(
+            request_id=who.native_id, identity_id=who.identity_id, home_identity_id=home.identity_id
+        )
+        world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), who.identity_id)
+    world.customer(a_message("lost?", native_message_id="m2", identity=one))
+    assert [v.reason for _, v in world.intake.dead_letters] == ["TOO_MANY_HOPS"]
+
+
+def test_erasure_leaves_nothing_in_memory() -> None:
+    """The conversation is told, the router is told that the customer left, and both lanes' changelogs forget."""
+    world = World()
+    world.customer(a_message())
+    erasure = records_pb2.IdentityErasure(request_id="e1", identity_id=an_identity().identity_id)
+    world.inbound(records_pb2.InboundRecord(tenant=TENANT, erasure=erasure), an_identity().identity_id)
+    assert world.kinds()[-1] == "erased"
+    assert world.commands[-1].WhichOneof("command") == "customer_left"
+    assert world.intake.changelog == {}
+    assert world.sender.changelog == {}
+
+
+def test_memory_is_for_the_living() -> None:
+    """A closed conversation leaves after its window, a silent customer after a month, ids after a week."""
+    world = World(limits=IntakeLimits(idle_customer_ms=30 * 24 * HOUR))
+    world.customer(a_message())
+    world.reply(world.enqueued[0].conversation_id, "hi")
+    world.routing("completed", world.enqueued[0])
+    world.wait(31 * 24 * HOUR)
+    assert world.intake.changelog == {}
+    assert world.sender.changelog == {}
+    assert world.intake.processor.next_wakeup() is None
+
+
+def test_what_can_not_be_read_is_refused_and_the_rest_flows() -> None:
+    """Garbage, records of newer versions, and records without ids become dead letters; their neighbours do not suffer."""
+    world = World()
+    key = an_identity().identity_id.encode()
+    nameless = a_message()
+    nameless.message.message_id = ""
+    newer = a_message(native_message_id="m7")
+    newer.message.kind = 99  # type: ignore[assignment]  # a number that this version does not know
+    batch = [
+        world.intake.record(b"\xff\xff\xff", key=key),
+        world.intake.record(None, key=key),
+        world.intake.record(a_message().SerializeToString(), key=key),
+        world.intake.record(a_message(native_message_id="m2").SerializeToString(), key=b"\xff"),
+        world.intake.record(nameless.SerializeToString(), key=key),
+        world.intake.record(newer.SerializeToString(), key=key),
+        world.intake.record(b"", key=key),
+        world.intake.record(records_pb2.InboundRecord(tenant=TENANT).SerializeToString(), key=key),
+    ]
+    world.intake.batch(*batch)
+    world.pump()
+    assert [v.reason for _, v in world.intake.dead_letters] == [
+        "UNDECODABLE",
+        "UNDECODABLE",
+        "UNDECODABLE",
+        "INCOMPLETE",
+        "UNKNOWN_VALUE",
+        "UNKNOWN_TENANT",
+        "UNKNOWN_RECORD",
+    ]
+    assert world.texts == ["hello"]
+
+
+def test_a_new_configuration_counts_from_the_next_batch() -> None:
+    """And the interaction says which version chose its queue."""
+    world = World()
+    world.customer(a_message())
+    newer = a_configuration(version=8)
+    newer.rules.insert(0, config_pb2.RoutingRule(name="all", queue="sales"))
+    world.configuration = newer
+    world.customer(a_message(identity=an_identity("v2")))
+    opened = [r.interaction_opened for r in world.conversation if r.WhichOneof("record") == "interaction_opened"]
+    assert [(o.queue, o.configuration_version) for o in opened] == [("general", 7), ("sales", 8)]

@@ -1,0 +1,207 @@
+"""What becomes of a reply: attempts, retries, halts, verdicts, takeovers."""
+
+from chapar.ingest.v1 import records_pb2
+from services.ingest.domain.deliveries import NOT_ATTEMPTED, Outcome, SenderLimits
+from tests.flow.ingest.world import TENANT, World, a_message, an_identity
+
+TELEGRAM = an_identity("42", "telegram", "bot")
+
+
+def a_world(**limits: int) -> tuple[World, str]:
+    """A customer of Telegram has written; returns the conversation too."""
+    world = World(sender_limits=SenderLimits(**limits))
+    world.customer(a_message(identity=TELEGRAM))
+    return world, world.enqueued[0].conversation_id
+
+
+def test_replies_of_a_conversation_go_one_after_the_other() -> None:
+    """The second leaves when the first has arrived, also when the first has to wait."""
+    world, conversation = a_world()
+    world.reply(conversation, "one", "r1")
+    world.reply(conversation, "two", "r2")
+    world.outcome(Outcome.RETRY, reason="HTTP_502")
+    assert len(world.attempts.jobs) == 1
+    world.wait(1_000)
+    world.outcome(Outcome.ACCEPTED)
+    assert [(j.delivery.request.text, j.delivery.number) for j in world.attempts.jobs] == [
+        ("one", 1),
+        ("one", 2),
+        ("two", 1),
+    ]
+    world.outcome(Outcome.ACCEPTED)
+    assert world.texts == ["hello", "one", "two"]
+
+
+def test_the_provider_says_how_long_to_wait() -> None:
+    """retry_after is honoured to the millisecond, over a restart of the lane."""
+    world, conversation = a_world()
+    world.reply(conversation, "one")
+    world.outcome(Outcome.RETRY, reason="HTTP_429", retry_after_ms=60_000)
+    world.crash()
+    world.wait(59_999)
+    assert len(world.attempts.jobs) == 1
+    world.wait(1)
+    assert len(world.attempts.jobs) == 2
+
+
+def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed() -> None:
+    """After the most attempts: FAILED, a dead letter with the request; replayed, it is sent."""
+    world, conversation = a_world()
+    world.reply(conversation, "one")
+    for _ in range(8):
+        world.outcome(Outcome.RETRY, reason="HTTP_500")
+        world.wait(300_000)
+    assert world.deliveries[-1] == ("FAILED", "TOO_MANY_ATTEMPTS_HTTP_500")
+    assert len(world.sender.sent_to("deadletters.v1")) == 1
+    world.reply(conversation, "one")
+    world.outcome(Outcome.ACCEPTED)
+    assert world.texts == ["hello", "one"]
+
+
+def test_a_long_text_goes_on_from_the_part_that_was_not_accepted() -> None:
+    """Parts that the provider took are never sent again."""
+    world, conversation = a_world()
+    world.reply(conversation, "x" * 5_000)
+    world.outcome(Outcome.RETRY, native_ids=("1",), reason="HTTP_429")
+    world.wait(5_000)
+    assert world.attempts.jobs[-1].delivery.native_ids == ("1",)
+    world.outcome(Outcome.ACCEPTED, native_ids=("2",))
+    assert world.deliveries[-1][0] == "SENT"
+
+
+def test_a_refused_account_waits_as_a_whole_and_loses_nothing() -> None:
+    """HALTED is no fault of the message: it is not counted, others of the account wait with it, and all go when it works again."""
+    world, conversation = a_world(first_halt_ms=1_000)
+    other = an_identity("43", "telegram", "bot")
+    world.customer(a_message(identity=other))
+    world.reply(conversation, "one", "r1")
+    for _ in range(12):
+        world.outcome(Outcome.HALTED, reason="HTTP_401")
+        world.wait(1_800_000)
+    world.outcome(Outcome.HALTED, world.attempts.jobs[-1], reason="HTTP_401")
+    world.reply(world.enqueued[1].conversation_id, "two", "r2")
+    assert world.attempts.jobs[-1].delivery.request.text == "one"
+    world.wait(1_800_000)
+    for job in world.attempts.jobs[-2:]:
+        world.outcome(Outcome.ACCEPTED, job)
+    assert sorted(world.texts[2:]) == ["one", "two"]
+
+
+def test_an_attempt_without_outcome_is_unknown_after_a_takeover_and_never_repeated() -> None:
+    """Not at once: its outcome may be on its way. The next one goes after the verdict."""
+    world, conversation = a_world(orphan_grace_ms=30_000)
+    world.reply(conversation, "one", "r1")
+    world.reply(conversation, "two", "r2")
+    world.crash()
+    world.wait(29_999)
+    assert world.deliveries == [("PENDING", "")]
+    world.wait(1)
+    assert world.deliveries[1] == ("UNKNOWN", "OWNER_LOST")
+    world.wait(86_400_000)
+    world.reply(conversation, "one", "r1")
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["one", "two"]
+
+
+def test_an_outcome_that_arrives_within_the_grace_wins() -> None:
+    """The predecessor's worker published it before it died."""
+    world, conversation = a_world()
+    world.reply(conversation, "one", "r1")
+    job = world.attempts.jobs[0]
+    world.crash()
+    world.outcome(Outcome.ACCEPTED, job)
+    world.wait(60_000)
+    assert world.deliveries == [("PENDING", ""), ("SENT", "")]
+
+
+def test_a_late_outcome_corrects_the_verdict() -> None:
+    """UNKNOWN becomes SENT when the truth comes after all, and then it is part of the conversation."""
+    world, conversation = a_world()
+    world.reply(conversation, "one", "r1")
+    job = world.attempts.jobs[0]
+    world.crash()
+    world.wait(60_000)
+    world.outcome(Outcome.ACCEPTED, job)
+    assert [state for state, _ in world.deliveries] == ["PENDING", "UNKNOWN", "SENT"]
+    assert world.texts == ["hello", "one"]
+
+
+def test_what_was_never_handed_over_goes_again_in_the_same_process() -> None:
+    """The commit was durable but its effect did not run: nobody sent it, and this process knows."""
+    world, conversation = a_world()
+    request = records_pb2.OutboundRequest(request_id="r1", tenant=TENANT, conversation_id=conversation, text="one")
+    record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation, request=request)
+    batch = world.sender.record(record.SerializeToString(), key=conversation.encode())
+    world.sender.batch(batch, fail="after_commit")
+    assert world.attempts.jobs == []
+    world.wait(0)
+    (job,) = world.attempts.jobs
+    assert job.delivery.number == 2
+    world.outcome(Outcome.ACCEPTED)
+    assert world.texts == ["hello", "one"]
+
+
+def test_an_attempt_under_way_survives_a_restart_of_its_lane() -> None:
+    """Same process, lane restored: the worker still has it, and its outcome counts."""
+    world, conversation = a_world()
+    world.reply(conversation, "one")
+    world.sender.crash()
+    world.wait(600_000)
+    assert len(world.attempts.jobs) == 1
+    world.outcome(Outcome.ACCEPTED)
+    assert world.texts == ["hello", "one"]
+
+
+def test_an_attempt_given_back_unbegun_does_not_count() -> None:
+    """A worker that stops gives back what it has not begun."""
+    world, conversation = a_world()
+    world.reply(conversation, "one")
+    for _ in range(20):
+        world.outcome(Outcome.RETRY, reason=NOT_ATTEMPTED)
+        world.wait(1_000)
+    world.outcome(Outcome.ACCEPTED)
+    assert world.deliveries[-1][0] == "SENT"
+
+
+def test_outside_whatsapps_window_nothing_leaves() -> None:
+    """24 hours after the customer's last message free text fails with its reason and a dead letter."""
+    world = World()
+    world.customer(a_message(identity=an_identity("98912", "whatsapp", "wa")))
+    world.wait(86_400_001)
+    world.reply(world.enqueued[0].conversation_id, "late")
+    assert world.deliveries == [("FAILED", "OUTSIDE_WINDOW")]
+    assert world.attempts.jobs == []
+
+
+def test_a_chat_that_moved_is_followed() -> None:
+    """migrate_to_chat_id: the next attempt goes there, and so does everything after, although the customer's context is the old one."""
+    world, conversation = a_world()
+    world.reply(conversation, "one", "r1")
+    world.outcome(Outcome.RETRY, reason="CHAT_MIGRATED", migrated_to="-100")
+    world.wait(1_000)
+    world.outcome(Outcome.ACCEPTED)
+    world.customer(a_message("more", native_message_id="m2", identity=TELEGRAM))
+    world.reply(conversation, "two", "r2")
+    assert [j.route.context["chat_id"] for j in world.attempts.jobs] == ["42", "-100", "-100"]
+
+
+def test_only_so_many_attempts_are_under_way_at_once() -> None:
+    """The rest waits in the lane's state and follows as outcomes come."""
+    world = World(sender_limits=SenderLimits(max_in_flight=2))
+    for number in range(5):
+        who = an_identity(str(number), "telegram", "bot")
+        world.customer(a_message(identity=who))
+        world.reply(world.enqueued[number].conversation_id, f"reply {number}", f"r{number}")
+    assert len(world.attempts.jobs) == 2
+    done = 0
+    while done < len(world.attempts.jobs):
+        world.outcome(Outcome.ACCEPTED, world.attempts.jobs[done])
+        done += 1
+        assert len(world.attempts.jobs) - done <= 2
+    assert done == 5
+
+
+def test_a_request_without_a_route_fails() -> None:
+    """Nobody knows how to answer a conversation that never was."""
+    world = World()
+    world.reply("nowhere", "hi")
+    assert world.deliveries == [("FAILED", "NO_ROUTE")]

@@ -1,0 +1,155 @@
+"""Rules, duplicates, splitting, texts, tokens: the small pure parts of intake and sending."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.domain import reply_token
+from services.ingest.domain.acknowledgement import acknowledgement
+from services.ingest.domain.channel_rules import ChannelRules, parts_of
+from services.ingest.domain.deliveries import Outcome, SenderLimits
+from services.ingest.domain.halts import Halts
+from services.ingest.domain.policy import DAY_MS
+from services.ingest.domain.retry_classes import telegram, whatsapp
+from services.ingest.domain.rules import Rule, RuleInput, choose
+from services.ingest.domain.seen import CHUNK_IDS, Chunk, SeenIds
+from services.ingest.domain.sending import backoff_ms
+from tests.unit.ingest.lanes.builders import NOW, never
+
+GIVEN = RuleInput(
+    channel="webchat", account="site", language="en", text="", text_length=0, person={}, labels={"a": "1"}, public=False
+)
+
+
+def test_the_first_rule_that_holds_decides_and_failures_are_named() -> None:
+    """A failing condition and an unknown queue are passed over."""
+    rules = (
+        Rule("bad", "fails", "general"),
+        Rule("lost", "yes", "nowhere"),
+        Rule("no", "no", "general"),
+        Rule("good", "yes", "sales", priority=4, labels={"b": "2"}),
+        Rule("late", "", "general"),
+    )
+    choice = choose(rules, {"general": "main", "sales": "shop"}, never, GIVEN)
+    assert choice is not None
+    assert (choice.rule, choice.queue, choice.pool, choice.priority) == ("good", "sales", "shop", 4)
+    assert choice.failed == ("bad", "lost")
+    assert choice.labels == {"a": "1", "b": "2"}
+
+
+def test_without_a_rule_the_first_queue_takes_it_and_without_a_queue_nobody_can() -> None:
+    """The reason is named, so that it can be counted."""
+    choice = choose((), {"general": "main"}, never, GIVEN)
+    assert choice is not None
+    assert (choice.queue, choice.reason) == ("general", "NO_RULE_MATCHED")
+    assert choose((), {}, never, GIVEN) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, DAY_MS)), max_size=200))
+def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) -> None:
+    """However ids and pauses mix, also across a restore, none is forgotten within the window."""
+    seen, now = SeenIds(7 * DAY_MS, 10_000), NOW
+    last: dict[str, int] = {}
+    chunks: dict[int, Chunk] = {}
+    for number, pause in arrivals:
+        now += pause
+        for gone in seen.evict(now):
+            del chunks[gone]
+        message_id = f"m{number}"
+        if message_id not in seen:
+            chunk, _ = seen.add(message_id, now)
+            chunks[chunk.number] = chunk
+            last[message_id] = now
+        restored = SeenIds(7 * DAY_MS, 10_000)
+        for chunk in chunks.values():
+            restored.load(chunk)
+        for known, at in last.items():
+            if at + 7 * DAY_MS > now:
+                assert known in seen
+                assert known in restored
+
+
+def test_a_busy_identity_changes_one_small_chunk_a_message() -> None:
+    """So the changelog grows by a little, not by its whole past."""
+    seen = SeenIds(7 * DAY_MS, 100_000)
+    for number in range(1_000):
+        chunk, _ = seen.add(str(number), NOW)
+        assert len(chunk.ids) <= CHUNK_IDS
+    assert seen.evict(NOW + 7 * DAY_MS - 1) == []
+    assert len(seen.evict(NOW + 7 * DAY_MS)) == -(-1_000 // CHUNK_IDS)
+    assert "1" not in seen
+
+
+@given(st.text(max_size=400), st.integers(5, 50))
+def test_a_split_text_loses_nothing_but_white_space(text: str, most: int) -> None:
+    """Each part fits as the providers count (UTF-16), and joined they are the text."""
+    parts = parts_of(text, most)
+    assert all(len(part.encode("utf-16-le", "surrogatepass")) // 2 <= most for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+def test_a_long_text_breaks_at_a_line_or_a_space() -> None:
+    """Rather than within a word."""
+    assert parts_of("aaaa bbbb cccc", 10) == ("aaaa bbbb", "cccc")
+    assert parts_of("short", 4096) == ("short",)
+    assert [len(p) for p in parts_of("x" * 9000, 4096)] == [4096, 4096, 808]
+
+
+def test_the_acknowledgement_speaks_the_customers_language_and_digits() -> None:
+    """Persian digits in Persian; minutes rounded up; the operator's text before ours; braces are no code."""
+    own = {"acknowledgement": {"fa": "حدود {minutes} دقیقه، نفر {position} {0.__class__}"}}
+    text = acknowledgement(own, "fa-IR", "en", estimated_wait_ms=61_000, position=12)
+    assert text == "حدود ۲ دقیقه، نفر ۱۲ {0.__class__}"
+    assert "3 min" in acknowledgement({}, "de", "en", estimated_wait_ms=180_000, position=1)
+    assert "{" not in acknowledgement({}, "fa", "en", estimated_wait_ms=-1, position=0)
+
+
+def test_backoff_grows_is_bounded_and_repeats_itself() -> None:
+    """The same attempt waits as long in every process; different ones do not wait together."""
+    rules = ChannelRules()
+    waits = [backoff_ms(rules, "d1", tried) for tried in range(1, 30)]
+    assert waits == [backoff_ms(rules, "d1", tried) for tried in range(1, 30)]
+    assert 500 <= waits[0] <= 1_000
+    assert max(waits) <= rules.last_retry_ms
+    assert len({backoff_ms(rules, f"d{n}", 5) for n in range(50)}) > 40
+
+
+def test_a_halted_account_waits_longer_each_time_until_it_works() -> None:
+    """Attempts that failed together count once."""
+    limits = SenderLimits(first_halt_ms=1_000, last_halt_ms=3_000)
+    halts = Halts(limits)
+    halts.halted("t", "telegram", "a", NOW)
+    halts.halted("t", "telegram", "a", NOW + 500)
+    assert halts.until("t", "telegram", "a") == NOW + 1_000
+    halts.halted("t", "telegram", "a", NOW + 1_000)
+    assert halts.until("t", "telegram", "a") == NOW + 3_000
+    halts.halted("t", "telegram", "a", NOW + 3_000)
+    assert halts.until("t", "telegram", "a") == NOW + 6_000
+    halts.answered("t", "telegram", "a")
+    assert halts.until("t", "telegram", "a") == 0
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+KEYS = st.sampled_from(["ok", "result", "parameters", "retry_after", "migrate_to_chat_id", "error", "code", "messages"])
+
+
+@given(st.integers(100, 599), st.dictionaries(KEYS, JSON, max_size=4), st.text(max_size=12))
+def test_any_answer_has_a_meaning(status: int, body: dict[str, object], retry_after: str) -> None:
+    """Whatever a provider writes, classification neither raises nor takes a refusal for an acceptance."""
+    for judge in (telegram, whatsapp):
+        result = judge(status, body, retry_after)
+        assert 0 <= result.retry_after_ms <= 3_600_000
+        if result.outcome is Outcome.ACCEPTED:
+            assert 200 <= status < 300
+
+
+@pytest.mark.parametrize("forged", ["", "<x@y>", "<chapar.c.0.d@y>", "<chapar..é.d@y>", "<chapar.a.b.c.d@y>"])
+def test_only_our_own_message_ids_name_a_conversation(forged: str) -> None:
+    """Anything else is nobody's."""
+    ours = reply_token.message_id("c-1", "d-1", "secret", "acme.example")
+    assert reply_token.conversation_of(ours, "secret") == "c-1"
+    assert reply_token.conversation_of(forged, "secret") is None
