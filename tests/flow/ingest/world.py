@@ -247,9 +247,14 @@ class World:
         return [r.message.text for r in self.conversation if r.WhichOneof("record") == "message"]
 
     @property
+    def delivery_records(self) -> list[records_pb2.DeliveryRecord]:
+        """What others were told of deliveries."""
+        return self._all("deliveries.v1", records_pb2.DeliveryRecord.FromString)
+
+    @property
     def deliveries(self) -> list[tuple[str, str]]:
         """(state, reason) of delivery records."""
-        found = self._all("deliveries.v1", records_pb2.DeliveryRecord.FromString)
+        found = self.delivery_records
         return [(records_pb2.DeliveryState.Name(d.state).removeprefix("DELIVERY_STATE_"), d.reason) for d in found]
 
     @property
