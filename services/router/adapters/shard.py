@@ -56,12 +56,12 @@ class ShardProcessor:
         restorer.add(kind, name, codec.decode(value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Make the engines whole. What became due meanwhile is done by the first `advance`."""
+        """Make the engines whole, and do what became due while nobody owned the shard."""
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             self.engines[where] = restorer.engine(now_ms)
             self._facts[where] = FactsCache()
-            self._perform(where, self.engines[where].advance(now_ms), "", outbox)
+            self._perform(where, self.engines[where].take_over(now_ms), "", outbox)
         self._restorers.clear()
         self._write(outbox)
 

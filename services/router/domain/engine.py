@@ -61,6 +61,12 @@ class Engine:
         dispatch.run(core)
         return self._taken()
 
+    def take_over(self, now: int) -> list[Effect]:
+        """After a restore in the service of another owner; then what became due meanwhile."""
+        self.core.now = now
+        sessions.taken_over(self.core)
+        return self.advance(now)
+
     def advance(self, now: int) -> list[Effect]:
         """Do what is due at `now`."""
         core = self.core

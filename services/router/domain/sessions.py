@@ -13,6 +13,7 @@ from services.router.domain.state import Agent, Session
 from services.router.domain.timers import Timer
 
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
+TAKEOVER_MS = 5_000
 NO_CONFIGURATION = "NO_CONFIGURATION"
 
 
@@ -194,3 +195,26 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
     core.rebuild(core.works.values())
     resettle(core)
     return ""
+
+
+def taken_over(core: Core) -> None:
+    """The shard has another owner. While it had none, nobody could renew a lease, come back, or answer an offer: all get the time again."""
+    if core.config is None:
+        return
+    lease = core.now + core.config.lease_ms
+    for session in core.sessions.values():
+        if session.lease_until < lease:
+            session.lease_until = lease
+            _arm(core, session)
+            core.dirty["s", session.session_id] = None
+    for agent in core.agents.values():
+        if agent.grace_until and agent.grace_until < lease:
+            agent.grace_until = lease
+            core.timers.arm(lease, Timer.GRACE, agent.id)
+            core.dirty["a", agent.id] = None
+    soonest = core.now + TAKEOVER_MS
+    for work in core.works.values():
+        if work.offer is not None and work.offer.expires_at < soonest:
+            work.offer.expires_at = soonest
+            core.timers.arm(soonest, Timer.OFFER, work.id)
+            core.dirty["i", work.id] = None

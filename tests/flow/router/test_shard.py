@@ -160,6 +160,19 @@ def test_state_survives_a_crash_and_timers_fire_once(shard: Shard) -> None:
     assert not [key for key in shard.lane.changelog if key.startswith(b"i|")]
 
 
+def test_a_shard_without_an_owner_costs_no_session_and_no_offer(shard: Shard) -> None:
+    """For a minute nobody could renew a lease or take an answer: the new owner gives the time again, and the answer counts."""
+    shard.sign_in()
+    shard.enqueue()
+    offer = next(e.offered for e in events(shard.lane.sent) if e.HasField("offered"))
+    shard.lane.now_ms += 60_000
+    shard.lane.crash()
+    told = shard.tell(accept_offer=pb.AcceptOffer(agent_id="a", offer_id=offer.offer_id))
+    assert [e.WhichOneof("event") for e in told] == ["assigned"]
+    late = events(shard.lane.advance(20_000))
+    assert [e.reason for e in late] == ["LEASE_EXPIRED"]
+
+
 def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> None:
     """The process dies before the commit: the same records give the same events, ids included."""
     shard.sign_in()

@@ -1,0 +1,186 @@
+"""RoutingService and AgentDirectoryService by real gRPC, on real Kafka; two replicas, so that half of the calls are forwarded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.router.v1 import records_pb2 as pb
+from chapar.router.v1 import router_pb2 as api
+from chapar.router.v1 import router_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.client import chapar_errors, grpc_channel
+from services.cli.desk import Desk, DeskClosed
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.router.stand import Bench, a_bench, a_router, a_token, settings_for
+
+pytestmark = pytest.mark.kafka
+
+
+@asynccontextmanager
+async def two_routers(
+    kafka: KafkaUnderTest, prefix: str, folder: Path
+) -> AsyncIterator[tuple[Bench, list[grpc.aio.Channel], list[str]]]:
+    """A bench, and a channel to each of two replicas."""
+    settings = kafka.settings(prefix)
+    async with (
+        a_bench(settings) as bench,
+        a_router(settings_for(settings, folder, "router-0")) as first,
+        a_router(settings_for(settings, folder, "router-1")) as second,
+    ):
+        addresses = [service.endpoints["grpc"] for service in (first, second)]
+        async with (
+            grpc_channel(addresses[0], token=lambda _tenant: a_token()) as one,
+            grpc_channel(addresses[1], token=lambda _tenant: a_token()) as two,
+        ):
+            await bench.configure()
+            yield bench, [one, two], addresses
+
+
+async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Reads are forwarded to the shard's owner, changes go through the log; what one replica changed, the other shows."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
+        interaction = await bench.enqueue()
+        await bench.until(lambda: bench.story(interaction) == ["queued"])
+        for number, channel in enumerate(channels):
+            routing = router_pb2_grpc.RoutingServiceStub(channel)
+            directory = router_pb2_grpc.AgentDirectoryServiceStub(channel)
+            with chapar_errors():
+                queues = (await routing.ListQueues(api.ListQueuesRequest())).queues
+                assert {view.queue: view.waiting for view in queues} == {"sales": 1, "support": 0}
+                one = (await routing.GetQueue(api.GetQueueRequest(queue="sales"))).queue
+                assert (one.waiting, one.agents_signed_in, one.estimated_wait_ms) == (1, 0, -1)
+                (waiting,) = (await routing.ListWaiting(api.ListWaitingRequest(queue="sales"))).waiting
+                assert (waiting.interaction.interaction_id, waiting.position) == (interaction, 1)
+                why = await routing.Explain(api.ExplainRequest(interaction_id=interaction))
+                assert (why.state, why.considered, why.position) == ("waiting", 2 + number, 1)
+                assert {x.reason: x.count for x in why.excluded} == {"OFFLINE": 2 + number}
+                assert why.smallest_change == "agent-0 signs in"
+                estimate = await routing.EstimateWait(api.EstimateWaitRequest(queue="sales"))
+                assert (estimate.p50_ms, estimate.method, estimate.position) == (-1, "NO_HISTORY", 2)
+                profile = config_pb2.AgentProfile(agent_id=f"new-{number}", skills={"persian": 4})
+                for _ in range(2):  # the same again is the same
+                    await directory.UpsertAgent(api.UpsertAgentRequest(idempotency_key=f"k{number}", agent=profile))
+                agent = (await directory.GetAgent(api.GetAgentRequest(agent_id=f"new-{number}"))).agent
+                assert dict(agent.profile.skills) == {"persian": 4}
+                raised = api.ReprioritiseRequest(
+                    idempotency_key=f"raise-{number}",
+                    reprioritise=pb.Reprioritise(interaction_id=interaction, add=3, reason="SLA_WARNING"),
+                )
+                await routing.Reprioritise(raised)
+        routing = router_pb2_grpc.RoutingServiceStub(channels[0])
+        (waiting,) = (await routing.ListWaiting(api.ListWaitingRequest())).waiting
+        assert waiting.effective_priority == 6
+        page = types_pb2.PageRequest(size=3)
+        first = await router_pb2_grpc.AgentDirectoryServiceStub(channels[1]).ListAgents(
+            api.ListAgentsRequest(page=page)
+        )
+        page.cursor = first.page.next_cursor
+        rest = await router_pb2_grpc.AgentDirectoryServiceStub(channels[1]).ListAgents(api.ListAgentsRequest(page=page))
+        assert [a.profile.agent_id for a in (*first.agents, *rest.agents)] == ["agent-0", "agent-1", "new-0", "new-1"]
+        cancel = api.CancelRequest(
+            idempotency_key="c", cancel=pb.CancelInteraction(interaction_id=interaction, reason="SPAM")
+        )
+        await routing.Cancel(cancel)
+        await bench.until(lambda: bench.story(interaction)[-1] == "cancelled")
+
+
+async def test_what_is_asked_wrongly_is_refused_with_a_reason(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
+) -> None:
+    """Typed errors, the same from either replica."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
+        await bench.until(lambda: True)
+        for channel in channels:
+            routing = router_pb2_grpc.RoutingServiceStub(channel)
+            directory = router_pb2_grpc.AgentDirectoryServiceStub(channel)
+            refused: dict[Any, str] = {
+                routing.Explain(api.ExplainRequest(interaction_id="nobody")): "UNKNOWN_INTERACTION",
+                routing.GetQueue(api.GetQueueRequest(queue="nowhere")): "UNKNOWN_QUEUE",
+                routing.GetQueue(api.GetQueueRequest(pool="misspelt", queue="sales")): "UNKNOWN_QUEUE",
+                directory.GetAgent(api.GetAgentRequest(agent_id="nobody")): "UNKNOWN_AGENT",
+                routing.Cancel(api.CancelRequest(cancel=pb.CancelInteraction(interaction_id="x"))): "INVALID_FIELD",
+                routing.ListWaiting(api.ListWaitingRequest(page=types_pb2.PageRequest(size=501))): "INVALID_FIELD",
+                routing.ListWaiting(api.ListWaitingRequest(page=types_pb2.PageRequest(cursor="å"))): "INVALID_FIELD",
+                directory.SetAgentState(
+                    api.SetAgentStateRequest(
+                        idempotency_key="s", set=pb.SetAgentState(agent_id="agent-0", state=pb.AGENT_STATE_AVAILABLE)
+                    )
+                ): "AGENT_NOT_SIGNED_IN",
+            }
+            for call, reason in refused.items():
+                with pytest.raises(ChaparError) as error, chapar_errors():
+                    await call
+                assert error.value.reason == reason
+
+
+async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """A new answer at each interval, from either replica."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
+        for number, channel in enumerate(channels, 1):
+            stream = router_pb2_grpc.RoutingServiceStub(channel).WatchQueues(api.WatchQueuesRequest(interval_ms=200))
+            await bench.enqueue()
+            async with asyncio.timeout(20):
+                async for answer in stream:
+                    if sum(view.waiting for view in answer.queues) == number:
+                        break
+            stream.cancel()
+
+
+async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Another agent's token is refused, an unknown agent too; a second desk replaces the first, which does not come back."""
+    async with two_routers(kafka, prefix, tmp_path) as (_bench, _channels, addresses):
+        async with Desk(addresses, a_token("agent-0"), "agent-1") as desk:
+            with pytest.raises(DeskClosed) as closed:
+                await desk.welcomed()
+            assert closed.value.error is not None
+            assert closed.value.error.kind is ErrorKind.PERMISSION_DENIED
+        async with Desk(addresses, a_token("stranger"), "stranger") as desk:
+            with pytest.raises(DeskClosed) as closed:
+                await desk.welcomed()
+            assert closed.value.error is not None
+            assert closed.value.error.reason == "UNKNOWN_AGENT"
+        async with Desk(addresses[0], a_token("agent-0")) as first:
+            await first.welcomed()
+            async with Desk(addresses[1], a_token("agent-0")) as second:
+                await second.welcomed()
+                with pytest.raises(DeskClosed) as closed:
+                    await first.next("offered")
+                assert closed.value.error is not None
+                assert closed.value.error.reason == "SESSION_REPLACED"
+
+
+async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """Decline, transfer, states, credits, wrong ones: each is answered with a reason."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, _channels, addresses):
+        async with (
+            Desk(addresses[0], a_token("agent-0"), credits=1) as ali,
+            Desk(addresses[1], a_token("agent-1"), state=pb.AGENT_STATE_AWAY) as sara,
+        ):
+            await asyncio.gather(ali.welcomed(), sara.welcomed())
+            assert sara.snapshot.state == pb.AGENT_STATE_AWAY
+            interaction = await bench.enqueue()
+            offer = (await ali.next("offered")).offered
+            assert (await ali.reply(interaction, "too early")).reason == "NOT_ASSIGNED"
+            assert (await sara.accept(offer.offer_id)).reason == "NOT_YOURS"
+            assert (await ali.accept(offer.offer_id)).ok
+            assert (await ali.reply(interaction, " ")).reason == "TEXT_EMPTY"
+            assert (await ali.transfer(interaction, to_agent_id="agent-1")).reason == "AGENT_NOT_AVAILABLE"
+            assert (await ali.transfer(interaction, queue="nowhere")).reason == "UNKNOWN_QUEUE"
+            assert (await ali.transfer(interaction, queue="support")).ok
+            assert (await ali.next("ended")).ended.reason == "TRANSFERRED"
+            assert (await sara.set_state(pb.AGENT_STATE_AVAILABLE)).ok
+            offer = (await sara.next("offered")).offered
+            assert offer.interaction.queue == "support"
+            assert (await sara.decline(offer.offer_id, "lunch", retry_after_ms=50)).ok
+            offer = (await sara.next("offered")).offered
+            assert (await sara.accept(offer.offer_id)).ok
+            assert (await sara.complete(interaction)).ok
+            assert (await ali.grant_credits(3)).ok
+        assert bench.outbound == []
