@@ -5,7 +5,7 @@ from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import Clock
-from services.chassis.errors import ChaparError, Disposition, invalid
+from services.chassis.errors import ChaparError, Disposition, ErrorKind, invalid
 from services.chassis.ids import derive
 from services.chassis.logs import get_logger
 from services.feedback.domain.comments import clean_comment
@@ -14,6 +14,8 @@ from services.feedback.ports import CommandLog, InvitationSender, Links, Outgoin
 from services.feedback.translate import kind
 
 _PLACEHOLDER: Final = re.compile(r"\{(question|link)\}")
+_OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
+"""Refusals that say nothing about the invitation: our own key or rights are wrong, which somebody will mend."""
 log = get_logger(__name__)
 
 
@@ -32,8 +34,8 @@ class Dispatcher:
     async def dispatch(self, record: pb.FeedbackRecord) -> str:
         """Handles one record of feedback.answers.v1 and says what was done: "ignored", "late", "sent" or "refused".
 
-        Raises ChaparError whose disposition is RETRY when the same may succeed later: repeating is safe, because the
-        invitation's id is the key of the sending.
+        Raises ChaparError when the same may succeed later: repeating is safe, because the invitation's id is the key of
+        the sending.
         """
         if record.WhichOneof("record") != "due":
             return "ignored"
@@ -65,7 +67,7 @@ class Dispatcher:
         try:
             delivery_id = await self._sender.send(outgoing)
         except ChaparError as error:
-            if error.disposition is Disposition.RETRY:
+            if error.disposition is Disposition.RETRY or error.kind in _OURS:
                 raise
             log.error("invitation refused", reason=error.reason, tenant=record.tenant, invitation=made.invitation_id)
             return "refused"

@@ -6,7 +6,7 @@ from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.config_reader import ConfigReader
-from services.chassis.errors import ChaparError, Disposition, ErrorKind
+from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.http import http_server
@@ -16,7 +16,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
-from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.metrics import Metrics, PrometheusLaneMetrics
 from services.chassis.tokens import MIN_SECRET_BYTES, TokenSource, read_secret
 from services.feedback.adapters import relay_lane, survey_lane
 from services.feedback.adapters.analytics_faust import run_analytics
@@ -105,7 +105,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 kafka,
                 group="feedback-dispatcher",
                 topics=["feedback.answers.v1"],
-                handler=_dispatch_batch(dispatcher),
+                handler=_dispatch_batch(dispatcher, service.metrics),
                 client_id=f"{NAME}-dispatcher@{settings.instance}",
                 max_batch=50,
             )
@@ -139,7 +139,9 @@ async def _analytics(service: Service[FeedbackSettings]) -> None:
     await run_analytics(service.settings.kafka, service.clock, on_ready=lambda: ready.set(True))
 
 
-def _dispatch_batch(dispatcher: Dispatcher) -> Callable[[list[Record]], Awaitable[None]]:
+def _dispatch_batch(dispatcher: Dispatcher, metrics: Metrics) -> Callable[[list[Record]], Awaitable[None]]:
+    outcomes = metrics.counter("chapar_feedback_invitations_total")
+
     async def handle(records: list[Record]) -> None:
         for record in records:
             try:
@@ -149,11 +151,11 @@ def _dispatch_batch(dispatcher: Dispatcher) -> Callable[[list[Record]], Awaitabl
                 log.error("record not understood", offset=record.offset, partition=record.partition, why=str(error))
                 continue
             try:
-                await dispatcher.dispatch(told)
+                outcome = await dispatcher.dispatch(told)
             except ChaparError as error:
-                if error.disposition is not Disposition.RETRY:
-                    raise
                 raise NotNow(error.reason) from error
+            if outcome != "ignored":
+                outcomes.labels(told.due.invitation.subject.channel, outcome).inc()
 
     return handle
 

@@ -13,7 +13,7 @@ changelog. Commands that change nothing have no effects.
 """
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
@@ -185,11 +185,9 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`channel` is empty where the invitation is unknown."""
-
     invitation_id: str
     reason: RefusalReason
-    channel: str = ""
+    channel: str = ""  # empty where the invitation is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,8 +397,3 @@ class Desk:
     @staticmethod
     def _skip(subject: Subject, reason: SkipReason) -> list[Effect]:
         return [Skipped(subject.interaction_id, reason)]
-
-
-def events_of(effects: Iterable[Effect]) -> list[Event]:
-    """What the world is told, without what is kept."""
-    return [effect for effect in effects if isinstance(effect, Event)]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.chassis.ids import derive
-from services.feedback.domain.invitations import Consider, Desk, Invite
+from services.feedback.domain.invitations import Consider, Desk, Effect, Event, Invite
 from services.feedback.domain.survey import Kind, Programme, Subject, Survey
 
 NOW = 1_700_000_000_000
@@ -44,3 +44,8 @@ def considered(number: int = 1, at_ms: int = NOW, **fields: Any) -> Consider:
 
 def invited(number: int = 1, survey: str = "", **fields: Any) -> Invite:
     return Invite(f"invite-{number}", TENANT, a_subject(number, **fields), survey)
+
+
+def events_of(effects: list[Effect]) -> list[Event]:
+    """What the world is told, without what is kept."""
+    return [effect for effect in effects if isinstance(effect, Event)]

@@ -129,5 +129,5 @@ class DeskMachine(RuleBasedStateMachine):
         assert len(self.changelog) == invitations + people
 
 
-DeskMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+DeskMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
 TestDesk = pytest.mark.timeout(60)(DeskMachine.TestCase)

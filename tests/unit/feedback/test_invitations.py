@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.feedback.domain import invitations as inv
-from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason, events_of
+from services.feedback.domain.invitations import Effect, RefusalReason, SkipReason
 from services.feedback.domain.survey import Kind
 from tests.unit.feedback.builders import (
     HOUR,
@@ -15,6 +15,7 @@ from tests.unit.feedback.builders import (
     a_programme,
     a_survey,
     considered,
+    events_of,
     invited,
 )
 
