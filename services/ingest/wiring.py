@@ -1,5 +1,6 @@
 """Composition root of ingest: everything that runs, in the order in which it starts. Reads top to bottom."""
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -21,6 +22,7 @@ from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
+from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
@@ -127,6 +129,28 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             )
         )
         service.endpoints.publish("http", http)
+
+        # SMTP.
+        if settings.smtp_enabled:
+            smtp = await enter(
+                smtp_server(
+                    accounts,
+                    secrets,
+                    door,
+                    SmtpLimits(
+                        settings.smtp_max_bytes,
+                        settings.smtp_timeout_s,
+                        settings.mail_parse_timeout_s,
+                        settings.smtp_connections,
+                    ),
+                    service.metrics,
+                    host=settings.smtp_host,
+                    port=settings.smtp_port,
+                    hostname=settings.smtp_hostname,
+                    tls=_starttls(settings),
+                )
+            )
+            service.endpoints.publish("smtp", smtp)
         yield
 
 
@@ -135,6 +159,14 @@ def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:
     if configuration.tenant != key:
         raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key is not its tenant")
     return configuration
+
+
+def _starttls(settings: IngestSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    return context
 
 
 def _webchat_limits(settings: IngestSettings) -> WebchatLimits:

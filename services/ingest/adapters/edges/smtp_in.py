@@ -1,0 +1,269 @@
+"""E-mail by SMTP. 250 only when the mail is in the log; 451 while it can't be; so a sending server keeps what we could not take.
+
+Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is counted while
+it arrives (552). A mail is parsed in a worker thread under a time limit; one that takes longer is taken with its raw bytes.
+Origin: SMTP proves nothing. AUTH is not offered and DKIM and SPF are not checked here, so identities are unverified; put a
+mail server that checks them in front, or listen for it alone. STARTTLS is offered when the service has a certificate.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.http import address_of, bind
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.adapters.edges.door import Door
+from services.ingest.domain.normalise.mail.headers import canonical
+from services.ingest.domain.normalise.mail.mail import parse_mail, unread_mail
+from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.reply_token import conversation_of
+from services.ingest.ports import Account, Accounts, Secrets
+
+CHANNEL = "email"
+_LINE_BYTES = 1 << 20
+_RECIPIENTS = 50
+_WORKERS = 2
+_STOP_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpLimits:
+    """Bytes, seconds and sessions at once."""
+
+    max_bytes: int
+    timeout_s: float
+    parse_timeout_s: float
+    connections: int
+
+
+class MailHandler:
+    """aiosmtpd's hooks."""
+
+    def __init__(
+        self, accounts: Accounts, secrets: Secrets, door: Door, limits: SmtpLimits, pool: ThreadPoolExecutor
+    ) -> None:
+        self._accounts = accounts
+        self._secrets = secrets
+        self._door = door
+        self._limits = limits
+        self._pool = pool
+        self._log = get_logger(__name__)
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Only for our own accounts."""
+        if self._account(address) is None:
+            self._refuse(550, "RECIPIENT_UNKNOWN")
+            return "550 5.1.1 there is no such mailbox here"
+        if len(envelope.rcpt_tos) >= _RECIPIENTS:
+            return "452 4.5.3 too many recipients, send the rest in another transaction"
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        return "250 2.1.5 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
+        """One mail, for each of its recipients' accounts once."""
+        raw = bytes(envelope.original_content or b"")
+        sender = envelope.mail_from or ""
+        taken: dict[tuple[str, str], tuple[Account, str]] = {}
+        for recipient in envelope.rcpt_tos:
+            account = self._account(recipient)
+            if account is not None:
+                taken.setdefault((account.tenant, account.account), (account, recipient))
+        try:
+            for account, recipient in taken.values():
+                result = await self._door.take(account, (await self._parsed(account, raw, sender, recipient),))
+                if result.refused is not None:
+                    raise result.refused
+        except ChaparError as error:
+            return self._failed(error)
+        self._door.answered(CHANNEL, 250, "")
+        return "250 2.0.0 OK, the message is durable"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Whatever broke, the sending server keeps its mail."""
+        self._log.error("smtp session failed", error=type(error).__name__, exc_info=error)
+        self._refuse(451, "INTERNAL")
+        return "451 4.3.0 something broke here, send it again later"
+
+    async def _parsed(self, account: Account, raw: bytes, sender: str, recipient: str) -> IncomingMessage:
+        secret = self._secrets.get(account, "reply_token") if "reply_token" in account.secrets else None
+
+        def conversation(message_id: str) -> str | None:
+            return conversation_of(message_id, secret) if secret is not None else None
+
+        own = account.settings.get("message_id_domain", "")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limits.parse_timeout_s):
+                return await loop.run_in_executor(self._pool, parse_mail, raw, sender, recipient, conversation, own)
+        except TimeoutError:
+            self._door.refuse(CHANNEL, "PARSE_TIMEOUT")
+            return unread_mail(raw, sender, recipient)
+
+    def _account(self, address: str) -> Account | None:
+        local, _, domain = canonical(address).rpartition("@")
+        return self._accounts.by_address(f"{local}@{domain}") or self._accounts.by_address(
+            f"{local.partition('+')[0]}@{domain}"
+        )
+
+    def _failed(self, error: ChaparError) -> str:
+        if error.kind is ErrorKind.TOO_LARGE:
+            self._refuse(552, error.reason)
+            return "552 5.3.4 the text of the message is larger than we can take"
+        self._refuse(451, error.reason)
+        return "451 4.3.2 the message can not be taken right now, send it again later"
+
+    def _refuse(self, code: int, reason: str) -> None:
+        self._door.answered(CHANNEL, code, reason)
+        self._door.refuse(CHANNEL, reason)
+
+
+class _Session(SMTP):
+    """One connection. Lines may be long: many senders write a whole HTML body on one."""
+
+    line_length_limit = _LINE_BYTES
+
+    def __init__(self, handler: MailHandler, count: "_Count", most_bytes: int, **options: Any) -> None:
+        super().__init__(handler, data_size_limit=most_bytes, **options)
+        self._count = count
+        self._most = 2 * most_bytes + _LINE_BYTES
+        self._received = 0
+        self._counted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Too many sessions: say so and hang up."""
+        if not self._counted:
+            if self._count.full:
+                assert isinstance(transport, asyncio.Transport)
+                transport.write(b"421 4.7.0 too many connections, come again later\r\n")
+                transport.close()
+                return
+            self._counted = True
+            self._count.change(1)
+        super().connection_made(transport)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `connection_made`."""
+        if not self._counted:
+            return
+        self._counted = False
+        self._count.change(-1)
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        """aiosmtpd gathers a line without end before it looks at the size: whoever sends one is cut off here."""
+        if not self._counted:
+            return
+        self._received += len(data)
+        if self._received > self._most:
+            self.hang_up()
+            return
+        super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """See `connection_made`."""
+        return bool(super().eof_received()) if self._counted else False
+
+    def hang_up(self) -> None:
+        """At once."""
+        if isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+    def _reset_timeout(self, duration: float | None = None) -> None:
+        # Called at each valid command: what was received before it has been dealt with.
+        self._received = 0
+        super()._reset_timeout(duration)
+
+
+class _Count:
+    """Sessions that are open."""
+
+    def __init__(self, most: int, show: Callable[[float], None]) -> None:
+        self._most = most
+        self._show = show
+        self._open = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether another one would be too many."""
+        return self._open >= self._most
+
+    def change(self, by: int) -> None:
+        """One came or went."""
+        self._open += by
+        self._show(self._open)
+
+
+@asynccontextmanager
+async def smtp_server(
+    accounts: Accounts,
+    secrets: Secrets,
+    door: Door,
+    limits: SmtpLimits,
+    metrics: Metrics,
+    *,
+    host: str,
+    port: int,
+    hostname: str,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[str]:
+    """Serves until the block ends; gives the address. Raises UNAVAILABLE PORT_IN_USE."""
+    # It narrates addresses and bodies at INFO and DEBUG, and errors come to `handle_exception`.
+    logging.getLogger("mail.log").setLevel(logging.CRITICAL)
+    loop = asyncio.get_running_loop()
+    count = _Count(limits.connections, metrics.gauge("chapar_edge_connections").labels(CHANNEL).set)
+    sessions: set[_Session] = set()
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="mail") as pool:
+        handler = MailHandler(accounts, secrets, door, limits, pool)
+
+        def session() -> _Session:
+            made = _Session(
+                handler,
+                count,
+                limits.max_bytes,
+                hostname=hostname,
+                ident="Chapar",
+                enable_SMTPUTF8=True,
+                timeout=limits.timeout_s,
+                tls_context=tls,
+                auth_exclude_mechanism=("LOGIN", "PLAIN"),
+                command_call_limit=1000,
+                loop=loop,
+            )
+            sessions.add(made)
+            sessions.intersection_update([each for each in sessions if each is made or each.transport is not None])
+            return made
+
+        listener = bind(host, port)
+        try:
+            server = await loop.create_server(session, sock=listener)
+            try:
+                yield address_of(listener)
+            finally:
+                server.close()
+                await _settle(sessions)
+        finally:
+            listener.close()
+
+
+async def _settle(sessions: "set[_Session]") -> None:
+    """Lets mails that are being taken get their answer, then hangs up."""
+    busy = [each._handler_coroutine for each in sessions if each.transport is not None and each._handler_coroutine]
+    for each in sessions:
+        if each.transport is not None and not (each.envelope is not None and each.envelope.content):
+            each.transport.close()
+    if busy:
+        await asyncio.wait(busy, timeout=_STOP_S)
+    for each in sessions:
+        each.hang_up()
