@@ -69,6 +69,7 @@ class Desk:
         self._stack = AsyncExitStack()
         self._error: ChaparError | None = None
         self._over = False
+        self._left = False
         self._heartbeat_s = 15.0
         self.snapshot = pb.AgentSnapshot()
         """What the agent held when the newest session began."""
@@ -184,7 +185,7 @@ class Desk:
 
     async def _run(self) -> None:
         failures = 0
-        while not self._over:
+        while not self._over and not self._left:
             before = self.sessions
             target = self._targets[(before + failures) % len(self._targets)]
             try:
@@ -228,8 +229,6 @@ class Desk:
                 return
             if kind in _EVENTS:
                 self._events.put_nowait(response)
-        if not self._over and not any(r.WhichOneof("request") == "sign_out" for r, _ in self._pending.values()):
-            return
 
     def _begin(self, welcome: api.Welcome) -> None:
         self.sessions += 1
@@ -249,6 +248,7 @@ class Desk:
         if not result.ok and result.reason in _AGAIN:
             self._outgoing.put_nowait(request)
         elif not answer.done():
+            self._left = self._left or (result.ok and request.WhichOneof("request") == "sign_out")
             answer.set_result(result)
 
     async def _write(self, stream: Any) -> None:

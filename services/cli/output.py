@@ -14,7 +14,8 @@ from google.protobuf.message import Message
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+# Without a terminal there is no width to respect, and eighty columns would cut ids in pieces.
+console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True)
 
 

@@ -269,7 +269,9 @@ class MailRelay(_Counterpart):
         if isinstance(behaviour, Refuse):
             return f"{behaviour.status} refused as asked"
         if behaviour is None or behaviour.taken:
-            await self._take(_mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos[0], envelope.content))
+            await self._take(
+                _mail(envelope.mail_from.removeprefix("<").removesuffix(">"), envelope.rcpt_tos[0], envelope.content)
+            )
         if isinstance(behaviour, Cut):
             server.transport.abort()
         elif isinstance(behaviour, Hang):

@@ -17,16 +17,16 @@ from services.cli.workspace import Workspace
 
 COLUMNS = (
     "queue",
-    "#waiting",
+    "#waits",
     "#offered",
-    "#assigned",
+    "#held",
     "oldest",
     "#agents",
     "#free",
-    "estimated wait",
+    "wait est.",
     "#in time",
     "#answered",
-    "#abandoned",
+    "#left",
 )
 
 

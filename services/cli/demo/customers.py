@@ -91,6 +91,10 @@ class World:
     sent: Sent
     run: str
     marks: Callable[[], int]
+    said_all: Callable[[], None]
+    """Called by each customer who has said what they wanted."""
+    curtain: asyncio.Event
+    """Set at the end of the play; until then customers stay where they are, so that late answers reach them."""
 
     def mark(self) -> str:
         """A new mark for a customer's message."""
@@ -134,26 +138,29 @@ def cast(seed: int, counts: Mapping[str, int], within_s: float) -> list[Mood]:
 
 
 async def play(world: World, mood: Mood, patience_s: float) -> None:
-    """One customer, from arriving to having been answered (or given up)."""
+    """One customer, from arriving to the curtain."""
     await asyncio.sleep(mood.after_s)
     customer = _KINDS[mood.channel](world, mood)
     async with customer:
-        if not await customer.say(mood.text, repeat=mood.repeats):
-            return
-        if mood.leaves:
-            await customer.leave()
-            return
-        if mood.channel not in OWN_END:
-            return
-        if await customer.reply(patience_s) is None:
-            return
-        if mood.asks_again and await customer.say(random.choice(AGAIN)):  # noqa: S311
-            await customer.reply(patience_s)
-        if (
-            mood.score is not None
-            and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None
-        ):
-            await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
+        try:
+            await _act(world, mood, customer, patience_s)
+        finally:
+            world.said_all()
+        await world.curtain.wait()
+
+
+async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) -> None:
+    if not await customer.say(mood.text, repeat=mood.repeats):
+        return
+    if mood.leaves:
+        await customer.leave()
+        return
+    if mood.channel not in OWN_END or await customer.reply(patience_s) is None:
+        return
+    if mood.asks_again and await customer.say(random.choice(AGAIN)):  # noqa: S311
+        await customer.reply(patience_s)
+    if mood.score is not None and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None:
+        await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
 
 
 class Customer:
