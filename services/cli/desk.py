@@ -29,6 +29,7 @@ from services.chassis.ids import random_id
 _FINAL: Final = frozenset(
     {ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED, ErrorKind.NOT_FOUND, ErrorKind.INVALID}
 )
+_FINAL_REASONS: Final = frozenset({"SESSION_REPLACED", "SIGNED_OUT"})
 _AGAIN: Final = frozenset({"NO_RESULT_IN_TIME", "BROKER_UNAVAILABLE"})
 _BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _SIGN_OUT_S: Final = 5.0
@@ -191,7 +192,7 @@ class Desk:
             try:
                 await self._session(target)
             except ChaparError as error:
-                if error.kind in _FINAL or error.reason == "SESSION_REPLACED":
+                if error.kind in _FINAL or error.reason in _FINAL_REASONS:
                     self._end(error)
                     return
             self._welcomed.clear()

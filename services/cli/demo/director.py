@@ -120,7 +120,9 @@ async def _play(
 
 
 @contextlib.asynccontextmanager
-async def _world(workspace: Workspace, stack: Stack, run: str, sent: Sent, mailbox: Mailbox) -> AsyncIterator[World]:
+async def _world(
+    workspace: Workspace, stack: Stack, run: str, sent: Sent, mailbox: Mailbox, said_all: Callable[[], None]
+) -> AsyncIterator[World]:
     ingest = stack.running.endpoints["ingest"]
     counter = itertools.count(1)
     async with (
