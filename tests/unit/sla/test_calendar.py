@@ -114,15 +114,15 @@ class TestAgainstTheWallClock:
     """The search in sorted intervals and the walk over every minute say the same."""
 
     def test_5000_random_cases_by_the_minute(self) -> None:
-        """In windows of ten days around clock changes, Nowruz, the turn of the year and a usual week."""
+        """In windows of a week around clock changes, Nowruz, the turn of the year and a usual week."""
         draw = random.Random(1403)
         windows = [
-            (spec, WallClock(spec).minutes(in_zone("UTC", f"{day}T00:00"), 10))
+            (spec, WallClock(spec).minutes(in_zone("UTC", f"{day}T00:00"), 7))
             for spec, days in WINDOWS.items()
             for day in days
         ]
         asked = 0
-        for number in range(7_500):
+        for number in range(8_500):
             spec, minutes = windows[number % len(windows)]
             time, at = business_time(spec), draw.randrange(minutes.count)
             start = minutes.start_s + at * 60
@@ -141,18 +141,18 @@ class TestAgainstTheWallClock:
         assert asked >= 5_000
 
     def test_to_the_second(self) -> None:
-        """Starts and durations that lie on no minute, on a day when clocks change."""
+        """Starts and durations that lie on no minute, in the night in which an hour comes twice."""
         draw = random.Random(7)
         wall, time = WallClock(NEW_YORK_NIGHTS), business_time(NEW_YORK_NIGHTS)
-        for _ in range(4):
-            start = in_zone("America/New_York", "2024-03-10T00:00") + draw.randrange(4 * 3600)
-            seconds = draw.randrange(1, 1800)
+        for _ in range(12):
+            start = in_zone("America/New_York", "2024-11-03T00:00") + draw.randrange(3 * 3600)
+            seconds = draw.randrange(1, 3000)
             assert time.add(start * 1000, seconds * 1000) == wall.add(start, seconds) * 1000
 
     def test_adding_and_measuring_agree(self) -> None:
         """elapsed(start, add(start, d)) is d, and one millisecond less is less than d: the due time is the earliest one."""
         draw = random.Random(11)
-        for number in range(2_000):
+        for number in range(1_000):
             time = business_time(ALL[number % len(ALL)])
             start = 1_700_000_000_000 + draw.randrange(100_000_000_000)
             duration = draw.randrange(1, 20 * 3_600_000)

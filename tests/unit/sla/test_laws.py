@@ -27,9 +27,9 @@ STEPS = st.lists(
         st.integers(0, 40 * MINUTE),  # time that passes before it
         st.sampled_from(["i1", "i2"]),
     ),
-    max_size=40,
+    max_size=30,
 )
-LIVES = settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+LIVES = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DECIDED = {OccurrenceKind.MET, OccurrenceKind.CANCELLED}
 
 

@@ -1,0 +1,47 @@
+"""What operators see, and how the router's address is written."""
+
+from services.chassis.clock import ManualClock
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.metrics import Metrics
+from services.sla.adapters.lane import DeadlineProcessor
+from services.sla.adapters.telemetry import Telemetry
+from services.sla.domain.facts import FactKind
+from services.sla.domain.pace import Pace
+from services.sla.settings import SlaSettings
+from tests.unit.sla.builders import MINUTE, T0, Watched
+
+
+def test_what_was_committed_is_counted_and_what_is_held_is_shown() -> None:
+    """Armed, warned, broken, kept, by target and queue; lateness of what the clock decided; open deadlines and overdue timers."""
+    metrics, clock = Metrics(), ManualClock(T0)
+    telemetry = Telemetry(metrics, clock)
+    watched = Watched()
+    processor = DeadlineProcessor(watched.book, Pace(), dict, telemetry.committed)
+    telemetry.owned(0, processor)
+    watched.happens(FactKind.QUEUED)
+    watched.clock(T0 + 10 * MINUTE)
+    watched.happens(FactKind.ASSIGNED, T0 + 11 * MINUTE)
+    telemetry.committed(watched.told)
+    telemetry.look()
+    assert metrics.value("chapar_sla_deadlines_armed_total", "PICK_UP", "ADEQUATE") == 1
+    assert metrics.value("chapar_sla_breaches_total", "PICK_UP", "DESIRED", "sales") == 1
+    assert metrics.value("chapar_sla_met_total", "PICK_UP", "ADEQUATE", "sales") == 1
+    assert metrics.value("chapar_sla_fired_lateness_seconds", "RESOLUTION") == 1
+    assert metrics.value("chapar_sla_deadlines_open", "RESOLUTION") == 1
+    assert metrics.value("chapar_sla_timers_past_due") == 0
+    clock.advance(30 * MINUTE)
+    telemetry.look()
+    assert metrics.value("chapar_sla_timers_past_due") == 2, (
+        "first response and resolution wait for a clock that stands"
+    )
+    telemetry.lost(0)
+    telemetry.look()
+    assert metrics.value("chapar_sla_timers_past_due") == 0
+
+
+def test_several_routers_are_replicas_of_one() -> None:
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:9092")
+    several = SlaSettings(kafka=kafka, router_address="10.0.0.1:1, 10.0.0.2:1")
+    assert several.router_target == "ipv4:10.0.0.1:1,10.0.0.2:1"
+    assert SlaSettings(kafka=kafka, router_address="dns:///router:1").router_target == "dns:///router:1"
+    assert SlaSettings(kafka=kafka, router_address="router:1").router_target == "router:1"
