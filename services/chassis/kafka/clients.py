@@ -14,6 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from services.chassis.kafka.calm import calm_logs
+from services.chassis.kafka.records import Record
+
 log = logging.getLogger(__name__)
 
 FENCED: Final = ProducerFenced
@@ -43,6 +46,20 @@ def lower_backoff() -> None:
     aiokafka.producer.sender.BACKOFF_OVERRIDE = FIRST_SEND_BACKOFF
 
 
+def record_of(topic: str, message: Any) -> Record:
+    """An aiokafka message, under its logical topic name."""
+    headers = message.headers
+    return Record(
+        topic,
+        message.partition,
+        message.offset,
+        message.timestamp,
+        message.key,
+        message.value,
+        tuple([(name, content or b"") for name, content in headers]) if headers else (),
+    )
+
+
 def group_consumer(
     kafka: KafkaAccess,
     *,
@@ -54,6 +71,7 @@ def group_consumer(
     on_unknown_position: str,
 ) -> Any:
     """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically."""
+    calm_logs()
     return AIOKafkaConsumer(
         **kafka.client_options(),
         client_id=client_id,
@@ -66,12 +84,14 @@ def group_consumer(
         heartbeat_interval_ms=heartbeat_interval_ms,
         rebalance_timeout_ms=rebalance_timeout_ms,
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        max_partition_fetch_bytes=2 << 20,
         retry_backoff_ms=50,
     )
 
 
 def plain_reader(kafka: KafkaAccess, *, client_id: str) -> Any:
     """A read_committed consumer without a group; whoever uses it assigns partitions and seeks."""
+    calm_logs()
     return AIOKafkaConsumer(
         **kafka.client_options(),
         client_id=client_id,
@@ -96,6 +116,7 @@ def transactional_producer(
 ) -> Any:
     """Not started: starting it fences every other holder of the id and waits for its last transaction."""
     lower_backoff()
+    calm_logs()
     return AIOKafkaProducer(
         **kafka.client_options(),
         client_id=client_id,
@@ -113,6 +134,7 @@ def idempotent_producer(
     kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int, max_record_bytes: int, linger_ms: int
 ) -> Any:
     """acks=all, each record once per attempt to publish it."""
+    calm_logs()
     return AIOKafkaProducer(
         **kafka.client_options(),
         client_id=client_id,

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, group_consumer
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, group_consumer, record_of
 from services.chassis.kafka.records import Record
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,11 @@ class GroupConsumer:
             batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=self._max_batch)
             if not batches:
                 continue
-            records = [self._record(message) for messages in batches.values() for message in messages]
+            records = [
+                record_of(self._logical[message.topic], message)
+                for messages in batches.values()
+                for message in messages
+            ]
             async with busy:
                 try:
                     await self._handler(records)
@@ -116,11 +120,6 @@ class GroupConsumer:
                 wait = min(2 * wait, _RETRY_MOST)
             else:
                 wait = _RETRY_LEAST
-
-    def _record(self, message: Any) -> Record:
-        headers = tuple((name, content or b"") for name, content in message.headers)
-        topic = self._logical[message.topic]
-        return Record(topic, message.partition, message.offset, message.timestamp, message.key, message.value, headers)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

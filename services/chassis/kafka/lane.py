@@ -7,7 +7,7 @@ A service writes a `Processor` (its decisions about one partition, see `contract
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
 
-How it holds together (measured reasons: docs/decisions on lanes):
+How it holds together:
 
 - One transaction a batch holds outputs, changelog and the input position (a changelog record), so state and position cannot part.
 - Two transactional producers a partition, `{prefix}{name}-{partition}-a` and `-b`, take turns: batch N+1 is handled and sent while N commits; it

@@ -4,13 +4,15 @@ import hashlib
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
-from services.chassis.kafka.records import EPOCH_HEADER, TRACE_HEADERS, Headers, InvalidRecord, Record
+from services.chassis.kafka.records import EPOCH_HEADER, TRACE_HEADERS, Headers, InvalidRecord
 
 OUTPUT_TOO_LARGE: Final = "OUTPUT_TOO_LARGE"
 RESERVED_KEY: Final = b"\x00"
 _HEADER_OVERHEAD: Final = 10  # varints of the lengths of one header, at most
+_MOST_BYTES_A_CHARACTER: Final = 4
+_SLACK: Final = 256  # more than the epoch's header and the framing of a record
 _RECORD_OVERHEAD: Final = 32  # varints of lengths, deltas and attributes of one record, at most
 
 
@@ -18,8 +20,7 @@ class OutputTooLarge(InvalidRecord):
     """An output exceeds the limit. The processor may already have changed: the batch must be replayed without its input."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):  # not a dataclass: one is made per output, and a tuple costs a third
     """One output record, topic by logical name."""
 
     topic: str
@@ -30,13 +31,8 @@ class Send:
     verdict: bool = False  # a dead letter: the runner's own record, not part of the digest
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far the outbox had come before a record was handled."""
-
-    sends: int
-    state: int
-    effects: int
+Mark = tuple[int, int, int]
+"""How far sends, state and effects had come before a record was handled."""
 
 
 @dataclass(slots=True)
@@ -49,36 +45,40 @@ class BatchOutbox:
     state: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     effects: list[Callable[[], None]] = field(default_factory=list)
     refused: OutputTooLarge | None = None
+    epoch_headers: Headers = field(init=False)
+    """The header that every record of this owner carries, alone."""
     _cause: Headers = ()
     _epoch_header: tuple[str, bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self._epoch_header = (EPOCH_HEADER, b"%d" % self.epoch)
+        self.epoch_headers = (self._epoch_header,)
 
-    @property
-    def epoch_headers(self) -> Headers:
-        """The header that every record of this owner carries."""
-        return (self._epoch_header,)
-
-    def caused_by(self, record: Record | None) -> None:
-        """From now on, trace headers of this record are passed on (None: of no record)."""
-        self._cause = () if record is None else tuple(h for h in record.headers if h[0] in TRACE_HEADERS)
+    def caused_by(self, headers: Headers) -> None:
+        """From now on, trace headers among these are passed on."""
+        if headers or self._cause:
+            self._cause = tuple([header for header in headers if header[0] in TRACE_HEADERS])
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers = (), partition: int | None = None) -> None:
-        self._append(topic, key, value, headers, partition, verdict=False)
+        if headers or self._cause:
+            headers = self._completed(headers)
+            self._check(topic, record_bytes(key, value, headers))
+        else:
+            headers = self.epoch_headers
+            if len(key) + len(value) + _SLACK > self.limit:
+                self._check(topic, record_bytes(key, value, headers))
+        self.sends.append(Send(topic, partition, key, value, headers))
 
-    def dead_letter(self, topic: str, key: bytes, value: bytes, headers: Headers) -> None:
+    def dead_letter(self, topic: str, key: bytes, value: bytes) -> None:
         """The runner's own record about an input that cannot be processed."""
-        self._append(topic, key, value, headers, None, verdict=True)
+        headers = self._completed(())
+        self._check(topic, record_bytes(key, value, headers))
+        self.sends.append(Send(topic, None, key, value, headers, verdict=True))
 
-    def _append(
-        self, topic: str, key: bytes, value: bytes, headers: Headers, partition: int | None, *, verdict: bool
-    ) -> None:
+    def _completed(self, headers: Headers) -> Headers:
         if self._cause and not any(name == TRACE_HEADERS[0] for name, _ in headers):
             headers = (*headers, *self._cause)
-        headers = (*headers, self._epoch_header)
-        self._check(topic, record_bytes(key, value, headers))
-        self.sends.append(Send(topic, partition, key, value, headers, verdict))
+        return (*headers, self._epoch_header)
 
     def put(self, key: bytes, value: bytes) -> None:
         self._own(key)
@@ -107,13 +107,14 @@ class BatchOutbox:
 
     def mark(self) -> Mark:
         """Where to roll back to."""
-        return Mark(len(self.sends), len(self.state), len(self.effects))
+        return len(self.sends), len(self.state), len(self.effects)
 
     def rollback(self, mark: Mark) -> None:
         """Forget everything since the mark."""
-        del self.sends[mark.sends :]
-        del self.state[mark.state :]
-        del self.effects[mark.effects :]
+        sends, state, effects = mark
+        del self.sends[sends:]
+        del self.state[state:]
+        del self.effects[effects:]
 
     @property
     def empty(self) -> bool:
@@ -140,9 +141,7 @@ class BatchOutbox:
 
 def record_bytes(key: bytes, value: bytes, headers: Headers) -> int:
     """Upper bound of the size of one record on the wire."""
-    return (
-        _RECORD_OVERHEAD
-        + len(key)
-        + len(value)
-        + sum(len(name.encode()) + len(content) + _HEADER_OVERHEAD for name, content in headers)
-    )
+    size = _RECORD_OVERHEAD + len(key) + len(value)
+    for name, content in headers:
+        size += _MOST_BYTES_A_CHARACTER * len(name) + len(content) + _HEADER_OVERHEAD
+    return size

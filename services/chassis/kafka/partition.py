@@ -12,24 +12,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from services.chassis.kafka.batch import BatchRunner, Replay, Taken
 from services.chassis.kafka.changelog import POSITION_KEY, Position, Restored, read_changelog
-from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka.contract import (
-    DeadLetterEncoder,
     LaneContext,
-    LaneMetrics,
-    LaneSpec,
-    LaneTuning,
     PositionUnreachable,
     Processor,
-    ProcessorFactory,
 )
+from services.chassis.kafka.parts import Input, LaneParts
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.stage import CommitSlot
 from services.chassis.kafka.transactions import Sealed, TakingTurns, Transaction, TransactionFailed
@@ -40,36 +34,6 @@ _RECHECK_MEMBERSHIP: Final = 3.0
 _RESTORE_SLICE: Final = 1000
 _IDLE_TIMERS: Final = 0.005
 """Seconds after timers that did nothing, so that a domain whose wake-up time stands still cannot spin."""
-
-
-class Input(Protocol):
-    """What a lane asks of whoever holds the group's consumer."""
-
-    def seek(self, partition: int, offset: int) -> None: ...
-    def pause(self, partition: int) -> None: ...
-    def resume(self, partition: int) -> None: ...
-    async def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset that exists, and the end, of the input partition."""
-
-    async def still_ours(self, partition: int, offset: int | None) -> bool:
-        """Whether the group's coordinator confirms that this member owns the partition in this generation."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaneParts:
-    """What every partition of a runner shares."""
-
-    spec: LaneSpec
-    factory: ProcessorFactory
-    kafka: KafkaAccess
-    client_id: str
-    clock: Callable[[], int]
-    tuning: LaneTuning
-    metrics: LaneMetrics
-    encode_dead_letter: DeadLetterEncoder
-    restores: asyncio.Semaphore
-    on_owned: Callable[[int, Processor], None]
-    on_lost: Callable[[int], None]
 
 
 class PartitionLane:
@@ -312,18 +276,20 @@ class PartitionLane:
 
     def _take(self) -> list[Record]:
         """The next batch, at most so many records and bytes; empty while held."""
-        tuning = self._parts.tuning
+        tuning, buffer = self._parts.tuning, self._buffer
         batch: list[Record] = []
+        room = 0 if self._held else min(tuning.max_batch_records, len(buffer))
         size = 0
-        while self._buffer and not self._held and len(batch) < tuning.max_batch_records:
-            size += len(self._buffer[0].value or b"")
+        while room > 0:
+            size += len(buffer[0].value or b"")
             if batch and size > tuning.max_batch_bytes:
                 break
-            batch.append(self._buffer.popleft())
+            batch.append(buffer.popleft())
+            room -= 1
         if batch:
             self._next_offset = batch[-1].offset + 1
             self._handled.append((self._next_offset, time.monotonic()))
-        if self._paused and len(self._buffer) <= tuning.buffer_records // 2:
+        if self._paused and len(buffer) <= tuning.buffer_records // 2:
             self._paused = False
             self._source.resume(self.partition)
         return batch

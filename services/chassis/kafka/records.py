@@ -1,7 +1,6 @@
 """What the log hands out, and what a lane may refuse."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 Headers = tuple[tuple[str, bytes], ...]
 
@@ -12,8 +11,9 @@ TRACE_HEADERS: Final = ("traceparent", "tracestate")
 """Copied from the record being handled to whatever it causes, unless the processor sets them itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(
+    NamedTuple
+):  # a dataclass in spirit: as a tuple it is made in a quarter of the time, and one is made per record read
     """One record of the log. `topic` is the logical name, without the installation's prefix; times are ms since the epoch, UTC."""
 
     topic: str

@@ -18,7 +18,7 @@ from services.chassis.kafka.contract import (
     ProcessorFactory,
 )
 from services.chassis.kafka.membership import Membership
-from services.chassis.kafka.partition import LaneParts
+from services.chassis.kafka.parts import LaneParts
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from aiokafka import TopicPartition
 
 from services.chassis.clock import Clock, system_clock
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader, record_of
 from services.chassis.kafka.records import Record
 
 log = logging.getLogger(__name__)
@@ -56,18 +56,13 @@ async def tail(
                 for tp, messages in batches.items():
                     for message in messages:
                         places.next[tp] = message.offset + 1
-                        yield _record(topic, message)
+                        yield record_of(topic, message)
         except (BrokerError, OSError) as error:
             log.warning("reading %s: %r; again in %.1f s", topic, error, wait)
         finally:
             await close_consumer(reader, _CLOSE)
         await asyncio.sleep(wait)
         wait = min(2 * wait, _RETRY_MOST)
-
-
-def _record(topic: str, message: Any) -> Record:
-    headers = tuple((name, content or b"") for name, content in message.headers)
-    return Record(topic, message.partition, message.offset, message.timestamp, message.key, message.value, headers)
 
 
 class _Places:

@@ -23,6 +23,7 @@ from services.chassis.kafka.contract import LaneTuning
 from services.chassis.kafka.outbox import BatchOutbox
 
 _ROOM_FOR_FRAMING = 64 << 10
+_KEYS_REMEMBERED = 20_000
 
 
 class TransactionFailed(Exception):  # noqa: N818 - reads as what happened
@@ -53,7 +54,7 @@ class TakingTurns:
         self._changelog = kafka.topic_prefix + changelog
         self._partition = partition
         self._tuning = tuning
-        self._partitions: dict[str, int] = {}
+        self._destinations: dict[str, _Destination] = {}
         self._producers = [
             transactional_producer(
                 kafka,
@@ -87,38 +88,59 @@ class TakingTurns:
         self._next = 1 - self._next
         return Transaction(self, producer)
 
-    async def _partition_of(self, producer: Any, topic: str, key: bytes) -> int:
-        count = self._partitions.get(topic)
-        if count is None:
-            count = self._partitions[topic] = len(await producer.partitions_for(topic))
-        return int(murmur2(key) & 0x7FFFFFFF) % count
+    async def _destination(self, producer: Any, topic: str) -> "_Destination":
+        known = self._destinations.get(topic)
+        if known is None:
+            name = self._prefix + topic
+            known = self._destinations[topic] = _Destination(name, len(await producer.partitions_for(name)))
+        return known
 
     async def _grouped(self, producer: Any, sealed: Sealed) -> list[tuple[str, int, Any]]:
         """Batches per topic and partition, each in order of sending; the changelog last."""
         full: list[tuple[str, int, Any]] = []
         building: dict[tuple[str, int], Any] = {}
+        now_ms = sealed.now_ms
 
-        def add(topic: str, partition: int, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
-            batch = building.get((topic, partition))
+        def add(place: tuple[str, int], key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+            batch = building.get(place)
             if batch is None:
-                batch = building[topic, partition] = producer.create_batch()
-            if batch.append(timestamp=sealed.now_ms, key=key, value=value, headers=headers) is None:
-                full.append((topic, partition, batch))
-                batch = building[topic, partition] = producer.create_batch()
-                if batch.append(timestamp=sealed.now_ms, key=key, value=value, headers=headers) is None:
-                    raise TransactionFailed(f"a record for {topic} does not fit an empty batch")
+                batch = building[place] = producer.create_batch()
+            if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+                full.append((*place, batch))
+                batch = building[place] = producer.create_batch()
+                if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+                    raise TransactionFailed(f"a record for {place[0]} does not fit an empty batch")
 
-        for send in sealed.outbox.sends:
-            topic = self._prefix + send.topic
-            partition = send.partition
+        epoch_only = sealed.outbox.epoch_headers
+        epoch = list(epoch_only)
+        for topic, partition, key, value, headers, _verdict in sealed.outbox.sends:
+            destination = self._destinations.get(topic) or await self._destination(producer, topic)
             if partition is None:
-                partition = await self._partition_of(producer, topic, send.key)
-            add(topic, partition, send.key, send.value, list(send.headers))
-        epoch = list(sealed.outbox.epoch_headers)
-        for key, value in sealed.changes.items():
-            add(self._changelog, self._partition, key, value, epoch)
-        full.extend((topic, partition, batch) for (topic, partition), batch in building.items())
+                partition = destination.partition_of(key)
+            add((destination.name, partition), key, value, epoch if headers is epoch_only else list(headers))
+        place = (self._changelog, self._partition)
+        for key, change in sealed.changes.items():
+            add(place, key, change, epoch)
+        full.extend((*place, batch) for place, batch in building.items())
         return full
+
+
+class _Destination:
+    """One output topic: its physical name, and which partition a key belongs to."""
+
+    def __init__(self, name: str, partitions: int) -> None:
+        self.name = name
+        self._count = partitions
+        self._known: dict[bytes, int] = {}
+
+    def partition_of(self, key: bytes) -> int:
+        """Like Kafka's default partitioner. murmur2 is pure Python here, and keys recur: remembered, within bounds."""
+        partition = self._known.get(key)
+        if partition is None:
+            if len(self._known) >= _KEYS_REMEMBERED:
+                self._known.clear()
+            partition = self._known[key] = int(murmur2(key) & 0x7FFFFFFF) % self._count if self._count > 1 else 0
+        return partition
 
 
 class Transaction:

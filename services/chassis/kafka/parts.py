@@ -1,0 +1,46 @@
+"""What a partition's lane is built from: what all lanes of a runner share, and what it may ask of the group's consumer."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.contract import (
+    DeadLetterEncoder,
+    LaneMetrics,
+    LaneSpec,
+    LaneTuning,
+    Processor,
+    ProcessorFactory,
+)
+
+
+class Input(Protocol):
+    """What a lane asks of whoever holds the group's consumer."""
+
+    def seek(self, partition: int, offset: int) -> None: ...
+    def pause(self, partition: int) -> None: ...
+    def resume(self, partition: int) -> None: ...
+    async def bounds(self, partition: int) -> tuple[int, int]:
+        """First offset that exists, and the end, of the input partition."""
+
+    async def still_ours(self, partition: int, offset: int | None) -> bool:
+        """Whether the group's coordinator confirms that this member owns the partition in this generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneParts:
+    """What every partition of a runner shares."""
+
+    spec: LaneSpec
+    factory: ProcessorFactory
+    kafka: KafkaAccess
+    client_id: str
+    clock: Callable[[], int]
+    tuning: LaneTuning
+    metrics: LaneMetrics
+    encode_dead_letter: DeadLetterEncoder
+    restores: asyncio.Semaphore
+    on_owned: Callable[[int, Processor], None]
+    on_lost: Callable[[int], None]

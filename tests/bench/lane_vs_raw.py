@@ -1,0 +1,200 @@
+"""What the lane costs: records/s of a lane whose domain only forwards, over the same transactions written by hand with aiokafka.
+
+    KAFKA_BOOTSTRAP_SERVERS=host:port python -m tests.bench.lane_vs_raw
+
+By hand means: the same batches of 500 records of 300 bytes, `send_batch`, two producers taking turns, the position in the same transaction.
+Rounds alternate in one run, after a warm-up of both; the figure is the ratio of the medians.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka.changelog import POSITION_KEY, Position
+from services.chassis.kafka.clients import plain_reader, transactional_producer
+from services.chassis.kafka.contract import LaneContext, LaneSpec, LaneTuning, NoMetrics, Outbox
+from services.chassis.kafka.records import Record
+from services.chassis.kafka.runner import LaneRunner
+from services.chassis.kafka_settings import KafkaSettings
+
+RECORDS, BATCH, ROUNDS, SIZE = 40_000, 500, 5, 300
+IN, OUT = "bench.in.v1", "bench.out.v1"
+
+
+class Forward:
+    """The empty domain."""
+
+    def __init__(self, context: LaneContext) -> None: ...
+    def restore(self, key: bytes, value: bytes) -> None: ...
+    def start(self, now_ms: int, outbox: Outbox) -> None: ...
+    def begin(self, now_ms: int) -> None: ...
+    def handle(self, record: Record, outbox: Outbox) -> None:
+        outbox.send(OUT, record.key or b"", record.value or b"")
+
+    def advance(self, now_ms: int, outbox: Outbox) -> None: ...
+    def end(self, outbox: Outbox) -> None: ...
+    def next_wakeup(self) -> int | None:
+        return None
+
+
+class Instant(NamedTuple):
+    """Wall clock and this process's CPU, in seconds."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Self:
+        return cls(time.monotonic(), time.process_time())
+
+    def until(self, end: Self) -> "Rate":
+        return Rate(RECORDS / (end.wall - self.wall), 1e6 * (end.cpu - self.cpu) / RECORDS)
+
+
+class Rate(NamedTuple):
+    """Records a second, and microseconds of this process's CPU a record."""
+
+    per_s: float
+    cpu_us: float
+
+
+class Stopwatch(NoMetrics):
+    """From live to the last commit."""
+
+    def __init__(self) -> None:
+        self.began = self.ended = Instant(0.0, 0.0)
+        self.records = 0
+        self.done = asyncio.Event()
+
+    def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None:
+        self.began = Instant.now()
+
+    def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
+        self.records += records
+        if self.records == RECORDS:
+            self.ended = Instant.now()
+            self.done.set()
+
+
+async def by_lane(kafka: KafkaSettings, name: str) -> Rate:
+    watch = Stopwatch()
+    runner = LaneRunner(
+        LaneSpec(name, IN, f"{name}.state", name),
+        Forward,
+        kafka,
+        clock=system_clock,
+        tuning=LaneTuning(max_batch_records=BATCH),
+        metrics=watch,
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(runner.run())
+        await watch.done.wait()
+        runner.stop()
+    return watch.began.until(watch.ended)
+
+
+async def by_hand(kafka: KafkaSettings, name: str) -> Rate:
+    producers = [
+        transactional_producer(
+            kafka,
+            transactional_id=f"{kafka.topic_prefix}{name}-{turn}",
+            client_id=f"{name}-{turn}",
+            transaction_timeout_ms=15_000,
+            request_timeout_ms=15_000,
+            max_batch_bytes=1_000_000,
+        )
+        for turn in "ab"
+    ]
+    reader = plain_reader(kafka, client_id=name)
+    source = TopicPartition(kafka.topic_prefix + IN, 0)
+    for producer in producers:
+        await producer.start()
+    await reader.start()
+    reader.assign([source])
+    reader.seek(source, 0)
+    began, done, turn = Instant.now(), 0, 0
+    committing: asyncio.Task[Any] | None = None
+    while done < RECORDS:
+        messages = (await reader.getmany(source, timeout_ms=1000, max_records=BATCH)).get(source, [])
+        if not messages:
+            continue
+        producer, turn = producers[turn], 1 - turn
+        await producer.begin_transaction()
+        output, state = producer.create_batch(), producer.create_batch()
+        now = system_clock()
+        for message in messages:
+            output.append(timestamp=now, key=message.key, value=message.value, headers=[])
+        position = Position(messages[-1].offset + 1, now, 1).encode()
+        state.append(timestamp=now, key=POSITION_KEY, value=position, headers=[])
+        sent = [
+            await producer.send_batch(output, kafka.topic_prefix + OUT, partition=0),
+            await producer.send_batch(state, f"{kafka.topic_prefix}{name}.state", partition=0),
+        ]
+        await asyncio.gather(*sent)
+        if committing is not None:
+            await committing
+        committing = asyncio.ensure_future(producer.commit_transaction())
+        done += len(messages)
+    assert committing is not None
+    await committing
+    rate = began.until(Instant.now())
+    await reader.stop()
+    for producer in producers:
+        await producer.stop()
+    return rate
+
+
+async def main() -> int:
+    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if not servers:
+        print("lane_vs_raw needs KAFKA_BOOTSTRAP_SERVERS (make kafka prints it)", file=sys.stderr)
+        return 2
+    kafka = KafkaSettings.from_environment().model_copy(update={"topic_prefix": f"bench-{uuid.uuid4().hex[:8]}."})
+    rounds = [(kind, f"{kind}{number}") for number in range(ROUNDS + 1) for kind in ("raw", "lane")]
+    names = [IN, OUT, "deadletters.v1", *(f"{name}.state" for _, name in rounds)]
+    admin = AIOKafkaAdminClient(**kafka.client_options())
+    await admin.start()
+    await admin.create_topics([NewTopic(kafka.topic_prefix + name, 1, 1) for name in names])
+    try:
+        async with AIOKafkaProducer(**kafka.client_options(), linger_ms=5, max_batch_size=100_000) as feeder:
+            for number in range(RECORDS):
+                await feeder.send(kafka.topic_prefix + IN, os.urandom(SIZE), b"%d" % number)
+        rates: dict[str, list[Rate]] = {"raw": [], "lane": []}
+        for kind, name in rounds:
+            rate = await (by_hand if kind == "raw" else by_lane)(kafka, name)
+            rates[kind].append(rate)
+            print(f"{name}: {rate.per_s:,.0f} records/s, {rate.cpu_us:.1f} us of CPU a record", flush=True)
+    finally:
+        await admin.delete_topics([kafka.topic_prefix + name for name in names])
+        await admin.close()
+    raw, lane = (statistics.median(rate.per_s for rate in rates[kind][1:]) for kind in ("raw", "lane"))
+    raw_cpu, lane_cpu = (statistics.median(rate.cpu_us for rate in rates[kind][1:]) for kind in ("raw", "lane"))
+    print(f"on a busy machine look at the CPU: lane {lane_cpu:.1f} us, raw {raw_cpu:.1f} us a record")
+    value = round(lane / raw, 3)
+    print(f"figure lane_vs_raw {value} ratio goal >=0.7")
+    figure: dict[str, object] = {"figure": "lane_vs_raw", "value": value, "unit": "ratio", "goal": ">=0.7"}
+    figure |= {"lane_records_per_s": round(lane), "raw_records_per_s": round(raw), "batch": BATCH, "bytes": SIZE}
+    figure |= {"lane_cpu_us": round(lane_cpu, 1), "raw_cpu_us": round(raw_cpu, 1)}
+    _keep(figure)
+    return 0
+
+
+def _keep(figure: dict[str, object]) -> None:
+    path = Path("build/figures.jsonl")
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as lines:
+        lines.write(json.dumps(figure | {"at_ms": system_clock()}) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,78 @@
+"""The outbox of one batch, which the fake and the real lane share."""
+
+import pytest
+
+from services.chassis.kafka.outbox import BatchOutbox, OutputTooLarge, record_bytes
+
+
+def an_outbox(limit: int = 1000) -> BatchOutbox:
+    return BatchOutbox(epoch=7, limit=limit)
+
+
+def test_the_digest_covers_what_was_sent_and_nothing_else() -> None:
+    """Topic, partition, key, value and their order count; headers, changelog and the runner's dead letters do not."""
+    digests = set()
+    for sends in (
+        [("t", b"k", b"v", None)],
+        [("t", b"k", b"v", 0)],
+        [("t", b"kv", b"", None)],
+        [("tk", b"", b"v", None)],
+        [("t", b"k", b"v", None), ("t", b"k", b"w", None)],
+        [("t", b"k", b"w", None), ("t", b"k", b"v", None)],
+    ):
+        outbox = an_outbox()
+        for topic, key, value, partition in sends:
+            outbox.send(topic, key, value, partition=partition)
+        digests.add(outbox.digest())
+    assert len(digests) == 6
+    other = an_outbox()
+    other.put(b"state", b"1")
+    other.dead_letter("deadletters.v1", b"origin", b"why")
+    other.send("t", b"k", b"v", (("h", b"1"),))
+    assert other.digest() in digests
+
+
+def test_the_last_change_of_a_key_wins() -> None:
+    """One changelog record per key and batch, in the order of the last writes; a deletion is one too."""
+    outbox = an_outbox()
+    outbox.put(b"a", b"1")
+    outbox.put(b"b", b"1")
+    outbox.put(b"a", b"2")
+    outbox.delete(b"b")
+    assert list(outbox.changes().items()) == [(b"a", b"2"), (b"b", None)]
+
+
+@pytest.mark.parametrize("key", [b"", b"\x00position"])
+def test_the_lanes_own_keys_are_refused(key: bytes) -> None:
+    """A processor cannot overwrite the position, nor write without a key, which a compacted topic would refuse."""
+    with pytest.raises(ValueError, match="zero byte"):
+        an_outbox().put(key, b"")
+    with pytest.raises(ValueError, match="zero byte"):
+        an_outbox().delete(key)
+
+
+def test_rolling_back_forgets_one_records_part() -> None:
+    """Sends, changes and effects since the mark are gone; those before stay."""
+    ran: list[int] = []
+    outbox = an_outbox()
+    outbox.send("t", b"k", b"1")
+    outbox.after_commit(lambda: ran.append(1))
+    mark = outbox.mark()
+    outbox.send("t", b"k", b"2")
+    outbox.put(b"k", b"2")
+    outbox.after_commit(lambda: ran.append(2))
+    outbox.rollback(mark)
+    for effect in outbox.effects:
+        effect()
+    assert ([send.value for send in outbox.sends], outbox.changes(), ran) == ([b"1"], {}, [1])
+
+
+@pytest.mark.parametrize("headers", [(), (("h", b"1"),)])
+def test_the_limit_counts_everything(headers: tuple[tuple[str, bytes], ...]) -> None:
+    """Key, value, headers and framing count, with and without headers of the processor's own."""
+    room = 1000 - record_bytes(b"key", b"", (*headers, ("lane-epoch", b"7")))
+    outbox = an_outbox()
+    outbox.send("t", b"key", b"x" * room, headers)
+    with pytest.raises(OutputTooLarge):
+        outbox.send("t", b"key", b"x" * (room + 1), headers)
+    assert outbox.refused is not None
