@@ -42,7 +42,9 @@ async def receive(socket: ClientConnection) -> dict[str, Any]:
 async def closed(socket: ClientConnection) -> int:
     """The code with which the server closes."""
     async with asyncio.timeout(10):
-        await socket.wait_closed()
+        with contextlib.suppress(websockets.ConnectionClosed):
+            while True:
+                await socket.recv()
     assert socket.close_code is not None
     return socket.close_code
 

@@ -75,7 +75,7 @@ def read(headers: Headers, body: bytes) -> Content:
 
 
 def _leaves(part: "Message[str, str]", depth: int) -> Iterator["Message[str, str]"]:
-    payload = part.get_payload()
+    payload = _payload(part)
     if isinstance(payload, list) and _type(part) != "message/rfc822":
         if depth >= MAX_DEPTH:
             raise TooComplex
@@ -126,8 +126,13 @@ def _percent(text: str) -> bytes:
     )
 
 
+def _payload(part: "Message[str, str]") -> object:
+    # The public call decodes 8-bit text by whatever charset the part names, and loses the bytes when the name is wrong.
+    return vars(part).get("_payload")
+
+
 def _raw(part: "Message[str, str]") -> bytes:
-    payload = part.get_payload()
+    payload = _payload(part)
     return payload.encode("utf-8", "surrogateescape") if isinstance(payload, str) else b""
 
 
@@ -152,7 +157,7 @@ def _base64(raw: bytes) -> bytes:
 
 
 def _size(part: "Message[str, str]") -> int:
-    payload = part.get_payload()
+    payload = _payload(part)
     if not isinstance(payload, str):
         return 0
     encoded = _header(part, "content-transfer-encoding").strip().lower() == "base64"

@@ -22,6 +22,7 @@ def to_text(markup: str) -> str:
     if len(lower) != len(markup):
         lower = markup  # a letter whose lower case is longer: places would not match
     out: list[str] = []
+    endless: set[str] = set()  # elements whose end was looked for in vain; looking again would be quadratic
     at = 0
     while (start := markup.find("<", at)) >= 0:
         out.append(_flat(markup[at:start]))
@@ -38,9 +39,13 @@ def to_text(markup: str) -> str:
         at = end + 1
         hidden = _HIDDEN.match(tag)
         if hidden is not None:
-            close = lower.find(f"</{hidden.group().lower()}", at)
-            # Without its end it hides nothing: a message is better shown with its styles than lost.
-            at = close if close >= 0 else at
+            element = hidden.group().lower()
+            close = lower.find(f"</{element}", at) if element not in endless else -1
+            if close >= 0:
+                at = close
+            else:
+                # Without its end it hides nothing: a message is better shown with its styles than lost.
+                endless.add(element)
         elif _BREAKS.match(tag):
             out.append("\n")
         elif _CELL.match(tag):

@@ -1,0 +1,154 @@
+"""Mail as a customer's message: what is read, what is kept, and what must never be answered by a machine."""
+
+import time
+from email.message import EmailMessage
+
+import pytest
+
+from services.ingest.domain.normalise.mail.html import to_text
+from services.ingest.domain.normalise.mail.mail import parse_mail
+from services.ingest.domain.normalise.message import IncomingMessage
+
+
+def parsed(raw: bytes, envelope: str = "a@b.example", **more: object) -> IncomingMessage:
+    """With boring defaults."""
+    return parse_mail(raw, envelope, "support@demo.example", lambda _: None)
+
+
+def mail(**headers: str) -> bytes:
+    """An ordinary mail with some more headers."""
+    made = EmailMessage()
+    made["From"] = "Ali <a@b.example>"
+    made["Message-ID"] = "<1@b.example>"
+    for name, value in headers.items():
+        made[name.replace("_", "-")] = value
+    made.set_content("hello there, how are you")
+    return made.as_bytes()
+
+
+def test_plain_text_wins_over_html_and_attachments_are_described() -> None:
+    """The text is the plain part, whole with its quotation; the file has name, type and size and no bytes."""
+    made = EmailMessage()
+    made["From"] = "a@b.example"
+    made.set_content("پاسخ من\n\n> متن پیشین\n")
+    made.add_alternative("<p>پاسخ <b>من</b></p>", subtype="html")
+    made.add_attachment(b"%PDF-1.4" * 100, maintype="application", subtype="pdf", filename="فاکتور.pdf")
+    message = parsed(made.as_bytes())
+    assert message.text == "پاسخ من\n\n> متن پیشین"
+    (file,) = message.attachments
+    assert (file.content_type, file.name) == ("application/pdf", "فاکتور.pdf")
+    assert 700 < file.size < 900
+
+
+def test_html_alone_becomes_readable_text() -> None:
+    """Blocks are lines, scripts and styles are not text, entities are characters."""
+    markup = "<style>p{}</style><p>سلام &amp; درود<br>خط دو</p><script>x()</script><p>three</p>"
+    assert to_text(markup).split("\n\n") == ["سلام & درود\nخط دو", "three"]
+    raw = b"From: a@b.example\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>one</p><p>two &lt;3</p>"
+    assert parsed(raw).text.split() == ["one", "two", "<3"]
+
+
+@pytest.mark.parametrize(
+    "markup",
+    ["<div>" * 60_000, "<" * 20_000, "<script>" * 10_000, "&amp" * 60_000, "<!--" * 20_000, "<a href='" * 100_000],
+)
+def test_hostile_html_takes_linear_time(markup: str) -> None:
+    """A large mail of anything is done while a person would not notice (bound: generous, for a busy machine)."""
+    begun = time.process_time()
+    to_text(markup)
+    assert time.process_time() - begun < 1.0
+
+
+@pytest.mark.parametrize("charset", ["cp1256", "windows-1256", "CP-1256", "x-windows-1256", "WINDOWS-1256"])
+def test_persian_in_an_old_code_page(charset: str) -> None:
+    """cp1256 under all its names; Arabic yeh and kaf stay as they were written."""
+    text = "سلام، مشكل من حل نشد. لطفا كمك كنيد"
+    raw = f"From: a@b.example\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode() + text.encode("cp1256")
+    assert parsed(raw).text == text
+
+
+@pytest.mark.parametrize("charset", ["no-such-charset", "punycode", "unicode_escape", "zip", "", "utf-8"])
+def test_a_wrong_charset_costs_no_mail(charset: str) -> None:
+    """Unknown, dangerous or wrong labels: the text is guessed."""
+    raw = (
+        f"From: a@b.example\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
+        + "سلام دوستان عزیز".encode()
+    )
+    assert parsed(raw).text == "سلام دوستان عزیز"
+
+
+@pytest.mark.parametrize(
+    ("headers", "sign"),
+    [
+        ({"Auto_Submitted": "auto-replied"}, "auto_submitted"),
+        ({"Precedence": "bulk"}, "precedence"),
+        ({"List_Unsubscribe": "<mailto:x@y>"}, "mailing_list"),
+        ({"X_Auto_Response_Suppress": "All"}, "suppressed"),
+        ({"X_Autoreply": "yes"}, "x_autoreply"),
+        ({"X_Loop": "us"}, "x_loop"),
+        ({"X_Failed_Recipients": "a@b"}, "x_failed_recipients"),
+    ],
+)
+def test_machines_get_no_automatic_answer(headers: dict[str, str], sign: str) -> None:
+    """Each sign alone is enough, and is named."""
+    message = parsed(mail(**headers))
+    assert message.no_auto_reply
+    assert message.labels["automatic"] == sign
+
+
+def test_people_do_get_one() -> None:
+    """`Auto-Submitted: no` and no sign at all."""
+    assert not parsed(mail()).no_auto_reply
+    assert not parsed(mail(Auto_Submitted="no")).no_auto_reply
+    assert parsed(mail(), envelope="").labels["automatic"] == "null_return_path"
+    assert parsed(mail(), envelope="MAILER-DAEMON@x.example").no_auto_reply
+    report = b"From: a@b.example\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    assert parsed(report).labels["automatic"] == "report"
+
+
+def test_an_answer_to_our_own_mail_names_its_conversation() -> None:
+    """By the Message-IDs that it answers, the newest first."""
+    known = {"<ours-1@x>": "c-1", "<ours-2@x>": "c-2"}
+    raw = mail(In_Reply_To="<theirs@y>", References="<ours-1@x> <ours-2@x> <theirs@y>")
+    message = parse_mail(raw, "a@b.example", "s@d.example", known.get)
+    assert message.labels["in_reply_to_conversation"] == "c-2"
+    assert message.in_reply_to == "<theirs@y>"
+    assert message.reply_context["references"] == "<ours-1@x> <ours-2@x> <theirs@y>"
+
+
+def test_an_ambiguous_from_is_not_believed() -> None:
+    """Two addresses: the envelope's sender is taken, and the message says so."""
+    for value in (b'"<evil@x.example>" <real@y.example>', b"a@x.example, b@y.example", b""):
+        message = parsed(b"From: " + value + b"\r\n\r\nhi\r\n", envelope="env@z.example")
+        assert message.native_id == "env@z.example"
+
+
+def test_a_hundred_attachments_and_more() -> None:
+    """What is beyond the bounds is cut and labelled, not lost."""
+    parts = b"".join(b"--b\r\nContent-Type: image/png; name=p%d.png\r\n\r\nx\r\n" % n for n in range(150))
+    raw = (
+        b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n"
+        + parts
+        + b"--b--\r\n"
+    )
+    message = parsed(raw)
+    assert message.text == "hello"
+    assert len(message.attachments) == 99
+    assert message.labels["parts_cut"] == "true"
+
+
+def test_hostile_headers_take_linear_time() -> None:
+    """Quotes, parentheses, angles, semicolons, encoded words: each 20 KB to 1 MB."""
+    begun = time.process_time()
+    for piece in (b'"', b"(", b"<", b"@", b"=?a?q?", b"a@", b";", b"=?utf-8?b?", b"\\"):
+        for size in (20_000, 1_000_000):
+            filler = piece * (size // len(piece))
+            parsed(b"From: " + filler + b"\r\nSubject: " + filler + b"\r\n\r\nx")
+            parsed(
+                b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b; "
+                + filler
+                + b"\r\n\r\n--b\r\nContent-Disposition: attachment; "
+                + filler
+                + b"\r\n\r\nx\r\n--b--\r\n"
+            )
+    assert time.process_time() - begun < 15.0
