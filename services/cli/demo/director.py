@@ -39,7 +39,7 @@ class DemoOptions:
         default_factory=lambda: {"webchat": 14, "telegram": 14, "whatsapp": 10, "email": 8, "webhook": 6, "grpc": 8}
     )
     arrive_within_s: float = 20.0
-    patience_s: float = 25.0
+    patience_s: float = 15.0
     drain_within_s: float = 45.0
     chaos: bool = False
 

@@ -1,0 +1,52 @@
+"""What the documents name exists, and what is drawn from the code is what the code says."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.chassis import metrics_catalogue, topics
+from services.cli.config_files import schema
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
+PATHS = re.compile(r"`((?:services|protos|deploy|docs|tests)/[\w./-]+\.\w+)`")
+LINKS = re.compile(r"\]\((?!https?://|#)([^)#]+)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    """A reader who follows a path or a link arrives."""
+    text = document.read_text(encoding="utf-8")
+    missing = [name for name in PATHS.findall(text) if not (ROOT / name).exists()]
+    missing += [link for link in LINKS.findall(text) if not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_readme_names_the_stations_of_an_interaction() -> None:
+    """The path is told file by file, through all four services."""
+    named = PATHS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {name.split("/")[1] for name in named} >= {"ingest", "router", "sla", "feedback", "chassis"}
+
+
+def test_the_schema_for_editors_is_the_contracts() -> None:
+    """`make docs` was run after the last change of the contract."""
+    assert json.loads((ROOT / "deploy/config/schema.json").read_text()) == schema()
+
+
+def test_reference_tables_are_drawn_from_the_code() -> None:
+    """docs/topics.md and docs/metrics.md are what the code says."""
+    assert (ROOT / "docs/topics.md").read_text() == topics.render_markdown()
+    for spec in metrics_catalogue.CATALOGUE:
+        assert f"`{spec.name}`" in (ROOT / "docs/metrics.md").read_text()
+
+
+def test_generated_code_is_what_the_contracts_give() -> None:
+    """`make protos` was run after the last change of a contract."""
+    check = subprocess.run(
+        [sys.executable, "protos/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (check.returncode, check.stdout) == (0, "")

@@ -1,0 +1,114 @@
+"""What the README promises a newcomer: start it, send a message by curl's bytes, answer it from a second terminal."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHAPAR = (sys.executable, "-m", "services.cli")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """`chapar run` in a home of its own, ready, until the module ends."""
+    home = tmp_path_factory.mktemp("home")
+    values = {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
+    values |= {"CHAPAR_HOME": str(home)}
+    if cache := os.environ.get("CHAPAR_CACHE_DIR"):
+        values["CHAPAR_CACHE_DIR"] = cache
+    with subprocess.Popen(
+        [*CHAPAR, "run", "--json"], cwd=ROOT, env=values, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["ready_s"] > 0
+            yield values
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def chapar(environment: dict[str, str], *words: str, typed: str = "") -> str:
+    done = subprocess.run(
+        [*CHAPAR, *words],
+        cwd=ROOT,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, str]) -> None:
+    """The printed curl command is accepted as it is; an agent at a desk gets it; the story shows every station."""
+    words = shlex.split(chapar(environment, "send", "--curl", "سلام، قیمت چاپار چند است؟"))
+    headers = dict(word.split(": ", 1) for word in (words[i + 1] for i, w in enumerate(words) if w == "-H"))
+    url = next(word for word in words if word.startswith("http://"))
+    answer = httpx.post(url, headers=headers, content=words[words.index("--data-binary") + 1].encode())
+    assert answer.status_code == 200, answer.text
+    assert httpx.post(url, headers=headers, content=b"{}").status_code == 401
+
+    desk = subprocess.Popen(
+        [*CHAPAR, "agents", "desk", "sara", "--auto-reply", "سلام، ۱۰۰ تومان"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert desk.stdout is not None
+        for line in desk.stdout:
+            if "done:" in line:
+                break
+    finally:
+        desk.terminate()
+        desk.wait(20)
+
+    (interaction,) = until_told(environment)
+    story = json.loads(chapar(environment, "interactions", "show", interaction, "--json"))
+    kinds = [entry["kind"] for entry in story["story"]]
+    for station in (
+        "InteractionQueued",
+        "InteractionOffered",
+        "InteractionAssigned",
+        "AgentReplied",
+        "InteractionCompleted",
+    ):
+        assert station in kinds
+    deadlines = json.loads(chapar(environment, "sla", "show", interaction, "--json"))
+    assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
+
+
+def until_told(environment: dict[str, str]) -> list[str]:
+    """Ids of completed interactions, once the history has them."""
+    for _ in range(30):
+        found = json.loads(chapar(environment, "interactions", "list", "--state", "completed", "--json"))
+        if found:
+            return [each["interaction_id"] for each in found]
+    raise AssertionError("the history never told of a completed interaction")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_second_run_in_the_same_home_says_that_one_runs(environment: dict[str, str]) -> None:
+    """One sentence with what to do, and the first goes on."""
+    done = subprocess.run(
+        [*CHAPAR, "run"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "ALREADY_RUNS" in done.stderr
+    assert chapar(environment, "queues", "--json").startswith("[")
