@@ -24,7 +24,7 @@ from services.ingest.domain.effects import Effect
 from services.ingest.domain.lifetime import Lifetime
 from services.ingest.domain.messages import Derive, Erasure, Link, Message, Notice, Route, SendRequest
 from services.ingest.domain.policy import TenantPolicy
-from services.ingest.domain.survey_reply import parse_score
+from services.ingest.domain.survey_reply import above_quote, parse_score
 
 Event = Message | SendRequest | Notice | Link | Erasure
 
@@ -189,7 +189,8 @@ class Intake:
         at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
             if now_ms < survey.expires_at_ms and at_work in ("", survey.interaction_id):
-                score = parse_score(message.text, survey.kind)
+                text = above_quote(message.text) if message.identity.channel == "email" else message.text
+                score = parse_score(text, survey.kind)
                 if score is not None:
                     return survey, score
         return None, 0

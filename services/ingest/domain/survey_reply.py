@@ -46,6 +46,19 @@ _ALLOWED: Final = re.compile(r"[\w\s/.!,:؛،٫\-+()]*")
 _TEN: Final = "\U0001f51f"
 
 
+_QUOTE: Final = re.compile(r"\s*(>|-{2,}|_{5,}|On\b.*\bwrote:|From:|Sent from|در تاریخ|در .* نوشت)")
+
+
+def above_quote(text: str) -> str:
+    """What was written above the quoted mail that is answered; only to look for a score, the whole text is kept."""
+    lines: list[str] = []
+    for line in text.splitlines()[:50]:
+        if _QUOTE.match(line):
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()
+
+
 def parse_score(text: str, kind: str) -> int | None:
     """The score that this whole message is, or None. `kind` is "csat", "nps" or "ces"; anything else has no scale."""
     scale = SCALES.get(kind)

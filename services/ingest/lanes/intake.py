@@ -54,14 +54,16 @@ def intake_lane(
     tuning: LaneTuning = _DEFAULT_TUNING,
 ) -> LaneRunner:
     """The lane, to be run once at least one tenant's configuration is known: records of unknown tenants become dead letters."""
+    counters = IntakeCounters(metrics)
     return LaneRunner(
         SPEC,
-        intake_factory(policies, metrics, limits),
+        lambda context: IntakeProcessor(context.partition, policies, counters, limits),
         kafka,
         clock=clock,
         client_id=client_id,
         tuning=tuning,
         metrics=lane_metrics,
+        on_lost=counters.lost,
     )
 
 
@@ -70,7 +72,7 @@ def intake_factory(
 ) -> Callable[[LaneContext], Processor]:
     """Makes the processor of a partition."""
     counters = IntakeCounters(metrics)
-    return lambda context: IntakeProcessor(policies, counters, limits)
+    return lambda context: IntakeProcessor(context.partition, policies, counters, limits)
 
 
 class IntakeCounters:
@@ -83,22 +85,34 @@ class IntakeCounters:
             "opened": metrics.counter("chapar_intake_interactions_opened_total"),
             "unroutable": metrics.counter("chapar_intake_unroutable_total"),
         }
-        self._open = metrics.gauge("chapar_intake_open_interactions").labels()
+        self._gauge = metrics.gauge("chapar_intake_open_interactions").labels()
+        self._open: dict[int, int] = {}
 
     def add(self, counted: Counter[tuple[str, ...]]) -> None:
         """Names and labels to how many."""
         for (name, *labels), many in counted.items():
             self._families[name].labels(*labels).inc(many)
 
-    def open_changed(self, by: int) -> None:
+    def restored(self, partition: int, open_: int) -> None:
+        """A partition is ours, with so many open interactions."""
+        self._open[partition] = open_
+        self._gauge.set(sum(self._open.values()))
+
+    def open_changed(self, partition: int, by: int) -> None:
         """So many more (or fewer) are open."""
-        self._open.inc(by)
+        self.restored(partition, self._open.get(partition, 0) + by)
+
+    def lost(self, partition: int) -> None:
+        """A partition is no longer ours."""
+        self._open.pop(partition, None)
+        self._gauge.set(sum(self._open.values()))
 
 
 class IntakeProcessor:
     """Decisions of one partition of inbound.v1."""
 
-    def __init__(self, policies: Policies, counters: IntakeCounters, limits: IntakeLimits) -> None:
+    def __init__(self, partition: int, policies: Policies, counters: IntakeCounters, limits: IntakeLimits) -> None:
+        self._partition = partition
         self._policies = policies
         self._counters = counters
         self._limits = limits
@@ -127,6 +141,9 @@ class IntakeProcessor:
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        threads = (customer.conversation for customer in self._customers.values())
+        open_ = sum(1 for thread in threads if thread is not None and thread.interaction is not None)
+        outbox.after_commit(lambda: self._counters.restored(self._partition, open_))
 
     def begin(self, now_ms: int) -> None:
         """See `contract.Processor`."""
@@ -179,7 +196,7 @@ class IntakeProcessor:
             counted, opened = self._counted, self._opened
             self._counted, self._opened = Counter(), 0
             outbox.after_commit(lambda: self._counters.add(counted))
-            outbox.after_commit(lambda: self._counters.open_changed(opened))
+            outbox.after_commit(lambda: self._counters.open_changed(self._partition, opened))
 
     def next_wakeup(self) -> int | None:
         """See `contract.Processor`."""

@@ -1,7 +1,7 @@
 """Rules, duplicates, splitting, texts, tokens: the small pure parts of intake and sending."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.domain import reply_token
@@ -45,6 +45,7 @@ def test_without_a_rule_the_first_queue_takes_it_and_without_a_queue_nobody_can(
     assert choose((), {}, never, GIVEN) is None
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, DAY_MS)), max_size=200))
 def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) -> None:
     """However ids and pauses mix, also across a restore, none is forgotten within the window."""
@@ -80,6 +81,7 @@ def test_a_busy_identity_changes_one_small_chunk_a_message() -> None:
     assert "1" not in seen
 
 
+@settings(max_examples=60)
 @given(st.text(max_size=400), st.integers(5, 50))
 def test_a_split_text_loses_nothing_but_white_space(text: str, most: int) -> None:
     """Each part fits as the providers count (UTF-16), and joined they are the text."""
@@ -137,6 +139,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["ok", "result", "parameters", "retry_after", "migrate_to_chat_id", "error", "code", "messages"])
 
 
+@settings(max_examples=60)
 @given(st.integers(100, 599), st.dictionaries(KEYS, JSON, max_size=4), st.text(max_size=12))
 def test_any_answer_has_a_meaning(status: int, body: dict[str, object], retry_after: str) -> None:
     """Whatever a provider writes, classification neither raises nor takes a refusal for an acceptance."""

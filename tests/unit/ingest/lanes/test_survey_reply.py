@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.domain.survey_reply import parse_score
+from services.ingest.domain.survey_reply import above_quote, parse_score
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,17 @@ def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
 def test_anything_else_is_not(text: str, kind: str) -> None:
     """Out of scale, ambiguous, or words beside it: then a person should read it."""
     assert parse_score(text, kind) is None
+
+
+@pytest.mark.parametrize(
+    "mail",
+    [
+        "5\r\n\r\nOn Mon, 3 Mar 2025, Support wrote:\r\n> How was it? (1 to 5)\r\n",
+        "۵\n\nدر تاریخ دوشنبه ۳ مارس، پشتیبانی نوشت:\n> ۱ تا ۵\n",
+        "five stars\n-- \nSara\n",
+        "5",
+    ],
+)
+def test_a_score_above_a_quoted_mail_is_found(mail: str) -> None:
+    """Mail clients quote the question below the answer."""
+    assert parse_score(above_quote(mail), "csat") == 5
