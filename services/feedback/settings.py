@@ -32,7 +32,12 @@ class FeedbackSettings(ServiceSettings):
         pattern=r"^(https?://[^\s?#]+)?$",
         description="Where customers reach the survey pages, e.g. https://ask.example.com; empty: this process's own.",
     )
-    ingest_address: str = Field(default="127.0.0.1:7001", description="gRPC address of ingest.")
+    ingest_address: str = Field(
+        default="127.0.0.1:7001", description="gRPC address of ingest; several IPv4 ones with commas."
+    )
+    ingest_ca_file: Path | None = Field(
+        default=None, description="PEM authorities of ingest's certificate; default: tls_ca_file; neither: no TLS."
+    )
     link_secret_file: Path | None = Field(
         default=None,
         description="Secret that survey links are signed with, at least 32 bytes; "

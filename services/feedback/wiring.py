@@ -92,7 +92,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             base_url = settings.public_url or f"http://{_own_pages(service)}"
             tokens = TokenSource(_service_key(settings), NAME, ["outbound.send"], clock=clock)
             channel = await stack.enter_async_context(
-                grpc_channel(settings.ingest_address, token=tokens, tls=_client_tls(settings), metrics=service.metrics)
+                grpc_channel(
+                    _target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics
+                )
             )
             dispatcher = Dispatcher(
                 programmes,
@@ -198,10 +200,17 @@ async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView)
                 log.error("answer not understood", offset=record.offset, partition=record.partition, why=str(error))
 
 
+def _target(address: str) -> str:
+    """Several addresses with commas are what gRPC calls ipv4:a:1,b:2; names go to DNS (dns:///name:port) as they are."""
+    return f"ipv4:{address}" if "," in address and "://" not in address and not address.startswith("ipv") else address
+
+
 def _client_tls(settings: FeedbackSettings) -> ClientTls | None:
-    if settings.tls_ca_file is None:
+    # Apart from tls_ca_file, which asks every caller of this service for a certificate.
+    authority = settings.ingest_ca_file or settings.tls_ca_file
+    if authority is None:
         return None
-    return ClientTls(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
+    return ClientTls(authority, settings.tls_cert_file, settings.tls_key_file)
 
 
 def _own_pages(service: Service[FeedbackSettings]) -> str:

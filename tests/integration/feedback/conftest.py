@@ -80,21 +80,30 @@ async def outbound() -> AsyncIterator[OutboundStandIn]:
     await server.stop(0)
 
 
+@asynccontextmanager
+async def topics_of(settings: KafkaSettings) -> AsyncIterator[None]:
+    """Feedback's topics, two partitions each, for the time of the block."""
+    admin = AIOKafkaAdminClient(**settings.client_options())
+    await admin.start()
+    try:
+        names = [
+            NewTopic(topic.full_name, 2 if topic.partitions > 1 else 1, 1, topic_configs=dict(topic.configs))
+            for topic in wanted(settings.topic_prefix)
+            if topic.topic.name in TOPICS
+        ]
+        await admin.create_topics(names)
+        yield
+        await admin.delete_topics([topic.name for topic in names])
+    finally:
+        await admin.close()
+
+
 @pytest.fixture
 async def cluster(kafka: KafkaUnderTest) -> AsyncIterator[KafkaSettings]:
     """Topics of their own for one test."""
     settings = kafka.settings(f"fb-{uuid.uuid4().hex[:10]}.")
-    admin = AIOKafkaAdminClient(**settings.client_options())
-    await admin.start()
-    names = [
-        NewTopic(topic.full_name, 2 if topic.partitions > 1 else 1, 1, topic_configs=dict(topic.configs))
-        for topic in wanted(settings.topic_prefix)
-        if topic.topic.name in TOPICS
-    ]
-    await admin.create_topics(names)
-    yield settings
-    await admin.delete_topics([topic.name for topic in names])
-    await admin.close()
+    async with topics_of(settings):
+        yield settings
 
 
 def a_configuration(**survey: Any) -> config.TenantConfiguration:

@@ -1,0 +1,58 @@
+"""The broker dies and comes back: customers are told the truth meanwhile, and afterwards everything goes on by itself."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.kafka_settings import KafkaSettings
+from tests.fixtures.broker import EmbeddedTestBroker
+from tests.integration.feedback.conftest import OutboundStandIn, running_feedback, topics_of
+from tests.integration.feedback.test_path import eventually, link_in
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+async def own_cluster(own_kafka: EmbeddedTestBroker) -> AsyncIterator[KafkaSettings]:
+    """A broker that may be killed."""
+    settings = own_kafka.settings("fb.")
+    async with topics_of(settings):
+        yield settings
+
+
+async def test_an_answer_during_an_outage_is_refused_and_accepted_after_it_and_counted_once(
+    own_kafka: EmbeddedTestBroker, own_cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
+) -> None:
+    """503 with the form kept; after the restart the same click counts, and a new completion travels the whole path."""
+    async with (
+        running_feedback(own_cluster, outbound.address, tmp_path) as feedback,
+        httpx.AsyncClient(timeout=20) as browser,
+    ):
+        await feedback.complete(1)
+        link = link_in((await outbound.next()).text)
+        own_kafka.kill()
+        page = await browser.post(link, data={"score": "4", "comment": "خوب"})
+        assert page.status_code == 503
+        assert ">خوب</textarea>" in page.text
+        own_kafka.start()
+
+        async def answered() -> int:
+            return (await browser.post(link, data={"score": "4", "comment": "خوب"})).status_code
+
+        await eventually(answered, lambda status: status == 200, 60)
+        await feedback.complete(2)
+        # The first invitation may be handed over again, under its own id: the note that it was sent met the outage.
+        while (sent := await outbound.next()).identity_id != "identity-2":
+            assert link_in(sent.text) == link
+        await browser.post(link_in(sent.text), data={"score": "5"})
+
+        async def counted() -> list[int]:
+            response: pb.GetScoresResponse = await feedback.stub.GetScores(
+                pb.GetScoresRequest(by="all"), metadata=feedback.metadata, timeout=5
+            )
+            return [score.estimate.n for score in response.scores]
+
+        await eventually(counted, lambda seen: seen == [2], 90)
