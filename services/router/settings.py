@@ -1,5 +1,7 @@
 """Settings of the router: CHAPAR_ROUTER_*."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -22,6 +24,10 @@ class RouterSettings(ServiceSettings):
     )
     command_timeout_s: float = Field(
         default=10, gt=0, le=120, description="Seconds that a desk's request waits for its result."
+    )
+    peer_ca_file: Path | None = Field(
+        default=None,
+        description="With TLS: PEM authorities of the other replicas' certificates; default: tls_ca_file.",
     )
     peer_server_name: str = Field(
         default="", description="With TLS: the name in the replicas' certificates, when it is not their address."

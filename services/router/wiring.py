@@ -72,6 +72,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             command_timeout_s=settings.command_timeout_s,
         )
         shards = await enter(Shards(kafka, counts[COMMANDS], metrics, _peer_tls(settings)))
+        await enter(service.background(shards.follow_owners(), "shard owners"))
         mutations = Mutations(bus)
         routing = RoutingService(shards, mutations, service.clock)
         directory = AgentDirectoryService(shards, mutations)
@@ -119,9 +120,11 @@ async def _watch_shards(runner: LaneRunner, ready: Callable[[bool], None]) -> No
 
 def _peer_tls(settings: RouterSettings) -> ClientTls | None:
     """How replicas call each other: with the certificate with which they serve."""
-    if not settings.tls or settings.tls_ca_file is None:
+    # Apart from tls_ca_file, which asks every caller for a certificate, agents' desks among them.
+    authority = settings.peer_ca_file or settings.tls_ca_file
+    if not settings.tls or authority is None:
         return None
-    return ClientTls(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file, settings.peer_server_name)
+    return ClientTls(authority, settings.tls_cert_file, settings.tls_key_file, settings.peer_server_name)
 
 
 def _reachable(address: str) -> str:

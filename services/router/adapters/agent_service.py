@@ -175,7 +175,9 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         while True:
             request = await inbox.get()
             begun = loop.time()
+            session.asking = True
             await self._carry_out(session, request)
+            session.answered()
             self._seconds.labels(request.WhichOneof("request") or "none").observe(loop.time() - begun)
             inbox.task_done()
 
@@ -204,7 +206,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         session.result(request_id, outcome.ok, outcome.reason)
         if kind == "sign_out" and outcome.ok:
             session.ended_by_shard = True
-            session.finish()
+            session.finish()  # as asked: no error
 
     async def _reply(self, session: DeskSession, reply_id: str, reply: api.Reply) -> None:
         facts = session.facts(reply.interaction_id)

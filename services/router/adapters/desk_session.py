@@ -25,7 +25,10 @@ class DeskSession:
         self.on_snapshot: Callable[[], None] = lambda: None
         self.welcomed = False
         self.ended_by_shard = False
+        self.asking = False
+        """Whether a request is being carried out: its result is still owed to the desk."""
         self.failure: ChaparError | None = None
+        self._last_word: ChaparError | None = None
         self._facts: dict[str, pb.InteractionFacts] = {}
         self._outgoing: deque[api.SessionResponse] = deque()
         self._more = asyncio.Event()
@@ -53,6 +56,19 @@ class DeskSession:
             self._over = True
             self.failure = failure
             self._more.set()
+
+    def finish_when_answered(self, failure: ChaparError | None) -> None:
+        """As `finish`, but not before the result of the request under way has been queued."""
+        if self.asking:
+            self._last_word = failure
+        else:
+            self.finish(failure)
+
+    def answered(self) -> None:
+        """The request under way has its result."""
+        self.asking = False
+        if self.ended_by_shard:
+            self.finish(self._last_word)
 
     async def next(self) -> api.SessionResponse | None:
         """What to write next; None when the session is over."""

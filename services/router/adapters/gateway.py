@@ -63,11 +63,11 @@ class Gateway:
             session.finish(
                 ChaparError(ErrorKind.ABORTED, "SESSION_REPLACED", "the agent has signed in at another desk")
             )
-        elif reason == "SIGNED_OUT":
-            session.finish()
-        else:
+        elif reason in ("LEASE_EXPIRED", "UNKNOWN_SESSION"):
             session.send(api.SessionResponse(reconnect=api.Reconnect(reason=reason)))
             session.finish()
+        else:  # the agent, or a supervisor, has signed him out: a desk that came back by itself would undo that
+            session.finish_when_answered(ChaparError(ErrorKind.ABORTED, "SIGNED_OUT", "the agent was signed out"))
 
     async def renew_leases(self, every_s: float) -> None:
         """Say which sessions are alive, for ever."""

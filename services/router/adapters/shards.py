@@ -20,12 +20,14 @@ from services.chassis.grpc.status import from_rpc_error
 from services.chassis.kafka.clients import BrokerError, KafkaAccess
 from services.chassis.kafka.groups import GroupDirectory
 from services.chassis.kafka.lane import LaneRunner
+from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.router.adapters.shard import COMMANDS, SPEC, ShardProcessor
 from services.router.domain.engine import Engine
 
 FORWARDED: Final = "x-chapar-forwarded"
 NOT_OWNER: Final = "NOT_OWNER"
+
 _KEPT_S: Final = 2.0
 _PAUSE_S: Final = 0.1
 _PATIENCE_S: Final = 5.0
@@ -41,11 +43,12 @@ class Shards:
         self._metrics = metrics
         self._tls = tls
         self._stack = AsyncExitStack()
-        self._directory: GroupDirectory | None = None
         self._owners: dict[int, str] = {}
         self._read_at = -_KEPT_S
         self._channels: dict[str, grpc.aio.Channel] = {}
-        self._looking = asyncio.Lock()
+        self._log = get_logger(__name__)
+        self._wanted = asyncio.Event()
+        self._looked = asyncio.Condition()
         self.runner: LaneRunner | None = None
 
     async def __aenter__(self) -> "Shards":
@@ -102,17 +105,32 @@ class Shards:
 
     async def _owner(self, partition: int, *, fresh: bool) -> str:
         """Address of the owner; empty while there is none."""
-        async with self._looking:
-            age = time.monotonic() - self._read_at
-            if age > (_PAUSE_S if fresh else _KEPT_S):
-                try:
-                    if self._directory is None:
-                        self._directory = await self._stack.enter_async_context(GroupDirectory(self._kafka))
-                    self._owners = await self._directory.owners(SPEC.group, COMMANDS)
-                except (BrokerError, OSError):
-                    self._owners = {}
-                self._read_at = time.monotonic()
+        if time.monotonic() - self._read_at > (_PAUSE_S if fresh else _KEPT_S):
+            self._wanted.set()
+            async with self._looked:
+                await self._looked.wait()
         return self._owners.get(partition, "").partition("@")[2]
+
+    async def follow_owners(self) -> None:
+        """Look owners up whenever somebody asks, for ever; apart from the calls, because a call that is given up must not cut a connection short."""
+        while True:
+            try:
+                async with GroupDirectory(self._kafka) as directory:
+                    while True:
+                        await self._wanted.wait()
+                        self._owners = await directory.owners(SPEC.group, COMMANDS)
+                        await self._tell()
+            except (BrokerError, OSError) as error:
+                self._log.warning("owners of shards can't be looked up", error=type(error).__name__)
+                self._owners = {}
+                await self._tell()
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _tell(self) -> None:
+        self._wanted.clear()
+        self._read_at = time.monotonic()
+        async with self._looked:
+            self._looked.notify_all()
 
     async def _channel(self, address: str) -> grpc.aio.Channel:
         known = self._channels.get(address)

@@ -156,6 +156,33 @@ async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefi
                 assert closed.value.error.reason == "SESSION_REPLACED"
 
 
+async def test_a_desk_that_signs_out_stays_out(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+    """By leaving, by the state OFFLINE, or by a supervisor: the result comes, the session ends, and no other one begins."""
+    async with two_routers(kafka, prefix, tmp_path) as (_bench, channels, addresses):
+        directory = router_pb2_grpc.AgentDirectoryServiceStub(channels[1])
+
+        async def state() -> int:
+            found = await directory.GetAgent(api.GetAgentRequest(agent_id="agent-0"))
+            return found.agent.snapshot.state
+
+        async with Desk(addresses, a_token("agent-0")) as desk:
+            await desk.welcomed()
+            assert await state() == pb.AGENT_STATE_AVAILABLE
+        assert (await state(), desk.sessions) == (pb.AGENT_STATE_OFFLINE, 1)
+        async with Desk(addresses, a_token("agent-0")) as desk:
+            await desk.welcomed()
+            assert (await desk.set_state(pb.AGENT_STATE_OFFLINE)).ok
+            with pytest.raises(DeskClosed, match="signed out"):
+                await desk.next("offered")
+        async with Desk(addresses, a_token("agent-0")) as desk:
+            await desk.welcomed()
+            offline = pb.SetAgentState(agent_id="agent-0", state=pb.AGENT_STATE_OFFLINE)
+            await directory.SetAgentState(api.SetAgentStateRequest(idempotency_key="out", set=offline))
+            with pytest.raises(DeskClosed, match="signed out"):
+                await desk.next("offered")
+        assert (await state(), desk.sessions) == (pb.AGENT_STATE_OFFLINE, 1)
+
+
 async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
     """Decline, transfer, states, credits, wrong ones: each is answered with a reason."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, _channels, addresses):
