@@ -1,4 +1,4 @@
-"""Kills services while the demo runs: with SIGKILL, one at a time, never before the last one is ready again."""
+"""Kills services while the demo runs: with SIGKILL, one at a time, never before the last one is ready again; every process at least once."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ from collections.abc import Callable
 
 from services.cli.supervisor import Supervisor
 
-LEAST_PAUSE_S, MOST_PAUSE_S = 2.5, 5.0
-READY_WITHIN_S = 40.0
+LEAST_PAUSE_S, MOST_PAUSE_S = 1.0, 3.0
+READY_WITHIN_S = 60.0
 
 
-async def unleash(supervisor: Supervisor, seed: int, say: Callable[[str], None]) -> None:
-    """Kills for ever; every process gets its turn."""
-    chance = random.Random(seed)  # noqa: S311 chosen to be repeatable
-    while True:
-        turn = sorted(supervisor.pids())
-        chance.shuffle(turn)
-        for name in turn:
-            await asyncio.sleep(chance.uniform(LEAST_PAUSE_S, MOST_PAUSE_S))
-            if supervisor.kill(name, signal.SIGKILL) is not None:
-                say(f"killed {name}")
-            await supervisor.wait_ready(READY_WITHIN_S)
+class Chaos:
+    """One campaign. `run` it in a task; `end` waits until every process has had its turn and all are ready again."""
+
+    def __init__(self, supervisor: Supervisor, seed: int, say: Callable[[str], None]) -> None:
+        self._supervisor = supervisor
+        self._chance = random.Random(seed)  # noqa: S311 chosen to be repeatable
+        self._say = say
+        self._enough = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Round after round until `end`, each round every process in another order."""
+        while not self._enough.is_set():
+            turn = sorted(self._supervisor.pids())
+            self._chance.shuffle(turn)
+            for name in turn:
+                await asyncio.sleep(self._chance.uniform(LEAST_PAUSE_S, MOST_PAUSE_S))
+                if self._supervisor.kill(name, signal.SIGKILL) is not None:
+                    self._say(f"killed {name}")
+                await self._supervisor.wait_ready(READY_WITHIN_S)
+        self._over.set()
+
+    async def end(self) -> None:
+        """Lets the round under way be the last, and waits for its end."""
+        self._enough.set()
+        await self._over.wait()

@@ -21,6 +21,7 @@ from services.chassis.grpc.client import chapar_errors
 from services.cli.connection import channel_to
 from services.cli.demo import board, chaos
 from services.cli.demo.agents import staff
+from services.cli.demo.channels import KINDS
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
 from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
 from services.cli.demo.report import Report
@@ -42,6 +43,11 @@ class DemoOptions:
     patience_s: float = 15.0
     drain_within_s: float = 45.0
     chaos: bool = False
+
+    @property
+    def arrivals_s(self) -> float:
+        """Over how long customers arrive: longer under chaos, so that every process is killed while there is work."""
+        return 2 * self.arrive_within_s if self.chaos else self.arrive_within_s
 
 
 async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[[str], None]) -> Report:
@@ -95,18 +101,17 @@ async def _play(
                 watchers.create_task(board.follow(stack.kafka, ledger), name="follow"),
                 watchers.create_task(board.show(ledger, sent, lambda: notes[-1]), name="board"),
             ]
-            havoc = None
-            if options.chaos:
-                havoc = watchers.create_task(chaos.unleash(stack.supervisor, options.seed, notes.append), name="chaos")
+            havoc = chaos.Chaos(stack.supervisor, options.seed, notes.append) if options.chaos else None
+            if havoc is not None:
+                watchers.create_task(havoc.run(), name="chaos")
             async with asyncio.TaskGroup() as customers:
-                moods = cast(options.seed, options.customers, options.arrive_within_s)
+                moods = cast(options.seed, options.customers, options.arrivals_s)
                 for mood in moods:
-                    customers.create_task(play(world, mood, options.patience_s), name=f"customer {mood.channel}")
+                    customers.create_task(play(world, mood, KINDS, options.patience_s), name=f"customer {mood.channel}")
                 for _ in moods:
                     await silence.acquire()
                 if havoc is not None:
-                    havoc.cancel()
-                    await stack.supervisor.wait_ready(60)
+                    await havoc.end()
                 notes.append("everybody has said what they wanted; draining")
                 await _drained(ledger, sent, options.drain_within_s)
                 world.curtain.set()

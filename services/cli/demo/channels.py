@@ -1,0 +1,239 @@
+"""The channels of the demonstration, each spoken as its provider speaks it: the same headers, the same signatures, the same ids in a repetition."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import smtplib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from email.message import EmailMessage
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.clock import system_clock
+from services.cli.demo.customers import Customer, Mood, World, persist
+from services.cli.workspace import WEBHOOK_SECRET
+
+
+class WebchatCustomer(Customer):
+    """A browser's socket; opens it anew whenever it breaks, and goes on where it was."""
+
+    def __init__(self, world: World, mood: Mood) -> None:
+        super().__init__(world, mood)
+        self._acks: dict[str, asyncio.Event] = {}
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._seen: set[tuple[str, int]] = set()
+        self._token = ""
+        self._after: dict[str, object] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Customer:
+        self._task = asyncio.create_task(self._stay_connected(), name=f"chat {self.address}")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def leave(self) -> None:
+        await self._send_until_acked({"type": "end", "id": str(uuid.uuid4())})
+
+    async def _until_acknowledged(self, text: str, *, twice: bool) -> bool:
+        frame = {"type": "message", "id": str(uuid.uuid4()), "text": text}
+        done = await self._send_until_acked(frame)
+        if done and twice:
+            self._queue.put_nowait(json.dumps(frame))
+        return done
+
+    async def _send_until_acked(self, frame: dict[str, str]) -> bool:
+        acked = self._acks[frame["id"]] = asyncio.Event()
+
+        async def attempt() -> bool:
+            self._queue.put_nowait(json.dumps(frame))
+            async with asyncio.timeout(3):
+                await acked.wait()
+            return True
+
+        return await persist(attempt)
+
+    async def _stay_connected(self) -> None:
+        while True:
+            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
+                url = f"ws://{self.world.http}/v1/{self.world.tenant}/webchat/main/ws"
+                async with connect(url, open_timeout=5) as socket:
+                    hello: dict[str, object] = {"type": "hello", "token": self._token, "name": "مشتری"}
+                    if self._after is not None:
+                        hello["after"] = self._after
+                    await socket.send(json.dumps(hello))
+                    async with asyncio.TaskGroup() as group:
+                        writer = group.create_task(self._write(socket.send))
+                        try:
+                            async for frame in socket:
+                                self._take(json.loads(frame))
+                        finally:
+                            writer.cancel()
+            await asyncio.sleep(0.2)
+
+    async def _write(self, send: Callable[[str], Awaitable[None]]) -> None:
+        while True:
+            await send(await self._queue.get())
+
+    def _take(self, frame: dict[str, object]) -> None:
+        if frame["type"] == "welcome" and frame["token"]:
+            self._token = str(frame["token"])
+        elif frame["type"] == "ack" and (acked := self._acks.get(str(frame["id"]))) is not None:
+            acked.set()
+        elif frame["type"] == "message":
+            place = (str(frame["conversation"]), int(str(frame["seq"])))
+            self._after = {"conversation": place[0], "seq": place[1]}
+            if place not in self._seen:
+                self._seen.add(place)
+                if frame["from"] != "customer":
+                    self.world.mailbox.arrived("webchat", self.address, str(frame["text"]))
+
+
+class TelegramCustomer(Customer):
+    """Telegram's webhook, as Telegram calls it."""
+
+    def __init__(self, world: World, mood: Mood) -> None:
+        super().__init__(world, mood)
+        self.chat_id = _native_number(world.run, mood.number)
+        self.address = str(self.chat_id)
+
+    async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
+        message_id = random.randrange(1, 2**30)  # noqa: S311
+        person = {"id": self.chat_id, "is_bot": False, "first_name": "مریم", "language_code": "fa"}
+        message = {
+            "message_id": message_id,
+            "date": system_clock() // 1000,
+            "chat": {"id": self.chat_id, "type": "private"},
+            "from": person,
+            "text": text,
+        }
+        body = json.dumps({"update_id": message_id, "message": message}).encode()
+        headers = {
+            "content-type": "application/json",
+            "x-telegram-bot-api-secret-token": self.world.secrets["CHAPAR_DEMO_TELEGRAM_SECRET"],
+        }
+        return lambda: self._post(f"/v1/{self.world.tenant}/telegram/main", body, headers)
+
+
+class WhatsappCustomer(Customer):
+    """WhatsApp's webhook: JSON with escaped Unicode, signed over its bytes."""
+
+    def __init__(self, world: World, mood: Mood) -> None:
+        super().__init__(world, mood)
+        self.address = f"98912{_native_number(world.run, mood.number) % 10_000_000:07d}"
+
+    async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
+        message = {
+            "from": self.address,
+            "id": f"wamid.{uuid.uuid4().hex}",
+            "timestamp": str(system_clock() // 1000),
+            "type": "text",
+            "text": {"body": text},
+        }
+        value = {
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": "982100000000", "phone_number_id": "100200300"},
+            "contacts": [{"profile": {"name": "رضا"}, "wa_id": self.address}],
+            "messages": [message],
+        }
+        entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
+        body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
+        secret = self.world.secrets["CHAPAR_DEMO_WHATSAPP_SECRET"].encode()
+        digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
+        headers = {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
+        return lambda: self._post(f"/v1/{self.world.tenant}/whatsapp/main", body, headers)
+
+
+class WebhookCustomer(Customer):
+    """Another system's signed webhook (Standard Webhooks)."""
+
+    async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
+        message_id = f"msg_{uuid.uuid4().hex}"
+        person = {"id": f"{self.world.run}-{self.address}", "name": "شرکت"}
+        body = json.dumps({"message_id": message_id, "customer": person, "text": text}).encode()
+        key = base64.b64decode(self.world.secrets[WEBHOOK_SECRET].removeprefix("whsec_"))
+        stamp = str(system_clock() // 1000)
+        signature = hmac.new(key, b".".join((message_id.encode(), stamp.encode(), body)), hashlib.sha256).digest()
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": "v1," + base64.b64encode(signature).decode(),
+        }
+        return lambda: self._post(f"/v1/{self.world.tenant}/webhook/main", body, headers)
+
+
+class EmailCustomer(Customer):
+    """A mail server that delivers by SMTP and tries again on 4xx."""
+
+    def __init__(self, world: World, mood: Mood) -> None:
+        super().__init__(world, mood)
+        self.address = f"customer-{world.run}-{mood.number}@mail.example"
+
+    async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
+        mail = EmailMessage()
+        mail["From"] = f"مشتری {self.mood.number} <{self.address}>"
+        mail["To"] = "support@demo.example"
+        mail["Subject"] = "پرسش دربارهٔ سفارش"
+        mail["Message-ID"] = f"<{uuid.uuid4().hex}@mail.example>"
+        mail.set_content(text)
+        host, _, port = self.world.smtp.rpartition(":")
+
+        def deliver() -> bool:
+            with smtplib.SMTP(host, int(port), timeout=10) as server:
+                return not server.send_message(mail, self.address, ["support@demo.example"])
+
+        return lambda: asyncio.to_thread(deliver)
+
+
+class GrpcCustomer(Customer):
+    """Another system that submits by gRPC."""
+
+    async def leave(self) -> None:
+        request = self._request("", customer_left=True)
+        await persist(lambda: self._submit(request))
+
+    async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
+        request = self._request(text)
+        return lambda: self._submit(request)
+
+    def _request(self, text: str, *, customer_left: bool = False) -> ingest_pb2.SubmitRequest:
+        return ingest_pb2.SubmitRequest(
+            idempotency_key=uuid.uuid4().hex,
+            native_id=f"{self.world.run}-{self.address}",
+            text=text,
+            labels={"tier": "gold"} if self.mood.number % 3 == 0 else {},
+            customer_left=customer_left,
+        )
+
+    async def _submit(self, request: ingest_pb2.SubmitRequest) -> bool:
+        answer = await ingest_pb2_grpc.IngestServiceStub(self.world.grpc).Submit(request, timeout=5)
+        return bool(answer.message_id)
+
+
+def _native_number(run: str, number: int) -> int:
+    """An id that no other run of the demo has."""
+    return 10_000_000 + int(hashlib.sha256(f"{run}/{number}".encode()).hexdigest()[:12], 16) % 4_000_000_000
+
+
+KINDS: Mapping[str, type[Customer]] = {
+    "webchat": WebchatCustomer,
+    "telegram": TelegramCustomer,
+    "whatsapp": WhatsappCustomer,
+    "webhook": WebhookCustomer,
+    "email": EmailCustomer,
+    "grpc": GrpcCustomer,
+}
