@@ -1,6 +1,7 @@
 """What a decision of the intake core is made of, and the step that several decisions share: handing gathered work to the router."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from services.ingest.domain import effects
@@ -46,9 +47,10 @@ class Routing:
 
     def __init__(self, derive: Derive) -> None:
         self.derive = derive
+        self.person_id = lru_cache(maxsize=4096)(self._person_id)
+        """The person that lives at this home (an identity's id); asked for several times a message."""
 
-    def person_id(self, home_identity_id: str) -> str:
-        """The person that lives at this home."""
+    def _person_id(self, home_identity_id: str) -> str:
         return self.derive("person", home_identity_id)
 
     def person(self, customer: Customer) -> str:

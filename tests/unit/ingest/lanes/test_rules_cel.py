@@ -1,0 +1,70 @@
+"""Conditions in CEL: what they see, what they may cost, and that nothing they do reaches the lane."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.ingest.adapters.rules_cel import CelConditions, ExpressionRefused, compile_expression
+from services.ingest.domain.rules import RuleInput, Verdict
+
+GIVEN = RuleInput(
+    channel="telegram",
+    account="bot",
+    language="fa",
+    text="سلام، می‌خواهم بخرم",
+    text_length=19,
+    person={"tier": "gold", "verified": "true"},
+    labels={"public": "true"},
+    public=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "verdict"),
+    [
+        ("channel == 'telegram' && account == 'bot'", Verdict.HOLDS),
+        ("text.contains('بخرم')", Verdict.HOLDS),
+        ("text_length > 100", Verdict.DOES_NOT_HOLD),
+        ("has(person.tier) && person.tier == 'gold'", Verdict.HOLDS),
+        ("has(person.nothing) && person.nothing == 'x'", Verdict.DOES_NOT_HOLD),
+        ("public && labels.public == 'true'", Verdict.HOLDS),
+        ("text.matches('(a+)+$')", Verdict.DOES_NOT_HOLD),
+        ("person.nothing == 'x'", Verdict.FAILED),
+        ("1 / 0 == 1", Verdict.FAILED),
+        ("text", Verdict.FAILED),
+        ("nosuch(1)", Verdict.FAILED),
+        ("text.matches('[')", Verdict.FAILED),
+        ("this is no CEL", Verdict.FAILED),
+    ],
+)
+def test_what_a_condition_says(when: str, verdict: Verdict) -> None:
+    """True holds, false does not, anything else is a failure and never an exception."""
+    assert CelConditions([when])(when, GIVEN) is verdict
+
+
+def test_each_message_is_judged_by_its_own_values() -> None:
+    """Though what is converted once is asked often."""
+    when = "language == 'fa'"
+    conditions = CelConditions([when])
+    assert conditions(when, GIVEN) is Verdict.HOLDS
+    assert conditions(when, replace(GIVEN, language="en")) is Verdict.DOES_NOT_HOLD
+    assert conditions(when, GIVEN) is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(" * 100 + "true" + ")" * 100,
+        "!" * 100 + "true",
+        "true || " * 1_000 + "true",
+        "[1].all(a, [1].all(b, [1].all(c, [1].all(d, true))))",
+        "a +",
+    ],
+)
+def test_expressions_without_bounds_are_refused_with_words(source: str) -> None:
+    """Before they run, and the others of the version work all the same."""
+    with pytest.raises(ExpressionRefused):
+        compile_expression(source)
+    conditions = CelConditions([source, "true"])
+    assert conditions.refused[source]
+    assert conditions("true", GIVEN) is Verdict.HOLDS
