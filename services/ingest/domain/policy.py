@@ -1,6 +1,6 @@
 """What a tenant's configuration says about intake and sending, reduced to what the core asks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,3 +45,7 @@ class TenantPolicy:
         """The account's policy. One that was taken out of the configuration while its messages were under way gets the defaults."""
         found = self.accounts.get((channel, account))
         return found if found is not None else AccountPolicy(channel=channel, account=account)
+
+
+Policies = Callable[[], Mapping[str, TenantPolicy]]
+"""All tenants' policies as they are now: a snapshot that does not change."""

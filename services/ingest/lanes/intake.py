@@ -31,9 +31,8 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, Decision, IntakeLimits, Refused
 from services.ingest.domain.intake import Event, Intake
 from services.ingest.domain.messages import Link, Message, SendRequest
-from services.ingest.domain.policy import TenantPolicy
+from services.ingest.domain.policy import Policies, TenantPolicy
 from services.ingest.domain.seen import SeenIds
-from services.ingest.lanes.policies import Policies
 from services.ingest.lanes.timers import Timers
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")

@@ -11,12 +11,9 @@ from services.ingest.translate_config import tenant_policy
 Configurations = Callable[[], Mapping[str, config_pb2.TenantConfiguration]]
 """What runs now, by tenant; `ConfigReader.values` behind a lambda. Values are not changed once handed out."""
 
-Policies = Callable[[], Mapping[str, TenantPolicy]]
-"""A snapshot; the lane takes it when a batch begins."""
-
 
 class CompiledPolicies:
-    """Implements `Policies`. Call it in one event loop only."""
+    """Implements `domain.policy.Policies`. Call it in one event loop only."""
 
     def __init__(
         self, configurations: Configurations, compile_conditions: Callable[[Iterable[str]], Condition]

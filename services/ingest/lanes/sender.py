@@ -32,11 +32,11 @@ from services.chassis.kafka.lane import (
 from services.chassis.metrics import Metrics
 from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
+from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision
 from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
-from services.ingest.lanes.attempts import AttemptJob, Attempts
 from services.ingest.lanes.timers import Timers
 from services.ingest.translate_lanes import send_request
 

@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.deliveries import Outcome, SenderLimits
-from services.ingest.lanes.attempts import AttemptJob
 from tests.flow.ingest.world import World, a_message, an_identity
 
 CHATS = ("41", "42", "43")

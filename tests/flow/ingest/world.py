@@ -15,9 +15,9 @@ from services.chassis.ids import derive
 from services.chassis.kafka.outbox import Send
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.rules_cel import CelConditions
+from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.decisions import IntakeLimits
 from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
-from services.ingest.lanes.attempts import AttemptJob
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory

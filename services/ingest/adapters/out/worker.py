@@ -19,12 +19,12 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient, Part
+from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
 from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult
-from services.ingest.lanes.attempts import AttemptJob
-from services.ingest.lanes.policies import Policies
 from services.ingest.ports import Secrets
 from services.ingest.translate_sender import finished_record
 

@@ -19,11 +19,11 @@ from services.ingest.adapters.out.http import provider_client
 from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
 from services.ingest.adapters.out.worker import AttemptWorker
+from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Delivery, Status
 from services.ingest.domain.messages import Identity, Route, SendRequest
 from services.ingest.domain.policy import AccountPolicy, TenantPolicy
 from services.ingest.domain.rules import RuleInput, Verdict
-from services.ingest.lanes.attempts import AttemptJob
 from tests.integration.ingest.lanes.builders import SECRETS, TENANT, accounts
 
 
