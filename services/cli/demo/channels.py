@@ -68,21 +68,26 @@ class WebchatCustomer(Customer):
 
     async def _stay_connected(self) -> None:
         while True:
-            with contextlib.suppress(OSError, WebSocketException, TimeoutError):
-                url = f"ws://{self.world.http}/v1/{self.world.tenant}/webchat/main/ws"
-                async with connect(url, open_timeout=5) as socket:
-                    hello: dict[str, object] = {"type": "hello", "token": self._token, "name": "مشتری"}
-                    if self._after is not None:
-                        hello["after"] = self._after
-                    await socket.send(json.dumps(hello))
-                    async with asyncio.TaskGroup() as group:
-                        writer = group.create_task(self._write(socket.send))
-                        try:
-                            async for frame in socket:
-                                self._take(json.loads(frame))
-                        finally:
-                            writer.cancel()
-            await asyncio.sleep(0.2)
+            try:
+                await self._one_socket()
+            except* (OSError, WebSocketException, TimeoutError):
+                # As a browser would: whatever ended the socket, open another and go on where it was.
+                await asyncio.sleep(0.2)
+
+    async def _one_socket(self) -> None:
+        url = f"ws://{self.world.http}/v1/{self.world.tenant}/webchat/main/ws"
+        async with connect(url, open_timeout=5) as socket:
+            hello: dict[str, object] = {"type": "hello", "token": self._token, "name": "مشتری"}
+            if self._after is not None:
+                hello["after"] = self._after
+            await socket.send(json.dumps(hello))
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(self._write(socket.send))
+                try:
+                    async for frame in socket:
+                        self._take(json.loads(frame))
+                finally:
+                    writer.cancel()
 
     async def _write(self, send: Callable[[str], Awaitable[None]]) -> None:
         while True:
