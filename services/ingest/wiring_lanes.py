@@ -81,8 +81,15 @@ async def lanes(
             ),
         ):
             await enter(service.background(_watch(service, runner, name), f"{name} lane's health"))
-            await enter(service.background(runner.run(), f"{name} lane"))
+            await enter(service.background(_run(runner, configurations), f"{name} lane"))
         yield
+
+
+async def _run(runner: LaneRunner, configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]]) -> None:
+    """Run a lane once a tenant is known: before, every message would become a dead letter for want of a configuration."""
+    while not configurations():  # noqa: ASYNC110 - the reader tells what there is, not when it changes
+        await asyncio.sleep(_WATCH_S)
+    await runner.run()
 
 
 async def _watch(service: Service[IngestSettings], runner: LaneRunner, name: str) -> None:
