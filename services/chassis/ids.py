@@ -22,8 +22,10 @@ def derive(*parts: str) -> str:
         raw = part.encode("utf-8", "surrogatepass")
         name += b"%d:" % len(raw)
         name += raw
-    digest = hashlib.sha1(name, usedforsecurity=False).digest()
-    return str(uuid.UUID(bytes=digest[:16], version=5))
+    digest = hashlib.sha1(name, usedforsecurity=False).hexdigest()
+    # As str(uuid.UUID(bytes=…, version=5)), which takes three times as long; edges derive two ids for each message.
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def random_id() -> str:

@@ -1,10 +1,10 @@
 """What the edges need of others, in their own words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from chapar.ingest.v1 import records_pb2
+from chapar.ingest.v1 import ingest_pb2, records_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +87,53 @@ class People(Protocol):
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
         """A person's identities; none when it is not known."""
+
+
+class Reads(Protocol):
+    """What history tells of conversations and interactions. Each raises UNAVAILABLE while it can't be read."""
+
+    async def conversation(
+        self, tenant: str, request: ingest_pb2.GetConversationRequest
+    ) -> ingest_pb2.GetConversationResponse:
+        """A conversation and a page of its messages. Raises NOT_FOUND, INVALID."""
+
+    def watch(self, tenant: str, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
+        """Its messages after a sequence number, then new ones, for ever. Raises NOT_FOUND."""
+
+    async def search(
+        self, tenant: str, request: ingest_pb2.SearchConversationsRequest
+    ) -> ingest_pb2.SearchConversationsResponse:
+        """Conversations, newest first. Raises INVALID."""
+
+    async def interaction(self, tenant: str, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
+        """The whole story of an interaction. Raises NOT_FOUND."""
+
+    async def interactions(
+        self, tenant: str, request: ingest_pb2.ListInteractionsRequest
+    ) -> ingest_pb2.ListInteractionsResponse:
+        """Interactions, newest first. Raises INVALID."""
+
+
+class History(Protocol):
+    """What happened, as the contract answers it. Another tenant's things are NOT_FOUND; a bad cursor is INVALID."""
+
+    async def conversation(
+        self, tenant: str, request: ingest_pb2.GetConversationRequest
+    ) -> ingest_pb2.GetConversationResponse:
+        """A conversation and a page of its messages, oldest first."""
+
+    def watch(self, tenant: str, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
+        """Messages after a sequence number, then new ones, for ever."""
+
+    async def search(
+        self, tenant: str, request: ingest_pb2.SearchConversationsRequest
+    ) -> ingest_pb2.SearchConversationsResponse:
+        """Conversations, newest first."""
+
+    async def interaction(self, tenant: str, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
+        """The whole story of an interaction."""
+
+    async def interactions(
+        self, tenant: str, request: ingest_pb2.ListInteractionsRequest
+    ) -> ingest_pb2.ListInteractionsResponse:
+        """Interactions, newest first."""

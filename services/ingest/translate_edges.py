@@ -34,44 +34,49 @@ def inbound_record(account: Account, message: IncomingMessage, now_ms: int) -> r
     """The record for inbound.v1, to be keyed by its identity_id."""
     identity_id = identity_id_of(account, message.native_id)
     language = detect(message.text, message.language or account.default_language) if message.text else message.language
-    return records_pb2.InboundRecord(
-        tenant=account.tenant,
-        message=records_pb2.CustomerMessage(
-            message_id=message_id_of(identity_id, message.native_message_id, message.revision),
-            identity=records_pb2.Identity(
-                identity_id=identity_id,
-                tenant=account.tenant,
-                channel=account.channel,
-                account=account.account,
-                native_id=message.native_id,
-                display_name=message.display_name,
-                verified=message.verified,
-            ),
-            native_message_id=message.native_message_id,
-            revision=message.revision,
-            kind=_KINDS[message.kind],
-            text=message.text,
-            attachments=[
-                records_pb2.Attachment(
-                    content_type=each.content_type,
-                    name=each.name,
-                    size=min(each.size, _INT64),
-                    reference=each.reference,
-                )
-                for each in message.attachments
-            ],
-            subject=message.subject,
-            language=language or "und",
-            sent_at_ms=max(0, min(message.sent_at_ms, _INT64)),
-            received_at_ms=now_ms,
-            in_reply_to=message.in_reply_to,
-            reply_context=message.reply_context,
-            labels=message.labels,
-            no_auto_reply=message.no_auto_reply,
-            raw=message.raw,
-            customer_left=message.customer_left,
-        ),
-    )
+    # Field by field: with keyword arguments protobuf takes three times as long, and this is the edges' hottest line.
+    record = records_pb2.InboundRecord()
+    record.tenant = account.tenant
+    made = record.message
+    made.message_id = message_id_of(identity_id, message.native_message_id, message.revision)
+    _identify(made.identity, account, message, identity_id)
+    made.native_message_id = message.native_message_id
+    made.kind = _KINDS[message.kind]
+    made.text = message.text
+    made.language = language or "und"
+    made.received_at_ms = now_ms
+    made.sent_at_ms = max(0, min(message.sent_at_ms, _INT64))
+    if message.revision:
+        made.revision = message.revision
+    if message.subject:
+        made.subject = message.subject
+    if message.in_reply_to:
+        made.in_reply_to = message.in_reply_to
+    for key, value in message.reply_context.items():
+        made.reply_context[key] = value
+    for key, value in message.labels.items():
+        made.labels[key] = value
+    for each in message.attachments:
+        made.attachments.add(
+            content_type=each.content_type, name=each.name, size=min(each.size, _INT64), reference=each.reference
+        )
+    if message.no_auto_reply:
+        made.no_auto_reply = True
+    if message.raw:
+        made.raw = message.raw
+    if message.customer_left:
+        made.customer_left = True
+    return record
+
+
+def _identify(made: records_pb2.Identity, account: Account, message: IncomingMessage, identity_id: str) -> None:
+    made.identity_id = identity_id
+    made.tenant = account.tenant
+    made.channel = account.channel
+    made.account = account.account
+    made.native_id = message.native_id
+    made.display_name = message.display_name
+    made.verified = message.verified
 
 
 def chat_view(

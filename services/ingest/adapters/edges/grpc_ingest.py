@@ -6,14 +6,19 @@ from typing import Any
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_tenant
+from services.ingest.adapters.edges.grpc_checks import raise_for, required
 from services.ingest.adapters.edges.grpc_submit import Submitter
+from services.ingest.ports import History, Reads
+
+_MAX_WORDS_BYTES = 1000
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See the contract."""
 
-    def __init__(self, submitter: Submitter) -> None:
+    def __init__(self, submitter: Submitter, history: Reads | None) -> None:
         self._submitter = submitter
+        self._history = history
 
     async def Submit(self, request: ingest_pb2.SubmitRequest, context: Any) -> ingest_pb2.SubmitResponse:  # noqa: N802 - the contract's name
         """One message."""
@@ -35,22 +40,44 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 answer.refused_message = error.message
             yield answer
 
-    async def GetConversation(self, request: ingest_pb2.GetConversationRequest, context: Any) -> Any:  # noqa: N802
-        raise no_history()
+    async def GetConversation(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetConversationRequest, context: Any
+    ) -> ingest_pb2.GetConversationResponse:
+        """A conversation with a page of its messages."""
+        tenant = current_tenant()
+        raise_for((required("conversation_id", request.conversation_id),))
+        return await self._reads().conversation(tenant, request)
 
-    def WatchConversation(self, request: ingest_pb2.WatchConversationRequest, context: Any) -> Any:  # noqa: N802
-        raise no_history()
+    async def WatchConversation(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.WatchConversationRequest, context: Any
+    ) -> AsyncIterator[ingest_pb2.WatchConversationResponse]:
+        """Messages as they come, until the caller hangs up."""
+        tenant = current_tenant()
+        raise_for((required("conversation_id", request.conversation_id),))
+        async for view in self._reads().watch(tenant, request.conversation_id, request.after_sequence):
+            yield ingest_pb2.WatchConversationResponse(message=view)
 
-    async def SearchConversations(self, request: ingest_pb2.SearchConversationsRequest, context: Any) -> Any:  # noqa: N802
-        raise no_history()
+    async def SearchConversations(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.SearchConversationsRequest, context: Any
+    ) -> ingest_pb2.SearchConversationsResponse:
+        """Conversations, newest first."""
+        return await self._reads().search(current_tenant(), request)
 
-    async def GetInteraction(self, request: ingest_pb2.GetInteractionRequest, context: Any) -> Any:  # noqa: N802
-        raise no_history()
+    async def GetInteraction(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetInteractionRequest, context: Any
+    ) -> ingest_pb2.GetInteractionResponse:
+        """The whole story."""
+        tenant = current_tenant()
+        raise_for((required("interaction_id", request.interaction_id),))
+        return await self._reads().interaction(tenant, request.interaction_id)
 
-    async def ListInteractions(self, request: ingest_pb2.ListInteractionsRequest, context: Any) -> Any:  # noqa: N802
-        raise no_history()
+    async def ListInteractions(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.ListInteractionsRequest, context: Any
+    ) -> ingest_pb2.ListInteractionsResponse:
+        """Interactions, newest first."""
+        return await self._reads().interactions(current_tenant(), request)
 
-
-def no_history() -> ChaparError:
-    """The answer of a replica that runs no history projection."""
-    return ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+    def _reads(self) -> History:
+        if self._history is None:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+        return self._history

@@ -7,6 +7,7 @@ then checked by itself. Depth is limited by counting, not by whatever the interp
 
 import json
 import math
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from services.ingest.domain.normalise.text import forbidden
 MAX_DEPTH = 64
 MAX_ITEMS = 50_000
 
+_ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _decoder = msgspec.json.Decoder()
 T = TypeVar("T")
 
@@ -83,6 +85,11 @@ def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
         return Refusal("INVALID_FIELD", field, text[:1].lower() + text[1:])
     except RecursionError:
         return _too_deep()
+
+
+def may_be_unstorable(raw: bytes) -> bool:
+    """False when no string in this JSON can hold NUL or a lone surrogate: JSON can only write them as escapes."""
+    return _ESCAPES.search(raw) is not None
 
 
 def unstorable(value: Any, at: str = "") -> Refusal | None:

@@ -33,6 +33,8 @@ def forbidden(text: str, field: str) -> Refusal | None:
 
 def clean_name(name: str) -> str:
     """A display name on one line, without control characters and bidi overrides, NFC, at most 200 characters."""
+    if name.isascii() and name.isprintable():
+        return " ".join(name.split())[:MAX_NAME]
     kept = _SPACES.sub(" ", _CONTROLS.sub(" ", _BIDI_CONTROLS.sub("", name))).strip()
     return unicodedata.normalize("NFC", kept)[:MAX_NAME]
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from services.ingest.domain.normalise.json_body import parse_json, shaped, unstorable
+from services.ingest.domain.normalise.json_body import may_be_unstorable, parse_json, shaped, unstorable
 from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, Kind, Parsed, Refusal
 from services.ingest.domain.normalise.text import clean_name
@@ -52,7 +52,7 @@ def _call(raw: bytes) -> IncomingMessage | Refusal:
     value = parse_json(raw)
     if isinstance(value, Refusal):
         return value
-    refusal = unstorable(value)
+    refusal = unstorable(value) if may_be_unstorable(raw) else None
     if refusal is not None:
         return refusal
     body = shaped(value, Body)

@@ -1,0 +1,145 @@
+"""What particular calls become."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.normalise.language import detect
+from services.ingest.domain.normalise.message import Kind
+from services.ingest.domain.normalise.telegram import parse_update
+from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.normalise.webhook import parse_call
+from services.ingest.domain.normalise.whatsapp import parse_notification
+
+GOOD: dict[str, Any] = {"message_id": "m", "customer": {"id": "c"}, "text": "hello"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"message_id":"m","customer":{"id":"c"},"text":"a\\u0000b"}', "NUL_IN_TEXT"),
+        (b'{"message_id":"m","customer":{"id":"c"},"text":"a\\uD83Db"}', "LONE_SURROGATE"),
+        (b'{"message_id":"m","customer":{"id":"c\\udc00"},"text":"x"}', "LONE_SURROGATE"),
+        (b'{"message_id":"m","customer":{"id":"c"},"text":"x","labels":{"\\u0000":"y"}}', "NUL_IN_TEXT"),
+    ],
+)
+def test_what_can_not_be_stored_is_refused_by_name(raw: bytes, reason: str) -> None:
+    """However it is escaped, wherever it stands."""
+    (refusal,) = parse_call(raw).refused
+    assert refusal.reason == reason
+
+
+def test_whole_pairs_and_written_backslashes_are_fine() -> None:
+    r"""An emoji is two surrogates that belong together; the text `\u0000` is six characters."""
+    assert parse_call(b'{"message_id":"m","customer":{"id":"c"},"text":"\\ud83d\\ude00"}').messages[0].text == "😀"
+    assert parse_call(b'{"message_id":"m","customer":{"id":"c"},"text":"\\\\u0000"}').messages[0].text == "\\u0000"
+
+
+def test_text_is_kept_whole_and_names_are_cleaned() -> None:
+    """Arabic yeh, ZWNJ and spaces stay in texts; bidi overrides and controls leave names."""
+    text = "  می\u200cخواهم كيبورد ي  "
+    body = {**GOOD, "text": text, "customer": {"id": "c", "name": "\u202eevil\u2066 na\x07me\n"}}
+    (message,) = parse_call(json.dumps(body).encode()).messages
+    assert message.text == text
+    assert message.display_name == "evil na me"
+    assert clean_name("می\u200cنا") == "می\u200cنا"
+
+
+@pytest.mark.parametrize(
+    ("text", "fallback", "language"),
+    [
+        ("سلام، سفارش من هنوز نرسیده است", "", "fa"),
+        ("Where is my order? It is late.", "fa", "en"),
+        ("ok", "fa", "en"),
+        ("چی", "en", "fa"),
+        ("ببين", "fa", "fa"),
+        ("123", "fa", "fa"),
+        ("", "", "und"),
+        ("😀", "", "und"),
+        ("أريد المساعدة في طلبي من فضلك", "fa", "ar"),
+    ],
+)
+def test_languages(text: str, fallback: str, language: str) -> None:
+    """Long enough: the detector. Short: the script, and the conversation's own language."""
+    assert detect(text, fallback) == language
+
+
+def test_whatsapp_kinds() -> None:
+    """Reaction, its removal, button, image, edit and revoke, each as what it is; an unknown type is ignored."""
+    base = {"from": "98912", "timestamp": "1700000000"}
+    messages = [
+        {**base, "id": "1", "type": "reaction", "reaction": {"message_id": "w0", "emoji": "👍"}},
+        {**base, "id": "2", "type": "reaction", "reaction": {"message_id": "w0"}},
+        {**base, "id": "3", "type": "interactive", "interactive": {"button_reply": {"id": "b", "title": "بله"}}},
+        {**base, "id": "4", "type": "image", "image": {"id": "media", "mime_type": "image/png", "caption": "c"}},
+        {
+            **base,
+            "id": "5",
+            "type": "edit",
+            "edit": {"original_message_id": "w0", "message": {"text": {"body": "new"}}},
+        },
+        {**base, "id": "6", "type": "revoke", "revoke": {"original_message_id": "w0"}},
+        {**base, "id": "7", "type": "hologram"},
+        {"user_id": "u-1", "id": "8", "type": "text", "text": {"body": "no phone"}, "context": {"id": "w0"}},
+    ]
+    raw = json.dumps({"entry": [{"changes": [{"value": {"messages": messages}}]}]}).encode()
+    parsed = parse_notification(raw)
+    kinds = [each.kind for each in parsed.messages]
+    assert kinds == [Kind.REACTION, Kind.REACTION, Kind.BUTTON, Kind.ATTACHMENT, Kind.TEXT, Kind.SYSTEM, Kind.TEXT]
+    assert parsed.messages[1].labels == {"event": "reaction_removed"}
+    assert (parsed.messages[4].native_message_id, parsed.messages[4].revision > 0) == ("w0", True)
+    assert (parsed.messages[6].native_id, parsed.messages[6].in_reply_to) == ("u-1", "w0")
+    assert parsed.ignored == ("unsupported_type",)
+
+
+def test_telegram_blocking_is_reachability() -> None:
+    """A blocked bot is a system message with a label, and never answered."""
+    update = {
+        "update_id": 5,
+        "my_chat_member": {
+            "chat": {"id": 1, "type": "private"},
+            "from": {"id": 1},
+            "date": 1,
+            "new_chat_member": {"status": "kicked"},
+        },
+    }
+    (message,) = parse_update(json.dumps(update).encode()).messages
+    assert (message.kind, message.labels, message.no_auto_reply) == (Kind.SYSTEM, {"reachability": "blocked"}, True)
+
+
+def test_telegram_forum_topics_and_buttons() -> None:
+    """The topic is part of what is needed to answer; a button names the message under which it stood."""
+    chat = {"id": -100, "type": "supergroup"}
+    update = {
+        "update_id": 1,
+        "callback_query": {
+            "id": "q",
+            "from": {"id": 9},
+            "data": "yes",
+            "message": {"message_id": 3, "chat": chat, "message_thread_id": 12},
+        },
+    }
+    (message,) = parse_update(json.dumps(update).encode()).messages
+    assert (message.native_id, message.text, message.kind) == ("9", "yes", Kind.BUTTON)
+    assert message.reply_context == {
+        "chat_id": "-100",
+        "message_id": "3",
+        "message_thread_id": "12",
+        "callback_query_id": "q",
+    }
+    assert message.in_reply_to == "-100:3"
+
+
+def test_buckets_refill_and_forget() -> None:
+    """A burst, then a rate; a key that was refused knows how long to wait; memory is bounded."""
+    limiter = Limiter(Rate(1, 2), max_keys=2)
+    assert [limiter.take("a", 0) for _ in range(3)] == [0, 0, 1]
+    assert limiter.blocked("a", 0)
+    assert not limiter.blocked("a", 1000)
+    assert limiter.take("a", 1000) == 0
+    limiter.take("b", 1000)
+    limiter.take("c", 1000)
+    assert not limiter.blocked("a", 1000)
+    assert Limiter(Rate(0, 1)).take("x", 0, 1e9) == 0
