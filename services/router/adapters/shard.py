@@ -4,19 +4,20 @@ Per batch: decode, decide, write events and notices; at the end the changed enti
 outbox, so by the batch's transaction.
 """
 
+from functools import partial
 from typing import Final
 
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
-from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
 from services.router.domain.commands import Command
 from services.router.domain.engine import Engine
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
 from services.router.translate.commands import DEFAULT_POOL, decode, to_command
-from services.router.translate.effects import FactsCache, fill_event, from_agent_state, from_desk, from_result
+from services.router.translate.effects import FILL, FactsCache, from_agent_state, from_desk, from_result
 
 EVENTS: Final = "routing.events.v1"
 JOURNAL: Final = "routing.journal.v1"
@@ -42,6 +43,7 @@ class ShardProcessor:
         self.engines: dict[Where, Engine] = {}
         self._facts: dict[Where, FactsCache] = {}
         self._touched: dict[Where, None] = {}
+        self._tally = Tally()
         self._now = 0
         self._first: int | None = None
         self._next = 0
@@ -121,15 +123,16 @@ class ShardProcessor:
         config = self.engines[where].core.config
         version = config.version if config is not None else 0
         ordinal = 0
+        tally, send = self._tally, outbox.send
         for effect in effects:
-            self._metrics.note(effect)
-            if isinstance(effect, fx.ToDesk):
-                record = from_desk(effect, now, facts)
-                key = effect.agent_id.encode() or b"-"
-                outbox.send(FEED, key, record.SerializeToString(), partition=effect.gateway.partition)
-            elif isinstance(effect, fx.Result):
+            tally.note(effect)
+            if isinstance(effect, fx.Result):
                 self._result(effect, outbox)
                 continue
+            if isinstance(effect, fx.ToDesk):
+                notice = from_desk(effect, now, facts)
+                key = effect.agent_id.encode() or b"-"
+                send(FEED, key, notice.SerializeToString(), partition=effect.gateway.partition)
             else:
                 event = pb.RoutingEvent(
                     tenant=tenant,
@@ -142,18 +145,18 @@ class ShardProcessor:
                 )
                 if isinstance(effect, fx.AgentStateChanged):
                     event.agent_state_changed.CopyFrom(from_agent_state(effect))
-                    key_text = effect.agent_id
-                    entity = effect.agent_id
+                    key_text = entity = effect.agent_id
                 else:
                     event.interaction.CopyFrom(facts(effect.facts))
-                    fill_event(event, effect)
-                    key_text = effect.facts.conversation_id
-                    entity = effect.facts.interaction_id
+                    FILL[type(effect)](event, effect)
+                    key_text, entity = effect.facts.conversation_id, effect.facts.interaction_id
+                    if isinstance(effect, fx.Completed):
+                        tally.handled(effect.facts.queue, (now - effect.assigned_at_ms) / 1000)
                 if cause:
                     event.event_id = derive(cause, str(ordinal))
                 else:
                     event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
-                outbox.send(EVENTS, key_text.encode(), event.SerializeToString())
+                send(EVENTS, key_text.encode(), event.SerializeToString())
             ordinal += 1
             self._count += 1
 
@@ -182,6 +185,9 @@ class ShardProcessor:
                 else:
                     outbox.put(key, codec.encode(value))
         self._touched.clear()
+        tally, self._tally = self._tally, Tally()
+        if tally.counts or tally.seconds:
+            outbox.after_commit(partial(self._metrics.add, tally))
         if self._first is None and not self._count:
             return
         journal = pb.JournalRecord(

@@ -1,45 +1,71 @@
-"""What the shard counts. Called for every effect, while the batch may still be thrown away: a counter may so be ahead by a batch."""
+"""What the shard counts: gathered by the processor while it decides, added to the metrics when the batch is durable.
+
+A batch that is thrown away has its processor thrown away with it, and with that what it had gathered: nothing is counted twice.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
 
 from services.chassis.metrics import Metrics
 from services.router.domain import effects as fx
 from services.router.domain.model import OfferEnd
 
-_ENDS = {OfferEnd.DECLINED: "declined", OfferEnd.EXPIRED: "expired", OfferEnd.REVOKED: "revoked"}
+_ENDS: Final = {OfferEnd.DECLINED: "declined", OfferEnd.EXPIRED: "expired", OfferEnd.REVOKED: "revoked"}
+
+Series = tuple[str, ...]
+"""Name of a metric and the values of its labels."""
 
 
-class ShardMetrics:
-    """Counters of decisions."""
+class Tally:
+    """What one processor has counted since the last batch that was closed."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._commands = metrics.counter("chapar_router_commands_total")
-        self._offers = metrics.counter("chapar_router_offers_total")
-        self._offered = metrics.counter("chapar_router_offered_total")
-        self._unroutable = metrics.counter("chapar_router_unroutable_total")
-        self._assignment = metrics.histogram("chapar_router_assignment_seconds")
-        self._handling = metrics.histogram("chapar_router_handling_seconds")
-        self._completed = metrics.counter("chapar_router_completed_total")
-        self._abandoned = metrics.counter("chapar_router_abandoned_total")
-        self._transferred = metrics.counter("chapar_router_transferred_total")
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts: dict[Series, int] = {}
+        self.seconds: list[tuple[Series, float]] = []
 
     def note(self, effect: fx.Effect) -> None:
         """Count one effect."""
-        match effect:
-            case fx.Result():
-                self._commands.labels(effect.kind, effect.reason).inc()
-            case fx.Offered():
-                self._offered.labels(effect.facts.queue).inc()
-            case fx.Assigned():
-                self._offers.labels(effect.facts.queue, "accepted").inc()
-                self._assignment.labels(effect.facts.queue).observe(effect.waited_ms / 1000)
-            case fx.OfferEnded():
-                self._offers.labels(effect.facts.queue, _ENDS[effect.end]).inc()
-            case fx.Completed():
-                self._completed.labels(effect.facts.queue, effect.facts.channel).inc()
-            case fx.Abandoned():
-                self._abandoned.labels(effect.facts.queue, effect.facts.channel).inc()
-            case fx.Transferred():
-                self._transferred.labels(effect.facts.queue, effect.reason).inc()
-            case fx.Queued(reason="UNKNOWN_QUEUE" | "NO_CONFIGURATION"):
-                self._unroutable.labels(effect.facts.queue, effect.reason).inc()
-            case _:
-                pass
+        look = _LOOK.get(type(effect))
+        if look is not None:
+            series = look(effect)
+            if series:
+                self.counts[series] = self.counts.get(series, 0) + 1
+        if type(effect) is fx.Assigned:
+            self.seconds.append((("chapar_router_assignment_seconds", effect.facts.queue), effect.waited_ms / 1000))
+
+    def handled(self, queue: str, seconds: float) -> None:
+        """How long an agent held something that is now completed."""
+        self.seconds.append((("chapar_router_handling_seconds", queue), seconds))
+
+
+def _queued(effect: fx.Queued) -> Series:
+    odd = effect.reason in ("UNKNOWN_QUEUE", "NO_CONFIGURATION")
+    return ("chapar_router_unroutable_total", effect.facts.queue, effect.reason) if odd else ()
+
+
+_LOOK: Final[dict[type, Callable[[Any], Series]]] = {
+    fx.Result: lambda e: ("chapar_router_commands_total", e.kind, e.reason),
+    fx.Offered: lambda e: ("chapar_router_offered_total", e.facts.queue),
+    fx.Assigned: lambda e: ("chapar_router_offers_total", e.facts.queue, "accepted"),
+    fx.OfferEnded: lambda e: ("chapar_router_offers_total", e.facts.queue, _ENDS[e.end]),
+    fx.Completed: lambda e: ("chapar_router_completed_total", e.facts.queue, e.facts.channel),
+    fx.Abandoned: lambda e: ("chapar_router_abandoned_total", e.facts.queue, e.facts.channel),
+    fx.Transferred: lambda e: ("chapar_router_transferred_total", e.facts.queue, e.reason),
+    fx.Queued: _queued,
+}
+
+
+class ShardMetrics:
+    """Adds tallies to the metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def add(self, tally: Tally) -> None:
+        """A batch is durable."""
+        for series, count in tally.counts.items():
+            self._metrics.counter(series[0]).labels(*series[1:]).inc(count)
+        for series, seconds in tally.seconds:
+            self._metrics.histogram(series[0]).labels(*series[1:]).observe(seconds)
