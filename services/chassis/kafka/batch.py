@@ -17,7 +17,7 @@ from services.chassis.kafka.contract import (
     Processor,
     ProcessorFailed,
 )
-from services.chassis.kafka.outbox import BatchOutbox, OutputTooLarge
+from services.chassis.kafka.outbox import BatchOutbox, Mark, OutputTooLarge
 from services.chassis.kafka.records import InvalidRecord, Record
 
 SKIPPED: Final = "SKIPPED_BY_OPERATOR"
@@ -91,17 +91,13 @@ class BatchRunner:
             due = processor.next_wakeup()
             if due is not None and due <= now_ms:
                 processor.advance(now_ms, taken.outbox)
+            _nothing_hidden(taken.outbox)
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(None, error)
-        until = time.monotonic() + _SLICE
-        for number, record in enumerate(records, 1):
-            self._one(processor, record, now_ms, taken)
-            if not number % _LOOK_AT_THE_CLOCK and time.monotonic() > until:
-                await asyncio.sleep(0)
-                until = time.monotonic() + _SLICE
-        taken.outbox.caused_by(())
+        await self._handle(processor, records, now_ms, taken)
         try:
             processor.end(taken.outbox)
+            _nothing_hidden(taken.outbox)
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(None, error)
         if records:
@@ -110,31 +106,42 @@ class BatchRunner:
         self._failures.pop(None, None)
         return taken
 
+    async def _handle(self, processor: Processor, records: list[Record], now_ms: int, taken: Taken) -> None:
+        """The hot loop: each call and attribute in it is paid per record."""
+        outbox, handle, poison = taken.outbox, processor.handle, self._poison
+        sends, state, effects = outbox.sends, outbox.state, outbox.effects
+        until = time.monotonic() + _SLICE
+        for number, record in enumerate(records, 1):
+            outbox.caused_by(record.headers)
+            if poison and record.offset in poison:
+                self._bury(record, poison[record.offset], now_ms, taken)
+                continue
+            before = (len(sends), len(state), len(effects))
+            try:
+                handle(record, outbox)
+            except InvalidRecord as verdict:
+                self._refused(record, verdict, before, now_ms, taken)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._failed(record.offset, error)
+            else:
+                if outbox.refused is not None:  # and the processor hid it
+                    self._refused(record, outbox.refused, before, now_ms, taken)
+            if not number % _LOOK_AT_THE_CLOCK and time.monotonic() > until:
+                await asyncio.sleep(0)
+                until = time.monotonic() + _SLICE
+        outbox.caused_by(())
+
     def _new(self, epoch: int) -> Taken:
         return Taken(BatchOutbox(epoch, self._tuning.max_output_bytes))
 
-    def _one(self, processor: Processor, record: Record, now_ms: int, taken: Taken) -> None:
-        outbox = taken.outbox
-        outbox.caused_by(record.headers)
-        verdict = self._poison.get(record.offset) if self._poison else None
-        if verdict is None:
-            before = outbox.mark()
-            try:
-                processor.handle(record, outbox)
-            except InvalidRecord as error:
-                verdict = error
-            except Exception as error:  # noqa: BLE001 - as above
-                self._failed(record.offset, error)
-            if outbox.refused is not None:  # even if the processor swallowed it
-                verdict = outbox.refused
-            if verdict is not None and (isinstance(verdict, OutputTooLarge) or outbox.mark() != before):
-                # It had begun to act, so the processor's memory may hold half of it.
-                self._poison[record.offset] = InvalidRecord(verdict.reason, verdict.detail)
-                raise Replay(
-                    "replay", f"record {record.offset} is refused ({verdict.reason}) after it had begun to act"
-                )
-        if verdict is not None:
+    def _refused(self, record: Record, verdict: InvalidRecord, before: Mark, now_ms: int, taken: Taken) -> None:
+        """A dead letter at once if the record had not begun to act; otherwise the processor's memory may hold half of it: replay without it."""
+        if taken.outbox.refused is None and taken.outbox.mark() == before:
             self._bury(record, verdict, now_ms, taken)
+            return
+        verdict = taken.outbox.refused or verdict
+        self._poison[record.offset] = InvalidRecord(verdict.reason, verdict.detail)
+        raise Replay("replay", f"record {record.offset} is refused ({verdict.reason}) after it had begun to act")
 
     def _bury(self, record: Record, verdict: InvalidRecord, now_ms: int, taken: Taken) -> None:
         key = f"{record.topic}/{record.partition}".encode()
@@ -160,4 +167,12 @@ class BatchRunner:
         tries = self._failures[offset] = self._failures.get(offset, 0) + 1
         if tries >= self._tuning.attempts:
             raise ProcessorFailed(self._spec.name, self._partition, offset, tries) from error
-        raise Replay("processor", f"attempt {tries} at {'timers' if offset is None else offset}: {error!r}") from error
+        raise Replay(
+            "processor", f"attempt {tries} at {'no record' if offset is None else offset}: {error!r}"
+        ) from error
+
+
+def _nothing_hidden(outbox: BatchOutbox) -> None:
+    """An over-large output that no record caused is a bug, even if the processor hid it."""
+    if outbox.refused is not None:
+        raise outbox.refused

@@ -198,7 +198,7 @@ class ProcessorFailed(Exception):  # noqa: N818 - reads as what happened
     """A processor raised something other than InvalidRecord, again and again: a bug, or a record nobody foresaw. The cause is attached."""
 
     def __init__(self, lane: str, partition: int, offset: int | None, attempts: int) -> None:
-        where = f"record {offset}" if offset is not None else "timers or start"
+        where = f"record {offset}" if offset is not None else "start, begin, advance or end"
         super().__init__(f"lane {lane}, partition {partition}: {where} failed {attempts} times; nothing was committed")
         self.lane = lane
         self.partition = partition

@@ -1,4 +1,4 @@
-"""The outbox of one batch: what the processor wrote, in order, with marks to roll one record's part back."""
+"""The outbox of one batch: what the processor wrote, in order, with marks that tell whether a record has written anything."""
 
 import hashlib
 import struct
@@ -106,15 +106,8 @@ class BatchOutbox:
         return total.digest()
 
     def mark(self) -> Mark:
-        """Where to roll back to."""
+        """How far it has come."""
         return len(self.sends), len(self.state), len(self.effects)
-
-    def rollback(self, mark: Mark) -> None:
-        """Forget everything since the mark."""
-        sends, state, effects = mark
-        del self.sends[sends:]
-        del self.state[state:]
-        del self.effects[effects:]
 
     @property
     def empty(self) -> bool:

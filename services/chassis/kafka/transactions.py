@@ -103,44 +103,46 @@ class TakingTurns:
 
         def add(place: tuple[str, int], key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
             batch = building.get(place)
-            if batch is None:
-                batch = building[place] = producer.create_batch()
-            if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+            if batch is not None:
+                if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is not None:
+                    return
                 full.append((*place, batch))
-                batch = building[place] = producer.create_batch()
-                if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
-                    raise TransactionFailed(f"a record for {place[0]} does not fit an empty batch")
+            batch = building[place] = producer.create_batch()
+            if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+                raise TransactionFailed(f"a record for {place[0]} does not fit an empty batch")
 
         epoch_only = sealed.outbox.epoch_headers
         epoch = list(epoch_only)
+        destinations = self._destinations
         for topic, partition, key, value, headers, _verdict in sealed.outbox.sends:
-            destination = self._destinations.get(topic) or await self._destination(producer, topic)
-            if partition is None:
-                partition = destination.partition_of(key)
-            add((destination.name, partition), key, value, epoch if headers is epoch_only else list(headers))
-        place = (self._changelog, self._partition)
+            destination = destinations.get(topic) or await self._destination(producer, topic)
+            if partition is not None:
+                add((destination.name, partition), key, value, list(headers))
+                continue
+            place = destination.known.get(key) or destination.place_of(key)
+            add(place, key, value, epoch if headers is epoch_only else list(headers))
+        own = (self._changelog, self._partition)
         for key, change in sealed.changes.items():
-            add(place, key, change, epoch)
+            add(own, key, change, epoch)
         full.extend((*place, batch) for place, batch in building.items())
         return full
 
 
 class _Destination:
-    """One output topic: its physical name, and which partition a key belongs to."""
+    """One output topic: its physical name, and where a key belongs."""
 
     def __init__(self, name: str, partitions: int) -> None:
         self.name = name
-        self._count = partitions
-        self._known: dict[bytes, int] = {}
+        self.known: dict[bytes, tuple[str, int]] = {}
+        self._places = [(name, partition) for partition in range(partitions)]
 
-    def partition_of(self, key: bytes) -> int:
+    def place_of(self, key: bytes) -> tuple[str, int]:
         """Like Kafka's default partitioner. murmur2 is pure Python here, and keys recur: remembered, within bounds."""
-        partition = self._known.get(key)
-        if partition is None:
-            if len(self._known) >= _KEYS_REMEMBERED:
-                self._known.clear()
-            partition = self._known[key] = int(murmur2(key) & 0x7FFFFFFF) % self._count if self._count > 1 else 0
-        return partition
+        if len(self.known) >= _KEYS_REMEMBERED:
+            self.known.clear()
+        count = len(self._places)
+        place = self.known[key] = self._places[int(murmur2(key) & 0x7FFFFFFF) % count if count > 1 else 0]
+        return place
 
 
 class Transaction:

@@ -1,10 +1,12 @@
 """The fake lane keeps the contract."""
 
+from contextlib import suppress
+
 import pytest
 
-from services.chassis.kafka.contract import LaneContext, LaneTuning
+from services.chassis.kafka.contract import LaneContext, LaneTuning, Outbox, ProcessorFailed
 from services.chassis.kafka.outbox import Send
-from services.chassis.kafka.records import Headers
+from services.chassis.kafka.records import Headers, InvalidRecord
 from tests.contract.lane.ledger import LIMIT, Ledger
 from tests.contract.lane.suite import LaneContract
 from tests.fakes.lane import FakeLane
@@ -79,3 +81,19 @@ def test_dying_after_the_commit_loses_the_reply_only() -> None:
     assert replies == []
     assert isinstance(lane.processor, Ledger)
     assert lane.processor.counts == {b"a": 1}
+
+
+class HidesAtTheEnd(Ledger):
+    """Sends too much when no record is to blame, and hides the refusal."""
+
+    def end(self, outbox: Outbox) -> None:
+        with suppress(InvalidRecord):
+            outbox.send("journal.v1", b"k", b"x" * LIMIT)
+
+
+def test_an_over_large_output_that_no_record_caused_is_a_bug() -> None:
+    """No innocent input is turned into a dead letter for it."""
+    lane = FakeLane(lambda context: HidesAtTheEnd(context, lambda _: None), tuning=LaneTuning(max_output_bytes=LIMIT))
+    with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):
+        lane.handle(b"add")
+    assert lane.dead_letters == []

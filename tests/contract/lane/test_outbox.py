@@ -51,22 +51,6 @@ def test_the_lanes_own_keys_are_refused(key: bytes) -> None:
         an_outbox().delete(key)
 
 
-def test_rolling_back_forgets_one_records_part() -> None:
-    """Sends, changes and effects since the mark are gone; those before stay."""
-    ran: list[int] = []
-    outbox = an_outbox()
-    outbox.send("t", b"k", b"1")
-    outbox.after_commit(lambda: ran.append(1))
-    mark = outbox.mark()
-    outbox.send("t", b"k", b"2")
-    outbox.put(b"k", b"2")
-    outbox.after_commit(lambda: ran.append(2))
-    outbox.rollback(mark)
-    for effect in outbox.effects:
-        effect()
-    assert ([send.value for send in outbox.sends], outbox.changes(), ran) == ([b"1"], {}, [1])
-
-
 @pytest.mark.parametrize("headers", [(), (("h", b"1"),)])
 def test_the_limit_counts_everything(headers: tuple[tuple[str, bytes], ...]) -> None:
     """Key, value, headers and framing count, with and without headers of the processor's own."""
