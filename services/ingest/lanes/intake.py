@@ -157,6 +157,13 @@ class IntakeProcessor:
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
         event = _event(inbound)
+        known = self._customers.get(key)
+        tenants = {known.identity.tenant} if known is not None else set()
+        if isinstance(event, Message):
+            tenants.add(event.identity.tenant)
+        if tenants - {inbound.tenant}:
+            # A caller may name any identity and any home; what is another tenant's stays out of reach.
+            raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
         once = _identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
@@ -165,7 +172,7 @@ class IntakeProcessor:
             return
         if inbound.hops > MAX_HOPS:
             raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a circle")
-        decision = self._intake.decide(key, self._customers.get(key), event, self._now_ms, policy)
+        decision = self._intake.decide(key, known, event, self._now_ms, policy)
         if isinstance(decision, Refused):
             raise InvalidRecord(decision.reason, decision.detail)
         if isinstance(event, Message) and decision.note != "FORWARDED":

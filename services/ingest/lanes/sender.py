@@ -167,6 +167,9 @@ class SenderProcessor:
         outbound = _decoded(record)
         conversation_id = outbound.conversation_id
         thread = self._threads.get(conversation_id)
+        if thread is not None and thread.tenant != outbound.tenant:
+            # A caller may name any conversation; another tenant's stays out of reach.
+            raise InvalidRecord("TENANT_MISMATCH", "the conversation belongs to another tenant")
         if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
             self._forget(conversation_id, outbox)
             return

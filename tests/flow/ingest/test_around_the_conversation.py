@@ -235,3 +235,24 @@ def test_a_new_configuration_counts_from_the_next_batch() -> None:
     world.customer(a_message(identity=an_identity("v2")))
     opened = [r.interaction_opened for r in world.conversation if r.WhichOneof("record") == "interaction_opened"]
     assert [(o.queue, o.configuration_version) for o in opened] == [("general", 7), ("sales", 8)]
+
+
+def test_another_tenants_customers_are_out_of_reach() -> None:
+    """Whatever identity, home or conversation a caller names: nothing is said to them and nothing is learned."""
+    world = World()
+    world.tenants["rival"] = a_configuration(tenant="rival")
+    world.customer(a_message())
+    victim, conversation = an_identity().identity_id, world.enqueued[0].conversation_id
+    survey = a_survey(world, "buy ours")
+    survey.tenant = "rival"
+    world.inbound(survey, victim)
+    reply = records_pb2.OutboundRecord(
+        tenant="rival",
+        conversation_id=conversation,
+        request=records_pb2.OutboundRequest(request_id="r", tenant="rival", conversation_id=conversation, text="buy"),
+    )
+    world.sender.handle(reply.SerializeToString(), key=conversation.encode())
+    world.pump()
+    assert [v.reason for _, v in world.intake.dead_letters] == ["TENANT_MISMATCH"]
+    assert [v.reason for _, v in world.sender.dead_letters] == ["TENANT_MISMATCH"]
+    assert world.texts == ["hello"]

@@ -131,7 +131,7 @@ class SendingLaws(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end nothing waits."""
-        for _ in range(400):
+        for _ in range(200):
             self.time_passes(600_000)
             while self.air:
                 self.the_provider_answers(0, Outcome.ACCEPTED, True)
@@ -140,5 +140,5 @@ class SendingLaws(RuleBasedStateMachine):
         assert all(state in (2, 3, 4) for state in last.values())
 
 
-SendingLaws.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+SendingLaws.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 TestSendingLaws = SendingLaws.TestCase

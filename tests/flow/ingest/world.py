@@ -143,7 +143,8 @@ class World:
         self.configuration = configuration if configuration is not None else a_configuration()
         self.metrics = Metrics(CollectorRegistry(auto_describe=True))
         self.attempts = RecordingAttempts()
-        policies = CompiledPolicies(lambda: {TENANT: self.configuration}, CelConditions)
+        self.tenants: dict[str, config_pb2.TenantConfiguration] = {}
+        policies = CompiledPolicies(lambda: {TENANT: self.configuration, **self.tenants}, CelConditions)
         self.intake = FakeLane(
             intake_factory(policies, self.metrics, limits or IntakeLimits()), input_topic="inbound.v1"
         )

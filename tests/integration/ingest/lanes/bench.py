@@ -141,7 +141,7 @@ class Bench:
 
     # ---- what everybody sees
 
-    async def until(self, holds: Callable[[], bool], within_s: float = 40) -> None:
+    async def until(self, holds: Callable[[], bool], within_s: float = 60) -> None:
         """Wait until something holds of what has been read. Raises TimeoutError."""
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(holds)

@@ -10,8 +10,11 @@ import httpx
 import msgspec
 import pytest
 
+from services.chassis.clock import system_clock
+from services.chassis.errors import ChaparError
 from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
-from services.ingest.adapters.out.account import Unconfigured
+from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
 from services.ingest.adapters.out.http import provider_client
@@ -126,6 +129,19 @@ async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: 
         await clients(http)["telegram"].send(a_part("telegram"), an_account(bare))
     assert missing.value.reason == "NO_BOT_TOKEN"
     assert provider.requests == 0
+
+
+async def test_an_address_may_be_a_reference(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+    """A running installation knows it, a configuration file does not; an unreadable one halts, by its reason."""
+    policy = AccountPolicy(
+        channel="telegram", account="main", settings={"base_url": "env:URL"}, secrets={"bot_token": "env:BOT"}
+    )
+    known = SendingAccount("acme", policy, SecretReferences(system_clock, {**SECRETS, "URL": provider.url}))
+    result = await clients(http)["telegram"].send(a_part("telegram"), known)
+    assert result.outcome is Outcome.ACCEPTED
+    with pytest.raises(ChaparError) as unreadable:
+        await clients(http)["telegram"].send(a_part("telegram"), an_account(policy))
+    assert unreadable.value.reason == "SECRET_UNREADABLE"
 
 
 async def test_a_webhook_reply_is_signed(provider: HttpProvider, http: httpx.AsyncClient) -> None:
