@@ -315,7 +315,8 @@ class Core:
         self.dirty["i", work.id] = None
 
     def wait_again(self, work: Work) -> None:
-        """Waiting time counts again from now."""
+        """It enters a queue anew: selectors expire from now on. What it has waited so far is kept."""
+        work.waited = work.waited_ms(self.now)
         work.waiting_since = self.now
         work.enqueued_at = self.now
 

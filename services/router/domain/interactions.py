@@ -18,6 +18,7 @@ UNKNOWN_QUEUE: Final = "UNKNOWN_QUEUE"
 UNKNOWN_AGENT: Final = "UNKNOWN_AGENT"
 ALREADY_OPEN: Final = "ALREADY_OPEN"
 _PERSONS_KEPT: Final = 100_000
+_MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
 
 
 def enqueue(core: Core, command: cmd.Enqueue) -> str:
@@ -310,7 +311,8 @@ def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
         return UNKNOWN_INTERACTION
     if work.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
-    core.change(work, priority=work.facts.priority + command.add)
+    priority = max(-_MOST_URGENT, min(_MOST_URGENT, work.facts.priority + command.add))
+    core.change(work, priority=priority)
     _changed(core, work, command.reason or "REPRIORITISED")
     return ""
 

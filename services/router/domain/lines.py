@@ -59,12 +59,13 @@ class Line:
 class Lines:
     """All lines of a pool."""
 
-    __slots__ = ("_by_queue", "_lines", "reserved")
+    __slots__ = ("_by_queue", "_lines", "_prune_at", "reserved")
 
-    _KEPT_EMPTY = 2048
+    _KEPT = 2048
 
     def __init__(self) -> None:
         self._lines: dict[LineKey, Line] = {}
+        self._prune_at = self._KEPT
         self._by_queue: dict[str, dict[LineKey, Line]] = {}
         self.reserved: dict[str, dict[LineKey, Line]] = {}
         """Lines kept for one agent, by agent."""
@@ -75,9 +76,10 @@ class Lines:
 
     def open(self, key: LineKey, queue: QueueConfig) -> Line:
         """A new line."""
-        if len(self._lines) >= self._KEPT_EMPTY:
+        if len(self._lines) >= self._prune_at:
             for old in [line for line in self._lines.values() if not line.ranks]:
                 self._drop(old)
+            self._prune_at = max(self._KEPT, 2 * len(self._lines))
         line = self._lines[key] = Line(key, queue)
         self._by_queue.setdefault(key[0], {})[key] = line
         if line.reserved_for:

@@ -9,6 +9,7 @@ from services.router.domain.model import AgentState, OfferEnd, Stage
 from services.router.domain.state import ACCEPTED, Work
 
 UNKNOWN_OFFER = "UNKNOWN_OFFER"
+_LONGEST_RETRY_MS = 7 * 86_400_000
 _ENDED = {
     ACCEPTED: "OFFER_ALREADY_ACCEPTED",
     OfferEnd.DECLINED: "OFFER_DECLINED",
@@ -76,7 +77,7 @@ def decline(core: Core, command: cmd.DeclineOffer) -> str:
     if isinstance(work, str):
         return work
     agent = core.end_offer(work, OfferEnd.DECLINED, command.reason or "DECLINED")
-    retry = command.retry_after_ms
+    retry = min(command.retry_after_ms, _LONGEST_RETRY_MS)
     work.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
     core.place(work)
     return ""

@@ -4,6 +4,8 @@ A session lives as long as its gateway renews its lease. A lost session's offers
 him for the pool's grace and is then routed again. A second session of an agent replaces the first.
 """
 
+from dataclasses import replace
+
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.core import Core, snapshot_notice
@@ -176,21 +178,17 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
 
 def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
     """Another configuration is in force from here on. Agents that it names are added or changed; others stay."""
-    config = command.config
+    # The agents are entities of their own: in the configuration's they would outgrow a record of the changelog.
+    config, team = replace(command.config, agents=()), command.config.agents
     if core.config is not None and config.version < core.config.version:
         return "STALE_CONFIGURATION"
-    if config == core.config:
+    changed = [p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p]
+    if config == core.config and not changed:
         return ""
     core.config = config
     core.dirty["c", ""] = None
-    for profile in config.agents:
-        known = core.agents.get(profile.agent_id)
-        if known is None:
-            core.agents[profile.agent_id] = Agent(profile)
-        elif known.profile == profile:
-            continue
-        else:
-            known.profile = profile
+    for profile in changed:
+        core.agents.setdefault(profile.agent_id, Agent(profile)).profile = profile
         core.dirty["a", profile.agent_id] = None
     core.rebuild(core.works.values())
     resettle(core)

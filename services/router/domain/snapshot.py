@@ -10,7 +10,6 @@ from services.router.domain.core import Core, Entity
 from services.router.domain.engine import Engine
 from services.router.domain.estimates import Drain
 from services.router.domain.model import (
-    AgentProfile,
     CapacityProfile,
     ChannelCapacity,
     Choice,
@@ -18,7 +17,7 @@ from services.router.domain.model import (
     QueueConfig,
     Stage,
 )
-from services.router.domain.state import Agent, Session, Work, dump_selectors, load_profile, load_selectors
+from services.router.domain.state import Agent, Session, Work, dump_selectors, load_selectors
 from services.router.domain.timers import Timer
 
 Change = tuple[Entity, Any]
@@ -109,7 +108,7 @@ class Restorer:
 
 
 def dump_config(config: PoolConfig) -> Any:
-    """A configuration as tuples. Its agents are entities of their own, but are kept to tell whether it changed."""
+    """A configuration as tuples; its agents are entities of their own."""
     return (
         config.version,
         config.lease_ms,
@@ -128,7 +127,6 @@ def dump_config(config: PoolConfig) -> Any:
             )
             for q in config.queues
         ),
-        tuple(_dump_profile(agent) for agent in config.agents),
         tuple(
             (
                 p.name,
@@ -141,16 +139,12 @@ def dump_config(config: PoolConfig) -> Any:
     )
 
 
-def _dump_profile(p: AgentProfile) -> Any:
-    return (p.agent_id, p.display_name, p.skills, p.capacity_profile, p.queues)
-
-
 def load_config(raw: Any) -> PoolConfig:
     """What `dump_config` gave."""
     queues = tuple(
         QueueConfig(q[0], q[1], load_selectors(q[2]), Choice(q[3]), q[4], q[5], q[6], float(q[7]), q[8]) for q in raw[3]
     )
     profiles = tuple(
-        CapacityProfile(p[0], p[1], tuple(ChannelCapacity(*channel) for channel in p[2]), p[3]) for p in raw[5]
+        CapacityProfile(p[0], p[1], tuple(ChannelCapacity(*channel) for channel in p[2]), p[3]) for p in raw[4]
     )
-    return PoolConfig(raw[0], raw[1], raw[2], queues, tuple(load_profile(agent) for agent in raw[4]), profiles)
+    return PoolConfig(raw[0], raw[1], raw[2], queues, (), profiles)

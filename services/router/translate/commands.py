@@ -4,6 +4,7 @@ Whoever wrote the record was one of us, so what is malformed is a bug or tamperi
 """
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -31,6 +32,7 @@ from services.router.domain.model import (
 
 DEFAULT_POOL: Final = "default"
 _MAX_ID: Final = 200
+_LONGEST_MS: Final = 366 * 86_400_000
 
 
 def decode(value: bytes) -> pb.RoutingCommand:
@@ -170,11 +172,11 @@ def to_selectors(selectors: Iterable[types_pb2.Selector]) -> tuple[Selector, ...
         Selector(
             s.attribute,
             Operator(s.operator) if Operator.EQUAL <= s.operator <= Operator.HAS else Operator.AT_LEAST,
-            s.number,
+            _finite(s.number),
             s.text,
             tuple(s.texts),
-            s.expires_after_ms,
-            s.weight,
+            _bounded(s.expires_after_ms),
+            _finite(s.weight),
         )
         for s in selectors
     )
@@ -205,7 +207,7 @@ def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
     return AgentProfile(
         agent.agent_id,
         agent.display_name,
-        tuple(sorted(agent.skills.items())),
+        tuple(sorted((name, _finite(level)) for name, level in agent.skills.items())),
         agent.capacity_profile,
         tuple(sorted(agent.queues)),
     )
@@ -216,8 +218,8 @@ def to_pool(config: config_pb2.TenantConfiguration, pool: str) -> PoolConfig:
     own = next((p for p in config.pools if (p.name or DEFAULT_POOL) == pool), None)
     return PoolConfig(
         config.version,
-        (own.session_lease_ms if own is not None else 0) or LEASE_MS,
-        (own.assignment_grace_ms if own is not None else 0) or GRACE_MS,
+        _bounded(own.session_lease_ms if own is not None else 0) or LEASE_MS,
+        _bounded(own.assignment_grace_ms if own is not None else 0) or GRACE_MS,
         tuple(_queue(queue) for queue in config.queues if (queue.pool or DEFAULT_POOL) == pool),
         tuple(to_profile(agent) for agent in config.agents if (agent.pool or DEFAULT_POOL) == pool),
         tuple(
@@ -238,9 +240,19 @@ def _queue(q: config_pb2.Queue) -> QueueConfig:
         q.priority,
         to_selectors(q.requirements),
         Choice(q.choice) if 0 < q.choice <= Choice.SKILL_SCORE else Choice.LONGEST_IDLE,
-        q.offer_timeout_ms or OFFER_MS,
-        q.wrap_up_ms,
-        q.sticky_ms,
-        q.ageing_per_minute,
-        q.service_level_ms or SERVICE_LEVEL_MS,
+        _bounded(q.offer_timeout_ms) or OFFER_MS,
+        _bounded(q.wrap_up_ms),
+        _bounded(q.sticky_ms),
+        _finite(q.ageing_per_minute),
+        _bounded(q.service_level_ms) or SERVICE_LEVEL_MS,
     )
+
+
+def _bounded(ms: int) -> int:
+    """A duration that can be added to any time without leaving the contract's 64 bits; negative ones count as none."""
+    return max(0, min(ms, _LONGEST_MS))
+
+
+def _finite(number: float) -> float:
+    """NaN and infinities, which nothing can be ordered by, count as 0."""
+    return number if isfinite(number) else 0.0

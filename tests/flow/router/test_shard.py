@@ -204,3 +204,53 @@ def test_decisions_are_counted(shard: Shard) -> None:
     shard.tell(accept_offer=pb.AcceptOffer(agent_id="a", offer_id="i.99"))
     assert shard.metrics.value("chapar_router_commands_total", "accept_offer", "UNKNOWN_OFFER") == 1
     assert shard.metrics.value("chapar_router_offered_total", "q") == 1
+
+
+def test_extreme_numbers_stop_nobody(shard: Shard) -> None:
+    """NaN, infinities and the largest integers in configuration and commands: decided, restored, and never a failed batch."""
+    nan, inf, most = float("nan"), float("inf"), 2**63 - 1
+    configuration = config_pb2.TenantConfiguration(
+        tenant="acme",
+        version=2,
+        queues=[
+            config_pb2.Queue(
+                name="q",
+                priority=2**31 - 1,
+                ageing_per_minute=inf,
+                offer_timeout_ms=most,
+                wrap_up_ms=most,
+                sticky_ms=-5,
+            )
+        ],
+        pools=[config_pb2.Pool(name="default", session_lease_ms=most, assignment_grace_ms=most)],
+        agents=[config_pb2.AgentProfile(agent_id="a", skills={"x": nan, "y": inf})],
+    )
+    shard.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
+    shard.sign_in()
+    facts = pb.InteractionFacts(
+        interaction_id="i", conversation_id="c", channel="chat", queue="q", priority=2**31 - 1, arrived_at_ms=-most
+    )
+    facts.requirements.add(attribute="x", number=nan, weight=nan, expires_after_ms=most)
+    shard.tell(enqueue=pb.Enqueue(interaction=facts))
+    for _ in range(2):
+        shard.tell(reprioritise=pb.Reprioritise(interaction_id="i", add=2**31 - 1))
+    offer = next(e.offered for e in events(shard.lane.sent) if e.HasField("offered"))
+    decline = pb.DeclineOffer(agent_id="a", offer_id=offer.offer_id, retry_after_ms=most)
+    assert [e.WhichOneof("event") for e in shard.tell(decline_offer=decline)] == ["offer_ended"]
+    shard.lane.crash()
+    assert [e.WhichOneof("event") for e in shard.tell(customer_left=pb.CustomerLeft(interaction_id="i"))] == [
+        "abandoned"
+    ]
+
+
+def test_a_large_team_fits_the_changelog(shard: Shard) -> None:
+    """4,000 agents in one configuration: each is an entity of its own, and all come back."""
+    agents = [config_pb2.AgentProfile(agent_id=f"agent-{n}", display_name="x" * 200) for n in range(4_000)]
+    configuration = config_pb2.TenantConfiguration(
+        tenant="acme", version=2, queues=[config_pb2.Queue(name="q")], agents=agents
+    )
+    shard.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
+    assert max(len(value) for value in shard.lane.changelog.values()) < 300_000
+    processor = shard.lane.crash()
+    assert isinstance(processor, ShardProcessor)
+    assert len(processor.engines["acme", "default"].core.agents) == 4_001

@@ -223,6 +223,22 @@ def test_a_transfer_to_an_agent_waits_for_that_agent_and_falls_back_when_he_leav
     assert world.engine.core.works["i"].stage is Stage.WAITING
 
 
+def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:
+    """4 s before a supervisor transfers it, 3 s after; then 2 s more after it came back from an agent."""
+    world.holds("a", "busy")
+    world.enqueue("i")
+    world.wait(4_000)
+    assert world.ask(cmd.TransferInteraction("", "i", queue="other")) == ""
+    world.wait(3_000)
+    world.complete("busy")
+    world.accept("i")
+    assert all_of(world.log, fx.Assigned)[-1].waited_ms == 7_000
+    world.wait(60_000)
+    world.tell(cmd.TransferInteraction("a", "i", queue="q"))
+    world.wait(2_000)
+    assert only(world.tell(cmd.CustomerLeft("i")), fx.Abandoned).waited_ms == 9_000
+
+
 def test_rerouting_changes_queue_and_requirements(world: World) -> None:
     """Also of work that is held: it leaves the agent."""
     world.holds("a", "i")
