@@ -1,10 +1,12 @@
 """The image's command: `ingest`, `router`, `sla` or `feedback` become that service, anything else goes to `chapar`.
 
 Sets what differs in a container from a laptop, where the environment does not say otherwise: listen on every address, on known ports.
+CHAPAR_ENV_FILE names a file of NAME=value lines that count as environment where nothing else sets them: for secrets made at run time.
 """
 
 import os
 import sys
+from pathlib import Path
 
 PORTS = {"GRPC_PORT": "9000", "OPS_PORT": "9090", "HTTP_PORT": "8080", "SMTP_PORT": "2525"}
 HOSTS = ("GRPC_HOST", "OPS_HOST", "HTTP_HOST", "SMTP_HOST")
@@ -17,6 +19,11 @@ HAS = {
 
 
 def main(arguments: list[str]) -> None:
+    if file := os.environ.pop("CHAPAR_ENV_FILE", ""):
+        for line in Path(file).read_text().splitlines():
+            name, equals, value = line.partition("=")
+            if equals and not name.startswith("#"):
+                os.environ.setdefault(name, value)
     service = arguments[0] if arguments else ""
     if service not in HAS:
         os.execvp("chapar", ["chapar", *arguments])  # noqa: S606, S607 the image's own command

@@ -1,0 +1,150 @@
+{{- define "chapar.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "chapar.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains (include "chapar.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "chapar.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select: (dict "root" $ "name" "router") */}}
+{{- define "chapar.selector" -}}
+app.kubernetes.io/name: {{ include "chapar.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .name }}
+{{- end -}}
+
+{{- define "chapar.labels" -}}
+{{ include "chapar.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: chapar
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "chapar.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{- define "chapar.tlsSecret" -}}
+{{- default (printf "%s-%s-tls" (include "chapar.fullname" .root) .name) (index .root.Values.tls.secrets .name) -}}
+{{- end -}}
+
+{{/* Name of a headless Service: gRPC clients balance over the pods that it resolves to. */}}
+{{- define "chapar.headless" -}}
+{{ include "chapar.fullname" .root }}-{{ .name }}-grpc
+{{- end -}}
+
+{{- define "chapar.headlessDns" -}}
+{{ include "chapar.headless" . }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
+{{- end -}}
+
+{{- define "chapar.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "chapar.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Variables that say where Kafka is and who we are there. */}}
+{{- define "chapar.kafkaEnv" -}}
+{{- $kafka := .root.Values.kafka -}}
+{{- $user := index $kafka.users .name -}}
+{{- $sasl := eq $kafka.authentication "scram-sha-512" -}}
+- name: KAFKA_BOOTSTRAP_SERVERS
+  value: {{ $kafka.bootstrapServers | quote }}
+- name: CHAPAR_TOPIC_PREFIX
+  value: {{ .root.Values.topicPrefix | quote }}
+- name: KAFKA_SECURITY_PROTOCOL
+  value: {{ if $sasl }}{{ ternary "SASL_SSL" "SASL_PLAINTEXT" $kafka.tls.enabled }}{{ else }}{{ ternary "SSL" "PLAINTEXT" $kafka.tls.enabled }}{{ end }}
+{{- if $sasl }}
+- name: KAFKA_SASL_MECHANISM
+  value: SCRAM-SHA-512
+- name: KAFKA_SASL_USERNAME
+  value: {{ $user.name | quote }}
+- name: KAFKA_SASL_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ $user.existingSecret }}
+      key: {{ $user.passwordKey }}
+{{- end }}
+{{- if and $kafka.tls.enabled $kafka.tls.caSecret }}
+- name: KAFKA_SSL_CAFILE
+  value: /etc/chapar/kafka-ca/{{ $kafka.tls.caKey }}
+{{- end }}
+{{- if eq $kafka.authentication "tls" }}
+- name: KAFKA_SSL_CERTFILE
+  value: /etc/chapar/kafka-user/user.crt
+- name: KAFKA_SSL_KEYFILE
+  value: /etc/chapar/kafka-user/user.key
+{{- end }}
+{{- end -}}
+
+{{- define "chapar.kafkaMounts" -}}
+{{- $kafka := .root.Values.kafka -}}
+{{- if and $kafka.tls.enabled $kafka.tls.caSecret }}
+- name: kafka-ca
+  mountPath: /etc/chapar/kafka-ca
+  readOnly: true
+{{- end }}
+{{- if eq $kafka.authentication "tls" }}
+- name: kafka-user
+  mountPath: /etc/chapar/kafka-user
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "chapar.kafkaVolumes" -}}
+{{- $kafka := .root.Values.kafka -}}
+{{- if and $kafka.tls.enabled $kafka.tls.caSecret }}
+- name: kafka-ca
+  secret:
+    secretName: {{ $kafka.tls.caSecret }}
+    items:
+      - key: {{ $kafka.tls.caKey }}
+        path: {{ $kafka.tls.caKey }}
+{{- end }}
+{{- if eq $kafka.authentication "tls" }}
+- name: kafka-user
+  secret:
+    secretName: {{ (index $kafka.users .name).existingSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
+{{/* What the schema can't say. Called by every workload. */}}
+{{- define "chapar.validate" -}}
+{{- $v := .Values -}}
+{{- if not $v.kafka.bootstrapServers -}}{{- fail "kafka.bootstrapServers is required: host:port of the cluster" -}}{{- end -}}
+{{- if not $v.auth.existingSecret -}}{{- fail "auth.existingSecret is required: the Secret with the key that verifies callers' tokens" -}}{{- end -}}
+{{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
+{{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
+{{- if and (eq $v.auth.mode "publicKey") (not $v.feedback.linkSecret) -}}{{- fail "feedback.linkSecret is required with auth.mode publicKey: survey links have no other secret to be signed with" -}}{{- end -}}
+{{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: a SQLite file in each pod is a different history in each" -}}{{- end -}}
+{{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
+{{- $sum := add $v.shutdown.preStopSeconds $v.shutdown.drainSeconds (mul 2 $v.shutdown.stopSeconds) -}}
+{{- if ge (int $sum) (int $v.shutdown.terminationGracePeriodSeconds) -}}{{- fail (printf "shutdown: preStop + drain + 2 x stop is %d s and must stay below terminationGracePeriodSeconds %d" (int $sum) (int $v.shutdown.terminationGracePeriodSeconds)) -}}{{- end -}}
+{{- end -}}

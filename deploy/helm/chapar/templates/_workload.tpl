@@ -1,0 +1,171 @@
+{{/* The pod of a service: (dict "root" $ "name" "router" "env" "<yaml list>" "mounts" … "volumes" … "ports" … "envFrom" …) */}}
+{{- define "chapar.pod" -}}
+{{- $root := .root -}}
+{{- $v := $root.Values -}}
+{{- $own := index $v .name -}}
+{{- $prefix := printf "CHAPAR_%s_" (upper .name) -}}
+{{- $down := $v.shutdown -}}
+metadata:
+  labels:
+    {{- include "chapar.labels" (dict "root" $root "name" .name) | nindent 4 }}
+  annotations:
+    kubectl.kubernetes.io/default-container: {{ .name }}
+    {{- with $own.podAnnotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+spec:
+  serviceAccountName: {{ include "chapar.fullname" $root }}
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ $down.terminationGracePeriodSeconds }}
+  {{- with $own.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+  {{- with $v.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    {{- include "chapar.podSecurity" $root | nindent 4 }}
+  topologySpreadConstraints:
+    {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+    - maxSkew: 1
+      topologyKey: {{ . }}
+      whenUnsatisfiable: ScheduleAnyway
+      labelSelector:
+        matchLabels:
+          {{- include "chapar.selector" (dict "root" $root "name" $.name) | nindent 10 }}
+    {{- end }}
+  {{- with $own.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $own.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $own.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: {{ .name }}
+      image: {{ include "chapar.image" $root }}
+      imagePullPolicy: {{ $v.image.pullPolicy }}
+      args: [{{ .name }}]
+      securityContext:
+        {{- include "chapar.containerSecurity" $root | nindent 8 }}
+      {{- with .envFrom }}
+      envFrom:
+        {{- . | nindent 8 }}
+      {{- end }}
+      env:
+        - name: POD_NAME
+          valueFrom:
+            fieldRef:
+              fieldPath: metadata.name
+        # The instance is the pod's name; the address names of its shards and sessions rest upon it.
+        - name: {{ $prefix }}INSTANCE
+          value: $(POD_NAME)
+        {{- include "chapar.kafkaEnv" (dict "root" $root "name" .name) | nindent 8 }}
+        - name: {{ $prefix }}HEALTH_PORT
+          value: '9091'
+        - name: {{ $prefix }}DRAIN_S
+          value: {{ $down.drainSeconds | quote }}
+        - name: {{ $prefix }}STOP_GRACE_S
+          value: {{ $down.stopSeconds | quote }}
+        - name: {{ $prefix }}TLS_CERT_FILE
+          value: /etc/chapar/tls/tls.crt
+        - name: {{ $prefix }}TLS_KEY_FILE
+          value: /etc/chapar/tls/tls.key
+        {{- if $v.tls.mutual }}
+        - name: {{ $prefix }}TLS_CA_FILE
+          value: /etc/chapar/tls/ca.crt
+        {{- end }}
+        - name: {{ $prefix }}JWT__{{ ternary "SECRET_FILE" "PUBLIC_KEY_FILE" (eq $v.auth.mode "secret") }}
+          value: /etc/chapar/auth/{{ ternary "secret" "public.pem" (eq $v.auth.mode "secret") }}
+        - name: {{ $prefix }}JWT__ISSUER
+          value: {{ $v.auth.issuer | quote }}
+        - name: {{ $prefix }}JWT__AUDIENCE
+          value: {{ $v.auth.audience | quote }}
+        {{- with $v.tracing.endpoint }}
+        - name: {{ $prefix }}OTLP_ENDPOINT
+          value: {{ . | quote }}
+        - name: {{ $prefix }}TRACE_RATIO
+          value: {{ $v.tracing.ratio | quote }}
+        {{- end }}
+        {{- with .env }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- range $name, $value := $own.settings }}
+        - name: {{ $prefix }}{{ $name }}
+          value: {{ $value | toString | quote }}
+        {{- end }}
+      ports:
+        - {name: grpc, containerPort: 9000}
+        - {name: ops, containerPort: 9090}
+        {{- with .ports }}
+        {{- . | nindent 8 }}
+        {{- end }}
+      # Started: state is restored. Ready: accepts work. Alive: the event loop turns, whatever the broker does.
+      startupProbe:
+        httpGet: {path: /startupz, port: ops}
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: 120
+      readinessProbe:
+        httpGet: {path: /readyz, port: ops}
+        periodSeconds: 5
+        timeoutSeconds: 3
+        failureThreshold: 2
+      livenessProbe:
+        httpGet: {path: /healthz, port: ops}
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+      lifecycle:
+        preStop:
+          exec:
+            command: [python, -c, import time; time.sleep({{ $down.preStopSeconds }})]
+      resources:
+        {{- toYaml $own.resources | nindent 8 }}
+      volumeMounts:
+        - {name: tls, mountPath: /etc/chapar/tls, readOnly: true}
+        - {name: auth, mountPath: /etc/chapar/auth, readOnly: true}
+        - {name: state, mountPath: /var/lib/chapar}
+        - {name: tmp, mountPath: /tmp}
+        {{- with include "chapar.kafkaMounts" (dict "root" $root "name" .name) | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- with .mounts }}
+        {{- . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: tls
+      secret:
+        secretName: {{ include "chapar.tlsSecret" (dict "root" $root "name" .name) }}
+        defaultMode: 0440
+    - name: auth
+      secret:
+        secretName: {{ $v.auth.existingSecret }}
+        defaultMode: 0440
+        items:
+          {{- if eq $v.auth.mode "secret" }}
+          - {key: secret, path: secret}
+          {{- else }}
+          - {key: public.pem, path: public.pem}
+          {{- if has .name (list "sla" "feedback") }}
+          - {key: service.pem, path: service.pem}
+          {{- end }}
+          {{- end }}
+    - name: state
+      emptyDir: {sizeLimit: 2Gi}
+    - name: tmp
+      emptyDir: {sizeLimit: 256Mi}
+    {{- with include "chapar.kafkaVolumes" (dict "root" $root "name" .name) | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
+    {{- with .volumes }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end -}}

@@ -1,0 +1,181 @@
+"""Strimzi's manifests of topics and users, drawn from the one table of topics.
+
+    python deploy/strimzi/generate.py                                  writes topics.yaml and users.yaml
+    python deploy/strimzi/generate.py --check                          exit 1 when they differ from the table
+    python deploy/strimzi/generate.py --partitions inbound.v1=24 --output DIR
+    python deploy/strimzi/generate.py --prefix shop. --cluster kafka --output DIR
+
+One user per service, with the topics that it reads and writes, its consumer groups and its transactional ids, and no more.
+`chapar topics apply` knows the table's partition counts only: with other counts, leave topics to Strimzi and set the chart's
+`apply.topics` to false.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from services.chassis.errors import ChaparError
+from services.chassis.topics import DEFAULT_PREFIX, TOPICS, wanted
+
+HERE = Path(__file__).parent
+HEAD = "# Drawn from services/chassis/topics.py by `python deploy/strimzi/generate.py`; `deploy/check` compares.\n"
+API = "kafka.strimzi.io/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Logical topics that a service reads and writes. Its groups and transactional ids start with its name."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+RIGHTS: Mapping[str, Rights] = MappingProxyType(
+    {
+        "ingest": Rights(
+            reads=(
+                "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "inbound.v1", "outbound.v1",
+                "routing.events.v1", "sla.events.v1",
+                "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
+            ),
+            writes=(
+                "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
+                "outbound.v1", "routing.commands.v1",
+                "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
+            ),
+        ),
+        "router": Rights(
+            reads=("config.v1", "gateway.feed.v1", "router.state.v1", "routing.commands.v1"),
+            writes=(
+                "deadletters.v1", "gateway.feed.v1", "outbound.v1", "router.state.v1", "routing.commands.v1",
+                "routing.events.v1", "routing.journal.v1",
+            ),
+        ),
+        "sla": Rights(
+            reads=("config.v1", "routing.events.v1", "sla.events.v1", "sla.state.v1"),
+            writes=("deadletters.v1", "sla.events.v1", "sla.state.v1"),
+        ),
+        "feedback": Rights(
+            reads=(
+                "config.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
+                "feedback-relay.state.v1", "feedback.state.v1",
+            ),
+            writes=(
+                "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
+                "feedback-relay.state.v1", "feedback.state.v1",
+            ),
+        ),
+    }
+)  # fmt: skip
+
+
+def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
+    """All KafkaTopics, three replicas each of which two must have a record. Raises ChaparError for a wrong count."""
+    documents = []
+    for topic in wanted(prefix, replication=3, min_isr=2, partitions=partitions):
+        lines = [
+            f"apiVersion: {API}",
+            "kind: KafkaTopic",
+            "metadata:",
+            f"  name: {_object_name(topic.full_name)}",
+            f"  labels: {{strimzi.io/cluster: {cluster}}}",
+            "spec:",
+            f"  topicName: {topic.full_name}",
+            f"  partitions: {topic.partitions}",
+            f"  replicas: {topic.replication}",
+            "  config:",
+            *(f"    {name}: {_scalar(value)}" for name, value in sorted(topic.configs.items())),
+        ]
+        documents.append("\n".join(lines) + "\n")
+    return HEAD + "---\n".join(["", *documents])
+
+
+def users_yaml(cluster: str, prefix: str) -> str:
+    """One KafkaUser per service, and one for `chapar topics apply` and `chapar config apply`."""
+    documents = [_user(cluster, service, _acls(prefix, service, rights)) for service, rights in RIGHTS.items()]
+    documents.append(_user(cluster, "apply", _apply_acls(prefix)))
+    return HEAD + "---\n".join(["", *documents])
+
+
+def _acls(prefix: str, service: str, rights: Rights) -> Iterator[str]:
+    for name in sorted({*rights.reads, *rights.writes}):
+        may = [*(["Read"] if name in rights.reads else []), *(["Write"] if name in rights.writes else []), "Describe"]
+        yield _acl("topic", prefix + TOPICS[name].name, "literal", may)
+    # Lanes, dispatchers and analytics; the router also looks up who owns a shard.
+    yield _acl("group", prefix + service, "prefix", ["Read", "Describe"])
+    yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
+
+
+def _apply_acls(prefix: str) -> Iterator[str]:
+    yield _acl("topic", prefix, "prefix", ["Create", "Describe", "DescribeConfigs", "AlterConfigs"])
+    yield _acl("topic", prefix + TOPICS["config.v1"].name, "literal", ["Read", "Write", "Describe"])
+
+
+def _acl(kind: str, name: str, pattern: str, operations: Sequence[str]) -> str:
+    return (
+        f"      - resource: {{type: {kind}, name: {name}, patternType: {pattern}}}\n"
+        f"        operations: [{', '.join(operations)}]\n"
+    )
+
+
+def _user(cluster: str, service: str, acls: Iterator[str]) -> str:
+    return (
+        f"apiVersion: {API}\nkind: KafkaUser\nmetadata:\n  name: chapar-{service}\n"
+        f"  labels: {{strimzi.io/cluster: {cluster}}}\n"
+        "spec:\n  authentication:\n    type: scram-sha-512\n"
+        "  authorization:\n    type: simple\n    acls:\n" + "".join(acls)
+    )
+
+
+def _object_name(topic: str) -> str:
+    return topic.lower().replace("_", "-").strip(".-")
+
+
+def _scalar(value: str) -> str:
+    return value if value.replace(".", "", 1).isdigit() else f"'{value}'" if not value.isalpha() else value
+
+
+def _counts(given: Sequence[str]) -> dict[str, int]:
+    counts = {}
+    for each in given:
+        name, _, count = each.partition("=")
+        if not count.isdigit():
+            raise SystemExit(f"--partitions {each}: write it as TOPIC=COUNT")
+        counts[name] = int(count)
+    return counts
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes or compares; the exit code."""
+    parser = argparse.ArgumentParser(description="Strimzi manifests from the table of topics.")
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    parser.add_argument("--cluster", default="chapar", help="name of the Kafka resource")
+    parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="topic prefix")
+    parser.add_argument("--partitions", action="append", default=[], metavar="TOPIC=COUNT")
+    parser.add_argument("--output", type=Path, default=HERE, help="directory to write to")
+    chosen = parser.parse_args(argv)
+    try:
+        drawn = {
+            "topics.yaml": topics_yaml(chosen.cluster, chosen.prefix, _counts(chosen.partitions)),
+            "users.yaml": users_yaml(chosen.cluster, chosen.prefix),
+        }
+    except ChaparError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    differ = []
+    for name, text in drawn.items():
+        path = chosen.output / name
+        if not chosen.check:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            differ.append(str(path))
+    if differ:
+        print(f"not as the table says: {', '.join(differ)}; run python deploy/strimzi/generate.py", file=sys.stderr)
+    return 1 if differ else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
