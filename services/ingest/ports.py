@@ -89,31 +89,6 @@ class People(Protocol):
         """A person's identities; none when it is not known."""
 
 
-class Reads(Protocol):
-    """What history tells of conversations and interactions. Each raises UNAVAILABLE while it can't be read."""
-
-    async def conversation(
-        self, tenant: str, request: ingest_pb2.GetConversationRequest
-    ) -> ingest_pb2.GetConversationResponse:
-        """A conversation and a page of its messages. Raises NOT_FOUND, INVALID."""
-
-    def watch(self, tenant: str, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Its messages after a sequence number, then new ones, for ever. Raises NOT_FOUND."""
-
-    async def search(
-        self, tenant: str, request: ingest_pb2.SearchConversationsRequest
-    ) -> ingest_pb2.SearchConversationsResponse:
-        """Conversations, newest first. Raises INVALID."""
-
-    async def interaction(self, tenant: str, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
-        """The whole story of an interaction. Raises NOT_FOUND."""
-
-    async def interactions(
-        self, tenant: str, request: ingest_pb2.ListInteractionsRequest
-    ) -> ingest_pb2.ListInteractionsResponse:
-        """Interactions, newest first. Raises INVALID."""
-
-
 class History(Protocol):
     """What happened, as the contract answers it. Another tenant's things are NOT_FOUND; a bad cursor is INVALID."""
 

@@ -31,6 +31,7 @@ from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.domain.limits import Rate
 from services.ingest.settings import IngestSettings
+from services.ingest.wiring_history import history
 from services.ingest.wiring_lanes import lanes
 
 _CONFIG_S = 30.0
@@ -84,15 +85,19 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         if settings.lanes:
             await enter(lanes(service, lambda: configuration.values, secrets, producer))
 
+        # History, for people; nothing decides by it.
+        past = (await enter(history(service))).reader if settings.history else None
+
         # gRPC.
         submitter = Submitter(accounts, door)
-        ingest_servicer = IngestServicer(submitter)
+        ingest_servicer = IngestServicer(submitter, past)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
-            return hub.owner(tenant, conversation_id)
+            lately = hub.owner(tenant, conversation_id)
+            return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
-        outbound = OutboundServicer(publisher, identity_of, None, service.clock)
-        person = PersonServicer(publisher, None, service.clock)
+        outbound = OutboundServicer(publisher, identity_of, past, service.clock)
+        person = PersonServicer(publisher, past, service.clock)
         await enter(
             grpc_server(
                 service,
@@ -115,7 +120,9 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
         )
-        webchat = Webchat(accounts, secrets, door, hub, NoChatHistory(), _webchat_limits(settings), service.metrics)
+        webchat = Webchat(
+            accounts, secrets, door, hub, past or NoChatHistory(), _webchat_limits(settings), service.metrics
+        )
         service.on_drain(webchat.drain)
         http = await enter(
             http_server(

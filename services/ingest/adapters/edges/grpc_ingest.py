@@ -6,9 +6,9 @@ from typing import Any
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_tenant
-from services.ingest.adapters.edges.grpc_checks import raise_for, required
+from services.ingest.adapters.edges.grpc_checks import optional, raise_for, required
 from services.ingest.adapters.edges.grpc_submit import Submitter
-from services.ingest.ports import History, Reads
+from services.ingest.ports import History
 
 _MAX_WORDS_BYTES = 1000
 
@@ -16,7 +16,7 @@ _MAX_WORDS_BYTES = 1000
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See the contract."""
 
-    def __init__(self, submitter: Submitter, history: Reads | None) -> None:
+    def __init__(self, submitter: Submitter, history: History | None) -> None:
         self._submitter = submitter
         self._history = history
 
@@ -61,7 +61,15 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.SearchConversationsRequest, context: Any
     ) -> ingest_pb2.SearchConversationsResponse:
         """Conversations, newest first."""
-        return await self._reads().search(current_tenant(), request)
+        tenant = current_tenant()
+        raise_for(
+            (
+                optional("person_id", request.person_id),
+                optional("channel", request.channel),
+                optional("words", request.words, _MAX_WORDS_BYTES),
+            )
+        )
+        return await self._reads().search(tenant, request)
 
     async def GetInteraction(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetInteractionRequest, context: Any
@@ -75,7 +83,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.ListInteractionsRequest, context: Any
     ) -> ingest_pb2.ListInteractionsResponse:
         """Interactions, newest first."""
-        return await self._reads().interactions(current_tenant(), request)
+        tenant = current_tenant()
+        raise_for(optional(name, getattr(request, name)) for name in ("state", "queue", "channel"))
+        return await self._reads().interactions(tenant, request)
 
     def _reads(self) -> History:
         if self._history is None:

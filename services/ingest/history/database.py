@@ -1,0 +1,140 @@
+"""The database of history: SQLite in a file of this replica's own, or PostgreSQL shared by all of them.
+
+With PostgreSQL only one replica folds: it holds an advisory lock on the connection that it writes by, so losing the connection
+loses both. The lock spares work, it does not carry correctness: the positions do (see `store`).
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+VARIABLE: Final = "DATABASE_URL"
+_LOCK: Final = 0x6368_6170_6172  # "chapar": an advisory lock is a number in one database
+_BUSY_MS: Final = 10_000
+_ASK_AGAIN_S: Final = 1.0
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+_POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
+
+
+def database_url(setting: str, environment: Mapping[str, str], state_dir: str, name: str) -> URL:
+    """Where history is kept: the setting, else DATABASE_URL, else a SQLite file in `state_dir` that carries `name`.
+
+    Raises INVALID DATABASE_URL for one that is neither PostgreSQL nor SQLite.
+    """
+    given = setting or environment.get(VARIABLE, "")
+    if not given:
+        file = re.sub(r"[^A-Za-z0-9._-]", "_", f"history-{name}.sqlite3")
+        return URL.create("sqlite+aiosqlite", database=str(Path(state_dir) / file))
+    try:
+        url = make_url(given)
+    except ArgumentError as error:
+        raise _refused("is no URL") from error
+    if url.drivername in _POSTGRES:
+        # libpq's word for it, which people have in their URLs; asyncpg's is another.
+        query = {("ssl" if key == "sslmode" else key): value for key, value in url.query.items()}
+        return url.set(drivername="postgresql+asyncpg", query=query)
+    if url.drivername in ("sqlite", "sqlite+aiosqlite") and url.database:
+        return url.set(drivername="sqlite+aiosqlite")
+    raise _refused("must be postgresql://user@host/name, or sqlite:///path")
+
+
+class Database:
+    """An engine, and what differs between the two databases."""
+
+    def __init__(self, url: URL) -> None:
+        self.postgres = url.drivername.startswith("postgresql")
+        self.shown = url.render_as_string(hide_password=True)
+        self._url = url
+        self._engine: AsyncEngine | None = None
+
+    async def __aenter__(self) -> "Database":
+        if self.postgres:
+            self._engine = create_async_engine(self._url, pool_pre_ping=True, pool_size=5, pool_timeout=10)
+            return self
+        file = Path(self._url.database or "")
+        try:
+            await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                "STATE_DIR",
+                f"history can't be kept in {file.parent} ({error.strerror}): set state_dir or {VARIABLE}",
+            ) from error
+        self._engine = create_async_engine(self._url)
+        event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+        event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.engine.dispose()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The engine, inside the block."""
+        if self._engine is None:
+            raise RuntimeError("the database is not open")
+        return self._engine
+
+    @asynccontextmanager
+    async def folder(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose holder may fold; waits until nobody else may. The schema is current inside the block."""
+        async with self.engine.connect() as connection:
+            if not self.postgres:
+                await migrate(connection)
+                yield connection
+                return
+            ask = text("SELECT pg_try_advisory_lock(:lock)")
+            while not (await connection.execute(ask, {"lock": _LOCK})).scalar_one():
+                await connection.rollback()
+                await asyncio.sleep(_ASK_AGAIN_S)
+            await connection.commit()
+            try:
+                await migrate(connection)
+                yield connection
+            finally:
+                # The lock belongs to the connection, which must not go back to the pool with it.
+                await connection.invalidate()
+
+
+async def migrate(connection: AsyncConnection) -> None:
+    """Brings the schema up to date, in one transaction."""
+    async with connection.begin():
+        await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # The driver begins transactions by itself, before some statements and not before DDL: here we do.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _refused(description: str) -> ChaparError:
+    return ChaparError(ErrorKind.INVALID, "DATABASE_URL", f"{VARIABLE} {description}")

@@ -1,0 +1,97 @@
+"""The history of this replica: the database, the projection and its readers, as one thing to start.
+
+async with History(...) as history:
+    await enter(service.background(history.run(), "history"))
+    …history.reader…
+"""
+
+import asyncio
+from typing import Final
+
+from services.chassis.health import Component
+from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.history import store
+from services.ingest.history.database import Database
+from services.ingest.history.projection import Projection
+from services.ingest.history.reader import HistoryReader
+
+READY_AFTER_S: Final = 20.0
+"""History is never on the path of a decision: when it takes longer than this to catch up, or its database is away, the replica's
+edges and lanes become ready without it."""
+
+
+class History:
+    """See the module. `ready` becomes ready once: when everything that the log held has been written, or after READY_AFTER_S."""
+
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        database: Database,
+        metrics: Metrics,
+        ready: Component,
+        *,
+        client_id: str,
+        batch: int = 500,
+        ready_after_s: float = READY_AFTER_S,
+    ) -> None:
+        self._database = database
+        self._ready = ready
+        self._ready_after_s = ready_after_s
+        self._changed = asyncio.Event()
+        self._log = get_logger(__name__)
+        self.caught_up = asyncio.Event()
+        self.reader = HistoryReader(database, self._until_changed)
+        self._projection = Projection(
+            kafka,
+            database,
+            metrics,
+            client_id=client_id,
+            caught_up=self._on_caught_up,
+            written=self._on_written,
+            batch=batch,
+        )
+
+    async def __aenter__(self) -> "History":
+        await self._database.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._database.__aexit__(*error)
+
+    async def run(self) -> None:
+        """Folds until cancelled, while no other replica folds into the same database."""
+        self._log.info("history", database=self._database.shown)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wait_no_longer(), name="history readiness")
+            group.create_task(self._projection.run(), name="history projection")
+
+    async def rebuild(self) -> None:
+        """Drops all rows; whoever folds begins again at once. What the log no longer keeps is lost."""
+        async with self._projection.settled, self._database.engine.connect() as connection:
+            await store.clear(connection)
+            self.caught_up.clear()
+
+    def _on_caught_up(self) -> None:
+        self.caught_up.set()
+        self._ready.set(True)
+
+    def _on_written(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until_changed(self, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _wait_no_longer(self) -> None:
+        try:
+            async with asyncio.timeout(self._ready_after_s):
+                await self.caught_up.wait()
+        except TimeoutError:
+            # A replica that stands by while another folds comes by here, too.
+            self._ready.set(True)

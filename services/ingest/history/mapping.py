@@ -1,0 +1,294 @@
+"""Records of the log to facts. Pure: the same record is the same fact.
+
+Details of a story are ids, numbers and words of ours; never texts, names or native ids. NUL can't be stored by PostgreSQL; in
+what is stored it becomes U+FFFD.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import records_pb2
+from chapar.sla.v1 import sla_pb2
+from services.chassis.kafka.records import Record
+from services.ingest.history import rows
+from services.ingest.history.mapping_routing import routed
+from services.ingest.history.rows import Fact
+from services.ingest.history.story import FEEDBACK, INGEST, SLA, Unreadable, clean, identifier, step, word
+from services.ingest.history.text import fold
+
+CONVERSATIONS: Final = "conversations.v1"
+ROUTING: Final = "routing.events.v1"
+DEADLINES: Final = "sla.events.v1"
+DELIVERIES: Final = "deliveries.v1"
+FEEDBACKS: Final = "feedback.answers.v1"
+TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS)
+
+
+def fact(record: Record) -> Fact | None:
+    """What a record states; None when it is of no interest to history. Raises Unreadable."""
+    try:
+        found = _BY_TOPIC[record.topic](record.value or b"", record.offset)
+    except DecodeError as error:
+        raise Unreadable("UNDECODABLE") from error
+    if found is not None and not (found.event.tenant and found.event.event_id):
+        raise Unreadable("NO_ID")
+    return found
+
+
+def _conversation(raw: bytes, offset: int) -> Fact | None:
+    record = records_pb2.ConversationRecord.FromString(raw)
+    tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
+    identity_id = identifier(record.identity_id)
+    if not conversation_id:
+        raise Unreadable("NO_ID")
+
+    def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
+        return step(INGEST, record, kind, identifier(interaction_id), conversation_id, position=offset, details=details)
+
+    match record.WhichOneof("record"):
+        case "opened":
+            identity = record.opened.identity
+            person_id = identifier(record.opened.person_id or record.person_id)
+            row = rows.Identity(
+                tenant,
+                identifier(identity.identity_id or record.identity_id),
+                person_id,
+                record.occurred_at_ms,
+                clean(identity.channel),
+                clean(identity.account),
+                clean(identity.native_id),
+                clean(identity.display_name),
+                identity.verified,
+                record.occurred_at_ms,
+            )
+            return Fact(event("ConversationOpened", channel=identity.channel), rows.Opened(row), row.identity_id)
+        case "message":
+            message = _message(record, offset)
+            customer = message.author_kind == types_pb2.ACTOR_KIND_CUSTOMER
+            author = "agent" if message.author_kind == types_pb2.ACTOR_KIND_AGENT else "author"
+            details = {"channel": message.channel, "message": message.message_id}
+            if message.edits_message_id:
+                details["edits"] = message.edits_message_id
+            if not customer:
+                details[author] = message.author_id
+                details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
+            kind = ("MessageEdited" if message.edits_message_id else "MessageReceived") if customer else "MessageSent"
+            written = rows.Written(message, identifier(record.person_id))
+            return Fact(event(kind, message.interaction_id, **details), written, identity_id)
+        case "interaction_opened":
+            began = record.interaction_opened
+            details = {"queue": began.queue, "rule": began.rule, "message": began.message_id}
+            return Fact(
+                event("InteractionOpened", began.interaction_id, **details),
+                rows.Began(clean(began.queue), identifier(record.person_id)),
+            )
+        case "interaction_closed":
+            ended = record.interaction_closed
+            return Fact(
+                event("InteractionClosed", ended.interaction_id, outcome=ended.outcome),
+                rows.Ended(clean(ended.outcome)),
+            )
+        case "erased":
+            return Fact(event("ConversationErased"), rows.Erased(identity_id), identity_id)
+    raise Unreadable("UNKNOWN_KIND")
+
+
+def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Message:
+    message = record.message
+    names = " ".join(attachment.name for attachment in message.attachments)
+    return rows.Message(
+        tenant=record.tenant,
+        conversation_id=record.conversation_id,
+        message_id=identifier(message.message_id or record.event_id),
+        sequence=offset,
+        occurred_at_ms=record.occurred_at_ms,
+        identity_id=record.identity_id,
+        interaction_id=identifier(message.interaction_id),
+        author_kind=int(message.author_kind),
+        author_id=identifier(message.author_id),
+        text=clean(message.text),
+        subject=clean(message.subject),
+        attachments=[
+            {
+                "content_type": clean(a.content_type),
+                "name": clean(a.name),
+                "size": a.size,
+                "reference": clean(a.reference),
+            }
+            for a in message.attachments
+        ],
+        language=clean(message.language),
+        channel=clean(message.channel),
+        purpose=int(message.purpose),
+        edits_message_id=identifier(message.edits_message_id),
+        native_message_id=clean(message.native_message_id),
+        folded=fold(f"{message.subject} {message.text} {names}"),
+    )
+
+
+_DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        sla_pb2.SLA_EVENT_KIND_DEADLINE_SET: "DeadlineSet",
+        sla_pb2.SLA_EVENT_KIND_PAUSED: "DeadlinePaused",
+        sla_pb2.SLA_EVENT_KIND_RESUMED: "DeadlineResumed",
+        sla_pb2.SLA_EVENT_KIND_WARNED: "DeadlineWarned",
+        sla_pb2.SLA_EVENT_KIND_BREACHED: "DeadlineBreached",
+        sla_pb2.SLA_EVENT_KIND_MET: "DeadlineMet",
+        sla_pb2.SLA_EVENT_KIND_CANCELLED: "DeadlineCancelled",
+    }
+)
+
+
+def _deadline(raw: bytes, offset: int) -> Fact | None:
+    record = sla_pb2.SlaEvent.FromString(raw)
+    kind = _DEADLINE_KINDS.get(record.kind)
+    if kind is None:
+        raise Unreadable("UNKNOWN_KIND")
+    details = {
+        "target": word(config_pb2.TargetKind.Name, record.target, "TARGET_KIND_"),
+        "level": word(sla_pb2.SlaLevel.Name, record.level, "SLA_LEVEL_"),
+        "policy": record.policy,
+        "queue": record.queue,
+        "agent": record.agent_id,
+        "instance": str(record.epoch) if record.epoch > 1 else "",
+        "used_ms": str(record.used_ms) if record.used_ms else "",
+        "share": f"{record.share:.2f}" if record.share else "",
+        "priority_added": str(record.escalate_priority) if record.escalate_priority else "",
+    }
+    ids = (identifier(record.interaction_id), identifier(record.conversation_id))
+    return Fact(step(SLA, record, kind, *ids, position=offset, reason=record.reason, details=details), None)
+
+
+_DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        records_pb2.DELIVERY_STATE_PENDING: "DeliveryStarted",
+        records_pb2.DELIVERY_STATE_SENT: "DeliverySent",
+        records_pb2.DELIVERY_STATE_FAILED: "DeliveryFailed",
+        records_pb2.DELIVERY_STATE_UNKNOWN: "DeliveryLeftUnknown",
+    }
+)
+
+
+def _delivery(raw: bytes, offset: int) -> Fact | None:
+    record = records_pb2.DeliveryRecord.FromString(raw)
+    kind = _DELIVERY_KINDS.get(record.state)
+    if kind is None or not record.delivery_id:
+        raise Unreadable("UNKNOWN_KIND" if kind is None else "NO_ID")
+    if record.state == records_pb2.DELIVERY_STATE_PENDING and record.attempts:
+        kind = "DeliveryDelayed"
+    row = rows.Delivery(
+        identifier(record.tenant),
+        identifier(record.delivery_id),
+        identifier(record.conversation_id),
+        identifier(record.interaction_id),
+        clean(record.channel),
+        clean(record.account),
+        int(record.state),
+        record.attempts,
+        clean(record.reason),
+        [clean(each) for each in record.native_ids],
+        int(record.purpose),
+        record.occurred_at_ms,
+        identifier(record.event_id),
+    )
+    details = {
+        "channel": row.channel,
+        "delivery": row.delivery_id,
+        "attempts": str(row.attempts) if row.attempts else "",
+        "purpose": word(records_pb2.OutboundPurpose.Name, record.purpose, "OUTBOUND_PURPOSE_"),
+    }
+    ids = (row.interaction_id, row.conversation_id)
+    return Fact(step(INGEST, record, kind, *ids, position=offset, reason=record.reason, details=details), row)
+
+
+def _feedback(raw: bytes, offset: int) -> Fact | None:
+    record = feedback_pb2.FeedbackRecord.FromString(raw)
+    tenant, at = identifier(record.tenant), record.occurred_at_ms
+
+    def event(kind: str, about: feedback_pb2.Subject, reason: str = "", /, **details: str) -> rows.Event:
+        ids = (identifier(about.interaction_id), identifier(about.conversation_id))
+        return step(FEEDBACK, record, kind, *ids, position=offset, reason=reason, details=details)
+
+    def asked(
+        kind: str, of: feedback_pb2.InvitationCreated | feedback_pb2.AnswerCounted | feedback_pb2.InvitationExpired
+    ) -> rows.Answer:
+        about = of.subject
+        return rows.Answer(
+            tenant,
+            identifier(of.invitation_id),
+            identifier(about.interaction_id),
+            identifier(about.conversation_id),
+            identifier(about.person_id or record.person_id),
+            clean(about.channel),
+            clean(about.queue),
+            identifier(about.agent_id),
+            clean(of.survey),
+            kind,
+        )
+
+    match record.WhichOneof("record"):
+        case "invited":
+            kind = word(config_pb2.SurveyKind.Name, record.invited.kind, "SURVEY_KIND_")
+            answer = asked(kind, record.invited)
+            answer.invited_at_ms = at
+            details = {"invitation": answer.invitation_id, "survey": answer.survey, "kind": kind}
+            return Fact(
+                event("InvitationCreated", record.invited.subject, **details),
+                rows.Asked(answer),
+                "",
+                answer.invitation_id,
+            )
+        case "due":
+            invitation = record.due.invitation
+            return Fact(event("InvitationFellDue", invitation.subject, invitation=invitation.invitation_id), None)
+        case "answered":
+            counted = record.answered
+            kind = word(config_pb2.SurveyKind.Name, counted.kind, "SURVEY_KIND_")
+            answer = asked(kind, counted)
+            answer.state, answer.score, answer.answered_at_ms = "answered", counted.score, at
+            answer.source = word(feedback_pb2.AnswerSource.Name, counted.source, "ANSWER_SOURCE_")
+            details = {
+                "invitation": answer.invitation_id,
+                "survey": answer.survey,
+                "kind": kind,
+                "score": str(counted.score),
+                "by": answer.source,
+            }
+            return Fact(
+                event("AnswerCounted", counted.subject, **details), rows.Asked(answer), "", answer.invitation_id
+            )
+        case "expired":
+            answer = asked("", record.expired)
+            answer.state = "expired"
+            details = {"invitation": answer.invitation_id, "survey": answer.survey}
+            return Fact(
+                event("InvitationExpired", record.expired.subject, **details),
+                rows.Asked(answer),
+                "",
+                answer.invitation_id,
+            )
+        case "skipped":
+            about = feedback_pb2.Subject(interaction_id=record.skipped.interaction_id)
+            return Fact(event("InvitationSkipped", about, record.skipped.reason), None)
+        case "refused":
+            invitation_id = identifier(record.refused.invitation_id)
+            happened = event("AnswerRefused", feedback_pb2.Subject(), record.refused.reason, invitation=invitation_id)
+            return Fact(happened, rows.Declined(invitation_id), "", invitation_id)
+    raise Unreadable("UNKNOWN_KIND")
+
+
+_BY_TOPIC: Final[Mapping[str, Callable[[bytes, int], Fact | None]]] = MappingProxyType(
+    {
+        CONVERSATIONS: _conversation,
+        ROUTING: routed,
+        DEADLINES: _deadline,
+        DELIVERIES: _delivery,
+        FEEDBACKS: _feedback,
+    }
+)

@@ -1,0 +1,183 @@
+"""Reads the topics for ever, and writes what they state.
+
+A reader without a group: positions are in the database, beside the rows. Whatever breaks (broker, database, another replica that
+takes over), reading begins again where the rows are. A record that can't be read is counted and passed over; one that the database
+refuses, too, after the rest of its batch has been written without it.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.records import Record
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.history import store
+from services.ingest.history.database import Database
+from services.ingest.history.mapping import TOPICS, fact
+from services.ingest.history.rows import Fact
+from services.ingest.history.store import Moved, Place
+from services.ingest.history.story import Unreadable
+
+_BATCH: Final = 500
+_POLL_MS: Final = 500
+_RETRY_LEAST, _RETRY_MOST = 0.2, 10.0
+_CLOSE: Final = 3.0
+_REFUSING_SQLSTATES: Final = ("22", "23")
+"""Classes of PostgreSQL's codes: data exceptions and integrity violations, which the same data meets again."""
+
+
+class Projection:
+    """One reader. `caught_up` is called whenever everything that the log held is written."""
+
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        database: Database,
+        metrics: Metrics,
+        *,
+        client_id: str,
+        caught_up: Callable[[], None],
+        written: Callable[[], None],
+        batch: int = _BATCH,
+    ) -> None:
+        self._kafka = kafka
+        self._database = database
+        self._client_id = client_id
+        self._caught_up = caught_up
+        self._written = written
+        self._batch = batch
+        self._records = metrics.counter("chapar_history_records_total")
+        self._lag = metrics.gauge("chapar_history_lag_records")
+        self._log = get_logger(__name__)
+        self._next: dict[Place, int] = {}
+        self._wait = _RETRY_LEAST
+        self.settled = asyncio.Lock()
+        """Held while `caught_up` is found to be true, and by a rebuild, which makes it untrue."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                async with self._database.folder() as connection:
+                    while True:
+                        with suppress(Moved):
+                            await self._read(connection)
+            except (BrokerError, SQLAlchemyError, OSError) as error:
+                # Its text may show what was to be written.
+                self._log.warning("history waits", error=type(error).__name__, retry_s=round(self._wait, 1))
+            await asyncio.sleep(self._wait)
+            self._wait = min(2 * self._wait, _RETRY_MOST)
+
+    async def _read(self, connection: AsyncConnection) -> None:
+        reader = plain_reader(self._kafka, client_id=self._client_id)
+        try:
+            await reader.start()
+            names = await self._assign(reader, connection)
+            while True:
+                batches = await reader.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+                records = [_record(names[tp.topic], message) for tp, found in batches.items() for message in found]
+                if records:
+                    await self._write(connection, records)
+                    self._written()
+                self._wait = _RETRY_LEAST
+                await self._measure(reader, connection, names)
+        finally:
+            await close_consumer(reader, _CLOSE)
+
+    async def _assign(self, reader: Any, connection: AsyncConnection) -> dict[str, str]:
+        """Takes all partitions where the database says; returns logical names by full ones."""
+        names = {self._kafka.topic_prefix + topic: topic for topic in TOPICS}
+        tps = []
+        for name in names:
+            # The public call answers from a stale cache.
+            tps += [TopicPartition(name, each) for each in sorted(await reader._client._wait_on_metadata(name))]
+        reader.assign(tps)
+        begin, end = await reader.beginning_offsets(tps), await reader.end_offsets(tps)
+        self._next = await store.positions(connection, [(tp.topic, tp.partition) for tp in tps])
+        for tp in tps:
+            at = self._next[tp.topic, tp.partition]
+            if at > end[tp]:
+                # The topic was made anew: what it holds is not what was read before.
+                self._log.warning("history begins anew", topic=tp.topic, partition=tp.partition)
+                await store.reset(connection, tp.topic, tp.partition, at)
+                self._next[tp.topic, tp.partition] = at = 0
+            reader.seek(tp, max(at, begin[tp]))
+        return names
+
+    async def _measure(self, reader: Any, connection: AsyncConnection, names: Mapping[str, str]) -> None:
+        lags = dict.fromkeys(names.values(), 0)
+        behind = False
+        for tp in reader.assignment():
+            end = reader.last_stable_offset(tp)
+            if end is None:
+                behind = True  # not yet fetched
+                continue
+            lag = max(0, end - await reader.position(tp))
+            lags[names[tp.topic]] += lag
+        for topic, lag in lags.items():
+            self._lag.labels(topic).set(lag)
+        if not behind and not any(lags.values()):
+            async with self.settled:
+                # With nothing to write, this is how a rebuild is noticed.
+                await store.check(connection, self._next)
+                self._caught_up()
+
+    async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
+        facts: list[tuple[str, Fact]] = []
+        for record in records:
+            try:
+                found = fact(record)
+            except Unreadable as refused:
+                self._refuse(record, refused.reason)
+                continue
+            if found is not None:
+                facts.append((record.topic, found))
+        before = {self._place(record): self._next[self._place(record)] for record in records}
+        after = {self._place(record): record.offset + 1 for record in records}
+        try:
+            repeated = await store.write(connection, [found for _, found in facts], before, after)
+        except DBAPIError as error:
+            if not _refuses(error):
+                raise
+            if len(records) == 1:
+                self._refuse(records[0], "REFUSED_BY_DATABASE")
+                await store.write(connection, (), before, after)
+                self._next.update(after)
+                return
+            middle = len(records) // 2
+            await self._write(connection, records[:middle])
+            await self._write(connection, records[middle:])
+            return
+        self._next.update(after)
+        for (topic, _), again in zip(facts, repeated, strict=True):
+            self._records.labels(topic, "repeated" if again else "written").inc()
+
+    def _place(self, record: Record) -> Place:
+        return (self._kafka.topic_prefix + record.topic, record.partition)
+
+    def _refuse(self, record: Record, reason: str) -> None:
+        self._records.labels(record.topic, "refused").inc()
+        self._log.error(
+            "history can't read a record",
+            reason=reason,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+        )
+
+
+def _refuses(error: DBAPIError) -> bool:
+    """Whether the database will refuse the same data again."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith(_REFUSING_SQLSTATES) or type(error).__name__ in ("DataError", "IntegrityError")
+
+
+def _record(topic: str, message: Any) -> Record:
+    return Record(topic, message.partition, message.offset, message.timestamp, message.key, message.value, ())

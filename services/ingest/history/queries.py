@@ -1,0 +1,139 @@
+"""What is read, as SQL. Every query names the tenant.
+
+Search looks for folded words with LIKE, which reads every message of the tenant that the other terms leave: right for thousands of
+conversations. For millions the next step is an index of words: `pg_trgm` (GIN on `folded`) and SQLite's FTS5 with the trigram
+tokenizer both serve the same LIKE patterns, so that only migrations change.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
+
+from services.ingest.history.tables import (
+    CONVERSATIONS,
+    DELIVERIES,
+    EVENTS,
+    IDENTITIES,
+    INTERACTIONS,
+    MESSAGES,
+)
+from services.ingest.history.text import pattern
+
+Found = Select[tuple[object, ...]]
+After = tuple[int, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Search terms; all that are given must hold. Times in ms, None: not given."""
+
+    person_id: str = ""
+    channel: str = ""
+    words: Sequence[str] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+def conversation(tenant: str, conversation_id: str) -> Found:
+    """The conversation, with its identity."""
+    return _conversations().where(CONVERSATIONS.c.tenant == tenant, CONVERSATIONS.c.conversation_id == conversation_id)
+
+
+def search(tenant: str, terms: Terms, after: After, most: int) -> Found:
+    """Conversations, newest first. Each word must occur in one of its messages; a time must lie within the conversation."""
+    c = CONVERSATIONS.c
+    found = _conversations().where(c.tenant == tenant)
+    if terms.person_id:
+        found = found.where(c.person_id == terms.person_id)
+    if terms.from_ms is not None:
+        found = found.where(c.last_message_at_ms >= terms.from_ms)
+    if terms.to_ms is not None:
+        found = found.where(c.opened_at_ms <= terms.to_ms)
+    if terms.channel:
+        found = found.where(_message(MESSAGES.c.channel == terms.channel))
+    for word in terms.words:
+        found = found.where(_message(MESSAGES.c.folded.like(pattern(word), escape="\\")))
+    return _newest(found, c.last_message_at_ms, c.conversation_id, after, most)
+
+
+def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
+    """Messages after a sequence number, oldest first."""
+    m = MESSAGES.c
+    of = and_(m.tenant == tenant, m.conversation_id == conversation_id, m.sequence > after)
+    return select(MESSAGES).where(of).order_by(m.sequence, m.message_id).limit(most)
+
+
+def interactions_of(tenant: str, conversation_ids: Sequence[str]) -> Found:
+    """Ids of the interactions of conversations, oldest first."""
+    i = INTERACTIONS.c
+    return (
+        select(i.conversation_id, i.interaction_id)
+        .where(i.tenant == tenant, i.conversation_id.in_(conversation_ids))
+        .order_by(i.opened_at_ms, i.interaction_id)
+    )
+
+
+def interaction(tenant: str, interaction_id: str) -> Found:
+    """An interaction."""
+    i = INTERACTIONS.c
+    return select(INTERACTIONS).where(i.tenant == tenant, i.interaction_id == interaction_id)
+
+
+def interactions(tenant: str, state: str, queue: str, channel: str, after: After, most: int) -> Found:
+    """Interactions, newest first."""
+    i = INTERACTIONS.c
+    found: Found = select(INTERACTIONS).where(i.tenant == tenant)
+    for column, value in ((i.state, state), (i.queue, queue), (i.channel, channel)):
+        if value:
+            found = found.where(column == value)
+    return _newest(found, i.opened_at_ms, i.interaction_id, after, most)
+
+
+def story(tenant: str, interaction_id: str, most: int) -> Found:
+    """The steps of an interaction, in order: by time, service and the service's own order."""
+    e = EVENTS.c
+    return (
+        select(EVENTS)
+        .where(e.tenant == tenant, e.interaction_id == interaction_id)
+        .order_by(e.occurred_at_ms, e.service_order, e.position, e.event_id)
+        .limit(most)
+    )
+
+
+def delivery(tenant: str, delivery_id: str) -> Found:
+    """A delivery."""
+    d = DELIVERIES.c
+    return select(DELIVERIES).where(d.tenant == tenant, d.delivery_id == delivery_id)
+
+
+def identities(tenant: str, person_id: str) -> Found:
+    """A person's identities."""
+    i = IDENTITIES.c
+    return select(IDENTITIES).where(i.tenant == tenant, i.person_id == person_id).order_by(i.identity_id)
+
+
+def owner(tenant: str, conversation_id: str) -> Found:
+    """The identity that a conversation is with."""
+    c = CONVERSATIONS.c
+    return select(c.identity_id).where(c.tenant == tenant, c.conversation_id == conversation_id)
+
+
+def _conversations() -> Found:
+    i = IDENTITIES.c
+    of = and_(i.tenant == CONVERSATIONS.c.tenant, i.identity_id == CONVERSATIONS.c.identity_id)
+    also = (i.channel, i.account, i.native_id, i.display_name, i.verified)
+    return select(CONVERSATIONS, *also).select_from(CONVERSATIONS.outerjoin(IDENTITIES, of))
+
+
+def _message(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    of = and_(
+        MESSAGES.c.tenant == CONVERSATIONS.c.tenant, MESSAGES.c.conversation_id == CONVERSATIONS.c.conversation_id
+    )
+    return exists().where(of, condition)
+
+
+def _newest(found: Found, at: ColumnElement[int], key: ColumnElement[str], after: After, most: int) -> Found:
+    if after is not None:
+        found = found.where(or_(at < after[0], and_(at == after[0], key < after[1])))
+    return found.order_by(at.desc(), key.desc()).limit(most)

@@ -1,0 +1,161 @@
+"""The schema, for SQLite and PostgreSQL alike. Times are milliseconds since the Unix epoch, UTC; 0 and '' mean "not known".
+
+A change here needs a migration beside it: a test compares the two.
+"""
+
+from typing import Final
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, Integer, MetaData, Table, Text
+
+METADATA: Final = MetaData()
+
+
+def _text(name: str, *, key: bool = False) -> Column[str]:
+    return Column(name, Text, primary_key=key, nullable=False)
+
+
+def _ms(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+POSITIONS: Final = Table(
+    "positions",
+    METADATA,
+    _text("log", key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+)
+
+CONVERSATIONS: Final = Table(
+    "conversations",
+    METADATA,
+    _text("tenant", key=True),
+    _text("conversation_id", key=True),
+    _text("identity_id"),
+    _text("person_id"),
+    _ms("opened_at_ms"),
+    _ms("last_message_at_ms"),
+    _ms("erased_at_ms"),
+    Index("conversations_newest", "tenant", "last_message_at_ms", "conversation_id"),
+    Index("conversations_of_person", "tenant", "person_id"),
+)
+
+MESSAGES: Final = Table(
+    "messages",
+    METADATA,
+    _text("tenant", key=True),
+    _text("conversation_id", key=True),
+    _text("message_id", key=True),
+    Column("sequence", BigInteger, nullable=False),
+    _ms("occurred_at_ms"),
+    _text("identity_id"),
+    _text("interaction_id"),
+    Column("author_kind", Integer, nullable=False),
+    _text("author_id"),
+    _text("text"),
+    _text("subject"),
+    Column("attachments", JSON, nullable=False),
+    _text("language"),
+    _text("channel"),
+    Column("purpose", Integer, nullable=False),
+    _text("edits_message_id"),
+    _text("native_message_id"),
+    _text("folded"),
+    Index("messages_in_order", "tenant", "conversation_id", "sequence"),
+)
+
+IDENTITIES: Final = Table(
+    "identities",
+    METADATA,
+    _text("tenant", key=True),
+    _text("identity_id", key=True),
+    _text("person_id"),
+    _ms("person_at_ms"),
+    _text("channel"),
+    _text("account"),
+    _text("native_id"),
+    _text("display_name"),
+    Column("verified", Boolean, nullable=False),
+    _ms("stated_at_ms"),
+    _ms("erased_at_ms"),
+    Index("identities_of_person", "tenant", "person_id"),
+)
+
+INTERACTIONS: Final = Table(
+    "interactions",
+    METADATA,
+    _text("tenant", key=True),
+    _text("interaction_id", key=True),
+    _text("conversation_id"),
+    _text("person_id"),
+    _text("channel"),
+    _text("queue"),
+    _text("state"),
+    _text("agent_id"),
+    _ms("opened_at_ms"),
+    _ms("closed_at_ms"),
+    Column("facts_epoch", BigInteger, nullable=False),
+    Column("state_epoch", BigInteger, nullable=False),
+    Column("agent_epoch", BigInteger, nullable=False),
+    _text("routed_state"),
+    _text("outcome"),
+    Index("interactions_newest", "tenant", "opened_at_ms", "interaction_id"),
+    Index("interactions_of_conversation", "tenant", "conversation_id"),
+)
+
+EVENTS: Final = Table(
+    "events",
+    METADATA,
+    _text("tenant", key=True),
+    _text("event_id", key=True),
+    _text("interaction_id"),
+    _text("conversation_id"),
+    _ms("occurred_at_ms"),
+    Column("service_order", Integer, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    _text("service"),
+    _text("kind"),
+    _text("reason"),
+    Column("details", JSON, nullable=False),
+    Index("events_of_interaction", "tenant", "interaction_id", "occurred_at_ms"),
+)
+
+DELIVERIES: Final = Table(
+    "deliveries",
+    METADATA,
+    _text("tenant", key=True),
+    _text("delivery_id", key=True),
+    _text("conversation_id"),
+    _text("interaction_id"),
+    _text("channel"),
+    _text("account"),
+    Column("state", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    _text("reason"),
+    Column("native_ids", JSON, nullable=False),
+    Column("purpose", Integer, nullable=False),
+    _ms("occurred_at_ms"),
+    _text("event_id"),
+    Index("deliveries_of_conversation", "tenant", "conversation_id"),
+)
+
+ANSWERS: Final = Table(
+    "answers",
+    METADATA,
+    _text("tenant", key=True),
+    _text("invitation_id", key=True),
+    _text("interaction_id"),
+    _text("conversation_id"),
+    _text("person_id"),
+    _text("channel"),
+    _text("queue"),
+    _text("agent_id"),
+    _text("survey"),
+    _text("kind"),
+    _text("state"),
+    Column("score", Integer, nullable=True),
+    _text("source"),
+    _ms("invited_at_ms"),
+    _ms("answered_at_ms"),
+    Index("answers_of_interaction", "tenant", "interaction_id"),
+)

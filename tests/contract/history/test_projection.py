@@ -1,0 +1,139 @@
+"""The projection on a real log, on SQLite and on PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chapar.ingest.v1 import ingest_pb2
+from services.chassis.kafka_settings import KafkaSettings
+from services.ingest.history.database import Database, database_url
+from tests.contract.history.records import Life, whole_life
+from tests.contract.history.tables_as_data import everything
+from tests.contract.history.world import eventually, publish, running, topics
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def log(kafka: KafkaUnderTest, prefix: str) -> AsyncIterator[KafkaSettings]:
+    settings = kafka.settings(prefix)
+    async with topics(settings):
+        yield settings
+
+
+async def rows(url: str, *, positions: bool = True) -> dict[str, list[dict[str, object]]]:
+    async with Database(database_url(url, {}, "", "")) as database:
+        return await everything(database, positions=positions)
+
+
+async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) -> None:
+    """Ready once everything there is written; what comes later is written too, and watchers hear of it in order."""
+    await publish(log, whole_life().log)
+    async with running(log, url) as one:
+        assert not one.health.component("history").ready
+        await one.caught_up()
+        assert one.health.component("history").ready
+        reader = one.history.reader
+        assert (await reader.interaction("acme", "one-i")).interaction.state == "completed"
+        watched = aiter(reader.watch("acme", "one-c", -1))
+        assert [(await anext(watched)).message.message_id for _ in range(2)] == ["one-m3", "one-d"]
+        more = Life(name="one")
+        more.said("later", message_id="later")
+        more.log[0] = (more.log[0][0], more.log[0][1], more.log[0][2].replace(b"one-e1", b"one-x1"))
+        await publish(log, more.log)
+        async with asyncio.timeout(30):
+            assert (await anext(watched)).message.text == "later"
+        assert one.count("written") == len(whole_life().log) + 1
+        assert one.count("repeated") == one.count("refused") == 0
+
+
+async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url: str) -> None:
+    """What is undecodable, empty, of an unknown kind, without ids or out of time is counted; its neighbours are written."""
+    life = whole_life()
+    long = Life(name="x" * 1000)
+    long.opened()
+    late = Life(name="late", at=1 << 62)
+    late.opened()
+    nul = Life(name="nul")
+    nul.opened()
+    nul.said("a\x00b")
+    bad = [
+        ("conversations.v1", b"k", b"\xff\xff"),
+        ("routing.events.v1", b"k", b""),
+        ("deliveries.v1", b"k", b"\x0a\x01x"),
+    ]
+    await publish(log, [*bad, *long.log, *late.log, *life.log, *bad, *nul.log])
+    async with running(log, url) as one:
+        await one.caught_up()
+        assert one.count("refused") == 2 * len(bad) + 2
+        assert one.count("written") == len(life.log) + 2
+        found = await one.history.reader.search("acme", ingest_pb2.SearchConversationsRequest(words="a b"))
+        assert "nul-c" not in [each.conversation_id for each in found.conversations if each.person_id != "nul-p"]
+        assert (await one.history.reader.interaction("acme", "one-i")).interaction.state == "completed"
+
+
+async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings, url: str, tmp_path: object) -> None:
+    """Cancelled again and again in mid-work, the projection ends in the rows of one that was left alone."""
+    lives = [whole_life(f"n{number}") for number in range(20)]
+    await publish(log, [record for life in lives for record in life.log])
+    async with running(log, f"sqlite:///{tmp_path}/undisturbed.sqlite3") as undisturbed:
+        await undisturbed.caught_up()
+    for stop_after in (1, 40, 90, 180):
+        async with running(log, url, batch=10) as one:
+
+            async def far_enough(one: object = one, goal: int = stop_after) -> bool:
+                return one.count("written") >= goal or one.history.caught_up.is_set()  # type: ignore[attr-defined] # a default binds the loop's variable
+
+            await eventually(far_enough)
+    async with running(log, url, batch=10) as last:
+        await last.caught_up()
+        assert last.count("repeated") == 0
+    assert await rows(url) == await rows(f"sqlite:///{tmp_path}/undisturbed.sqlite3")
+
+
+async def test_rebuild_ends_in_the_same_rows(log: KafkaSettings, url: str) -> None:
+    """A rebuild while the projection runs drops everything and folds the log again."""
+    await publish(log, whole_life().log)
+    async with running(log, url) as one:
+        await one.caught_up()
+        before = await rows(url)
+        await one.history.rebuild()
+        await one.caught_up()
+        assert await rows(url) == before
+        assert one.count("written") == 2 * len(whole_life().log)
+
+
+async def test_two_replicas_write_once(log: KafkaSettings, url: str) -> None:
+    """Two histories on one database: every record is written once, and when one goes the other takes over."""
+    await publish(log, whole_life("n0").log)
+    async with running(log, url, ready_after_s=1) as first:
+        await first.caught_up()
+        async with running(log, url, ready_after_s=1) as second:
+
+            async def ready() -> bool:
+                return second.health.component("history").ready
+
+            await eventually(ready)
+            assert (await second.history.reader.interaction("acme", "n0-i")).interaction.state == "completed"
+            await publish(log, whole_life("n1").log)
+
+            async def written() -> bool:
+                return first.count("written") + second.count("written") >= 2 * len(whole_life().log)
+
+            await eventually(written)
+            first.task.cancel()
+            await asyncio.wait({first.task})
+            await publish(log, whole_life("n2").log)
+
+            async def taken_over() -> bool:
+                return first.count("written") + second.count("written") >= 3 * len(whole_life().log)
+
+            await eventually(taken_over)
+            assert first.count("written") + second.count("written") == 3 * len(whole_life().log)
+            listed = await second.history.reader.interactions(
+                "acme", ingest_pb2.ListInteractionsRequest(state="completed")
+            )
+            assert len(listed.interactions) == 3
+            assert first.count("repeated") + second.count("repeated") == 0
