@@ -11,8 +11,8 @@ target with the resume token; requests without a result are repeated with the sa
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -104,7 +104,7 @@ class Desk:
             raise DeskClosed(self._error)
         return None
 
-    async def events(self) -> AsyncIterator[api.SessionResponse]:
+    async def events(self) -> AsyncGenerator[api.SessionResponse, None]:
         """What the desk is told, but for results and heartbeats. Ends with the desk; raises DeskClosed when the session ended for good."""
         while True:
             event = await self._events.get()
@@ -117,9 +117,10 @@ class Desk:
 
     async def next(self, kind: str) -> api.SessionResponse:
         """The next event of a kind ("offered", "assigned"…); others are dropped meanwhile."""
-        async for event in self.events():
-            if event.WhichOneof("response") == kind:
-                return event
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                if event.WhichOneof("response") == kind:
+                    return event
         raise DeskClosed(self._error)
 
     async def accept(self, offer_id: str) -> api.RequestResult:

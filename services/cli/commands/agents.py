@@ -133,28 +133,32 @@ class TerminalDesk:
                 task.cancel()
 
     async def _events(self) -> None:
-        async for event in self._desk.events():
-            match event.WhichOneof("response"):
-                case "welcome":
-                    for offer in event.welcome.snapshot.offers:
-                        await self._offered(offer)
-                    for assignment in event.welcome.snapshot.assignments:
-                        await self._assigned(assignment.interaction)
-                case "offered":
-                    await self._offered(event.offered)
-                case "revoked":
-                    self._offers = {n: o for n, o in self._offers.items() if o != event.revoked.offer_id}
-                    console.print(f"offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
-                case "assigned":
-                    await self._assigned(event.assigned.interaction)
-                case "ended":
-                    self._ended(event.ended)
-                case "customer_acted" if event.customer_acted.left:
-                    console.print(
-                        f"[{self._number(event.customer_acted.interaction_id)}] the customer has left", markup=False
-                    )
-                case _:
-                    continue
+        async with contextlib.aclosing(self._desk.events()) as events:
+            async for event in events:
+                await self._happened(event)
+
+    async def _happened(self, event: router_pb2.SessionResponse) -> None:
+        match event.WhichOneof("response"):
+            case "welcome":
+                for offer in event.welcome.snapshot.offers:
+                    await self._offered(offer)
+                for assignment in event.welcome.snapshot.assignments:
+                    await self._assigned(assignment.interaction)
+            case "offered":
+                await self._offered(event.offered)
+            case "revoked":
+                self._offers = {n: o for n, o in self._offers.items() if o != event.revoked.offer_id}
+                console.print(f"offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
+            case "assigned":
+                await self._assigned(event.assigned.interaction)
+            case "ended":
+                self._ended(event.ended)
+            case "customer_acted" if event.customer_acted.left:
+                console.print(
+                    f"[{self._number(event.customer_acted.interaction_id)}] the customer has left", markup=False
+                )
+            case _:
+                return
 
     def _number(self, interaction_id: str) -> int:
         return self._numbers.setdefault(interaction_id, len(self._numbers) + 1)

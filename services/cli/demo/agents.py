@@ -44,8 +44,8 @@ class DemoAgent:
 
     async def work(self) -> None:
         """Until the desk closes."""
-        async with asyncio.TaskGroup() as tasks:
-            async for event in self._desk.events():
+        async with asyncio.TaskGroup() as tasks, contextlib.aclosing(self._desk.events()) as events:
+            async for event in events:
                 match event.WhichOneof("response"):
                     case "welcome":
                         snapshot = event.welcome.snapshot
