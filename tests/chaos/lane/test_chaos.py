@@ -9,7 +9,7 @@ from services.chassis.kafka.faults import POINTS
 from tests.chaos.lane.campaign import Campaign, Fault
 from tests.fixtures.broker import EmbeddedTestBroker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
