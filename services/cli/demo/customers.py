@@ -153,7 +153,7 @@ async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) 
     # Who was asked lately is not asked again, so not everybody's question comes.
     if (
         mood.score is not None
-        and await world.mailbox.survey(mood.channel, customer.address, patience_s / 2) is not None
+        and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None
     ):
         await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
 
