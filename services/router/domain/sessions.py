@@ -15,6 +15,7 @@ from services.router.domain.state import Agent, Session
 from services.router.domain.timers import Timer
 
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
+_FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
 TAKEOVER_MS = 5_000
 NO_CONFIGURATION = "NO_CONFIGURATION"
 
@@ -50,11 +51,15 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     _arm(core, session)
     core.dirty["s", session.session_id] = None
     core.dirty["a", agent.id] = None
-    wanted = command.state
+    wanted = command.state if command.state in _FOR_DESKS else AgentState.UNSPECIFIED
+    if not resumed and command.resumes and command.resumes == agent.lost[0]:
+        # Late, after the lease: he is where he was, and what he declined stays declined.
+        resumed, wanted = True, wanted or AgentState(agent.lost[1])
     if not resumed:
         agent.sign_in += 1
         wanted = wanted or AgentState.AVAILABLE
-    if wanted and wanted is not agent.state and wanted is not AgentState.OFFLINE:
+    agent.lost = ("", 0)
+    if wanted and wanted is not agent.state:
         core.set_state(agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.stand(agent, freed=True)
     core.tell(agent, snapshot_notice(core, agent))
@@ -113,12 +118,14 @@ def renew(core: Core, command: cmd.RenewLeases) -> str:
 
 
 def lease_due(core: Core, session: Session) -> None:
-    """A lease's timer: renewed since, or the session is lost."""
-    if session.lease_until > core.now:
+    """A lease's timer: renewed since, or the session is lost. Renewed ones wait for their own time even when that has passed too, so that what
+    is late is done in the same order whether or not the engine was restored meanwhile."""
+    if session.lease_until > session.armed:
         _arm(core, session)
         return
     agent = core.agents[session.agent_id]
     core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
+    agent.lost = (session.session_id, int(agent.state))
     _forget(core, agent, session)
     core.stand(agent)
     core.revoke_offers(agent, "LEASE_EXPIRED")

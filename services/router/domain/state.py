@@ -134,6 +134,8 @@ class Agent:
     grace_until: int = 0
     """When what he holds is routed again, unless he comes back; 0: no such date."""
     epoch: int = 0
+    lost: tuple[str, int] = ("", 0)
+    """Session that was lost, and the state that he was in: it comes back when that session is resumed late."""
     # Derived, not dumped.
     skills: dict[str, float] = field(default_factory=dict)
     load: Load = EMPTY
@@ -162,12 +164,14 @@ class Agent:
             self.ranked_since,
             self.grace_until,
             self.epoch,
+            self.lost,
         )
 
     @classmethod
     def load_from(cls, raw: Any) -> Self:
         """What `dump` gave."""
-        return cls(load_profile(raw[0]), AgentState(raw[1]), *raw[2:8])
+        lost = (raw[8][0], raw[8][1]) if len(raw) > 8 else ("", 0)  # entries of before it was remembered have none
+        return cls(load_profile(raw[0]), AgentState(raw[1]), raw[2], raw[3], raw[4], raw[5], raw[6], raw[7], lost)
 
 
 @dataclass(slots=True)

@@ -132,11 +132,16 @@ class Routing(RuleBasedStateMachine):
         facts = Facts(name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived)
         self.tell(cmd.Enqueue(facts, command_id=self.id()))
 
-    @rule(agent=st.sampled_from(AGENTS), resume=st.booleans(), credits=st.integers(0, 2), away=st.booleans())
-    def sign_in(self, agent: str, resume: bool, credits: int, away: bool) -> None:
-        """New, or resumed."""
-        before = self.engine.core.agents[agent].session_id if resume else ""
-        state = AgentState.AWAY if away and not resume else AgentState.UNSPECIFIED
+    @rule(
+        agent=st.sampled_from(AGENTS),
+        resume=st.booleans(),
+        credits=st.integers(0, 2),
+        state=st.sampled_from([AgentState.UNSPECIFIED] * 3 + list(AgentState)),
+    )
+    def sign_in(self, agent: str, resume: bool, credits: int, state: AgentState) -> None:
+        """New, or resumed, in time or late."""
+        known = self.engine.core.agents[agent]
+        before = (known.session_id or known.lost[0]) if resume else ""
         self.tell(cmd.SignIn(agent, self.id(), before, credits, state, reply_to=GATEWAY))
 
     @rule(agent=st.sampled_from(AGENTS), signed_out=st.booleans())

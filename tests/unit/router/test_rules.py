@@ -327,6 +327,19 @@ def test_an_agent_who_comes_back_within_the_grace_keeps_what_he_holds() -> None:
     assert world.engine.core.works["i"].agent_id == "a"
 
 
+def test_a_session_resumed_after_its_lease_finds_the_agent_in_the_state_he_chose() -> None:
+    """Who was away is not suddenly given work; a new session without the token is available."""
+    world = World(a_pool(an_agent("a"), lease_ms=20_000))
+    world.sign_in("a")
+    world.tell(cmd.SetAgentState("a", AgentState.AWAY))
+    world.wait(20_000)
+    world.enqueue("i")
+    world.sign_in("a", session="late", resumes="s-a")
+    assert (world.state("a"), world.offered("i")) == (AgentState.AWAY, "")
+    world.sign_in("a", session="new")
+    assert world.offered("i") == "a"
+
+
 def test_signing_out_hands_over_at_once(world: World) -> None:
     """Nobody waits for an agent who has gone home."""
     world.holds("a", "i")
