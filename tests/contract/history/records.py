@@ -18,11 +18,16 @@ T0 = 1_700_000_000_000
 
 @dataclass
 class Life:
-    """One customer's conversation with one interaction, by the names `{name}-c`, `{name}-i`, `{name}-p`, `{name}-id`."""
+    """One customer's conversation with one interaction, by the names `{name}-c`, `{name}-i`, `{name}-p`, `{name}-id`.
+
+    Person and identity may be another's.
+    """
 
     name: str = "one"
     tenant: str = "acme"
     at: int = T0
+    identity: str = ""
+    person: str = ""
     log: list[tuple[str, bytes, bytes]] = field(default_factory=list)
     _count: int = 0
     _epoch: int = 0
@@ -37,11 +42,11 @@ class Life:
 
     @property
     def person_id(self) -> str:
-        return f"{self.name}-p"
+        return self.person or f"{self.name}-p"
 
     @property
     def identity_id(self) -> str:
-        return f"{self.name}-id"
+        return self.identity or f"{self.name}-id"
 
     def _tick(self) -> tuple[str, int]:
         self._count += 1

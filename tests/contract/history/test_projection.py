@@ -1,7 +1,9 @@
 """The projection on a real log, on SQLite and on PostgreSQL."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -74,7 +76,7 @@ async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url
         assert (await one.history.reader.interaction("acme", "one-i")).interaction.state == "completed"
 
 
-async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings, url: str, tmp_path: object) -> None:
+async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings, url: str, tmp_path: Path) -> None:
     """Cancelled again and again in mid-work, the projection ends in the rows of one that was left alone."""
     lives = [whole_life(f"n{number}") for number in range(20)]
     await publish(log, [record for life in lives for record in life.log])
@@ -82,15 +84,45 @@ async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings,
         await undisturbed.caught_up()
     for stop_after in (1, 40, 90, 180):
         async with running(log, url, batch=10) as one:
-
-            async def far_enough(one: object = one, goal: int = stop_after) -> bool:
-                return one.count("written") >= goal or one.history.caught_up.is_set()  # type: ignore[attr-defined] # a default binds the loop's variable
-
-            await eventually(far_enough)
+            await one.written_or_done(stop_after)
     async with running(log, url, batch=10) as last:
         await last.caught_up()
         assert last.count("repeated") == 0
     assert await rows(url) == await rows(f"sqlite:///{tmp_path}/undisturbed.sqlite3")
+
+
+@pytest.mark.chaos
+@pytest.mark.slow
+async def test_kill_9_loses_and_doubles_nothing(
+    kafka: KafkaUnderTest, log: KafkaSettings, url: str, tmp_path: Path
+) -> None:
+    """Processes that are killed after their first, second, third… transaction leave the rows of one that was left alone."""
+    if kafka.settings("x").security_protocol != "PLAINTEXT":
+        pytest.skip("the child process knows plain clusters only")
+    lives = [whole_life(f"n{number}") for number in range(3)]
+    await publish(log, [record for life in lives for record in life.log])
+    alone = f"sqlite:///{tmp_path / 'undisturbed.sqlite3'}"
+    async with running(log, alone) as undisturbed:
+        await undisturbed.caught_up()
+    for transactions in range(1, 5):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.contract.history.child", log.bootstrap_servers, log.topic_prefix, url),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert child.stdout is not None
+        try:
+            async with asyncio.timeout(60):
+                for _ in range(transactions):
+                    assert await child.stdout.readline() in (b"written\n", b"caught up\n")
+        finally:
+            child.kill()  # SIGKILL, in the middle of the next one
+            await child.wait()
+    async with running(log, url, batch=3) as last:
+        await last.caught_up()
+        assert last.count("repeated") == 0
+        assert last.count("written") > 0, "the children did everything: nothing was interrupted"
+    assert await rows(url) == await rows(alone)
 
 
 async def test_rebuild_ends_in_the_same_rows(log: KafkaSettings, url: str) -> None:

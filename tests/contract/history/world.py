@@ -62,6 +62,14 @@ class Running:
             waiting.cancel()
             raise AssertionError("the history did not catch up")
 
+    async def written_or_done(self, records: int) -> None:
+        """So many records are written, or all that there are."""
+
+        async def enough() -> bool:
+            return self.count("written") >= records or self.history.caught_up.is_set()
+
+        await eventually(enough)
+
     def count(self, outcome: str) -> float:
         """Records projected, of all topics."""
         return sum(

@@ -1,0 +1,31 @@
+"""A projection in a process of its own, to be killed: `python -m tests.contract.history.child BOOTSTRAP PREFIX URL`.
+
+Prints a line for each transaction; folds in small batches so that a kill falls between and inside of them.
+"""
+
+import asyncio
+import sys
+
+from services.chassis.metrics import Metrics
+from services.ingest.history.database import Database, database_url
+from services.ingest.history.projection import Projection
+from tests.fixtures.broker import plain_settings
+
+
+async def main(bootstrap: str, prefix: str, url: str) -> None:
+    """Until killed."""
+    async with Database(database_url(url, {}, "", "")) as database:
+        projection = Projection(
+            plain_settings(bootstrap, prefix),
+            database,
+            Metrics(),
+            client_id="history-child",
+            caught_up=lambda: print("caught up", flush=True),
+            written=lambda: print("written", flush=True),
+            batch=3,
+        )
+        await projection.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
