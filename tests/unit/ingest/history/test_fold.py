@@ -6,6 +6,7 @@ from typing import Any, Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.records import Record
 from services.ingest.history.fold import Rows
 from services.ingest.history.mapping import fact
@@ -41,10 +42,15 @@ def lives() -> list[Record]:
     again = Life("a2", at=first.at - 1500, identity="a-id", person="a-p")
     again.opened()
     again.said("again")
+    lost = Life("c")
+    lost.began()
+    lost.routed(queued=router_pb2.InteractionQueued())
+    lost.closed("cancelled")  # the router's own word of it is missing
     return [
         *as_records(first.log),
         *(_on(1, record) for record in as_records(second.log)),
         *(_on(2, record) for record in as_records(again.log)),
+        *(_on(3, record) for record in as_records(lost.log)),
     ]
 
 
@@ -71,6 +77,22 @@ def test_any_interleaving_ends_in_the_same_rows(seed: int) -> None:
     assert folded(order) == _EXPECTED
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.permutations(range(6)))
+def test_the_later_epoch_wins(order: list[int]) -> None:
+    """Routing events decide by their epoch, not by when they are read: queue, agent and state are the last ones."""
+    life = Life()
+    life.routed(queued=router_pb2.InteractionQueued())
+    life.routed(assigned=router_pb2.InteractionAssigned(agent_id="omid"))
+    life.routed("support", transferred=router_pb2.InteractionTransferred(from_agent_id="omid", queue="support"))
+    life.routed("support", offered=router_pb2.InteractionOffered(agent_id="sara"))
+    life.routed("support", assigned=router_pb2.InteractionAssigned(agent_id="sara"))
+    life.routed("support", agent_replied=router_pb2.AgentReplied(agent_id="sara"))
+    records = as_records(life.log)
+    row = folded([records[index] for index in order])["interactions"]["acme", "one-i"]
+    assert (row.state, row.agent_id, row.queue, row.facts_epoch) == ("assigned", "sara", "support", 6)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, len(_RECORDS) - 1), max_size=20))
 def test_repetitions_change_nothing(again: list[int]) -> None:
@@ -83,6 +105,7 @@ def test_the_example_is_worth_shuffling() -> None:
     """It holds an erasure, an agent, an end, and a second conversation of the erased person."""
     assert _EXPECTED["interactions"]["acme", "a-i"].agent_id == "sara"
     assert _EXPECTED["interactions"]["acme", "b-i"].state == "completed"
+    assert _EXPECTED["interactions"]["acme", "c-i"].state == "cancelled"
     assert _EXPECTED["conversations"]["acme", "a-c"].erased_at_ms
     assert _EXPECTED["identities"]["acme", "a-id"].native_id == ""
     assert _EXPECTED["identities"]["acme", "b-id"].native_id == "native-b"
