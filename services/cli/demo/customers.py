@@ -151,10 +151,7 @@ async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) 
     if mood.asks_again and await customer.say(random.choice(AGAIN)):  # noqa: S311
         await customer.reply(patience_s)
     # Who was asked lately is not asked again, so not everybody's question comes.
-    if (
-        mood.score is not None
-        and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None
-    ):
+    if mood.score is not None and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None:
         await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
 
 
