@@ -33,6 +33,7 @@ from starlette.routing import Route
 from services.chassis.http import http_server
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
+from tests.bench.figures import tell
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 CONNECTIONS = 48
@@ -155,12 +156,8 @@ async def main(seconds: float) -> None:
     best = {kind: statistics.mean(sorted(values)[len(values) // 2 :]) for kind, values in rates.items()}
     value = best["edge"] / best["bare"]
     print(f"edge {best['edge']:.0f}/s, bare {best['bare']:.0f}/s, rounds {rates}")
-    print(f"figure edge_vs_bare {value:.2f} ratio goal >={GOAL}")
-    file = Path("build") / "figures.jsonl"
-    file.parent.mkdir(exist_ok=True)
-    figure = {"figure": "edge_vs_bare", "value": round(value, 3), "unit": "ratio", "goal": f">={GOAL}", **best}
-    with file.open("a") as out:
-        out.write(json.dumps(figure) + "\n")
+    per_s = {f"{kind}_per_s": round(rate) for kind, rate in best.items()}
+    tell("edge_vs_bare", round(value, 3), "ratio", f">={GOAL}", **per_s)
 
 
 if __name__ == "__main__":

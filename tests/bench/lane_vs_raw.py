@@ -7,13 +7,11 @@ Rounds alternate in one run, after a warm-up of both; the figure is the ratio of
 """
 
 import asyncio
-import json
 import os
 import statistics
 import sys
 import time
 import uuid
-from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -26,6 +24,7 @@ from services.chassis.kafka.contract import LaneContext, LaneSpec, LaneTuning, N
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.runner import LaneRunner
 from services.chassis.kafka_settings import KafkaSettings
+from tests.bench.figures import tell
 
 RECORDS, BATCH, ROUNDS, SIZE = 40_000, 500, 5, 300
 IN, OUT = "bench.in.v1", "bench.out.v1"
@@ -181,19 +180,11 @@ async def main() -> int:
     raw_cpu, lane_cpu = (statistics.median(rate.cpu_us for rate in rates[kind][1:]) for kind in ("raw", "lane"))
     print(f"on a busy machine look at the CPU: lane {lane_cpu:.1f} us, raw {raw_cpu:.1f} us a record")
     value = round(lane / raw, 3)
-    print(f"figure lane_vs_raw {value} ratio goal >=0.7")
-    figure: dict[str, object] = {"figure": "lane_vs_raw", "value": value, "unit": "ratio", "goal": ">=0.7"}
-    figure |= {"lane_records_per_s": round(lane), "raw_records_per_s": round(raw), "batch": BATCH, "bytes": SIZE}
-    figure |= {"lane_cpu_us": round(lane_cpu, 1), "raw_cpu_us": round(raw_cpu, 1)}
-    _keep(figure)
+    details = {"lane_records_per_s": round(lane), "raw_records_per_s": round(raw), "batch": BATCH, "bytes": SIZE}
+    tell(
+        "lane_vs_raw", value, "ratio", ">=0.7", **details, lane_cpu_us=round(lane_cpu, 1), raw_cpu_us=round(raw_cpu, 1)
+    )
     return 0
-
-
-def _keep(figure: dict[str, object]) -> None:
-    path = Path("build/figures.jsonl")
-    path.parent.mkdir(exist_ok=True)
-    with path.open("a") as lines:
-        lines.write(json.dumps(figure | {"at_ms": system_clock()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ protobuf out, changelog, journal, in batches of 200 records.
 import argparse
 import cProfile
 import gc
-import json
 import pstats
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
 from services.router.domain.snapshot import collect
 from services.router.translate.commands import to_command
+from tests.bench.figures import tell
 
 BATCH = 200
 REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=0)
@@ -195,10 +195,9 @@ def main() -> None:
         return
     engine = engine_run(args.interactions, args.agents, args.skills)
     commands, cycles = processor_run(args.interactions, args.agents, args.skills)
-    print(f"figure engine_commands_per_s {engine:.0f}")
-    print(f"figure shard_commands_per_s {commands:.0f}")
-    print(f"figure shard_life_cycles_per_s {cycles:.0f}")
-    print(json.dumps({"engine_commands_per_s": engine, "shard_commands_per_s": commands, "agents": args.agents}))
+    tell("engine_commands_per_s", round(engine), "1/s", agents=args.agents)
+    tell("shard_commands_per_s", round(commands), "1/s", agents=args.agents)
+    tell("shard_life_cycles_per_s", round(cycles), "1/s", agents=args.agents)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from services.sla.adapters.business_calendar import OpenYears, year_of
 from services.sla.domain.calendar import CalendarSpec, OpenHours, OpeningHours
 from services.sla.domain.deadlines import State, decide, start
 from services.sla.domain.policy import Target, TargetPlan
+from tests.bench.figures import tell
 
 GOAL_US = 20
 _ROUNDS, _DEADLINES = 9, 5_000
@@ -41,7 +42,7 @@ def main() -> None:
     print(
         f"first round {rounds[0]:.1f} us a deadline (calendars grow), then {', '.join(f'{r:.1f}' for r in rounds[1:])}"
     )
-    print(f"figure calendar_us {statistics.median(rounds[1:]):.1f} us goal <={GOAL_US}")
+    tell("calendar_us", round(statistics.median(rounds[1:]), 1), "us", f"<={GOAL_US}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from services.sla.domain.calendar import RoundTheClock
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Fact, FactKind
 from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
+from tests.bench.figures import tell
 
 GOAL_BYTES = 600
 T0 = 1_700_000_000_000
@@ -64,10 +65,10 @@ def main() -> None:
     begun = time.process_time()
     fired = len(engine.advance(T0 + 10_000_000, T0 + 10_000_000))
     fired_us = (time.process_time() - begun) / fired * 1e6
-    print(f"figure deadline_bytes {deadline_bytes:.0f} B goal <={GOAL_BYTES} ({3 * count:,} armed)")
-    print(f"figure sla_queued_us {queued_us:.1f} us (three deadlines set)")
-    print(f"figure sla_assigned_us {assigned_us:.1f} us (one met)")
-    print(f"figure sla_fired_us {fired_us:.1f} us (one milestone of {fired:,})")
+    tell("deadline_bytes", round(deadline_bytes), "B", f"<={GOAL_BYTES}", armed=3 * count)
+    tell("sla_queued_us", round(queued_us, 1), "us")  # three deadlines set
+    tell("sla_assigned_us", round(assigned_us, 1), "us")  # one met
+    tell("sla_fired_us", round(fired_us, 1), "us", fired=fired)  # one milestone
 
 
 if __name__ == "__main__":

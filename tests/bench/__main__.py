@@ -1,0 +1,141 @@
+"""All benches, one after another, each in a process of its own: `python -m tests.bench [names…]`; `--list`; `--table`.
+
+Without KAFKA_BOOTSTRAP_SERVERS one broker of our own serves all that need one (CHAPAR_KAFKA_FULL_COMPILER and CHAPAR_KAFKA_HEAP choose its
+Java; see docs/performance.md). `--table` renders the newest value of each figure in build/figures.jsonl into docs/performance.md.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from services.chassis.broker.embedded import EmbeddedBroker
+from services.chassis.broker.settings import BrokerSettings
+from tests.bench.figures import FILE, NO_GOAL, newest, reached
+from tests.bench.stand import a_home
+
+PAGE: Final = Path("docs/performance.md")
+BEGIN, END = "<!-- figures: python -m tests.bench --table -->", "<!-- end of figures -->"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One module of this package."""
+
+    what: str
+    kafka: bool = True
+    minutes: float = 1
+
+
+BENCHES: Final = {
+    "lane_vs_raw": Bench("a lane over transactions by hand"),
+    "edge_vs_bare": Bench("the webhook edge over bare HMAC and produce"),
+    "hops": Bench("acknowledged to offered, over bare transactional hops", minutes=4),
+    "path": Bench("life cycles a second through the router"),
+    "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=3),
+    "router_engine": Bench("the router's decisions without Kafka", kafka=False),
+    "sla_engine": Bench("deadlines in memory", kafka=False),
+    "sla_calendar": Bench("deadlines in business time", kafka=False),
+}
+
+
+@contextlib.asynccontextmanager
+async def a_shared_broker(needed: bool) -> AsyncIterator[dict[str, str]]:
+    """The environment in which benches find a broker."""
+    if not needed or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield {}
+        return
+    with a_home() as home:
+        settings = BrokerSettings(home=home.home)
+        async with EmbeddedBroker(settings) as broker:
+            compiler = "full" if settings.kafka_full_compiler else "first (C1)"
+            print(f"broker at {broker.bootstrap}, heap {settings.kafka_heap}, Java's compiler: {compiler}", flush=True)
+            yield {"KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap}
+
+
+async def run(names: list[str]) -> int:
+    """All of them, even if one fails; returns 1 then."""
+    failed = []
+    async with a_shared_broker(any(BENCHES[name].kafka for name in names)) as environment:
+        for name in names:
+            print(f"== {name}: {BENCHES[name].what}", flush=True)
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", f"tests.bench.{name}"), env={**os.environ, **environment}
+            )
+            try:
+                if await process.wait():
+                    failed.append(name)
+            finally:
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def rendered(figures: dict[str, dict[str, Any]]) -> str:
+    """The table."""
+    lines = ["| Figure | Value | Unit | Goal | Reached | Load before | Taken |", "|---|---|---|---|---|---|---|"]
+    words = {True: "yes", False: "no", None: ""}
+    for name, figure in sorted(figures.items()):
+        taken = (
+            datetime.fromtimestamp(figure["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M") if "at_ms" in figure else ""
+        )
+        goal = "" if figure["goal"] == NO_GOAL else figure["goal"]
+        verdict = words[reached(figure["value"], figure["goal"])]
+        row = (
+            f"`{name}`",
+            f"{figure['value']:g}",
+            figure["unit"],
+            goal,
+            verdict,
+            str(figure.get("load_1m", "")),
+            taken,
+        )
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def table() -> int:
+    """Put the newest figures between the markers."""
+    page = PAGE.read_text()
+    if BEGIN not in page or END not in page:
+        print(f"{PAGE} lacks the markers {BEGIN} and {END}", file=sys.stderr)
+        return 1
+    figures = newest()
+    if not figures:
+        print(f"{FILE} holds no figure yet: python -m tests.bench", file=sys.stderr)
+        return 1
+    head, rest = page.split(BEGIN, 1)
+    PAGE.write_text(f"{head}{BEGIN}\n{rendered(figures)}\n{END}{rest.split(END, 1)[1]}")
+    print(f"{len(figures)} figures in {PAGE}")
+    return 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="name", help="which; default: all")
+    parser.add_argument("--list", action="store_true", help="name them, and how long they take")
+    parser.add_argument("--table", action="store_true", help=f"write the newest figures into {PAGE}")
+    given = parser.parse_args()
+    if given.list:
+        for name, bench in BENCHES.items():
+            print(f"{name:14} {bench.what}; about {bench.minutes:g} min")
+        return 0
+    if given.table:
+        return table()
+    if unknown := [name for name in given.names if name not in BENCHES]:
+        parser.error(f"no bench is called {', '.join(unknown)}: --list names them")
+    return asyncio.run(run(given.names or list(BENCHES)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""How soon everything is ready, and what memory it takes: `python -m tests.bench.footprint [interactions]`.
+
+`ready_s`: from `chapar run` to its word that everything is ready, with what a second start finds: jars and class archive in the cache, topics,
+configuration and secrets made. `rss_idle_mb{…}`: resident memory of each process a few seconds later. `rss_10k_mb{…}`: the same with
+10,000 interactions open (waiting, with three deadlines each, nobody signed in) and every lane at the end of its input.
+
+It starts a broker of its own in a home that is thrown away, whatever KAFKA_BOOTSTRAP_SERVERS says: the broker is part of what is measured.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.grpc.client import grpc_channel
+from services.cli.connection import token_for
+from services.cli.workspace import SERVICES, Workspace
+from tests.bench.figures import tell
+from tests.bench.stand import TENANT, a_configuration, a_home, processes, rss_mb
+
+STREAMS, SETTLE_S = 32, 5.0
+READY_GOAL: Final = "<=60"
+_READY_S, _OPEN_S = 240.0, 600.0
+
+
+@asynccontextmanager
+async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float, dict[str, Any]]]:
+    """`chapar run` until the block ends: its process id, seconds until ready, and where everything listens."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+    environment |= {"CHAPAR_HOME": str(home.home), "CHAPAR_INGEST_ACCOUNT_RATE": "0"}
+    begun = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli", "run", "--json", "--config", str(config)),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(_READY_S):
+            line = await process.stdout.readline()
+        if not line:
+            raise RuntimeError("chapar run ended before it was ready: it has said why")
+        yield process.pid, time.monotonic() - begun, json.loads(line)["endpoints"]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+        await process.wait()
+
+
+def memory(run: int) -> dict[str, float]:
+    """MB by name of the process, of all that `chapar run` has started."""
+    found = {}
+    for pid, command in processes().items():
+        if _parent(pid) == run:
+            service = next((name for name in SERVICES if f"services.{name}" in command), None)
+            name = service or ("kafka" if "kafka.Kafka" in command else None)
+            if name is not None:
+                found[name] = rss_mb(pid)
+    return {**found, "cli": rss_mb(run)}
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+async def open_interactions(home: Workspace, address: str, count: int) -> None:
+    """As many first messages of as many customers, acknowledged."""
+    token, numbers = token_for(home, TENANT), iter(range(count))
+    async with grpc_channel(address, token=lambda _tenant: token) as channel, asyncio.TaskGroup() as tasks:
+        stub = ingest_pb2_grpc.IngestServiceStub(channel)
+        for _ in range(STREAMS):
+            tasks.create_task(_submit(stub, numbers))
+
+
+async def _submit(stub: Any, numbers: Iterator[int]) -> None:
+    def requests() -> Iterator[ingest_pb2.SubmitStreamRequest]:
+        for number in numbers:
+            message = ingest_pb2.SubmitRequest(
+                idempotency_key=f"m{number}", native_id=f"customer-{number}", text="سلام، سفارش من نرسیده است"
+            )
+            yield ingest_pb2.SubmitStreamRequest(message=message)
+
+    call = stub.SubmitStream()
+    for request in requests():  # each is answered before the next: 32 in flight in all
+        await call.write(request)
+        answer = await call.read()
+        if answer.refused_reason:
+            raise RuntimeError(f"refused: {answer.refused_reason}: {answer.refused_message}")
+    await call.done_writing()
+
+
+async def settled(endpoints: dict[str, Any], count: int) -> None:
+    """All wait in the router, and no lane and no projection has anything before it."""
+    async with asyncio.timeout(_OPEN_S), httpx.AsyncClient() as http:
+        for tries in itertools.count(1):
+            waiting, behind = 0.0, 0.0
+            for servers in endpoints.values():
+                text = (await http.get(f"http://{servers['ops']}/metrics")).text
+                for sample in (s for family in text_string_to_metric_families(text) for s in family.samples):
+                    waiting += sample.value if sample.name == "chapar_router_waiting" else 0
+                    behind += (
+                        sample.value if sample.name in ("chapar_lane_lag_records", "chapar_history_lag_records") else 0
+                    )
+            if waiting >= count and not behind:
+                return
+            if not tries % 10:
+                print(f"{waiting:.0f} of {count} wait, {behind:.0f} records are on their way", flush=True)
+            await asyncio.sleep(1)
+
+
+async def run(count: int) -> None:
+    """Prints the figures."""
+    with a_home() as home:
+        config = home.directory("config") / "bench.yaml"
+        config.write_text(a_configuration(0, promises=True))
+        async with a_run(home, config) as (_, first_s, _):
+            print(f"first start, topics and configuration to be made: {first_s:.1f} s")
+        async with a_run(home, config) as (pid, ready_s, endpoints):
+            tell("ready_s", round(ready_s, 1), "s", READY_GOAL, first_start_s=round(first_s, 1))
+            await asyncio.sleep(SETTLE_S)
+            for name, megabytes in sorted(memory(pid).items()):
+                tell(f"rss_idle_mb{{{name}}}", megabytes, "MB")
+            await open_interactions(home, endpoints["ingest"]["grpc"], count)
+            await settled(endpoints, count)
+            await asyncio.sleep(SETTLE_S)
+            for name, megabytes in sorted(memory(pid).items()):
+                tell(f"rss_{_short(count)}_mb{{{name}}}", megabytes, "MB", interactions=count)
+
+
+def _short(count: int) -> str:
+    return f"{count // 1000}k" if count % 1000 == 0 else str(count)
+
+
+if __name__ == "__main__":
+    asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
