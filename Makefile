@@ -41,8 +41,8 @@ kafka: .venv/.ready ## a real single-node Kafka in the background
 kafka-stop: .venv/.ready ## stop it
 	@$(BIN)/python -m services.chassis.broker stop
 
-kafka-reset: .venv/.ready ## stop it and drop its data
-	@$(BIN)/python -m services.chassis.broker reset
+kafka-reset: .venv/.ready ## stop it and drop its data, and the history drawn from them
+	@$(BIN)/python -m services.chassis.broker reset && rm -rf "$${CHAPAR_HOME:-.chapar}/state"
 
 protos: .venv/.ready ## generate code from the contracts
 	$(BIN)/python protos/generate.py

@@ -13,11 +13,13 @@ from services.cli.commands import (
     demo,
     explain,
     interactions,
+    loadgen,
     queues,
     run,
     scores,
     send,
     sla,
+    token,
     topics,
 )
 
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(demo.demo)
 app.command()(send.send)
+app.command()(loadgen.loadgen)
+app.command()(token.token)
 app.command()(explain.explain)
 app.command()(queues.queues)
 app.command()(scores.scores)

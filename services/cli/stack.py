@@ -138,6 +138,8 @@ def _plan(
         own[f"{prefix}INSTANCE"] = name
         own[f"{prefix}JWT__SECRET_FILE"] = str(workspace.token_secret)
         own[FILE_VARIABLE] = str(workspace.directory("run") / f"{name}.endpoints.json")
+        if service == "ingest":
+            own["CHAPAR_INGEST_STATE_DIR"] = str(workspace.directory("state"))
         if service == "sla":
             own["CHAPAR_SLA_ROUTER_ADDRESS"] = routers
         if service == "feedback":

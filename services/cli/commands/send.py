@@ -34,7 +34,7 @@ def send(
 
     async def work() -> tuple[str, dict[str, str], bytes]:
         url = f"http://{address_of(workspace, 'ingest', 'http')}/v1/{tenant_of(workspace)}/webhook/main"
-        return url, *_signed(workspace.demo_secrets()[WEBHOOK_SECRET], text, customer, name)
+        return url, *signed(workspace.demo_secrets()[WEBHOOK_SECRET], text, customer, name)
 
     url, headers, body = execute(work)
     if curl:
@@ -62,7 +62,7 @@ def send(
         raise typer.Exit(1)
 
 
-def _signed(secret: str, text: str, customer: str, name: str) -> tuple[dict[str, str], bytes]:
+def signed(secret: str, text: str, customer: str, name: str) -> tuple[dict[str, str], bytes]:
     """Headers and body by the Standard Webhooks specification: HMAC-SHA256 over `id.timestamp.body`."""
     message_id = f"msg_{uuid.uuid4().hex}"
     person = {"id": customer, "name": name} if name else {"id": customer}

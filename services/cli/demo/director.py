@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import os
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
     if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         # A stage of its own, empty: what earlier plays left would only slow the audit down.
         await asyncio.to_thread(BrokerServer(BrokerSettings(home=workspace.home)).reset)
+        await asyncio.to_thread(shutil.rmtree, workspace.directory("state"))
     sent = Sent()
     mailbox = Mailbox(sent)
 
