@@ -88,4 +88,6 @@ clean: ## remove what was built; data of Kafka too
 
 .venv/.ready: .uv/bin/uv pyproject.toml uv.lock
 	@.uv/bin/uv sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(JAVA_GROUP)
+	@# Compiled once here, not by four services at the same time in the first start, nor at every start where nobody may write bytecode.
+	-@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import services.cli.__main__, services.feedback.wiring, services.ingest.wiring, services.router.wiring, services.sla.wiring'
 	@touch $@
