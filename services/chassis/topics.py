@@ -356,7 +356,10 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
         finally:
             await admin.close()
     except KafkaError as error:
-        raise _failed(f"Kafka at {kafka.bootstrap_servers}: {type(error).__name__} {error}") from error
+        raise _failed(
+            f"Kafka at {kafka.bootstrap_servers} cannot be used ({type(error).__name__}): "
+            "see that it runs, and that KAFKA_BOOTSTRAP_SERVERS and its rights are as they should be"
+        ) from error
 
 
 def _failed(message: str) -> ChaparError:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import grpc
 import typer
 from aiokafka.errors import KafkaError
+from pydantic import ValidationError
 
 from services.chassis.broker.errors import BrokerError
 from services.chassis.errors import ChaparError, ErrorKind
@@ -91,7 +92,7 @@ def execute(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if known is None:
             raise
         _explain(known)
-    except (ChaparError, BrokerError, KafkaError, OSError) as error:
+    except (ChaparError, BrokerError, KafkaError, ValidationError, OSError) as error:
         _explain(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
@@ -103,7 +104,7 @@ def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
         if isinstance(error, BaseExceptionGroup):
             if (inner := _known(error)) is not None:
                 return inner
-        elif isinstance(error, ChaparError | BrokerError | KafkaError):
+        elif isinstance(error, ChaparError | BrokerError | KafkaError | ValidationError | OSError):
             return error
     return None
 
@@ -111,8 +112,13 @@ def _known(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
 def _explain(error: BaseException) -> None:
     if isinstance(error, ChaparError):
         errors.print(f"[bold red]{error.reason}[/]: ", end="")
-        errors.print(error.message, markup=False, highlight=False)
+        errors.print(error.message, markup=False, highlight=False, soft_wrap=True)
         for violation in error.violations:
-            errors.print(f"  {violation.field}: {violation.description}", markup=False)
+            errors.print(f"  {violation.field}: {violation.description}", markup=False, soft_wrap=True)
+    elif isinstance(error, ValidationError):
+        # The settings' own words hold patterns and addresses of a manual; whoever set a variable needs its name.
+        for problem in error.errors(include_input=False, include_url=False):
+            where = ".".join(map(str, problem["loc"])) or "KAFKA_…"
+            errors.print(f"The setting {where} is wrong: {problem['msg']}", markup=False, style="red", soft_wrap=True)
     else:
-        errors.print(str(error) or type(error).__name__, markup=False, style="red")
+        errors.print(str(error) or type(error).__name__, markup=False, style="red", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,8 +12,12 @@ from typing import Any
 import jdatetime
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 # Without a terminal there is no width to respect, and eighty columns would cut ids in pieces.
 console = Console(width=None if sys.stdout.isatty() else 160)
@@ -38,10 +43,29 @@ def emit_line(data: Mapping[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; columns whose name begins with # are numbers and stand to the right."""
-    made = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
+    """A table; columns whose name begins with # are numbers and stand to the right.
+
+    Made for eighty columns: no frame; an id stays in one piece, for it is to be copied; no heading is cut within a word.
+    """
+    rows = list(rows)
+    title = title if rows else f"{title}: none"
+    made = Table(
+        title=title,
+        min_width=len(title),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+    )
+    for number, column in enumerate(columns):
+        heading = column.lstrip("#")
+        made.add_column(
+            Text(heading, style="bold"),
+            justify="right" if column.startswith("#") else "left",
+            overflow="fold",
+            min_width=max(map(len, heading.split()), default=1),
+            no_wrap=any(_ID.fullmatch(str(row[number])) for row in rows),
+        )
     for row in rows:
         made.add_row(*("" if cell is None else str(cell) for cell in row))
     return made

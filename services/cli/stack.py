@@ -93,6 +93,7 @@ async def running_stack(
             f"Chapar already runs in {workspace.home} (process {other.pid}); stop it, or set CHAPAR_HOME to another directory",
         )
     document = read_config(options.config)
+    workspace.directory("run")  # a home without rights is told before anything is fetched or started
     async with kafka_for(workspace, options.topic_prefix, say) as (kafka, broker):
         await apply_topics(kafka)
         applied = await configuration.apply(kafka, document.configuration, system_clock)

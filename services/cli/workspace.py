@@ -65,6 +65,12 @@ class Workspace:
                 "HOME_NOT_WRITABLE",
                 f"{path} cannot be made ({error.strerror}); set CHAPAR_HOME to a directory that you may write to",
             ) from error
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                "HOME_NOT_WRITABLE",
+                f"{path} cannot be written; mend its rights, or set CHAPAR_HOME to a directory that you may write to",
+            )
         return path
 
     @property
@@ -119,7 +125,7 @@ class Workspace:
         path = self.home / "run" / "running.json"
         try:
             known = json.loads(path.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         running = Running(**known)
         return running if _alive(running.pid) else None

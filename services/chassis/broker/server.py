@@ -238,7 +238,7 @@ class BrokerServer:
                 raise BrokerError(
                     f"The disk of {self.home} is full: free some space there, or set CHAPAR_HOME to another disk."
                 ) from error
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST):
                 raise BrokerError(
                     f"The broker's home {self.home} cannot be written ({error.strerror}): "
                     "mend its rights, or set CHAPAR_HOME to a directory of yours."

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator
+from enum import StrEnum
 from typing import Annotated
 
 import grpc
@@ -14,6 +15,7 @@ import typer
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
+from services.chassis.ids import random_id
 from services.cli.commands.options import Json, Limit, Pool
 from services.cli.connection import address_of, channel_to, execute, tenant_of, token_for
 from services.cli.desk import Desk, DeskClosed
@@ -22,6 +24,16 @@ from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = "r TEXT answers, c completes, t QUEUE transfers, d declines, away / available set the state, q signs out; with several in hand: r2 TEXT"
+
+
+class State(StrEnum):
+    """States that a supervisor may set."""
+
+    available = "available"
+    away = "away"
+    offline = "offline"
+
+
 STATES = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_STATE_AVAILABLE}
 
 
@@ -54,17 +66,18 @@ def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = Fal
 @app.command("set-state")
 def set_state(
     agent_id: str,
-    state: Annotated[str, typer.Argument(help="available, away or offline.")],
+    state: State,
     reason: Annotated[str, typer.Option()] = "",
     pool: Pool = "default",
 ) -> None:
     """Sets an agent's state, as a supervisor."""
     number = records_pb2.AgentState.Value(f"AGENT_STATE_{state.upper()}")
+    key = random_id()
 
     async def work() -> None:
         async with channel_to(Workspace.here(), "router") as channel:
             change = records_pb2.SetAgentState(agent_id=agent_id, state=number, reason=reason)
-            request = router_pb2.SetAgentStateRequest(pool=pool, set=change)
+            request = router_pb2.SetAgentStateRequest(idempotency_key=key, pool=pool, set=change)
             await router_pb2_grpc.AgentDirectoryServiceStub(channel).SetAgentState(request)
 
     execute(work)
@@ -147,12 +160,17 @@ class TerminalDesk:
             case "offered":
                 await self._offered(event.offered)
             case "revoked":
+                which = "".join(f"[{n}] " for n, o in self._offers.items() if o == event.revoked.offer_id)
                 self._offers = {n: o for n, o in self._offers.items() if o != event.revoked.offer_id}
-                console.print(f"offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
+                console.print(f"{which}offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
             case "assigned":
                 await self._assigned(event.assigned.interaction)
             case "ended":
                 self._ended(event.ended)
+            case "state_changed" if event.state_changed.before != event.state_changed.after:
+                state = _state(event.state_changed.after)
+                more = ": no more offers come until you type `available`" if state == "not_responding" else ""
+                console.print(f"you are {state}{more}", style="yellow", markup=False)
             case "customer_acted" if event.customer_acted.left:
                 console.print(
                     f"[{self._number(event.customer_acted.interaction_id)}] the customer has left", markup=False
@@ -213,8 +231,9 @@ class TerminalDesk:
         if command in STATES:
             await self._desk.set_state(STATES[command], rest)
             return
-        digits = "".join(c for c in command if c.isdigit())
-        word = command.rstrip("0123456789")
+        # Persian keyboards write ۲; isdigit() would also take ², which is no number.
+        digits = "".join(c for c in command if c.isdecimal())
+        word = "".join(c for c in command if not c.isdecimal())
         if word in {"", "d"}:
             number = int(digits) if digits else min(self._offers, default=0)
             if number not in self._offers:
