@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.chassis.broker.embedded import EmbeddedBroker
+from services.chassis.broker.errors import BrokerError
 from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.clock import system_clock
 from services.chassis.endpoints import FILE_VARIABLE
@@ -23,6 +25,8 @@ from services.cli.supervisor import ProcessSpec, Supervisor
 from services.cli.workspace import Running, Workspace
 
 EXAMPLE = CHECKOUT / "deploy" / "config" / "demo.yaml"
+LOOK_S = 1.0
+"""How often we look whether the broker still runs."""
 HTTP_SERVICES = frozenset({"ingest", "feedback"})
 
 
@@ -78,7 +82,29 @@ async def kafka_for(
         values = {"bootstrap_servers": broker.bootstrap, **chosen}
         if "topic_prefix" not in values and os.environ.get("CHAPAR_TOPIC_PREFIX"):
             values["topic_prefix"] = os.environ["CHAPAR_TOPIC_PREFIX"]
-        yield KafkaSettings.model_validate(values), broker
+        async with asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(_keep(broker, say), name="keep kafka")
+            try:
+                yield KafkaSettings.model_validate(values), broker
+            finally:
+                keeper.cancel()
+
+
+async def _keep(broker: EmbeddedBroker, say: Callable[[str], None]) -> None:
+    """Starts the broker again when it died, as the supervisor does with services, which wait for it meanwhile."""
+    address = broker.bootstrap
+    while True:
+        await asyncio.sleep(LOOK_S)
+        if not await broker.ended():
+            continue
+        say("Kafka ended; starting it again")
+        try:
+            await broker.start()
+        except BrokerError as error:
+            say(str(error))
+            continue
+        moved = "" if broker.bootstrap == address else f", not at {address} as before: start Chapar again"
+        say(f"Kafka is ready at {broker.bootstrap}{moved}")
 
 
 @contextlib.asynccontextmanager

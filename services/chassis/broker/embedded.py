@@ -64,6 +64,10 @@ class EmbeddedBroker:
         """Also after `kill` or `stop`: the same data, and the same address unless somebody took its port. Raises BrokerError."""
         self._running, _ = await self._in_keeper(lambda: self._server.start(tethered=not self._detached))
 
+    async def ended(self) -> bool:
+        """Whether the broker, once started, runs no more."""
+        return await self._in_keeper(self._server.running) is None
+
     async def stop(self) -> None:
         await self._in_keeper(self._server.stop)
 
