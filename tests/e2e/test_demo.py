@@ -27,7 +27,7 @@ def play(tmp_path: Path, *options: str) -> tuple[int, str, dict[str, object]]:
         timeout=280,
         check=False,
     )
-    return done.returncode, done.stdout + done.stderr, json.loads(report.read_text()) if report.exists() else {}
+    return done.returncode, done.stderr + done.stdout, json.loads(report.read_text()) if report.exists() else {}
 
 
 @pytest.mark.slow

@@ -62,21 +62,13 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
     assert answer.status_code == 200, answer.text
     assert httpx.post(url, headers=headers, content=b"{}").status_code == 401
 
-    desk = subprocess.Popen(
-        [*CHAPAR, "agents", "desk", "sara", "--auto-reply", "سلام، ۱۰۰ تومان"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert desk.stdout is not None
-        for line in desk.stdout:
-            if "done:" in line:
-                break
-    finally:
-        desk.terminate()
-        desk.wait(20)
+    words = [*CHAPAR, "agents", "desk", "sara", "--auto-reply", "سلام، ۱۰۰ تومان"]
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as desk:
+        try:
+            assert desk.stdout is not None
+            assert any("done:" in line for line in desk.stdout)
+        finally:
+            desk.terminate()
 
     (interaction,) = until_told(environment)
     story = json.loads(chapar(environment, "interactions", "show", interaction, "--json"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,6 +17,15 @@ from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Promises to customers.")
 Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
+
+
+class Promise(StrEnum):
+    """The promises there are, as people write them."""
+
+    pick_up = "pick_up"
+    first_response = "first_response"
+    next_response = "next_response"
+    resolution = "resolution"
 
 
 def short(enum_name: str) -> str:
@@ -58,6 +68,7 @@ def at_risk(
 
 @app.command("level")
 def level(
+    target: Annotated[Promise, typer.Option(help="Which promise.")] = Promise.pick_up,
     queue: Queue = "",
     channel_name: Annotated[str, typer.Option("--channel", help="Only this channel.")] = "",
     as_json: Json = False,
@@ -66,7 +77,8 @@ def level(
 
     async def work() -> sla_pb2.GetServiceLevelResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
-            request = sla_pb2.GetServiceLevelRequest(queue=queue, channel=channel_name)
+            kind = config_pb2.TargetKind.Value(f"TARGET_KIND_{target.upper()}")
+            request = sla_pb2.GetServiceLevelRequest(queue=queue, channel=channel_name, target=kind)
             return await sla_pb2_grpc.SlaServiceStub(channel).GetServiceLevel(request)
 
     answer = execute(work)
@@ -76,7 +88,7 @@ def level(
     measures = ("over_offered", "over_offered_less_short_abandons", "over_answered", "desired_level")
     rows = ((name.replace("_", " "), share(getattr(answer, name)), getattr(answer, name).n) for name in measures)
     console.print(table("service level", ("measure", "share [95 % interval]", "#n"), rows))
-    console.print(f"{answer.breaches} breaches, {answer.open} deadlines open")
+    console.print(f"{target.replace('_', ' ')}: {answer.breaches} breaches, {answer.open} deadlines open")
 
 
 @app.command("watch")

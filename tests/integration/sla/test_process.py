@@ -66,6 +66,8 @@ async def eventually_ready(address: str, why: Callable[[], str]) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_killed_in_the_middle_each_deadline_is_told_exactly_once(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
