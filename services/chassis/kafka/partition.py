@@ -238,6 +238,8 @@ class PartitionLane:
     async def _work(self, turns: TakingTurns, processor: Processor, position: Position) -> None:
         async with CommitSlot(self._parts.tuning.stop_timeout) as stage_two:
             while await self._wait_for_work(processor, stage_two):
+                if self._parts.tuning.linger and self._buffer:
+                    await self._pause(self._parts.tuning.linger)
                 taken = await self._batches.run(processor, self._take(), self._tick(), position.epoch)
                 if taken.idle:
                     await asyncio.sleep(_IDLE_TIMERS)

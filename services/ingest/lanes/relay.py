@@ -23,7 +23,7 @@ from services.chassis.kafka.lane import (
 from services.ingest import translate_lanes as translate
 
 SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
-_DEFAULT_TUNING: Final = LaneTuning()
+_DEFAULT_TUNING: Final = LaneTuning(linger=0.05)  # nobody waits for a notice as one waits for an offer
 
 
 def relay_lane(

@@ -43,7 +43,7 @@ from services.ingest.translate_lanes import send_request
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
 TAKEOVER_HEADER: Final = "sender-takeover"
 _DEFAULT_LIMITS: Final = SenderLimits()
-_DEFAULT_TUNING: Final = LaneTuning()
+_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, for which nobody waits
 
 
 def sender_lane(
