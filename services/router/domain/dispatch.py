@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush, nsmallest
 
 from services.router.domain import effects as fx
-from services.router.domain.core import Core
 from services.router.domain.eligibility import score
 from services.router.domain.lines import Line
 from services.router.domain.model import Choice, Stage
+from services.router.domain.pool import Core
 from services.router.domain.roster import fitting
 from services.router.domain.state import Agent, Work
 

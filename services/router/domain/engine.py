@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import dispatch, interactions, offers, sessions
-from services.router.domain.core import Core
 from services.router.domain.effects import Effect, Result
+from services.router.domain.pool import Core
 from services.router.domain.timers import Timer
 
 _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]] = {

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.router.domain.core import Core
 from services.router.domain.eligibility import active, describe, meets
 from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState, Facts, QueueConfig, Selector, Stage
+from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
 _EXAMPLES: Final = 3

@@ -5,8 +5,8 @@ from typing import Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.core import Core, assignment_notice
 from services.router.domain.model import Facts, OfferEnd, Stage
+from services.router.domain.pool import Core, assignment_notice
 from services.router.domain.state import Agent, Work
 from services.router.domain.timers import Timer
 

@@ -2,10 +2,10 @@
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.core import Core, assignment_notice
 from services.router.domain.estimates import Drain
 from services.router.domain.interactions import NOT_YOURS
 from services.router.domain.model import AgentState, OfferEnd, Stage
+from services.router.domain.pool import Core, assignment_notice
 from services.router.domain.state import ACCEPTED, Work
 
 UNKNOWN_OFFER = "UNKNOWN_OFFER"

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.core import Core, snapshot_notice
 from services.router.domain.interactions import UNKNOWN_AGENT, requeue_held, resettle
 from services.router.domain.model import AgentState, PoolConfig
+from services.router.domain.pool import Core, snapshot_notice
 from services.router.domain.state import Agent, Session
 from services.router.domain.timers import Timer
 

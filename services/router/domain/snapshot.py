@@ -6,7 +6,6 @@ Kinds: `i` interaction, `a` agent, `s` session, `p` a person's last agent, `q` a
 
 from typing import Any
 
-from services.router.domain.core import Core, Entity
 from services.router.domain.engine import Engine
 from services.router.domain.estimates import Drain
 from services.router.domain.model import (
@@ -17,6 +16,7 @@ from services.router.domain.model import (
     QueueConfig,
     Stage,
 )
+from services.router.domain.pool import Core, Entity
 from services.router.domain.state import Agent, Session, Work, dump_selectors, load_selectors
 from services.router.domain.timers import Timer
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import merge
 
-from services.router.domain.core import Core, snapshot_notice
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
 from services.router.domain.lines import Line
 from services.router.domain.model import AgentProfile, AgentState, Facts, Stage
+from services.router.domain.pool import Core, snapshot_notice
 from services.router.domain.roster import fitting
 from services.router.domain.state import Agent, Work
 

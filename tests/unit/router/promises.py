@@ -1,8 +1,8 @@
 """What must hold after every step, checked the slow and obvious way, without the engine's indexes."""
 
-from services.router.domain.core import Core
 from services.router.domain.eligibility import active, meets_all
 from services.router.domain.model import AgentState, CapacityProfile, Stage
+from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
 
