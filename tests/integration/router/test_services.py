@@ -130,6 +130,8 @@ async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix:
                 async for answer in stream:
                     if sum(view.waiting for view in answer.queues) == number:
                         break
+                else:
+                    pytest.fail("the stream ended before it showed what was queued")
             stream.cancel()
 
 
