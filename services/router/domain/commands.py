@@ -15,11 +15,15 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What all commands have. An empty `command_id` is never remembered."""
+    """What all commands have. An empty `command_id` is never remembered.
+
+    `expected_epoch`, on commands about one interaction: refused when the interaction has had another number of events; 0 does not ask.
+    """
 
     command_id: str = ""
     reply_to: ReplyTo | None = None
     supervisor: bool = False
+    expected_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +121,47 @@ class CompleteInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class TransferInteraction(Command):
-    """An empty agent means that a supervisor transfers."""
+    """An empty agent means that a supervisor transfers. `requirements` None keeps the interaction's own; `labels` are the context handed on.
+
+    Warm: the giver holds it until somebody has accepted.
+    """
 
     agent_id: str
     interaction_id: str
     queue: str = ""
     to_agent_id: str = ""
+    requirements: tuple[Selector, ...] | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    warm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecallTransfer(Command):
+    """The giver of a warm transfer takes it back."""
+
+    agent_id: str
+    interaction_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignInteraction(Command):
+    """Give work to an agent without an offer: a supervisor's order, or the agent picks it from the queue himself (`picked`).
+
+    `force` goes over capacity, state and skills; it is counted.
+    """
+
+    interaction_id: str
+    agent_id: str
+    force: bool = False
+    picked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCallback(Command):
+    """The customer hangs up and keeps his place; `at_ms` 0 means when it is his turn, otherwise not before that."""
+
+    interaction_id: str
+    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +186,12 @@ class Reroute(Command):
 
 @dataclass(frozen=True, slots=True)
 class Reprioritise(Command):
+    """`due_at_ms` 0 leaves the deadline as it is."""
+
     interaction_id: str
     add: int
     reason: str = ""
+    due_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,37 @@ class Queued(Event):
     position: int
     estimated_wait_ms: int
     again: bool
+    estimated_p90_ms: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled(Event):
+    """It will be queued at a time."""
+
+    start_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overflowed(Event):
+    """A rule moved or changed it; `facts` say where it is now."""
+
+    from_queue: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parked(Event):
+    """Set aside for something that may interrupt it; the agent still holds it."""
+
+    agent_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed(Event):
+    """The agent goes on with it."""
+
+    agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +76,15 @@ class OfferEnded(Event):
 
 @dataclass(frozen=True, slots=True)
 class Assigned(Event):
+    """`offer_id` is empty when it was given without an offer. Estimates are those announced when it was queued, -1 without; `over_capacity` is
+    true when a supervisor forced it."""
+
     agent_id: str
     offer_id: str
     waited_ms: int
+    estimated_p50_ms: int = -1
+    estimated_p90_ms: int = -1
+    over_capacity: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +185,7 @@ class AssignmentNotice:
     assigned_at_ms: int
     wrapping_up: bool = False
     wrap_up_until_ms: int = 0
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +249,11 @@ class ToDesk:
 
 
 InteractionEvent = (
-    Queued
+    Scheduled
+    | Queued
+    | Overflowed
+    | Parked
+    | Resumed
     | Offered
     | OfferEnded
     | Assigned

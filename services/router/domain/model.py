@@ -12,6 +12,9 @@ LEASE_MS: Final = 20_000
 GRACE_MS: Final = 60_000
 OFFER_MS: Final = 20_000
 SERVICE_LEVEL_MS: Final = 20_000
+SERVICE_LEVEL_GOAL: Final = 0.8
+TRANSFER_HOLD_MS: Final = 300_000
+OCCUPANCY_WINDOW_MS: Final = 600_000
 
 
 class Operator(IntEnum):
@@ -45,6 +48,27 @@ class Choice(IntEnum):
     LONGEST_IDLE = 1
     LOAD_RATIO = 2
     SKILL_SCORE = 3
+    ROUND_ROBIN = 4
+    ADAPTIVE = 5
+
+
+class Order(IntEnum):
+    """By what a queue orders work of equal priority. UNSPECIFIED means ARRIVAL."""
+
+    UNSPECIFIED = 0
+    ARRIVAL = 1
+    DEADLINE = 2
+    ADAPTIVE = 3
+
+
+class Trigger(IntEnum):
+    """What makes an overflow rule fire."""
+
+    UNSPECIFIED = 0
+    LENGTH = 1
+    WAIT = 2
+    ESTIMATE = 3
+    SERVICE_LEVEL = 4
 
 
 class OfferEnd(IntEnum):
@@ -63,6 +87,7 @@ class Stage(IntEnum):
     OFFERED = 2
     ASSIGNED = 3
     WRAP_UP = 4
+    SCHEDULED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +96,8 @@ class Selector:
 
     A text is compared with labels, which agents carry as skills of the form `name=value` (`language=french`).
     `expires_after_ms` counts from enqueueing; 0 means never. `weight` is the selector's part in the skill score; 0 counts as 1.
+    `steps` are pairs (after_ms, number), rising: from then on `number` is that. With `any_of` or `all_of` this is a group: it is met when one,
+    or all, of those are, and nothing but expiry and weight of its own counts; times of members do not count.
     """
 
     attribute: str
@@ -80,11 +107,18 @@ class Selector:
     texts: tuple[str, ...] = ()
     expires_after_ms: int = 0
     weight: float = 0.0
+    steps: tuple[tuple[int, float], ...] = ()
+    any_of: tuple["Selector", ...] = ()
+    all_of: tuple["Selector", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An interaction as the router knows it: ids and attributes, no text and no names. Labels are sorted by name."""
+    """An interaction as the router knows it: ids and attributes, no text and no names. Labels are sorted by name.
+
+    `due_at_ms`: when it should be picked up at the latest, 0 as its queue says. `start_at_ms`: not to be offered before, 0 at once.
+    `preferred_agent` and `preferred_team` are asked first, for the queue's `sticky_ms` and `sticky_team_ms`.
+    """
 
     interaction_id: str
     conversation_id: str
@@ -100,11 +134,62 @@ class Facts:
     arrived_at_ms: int = 0
     rule: str = ""
     public: bool = False
+    due_at_ms: int = 0
+    start_at_ms: int = 0
+    preferred_agent: str = ""
+    preferred_team: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A widening of the circle of agents after some time in the queue, for all requirements, the queue's and the interaction's.
+
+    `drop` names attributes that are no longer asked for; `lower` gives attributes a number to which an AT_LEAST or GREATER requirement sinks;
+    agents of `queues` may take it too.
+    """
+
+    after_ms: int
+    drop: tuple[str, ...] = ()
+    lower: tuple[tuple[str, float], ...] = ()
+    queues: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OverflowRule:
+    """What happens to what waits too long, or enters a queue that is too long; once an interaction.
+
+    `threshold` is a number of interactions (LENGTH), milliseconds (WAIT, ESTIMATE) or a share (SERVICE_LEVEL, which fires below it).
+    `queue` empty stays; `set_priority` None leaves it, then `add_priority` is added; `requirements` are added to its own, or take their place.
+    """
+
+    name: str
+    trigger: Trigger
+    threshold: float
+    queue: str = ""
+    set_priority: int | None = None
+    add_priority: int = 0
+    requirements: tuple[Selector, ...] = ()
+    replace_requirements: bool = False
+    cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromisedPickUp:
+    """Pick-up promised for some of a queue's work, milliseconds; empty channels or tiers mean any. The first that matches counts."""
+
+    target_ms: int
+    channels: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """Where interactions of one kind wait."""
+    """Where interactions of one kind wait.
+
+    `delay_ms`: younger work is not offered (a lower class gives way). `max_offers`: how many agents are asked at once. `keep_free`: work is
+    offered only while more than so many agents could take it, which protects more urgent kinds. `promises` are what DEADLINE and ADAPTIVE order
+    by; `service_level_goal` is what ADAPTIVE steers to. `transfer_hold_ms`: how long work handed to an agent waits for him alone.
+    """
 
     name: str
     priority: int = 0
@@ -115,16 +200,30 @@ class QueueConfig:
     sticky_ms: int = 0
     ageing_per_minute: float = 0.0
     service_level_ms: int = SERVICE_LEVEL_MS
+    order: Order = Order.ARRIVAL
+    promises: tuple[PromisedPickUp, ...] = ()
+    service_level_goal: float = SERVICE_LEVEL_GOAL
+    delay_ms: int = 0
+    max_offers: int = 1
+    keep_free: int = 0
+    sticky_team_ms: int = 0
+    transfer_hold_ms: int = TRANSFER_HOLD_MS
+    rings: tuple[Ring, ...] = ()
+    overflow: tuple[OverflowRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapacity:
-    """Capacity that one interaction of a channel takes; `maximum` 0 means no limit but the total."""
+    """Capacity that one interaction of a channel takes; `maximum` 0 means no limit but the total.
+
+    `interrupts`: channels whose assignments are parked when that makes room for one of this channel.
+    """
 
     channel: str
     weight: int
     maximum: int = 0
     exclusive: bool = False
+    interrupts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +234,21 @@ class CapacityProfile:
     total: int = 1
     channels: tuple[ChannelCapacity, ...] = ()
     default_weight: int = 1
+    occupancy_limit: float = 0.0
+    """Share of his available time that an agent may be busy, over any stretch longer than the window; 0 means no limit."""
+    occupancy_window_ms: int = OCCUPANCY_WINDOW_MS
 
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """An agent as configured. Skills are sorted by name; no queues means every queue of the pool."""
+    """An agent as configured. Skills are sorted by name; no queues means every queue of the pool; a team counts as the label `team=...`."""
 
     agent_id: str
     display_name: str = ""
     skills: tuple[tuple[str, float], ...] = ()
     capacity_profile: str = ""
     queues: tuple[str, ...] = ()
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
