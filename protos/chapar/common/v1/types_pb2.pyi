@@ -72,8 +72,36 @@ ACTOR_KIND_SYSTEM: ActorKind.ValueType  # 4
 Global___ActorKind: _TypeAlias = ActorKind  # noqa: Y015
 
 @_typing.final
+class SelectorStep(_message.Message):
+    """What a requirement sinks to after some time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_MS_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    after_ms: _builtins.int
+    """Milliseconds after entering the present queue from which on it counts."""
+    number: _builtins.float
+    """The requirement's `number` from then on."""
+    def __init__(
+        self,
+        *,
+        after_ms: _builtins.int = ...,
+        number: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_ms", b"after_ms", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelectorStep: _TypeAlias = SelectorStep  # noqa: Y015
+
+@_typing.final
 class Selector(_message.Message):
-    """One requirement on the agent. With the operator left unspecified the agent must have the skill at proficiency `number` or better."""
+    """One requirement on the agent. With the operator left unspecified the agent must have the skill at proficiency `number` or better. With `any_of` or
+    `all_of` it is a group: attribute, comparison and steps are empty then, only expiry and weight of its own count, and times of members do not.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -84,6 +112,9 @@ class Selector(_message.Message):
     TEXTS_FIELD_NUMBER: _builtins.int
     EXPIRES_AFTER_MS_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    ANY_OF_FIELD_NUMBER: _builtins.int
+    ALL_OF_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     """Skill or label of the agent, e.g. "persian"."""
     operator: Global___SelectorOperator.ValueType
@@ -100,6 +131,18 @@ class Selector(_message.Message):
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Right-hand side of IN."""
 
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectorStep]:
+        """Steps in which `number` changes, in rising order of time."""
+
+    @_builtins.property
+    def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___Selector]:
+        """A group that is met when one of these is; at most three levels deep."""
+
+    @_builtins.property
+    def all_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___Selector]:
+        """A group that is met when all of these are; at most three levels deep."""
+
     def __init__(
         self,
         *,
@@ -110,10 +153,13 @@ class Selector(_message.Message):
         texts: _abc.Iterable[_builtins.str] | None = ...,
         expires_after_ms: _builtins.int = ...,
         weight: _builtins.float = ...,
+        steps: _abc.Iterable[Global___SelectorStep] | None = ...,
+        any_of: _abc.Iterable[Global___Selector] | None = ...,
+        all_of: _abc.Iterable[Global___Selector] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribute", b"attribute", "expires_after_ms", b"expires_after_ms", "number", b"number", "operator", b"operator", "text", b"text", "texts", b"texts", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_of", b"all_of", "any_of", b"any_of", "attribute", b"attribute", "expires_after_ms", b"expires_after_ms", "number", b"number", "operator", b"operator", "steps", b"steps", "text", b"text", "texts", b"texts", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -30,6 +30,8 @@ class _AgentChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentChoi
     AGENT_CHOICE_LONGEST_IDLE: _AgentChoice.ValueType  # 1
     AGENT_CHOICE_LOAD_RATIO: _AgentChoice.ValueType  # 2
     AGENT_CHOICE_SKILL_SCORE: _AgentChoice.ValueType  # 3
+    AGENT_CHOICE_ROUND_ROBIN: _AgentChoice.ValueType  # 4
+    AGENT_CHOICE_ADAPTIVE: _AgentChoice.ValueType  # 5
 
 class AgentChoice(_AgentChoice, metaclass=_AgentChoiceEnumTypeWrapper):
     """How waiting work of a queue picks among eligible agents."""
@@ -38,7 +40,51 @@ AGENT_CHOICE_UNSPECIFIED: AgentChoice.ValueType  # 0
 AGENT_CHOICE_LONGEST_IDLE: AgentChoice.ValueType  # 1
 AGENT_CHOICE_LOAD_RATIO: AgentChoice.ValueType  # 2
 AGENT_CHOICE_SKILL_SCORE: AgentChoice.ValueType  # 3
+AGENT_CHOICE_ROUND_ROBIN: AgentChoice.ValueType  # 4
+AGENT_CHOICE_ADAPTIVE: AgentChoice.ValueType  # 5
 Global___AgentChoice: _TypeAlias = AgentChoice  # noqa: Y015
+
+class _QueueOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QueueOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUEUE_ORDER_UNSPECIFIED: _QueueOrder.ValueType  # 0
+    QUEUE_ORDER_ARRIVAL: _QueueOrder.ValueType  # 1
+    QUEUE_ORDER_DEADLINE: _QueueOrder.ValueType  # 2
+    QUEUE_ORDER_ADAPTIVE: _QueueOrder.ValueType  # 3
+
+class QueueOrder(_QueueOrder, metaclass=_QueueOrderEnumTypeWrapper):
+    """By what a queue orders work of equal priority."""
+
+QUEUE_ORDER_UNSPECIFIED: QueueOrder.ValueType  # 0
+QUEUE_ORDER_ARRIVAL: QueueOrder.ValueType  # 1
+QUEUE_ORDER_DEADLINE: QueueOrder.ValueType  # 2
+QUEUE_ORDER_ADAPTIVE: QueueOrder.ValueType  # 3
+Global___QueueOrder: _TypeAlias = QueueOrder  # noqa: Y015
+
+class _OverflowTrigger:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverflowTriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverflowTrigger.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERFLOW_TRIGGER_UNSPECIFIED: _OverflowTrigger.ValueType  # 0
+    OVERFLOW_TRIGGER_LENGTH: _OverflowTrigger.ValueType  # 1
+    OVERFLOW_TRIGGER_WAIT: _OverflowTrigger.ValueType  # 2
+    OVERFLOW_TRIGGER_ESTIMATE: _OverflowTrigger.ValueType  # 3
+    OVERFLOW_TRIGGER_SERVICE_LEVEL: _OverflowTrigger.ValueType  # 4
+
+class OverflowTrigger(_OverflowTrigger, metaclass=_OverflowTriggerEnumTypeWrapper):
+    """What makes an overflow rule fire."""
+
+OVERFLOW_TRIGGER_UNSPECIFIED: OverflowTrigger.ValueType  # 0
+OVERFLOW_TRIGGER_LENGTH: OverflowTrigger.ValueType  # 1
+OVERFLOW_TRIGGER_WAIT: OverflowTrigger.ValueType  # 2
+OVERFLOW_TRIGGER_ESTIMATE: OverflowTrigger.ValueType  # 3
+OVERFLOW_TRIGGER_SERVICE_LEVEL: OverflowTrigger.ValueType  # 4
+Global___OverflowTrigger: _TypeAlias = OverflowTrigger  # noqa: Y015
 
 class _TargetKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -247,6 +293,128 @@ class Skill(_message.Message):
 Global___Skill: _TypeAlias = Skill  # noqa: Y015
 
 @_typing.final
+class Ring(_message.Message):
+    """A widening of the circle of agents after some time, for all requirements, the queue's and the interaction's. Rings add up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LowerEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    AFTER_MS_FIELD_NUMBER: _builtins.int
+    DROP_FIELD_NUMBER: _builtins.int
+    LOWER_FIELD_NUMBER: _builtins.int
+    QUEUES_FIELD_NUMBER: _builtins.int
+    after_ms: _builtins.int
+    """From how long after entering the queue, milliseconds."""
+    @_builtins.property
+    def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes that are no longer asked for."""
+
+    @_builtins.property
+    def lower(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Attribute to the number to which its AT_LEAST and GREATER requirements sink; none ever rises."""
+
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Queues whose agents may take it too."""
+
+    def __init__(
+        self,
+        *,
+        after_ms: _builtins.int = ...,
+        drop: _abc.Iterable[_builtins.str] | None = ...,
+        lower: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        queues: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_ms", b"after_ms", "drop", b"drop", "lower", b"lower", "queues", b"queues"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ring: _TypeAlias = Ring  # noqa: Y015
+
+@_typing.final
+class OverflowRule(_message.Message):
+    """What happens to what waits too long, or enters a queue that is too long; at most once an interaction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    THRESHOLD_MS_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    SET_PRIORITY_FIELD_NUMBER: _builtins.int
+    ADD_PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    CANCEL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the queue; shown in events and explanations."""
+    when: Global___OverflowTrigger.ValueType
+    """What makes it fire: more than `threshold` waiting, `threshold_ms` waited, an estimated wait above `threshold_ms`, or a service level below `threshold`."""
+    threshold: _builtins.float
+    """Interactions for LENGTH, a share from 0 to 1 for SERVICE_LEVEL."""
+    threshold_ms: _builtins.int
+    """Milliseconds for WAIT and ESTIMATE. In files `threshold: 60s`."""
+    queue: _builtins.str
+    """To this queue of the same pool; empty stays."""
+    set_priority: _builtins.int
+    """The interaction's own priority from then on; absent leaves it."""
+    add_priority: _builtins.int
+    """Added to the interaction's own priority after that."""
+    replace_requirements: _builtins.bool
+    """True puts `requirements` in the place of the interaction's own."""
+    cancel: _builtins.bool
+    """True cancels it; nothing else counts then."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements added to the interaction's own."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        when: Global___OverflowTrigger.ValueType = ...,
+        threshold: _builtins.float = ...,
+        threshold_ms: _builtins.int = ...,
+        queue: _builtins.str = ...,
+        set_priority: _builtins.int | None = ...,
+        add_priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        replace_requirements: _builtins.bool = ...,
+        cancel: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "set_priority", b"set_priority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority", "add_priority", b"add_priority", "cancel", b"cancel", "name", b"name", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "set_priority", b"set_priority", "threshold", b"threshold", "threshold_ms", b"threshold_ms", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__set_priority: _TypeAlias = _typing.Literal["set_priority"]  # noqa: Y015
+    _WhichOneofArgType__set_priority: _TypeAlias = _typing.Literal["_set_priority", b"_set_priority"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__set_priority) -> _WhichOneofReturnType__set_priority | None: ...
+
+Global___OverflowRule: _TypeAlias = OverflowRule  # noqa: Y015
+
+@_typing.final
 class Queue(_message.Message):
     """Where interactions of one kind wait."""
 
@@ -283,6 +451,15 @@ class Queue(_message.Message):
     STICKY_MS_FIELD_NUMBER: _builtins.int
     AGEING_PER_MINUTE_FIELD_NUMBER: _builtins.int
     SERVICE_LEVEL_MS_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    SERVICE_LEVEL_GOAL_FIELD_NUMBER: _builtins.int
+    DELAY_MS_FIELD_NUMBER: _builtins.int
+    MAX_OFFERS_FIELD_NUMBER: _builtins.int
+    KEEP_FREE_FIELD_NUMBER: _builtins.int
+    STICKY_TEAM_MS_FIELD_NUMBER: _builtins.int
+    TRANSFER_HOLD_MS_FIELD_NUMBER: _builtins.int
+    RINGS_FIELD_NUMBER: _builtins.int
+    OVERFLOW_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -301,6 +478,20 @@ class Queue(_message.Message):
     """Priority gained per minute of waiting; 0 means none."""
     service_level_ms: _builtins.int
     """Threshold of the service level shown for it, milliseconds, e.g. 20,000 of "80/20"; 0 means 20,000."""
+    order: Global___QueueOrder.ValueType
+    """By what work of equal priority is ordered; unspecified means arrival."""
+    service_level_goal: _builtins.float
+    """Share to be answered within `service_level_ms`, e.g. 0.8 of "80/20", to which the order ADAPTIVE steers; 0 means 0.8."""
+    delay_ms: _builtins.int
+    """Work younger than this is not offered, milliseconds: a lower class gives way; 0 means at once."""
+    max_offers: _builtins.int
+    """Agents asked at once; the first to accept has it. 0 means 1, more than 10 is refused."""
+    keep_free: _builtins.int
+    """Work is offered only while more than so many agents could take it; 0 keeps nobody free."""
+    sticky_team_ms: _builtins.int
+    """How long the preferred team has it to itself after the preferred agent, milliseconds; 0 means not at all."""
+    transfer_hold_ms: _builtins.int
+    """How long work handed to an agent by name waits for him alone, milliseconds; 0 means 300,000."""
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Name for people by language, e.g. {"fa": "فروش"}."""
@@ -308,6 +499,14 @@ class Queue(_message.Message):
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements that every interaction in it has, besides its own."""
+
+    @_builtins.property
+    def rings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ring]:
+        """Widenings of the circle of agents, in rising order of time."""
+
+    @_builtins.property
+    def overflow(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverflowRule]:
+        """Overflow rules in order."""
 
     def __init__(
         self,
@@ -323,10 +522,19 @@ class Queue(_message.Message):
         sticky_ms: _builtins.int = ...,
         ageing_per_minute: _builtins.float = ...,
         service_level_ms: _builtins.int = ...,
+        order: Global___QueueOrder.ValueType = ...,
+        service_level_goal: _builtins.float = ...,
+        delay_ms: _builtins.int = ...,
+        max_offers: _builtins.int = ...,
+        keep_free: _builtins.int = ...,
+        sticky_team_ms: _builtins.int = ...,
+        transfer_hold_ms: _builtins.int = ...,
+        rings: _abc.Iterable[Global___Ring] | None = ...,
+        overflow: _abc.Iterable[Global___OverflowRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "titles", b"titles", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "keep_free", b"keep_free", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,6 +572,7 @@ class AgentProfile(_message.Message):
     SKILLS_FIELD_NUMBER: _builtins.int
     CAPACITY_PROFILE_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
+    TEAM_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Id, unique in the tenant."""
     display_name: _builtins.str
@@ -372,6 +581,8 @@ class AgentProfile(_message.Message):
     """Pool in which the agent works."""
     capacity_profile: _builtins.str
     """Name of the capacity profile; empty means the tenant's first."""
+    team: _builtins.str
+    """Team; counts as the label "team=..." in requirements."""
     @_builtins.property
     def skills(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Skill or label to proficiency, 1 to 10."""
@@ -389,10 +600,11 @@ class AgentProfile(_message.Message):
         skills: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         capacity_profile: _builtins.str = ...,
         queues: _abc.Iterable[_builtins.str] | None = ...,
+        team: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "capacity_profile", b"capacity_profile", "display_name", b"display_name", "pool", b"pool", "queues", b"queues", "skills", b"skills"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "capacity_profile", b"capacity_profile", "display_name", b"display_name", "pool", b"pool", "queues", b"queues", "skills", b"skills", "team", b"team"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -408,12 +620,18 @@ class CapacityProfile(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
     DEFAULT_WEIGHT_FIELD_NUMBER: _builtins.int
+    OCCUPANCY_LIMIT_FIELD_NUMBER: _builtins.int
+    OCCUPANCY_WINDOW_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     total: _builtins.int
     """Total capacity; weights of what is held or offered never exceed it."""
     default_weight: _builtins.int
     """Weight of a channel that is not listed; 0 means that such work is not given to the agent."""
+    occupancy_limit: _builtins.float
+    """Share of his available time that an agent may be busy over any stretch longer than the window, above 0 and below 1; 0 means no limit."""
+    occupancy_window_ms: _builtins.int
+    """That window, milliseconds; 0 means 600,000."""
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelCapacity]:
         """Per channel."""
@@ -425,10 +643,12 @@ class CapacityProfile(_message.Message):
         total: _builtins.int = ...,
         channels: _abc.Iterable[Global___ChannelCapacity] | None = ...,
         default_weight: _builtins.int = ...,
+        occupancy_limit: _builtins.float = ...,
+        occupancy_window_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "default_weight", b"default_weight", "name", b"name", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "default_weight", b"default_weight", "name", b"name", "occupancy_limit", b"occupancy_limit", "occupancy_window_ms", b"occupancy_window_ms", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -444,6 +664,7 @@ class ChannelCapacity(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     EXCLUSIVE_FIELD_NUMBER: _builtins.int
+    INTERRUPTS_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """Channel, e.g. "voice"."""
     weight: _builtins.int
@@ -452,6 +673,10 @@ class ChannelCapacity(_message.Message):
     """At most so many at once; 0 means no limit but the total."""
     exclusive: _builtins.bool
     """True when nothing else may be held at the same time."""
+    @_builtins.property
+    def interrupts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Channels whose assignments are parked when that makes room for one of this channel."""
+
     def __init__(
         self,
         *,
@@ -459,10 +684,11 @@ class ChannelCapacity(_message.Message):
         weight: _builtins.int = ...,
         maximum: _builtins.int = ...,
         exclusive: _builtins.bool = ...,
+        interrupts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "exclusive", b"exclusive", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "exclusive", b"exclusive", "interrupts", b"interrupts", "maximum", b"maximum", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -129,6 +129,10 @@ class InteractionFacts(_message.Message):
     ARRIVED_AT_MS_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     PUBLIC_FIELD_NUMBER: _builtins.int
+    DUE_AT_MS_FIELD_NUMBER: _builtins.int
+    START_AT_MS_FIELD_NUMBER: _builtins.int
+    PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
+    PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     conversation_id: _builtins.str
@@ -153,6 +157,14 @@ class InteractionFacts(_message.Message):
     """Routing rule that chose the queue."""
     public: _builtins.bool
     """True when the customer wrote on several channels or publicly and a rule asks for care; free for rules."""
+    due_at_ms: _builtins.int
+    """When it should be picked up at the latest; milliseconds, 0 as its queue and the SLA policies say."""
+    start_at_ms: _builtins.int
+    """Not to be offered before, and its age counts from then; milliseconds, 0 means at once."""
+    preferred_agent: _builtins.str
+    """Agent who is asked first, for the queue's sticky time; empty means the person's last."""
+    preferred_team: _builtins.str
+    """Team that is asked next, for the queue's sticky team time; empty means that of the person's last agent."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements besides the queue's."""
@@ -178,10 +190,14 @@ class InteractionFacts(_message.Message):
         arrived_at_ms: _builtins.int = ...,
         rule: _builtins.str = ...,
         public: _builtins.bool = ...,
+        due_at_ms: _builtins.int = ...,
+        start_at_ms: _builtins.int = ...,
+        preferred_agent: _builtins.str = ...,
+        preferred_team: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "arrived_at_ms", b"arrived_at_ms", "channel", b"channel", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "priority", b"priority", "public", b"public", "queue", b"queue", "requirements", b"requirements", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "arrived_at_ms", b"arrived_at_ms", "channel", b"channel", "conversation_id", b"conversation_id", "due_at_ms", b"due_at_ms", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "priority", b"priority", "public", b"public", "queue", b"queue", "requirements", b"requirements", "rule", b"rule", "start_at_ms", b"start_at_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -615,11 +631,35 @@ class TransferInteraction(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     AGENT_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     TO_AGENT_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    WARM_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Agent; empty when a supervisor transfers."""
     interaction_id: _builtins.str
@@ -630,6 +670,18 @@ class TransferInteraction(_message.Message):
     """To this agent; empty means whoever is eligible."""
     note: _builtins.str
     """Note for the next agent's explanation; no personal data."""
+    replace_requirements: _builtins.bool
+    """True replaces the interaction's own requirements, with none when `requirements` is empty."""
+    warm: _builtins.bool
+    """True lets the giver hold it, and reply, until somebody has accepted."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements from now on; used when `replace_requirements`."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels handed on as context; those of the same name are overwritten."""
+
     def __init__(
         self,
         *,
@@ -638,14 +690,100 @@ class TransferInteraction(_message.Message):
         queue: _builtins.str = ...,
         to_agent_id: _builtins.str = ...,
         note: _builtins.str = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        replace_requirements: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        warm: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "interaction_id", b"interaction_id", "note", b"note", "queue", b"queue", "to_agent_id", b"to_agent_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "interaction_id", b"interaction_id", "labels", b"labels", "note", b"note", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "to_agent_id", b"to_agent_id", "warm", b"warm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TransferInteraction: _TypeAlias = TransferInteraction  # noqa: Y015
+
+@_typing.final
+class RecallTransfer(_message.Message):
+    """The giver of a warm transfer takes it back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """Agent."""
+    interaction_id: _builtins.str
+    """Interaction."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecallTransfer: _TypeAlias = RecallTransfer  # noqa: Y015
+
+@_typing.final
+class AssignInteraction(_message.Message):
+    """Gives waiting work to an agent without an offer: a supervisor's order, or, when the command's actor is an agent, his own choice from the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Interaction."""
+    agent_id: _builtins.str
+    """Agent."""
+    force: _builtins.bool
+    """True goes over capacity, state and skills, and is counted; supervisors only."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        agent_id: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "force", b"force", "interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignInteraction: _TypeAlias = AssignInteraction  # noqa: Y015
+
+@_typing.final
+class RequestCallback(_message.Message):
+    """The customer hangs up and keeps his place in the queue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Interaction."""
+    at_ms: _builtins.int
+    """Not offered before; milliseconds, 0 means when it is its turn."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestCallback: _TypeAlias = RequestCallback  # noqa: Y015
 
 @_typing.final
 class EndWrapUp(_message.Message):
@@ -742,22 +880,26 @@ class Reprioritise(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     ADD_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DUE_AT_MS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     add: _builtins.int
     """Added to the priority."""
     reason: _builtins.str
     """Why, e.g. "SLA_WARNING"."""
+    due_at_ms: _builtins.int
+    """When it should be picked up at the latest; milliseconds, 0 leaves that as it is."""
     def __init__(
         self,
         *,
         interaction_id: _builtins.str = ...,
         add: _builtins.int = ...,
         reason: _builtins.str = ...,
+        due_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "interaction_id", b"interaction_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "due_at_ms", b"due_at_ms", "interaction_id", b"interaction_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -800,6 +942,7 @@ class RoutingCommand(_message.Message):
     REPLY_TO_FIELD_NUMBER: _builtins.int
     ACTOR_KIND_FIELD_NUMBER: _builtins.int
     ACTOR_ID_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     ENQUEUE_FIELD_NUMBER: _builtins.int
     UPDATE_INTERACTION_FIELD_NUMBER: _builtins.int
     CUSTOMER_MESSAGED_FIELD_NUMBER: _builtins.int
@@ -820,6 +963,9 @@ class RoutingCommand(_message.Message):
     REROUTE_FIELD_NUMBER: _builtins.int
     REPRIORITISE_FIELD_NUMBER: _builtins.int
     ACTIVATE_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    RECALL_TRANSFER_FIELD_NUMBER: _builtins.int
+    ASSIGN_INTERACTION_FIELD_NUMBER: _builtins.int
+    REQUEST_CALLBACK_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key; the same again changes nothing and has the same result."""
     tenant: _builtins.str
@@ -832,6 +978,8 @@ class RoutingCommand(_message.Message):
     """Who issued it."""
     actor_id: _builtins.str
     """Agent, supervisor or service."""
+    expected_epoch: _builtins.int
+    """In commands about one interaction: refused as STALE_EPOCH when it has had another number of events; 0 does not ask."""
     @_builtins.property
     def reply_to(self) -> Global___ReplyTo:
         """Where its result goes; absent when nobody waits."""
@@ -916,6 +1064,18 @@ class RoutingCommand(_message.Message):
     def activate_configuration(self) -> Global___ActivateConfiguration:
         """See the message."""
 
+    @_builtins.property
+    def recall_transfer(self) -> Global___RecallTransfer:
+        """See the message."""
+
+    @_builtins.property
+    def assign_interaction(self) -> Global___AssignInteraction:
+        """See the message."""
+
+    @_builtins.property
+    def request_callback(self) -> Global___RequestCallback:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -926,6 +1086,7 @@ class RoutingCommand(_message.Message):
         reply_to: Global___ReplyTo | None = ...,
         actor_kind: _types_pb2.ActorKind.ValueType = ...,
         actor_id: _builtins.str = ...,
+        expected_epoch: _builtins.int = ...,
         enqueue: Global___Enqueue | None = ...,
         update_interaction: Global___UpdateInteraction | None = ...,
         customer_messaged: Global___CustomerMessaged | None = ...,
@@ -946,12 +1107,15 @@ class RoutingCommand(_message.Message):
         reroute: Global___Reroute | None = ...,
         reprioritise: Global___Reprioritise | None = ...,
         activate_configuration: Global___ActivateConfiguration | None = ...,
+        recall_transfer: Global___RecallTransfer | None = ...,
+        assign_interaction: Global___AssignInteraction | None = ...,
+        request_callback: Global___RequestCallback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_offer", b"accept_offer", "activate_configuration", b"activate_configuration", "actor_id", b"actor_id", "actor_kind", b"actor_kind", "assign_interaction", b"assign_interaction", "cancel_interaction", b"cancel_interaction", "close_session", b"close_session", "command", b"command", "command_id", b"command_id", "complete_interaction", b"complete_interaction", "customer_left", b"customer_left", "customer_messaged", b"customer_messaged", "decline_offer", b"decline_offer", "end_wrap_up", b"end_wrap_up", "enqueue", b"enqueue", "expected_epoch", b"expected_epoch", "grant_credits", b"grant_credits", "issued_at_ms", b"issued_at_ms", "pool", b"pool", "recall_transfer", b"recall_transfer", "record_reply", b"record_reply", "renew_leases", b"renew_leases", "reply_to", b"reply_to", "reprioritise", b"reprioritise", "request_callback", b"request_callback", "reroute", b"reroute", "set_agent_state", b"set_agent_state", "sign_in", b"sign_in", "tenant", b"tenant", "transfer_interaction", b"transfer_interaction", "update_interaction", b"update_interaction", "upsert_agent", b"upsert_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["enqueue", "update_interaction", "customer_messaged", "customer_left", "cancel_interaction", "sign_in", "close_session", "renew_leases", "grant_credits", "set_agent_state", "accept_offer", "decline_offer", "record_reply", "complete_interaction", "transfer_interaction", "end_wrap_up", "upsert_agent", "reroute", "reprioritise", "activate_configuration", "recall_transfer", "assign_interaction", "request_callback"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -966,26 +1130,126 @@ class InteractionQueued(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     ESTIMATED_WAIT_MS_FIELD_NUMBER: _builtins.int
     AGAIN_FIELD_NUMBER: _builtins.int
+    ESTIMATED_P90_MS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position from 1; 0 when unknown."""
     estimated_wait_ms: _builtins.int
     """Estimated wait, milliseconds; -1 when unknown."""
     again: _builtins.bool
     """True when it had been queued before."""
+    estimated_p90_ms: _builtins.int
+    """Ninth decile of the estimated wait, milliseconds; -1 when unknown."""
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         estimated_wait_ms: _builtins.int = ...,
         again: _builtins.bool = ...,
+        estimated_p90_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "estimated_wait_ms", b"estimated_wait_ms", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again", b"again", "estimated_p90_ms", b"estimated_p90_ms", "estimated_wait_ms", b"estimated_wait_ms", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InteractionQueued: _TypeAlias = InteractionQueued  # noqa: Y015
+
+@_typing.final
+class InteractionScheduled(_message.Message):
+    """Will be queued at its time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_AT_MS_FIELD_NUMBER: _builtins.int
+    start_at_ms: _builtins.int
+    """When; milliseconds."""
+    def __init__(
+        self,
+        *,
+        start_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["start_at_ms", b"start_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionScheduled: _TypeAlias = InteractionScheduled  # noqa: Y015
+
+@_typing.final
+class InteractionOverflowed(_message.Message):
+    """An overflow rule moved or changed it; the interaction says where it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_QUEUE_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    from_queue: _builtins.str
+    """Queue whose rule it was."""
+    rule: _builtins.str
+    """The rule."""
+    def __init__(
+        self,
+        *,
+        from_queue: _builtins.str = ...,
+        rule: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_queue", b"from_queue", "rule", b"rule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionOverflowed: _TypeAlias = InteractionOverflowed  # noqa: Y015
+
+@_typing.final
+class InteractionParked(_message.Message):
+    """Set aside for something that may interrupt it; the agent still holds it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """Agent."""
+    by: _builtins.str
+    """Interaction that interrupted it."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+        by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "by", b"by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionParked: _TypeAlias = InteractionParked  # noqa: Y015
+
+@_typing.final
+class InteractionResumed(_message.Message):
+    """The agent goes on with what was parked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGENT_ID_FIELD_NUMBER: _builtins.int
+    agent_id: _builtins.str
+    """Agent."""
+    def __init__(
+        self,
+        *,
+        agent_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionResumed: _TypeAlias = InteractionResumed  # noqa: Y015
 
 @_typing.final
 class InteractionOffered(_message.Message):
@@ -1064,22 +1328,34 @@ class InteractionAssigned(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     OFFER_ID_FIELD_NUMBER: _builtins.int
     WAITED_MS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_P50_MS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_P90_MS_FIELD_NUMBER: _builtins.int
+    OVER_CAPACITY_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
     """Agent."""
     offer_id: _builtins.str
-    """Offer that was accepted."""
+    """Offer that was accepted; empty when it was given without one."""
     waited_ms: _builtins.int
     """Waited so long in all, milliseconds."""
+    estimated_p50_ms: _builtins.int
+    """Median of the wait announced when it was queued, milliseconds; -1 when none was."""
+    estimated_p90_ms: _builtins.int
+    """Ninth decile of the wait announced when it was queued, milliseconds; -1 when none was."""
+    over_capacity: _builtins.bool
+    """True when a supervisor forced it over the agent's capacity."""
     def __init__(
         self,
         *,
         agent_id: _builtins.str = ...,
         offer_id: _builtins.str = ...,
         waited_ms: _builtins.int = ...,
+        estimated_p50_ms: _builtins.int = ...,
+        estimated_p90_ms: _builtins.int = ...,
+        over_capacity: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "offer_id", b"offer_id", "waited_ms", b"waited_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "estimated_p50_ms", b"estimated_p50_ms", "estimated_p90_ms", b"estimated_p90_ms", "offer_id", b"offer_id", "over_capacity", b"over_capacity", "waited_ms", b"waited_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1354,6 +1630,10 @@ class RoutingEvent(_message.Message):
     CANCELLED_FIELD_NUMBER: _builtins.int
     CHANGED_FIELD_NUMBER: _builtins.int
     AGENT_STATE_CHANGED_FIELD_NUMBER: _builtins.int
+    SCHEDULED_FIELD_NUMBER: _builtins.int
+    OVERFLOWED_FIELD_NUMBER: _builtins.int
+    PARKED_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """UUIDv5 of (command_id or timer's id, ordinal): a repetition has the same."""
     tenant: _builtins.str
@@ -1426,6 +1706,22 @@ class RoutingEvent(_message.Message):
     def agent_state_changed(self) -> Global___AgentStateChanged:
         """See the message."""
 
+    @_builtins.property
+    def scheduled(self) -> Global___InteractionScheduled:
+        """See the message."""
+
+    @_builtins.property
+    def overflowed(self) -> Global___InteractionOverflowed:
+        """See the message."""
+
+    @_builtins.property
+    def parked(self) -> Global___InteractionParked:
+        """See the message."""
+
+    @_builtins.property
+    def resumed(self) -> Global___InteractionResumed:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -1451,12 +1747,16 @@ class RoutingEvent(_message.Message):
         cancelled: Global___InteractionCancelled | None = ...,
         changed: Global___InteractionChanged | None = ...,
         agent_state_changed: Global___AgentStateChanged | None = ...,
+        scheduled: Global___InteractionScheduled | None = ...,
+        overflowed: Global___InteractionOverflowed | None = ...,
+        parked: Global___InteractionParked | None = ...,
+        resumed: Global___InteractionResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "queued", b"queued", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "completed", b"completed", "customer_message_recorded", b"customer_message_recorded", "event", b"event", "interaction", b"interaction", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "queued", b"queued", "resumed", b"resumed", "scheduled", b"scheduled", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "pool", b"pool", "queued", b"queued", "reason", b"reason", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "agent_replied", b"agent_replied", "agent_state_changed", b"agent_state_changed", "assigned", b"assigned", "cancelled", b"cancelled", "changed", b"changed", "command_id", b"command_id", "completed", b"completed", "configuration_version", b"configuration_version", "customer_message_recorded", b"customer_message_recorded", "epoch", b"epoch", "event", b"event", "event_id", b"event_id", "interaction", b"interaction", "occurred_at_ms", b"occurred_at_ms", "offer_ended", b"offer_ended", "offered", b"offered", "overflowed", b"overflowed", "parked", b"parked", "pool", b"pool", "queued", b"queued", "reason", b"reason", "resumed", b"resumed", "scheduled", b"scheduled", "tenant", b"tenant", "transferred", b"transferred", "wrap_up_ended", b"wrap_up_ended"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["queued", "offered", "offer_ended", "assigned", "agent_replied", "customer_message_recorded", "transferred", "completed", "wrap_up_ended", "abandoned", "cancelled", "changed", "agent_state_changed", "scheduled", "overflowed", "parked", "resumed"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -1592,12 +1892,15 @@ class AssignmentView(_message.Message):
     ASSIGNED_AT_MS_FIELD_NUMBER: _builtins.int
     WRAPPING_UP_FIELD_NUMBER: _builtins.int
     WRAP_UP_UNTIL_MS_FIELD_NUMBER: _builtins.int
+    PARKED_FIELD_NUMBER: _builtins.int
     assigned_at_ms: _builtins.int
     """Since when; milliseconds."""
     wrapping_up: _builtins.bool
     """True in wrap-up."""
     wrap_up_until_ms: _builtins.int
     """Until when wrap-up lasts; milliseconds."""
+    parked: _builtins.bool
+    """True while it is set aside for something that interrupted it."""
     @_builtins.property
     def interaction(self) -> Global___InteractionFacts:
         """The interaction."""
@@ -1609,10 +1912,11 @@ class AssignmentView(_message.Message):
         assigned_at_ms: _builtins.int = ...,
         wrapping_up: _builtins.bool = ...,
         wrap_up_until_ms: _builtins.int = ...,
+        parked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "interaction", b"interaction", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_at_ms", b"assigned_at_ms", "interaction", b"interaction", "parked", b"parked", "wrap_up_until_ms", b"wrap_up_until_ms", "wrapping_up", b"wrapping_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

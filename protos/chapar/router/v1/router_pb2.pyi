@@ -235,10 +235,34 @@ class Transfer(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     TO_AGENT_ID_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    WARM_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     queue: _builtins.str
@@ -247,6 +271,18 @@ class Transfer(_message.Message):
     """To this agent."""
     note: _builtins.str
     """Note for the next agent."""
+    replace_requirements: _builtins.bool
+    """True replaces the interaction's own requirements, with none when `requirements` is empty."""
+    warm: _builtins.bool
+    """True: go on holding it, and replying, until somebody has accepted."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements from now on; used when `replace_requirements`."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels handed on as context; those of the same name are overwritten."""
+
     def __init__(
         self,
         *,
@@ -254,14 +290,62 @@ class Transfer(_message.Message):
         queue: _builtins.str = ...,
         to_agent_id: _builtins.str = ...,
         note: _builtins.str = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        replace_requirements: _builtins.bool = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        warm: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "note", b"note", "queue", b"queue", "to_agent_id", b"to_agent_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "labels", b"labels", "note", b"note", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "to_agent_id", b"to_agent_id", "warm", b"warm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Transfer: _TypeAlias = Transfer  # noqa: Y015
+
+@_typing.final
+class Recall(_message.Message):
+    """Takes a warm transfer back that nobody has accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Interaction."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recall: _TypeAlias = Recall  # noqa: Y015
+
+@_typing.final
+class Pick(_message.Message):
+    """Takes waiting work from the queue, without an offer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """Interaction."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pick: _TypeAlias = Pick  # noqa: Y015
 
 @_typing.final
 class EndWrap(_message.Message):
@@ -320,6 +404,8 @@ class SessionRequest(_message.Message):
     TRANSFER_FIELD_NUMBER: _builtins.int
     END_WRAP_FIELD_NUMBER: _builtins.int
     SIGN_OUT_FIELD_NUMBER: _builtins.int
+    PICK_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The desk's id of this message, unique in the agent's day; the same again after a reconnect is a repetition. Required but for heartbeats."""
     @_builtins.property
@@ -366,6 +452,14 @@ class SessionRequest(_message.Message):
     def sign_out(self) -> Global___SignOut:
         """See the message."""
 
+    @_builtins.property
+    def pick(self) -> Global___Pick:
+        """See the message."""
+
+    @_builtins.property
+    def recall(self) -> Global___Recall:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -381,12 +475,14 @@ class SessionRequest(_message.Message):
         transfer: Global___Transfer | None = ...,
         end_wrap: Global___EndWrap | None = ...,
         sign_out: Global___SignOut | None = ...,
+        pick: Global___Pick | None = ...,
+        recall: Global___Recall | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "complete", b"complete", "credits", b"credits", "decline", b"decline", "end_wrap", b"end_wrap", "heartbeat", b"heartbeat", "hello", b"hello", "reply", b"reply", "request", b"request", "sign_out", b"sign_out", "state", b"state", "transfer", b"transfer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "complete", b"complete", "credits", b"credits", "decline", b"decline", "end_wrap", b"end_wrap", "heartbeat", b"heartbeat", "hello", b"hello", "pick", b"pick", "recall", b"recall", "reply", b"reply", "request", b"request", "sign_out", b"sign_out", "state", b"state", "transfer", b"transfer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "complete", b"complete", "credits", b"credits", "decline", b"decline", "end_wrap", b"end_wrap", "heartbeat", b"heartbeat", "hello", b"hello", "reply", b"reply", "request", b"request", "request_id", b"request_id", "sign_out", b"sign_out", "state", b"state", "transfer", b"transfer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept", b"accept", "complete", b"complete", "credits", b"credits", "decline", b"decline", "end_wrap", b"end_wrap", "heartbeat", b"heartbeat", "hello", b"hello", "pick", b"pick", "recall", b"recall", "reply", b"reply", "request", b"request", "request_id", b"request_id", "sign_out", b"sign_out", "state", b"state", "transfer", b"transfer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "heartbeat", "credits", "state", "accept", "decline", "reply", "complete", "transfer", "end_wrap", "sign_out"]  # noqa: Y015
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["hello", "heartbeat", "credits", "state", "accept", "decline", "reply", "complete", "transfer", "end_wrap", "sign_out", "pick", "recall"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
@@ -957,10 +1053,13 @@ class RerouteRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     REROUTE_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this request."""
     pool: _builtins.str
     """Pool; empty means "default"."""
+    expected_epoch: _builtins.int
+    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
     @_builtins.property
     def reroute(self) -> _records_pb2.Reroute:
         """What to do."""
@@ -971,10 +1070,11 @@ class RerouteRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         pool: _builtins.str = ...,
         reroute: _records_pb2.Reroute | None = ...,
+        expected_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reroute", b"reroute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "pool", b"pool", "reroute", b"reroute"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool", "reroute", b"reroute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1006,10 +1106,13 @@ class ReprioritiseRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     REPRIORITISE_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this request."""
     pool: _builtins.str
     """Pool; empty means "default"."""
+    expected_epoch: _builtins.int
+    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
     @_builtins.property
     def reprioritise(self) -> _records_pb2.Reprioritise:
         """What to do."""
@@ -1020,10 +1123,11 @@ class ReprioritiseRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         pool: _builtins.str = ...,
         reprioritise: _records_pb2.Reprioritise | None = ...,
+        expected_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reprioritise", b"reprioritise"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "pool", b"pool", "reprioritise", b"reprioritise"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool", "reprioritise", b"reprioritise"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1055,10 +1159,13 @@ class CancelRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     POOL_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this request."""
     pool: _builtins.str
     """Pool; empty means "default"."""
+    expected_epoch: _builtins.int
+    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
     @_builtins.property
     def cancel(self) -> _records_pb2.CancelInteraction:
         """What to do."""
@@ -1069,10 +1176,11 @@ class CancelRequest(_message.Message):
         idempotency_key: _builtins.str = ...,
         pool: _builtins.str = ...,
         cancel: _records_pb2.CancelInteraction | None = ...,
+        expected_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1094,6 +1202,112 @@ class CancelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
+
+@_typing.final
+class AssignRequest(_message.Message):
+    """Asks to give work to an agent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    ASSIGN_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's id of this request."""
+    pool: _builtins.str
+    """Pool; empty means "default"."""
+    expected_epoch: _builtins.int
+    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    @_builtins.property
+    def assign(self) -> _records_pb2.AssignInteraction:
+        """What to do."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        pool: _builtins.str = ...,
+        assign: _records_pb2.AssignInteraction | None = ...,
+        expected_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assign", b"assign", "expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignRequest: _TypeAlias = AssignRequest  # noqa: Y015
+
+@_typing.final
+class AssignResponse(_message.Message):
+    """The agent holds it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssignResponse: _TypeAlias = AssignResponse  # noqa: Y015
+
+@_typing.final
+class RequestCallbackRequest(_message.Message):
+    """Asks for a callback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    CALLBACK_FIELD_NUMBER: _builtins.int
+    EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's id of this request."""
+    pool: _builtins.str
+    """Pool; empty means "default"."""
+    expected_epoch: _builtins.int
+    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    @_builtins.property
+    def callback(self) -> _records_pb2.RequestCallback:
+        """What to do."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        pool: _builtins.str = ...,
+        callback: _records_pb2.RequestCallback | None = ...,
+        expected_epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback", b"callback", "expected_epoch", b"expected_epoch", "idempotency_key", b"idempotency_key", "pool", b"pool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestCallbackRequest: _TypeAlias = RequestCallbackRequest  # noqa: Y015
+
+@_typing.final
+class RequestCallbackResponse(_message.Message):
+    """The place is kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestCallbackResponse: _TypeAlias = RequestCallbackResponse  # noqa: Y015
 
 @_typing.final
 class ExplainRequest(_message.Message):
@@ -1226,8 +1440,9 @@ class ExplainResponse(_message.Message):
     SMALLEST_CHANGE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     DECIDED_AT_MS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     state: _builtins.str
-    """State: "waiting", "offered", "assigned", "wrap-up"."""
+    """State: "scheduled", "waiting", "offered", "assigned", "wrap-up"."""
     agent_id: _builtins.str
     """Agent who holds it or to whom it is offered."""
     reason: _builtins.str
@@ -1242,6 +1457,8 @@ class ExplainResponse(_message.Message):
     """Position from 1 while it waits."""
     decided_at_ms: _builtins.int
     """When the newest decision was made; milliseconds."""
+    epoch: _builtins.int
+    """Events that it has had so far: what `expected_epoch` of a change is compared with."""
     @_builtins.property
     def interaction(self) -> _records_pb2.InteractionFacts:
         """The interaction."""
@@ -1268,10 +1485,11 @@ class ExplainResponse(_message.Message):
         smallest_change: _builtins.str = ...,
         position: _builtins.int = ...,
         decided_at_ms: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interaction", b"interaction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "candidates", b"candidates", "considered", b"considered", "decided_at_ms", b"decided_at_ms", "excluded", b"excluded", "interaction", b"interaction", "position", b"position", "reason", b"reason", "smallest_change", b"smallest_change", "state", b"state", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "candidates", b"candidates", "considered", b"considered", "decided_at_ms", b"decided_at_ms", "epoch", b"epoch", "excluded", b"excluded", "interaction", b"interaction", "position", b"position", "reason", b"reason", "smallest_change", b"smallest_change", "state", b"state", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

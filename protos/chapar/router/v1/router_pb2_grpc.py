@@ -151,6 +151,16 @@ class RoutingServiceStub:
                 request_serializer=chapar_dot_router_dot_v1_dot_router__pb2.CancelRequest.SerializeToString,
                 response_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.CancelResponse.FromString,
                 _registered_method=True)
+        self.Assign = channel.unary_unary(
+                '/chapar.router.v1.RoutingService/Assign',
+                request_serializer=chapar_dot_router_dot_v1_dot_router__pb2.AssignRequest.SerializeToString,
+                response_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.AssignResponse.FromString,
+                _registered_method=True)
+        self.RequestCallback = channel.unary_unary(
+                '/chapar.router.v1.RoutingService/RequestCallback',
+                request_serializer=chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackRequest.SerializeToString,
+                response_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackResponse.FromString,
+                _registered_method=True)
         self.Explain = channel.unary_unary(
                 '/chapar.router.v1.RoutingService/Explain',
                 request_serializer=chapar_dot_router_dot_v1_dot_router__pb2.ExplainRequest.SerializeToString,
@@ -218,6 +228,20 @@ class RoutingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Assign(self, request, context):
+        """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestCallback(self, request, context):
+        """Lets a customer who waits hang up and keep his place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Explain(self, request, context):
         """Why an interaction is where it is.
         """
@@ -267,6 +291,16 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.Cancel,
                     request_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.CancelRequest.FromString,
                     response_serializer=chapar_dot_router_dot_v1_dot_router__pb2.CancelResponse.SerializeToString,
+            ),
+            'Assign': grpc.unary_unary_rpc_method_handler(
+                    servicer.Assign,
+                    request_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.AssignRequest.FromString,
+                    response_serializer=chapar_dot_router_dot_v1_dot_router__pb2.AssignResponse.SerializeToString,
+            ),
+            'RequestCallback': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestCallback,
+                    request_deserializer=chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackRequest.FromString,
+                    response_serializer=chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackResponse.SerializeToString,
             ),
             'Explain': grpc.unary_unary_rpc_method_handler(
                     servicer.Explain,
@@ -491,6 +525,60 @@ class RoutingService:
             '/chapar.router.v1.RoutingService/Cancel',
             chapar_dot_router_dot_v1_dot_router__pb2.CancelRequest.SerializeToString,
             chapar_dot_router_dot_v1_dot_router__pb2.CancelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Assign(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.router.v1.RoutingService/Assign',
+            chapar_dot_router_dot_v1_dot_router__pb2.AssignRequest.SerializeToString,
+            chapar_dot_router_dot_v1_dot_router__pb2.AssignResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestCallback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.router.v1.RoutingService/RequestCallback',
+            chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackRequest.SerializeToString,
+            chapar_dot_router_dot_v1_dot_router__pb2.RequestCallbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,6 +80,10 @@ class RoutingServiceStub:
     """Changes an interaction's priority."""
     Cancel: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelRequest, _router_pb2.CancelResponse]
     """Cancels an interaction."""
+    Assign: _grpc.UnaryUnaryMultiCallable[_router_pb2.AssignRequest, _router_pb2.AssignResponse]
+    """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+    RequestCallback: _grpc.UnaryUnaryMultiCallable[_router_pb2.RequestCallbackRequest, _router_pb2.RequestCallbackResponse]
+    """Lets a customer who waits hang up and keep his place."""
     Explain: _grpc.UnaryUnaryMultiCallable[_router_pb2.ExplainRequest, _router_pb2.ExplainResponse]
     """Why an interaction is where it is."""
 
@@ -104,6 +108,10 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     """Changes an interaction's priority."""
     Cancel: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelRequest, _router_pb2.CancelResponse]  # type: ignore[assignment]
     """Cancels an interaction."""
+    Assign: _aio.UnaryUnaryMultiCallable[_router_pb2.AssignRequest, _router_pb2.AssignResponse]  # type: ignore[assignment]
+    """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+    RequestCallback: _aio.UnaryUnaryMultiCallable[_router_pb2.RequestCallbackRequest, _router_pb2.RequestCallbackResponse]  # type: ignore[assignment]
+    """Lets a customer who waits hang up and keep his place."""
     Explain: _aio.UnaryUnaryMultiCallable[_router_pb2.ExplainRequest, _router_pb2.ExplainResponse]  # type: ignore[assignment]
     """Why an interaction is where it is."""
 
@@ -173,6 +181,22 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.CancelResponse, _abc.Awaitable[_router_pb2.CancelResponse]]:
         """Cancels an interaction."""
+
+    @_abc_1.abstractmethod
+    def Assign(
+        self,
+        request: _router_pb2.AssignRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.AssignResponse, _abc.Awaitable[_router_pb2.AssignResponse]]:
+        """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+
+    @_abc_1.abstractmethod
+    def RequestCallback(
+        self,
+        request: _router_pb2.RequestCallbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_router_pb2.RequestCallbackResponse, _abc.Awaitable[_router_pb2.RequestCallbackResponse]]:
+        """Lets a customer who waits hang up and keep his place."""
 
     @_abc_1.abstractmethod
     def Explain(
