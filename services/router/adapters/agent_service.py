@@ -23,7 +23,8 @@ from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.outcomes import refusal
 from services.router.ports import Commands, Replies
-from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.commands import to_command
+from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.desk import KINDS, text_refusal, to_routing
 
 _HELLO_S: Final = 10.0
@@ -109,6 +110,10 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
                 state=hello.state,
             )
         )
+        try:
+            to_command(command)
+        except ValueError as error:
+            raise invalid("hello", str(error)) from error
         session.on_snapshot = lambda: self._welcome(session)
         try:
             outcome = await self._commands.ask(command, self._timeout_s)
@@ -196,6 +201,12 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         command = self._commands.new(session.tenant, session.pool, command_id)
         command.actor_id = session.agent_id
         to_routing(request, session.agent_id, session.session_id, command_id, command)
+        try:
+            to_command(command)
+        except ValueError as error:
+            # The shard would set it aside as a dead letter, and the desk would wait in vain.
+            session.result(request_id, False, "REQUEST_INVALID", str(error))
+            return
         try:
             outcome = await self._commands.ask(command, self._timeout_s)
             if outcome.ok and kind == "reply":

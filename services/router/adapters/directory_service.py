@@ -15,7 +15,7 @@ from services.router.adapters.paging import cursor_of, page_of
 from services.router.adapters.shards import Shards
 from services.router.domain import views
 from services.router.domain.engine import Engine
-from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_agent
 
 R = TypeVar("R")

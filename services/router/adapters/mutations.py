@@ -7,7 +7,7 @@ from services.chassis.grpc.context import current_call, current_caller, current_
 from services.chassis.ids import derive
 from services.router.adapters.outcomes import refusal
 from services.router.ports import Commands
-from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.configuration import DEFAULT_POOL
 
 _DEFAULT_S = 5.0
 

@@ -12,6 +12,7 @@ _TEXTS: Final = {
     "NO_CONFIGURATION": "no configuration has been activated in this pool: chapar config apply",
     "INTERACTION_COMPLETED": "the interaction has been completed",
     "AGENT_NOT_SIGNED_IN": "the agent is not signed in",
+    "STALE_EPOCH": "something has happened to the interaction meanwhile: look at it again, then decide again",
 }
 _NOT_FOUND: Final = frozenset({"UNKNOWN_AGENT", "UNKNOWN_INTERACTION", "UNKNOWN_QUEUE", "UNKNOWN_OFFER"})
 
@@ -21,4 +22,6 @@ def refusal(reason: str) -> ChaparError:
     kind = ErrorKind.NOT_FOUND if reason in _NOT_FOUND else ErrorKind.FAILED_PRECONDITION
     if reason == "NOT_YOURS":
         kind = ErrorKind.PERMISSION_DENIED
+    if reason == "STALE_EPOCH":
+        kind = ErrorKind.ABORTED
     return ChaparError(kind, reason or "REFUSED", _TEXTS.get(reason, f"refused: {reason}"))

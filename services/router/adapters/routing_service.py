@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
-from services.chassis.errors import ChaparError, ErrorKind, invalid
+from services.chassis.errors import invalid
 from services.chassis.grpc.context import current_tenant
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
@@ -20,12 +21,24 @@ from services.router.adapters.shards import Shards
 from services.router.domain import views
 from services.router.domain.engine import Engine
 from services.router.domain.explain import explain
-from services.router.translate.commands import DEFAULT_POOL
+from services.router.translate.commands import to_command
+from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
 
 _LEAST_INTERVAL_MS: Final = 200
 _INTERVAL_MS: Final = 1000
 R = TypeVar("R")
+
+
+class _Change(Protocol):
+    """What requests that change an interaction have in common."""
+
+    @property
+    def idempotency_key(self) -> str: ...
+    @property
+    def pool(self) -> str: ...
+    @property
+    def expected_epoch(self) -> int: ...
 
 
 class RoutingService(router_pb2_grpc.RoutingServiceServicer):
@@ -108,33 +121,63 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             found = explain(engine, request.interaction_id)
             if found is None:
                 raise refusal("UNKNOWN_INTERACTION")
-            return from_explanation(found)
+            return from_explanation(found, engine.core.works[request.interaction_id].epoch)
 
         return await self._read(pool, context, here, "Explain", request)
 
     async def Reroute(self, request: api.RerouteRequest, context: Any) -> api.RerouteResponse:  # noqa: N802
         """Move an interaction."""
-        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command = self._begin(request, request.reroute.interaction_id, "reroute")
         command.reroute.CopyFrom(request.reroute)
-        _need(request.reroute.interaction_id, "reroute.interaction_id")
-        await self._mutations.carry_out(command)
+        await self._carry_out(command)
         return api.RerouteResponse()
 
     async def Reprioritise(self, request: api.ReprioritiseRequest, context: Any) -> api.ReprioritiseResponse:  # noqa: N802
-        """Change a priority."""
-        command = self._mutations.begin(request.pool, request.idempotency_key)
+        """Change a priority, or when it should be picked up."""
+        command = self._begin(request, request.reprioritise.interaction_id, "reprioritise")
         command.reprioritise.CopyFrom(request.reprioritise)
-        _need(request.reprioritise.interaction_id, "reprioritise.interaction_id")
-        await self._mutations.carry_out(command)
+        await self._carry_out(command)
         return api.ReprioritiseResponse()
 
     async def Cancel(self, request: api.CancelRequest, context: Any) -> api.CancelResponse:  # noqa: N802
         """Cancel an interaction."""
-        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command = self._begin(request, request.cancel.interaction_id, "cancel")
         command.cancel_interaction.CopyFrom(request.cancel)
-        _need(request.cancel.interaction_id, "cancel.interaction_id")
-        await self._mutations.carry_out(command)
+        await self._carry_out(command)
         return api.CancelResponse()
+
+    async def Assign(self, request: api.AssignRequest, context: Any) -> api.AssignResponse:  # noqa: N802
+        """Give waiting work to an agent without an offer."""
+        command = self._begin(request, request.assign.interaction_id, "assign")
+        if not request.assign.agent_id:
+            raise invalid("assign.agent_id", "is missing")
+        command.assign_interaction.CopyFrom(request.assign)
+        await self._carry_out(command)
+        return api.AssignResponse()
+
+    async def RequestCallback(  # noqa: N802
+        self, request: api.RequestCallbackRequest, context: Any
+    ) -> api.RequestCallbackResponse:
+        """Let a customer hang up and keep his place."""
+        command = self._begin(request, request.callback.interaction_id, "callback")
+        command.request_callback.CopyFrom(request.callback)
+        await self._carry_out(command)
+        return api.RequestCallbackResponse()
+
+    def _begin(self, request: _Change, interaction_id: str, field: str) -> pb.RoutingCommand:
+        if not interaction_id:
+            raise invalid(f"{field}.interaction_id", "is missing")
+        command = self._mutations.begin(request.pool, request.idempotency_key)
+        command.expected_epoch = request.expected_epoch
+        return command
+
+    async def _carry_out(self, command: pb.RoutingCommand) -> None:
+        try:
+            to_command(command)
+        except ValueError as error:
+            # The shard would set it aside as a dead letter, and the caller would wait in vain.
+            raise invalid("request", str(error)) from error
+        await self._mutations.carry_out(command)
 
     async def _read(self, pool: str, context: Any, here: Callable[[Engine], R], method: str, request: Any) -> R:
         async def there(channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], left: float) -> R:
@@ -143,8 +186,3 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             return answer
 
         return await self._shards.read(current_tenant(), pool, context, here, there)
-
-
-def _need(interaction_id: str, field: str) -> None:
-    if not interaction_id:
-        raise ChaparError(ErrorKind.INVALID, "INVALID_FIELD", f"{field}: is missing")

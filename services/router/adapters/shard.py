@@ -16,7 +16,8 @@ from services.router.domain.commands import Command
 from services.router.domain.engine import Engine
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
-from services.router.translate.commands import DEFAULT_POOL, decode, to_command
+from services.router.translate.commands import decode, to_command
+from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.effects import FILL, FactsCache, from_agent_state, from_desk, from_result
 
 EVENTS: Final = "routing.events.v1"

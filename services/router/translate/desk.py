@@ -8,7 +8,7 @@ from chapar.router.v1 import router_pb2 as api
 _MAX_TEXT: Final = 20_000
 
 KINDS: Final = frozenset(
-    {"credits", "state", "accept", "decline", "reply", "complete", "transfer", "end_wrap", "sign_out"}
+    {"credits", "state", "accept", "decline", "reply", "complete", "transfer", "end_wrap", "sign_out", "pick", "recall"}
 )
 
 
@@ -52,7 +52,19 @@ def to_routing(
                     queue=t.queue,
                     to_agent_id=t.to_agent_id,
                     note=t.note,
+                    requirements=t.requirements,
+                    replace_requirements=t.replace_requirements,
+                    labels=t.labels,
+                    warm=t.warm,
                 )
+            )
+        case "pick":
+            command.assign_interaction.CopyFrom(
+                pb.AssignInteraction(agent_id=agent_id, interaction_id=request.pick.interaction_id)
+            )
+        case "recall":
+            command.recall_transfer.CopyFrom(
+                pb.RecallTransfer(agent_id=agent_id, interaction_id=request.recall.interaction_id)
             )
         case "end_wrap":
             command.end_wrap_up.CopyFrom(

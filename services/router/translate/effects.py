@@ -6,10 +6,10 @@ The facts of an interaction go into each of its events, so their protobuf is bui
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
-from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.router.domain import effects as fx
-from services.router.domain.model import Facts, Operator, Selector
+from services.router.domain.model import Facts
+from services.router.translate.selectors import from_selector
 
 _KEPT = 20_000
 
@@ -35,19 +35,6 @@ class FactsCache:
         self._known.pop(interaction_id, None)
 
 
-def from_selector(s: Selector) -> types_pb2.Selector:
-    """A requirement."""
-    return types_pb2.Selector(
-        attribute=s.attribute,
-        operator=Operator(s.operator).value,  # type: ignore[arg-type]  # the numbers are the contract's
-        number=s.number,
-        text=s.text,
-        texts=s.texts,
-        expires_after_ms=s.expires_after_ms,
-        weight=s.weight,
-    )
-
-
 def from_facts(f: Facts) -> pb.InteractionFacts:
     """The interaction as the router knows it."""
     made = pb.InteractionFacts(
@@ -63,6 +50,10 @@ def from_facts(f: Facts) -> pb.InteractionFacts:
         arrived_at_ms=f.arrived_at_ms,
         rule=f.rule,
         public=f.public,
+        due_at_ms=f.due_at_ms,
+        start_at_ms=f.start_at_ms,
+        preferred_agent=f.preferred_agent,
+        preferred_team=f.preferred_team,
     )
     if f.requirements:
         made.requirements.extend(from_selector(s) for s in f.requirements)
@@ -76,6 +67,27 @@ def _queued(record: pb.RoutingEvent, event: fx.Queued) -> None:
     record.queued.position = event.position
     record.queued.estimated_wait_ms = event.estimated_wait_ms
     record.queued.again = event.again
+    record.queued.estimated_p90_ms = event.estimated_p90_ms
+
+
+def _scheduled(record: pb.RoutingEvent, event: fx.Scheduled) -> None:
+    record.scheduled.SetInParent()
+    record.scheduled.start_at_ms = event.start_at_ms
+
+
+def _overflowed(record: pb.RoutingEvent, event: fx.Overflowed) -> None:
+    record.overflowed.SetInParent()
+    record.overflowed.from_queue = event.from_queue
+    record.overflowed.rule = event.rule
+
+
+def _parked(record: pb.RoutingEvent, event: fx.Parked) -> None:
+    record.parked.agent_id = event.agent_id
+    record.parked.by = event.by
+
+
+def _resumed(record: pb.RoutingEvent, event: fx.Resumed) -> None:
+    record.resumed.agent_id = event.agent_id
 
 
 def _offered(record: pb.RoutingEvent, event: fx.Offered) -> None:
@@ -97,6 +109,9 @@ def _assigned(record: pb.RoutingEvent, event: fx.Assigned) -> None:
     record.assigned.agent_id = event.agent_id
     record.assigned.offer_id = event.offer_id
     record.assigned.waited_ms = event.waited_ms
+    record.assigned.estimated_p50_ms = event.estimated_p50_ms
+    record.assigned.estimated_p90_ms = event.estimated_p90_ms
+    record.assigned.over_capacity = event.over_capacity
 
 
 def _replied(record: pb.RoutingEvent, event: fx.Replied) -> None:
@@ -143,7 +158,11 @@ def _changed(record: pb.RoutingEvent, event: fx.Changed) -> None:
 
 
 FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
+    fx.Scheduled: _scheduled,
     fx.Queued: _queued,
+    fx.Overflowed: _overflowed,
+    fx.Parked: _parked,
+    fx.Resumed: _resumed,
     fx.Offered: _offered,
     fx.OfferEnded: _offer_ended,
     fx.Assigned: _assigned,
@@ -188,6 +207,7 @@ def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.Assign
         assigned_at_ms=notice.assigned_at_ms,
         wrapping_up=notice.wrapping_up,
         wrap_up_until_ms=notice.wrap_up_until_ms,
+        parked=notice.parked,
     )
 
 

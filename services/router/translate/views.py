@@ -52,6 +52,7 @@ def from_profile(pool: str, p: AgentProfile) -> config_pb2.AgentProfile:
         skills=dict(p.skills),
         capacity_profile=p.capacity_profile,
         queues=p.queues,
+        team=p.team,
     )
 
 
@@ -71,8 +72,8 @@ def _without_session(snapshot: pb.AgentSnapshot) -> pb.AgentSnapshot:
     return snapshot
 
 
-def from_explanation(e: Explanation) -> api.ExplainResponse:
-    """Why."""
+def from_explanation(e: Explanation, epoch: int) -> api.ExplainResponse:
+    """Why, and the number of events that the interaction has had."""
     return api.ExplainResponse(
         interaction=from_facts(e.facts),
         state=e.state,
@@ -90,4 +91,5 @@ def from_explanation(e: Explanation) -> api.ExplainResponse:
         smallest_change=e.smallest_change,
         position=e.position,
         decided_at_ms=e.decided_at_ms,
+        epoch=epoch,
     )

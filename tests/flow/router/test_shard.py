@@ -9,6 +9,7 @@ from services.chassis.kafka.contract import LaneContext
 from services.chassis.metrics import Metrics
 from services.router.adapters.shard import EVENTS, FEED, JOURNAL, ShardProcessor
 from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.translate.numbers import LATEST_MS, LONGEST_MS
 from tests.fakes.lane import FakeLane
 
 REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=3)
@@ -206,36 +207,54 @@ def test_decisions_are_counted(shard: Shard) -> None:
     assert shard.metrics.value("chapar_router_offered_total", "q") == 1
 
 
+def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> None:
+    """NaN, negative times, operators of the future: set aside whole, the batch goes on, and the configuration in force stays."""
+    shard.sign_in()
+    queue = config_pb2.Queue(name="q", ageing_per_minute=float("nan"))
+    configuration = config_pb2.TenantConfiguration(tenant="acme", version=2, queues=[queue])
+    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q", arrived_at_ms=-1)
+    bodies: tuple[dict[str, object], ...] = (
+        {"activate_configuration": pb.ActivateConfiguration(configuration=configuration)},
+        {"enqueue": pb.Enqueue(interaction=facts)},
+        {"decline_offer": pb.DeclineOffer(agent_id="a", offer_id="i.1", retry_after_ms=-1)},
+    )
+    for body in bodies:
+        assert shard.tell(**body) == []
+    assert [verdict.reason for _, verdict in shard.lane.dead_letters] == ["UNDECODABLE"] * 3
+    (event, *_) = shard.enqueue()
+    assert event.configuration_version == 1
+
+
 def test_extreme_numbers_stop_nobody(shard: Shard) -> None:
-    """NaN, infinities and the largest integers in configuration and commands: decided, restored, and never a failed batch."""
-    nan, inf, most = float("nan"), float("inf"), 2**63 - 1
+    """The largest numbers that have a meaning, in configuration and commands: decided, restored, and never a failed batch."""
+    most, longest, huge = 2**31 - 1, LONGEST_MS, 1.7e308
     configuration = config_pb2.TenantConfiguration(
         tenant="acme",
         version=2,
         queues=[
             config_pb2.Queue(
                 name="q",
-                priority=2**31 - 1,
-                ageing_per_minute=inf,
-                offer_timeout_ms=most,
-                wrap_up_ms=most,
-                sticky_ms=-5,
+                priority=most,
+                ageing_per_minute=huge,
+                offer_timeout_ms=longest,
+                wrap_up_ms=longest,
+                sticky_ms=longest,
             )
         ],
-        pools=[config_pb2.Pool(name="default", session_lease_ms=most, assignment_grace_ms=most)],
-        agents=[config_pb2.AgentProfile(agent_id="a", skills={"x": nan, "y": inf})],
+        pools=[config_pb2.Pool(name="default", session_lease_ms=longest, assignment_grace_ms=longest)],
+        agents=[config_pb2.AgentProfile(agent_id="a", skills={"x": huge})],
     )
     shard.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
     shard.sign_in()
     facts = pb.InteractionFacts(
-        interaction_id="i", conversation_id="c", channel="chat", queue="q", priority=2**31 - 1, arrived_at_ms=-most
+        interaction_id="i", conversation_id="c", channel="chat", queue="q", priority=most, arrived_at_ms=LATEST_MS - 1
     )
-    facts.requirements.add(attribute="x", number=nan, weight=nan, expires_after_ms=most)
+    facts.requirements.add(attribute="x", number=-huge, weight=huge, expires_after_ms=longest)
     shard.tell(enqueue=pb.Enqueue(interaction=facts))
     for _ in range(2):
-        shard.tell(reprioritise=pb.Reprioritise(interaction_id="i", add=2**31 - 1))
+        shard.tell(reprioritise=pb.Reprioritise(interaction_id="i", add=most))
     offer = next(e.offered for e in events(shard.lane.sent) if e.HasField("offered"))
-    decline = pb.DeclineOffer(agent_id="a", offer_id=offer.offer_id, retry_after_ms=most)
+    decline = pb.DeclineOffer(agent_id="a", offer_id=offer.offer_id, retry_after_ms=longest)
     assert [e.WhichOneof("event") for e in shard.tell(decline_offer=decline)] == ["offer_ended"]
     shard.lane.crash()
     assert [e.WhichOneof("event") for e in shard.tell(customer_left=pb.CustomerLeft(interaction_id="i"))] == [

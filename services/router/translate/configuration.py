@@ -1,0 +1,166 @@
+"""`TenantConfiguration` to what one pool's engine decides by.
+
+`chapar config lint` has seen it before it was applied; what makes no sense all the same is `ValueError` here, and the pool keeps the
+configuration that it has.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from itertools import pairwise
+from typing import Final, TypeVar
+
+from chapar.config.v1 import config_pb2
+from services.router.domain.model import (
+    GRACE_MS,
+    LEASE_MS,
+    OCCUPANCY_WINDOW_MS,
+    OFFER_MS,
+    SERVICE_LEVEL_GOAL,
+    SERVICE_LEVEL_MS,
+    TRANSFER_HOLD_MS,
+    AgentProfile,
+    CapacityProfile,
+    ChannelCapacity,
+    Choice,
+    Order,
+    OverflowRule,
+    PoolConfig,
+    PromisedPickUp,
+    QueueConfig,
+    Ring,
+    Trigger,
+)
+from services.router.translate.numbers import count, duration, finite, positive, share
+from services.router.translate.selectors import to_selectors
+
+DEFAULT_POOL: Final = "default"
+MOST_OFFERS: Final = 10
+_TIMED: Final = (Trigger.WAIT, Trigger.ESTIMATE)
+E = TypeVar("E", bound=IntEnum)
+
+
+def to_pool(config: config_pb2.TenantConfiguration, pool: str) -> PoolConfig:
+    """The part of a tenant's configuration that concerns one pool. Raises ValueError, naming what is wrong."""
+    own = next((p for p in config.pools if (p.name or DEFAULT_POOL) == pool), None)
+    return PoolConfig(
+        config.version,
+        duration(own.session_lease_ms if own is not None else 0, "session_lease") or LEASE_MS,
+        duration(own.assignment_grace_ms if own is not None else 0, "assignment_grace") or GRACE_MS,
+        tuple(_queue(q, config.sla_policies) for q in config.queues if (q.pool or DEFAULT_POOL) == pool),
+        tuple(to_profile(agent) for agent in config.agents if (agent.pool or DEFAULT_POOL) == pool),
+        tuple(_capacity(profile) for profile in config.capacity_profiles),
+    )
+
+
+def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
+    """An agent as configured."""
+    what = f"agent {agent.agent_id}"
+    return AgentProfile(
+        agent.agent_id,
+        agent.display_name,
+        tuple(sorted((name, finite(level, f"{what}: skill {name}")) for name, level in agent.skills.items())),
+        agent.capacity_profile,
+        tuple(sorted(agent.queues)),
+        agent.team,
+    )
+
+
+def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> QueueConfig:
+    what = f"queue {q.name}"
+    rings = tuple(_ring(ring, what) for ring in q.rings)
+    if any(later.after_ms < earlier.after_ms for earlier, later in pairwise(rings)):
+        raise ValueError(f"{what}: rings must follow each other in time")
+    return QueueConfig(
+        name=q.name,
+        priority=q.priority,
+        requirements=to_selectors(q.requirements),
+        choice=_known(Choice, q.choice, what) or Choice.LONGEST_IDLE,
+        offer_ms=duration(q.offer_timeout_ms, what) or OFFER_MS,
+        wrap_up_ms=duration(q.wrap_up_ms, what),
+        sticky_ms=duration(q.sticky_ms, what),
+        ageing_per_minute=positive(q.ageing_per_minute, f"{what}: ageing_per_minute"),
+        service_level_ms=duration(q.service_level_ms, what) or SERVICE_LEVEL_MS,
+        order=_known(Order, q.order, what) or Order.ARRIVAL,
+        promises=tuple(_promises(q.name, policies)),
+        service_level_goal=share(q.service_level_goal, f"{what}: service_level_goal") or SERVICE_LEVEL_GOAL,
+        delay_ms=duration(q.delay_ms, what),
+        max_offers=count(q.max_offers, f"{what}: max_offers", MOST_OFFERS) or 1,
+        keep_free=count(q.keep_free, f"{what}: keep_free"),
+        sticky_team_ms=duration(q.sticky_team_ms, what),
+        transfer_hold_ms=duration(q.transfer_hold_ms, what) or TRANSFER_HOLD_MS,
+        rings=rings,
+        overflow=tuple(_overflow(rule, what) for rule in q.overflow),
+    )
+
+
+def _ring(ring: config_pb2.Ring, what: str) -> Ring:
+    lower = tuple(sorted((name, finite(number, f"{what}: lower {name}")) for name, number in ring.lower.items()))
+    return Ring(duration(ring.after_ms, what), tuple(ring.drop), lower, tuple(ring.queues))
+
+
+def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
+    what = f"{what}, overflow {rule.name}"
+    trigger = _known(Trigger, rule.when, what)
+    if trigger is Trigger.UNSPECIFIED or not rule.name:
+        raise ValueError(f"{what}: needs a name and a trigger")
+    if trigger in _TIMED:
+        threshold = float(duration(rule.threshold_ms, what))
+    elif trigger is Trigger.SERVICE_LEVEL:
+        threshold = share(rule.threshold, f"{what}: threshold")
+    else:
+        threshold = positive(rule.threshold, f"{what}: threshold")
+    return OverflowRule(
+        name=rule.name,
+        trigger=trigger,
+        threshold=threshold,
+        queue=rule.queue,
+        set_priority=rule.set_priority if rule.HasField("set_priority") else None,
+        add_priority=rule.add_priority,
+        requirements=to_selectors(rule.requirements),
+        replace_requirements=rule.replace_requirements,
+        cancel=rule.cancel,
+    )
+
+
+def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PromisedPickUp]:
+    for policy in policies:
+        if policy.queues and queue not in policy.queues:
+            continue
+        for target in policy.targets:
+            if target.kind == config_pb2.TARGET_KIND_PICK_UP:
+                # Whoever gives one level means both, as the SLA service has it.
+                desired = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
+                if desired:
+                    yield PromisedPickUp(desired, tuple(policy.channels), tuple(policy.tiers))
+                break
+
+
+def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:
+    what = f"capacity profile {profile.name}"
+    if profile.occupancy_limit != 0 and not 0 < profile.occupancy_limit < 1:
+        raise ValueError(f"{what}: occupancy_limit is {profile.occupancy_limit}: not between 0 and 1")
+    channels = (
+        ChannelCapacity(
+            channel.channel,
+            count(channel.weight, f"{what}: weight of {channel.channel}"),
+            count(channel.maximum, f"{what}: maximum of {channel.channel}"),
+            channel.exclusive,
+            tuple(channel.interrupts),
+        )
+        for channel in profile.channels
+    )
+    return CapacityProfile(
+        profile.name,
+        count(profile.total, f"{what}: total"),
+        tuple(channels),
+        count(profile.default_weight, f"{what}: default_weight"),
+        profile.occupancy_limit,
+        duration(profile.occupancy_window_ms, what) or OCCUPANCY_WINDOW_MS,
+    )
+
+
+def _known(kind: type[E], number: int, what: str) -> E:
+    try:
+        return kind(number)
+    except ValueError as error:
+        raise ValueError(f"{what}: {kind.__name__} {number} is not known") from error
