@@ -4,6 +4,8 @@ A load is a sorted tuple of (channel, count). Agents of one profile with the sam
 once for each load and remembered.
 """
 
+from functools import lru_cache
+
 from services.router.domain.model import CapacityProfile, ChannelCapacity
 
 Load = tuple[tuple[str, int], ...]
@@ -13,13 +15,15 @@ EMPTY: Load = ()
 class Capacity:
     """A capacity profile as rules."""
 
-    __slots__ = ("_by_channel", "_fits", "_used", "profile")
+    __slots__ = ("_by_channel", "_fits", "_room", "_used", "interrupting", "profile")
 
     def __init__(self, profile: CapacityProfile) -> None:
         self.profile = profile
         self._by_channel = {channel.channel: channel for channel in profile.channels}
         self._fits: dict[tuple[Load, str], bool] = {}
         self._used: dict[Load, int] = {EMPTY: 0}
+        self._room: dict[Load, bool] = {}
+        self.interrupting = any(channel.interrupts for channel in profile.channels)
 
     @property
     def total(self) -> int:
@@ -45,6 +49,25 @@ class Capacity:
             found = self._fits[key] = not self.refusal(load, channel)
         return found
 
+    def has_room(self, load: Load) -> bool:
+        """Whether anything at all can be taken on top of a load."""
+        found = self._room.get(load)
+        if found is None:
+            # "" stands for all channels that the profile does not list.
+            found = self._room[load] = any(self.fits(load, channel) for channel in (*self._by_channel, ""))
+        return found
+
+    def interruptible(self, load: Load) -> bool:
+        """Whether something in a load may be parked for something else."""
+        if not self.interrupting:
+            return False
+        held = {channel for channel, _ in load}
+        return any(not held.isdisjoint(channel.interrupts) for channel in self.profile.channels)
+
+    def interrupts(self, channel: str) -> tuple[str, ...]:
+        """What a channel may interrupt."""
+        return self._rule(channel).interrupts
+
     def refusal(self, load: Load, channel: str) -> str:
         """Why it does not fit, as a code; empty when it does."""
         rule = self._rule(channel)
@@ -63,6 +86,7 @@ class Capacity:
         return self._by_channel.get(channel) or ChannelCapacity(channel, self.profile.default_weight)
 
 
+@lru_cache(maxsize=65_536)
 def plus(load: Load, channel: str, by: int) -> Load:
     """A load with one channel's count changed."""
     counts = dict(load)

@@ -1,154 +1,131 @@
 """Who gets what: called after every command and timer, with the lines that were stirred and the agents that were freed.
 
-Before the change nothing waited that could have been served. So only stirred lines, and lines that a freed agent can serve, need a look; their
-heads are taken in order of urgency over all lines, and each is given to the best agent there is, not to the one who happened to come free.
+Before the change nothing waited that could have been served. So only stirred lines, and lines that a freed agent can serve, need a look; and for the
+latter nobody but the freed agents can be the answer. Their heads are taken in order of urgency over all lines, and each is given to the best
+agent there is, not to the one who happened to come free.
 """
 
-from dataclasses import dataclass
-from heapq import heapify, heappop, heappush, nsmallest
+from heapq import heappop, heappush
+from typing import Final
 
 from services.router.domain import effects as fx
-from services.router.domain.eligibility import score
-from services.router.domain.lines import Line
-from services.router.domain.model import Choice, Stage
+from services.router.domain import overflow
+from services.router.domain.choosing import find
+from services.router.domain.holding import offer
+from services.router.domain.lines import Line, Rank
+from services.router.domain.model import Stage
 from services.router.domain.pool import Core
-from services.router.domain.roster import fitting
 from services.router.domain.state import Agent, Work
 
-_FEW_CELLS = 8
-_SHOWN = 5
-
-Key = tuple[float, bool, int, str]
-
-REASONS = {
-    Choice.UNSPECIFIED: "LONGEST_IDLE",
-    Choice.LONGEST_IDLE: "LONGEST_IDLE",
-    Choice.LOAD_RATIO: "LEAST_LOAD",
-    Choice.SKILL_SCORE: "BEST_SKILL_SCORE",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """The answer to "who takes it": an agent, or whether others in the line could still be served."""
-
-    agent: Agent | None
-    decision: fx.Decision | None = None
-    reason: str = ""
-    only_declined: bool = False
-
-
-_NOBODY = Pick(None)
-_DECLINED = Pick(None, only_declined=True)
+_NARROW: Final = 4
+"""With more freed agents than this, all agents are looked at for every line: cheaper than each of them for each."""
 
 
 def run(core: Core) -> None:
-    """Offer everything that can be offered."""
-    if core.stirred or core.freed:
-        _run(core)
-        core.stirred.clear()
-        core.freed.clear()
-    if core.entered:
-        announce(core)
+    """Offer everything that can be offered, and let rules act on what could not."""
+    while True:
+        if core.overdue:
+            overflow.apply_due(core)
+        if core.stirred or core.freed:
+            _offer_all(core)
+        if not core.overdue and not core.entered:
+            return
+        if core.entered:
+            announce(core)
 
 
-def _run(core: Core) -> None:
-    now, agents = core.now, core.agents
+class _Heads:
+    """First of each line that is looked at, most urgent first; those with offers standing come behind all others."""
+
+    __slots__ = ("_heap", "_in", "_now", "_wide")
+
+    def __init__(self, now: int) -> None:
+        self._heap: list[tuple[int, Rank, int, int, Line]] = []
+        self._in: set[Line] = set()
+        self._wide: set[Line] = set()
+        self._now = now
+
+    def add(self, line: Line, *, wide: bool, index: int = 0) -> None:
+        """Look at a line from a place on; `wide`: everybody may be the answer, not only who came free."""
+        if wide:
+            self._wide.add(line)
+        if line in self._in or index >= len(line.ranks):
+            return
+        self._in.add(line)
+        heappush(self._heap, (line.round, line.urgency(index, self._now), index, id(line), line))
+
+    def pop(self) -> tuple[Line, int, bool] | None:
+        """The most urgent: line, place, wide."""
+        if not self._heap:
+            return None
+        _, _, index, _, line = heappop(self._heap)
+        self._in.discard(line)
+        return line, index, line in self._wide
+
+
+def _offer_all(core: Core) -> None:
+    agents = core.agents
     freed = [agents[agent_id] for agent_id in core.freed if agents[agent_id].cell is not None]
-    looked: dict[Line, None] = {}
+    heads = _Heads(core.now)
+    many = len(freed) > _NARROW
     for line in core.stirred:
-        if line.ranks:
-            looked[line] = None
+        heads.add(line, wide=True)
     for agent in freed:
-        for line in agent.kind.lines.values():
-            if line.ranks:
-                looked[line] = None
-        for line in core.lines.reserved.get(agent.id, {}).values():
-            looked[line] = None
-    heap = [(*line.urgency(line.at(0), now), 0, n, line) for n, line in enumerate(looked)]
-    heapify(heap)
-    while heap:
-        _, _, _, index, n, line = heappop(heap)
+        _add_lines_of(core, agent, heads, many)
+    core.stirred.clear()
+    core.freed.clear()
+    while (head := heads.pop()) is not None:
+        line, index, wide = head
+        if not wide and not any(agent.cell is not None for agent in freed):
+            continue
         work = line.at(index)
-        if line not in core.stirred and not any(a.cell is not None for a in freed):
-            continue
-        pick = find(core, line, work)
+        pick = find(core, line, work, None if wide else freed)
         if pick.agent is not None and pick.decision is not None:
-            core.offer(work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms)
-        elif pick.only_declined:
-            index += 1
-        else:
-            continue
-        if index < len(line.ranks):
-            heappush(heap, (*line.urgency(line.at(index), now), index, n, line))
+            offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+            if work.line is not None:
+                heads.add(work.line, wide=True)
+            heads.add(line, wide=wide, index=index)
+        elif pick.only_passed_over:
+            heads.add(line, wide=wide, index=index + 1)
+    core.stirred.clear()
 
 
-def find(core: Core, line: Line, work: Work) -> Pick:
-    """The best agent for work that waits in a line."""
-    if line.reserved_for:
-        return _find_reserved(core, line, work)
-    choice, channel = line.queue.choice, work.facts.channel
-    found: list[Key] = []
-    eligible, blocked = 0, False
-    few = True
-    cells = list(fitting(line.kinds, channel))
-    few = len(cells) <= _FEW_CELLS
-    for kind, cell in cells:
-        members = cell.members
-        if work.declined:
-            members = [m for m in members if not core.declines(work, core.agents[m[1]])]
-            if not members:
-                blocked = True
-                continue
-        eligible += len(members)
-        if choice is Choice.LOAD_RATIO:
-            measure = cell.ratio
-        elif choice is Choice.SKILL_SCORE:
-            measure = -score(line.selectors, kind.skills)
-        else:
-            measure = 0.0
-        busy = cell.busy and choice is not Choice.LOAD_RATIO
-        for since, agent_id in members[: _SHOWN if few else 1]:
-            found.append((measure, busy, since, agent_id))
-    if not found:
-        return _DECLINED if blocked else _NOBODY
-    ranked = nsmallest(_SHOWN, found)
-    agent = core.agents[ranked[0][3]]
-    name = {Choice.LOAD_RATIO: "load_ratio", Choice.SKILL_SCORE: "skill_score"}.get(choice, "")
-    candidates = tuple(
-        (
-            agent_id,
-            ((name, abs(measure)), ("idle_ms", float(core.now - since)))
-            if name
-            else (("idle_ms", float(core.now - since)),),
-        )
-        for measure, _, since, agent_id in ranked
-    )
-    return Pick(agent, fx.Decision(core.now, eligible, len(core.agents), candidates), REASONS[choice])
-
-
-def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
-    agent = core.agents.get(line.reserved_for)
-    if agent is None or agent.cell is None or core.declines(work, agent):
-        return _NOBODY
-    if not agent.kind.capacity.fits(agent.load, work.facts.channel):
-        return _NOBODY
-    idle = float(core.now - agent.ranked_since)
-    decision = fx.Decision(core.now, 1, 1, ((agent.id, (("idle_ms", idle),)),))
-    return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else "LAST_AGENT")
+def _add_lines_of(core: Core, agent: Agent, heads: _Heads, many: bool) -> None:
+    kind = agent.kind
+    if len(kind.needs) < len(core.lines.filled):
+        lines = [line for need in kind.needs for line in need.lines.values() if line.ranks]
+    else:
+        lines = [line for line in core.lines.filled if kind in line.need.free or kind in line.need.soft]
+    for line in lines:
+        if not line.asleep and not line.reserved_for:
+            heads.add(line, wide=many or bool(line.queue.keep_free))
+    for line in core.lines.reserved.get(agent.id, ()):
+        if not line.asleep:
+            heads.add(line, wide=True)
 
 
 def announce(core: Core) -> None:
-    """Fill in the announcements of what entered a queue: where it stands now, and how long that may take."""
-    for place, work, reason, again, epoch in core.entered:
+    """Fill in the announcements of what entered a queue: where it stands now, and how long that may take. What was not offered at once may
+    overflow."""
+    entered, core.entered = core.entered, []
+    for place, work, reason, again, epoch in entered:
         before = core.effects[place]
         assert isinstance(before, fx.Queued)
-        position, estimate = 0, -1
-        if work.stage is Stage.OFFERED:
-            position, estimate = 1, 0
-        elif work.line is not None:
-            position = 1 + core.lines.ahead(before.facts.queue, work.rank)
-            drain = core.drains.get(before.facts.queue)
-            estimate = drain.quantile_ms(position) if drain is not None else -1
-        core.effects[place] = fx.Queued(before.facts, epoch, reason, position, estimate, again)
-    core.entered.clear()
+        position, p50, p90 = _prospect(core, work, before.facts.queue)
+        work.announced = (p50, p90)
+        core.effects[place] = fx.Queued(before.facts, epoch, reason, position, p50, again, p90)
+        if work.stage is Stage.WAITING and work.line is not None and not work.agent_id:
+            overflow.on_entry(core, work)
+
+
+def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:
+    """Position from 1, and the quantiles of its wait; 0 and -1 when unknown."""
+    if work.stage is Stage.OFFERED:
+        return 1, 0, 0
+    if work.line is None:
+        return 0, -1, -1
+    position = 1 + core.lines.ahead(queue, work.rank)
+    history = core.histories.get(queue)
+    if history is None:
+        return position, -1, -1
+    return position, history.quantile_ms(position), history.p90_ms(position)

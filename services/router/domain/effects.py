@@ -269,7 +269,7 @@ InteractionEvent = (
 Effect = InteractionEvent | AgentStateChanged | Result | ToDesk
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """How the newest offer came about: kept with the interaction for `explain`."""
 

@@ -1,9 +1,10 @@
 """Whether an agent's skills meet requirements, and how well."""
 
 from collections.abc import Iterable, Mapping
-from math import exp
+from dataclasses import replace
+from math import exp, isfinite
 
-from services.router.domain.model import Operator, Selector
+from services.router.domain.model import Operator, Ring, Selector
 
 Skills = Mapping[str, float]
 
@@ -19,9 +20,15 @@ _SYMBOLS = {
     Operator.HAS: "has",
 }
 
+_LOWERABLE = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
+
 
 def describe(selector: Selector) -> str:
     """The requirement as people write it: `persian >= 5`."""
+    if selector.any_of:
+        return f"({' or '.join(describe(s) for s in selector.any_of)})"
+    if selector.all_of:
+        return f"({' and '.join(describe(s) for s in selector.all_of)})"
     if selector.operator is Operator.HAS:
         return f"has {selector.attribute}"
     if selector.operator is Operator.IN:
@@ -32,6 +39,10 @@ def describe(selector: Selector) -> str:
 
 def meets(selector: Selector, skills: Skills) -> bool:
     """Whether skills satisfy one selector. What an agent lacks satisfies nothing but `!=`."""
+    if selector.any_of:
+        return any(meets(s, skills) for s in selector.any_of)
+    if selector.all_of:
+        return all(meets(s, skills) for s in selector.all_of)
     operator = selector.operator
     attribute = selector.attribute
     if operator is Operator.HAS:
@@ -67,17 +78,21 @@ def meets_all(selectors: Iterable[Selector], skills: Skills) -> bool:
 
 def score(selectors: Iterable[Selector], skills: Skills) -> float:
     """How well skills exceed what is required, 0 to 1: the weighted mean of sigmoid((value - required) / required), sign turned round
-    for `<` and `<=`; a label, and a number that must be equal, count 1 when they match. (Azure Communication Services, best worker mode.)
-    Without selectors 1."""
+    for `<` and `<=`; a label, and a number that must be equal, count 1 when they match; an or-group counts as its best member, an and-group as
+    the mean of its members. (Azure Communication Services, best worker mode.) Without selectors 1."""
     total = weights = 0.0
     for selector in selectors:
-        weight = selector.weight or 1.0
+        weight = selector.weight if selector.weight > 0 and isfinite(selector.weight) else 1.0
         weights += weight
         total += weight * _part(selector, skills)
     return total / weights if weights else 1.0
 
 
 def _part(selector: Selector, skills: Skills) -> float:
+    if selector.any_of:
+        return max(_part(s, skills) for s in selector.any_of)
+    if selector.all_of:
+        return score(selector.all_of, skills) if meets(selector, skills) else 0.0
     if not meets(selector, skills):
         return 0.0
     value = skills.get(selector.attribute)
@@ -88,16 +103,68 @@ def _part(selector: Selector, skills: Skills) -> float:
     ):
         return 1.0
     excess = (value - selector.number) / (abs(selector.number) or 1.0)
+    if not isfinite(excess):
+        return 1.0
     if selector.operator in (Operator.LESS, Operator.AT_MOST):
         excess = -excess
     return 1.0 / (1.0 + exp(-max(-50.0, min(50.0, excess))))
 
 
-def active(selectors: Iterable[Selector], age_ms: int) -> tuple[Selector, ...]:
-    """The selectors that still count for work that was enqueued `age_ms` ago."""
-    return tuple(s for s in selectors if not s.expires_after_ms or age_ms < s.expires_after_ms)
+def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
+    """What is still asked of an agent by work that entered its queue `age_ms` ago: without what has expired or was dropped, with what has
+    weakened as it is now. Times are stripped, so that equal needs are equal."""
+    dropped: set[str] = set()
+    lowered: dict[str, float] = {}
+    for ring in rings:
+        if ring.after_ms <= age_ms:
+            dropped.update(ring.drop)
+            for attribute, number in ring.lower:
+                lowered[attribute] = min(number, lowered.get(attribute, number))
+    found = []
+    for s in selectors:
+        if s.expires_after_ms and age_ms >= s.expires_after_ms:
+            continue
+        if dropped and s.attribute in dropped and not (s.any_of or s.all_of):
+            continue
+        number = s.number
+        for after_ms, weaker in s.steps:
+            if after_ms <= age_ms:
+                number = weaker
+        if lowered and s.operator in _LOWERABLE and not s.text:
+            number = min(number, lowered.get(s.attribute, number))
+        if s.expires_after_ms or s.steps or number != s.number:
+            s = replace(s, number=number, expires_after_ms=0, steps=())
+        found.append(s)
+    return tuple(found)
 
 
-def next_expiry(selectors: Iterable[Selector], age_ms: int) -> int | None:
-    """The age at which the next of them stops counting; None when none will."""
-    return min((s.expires_after_ms for s in selectors if s.expires_after_ms > age_ms), default=None)
+def served_too(rings: Iterable[Ring], age_ms: int) -> tuple[str, ...]:
+    """Queues whose agents may take it too, by now."""
+    return tuple(sorted({queue for ring in rings if ring.after_ms <= age_ms for queue in ring.queues}))
+
+
+def next_change(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> int | None:
+    """The age at which `needed` or `served_too` next changes; None when they will not."""
+    times = [ring.after_ms for ring in rings if ring.after_ms > age_ms]
+    for s in selectors:
+        if s.expires_after_ms > age_ms:
+            times.append(s.expires_after_ms)
+        times.extend(after_ms for after_ms, _ in s.steps if after_ms > age_ms)
+    return min(times, default=None)
+
+
+def carried_over(selectors: Iterable[Selector], age_ms: int) -> tuple[Selector, ...]:
+    """An interaction's own requirements when it moves to another queue, whose clock begins at nought: as relaxed as they are, with the time
+    that their next relaxations still have."""
+    found = []
+    for s in selectors:
+        if s.expires_after_ms:
+            if age_ms >= s.expires_after_ms:
+                continue
+            s = replace(s, expires_after_ms=s.expires_after_ms - age_ms)
+        if s.steps:
+            number = next((weaker for after_ms, weaker in reversed(s.steps) if after_ms <= age_ms), s.number)
+            later = tuple((after_ms - age_ms, weaker) for after_ms, weaker in s.steps if after_ms > age_ms)
+            s = replace(s, number=number, steps=later)
+        found.append(s)
+    return tuple(found)

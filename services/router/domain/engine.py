@@ -7,8 +7,8 @@ never an exception.
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from services.router.domain import activation, dispatch, interactions, offers, sessions, transfers, waiting
 from services.router.domain import commands as cmd
-from services.router.domain import dispatch, interactions, offers, sessions
 from services.router.domain.effects import Effect, Result
 from services.router.domain.pool import Core
 from services.router.domain.timers import Timer
@@ -22,9 +22,12 @@ _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]
     cmd.RecordReply: ("record_reply", interactions.record_reply),
     cmd.CompleteInteraction: ("complete_interaction", interactions.complete),
     cmd.EndWrapUp: ("end_wrap_up", interactions.end_wrap_up),
-    cmd.TransferInteraction: ("transfer_interaction", interactions.transfer),
-    cmd.Reroute: ("reroute", interactions.reroute),
-    cmd.Reprioritise: ("reprioritise", interactions.reprioritise),
+    cmd.TransferInteraction: ("transfer_interaction", transfers.transfer),
+    cmd.Reroute: ("reroute", transfers.reroute),
+    cmd.Reprioritise: ("reprioritise", transfers.reprioritise),
+    cmd.RecallTransfer: ("recall_transfer", transfers.recall),
+    cmd.AssignInteraction: ("assign_interaction", transfers.assign),
+    cmd.RequestCallback: ("request_callback", interactions.request_callback),
     cmd.AcceptOffer: ("accept_offer", offers.accept),
     cmd.DeclineOffer: ("decline_offer", offers.decline),
     cmd.SignIn: ("sign_in", sessions.sign_in),
@@ -33,7 +36,7 @@ _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]
     cmd.GrantCredits: ("grant_credits", sessions.grant_credits),
     cmd.SetAgentState: ("set_agent_state", sessions.set_agent_state),
     cmd.UpsertAgent: ("upsert_agent", sessions.upsert_agent),
-    cmd.ActivateConfiguration: ("activate_configuration", sessions.activate),
+    cmd.ActivateConfiguration: ("activate_configuration", activation.activate),
 }
 
 
@@ -54,7 +57,7 @@ class Engine:
         reason = core.dedup.result(command_id) if command_id else None
         repeated = reason is not None
         if reason is None:
-            reason = decide(core, command)
+            reason = _stale(core, command) or decide(core, command)
             if command_id:
                 core.dedup.remember(command_id, reason)
         core.effects.append(Result(command_id, command.reply_to, not reason, reason, kind, repeated))
@@ -89,18 +92,26 @@ class Engine:
             case Timer.GRACE:
                 sessions.grace_due(core, core.agents[entity])
             case Timer.OFFER:
-                offers.expired(core, core.works[entity])
+                offers.expired(core, core.works[entity.rpartition(".")[0]], entity)
             case Timer.WRAP_UP:
                 interactions.finish_wrap_up(core, core.works[entity], "WRAP_UP_TIME_OVER")
             case Timer.PLACE:
-                work = core.works[entity]
-                core.leave_line(work)
-                core.place(work)
+                waiting.place_due(core, core.works[entity])
+            case Timer.REST:
+                core.stand(core.agents[entity], freed=True)
 
     def _taken(self) -> list[Effect]:
         effects = self.core.effects
         self.core.effects = []
         return effects
+
+
+def _stale(core: Core, command: cmd.Command) -> str:
+    """A command may name the number of events after which it was meant."""
+    if not command.expected_epoch:
+        return ""
+    work = core.works.get(getattr(command, "interaction_id", ""))
+    return "STALE_EPOCH" if work is not None and work.epoch != command.expected_epoch else ""
 
 
 def kinds() -> Iterable[str]:

@@ -3,18 +3,23 @@
 For work that is offered or assigned, the candidates and counts are those of the decision; who is left out is told as of now.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.router.domain.eligibility import active, describe, meets
+from services.router.domain.causes import Cause, causes
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentState, Facts, QueueConfig, Selector, Stage
+from services.router.domain.model import Facts, QueueConfig, Stage
 from services.router.domain.pool import Core
-from services.router.domain.state import Agent, Work
+from services.router.domain.state import Work
 
 _EXAMPLES: Final = 3
-_STATES = {Stage.WAITING: "waiting", Stage.OFFERED: "offered", Stage.ASSIGNED: "assigned", Stage.WRAP_UP: "wrap-up"}
+_STATES = {
+    Stage.WAITING: "waiting",
+    Stage.OFFERED: "offered",
+    Stage.ASSIGNED: "assigned",
+    Stage.WRAP_UP: "wrap-up",
+    Stage.SCHEDULED: "scheduled",
+}
 
 
 @dataclass(slots=True)
@@ -50,13 +55,14 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
     work = core.works.get(interaction_id)
     if work is None:
         return None
-    holder = work.offer.agent_id if work.offer is not None else work.agent_id
+    offer = work.offer
+    holder = offer.agent_id if offer is not None else work.agent_id
     queue = core.queue_of(work)
     excluded, changes = _left_out(core, work, queue, holder) if queue is not None else ([], [])
     position = 0
     if work.stage is Stage.WAITING and work.line is not None:
         position = 1 + core.lines.ahead(work.facts.queue, work.rank)
-    waits = work.stage is Stage.WAITING
+    waits = work.stage in (Stage.WAITING, Stage.SCHEDULED)
     return Explanation(
         work.facts,
         _STATES[work.stage],
@@ -75,62 +81,39 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
 def _left_out(
     core: Core, work: Work, queue: QueueConfig, holder: str
 ) -> tuple[list[Excluded], list[tuple[int, str, str]]]:
-    needed = active(queue.requirements + work.facts.requirements, core.now - work.enqueued_at)
-    if work.reserved_for and not work.reserved_until:
-        needed = ()
-    causes: dict[tuple[str, str], Excluded] = {}
+    """Agents by what comes first between them and the work; and for each how many things, the first of them, and his id."""
+    left_out: dict[Cause, Excluded] = {}
     changes: list[tuple[int, str, str]] = []
     for agent_id in sorted(core.agents):
         if agent_id == holder:
             continue
-        agent = core.agents[agent_id]
-        found = list(_causes(core, agent, work, queue, needed))
+        found = list(causes(core, core.agents[agent_id], work, queue))
+        if not found and queue.keep_free and not work.reserved_for:
+            found = [Cause("KEPT_FREE", f"{queue.keep_free} are kept free for other queues")]
         if not found:
             continue
-        reason, detail = found[0]
-        cause = causes.setdefault((reason, detail), Excluded(reason, detail))
-        cause.count += 1
-        if len(cause.examples) < _EXAMPLES:
-            cause.examples.append(agent_id)
-        changes.append((len(found), reason, agent_id))
-    return sorted(causes.values(), key=lambda c: (-c.count, c.reason, c.detail)), changes
-
-
-def _causes(
-    core: Core, agent: Agent, work: Work, queue: QueueConfig, needed: tuple[Selector, ...]
-) -> Iterator[tuple[str, str]]:
-    """Everything that keeps this agent from this work, what is hardest to change first."""
-    forced = bool(work.reserved_for) and not work.reserved_until
-    if not forced and agent.kind.queues and queue.name not in agent.kind.queues:
-        yield "QUEUE_NOT_SERVED", queue.name
-    for selector in needed:
-        if not meets(selector, agent.skills):
-            has = any(n == selector.attribute or n.startswith(f"{selector.attribute}=") for n in agent.skills)
-            yield ("SKILL_TOO_LOW" if has else "SKILL_MISSING"), describe(selector)
-    refusal = agent.kind.capacity.refusal(agent.load, work.facts.channel)
-    if refusal:
-        yield refusal, work.facts.channel
-    if work.reserved_for and work.reserved_for != agent.id:
-        yield "KEPT_FOR_ANOTHER_AGENT", work.reserved_for
-    if core.declines(work, agent):
-        yield "DECLINED", "until a time that he named" if work.declined[agent.id] > 0 else "until he signs in anew"
-    session = core.sessions.get(agent.session_id)
-    if session is None:
-        yield "OFFLINE", ""
-    elif agent.state is not AgentState.AVAILABLE:
-        yield agent.state.name, ""
-    elif not session.attached:
-        yield "CONNECTION_LOST", ""
-    elif session.credits and len(agent.offers) >= session.credits:
-        yield "NO_CREDITS", f"{session.credits}"
+        first = found[0]
+        excluded = left_out.setdefault(first, Excluded(first.code, first.detail))
+        excluded.count += 1
+        if len(excluded.examples) < _EXAMPLES:
+            excluded.examples.append(agent_id)
+        hardest = max(found, key=lambda cause: _EASE.get(cause.code, len(_EASE)))
+        changes.append((len(found), hardest.code, agent_id))
+    return sorted(left_out.values(), key=lambda c: (-c.count, c.reason, c.detail)), changes
 
 
 _CHANGES: Final = {
+    "DELAYED": "the queue's delay passes",
+    "SCHEDULED": "its time comes",
+    "ALREADY_OFFERED": "{agent} accepts the offer that he has",
+    "KEPT_FREE": "one more agent comes free",
     "OFFLINE": "{agent} signs in",
     "AWAY": "{agent} becomes available",
     "NOT_RESPONDING": "{agent} becomes available",
     "CONNECTION_LOST": "{agent} reconnects",
     "NO_CREDITS": "{agent} answers an offer",
+    "RESTING": "{agent} has rested",
+    "HAS_PARKED_WORK": "{agent} finishes what interrupted him",
     "NO_CAPACITY": "{agent} finishes something",
     "CHANNEL_FULL": "{agent} finishes something on this channel",
     "EXCLUSIVE_CHANNEL": "{agent} finishes everything he holds",
@@ -140,8 +123,9 @@ _CHANGES: Final = {
     "SKILL_TOO_LOW": "the requirement is lowered to what {agent} has",
     "QUEUE_NOT_SERVED": "{agent} is given this queue",
     "CHANNEL_NOT_SERVED": "{agent} is given this channel",
+    "GIVER": "somebody else than {agent} comes free",
 }
-_EASE: Final = tuple(_CHANGES)
+_EASE: Final = {code: place for place, code in enumerate(_CHANGES)}
 
 
 def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
@@ -149,17 +133,33 @@ def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
         return "a configuration is activated"
     if not changes:
         return "an agent is added to the pool"
-    least = min(changes, key=lambda c: (c[0], _EASE.index(c[1]) if c[1] in _EASE else len(_EASE), c[2]))
+    least = min(changes, key=lambda c: (c[0], _EASE.get(c[1], len(_EASE)), c[2]))
     text = _CHANGES.get(least[1], "{agent} becomes eligible").format(agent=least[2])
     return text if least[0] == 1 else f"{text}, and {least[0] - 1} more"
+
+
+def _margin(work: Work) -> str:
+    """By what the winner was ahead of the next."""
+    if len(work.decision.candidates) < 2:
+        return ""
+    (_, mine), (other, theirs) = work.decision.candidates[:2]
+    for (name, value), (_, beaten) in zip(mine, theirs, strict=False):
+        if value != beaten:
+            return f", ahead of {other} by {name} ({value:g} against {beaten:g})"
+    return f", level with {other} and first by id"
 
 
 def _summary(core: Core, work: Work, holder: str, excluded: list[Excluded]) -> str:
     match work.stage:
         case Stage.OFFERED:
-            return f"Offered to {holder}: {work.decision.eligible} of {work.decision.considered} agents could take it."
+            asked = ", ".join(work.offers)
+            could = f"{work.decision.eligible} of {work.decision.considered} agents could take it"
+            return f"Offered to {asked}: {could}{_margin(work)}."
+        case Stage.SCHEDULED:
+            return f"Scheduled: it is queued {(work.not_before - core.now) / 1000:.0f} s from now."
         case Stage.ASSIGNED:
-            return f"Held by {holder}, chosen from {work.decision.eligible} who could take it."
+            aside = ", parked for something more urgent" if work.parked else ""
+            return f"Held by {holder}{aside}, chosen from {work.decision.eligible} who could take it{_margin(work)}."
         case Stage.WRAP_UP:
             return f"Completed; {holder} is wrapping up."
     if core.config is None:

@@ -5,10 +5,14 @@ from typing import Final
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.model import Facts, OfferEnd, Stage
-from services.router.domain.pool import Core, assignment_notice
-from services.router.domain.state import Agent, Work
+from services.router.domain import waiting
+from services.router.domain.holding import drop, release, withdraw
+from services.router.domain.model import QueueConfig, Stage
+from services.router.domain.parking import assignment_notice
+from services.router.domain.pool import Core
+from services.router.domain.state import Work
 from services.router.domain.timers import Timer
+from services.router.domain.waiting import enter, schedule
 
 UNKNOWN_INTERACTION: Final = "UNKNOWN_INTERACTION"
 INTERACTION_COMPLETED: Final = "INTERACTION_COMPLETED"
@@ -18,59 +22,58 @@ UNKNOWN_QUEUE: Final = "UNKNOWN_QUEUE"
 UNKNOWN_AGENT: Final = "UNKNOWN_AGENT"
 ALREADY_OPEN: Final = "ALREADY_OPEN"
 _PERSONS_KEPT: Final = 100_000
-_MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
+MOST_URGENT: Final = 1_000_000  # escalations add up; the contract's number is 32 bits wide
+LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
 def enqueue(core: Core, command: cmd.Enqueue) -> str:
     """A new interaction. Nothing is ever refused for its queue: an unknown one becomes the pool's first."""
-    facts = command.facts
+    facts, now = command.facts, core.now
     if facts.interaction_id in core.works:
         return ALREADY_OPEN
+    latest = now + LONGEST_SCHEDULE_MS
+    arrived_at = facts.arrived_at_ms
     # An edge whose clock is ahead must not gain or lose place by it for ever.
-    if not 0 < facts.arrived_at_ms <= core.now:
-        facts = _with(facts, arrived_at_ms=core.now)
-    work = Work(facts, Stage.WAITING, enqueued_at=core.now, waiting_since=facts.arrived_at_ms)
+    if not 0 < arrived_at <= now:
+        arrived_at = now
+    start_at = min(facts.start_at_ms, latest) if facts.start_at_ms > now else 0
+    if start_at:
+        arrived_at = start_at
+    priority = max(-MOST_URGENT, min(MOST_URGENT, facts.priority))
+    if (arrived_at, start_at, priority) != (facts.arrived_at_ms, facts.start_at_ms, facts.priority):
+        facts = replace(facts, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
+    work = Work(facts, Stage.WAITING, enqueued_at=now, waiting_since=facts.arrived_at_ms)
     core.works[facts.interaction_id] = work
-    reason = _settle_queue(core, work) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
-    _reserve_last_agent(core, work)
-    core.enter(work, reason, again=False)
+    reason = settle_queue(core, work) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
+    queue = core.queue_of(work)
+    if queue is not None:
+        _prefer(core, work, queue)
+    if start_at:
+        schedule(core, work, start_at, reason)
+    else:
+        enter(core, work, reason, again=False)
     return ""
 
 
-def _with(facts: Facts, **fields: object) -> Facts:
-    return replace(facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
-
-
-def _settle_queue(core: Core, work: Work) -> str:
+def settle_queue(core: Core, work: Work) -> str:
+    """Work of a queue that is not there belongs to the pool's first; a reason when that was so."""
     config = core.config
     if config is None or not config.queues or work.facts.queue in config.by_name:
         return ""
-    work.facts = _with(work.facts, queue=config.queues[0].name)
+    core.refit(work, queue=config.queues[0].name)
     return UNKNOWN_QUEUE
 
 
-def _reserve_last_agent(core: Core, work: Work) -> None:
-    queue = core.queue_of(work)
-    if queue is None or not queue.sticky_ms:
-        return
+def _prefer(core: Core, work: Work, queue: QueueConfig) -> None:
+    """Keep it for the agent whom it asks for, or who was the person's last, and then for his team."""
     last = core.last_agent.get(work.facts.person_id, "")
-    if last:
-        work.reserved_for, work.reserved_until = last, core.now + queue.sticky_ms
-
-
-def resettle(core: Core) -> None:
-    """After another configuration: what waits in a queue that is gone goes to the pool's first."""
-    for interaction_id in sorted(core.works):
-        work = core.works[interaction_id]
-        if core.config is None or not core.config.queues or work.facts.queue in core.config.by_name:
-            continue
-        if work.stage is Stage.WAITING:
-            core.leave_line(work)
-            _settle_queue(core, work)
-            core.enter(work, UNKNOWN_QUEUE, again=True)
-        else:
-            _settle_queue(core, work)
-            core.dirty["i", work.id] = None
+    if queue.sticky_ms:
+        preferred = work.facts.preferred_agent or last
+        if preferred:
+            since = max(core.now, work.facts.start_at_ms)
+            work.reserved_for, work.reserved_until = preferred, since + queue.sticky_ms
+    if queue.sticky_team_ms and not work.facts.preferred_team and last in core.agents:
+        core.refit(work, preferred_team=core.agents[last].profile.team)
 
 
 def update(core: Core, command: cmd.UpdateInteraction) -> str:
@@ -79,12 +82,13 @@ def update(core: Core, command: cmd.UpdateInteraction) -> str:
     if work is None:
         return UNKNOWN_INTERACTION
     labels = dict(work.facts.labels) | dict(command.labels)
-    core.change(work, labels=tuple(sorted(labels.items())))
-    _changed(core, work, "UPDATED")
+    waiting.change(core, work, labels=tuple(sorted(labels.items())))
+    changed(core, work, "UPDATED")
     return ""
 
 
-def _changed(core: Core, work: Work, reason: str) -> None:
+def changed(core: Core, work: Work, reason: str) -> None:
+    """Tell that something about it is otherwise."""
     epoch = core.event_number(work, reason)
     core.effects.append(fx.Changed(work.facts, epoch, reason))
 
@@ -115,16 +119,52 @@ def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
         return UNKNOWN_INTERACTION
     if work.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
-    if work.stage is Stage.ASSIGNED:
+    if work.agent_id:
         _customer_acted(core, work, "", "CUSTOMER_LEFT")
         return ""
-    if work.stage is Stage.OFFERED:
-        core.end_offer(work, OfferEnd.REVOKED, "CUSTOMER_LEFT")
-    waited = work.waited_ms(core.now)
+    if work.callback:
+        return "CALLBACK_REQUESTED"
+    scheduled = work.stage is Stage.SCHEDULED
+    withdraw(core, work, "CUSTOMER_LEFT")
+    waited = 0 if scheduled else work.waited_ms(core.now)
     epoch = core.event_number(work, "CUSTOMER_LEFT")
     core.effects.append(fx.Abandoned(work.facts, epoch, "CUSTOMER_LEFT", waited))
-    core.count(work.facts.queue)[2] += 1
-    core.drop(work)
+    drop(core, work)
+    if not scheduled:
+        _count_abandoned(core, work.facts.queue, waited)
+    return ""
+
+
+def _count_abandoned(core: Core, queue: str, waited: int) -> None:
+    core.count(queue)[2] += 1
+    known = core.config.by_name.get(queue) if core.config is not None else None
+    core.history(queue).abandoned(
+        core.now,
+        waited,
+        left_waiting=core.lines.anything_waits(queue),
+        goal=known.service_level_goal if known is not None else 0.0,
+    )
+
+
+def request_callback(core: Core, command: cmd.RequestCallback) -> str:
+    """The customer hangs up and keeps his place, or comes back to it at a time."""
+    work = core.works.get(command.interaction_id)
+    if work is None:
+        return UNKNOWN_INTERACTION
+    if (work.stage is not Stage.WAITING and work.stage is not Stage.OFFERED) or work.agent_id:
+        return "NOT_WAITING"
+    if command.at_ms > core.now + LONGEST_SCHEDULE_MS:
+        return "TOO_FAR_AHEAD"
+    work.callback = True
+    labels = dict(work.facts.labels) | {"callback": "requested"}
+    if command.at_ms <= core.now:
+        waiting.change(core, work, labels=tuple(sorted(labels.items())))
+        changed(core, work, "CALLBACK_REQUESTED")
+        return ""
+    withdraw(core, work, "CALLBACK_REQUESTED")
+    work.waited = work.waited_ms(core.now)
+    core.refit(work, labels=tuple(sorted(labels.items())))
+    schedule(core, work, command.at_ms, "CALLBACK_REQUESTED")
     return ""
 
 
@@ -136,32 +176,27 @@ def cancel(core: Core, command: cmd.CancelInteraction) -> str:
     if work.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED
     reason = command.reason or "CANCELLED"
-    _detach(core, work, reason)
+    detach(core, work, reason)
     epoch = core.event_number(work, reason)
     core.effects.append(fx.Cancelled(work.facts, epoch, reason))
-    core.drop(work)
+    drop(core, work)
     return ""
 
 
-def _detach(core: Core, work: Work, reason: str) -> str:
-    """Take work away from line, offer or holder; returns the holder."""
-    if work.stage is Stage.WAITING:
-        core.leave_line(work)
-    elif work.stage is Stage.OFFERED:
-        core.end_offer(work, OfferEnd.REVOKED, reason)
-    elif work.agent_id:
-        return core.release(work, reason).id
-    return ""
+def detach(core: Core, work: Work, reason: str) -> str:
+    """Take work away from line, offers and holder; returns the holder."""
+    withdraw(core, work, reason)
+    return release(core, work, reason).id if work.agent_id else ""
 
 
 def held_by(core: Core, interaction_id: str, agent_id: str) -> Work | str:
-    """The interaction, if the agent holds it; otherwise why not."""
+    """The interaction, if the agent holds it, be it that he is handing it on warm; otherwise why not."""
     work = core.works.get(interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
     if work.stage is Stage.WRAP_UP:
         return INTERACTION_COMPLETED if work.agent_id == agent_id else NOT_YOURS
-    if work.stage is not Stage.ASSIGNED:
+    if not work.agent_id:
         return NOT_ASSIGNED
     return work if work.agent_id == agent_id else NOT_YOURS
 
@@ -182,6 +217,7 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     work = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(work, str):
         return work
+    withdraw(core, work, "COMPLETED")
     queue = core.queue_of(work)
     until = core.now + queue.wrap_up_ms if queue is not None and queue.wrap_up_ms else 0
     epoch = core.event_number(work, "COMPLETED")
@@ -189,19 +225,23 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
         fx.Completed(work.facts, epoch, "COMPLETED", command.agent_id, command.disposition, work.assigned_at, until)
     )
     _remember_agent(core, work)
-    if until:
+    if until and not work.parked:
         work.stage, work.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, work.id)
         core.tell(core.agents[command.agent_id], assignment_notice(work))
     else:
-        core.release(work, "COMPLETED")
-        core.drop(work)
+        release(core, work, "COMPLETED")
+        drop(core, work)
     return ""
 
 
 def _remember_agent(core: Core, work: Work) -> None:
     person = work.facts.person_id
-    if not person or core.config is None or not any(queue.sticky_ms for queue in core.config.queues):
+    if (
+        not person
+        or core.config is None
+        or not any(queue.sticky_ms or queue.sticky_team_ms for queue in core.config.queues)
+    ):
         return
     last = core.last_agent
     if last.pop(person, None) is None and len(last) >= _PERSONS_KEPT:
@@ -230,100 +270,5 @@ def finish_wrap_up(core: Core, work: Work, reason: str) -> None:
     agent_id = work.agent_id
     epoch = core.event_number(work, reason)
     core.effects.append(fx.WrapUpEnded(work.facts, epoch, reason, agent_id))
-    core.release(work, "WRAP_UP_ENDED")
-    core.drop(work)
-
-
-def transfer(core: Core, command: cmd.TransferInteraction) -> str:
-    """Hand on to a queue, an agent, or both. The giver is not asked again."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
-        return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
-    if command.agent_id:
-        mine = held_by(core, command.interaction_id, command.agent_id)
-        if isinstance(mine, str):
-            return mine
-    if core.config is None or (command.queue and command.queue not in core.config.by_name):
-        return UNKNOWN_QUEUE
-    if command.to_agent_id:
-        refusal = _refuse_target(core, work, core.agents.get(command.to_agent_id))
-        if refusal:
-            return refusal
-    giver = _detach(core, work, "TRANSFERRED")
-    if command.queue:
-        work.facts = _with(work.facts, queue=command.queue)
-    epoch = core.event_number(work, "TRANSFERRED")
-    core.effects.append(fx.Transferred(work.facts, epoch, "TRANSFERRED", giver, work.facts.queue, command.to_agent_id))
-    work.reserved_for, work.reserved_until = command.to_agent_id, 0
-    if giver:
-        work.declined[giver] = -core.agents[giver].sign_in
-    work.declined.pop(command.to_agent_id, None)
-    core.wait_again(work)
-    core.enter(work, "TRANSFERRED", again=True)
-    return ""
-
-
-def _refuse_target(core: Core, work: Work, target: Agent | None) -> str:
-    if target is None:
-        return UNKNOWN_AGENT
-    if target.id == work.agent_id:
-        return "SAME_AGENT"
-    if not core.offerable(target) and not target.offers:
-        return "AGENT_NOT_AVAILABLE"
-    if target.kind.capacity.refusal((), work.facts.channel):
-        return "CHANNEL_NOT_SERVED"
-    return ""
-
-
-def reroute(core: Core, command: cmd.Reroute) -> str:
-    """A supervisor moves work, waiting or assigned."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
-        return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
-    if command.queue and (core.config is None or command.queue not in core.config.by_name):
-        return UNKNOWN_QUEUE
-    giver = _detach(core, work, "REROUTED")
-    queue = command.queue or work.facts.queue
-    needs = work.facts.requirements if command.requirements is None else command.requirements
-    work.facts = _with(work.facts, queue=queue, requirements=needs)
-    if giver:
-        epoch = core.event_number(work, "REROUTED")
-        core.effects.append(fx.Transferred(work.facts, epoch, "REROUTED", giver, queue, ""))
-    else:
-        _changed(core, work, "REROUTED")
-        core.dirty["i", work.id] = None
-    work.reserved_for, work.reserved_until = "", 0
-    if giver:
-        core.wait_again(work)
-    work.enqueued_at = core.now
-    core.enter(work, "REROUTED", again=True)
-    return ""
-
-
-def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
-    """Raise or lower the priority."""
-    work = core.works.get(command.interaction_id)
-    if work is None:
-        return UNKNOWN_INTERACTION
-    if work.stage is Stage.WRAP_UP:
-        return INTERACTION_COMPLETED
-    priority = max(-_MOST_URGENT, min(_MOST_URGENT, work.facts.priority + command.add))
-    core.change(work, priority=priority)
-    _changed(core, work, command.reason or "REPRIORITISED")
-    return ""
-
-
-def requeue_held(core: Core, agent: Agent, reason: str) -> None:
-    """What a lost agent holds is routed again, as old as it is; his wrap-ups end."""
-    for interaction_id in sorted(agent.held):
-        work = core.works[interaction_id]
-        if work.stage is Stage.WRAP_UP:
-            finish_wrap_up(core, work, reason)
-            continue
-        core.release(work, reason)
-        work.waiting_since = core.now
-        core.enter(work, reason, again=True)
+    release(core, work, "WRAP_UP_ENDED")
+    drop(core, work)

@@ -1,40 +1,101 @@
-"""What waits, in lines. All in one line need the same (queue, requirements that still count, channel, agent it is kept for), so one answer
-to "who could take it" holds for the whole line.
+"""What waits, in lines.
+
+A *need* is a queue with the requirements that count now, and the kinds of agents who meet them. A *line* is waiting work of one need, channel,
+and agent that it is kept for; so one answer to "who could take it" holds for the whole line. Work that has offers standing and may have more is in
+lines of its own, behind all others; work that is not due for an offer yet is in lines that sleep, where only its place counts.
 
 Within a line the order never changes: with priority growing by r a minute, P + r(now - arrived) orders as P - r * arrived does. Between lines
-the heads are compared by their priority now.
+the heads are compared by their priority now. All in whole numbers, so that no rounding decides.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from typing import Final
 
+from services.router.domain.eligibility import meets_all, score
 from services.router.domain.model import QueueConfig, Selector
-from services.router.domain.roster import Kind
+from services.router.domain.roster import Kind, Roster
 from services.router.domain.state import Work
 
-Rank = tuple[float, int, str]
-LineKey = tuple[str, tuple[Selector, ...], str, str, bool]
-_MINUTE = 60_000
+Rank = tuple[int, int, str]
+NeedKey = tuple[str, tuple[Selector, ...], tuple[str, ...]]
+"""Queue, requirements, queues whose agents may take it too."""
+LineKey = tuple[str, str, bool, int, bool]
+"""Channel, agent it is kept for, handed to him by name, offers standing, asleep."""
+
+MICRO: Final = 1_000_000
+_MINUTE_MS: Final = 60_000
+UNIT: Final = MICRO * _MINUTE_MS
+"""One of priority in a rank: millionths, times the milliseconds of a minute."""
+
+
+class Need:
+    """A queue, what is asked now, and who meets it."""
+
+    __slots__ = ("_groups", "free", "key", "kinds", "lines", "queue", "selectors", "soft")
+
+    def __init__(self, key: NeedKey, queue: QueueConfig) -> None:
+        self.key = key
+        self.queue = queue
+        self.selectors = key[1]
+        self.kinds: list[Kind] = []
+        self.free: dict[Kind, None] = {}
+        """Kinds of which somebody has room."""
+        self.soft: dict[Kind, None] = {}
+        """Kinds of which somebody has something that may be parked."""
+        self.lines: dict[LineKey, Line] = {}
+        self._groups: list[tuple[float, dict[Kind, None]]] | None = None
+
+    def admit(self, kind: Kind) -> None:
+        """One more kind of agents who meet it."""
+        self.kinds.append(kind)
+        kind.needs.append(self)
+        if kind.free:
+            self.free[kind] = None
+        if kind.soft:
+            self.soft[kind] = None
+        self._groups = None
+
+    def by_score(self) -> list[tuple[float, dict[Kind, None]]]:
+        """Kinds by their skill score, best first; those of one score together."""
+        if self._groups is None:
+            groups: dict[float, dict[Kind, None]] = {}
+            for kind in self.kinds:
+                groups.setdefault(score(self.selectors, kind.skills), {})[kind] = None
+            self._groups = sorted(groups.items(), key=lambda group: -group[0])
+        return self._groups
 
 
 class Line:
     """Waiting work that the same agents can take, in order of service."""
 
-    __slots__ = ("channel", "forced", "key", "kinds", "queue", "ranks", "reserved_for", "selectors", "works")
+    __slots__ = (
+        "asleep",
+        "channel",
+        "forced",
+        "growth",
+        "key",
+        "need",
+        "queue",
+        "ranks",
+        "reserved_for",
+        "round",
+        "works",
+    )
 
-    def __init__(self, key: LineKey, queue: QueueConfig) -> None:
+    def __init__(self, key: LineKey, need: Need) -> None:
         self.key = key
-        self.queue = queue
-        _, self.selectors, self.channel, self.reserved_for, self.forced = key
-        self.kinds: list[Kind] = []
+        self.need = need
+        self.queue = need.queue
+        self.growth = round(need.queue.ageing_per_minute * MICRO)
+        self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
         self.ranks: list[Rank] = []
         self.works: dict[str, Work] = {}
 
     def add(self, work: Work) -> None:
-        """Enter the line at the place that priority and age give."""
+        """Enter the line at the place that priority and order give."""
         facts = work.facts
-        minutes = facts.arrived_at_ms / _MINUTE
-        work.rank = (self.queue.ageing_per_minute * minutes - facts.priority, facts.arrived_at_ms, facts.interaction_id)
+        work.rank = (self.growth * facts.arrived_at_ms - facts.priority * UNIT, work.key, facts.interaction_id)
         insort(self.ranks, work.rank)
         self.works[facts.interaction_id] = work
         work.line = self
@@ -49,80 +110,119 @@ class Line:
         """The work at a place, from 0."""
         return self.works[self.ranks[index][2]]
 
-    def urgency(self, work: Work, now: int) -> Rank:
-        """Comparable between lines: least is served first."""
-        facts = work.facts
-        gained = self.queue.ageing_per_minute * max(0, now - facts.arrived_at_ms) / _MINUTE
-        return (-(self.queue.priority + facts.priority + gained), facts.arrived_at_ms, facts.interaction_id)
+    def urgency(self, index: int, now: int) -> Rank:
+        """Of the work at a place; comparable between lines: least is served first."""
+        static, key, interaction_id = self.ranks[index]
+        return (static - self.queue.priority * UNIT - self.growth * now, key, interaction_id)
 
 
 class Lines:
-    """All lines of a pool."""
+    """All needs and lines of a pool."""
 
-    __slots__ = ("_by_queue", "_lines", "_prune_at", "reserved")
+    __slots__ = ("_needs", "_prune_at", "_queues", "_widened", "filled", "reserved")
 
     _KEPT = 2048
 
     def __init__(self) -> None:
-        self._lines: dict[LineKey, Line] = {}
+        self._needs: dict[NeedKey, Need] = {}
+        self._queues: dict[str, dict[NeedKey, Need]] = {}
+        self._widened: set[str] = set()
+        """Queues some of whose needs admit agents of other queues."""
         self._prune_at = self._KEPT
-        self._by_queue: dict[str, dict[LineKey, Line]] = {}
-        self.reserved: dict[str, dict[LineKey, Line]] = {}
-        """Lines kept for one agent, by agent."""
+        self.filled: dict[Line, None] = {}
+        """Lines in which something waits."""
+        self.reserved: dict[str, dict[Line, None]] = {}
+        """Filled lines kept for one agent, by agent."""
 
-    def get(self, key: LineKey) -> Line | None:
-        """The line of that key."""
-        return self._lines.get(key)
+    def need(self, key: NeedKey, queue: QueueConfig, roster: Roster) -> Need:
+        """The need of that key, with the kinds that meet it."""
+        found = self._needs.get(key)
+        if found is None:
+            if len(self._needs) >= self._prune_at:
+                self._prune()
+            found = self._needs[key] = Need(key, queue)
+            self._queues.setdefault(key[0], {})[key] = found
+            name, selectors, others = key
+            if others:
+                self._widened.add(name)
+            for kind in roster.working_for(name, others):
+                if meets_all(selectors, kind.skills):
+                    found.admit(kind)
+        return found
 
-    def open(self, key: LineKey, queue: QueueConfig) -> Line:
-        """A new line."""
-        if len(self._lines) >= self._prune_at:
-            for old in [line for line in self._lines.values() if not line.ranks]:
-                self._drop(old)
-            self._prune_at = max(self._KEPT, 2 * len(self._lines))
-        line = self._lines[key] = Line(key, queue)
-        self._by_queue.setdefault(key[0], {})[key] = line
-        if line.reserved_for:
-            self.reserved.setdefault(line.reserved_for, {})[key] = line
+    def admit(self, kind: Kind) -> None:
+        """A new kind of agents: find what they may take."""
+        for name, needs in self._queues.items():
+            if kind.queues and name not in kind.queues and name not in self._widened:
+                continue
+            for need in needs.values():
+                _, selectors, others = need.key
+                if kind.serves(name, selectors, others):
+                    need.admit(kind)
+
+    def add(self, work: Work, need: Need, key: LineKey) -> Line:
+        """Let work wait."""
+        line = need.lines.get(key)
+        if line is None:
+            line = need.lines[key] = Line(key, need)
+        if not line.ranks:
+            self.filled[line] = None
+            if line.reserved_for:
+                self.reserved.setdefault(line.reserved_for, {})[line] = None
+        line.add(work)
         return line
 
     def remove(self, work: Work) -> None:
         """Take work out of its line; a line kept for one agent goes when it is empty."""
         line: Line = work.line
         line.remove(work)
-        if line.reserved_for and not line.ranks:
-            self._drop(line)
-
-    def _drop(self, line: Line) -> None:
-        if self._lines.pop(line.key, None) is None:
+        if line.ranks:
             return
-        for kind in line.kinds:
-            kind.lines.pop(line.key, None)
-        del self._by_queue[line.key[0]][line.key]
+        del self.filled[line]
         if line.reserved_for:
+            del line.need.lines[line.key]
             kept = self.reserved[line.reserved_for]
-            del kept[line.key]
+            del kept[line]
             if not kept:
                 del self.reserved[line.reserved_for]
 
+    def _prune(self) -> None:
+        for key, need in list(self._needs.items()):
+            if any(line.ranks for line in need.lines.values()):
+                continue
+            del self._needs[key]
+            del self._queues[key[0]][key]
+            for kind in need.kinds:
+                kind.needs.remove(need)
+        self._prune_at = max(self._KEPT, 2 * len(self._needs))
+
     def clear(self) -> None:
         """Forget everything: the configuration has changed."""
-        self._lines.clear()
-        self._by_queue.clear()
+        self._needs.clear()
+        self._queues.clear()
+        self._widened.clear()
+        self.filled.clear()
         self.reserved.clear()
 
     def all(self) -> Iterator[Line]:
-        """Every line, empty ones too."""
-        return iter(self._lines.values())
+        """Every line in which something waits without an offer."""
+        return (line for line in self.filled if not line.round)
 
     def of_queue(self, queue: str) -> Iterator[Line]:
-        """The lines of a queue."""
-        return iter(self._by_queue.get(queue, {}).values())
+        """Those of one queue."""
+        for need in self._queues.get(queue, {}).values():
+            for line in need.lines.values():
+                if line.ranks and not line.round:
+                    yield line
 
     def ahead(self, queue: str, rank: Rank) -> int:
         """How many of the queue are served before this rank."""
-        return sum(bisect_left(line.ranks, rank) for line in self.of_queue(queue) if line.ranks)
+        return sum(bisect_left(line.ranks, rank) for line in self.of_queue(queue))
 
     def waiting(self, queue: str) -> int:
-        """How many wait in a queue."""
+        """How many wait in a queue without an offer."""
         return sum(len(line.ranks) for line in self.of_queue(queue))
+
+    def anything_waits(self, queue: str) -> bool:
+        """Whether something waits in a queue without an offer."""
+        return next(self.of_queue(queue), None) is not None

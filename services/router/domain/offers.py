@@ -1,12 +1,13 @@
 """Answers to offers, and offers that nobody answered."""
 
 from services.router.domain import commands as cmd
-from services.router.domain import effects as fx
-from services.router.domain.estimates import Drain
+from services.router.domain.holding import accepted, end_offer
 from services.router.domain.interactions import NOT_YOURS
-from services.router.domain.model import AgentState, OfferEnd, Stage
-from services.router.domain.pool import Core, assignment_notice
+from services.router.domain.model import AgentState, OfferEnd
+from services.router.domain.pool import Core
+from services.router.domain.standing import set_state
 from services.router.domain.state import ACCEPTED, Work
+from services.router.domain.waiting import leave_line, place
 
 UNKNOWN_OFFER = "UNKNOWN_OFFER"
 _LONGEST_RETRY_MS = 7 * 86_400_000
@@ -23,10 +24,11 @@ def _standing(core: Core, offer_id: str, agent_id: str) -> Work | str:
     work = core.works.get(offer_id.rpartition(".")[0])
     if work is None:
         return UNKNOWN_OFFER
-    if work.offer is not None and work.offer.offer_id == offer_id:
-        return work if work.offer.agent_id == agent_id else NOT_YOURS
-    ended, whose, how = work.ended
-    if ended != offer_id:
+    for offer in work.offers.values():
+        if offer.offer_id == offer_id:
+            return work if offer.agent_id == agent_id else NOT_YOURS
+    whose, how = work.ended.get(offer_id, ("", 0))
+    if not whose:
         return UNKNOWN_OFFER
     return _ENDED[OfferEnd(how)] if whose == agent_id else NOT_YOURS
 
@@ -36,39 +38,8 @@ def accept(core: Core, command: cmd.AcceptOffer) -> str:
     work = _standing(core, command.offer_id, command.agent_id)
     if isinstance(work, str):
         return work
-    offer = work.offer
-    assert offer is not None
-    agent = core.agents[offer.agent_id]
-    work.waited = work.waited_ms(core.now)
-    work.stage, work.offer = Stage.ASSIGNED, None
-    work.ended = (offer.offer_id, agent.id, int(ACCEPTED))
-    work.agent_id, work.assigned_at = agent.id, core.now
-    work.reserved_for, work.reserved_until = "", 0
-    work.declined.clear()
-    del agent.offers[work.id]
-    agent.held[work.id] = None
-    agent.ranked_since = core.now
-    core.dirty["a", agent.id] = None
-    core.stand(agent, freed=True)  # a desk with few credits can show the next one now
-    epoch = core.event_number(work, offer.reason)
-    core.effects.append(fx.Assigned(work.facts, epoch, offer.reason, agent.id, offer.offer_id, work.waited))
-    core.tell(agent, assignment_notice(work))
-    _departed(core, work)
+    accepted(core, work, core.agents[command.agent_id])
     return ""
-
-
-def _departed(core: Core, work: Work) -> None:
-    name = work.facts.queue
-    drain = core.drains.get(name)
-    if drain is None:
-        drain = core.drains[name] = Drain()
-    drain.departed(core.now, core.lines.waiting(name) > 0)
-    core.dirty["q", name] = None
-    queue = core.queue_of(work)
-    tally = core.count(name)
-    tally[1] += 1
-    if queue is not None and work.waited <= queue.service_level_ms:
-        tally[0] += 1
 
 
 def decline(core: Core, command: cmd.DeclineOffer) -> str:
@@ -76,15 +47,18 @@ def decline(core: Core, command: cmd.DeclineOffer) -> str:
     work = _standing(core, command.offer_id, command.agent_id)
     if isinstance(work, str):
         return work
-    agent = core.end_offer(work, OfferEnd.DECLINED, command.reason or "DECLINED")
+    agent = end_offer(core, work, command.agent_id, OfferEnd.DECLINED, command.reason or "DECLINED")
     retry = min(command.retry_after_ms, _LONGEST_RETRY_MS)
     work.declined[agent.id] = core.now + retry if retry > 0 else -agent.sign_in
-    core.place(work)
+    leave_line(core, work)
+    place(core, work)
     return ""
 
 
-def expired(core: Core, work: Work) -> None:
+def expired(core: Core, work: Work, offer_id: str) -> None:
     """Nobody answered: the work keeps its place, and the agent gets nothing until he says that he is back."""
-    agent = core.end_offer(work, OfferEnd.EXPIRED, "NO_ANSWER")
-    core.place(work)
-    core.set_state(agent, AgentState.NOT_RESPONDING, "NO_ANSWER")
+    agent_id = next(offer.agent_id for offer in work.offers.values() if offer.offer_id == offer_id)
+    agent = end_offer(core, work, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
+    leave_line(core, work)
+    place(core, work)
+    set_state(core, agent, AgentState.NOT_RESPONDING, "NO_ANSWER")

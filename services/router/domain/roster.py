@@ -1,70 +1,104 @@
 """Who could take work, found without looking at everybody.
 
-Agents with the same skills, queues and capacity profile are one *kind*; agents of one kind with the same load are one *cell*, ordered by how
-long they have been idle. Within a cell all fit the same work and only the order counts; so choosing an agent looks at cells, not at agents.
-Only agents who may be offered something stand in a cell.
+Agents with the same skills, queues, team and capacity profile are one *kind*; agents of one kind with the same load are one *cell*, ordered by
+how long they have been idle. Within a cell all fit the same work and only the order counts; so choosing an agent looks at cells, not at agents.
+Only agents who may be offered something stand in a cell. Those with room stand in the pool-wide orders besides, for the case that so
+many are free that walking these from the front is shorter than looking at all kinds.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from heapq import merge
+from typing import TYPE_CHECKING
+
+from sortedcontainers import SortedList
 
 from services.router.domain.capacity import Capacity, Load
 from services.router.domain.eligibility import meets_all
 from services.router.domain.model import CapacityProfile, Selector
 from services.router.domain.state import Agent
 
-KindKey = tuple[tuple[tuple[str, float], ...], tuple[str, ...], str]
+if TYPE_CHECKING:
+    from services.router.domain.lines import Need
+
+KindKey = tuple[tuple[tuple[str, float], ...], tuple[str, ...], str, str]
+Place = tuple[int, str]
+"""Since when idle, and the agent's id."""
 
 
 class Cell:
     """Agents of one kind with one load, longest idle first."""
 
-    __slots__ = ("busy", "load", "members", "ratio")
+    __slots__ = ("busy", "interruptible", "load", "members", "ratio", "room")
 
-    def __init__(self, load: Load, ratio: float) -> None:
+    def __init__(self, load: Load, capacity: Capacity) -> None:
         self.load = load
-        self.ratio = ratio
+        self.ratio = capacity.ratio(load)
         self.busy = bool(load)
-        self.members: list[tuple[int, str]] = []
+        self.room = capacity.has_room(load)
+        self.interruptible = capacity.interruptible(load)
+        self.members: list[Place] = []
 
 
 class Kind:
     """Agents who can do the same."""
 
-    __slots__ = ("capacity", "cells", "key", "lines", "queues", "skills")
+    __slots__ = ("able", "capacity", "cells", "free", "key", "needs", "queues", "skills", "soft")
 
     def __init__(self, key: KindKey, capacity: Capacity) -> None:
         self.key = key
         self.skills = dict(key[0])
+        if key[3]:
+            self.skills[f"team={key[3]}"] = 1.0
         self.queues = frozenset(key[1])
         self.capacity = capacity
         self.cells: dict[Load, Cell] = {}
-        self.lines: dict[Any, Any] = {}
-        """Lines of waiting work that these agents may take (`lines.Line`, by key)."""
+        self.free = 0
+        """Cells with room."""
+        self.soft = 0
+        """Cells where something may be parked."""
+        self.able: tuple[str, ...] | None = None
+        """Queues whose own requirements they meet; found out when it is first asked."""
+        self.needs: list[Need] = []
+        """What these agents may take."""
 
-    def serves(self, queue: str, selectors: Iterable[Selector]) -> bool:
+    def works_for(self, queue: str, others: Iterable[str] = ()) -> bool:
+        """Whether these agents serve a queue, or one of the others."""
+        return not self.queues or queue in self.queues or not self.queues.isdisjoint(others)
+
+    def serves(self, queue: str, selectors: Iterable[Selector], others: Iterable[str] = ()) -> bool:
         """Whether these agents work for a queue and meet requirements."""
-        return (not self.queues or queue in self.queues) and meets_all(selectors, self.skills)
+        return self.works_for(queue, others) and meets_all(selectors, self.skills)
 
 
 class Roster:
     """Kinds, and where each agent stands."""
 
-    __slots__ = ("_capacities", "_profiles", "kinds")
+    __slots__ = ("_anywhere", "_by_queue", "_by_ratio", "_capacities", "_turns", "kinds", "rotates")
 
     def __init__(self) -> None:
         self.kinds: dict[KindKey, Kind] = {}
+        self._by_queue: dict[str, list[Kind]] = {}
+        self._anywhere: list[Kind] = []
         self._capacities: dict[CapacityProfile, Capacity] = {}
+        self._by_ratio: dict[tuple[float, bool], SortedList[Place]] = {}
+        self._turns: SortedList[Place] = SortedList()
+        self.rotates = False
+        """Whether any queue gives by round robin, so that the order of turns is kept."""
 
-    def clear(self) -> None:
+    def clear(self, *, rotates: bool) -> None:
         """Forget everything: capacity profiles have changed."""
         self.kinds.clear()
+        self._by_queue.clear()
+        self._anywhere.clear()
         self._capacities.clear()
+        self._by_ratio.clear()
+        self._turns.clear()
+        self.rotates = rotates
 
     def kind_for(self, agent: Agent, profile: CapacityProfile) -> tuple[Kind, bool]:
         """The agent's kind, and whether it is new."""
-        key = (agent.profile.skills, agent.profile.queues, profile.name)
+        key = (agent.profile.skills, agent.profile.queues, profile.name, agent.profile.team)
         kind = self.kinds.get(key)
         if kind is not None:
             return kind, False
@@ -72,32 +106,94 @@ class Roster:
         if capacity is None:
             capacity = self._capacities[profile] = Capacity(profile)
         kind = self.kinds[key] = Kind(key, capacity)
+        for queue in kind.queues:
+            self._by_queue.setdefault(queue, []).append(kind)
+        if not kind.queues:
+            self._anywhere.append(kind)
         return kind, True
+
+    def working_for(self, queue: str, others: Iterable[str]) -> Iterator[Kind]:
+        """Kinds that serve a queue or one of the others, each once."""
+        seen: set[Kind] = set()
+        for name in (queue, *others):
+            for kind in self._by_queue.get(name, ()):
+                if kind not in seen:
+                    seen.add(kind)
+                    yield kind
+        yield from self._anywhere
 
     def leave(self, agent: Agent) -> None:
         """Take the agent out of his cell."""
-        cell = agent.cell
+        cell: Cell | None = agent.cell
         if cell is None:
             return
+        kind: Kind = agent.kind
         del cell.members[bisect_left(cell.members, agent.place)]
+        if cell.room:
+            self._by_ratio[cell.ratio, cell.busy].remove(agent.place)
+            if self.rotates:
+                self._turns.remove((agent.stood_at, agent.place[1]))
         if not cell.members:
-            del agent.kind.cells[cell.load]
+            del kind.cells[cell.load]
+            if cell.room:
+                kind.free -= 1
+                if not kind.free:
+                    for need in kind.needs:
+                        del need.free[kind]
+            if cell.interruptible:
+                kind.soft -= 1
+                if not kind.soft:
+                    for need in kind.needs:
+                        del need.soft[kind]
         agent.cell = None
 
     def stand(self, agent: Agent) -> None:
         """Put the agent where his load and idle time belong."""
-        cell = agent.cell
+        cell: Cell | None = agent.cell
         place = (agent.ranked_since, agent.profile.agent_id)
         if cell is not None:
-            if cell.load == agent.load and agent.place == place:
+            if cell.load == agent.load and agent.place == place and agent.stood_at == agent.turn:
                 return
             self.leave(agent)
         kind: Kind = agent.kind
         cell = kind.cells.get(agent.load)
         if cell is None:
-            cell = kind.cells[agent.load] = Cell(agent.load, kind.capacity.ratio(agent.load))
+            cell = kind.cells[agent.load] = Cell(agent.load, kind.capacity)
+            if cell.room:
+                kind.free += 1
+                if kind.free == 1:
+                    for need in kind.needs:
+                        need.free[kind] = None
+            if cell.interruptible:
+                kind.soft += 1
+                if kind.soft == 1:
+                    for need in kind.needs:
+                        need.soft[kind] = None
         insort(cell.members, place)
-        agent.cell, agent.place = cell, place
+        if cell.room:
+            order = self._by_ratio.get((cell.ratio, cell.busy))
+            if order is None:
+                order = self._by_ratio[cell.ratio, cell.busy] = SortedList()
+            order.add(place)
+            if self.rotates:
+                self._turns.add((agent.turn, place[1]))
+        agent.cell, agent.place, agent.stood_at = cell, place, agent.turn
+
+    # All agents with room, in order
+
+    def by_idle(self) -> Iterator[Place]:
+        """Idle before busy, then longest idle."""
+        for busy in (False, True):
+            yield from merge(*(order for (_, b), order in self._by_ratio.items() if b is busy and order))
+
+    def by_load(self) -> Iterator[Place]:
+        """Least used over total, then longest idle."""
+        for ratio in sorted({ratio for (ratio, _), order in self._by_ratio.items() if order}):
+            yield from merge(*(order for (r, _), order in self._by_ratio.items() if r == ratio and order))
+
+    def by_turn(self) -> Iterator[Place]:
+        """Least recently offered anything."""
+        return iter(self._turns)
 
 
 def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
@@ -107,3 +203,17 @@ def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
         for cell in kind.cells.values():
             if fits(cell.load, channel):
                 yield kind, cell
+
+
+def first_fitting(
+    order: Iterable[Place], agents: dict[str, Agent], channel: str, allowed: Callable[[Agent], bool], most: int
+) -> list[Agent]:
+    """The first agents in an order who fit and are allowed, at most so many."""
+    found: list[Agent] = []
+    for _, agent_id in order:
+        agent = agents[agent_id]
+        if allowed(agent) and agent.kind.capacity.fits(agent.load, channel):
+            found.append(agent)
+            if len(found) == most:
+                break
+    return found

@@ -4,15 +4,18 @@ A session lives as long as its gateway renews its lease. A lost session's offers
 him for the pool's grace and is then routed again. A second session of an agent replaces the first.
 """
 
-from dataclasses import replace
-
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
-from services.router.domain.interactions import UNKNOWN_AGENT, requeue_held, resettle
+from services.router.domain.holding import snapshot_notice
+from services.router.domain.interactions import UNKNOWN_AGENT
 from services.router.domain.model import AgentState, PoolConfig
-from services.router.domain.pool import Core, snapshot_notice
+from services.router.domain.parking import resume
+from services.router.domain.pool import Core
+from services.router.domain.standing import revoke_offers, set_state
 from services.router.domain.state import Agent, Session
 from services.router.domain.timers import Timer
+from services.router.domain.transfers import requeue_held
+from services.router.domain.waiting import look_again
 
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
 _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
@@ -42,7 +45,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
         reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
         _forget(core, agent, before)
         core.stand(agent)
-        core.revoke_offers(agent, reason)
+        revoke_offers(core, agent, reason)
     lease = core.now + _config(core).lease_ms
     session = Session(command.session_id, agent.id, command.reply_to, max(0, command.credits), lease)
     core.sessions[session.session_id] = session
@@ -60,7 +63,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
         wanted = wanted or AgentState.AVAILABLE
     agent.lost = ("", 0)
     if wanted and wanted is not agent.state:
-        core.set_state(agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
+        set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.stand(agent, freed=True)
     core.tell(agent, snapshot_notice(core, agent))
     return ""
@@ -90,12 +93,12 @@ def close(core: Core, command: cmd.CloseSession) -> str:
         session.attached = False
         core.dirty["s", session.session_id] = None
         core.stand(agent)
-        core.revoke_offers(agent, "CONNECTION_LOST")
+        revoke_offers(core, agent, "CONNECTION_LOST")
     return ""
 
 
 def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
-    core.set_state(agent, AgentState.OFFLINE, reason)
+    set_state(core, agent, AgentState.OFFLINE, reason)
     core.tell(agent, fx.SessionEndedNotice(reason))
     _forget(core, agent, session)
     agent.grace_until = 0
@@ -128,8 +131,8 @@ def lease_due(core: Core, session: Session) -> None:
     agent.lost = (session.session_id, int(agent.state))
     _forget(core, agent, session)
     core.stand(agent)
-    core.revoke_offers(agent, "LEASE_EXPIRED")
-    core.set_state(agent, AgentState.OFFLINE, "LEASE_EXPIRED")
+    revoke_offers(core, agent, "LEASE_EXPIRED")
+    set_state(core, agent, AgentState.OFFLINE, "LEASE_EXPIRED")
     core.dirty["a", agent.id] = None
     if agent.held:
         agent.grace_until = core.now + _config(core).grace_ms
@@ -169,7 +172,10 @@ def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
         return "INVALID_STATE"
     if session is None:
         return "AGENT_NOT_SIGNED_IN"
-    core.set_state(agent, command.state, command.reason or ("SUPERVISOR" if command.supervisor else "AGENT"))
+    if agent.state is command.state and command.reason and command.reason != agent.state_reason:
+        agent.state_reason = command.reason
+        core.dirty["a", agent.id] = None
+    set_state(core, agent, command.state, command.reason or ("SUPERVISOR" if command.supervisor else "AGENT"))
     return ""
 
 
@@ -179,26 +185,10 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
         return NO_CONFIGURATION
     if not command.profile.agent_id:
         return UNKNOWN_AGENT
-    core.adopt_profile(command.profile)
-    return ""
-
-
-def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
-    """Another configuration is in force from here on. Agents that it names are added or changed; others stay."""
-    # The agents are entities of their own: in the configuration's they would outgrow a record of the changelog.
-    config, team = replace(command.config, agents=()), command.config.agents
-    if core.config is not None and config.version < core.config.version:
-        return "STALE_CONFIGURATION"
-    changed = [p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p]
-    if config == core.config and not changed:
-        return ""
-    core.config = config
-    core.dirty["c", ""] = None
-    for profile in changed:
-        core.agents.setdefault(profile.agent_id, Agent(profile)).profile = profile
-        core.dirty["a", profile.agent_id] = None
-    core.rebuild(core.works.values())
-    resettle(core)
+    agent = core.adopt_profile(command.profile)
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    look_again(core, agent.id)
     return ""
 
 
@@ -219,7 +209,8 @@ def taken_over(core: Core) -> None:
             core.dirty["a", agent.id] = None
     soonest = core.now + TAKEOVER_MS
     for work in core.works.values():
-        if work.offer is not None and work.offer.expires_at < soonest:
-            work.offer.expires_at = soonest
-            core.timers.arm(soonest, Timer.OFFER, work.id)
-            core.dirty["i", work.id] = None
+        for offer in work.offers.values():
+            if offer.expires_at < soonest:
+                offer.expires_at = soonest
+                core.timers.arm(soonest, Timer.OFFER, offer.offer_id)
+                core.dirty["i", work.id] = None

@@ -1,23 +1,18 @@
 """The engine's memory as entities: what the changelog holds, and how it comes back.
 
-Kinds: `i` interaction, `a` agent, `s` session, `p` a person's last agent, `q` a queue's drain rate, `d` a chunk of remembered commands,
+Kinds: `i` interaction, `a` agent, `s` session, `p` a person's last agent, `q` a queue's history, `d` a chunk of remembered commands,
 `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
 """
 
 from typing import Any
 
+from services.router.domain.activation import rebuild
+from services.router.domain.config_state import dump_config, load_config
 from services.router.domain.engine import Engine
-from services.router.domain.estimates import Drain
-from services.router.domain.model import (
-    CapacityProfile,
-    ChannelCapacity,
-    Choice,
-    PoolConfig,
-    QueueConfig,
-    Stage,
-)
+from services.router.domain.history import History
+from services.router.domain.model import Stage
 from services.router.domain.pool import Core, Entity
-from services.router.domain.state import Agent, Session, Work, dump_selectors, load_selectors
+from services.router.domain.state import Agent, Session, Work
 from services.router.domain.timers import Timer
 
 Change = tuple[Entity, Any]
@@ -50,8 +45,8 @@ def _dump(core: Core, entity: Entity) -> Any:
         case "p":
             return core.last_agent.get(name)
         case "q":
-            drain = core.drains.get(name)
-            return None if drain is None else (drain.since, tuple(drain.intervals))
+            history = core.histories.get(name)
+            return None if history is None else history.dump()
         case _:
             return None if core.config is None else dump_config(core.config)
 
@@ -76,11 +71,11 @@ class Restorer:
             case "p":
                 core.last_agent[name] = value
             case "q":
-                core.drains[name] = Drain(value[0], value[1])
+                core.histories[name] = History.load(value)
             case "d":
                 self._chunks.append((int(name), value[0], value[1]))
             case "c":
-                core.config = load_config(value)
+                core.adopt(load_config(value))
             case _:
                 raise ValueError(f"no entity of kind {kind!r} is known")
 
@@ -97,54 +92,11 @@ class Restorer:
             if agent.grace_until:
                 core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)
         for work in core.works.values():
-            if work.offer is not None:
-                core.timers.arm(work.offer.expires_at, Timer.OFFER, work.id)
+            for offer in work.offers.values():
+                core.timers.arm(offer.expires_at, Timer.OFFER, offer.offer_id)
             if work.stage is Stage.WRAP_UP:
                 core.timers.arm(work.wrap_until, Timer.WRAP_UP, work.id)
-        core.rebuild(core.works.values())
+        rebuild(core)
         engine = Engine()
         engine.core = core
         return engine
-
-
-def dump_config(config: PoolConfig) -> Any:
-    """A configuration as tuples; its agents are entities of their own."""
-    return (
-        config.version,
-        config.lease_ms,
-        config.grace_ms,
-        tuple(
-            (
-                q.name,
-                q.priority,
-                dump_selectors(q.requirements),
-                int(q.choice),
-                q.offer_ms,
-                q.wrap_up_ms,
-                q.sticky_ms,
-                q.ageing_per_minute,
-                q.service_level_ms,
-            )
-            for q in config.queues
-        ),
-        tuple(
-            (
-                p.name,
-                p.total,
-                tuple((c.channel, c.weight, c.maximum, c.exclusive) for c in p.channels),
-                p.default_weight,
-            )
-            for p in config.profiles
-        ),
-    )
-
-
-def load_config(raw: Any) -> PoolConfig:
-    """What `dump_config` gave."""
-    queues = tuple(
-        QueueConfig(q[0], q[1], load_selectors(q[2]), Choice(q[3]), q[4], q[5], q[6], float(q[7]), q[8]) for q in raw[3]
-    )
-    profiles = tuple(
-        CapacityProfile(p[0], p[1], tuple(ChannelCapacity(*channel) for channel in p[2]), p[3]) for p in raw[4]
-    )
-    return PoolConfig(raw[0], raw[1], raw[2], queues, (), profiles)

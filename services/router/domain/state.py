@@ -4,12 +4,24 @@
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from services.router.domain.capacity import EMPTY, Load
 from services.router.domain.commands import ReplyTo
 from services.router.domain.effects import Decision
-from services.router.domain.model import AgentProfile, AgentState, Facts, OfferEnd, Operator, Selector, Stage
+from services.router.domain.model import (
+    TRANSFER_HOLD_MS,
+    AgentProfile,
+    AgentState,
+    Facts,
+    OfferEnd,
+    Operator,
+    Selector,
+    Stage,
+)
+
+UNDECIDED = Decision()
+"""Of work that was never offered."""
 
 
 @dataclass(slots=True)
@@ -29,6 +41,7 @@ class Work:
 
     `declined` holds, per agent, until when he is not asked again: a time, or minus his sign-in's number ("until he signs in anew").
     `enqueued_at` is when it entered its present queue (selectors expire from there); `facts.arrived_at_ms` is its age, kept for ever.
+    `agent_id` is who holds it; while it waits or is offered, he is the giver of a warm transfer.
     """
 
     facts: Facts
@@ -37,23 +50,34 @@ class Work:
     waiting_since: int
     waited: int = 0
     epoch: int = 0
-    offer: Offer | None = None
+    offers: dict[str, Offer] = field(default_factory=dict)
+    """Offers that stand, by agent."""
     agent_id: str = ""
     assigned_at: int = 0
     wrap_until: int = 0
     replied: bool = False
+    parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
     reserved_for: str = ""
     reserved_until: int = 0
-    """0 with `reserved_for`: a transfer to that agent, without a time and without asking for skills."""
-    ended: tuple[str, str, int] = ("", "", 0)
-    """Newest offer that ended: id, agent, how (OfferEnd; 0 means accepted)."""
+    handed_on: bool = False
+    """With `reserved_for`: given to that agent by name, so that his skills and queues are not asked."""
+    not_before: int = 0
+    callback: bool = False
+    key: int = 0
+    """What its queue's order goes by among equal priorities, milliseconds."""
+    overflowed: tuple[str, ...] = ()
+    """Rules that have fired, as queue/rule."""
+    announced: tuple[int, int] = (-1, -1)
+    """Waits announced when it was queued: P50, P90, milliseconds."""
+    ended: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Newest offers that ended: agent, how (OfferEnd; 0 means accepted)."""
     reason: str = ""
     decided_at: int = 0
-    decision: Decision = field(default_factory=Decision)
+    decision: Decision = UNDECIDED
     # Derived, not dumped.
     line: Any = None
-    rank: tuple[float, int, str] = (0.0, 0, "")
+    rank: tuple[int, int, str] = (0, 0, "")
     wake_at: int = 0
 
     @property
@@ -61,14 +85,19 @@ class Work:
         """The interaction's id."""
         return self.facts.interaction_id
 
+    @property
+    def offer(self) -> Offer | None:
+        """The oldest offer that stands."""
+        return next(iter(self.offers.values()), None)
+
     def waited_ms(self, now: int) -> int:
-        """Waiting time in all."""
-        waiting = self.stage in (Stage.WAITING, Stage.OFFERED)
+        """Waiting time in all; what an agent holds does not wait."""
+        waiting = self.stage in (Stage.WAITING, Stage.OFFERED) and not self.agent_id
         return self.waited + (max(0, now - self.waiting_since) if waiting else 0)
 
     def dump(self) -> tuple[Any, ...]:
         """As plain tuples."""
-        offer, decision = self.offer, self.decision
+        decision = self.decision
         return (
             dump_facts(self.facts),
             int(self.stage),
@@ -76,17 +105,22 @@ class Work:
             self.waiting_since,
             self.waited,
             self.epoch,
-            None
-            if offer is None
-            else (offer.offer_id, offer.agent_id, offer.offered_at, offer.expires_at, offer.reason),
+            tuple((o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in self.offers.values()),
             self.agent_id,
             self.assigned_at,
             self.wrap_until,
             self.replied,
+            self.parked,
             tuple(self.declined.items()),
             self.reserved_for,
             self.reserved_until,
-            self.ended,
+            self.handed_on,
+            self.not_before,
+            self.callback,
+            self.key,
+            self.overflowed,
+            self.announced,
+            tuple((offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()),
             self.reason,
             self.decided_at,
             (decision.at_ms, decision.eligible, decision.considered, decision.candidates),
@@ -94,31 +128,28 @@ class Work:
 
     @classmethod
     def load(cls, raw: Any) -> Self:
-        """What `dump` gave."""
-        at_ms, eligible, considered, candidates = raw[17]
+        """What `dump` gave, or what it gave in version 1."""
+        if len(raw) == _FIRST_LENGTH:
+            raw = _from_first(raw)
+        at_ms, eligible, considered, candidates = raw[24]
         ranked = tuple(
             (agent, tuple((name, float(value)) for name, value in measures)) for agent, measures in candidates
         )
-        return cls(
-            facts=load_facts(raw[0]),
-            stage=Stage(raw[1]),
-            enqueued_at=raw[2],
-            waiting_since=raw[3],
-            waited=raw[4],
-            epoch=raw[5],
-            offer=None if raw[6] is None else Offer(*raw[6]),
-            agent_id=raw[7],
-            assigned_at=raw[8],
-            wrap_until=raw[9],
-            replied=raw[10],
-            declined=dict(raw[11]),
-            reserved_for=raw[12],
-            reserved_until=raw[13],
-            ended=(raw[14][0], raw[14][1], raw[14][2]),
-            reason=raw[15],
-            decided_at=raw[16],
-            decision=Decision(at_ms, eligible, considered, ranked),
-        )
+        values = [
+            load_facts(raw[0]),
+            Stage(raw[1]),
+            *raw[2:6],
+            {offer[1]: Offer(*offer) for offer in raw[6]},
+            *raw[7:12],
+            dict(raw[12]),
+            *raw[13:19],
+            tuple(raw[19]),
+            (raw[20][0], raw[20][1]),
+            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[21]},
+            *raw[22:24],
+            Decision(at_ms, eligible, considered, ranked),
+        ]
+        return cls(*values)
 
 
 @dataclass(slots=True)
@@ -136,16 +167,26 @@ class Agent:
     epoch: int = 0
     lost: tuple[str, int] = ("", 0)
     """Session that was lost, and the state that he was in: it comes back when that session is resumed late."""
+    state_reason: str = ""
+    turn: int = 0
+    """Number of the pool's offer that he had last, for round robin."""
+    debt: float = 0.0
+    debt_at: int = 0
+    """Balance of the occupancy limit, milliseconds, at a time: see `occupancy`."""
     # Derived, not dumped.
     skills: dict[str, float] = field(default_factory=dict)
     load: Load = EMPTY
     offers: dict[str, None] = field(default_factory=dict)
     """Interactions offered to him."""
     held: dict[str, None] = field(default_factory=dict)
-    """Interactions that he holds or wraps up."""
+    """Interactions that he holds or wraps up, those of warm transfers and parked ones too."""
+    parked: dict[str, None] = field(default_factory=dict)
     kind: Any = None
     cell: Any = None
     place: tuple[int, str] = (0, "")
+    stood_at: int = 0
+    """His turn when he took his place."""
+    rest_at: int = 0
 
     @property
     def id(self) -> str:
@@ -156,7 +197,7 @@ class Agent:
         """As plain tuples."""
         p = self.profile
         return (
-            (p.agent_id, p.display_name, p.skills, p.capacity_profile, p.queues),
+            (p.agent_id, p.display_name, p.skills, p.capacity_profile, p.queues, p.team),
             int(self.state),
             self.state_since,
             self.session_id,
@@ -165,13 +206,19 @@ class Agent:
             self.grace_until,
             self.epoch,
             self.lost,
+            self.state_reason,
+            self.turn,
+            self.debt,
+            self.debt_at,
         )
 
     @classmethod
     def load_from(cls, raw: Any) -> Self:
-        """What `dump` gave."""
-        lost = (raw[8][0], raw[8][1]) if len(raw) > 8 else ("", 0)  # entries of before it was remembered have none
-        return cls(load_profile(raw[0]), AgentState(raw[1]), raw[2], raw[3], raw[4], raw[5], raw[6], raw[7], lost)
+        """What `dump` gave, or what it gave in version 1."""
+        raw = (*raw, *(("", 0), "", 0, 0.0, 0)[len(raw) - 8 :])
+        lost = (raw[8][0], raw[8][1])
+        values = [load_profile(raw[0]), AgentState(raw[1]), *raw[2:8], lost, *raw[9:11], float(raw[11]), raw[12]]
+        return cls(*values)
 
 
 @dataclass(slots=True)
@@ -206,19 +253,38 @@ class Session:
 
 def load_profile(raw: Any) -> AgentProfile:
     """An agent's profile."""
-    return AgentProfile(raw[0], raw[1], tuple((name, float(value)) for name, value in raw[2]), raw[3], tuple(raw[4]))
+    skills = tuple((name, float(value)) for name, value in raw[2])
+    return AgentProfile(raw[0], raw[1], skills, raw[3], tuple(raw[4]), *raw[5:6])
 
 
 def dump_selectors(selectors: tuple[Selector, ...]) -> tuple[Any, ...]:
-    """Selectors as tuples."""
+    """Selectors as tuples; what only few have stands at the end, and only there where it is."""
     return tuple(
-        (s.attribute, int(s.operator), s.number, s.text, s.texts, s.expires_after_ms, s.weight) for s in selectors
+        (s.attribute, int(s.operator), s.number, s.text, s.texts, s.expires_after_ms, s.weight)
+        + ((s.steps, dump_selectors(s.any_of), dump_selectors(s.all_of)) if s.steps or s.any_of or s.all_of else ())
+        for s in selectors
     )
 
 
 def load_selectors(raw: Any) -> tuple[Selector, ...]:
     """What `dump_selectors` gave."""
-    return tuple(Selector(s[0], Operator(s[1]), float(s[2]), s[3], tuple(s[4]), s[5], float(s[6])) for s in raw)
+    return tuple(
+        Selector(
+            s[0],
+            Operator(s[1]),
+            float(s[2]),
+            s[3],
+            tuple(s[4]),
+            s[5],
+            float(s[6]),
+            *(
+                (tuple((at, float(n)) for at, n in s[7]), load_selectors(s[8]), load_selectors(s[9]))
+                if len(s) > 7
+                else ()
+            ),
+        )
+        for s in raw
+    )
 
 
 def dump_facts(f: Facts) -> tuple[Any, ...]:
@@ -238,26 +304,43 @@ def dump_facts(f: Facts) -> tuple[Any, ...]:
         f.arrived_at_ms,
         f.rule,
         f.public,
+        f.due_at_ms,
+        f.start_at_ms,
+        f.preferred_agent,
+        f.preferred_team,
     )
 
 
 def load_facts(raw: Any) -> Facts:
     """What `dump_facts` gave."""
-    return Facts(
-        raw[0],
-        raw[1],
-        raw[2],
-        raw[3],
-        raw[4],
-        raw[5],
-        raw[6],
-        raw[7],
-        raw[8],
-        load_selectors(raw[9]),
-        tuple((name, value) for name, value in raw[10]),
+    labels = tuple((name, value) for name, value in raw[10])
+    values = [*raw[:9], load_selectors(raw[9]), labels, *raw[11:18]]
+    return Facts(*values)
+
+
+_FIRST_LENGTH: Final = 18
+
+
+def _from_first(raw: Any) -> tuple[Any, ...]:
+    """An interaction of version 1: one offer at most, and nothing of what came later."""
+    arrived_at_ms, handed_on = raw[0][11], bool(raw[12]) and not raw[13]
+    offer_id, agent_id, how = raw[14]
+    return (
+        *raw[:6],
+        () if raw[6] is None else (raw[6],),
+        *raw[7:11],
+        False,
         raw[11],
         raw[12],
-        raw[13],
+        raw[2] + TRANSFER_HOLD_MS if handed_on else raw[13],
+        handed_on,
+        0,
+        False,
+        arrived_at_ms,
+        (),
+        (-1, -1),
+        ((offer_id, agent_id, how),) if offer_id else (),
+        *raw[15:18],
     )
 
 

@@ -16,6 +16,7 @@ class Timer(IntEnum):
     OFFER = 3
     WRAP_UP = 4
     PLACE = 5
+    REST = 6
 
 
 class Timers:

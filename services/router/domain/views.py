@@ -6,9 +6,10 @@ from heapq import merge
 
 from services.router.domain.effects import SnapshotNotice
 from services.router.domain.engine import Engine
-from services.router.domain.lines import Line
+from services.router.domain.holding import snapshot_notice
+from services.router.domain.lines import UNIT, Line, Rank
 from services.router.domain.model import AgentProfile, AgentState, Facts, Stage
-from services.router.domain.pool import Core, snapshot_notice
+from services.router.domain.pool import Core
 from services.router.domain.roster import fitting
 from services.router.domain.state import Agent, Work
 
@@ -119,19 +120,21 @@ def estimate(engine: Engine, queue: str) -> EstimateNow:
     """The wait of a newcomer without requirements of his own."""
     core = engine.core
     ahead = core.lines.waiting(queue)
-    drain = core.drains.get(queue)
+    history = core.histories.get(queue)
     if not ahead and _somebody_free(core, queue):
-        return EstimateNow(0, 0, 1, "AGENT_FREE", drain.n if drain is not None else 0)
-    if drain is None or not drain.n:
+        return EstimateNow(0, 0, 1, "AGENT_FREE", history.n if history is not None else 0)
+    if history is None or not history.n:
         return EstimateNow(-1, -1, ahead + 1, "NO_HISTORY", 0)
-    return EstimateNow(drain.quantile_ms(ahead + 1), drain.p90_ms(ahead + 1), ahead + 1, "DRAIN_RATE", drain.n)
+    return EstimateNow(
+        history.quantile_ms(ahead + 1), history.p90_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n
+    )
 
 
 def _somebody_free(core: Core, queue: str) -> bool:
     config = core.config.by_name.get(queue) if core.config is not None else None
     if config is None:
         return False
-    able = [kind for kind in core.roster.kinds.values() if kind.serves(queue, config.requirements)]
+    able = [kind for kind in core.roster.working_for(queue, ()) if kind.serves(queue, config.requirements)]
     channels = {c.channel for kind in able for c in kind.capacity.profile.channels} or {""}
     return any(next(fitting(able, channel), None) is not None for channel in channels)
 
@@ -142,17 +145,16 @@ def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
     lines = list(core.lines.of_queue(queue) if queue else core.lines.all())
     ordered = merge(*(_in_order(line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
     for position, (urgency, work) in enumerate(ordered, 1):
-        yield WaitingNow(work.facts, position, work.enqueued_at, -urgency[0], waiting_reason(work))
+        yield WaitingNow(work.facts, position, work.enqueued_at, -urgency[0] / UNIT, waiting_reason(work))
     if core.config is None:
         rest = sorted(core.works.values(), key=lambda w: (-w.facts.priority, w.facts.arrived_at_ms, w.id))
         for position, work in enumerate((w for w in rest if not queue or w.facts.queue == queue), 1):
             yield WaitingNow(work.facts, position, work.enqueued_at, float(work.facts.priority), "NO_CONFIGURATION")
 
 
-def _in_order(line: Line, now: int) -> Iterator[tuple[tuple[float, int, str], Work]]:
-    for rank in list(line.ranks):
-        work = line.works[rank[2]]
-        yield line.urgency(work, now), work
+def _in_order(line: Line, now: int) -> Iterator[tuple[Rank, Work]]:
+    for index, rank in enumerate(list(line.ranks)):
+        yield line.urgency(index, now), line.works[rank[2]]
 
 
 def waiting_reason(work: Work) -> str:
@@ -160,9 +162,11 @@ def waiting_reason(work: Work) -> str:
     line = work.line
     if line is None:
         return "NO_CONFIGURATION"
+    if line.asleep:
+        return "DELAYED"
     if line.reserved_for:
         return "KEPT_FOR_AGENT"
-    return "NO_ELIGIBLE_AGENT_AVAILABLE" if line.kinds else "NO_AGENT_WITH_SKILLS"
+    return "NO_ELIGIBLE_AGENT_AVAILABLE" if line.need.kinds else "NO_AGENT_WITH_SKILLS"
 
 
 def agent(engine: Engine, agent_id: str) -> AgentNow | None:

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 import msgspec
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_READ: Final = (1, 2)
+"""Entries of version 1 are shorter; the domain tells them apart by that."""
 _MARK: Final = bytes([_VERSION])
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
@@ -29,6 +31,6 @@ def encode(value: Any) -> bytes:
 
 def decode(value: bytes) -> Any:
     """What `encode` made; tuples come back as lists. Raises ValueError for a version of the future."""
-    if value[:1] != _MARK:
-        raise ValueError(f"changelog entry of version {value[0] if value else 'none'}, this program knows {_VERSION}")
+    if not value or value[0] not in _READ:
+        raise ValueError(f"changelog entry of version {value[0] if value else 'none'}, this program knows {_READ}")
     return _decoder.decode(memoryview(value)[1:])

@@ -1,0 +1,142 @@
+"""A configuration comes into force, and everything derived is made from it: the same way as after a restore."""
+
+from dataclasses import replace
+from math import isfinite
+
+from services.router.domain import commands as cmd
+from services.router.domain import waiting
+from services.router.domain.capacity import EMPTY, plus
+from services.router.domain.model import Choice, PoolConfig, QueueConfig, Selector, Stage
+from services.router.domain.parking import resume
+from services.router.domain.pool import Core
+from services.router.domain.state import Agent
+from services.router.domain.transfers import resettle
+
+
+def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
+    """Another configuration is in force from here on. Agents that it names are added or changed; others stay."""
+    # The agents are entities of their own: in the configuration's they would outgrow a record of the changelog.
+    config, team = replace(command.config, agents=()), command.config.agents
+    if not sound(command.config):
+        return "INVALID_CONFIGURATION"
+    before = core.config
+    if before is not None and config.version < before.version:
+        return "STALE_CONFIGURATION"
+    changed = [p for p in team if (known := core.agents.get(p.agent_id)) is None or known.profile != p]
+    if config == before and not changed:
+        return ""
+    core.adopt(config)
+    core.dirty["c", ""] = None
+    for profile in changed:
+        core.agents.setdefault(profile.agent_id, Agent(profile)).profile = profile
+        core.dirty["a", profile.agent_id] = None
+    _reorder(core, before)
+    rebuild(core)
+    for agent_id in sorted(core.agents):
+        agent = core.agents[agent_id]
+        if agent.parked:
+            resume(core, agent)
+            core.stand(agent, freed=True)
+    resettle(core)
+    return ""
+
+
+def _reorder(core: Core, before: PoolConfig | None) -> None:
+    """What waits in a queue that orders by something else from now on gets its key anew."""
+    assert core.config is not None
+    for work in core.works.values():
+        queue = core.config.by_name.get(work.facts.queue)
+        old = before.by_name.get(work.facts.queue) if before is not None else None
+        if queue is not None and (old is None or (old.order, old.promises) != (queue.order, queue.promises)):
+            work.key = core.key_of(work, queue)
+            core.dirty["i", work.id] = None
+
+
+def rebuild(core: Core) -> None:
+    """Everything derived, from configuration, works, agents and sessions."""
+    config = core.config
+    core.lines.clear()
+    core.roster.clear(rotates=config is not None and any(q.choice is Choice.ROUND_ROBIN for q in config.queues))
+    core.stirred.clear()
+    core.turns = max((agent.turn for agent in core.agents.values()), default=0)
+    for agent in core.agents.values():
+        agent.cell, agent.kind = None, None
+        agent.load, agent.rest_at = EMPTY, 0
+        agent.offers, agent.held, agent.parked = {}, {}, {}
+    kept = sorted(core.works.values(), key=lambda work: work.id)
+    for work in kept:
+        work.line = None
+        channel = work.facts.channel
+        for agent_id in work.offers:
+            agent = core.agents[agent_id]
+            agent.offers[work.id] = None
+            agent.load = plus(agent.load, channel, 1)
+        if work.agent_id:
+            agent = core.agents[work.agent_id]
+            agent.held[work.id] = None
+            if work.parked:
+                agent.parked[work.id] = None
+            else:
+                agent.load = plus(agent.load, channel, 1)
+    if config is not None:
+        for agent_id in sorted(core.agents):
+            core.assign_kind(core.agents[agent_id])
+            core.stand(core.agents[agent_id], freed=True)
+    for work in kept:
+        if work.stage in (Stage.WAITING, Stage.OFFERED):
+            waiting.place(core, work)
+        elif work.stage is Stage.SCHEDULED:
+            waiting.watch_schedule(core, work)
+
+
+def sound(config: PoolConfig) -> bool:
+    """Whether a configuration can be decided by: numbers are numbers, and within bounds."""
+    if config.lease_ms <= 0 or config.grace_ms < 0 or len(config.by_name) != len(config.queues):
+        return False
+    for profile in config.profiles:
+        weights = [profile.total, profile.default_weight, *(c.weight for c in profile.channels)]
+        weights += [c.maximum for c in profile.channels]
+        if min(weights) < 0 or not 0 <= profile.occupancy_limit < 1 or profile.occupancy_window_ms < 0:
+            return False
+    for agent in config.agents:
+        if not agent.agent_id or not all(isfinite(value) for _, value in agent.skills):
+            return False
+    return all(_sound_queue(queue) for queue in config.queues)
+
+
+def _sound_queue(queue: QueueConfig) -> bool:
+    times = (
+        queue.offer_ms,
+        queue.wrap_up_ms,
+        queue.sticky_ms,
+        queue.sticky_team_ms,
+        queue.service_level_ms,
+        queue.delay_ms,
+        queue.transfer_hold_ms,
+        queue.keep_free,
+        queue.max_offers,
+        *(ring.after_ms for ring in queue.rings),
+        *(promise.target_ms for promise in queue.promises),
+    )
+    numbers = (queue.ageing_per_minute, queue.service_level_goal, *(rule.threshold for rule in queue.overflow))
+    wanted = [*queue.requirements, *(s for rule in queue.overflow for s in rule.requirements)]
+    return (
+        bool(queue.name)
+        and queue.offer_ms > 0
+        and all(0 <= ms <= _LONGEST_MS for ms in times)
+        and all(isfinite(number) and 0 <= number <= _LONGEST_MS for number in numbers)
+        and all(isfinite(number) for ring in queue.rings for _, number in ring.lower)
+        and all(_sound_selector(s) for s in wanted)
+    )
+
+
+_LONGEST_MS = 366 * 86_400_000
+
+
+def _sound_selector(s: Selector) -> bool:
+    return (
+        isfinite(s.number)
+        and s.expires_after_ms >= 0
+        and all(after_ms >= 0 and isfinite(number) for after_ms, number in s.steps)
+        and all(_sound_selector(member) for member in (*s.any_of, *s.all_of))
+    )

@@ -1,0 +1,283 @@
+"""Who takes it: the best agent for waiting work, by its queue's choice.
+
+Two ways to the same answer. When few kinds of agents have room, the first of each of their cells are compared. When many have, the pool-wide order
+is walked from its front instead: the more of them could take it, the sooner one is found.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import Final
+
+from services.router.domain import effects as fx
+from services.router.domain.eligibility import score
+from services.router.domain.lines import Line, Need
+from services.router.domain.model import Choice
+from services.router.domain.parking import plan
+from services.router.domain.pool import Core
+from services.router.domain.roster import Cell, Kind, Place, first_fitting, fitting
+from services.router.domain.state import Agent, Work
+
+_FEW: Final = 64
+_SHOWN: Final = 5
+_SHOWN_OF_MANY: Final = 2
+
+Key = tuple[float, bool, int, str]
+"""Measure of the choice (least is best), whether he is busy, since when idle, id."""
+
+REASONS: Final = {
+    Choice.UNSPECIFIED: "LONGEST_IDLE",
+    Choice.LONGEST_IDLE: "LONGEST_IDLE",
+    Choice.LOAD_RATIO: "LEAST_LOAD",
+    Choice.SKILL_SCORE: "BEST_SKILL_SCORE",
+    Choice.ROUND_ROBIN: "NEXT_IN_TURN",
+    Choice.ADAPTIVE: "LEAST_DEMAND_ELSEWHERE",
+}
+_MEASURES: Final = {
+    Choice.LOAD_RATIO: "load_ratio",
+    Choice.SKILL_SCORE: "skill_score",
+    Choice.ROUND_ROBIN: "turn",
+    Choice.ADAPTIVE: "demand",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The answer: an agent, or whether others in the line could still be served. `parked`: what he sets aside for it."""
+
+    agent: Agent | None
+    decision: fx.Decision | None = None
+    reason: str = ""
+    parked: tuple[Work, ...] = ()
+    only_passed_over: bool = False
+
+
+NOBODY: Final = Pick(None)
+_PASSED_OVER: Final = Pick(None, only_passed_over=True)
+
+
+def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
+    """The best agent for work that waits in a line; `among` names those who came free, when nobody else could have taken it before."""
+    if line.reserved_for:
+        return _find_reserved(core, line, work)
+    passed = _passed_over(core, work)
+    need, channel, choice = line.need, line.channel, line.queue.choice
+    if among is not None:
+        able = [a for a in among if a.cell is not None and (a.kind in need.free or a.kind in need.soft)]
+        fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
+        keys = [_key(core, need, choice, a) for a in fits if a.id not in passed]
+        eligible = len(keys)
+    else:
+        keys, eligible = _candidates(core, line, passed)
+    if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
+        return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
+    if keys:
+        return NOBODY
+    soft = _softest(core, line, passed, among)
+    if soft is not None:
+        if line.queue.keep_free and not _more_than(core, line, passed, line.queue.keep_free):
+            return NOBODY
+        agent, parked = soft
+        decision = fx.Decision(core.now, 1, len(core.agents), ((agent.id, (("parked", float(len(parked))),)),))
+        return Pick(agent, decision, "INTERRUPTS", tuple(parked))
+    return _PASSED_OVER if any(_could(core, need, channel, agent_id) for agent_id in passed) else NOBODY
+
+
+def _passed_over(core: Core, work: Work) -> frozenset[str]:
+    if not work.declined and not work.offers and not work.agent_id:
+        return frozenset()
+    known = (core.agents.get(agent_id) for agent_id in (*work.declined, *work.offers, work.agent_id))
+    return frozenset(agent.id for agent in known if agent is not None and core.passes_over(work, agent))
+
+
+def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
+    """Whether somebody who was passed over could take others of the line."""
+    agent = core.agents[agent_id]
+    if agent.cell is None or (agent.kind not in need.free and agent.kind not in need.soft):
+        return False
+    return agent.kind.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
+
+
+def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
+    agent = core.agents.get(line.reserved_for)
+    if agent is None or agent.cell is None or core.passes_over(work, agent):
+        return _PASSED_OVER if agent is not None and agent.cell is not None else NOBODY
+    parked: list[Work] = []
+    if not agent.kind.capacity.fits(agent.load, line.channel):
+        found = plan(core, agent, line.channel)
+        if found is None:
+            return NOBODY
+        parked = found
+    idle = float(core.now - agent.ranked_since)
+    decision = fx.Decision(core.now, 1, 1, ((agent.id, (("idle_ms", idle),)),))
+    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.id else "LAST_AGENT"
+    return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
+
+
+# Agents with room
+
+
+def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
+    """The best few by the queue's choice, and how many there are: exact when few kinds have room, else at least that many."""
+    need, channel, choice = line.need, line.channel, line.queue.choice
+    if len(need.free) <= _FEW:
+        cells = list(fitting(need.free, channel))
+        if choice is not Choice.ROUND_ROBIN or sum(len(cell.members) for _, cell in cells) <= _FEW:
+            return _from_cells(core, need, choice, cells, passed)
+    free, agents = need.free, core.agents
+
+    def allowed(agent: Agent) -> bool:
+        return agent.kind in free and agent.id not in passed
+
+    if choice is Choice.SKILL_SCORE:
+        return _by_score(core, line, passed)
+    order, most = core.roster.by_idle(), _SHOWN_OF_MANY
+    if choice is Choice.LOAD_RATIO:
+        order = core.roster.by_load()
+    elif choice is Choice.ROUND_ROBIN:
+        order = core.roster.by_turn()
+    elif choice is Choice.ADAPTIVE:
+        most = _FEW
+    found = first_fitting(order, agents, channel, allowed, most)
+    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
+
+
+def _from_cells(
+    core: Core, need: Need, choice: Choice, cells: list[tuple[Kind, Cell]], passed: frozenset[str]
+) -> tuple[list[Key], int]:
+    agents = core.agents
+    shown = _SHOWN if len(cells) <= _SHOWN else 1
+    keys: list[Key] = []
+    eligible = 0
+    for kind, cell in cells:
+        members = cell.members
+        eligible += len(members)
+        if passed:
+            eligible -= sum(1 for agent_id in passed if agents[agent_id].cell is cell)
+            members = [place for place in members if place[1] not in passed]
+        if choice is Choice.ROUND_ROBIN:
+            keys.extend(_key(core, need, choice, agents[agent_id]) for _, agent_id in members)
+            continue
+        measure = _measure(core, need, choice, kind, cell)
+        busy = cell.busy and choice is not Choice.LOAD_RATIO
+        keys.extend((measure, busy, since, agent_id) for since, agent_id in members[:shown])
+    return keys, eligible
+
+
+def _by_score(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
+    """Kinds in falling score; the first score of which somebody fits decides."""
+    need, channel = line.need, line.channel
+    for _, group in need.by_score():
+        free = need.free
+        if len(group) <= _FEW:
+            cells = list(fitting((kind for kind in group if kind in free), channel))
+            keys, _ = _from_cells(core, need, Choice.SKILL_SCORE, cells, passed)
+        else:
+            allowed = _of_kinds(group, free, passed)
+            found = first_fitting(core.roster.by_idle(), core.agents, channel, allowed, _SHOWN_OF_MANY)
+            keys = [_key(core, need, Choice.SKILL_SCORE, agent) for agent in found]
+        if keys:
+            return keys, max(len(keys), len(free))
+    return [], 0
+
+
+def _of_kinds(group: dict[Kind, None], free: dict[Kind, None], passed: frozenset[str]) -> Callable[[Agent], bool]:
+    return lambda agent: agent.kind in group and agent.kind in free and agent.id not in passed
+
+
+def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:
+    match choice:
+        case Choice.LOAD_RATIO:
+            return cell.ratio
+        case Choice.SKILL_SCORE:
+            return -score(need.selectors, kind.skills)
+        case Choice.ADAPTIVE:
+            return _demand(core, need, kind)
+        case _:
+            return 0.0
+
+
+def _key(core: Core, need: Need, choice: Choice, agent: Agent) -> Key:
+    if choice is Choice.ROUND_ROBIN:
+        return (float(agent.turn), False, 0, agent.id)
+    busy = agent.cell.busy and choice is not Choice.LOAD_RATIO
+    return (_measure(core, need, choice, agent.kind, agent.cell), busy, agent.ranked_since, agent.id)
+
+
+def _demand(core: Core, need: Need, kind: Kind) -> float:
+    """What is asked of late of an agent's other queues."""
+    assert core.config is not None
+    if kind.able is None:
+        queues = [queue for queue in core.config.queues if kind.serves(queue.name, queue.requirements)]
+        kind.able = tuple(queue.name for queue in queues)
+    known = core.histories
+    return sum(known[name].demand(core.now) for name in kind.able if name != need.queue.name and name in known)
+
+
+def _picked(core: Core, choice: Choice, ranked: list[Key], eligible: int) -> Pick:
+    agent = core.agents[ranked[0][3]]
+    name = _MEASURES.get(choice, "")
+    candidates = []
+    for measure, _, _, agent_id in ranked:
+        idle = ("idle_ms", float(core.now - core.agents[agent_id].ranked_since))
+        candidates.append((agent_id, ((name, abs(measure)), idle) if name else (idle,)))
+    return Pick(agent, fx.Decision(core.now, eligible, len(core.agents), tuple(candidates)), REASONS[choice])
+
+
+# Agents who would have to park something
+
+
+def _soft_places(
+    core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
+) -> Iterator[tuple[Kind, Iterable[Place]]]:
+    need = line.need
+    if among is not None:
+        for agent in among:
+            if agent.cell is not None and agent.kind in need.soft and agent.id not in passed:
+                yield agent.kind, (agent.place,)
+        return
+    for kind in need.soft:
+        if kind.capacity.interrupts(line.channel):
+            for cell in kind.cells.values():
+                if cell.interruptible:
+                    yield kind, (place for place in cell.members if place[1] not in passed)
+
+
+def _softest(
+    core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
+) -> tuple[Agent, list[Work]] | None:
+    """Who would park least, then who is idle longest."""
+    best: tuple[int, int, str] | None = None
+    for _, places in _soft_places(core, line, passed, among):
+        for since, agent_id in places:
+            parked = plan(core, core.agents[agent_id], line.channel)
+            if parked is not None:
+                key = (len(parked), since, agent_id)
+                best = key if best is None else min(best, key)
+                if len(parked) == 1:
+                    break  # members of a cell stand in order of idleness: nobody in it is better
+    if best is None:
+        return None
+    agent = core.agents[best[2]]
+    return agent, plan(core, agent, line.channel) or []
+
+
+# Protection of more urgent kinds
+
+
+def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
+    """Whether more than so many agents could take it."""
+    need, channel, found = line.need, line.channel, 0
+    for kind in dict.fromkeys((*need.free, *need.soft)):
+        for cell in kind.cells.values():
+            if kind.capacity.fits(cell.load, channel):
+                found += sum(1 for _, agent_id in cell.members if agent_id not in passed)
+            elif cell.interruptible:
+                found += sum(
+                    1
+                    for _, agent_id in cell.members
+                    if agent_id not in passed and plan(core, core.agents[agent_id], channel) is not None
+                )
+            if found > count:
+                return True
+    return False

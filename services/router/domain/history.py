@@ -1,0 +1,169 @@
+"""What a queue remembers of itself: how fast it moves, how patient its people are, how well it keeps its level, how much is asked of it.
+
+All of it is written to the changelog, so that a restored engine decides as the one before it would have.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from math import exp, isfinite, log, sqrt
+from typing import Any, Final
+
+_INTERVALS: Final = 32
+_OUTCOMES: Final = 500
+"""Departures over which patience is estimated: older ones fade by 1/500 each."""
+_LEVEL_OF: Final = 100
+_EXACT: Final = 16
+_P90: Final = 1.2815515655446004
+_ADAPT_MS: Final = 60_000
+_ETA: Final = 0.5
+_HALF_LIFE_MS: Final = 300_000
+_LN2: Final = log(2)
+
+
+class History:
+    """One queue's memory."""
+
+    __slots__ = (
+        "_asked",
+        "_asked_at",
+        "_exposure",
+        "_in_period",
+        "_intervals",
+        "_left",
+        "_level",
+        "_outcomes",
+        "_period_since",
+        "_since",
+        "multiplier",
+    )
+
+    def __init__(self) -> None:
+        self._since = 0
+        """Departure after which something was left waiting; 0 when nothing was."""
+        self._intervals: deque[int] = deque(maxlen=_INTERVALS)
+        self._left = 0.0
+        self._exposure = 0.0
+        self._level = 0
+        self._outcomes = 0
+        self._period_since = 0
+        self._in_period = [0, 0]
+        self._asked = 0.0
+        self._asked_at = 0
+        self.multiplier = 1.0
+        """By which the ADAPTIVE order stretches the promise of what arrives from now on."""
+
+    # What happens
+
+    def arrived(self, now: int) -> None:
+        """Something entered the queue."""
+        self._asked = self.demand(now) + 1
+        self._asked_at = now
+
+    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool, goal: float) -> None:
+        """Something went to an agent; `left_waiting`: and something still waits."""
+        if self._since:
+            self._intervals.append(max(0, now - self._since))
+        self._since = now if left_waiting else 0
+        self._ended(now, waited_ms, False, in_time, goal)
+
+    def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool, goal: float) -> None:
+        """Somebody left without being served."""
+        if not left_waiting:
+            self._since = 0
+        self._ended(now, waited_ms, True, False, goal)
+
+    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool, goal: float) -> None:
+        fade = 1 - 1 / _OUTCOMES
+        self._left = self._left * fade + left
+        self._exposure = self._exposure * fade + waited_ms
+        self._level = (self._level << 1 | in_time) & ((1 << _LEVEL_OF) - 1)
+        self._outcomes = min(_LEVEL_OF, self._outcomes + 1)
+        self._in_period[0] += in_time
+        self._in_period[1] += 1
+        if not self._period_since:
+            self._period_since = now
+        elif now - self._period_since >= _ADAPT_MS:
+            level = self._in_period[0] / self._in_period[1]
+            self.multiplier = min(2.0, max(0.2, self.multiplier * exp(-_ETA * (goal - level))))
+            self._period_since, self._in_period = now, [0, 0]
+
+    # What it says
+
+    @property
+    def n(self) -> int:
+        """Intervals between departures that were observed while something waited."""
+        return len(self._intervals)
+
+    @property
+    def level(self) -> float | None:
+        """Share in time of the last 100 that were answered or left; None before the first."""
+        return self._level.bit_count() / self._outcomes if self._outcomes else None
+
+    def demand(self, now: int) -> float:
+        """Arrivals of late: each counts half after five minutes."""
+        return self._asked * exp(-_LN2 * max(0, now - self._asked_at) / _HALF_LIFE_MS)
+
+    def quantile_ms(self, position: int, z: float = 0.0) -> int:
+        """The wait at a position, at the quantile with normal score `z`; -1 without history.
+
+        Departures at rate r while something waits, and each of those before leaving at rate theta: stages of mean 1/(r + i theta), i below
+        the position (QLm; Whitt 1999). Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's approximation (1931).
+        """
+        if not self._intervals:
+            return -1
+        rate = len(self._intervals) / max(1, sum(self._intervals))
+        theta = self._left / self._exposure if self._exposure > 0 else 0.0
+        mean, variance = _stages(rate, theta, max(1, position))
+        shape = mean * mean / variance
+        factor = 1 - 1 / (9 * shape) + z * sqrt(1 / (9 * shape))
+        return round(mean * max(0.0, factor) ** 3)
+
+    def p90_ms(self, position: int) -> int:
+        """Ninth decile; -1 without history."""
+        return self.quantile_ms(position, _P90)
+
+    # Changelog
+
+    def dump(self) -> tuple[Any, ...]:
+        """As plain values."""
+        return (
+            self._since,
+            tuple(self._intervals),
+            self._left,
+            self._exposure,
+            self._level.to_bytes(_LEVEL_OF // 8 + 1, "big"),
+            self._outcomes,
+            self._period_since,
+            tuple(self._in_period),
+            self._asked,
+            self._asked_at,
+            self.multiplier,
+        )
+
+    @classmethod
+    def load(cls, raw: Sequence[Any]) -> "History":
+        """What `dump` gave; entries of before the history had more than intervals have those alone."""
+        found = cls()
+        found._since = raw[0]
+        found._intervals.extend(raw[1])
+        if len(raw) > 2:
+            found._left, found._exposure = float(raw[2]), float(raw[3])
+            found._level, found._outcomes = int.from_bytes(raw[4], "big"), raw[5]
+            found._period_since, found._in_period = raw[6], list(raw[7])
+            found._asked, found._asked_at, found.multiplier = float(raw[8]), raw[9], float(raw[10])
+        return found
+
+
+def _stages(rate: float, theta: float, count: int) -> tuple[float, float]:
+    """Mean and variance of the sum of `count` independent exponential stages of rates rate + i * theta. The first are added up, the rest is
+    the integral with the midpoint rule: exact enough, and as cheap for ten thousand as for twenty."""
+    head = min(count, _EXACT)
+    mean = sum(1 / (rate + i * theta) for i in range(head))
+    variance = sum(1 / (rate + i * theta) ** 2 for i in range(head))
+    rest = count - head
+    if not rest:
+        return mean, variance
+    low, high = rate + (head - 0.5) * theta, rate + (count - 0.5) * theta
+    if theta <= 0 or not isfinite(high) or high - low < 1e-9 * low:
+        return mean + rest / low, variance + rest / low**2
+    return mean + log(high / low) / theta, variance + (1 / low - 1 / high) / theta

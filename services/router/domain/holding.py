@@ -1,0 +1,168 @@
+"""Offers and assignments: how work comes to an agent and leaves him. The ledger changes nowhere else."""
+
+from collections.abc import Iterable
+
+from services.router.domain import effects as fx
+from services.router.domain.model import OfferEnd, Stage
+from services.router.domain.parking import assignment_notice, park, resume
+from services.router.domain.pool import Core
+from services.router.domain.state import ACCEPTED, Agent, Offer, Work
+from services.router.domain.timers import Timer
+from services.router.domain.waiting import leave_line, place
+
+_ENDED_KEPT = 8
+
+
+def offer(
+    core: Core, work: Work, agent: Agent, reason: str, decision: fx.Decision, offer_ms: int, parked: Iterable[Work]
+) -> None:
+    """Offer waiting work to an agent, who parks something for it if he must."""
+    leave_line(core, work)
+    for other in parked:
+        park(core, other, work)
+    epoch = core.event_number(work, reason)
+    made = Offer(f"{work.id}.{epoch}", agent.id, core.now, core.now + offer_ms, reason)
+    work.offers[agent.id] = made
+    work.decision = decision
+    agent.offers[work.id] = None
+    core.charge(agent, work.facts.channel, 1)
+    if core.roster.rotates:
+        core.turns += 1
+        agent.turn = core.turns
+        core.dirty["a", agent.id] = None
+    core.stand(agent)
+    core.timers.arm(made.expires_at, Timer.OFFER, made.offer_id)
+    core.effects.append(
+        fx.Offered(
+            work.facts,
+            epoch,
+            reason,
+            agent.id,
+            made.offer_id,
+            made.expires_at,
+            decision.eligible,
+            decision.considered,
+        )
+    )
+    core.tell(agent, offer_notice(work, made))
+    place(core, work)
+
+
+def end_offer(core: Core, work: Work, agent_id: str, end: OfferEnd, reason: str) -> Agent:
+    """An offer ends without an assignment. The caller says where the work goes."""
+    ended = _take_offer(core, work, agent_id, int(end))
+    agent = core.agents[agent_id]
+    core.charge(agent, work.facts.channel, -1)
+    epoch = core.event_number(work, reason)
+    core.effects.append(fx.OfferEnded(work.facts, epoch, reason, agent.id, ended.offer_id, end))
+    if end is not OfferEnd.DECLINED:
+        core.tell(agent, fx.RevokedNotice(ended.offer_id, reason))
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    return agent
+
+
+def _take_offer(core: Core, work: Work, agent_id: str, how: int) -> Offer:
+    taken = work.offers.pop(agent_id)
+    del core.agents[agent_id].offers[work.id]
+    if len(work.ended) >= _ENDED_KEPT:
+        del work.ended[next(iter(work.ended))]
+    work.ended[taken.offer_id] = (agent_id, how)
+    return taken
+
+
+def withdraw(core: Core, work: Work, reason: str) -> None:
+    """Take work out of its line, and back from everybody to whom it is offered."""
+    leave_line(core, work)
+    for agent_id in list(work.offers):
+        end_offer(core, work, agent_id, OfferEnd.REVOKED, reason)
+
+
+def accepted(core: Core, work: Work, agent: Agent) -> None:
+    """The agent takes what is offered to him; the others' offers are revoked."""
+    leave_line(core, work)
+    taken = _take_offer(core, work, agent.id, int(ACCEPTED))
+    core.charge(agent, work.facts.channel, -1)  # the ledger has it as held from here on: see `hold`
+    hold(core, work, agent, taken.reason, taken.offer_id)
+
+
+def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", *, over: bool = False) -> None:
+    """From now on the agent holds it; whoever handed it on warm, or is being asked, does not."""
+    queue = core.queue_of(work)
+    warm = bool(work.agent_id)
+    work.waited = work.waited_ms(core.now)
+    if warm:
+        giver = release(core, work, "TRANSFERRED")
+        epoch = core.event_number(work, "TRANSFERRED")
+        core.effects.append(fx.Transferred(work.facts, epoch, "TRANSFERRED", giver.id, work.facts.queue, agent.id))
+    withdraw(core, work, "ACCEPTED_BY_ANOTHER")
+    work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
+    work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
+    work.not_before, work.callback = 0, False
+    work.declined.clear()
+    agent.held[work.id] = None
+    core.charge(agent, work.facts.channel, 1)
+    agent.ranked_since = core.now
+    core.dirty["a", agent.id] = None
+    core.stand(agent, freed=True)  # a desk with few credits can show the next one now
+    epoch = core.event_number(work, reason)
+    core.effects.append(
+        fx.Assigned(work.facts, epoch, reason, agent.id, offer_id, work.waited, *work.announced, over_capacity=over)
+    )
+    core.tell(agent, assignment_notice(work))
+    if not warm:
+        tally = core.count(work.facts.queue)
+        in_time = queue is not None and work.waited <= queue.service_level_ms
+        tally[0] += in_time
+        tally[1] += 1
+        core.history(work.facts.queue).departed(
+            core.now,
+            work.waited,
+            in_time=in_time,
+            left_waiting=core.lines.anything_waits(work.facts.queue),
+            goal=queue.service_level_goal if queue is not None else 0.0,
+        )
+
+
+def release(core: Core, work: Work, reason: str) -> Agent:
+    """The holder no longer holds it. The caller says where the work goes."""
+    agent = core.agents[work.agent_id]
+    del agent.held[work.id]
+    if work.parked:
+        work.parked = False
+        del agent.parked[work.id]
+    else:
+        core.charge(agent, work.facts.channel, -1)
+    agent.ranked_since = core.now
+    work.agent_id, work.assigned_at, work.wrap_until = "", 0, 0
+    core.dirty["a", agent.id] = None
+    core.tell(agent, fx.EndedNotice(work.id, reason))
+    resume(core, agent)
+    core.stand(agent, freed=True)
+    return agent
+
+
+def drop(core: Core, work: Work) -> None:
+    """Forget an interaction that is closed and held by nobody."""
+    leave_line(core, work)
+    del core.works[work.id]
+    core.dirty["i", work.id] = None
+
+
+def offer_notice(work: Work, standing: Offer) -> fx.OfferNotice:
+    """An offer as its desk sees it."""
+    return fx.OfferNotice(work.facts, standing.offer_id, standing.expires_at, standing.offered_at, standing.reason)
+
+
+def snapshot_notice(core: Core, agent: Agent) -> fx.SnapshotNotice:
+    """All that an agent has before him."""
+    used, total = core.used_total(agent)
+    offered = [core.works[i] for i in sorted(agent.offers)]
+    return fx.SnapshotNotice(
+        agent.state,
+        agent.session_id,
+        used,
+        total,
+        tuple(offer_notice(work, work.offers[agent.id]) for work in offered),
+        tuple(assignment_notice(core.works[i]) for i in sorted(agent.held)),
+    )

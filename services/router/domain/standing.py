@@ -1,0 +1,39 @@
+"""An agent's state, and what follows when he leaves AVAILABLE."""
+
+from services.router.domain import effects as fx
+from services.router.domain.holding import end_offer
+from services.router.domain.model import AgentState, OfferEnd
+from services.router.domain.pool import Core
+from services.router.domain.state import Agent
+from services.router.domain.waiting import leave_line, look_again, place
+
+
+def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
+    """Change an agent's state, and tell. Leaving AVAILABLE revokes his offers and frees what was kept for him."""
+    before = agent.state
+    if before is state:
+        return
+    agent.state = state
+    agent.state_since = core.now
+    agent.state_reason = reason
+    agent.epoch += 1
+    core.dirty["a", agent.id] = None
+    if state is AgentState.AVAILABLE:
+        agent.ranked_since = core.now
+        core.stand(agent, freed=True)
+    else:
+        core.stand(agent)
+        revoke_offers(core, agent, reason)
+        look_again(core, agent.id)
+    used, total = core.used_total(agent)
+    core.effects.append(fx.AgentStateChanged(agent.id, agent.epoch, reason, before, state, used, total))
+    core.tell(agent, fx.StateNotice(before, state, used, total))
+
+
+def revoke_offers(core: Core, agent: Agent, reason: str) -> None:
+    """Take back everything that is offered to the agent; it waits again at its place."""
+    for interaction_id in sorted(agent.offers):
+        work = core.works[interaction_id]
+        end_offer(core, work, agent.id, OfferEnd.REVOKED, reason)
+        leave_line(core, work)
+        place(core, work)
