@@ -28,10 +28,12 @@ def run(core: Core) -> None:
             overflow.apply_due(core)
         if core.stirred or core.freed:
             _offer_all(core)
-        if not core.overdue and not core.entered:
-            return
         if core.entered:
             announce(core)
+        if core.asking:
+            overflow.ask(core)
+        if not core.overdue and not core.stirred and not core.freed and not core.entered and not core.asking:
+            return
 
 
 class _Heads:
@@ -105,8 +107,7 @@ def _add_lines_of(core: Core, agent: Agent, heads: _Heads, many: bool) -> None:
 
 
 def announce(core: Core) -> None:
-    """Fill in the announcements of what entered a queue: where it stands now, and how long that may take. What was not offered at once may
-    overflow."""
+    """Fill in the announcements of what entered a queue: where it stands now, and how long that may take."""
     entered, core.entered = core.entered, []
     for place, work, reason, again, epoch in entered:
         before = core.effects[place]
@@ -114,8 +115,6 @@ def announce(core: Core) -> None:
         position, p50, p90 = _prospect(core, work, before.facts.queue)
         work.announced = (p50, p90)
         core.effects[place] = fx.Queued(before.facts, epoch, reason, position, p50, again, p90)
-        if work.stage is Stage.WAITING and work.line is not None and not work.agent_id:
-            overflow.on_entry(core, work)
 
 
 def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:

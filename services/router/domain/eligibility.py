@@ -1,7 +1,7 @@
 """Whether an agent's skills meet requirements, and how well."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import exp, isfinite
 
 from services.router.domain.model import Operator, Ring, Selector
@@ -110,9 +110,15 @@ def _part(selector: Selector, skills: Skills) -> float:
     return 1.0 / (1.0 + exp(-max(-50.0, min(50.0, excess))))
 
 
-def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
-    """What is still asked of an agent by work that entered its queue `age_ms` ago: without what has expired or was dropped, with what has
-    weakened as it is now. Times are stripped, so that equal needs are equal."""
+@dataclass(frozen=True, slots=True)
+class _Widening:
+    """What the rings reached so far say together."""
+
+    dropped: frozenset[str]
+    lowered: Mapping[str, float]
+
+
+def _widening(rings: Iterable[Ring], age_ms: int) -> _Widening | None:
     dropped: set[str] = set()
     lowered: dict[str, float] = {}
     for ring in rings:
@@ -120,22 +126,47 @@ def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) ->
             dropped.update(ring.drop)
             for attribute, number in ring.lower:
                 lowered[attribute] = min(number, lowered.get(attribute, number))
+    return _Widening(frozenset(dropped), lowered) if dropped or lowered else None
+
+
+def _widened(s: Selector, by: _Widening) -> Selector | None:
+    """A selector under rings; None when it is no longer asked. A dropped member of an or-group satisfies the group."""
+    if s.any_of:
+        members = [_widened(member, by) for member in s.any_of]
+        return None if None in members else replace(s, any_of=tuple(m for m in members if m is not None))
+    if s.all_of:
+        left = tuple(m for member in s.all_of if (m := _widened(member, by)) is not None)
+        return replace(s, all_of=left) if left else None
+    if s.attribute in by.dropped:
+        return None
+    if s.operator in _LOWERABLE and not s.text:
+        number = by.lowered.get(s.attribute, s.number)
+        if number < s.number:
+            return replace(s, number=number)
+    return s
+
+
+def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
+    """What is still asked of an agent by work that entered its queue `age_ms` ago: without what has expired or was dropped, with what has
+    weakened as it is now. Times are stripped, so that equal needs are equal."""
+    widening = _widening(rings, age_ms) if rings else None
     found = []
     for s in selectors:
-        if s.expires_after_ms and age_ms >= s.expires_after_ms:
-            continue
-        if dropped and s.attribute in dropped and not (s.any_of or s.all_of):
-            continue
-        number = s.number
-        for after_ms, weaker in s.steps:
-            if after_ms <= age_ms:
-                number = weaker
-        if lowered and s.operator in _LOWERABLE and not s.text:
-            number = min(number, lowered.get(s.attribute, number))
-        if s.expires_after_ms or s.steps or number != s.number:
-            s = replace(s, number=number, expires_after_ms=0, steps=())
+        if s.expires_after_ms or s.steps:
+            if s.expires_after_ms and age_ms >= s.expires_after_ms:
+                continue
+            s = replace(s, number=_stepped(s, age_ms), expires_after_ms=0, steps=())
+        if widening is not None:
+            widened = _widened(s, widening)
+            if widened is None:
+                continue
+            s = widened
         found.append(s)
     return tuple(found)
+
+
+def _stepped(s: Selector, age_ms: int) -> float:
+    return next((number for after_ms, number in reversed(s.steps) if after_ms <= age_ms), s.number)
 
 
 def served_too(rings: Iterable[Ring], age_ms: int) -> tuple[str, ...]:
@@ -153,18 +184,24 @@ def next_change(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: in
     return min(times, default=None)
 
 
-def carried_over(selectors: Iterable[Selector], age_ms: int) -> tuple[Selector, ...]:
-    """An interaction's own requirements when it moves to another queue, whose clock begins at nought: as relaxed as they are, with the time
-    that their next relaxations still have."""
+def carried_over(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
+    """An interaction's own requirements when it moves to another queue, whose clock begins at nought: as relaxed as they are, by themselves and
+    by the old queue's rings, with the time that their next relaxations still have; none of which raises anything again."""
+    widening = _widening(rings, age_ms)
     found = []
     for s in selectors:
-        if s.expires_after_ms:
-            if age_ms >= s.expires_after_ms:
-                continue
-            s = replace(s, expires_after_ms=s.expires_after_ms - age_ms)
-        if s.steps:
-            number = next((weaker for after_ms, weaker in reversed(s.steps) if after_ms <= age_ms), s.number)
-            later = tuple((after_ms - age_ms, weaker) for after_ms, weaker in s.steps if after_ms > age_ms)
-            s = replace(s, number=number, steps=later)
-        found.append(s)
+        if s.expires_after_ms and age_ms >= s.expires_after_ms:
+            continue
+        expires = s.expires_after_ms - age_ms if s.expires_after_ms else 0
+        later = tuple((after_ms - age_ms, number) for after_ms, number in s.steps if after_ms > age_ms)
+        moved: Selector | None = replace(s, number=_stepped(s, age_ms), expires_after_ms=expires, steps=())
+        if moved is not None and widening is not None:
+            moved = _widened(moved, widening)
+        if moved is None:
+            continue
+        if later:
+            lowered = moved.number != _stepped(s, age_ms)
+            steps = tuple((at, min(number, moved.number)) for at, number in later) if lowered else later
+            moved = replace(moved, steps=steps)
+        found.append(moved if moved != s else s)
     return tuple(found)

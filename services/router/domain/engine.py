@@ -74,10 +74,14 @@ class Engine:
         """Do what is due at `now`."""
         core = self.core
         core.now = now
-        while (due := core.timers.pop(now)) is not None:
-            self._due(*due)
-            dispatch.run(core)
-        dispatch.run(core)  # after a restore everything may be looked at, though no timer is due
+        while True:
+            # What is due happens together; then work is offered once, in the order of service.
+            while (due := core.timers.pop(now)) is not None:
+                self._due(*due)
+            dispatch.run(core)  # after a restore everything may be looked at, though no timer is due
+            due_at = core.timers.next()
+            if due_at is None or due_at > now:
+                break
         return self._taken()
 
     def next_wakeup(self) -> int | None:

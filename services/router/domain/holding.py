@@ -8,7 +8,7 @@ from services.router.domain.parking import assignment_notice, park, resume
 from services.router.domain.pool import Core
 from services.router.domain.state import ACCEPTED, Agent, Offer, Work
 from services.router.domain.timers import Timer
-from services.router.domain.waiting import leave_line, place
+from services.router.domain.waiting import end_reservation, leave_line, place
 
 _ENDED_KEPT = 8
 
@@ -97,8 +97,8 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
         core.effects.append(fx.Transferred(work.facts, epoch, "TRANSFERRED", giver.id, work.facts.queue, agent.id))
     withdraw(core, work, "ACCEPTED_BY_ANOTHER")
     work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
-    work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
-    work.not_before, work.callback = 0, False
+    end_reservation(work)
+    work.team_until, work.not_before, work.callback = 0, 0, False
     work.declined.clear()
     agent.held[work.id] = None
     core.charge(agent, work.facts.channel, 1)
@@ -125,8 +125,10 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
 
 
 def release(core: Core, work: Work, reason: str) -> Agent:
-    """The holder no longer holds it. The caller says where the work goes."""
+    """The holder no longer holds it. The caller says where the work goes. Its queue's clock stood still while he had it."""
     agent = core.agents[work.agent_id]
+    if work.stage is Stage.ASSIGNED:
+        work.enqueued_at += core.now - work.assigned_at
     del agent.held[work.id]
     if work.parked:
         work.parked = False

@@ -32,12 +32,15 @@ UNIT: Final = MICRO * _MINUTE_MS
 class Need:
     """A queue, what is asked now, and who meets it."""
 
-    __slots__ = ("_groups", "free", "key", "kinds", "lines", "queue", "selectors", "soft")
+    __slots__ = ("_groups", "free", "key", "kinds", "lines", "queue", "selectors", "soft", "team")
 
     def __init__(self, key: NeedKey, queue: QueueConfig) -> None:
         self.key = key
         self.queue = queue
         self.selectors = key[1]
+        last = self.selectors[-1] if self.selectors else None
+        self.team = last.text if last is not None and last.attribute == "team" else ""
+        """Team that is preferred: its requirement is the last."""
         self.kinds: list[Kind] = []
         self.free: dict[Kind, None] = {}
         """Kinds of which somebody has room."""
@@ -105,6 +108,10 @@ class Line:
         del self.ranks[bisect_left(self.ranks, work.rank)]
         del self.works[work.facts.interaction_id]
         work.line = None
+
+    def index(self, work: Work) -> int:
+        """The place of work, from 0."""
+        return bisect_left(self.ranks, work.rank)
 
     def at(self, index: int) -> Work:
         """The work at a place, from 0."""

@@ -7,21 +7,30 @@ from services.router.domain.eligibility import carried_over
 from services.router.domain.model import OverflowRule, QueueConfig, Stage, Trigger
 from services.router.domain.pool import Core
 from services.router.domain.state import Work
-from services.router.domain.waiting import enter, leave_line, place
+from services.router.domain.waiting import end_reservation, enter, leave_line, place
 
 _MOST_URGENT: Final = 1_000_000
 
 
-def on_entry(core: Core, work: Work) -> None:
-    """Something entered a queue and nobody was free for it."""
-    queue = core.queue_of(work)
-    if queue is None:
+def ask(core: Core) -> None:
+    """Rules on entering, for the most urgent of what entered a queue and found nobody free; what it changes is offered before the next is asked."""
+    waiting = [work for i in core.asking if (work := core.works.get(i)) is not None and _just_waits(work)]
+    if not waiting:
+        core.asking.clear()
         return
+    work = min(waiting, key=lambda w: w.line.urgency(w.line.index(w), core.now))
+    del core.asking[work.id]
+    queue = core.queue_of(work)
+    assert queue is not None  # what stands in a line has a queue
     for rule in queue.overflow:
         if _fired(queue, rule, work) or not _holds(core, queue, rule, work):
             continue
         if _apply(core, work, queue, rule):
             return
+
+
+def _just_waits(work: Work) -> bool:
+    return work.stage is Stage.WAITING and work.line is not None and not work.agent_id
 
 
 def apply_due(core: Core) -> None:
@@ -71,8 +80,9 @@ def _apply(core: Core, work: Work, queue: QueueConfig, rule: OverflowRule) -> bo
     moves = bool(rule.queue) and rule.queue != queue.name and rule.queue in core.config.by_name
     own = work.facts.requirements
     if moves:
-        own = carried_over(own, core.now - work.enqueued_at)
-        work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
+        own = carried_over(own, queue.rings, core.now - work.enqueued_at)
+        end_reservation(work)
+        work.team_until = 0
     own = rule.requirements if rule.replace_requirements else own + rule.requirements
     priority = work.facts.priority if rule.set_priority is None else rule.set_priority
     priority = max(-_MOST_URGENT, min(_MOST_URGENT, priority + rule.add_priority))
@@ -85,5 +95,6 @@ def _apply(core: Core, work: Work, queue: QueueConfig, rule: OverflowRule) -> bo
         place(core, work)
         return False
     work.enqueued_at = core.now
+    core.asking.pop(work.id, None)
     enter(core, work, "OVERFLOWED", again=True)
     return True

@@ -33,6 +33,8 @@ class Core:
         self.works: dict[str, Work] = {}
         self.agents: dict[str, Agent] = {}
         self.sessions: dict[str, Session] = {}
+        self.teams: dict[str, dict[str, None]] = {}
+        """Agents by team."""
         self.last_agent: dict[str, str] = {}
         self.histories: dict[str, History] = {}
         self.dedup = Dedup()
@@ -49,6 +51,8 @@ class Core:
         self.freed: dict[str, None] = {}
         self.entered: list[tuple[int, Work, str, bool, int]] = []
         """Queued events to be filled in after dispatching: place among the effects, work, reason, again, epoch."""
+        self.asking: dict[str, None] = {}
+        """Interactions that have entered a queue, whose rules on that are to be asked."""
         self.overdue: dict[str, None] = {}
         """Interactions for which a rule on waiting is due."""
         self.tally: dict[str, list[int]] = {}
@@ -157,6 +161,7 @@ class Core:
         elif agent.profile == profile and agent.kind is not None:
             return agent
         self.roster.leave(agent)
+        self.leave_team(agent)
         agent.profile = profile
         self.assign_kind(agent)
         self.dirty["a", agent.id] = None
@@ -168,8 +173,14 @@ class Core:
         assert self.config is not None
         agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
         agent.skills = agent.kind.skills
+        if agent.profile.team:
+            self.teams.setdefault(agent.profile.team, {})[agent.id] = None
         if new:
             self.lines.admit(agent.kind)
+
+    def leave_team(self, agent: Agent) -> None:
+        """His profile is about to change."""
+        self.teams.get(agent.profile.team, {}).pop(agent.id, None)
 
     def at_desk(self, agent: Agent) -> bool:
         """Available and connected."""

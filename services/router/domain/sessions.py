@@ -94,6 +94,7 @@ def close(core: Core, command: cmd.CloseSession) -> str:
         core.dirty["s", session.session_id] = None
         core.stand(agent)
         revoke_offers(core, agent, "CONNECTION_LOST")
+        look_again(core, agent)
     return ""
 
 
@@ -188,7 +189,7 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
     agent = core.adopt_profile(command.profile)
     resume(core, agent)
     core.stand(agent, freed=True)
-    look_again(core, agent.id)
+    look_again(core, agent)
     return ""
 
 

@@ -24,7 +24,7 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
     else:
         core.stand(agent)
         revoke_offers(core, agent, reason)
-        look_again(core, agent.id)
+        look_again(core, agent)
     used, total = core.used_total(agent)
     core.effects.append(fx.AgentStateChanged(agent.id, agent.epoch, reason, before, state, used, total))
     core.tell(agent, fx.StateNotice(before, state, used, total))

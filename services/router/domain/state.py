@@ -62,6 +62,8 @@ class Work:
     reserved_until: int = 0
     handed_on: bool = False
     """With `reserved_for`: given to that agent by name, so that his skills and queues are not asked."""
+    team_until: int = 0
+    """Until when the preferred team is asked alone; 0 when it is not, or not yet."""
     not_before: int = 0
     callback: bool = False
     key: int = 0
@@ -115,6 +117,7 @@ class Work:
             self.reserved_for,
             self.reserved_until,
             self.handed_on,
+            self.team_until,
             self.not_before,
             self.callback,
             self.key,
@@ -131,7 +134,7 @@ class Work:
         """What `dump` gave, or what it gave in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
-        at_ms, eligible, considered, candidates = raw[24]
+        at_ms, eligible, considered, candidates = raw[25]
         ranked = tuple(
             (agent, tuple((name, float(value)) for name, value in measures)) for agent, measures in candidates
         )
@@ -142,11 +145,11 @@ class Work:
             {offer[1]: Offer(*offer) for offer in raw[6]},
             *raw[7:12],
             dict(raw[12]),
-            *raw[13:19],
-            tuple(raw[19]),
-            (raw[20][0], raw[20][1]),
-            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[21]},
-            *raw[22:24],
+            *raw[13:20],
+            tuple(raw[20]),
+            (raw[21][0], raw[21][1]),
+            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[22]},
+            *raw[23:25],
             Decision(at_ms, eligible, considered, ranked),
         ]
         return cls(*values)
@@ -334,6 +337,7 @@ def _from_first(raw: Any) -> tuple[Any, ...]:
         raw[12],
         raw[2] + TRANSFER_HOLD_MS if handed_on else raw[13],
         handed_on,
+        0,
         0,
         False,
         arrived_at_ms,

@@ -57,14 +57,14 @@ def transfer(core: Core, command: cmd.TransferInteraction) -> str:
             return refusal
     giver = work.agent_id
     if command.warm:
-        withdraw(core, work, "TRANSFERRED")
+        work.enqueued_at += core.now - work.assigned_at
     else:
         detach(core, work, "TRANSFERRED")
     _rewrite(core, work, queue.name, command.requirements, command.labels)
     work.reserved_for = command.to_agent_id
     work.reserved_until = core.now + queue.transfer_hold_ms if command.to_agent_id else 0
     work.handed_on = bool(command.to_agent_id)
-    work.not_before, work.callback = 0, False
+    work.team_until, work.not_before, work.callback = 0, 0, False
     if giver:
         work.declined[giver] = -core.agents[giver].sign_in
     work.declined.pop(command.to_agent_id, None)
@@ -88,7 +88,8 @@ def _rewrite(
     requirements: tuple[Selector, ...] | None,
     labels: tuple[tuple[str, str], ...] = (),
 ) -> None:
-    own = carried_over(work.facts.requirements, core.now - work.enqueued_at)
+    old = core.queue_of(work)
+    own = carried_over(work.facts.requirements, old.rings if old is not None else (), core.now - work.enqueued_at)
     merged = tuple(sorted((dict(work.facts.labels) | dict(labels)).items()))
     core.refit(
         work, queue=queue, requirements=own if requirements is None else requirements, labels=merged, preferred_team=""
@@ -116,7 +117,7 @@ def recall(core: Core, command: cmd.RecallTransfer) -> str:
         return "NOT_HANDED_ON"
     withdraw(core, work, "TRANSFER_RECALLED")
     work.stage = Stage.ASSIGNED
-    work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
+    waiting.end_reservation(work)
     work.declined.clear()
     changed(core, work, "TRANSFER_RECALLED")
     return ""
@@ -137,7 +138,8 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
         core.effects.append(fx.Transferred(work.facts, epoch, "REROUTED", giver, queue, ""))
     else:
         changed(core, work, "REROUTED")
-    work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
+    waiting.end_reservation(work)
+    work.team_until = 0
     if work.stage is Stage.SCHEDULED:
         waiting.watch_schedule(core, work)
         return ""
@@ -213,7 +215,7 @@ def requeue_held(core: Core, agent: Agent, reason: str) -> None:
         release(core, work, reason)
         work.waiting_since = core.now
         if not warm:
-            waiting.enter(core, work, reason, again=True)
+            waiting.come_back(core, work, reason)
             continue
         waiting.leave_line(core, work)
         waiting.place(core, work)

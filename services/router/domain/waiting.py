@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from services.router.domain import effects as fx
 from services.router.domain.eligibility import needed, next_change, served_too
-from services.router.domain.model import AgentState, Operator, QueueConfig, Selector, Stage, Trigger
+from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
 from services.router.domain.pool import Core
-from services.router.domain.state import Work
+from services.router.domain.state import Agent, Work
 from services.router.domain.timers import Timer
 
 
@@ -14,15 +14,16 @@ def requirements_now(queue: QueueConfig, work: Work, now: int) -> tuple[Selector
     """What is asked of an agent now; nothing of one to whom it was handed by name."""
     if work.handed_on:
         return ()
-    found = needed(queue.requirements + work.facts.requirements, queue.rings, now - work.enqueued_at)
-    if work.facts.preferred_team and now < team_until(queue, work):
+    found = _without_preference(queue, work, now)
+    if work.team_until:
         found += (Selector("team", Operator.EQUAL, text=work.facts.preferred_team),)
     return found
 
 
-def team_until(queue: QueueConfig, work: Work) -> int:
-    """Until when the preferred team is asked alone."""
-    return work.enqueued_at + queue.sticky_ms + queue.sticky_team_ms if queue.sticky_team_ms else 0
+def _without_preference(queue: QueueConfig, work: Work, now: int) -> tuple[Selector, ...]:
+    own = work.facts.requirements
+    wanted = queue.requirements + own if own else queue.requirements
+    return needed(wanted, queue.rings, now - work.enqueued_at)
 
 
 def due_at(queue: QueueConfig, work: Work) -> int:
@@ -40,7 +41,11 @@ def place(core: Core, work: Work) -> None:
         return
     now, facts = core.now, work.facts
     if work.reserved_for and not _still_kept(core, queue, work):
-        _end_reservation(core, work)
+        end_reservation(work)
+        core.dirty["i", facts.interaction_id] = None
+    if facts.preferred_team and not work.reserved_for:
+        _prefer_team(core, queue, work)
+        facts = work.facts
     age = now - work.enqueued_at
     others = served_too(queue.rings, age) if queue.rings else ()
     need = core.lines.need((queue.name, requirements_now(queue, work, now), others), queue, core.roster)
@@ -55,8 +60,8 @@ def place(core: Core, work: Work) -> None:
         change = next_change(queue.requirements + facts.requirements, queue.rings, age)
         if change is not None:
             wake.append(work.enqueued_at + change)
-        if facts.preferred_team and (until := team_until(queue, work)) > now:
-            wake.append(until)
+        if work.team_until:
+            wake.append(work.team_until)
     if work.reserved_for:
         wake.append(work.reserved_until)
     if queue.overflow and not work.agent_id:
@@ -81,20 +86,38 @@ def _overflow_times(core: Core, queue: QueueConfig, work: Work) -> list[int]:
 
 def _still_kept(core: Core, queue: QueueConfig, work: Work) -> bool:
     agent = core.agents.get(work.reserved_for)
-    if agent is None or agent.state is not AgentState.AVAILABLE or work.reserved_until <= core.now:
+    if agent is None or work.reserved_until <= core.now:
         return False
-    if core.declines(work, agent) or agent.id == work.agent_id:
+    return _waits_for(core, queue, work, agent, asks_skills=not work.handed_on)
+
+
+def _waits_for(core: Core, queue: QueueConfig, work: Work, agent: Agent, *, asks_skills: bool) -> bool:
+    """Whether it makes sense to wait for an agent: he is at his desk, though perhaps busy, and would be asked."""
+    if not core.at_desk(agent) or agent.kind is None or core.declines(work, agent) or agent.id == work.agent_id:
         return False
-    if work.handed_on:
+    if not asks_skills:
         return True
-    age = core.now - work.enqueued_at
-    wanted = needed(queue.requirements + work.facts.requirements, queue.rings, age)
-    return agent.kind is not None and agent.kind.serves(queue.name, wanted, served_too(queue.rings, age))
+    others = served_too(queue.rings, core.now - work.enqueued_at)
+    return bool(agent.kind.serves(queue.name, _without_preference(queue, work, core.now), others))
 
 
-def _end_reservation(core: Core, work: Work) -> None:
+def end_reservation(work: Work) -> None:
+    """It is kept for no agent."""
     work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
-    core.dirty["i", work.id] = None
+
+
+def _prefer_team(core: Core, queue: QueueConfig, work: Work) -> None:
+    """Begin the team's time, or end it: when it is over, or nobody of the team is there to be waited for."""
+    team = work.facts.preferred_team
+    started = work.team_until or core.now + queue.sticky_team_ms
+    members = (core.agents[agent_id] for agent_id in sorted(core.teams.get(team, ())))
+    if started > core.now and any(_waits_for(core, queue, work, agent, asks_skills=True) for agent in members):
+        if not work.team_until:
+            work.team_until = started
+            core.dirty["i", work.id] = None
+        return
+    work.team_until = 0
+    core.refit(work, preferred_team="")
 
 
 def leave_line(core: Core, work: Work) -> None:
@@ -105,12 +128,18 @@ def leave_line(core: Core, work: Work) -> None:
 
 
 def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
-    """Queue work and announce it; position and estimate are filled in when it is known whether somebody was free."""
+    """Queue work that was not in this queue before: it takes its key, counts as asked of the queue, and rules on entering are asked."""
     queue = core.queue_of(work)
     if queue is not None:
         work.key = core.key_of(work, queue)
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)
+    come_back(core, work, reason, again=again)
+    core.asking[work.id] = None
+
+
+def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> None:
+    """Queue work and announce it; position and estimate are filled in when it is known whether somebody was free."""
     place(core, work)
     epoch = core.event_number(work, reason)
     core.entered.append((len(core.effects), work, reason, again, epoch))
@@ -162,9 +191,13 @@ def change(core: Core, work: Work, **fields: object) -> None:
         place(core, work)
 
 
-def look_again(core: Core, agent_id: str) -> None:
-    """What is kept for this agent goes to anyone, if there is no reason any more to keep it for him."""
-    for line in list(core.lines.reserved.get(agent_id, ())):
+def look_again(core: Core, agent: Agent) -> None:
+    """What is kept for this agent, or his team, goes to anyone, if there is no reason any more to wait for them."""
+    lines = list(core.lines.reserved.get(agent.id, ()))
+    team = agent.profile.team
+    if team:
+        lines += [line for line in core.lines.filled if line.need.team == team]
+    for line in lines:
         for work in [line.at(i) for i in range(len(line.ranks))]:
             leave_line(core, work)
             place(core, work)
