@@ -8,17 +8,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
-from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
 from services.router.domain.snapshot import collect
+from tests.bench.engine_fill import Watch
 from tests.bench.engine_life import Life
 
 TICK_MS: Final = 50
 """Virtual time a batch: some thirty commands at 600 a second."""
-
-Batch = tuple[int, list[cmd.Command]]
-"""Its time, and its commands."""
 
 
 @dataclass(slots=True)
@@ -63,8 +60,8 @@ def quantile(sorted_ns: list[int], share: float) -> float:
     return sorted_ns[min(len(sorted_ns) - 1, int(share * len(sorted_ns)))] / 1e6
 
 
-def run(engine: Engine, life: Life, commands: int, limit_s: float, recorded: list[Batch] | None = None) -> Measured:
-    """At least so many commands, unless their CPU time reaches `limit_s` before; `recorded` gets each batch."""
+def run(engine: Engine, life: Life, commands: int, limit_s: float, watch: Watch | None = None) -> Measured:
+    """At least so many commands, unless their CPU time reaches `limit_s` before."""
     measured = Measured()
     clock, cpu = time.perf_counter_ns, time.process_time
     given, began = 0, life.agenda.now
@@ -77,6 +74,8 @@ def run(engine: Engine, life: Life, commands: int, limit_s: float, recorded: lis
             measured.timers_ns.append(clock() - wall)
             measured.advance_s += cpu() - start
             life.saw(fired)
+            if watch is not None:
+                watch(None, now, fired)
         batch = life.due(now)
         seen: list[list[fx.Effect]] = []
         spent: list[int] = []
@@ -94,8 +93,8 @@ def run(engine: Engine, life: Life, commands: int, limit_s: float, recorded: lis
         for command, ns, effects in zip(batch, spent, seen, strict=True):
             measured.kinds.setdefault(type(command).__name__, []).append(ns)
             life.saw(effects)
-        if recorded is not None:
-            recorded.append((now, batch))
+            if watch is not None:
+                watch(command, now, effects)
         given += len(batch)
         measured.batches += 1
     measured.virtual_ms = life.agenda.now - began
