@@ -1,7 +1,8 @@
 """Tenant configuration: from YAML that people write to the contract's message, with the line of everything that is wrong.
 
 What the files may say beyond the contract's own field names:
-- a field that ends in `_ms` may be written without the suffix and with units: `offer_timeout: 20s`, `service_level: 1h30m`, `250ms`;
+- a field that ends in `_ms` may be written without the suffix and with units: `offer_timeout: 20s`, `1h30m`, `250ms`; where a field has
+  both spellings, a text is the time and a number the other: `threshold: 60s`, `threshold: 10`;
 - an enum value may be written short and in lower case: `kind: pick_up` for TARGET_KIND_PICK_UP;
 - a value of a channel's settings may be `env:NAME`; it is resolved where it is used, never here.
 """
@@ -21,9 +22,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 
 LARGEST_FILE = 4_000_000
+DEEPEST = 16
+"""Steps of a path. What people need takes twelve; an alias within itself has no end."""
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -86,6 +90,9 @@ def load(path: Path) -> Document:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         document.findings.append(Finding(str(path), line, "NOT_YAML", str(error.problem or "not valid YAML")))
         return document
+    except RecursionError:
+        document.find("TOO_DEEP", "the file is nested too deeply")
+        return document
     except (YAMLError, UnicodeDecodeError) as error:
         document.findings.append(Finding(str(path), 1, "NOT_YAML", f"not valid UTF-8 YAML: {error}"))
         return document
@@ -106,15 +113,20 @@ class _Reader:
         owner: Any = target.DESCRIPTOR
         fields = owner.fields_by_name
         self._mark(node, path)
+        if len(path) > DEEPEST:
+            self._document.find("TOO_DEEP", "this is nested too deeply; requirements have at most three levels", *path)
+            return
         for key, value in node.items():
             here = (*path, str(key))
             self._mark_key(node, key, here)
             name = str(key)
-            timed = name not in fields and f"{name}_ms" in fields
+            timed = f"{name}_ms" in fields and (name not in fields or isinstance(value, str))
             descriptor: Any = fields.get(f"{name}_ms" if timed else name)  # the stubs disagree on the C++ class
             if descriptor is None or name in _SET_BY_APPLY:
                 self._unknown(name, owner, here)
             elif value is not None:
+                # Findings name parts as the contract does, however they were spelt.
+                self._document.lines[*path, descriptor.name] = self._document.lines[here]
                 self._field(target, descriptor, value, here, timed=timed)
 
     def _field(self, target: Message, descriptor: FieldDescriptor, value: Any, path: Path_, *, timed: bool) -> None:
@@ -241,6 +253,8 @@ def schema() -> dict[str, Any]:
         "title": "Chapar tenant configuration",
         **_message_schema(config_pb2.TenantConfiguration.DESCRIPTOR),
         "required": ["tenant", "pools", "queues"],
+        # What holds itself cannot be written out where it is used.
+        "$defs": {"Selector": _message_schema(types_pb2.Selector.DESCRIPTOR)},
     }
 
 
@@ -249,7 +263,10 @@ def _message_schema(descriptor: Descriptor) -> dict[str, Any]:
     for descriptor_field in descriptor.fields:
         if descriptor_field.name in _SET_BY_APPLY:
             continue
-        properties[descriptor_field.name.removesuffix("_ms")] = _field_schema(descriptor_field)
+        short = descriptor_field.name.removesuffix("_ms")
+        both = short in properties
+        made = _field_schema(descriptor_field)
+        properties[short] = {"anyOf": [properties[short], made]} if both else made
         if descriptor_field.name.endswith("_ms"):
             properties[descriptor_field.name] = {"type": "integer", "minimum": 0}
     return {"type": "object", "additionalProperties": False, "properties": properties}
@@ -262,9 +279,12 @@ def _field_schema(descriptor: FieldDescriptor) -> dict[str, Any]:
             "type": "object",
             "additionalProperties": _scalar_schema(descriptor.message_type.fields_by_name["value"]),
         }
-    one = (
-        _message_schema(descriptor.message_type) if descriptor.message_type is not None else _scalar_schema(descriptor)
-    )
+    if descriptor.message_type is None:
+        one = _scalar_schema(descriptor)
+    elif descriptor.message_type.full_name == types_pb2.Selector.DESCRIPTOR.full_name:
+        one = {"$ref": "#/$defs/Selector"}
+    else:
+        one = _message_schema(descriptor.message_type)
     return {"type": "array", "items": one} if descriptor.is_repeated else one
 
 

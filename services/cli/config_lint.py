@@ -7,15 +7,19 @@ Codes are stable: operators filter by them. An error stops `chapar config apply`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import cel
 
-from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from services.cli.config_files import Document
+from services.cli.config_lint_capacity import capacity, numbers
+from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
+from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_requirements import TEAM, members, selectors
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
@@ -73,7 +77,9 @@ def _unique_names(document: Document) -> None:
 def _references(document: Document) -> None:
     c = document.configuration
     pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
-    skills, profiles = {s.name for s in c.skills}, {p.name for p in c.capacity_profiles}
+    profiles = {p.name for p in c.capacity_profiles}
+    # `language=french` is a label; either it or `language` is declared.
+    skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
     calendars = {k.name for k in c.calendars}
 
     def known(name: str, names: set[str], what: str, *path: str | int) -> None:
@@ -83,27 +89,37 @@ def _references(document: Document) -> None:
                 f"UNKNOWN_{what.upper().replace(' ', '_')}", f"there is no {what} `{name}` (known: {listed})", *path
             )
 
-    def selectors(wanted: Sequence[types_pb2.Selector], *path: str | int) -> None:
-        for index, selector in enumerate(wanted):
-            known(selector.attribute, skills, "skill", *path, index, "attribute")
+    def skill(name: str, *path: str | int) -> None:
+        if name.partition("=")[0] not in skills:
+            known(name, skills, "skill", *path)
 
+    for wanted, _, path in selectors(c):
+        for selector, where in ((wanted, path), *((member, here) for member, here, _ in members(wanted, path))):
+            if selector.attribute != TEAM:
+                skill(selector.attribute, *where, "attribute")
     for i, queue in enumerate(c.queues):
         known(queue.pool, pools, "pool", "queues", i, "pool")
         if not queue.pool:
             document.find("NO_POOL", f"queue `{queue.name}` names no pool", "queues", i)
-        selectors(queue.requirements, "queues", i, "requirements")
+        for j, overflow_rule in enumerate(queue.overflow):
+            known(overflow_rule.queue, queues, "queue", "queues", i, "overflow", j, "queue")
+        for j, ring in enumerate(queue.rings):
+            for name in ring.queues:
+                known(name, queues, "queue", "queues", i, "rings", j, "queues")
+            for name in (*ring.drop, *ring.lower):
+                if name != TEAM:
+                    skill(name, "queues", i, "rings", j)
     for i, agent in enumerate(c.agents):
         known(agent.pool, pools, "pool", "agents", i, "pool")
         known(agent.capacity_profile, profiles, "capacity profile", "agents", i, "capacity_profile")
-        for skill in agent.skills:
-            known(skill, skills, "skill", "agents", i, "skills", skill)
+        for name in agent.skills:
+            skill(name, "agents", i, "skills", name)
         for name in agent.queues:
             known(name, queues, "queue", "agents", i, "queues")
     for i, rule in enumerate(c.rules):
         known(rule.queue, queues, "queue", "rules", i, "queue")
         if not rule.queue:
             document.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
-        selectors(rule.requirements, "rules", i, "requirements")
     for i, policy in enumerate(c.sla_policies):
         known(policy.calendar, calendars, "calendar", "sla_policies", i, "calendar")
         for name in policy.queues:
@@ -145,68 +161,6 @@ def _rules(document: Document) -> None:
                 i,
                 "when",
             )
-
-
-def _unreachable_queues(document: Document) -> None:
-    c = document.configuration
-    if not c.rules:
-        return
-    named = {rule.queue for rule in c.rules}
-    for i, queue in enumerate(c.queues):
-        if queue.name not in named:
-            message = f"no rule leads to queue `{queue.name}`: only transfers reach it"
-            document.find("UNREACHABLE_QUEUE", message, "queues", i, severity="warning")
-
-
-def _nobody_can_meet(document: Document) -> None:
-    c = document.configuration
-    if not c.agents:
-        return
-    queues = {queue.name: queue for queue in c.queues}
-    for i, rule in enumerate(c.rules):
-        queue = queues.get(rule.queue)
-        if queue is not None and not _staffed(c, queue, [*queue.requirements, *rule.requirements]):
-            document.find(
-                "NOBODY_CAN_MEET",
-                f"no configured agent can take what rule `{rule.name}` asks for",
-                "rules",
-                i,
-                severity="warning",
-            )
-    for i, queue in enumerate(c.queues):
-        if not _staffed(c, queue, queue.requirements):
-            document.find(
-                "NOBODY_CAN_MEET",
-                f"no configured agent can serve queue `{queue.name}`",
-                "queues",
-                i,
-                severity="warning",
-            )
-
-
-def _staffed(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, wanted: Sequence[types_pb2.Selector]) -> bool:
-    """Whether some agent of the pool serves the queue and has every skill asked for at a level; text comparisons are taken as met."""
-    levels = (types_pb2.SELECTOR_OPERATOR_UNSPECIFIED, types_pb2.SELECTOR_OPERATOR_AT_LEAST)
-    for agent in c.agents:
-        serves = agent.pool == queue.pool and (not agent.queues or queue.name in agent.queues)
-        if serves and all(s.operator not in levels or agent.skills.get(s.attribute, 0.0) >= s.number for s in wanted):
-            return True
-    return False
-
-
-def _capacity(document: Document) -> None:
-    for i, profile in enumerate(document.configuration.capacity_profiles):
-        if profile.total <= 0:
-            document.find(
-                "NO_CAPACITY",
-                f"profile `{profile.name}` has no capacity: `total` must be positive",
-                "capacity_profiles",
-                i,
-            )
-        for j, channel in enumerate(profile.channels):
-            if channel.weight <= 0 or channel.weight > profile.total:
-                message = f"one {channel.channel} weighs {channel.weight} of {profile.total}: it can never be given to anybody"
-                document.find("IMPOSSIBLE_CHANNEL", message, "capacity_profiles", i, "channels", j)
 
 
 def _targets(document: Document) -> None:
@@ -300,10 +254,17 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     _unique_names,
     _references,
     _rules,
-    _unreachable_queues,
-    _nobody_can_meet,
-    _capacity,
+    numbers,
+    requirements,
+    relaxation,
+    reach,
+    pools,
+    staff,
+    overflow,
+    starvation,
+    partial(capacity, channels=CHANNELS),
     _targets,
+    promises,
     _calendars,
     _channels,
     _surveys,

@@ -1,0 +1,253 @@
+"""What lint says of routing: a sound configuration that uses everything gives no finding; each mistake in it gives its own, on its line."""
+
+from pathlib import Path
+
+import pytest
+
+from services.cli.config_files import Document, load
+from services.cli.config_lint import lint
+
+SOUND = """\
+tenant: shop
+pools: [{name: default}, {name: night}]
+skills: [{name: french}, {name: sales}, {name: dynamodb}, {name: region=north}]
+queues:
+  - name: sales
+    pool: default
+    priority: 5
+    requirements:
+      - {attribute: sales, number: 5}
+      - {any_of: [{attribute: french, number: 7}, {all_of: [{attribute: region, text: north}, {attribute: dynamodb, operator: has}]}]}
+    order: deadline
+    sticky: 10s
+    sticky_team: 5s
+    ageing_per_minute: 1
+    max_offers: 2
+    keep_free: 1
+    rings:
+      - {after: 30s, lower: {sales: 3}}
+      - {after: 60s, drop: [sales], queues: [support]}
+    overflow:
+      - {name: too many, when: length, threshold: 10, queue: support, add_priority: 10}
+      - {name: urgent, when: wait, threshold: 60s, set_priority: 10}
+      - {name: slow, when: estimate, threshold: 5m, queue: support, requirements: [{attribute: french, number: 3}]}
+      - {name: bad day, when: service_level, threshold: 0.5, cancel: true}
+  - name: support
+    pool: default
+    ageing_per_minute: 1
+    delay: 20s
+    service_level: 1m
+  - {name: late, pool: night, ageing_per_minute: 1}
+agents:
+  - {agent_id: a, pool: default, skills: {sales: 8, french: 9}, queues: [sales], team: red, capacity_profile: p}
+  - {agent_id: b, pool: default, skills: {sales: 4, region=north: 1, dynamodb: 1}, queues: [sales], team: red, capacity_profile: p}
+  - {agent_id: c, pool: default, skills: {french: 5}, queues: [support], capacity_profile: p}
+  - {agent_id: n, pool: night, capacity_profile: p}
+rules:
+  - name: french
+    when: language == "fr"
+    queue: sales
+    requirements: [{attribute: french, number: 8, steps: [{after: 20s, number: 6}, {after: 40s, number: 3}], expires_after: 90s}]
+  - {name: night, when: labels.night == "yes", queue: late}
+  - {name: rest, queue: support, priority: 2}
+capacity_profiles:
+  - name: p
+    total: 100
+    default_weight: 20
+    occupancy_limit: 0.85
+    occupancy_window: 10m
+    channels:
+      - {channel: voice, weight: 100, exclusive: true, interrupts: [email]}
+      - {channel: email, weight: 10, maximum: 5}
+channels: [{channel: grpc, account: default}]
+sla_policies:
+  - name: chat
+    targets: [{kind: pick_up, desired: 60s, adequate: 2m}]
+"""
+
+
+def checked(tmp_path: Path, text: str) -> Document:
+    """What lint finds in a file."""
+    path = tmp_path / "tenant.yaml"
+    path.write_text(text, encoding="utf-8")
+    document = load(path)
+    assert document.findings == [], "the file itself is at fault, not what it says"
+    lint(document)
+    return document
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    """The sound configuration with some words exchanged."""
+    text = SOUND
+    for old, new in edits:
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_sound_configuration_gives_no_finding(tmp_path: Path) -> None:
+    """Although it uses whatever can be configured."""
+    assert [str(f) for f in checked(tmp_path, SOUND).findings] == []
+
+
+DROP_SALES = "drop: [sales], queues: [support]"
+FRENCH = "number: 8, steps: [{after: 20s, number: 6}, {after: 40s, number: 3}], expires_after: 90s"
+LAST_STEP = "{after: 40s, number: 3}"
+URGENT = "threshold: 60s, set_priority: 10"
+
+BROKEN = {
+    # names
+    "UNKNOWN_SKILL in a group": ("UNKNOWN_SKILL", "{attribute: french, number: 7}", "{attribute: frensh, number: 7}"),
+    "UNKNOWN_SKILL in a ring": ("UNKNOWN_SKILL", "drop: [sales]", "drop: [sale]"),
+    "UNKNOWN_SKILL of an agent": ("UNKNOWN_SKILL", "region=north: 1", "city=north: 1"),
+    "UNKNOWN_QUEUE of an overflow": ("UNKNOWN_QUEUE", "threshold: 10, queue: support", "threshold: 10, queue: suport"),
+    "UNKNOWN_QUEUE of a ring": ("UNKNOWN_QUEUE", DROP_SALES, "drop: [sales], queues: [suport]"),
+    "OTHER_POOL of an agent": ("OTHER_POOL", "queues: [support], capacity", "queues: [support, late], capacity"),
+    "OTHER_POOL of an overflow": ("OTHER_POOL", "threshold: 10, queue: support", "threshold: 10, queue: late"),
+    "OTHER_POOL of a ring": ("OTHER_POOL", DROP_SALES, "drop: [sales], queues: [late]"),
+    # requirements
+    "neither attribute nor group": ("BAD_REQUIREMENT", "{attribute: sales, number: 5}", "{number: 5}"),
+    "attribute and group": ("BAD_REQUIREMENT", "{any_of:", "{attribute: french, any_of:"),
+    "in nothing": ("BAD_REQUIREMENT", "operator: has}", "operator: in}"),
+    "four levels": (
+        "TOO_DEEP",
+        "{attribute: dynamodb, operator: has}",
+        "{any_of: [{all_of: [{attribute: dynamodb, operator: has}]}]}",
+    ),
+    "a time inside a group": ("TIME_IN_GROUP", "{attribute: french, number: 7}", "{attribute: french, expires_after: 9s}"),
+    # who could take it
+    "nobody is so good": ("NOBODY_CAN_MEET", FRENCH, "number: 10"),
+    "nobody after an overflow": ("NOBODY_CAN_MEET", "{attribute: french, number: 3}", "{attribute: french, number: 6}"),
+    "nobody in the queue": ("NOBODY_CAN_MEET", "queues: [support], capacity", "queues: [sales], capacity"),
+    "somebody after the last step only": ("ONLY_AFTER", "number: 8, steps: [{after: 20s, number: 6}", "number: 12, steps: [{after: 20s, number: 11}"),
+    "the whole team is kept free": ("KEEPS_ALL_FREE", "keep_free: 1", "keep_free: 3"),
+    "no team": ("NO_TEAM", "delay: 20s", "sticky_team: 5s"),
+    # relaxation
+    "steps backwards": ("STEPS_OUT_OF_ORDER", LAST_STEP, "{after: 10s, number: 3}"),
+    "a step at once": ("STEPS_OUT_OF_ORDER", "{after: 20s, number: 6}", "{number: 6}"),
+    "a step that rises": ("NEVER_WIDENS", LAST_STEP, "{after: 40s, number: 9}"),
+    "a step that sinks where it should rise": ("NEVER_WIDENS", "french, number: 8, steps", "french, operator: at_most, number: 8, steps"),
+    "a step of a label": ("NEVER_WIDENS", "french, number: 8, steps", "french, text: north, steps"),
+    "a step after the expiry": ("NEVER_WIDENS", "expires_after: 90s", "expires_after: 30s"),
+    "an expiry of what everybody meets": (
+        "NEVER_WIDENS", "{attribute: french, number: 3}", "{attribute: french, number: 3, expires_after: 9s}"),
+    "rings out of order": ("RINGS_OUT_OF_ORDER", "{after: 60s, drop", "{after: 20s, drop"),
+    "a ring at once": ("RING_AT_ONCE", "{after: 30s, lower", "{lower"),
+    "a ring without anything": ("NEVER_WIDENS", ", lower: {sales: 3}", ""),
+    "a ring that drops what nobody asks": ("NEVER_WIDENS", "drop: [sales]", "drop: [team, sales]"),
+    "a ring that drops again": ("NEVER_WIDENS", ", lower: {sales: 3}", ", drop: [sales]"),
+    "a ring that lowers what was dropped": ("NEVER_WIDENS", DROP_SALES, "drop: [sales], lower: {sales: 1}"),
+    "a ring that lowers to more": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 6}"),
+    "a ring that lowers no further": ("NEVER_WIDENS", DROP_SALES, "lower: {sales: 3}"),
+    "a ring that lowers what nobody asks": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 3, region: 1}"),
+    "a ring that adds its own queue": ("NEVER_WIDENS", DROP_SALES, "drop: [sales], queues: [sales]"),
+    "a ring that adds nobody": ("NEVER_WIDENS", "queues: [support], capacity_profile", "capacity_profile"),
+    # overflow
+    "overflow to itself": ("OVERFLOW_LOOP", "threshold: 10, queue: support", "threshold: 10, queue: sales"),
+    "overflow to and fro": ("OVERFLOW_LOOP", "delay: 20s", "overflow: [{name: back, when: length, threshold: 1, queue: sales}]"),
+    "no trigger": ("NO_TRIGGER", "when: wait, threshold: 60s, ", ""),
+    "a wait without a time": ("THRESHOLD", URGENT, "threshold: 60, set_priority: 10"),
+    "a length with a time": ("THRESHOLD", "threshold: 10,", "threshold: 10s,"),
+    "a share above one": ("THRESHOLD", "threshold: 0.5", "threshold: 50"),
+    "overflow without action": ("NO_ACTION", URGENT, "threshold: 60s"),
+    "cancel and more": ("NO_ACTION", "cancel: true", "cancel: true, queue: support"),
+    "overflow without a name": ("NAMELESS", "name: urgent, ", ""),
+    "overflow twice": ("DUPLICATE", "name: urgent", "name: too many"),
+    # reach
+    "no way into a queue": ("UNREACHABLE_QUEUE", 'when: labels.night == "yes", queue: late', "queue: sales"),
+    # promises
+    "no promise": ("NO_PROMISE", "kind: pick_up", "kind: resolution"),
+    "adequate below desired": ("CONTRADICTING_LEVELS", "adequate: 2m", "adequate: 50s"),
+    "two targets of one kind": ("DUPLICATE", "adequate: 2m}", "adequate: 2m}, {kind: pick_up, desired: 60s}"),
+    "a level above the promise": ("SERVICE_LEVEL_ABOVE_PROMISE", "service_level: 1m", "service_level: 61s"),
+    "the default level above the promise": ("SERVICE_LEVEL_ABOVE_PROMISE", "desired: 60s", "desired: 19s"),
+    "a delay above the promise": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s"),
+    "sticky above the promise": ("STICKY_BREAKS_PROMISE", "sticky: 10s", "sticky: 56s"),
+    # starvation
+    "a rule is more urgent": ("MAY_STARVE", "ageing_per_minute: 1}", "ageing_per_minute: 0}\n  - {name: x, pool: night, priority: 1}"),
+    "the neighbour ages": ("MAY_STARVE", "ageing_per_minute: 1\n    delay", "delay"),
+    # numbers
+    "not a number": ("OUT_OF_RANGE", "{attribute: sales, number: 5}", "{attribute: sales, number: .nan}"),
+    "without end": ("OUT_OF_RANGE", "lower: {sales: 3}", "lower: {sales: -.inf}"),
+    "a negative time": ("OUT_OF_RANGE", "sticky: 10s", "sticky_ms: -1"),
+    "an endless time": ("OUT_OF_RANGE", "delay: 20s", "delay: 400d"),
+    "negative ageing": ("OUT_OF_RANGE", "ageing_per_minute: 1\n    max", "ageing_per_minute: -1\n    max"),
+    "more offers than ten": ("OUT_OF_RANGE", "max_offers: 2", "max_offers: 11"),
+    "fewer than nobody": ("OUT_OF_RANGE", "keep_free: 1", "keep_free: -1"),
+    "a goal above one": ("OUT_OF_RANGE", "order: deadline", "order: adaptive\n    service_level_goal: 80"),
+    "always busy": ("OUT_OF_RANGE", "occupancy_limit: 0.85", "occupancy_limit: 1"),
+    "busy in per cent": ("OUT_OF_RANGE", "occupancy_limit: 0.85", "occupancy_limit: 85"),
+    "a negative weight": ("OUT_OF_RANGE", "{attribute: sales, number: 5}", "{attribute: sales, number: 5, weight: -1}"),
+    # capacity
+    "a window alone": ("WINDOW_WITHOUT_LIMIT", "occupancy_limit: 0.85", "occupancy_limit: 0"),
+    "more than all": ("IMPOSSIBLE_CHANNEL", "weight: 100, exclusive: true", "weight: 101, exclusive: true"),
+    "weightless": ("IMPOSSIBLE_CHANNEL", "{channel: email, weight: 10, maximum: 5}", "{channel: sms}"),
+    "the rest is more than all": ("IMPOSSIBLE_CHANNEL", "default_weight: 20", "default_weight: 101"),
+    "nobody takes it": ("CHANNEL_NOT_SERVED", "default_weight: 20", "default_weight: 0"),
+    "interrupts what there is not": ("UNKNOWN_CHANNEL", "interrupts: [email]", "interrupts: [mail]"),
+    "a profile of what there is not": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: mail, weight"),
+    "interrupts itself": ("POINTLESS_INTERRUPT", "interrupts: [email]", "interrupts: [email, voice]"),
+    "a channel twice": ("DUPLICATE", "{channel: email, weight: 10, maximum: 5}", "{channel: voice, weight: 10}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "old", "new"), BROKEN.values(), ids=BROKEN)
+def test_each_mistake_has_its_code_and_its_line(tmp_path: Path, code: str, old: str, new: str) -> None:
+    """The line is that of the exchanged words, or of the part that they belong to; the message ends with no code of its own."""
+    document = checked(tmp_path, edited((old, new)))
+    found = [f for f in document.findings if f.code == code]
+    assert found, f"only {[f.code for f in document.findings]}"
+    assert all(len(f.message) > 20 for f in found)
+
+
+LINES = {
+    "a ring": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 6}", "{after: 30s"),
+    "an overflow's queue": ("OVERFLOW_LOOP", "threshold: 10, queue: support", "threshold: 10, queue: sales", "too many"),
+    "a time, however it is spelt": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s", "delay:"),
+    "a rule's step": ("NEVER_WIDENS", LAST_STEP, "{after: 40s, number: 9}", "requirements: [{attribute: french, number: 8"),
+    "a number": ("OUT_OF_RANGE", "max_offers: 2", "max_offers: 11", "max_offers"),
+    "a channel": ("IMPOSSIBLE_CHANNEL", "weight: 100, exclusive", "weight: 101, exclusive", "channel: voice"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "old", "new", "words"), LINES.values(), ids=LINES)
+def test_the_line_is_where_the_mistake_stands(tmp_path: Path, code: str, old: str, new: str, words: str) -> None:
+    """So that an editor can jump there."""
+    text = edited((old, new))
+    (finding,) = [f for f in checked(tmp_path, text).findings if f.code == code]
+    assert words in text.splitlines()[finding.line - 1]
+
+
+SILENT = {
+    "an agent who serves everything": ("dynamodb: 1}, queues: [sales]", "dynamodb: 1}"),
+    "a ring that drops what a group asks": (DROP_SALES, "drop: [region], queues: [support]"),
+    "a ring that lowers what a group asks": ("lower: {sales: 3}", "lower: {sales: 3, french: 5}"),
+    "a chain of overflow that ends": ("delay: 20s", "overflow: [{name: wait, when: wait, threshold: 9m, set_priority: 3}]"),
+    "cancelling leads nowhere, so to no circle": ("delay: 20s", "overflow: [{name: end, when: wait, threshold: 9m, cancel: true}]"),
+    "the first queue takes what no rule wants": ("- {name: rest, queue: support, priority: 2}", "- {name: rest, when: public, queue: support}"),
+    "a label in place of its skill": ("{attribute: french, number: 3}", "{attribute: region, operator: not_equal, text: north}"),
+    "a team as a requirement": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5}\n      - {attribute: team, text: red}"),
+    "equal priorities need no ageing": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night}"),
+    "nor do queues of other pools matter": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night, priority: -9}"),
+    "expiry of what somebody lacks": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5, expires_after: 90s}"),
+    "a promise for other queues": ("name: chat", "name: chat\n    queues: [sales]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), SILENT.values(), ids=SILENT)
+def test_what_is_only_near_a_mistake_is_no_finding(tmp_path: Path, old: str, new: str) -> None:
+    """Lint that cries wolf is switched off."""
+    assert [str(f) for f in checked(tmp_path, edited((old, new))).findings] == []
+
+
+def test_a_circle_through_several_queues_is_told_once_with_its_way(tmp_path: Path) -> None:
+    """a to b to c to a: three rules, one finding."""
+
+    def queue(name: str, to: str) -> str:
+        rule = f"{{name: on, when: length, threshold: 1, queue: {to}}}"
+        return f"  - {{name: {name}, pool: default, overflow: [{rule}]}}\n"
+
+    text = "tenant: shop\npools: [{name: default}]\nqueues:\n" + queue("a", "b") + queue("b", "c") + queue("c", "a")
+    (finding,) = checked(tmp_path, text).findings
+    assert (finding.code, finding.severity) == ("OVERFLOW_LOOP", "error")
+    assert "a to b to c to a" in finding.message
