@@ -60,8 +60,10 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
     """The best agent for work that waits in a line; `among` names those who came free, when nobody else could have taken it before."""
     if line.reserved_for:
         return _find_reserved(core, line, work)
-    passed = _passed_over(core, work)
     need, channel, choice = line.need, line.channel, line.queue.choice
+    if not need.free and not need.soft:
+        return NOBODY
+    passed = _passed_over(core, work)
     if among is not None:
         able = [a for a in among if a.cell is not None and (a.kind in need.free or a.kind in need.soft)]
         fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]

@@ -5,8 +5,8 @@ latter nobody but the freed agents can be the answer. Their heads are taken in o
 agent there is, not to the one who happened to come free.
 """
 
-from heapq import heappop, heappush
-from typing import Final
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
 
 from services.router.domain import effects as fx
 from services.router.domain import overflow
@@ -16,9 +16,6 @@ from services.router.domain.lines import Line, Rank
 from services.router.domain.model import Stage
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
-
-_NARROW: Final = 4
-"""With more freed agents than this, all agents are looked at for every line: cheaper than each of them for each."""
 
 
 def run(core: Core) -> None:
@@ -36,74 +33,158 @@ def run(core: Core) -> None:
             return
 
 
+Head = tuple[int, Rank, int, int, Line]
+"""Offers standing, urgency, place in the line, tie-break that is never needed, line: least is served first."""
+
+
 class _Heads:
     """First of each line that is looked at, most urgent first; those with offers standing come behind all others."""
 
-    __slots__ = ("_heap", "_in", "_now", "_wide")
+    __slots__ = ("_heap", "_in", "_now")
 
-    def __init__(self, now: int) -> None:
-        self._heap: list[tuple[int, Rank, int, int, Line]] = []
-        self._in: set[Line] = set()
-        self._wide: set[Line] = set()
+    def __init__(self, now: int, lines: Iterable[Line]) -> None:
         self._now = now
+        self._in = set(lines)
+        self._heap: list[Head] = [self._head(line, 0) for line in self._in if line.ranks]
+        heapify(self._heap)
 
-    def add(self, line: Line, *, wide: bool, index: int = 0) -> None:
-        """Look at a line from a place on; `wide`: everybody may be the answer, not only who came free."""
-        if wide:
-            self._wide.add(line)
+    def _head(self, line: Line, index: int) -> Head:
+        return (line.round, line.urgency(index, self._now), index, id(line), line)
+
+    def add(self, line: Line, index: int = 0) -> None:
+        """Look at a line from a place on."""
         if line in self._in or index >= len(line.ranks):
             return
         self._in.add(line)
-        heappush(self._heap, (line.round, line.urgency(index, self._now), index, id(line), line))
+        heappush(self._heap, self._head(line, index))
 
-    def pop(self) -> tuple[Line, int, bool] | None:
-        """The most urgent: line, place, wide."""
+    def pop(self) -> tuple[Line, int] | None:
+        """The most urgent: line and place."""
         if not self._heap:
             return None
         _, _, index, _, line = heappop(self._heap)
         self._in.discard(line)
-        return line, index, line in self._wide
+        return line, index
 
 
 def _offer_all(core: Core) -> None:
-    agents = core.agents
-    freed = [agents[agent_id] for agent_id in core.freed if agents[agent_id].cell is not None]
-    heads = _Heads(core.now)
-    many = len(freed) > _NARROW
-    for line in core.stirred:
-        heads.add(line, wide=True)
-    for agent in freed:
-        _add_lines_of(core, agent, heads, many)
+    if not core.stirred and len(core.freed) == 1:
+        _serve(core, core.agents[core.freed.popitem()[0]])
+    else:
+        _match(core)
+
+
+def _serve(core: Core, agent: Agent) -> None:
+    """One agent came free and nothing else has changed: he gets the most urgent that he may take, until he is full."""
+    passed: dict[Line, int] = {}
+    while _has_room(agent):
+        kept = core.lines.reserved.get(agent.id)
+        if kept:
+            core.stirred.update(dict.fromkeys(line for line in kept if not line.asleep))
+            core.freed[agent.id] = None
+            _match(core)
+            return
+        best: Rank | None = None
+        chosen: Line | None = None
+        for line in _lines_for(core, agent):
+            index = passed.get(line, 0)
+            if index < len(line.ranks):
+                urgency = line.urgency(index, core.now)
+                if chosen is None or best is None or (line.round, urgency) < (chosen.round, best):
+                    best, chosen = urgency, line
+        if chosen is None:
+            return
+        if chosen.queue.keep_free:
+            # Whether others are free counts too, so it is no longer about him alone.
+            core.stirred.update({line: None for line in _lines_for(core, agent) if line.queue.keep_free})
+            core.freed[agent.id] = None
+            _match(core)
+            return
+        index = passed.get(chosen, 0)
+        work = chosen.at(index)
+        pick = find(core, chosen, work, [agent])
+        if pick.agent is not None and pick.decision is not None:
+            offer(core, work, pick.agent, pick.reason, pick.decision, chosen.queue.offer_ms, pick.parked)
+        else:
+            passed[chosen] = index + 1 if pick.only_passed_over else len(chosen.ranks)
+
+
+def _lines_for(core: Core, agent: Agent) -> Iterator[Line]:
+    """Lines in which something waits that the agent has the skills and the room for; not those kept for him."""
+    kind = agent.kind
+    could: dict[str, bool] = {}
+    filled = core.lines.filled
+    if len(kind.needs) < len(filled):
+        lines: Iterable[Line] = (line for need in kind.needs for line in need.lines.values() if line.ranks)
+    else:
+        lines = (line for line in filled if kind in line.need.free or kind in line.need.soft)
+    for line in lines:
+        if line.asleep or line.reserved_for:
+            continue
+        fits = could.get(line.channel)
+        if fits is None:
+            fits = could[line.channel] = _could_take(agent, line.channel)
+        if fits:
+            yield line
+
+
+def _match(core: Core) -> None:
+    """The general case: several agents, several lines."""
+    wide = {line for line in core.stirred if line.ranks}
+    freed = [agent for agent_id in core.freed if _has_room(agent := core.agents[agent_id])]
+    narrow = _lines_of_freed(core, freed, wide)
     core.stirred.clear()
     core.freed.clear()
+    heads = _Heads(core.now, (*wide, *narrow))
     while (head := heads.pop()) is not None:
-        line, index, wide = head
-        if not wide and not any(agent.cell is not None for agent in freed):
-            continue
+        line, index = head
+        among = None
+        if line not in wide:
+            among = [agent for agent in narrow[line] if _could_take(agent, line.channel)]
+            if not among:
+                if not wide and not any(_has_room(agent) for agent in freed):
+                    break
+                continue
         work = line.at(index)
-        pick = find(core, line, work, None if wide else freed)
+        pick = find(core, line, work, among)
         if pick.agent is not None and pick.decision is not None:
             offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
             if work.line is not None:
-                heads.add(work.line, wide=True)
-            heads.add(line, wide=wide, index=index)
+                wide.add(work.line)
+                heads.add(work.line)
+            heads.add(line, index)
         elif pick.only_passed_over:
-            heads.add(line, wide=wide, index=index + 1)
+            heads.add(line, index + 1)
     core.stirred.clear()
 
 
-def _add_lines_of(core: Core, agent: Agent, heads: _Heads, many: bool) -> None:
-    kind = agent.kind
-    if len(kind.needs) < len(core.lines.filled):
-        lines = [line for need in kind.needs for line in need.lines.values() if line.ranks]
-    else:
-        lines = [line for line in core.lines.filled if kind in line.need.free or kind in line.need.soft]
-    for line in lines:
-        if not line.asleep and not line.reserved_for:
-            heads.add(line, wide=many or bool(line.queue.keep_free))
-    for line in core.lines.reserved.get(agent.id, ()):
-        if not line.asleep:
-            heads.add(line, wide=True)
+def _has_room(agent: Agent) -> bool:
+    return agent.cell is not None and (agent.cell.room or agent.cell.interruptible)
+
+
+def _could_take(agent: Agent, channel: str) -> bool:
+    """Whether an agent stands ready and has room for a channel, or may make some."""
+    if agent.cell is None:
+        return False
+    capacity = agent.kind.capacity
+    return capacity.fits(agent.load, channel) or (agent.cell.interruptible and bool(capacity.interrupts(channel)))
+
+
+def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
+    """Lines that agents who came free may serve, and which of these may; lines where it must be asked who else is free become wide."""
+    narrow: dict[Line, list[Agent]] = {}
+    for agent in freed:
+        for line in core.lines.reserved.get(agent.id, ()):
+            if not line.asleep:
+                wide.add(line)
+        for line in _lines_for(core, agent):
+            if line in wide:
+                continue
+            if line.queue.keep_free:
+                wide.add(line)
+            else:
+                narrow.setdefault(line, []).append(agent)
+    return narrow
 
 
 def announce(core: Core) -> None:
@@ -127,4 +208,4 @@ def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:
     history = core.histories.get(queue)
     if history is None:
         return position, -1, -1
-    return position, history.quantile_ms(position), history.p90_ms(position)
+    return position, *history.prospect_ms(position)

@@ -174,14 +174,13 @@ def served_too(rings: Iterable[Ring], age_ms: int) -> tuple[str, ...]:
     return tuple(sorted({queue for ring in rings if ring.after_ms <= age_ms for queue in ring.queues}))
 
 
-def next_change(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> int | None:
-    """The age at which `needed` or `served_too` next changes; None when they will not."""
-    times = [ring.after_ms for ring in rings if ring.after_ms > age_ms]
+def change_times(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list[int]:
+    """The ages at which `needed` or `served_too` change, rising."""
+    times = {ring.after_ms for ring in rings}
     for s in selectors:
-        if s.expires_after_ms > age_ms:
-            times.append(s.expires_after_ms)
-        times.extend(after_ms for after_ms, _ in s.steps if after_ms > age_ms)
-    return min(times, default=None)
+        times.add(s.expires_after_ms)
+        times.update(after_ms for after_ms, _ in s.steps)
+    return sorted(times - {0})
 
 
 def carried_over(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:

@@ -92,7 +92,7 @@ class Engine:
         core = self.core
         match kind:
             case Timer.LEASE:
-                sessions.lease_due(core, core.sessions[entity])
+                sessions.leases_due(core, int(entity))
             case Timer.GRACE:
                 sessions.grace_due(core, core.agents[entity])
             case Timer.OFFER:

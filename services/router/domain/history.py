@@ -103,24 +103,19 @@ class History:
         """Arrivals of late: each counts half after five minutes."""
         return self._asked * exp(-_LN2 * max(0, now - self._asked_at) / _HALF_LIFE_MS)
 
-    def quantile_ms(self, position: int, z: float = 0.0) -> int:
-        """The wait at a position, at the quantile with normal score `z`; -1 without history.
+    def prospect_ms(self, position: int) -> tuple[int, int]:
+        """The wait at a position, P50 and P90; -1 without history.
 
         Departures at rate r while something waits, and each of those before leaving at rate theta: stages of mean 1/(r + i theta), i below
         the position (QLm; Whitt 1999). Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's approximation (1931).
         """
         if not self._intervals:
-            return -1
+            return (-1, -1)
         rate = len(self._intervals) / max(1, sum(self._intervals))
         theta = self._left / self._exposure if self._exposure > 0 else 0.0
         mean, variance = _stages(rate, theta, max(1, position))
-        shape = mean * mean / variance
-        factor = 1 - 1 / (9 * shape) + z * sqrt(1 / (9 * shape))
-        return round(mean * max(0.0, factor) ** 3)
-
-    def p90_ms(self, position: int) -> int:
-        """Ninth decile; -1 without history."""
-        return self.quantile_ms(position, _P90)
+        ninth = variance / (9 * mean * mean)
+        return round(mean * (1 - ninth) ** 3), round(mean * max(0.0, 1 - ninth + _P90 * sqrt(ninth)) ** 3)
 
     # Changelog
 

@@ -104,7 +104,8 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     core.charge(agent, work.facts.channel, 1)
     agent.ranked_since = core.now
     core.dirty["a", agent.id] = None
-    core.stand(agent, freed=True)  # a desk with few credits can show the next one now
+    # A desk with few credits can show the next one now.
+    core.stand(agent, freed=bool(offer_id) and core.sessions[agent.session_id].credits > 0)
     epoch = core.event_number(work, reason)
     core.effects.append(
         fx.Assigned(work.facts, epoch, reason, agent.id, offer_id, work.waited, *work.announced, over_capacity=over)

@@ -8,11 +8,11 @@ Within a line the order never changes: with priority growing by r a minute, P + 
 the heads are compared by their priority now. All in whole numbers, so that no rounding decides.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from services.router.domain.eligibility import meets_all, score
+from services.router.domain.eligibility import change_times, meets_all, needed, score, served_too
 from services.router.domain.model import QueueConfig, Selector
 from services.router.domain.roster import Kind, Roster
 from services.router.domain.state import Work
@@ -74,6 +74,7 @@ class Line:
 
     __slots__ = (
         "asleep",
+        "base",
         "channel",
         "forced",
         "growth",
@@ -91,6 +92,7 @@ class Line:
         self.need = need
         self.queue = need.queue
         self.growth = round(need.queue.ageing_per_minute * MICRO)
+        self.base = need.queue.priority * UNIT
         self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
         self.ranks: list[Rank] = []
         self.works: dict[str, Work] = {}
@@ -120,15 +122,37 @@ class Line:
     def urgency(self, index: int, now: int) -> Rank:
         """Of the work at a place; comparable between lines: least is served first."""
         static, key, interaction_id = self.ranks[index]
-        return (static - self.queue.priority * UNIT - self.growth * now, key, interaction_id)
+        return (static - self.base - self.growth * now, key, interaction_id)
+
+
+class Wants:
+    """What work with certain requirements of its own needs in a queue, from one relaxation to the next."""
+
+    __slots__ = ("_needs", "_own", "_queue", "_times")
+
+    def __init__(self, queue: QueueConfig, own: tuple[Selector, ...]) -> None:
+        self._queue = queue
+        self._own = queue.requirements + own
+        self._times = change_times(self._own, queue.rings)
+        self._needs: list[Need | None] = [None] * (len(self._times) + 1)
+
+    def at(self, age_ms: int, lines: "Lines", roster: Roster) -> tuple[Need, int]:
+        """The need at an age in the queue, and the age at which it next changes; 0 when it will not."""
+        phase = bisect_right(self._times, age_ms)
+        need = self._needs[phase]
+        if need is None:
+            rings = self._queue.rings
+            key = (self._queue.name, needed(self._own, rings, age_ms), served_too(rings, age_ms))
+            need = self._needs[phase] = lines.need(key, self._queue, roster)
+        return need, self._times[phase] if phase < len(self._times) else 0
 
 
 class Lines:
     """All needs and lines of a pool."""
 
-    __slots__ = ("_needs", "_prune_at", "_queues", "_widened", "filled", "reserved")
+    __slots__ = ("_needs", "_open", "_prune_at", "_queues", "_wants", "_widened", "filled", "reserved")
 
-    _KEPT = 2048
+    _KEPT = 8192
 
     def __init__(self) -> None:
         self._needs: dict[NeedKey, Need] = {}
@@ -136,10 +160,21 @@ class Lines:
         self._widened: set[str] = set()
         """Queues some of whose needs admit agents of other queues."""
         self._prune_at = self._KEPT
+        self._wants: dict[tuple[str, tuple[Selector, ...]], Wants] = {}
+        self._open: dict[str, dict[Line, None]] = {}
+        """Lines in which something waits without an offer, by queue."""
         self.filled: dict[Line, None] = {}
         """Lines in which something waits."""
         self.reserved: dict[str, dict[Line, None]] = {}
         """Filled lines kept for one agent, by agent."""
+
+    def wants(self, queue: QueueConfig, own: tuple[Selector, ...]) -> Wants:
+        """What work of a queue with these requirements of its own needs."""
+        key = (queue.name, own)
+        found = self._wants.get(key)
+        if found is None:
+            found = self._wants[key] = Wants(queue, own)
+        return found
 
     def need(self, key: NeedKey, queue: QueueConfig, roster: Roster) -> Need:
         """The need of that key, with the kinds that meet it."""
@@ -174,6 +209,8 @@ class Lines:
             line = need.lines[key] = Line(key, need)
         if not line.ranks:
             self.filled[line] = None
+            if not line.round:
+                self._open.setdefault(need.key[0], {})[line] = None
             if line.reserved_for:
                 self.reserved.setdefault(line.reserved_for, {})[line] = None
         line.add(work)
@@ -186,6 +223,8 @@ class Lines:
         if line.ranks:
             return
         del self.filled[line]
+        if not line.round:
+            del self._open[line.need.key[0]][line]
         if line.reserved_for:
             del line.need.lines[line.key]
             kept = self.reserved[line.reserved_for]
@@ -201,6 +240,7 @@ class Lines:
             del self._queues[key[0]][key]
             for kind in need.kinds:
                 kind.needs.remove(need)
+        self._wants.clear()
         self._prune_at = max(self._KEPT, 2 * len(self._needs))
 
     def clear(self) -> None:
@@ -208,6 +248,8 @@ class Lines:
         self._needs.clear()
         self._queues.clear()
         self._widened.clear()
+        self._wants.clear()
+        self._open.clear()
         self.filled.clear()
         self.reserved.clear()
 
@@ -215,12 +257,9 @@ class Lines:
         """Every line in which something waits without an offer."""
         return (line for line in self.filled if not line.round)
 
-    def of_queue(self, queue: str) -> Iterator[Line]:
+    def of_queue(self, queue: str) -> Iterable[Line]:
         """Those of one queue."""
-        for need in self._queues.get(queue, {}).values():
-            for line in need.lines.values():
-                if line.ranks and not line.round:
-                    yield line
+        return self._open.get(queue, {})
 
     def ahead(self, queue: str, rank: Rank) -> int:
         """How many of the queue are served before this rank."""
@@ -232,4 +271,4 @@ class Lines:
 
     def anything_waits(self, queue: str) -> bool:
         """Whether something waits in a queue without an offer."""
-        return next(self.of_queue(queue), None) is not None
+        return bool(self._open.get(queue))

@@ -33,6 +33,8 @@ class Core:
         self.works: dict[str, Work] = {}
         self.agents: dict[str, Agent] = {}
         self.sessions: dict[str, Session] = {}
+        self.leases: dict[int, list[tuple[str, ...]]] = {}
+        """Sessions by the end of the lease that they had, one timer for all of one time: those renewed since stand at another time too."""
         self.teams: dict[str, dict[str, None]] = {}
         """Agents by team."""
         self.last_agent: dict[str, str] = {}
@@ -68,8 +70,7 @@ class Core:
     def _live(self, due: int, kind: Timer, entity: str) -> bool:
         match kind:
             case Timer.LEASE:
-                session = self.sessions.get(entity)
-                return session is not None and session.armed == due
+                return due in self.leases
             case Timer.GRACE:
                 agent = self.agents.get(entity)
                 return agent is not None and agent.grace_until == due
@@ -230,6 +231,14 @@ class Core:
         if agent.kind is None:
             return (0, 0)
         return agent.kind.capacity.used(agent.load), agent.kind.capacity.total
+
+    def arm_leases(self, session_ids: tuple[str, ...], until: int) -> None:
+        """Watch leases that all end at one time."""
+        groups = self.leases.get(until)
+        if groups is None:
+            groups = self.leases[until] = []
+            self.timers.arm(until, Timer.LEASE, str(until))
+        groups.append(session_ids)
 
     def declines(self, work: Work, agent: Agent) -> bool:
         """Whether the agent has said no to this, and that still counts."""

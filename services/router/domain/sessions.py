@@ -51,7 +51,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     core.sessions[session.session_id] = session
     agent.session_id = session.session_id
     agent.grace_until = 0
-    _arm(core, session)
+    core.arm_leases((session.session_id,), lease)
     core.dirty["s", session.session_id] = None
     core.dirty["a", agent.id] = None
     wanted = command.state if command.state in _FOR_DESKS else AgentState.UNSPECIFIED
@@ -67,11 +67,6 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     core.stand(agent, freed=True)
     core.tell(agent, snapshot_notice(core, agent))
     return ""
-
-
-def _arm(core: Core, session: Session) -> None:
-    session.armed = session.lease_until
-    core.timers.arm(session.armed, Timer.LEASE, session.session_id)
 
 
 def _forget(core: Core, agent: Agent, session: Session) -> None:
@@ -111,22 +106,31 @@ def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
 def renew(core: Core, command: cmd.RenewLeases) -> str:
     """Sessions that are alive at a gateway."""
     until = core.now + _config(core).lease_ms if core.config is not None else core.now
+    sessions, dirty = core.sessions, core.dirty
+    renewed = False
     for session_id in command.session_ids:
-        session = core.sessions.get(session_id)
+        session = sessions.get(session_id)
         if session is not None and session.attached:
             session.lease_until = until
-            core.dirty["s", session_id] = None
+            dirty["s", session_id] = None
+            renewed = True
         elif session is None and command.reply_to is not None:
             core.effects.append(fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(UNKNOWN_SESSION)))
+    if renewed:
+        core.arm_leases(command.session_ids, until)
     return ""
 
 
-def lease_due(core: Core, session: Session) -> None:
-    """A lease's timer: renewed since, or the session is lost. Renewed ones wait for their own time even when that has passed too, so that what
-    is late is done in the same order whether or not the engine was restored meanwhile."""
-    if session.lease_until > session.armed:
-        _arm(core, session)
-        return
+def leases_due(core: Core, due: int) -> None:
+    """Leases that were to end at a time: renewed since, or the session is lost."""
+    ids = {session_id for group in core.leases.pop(due) for session_id in group}
+    for session_id in sorted(ids):
+        session = core.sessions.get(session_id)
+        if session is not None and session.lease_until <= due:
+            _lose(core, session)
+
+
+def _lose(core: Core, session: Session) -> None:
     agent = core.agents[session.agent_id]
     core.tell(agent, fx.SessionEndedNotice("LEASE_EXPIRED"))
     agent.lost = (session.session_id, int(agent.state))
@@ -198,11 +202,14 @@ def taken_over(core: Core) -> None:
     if core.config is None:
         return
     lease = core.now + core.config.lease_ms
+    extended: list[str] = []
     for session in core.sessions.values():
         if session.lease_until < lease:
             session.lease_until = lease
-            _arm(core, session)
+            extended.append(session.session_id)
             core.dirty["s", session.session_id] = None
+    if extended:
+        core.arm_leases(tuple(extended), lease)
     for agent in core.agents.values():
         if agent.grace_until and agent.grace_until < lease:
             agent.grace_until = lease

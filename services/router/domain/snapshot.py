@@ -86,8 +86,7 @@ class Restorer:
         for number, at, entries in sorted(self._chunks, key=lambda chunk: chunk[0]):
             core.dedup.restore(number, at, entries)
         for session in core.sessions.values():
-            session.armed = session.lease_until
-            core.timers.arm(session.armed, Timer.LEASE, session.session_id)
+            core.arm_leases((session.session_id,), session.lease_until)
         for agent in core.agents.values():
             if agent.grace_until:
                 core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)

@@ -234,7 +234,6 @@ class Session:
     credits: int
     lease_until: int
     attached: bool = True
-    armed: int = 0
 
     def dump(self) -> tuple[Any, ...]:
         """As plain tuples."""

@@ -6,6 +6,7 @@ Order among equal times is by kind and id, so it does not depend on when an entr
 from collections.abc import Callable
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import Final
 
 
 class Timer(IntEnum):
@@ -19,6 +20,9 @@ class Timer(IntEnum):
     REST = 6
 
 
+_KINDS: Final = {kind.value: kind for kind in Timer}
+
+
 class Timers:
     """A heap of (due, kind, id)."""
 
@@ -26,27 +30,29 @@ class Timers:
 
     def __init__(self, live: Callable[[int, Timer, str], bool]) -> None:
         """`live` tells whether an entry still holds."""
-        self._heap: list[tuple[int, Timer, str]] = []
+        self._heap: list[tuple[int, int, str]] = []  # plain numbers: comparing members of an enumeration is slow
         self._live = live
 
     def arm(self, due: int, kind: Timer, entity: str) -> None:
         """Wake at `due`."""
-        heappush(self._heap, (due, kind, entity))
+        heappush(self._heap, (due, kind.value, entity))
 
     def next(self) -> int | None:
         """When the next entry that holds is due."""
         heap = self._heap
         while heap:
             due, kind, entity = heap[0]
-            if self._live(due, kind, entity):
+            if self._live(due, _KINDS[kind], entity):
                 return due
             heappop(heap)
         return None
 
     def pop(self, now: int) -> tuple[Timer, str] | None:
         """The next entry that holds and is due; None when there is none."""
-        due = self.next()
-        if due is None or due > now:
-            return None
-        _, kind, entity = heappop(self._heap)
-        return kind, entity
+        heap = self._heap
+        while heap and heap[0][0] <= now:
+            due, number, entity = heappop(heap)
+            kind = _KINDS[number]
+            if self._live(due, kind, entity):
+                return kind, entity
+        return None

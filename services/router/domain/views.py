@@ -125,9 +125,7 @@ def estimate(engine: Engine, queue: str) -> EstimateNow:
         return EstimateNow(0, 0, 1, "AGENT_FREE", history.n if history is not None else 0)
     if history is None or not history.n:
         return EstimateNow(-1, -1, ahead + 1, "NO_HISTORY", 0)
-    return EstimateNow(
-        history.quantile_ms(ahead + 1), history.p90_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n
-    )
+    return EstimateNow(*history.prospect_ms(ahead + 1), ahead + 1, "DRAIN_AND_PATIENCE", history.n)
 
 
 def _somebody_free(core: Core, queue: str) -> bool:

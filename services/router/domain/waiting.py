@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from services.router.domain import effects as fx
-from services.router.domain.eligibility import needed, next_change, served_too
+from services.router.domain.eligibility import needed, served_too
 from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
@@ -47,8 +47,13 @@ def place(core: Core, work: Work) -> None:
         _prefer_team(core, queue, work)
         facts = work.facts
     age = now - work.enqueued_at
-    others = served_too(queue.rings, age) if queue.rings else ()
-    need = core.lines.need((queue.name, requirements_now(queue, work, now), others), queue, core.roster)
+    change = 0
+    if work.handed_on or work.team_until:
+        others = () if work.handed_on else served_too(queue.rings, age)
+        need = core.lines.need((queue.name, requirements_now(queue, work, now), others), queue, core.roster)
+    if not work.handed_on:
+        usual, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
+        need = need if work.team_until else usual
     asleep = due_at(queue, work) > now
     line = core.lines.add(work, need, (facts.channel, work.reserved_for, work.handed_on, len(work.offers), asleep))
     if not asleep:
@@ -57,8 +62,7 @@ def place(core: Core, work: Work) -> None:
     if asleep:
         wake.append(due_at(queue, work))
     if not work.handed_on:
-        change = next_change(queue.requirements + facts.requirements, queue.rings, age)
-        if change is not None:
+        if change:
             wake.append(work.enqueued_at + change)
         if work.team_until:
             wake.append(work.team_until)
