@@ -12,10 +12,10 @@ Kind = Literal["counter", "gauge", "histogram"]
 LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
-        "kind", "state", "result",
+        "kind", "state", "result", "within_p90",
     }
 )  # fmt: skip
-"""All labels there are. `kind`, `state` and `result` hold words of closed enumerations."""
+"""All labels there are. `kind`, `state` and `result` hold words of closed enumerations; `within_p90` is true or false."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -111,6 +111,9 @@ INGEST = (
 
 ROUTER = (
     _counter("chapar_router_commands_total", "kind reason", "Commands decided; reason is empty unless refused."),
+    _counter(
+        "chapar_router_refusals_total", "kind reason", "Commands refused, each once however often it is repeated."
+    ),
     _counter("chapar_router_offers_total", "queue outcome", "Offers by answer: accepted, declined, expired, revoked."),
     _counter("chapar_router_offered_total", "queue", "Offers made."),
     _gauge("chapar_router_waiting", "queue", "Interactions that wait."),
@@ -124,6 +127,25 @@ ROUTER = (
     _counter("chapar_router_completed_total", "queue channel", "Interactions completed."),
     _counter("chapar_router_abandoned_total", "queue channel", "Interactions that the customer gave up while waiting."),
     _counter("chapar_router_transferred_total", "queue reason", "Interactions sent on, by the queue they left."),
+    _counter(
+        "chapar_router_overflowed_total",
+        "queue reason",
+        "Interactions that an overflow rule moved, changed or cancelled, by the queue whose rule it was and what made it fire.",
+    ),
+    _counter("chapar_router_scheduled_total", "queue", "Interactions that are to be queued at a later time."),
+    _counter("chapar_router_parked_total", "queue channel", "Assignments set aside for something that interrupted."),
+    _counter("chapar_router_over_capacity_total", "queue", "Assignments that a supervisor forced over the capacity."),
+    _histogram(
+        "chapar_router_estimate_error_seconds",
+        "queue",
+        "Difference between the wait until the assignment and the median announced when it was queued.",
+        LONG_SECONDS,
+    ),
+    _counter(
+        "chapar_router_estimates_total",
+        "queue within_p90",
+        "Assignments whose wait had been announced, by whether it was within the ninth decile: nine in ten should be.",
+    ),
     _gauge("chapar_gateway_sessions", "", "Open agent sessions of this gateway."),
     _counter("chapar_gateway_sessions_begun_total", "outcome", "Sessions begun: new, resumed or refused."),
     _histogram("chapar_gateway_command_seconds", "kind", "From an agent's command to its result on the stream."),

@@ -19,11 +19,11 @@ _ROUTED: Final = frozenset({"pools", "queues", "agents", "capacity_profiles", "r
 
 _RANGES: Final[dict[tuple[str, str], tuple[float, float]]] = {
     ("Selector", "weight"): (0, inf),
-    ("Queue", "ageing_per_minute"): (0, inf),
+    ("Queue", "ageing_per_minute"): (0, 1_000_000),
     ("Queue", "service_level_goal"): (0, 1),
     ("Queue", "max_offers"): (0, 10),
-    ("Queue", "keep_free"): (0, inf),
-    ("OverflowRule", "threshold"): (0, inf),
+    ("Queue", "keep_free"): (0, 1_000_000),
+    ("OverflowRule", "threshold"): (0, 1_000_000),
     ("CapacityProfile", "default_weight"): (0, inf),
     ("ChannelCapacity", "maximum"): (0, inf),
 }
@@ -71,7 +71,7 @@ def _number(document: Document, owner: str, descriptor: FieldDescriptor, value: 
     elif (owner, name) in _RANGES:
         least, most = _RANGES[owner, name]
         if not least <= value <= most:
-            bounds = f"at least {least:g}" if most == inf else f"from {least:g} to {most:g}"
+            bounds = f"at least {least:g}" if most == inf else f"from {least:,} to {most:,}"
             document.find("OUT_OF_RANGE", f"`{name}` is {value:g}: it must be {bounds}", *path)
 
 

@@ -12,7 +12,6 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
 from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
-from services.router.domain.commands import Command
 from services.router.domain.engine import Engine
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
@@ -93,7 +92,9 @@ class ShardProcessor:
         if engine is None:
             which = message.WhichOneof("command")
             if which not in _FOUNDING:
-                self._refuse(command, "UNKNOWN_POOL", outbox)
+                refused = fx.Result(command.command_id, command.reply_to, False, "UNKNOWN_POOL", which or "")
+                self._tally.note(refused)
+                self._result(refused, outbox)
                 return
             engine = self.engines[where] = Engine()
             self._facts[where] = FactsCache()
@@ -170,9 +171,6 @@ class ShardProcessor:
                 record.SerializeToString(),
                 partition=result.reply_to.partition,
             )
-
-    def _refuse(self, command: Command, reason: str, outbox: Outbox) -> None:
-        self._result(fx.Result(command.command_id, command.reply_to, False, reason), outbox)
 
     def _write(self, outbox: Outbox) -> None:
         for tenant, pool in self._touched:

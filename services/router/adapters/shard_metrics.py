@@ -31,9 +31,25 @@ class Tally:
         if look is not None:
             series = look(effect)
             if series:
-                self.counts[series] = self.counts.get(series, 0) + 1
+                self._count(series)
         if type(effect) is fx.Assigned:
-            self.seconds.append((("chapar_router_assignment_seconds", effect.facts.queue), effect.waited_ms / 1000))
+            self._assigned(effect)
+        elif type(effect) is fx.Result and effect.reason and not effect.repeated:
+            self._count(("chapar_router_refusals_total", effect.kind, effect.reason))
+
+    def _assigned(self, effect: fx.Assigned) -> None:
+        queue, waited_ms = effect.facts.queue, effect.waited_ms
+        self.seconds.append((("chapar_router_assignment_seconds", queue), waited_ms / 1000))
+        if effect.over_capacity:
+            self._count(("chapar_router_over_capacity_total", queue))
+        if effect.estimated_p50_ms >= 0:
+            error = abs(waited_ms - effect.estimated_p50_ms) / 1000
+            self.seconds.append((("chapar_router_estimate_error_seconds", queue), error))
+            within = "true" if waited_ms <= effect.estimated_p90_ms else "false"
+            self._count(("chapar_router_estimates_total", queue, within))
+
+    def _count(self, series: Series) -> None:
+        self.counts[series] = self.counts.get(series, 0) + 1
 
     def handled(self, queue: str, seconds: float) -> None:
         """How long an agent held something that is now completed."""
@@ -45,15 +61,29 @@ def _queued(effect: fx.Queued) -> Series:
     return ("chapar_router_unroutable_total", effect.facts.queue, effect.reason) if odd else ()
 
 
+def _accepted(effect: fx.Assigned) -> Series:
+    # What was picked or given by a supervisor had no offer to accept.
+    return ("chapar_router_offers_total", effect.facts.queue, "accepted") if effect.offer_id else ()
+
+
+def _cancelled(effect: fx.Cancelled) -> Series:
+    # A rule that cancels says so by this event alone.
+    return ("chapar_router_overflowed_total", effect.facts.queue, "CANCELLED") if effect.reason == "OVERFLOW" else ()
+
+
 _LOOK: Final[dict[type, Callable[[Any], Series]]] = {
     fx.Result: lambda e: ("chapar_router_commands_total", e.kind, e.reason),
     fx.Offered: lambda e: ("chapar_router_offered_total", e.facts.queue),
-    fx.Assigned: lambda e: ("chapar_router_offers_total", e.facts.queue, "accepted"),
+    fx.Assigned: _accepted,
     fx.OfferEnded: lambda e: ("chapar_router_offers_total", e.facts.queue, _ENDS[e.end]),
     fx.Completed: lambda e: ("chapar_router_completed_total", e.facts.queue, e.facts.channel),
     fx.Abandoned: lambda e: ("chapar_router_abandoned_total", e.facts.queue, e.facts.channel),
     fx.Transferred: lambda e: ("chapar_router_transferred_total", e.facts.queue, e.reason),
     fx.Queued: _queued,
+    fx.Scheduled: lambda e: ("chapar_router_scheduled_total", e.facts.queue),
+    fx.Overflowed: lambda e: ("chapar_router_overflowed_total", e.from_queue, e.reason),
+    fx.Cancelled: _cancelled,
+    fx.Parked: lambda e: ("chapar_router_parked_total", e.facts.queue, e.facts.channel),
 }
 
 

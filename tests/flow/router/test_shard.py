@@ -235,7 +235,7 @@ def test_extreme_numbers_stop_nobody(shard: Shard) -> None:
             config_pb2.Queue(
                 name="q",
                 priority=most,
-                ageing_per_minute=huge,
+                ageing_per_minute=longest,
                 offer_timeout_ms=longest,
                 wrap_up_ms=longest,
                 sticky_ms=longest,
