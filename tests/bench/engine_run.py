@@ -6,7 +6,7 @@ so the makers of the commands do not count; the garbage collector runs as it doe
 
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
@@ -28,6 +28,8 @@ class Measured:
     entities: int = 0
     batches: int = 0
     virtual_ms: int = 0
+    remembered: dict[str, Any] = field(default_factory=dict)
+    """Chunks of remembered commands in the changelog, by number."""
     kinds: dict[str, list[int]] = field(default_factory=dict)
     timers_ns: list[int] = field(default_factory=list)
 
@@ -45,6 +47,11 @@ class Measured:
     def us_a_command(self) -> float:
         """Microseconds of CPU, timers included."""
         return self.seconds / self.commands * 1e6
+
+    @property
+    def rate(self) -> int:
+        """Commands a second of CPU time."""
+        return round(self.commands / self.seconds)
 
     def sorted_ns(self) -> list[int]:
         """Wall time of each command, least first."""
@@ -90,6 +97,7 @@ def run(engine: Engine, life: Life, commands: int, limit_s: float, watch: Watch 
         measured.collect_s += cpu() - middle
         measured.handle_s += middle - start
         measured.entities += len(changes)
+        measured.remembered.update({name: value for (kind, name), value in changes if kind == "d"})
         for command, ns, effects in zip(batch, spent, seen, strict=True):
             measured.kinds.setdefault(type(command).__name__, []).append(ns)
             life.saw(effects)

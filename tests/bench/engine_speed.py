@@ -24,7 +24,7 @@ class Effort:
 
     warm_up: int = 10_000
     commands: int = 100_000
-    limit_s: float = 15.0
+    limit_s: float = 12.0
 
 
 def busy_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
@@ -48,10 +48,15 @@ def freeze() -> None:
     gc.freeze()
 
 
+def fill_queues(engine: Engine, life: Life, watch: Watch | None = None) -> None:
+    """Until as many wait, or are open, as should be."""
+    while life.lacking() > (life.habits.open or life.plan.size.waiting) // 100:
+        run(engine, life, 1, float("inf"), watch)
+
+
 def warmed(engine: Engine, life: Life, effort: Effort, *, profile: bool = False) -> Measured:
     """What it costs when queues are full and things have got going."""
-    while life.lacking() > life.plan.size.waiting // 100:
-        run(engine, life, 1, effort.limit_s)
+    fill_queues(engine, life)
     run(engine, life, effort.warm_up, effort.limit_s / 4)
     if not profile:
         return run(engine, life, effort.commands, effort.limit_s)

@@ -1,0 +1,98 @@
+"""A whole pool through the shard's own processor and outbox: into changelog entries and back.
+
+The changelog has no snapshot of its own: it is written entity by entity as they change. So every entity is marked as changed and one batch writes
+them. Restoring is what a new owner does: every entry, then `start`, which rebuilds what is derived and gives all leases new time.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.kafka.lane import LaneContext, Record
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.metrics import Metrics
+from services.router.adapters.shard import COMMANDS, ShardProcessor
+from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.domain.engine import Engine
+from services.router.translate import codec
+
+_WHERE: Final = ("acme", "default")
+_LIMIT: Final = 900_000
+_FEED_PARTITIONS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """CPU seconds, entries and bytes of the changelog."""
+
+    dump_s: float
+    restore_s: float
+    entries: int
+    size: int
+
+
+def _processor() -> ShardProcessor:
+    return ShardProcessor(LaneContext(0, 1), _FEED_PARTITIONS, ShardMetrics(Metrics()))
+
+
+def _outbox() -> BatchOutbox:
+    return BatchOutbox(1, _LIMIT)
+
+
+def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTrip:
+    """`remembered`: the chunks of remembered commands, which the engine hands out once, in the batch in which they were decided."""
+    processor = _processor()
+    processor.start(now, _outbox())
+    processor.begin(now)
+    _touch(processor, now, _outbox())  # makes the pool known
+    processor.engines[_WHERE] = engine
+    _mark_all(engine)
+    outbox = _outbox()
+    began = time.process_time()
+    processor.begin(now)
+    _touch(processor, now, outbox)
+    processor.end(outbox)
+    for number, chunk in remembered.items():
+        outbox.put(codec.entity_key(*_WHERE, "d", number), codec.encode(chunk))
+    changelog = outbox.changes()
+    dump_s = time.process_time() - began
+    heir = _processor()
+    began = time.process_time()
+    for key, value in changelog.items():
+        assert value is not None
+        heir.restore(key, value)
+    outbox = _outbox()
+    heir.start(now, outbox)
+    outbox.changes()
+    restore_s = time.process_time() - began
+    _same(heir.engines[_WHERE], engine)
+    size = sum(len(key) + len(value or b"") for key, value in changelog.items())
+    return RoundTrip(dump_s, restore_s, len(changelog), size)
+
+
+def _touch(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
+    """A command that changes nothing, of a kind that may be a pool's first."""
+    command = pb.RoutingCommand(tenant=_WHERE[0], pool=_WHERE[1], upsert_agent=pb.UpsertAgent())
+    processor.handle(Record(COMMANDS, 0, 0, now, b"acme/default", command.SerializeToString(), ()), outbox)
+
+
+def _mark_all(engine: Engine) -> None:
+    core = engine.core
+    kinds: dict[str, dict[str, Any]] = {
+        "c": {"": None},
+        "a": core.agents,
+        "s": core.sessions,
+        "i": core.works,
+        "p": core.last_agent,
+        "q": core.histories,
+    }
+    core.dirty.update({(kind, name): None for kind, names in kinds.items() for name in names})
+
+
+def _same(restored: Engine, original: Engine) -> None:
+    """The bench would measure nothing if something had got lost."""
+    for name in ("agents", "sessions", "works", "last_agent"):
+        before, after = (getattr(engine.core, name) for engine in (original, restored))
+        if before.keys() != after.keys():
+            raise AssertionError(f"{len(after)} {name} came back of {len(before)}")
