@@ -79,10 +79,24 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
     if soft is not None:
         if line.queue.keep_free and not _more_than(core, line, passed, line.queue.keep_free):
             return NOBODY
-        agent, parked = soft
-        decision = fx.Decision(core.now, 1, len(core.agents), ((agent.id, (("parked", float(len(parked))),)),))
-        return Pick(agent, decision, "INTERRUPTS", tuple(parked))
+        return _interrupting(core, *soft)
     return _PASSED_OVER if any(_could(core, need, channel, agent_id) for agent_id in passed) else NOBODY
+
+
+def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
+    """`find` when nobody but this agent, whose kind meets the line's need, could take it."""
+    if (work.declined or work.offers or work.agent_id) and core.passes_over(work, agent):
+        return _PASSED_OVER if _could(core, line.need, line.channel, agent.id) else NOBODY
+    if agent.kind.capacity.fits(agent.load, line.channel):
+        key = _key(core, line.need, line.queue.choice, agent)
+        return _picked(core, line.queue.choice, [key], 1)
+    parked = plan(core, agent, line.channel)
+    return NOBODY if parked is None else _interrupting(core, agent, parked)
+
+
+def _interrupting(core: Core, agent: Agent, parked: list[Work]) -> Pick:
+    decision = fx.Decision(core.now, 1, len(core.agents), ((agent.id, (("parked", float(len(parked))),)),))
+    return Pick(agent, decision, "INTERRUPTS", tuple(parked))
 
 
 def _passed_over(core: Core, work: Work) -> frozenset[str]:

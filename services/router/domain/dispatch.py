@@ -5,12 +5,12 @@ latter nobody but the freed agents can be the answer. Their heads are taken in o
 agent there is, not to the one who happened to come free.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
 from services.router.domain import effects as fx
 from services.router.domain import overflow
-from services.router.domain.choosing import find
+from services.router.domain.choosing import consider, find
 from services.router.domain.holding import offer
 from services.router.domain.lines import Line, Rank
 from services.router.domain.model import Stage
@@ -68,8 +68,11 @@ class _Heads:
 
 
 def _offer_all(core: Core) -> None:
+    """The two usual cases are special ones: one agent came free, or something entered one line."""
     if not core.stirred and len(core.freed) == 1:
         _serve(core, core.agents[core.freed.popitem()[0]])
+    elif not core.freed and len(core.stirred) == 1:
+        _offer_line(core, core.stirred.popitem()[0])
     else:
         _match(core)
 
@@ -78,54 +81,60 @@ def _serve(core: Core, agent: Agent) -> None:
     """One agent came free and nothing else has changed: he gets the most urgent that he may take, until he is full."""
     passed: dict[Line, int] = {}
     while _has_room(agent):
-        kept = core.lines.reserved.get(agent.id)
-        if kept:
-            core.stirred.update(dict.fromkeys(line for line in kept if not line.asleep))
+        if core.lines.reserved.get(agent.id):
             core.freed[agent.id] = None
             _match(core)
             return
-        best: Rank | None = None
-        chosen: Line | None = None
-        for line in _lines_for(core, agent):
-            index = passed.get(line, 0)
-            if index < len(line.ranks):
-                urgency = line.urgency(index, core.now)
-                if chosen is None or best is None or (line.round, urgency) < (chosen.round, best):
-                    best, chosen = urgency, line
-        if chosen is None:
+        line = _most_urgent(core, agent, passed)
+        if line is None:
             return
-        if chosen.queue.keep_free:
+        if line.queue.keep_free:
             # Whether others are free counts too, so it is no longer about him alone.
-            core.stirred.update({line: None for line in _lines_for(core, agent) if line.queue.keep_free})
             core.freed[agent.id] = None
             _match(core)
             return
-        index = passed.get(chosen, 0)
-        work = chosen.at(index)
-        pick = find(core, chosen, work, [agent])
+        index = passed.get(line, 0)
+        work = line.at(index)
+        pick = consider(core, line, work, agent)
         if pick.agent is not None and pick.decision is not None:
-            offer(core, work, pick.agent, pick.reason, pick.decision, chosen.queue.offer_ms, pick.parked)
+            offer(core, work, agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
         else:
-            passed[chosen] = index + 1 if pick.only_passed_over else len(chosen.ranks)
+            passed[line] = index + 1 if pick.only_passed_over else len(line.ranks)
 
 
-def _lines_for(core: Core, agent: Agent) -> Iterator[Line]:
-    """Lines in which something waits that the agent has the skills and the room for; not those kept for him."""
-    kind = agent.kind
+def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line | None:
+    """Of the lines that an agent may serve, that whose next is the most urgent; `passed`: how many of a line are not for him."""
+    now = core.now
+    best: tuple[int, int, int, str] | None = None
+    found: Line | None = None
     could: dict[str, bool] = {}
-    filled = core.lines.filled
-    if len(kind.needs) < len(filled):
-        lines: Iterable[Line] = (line for need in kind.needs for line in need.lines.values() if line.ranks)
-    else:
-        lines = (line for line in filled if kind in line.need.free or kind in line.need.soft)
-    for line in lines:
-        if line.asleep or line.reserved_for:
-            continue
-        fits = could.get(line.channel)
-        if fits is None:
-            fits = could[line.channel] = _could_take(agent, line.channel)
-        if fits:
-            yield line
+    for need in agent.kind.needs:
+        for line in need.open:
+            fits = could.get(line.channel)
+            if fits is None:
+                fits = could[line.channel] = _could_take(agent, line.channel)
+            index = passed.get(line, 0) if passed else 0
+            if not fits or index >= len(line.ranks):
+                continue
+            static, key, interaction_id = line.ranks[index]
+            head = (line.round, static - line.base - line.growth * now, key, interaction_id)
+            if best is None or head < best:
+                best, found = head, line
+    return found
+
+
+def _offer_line(core: Core, line: Line) -> None:
+    """Something entered a line and no agent came free."""
+    index = 0
+    while index < len(line.ranks):
+        work = line.at(index)
+        pick = find(core, line, work, None)
+        if pick.agent is not None and pick.decision is not None:
+            offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
+        elif pick.only_passed_over:
+            index += 1
+        else:
+            return
 
 
 def _match(core: Core) -> None:
@@ -177,8 +186,9 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
         for line in core.lines.reserved.get(agent.id, ()):
             if not line.asleep:
                 wide.add(line)
-        for line in _lines_for(core, agent):
-            if line in wide:
+        lines = (line for need in agent.kind.needs for line in need.open)
+        for line in lines:
+            if line in wide or not _could_take(agent, line.channel):
                 continue
             if line.queue.keep_free:
                 wide.add(line)

@@ -39,12 +39,15 @@ def describe(selector: Selector) -> str:
 
 def meets(selector: Selector, skills: Skills) -> bool:
     """Whether skills satisfy one selector. What an agent lacks satisfies nothing but `!=`."""
+    operator = selector.operator
+    attribute = selector.attribute
+    if operator is Operator.AT_LEAST and not selector.text and not selector.any_of and not selector.all_of:
+        value = skills.get(attribute)  # the usual case, and the only one that must be fast
+        return value is not None and value >= selector.number
     if selector.any_of:
         return any(meets(s, skills) for s in selector.any_of)
     if selector.all_of:
         return all(meets(s, skills) for s in selector.all_of)
-    operator = selector.operator
-    attribute = selector.attribute
     if operator is Operator.HAS:
         return attribute in skills or any(name.startswith(f"{attribute}=") for name in skills)
     if operator is Operator.IN:
@@ -73,7 +76,10 @@ def meets(selector: Selector, skills: Skills) -> bool:
 
 def meets_all(selectors: Iterable[Selector], skills: Skills) -> bool:
     """Whether skills satisfy all selectors."""
-    return all(meets(selector, skills) for selector in selectors)
+    for selector in selectors:  # noqa: SIM110 - asked of every kind of agents for every new need, and `all` takes twice as long
+        if not meets(selector, skills):
+            return False
+    return True
 
 
 def score(selectors: Iterable[Selector], skills: Skills) -> float:

@@ -82,7 +82,6 @@ def accepted(core: Core, work: Work, agent: Agent) -> None:
     """The agent takes what is offered to him; the others' offers are revoked."""
     leave_line(core, work)
     taken = _take_offer(core, work, agent.id, int(ACCEPTED))
-    core.charge(agent, work.facts.channel, -1)  # the ledger has it as held from here on: see `hold`
     hold(core, work, agent, taken.reason, taken.offer_id)
 
 
@@ -101,7 +100,8 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     work.team_until, work.not_before, work.callback = 0, 0, False
     work.declined.clear()
     agent.held[work.id] = None
-    core.charge(agent, work.facts.channel, 1)
+    if not offer_id:  # what was offered stands in the ledger already
+        core.charge(agent, work.facts.channel, 1)
     agent.ranked_since = core.now
     core.dirty["a", agent.id] = None
     # A desk with few credits can show the next one now.

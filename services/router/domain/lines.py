@@ -32,7 +32,7 @@ UNIT: Final = MICRO * _MINUTE_MS
 class Need:
     """A queue, what is asked now, and who meets it."""
 
-    __slots__ = ("_groups", "free", "key", "kinds", "lines", "queue", "selectors", "soft", "team")
+    __slots__ = ("_groups", "free", "key", "kinds", "lines", "open", "queue", "selectors", "soft", "team")
 
     def __init__(self, key: NeedKey, queue: QueueConfig) -> None:
         self.key = key
@@ -47,6 +47,8 @@ class Need:
         self.soft: dict[Kind, None] = {}
         """Kinds of which somebody has something that may be parked."""
         self.lines: dict[LineKey, Line] = {}
+        self.open: dict[Line, None] = {}
+        """Those in which something waits for whoever meets the need."""
         self._groups: list[tuple[float, dict[Kind, None]]] | None = None
 
     def admit(self, kind: Kind) -> None:
@@ -209,6 +211,8 @@ class Lines:
             line = need.lines[key] = Line(key, need)
         if not line.ranks:
             self.filled[line] = None
+            if not line.asleep and not line.reserved_for:
+                need.open[line] = None
             if not line.round:
                 self._open.setdefault(need.key[0], {})[line] = None
             if line.reserved_for:
@@ -223,6 +227,7 @@ class Lines:
         if line.ranks:
             return
         del self.filled[line]
+        line.need.open.pop(line, None)
         if not line.round:
             del self._open[line.need.key[0]][line]
         if line.reserved_for:
