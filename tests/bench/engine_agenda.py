@@ -26,7 +26,7 @@ class Habits:
     unanswered: float = 0.01
     left: float = 0.10
     warned: float = 0.05
-    rerouted: float = 0.005
+    rerouted: float = 0.01
     cancelled: float = 0.005
     regret_ms: int = 200_000
     """Within which time after its arrival an interaction is left, warned of, rerouted or cancelled."""

@@ -34,11 +34,11 @@ def busy_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
     return start.engine, Life(plan, start, Habits())
 
 
-def idle_pool(plan: Plan) -> tuple[Engine, Life]:
+def idle_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
     """Seven of ten agents idle; nothing waits but what nobody at work can do."""
     freeze()
     many = round((1 - IDLE_SHARE) * plan.size.agents)
-    start = filled(plan, held=many)
+    start = filled(plan, held=many, watch=watch)
     return start.engine, Life(plan, start, Habits(handle_ms=_SHORT_MS, open=many))
 
 
