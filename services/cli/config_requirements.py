@@ -6,6 +6,7 @@ here once more; a test compares them with the router's own for any requirement a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,9 @@ _SYMBOLS: Final = {
     types_pb2.SELECTOR_OPERATOR_AT_MOST: "<=",
     types_pb2.SELECTOR_OPERATOR_GREATER: ">",
 }
+_SPOKEN: Final = re.compile(
+    r"(?:has (?P<has>\S+)|(?P<name>[^\s<>=!]+)\s*(?:(?P<sign>>=|<=|!=|=|<|>)\s*(?P<right>[^\s<>=!].*)|in\s*\((?P<among>.+)\)))"
+)
 LOWERABLE: Final = (
     types_pb2.SELECTOR_OPERATOR_UNSPECIFIED,
     types_pb2.SELECTOR_OPERATOR_AT_LEAST,
@@ -66,6 +70,29 @@ def describe(selector: types_pb2.Selector) -> str:
     if selector.operator == types_pb2.SELECTOR_OPERATOR_IN:
         return f"{selector.attribute} in ({', '.join(selector.texts)})"
     return f"{selector.attribute} {_SYMBOLS.get(selector.operator, '>=')} {selector.text or f'{selector.number:g}'}"
+
+
+def parse_requirement(text: str) -> types_pb2.Selector:
+    """The requirement that people say as `persian >= 5`, `city = qom`, `city in (qom, tehran)` or `has vip`. Raises ValueError for another."""
+    found = _SPOKEN.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(
+            f"{text!r} is no requirement such as 'persian >= 5', 'city = qom', 'city in (qom, ray)' or 'has vip'"
+        )
+    if found["has"]:
+        return types_pb2.Selector(attribute=found["has"], operator=types_pb2.SELECTOR_OPERATOR_HAS)
+    made = types_pb2.Selector(attribute=found["name"])
+    if found["among"]:
+        made.operator = types_pb2.SELECTOR_OPERATOR_IN
+        made.texts.extend(part.strip() for part in found["among"].split(","))
+        return made
+    signs = {sign: operator for operator, sign in _SYMBOLS.items()} | {">=": types_pb2.SELECTOR_OPERATOR_AT_LEAST}
+    made.operator = signs[found["sign"]]
+    try:
+        made.number = float(found["right"])
+    except ValueError:
+        made.text = found["right"]
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ target with the resume token; requests without a result are repeated with the sa
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
 
+from chapar.common.v1.types_pb2 import Selector
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
@@ -142,11 +143,36 @@ class Desk:
         return await self._ask(api.SessionRequest(complete=body))
 
     async def transfer(
-        self, interaction_id: str, *, queue: str = "", to_agent_id: str = "", note: str = ""
+        self,
+        interaction_id: str,
+        *,
+        queue: str = "",
+        to_agent_id: str = "",
+        note: str = "",
+        requirements: Sequence[Selector] | None = None,
+        labels: Mapping[str, str] | None = None,
+        warm: bool = False,
     ) -> api.RequestResult:
-        """Hand an interaction on."""
-        body = api.Transfer(interaction_id=interaction_id, queue=queue, to_agent_id=to_agent_id, note=note)
+        """Hand an interaction on; warm: hold it until somebody has accepted. `requirements` None keeps its own."""
+        body = api.Transfer(
+            interaction_id=interaction_id,
+            queue=queue,
+            to_agent_id=to_agent_id,
+            note=note,
+            requirements=requirements or (),
+            replace_requirements=requirements is not None,
+            labels=labels or {},
+            warm=warm,
+        )
         return await self._ask(api.SessionRequest(transfer=body))
+
+    async def recall(self, interaction_id: str) -> api.RequestResult:
+        """Take a warm transfer back."""
+        return await self._ask(api.SessionRequest(recall=api.Recall(interaction_id=interaction_id)))
+
+    async def pick(self, interaction_id: str) -> api.RequestResult:
+        """Take waiting work from the queue."""
+        return await self._ask(api.SessionRequest(pick=api.Pick(interaction_id=interaction_id)))
 
     async def end_wrap_up(self, interaction_id: str) -> api.RequestResult:
         """Finish wrapping up."""

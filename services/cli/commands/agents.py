@@ -16,14 +16,17 @@ from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.ids import random_id
-from services.cli.commands.options import Json, Limit, Pool
+from services.cli.commands.options import Epoch, Json, Limit, Pool
 from services.cli.connection import address_of, channel_to, execute, tenant_of, token_for
 from services.cli.desk import Desk, DeskClosed
 from services.cli.output import as_data, console, emit_json, moment, table
 from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
-HELP = "r TEXT answers, c completes, t QUEUE transfers, d declines, away / available set the state, q signs out; with several in hand: r2 TEXT"
+HELP = (
+    "r TEXT answers, c completes, t QUEUE transfers, w QUEUE transfers warm (b takes it back), p INTERACTION picks one that waits, d declines, "
+    "away / available set the state, q signs out; with several in hand: r2 TEXT"
+)
 
 
 class State(StrEnum):
@@ -39,7 +42,7 @@ STATES = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_S
 
 @app.command("list")
 def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = False) -> None:
-    """Agents of a pool: state, what they hold, skills."""
+    """Agents of a pool: state, what they hold, team and skills."""
 
     async def work() -> router_pb2.ListAgentsResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -53,8 +56,11 @@ def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = Fal
     rows = (
         (
             *(a.profile.agent_id, a.profile.display_name, _state(a.snapshot.state), moment(a.state_since_ms)),
-            *(len(a.snapshot.assignments), f"{a.snapshot.used}/{a.snapshot.total}"),
-            ", ".join(f"{skill} {level:g}" for skill, level in sorted(a.profile.skills.items())),
+            *(_holds(a.snapshot), f"{a.snapshot.used}/{a.snapshot.total}"),
+            ", ".join(
+                [f"team {a.profile.team}"] * bool(a.profile.team)
+                + [f"{skill} {level:g}" for skill, level in sorted(a.profile.skills.items())]
+            ),
         )
         for a in answer.agents
     )
@@ -82,6 +88,33 @@ def set_state(
 
     execute(work)
     console.print(f"{agent_id} is {state}")
+
+
+@app.command("assign")
+def assign(
+    agent_id: Annotated[str, typer.Argument(help="Who is to have it.")],
+    interaction_id: Annotated[str, typer.Argument(help="What waits, or is offered to somebody.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Also over capacity, state and skills; it is counted.")
+    ] = False,
+    epoch: Epoch = 0,
+    pool: Pool = "default",
+    as_json: Json = False,
+) -> None:
+    """Gives waiting work to an agent without an offer, as a supervisor; refused when it does not fit."""
+    key = random_id()
+
+    async def work() -> None:
+        async with channel_to(Workspace.here(), "router") as channel:
+            order = records_pb2.AssignInteraction(interaction_id=interaction_id, agent_id=agent_id, force=force)
+            request = router_pb2.AssignRequest(idempotency_key=key, pool=pool, assign=order, expected_epoch=epoch)
+            await router_pb2_grpc.RoutingServiceStub(channel).Assign(request)
+
+    execute(work)
+    if as_json:
+        emit_json({"interaction_id": interaction_id, "agent_id": agent_id})
+    else:
+        console.print(f"{agent_id} has {interaction_id}", markup=False)
 
 
 @app.command("desk")
@@ -122,6 +155,7 @@ class TerminalDesk:
         self._numbers: dict[str, int] = {}
         self._held: dict[int, records_pb2.InteractionFacts] = {}
         self._offers: dict[int, str] = {}
+        self._parked: set[str] = set()
         self._tasks = asyncio.TaskGroup()
         self._watching: dict[str, asyncio.Task[None]] = {}
 
@@ -157,6 +191,7 @@ class TerminalDesk:
                     await self._offered(offer)
                 for assignment in event.welcome.snapshot.assignments:
                     await self._assigned(assignment.interaction)
+                    self._parked_or_not(assignment)
             case "offered":
                 await self._offered(event.offered)
             case "revoked":
@@ -165,6 +200,7 @@ class TerminalDesk:
                 console.print(f"{which}offer withdrawn: {event.revoked.reason}", style="yellow", markup=False)
             case "assigned":
                 await self._assigned(event.assigned.interaction)
+                self._parked_or_not(event.assigned)
             case "ended":
                 self._ended(event.ended)
             case "state_changed" if event.state_changed.before != event.state_changed.after:
@@ -206,8 +242,16 @@ class TerminalDesk:
             await self._desk.reply(facts.interaction_id, self._auto)
             await self._desk.complete(facts.interaction_id, "solved")
 
+    def _parked_or_not(self, view: records_pb2.AssignmentView) -> None:
+        interaction_id = view.interaction.interaction_id
+        if view.parked != (interaction_id in self._parked):
+            self._parked ^= {interaction_id}
+            how = "parked: something more urgent comes" if view.parked else "goes on"
+            console.print(f"[{self._number(interaction_id)}] {how}", style="yellow", markup=False)
+
     def _ended(self, ended: records_pb2.AssignmentEnded) -> None:
         number = self._number(ended.interaction_id)
+        self._parked.discard(ended.interaction_id)
         if self._held.pop(number, None) is not None:
             console.print(f"[{number}] done: {ended.reason}", markup=False, style="green")
         if (watch := self._watching.pop(ended.interaction_id, None)) is not None:
@@ -231,6 +275,11 @@ class TerminalDesk:
         if command in STATES:
             await self._desk.set_state(STATES[command], rest)
             return
+        if command == "p" and rest:
+            picked = await self._desk.pick(rest)
+            if not picked.ok:
+                console.print(f"refused: {picked.reason} {picked.message}", markup=False, style="red")
+            return
         # Persian keyboards write ۲; isdigit() would also take ², which is no number.
         digits = "".join(c for c in command if c.isdecimal())
         word = "".join(c for c in command if not c.isdecimal())
@@ -244,7 +293,7 @@ class TerminalDesk:
                 await self._desk.accept(self._offers[number])
             return
         number = int(digits) if digits else min(self._held, default=0)
-        if number not in self._held or word not in {"r", "c", "t"}:
+        if number not in self._held or word not in {"r", "c", "t", "w", "b"}:
             console.print(HELP, style="dim", markup=False)
             return
         interaction_id = self._held[number].interaction_id
@@ -252,8 +301,10 @@ class TerminalDesk:
             result = await self._desk.reply(interaction_id, rest)
         elif word == "c":
             result = await self._desk.complete(interaction_id, rest or "solved")
+        elif word == "b":
+            result = await self._desk.recall(interaction_id)
         else:
-            result = await self._desk.transfer(interaction_id, queue=rest)
+            result = await self._desk.transfer(interaction_id, queue=rest, warm=word == "w")
         if not result.ok:
             console.print(f"[{number}] refused: {result.reason} {result.message}", markup=False, style="red")
 
@@ -268,6 +319,11 @@ async def _lines() -> AsyncIterator[str]:
             yield line.decode(errors="replace").rstrip("\n")
     finally:
         transport.close()
+
+
+def _holds(snapshot: records_pb2.AgentSnapshot) -> str:
+    parked = sum(assignment.parked for assignment in snapshot.assignments)
+    return f"{len(snapshot.assignments)}{f' ({parked} parked)' if parked else ''}"
 
 
 def _state(state: int) -> str:

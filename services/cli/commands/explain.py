@@ -23,7 +23,10 @@ def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) 
         return
     console.print(answer.summary, markup=False, style="bold")
     _facts(answer.interaction)
-    console.print(f"state {answer.state}, reason {answer.reason}, decided {moment(answer.decided_at_ms)}", markup=False)
+    console.print(
+        f"state {answer.state}, reason {answer.reason}, decided {moment(answer.decided_at_ms)}, epoch {answer.epoch}",
+        markup=False,
+    )
     if answer.candidates:
         rows = (
             (c.rank, c.agent_id, ", ".join(f"{k} {v:g}" for k, v in sorted(c.measures.items())))
@@ -40,7 +43,18 @@ def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) 
 
 
 def _facts(facts: records_pb2.InteractionFacts) -> None:
+    more = [
+        f", {what} {value}"
+        for what, value in (
+            ("due", moment(facts.due_at_ms)),
+            ("not before", moment(facts.start_at_ms)),
+            ("asks for", facts.preferred_agent),
+            ("asks for team", facts.preferred_team),
+        )
+        if value
+    ]
     console.print(
-        f"{facts.interaction_id}: {facts.channel}, queue {facts.queue}, priority {facts.priority}, rule {facts.rule or 'none'}",
+        f"{facts.interaction_id}: {facts.channel}, queue {facts.queue}, priority {facts.priority}, rule {facts.rule or 'none'}"
+        f"{''.join(more)}",
         markup=False,
     )

@@ -1,16 +1,22 @@
-"""`chapar interactions`: the whole story of one, lists, and search; from the history projection."""
+"""`chapar interactions`: the whole story of one, lists, and search, from the history projection; what waits now, and what supervisors do about it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
 
 import typer
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from services.cli.commands.options import Json, Limit
+from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
+from services.chassis.clock import system_clock
+from services.chassis.ids import random_id
+from services.cli.commands.options import Epoch, Json, Limit, Pool
+from services.cli.config_files import parse_duration_ms
+from services.cli.config_requirements import parse_requirement
 from services.cli.connection import channel_to, execute
-from services.cli.output import as_data, console, emit_json, moment, table
+from services.cli.output import as_data, console, duration, emit_json, moment, table
 from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
@@ -99,3 +105,142 @@ def search(words: str, limit: Limit = 20, as_json: Json = False) -> None:
         for c in answer.conversations
     )
     console.print(table("conversations", ("last message", "conversation", "channel", "name", "interactions"), rows))
+
+
+@app.command("waiting")
+def waiting(
+    queue: Annotated[str, typer.Option(help="Of this queue only.")] = "",
+    pool: Pool = "default",
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """What waits now, in the order in which it would be served, and why it waits."""
+
+    async def work() -> router_pb2.ListWaitingResponse:
+        async with channel_to(Workspace.here(), "router") as channel:
+            request = router_pb2.ListWaitingRequest(pool=pool, queue=queue, page=types_pb2.PageRequest(size=limit))
+            return await router_pb2_grpc.RoutingServiceStub(channel).ListWaiting(request)
+
+    answer = execute(work)
+    if as_json:
+        emit_json([as_data(one) for one in answer.waiting])
+        return
+    now = system_clock()
+    rows = (
+        (
+            *(w.position, w.interaction.interaction_id, w.interaction.queue, w.interaction.channel),
+            *(f"{w.effective_priority:.1f}", duration(max(0, now - w.queued_at_ms)), w.reason),
+        )
+        for w in answer.waiting
+    )
+    columns = ("#", "interaction", "queue", "channel", "#priority", "waits", "why")
+    console.print(table("waiting", columns, rows))
+
+
+@app.command("reroute")
+def reroute(
+    interaction_id: str,
+    queue: Annotated[str, typer.Option(help="To this queue; without it, it stays.")] = "",
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", help="'persian >= 5', 'city = qom', 'has vip'; in place of its own. Again for more."),
+    ] = None,
+    require_nothing: Annotated[bool, typer.Option("--require-nothing", help="Drop its own requirements.")] = False,
+    epoch: Epoch = 0,
+    pool: Pool = "default",
+    as_json: Json = False,
+) -> None:
+    """Moves it to another queue, or asks for other skills; also what an agent holds."""
+    if require and require_nothing:
+        raise typer.BadParameter("either --require or --require-nothing")
+    try:
+        requirements = [parse_requirement(text) for text in require or ()]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    change = records_pb2.Reroute(
+        interaction_id=interaction_id,
+        queue=queue,
+        requirements=requirements,
+        replace_requirements=bool(require) or require_nothing,
+    )
+    request = router_pb2.RerouteRequest(reroute=change, **_envelope(pool, epoch))
+    _order(interaction_id, "rerouted", as_json, lambda stub: stub.Reroute(request))
+
+
+@app.command("reprioritise")
+def reprioritise(
+    interaction_id: str,
+    add: Annotated[int, typer.Option(help="Added to its priority; may be negative.")] = 0,
+    due_in: Annotated[str, typer.Option(help="To be picked up within this time from now, e.g. 5m.")] = "",
+    reason: Annotated[str, typer.Option()] = "",
+    epoch: Epoch = 0,
+    pool: Pool = "default",
+    as_json: Json = False,
+) -> None:
+    """Raises or lowers its priority, or says by when it should be picked up."""
+    change = records_pb2.Reprioritise(
+        interaction_id=interaction_id, add=add, reason=reason, due_at_ms=_from_now(due_in)
+    )
+    request = router_pb2.ReprioritiseRequest(reprioritise=change, **_envelope(pool, epoch))
+    _order(interaction_id, "reprioritised", as_json, lambda stub: stub.Reprioritise(request))
+
+
+@app.command("cancel")
+def cancel(
+    interaction_id: str,
+    reason: Annotated[str, typer.Option(help="A code, e.g. SPAM.")] = "",
+    epoch: Epoch = 0,
+    pool: Pool = "default",
+    as_json: Json = False,
+) -> None:
+    """Ends it, whoever has it."""
+    change = records_pb2.CancelInteraction(interaction_id=interaction_id, reason=reason)
+    request = router_pb2.CancelRequest(cancel=change, **_envelope(pool, epoch))
+    _order(interaction_id, "cancelled", as_json, lambda stub: stub.Cancel(request))
+
+
+@app.command("callback")
+def callback(
+    interaction_id: str,
+    after: Annotated[
+        str, typer.Option("--in", help="Not before this time from now, e.g. 30m; without it, in its turn.")
+    ] = "",
+    epoch: Epoch = 0,
+    pool: Pool = "default",
+    as_json: Json = False,
+) -> None:
+    """The customer hangs up, and keeps his place."""
+    change = records_pb2.RequestCallback(interaction_id=interaction_id, at_ms=_from_now(after))
+    request = router_pb2.RequestCallbackRequest(callback=change, **_envelope(pool, epoch))
+    _order(interaction_id, "to be called back", as_json, lambda stub: stub.RequestCallback(request))
+
+
+def _envelope(pool: str, epoch: int) -> dict[str, Any]:
+    return {"idempotency_key": random_id(), "pool": pool, "expected_epoch": epoch}
+
+
+def _from_now(text: str) -> int:
+    """The time so far from now, milliseconds since the epoch; 0 for an empty text."""
+    if not text:
+        return 0
+    try:
+        return system_clock() + parse_duration_ms(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h30m") from None
+
+
+def _order(
+    interaction_id: str,
+    done: str,
+    as_json: bool,
+    call: Callable[[router_pb2_grpc.RoutingServiceAsyncStub], Awaitable[object]],
+) -> None:
+    async def work() -> None:
+        async with channel_to(Workspace.here(), "router") as channel:
+            await call(router_pb2_grpc.RoutingServiceStub(channel))
+
+    execute(work)
+    if as_json:
+        emit_json({"interaction_id": interaction_id, "result": done})
+    else:
+        console.print(f"{interaction_id} is {done}", markup=False)

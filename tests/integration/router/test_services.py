@@ -16,9 +16,10 @@ from chapar.router.v1 import router_pb2 as api
 from chapar.router.v1 import router_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import chapar_errors, grpc_channel
+from services.chassis.tokens import mint
 from services.cli.desk import Desk, DeskClosed
 from tests.fixtures.broker import KafkaUnderTest
-from tests.integration.router.stand import Bench, a_bench, a_router, a_token, settings_for
+from tests.integration.router.stand import SECRET, TENANT, Bench, a_bench, a_router, a_token, settings_for
 
 pytestmark = pytest.mark.kafka
 
@@ -108,6 +109,22 @@ async def test_what_is_asked_wrongly_is_refused_with_a_reason(
                 routing.Cancel(api.CancelRequest(cancel=pb.CancelInteraction(interaction_id="x"))): "INVALID_FIELD",
                 routing.ListWaiting(api.ListWaitingRequest(page=types_pb2.PageRequest(size=501))): "INVALID_FIELD",
                 routing.ListWaiting(api.ListWaitingRequest(page=types_pb2.PageRequest(cursor="å"))): "INVALID_FIELD",
+                routing.Assign(
+                    api.AssignRequest(idempotency_key="a", assign=pb.AssignInteraction(interaction_id="x"))
+                ): "INVALID_FIELD",
+                routing.RequestCallback(
+                    api.RequestCallbackRequest(
+                        idempotency_key="b", callback=pb.RequestCallback(interaction_id="x", at_ms=-1)
+                    )
+                ): "INVALID_FIELD",
+                routing.Reroute(
+                    api.RerouteRequest(
+                        idempotency_key="r",
+                        reroute=pb.Reroute(
+                            interaction_id="x", replace_requirements=True, requirements=[types_pb2.Selector()]
+                        ),
+                    )
+                ): "INVALID_FIELD",
                 directory.SetAgentState(
                     api.SetAgentStateRequest(
                         idempotency_key="s", set=pb.SetAgentState(agent_id="agent-0", state=pb.AGENT_STATE_AVAILABLE)
@@ -118,6 +135,62 @@ async def test_what_is_asked_wrongly_is_refused_with_a_reason(
                 with pytest.raises(ChaparError) as error, chapar_errors():
                     await call
                 assert error.value.reason == reason
+
+
+async def test_supervisors_and_desks_hand_out_work_without_offers(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
+) -> None:
+    """Assign, pick, warm transfer and recall, callback: with the scope, by either replica, and not about what has changed meanwhile."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, channels, addresses):
+        routing = router_pb2_grpc.RoutingServiceStub(channels[1])
+        order = pb.AssignInteraction(interaction_id="x", agent_id="agent-0")
+        token = mint(SECRET, "reader", TENANT, ("routing.read",), "", 600)
+        async with grpc_channel(addresses[0], token=lambda _tenant: token) as channel:
+            reader = router_pb2_grpc.RoutingServiceStub(channel)
+            for call in (
+                reader.Assign(api.AssignRequest(idempotency_key="k", assign=order)),
+                reader.RequestCallback(
+                    api.RequestCallbackRequest(idempotency_key="k", callback=pb.RequestCallback(interaction_id="x"))
+                ),
+            ):
+                with pytest.raises(ChaparError) as error, chapar_errors():
+                    await call
+                assert error.value.kind is ErrorKind.PERMISSION_DENIED
+        async with (
+            Desk(addresses[0], a_token("agent-0"), state=pb.AGENT_STATE_AWAY) as ali,
+            Desk(addresses[1], a_token("agent-1"), state=pb.AGENT_STATE_AWAY) as sara,
+        ):
+            await asyncio.gather(ali.welcomed(), sara.welcomed())
+            first = await bench.enqueue()
+            await bench.until(lambda: bench.story(first) == ["queued"])
+            assert (await ali.pick(first)).reason == "AWAY"
+            explained = await routing.Explain(api.ExplainRequest(interaction_id=first))
+            forced = api.AssignRequest(
+                idempotency_key="f",
+                assign=pb.AssignInteraction(interaction_id=first, agent_id="agent-0", force=True),
+                expected_epoch=explained.epoch + 1,
+            )
+            with pytest.raises(ChaparError) as error, chapar_errors():
+                await routing.Assign(forced)
+            assert (error.value.reason, error.value.kind) == ("STALE_EPOCH", ErrorKind.ABORTED)
+            forced.idempotency_key, forced.expected_epoch = "g", explained.epoch
+            await routing.Assign(forced)
+            assert (await ali.next("assigned")).assigned.interaction.interaction_id == first
+            assert (await ali.transfer(first, queue="support", labels={"order": "17"}, warm=True)).ok
+            assert (await ali.reply(first, "a colleague will join us")).ok
+            assert (await sara.set_state(pb.AGENT_STATE_AVAILABLE)).ok
+            offered = (await sara.next("offered")).offered
+            assert dict(offered.interaction.labels)["order"] == "17"
+            assert (await ali.recall(first)).ok
+            assert (await sara.next("revoked")).revoked.reason == "TRANSFER_RECALLED"
+            assert (await ali.complete(first)).ok
+            assert (await sara.decline("nothing", retry_after_ms=-1)).reason == "REQUEST_INVALID"
+            assert (await sara.set_state(pb.AGENT_STATE_AWAY)).ok
+            second = await bench.enqueue()
+            await bench.until(lambda: bench.story(second) == ["queued"])
+            callback = pb.RequestCallback(interaction_id=second)
+            await routing.RequestCallback(api.RequestCallbackRequest(idempotency_key="c", callback=callback))
+            assert (await routing.Explain(api.ExplainRequest(interaction_id=second))).state == "waiting"
 
 
 async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:

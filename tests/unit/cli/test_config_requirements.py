@@ -1,7 +1,9 @@
 """Lint knows who could take what as the router does: two writings of one rule, compared for any requirement and any agent."""
 
 from itertools import product
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +73,33 @@ def test_lint_and_router_agree_who_meets_what_and_when(
             for skills in _SKILLS:
                 assert lint.meets_all(asked, rings, age, skills) == eligibility.meets_all(now, skills), (age, skills)
         assert [lint.describe(selector) for selector in asked] == [eligibility.describe(s) for s in own]
+
+
+@pytest.mark.parametrize(
+    ("text", "selector"),
+    [
+        ("persian >= 5", {"attribute": "persian", "operator": types_pb2.SELECTOR_OPERATOR_AT_LEAST, "number": 5}),
+        ("persian > 5", {"attribute": "persian", "operator": types_pb2.SELECTOR_OPERATOR_GREATER, "number": 5}),
+        ("load<=0.5", {"attribute": "load", "operator": types_pb2.SELECTOR_OPERATOR_AT_MOST, "number": 0.5}),
+        ("load < 2", {"attribute": "load", "operator": types_pb2.SELECTOR_OPERATOR_LESS, "number": 2}),
+        ("team = red", {"attribute": "team", "operator": types_pb2.SELECTOR_OPERATOR_EQUAL, "text": "red"}),
+        ("team != red", {"attribute": "team", "operator": types_pb2.SELECTOR_OPERATOR_NOT_EQUAL, "text": "red"}),
+        ("شهر in (قم, ری)", {"attribute": "شهر", "operator": types_pb2.SELECTOR_OPERATOR_IN, "texts": ["قم", "ری"]}),
+        ("has vip", {"attribute": "vip", "operator": types_pb2.SELECTOR_OPERATOR_HAS}),
+    ],
+)
+def test_requirements_can_be_typed_as_they_are_shown(text: str, selector: dict[str, Any]) -> None:
+    """What `explain` prints is what `--require` takes."""
+    made = lint.parse_requirement(text)
+    assert made == types_pb2.Selector(**selector)
+    assert lint.describe(made).replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize("text", ["", "persian", ">= 5", "persian >=", "has", "a b >= 5", "persian => 5"])
+def test_what_is_no_requirement_says_what_one_looks_like(text: str) -> None:
+    """The message has examples."""
+    with pytest.raises(ValueError, match="such as"):
+        lint.parse_requirement(text)
 
 
 @settings(max_examples=20)
