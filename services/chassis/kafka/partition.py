@@ -9,6 +9,7 @@ holds whatever arrived while the batch before it was being sent: nothing waits w
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections import deque
@@ -162,6 +163,9 @@ class PartitionLane:
             started = self._batches.start(processor, self._now_ms, position.epoch)
             await self._carry_out(turns.next_turn(), self._seal(started, position), started)
             self._begin_work(processor, position, len(restored.entries), began)
+            del restored
+            # What was restored lives long: a full collection would look at all of it, for half a second in a large pool, and find nothing.
+            gc.freeze()
             try:
                 await self._work(turns, processor, position)
             finally:

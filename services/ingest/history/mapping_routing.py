@@ -61,12 +61,12 @@ def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | N
             }
             return "InteractionQueued", "queued", None, "", details
         case "offered":
-            o = record.offered
+            offered = record.offered
             details = {
-                "agent": o.agent_id,
-                "offer": o.offer_id,
-                "eligible": str(o.eligible) if o.eligible else "",
-                "considered": str(o.considered) if o.considered else "",
+                "agent": offered.agent_id,
+                "offer": offered.offer_id,
+                "eligible": str(offered.eligible) if offered.eligible else "",
+                "considered": str(offered.considered) if offered.considered else "",
             }
             return "InteractionOffered", "offered", None, "", details
         case "offer_ended":
@@ -74,7 +74,12 @@ def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | N
             return _OFFER_ENDS.get(e.end, "OfferEnded"), "queued", None, "", {"agent": e.agent_id, "offer": e.offer_id}
         case "assigned":
             a = record.assigned
-            details = {"agent": a.agent_id, "offer": a.offer_id, "waited_ms": str(a.waited_ms)}
+            details = {
+                "agent": a.agent_id,
+                "offer": a.offer_id,
+                "waited_ms": str(a.waited_ms),
+                "over_capacity": "yes" if a.over_capacity else "",
+            }
             return "InteractionAssigned", "assigned", a.agent_id, "", details
         case "agent_replied":
             r = record.agent_replied
@@ -103,5 +108,32 @@ def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | N
             return "InteractionCancelled", "cancelled", None, "", {}
         case "changed":
             h = record.changed
-            return "InteractionChanged", None, None, h.queue, {"priority": str(h.priority)}
+            # Whoever hands it on warm, or has taken it back, holds it.
+            state = "assigned" if record.reason in ("WARM_TRANSFER", "TRANSFER_RECALLED") else None
+            return "InteractionChanged", state, None, h.queue, {"priority": str(h.priority)}
+        case "scheduled":
+            at = {"start_at_ms": str(record.scheduled.start_at_ms)}
+            return "InteractionScheduled", "scheduled", None, "", at
+        case "overflowed":
+            o = record.overflowed
+            return "InteractionOverflowed", "queued", None, "", {"from_queue": o.from_queue, "rule": o.rule}
+        case "parked":
+            return "InteractionParked", None, None, "", {"agent": record.parked.agent_id}
+        case "resumed":
+            return "InteractionResumed", None, None, "", {"agent": record.resumed.agent_id}
+        case "scheduled":
+            return "InteractionScheduled", "scheduled", None, "", {"start_at_ms": str(record.scheduled.start_at_ms)}
+        case "overflowed":
+            v = record.overflowed
+            return "InteractionOverflowed", None, None, "", {"from_queue": v.from_queue, "rule": v.rule}
+        case "parked":
+            return (
+                "InteractionParked",
+                None,
+                None,
+                "",
+                {"agent": record.parked.agent_id, "interrupted_by": record.parked.by},
+            )
+        case "resumed":
+            return "InteractionResumed", None, None, "", {"agent": record.resumed.agent_id}
     raise Unreadable("UNKNOWN_KIND")

@@ -46,7 +46,7 @@ def causes(core: Core, agent: Agent, work: Work, queue: QueueConfig) -> Iterator
         )
     if agent.id in work.offers:
         yield Cause("ALREADY_OFFERED")
-    if agent.id == work.agent_id:
+    if core.gives(work, agent):
         yield Cause("GIVER")
     yield from _of_presence(core, agent)
     refusal = agent.kind.capacity.refusal(agent.load, work.facts.channel)

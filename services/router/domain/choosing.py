@@ -85,7 +85,7 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
 
 def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
     """`find` when nobody but this agent, whose kind meets the line's need, could take it."""
-    if (work.declined or work.offers or work.agent_id) and core.passes_over(work, agent):
+    if _anybody_passed(work) and core.passes_over(work, agent):
         return _PASSED_OVER if _could(core, line.need, line.channel, agent.id) else NOBODY
     if agent.kind.capacity.fits(agent.load, line.channel):
         key = _key(core, line.need, line.queue.choice, agent)
@@ -99,10 +99,15 @@ def _interrupting(core: Core, agent: Agent, parked: list[Work]) -> Pick:
     return Pick(agent, decision, "INTERRUPTS", tuple(parked))
 
 
+def _anybody_passed(work: Work) -> bool:
+    return bool(work.declined or work.offers or work.agent_id or work.giver[0])
+
+
 def _passed_over(core: Core, work: Work) -> frozenset[str]:
-    if not work.declined and not work.offers and not work.agent_id:
+    if not _anybody_passed(work):
         return frozenset()
-    known = (core.agents.get(agent_id) for agent_id in (*work.declined, *work.offers, work.agent_id))
+    asked = (*work.declined, *work.offers, work.agent_id, work.giver[0])
+    known = (core.agents.get(agent_id) for agent_id in asked)
     return frozenset(agent.id for agent in known if agent is not None and core.passes_over(work, agent))
 
 

@@ -98,7 +98,8 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
     end_reservation(work)
     work.team_until, work.not_before, work.callback = 0, 0, False
-    work.declined.clear()
+    work.declined.pop(agent.id, None)
+    work.giver = ("", 0)
     agent.held[work.id] = None
     if not offer_id:  # what was offered stands in the ledger already
         core.charge(agent, work.facts.channel, 1)

@@ -250,4 +250,9 @@ class Core:
     def passes_over(self, work: Work, agent: Agent) -> bool:
         """Whether this agent is not asked about this work: he has declined, is being asked, or hands it on himself."""
         agent_id = agent.profile.agent_id
-        return agent_id in work.offers or agent_id == work.agent_id or self.declines(work, agent)
+        return agent_id in work.offers or self.gives(work, agent) or self.declines(work, agent)
+
+    def gives(self, work: Work, agent: Agent) -> bool:
+        """Whether this agent hands it on, or did and nobody has had it since."""
+        agent_id = agent.profile.agent_id
+        return agent_id == work.agent_id or work.giver == (agent_id, agent.sign_in)

@@ -58,6 +58,8 @@ class Work:
     replied: bool = False
     parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
+    giver: tuple[str, int] = ("", 0)
+    """Who handed it on, and in which of his sign-ins: he is not asked until somebody has had it."""
     reserved_for: str = ""
     reserved_until: int = 0
     handed_on: bool = False
@@ -114,6 +116,7 @@ class Work:
             self.replied,
             self.parked,
             tuple(self.declined.items()),
+            self.giver,
             self.reserved_for,
             self.reserved_until,
             self.handed_on,
@@ -134,7 +137,7 @@ class Work:
         """What `dump` gave, or what it gave in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
-        at_ms, eligible, considered, candidates = raw[25]
+        at_ms, eligible, considered, candidates = raw[26]
         ranked = tuple(
             (agent, tuple((name, float(value)) for name, value in measures)) for agent, measures in candidates
         )
@@ -145,11 +148,12 @@ class Work:
             {offer[1]: Offer(*offer) for offer in raw[6]},
             *raw[7:12],
             dict(raw[12]),
-            *raw[13:20],
-            tuple(raw[20]),
-            (raw[21][0], raw[21][1]),
-            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[22]},
-            *raw[23:25],
+            (raw[13][0], raw[13][1]),
+            *raw[14:21],
+            tuple(raw[21]),
+            (raw[22][0], raw[22][1]),
+            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[23]},
+            *raw[24:26],
             Decision(at_ms, eligible, considered, ranked),
         ]
         return cls(*values)
@@ -333,6 +337,7 @@ def _from_first(raw: Any) -> tuple[Any, ...]:
         *raw[7:11],
         False,
         raw[11],
+        ("", 0),
         raw[12],
         raw[2] + TRANSFER_HOLD_MS if handed_on else raw[13],
         handed_on,

@@ -66,8 +66,10 @@ def transfer(core: Core, command: cmd.TransferInteraction) -> str:
     work.handed_on = bool(command.to_agent_id)
     work.team_until, work.not_before, work.callback = 0, 0, False
     if giver:
-        work.declined[giver] = -core.agents[giver].sign_in
+        work.giver = (giver, core.agents[giver].sign_in)
     work.declined.pop(command.to_agent_id, None)
+    if work.giver[0] == command.to_agent_id:
+        work.giver = ("", 0)
     if command.warm:
         changed(core, work, "WARM_TRANSFER")
         work.enqueued_at = core.now
@@ -118,7 +120,7 @@ def recall(core: Core, command: cmd.RecallTransfer) -> str:
     withdraw(core, work, "TRANSFER_RECALLED")
     work.stage = Stage.ASSIGNED
     waiting.end_reservation(work)
-    work.declined.clear()
+    work.giver = ("", 0)
     changed(core, work, "TRANSFER_RECALLED")
     return ""
 

@@ -97,7 +97,7 @@ def _still_kept(core: Core, queue: QueueConfig, work: Work) -> bool:
 
 def _waits_for(core: Core, queue: QueueConfig, work: Work, agent: Agent, *, asks_skills: bool) -> bool:
     """Whether it makes sense to wait for an agent: he is at his desk, though perhaps busy, and would be asked."""
-    if not core.at_desk(agent) or agent.kind is None or core.declines(work, agent) or agent.id == work.agent_id:
+    if not core.at_desk(agent) or agent.kind is None or core.declines(work, agent) or core.gives(work, agent):
         return False
     if not asks_skills:
         return True
