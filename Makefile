@@ -15,7 +15,7 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
-.PHONY: help run demo test quick bench kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -34,6 +34,12 @@ quick: .venv/.ready ## what takes seconds: for the inner loop
 
 bench: .venv/.ready ## the figures of the README, printed and appended to build/figures.jsonl
 	$(BIN)/python -m tests.bench
+
+bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, snapshot, bursts (3 minutes)
+	$(BIN)/python -m tests.bench.engine
+
+references: .venv/.ready ## the what-if simulator against Erlang B, C and A and published tables
+	$(BIN)/python -m tests.bench.references
 
 kafka: .venv/.ready ## a real single-node Kafka in the background
 	@$(BIN)/python -m services.chassis.broker start

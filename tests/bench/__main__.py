@@ -40,6 +40,9 @@ BENCHES: Final = {
     "path": Bench("life cycles a second through the router"),
     "footprint": Bench("time until ready, memory of each process (a broker of its own)", kafka=False, minutes=3),
     "router_engine": Bench("the router's decisions without Kafka", kafka=False),
+    "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3),
+    "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
+    "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
     "sla_engine": Bench("deadlines in memory", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
 }
