@@ -1,0 +1,221 @@
+"""`python -m services.router.simulation SCENARIO …`: what `chapar simulate` runs. Exit code 0; 1 for what cannot be run; 130 after Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from chapar.config.v1 import config_pb2
+from services.router.domain.model import PoolConfig
+from services.router.simulation import plots, reading, recorded, report, staff_search
+from services.router.simulation import scenario as sc
+from services.router.simulation.floor import RefusedError
+from services.router.simulation.reading import ScenarioError
+from services.router.simulation.replications import Case, Laboratory, Question, WorkerError
+from services.router.simulation.replications import Progress as Done
+from services.router.simulation.results import Case as Observed
+from services.router.simulation.results import Results
+from services.router.translate.configuration import to_pool
+
+_SEARCHING = "searching"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line. Policies come as serialised `TenantConfiguration`s: YAML is the affair of `chapar`."""
+    made = argparse.ArgumentParser(prog="python -m services.router.simulation", description=__doc__)
+    made.add_argument("scenario", type=Path, nargs="?", help="YAML file")
+    made.add_argument("--schema", action="store_true", help="print the JSON Schema of scenarios instead")
+    made.add_argument("--policy", type=Path, help="TenantConfiguration, serialised")
+    made.add_argument("--against", type=Path, help="another, to compare with")
+    made.add_argument("--policy-name", default="", help="what to call it")
+    made.add_argument("--against-name", default="")
+    made.add_argument("--staff", action="append", type=_size, default=[], metavar="GROUP=N")
+    made.add_argument("--against-staff", action="append", type=_size, default=[], metavar="GROUP=N")
+    made.add_argument("--replications", type=int)
+    made.add_argument("--seed", type=int)
+    made.add_argument("--confidence", type=_confidence, default=0.95)
+    made.add_argument("--processes", type=int, help="default: one a core")
+    made.add_argument("--find-staff", metavar="80/20")
+    made.add_argument("--group", default="", help="with --find-staff: this group only")
+    made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
+    made.add_argument("--plot", type=Path, metavar="FILE.png")
+    made.add_argument("--graph", action="store_true", help="draw in the terminal")
+    made.add_argument("--json", action="store_true", dest="as_json")
+    return made
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, equals, number = text.rpartition("=")
+    if not equals or not number.isdecimal() or int(number) > sc.MOST_AGENTS:
+        raise argparse.ArgumentTypeError(f"must be like GROUP=12 (at most {sc.MOST_AGENTS}), not {text!r}")
+    return name, int(number)
+
+
+def _confidence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0.5 and 1, not {text!r}")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    given = parser().parse_args(arguments)
+    errors = Console(stderr=True)
+    if given.schema:
+        sys.stdout.write(reading.schema_text())
+        return 0
+    if given.scenario is None:
+        parser().error("a scenario, please")
+    try:
+        _answer(given, errors)
+    except (ScenarioError, staff_search.UnreachableError, WorkerError, ValueError) as error:
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except RefusedError as error:
+        errors.print(f"the engine refused a command of the simulator, which is a bug: {error}", markup=False)
+        return 1
+    except OSError as error:
+        errors.print(f"{error.filename}: {error.strerror}", markup=False, highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        errors.print("stopped")
+        return 130
+    return 0
+
+
+def _answer(given: argparse.Namespace, errors: Console) -> None:
+    question, cases, names = _question(given)
+    wanted = staff_search.target(given.find_staff, each=given.each) if given.find_staff is not None else None
+    if wanted is not None and len(cases) > 1:
+        raise ValueError("--find-staff looks for one policy's staffing: not together with --against")
+    with Laboratory(question, given.processes) as laboratory:
+        if wanted is not None:
+            question = _for_target(question, wanted)
+            laboratory.question = question
+            with _progress(errors, None) as done:
+                found = staff_search.Search(laboratory, wanted, given.confidence, given.group).run(done)
+            observed = [list(found.least.observed)]
+            staffing = [dict(found.least.sizes)]
+        else:
+            found = None
+            with _progress(errors, len(cases) * question.scenario.replications) as done:
+                observed = laboratory.run(cases, done=done)
+            peaks = {name: sc.peak(group) for name, group in question.scenario.groups.items()}
+            staffing = [{**peaks, **dict(case.sizes)} for case in cases]
+        plan = laboratory.plan(Case(sizes=tuple(sorted(staffing[0].items()))) if found is not None else cases[0])
+    within = {name: threshold.within / 1_000 for name, threshold in zip(plan.types, plan.thresholds, strict=True)}
+    seen = [Observed(*one, within) for one in zip(names, observed, staffing, strict=True)]
+    _show(given, Results(question, tuple(seen), given.confidence), found)
+
+
+def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str]]:
+    scenario = reading.read(given.scenario)
+    changes = {"replications": given.replications, "seed": given.seed}
+    for name, value in changes.items():
+        if value is not None and not 0 < value <= (10_000 if name == "replications" else 2**63 - 1):
+            raise ValueError(f"--{name} {value} is out of range")
+    scenario = scenario.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    for name, _ in (*given.staff, *given.against_staff):
+        if name not in scenario.groups:
+            raise ValueError(f"`{name}` is no group of the scenario; there are {', '.join(scenario.groups) or 'none'}")
+    if given.policy is None and (scenario.policy or scenario.queues is not None):
+        raise ValueError("the scenario's policy is YAML: `chapar simulate` makes what --policy takes")
+    recording = None
+    if scenario.arrivals_file is not None:
+        path = given.scenario.parent / scenario.arrivals_file
+        recording = recorded.read(path, start=scenario.start, duration=scenario.duration)
+    policies: list[PoolConfig | None] = [_policy(given.policy, scenario.pool)]
+    cases, names = [Case(0, tuple(given.staff))], [given.policy_name or "as it is"]
+    if given.against is not None or given.against_staff:
+        if given.against is not None:
+            policies.append(_policy(given.against, scenario.pool))
+        cases.append(Case(len(policies) - 1, tuple({**dict(given.staff), **dict(given.against_staff)}.items())))
+        names.append(given.against_name or "changed")
+    return Question(scenario, tuple(policies), recording), cases, names
+
+
+def _policy(path: Path | None, pool: str) -> PoolConfig | None:
+    if path is None:
+        return None
+    try:
+        configuration = config_pb2.TenantConfiguration.FromString(path.read_bytes())
+    except DecodeError:
+        raise ValueError(f"{path} is no serialised TenantConfiguration") from None
+    made = to_pool(configuration, pool)
+    if not made.queues:
+        raise ValueError(f"the policy has no queues in the pool `{pool}`")
+    return made
+
+
+def _for_target(question: Question, wanted: staff_search.Target) -> Question:
+    """The same question, with the target's threshold for every type."""
+    types = {
+        name: kind.model_copy(update={"service_level": wanted.within_s * 1_000})
+        for name, kind in question.scenario.types.items()
+    }
+    return Question(question.scenario.model_copy(update={"types": types}), question.policies, question.recording)
+
+
+@contextmanager
+def _progress(errors: Console, total: int | None) -> Iterator[Done]:
+    """A bar on standard error, only where somebody looks. `total` None: nobody knows how long a search takes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("replications" if total is not None else _SEARCHING, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _show(given: argparse.Namespace, results: Results, found: staff_search.Found | None) -> None:
+    if given.plot is not None:
+        plots.png(results, given.plot)
+    if given.as_json:
+        data = results.data()
+        if found is not None:
+            data["least_staffing"] = _found(found)
+        json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+        return
+    out = report.console(to_terminal=sys.stdout.isatty())
+    if found is not None:
+        out.print(report.report_search(found, given.confidence))
+    out.print(report.report(results))
+    if given.graph:
+        out.print(plots.terminal(results, min(100, out.width)), markup=False, highlight=False)
+
+
+def _found(found: staff_search.Found) -> dict[str, object]:
+    def trial(one: staff_search.Trial | None) -> dict[str, object] | None:
+        if one is None:
+            return None
+        level = one.level
+        return {
+            "agents": one.agents,
+            "sizes": dict(one.sizes),
+            "value": level.value,
+            "low": level.low,
+            "high": level.high,
+        }
+
+    return {
+        "target": str(found.target),
+        "least": trial(found.least),
+        "beyond_doubt": trial(found.sure),
+        "one_less": trial(found.one_less),
+        "tried": found.tried,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,357 @@
+"""The floor: customers and agents before the live engine, on a virtual clock.
+
+The clock runs in milliseconds with fractions, and what is measured is measured by it. The engine, which knows whole milliseconds, is told the time
+rounded down; so decisions fall in the exact order of what happened, and waits and handling are not rounded. Only what the engine's own timers
+end (wrap-up, offers, relaxation) ends up to 1 ms early, .5 ms on the average.
+
+Customers leave while they wait or ring, never while they are served. Agents accept at once unless their group says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Final
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.model import AgentState
+from services.router.domain.snapshot import collect
+from services.router.simulation.attempts import SERVED, TAKEN, WAITING, Attempts
+from services.router.simulation.customers import Customers, draw_one, lot
+from services.router.simulation.log import ABANDONED, BLOCKED, CANCELLED, Log
+from services.router.simulation.plan import FOREVER, Plan
+
+START: Final = 1_700_000_000_000
+"""When the virtual clock starts, for the engine: any time will do."""
+_DESKS: Final = cmd.ReplyTo("simulation", 0)
+_FORGET_EVERY: Final = 65_536
+_LONGEST_END_MS: Final = 7 * 86_400_000.0
+"""How long after the last arrival those who still wait are followed."""
+
+# What can happen.
+_END, _ON, _OFF, _ANSWER, _BACK, _LEAVE, _AGAIN = range(7)
+
+
+class RefusedError(Exception):
+    """The engine refused what the simulator thought it must accept: one of the two has a bug."""
+
+
+class Floor:
+    """One replication. Not used again after `run`."""
+
+    def __init__(self, plan: Plan, customers: Customers, replication: int) -> None:
+        self._plan = plan
+        self._replication = replication
+        self._arrivals = customers.arrived
+        self._attempts = Attempts(plan, customers, replication)
+        self._log = self._attempts.log
+        self._engine = Engine()
+        self._now = 0.0
+        self._heap: list[tuple[float, int, int, Any, Any]] = []
+        self._pushed = 0
+        self._effects: deque[fx.Effect] = deque()
+        self._agents = {desk.agent_id: number for number, desk in enumerate(plan.desks)}
+        self._group_of = [desk.group for desk in plan.desks]
+        groups = [plan.scenario.groups.get(name) for name in plan.groups]
+        self._answering = [group.answering if group is not None else None for group in groups]
+        self._at_shift_end = [group.at_shift_end if group is not None else "finish" for group in groups]
+        self._load = [0] * len(plan.desks)
+        """Interactions in hand, those in wrap-up too."""
+        self._busy_since = [0.0] * len(plan.desks)
+        self._at_work = 0
+        """Agents with anything in hand."""
+        self._on_duty: set[int] = set()
+        self._leaving: dict[int, float] = {}
+        """Agents who finish what they have in hand, and since when."""
+        self._serving: dict[int, tuple[int, float]] = {}
+        """Agent and end of what is served."""
+        self._parked_with: dict[int, tuple[int, float]] = {}
+        """Agent and time left of what was set aside for something that may interrupt it."""
+        self._left: dict[int, float] = {}
+        """What is left to do of what was handed over."""
+        self._offers: dict[str, tuple[int, str]] = {}
+        """Offers that an agent thinks about: attempt and agent."""
+        self._asked: dict[int, int] = {}
+        self._on: dict[type, Callable[[Any], None]] = {
+            fx.Offered: self._offered,
+            fx.Assigned: self._assigned,
+            fx.Completed: self._completed,
+            fx.WrapUpEnded: self._wrapped_up,
+            fx.Queued: self._queued,
+            fx.Parked: self._parked,
+            fx.Resumed: self._resumed,
+            fx.OfferEnded: self._offer_ended,
+            fx.Cancelled: self._cancelled,
+            fx.AgentStateChanged: self._state_changed,
+            fx.Result: self._result,
+        }
+
+    def run(self) -> Log:
+        """From the first shift until everybody who came is served or gone. Raises RefusedError."""
+        self._open()
+        arrived, heap, engine, attempts = self._arrivals, self._heap, self._engine, self._attempts
+        first, number = len(arrived), 0
+        happen: tuple[Callable[[Any, Any], None], ...]
+        happen = (self._end, self._come, self._shift_over, self._answer, self._back, self._leave, self._again)
+        until = self._plan.scenario.duration + _LONGEST_END_MS
+        while True:
+            at = arrived[number] if number < first else FOREVER
+            due = heap[0][0] if heap else FOREVER
+            now = due if due <= at else at
+            wake = engine.next_wakeup()
+            if wake is not None and wake - START <= now:
+                if wake - START > until:
+                    break
+                self._wake(wake)
+                continue
+            if now > until or (number >= first and not (attempts.open or attempts.returning or self._at_work)):
+                break
+            self._now = now
+            if due <= at:
+                _, _, what, one, other = heappop(heap)
+                happen[what](one, other)
+            else:
+                self._arrive(number)
+                number += 1
+                if not number % _FORGET_EVERY:
+                    collect(engine, START + int(now))  # a shard writes it to its changelog; here it would only grow
+        self._close()
+        return self._log
+
+    # The engine
+
+    def _tell(self, command: cmd.Command) -> None:
+        self._log.commands += 1
+        self._effects.extend(self._engine.handle(command, START + int(self._now)))
+
+    def _settle(self) -> None:
+        """Follow what the engine answered, and what it answered to that."""
+        effects, on = self._effects, self._on
+        while effects:
+            effect = effects.popleft()
+            react = on.get(type(effect))
+            if react is not None:
+                react(effect)
+
+    def _wake(self, wake: int) -> None:
+        self._now = max(self._now, float(wake - START))
+        self._effects.extend(self._engine.advance(START + int(self._now)))
+        self._settle()
+
+    def _plan_at(self, at: float, what: int, one: Any, other: Any = None) -> None:
+        self._pushed += 1
+        heappush(self._heap, (at, self._pushed, what, one, other))
+
+    def _open(self) -> None:
+        self._tell(cmd.ActivateConfiguration(self._plan.config))
+        self._settle()
+        end = self._plan.scenario.duration
+        for number, desk in enumerate(self._plan.desks):
+            for start, stop in desk.shifts:
+                if start < end:
+                    self._plan_at(start, _ON, number)
+                if stop < end:
+                    self._plan_at(stop, _OFF, number)
+
+    def _close(self) -> None:
+        self._log.end = self._now
+        self._attempts.close(self._now)
+        for agent, since in enumerate(self._busy_since):
+            if self._load[agent]:
+                self._log.busy.append((agent, since, self._now))
+        for agent, since in self._leaving.items():
+            self._log.overtime.append((agent, since, self._now))
+
+    # Customers
+
+    def _arrive(self, number: int) -> None:
+        attempts, now = self._attempts, self._now
+        kind = self._plan.kinds[self._log.kind[number]]
+        name = f"{number:09d}"  # what came in the same millisecond is served in the order of the ids
+        attempts.enter(number)
+        person = f"{attempts.person(number):09d}"
+        self._tell(cmd.Enqueue(kind.facts(name, name, person_id=person, arrived_at_ms=START + int(now))))
+        self._settle()
+        if attempts.stage[number] != WAITING:
+            return
+        if attempts.is_one_too_many(number):
+            self._give_up(number, BLOCKED, cmd.CancelInteraction(name, "NO_PLACE"))
+        elif attempts.patience(number) < FOREVER:
+            self._plan_at(now + attempts.patience(number), _LEAVE, number, 0)
+
+    def _leave(self, number: int, turn: int) -> None:
+        """Patience is at an end, if he still waits for the same."""
+        attempts = self._attempts
+        if attempts.stage[number] == WAITING and attempts.turn.get(number, 0) == turn:
+            self._give_up(number, ABANDONED, cmd.CustomerLeft(f"{number:09d}"))
+
+    def _give_up(self, number: int, outcome: int, command: cmd.Command) -> None:
+        lost = self._attempts.go(number, outcome, self._now)
+        self._tell(command)
+        self._settle()
+        again = self._attempts.comes_again(number) if lost else None
+        if again is not None:
+            after, person, attempt = again
+            self._plan_at(self._now + after, _AGAIN, person, attempt)
+
+    def _again(self, person: int, attempt: int) -> None:
+        self._arrive(self._attempts.again(person, attempt, self._now))
+
+    # Agents
+
+    def _come(self, agent: int, _: object) -> None:
+        agent_id = self._plan.desks[agent].agent_id
+        self._on_duty.add(agent)
+        since = self._leaving.pop(agent, None)
+        if since is not None:  # still finishing the shift before
+            self._log.overtime.append((agent, since, self._now))
+            self._tell(cmd.SetAgentState(agent_id, AgentState.AVAILABLE))
+        else:
+            session = f"{agent_id}@{int(self._now)}"
+            self._tell(cmd.SignIn(agent_id, session, reply_to=_DESKS, state=AgentState.AVAILABLE))
+        self._settle()
+
+    def _shift_over(self, agent: int, _: object) -> None:
+        desk = self._plan.desks[agent]
+        self._on_duty.discard(agent)
+        state = AgentState.OFFLINE
+        if self._at_shift_end[desk.group] == "finish" and self._load[agent]:
+            self._leaving[agent] = self._now
+            state = AgentState.AWAY
+        self._tell(cmd.SetAgentState(desk.agent_id, state))
+        self._settle()
+
+    def _answer(self, offer_id: str, declines: bool) -> None:
+        found = self._offers.pop(offer_id, None)
+        if found is None:
+            return  # it expired, or the customer left
+        number, agent_id = found
+        if declines:
+            answering = self._answering[self._group_of[self._agents[agent_id]]]
+            retry = round(answering.retry_after) if answering is not None else 0
+            self._tell(cmd.DeclineOffer(agent_id, offer_id, retry_after_ms=retry))
+        elif self._attempts.stage[number] == WAITING:
+            self._attempts.stage[number] = TAKEN
+            self._tell(cmd.AcceptOffer(agent_id, offer_id))
+        self._settle()
+
+    def _end(self, number: int, turn: int) -> None:
+        """The agent is done with it, unless it was broken off meanwhile."""
+        if self._attempts.turn.get(number, 0) != turn or self._attempts.stage[number] != SERVED:
+            return
+        agent, _ = self._serving.pop(number)
+        self._attempts.end(number)
+        self._tell(cmd.CompleteInteraction(self._plan.desks[agent].agent_id, f"{number:09d}"))
+        self._settle()
+
+    def _back(self, agent: int, _: object) -> None:
+        """Not responding no longer, if still on duty."""
+        if agent in self._on_duty:
+            self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.AVAILABLE))
+            self._settle()
+
+    def _freed(self, agent: int) -> None:
+        """One thing less in hand."""
+        self._load[agent] -= 1
+        if self._load[agent]:
+            return
+        self._at_work -= 1
+        self._log.busy.append((agent, self._busy_since[agent], self._now))
+        since = self._leaving.pop(agent, None)
+        if since is not None:
+            self._log.overtime.append((agent, since, self._now))
+            self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.OFFLINE))
+
+    # What the engine says
+
+    def _offered(self, offer: fx.Offered) -> None:
+        number = int(offer.facts.interaction_id)
+        if self._attempts.stage[number] != WAITING:
+            return  # another of several who were asked has it
+        answering = self._answering[self._group_of[self._agents[offer.agent_id]]]
+        if answering is None:
+            self._attempts.stage[number] = TAKEN
+            self._tell(cmd.AcceptOffer(offer.agent_id, offer.offer_id))
+            return
+        nth = self._asked[number] = self._asked.get(number, 0) + 1
+        numbers = lot(self._plan.scenario.seed, self._replication, "answer", number, nth)
+        ignores, declines = numbers.random() < answering.ignore, numbers.random() < answering.decline
+        if not ignores:
+            self._offers[offer.offer_id] = (number, offer.agent_id)
+            delay = draw_one(answering.delay, numbers) if answering.delay is not None else 0.0
+            self._plan_at(self._now + delay, _ANSWER, offer.offer_id, declines)
+
+    def _assigned(self, event: fx.Assigned) -> None:
+        number, agent, now = int(event.facts.interaction_id), self._agents[event.agent_id], self._now
+        attempts = self._attempts
+        attempts.answer(number, now)
+        handling = self._left.pop(number, None)
+        if handling is None:
+            handling = attempts.handling(number, self._group_of[agent])
+        if not self._load[agent]:
+            self._busy_since[agent] = now
+            self._at_work += 1
+        self._load[agent] += 1
+        self._serving[number] = (agent, now + handling)
+        self._plan_at(now + handling, _END, number, attempts.turn.get(number, 0))
+
+    def _completed(self, event: fx.Completed) -> None:
+        if not event.wrap_up_until_ms:
+            self._freed(self._agents[event.agent_id])
+
+    def _wrapped_up(self, event: fx.WrapUpEnded) -> None:
+        self._freed(self._agents[event.agent_id])
+
+    def _queued(self, event: fx.Queued) -> None:
+        """Only what comes back from an agent is news: he left before it was done."""
+        if not event.again:
+            return
+        number, attempts = int(event.facts.interaction_id), self._attempts
+        if number in self._serving:
+            self._pause(number)
+        if number not in self._parked_with:
+            return
+        agent, left = self._parked_with.pop(number)
+        if self._at_shift_end[self._group_of[agent]] == "hand_over_resume":
+            self._left[number] = left
+        self._log.handed_over += 1
+        attempts.wait(number)
+        if attempts.patience(number) < FOREVER:
+            self._plan_at(self._now + attempts.patience(number), _LEAVE, number, attempts.turn[number])
+        self._freed(agent)
+
+    def _pause(self, number: int) -> None:
+        agent, end = self._serving.pop(number)
+        self._attempts.turn[number] = self._attempts.turn.get(number, 0) + 1
+        self._parked_with[number] = (agent, end - self._now)
+
+    def _parked(self, event: fx.Parked) -> None:
+        self._pause(int(event.facts.interaction_id))
+
+    def _resumed(self, event: fx.Resumed) -> None:
+        number = int(event.facts.interaction_id)
+        agent, left = self._parked_with.pop(number)
+        self._serving[number] = (agent, self._now + left)
+        self._plan_at(self._now + left, _END, number, self._attempts.turn[number])
+
+    def _offer_ended(self, event: fx.OfferEnded) -> None:
+        self._offers.pop(event.offer_id, None)
+
+    def _cancelled(self, event: fx.Cancelled) -> None:
+        """By the policy; what the simulator cancels is gone already."""
+        number = int(event.facts.interaction_id)
+        if self._attempts.stage[number] == WAITING:
+            self._attempts.go(number, CANCELLED, self._now)
+
+    def _state_changed(self, event: fx.AgentStateChanged) -> None:
+        if event.after is AgentState.NOT_RESPONDING:
+            agent = self._agents[event.agent_id]
+            answering = self._answering[self._group_of[agent]]
+            self._plan_at(self._now + (answering.back_after if answering is not None else 0.0), _BACK, agent)
+
+    def _result(self, result: fx.Result) -> None:
+        if not result.ok:
+            raise RefusedError(f"{result.kind}: {result.reason}")

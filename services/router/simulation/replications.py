@@ -1,0 +1,171 @@
+"""Replications in parallel: a process for each core, fed one replication at a time.
+
+A worker ends when its pipe does, so none outlives us however we end; and it leaves Ctrl-C to us. Little work is done in this process: starting
+workers costs a second.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Final
+
+from services.router.domain.model import PoolConfig
+from services.router.simulation import scenario as sc
+from services.router.simulation.customers import draw
+from services.router.simulation.floor import Floor
+from services.router.simulation.measures import Observed, observe
+from services.router.simulation.plan import Plan, make
+from services.router.simulation.recorded import Recording
+
+FEW_CUSTOMERS: Final = 8_000
+"""Up to here one process is quicker."""
+Progress = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is tried: a policy (place in `Question.policies`) and the groups whose size is not the scenario's."""
+
+    policy: int = 0
+    sizes: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What all cases have in common. A policy of None is made from the scenario's types."""
+
+    scenario: sc.Scenario
+    policies: tuple[PoolConfig | None, ...] = (None,)
+    recording: Recording | None = None
+
+    def plan(self, case: Case) -> Plan:
+        """Ready to run. Raises ScenarioError."""
+        return make(self.scenario, self.policies[case.policy], sizes=dict(case.sizes), recording=self.recording)
+
+    def customers(self) -> float:
+        """Expected in a replication."""
+        recorded = len(self.recording.times) if self.recording is not None else 0
+        return recorded + sum(sc.expected_arrivals(self.scenario, kind) for kind in self.scenario.types.values())
+
+
+class WorkerError(Exception):
+    """A worker ended before its work did, e.g. because there was no memory."""
+
+
+def replicate(plan: Plan, replication: int) -> Observed:
+    """One replication, here and now."""
+    return observe(plan, Floor(plan, draw(plan, replication), replication).run())
+
+
+class Laboratory:
+    """Runs cases of one question. Use it in a `with`: workers live as long."""
+
+    def __init__(self, question: Question, processes: int | None = None) -> None:
+        """`processes` None: one for each core that we may use."""
+        self.question = question
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._processes = max(1, min(processes or cores, cores))
+        self._plans: dict[Case, Plan] = {}
+        self._workers: dict[Connection, SpawnProcess] = {}
+
+    def __enter__(self) -> Laboratory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for connection in self._workers:
+            connection.close()
+        for worker in self._workers.values():
+            if kind is not None:
+                worker.terminate()
+            worker.join()
+
+    def run(
+        self, cases: Sequence[Case], replications: int | None = None, done: Progress = lambda: None
+    ) -> list[list[Observed]]:
+        """By case, its replications in order. Raises ScenarioError, WorkerError, RefusedError."""
+        count = replications or self.question.scenario.replications
+        for case in cases:
+            self.plan(case)  # what does not fit together is said before any work is done
+        jobs = [(place, replication) for replication in range(count) for place in range(len(cases))]
+        alone = self._processes == 1 or len(jobs) == 1
+        if alone or (not self._workers and self.question.customers() * len(jobs) <= FEW_CUSTOMERS):
+            found = {}
+            for place, replication in jobs:
+                found[place, replication] = replicate(self.plan(cases[place]), replication)
+                done()
+        else:
+            found = self._spread(cases, jobs, done)
+        return [[found[place, replication] for replication in range(count)] for place in range(len(cases))]
+
+    def plan(self, case: Case) -> Plan:
+        """A case ready to run. Raises ScenarioError."""
+        if case not in self._plans:
+            self._plans[case] = self.question.plan(case)
+        return self._plans[case]
+
+    def _start(self, wanted: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        while len(self._workers) < min(wanted, self._processes):
+            ours, theirs = context.Pipe()
+            worker = context.Process(target=_work, args=(theirs, self.question), daemon=True)
+            worker.start()
+            theirs.close()
+            self._workers[ours] = worker
+
+    def _spread(
+        self, cases: Sequence[Case], jobs: Sequence[tuple[int, int]], done: Progress
+    ) -> dict[tuple[int, int], Observed]:
+        self._start(len(jobs))
+        left = iter(jobs)
+        found: dict[tuple[int, int], Observed] = {}
+        under_way: dict[Connection, tuple[int, int]] = {}
+
+        def give(connection: Connection) -> None:
+            job = next(left, None)
+            if job is not None:
+                under_way[connection] = job
+                connection.send((cases[job[0]], job[1]))
+
+        for connection in self._workers:
+            give(connection)
+        while under_way:
+            for ready in wait(list(under_way)):
+                assert isinstance(ready, Connection)
+                try:
+                    answer = ready.recv()
+                except EOFError:
+                    code = self._workers[ready].exitcode
+                    raise WorkerError(f"a worker ended with code {code}: too little memory, perhaps") from None
+                if isinstance(answer, BaseException):
+                    raise answer
+                found[under_way.pop(ready)] = answer
+                done()
+                give(ready)
+        return found
+
+
+def _work(connection: Connection, question: Question) -> None:
+    """In the worker: cases come, observations go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    plans: dict[Case, Plan] = {}
+    while True:
+        try:
+            case, replication = connection.recv()
+        except EOFError:
+            return
+        try:
+            if case not in plans:
+                plans[case] = question.plan(case)
+            answer: Observed | Exception = replicate(plans[case], replication)
+        except Exception as error:  # noqa: BLE001  # raised again by whoever asked
+            answer = error
+        connection.send(answer)

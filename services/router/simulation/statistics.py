@@ -1,0 +1,78 @@
+"""Estimates with intervals.
+
+Every figure is a ratio of two sums over *observations* (replications, or batches of one): answered in time over offered, waits over answered,
+busy over staffed. Its value is the ratio of the sums, so that a busy day weighs as much as it has customers; its interval is Student's, on the
+residuals of the ratio (Law, Simulation Modeling and Analysis, 9.4). What is compared under common random numbers is compared pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from scipy.special import stdtrit
+
+from services.router.simulation.distributions import Vector
+
+Ratio = tuple[float, float]
+"""Numerator and denominator of one observation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value and half the width of its interval; None where there is nothing to say (no denominator; a single observation)."""
+
+    value: float | None
+    half: float | None
+    observations: int
+
+    @property
+    def low(self) -> float | None:
+        """Lower end."""
+        return None if self.value is None or self.half is None else self.value - self.half
+
+    @property
+    def high(self) -> float | None:
+        """Upper end."""
+        return None if self.value is None or self.half is None else self.value + self.half
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is within the interval."""
+        return self.low is not None and self.high is not None and self.low <= value <= self.high
+
+
+def estimate(observed: Sequence[Ratio], confidence: float) -> Estimate:
+    """Of a ratio."""
+    value, residuals = _ratio(observed)
+    if value is None:
+        return Estimate(None, None, len(observed))
+    return Estimate(value, _half(residuals, confidence), len(observed))
+
+
+def difference(ours: Sequence[Ratio], theirs: Sequence[Ratio], confidence: float) -> Estimate:
+    """Of two ratios (theirs less ours) whose observations belong together in pairs."""
+    if len(ours) != len(theirs):
+        raise ValueError("pairs have two sides")
+    one, one_residuals = _ratio(ours)
+    other, other_residuals = _ratio(theirs)
+    if one is None or other is None:
+        return Estimate(None, None, len(ours))
+    return Estimate(other - one, _half(other_residuals - one_residuals, confidence), len(ours))
+
+
+def _ratio(observed: Sequence[Ratio]) -> tuple[float | None, Vector]:
+    above = np.array([pair[0] for pair in observed], dtype=np.float64)
+    below = np.array([pair[1] for pair in observed], dtype=np.float64)
+    if not len(observed) or below.sum() <= 0:
+        return None, np.zeros(len(observed))
+    value = float(above.sum() / below.sum())
+    return value, (above - value * below) / below.mean()
+
+
+def _half(residuals: Vector, confidence: float) -> float | None:
+    n = len(residuals)
+    if n < 2:
+        return None
+    return float(stdtrit(n - 1, (1 + confidence) / 2) * residuals.std(ddof=1) / sqrt(n))

@@ -1,0 +1,191 @@
+"""The simulator against theory: `python -m tests.bench.references`, or `make references`. Exit 1 when a value is outside its interval.
+
+Each row of the table in docs/simulation.md is run through the live engine; its theoretical value must lie within the simulated 99 % interval
+(Student's, over replications). Seeds are fixed, so the answer is always the same for the same engine; with another seed, one value in a hundred
+would be outside by chance alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.router.simulation.erlang import ImpatientQueue, Queue, erlang_b, from_empty
+from services.router.simulation.replications import Case, Laboratory, Question
+from services.router.simulation.results import Case as Observed
+from services.router.simulation.scenario import Scenario
+from services.router.simulation.statistics import estimate
+
+CONFIDENCE: Final = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model, and what theory says of it: figure of the simulator -> value. `published` are the same as others have rounded them."""
+
+    name: str
+    scenario: Scenario
+    theory: dict[str, float]
+    published: dict[str, float] = field(default_factory=dict)
+
+
+def exponential(seconds: float) -> dict[str, Any]:
+    """A distribution."""
+    return {"distribution": "exponential", "mean": f"{seconds}s"}
+
+
+def a_type(gap_s: float, handling_s: float, **more: Any) -> dict[str, Any]:
+    """Poisson arrivals, exponential handling."""
+    return {"queue": "q", "arrivals": {"every": f"{gap_s:.9f}s"}, "handling": exponential(handling_s), **more}
+
+
+def a_scenario(types: dict[str, Any], agents: int, minutes: float, replications: int, **more: Any) -> Scenario:
+    """So many equal agents, all the time."""
+    return Scenario.model_validate(
+        {
+            "duration": f"{minutes}m",
+            "replications": replications,
+            "types": types,
+            "groups": {"agents": {"agents": agents}},
+            "seed": 20,
+            **more,
+        }
+    )
+
+
+def rows() -> list[Row]:
+    """The table. Runs are as long as it takes to be within a few per cent, warm-ups as long as a disturbance lasts."""
+    erlang = {
+        "all/waited": "Pw",
+        "all/service_level_offered": "SL",
+        "all/mean_wait_s": "ASA",
+        "all/occupancy": "occupancy",
+    }
+    assert len(erlang) == 4
+
+    def m_m_n(arrival_s: float, handling_s: float, agents: int) -> dict[str, float]:
+        queue = Queue(1 / arrival_s, handling_s, agents)
+        return {
+            "all/waited": queue.waits,
+            "all/service_level_offered": queue.service_level(20),
+            "all/mean_wait_s": queue.mean_wait,
+            "all/occupancy": queue.occupancy,
+        }
+
+    fourteen = m_m_n(18, 180, 14)
+    impatient = ImpatientQueue(48 / 60, 60, 50, 120)
+    levels = impatient.service_levels(20)
+    high, low = Queue(1 / 18, 180, 14).mean_waits_by_class([0.3, 0.7])
+    day = from_empty(4.2, 2, 12, 480, 1 / 3)
+    return [
+        Row(
+            "M/M/14, 100 calls a half-hour of 180 s",
+            a_scenario({"calls": a_type(18, 180)}, 14, 960, 14, warm_up="1h"),
+            fourteen,
+            {
+                "all/waited": 0.1741319,
+                "all/service_level_offered": 0.88835,
+                "all/mean_wait_s": 7.835937,
+                "all/occupancy": 0.7142857,
+            },
+        ),
+        Row(
+            "M/M/11, the same calls",
+            a_scenario({"calls": a_type(18, 180)}, 11, 1440, 16, warm_up="4h"),
+            m_m_n(18, 180, 11),
+            {"all/waited": 0.6821182, "all/service_level_offered": 0.3896138},
+        ),
+        Row(
+            "M/M/40, 1000 calls an hour of 120 s",
+            a_scenario({"calls": a_type(3.6, 120)}, 40, 240, 12, warm_up="30m"),
+            m_m_n(3.6, 120, 40),
+            {"all/waited": 0.1907, "all/service_level_offered": 0.9372, "all/mean_wait_s": 3.43},
+        ),
+        Row(
+            "M/M/35, the same calls",
+            a_scenario({"calls": a_type(3.6, 120)}, 35, 300, 16, warm_up="1h"),
+            m_m_n(3.6, 120, 35),
+            {"all/waited": 0.6965, "all/service_level_offered": 0.4724, "all/mean_wait_s": 50.15},
+        ),
+        Row(
+            "M/M/50+M, 48 calls a minute of 1 min, patience 2 min",
+            a_scenario({"calls": a_type(1.25, 60, patience=exponential(120))}, 50, 100, 12, warm_up="10m"),
+            {
+                "all/abandoned": impatient.abandoned,
+                "all/mean_wait_s": impatient.mean_wait,
+                "all/wait_p90_s": impatient.wait_quantile(0.9),
+                "all/occupancy": impatient.occupancy,
+                **{f"all/service_level_{name}": level for name, level in levels.items()},
+            },
+            {"all/abandoned": 0.0309, "all/mean_wait_s": 3.71, "all/wait_p90_s": 12.44},
+        ),
+        Row(
+            "M/M/14, 30 % first, without interruption",
+            a_scenario({"high": a_type(60, 180, priority=1), "low": a_type(180 / 7, 180)}, 14, 1200, 12, warm_up="1h"),
+            {"high/mean_wait_s": high, "low/mean_wait_s": low},
+            {"high/mean_wait_s": 2.849, "low/mean_wait_s": 9.973},
+        ),
+        Row(
+            "M/M/12, 4.2 a minute of 2 min, 8 h from empty",
+            a_scenario({"calls": a_type(60 / 4.2, 120)}, 12, 480, 24),
+            {
+                "all/service_level_offered": day.service_level,
+                "all/mean_wait_s": 60 * day.mean_wait,
+                "all/occupancy": day.occupancy,
+            },
+            {"all/service_level_offered": 0.902, "all/mean_wait_s": 5.94, "all/occupancy": 0.695},
+        ),
+        Row(
+            "M/M/14/14: no waiting places (Erlang B)",
+            a_scenario({"calls": a_type(18, 180)}, 14, 720, 12, warm_up="1h", waiting_places=0),
+            {"all/blocked": erlang_b(14, 10)},
+        ),
+    ]
+
+
+def check(chosen: Sequence[Row], processes: int | None = None) -> int:
+    """Prints a line for each value; the number of values outside."""
+    outside = values = 0
+    print(f"{'':53}{'theory':>10}  {'simulated':>10}  {'99 % interval':^23}")
+    for row in chosen:
+        with Laboratory(Question(row.scenario), processes) as laboratory:
+            [observed] = laboratory.run([Case()])
+        case = Observed(row.name, observed, {})
+        print(f"{row.name} ({sum(one.customers for one in observed):,} customers)")
+        for figure, theory in row.theory.items():
+            found = estimate(case.ratios(figure), CONFIDENCE)
+            wanted = {"theory": theory}
+            if figure in row.published:
+                wanted["published"] = row.published[figure]
+            inside = all(found.holds(value) for value in wanted.values())
+            values += 1
+            outside += not inside
+            name = figure.removeprefix("all/").replace("/", ", ")
+            print(
+                f"    {name:49}{theory:10.5f}  {found.value:10.5f}  [{found.low:10.5f},{found.high:10.5f}]"
+                f"{'' if inside else '  OUTSIDE'}",
+                flush=True,
+            )
+    print(f"{values} values in {len(chosen)} rows, {outside} outside their 99 % interval")
+    return outside
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="word", help="only rows whose name has one of these")
+    parser.add_argument("--processes", type=int)
+    given = parser.parse_args()
+    chosen = [row for row in rows() if not given.words or any(word in row.name for word in given.words)]
+    began = time.monotonic()
+    outside = check(chosen, given.processes)
+    print(f"{time.monotonic() - began:.0f} s")
+    return 1 if outside else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""How quickly the what-if simulator, which runs the live engine, gets through customers, beside two libraries that simulate queues and no more.
+
+    python -m tests.bench.simulator [--profile] [--customers 20000]
+
+The model: M/M/n, two classes, the more urgent first, no interruption, at 95 % load. All three run it one after another in this process, on CPU
+time, with their customers drawn as they see fit; an event is an arrival, a begin or an end of service, so three a customer for each of them.
+What they find is compared too: a quick simulator of something else would not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import pstats
+import random
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ciw  # type: ignore[import-untyped]  # it ships no types
+import simpy
+
+from services.router.simulation.customers import draw
+from services.router.simulation.erlang import Queue
+from services.router.simulation.floor import Floor
+from services.router.simulation.log import ANSWERED
+from services.router.simulation.plan import make
+from services.router.simulation.scenario import Scenario
+from tests.bench.figures import tell
+
+HANDLING_S: Final = 180.0
+LOAD: Final = 0.95
+URGENT: Final = 0.3
+EVENTS: Final = 3
+ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """So many agents, so many customers."""
+
+    agents: int
+    customers: int
+
+    @property
+    def rate(self) -> float:
+        """Arrivals a second."""
+        return LOAD * self.agents / HANDLING_S
+
+
+def ours(model: Model) -> tuple[float, float]:
+    """CPU seconds of one replication with its customers drawn, and the urgent ones' mean wait in s."""
+    types = {
+        name: {
+            "queue": "q",
+            "priority": priority,
+            "arrivals": {"every": f"{1 / (share * model.rate):.9f}s"},
+            "handling": {"distribution": "exponential", "mean": f"{HANDLING_S}s"},
+        }
+        for name, priority, share in (("urgent", 1, URGENT), ("other", 0, 1 - URGENT))
+    }
+    duration = f"{model.customers / model.rate:.3f}s"
+    scenario = Scenario.model_validate(
+        {"duration": duration, "types": types, "groups": {"all": {"agents": model.agents}}}
+    )
+    began = time.process_time()
+    plan = make(scenario)
+    log = Floor(plan, draw(plan, 0), 0).run()
+    spent = (time.process_time() - began) * model.customers / len(log.kind)
+    waits = [
+        w
+        for kind, w, outcome in zip(log.kind, log.waited, log.outcome, strict=True)
+        if kind == 0 and outcome == ANSWERED
+    ]
+    return spent, sum(waits) / len(waits) / 1_000
+
+
+def with_ciw(model: Model) -> tuple[float, float]:
+    """As `ours`."""
+    network: Any = ciw.create_network(
+        arrival_distributions={
+            "urgent": [ciw.dists.Exponential(URGENT * model.rate)],
+            "other": [ciw.dists.Exponential((1 - URGENT) * model.rate)],
+        },
+        service_distributions={name: [ciw.dists.Exponential(1 / HANDLING_S)] for name in ("urgent", "other")},
+        number_of_servers=[model.agents],
+        priority_classes={"urgent": 0, "other": 1},
+    )
+    ciw.seed(1)
+    began = time.process_time()
+    simulation = ciw.Simulation(network)
+    simulation.simulate_until_max_customers(model.customers, method="Finish")
+    spent = time.process_time() - began
+    waits = [r.waiting_time for r in simulation.get_all_records() if r.customer_class == "urgent"]
+    return spent, sum(waits) / len(waits)
+
+
+def with_simpy(model: Model) -> tuple[float, float]:
+    """As `ours`."""
+    chance = random.Random(1)
+    environment = simpy.Environment()
+    agents = simpy.PriorityResource(environment, model.agents)
+    all_done = environment.event()
+    waits: list[float] = []
+    done = 0
+
+    def customer(priority: int) -> Generator[simpy.Event, Any, None]:
+        nonlocal done
+        arrived = environment.now
+        with agents.request(priority=priority) as mine:
+            yield mine
+            if not priority:
+                waits.append(environment.now - arrived)
+            yield environment.timeout(chance.expovariate(1 / HANDLING_S))
+        done += 1
+        if done == model.customers:
+            all_done.succeed()
+
+    def arrivals() -> Generator[simpy.Event, Any, None]:
+        while True:
+            yield environment.timeout(chance.expovariate(model.rate))
+            environment.process(customer(0 if chance.random() < URGENT else 1))
+
+    began = time.process_time()
+    environment.process(arrivals())
+    environment.run(all_done)
+    return time.process_time() - began, sum(waits) / len(waits)
+
+
+Way = Callable[[Model], tuple[float, float]]
+
+
+def paces(model: Model) -> dict[str, float]:
+    """Events a second: the best of some rounds, in which all take turns, so that a busy moment does not hit one alone."""
+    ways: dict[str, Way] = {"ours": ours, "ciw": with_ciw, "simpy": with_simpy}
+    best = dict.fromkeys(ways, float("inf"))
+    found = dict.fromkeys(ways, 0.0)
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            gc.collect()
+            spent, found[name] = way(model)
+            best[name] = min(best[name], spent)
+    [theory, _] = Queue(model.rate, HANDLING_S, model.agents).mean_waits_by_class([URGENT, 1 - URGENT])
+    waits = ", ".join(f"{name} {wait:.2f} s" for name, wait in found.items())
+    print(f"{model.agents} agents, {model.customers} customers: urgent ones wait {waits}; theory {theory:.2f} s")
+    return {name: EVENTS * model.customers / spent for name, spent in best.items()}
+
+
+def main() -> None:
+    """Prints the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--profile", action="store_true")
+    given = parser.parse_args()
+    few = Model(14, given.customers)
+    if given.profile:
+        profiler = cProfile.Profile()
+        profiler.runcall(ours, few)
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
+        return
+    pace = paces(few)
+    tell("simulator_events_per_s", round(pace["ours"]), "1/s", agents=few.agents)
+    for name in ("ciw", "simpy"):
+        tell(
+            f"simulator_vs_{name}",
+            round(pace["ours"] / pace[name], 3),
+            "ratio",
+            ">=5",
+            agents=few.agents,
+            theirs_per_s=round(pace[name]),
+        )
+    many = Model(500, given.customers)
+    pace = paces(many)
+    for name in ("ciw", "simpy"):
+        tell(
+            f"simulator_vs_{name}{{{many.agents} agents}}",
+            round(pace["ours"] / pace[name], 3),
+            "ratio",
+            theirs_per_s=round(pace[name]),
+        )
+
+
+if __name__ == "__main__":
+    main()
