@@ -58,6 +58,9 @@ def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, 
             texts=tuple(s.texts),
             expires_after_ms=s.expires_after_ms,
             weight=s.weight,
+            steps=tuple((step.after_ms, step.number) for step in s.steps),
+            any_of=requirements(s.any_of),
+            all_of=requirements(s.all_of),
         )
         for s in selectors
     )
@@ -74,6 +77,9 @@ def selectors(wanted: Iterable[Requirement]) -> list[types_pb2.Selector]:
             texts=r.texts,
             expires_after_ms=r.expires_after_ms,
             weight=r.weight,
+            steps=[types_pb2.SelectorStep(after_ms=after_ms, number=number) for after_ms, number in r.steps],
+            any_of=selectors(r.any_of),
+            all_of=selectors(r.all_of),
         )
         for r in wanted
     ]

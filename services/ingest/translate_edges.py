@@ -6,6 +6,7 @@ a provider's retry gives the same, whichever replica takes it.
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
+from services.ingest.domain.messages import NO_WISHES
 from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.message import IncomingMessage, Kind
 from services.ingest.ports import Account
@@ -66,6 +67,11 @@ def inbound_record(account: Account, message: IncomingMessage, now_ms: int) -> r
         made.raw = message.raw
     if message.customer_left:
         made.customer_left = True
+    if message.wishes != NO_WISHES:
+        made.wishes.start_at_ms = message.wishes.start_at_ms
+        made.wishes.due_at_ms = message.wishes.due_at_ms
+        made.wishes.preferred_agent = message.wishes.preferred_agent
+        made.wishes.preferred_team = message.wishes.preferred_team
     return record
 
 

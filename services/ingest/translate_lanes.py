@@ -14,6 +14,7 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.messages import (
+    NO_WISHES,
     Attachment,
     Derive,
     Erasure,
@@ -26,6 +27,7 @@ from services.ingest.domain.messages import (
     Purpose,
     Route,
     SendRequest,
+    Wishes,
 )
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate_config import selectors
@@ -54,8 +56,13 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         labels=dict(record.labels),
         no_auto_reply=record.no_auto_reply,
         customer_left=record.customer_left,
+        wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
         unparsed=bool(record.raw),
     )
+
+
+def _wishes(record: records_pb2.RoutingWishes) -> Wishes:
+    return Wishes(record.start_at_ms, record.due_at_ms, record.preferred_agent, record.preferred_team)
 
 
 def identity(record: records_pb2.Identity) -> Identity:
@@ -259,6 +266,10 @@ def routing_command(
                     arrived_at_ms=effect.arrived_at_ms,
                     rule=effect.rule or "NO_RULE_MATCHED",
                     public=effect.public,
+                    start_at_ms=effect.wishes.start_at_ms,
+                    due_at_ms=effect.wishes.due_at_ms,
+                    preferred_agent=effect.wishes.preferred_agent,
+                    preferred_team=effect.wishes.preferred_team,
                 )
             )
         case effects.TellMessaged():

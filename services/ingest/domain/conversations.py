@@ -7,7 +7,7 @@ A conversation is with a person (the home's key), across channels. At most one i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from services.ingest.domain.messages import Identity, Route
+from services.ingest.domain.messages import NO_WISHES, Identity, Route, Wishes
 from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.rules import RuleInput
 
@@ -31,6 +31,7 @@ class Opening:
     arrived_at_ms: int
     verified: bool
     no_auto_reply: bool
+    wishes: Wishes = NO_WISHES
 
     @property
     def public(self) -> bool:
@@ -46,6 +47,7 @@ class Opening:
             labels={**self.labels, **later.labels},
             language=self.language if self.language != "und" else later.language,
             no_auto_reply=self.no_auto_reply or later.no_auto_reply,
+            wishes=self.wishes.joined(later.wishes),
         )
 
     def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:

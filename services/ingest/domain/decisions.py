@@ -112,6 +112,7 @@ class Routing:
                 arrived_at_ms=opening.arrived_at_ms,
                 rule=choice.rule,
                 public=opening.public,
+                wishes=opening.wishes,
             )
         )
         return replace(

@@ -6,7 +6,7 @@ The order of effects is the order of writing; a reply route always comes before 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.ingest.domain.messages import Identity, Message, Route, SendRequest
+from services.ingest.domain.messages import NO_WISHES, Identity, Message, Route, SendRequest, Wishes
 from services.ingest.domain.rules import Requirement
 
 
@@ -85,6 +85,7 @@ class Enqueue:
     arrived_at_ms: int
     rule: str
     public: bool
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)

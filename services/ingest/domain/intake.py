@@ -218,6 +218,7 @@ def _opening(message: Message, now_ms: int) -> Opening:
         arrived_at_ms=message.received_at_ms or now_ms,
         verified=message.identity.verified,
         no_auto_reply=message.no_auto_reply,
+        wishes=message.wishes,
     )
 
 

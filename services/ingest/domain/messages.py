@@ -7,7 +7,7 @@ messages travel to it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Derive(Protocol):
@@ -50,6 +50,28 @@ class Attachment:
     reference: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How whoever submits a message would have the interaction routed that it opens. Times in ms since the epoch, 0 for none."""
+
+    start_at_ms: int = 0
+    due_at_ms: int = 0
+    preferred_agent: str = ""
+    preferred_team: str = ""
+
+    def joined(self, later: "Wishes") -> "Wishes":
+        """With those of a further fragment: what it wishes itself wins."""
+        return Wishes(
+            later.start_at_ms or self.start_at_ms,
+            later.due_at_ms or self.due_at_ms,
+            later.preferred_agent or self.preferred_agent,
+            later.preferred_team or self.preferred_team,
+        )
+
+
+NO_WISHES: Final = Wishes()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One customer's message, normalised by an edge. Times in ms since the epoch; `sent_at_ms` is 0 when unknown."""
@@ -69,6 +91,7 @@ class Message:
     labels: Mapping[str, str] = field(default_factory=dict)
     no_auto_reply: bool = False
     customer_left: bool = False
+    wishes: Wishes = NO_WISHES
     unparsed: bool = False
     """True when the edge could only keep the raw bytes."""
 

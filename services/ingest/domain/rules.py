@@ -25,6 +25,9 @@ class Requirement:
     texts: tuple[str, ...] = ()
     expires_after_ms: int = 0
     weight: float = 0.0
+    steps: tuple[tuple[int, float], ...] = ()
+    any_of: tuple["Requirement", ...] = ()
+    all_of: tuple["Requirement", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,22 +118,8 @@ def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | N
             o = record.overflowed
             return "InteractionOverflowed", "queued", None, "", {"from_queue": o.from_queue, "rule": o.rule}
         case "parked":
-            return "InteractionParked", None, None, "", {"agent": record.parked.agent_id}
-        case "resumed":
-            return "InteractionResumed", None, None, "", {"agent": record.resumed.agent_id}
-        case "scheduled":
-            return "InteractionScheduled", "scheduled", None, "", {"start_at_ms": str(record.scheduled.start_at_ms)}
-        case "overflowed":
-            v = record.overflowed
-            return "InteractionOverflowed", None, None, "", {"from_queue": v.from_queue, "rule": v.rule}
-        case "parked":
-            return (
-                "InteractionParked",
-                None,
-                None,
-                "",
-                {"agent": record.parked.agent_id, "interrupted_by": record.parked.by},
-            )
+            by = {"agent": record.parked.agent_id, "interrupted_by": record.parked.by}
+            return "InteractionParked", None, None, "", by
         case "resumed":
             return "InteractionResumed", None, None, "", {"agent": record.resumed.agent_id}
     raise Unreadable("UNKNOWN_KIND")

@@ -56,6 +56,10 @@ class SubmitRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     SENT_AT_FIELD_NUMBER: _builtins.int
     CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
+    START_AT_FIELD_NUMBER: _builtins.int
+    DUE_AT_FIELD_NUMBER: _builtins.int
+    PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
+    PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this message; the same again is a repetition. Required, up to 200 bytes."""
     account: _builtins.str
@@ -70,6 +74,10 @@ class SubmitRequest(_message.Message):
     """Language if the caller knows it."""
     customer_left: _builtins.bool
     """True when the customer has left: what waits is abandoned."""
+    preferred_agent: _builtins.str
+    """Agent who is asked first, for the queue's sticky time; empty means the person's last."""
+    preferred_team: _builtins.str
+    """Team that is asked next, for the queue's sticky team time; empty means that of the person's last agent."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels for routing rules, e.g. {"tier": "gold"}."""
@@ -77,6 +85,14 @@ class SubmitRequest(_message.Message):
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp:
         """When the customer sent it; absent means now."""
+
+    @_builtins.property
+    def start_at(self) -> _timestamp_pb2.Timestamp:
+        """The interaction that it opens is not to be offered before, and its age counts from then; absent means at once."""
+
+    @_builtins.property
+    def due_at(self) -> _timestamp_pb2.Timestamp:
+        """By when it should be picked up; absent as its queue and the SLA policies say."""
 
     def __init__(
         self,
@@ -90,10 +106,14 @@ class SubmitRequest(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         sent_at: _timestamp_pb2.Timestamp | None = ...,
         customer_left: _builtins.bool = ...,
+        start_at: _timestamp_pb2.Timestamp | None = ...,
+        due_at: _timestamp_pb2.Timestamp | None = ...,
+        preferred_agent: _builtins.str = ...,
+        preferred_team: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_at", b"sent_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "sent_at", b"sent_at", "start_at", b"start_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "sent_at", b"sent_at", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "customer_left", b"customer_left", "display_name", b"display_name", "due_at", b"due_at", "idempotency_key", b"idempotency_key", "labels", b"labels", "language", b"language", "native_id", b"native_id", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "sent_at", b"sent_at", "start_at", b"start_at", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -510,7 +530,7 @@ class InteractionView(_message.Message):
     queue: _builtins.str
     """Queue."""
     state: _builtins.str
-    """State: "open", "queued", "offered", "assigned", "completed", "abandoned", "cancelled"."""
+    """State: "open", "scheduled", "queued", "offered", "assigned", "completed", "abandoned", "cancelled"."""
     agent_id: _builtins.str
     """Agent who holds or held it last; may be empty."""
     @_builtins.property

@@ -221,6 +221,40 @@ class Attachment(_message.Message):
 Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
+class RoutingWishes(_message.Message):
+    """How whoever submits a message would have the interaction routed that it opens; the queue decides what it makes of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_AT_MS_FIELD_NUMBER: _builtins.int
+    DUE_AT_MS_FIELD_NUMBER: _builtins.int
+    PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
+    PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
+    start_at_ms: _builtins.int
+    """Not to be offered before, and its age counts from then; milliseconds, 0 means at once."""
+    due_at_ms: _builtins.int
+    """When it should be picked up at the latest; milliseconds, 0 as its queue and the SLA policies say."""
+    preferred_agent: _builtins.str
+    """Agent who is asked first, for the queue's sticky time; may be empty."""
+    preferred_team: _builtins.str
+    """Team that is asked next, for the queue's sticky team time; may be empty."""
+    def __init__(
+        self,
+        *,
+        start_at_ms: _builtins.int = ...,
+        due_at_ms: _builtins.int = ...,
+        preferred_agent: _builtins.str = ...,
+        preferred_team: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at_ms", b"due_at_ms", "preferred_agent", b"preferred_agent", "preferred_team", b"preferred_team", "start_at_ms", b"start_at_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoutingWishes: _TypeAlias = RoutingWishes  # noqa: Y015
+
+@_typing.final
 class CustomerMessage(_message.Message):
     """A customer's message as an edge normalised it."""
 
@@ -283,6 +317,7 @@ class CustomerMessage(_message.Message):
     NO_AUTO_REPLY_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
     CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
+    WISHES_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision): a retry of the provider has the same."""
     native_message_id: _builtins.str
@@ -325,6 +360,10 @@ class CustomerMessage(_message.Message):
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels from the edge, e.g. {"tier": "gold", "public": "true", "auto_submitted": "true"}."""
 
+    @_builtins.property
+    def wishes(self) -> Global___RoutingWishes:
+        """Wishes for the interaction that it opens; absent without any."""
+
     def __init__(
         self,
         *,
@@ -345,10 +384,11 @@ class CustomerMessage(_message.Message):
         no_auto_reply: _builtins.bool = ...,
         raw: _builtins.bytes = ...,
         customer_left: _builtins.bool = ...,
+        wishes: Global___RoutingWishes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from chapar.ingest.v1 import ingest_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.adapters.edges.door import Door
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for
+from services.ingest.domain.messages import Wishes
 from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
 from services.ingest.domain.normalise.text import clean_name, forbidden
@@ -15,6 +16,7 @@ from services.ingest.ports import Account, Accounts
 
 CHANNEL = "grpc"
 DEFAULT_ACCOUNT = "default"
+_LATEST_S = 253_402_300_800
 
 
 class Submitter:
@@ -60,6 +62,9 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
                 labels,
             ),
             optional("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+            optional("preferred_agent", request.preferred_agent),
+            optional("preferred_team", request.preferred_team),
+            *(_no_time(request, field) for field in ("start_at", "due_at")),
             forbidden(request.native_id, "native_id"),
             forbidden(request.text, "text"),
             *(forbidden(part, "labels") for pair in labels.items() for part in pair),
@@ -79,4 +84,17 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
         labels=labels,
         reply_context={"native_id": request.native_id},
         customer_left=request.customer_left,
+        wishes=Wishes(
+            request.start_at.ToMilliseconds() if request.HasField("start_at") else 0,
+            request.due_at.ToMilliseconds() if request.HasField("due_at") else 0,
+            request.preferred_agent,
+            request.preferred_team,
+        ),
     )
+
+
+def _no_time(request: ingest_pb2.SubmitRequest, field: str) -> Refusal | None:
+    """A refusal for a time that the router could not take."""
+    if request.HasField(field) and not 0 < getattr(request, field).seconds < _LATEST_S:  # type: ignore[arg-type]  # one of its fields
+        return Refusal("INVALID_FIELD", field, "must be a time between 1970 and 9999")
+    return None

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from services.ingest.domain.messages import NO_WISHES, Wishes
+
 
 class Kind(Enum):
     """What a customer sent."""
@@ -50,6 +52,7 @@ class IncomingMessage:
     no_auto_reply: bool = False
     raw: bytes = b""
     customer_left: bool = False
+    wishes: Wishes = NO_WISHES
 
 
 @dataclass(frozen=True, slots=True)
