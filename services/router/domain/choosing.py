@@ -4,13 +4,12 @@ Two ways to the same answer. When few kinds of agents have room, the first of ea
 is walked from its front instead: the more of them could take it, the sooner one is found.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Final
 
 from services.router.domain import effects as fx
-from services.router.domain.eligibility import score
 from services.router.domain.lines import Line, Need
 from services.router.domain.model import Choice
 from services.router.domain.parking import plan
@@ -145,11 +144,6 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
         cells = list(fitting(need.free, channel))
         if choice is not Choice.ROUND_ROBIN or sum(len(cell.members) for _, cell in cells) <= _FEW:
             return _from_cells(core, need, choice, cells, passed)
-    free, agents = need.free, core.agents
-
-    def allowed(agent: Agent) -> bool:
-        return agent.kind in free and agent.id not in passed
-
     if choice is Choice.SKILL_SCORE:
         return _by_score(core, line, passed)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
@@ -159,8 +153,8 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
         order = core.roster.by_turn()
     elif choice is Choice.ADAPTIVE:
         most = _FEW
-    found = first_fitting(order, agents, channel, allowed, most)
-    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
+    found = first_fitting(order, need.free, channel, passed, most)
+    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(need.free) if found else 0)
 
 
 def _from_cells(
@@ -170,6 +164,7 @@ def _from_cells(
     shown = _SHOWN if len(cells) <= _SHOWN else 1
     keys: list[Key] = []
     eligible = 0
+    measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     for kind, cell in cells:
         members = cell.members
         eligible += len(members)
@@ -179,7 +174,7 @@ def _from_cells(
         if choice is Choice.ROUND_ROBIN:
             keys.extend(_key(core, need, choice, agents[agent_id]) for _, agent_id in members)
             continue
-        measure = _measure(core, need, choice, kind, cell)
+        measure = _measure(core, need, choice, kind, cell) if measured else 0.0
         busy = cell.busy and choice is not Choice.LOAD_RATIO
         keys.extend((measure, busy, since, agent_id) for since, agent_id in members[:shown])
     return keys, eligible
@@ -194,16 +189,12 @@ def _by_score(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key]
             cells = list(fitting((kind for kind in group if kind in free), channel))
             keys, _ = _from_cells(core, need, Choice.SKILL_SCORE, cells, passed)
         else:
-            allowed = _of_kinds(group, free, passed)
-            found = first_fitting(core.roster.by_idle(), core.agents, channel, allowed, _SHOWN_OF_MANY)
+            able = group.keys() & free.keys() if len(group) < len(need.kinds) else free
+            found = first_fitting(core.roster.by_idle(), able, channel, passed, _SHOWN_OF_MANY)
             keys = [_key(core, need, Choice.SKILL_SCORE, agent) for agent in found]
         if keys:
             return keys, max(len(keys), len(free))
     return [], 0
-
-
-def _of_kinds(group: dict[Kind, None], free: dict[Kind, None], passed: frozenset[str]) -> Callable[[Agent], bool]:
-    return lambda agent: agent.kind in group and agent.kind in free and agent.id not in passed
 
 
 def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:
@@ -211,7 +202,7 @@ def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> 
         case Choice.LOAD_RATIO:
             return cell.ratio
         case Choice.SKILL_SCORE:
-            return -score(need.selectors, kind.skills)
+            return -need.score_of(kind)
         case Choice.ADAPTIVE:
             return _demand(core, need, kind)
         case _:

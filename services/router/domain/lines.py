@@ -32,7 +32,7 @@ UNIT: Final = MICRO * _MINUTE_MS
 class Need:
     """A queue, what is asked now, and who meets it."""
 
-    __slots__ = ("_groups", "free", "key", "kinds", "lines", "open", "queue", "selectors", "soft", "team")
+    __slots__ = ("_groups", "_scores", "free", "key", "kinds", "lines", "open", "queue", "selectors", "soft", "team")
 
     def __init__(self, key: NeedKey, queue: QueueConfig) -> None:
         self.key = key
@@ -49,6 +49,7 @@ class Need:
         self.lines: dict[LineKey, Line] = {}
         self.open: dict[Line, None] = {}
         """Those in which something waits for whoever meets the need."""
+        self._scores: dict[Kind, float] = {}
         self._groups: list[tuple[float, dict[Kind, None]]] | None = None
 
     def admit(self, kind: Kind) -> None:
@@ -61,12 +62,19 @@ class Need:
             self.soft[kind] = None
         self._groups = None
 
+    def score_of(self, kind: Kind) -> float:
+        """How well agents of a kind exceed what is asked."""
+        found = self._scores.get(kind)
+        if found is None:
+            found = self._scores[kind] = score(self.selectors, kind.skills)
+        return found
+
     def by_score(self) -> list[tuple[float, dict[Kind, None]]]:
         """Kinds by their skill score, best first; those of one score together."""
         if self._groups is None:
             groups: dict[float, dict[Kind, None]] = {}
             for kind in self.kinds:
-                groups.setdefault(score(self.selectors, kind.skills), {})[kind] = None
+                groups.setdefault(self.score_of(kind), {})[kind] = None
             self._groups = sorted(groups.items(), key=lambda group: -group[0])
         return self._groups
 

@@ -7,7 +7,7 @@ many are free that walking these from the front is shorter than looking at all k
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from heapq import merge
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 KindKey = tuple[tuple[tuple[str, float], ...], tuple[str, ...], str, str]
 Place = tuple[int, str]
 """Since when idle, and the agent's id."""
+Standing = tuple[int, str, Agent]
+"""Since when idle (or his turn), his id, and himself: ids differ, so agents are never compared."""
 
 
 class Cell:
@@ -81,8 +83,8 @@ class Roster:
         self._by_queue: dict[str, list[Kind]] = {}
         self._anywhere: list[Kind] = []
         self._capacities: dict[CapacityProfile, Capacity] = {}
-        self._by_ratio: dict[tuple[float, bool], SortedList[Place]] = {}
-        self._turns: SortedList[Place] = SortedList()
+        self._by_ratio: dict[tuple[float, bool], SortedList[Standing]] = {}
+        self._turns: SortedList[Standing] = SortedList()
         self.rotates = False
         """Whether any queue gives by round robin, so that the order of turns is kept."""
 
@@ -130,9 +132,9 @@ class Roster:
         kind: Kind = agent.kind
         del cell.members[bisect_left(cell.members, agent.place)]
         if cell.room:
-            self._by_ratio[cell.ratio, cell.busy].remove(agent.place)
+            self._by_ratio[cell.ratio, cell.busy].remove((*agent.place, agent))
             if self.rotates:
-                self._turns.remove((agent.stood_at, agent.place[1]))
+                self._turns.remove((agent.stood_at, agent.place[1], agent))
         if not cell.members:
             del kind.cells[cell.load]
             if cell.room:
@@ -174,24 +176,24 @@ class Roster:
             order = self._by_ratio.get((cell.ratio, cell.busy))
             if order is None:
                 order = self._by_ratio[cell.ratio, cell.busy] = SortedList()
-            order.add(place)
+            order.add((*place, agent))
             if self.rotates:
-                self._turns.add((agent.turn, place[1]))
+                self._turns.add((agent.turn, place[1], agent))
         agent.cell, agent.place, agent.stood_at = cell, place, agent.turn
 
     # All agents with room, in order
 
-    def by_idle(self) -> Iterator[Place]:
+    def by_idle(self) -> Iterator[Standing]:
         """Idle before busy, then longest idle."""
         for busy in (False, True):
             yield from merge(*(order for (_, b), order in self._by_ratio.items() if b is busy and order))
 
-    def by_load(self) -> Iterator[Place]:
+    def by_load(self) -> Iterator[Standing]:
         """Least used over total, then longest idle."""
         for ratio in sorted({ratio for (ratio, _), order in self._by_ratio.items() if order}):
             yield from merge(*(order for (r, _), order in self._by_ratio.items() if r == ratio and order))
 
-    def by_turn(self) -> Iterator[Place]:
+    def by_turn(self) -> Iterator[Standing]:
         """Least recently offered anything."""
         return iter(self._turns)
 
@@ -206,13 +208,13 @@ def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
 
 
 def first_fitting(
-    order: Iterable[Place], agents: dict[str, Agent], channel: str, allowed: Callable[[Agent], bool], most: int
+    order: Iterable[Standing], kinds: Container[Kind], channel: str, passed: Container[str], most: int
 ) -> list[Agent]:
-    """The first agents in an order who fit and are allowed, at most so many."""
+    """The first agents in an order who are of these kinds, fit, and are not passed over; at most so many."""
     found: list[Agent] = []
-    for _, agent_id in order:
-        agent = agents[agent_id]
-        if allowed(agent) and agent.kind.capacity.fits(agent.load, channel):
+    for _, agent_id, agent in order:
+        kind = agent.kind
+        if kind in kinds and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
             found.append(agent)
             if len(found) == most:
                 break
