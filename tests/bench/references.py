@@ -154,7 +154,7 @@ def check(chosen: Sequence[Row], processes: int | None = None) -> int:
     for row in chosen:
         with Laboratory(Question(row.scenario), processes) as laboratory:
             [observed] = laboratory.run([Case()])
-        case = Observed(row.name, observed, {})
+        case = Observed(row.name, observed, {}, {})
         print(f"{row.name} ({sum(one.customers for one in observed):,} customers)")
         for figure, theory in row.theory.items():
             found = estimate(case.ratios(figure), CONFIDENCE)

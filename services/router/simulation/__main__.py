@@ -100,10 +100,9 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
     wanted = staff_search.target(given.find_staff, each=given.each) if given.find_staff is not None else None
     if wanted is not None and len(cases) > 1:
         raise ValueError("--find-staff looks for one policy's staffing: not together with --against")
+    question = staff_search.asked_of(question, wanted) if wanted is not None else question
     with Laboratory(question, given.processes) as laboratory:
         if wanted is not None:
-            question = _for_target(question, wanted)
-            laboratory.question = question
             with _progress(errors, None) as done:
                 found = staff_search.Search(laboratory, wanted, given.confidence, given.group).run(done)
             observed = [list(found.least.observed)]
@@ -157,15 +156,6 @@ def _policy(path: Path | None, pool: str) -> PoolConfig | None:
     if not made.queues:
         raise ValueError(f"the policy has no queues in the pool `{pool}`")
     return made
-
-
-def _for_target(question: Question, wanted: staff_search.Target) -> Question:
-    """The same question, with the target's threshold for every type."""
-    types = {
-        name: kind.model_copy(update={"service_level": wanted.within_s * 1_000})
-        for name, kind in question.scenario.types.items()
-    }
-    return Question(question.scenario.model_copy(update={"types": types}), question.policies, question.recording)
 
 
 @contextmanager

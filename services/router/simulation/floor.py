@@ -28,7 +28,7 @@ START: Final = 1_700_000_000_000
 """When the virtual clock starts, for the engine: any time will do."""
 _DESKS: Final = cmd.ReplyTo("simulation", 0)
 _FORGET_EVERY: Final = 65_536
-_LONGEST_END_MS: Final = 7 * 86_400_000.0
+_LONGEST_END_MS: Final = 86_400_000.0
 """How long after the last arrival those who still wait are followed."""
 
 # What can happen.

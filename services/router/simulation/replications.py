@@ -67,8 +67,9 @@ def replicate(plan: Plan, replication: int) -> Observed:
 class Laboratory:
     """Runs cases of one question. Use it in a `with`: workers live as long."""
 
-    def __init__(self, question: Question, processes: int | None = None) -> None:
-        """`processes` None: one for each core that we may use."""
+    def __init__(self, question: Question, processes: int | None = None, few: float = FEW_CUSTOMERS) -> None:
+        """`processes` None: one for each core that we may use. Up to `few` customers, they are not worth their start."""
+        self._few = few
         self.question = question
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._processes = max(1, min(processes or cores, cores))
@@ -97,7 +98,7 @@ class Laboratory:
             self.plan(case)  # what does not fit together is said before any work is done
         jobs = [(place, replication) for replication in range(count) for place in range(len(cases))]
         alone = self._processes == 1 or len(jobs) == 1
-        if alone or (not self._workers and self.question.customers() * len(jobs) <= FEW_CUSTOMERS):
+        if alone or (not self._workers and self.question.customers() * len(jobs) <= self._few):
             found = {}
             for place, replication in jobs:
                 found[place, replication] = replicate(self.plan(cases[place]), replication)

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.router.simulation import scenario as sc
 from services.router.simulation.erlang import erlang_c
 from services.router.simulation.measures import ALL, Observed
-from services.router.simulation.replications import Case, Laboratory, Progress
+from services.router.simulation.replications import Case, Laboratory, Progress, Question
 from services.router.simulation.results import Case as Observations
 from services.router.simulation.statistics import Estimate, estimate
 
 _TARGET = re.compile(r"(\d{1,3}(?:\.\d+)?)/(\d+(?:\.\d+)?)")
+_IDLE: Final = 0.5
 _MOST_STEPS_UP: Final = 12
 """From the answer by estimate to the one beyond doubt."""
 
@@ -45,6 +46,18 @@ def target(text: str, *, each: bool = False) -> Target:
     if found is None or not 0 < float(found[1]) < 100 or float(found[2]) <= 0:
         raise ValueError(f"must be like 80/20 (80 % within 20 s), not {text!r}")
     return Target(float(found[1]) / 100, float(found[2]), each)
+
+
+def asked_of(question: Question, wanted: Target) -> Question:
+    """The same question, with the target's time as the threshold of every type, recorded ones too."""
+    types = dict(question.scenario.types)
+    for looks in question.recording.looks if question.recording is not None else ():
+        types.setdefault(looks.type, sc.InteractionType(queue=looks.queue))
+    types = {
+        name: kind.model_copy(update={"service_level": wanted.within_s * 1_000, "short_abandon": None})
+        for name, kind in types.items()
+    }
+    return replace(question, scenario=question.scenario.model_copy(update={"types": types}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +116,22 @@ class Search:
         """Raises UnreachableError."""
         share = self._target.share
         low, high = 0, max(1, self._first_guess())
-        while not self._try(self._spread(high), done).reaches(share):
-            if high >= sc.MOST_AGENTS - sum(self._fixed().values()):
-                raise UnreachableError(f"{self._target}: not with {high:,} agents either")
-            low, high = high, min(2 * high, sc.MOST_AGENTS - sum(self._fixed().values()))
+        most = sc.MOST_AGENTS - sum(self._fixed().values())
+        before: Trial | None = None
+        while not (trial := self._try(self._spread(high), done)).reaches(share):
+            if high >= most or (before is not None and self._is_of_no_use(before, trial)):
+                raise UnreachableError(f"{self._target}: not with {high:,} agents, and more would not help")
+            low, high, before = high, min(2 * high, most), trial
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self._try(self._spread(middle), done).reaches(share) else (middle, high)
         least = self._trimmed(self._try(self._spread(high), done), done)
         return Found(self._target, least, self._sure(least, done), self._one_less(least, done), len(self._trials))
+
+    def _is_of_no_use(self, fewer: Trial, more: Trial) -> bool:
+        """Whether twice as many, half of whom have nothing to do, came to the same."""
+        occupancy = estimate(Observations("", more.observed, {}, {}).ratios("all/occupancy"), self._confidence).value
+        return fewer.level.value == more.level.value and (occupancy or 0.0) < _IDLE
 
     def _fixed(self) -> dict[str, int]:
         return {name: size for name, size in self._planned.items() if name not in self._varied}
