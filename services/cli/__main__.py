@@ -18,6 +18,7 @@ from services.cli.commands import (
     run,
     scores,
     send,
+    simulate,
     sla,
     token,
     topics,
@@ -38,6 +39,7 @@ app.command()(queues.queues)
 app.command()(scores.scores)
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
+app.add_typer(simulate.app, name="simulate")
 app.add_typer(sla.app, name="sla")
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
