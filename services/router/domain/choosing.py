@@ -4,7 +4,7 @@ Two ways to the same answer. When few kinds of agents have room, the first of ea
 is walked from its front instead: the more of them could take it, the sooner one is found.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Final
@@ -141,9 +141,9 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
     """The best few by the queue's choice, and how many there are: exact when few kinds have room, else at least that many."""
     need, channel, choice = line.need, line.channel, line.queue.choice
     if len(need.free) <= _FEW:
-        cells = list(fitting(need.free, channel))
-        if choice is not Choice.ROUND_ROBIN or sum(len(cell.members) for _, cell in cells) <= _FEW:
-            return _from_cells(core, need, choice, cells, passed)
+        ready = sum(len(cell.members) for _, cell in fitting(need.free, channel)) if choice is Choice.ROUND_ROBIN else 0
+        if ready <= _FEW:
+            return _from_cells(core, line, need.free, passed)
     if choice is Choice.SKILL_SCORE:
         return _by_score(core, line, passed)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
@@ -157,26 +157,27 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
     return [_key(core, need, choice, agent) for agent in found], max(len(found), len(need.free) if found else 0)
 
 
-def _from_cells(
-    core: Core, need: Need, choice: Choice, cells: list[tuple[Kind, Cell]], passed: frozenset[str]
-) -> tuple[list[Key], int]:
-    agents = core.agents
-    shown = _SHOWN if len(cells) <= _SHOWN else 1
+def _from_cells(core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
+    need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
+    shown = _SHOWN if len(kinds) <= _SHOWN else 1
+    measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     keys: list[Key] = []
     eligible = 0
-    measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
-    for kind, cell in cells:
-        members = cell.members
-        eligible += len(members)
-        if passed:
-            eligible -= sum(1 for agent_id in passed if agents[agent_id].cell is cell)
-            members = [place for place in members if place[1] not in passed]
-        if choice is Choice.ROUND_ROBIN:
-            keys.extend(_key(core, need, choice, agents[agent_id]) for _, agent_id in members)
-            continue
-        measure = _measure(core, need, choice, kind, cell) if measured else 0.0
-        busy = cell.busy and choice is not Choice.LOAD_RATIO
-        keys.extend((measure, busy, since, agent_id) for since, agent_id in members[:shown])
+    for kind in kinds:
+        fits = kind.capacity.fits
+        for cell in kind.cells.values():
+            if not fits(cell.load, channel):
+                continue
+            members = cell.members
+            if passed:
+                members = [place for place in members if place[1] not in passed]
+            eligible += len(members)
+            if choice is Choice.ROUND_ROBIN:
+                keys += [_key(core, need, choice, agents[agent_id]) for _, agent_id in members]
+                continue
+            measure = _measure(core, need, choice, kind, cell) if measured else 0.0
+            busy = cell.busy and choice is not Choice.LOAD_RATIO
+            keys += [(measure, busy, since, agent_id) for since, agent_id in members[:shown]]
     return keys, eligible
 
 
@@ -186,8 +187,7 @@ def _by_score(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key]
     for _, group in need.by_score():
         free = need.free
         if len(group) <= _FEW:
-            cells = list(fitting((kind for kind in group if kind in free), channel))
-            keys, _ = _from_cells(core, need, Choice.SKILL_SCORE, cells, passed)
+            keys, _ = _from_cells(core, line, [kind for kind in group if kind in free], passed)
         else:
             able = group.keys() & free.keys() if len(group) < len(need.kinds) else free
             found = first_fitting(core.roster.by_idle(), able, channel, passed, _SHOWN_OF_MANY)

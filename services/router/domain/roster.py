@@ -183,19 +183,26 @@ class Roster:
 
     # All agents with room, in order
 
-    def by_idle(self) -> Iterator[Standing]:
-        """Idle before busy, then longest idle."""
+    def by_idle(self) -> Iterator[Iterable[Standing]]:
+        """Idle before busy, then longest idle: parts of the order, one after the other."""
         for busy in (False, True):
-            yield from merge(*(order for (_, b), order in self._by_ratio.items() if b is busy and order))
+            yield from _merged([order for (_, b), order in self._by_ratio.items() if b is busy and order])
 
-    def by_load(self) -> Iterator[Standing]:
-        """Least used over total, then longest idle."""
+    def by_load(self) -> Iterator[Iterable[Standing]]:
+        """Least used over total, then longest idle: parts of the order, one after the other."""
         for ratio in sorted({ratio for (ratio, _), order in self._by_ratio.items() if order}):
-            yield from merge(*(order for (r, _), order in self._by_ratio.items() if r == ratio and order))
+            yield from _merged([order for (r, _), order in self._by_ratio.items() if r == ratio and order])
 
-    def by_turn(self) -> Iterator[Standing]:
+    def by_turn(self) -> Iterator[Iterable[Standing]]:
         """Least recently offered anything."""
-        return iter(self._turns)
+        yield self._turns
+
+
+def _merged(orders: list[SortedList[Standing]]) -> Iterator[Iterable[Standing]]:
+    if len(orders) == 1:
+        yield orders[0]  # the usual case: no merging between the walker and the list
+    elif orders:
+        yield merge(*orders)
 
 
 def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
@@ -208,14 +215,15 @@ def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
 
 
 def first_fitting(
-    order: Iterable[Standing], kinds: Container[Kind], channel: str, passed: Container[str], most: int
+    order: Iterable[Iterable[Standing]], kinds: Container[Kind], channel: str, passed: Container[str], most: int
 ) -> list[Agent]:
     """The first agents in an order who are of these kinds, fit, and are not passed over; at most so many."""
     found: list[Agent] = []
-    for _, agent_id, agent in order:
-        kind = agent.kind
-        if kind in kinds and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
-            found.append(agent)
-            if len(found) == most:
-                break
+    for part in order:
+        for _, agent_id, agent in part:
+            kind = agent.kind
+            if kind in kinds and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
+                found.append(agent)
+                if len(found) == most:
+                    return found
     return found

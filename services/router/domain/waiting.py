@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from services.router.domain import effects as fx
+from services.router.domain.capacity import EMPTY
 from services.router.domain.eligibility import needed, served_too
 from services.router.domain.model import Operator, QueueConfig, Selector, Stage, Trigger
 from services.router.domain.pool import Core
@@ -98,6 +99,8 @@ def _still_kept(core: Core, queue: QueueConfig, work: Work) -> bool:
 def _waits_for(core: Core, queue: QueueConfig, work: Work, agent: Agent, *, asks_skills: bool) -> bool:
     """Whether it makes sense to wait for an agent: he is at his desk, though perhaps busy, and would be asked."""
     if not core.at_desk(agent) or agent.kind is None or core.declines(work, agent) or core.gives(work, agent):
+        return False
+    if not agent.kind.capacity.fits(EMPTY, work.facts.channel):
         return False
     if not asks_skills:
         return True
