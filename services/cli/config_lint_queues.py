@@ -22,6 +22,7 @@ from services.cli.output import duration
 
 _SERVICE_LEVEL_MS: Final = 20_000
 _LAST: Final = 2**62
+_LONGEST_MS: Final = 366 * 86_400_000
 _AT_ONCE: Final = (
     config_pb2.OVERFLOW_TRIGGER_LENGTH,
     config_pb2.OVERFLOW_TRIGGER_ESTIMATE,
@@ -227,6 +228,10 @@ def promises(document: Document) -> None:
             if kind in kinds[:j]:
                 message = f"policy `{policy.name}` has two targets of one kind: keep one"
                 document.find("DUPLICATE", message, "sla_policies", i, "targets", j)
+        for j, target in enumerate(policy.targets):
+            if target.kind == config_pb2.TARGET_KIND_PICK_UP and target.desired_ms > _LONGEST_MS:
+                message = f"policy `{policy.name}` promises a pick-up later than after 366 days"
+                document.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
     for i, queue in enumerate(c.queues):
         found = sorted(_pick_ups(c, queue))
         if queue.order in (config_pb2.QUEUE_ORDER_DEADLINE, config_pb2.QUEUE_ORDER_ADAPTIVE) and not found:

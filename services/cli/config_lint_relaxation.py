@@ -32,6 +32,7 @@ def requirements(document: Document) -> None:
         _form(document, selector, path)
         for member, where, depth in members(selector, path):
             _form(document, member, where)
+            _rising(document, member, where)
             if depth == DEEPEST and is_group(member):
                 document.find("TOO_DEEP", f"groups are at most {DEEPEST} levels deep; write this one flatter", *where)
             if member.expires_after_ms or member.steps:
@@ -63,13 +64,17 @@ def _form(document: Document, selector: types_pb2.Selector, path: Path_) -> None
         document.find("BAD_REQUIREMENT", f"`{selector.attribute}` is in nothing: give `texts: [...]`", *path)
 
 
-def _steps(document: Document, selector: types_pb2.Selector, path: Path_) -> Iterator[str]:
-    steps = selector.steps
-    if not steps:
-        return
-    times = (0, *(step.after_ms for step in steps))
+def _rising(document: Document, selector: types_pb2.Selector, path: Path_) -> bool:
+    times = (0, *(step.after_ms for step in selector.steps))
     if any(later <= earlier for earlier, later in pairwise(times)):
         document.find("STEPS_OUT_OF_ORDER", "each step needs an `after` later than the step before it", *path, "steps")
+        return False
+    return True
+
+
+def _steps(document: Document, selector: types_pb2.Selector, path: Path_) -> Iterator[str]:
+    steps = selector.steps
+    if not steps or not _rising(document, selector, path):
         return
     raisable = not is_group(selector) and not selector.text and selector.operator in _RAISABLE
     if not is_lowerable(selector) and not raisable:

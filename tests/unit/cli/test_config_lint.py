@@ -114,6 +114,9 @@ BROKEN = {
         "{attribute: dynamodb, operator: has}",
         "{any_of: [{all_of: [{attribute: dynamodb, operator: has}]}]}",
     ),
+    "steps backwards inside a group": (
+        "STEPS_OUT_OF_ORDER", "{attribute: french, number: 7}", "{attribute: french, steps: [{after: 9s}, {after: 8s}]}"),
+    "a promise for years": ("OUT_OF_RANGE", "desired: 60s, adequate: 2m", "desired: 400d, adequate: 400d"),
     "a time inside a group": ("TIME_IN_GROUP", "{attribute: french, number: 7}", "{attribute: french, expires_after: 9s}"),
     # who could take it
     "nobody is so good": ("NOBODY_CAN_MEET", FRENCH, "number: 10"),
@@ -229,6 +232,7 @@ SILENT = {
     "a team as a requirement": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5}\n      - {attribute: team, text: red}"),
     "equal priorities need no ageing": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night}"),
     "nor do queues of other pools matter": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night, priority: -9}"),
+    "a delay as long as the promise": ("delay: 20s", "delay: 60s"),
     "expiry of what somebody lacks": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5, expires_after: 90s}"),
     "a promise for other queues": ("name: chat", "name: chat\n    queues: [sales]"),
 }  # fmt: skip

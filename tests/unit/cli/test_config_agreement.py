@@ -1,0 +1,130 @@
+"""What lint lets through the router takes: a configuration is refused at the desk of whoever wrote it, never as a dead letter."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import ParseDict
+from google.protobuf.message import Message
+
+from chapar.config.v1 import config_pb2
+from services.cli.config_files import Document
+from services.cli.config_lint import lint
+from services.router.domain.activation import sound
+from services.router.translate.configuration import to_pool
+
+_YEAR_MS = 366 * 86_400_000
+_NASTY: dict[int, tuple[Any, ...]] = {
+    FieldDescriptor.CPPTYPE_INT64: (-1, 0, _YEAR_MS, _YEAR_MS + 1),
+    FieldDescriptor.CPPTYPE_INT32: (-1, 11, 2**31 - 1),
+    FieldDescriptor.CPPTYPE_DOUBLE: (float("nan"), float("inf"), -1.0, 0.0, 2.0, 1e300),
+    FieldDescriptor.CPPTYPE_STRING: ("",),
+    FieldDescriptor.CPPTYPE_BOOL: (True, False),
+}
+_SELECTOR = {"attribute": "x", "number": 5, "weight": 1, "expiresAfterMs": 90, "steps": [{"afterMs": 5, "number": 4}]}
+_ASKED = [
+    _SELECTOR,
+    {"anyOf": [{"allOf": [_SELECTOR]}], "weight": 1},
+    {"attribute": "x", "operator": 7, "texts": ["y"]},
+]
+EVERYTHING: dict[str, Any] = {
+    "tenant": "t",
+    "pools": [{"name": "default", "sessionLeaseMs": 1, "assignmentGraceMs": 1}],
+    "skills": [{"name": "x"}],
+    "queues": [
+        {
+            "name": "q", "pool": "default", "priority": 1, "requirements": _ASKED, "choice": 1, "offerTimeoutMs": 1,
+            "wrapUpMs": 1, "stickyMs": 1, "ageingPerMinute": 1, "serviceLevelMs": 1, "order": 2, "serviceLevelGoal": 0.5,
+            "delayMs": 1, "maxOffers": 2, "keepFree": 1, "stickyTeamMs": 1, "transferHoldMs": 1,
+            "rings": [
+                {"afterMs": 5, "drop": ["x"], "lower": {"x": 3}, "queues": ["r"]},
+                {"afterMs": 6, "lower": {"x": 2}},
+            ],
+            "overflow": [
+                {"name": "a", "when": 1, "threshold": 3, "queue": "r", "setPriority": 1, "addPriority": 1, "requirements": [_SELECTOR]},
+                {"name": "b", "when": 2, "thresholdMs": 5, "replaceRequirements": True},
+                {"name": "c", "when": 3, "thresholdMs": 5, "cancel": True},
+                {"name": "d", "when": 4, "threshold": 0.5, "addPriority": 1},
+            ],
+        },
+        {"name": "r", "pool": "default"},
+    ],
+    "agents": [{"agentId": "a", "pool": "default", "skills": {"x": 5}, "queues": ["q"], "team": "red"}],
+    "capacityProfiles": [
+        {
+            "name": "p", "total": 10, "defaultWeight": 1, "occupancyLimit": 0.5, "occupancyWindowMs": 1,
+            "channels": [{"channel": "voice", "weight": 1, "maximum": 1, "exclusive": True, "interrupts": ["email"]}],
+        }
+    ],
+    "slaPolicies": [{"name": "s", "targets": [{"kind": 1, "desiredMs": 10, "adequateMs": 2 * _YEAR_MS}]}],
+}  # fmt: skip
+
+
+def a_configuration() -> config_pb2.TenantConfiguration:
+    """All that the router takes over, and that it finds sound."""
+    return ParseDict(EVERYTHING, config_pb2.TenantConfiguration())
+
+
+def spoilt(message: Message) -> Iterator[str]:
+    """Sets each value in a message, one after the other, to each that is nasty for its type; puts it back."""
+    descriptor: Any
+    for descriptor in message.DESCRIPTOR.fields:
+        value = getattr(message, descriptor.name)
+        inside = descriptor.message_type is not None
+        if inside and descriptor.message_type.GetOptions().map_entry:
+            nasty = _NASTY[descriptor.message_type.fields_by_name["value"].cpp_type]
+            for key, kept in list(value.items()):
+                for bad in nasty:
+                    value[key] = bad
+                    yield f"{descriptor.full_name}[{key}] = {bad}"
+                value[key] = kept
+        elif inside:
+            for part in value if descriptor.is_repeated else ():
+                yield from spoilt(part)
+        elif descriptor.is_repeated:
+            for index, kept in enumerate(list(value)):
+                for bad in _NASTY[descriptor.cpp_type]:
+                    value[index] = bad
+                    yield f"{descriptor.full_name}[{index}] = {bad}"
+                value[index] = kept
+        elif descriptor.enum_type is not None:
+            for known in descriptor.enum_type.values:
+                setattr(message, descriptor.name, known.number)
+                yield f"{descriptor.full_name} = {known.name}"
+            setattr(message, descriptor.name, value)
+        else:
+            there = message.HasField(descriptor.name) if descriptor.has_presence else True
+            for bad in _NASTY[descriptor.cpp_type]:
+                setattr(message, descriptor.name, bad)
+                yield f"{descriptor.full_name} = {bad}"
+            setattr(message, descriptor.name, value)
+            if not there:
+                message.ClearField(descriptor.name)
+
+
+def test_what_lint_lets_through_the_router_takes() -> None:
+    """Each value of a configuration that has everything, spoilt in each way: lint calls it an error, or translation and engine take it."""
+    configuration = a_configuration()
+    tried = refused = 0
+    for what in spoilt(configuration):
+        tried += 1
+        document = Document("t.yaml", configuration)
+        lint(document)
+        if any(finding.severity == "error" for finding in document.findings):
+            refused += 1
+            continue
+        try:
+            taken = sound(to_pool(configuration, "default"))
+        except ValueError as error:
+            raise AssertionError(f"{what}: {error}") from error
+        assert taken, what
+    assert configuration == a_configuration(), "something was not put back"
+    assert 100 < refused < tried - 100, "nothing was tried"
+
+
+def test_what_has_everything_is_sound_itself() -> None:
+    """Otherwise the test above would try nothing."""
+    document = Document("t.yaml", a_configuration())
+    lint(document)
+    assert [str(finding) for finding in document.findings if finding.severity == "error"] == []
+    assert sound(to_pool(document.configuration, "default"))
