@@ -1,0 +1,72 @@
+"""`chapar replay`: proves that the router would decide again what it has decided. The replay itself is the router's; here it is only started."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.chassis.broker.settings import CHECKOUT
+from services.cli.commands.options import Json
+from services.cli.connection import execute, kafka_of
+from services.cli.workspace import Workspace
+
+NOT_COMPARED = 2
+CLEANING_UP_S = 1.0
+When = "a time (ISO, Persian digits too), a time ago (2h), or with --shard an offset"
+
+
+def replay(
+    begin: Annotated[str, typer.Option("--from", help=f"{When}; default: the start.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Likewise, exclusive; default: the journal's end.")] = "",
+    shard: Annotated[int | None, typer.Option(min=0, help="Only this shard.")] = None,
+    state: Annotated[Path | None, typer.Option(help="Begin from this state file.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the state at the end, if nothing differs.")] = None,
+    capture: Annotated[Path | None, typer.Option(help="Write the running shards' state; compares nothing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Feeds the journaled commands to the router's engine again and compares every effect by hash; shows the first that differs.
+
+    Exit code 0: identical; 1: different; 2: nothing could be compared, and why.
+    """
+    options = {"--from": begin, "--to": end, "--shard": shard, "--state": state, "--save": save, "--capture": capture}
+    arguments = [part for name, value in options.items() if value not in (None, "") for part in (name, _text(value))]
+    if as_json:
+        arguments.append("--json")
+
+    async def work() -> int:
+        kafka = kafka_of(Workspace.here())
+        # TLS and SASL are in our own environment, which the child inherits.
+        cluster = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CHAPAR_TOPIC_PREFIX": kafka.topic_prefix}
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.router.replay", *arguments, cwd=CHECKOUT, env={**os.environ, **cluster}
+        )
+        try:
+            return await child.wait()
+        except asyncio.CancelledError:
+            # At Ctrl-C a terminal tells the child as well; whoever signals us alone does not.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLEANING_UP_S):
+                    await child.wait()
+            if child.returncode is None:
+                child.send_signal(signal.SIGINT)
+            await child.wait()
+            raise
+
+    try:
+        code = execute(work)
+    except typer.Exit as ended:
+        # 1 would say that something differs.
+        raise typer.Exit(NOT_COMPARED if ended.exit_code == 1 else ended.exit_code) from ended
+    raise typer.Exit(code)
+
+
+def _text(value: object) -> str:
+    """Files are named from where the user stands, not from where the child runs."""
+    return str(value.absolute()) if isinstance(value, Path) else str(value)

@@ -1,0 +1,154 @@
+"""One batch again, by the live processor, run by the lane's own `BatchRunner`: no decision is made twice in this code base."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.kafka.batch import BatchRunner, Replay, Taken
+from services.chassis.kafka.contract import NO_METRICS, LaneContext, LaneTuning, ProcessorFailed
+from services.chassis.kafka.outbox import Send
+from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.metrics import Metrics
+from services.router.adapters.shard import JOURNAL, SPEC, ShardProcessor
+from services.router.adapters.shard_metrics import ShardMetrics
+from services.router.domain.engine import Engine
+from services.router.replay.log import NotComparable
+from services.router.replay.state import ShardState
+from services.router.translate.effects import FactsCache
+
+
+class ResumableShard(ShardProcessor):
+    """The live processor, which can also go on where a saved state ends, without taking over."""
+
+    def resume(self, now_ms: int) -> int:
+        """The engines as they were at `now_ms`. Returns how much they would do at once: nothing, if they are what was saved."""
+        self._now = now_ms
+        for where, restorer in sorted(self._restorers.items()):
+            engine = self.engines[where] = restorer.engine(now_ms)
+            self._facts[where] = FactsCache()
+            # A restore wants everything to be looked at, as an owner that takes over does. What was saved had been looked at and was at rest.
+            for unseen in (engine.core.stirred, engine.core.freed, engine.core.overdue, engine.core.asking):
+                unseen.clear()
+        self._restorers.clear()
+        return sum(len(engine.advance(now_ms)) for engine in self.engines.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What one batch came to: `sends` without the journal's record and without dead letters. `failure` says why it broke off."""
+
+    sends: list[Send] = field(default_factory=list)
+    digest: bytes = b""
+    effects: int = 0
+    failure: str = ""
+
+    def agrees(self, journal: pb.JournalRecord) -> bool:
+        """Whether it is what the journal says, bit for bit."""
+        return not self.failure and (self.digest, self.effects) == (journal.effects_sha256, journal.effects)
+
+
+class Fold:
+    """Holds a shard's memory, and its changelog as the replay itself has written it (`state`, which moves on with each batch)."""
+
+    def __init__(self, state: ShardState, feed_partitions: int, skipped: Iterable[int]) -> None:
+        self.state = state
+        self._feed_partitions = feed_partitions
+        self._metrics = ShardMetrics(Metrics())
+        # A bug of the live engine was tried again in the hope of better luck; here one attempt tells all.
+        tuning = LaneTuning(attempts=1, skip=frozenset((state.shard, offset) for offset in skipped))
+        self._batches = BatchRunner(SPEC, state.shard, tuning, NO_METRICS, _no_dead_letter)
+        self._processor = self._resumed() if state.epoch else self._new(0)
+
+    @property
+    def engines(self) -> dict[tuple[str, str], Engine]:
+        """By tenant and pool."""
+        return self._processor.engines
+
+    async def step(self, journal: pb.JournalRecord, commands: list[Record]) -> Rerun:
+        """One batch of the journal. Raises NotComparable if a take-over is not journaled."""
+        if journal.lane_epoch != self.state.epoch:
+            if not commands and journal.lane_epoch == self.state.epoch + 1:
+                return self._take_over(journal)
+            self._take_over_nothing(journal)
+        for clock_ms in idle_clocks(journal):
+            between = await self._batch(journal, clock_ms, [])
+            if between.failure or between.sends:
+                what = between.failure or f"the re-run has {len(between.sends)} effects"
+                return Rerun(
+                    failure=f"at {clock_ms}, when the original looked at its timers and nothing came of it, {what}"
+                )
+        return await self._batch(journal, journal.now_ms, commands)
+
+    def _new(self, epoch: int) -> ResumableShard:
+        processor = ResumableShard(LaneContext(self.state.shard, epoch), self._feed_partitions, self._metrics)
+        for key, value in self.state.entities.items():
+            processor.restore(key, value)
+        return processor
+
+    def _resumed(self) -> ResumableShard:
+        """Where the saved state ends. Raises NotComparable if this version makes something else of it."""
+        mend = "replay with the version that wrote it, or begin from a newer state"
+        try:
+            processor = self._new(self.state.epoch)
+            at_once = processor.resume(self.state.now_ms)
+        except (ValueError, LookupError) as error:
+            raise NotComparable(f"shard {self.state.shard}: the saved state can't be read ({error}); {mend}") from error
+        if at_once:
+            raise NotComparable(
+                f"shard {self.state.shard}: from the saved state this version would decide {at_once} things at once, and the one that saved "
+                f"it did not; {mend}"
+            )
+        return processor
+
+    def _take_over(self, journal: pb.JournalRecord) -> Rerun:
+        """As the next owner did: everything forgotten, restored from the changelog, and what became due meanwhile."""
+        try:
+            self._processor = self._new(journal.lane_epoch)
+            taken = self._batches.start(self._processor, journal.now_ms, journal.lane_epoch)
+        except ProcessorFailed as failed:
+            return Rerun(failure=f"taking over failed: {failed.__cause__!r}")
+        except (ValueError, LookupError) as error:
+            return Rerun(failure=f"taking over failed: {error!r}")
+        return self._done(journal, taken)
+
+    def _take_over_nothing(self, journal: pb.JournalRecord) -> None:
+        """An owner whose first words are not journaled: without consequence only where there was nothing to take over."""
+        if self.state.entities:
+            raise NotComparable(
+                f"shard {self.state.shard}: the journal does not say when owner {journal.lane_epoch} took over from owner {self.state.epoch} "
+                "(a version before this one wrote it, or records are missing); begin from a later state file (--state)"
+            )
+        self._processor = self._new(journal.lane_epoch)
+
+    async def _batch(self, journal: pb.JournalRecord, clock_ms: int, commands: list[Record]) -> Rerun:
+        try:
+            taken = await self._batches.run(self._processor, commands, clock_ms, journal.lane_epoch)
+        except Replay as refused:
+            return Rerun(failure=str(refused))
+        except ProcessorFailed as failed:
+            where = "timers" if failed.offset is None else f"the command at {failed.offset}"
+            return Rerun(failure=f"{where} failed: {failed.__cause__!r}")
+        return self._done(journal, taken)
+
+    def _done(self, journal: pb.JournalRecord, taken: Taken) -> Rerun:
+        state, outbox = self.state, taken.outbox
+        state.apply(outbox.changes())
+        state.epoch, state.now_ms = journal.lane_epoch, journal.now_ms
+        if taken.next_offset is not None:
+            state.position = taken.next_offset
+        self._batches.forget_before(state.position)
+        sends = [send for send in outbox.sends if not send.verdict]
+        if sends and sends[-1].topic == JOURNAL:
+            written = pb.JournalRecord.FromString(sends.pop().value)
+            return Rerun(sends, written.effects_sha256, written.effects)
+        return Rerun(sends, outbox.digest())  # a batch without effects, which is not journaled
+
+
+def idle_clocks(journal: pb.JournalRecord) -> Iterable[int]:
+    """When the owner looked at timers since its record before, and nothing came of it. Journals of an earlier version do not say."""
+    return getattr(journal, "idle_ms", ())
+
+
+def _no_dead_letter(record: Record, verdict: InvalidRecord, lane: str, now_ms: int) -> bytes:
+    """Dead letters are no effects: the journal's hash leaves them out."""
+    return b""

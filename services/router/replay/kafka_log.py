@@ -1,0 +1,152 @@
+"""A shard's log on Kafka. Readers without a group, read_committed, each with its own connection for as long as it reads."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.partitioner import murmur2
+
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader, record_of
+from services.router.adapters.shard import COMMANDS, EVENTS, FEED, JOURNAL
+from services.router.replay.log import Bounds, Chunks, NotComparable, Place
+
+DEAD_LETTERS: Final = "deadletters.v1"
+TOPICS: Final = (COMMANDS, JOURNAL, EVENTS, FEED, DEAD_LETTERS)
+_CLIENT: Final = "replay"
+_POLL_MS: Final = 200
+_CLOSE_S: Final = 3.0
+_CONNECT_S: Final = 20.0
+_STALLED_AFTER_S: Final = 30.0
+_DISORDER_MS: Final = 60_000
+"""Lanes write into a partition in the order of their commits, which lag their clocks by less than this."""
+
+
+async def partitions_of(kafka: KafkaAccess) -> dict[str, int]:
+    """How many partitions the topics have. Raises NotComparable when topics are missing, KafkaError when the cluster can't be reached."""
+    names = {kafka.topic_prefix + topic: topic for topic in TOPICS}
+    admin: Any = AIOKafkaAdminClient(**kafka.client_options(), client_id=_CLIENT)
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await admin.start()
+            described = await admin.describe_topics(list(names))
+    except TimeoutError as error:
+        raise BrokerError(f"Kafka did not answer within {_CONNECT_S:g} s") from error
+    finally:
+        async with asyncio.timeout(_CLOSE_S):
+            await admin.close()
+    counts = {names[t["topic"]]: len(t["partitions"]) for t in described if not t["error_code"] and t["partitions"]}
+    if missing := sorted(set(TOPICS) - set(counts)):
+        raise NotComparable(
+            f"there is no {kafka.topic_prefix}{missing[0]} on this cluster: see that KAFKA_BOOTSTRAP_SERVERS and CHAPAR_TOPIC_PREFIX "
+            "name the installation"
+        )
+    return counts
+
+
+class KafkaShardLog:
+    """Implements `log.ShardLog`."""
+
+    def __init__(self, kafka: KafkaAccess, shard: int, partitions: dict[str, int]) -> None:
+        self._kafka = kafka
+        self._shard = shard
+        self._partitions = partitions
+
+    async def bounds(self) -> Bounds:
+        async with _reader(self._kafka) as reader:
+            journal, commands = self._tp(JOURNAL), self._tp(COMMANDS)
+            journal_end = int((await reader.end_offsets([journal]))[journal])
+            begin = await reader.beginning_offsets([journal, commands])
+        return Bounds(int(begin[journal]), journal_end, int(begin[commands]))
+
+    def journal(self, offset: int) -> Chunks:
+        return self._read(JOURNAL, [self._shard], offset=offset)
+
+    def commands(self, offset: int) -> Chunks:
+        return self._read(COMMANDS, [self._shard], offset=offset)
+
+    def dead_letters(self, since_ms: int) -> Chunks:
+        return self._read(DEAD_LETTERS, range(self._partitions[DEAD_LETTERS]), since_ms=since_ms)
+
+    async def effects(self, from_ms: int, to_ms: int) -> Chunks:
+        for topic in (EVENTS, FEED):
+            for partition in range(self._partitions[topic]):
+                chunks = self._read(topic, [partition], since_ms=from_ms)
+                try:
+                    async for chunk in chunks:
+                        yield chunk
+                        if chunk[-1].timestamp_ms > to_ms + _DISORDER_MS:
+                            break
+                finally:
+                    await chunks.aclose()
+
+    async def forgotten(self, from_ms: int) -> frozenset[Place]:
+        found: set[Place] = set()
+        async with _reader(self._kafka) as reader:
+            for topic in (EVENTS, FEED):
+                tps = [self._tp(topic, partition) for partition in range(self._partitions[topic])]
+                begin = await reader.beginning_offsets(tps)
+                at = await reader.offsets_for_times(dict.fromkeys(tps, from_ms))
+                # Nothing older is kept, and there was something: it may have been what is looked for.
+                found.update(
+                    (topic, tp.partition) for tp in tps if begin[tp] and (not at[tp] or at[tp].offset <= begin[tp])
+                )
+        return frozenset(found)
+
+    def place(self, topic: str, partition: int | None, key: bytes) -> Place:
+        """As Kafka's default partitioner."""
+        if partition is None:
+            partition = int((murmur2(key) & 0x7FFFFFFF) % self._partitions[topic])
+        return topic, partition
+
+    def _tp(self, topic: str, partition: int | None = None) -> Any:
+        return TopicPartition(self._kafka.topic_prefix + topic, self._shard if partition is None else partition)
+
+    async def _read(
+        self, topic: str, partitions: "range | list[int]", *, offset: int | None = None, since_ms: int = 0
+    ) -> Chunks:
+        """One partition after the other, to the end that each has now. Raises KafkaError when the broker makes no progress."""
+        async with _reader(self._kafka) as reader:
+            for partition in partitions:
+                tp = self._tp(topic, partition)
+                reader.assign([tp])
+                end = int((await reader.end_offsets([tp]))[tp])
+                begin = int((await reader.beginning_offsets([tp]))[tp])
+                if offset is not None:
+                    position = max(offset, begin)
+                else:
+                    found = (await reader.offsets_for_times({tp: since_ms}))[tp]
+                    position = end if found is None else int(found.offset)
+                reader.seek(tp, position)
+                moved_at = time.monotonic()
+                while position < end:
+                    messages = (await reader.getmany(tp, timeout_ms=_POLL_MS)).get(tp, ())
+                    chunk = [record_of(topic, message) for message in messages if message.offset < end]
+                    if chunk:
+                        yield chunk
+                    reached = int(await reader.position(tp))
+                    if reached > position:
+                        position, moved_at = reached, time.monotonic()
+                    elif time.monotonic() - moved_at > _STALLED_AFTER_S:
+                        raise BrokerError(f"reading {topic}/{partition} stands at {position} of {end}")
+
+
+@asynccontextmanager
+async def _reader(kafka: KafkaAccess) -> AsyncIterator[Any]:
+    reader = plain_reader(kafka, client_id=_CLIENT)
+    try:
+        await _started(reader)
+        yield reader
+    finally:
+        await close_consumer(reader, _CLOSE_S)
+
+
+async def _started(reader: Any) -> None:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            await reader.start()
+    except TimeoutError as error:
+        raise BrokerError(f"Kafka did not answer within {_CONNECT_S:g} s") from error

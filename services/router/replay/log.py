@@ -1,0 +1,94 @@
+"""What a replay reads of one shard. Only what is committed; records come in chunks, in order of offset, up to the end that `open` saw."""
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.chassis.kafka.records import Record
+
+Chunks = AsyncGenerator[list[Record], None]
+Place = tuple[str, int]
+"""Logical topic and partition."""
+
+
+class NotComparable(Exception):  # noqa: N818 - reads as what happened
+    """Comparing would tell nothing, because something is not known; the text says what, and how to mend it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """First offset that is still kept, and the end, of the journal and of the commands of a shard."""
+
+    journal_begin: int
+    journal_end: int
+    commands_begin: int
+
+
+class ShardLog(Protocol):
+    """One shard's part of the topics. Topics are logical names, times milliseconds."""
+
+    async def bounds(self) -> Bounds:
+        """See `Bounds`. The commands' end is looked up after the journal's, so that no journaled batch lacks commands."""
+
+    def journal(self, offset: int) -> Chunks:
+        """The shard's journal from an offset."""
+
+    def commands(self, offset: int) -> Chunks:
+        """The shard's commands from an offset."""
+
+    def dead_letters(self, since_ms: int) -> Chunks:
+        """All dead letters since a time."""
+
+    def effects(self, from_ms: int, to_ms: int) -> Chunks:
+        """Events and notices of all shards, of these times and a little more; in order per partition."""
+
+    async def forgotten(self, from_ms: int) -> frozenset[Place]:
+        """Partitions of events and notices whose records of that time may be gone."""
+
+    def place(self, topic: str, partition: int | None, key: bytes) -> Place:
+        """Where a record belongs."""
+
+
+class Commands:
+    """A shard's commands, taken batch by batch. `skipped` are the offsets that never reached the processor."""
+
+    def __init__(self, chunks: Chunks, position: int, skipped: frozenset[int]) -> None:
+        self._chunks = chunks
+        self._read: deque[Record] = deque()
+        self._position = position
+        self._skipped = skipped
+
+    async def take(self, first: int, end: int) -> list[Record]:
+        """The records of a batch. Raises NotComparable if some are no longer kept, Undecided if the batch passes over others."""
+        passed = [record.offset for record in await self._before(first) if record.offset not in self._skipped]
+        if passed:
+            raise Undecided(passed)
+        batch = await self._before(end)
+        if not batch or batch[0].offset != first or batch[-1].offset != end - 1:
+            found = f"offsets {batch[0].offset} to {batch[-1].offset}" if batch else "none of them"
+            raise NotComparable(
+                f"the batch of offsets {first} to {end - 1} can't be decided again: of its commands, {found} is still kept; "
+                "begin from a later state file (--state)"
+            )
+        return batch
+
+    async def _before(self, end: int) -> list[Record]:
+        while not self._read or self._read[-1].offset < end - 1:
+            try:
+                self._read.extend(await anext(self._chunks))
+            except StopAsyncIteration:
+                break
+        taken: list[Record] = []
+        while self._read and self._read[0].offset < end:
+            taken.append(self._read.popleft())
+        return taken
+
+
+class Undecided(Exception):  # noqa: N818 - reads as what happened
+    """Commands that no batch of the journal took and that are no dead letters."""
+
+    def __init__(self, offsets: list[int]) -> None:
+        super().__init__(
+            f"no batch took the commands at {', '.join(map(str, offsets[:5]))}{'…' if offsets[5:] else ''}"
+        )

@@ -1,0 +1,1 @@
+"""Replaying a shard, without Kafka."""
