@@ -131,6 +131,7 @@ def release(core: Core, work: Work, reason: str) -> Agent:
     agent = core.agents[work.agent_id]
     if work.stage is Stage.ASSIGNED:
         work.enqueued_at += core.now - work.assigned_at
+    work.waiting_since = core.now
     del agent.held[work.id]
     if work.parked:
         work.parked = False
