@@ -15,6 +15,7 @@ from services.cli.commands import (
     interactions,
     loadgen,
     queues,
+    replay,
     run,
     scores,
     send,
@@ -37,6 +38,7 @@ app.command()(token.token)
 app.command()(explain.explain)
 app.command()(queues.queues)
 app.command()(scores.scores)
+app.command()(replay.replay)
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
 app.add_typer(simulate.app, name="simulate")
