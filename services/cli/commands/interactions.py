@@ -55,7 +55,9 @@ def show(
 
 @app.command("list")
 def list_command(
-    state: Annotated[str, typer.Option(help="open, scheduled, queued, offered, assigned, completed, abandoned, cancelled.")] = "",
+    state: Annotated[
+        str, typer.Option(help="open, scheduled, queued, offered, assigned, completed, abandoned, cancelled.")
+    ] = "",
     queue: Annotated[str, typer.Option()] = "",
     channel_name: Annotated[str, typer.Option("--channel")] = "",
     limit: Limit = 50,
