@@ -204,7 +204,9 @@ def announce(core: Core) -> None:
         before = core.effects[place]
         assert isinstance(before, fx.Queued)
         position, p50, p90 = _prospect(core, work, before.facts.queue)
-        work.announced = (p50, p90)
+        # As what the whole wait will have been: that is what the assignment is compared with.
+        so_far = work.waited_ms(core.now)
+        work.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
         core.effects[place] = fx.Queued(before.facts, epoch, reason, position, p50, again, p90)
 
 

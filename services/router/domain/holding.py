@@ -140,6 +140,7 @@ def release(core: Core, work: Work, reason: str) -> Agent:
         core.charge(agent, work.facts.channel, -1)
     agent.ranked_since = core.now
     work.agent_id, work.assigned_at, work.wrap_until = "", 0, 0
+    work.announced = (-1, -1)
     core.dirty["a", agent.id] = None
     core.tell(agent, fx.EndedNotice(work.id, reason))
     resume(core, agent)

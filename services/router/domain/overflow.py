@@ -58,7 +58,7 @@ def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, work: Work) -> bo
         case Trigger.LENGTH:
             return core.lines.waiting(queue.name) > rule.threshold
         case Trigger.ESTIMATE:
-            return work.announced[0] > rule.threshold
+            return work.announced[0] - work.waited_ms(core.now) > rule.threshold
         case Trigger.SERVICE_LEVEL:
             history = core.histories.get(queue.name)
             level = history.level if history is not None else None

@@ -123,16 +123,17 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
 
 
 def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PromisedPickUp]:
+    """As the SLA service has it, the first policy that matches counts: one that promises no pick-up hides those after it, with 0."""
     for policy in policies:
         if policy.queues and queue not in policy.queues:
             continue
+        promised = 0
         for target in policy.targets:
             if target.kind == config_pb2.TARGET_KIND_PICK_UP:
                 # Whoever gives one level means both, as the SLA service has it.
-                desired = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
-                if desired:
-                    yield PromisedPickUp(desired, tuple(policy.channels), tuple(policy.tiers))
+                promised = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
                 break
+        yield PromisedPickUp(promised, tuple(policy.channels), tuple(policy.tiers))
 
 
 def _capacity(profile: config_pb2.CapacityProfile) -> CapacityProfile:

@@ -103,7 +103,7 @@ def test_what_is_left_out_has_the_domains_defaults() -> None:
 
 
 def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> None:
-    """Those for any queue or for this one, with a pick-up target; who gives one level means both."""
+    """Those for any queue or for this one; who gives one level means both, who promises no pick-up hides what follows."""
     pick_up, other = config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_RESOLUTION
     target = config_pb2.SlaTarget
     policy = config_pb2.SlaPolicy
@@ -116,10 +116,10 @@ def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> 
             policy(name="rest", targets=[target(kind=other, desired_ms=1), target(kind=pick_up, desired_ms=8)]),
         ],
     )
-    gold, rest = PromisedPickUp(5, (), ("gold",)), PromisedPickUp(8)
+    gold, none, rest = PromisedPickUp(5, (), ("gold",)), PromisedPickUp(0), PromisedPickUp(8)
     assert [q.promises for q in to_pool(config, "default").queues] == [
-        (gold, rest),
-        (gold, PromisedPickUp(7, ("voice",), ()), rest),
+        (gold, none, rest),
+        (gold, none, PromisedPickUp(7, ("voice",), ()), rest),
     ]
 
 
