@@ -65,7 +65,8 @@ class Bench:
         """A pool with everybody busy."""
         if size not in self._busy:
             engine, life = self.pool if size == self.size else busy_pool(Plan(size))
-            self._busy[size] = measured = warmed(engine, life, self.effort, profile=self.profile)
+            effort = self.effort if size == self.size else self.effort.half()
+            self._busy[size] = measured = warmed(engine, life, effort, profile=self.profile)
             print(
                 f"{measured.commands} commands in {measured.virtual_ms / 1000:g} s of virtual time; "
                 f"refused: {dict(life.refused) or 'none'}; idle: {life.idle_share():.1%}",
@@ -133,7 +134,7 @@ class Bench:
     def idle(self) -> None:
         """Most agents idle."""
         engine, life = idle_pool(self.plan)
-        measured = warmed(engine, life, self.effort, profile=self.profile)
+        measured = warmed(engine, life, self.effort.half(), profile=self.profile)
         print(kinds_table(measured))
         shares = {"idle_share_wanted": IDLE_SHARE, "idle_share": round(life.idle_share(), 3)}
         tell("engine_commands_per_s_idle", measured.rate, "1/s", **(_details(measured) | shares))

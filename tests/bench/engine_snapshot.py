@@ -4,6 +4,7 @@ The changelog has no snapshot of its own: it is written entity by entity as they
 them. Restoring is what a new owner does: every entry, then `start`, which rebuilds what is derived and gives all leases new time.
 """
 
+import gc
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,6 +59,8 @@ def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTri
     changelog = outbox.changes()
     dump_s = time.process_time() - began
     heir = _processor()
+    gc.collect()
+    gc.freeze()  # who restores a pool does not hold it already
     began = time.process_time()
     for key, value in changelog.items():
         assert value is not None

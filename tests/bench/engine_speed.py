@@ -26,6 +26,10 @@ class Effort:
     commands: int = 100_000
     limit_s: float = 12.0
 
+    def half(self) -> "Effort":
+        """For the variants."""
+        return Effort(self.warm_up // 2, self.commands // 2, self.limit_s / 2)
+
 
 def busy_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
     """All agents busy, and (after the warm-up) the size's number waiting."""
