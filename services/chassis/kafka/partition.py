@@ -160,6 +160,8 @@ class PartitionLane:
             await self._feed(processor, restored)
             self._fault("after_restore")
             self._now_ms = max(position.now_ms, parts.clock())
+            # With the clock of the start, or an owner after this one whose clock is slow could go back behind it.
+            position = Position(position.offset, self._now_ms, position.epoch)
             started = self._batches.start(processor, self._now_ms, position.epoch)
             await self._carry_out(turns.next_turn(), self._seal(started, position), started)
             self._begin_work(processor, position, len(restored.entries), began)

@@ -48,6 +48,7 @@ class ShardProcessor:
         self._first: int | None = None
         self._next = 0
         self._count = 0
+        self._idle: list[int] = []
 
     # Processor
 
@@ -58,14 +59,14 @@ class ShardProcessor:
         restorer.add(kind, name, codec.decode(value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Make the engines whole, and do what became due while nobody owned the shard."""
+        """Make the engines whole, and do what became due while nobody owned the shard. Always journaled: a replay takes over at the same clock."""
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             self.engines[where] = restorer.engine(now_ms)
             self._facts[where] = FactsCache()
             self._perform(where, self.engines[where].take_over(now_ms), "", outbox)
         self._restorers.clear()
-        self._write(outbox)
+        self._write(outbox, taken_over=True)
 
     def begin(self, now_ms: int) -> None:
         """The batch's clock."""
@@ -134,7 +135,7 @@ class ShardProcessor:
             if isinstance(effect, fx.ToDesk):
                 notice = from_desk(effect, now, facts)
                 key = effect.agent_id.encode() or b"-"
-                send(FEED, key, notice.SerializeToString(), partition=effect.gateway.partition)
+                send(FEED, key, notice.SerializeToString(deterministic=True), partition=effect.gateway.partition)
             else:
                 event = pb.RoutingEvent(
                     tenant=tenant,
@@ -158,7 +159,8 @@ class ShardProcessor:
                     event.event_id = derive(cause, str(ordinal))
                 else:
                     event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
-                send(EVENTS, key_text.encode(), event.SerializeToString())
+                # Deterministic: the order of a map's entries is otherwise another one in each process, and the digest with it.
+                send(EVENTS, key_text.encode(), event.SerializeToString(deterministic=True))
             ordinal += 1
             self._count += 1
 
@@ -168,14 +170,16 @@ class ShardProcessor:
             outbox.send(
                 FEED,
                 result.command_id.encode() or b"-",
-                record.SerializeToString(),
+                record.SerializeToString(deterministic=True),
                 partition=result.reply_to.partition,
             )
 
-    def _write(self, outbox: Outbox) -> None:
+    def _write(self, outbox: Outbox, *, taken_over: bool = False) -> None:
+        looked, changed = bool(self._touched), taken_over
         for tenant, pool in self._touched:
             engine = self.engines[tenant, pool]
             for (kind, name), value in collect(engine, self._now):
+                changed = True
                 key = codec.entity_key(tenant, pool, kind, name)
                 if value is None:
                     outbox.delete(key)
@@ -187,7 +191,10 @@ class ShardProcessor:
         tally, self._tally = self._tally, Tally()
         if tally.counts or tally.seconds:
             outbox.after_commit(partial(self._metrics.add, tally))
-        if self._first is None and not self._count:
+        # What only time changed is journaled too: a replay must forget and expire at the same clock.
+        if self._first is None and not self._count and not changed:
+            if looked:
+                self._idle.append(self._now)
             return
         journal = pb.JournalRecord(
             shard=self._context.partition,
@@ -197,6 +204,8 @@ class ShardProcessor:
             next_offset=self._next,
             effects_sha256=outbox.digest(),
             effects=self._count,
+            idle_ms=self._idle,
         )
+        self._idle.clear()
         shard = self._context.partition
         outbox.send(JOURNAL, str(shard).encode(), journal.SerializeToString(), partition=shard)

@@ -105,8 +105,9 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
         core.charge(agent, work.facts.channel, 1)
     agent.ranked_since = core.now
     core.dirty["a", agent.id] = None
-    # A desk with few credits can show the next one now.
-    core.stand(agent, freed=bool(offer_id) and core.sessions[agent.session_id].credits > 0)
+    # A desk with few credits can show the next one now, and what is held may be interrupted where an offer may not.
+    shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
+    core.stand(agent, freed=shows_more or agent.kind.capacity.interrupting)
     epoch = core.event_number(work, reason)
     core.effects.append(
         fx.Assigned(work.facts, epoch, reason, agent.id, offer_id, work.waited, *work.announced, over_capacity=over)

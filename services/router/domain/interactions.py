@@ -42,7 +42,7 @@ def enqueue(core: Core, command: cmd.Enqueue) -> str:
     priority = max(-MOST_URGENT, min(MOST_URGENT, facts.priority))
     if (arrived_at, start_at, priority) != (facts.arrived_at_ms, facts.start_at_ms, facts.priority):
         facts = replace(facts, arrived_at_ms=arrived_at, start_at_ms=start_at, priority=priority)
-    work = Work(facts, Stage.WAITING, enqueued_at=now, waiting_since=facts.arrived_at_ms)
+    work = Work(facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms)
     core.works[facts.interaction_id] = work
     reason = settle_queue(core, work) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
     queue = core.queue_of(work)
@@ -162,7 +162,6 @@ def request_callback(core: Core, command: cmd.RequestCallback) -> str:
         changed(core, work, "CALLBACK_REQUESTED")
         return ""
     withdraw(core, work, "CALLBACK_REQUESTED")
-    work.waited = work.waited_ms(core.now)
     core.refit(work, labels=tuple(sorted(labels.items())))
     schedule(core, work, command.at_ms, "CALLBACK_REQUESTED")
     return ""

@@ -18,7 +18,7 @@ from services.router.domain.interactions import (
     held_by,
     settle_queue,
 )
-from services.router.domain.model import Selector, Stage
+from services.router.domain.model import QueueConfig, Selector, Stage
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
@@ -195,12 +195,23 @@ def assign(core: Core, command: cmd.AssignInteraction) -> str:
     full = "" if mine else agent.kind.capacity.refusal(agent.load, work.facts.channel)
     if full:
         refusals.append(full)  # nothing is parked for what was not offered
+    if command.picked and not refusals and _kept_free(core, work, queue, agent):
+        refusals.append("KEPT_FREE")
     if refusals and not command.force:
         return refusals[0]
     withdraw(core, work, "ASSIGNED")
     reason = "FORCED" if refusals else "PICKED" if command.picked else "SUPERVISOR"
     hold(core, work, agent, reason, over=bool(full))
     return ""
+
+
+def _kept_free(core: Core, work: Work, queue: QueueConfig, picker: Agent) -> bool:
+    """Whether so few could take it that they are kept free for more urgent queues."""
+    if not queue.keep_free or work.reserved_for:
+        return False
+    others = (agent for agent in core.agents.values() if agent is not picker)
+    able = 1 + sum(1 for agent in others if next(causes(core, agent, work, queue), None) is None)
+    return able <= queue.keep_free
 
 
 _OF_CAPACITY = frozenset({"NO_CAPACITY", "CHANNEL_FULL", "EXCLUSIVE_CHANNEL", "CHANNEL_NOT_SERVED"})

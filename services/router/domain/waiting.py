@@ -155,7 +155,9 @@ def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> Non
 
 
 def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
-    """Nothing happens to it before a time."""
+    """Nothing happens to it before a time, and neither its waiting time nor its queue's clock counts until then."""
+    work.waited = work.waited_ms(core.now)
+    work.waiting_since = core.now
     work.stage, work.not_before = Stage.SCHEDULED, at_ms
     watch_schedule(core, work)
     epoch = core.event_number(work, reason)
@@ -172,9 +174,12 @@ def place_due(core: Core, work: Work) -> None:
     """The timer of waiting or scheduled work: it belongs to another line now, or begins to wait."""
     if work.stage is Stage.SCHEDULED:
         work.not_before = 0
-        work.stage = Stage.WAITING
-        wait_again(core, work)
-        enter(core, work, "CALLBACK_DUE" if work.callback else "SCHEDULE_DUE", again=work.callback)
+        work.enqueued_at += core.now - work.waiting_since
+        work.waiting_since = core.now
+        if work.callback:
+            come_back(core, work, "CALLBACK_DUE")
+        else:
+            enter(core, work, "SCHEDULE_DUE", again=False)
         return
     leave_line(core, work)
     place(core, work)

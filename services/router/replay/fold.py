@@ -146,7 +146,7 @@ class Fold:
 
 def idle_clocks(journal: pb.JournalRecord) -> Iterable[int]:
     """When the owner looked at timers since its record before, and nothing came of it. Journals of an earlier version do not say."""
-    return getattr(journal, "idle_ms", ())
+    return journal.idle_ms
 
 
 def _no_dead_letter(record: Record, verdict: InvalidRecord, lane: str, now_ms: int) -> bytes:

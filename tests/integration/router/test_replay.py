@@ -28,9 +28,8 @@ from services.router.adapters.shard import COMMANDS, EVENTS, FEED, JOURNAL, SPEC
 from services.router.adapters.shard_metrics import ShardMetrics
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.router.stand import POOL, TENANT, Bench, a_bench
-from tests.unit.router.replay.test_identical import needs_journaled_take_overs
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(170), needs_journaled_take_overs]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(170)]
 
 INTERACTIONS = 30
 REPLY_TO = pb.ReplyTo(gateway_id="bench", feed_partition=1)

@@ -1764,7 +1764,7 @@ Global___RoutingEvent: _TypeAlias = RoutingEvent  # noqa: Y015
 
 @_typing.final
 class JournalRecord(_message.Message):
-    """One record of routing.journal.v1: what a batch saw and did, enough to replay it."""
+    """One record of routing.journal.v1: what a batch saw and did, enough to replay it. The first of each ownership is its take-over."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1775,6 +1775,7 @@ class JournalRecord(_message.Message):
     NEXT_OFFSET_FIELD_NUMBER: _builtins.int
     EFFECTS_SHA256_FIELD_NUMBER: _builtins.int
     EFFECTS_FIELD_NUMBER: _builtins.int
+    IDLE_MS_FIELD_NUMBER: _builtins.int
     shard: _builtins.int
     """Shard: the input's partition."""
     lane_epoch: _builtins.int
@@ -1789,6 +1790,10 @@ class JournalRecord(_message.Message):
     """SHA-256 over all effects in order."""
     effects: _builtins.int
     """Number of effects."""
+    @_builtins.property
+    def idle_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Clocks at which this owner looked at timers since its record before, and nothing came of it; milliseconds, in order. They cost no transaction."""
+
     def __init__(
         self,
         *,
@@ -1799,10 +1804,11 @@ class JournalRecord(_message.Message):
         next_offset: _builtins.int = ...,
         effects_sha256: _builtins.bytes = ...,
         effects: _builtins.int = ...,
+        idle_ms: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effects", b"effects", "effects_sha256", b"effects_sha256", "first_offset", b"first_offset", "lane_epoch", b"lane_epoch", "next_offset", b"next_offset", "now_ms", b"now_ms", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effects", b"effects", "effects_sha256", b"effects_sha256", "first_offset", b"first_offset", "idle_ms", b"idle_ms", "lane_epoch", b"lane_epoch", "next_offset", b"next_offset", "now_ms", b"now_ms", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

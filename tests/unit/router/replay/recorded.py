@@ -285,14 +285,6 @@ class Recorded:
         return MemoryLog(list(self.commands), journal, effects, letters)
 
 
-def journals_take_overs() -> bool:
-    """Whether this version of the shard writes a record when it takes over."""
-    shard = Recorded()
-    before = len(shard.lane.sent_to(JOURNAL))
-    shard.crash()
-    return len(shard.lane.sent_to(JOURNAL)) > before
-
-
 def an_event(record: Record) -> pb.RoutingEvent:
     """A record of routing.events.v1."""
     assert record.topic == EVENTS

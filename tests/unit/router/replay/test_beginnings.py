@@ -17,7 +17,6 @@ from services.router.replay.window import At, Offset, Window
 from tests.fakes.lane import finish
 from tests.unit.router.replay.recorded import MemoryLog, Recorded
 from tests.unit.router.replay.test_differences import a_life, difference
-from tests.unit.router.replay.test_identical import needs_journaled_take_overs
 
 
 def refused(log: MemoryLog, state: ShardState | None = None, window: Window | None = None) -> str:
@@ -98,7 +97,6 @@ def test_a_window_before_the_state_is_refused() -> None:
     assert finish(log.replayed(state, Window(At(state.now_ms)))).identical
 
 
-@needs_journaled_take_overs
 def test_a_take_over_that_was_not_journaled_is_refused() -> None:
     """A version before this one wrote it: when the leases were renewed is not known."""
     shard = a_life()
@@ -112,7 +110,6 @@ def test_a_take_over_that_was_not_journaled_is_refused() -> None:
     assert "does not say when owner 2 took over from owner 1" in refused(log)
 
 
-@needs_journaled_take_overs
 def test_a_restore_that_loses_something_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The replay restores as the next owner did: here sessions are forgotten, so no lease ends when it did."""
     shard = Recorded()
@@ -150,7 +147,6 @@ def test_what_never_reached_the_processor_is_left_out() -> None:
     assert not finish(log.replayed()).identical
 
 
-@needs_journaled_take_overs
 def test_what_was_too_large_in_its_effects_is_left_out() -> None:
     """The lane restored itself and took the batch again without it."""
     shard = a_life()
@@ -187,7 +183,6 @@ def test_the_newest_batch_of_a_changelog_is_found_in_the_journal() -> None:
     assert finish(newest(log, 0, before, 0)) == (3, log.journaled(3))
 
 
-@needs_journaled_take_overs
 def test_an_owner_that_has_only_taken_over_is_found_by_its_first_record() -> None:
     """The lane's position still has the clock of the owner before."""
     shard = a_life()
@@ -199,7 +194,6 @@ def test_an_owner_that_has_only_taken_over_is_found_by_its_first_record() -> Non
     assert finish(newest(log, 0, taken_over, len(log.journal_) - 1)) is None
 
 
-@needs_journaled_take_overs
 def test_timers_that_came_to_nothing_are_looked_at_at_their_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was declined may be offered again, and nobody is there: no effect, no transaction, and yet the re-run looks when the original did."""
     shard = Recorded()
@@ -229,7 +223,6 @@ def test_timers_that_came_to_nothing_are_looked_at_at_their_own_clock(monkeypatc
     assert looked == live
 
 
-@needs_journaled_take_overs
 def test_an_effect_where_the_original_had_none_is_a_difference() -> None:
     """The original looked at its timers and nothing came of it; the re-run has something to do."""
     shard = Recorded()

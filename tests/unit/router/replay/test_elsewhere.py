@@ -4,10 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.unit.router.replay.test_identical import needs_journaled_take_overs
 
-
-@needs_journaled_take_overs
 def test_two_processes_with_other_hash_seeds_decide_alike() -> None:
     """The same commands, four hundred steps, three labels or more on each interaction: the same hash of every batch."""
     processes = [

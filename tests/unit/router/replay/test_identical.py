@@ -3,7 +3,6 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -11,15 +10,11 @@ from services.router.replay.state import ShardState, StateFile, StateWriter
 from services.router.replay.window import At, Offset, Window
 from tests.fakes.lane import finish
 from tests.unit.router.replay.lives import Step, live, lives
-from tests.unit.router.replay.recorded import Recorded, journals_take_overs
+from tests.unit.router.replay.recorded import Recorded
 
-needs_journaled_take_overs = pytest.mark.skipif(
-    not journals_take_overs(), reason="this version of the shard does not journal its take-overs"
-)
 MODEST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-@needs_journaled_take_overs
 @MODEST
 @given(lives(take_overs=True))
 def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> None:
@@ -35,7 +30,6 @@ def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> 
     event(f"take-overs: {min(report.take_overs, 5)}")
 
 
-@needs_journaled_take_overs
 @MODEST
 @given(lives(take_overs=True, least=10), st.data())
 def test_a_replay_goes_on_from_a_saved_state(steps: list[Step], data: st.DataObject) -> None:
