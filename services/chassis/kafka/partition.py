@@ -155,6 +155,9 @@ class PartitionLane:
                 )
             )
             self._fault("after_fencing")
+            # All of it is new and lives long: the collector would look at it again and again, and find nothing.
+            gc.disable()
+            stack.callback(gc.enable)
             restored, position = await self._restore()
             processor = parts.factory(LaneContext(self.partition, position.epoch))
             await self._feed(processor, restored)
@@ -166,8 +169,8 @@ class PartitionLane:
             await self._carry_out(turns.next_turn(), self._seal(started, position), started)
             self._begin_work(processor, position, len(restored.entries), began)
             del restored
-            # What was restored lives long: a full collection would look at all of it, for half a second in a large pool, and find nothing.
-            gc.freeze()
+            gc.freeze()  # nor ever again: a full collection takes half a second in a large pool
+            gc.enable()
             try:
                 await self._work(turns, processor, position)
             finally:

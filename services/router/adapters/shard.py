@@ -55,7 +55,9 @@ class ShardProcessor:
     def restore(self, key: bytes, value: bytes) -> None:
         """One entity of one pool."""
         tenant, pool, kind, name = codec.parse_key(key)
-        restorer = self._restorers.setdefault((tenant, pool), Restorer())
+        restorer = self._restorers.get((tenant, pool))
+        if restorer is None:  # `setdefault` would make one for every entry
+            restorer = self._restorers[tenant, pool] = Restorer()
         restorer.add(kind, name, codec.decode(value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:

@@ -239,6 +239,7 @@ class Core:
             groups = self.leases[until] = []
             self.timers.arm(until, Timer.LEASE, str(until))
         groups.append(session_ids)
+        self.dirty["l", str(until)] = None
 
     def declines(self, work: Work, agent: Agent) -> bool:
         """Whether the agent has said no to this, and that still counts."""

@@ -106,24 +106,24 @@ def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
 def renew(core: Core, command: cmd.RenewLeases) -> str:
     """Sessions that are alive at a gateway."""
     until = core.now + _config(core).lease_ms if core.config is not None else core.now
-    sessions, dirty = core.sessions, core.dirty
-    renewed = False
+    sessions = core.sessions
+    renewed: list[str] = []
     for session_id in command.session_ids:
         session = sessions.get(session_id)
         if session is not None and session.attached:
             session.lease_until = until
-            dirty["s", session_id] = None
-            renewed = True
+            renewed.append(session_id)
         elif session is None and command.reply_to is not None:
             core.effects.append(fx.ToDesk(command.reply_to, session_id, "", fx.SessionEndedNotice(UNKNOWN_SESSION)))
     if renewed:
-        core.arm_leases(command.session_ids, until)
+        core.arm_leases(tuple(renewed), until)
     return ""
 
 
 def leases_due(core: Core, due: int) -> None:
     """Leases that were to end at a time: renewed since, or the session is lost."""
     ids = {session_id for group in core.leases.pop(due) for session_id in group}
+    core.dirty["l", str(due)] = None
     for session_id in sorted(ids):
         session = core.sessions.get(session_id)
         if session is not None and session.lease_until <= due:
@@ -207,7 +207,6 @@ def taken_over(core: Core) -> None:
         if session.lease_until < lease:
             session.lease_until = lease
             extended.append(session.session_id)
-            core.dirty["s", session.session_id] = None
     if extended:
         core.arm_leases(tuple(extended), lease)
     for agent in core.agents.values():

@@ -1,7 +1,7 @@
 """The engine's memory as entities: what the changelog holds, and how it comes back.
 
-Kinds: `i` interaction, `a` agent, `s` session, `p` a person's last agent, `q` a queue's history, `d` a chunk of remembered commands,
-`c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
+Kinds: `i` interaction, `a` agent, `s` session, `l` sessions whose leases end at one time, `p` a person's last agent, `q` a queue's history,
+`d` a chunk of remembered commands, `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
 """
 
 from typing import Any
@@ -42,6 +42,9 @@ def _dump(core: Core, entity: Entity) -> Any:
         case "s":
             session = core.sessions.get(name)
             return None if session is None else session.dump()
+        case "l":
+            groups = core.leases.get(int(name))
+            return None if groups is None else tuple(groups)
         case "p":
             return core.last_agent.get(name)
         case "q":
@@ -57,6 +60,7 @@ class Restorer:
     def __init__(self) -> None:
         self._core = Core()
         self._chunks: list[tuple[int, int, Any]] = []
+        self._leases: list[tuple[int, Any]] = []
 
     def add(self, kind: str, name: str, value: Any) -> None:
         """One entity."""
@@ -68,6 +72,8 @@ class Restorer:
                 core.agents[name] = Agent.load_from(value)
             case "s":
                 core.sessions[name] = Session.load(value)
+            case "l":
+                self._leases.append((int(name), value))
             case "p":
                 core.last_agent[name] = value
             case "q":
@@ -85,8 +91,19 @@ class Restorer:
         core.now = now
         for number, at, entries in sorted(self._chunks, key=lambda chunk: chunk[0]):
             core.dedup.restore(number, at, entries)
+        # A session's own entry has the lease that it began with; renewals are in the groups, the latest counts.
+        for until, groups in sorted(self._leases, key=lambda lease: lease[0]):
+            for group in groups:
+                for session_id in group:
+                    session = core.sessions.get(session_id)
+                    if session is not None:
+                        session.lease_until = max(session.lease_until, until)
+        for until, groups in self._leases:
+            core.leases[until] = [tuple(group) for group in groups]
+            core.timers.arm(until, Timer.LEASE, str(until))
         for session in core.sessions.values():
-            core.arm_leases((session.session_id,), session.lease_until)
+            if session.lease_until not in core.leases:  # entries of version 1 have no groups
+                core.arm_leases((session.session_id,), session.lease_until)
         for agent in core.agents.values():
             if agent.grace_until:
                 core.timers.arm(agent.grace_until, Timer.GRACE, agent.id)

@@ -19,6 +19,7 @@ from services.router.domain.model import (
     Selector,
     Stage,
 )
+from services.router.domain.sharing import name, whole
 
 UNDECIDED = Decision()
 """Of work that was never offered."""
@@ -139,7 +140,7 @@ class Work:
             raw = _from_first(raw)
         at_ms, eligible, considered, candidates = raw[26]
         ranked = tuple(
-            (agent, tuple((name, float(value)) for name, value in measures)) for agent, measures in candidates
+            (agent, tuple((measure, float(value)) for measure, value in measures)) for agent, measures in candidates
         )
         values = [
             load_facts(raw[0]),
@@ -259,8 +260,9 @@ class Session:
 
 def load_profile(raw: Any) -> AgentProfile:
     """An agent's profile."""
-    skills = tuple((name, float(value)) for name, value in raw[2])
-    return AgentProfile(raw[0], raw[1], skills, raw[3], tuple(raw[4]), *raw[5:6])
+    skills = whole(tuple(whole((name(skill), float(value))) for skill, value in raw[2]))
+    team = name(raw[5]) if len(raw) > 5 else ""
+    return AgentProfile(raw[0], raw[1], skills, name(raw[3]), whole(tuple(name(queue) for queue in raw[4])), team)
 
 
 def dump_selectors(selectors: tuple[Selector, ...]) -> tuple[Any, ...]:
@@ -319,8 +321,10 @@ def dump_facts(f: Facts) -> tuple[Any, ...]:
 
 def load_facts(raw: Any) -> Facts:
     """What `dump_facts` gave."""
-    labels = tuple((name, value) for name, value in raw[10])
-    values = [*raw[:9], load_selectors(raw[9]), labels, *raw[11:18]]
+    labels = whole(tuple((name(key), value) for key, value in raw[10])) if raw[10] else ()
+    wanted = whole(load_selectors(raw[9])) if raw[9] else ()
+    names = [name(text) for text in raw[4:8]]
+    values = [*raw[:4], *names, raw[8], wanted, labels, raw[11], name(raw[12]), *raw[13:18]]
     return Facts(*values)
 
 

@@ -19,10 +19,11 @@ from services.router.simulation import plots, reading, recorded, report, staff_s
 from services.router.simulation import scenario as sc
 from services.router.simulation.floor import RefusedError
 from services.router.simulation.reading import ScenarioError
-from services.router.simulation.replications import Case, Laboratory, Question, WorkerError
+from services.router.simulation.replications import Case, DisagreementError, Laboratory, Question, WorkerError
 from services.router.simulation.replications import Progress as Done
 from services.router.simulation.results import Case as Observed
 from services.router.simulation.results import Results
+from services.router.simulation.shortcut import refusal
 from services.router.translate.configuration import to_pool
 
 _SEARCHING = "searching"
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int)
     made.add_argument("--confidence", type=_confidence, default=0.95)
     made.add_argument("--processes", type=int, help="default: one a core")
+    made.add_argument("--shortcut", action="store_true", help="decide without the engine where the pool is plain")
     made.add_argument("--find-staff", metavar="80/20")
     made.add_argument("--group", default="", help="with --find-staff: this group only")
     made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
@@ -83,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ScenarioError, staff_search.UnreachableError, WorkerError, ValueError) as error:
         errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
         return 1
+    except DisagreementError as error:
+        errors.print(str(error), markup=False)
+        return 1
     except RefusedError as error:
         errors.print(f"the engine refused a command of the simulator, which is a bug: {error}", markup=False)
         return 1
@@ -116,7 +121,8 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
         plan = laboratory.plan(Case(sizes=tuple(sorted(staffing[0].items()))) if found is not None else cases[0])
     within = {name: threshold.within / 1_000 for name, threshold in zip(plan.types, plan.thresholds, strict=True)}
     seen = [Observed(*one, within) for one in zip(names, observed, staffing, strict=True)]
-    _show(given, Results(question, tuple(seen), given.confidence), found)
+    results = Results(question, tuple(seen), given.confidence, refusal(plan) if given.shortcut else None)
+    _show(given, results, found)
 
 
 def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str]]:
@@ -142,7 +148,7 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
             policies.append(_policy(given.against, scenario.pool))
         cases.append(Case(len(policies) - 1, tuple({**dict(given.staff), **dict(given.against_staff)}.items())))
         names.append(given.against_name or "changed")
-    return Question(scenario, tuple(policies), recording), cases, names
+    return Question(scenario, tuple(policies), recording, given.shortcut), cases, names
 
 
 def _policy(path: Path | None, pool: str) -> PoolConfig | None:

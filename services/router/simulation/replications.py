@@ -23,6 +23,8 @@ from services.router.simulation.floor import Floor
 from services.router.simulation.measures import Observed, observe
 from services.router.simulation.plan import Plan, make
 from services.router.simulation.recorded import Recording
+from services.router.simulation.shortcut import refusal
+from services.router.simulation.shortcut import run as go_around
 
 FEW_CUSTOMERS: Final = 8_000
 """Up to here one process is quicker."""
@@ -44,6 +46,8 @@ class Question:
     scenario: sc.Scenario
     policies: tuple[PoolConfig | None, ...] = (None,)
     recording: Recording | None = None
+    shortcut: bool = False
+    """Go around the engine where the plan is plain."""
 
     def plan(self, case: Case) -> Plan:
         """Ready to run. Raises ScenarioError."""
@@ -59,9 +63,19 @@ class WorkerError(Exception):
     """A worker ended before its work did, e.g. because there was no memory."""
 
 
-def replicate(plan: Plan, replication: int) -> Observed:
-    """One replication, here and now."""
-    return observe(plan, Floor(plan, draw(plan, replication), replication).run())
+class DisagreementError(Exception):
+    """The shortcut came to another result than the engine: a bug of the shortcut."""
+
+
+def replicate(plan: Plan, replication: int, *, shortcut: bool = False) -> Observed:
+    """One replication, here and now. Raises DisagreementError, in the first replication only."""
+    customers = draw(plan, replication)
+    if not shortcut or refusal(plan):
+        return observe(plan, Floor(plan, customers, replication).run())
+    log = go_around(plan, customers)
+    if not replication and log != Floor(plan, customers, replication).run():
+        raise DisagreementError("the shortcut and the engine disagree, which is a bug: run it without --shortcut")
+    return observe(plan, log)
 
 
 class Laboratory:
@@ -101,7 +115,9 @@ class Laboratory:
         if alone or (not self._workers and self.question.customers() * len(jobs) <= self._few):
             found = {}
             for place, replication in jobs:
-                found[place, replication] = replicate(self.plan(cases[place]), replication)
+                found[place, replication] = replicate(
+                    self.plan(cases[place]), replication, shortcut=self.question.shortcut
+                )
                 done()
         else:
             found = self._spread(cases, jobs, done)
@@ -166,7 +182,7 @@ def _work(connection: Connection, question: Question) -> None:
         try:
             if case not in plans:
                 plans[case] = question.plan(case)
-            answer: Observed | Exception = replicate(plans[case], replication)
+            answer: Observed | Exception = replicate(plans[case], replication, shortcut=question.shortcut)
         except Exception as error:  # noqa: BLE001  # raised again by whoever asked
             answer = error
         connection.send(answer)

@@ -57,6 +57,8 @@ class Results:
     question: Question
     cases: tuple[Case, ...]
     confidence: float
+    not_plain: str | None = None
+    """Why the shortcut that was asked for could not be taken; empty when it was; None when nobody asked."""
 
     def estimate(self, case: Case, name: str) -> Estimate:
         """A figure."""
@@ -86,6 +88,7 @@ class Results:
             "intervals": "batch means" if self.batches else "replications",
             "confidence": self.confidence,
             "seed": scenario.seed,
+            "shortcut": self.not_plain == "",
             "cases": [self._of(case) for case in self.cases],
         }
         if len(self.cases) == 2:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1 import types_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.router.domain import commands as cmd
+from services.router.domain import sharing
 from services.router.domain.model import AgentState, Facts
 from services.router.translate.configuration import DEFAULT_POOL, to_pool, to_profile
 from services.router.translate.numbers import duration, instant
@@ -183,7 +184,7 @@ def state(value: int) -> AgentState:
 
 
 def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))
+    return sharing.whole(tuple(sorted((sharing.name(name), value) for name, value in labels.items())))
 
 
 def to_facts(f: pb.InteractionFacts) -> Facts:
@@ -193,15 +194,15 @@ def to_facts(f: pb.InteractionFacts) -> Facts:
         f.conversation_id,
         f.person_id,
         f.identity_id,
-        f.channel,
-        f.account,
-        f.language,
-        f.queue,
+        sharing.name(f.channel),
+        sharing.name(f.account),
+        sharing.name(f.language),
+        sharing.name(f.queue),
         f.priority,
-        to_selectors(f.requirements) if f.requirements else (),
+        sharing.whole(to_selectors(f.requirements)) if f.requirements else (),
         _pairs(f.labels) if f.labels else (),
         instant(f.arrived_at_ms, "interaction.arrived_at_ms"),
-        f.rule,
+        sharing.name(f.rule),
         f.public,
         instant(f.due_at_ms, "interaction.due_at_ms"),
         instant(f.start_at_ms, "interaction.start_at_ms"),

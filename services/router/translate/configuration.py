@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final, TypeVar
 
 from chapar.config.v1 import config_pb2
+from services.router.domain import sharing
 from services.router.domain.model import (
     GRACE_MS,
     LEASE_MS,
@@ -58,10 +59,17 @@ def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
     return AgentProfile(
         agent.agent_id,
         agent.display_name,
-        tuple(sorted((name, finite(level, f"{what}: skill {name}")) for name, level in agent.skills.items())),
-        agent.capacity_profile,
-        tuple(sorted(agent.queues)),
-        agent.team,
+        sharing.whole(
+            tuple(
+                sorted(
+                    sharing.whole((sharing.name(name), finite(level, f"{what}: skill {name}")))
+                    for name, level in agent.skills.items()
+                )
+            )
+        ),
+        sharing.name(agent.capacity_profile),
+        sharing.whole(tuple(sorted(sharing.name(queue) for queue in agent.queues))),
+        sharing.name(agent.team),
     )
 
 
