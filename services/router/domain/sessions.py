@@ -11,11 +11,11 @@ from services.router.domain.interactions import UNKNOWN_AGENT
 from services.router.domain.model import AgentState, PoolConfig
 from services.router.domain.parking import resume
 from services.router.domain.pool import Core
-from services.router.domain.standing import revoke_offers, set_state
-from services.router.domain.state import Agent, Session
+from services.router.domain.standing import revoke_offers, set_state, take_back
+from services.router.domain.state import Agent, Session, Work
 from services.router.domain.timers import Timer
 from services.router.domain.transfers import requeue_held
-from services.router.domain.waiting import look_again
+from services.router.domain.waiting import look_again, place
 
 UNKNOWN_SESSION = "UNKNOWN_SESSION"
 _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
@@ -37,6 +37,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
         return UNKNOWN_AGENT
     if command.reply_to is None:
         return "NO_GATEWAY"
+    taken: list[Work] = []
     before = core.sessions.get(agent.session_id)
     resumed = before is not None and before.session_id == command.resumes
     if before is not None:
@@ -45,7 +46,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
         reason = "SESSION_RESUMED" if resumed else "SESSION_REPLACED"
         _forget(core, agent, before)
         core.stand(agent)
-        revoke_offers(core, agent, reason)
+        taken = take_back(core, agent, reason)
     lease = core.now + _config(core).lease_ms
     session = Session(command.session_id, agent.id, command.reply_to, max(0, command.credits), lease)
     core.sessions[session.session_id] = session
@@ -65,6 +66,8 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     if wanted and wanted is not agent.state:
         set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.stand(agent, freed=True)
+    for work in taken:  # not before he is back at a desk: what is kept for him stays so
+        place(core, work)
     core.tell(agent, snapshot_notice(core, agent))
     return ""
 

@@ -4,7 +4,7 @@ from services.router.domain import effects as fx
 from services.router.domain.holding import end_offer
 from services.router.domain.model import AgentState, OfferEnd
 from services.router.domain.pool import Core
-from services.router.domain.state import Agent
+from services.router.domain.state import Agent, Work
 from services.router.domain.waiting import leave_line, look_again, place
 
 
@@ -32,8 +32,14 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
 
 def revoke_offers(core: Core, agent: Agent, reason: str) -> None:
     """Take back everything that is offered to the agent; it waits again at its place."""
-    for interaction_id in sorted(agent.offers):
-        work = core.works[interaction_id]
+    for work in take_back(core, agent, reason):
+        place(core, work)
+
+
+def take_back(core: Core, agent: Agent, reason: str) -> list[Work]:
+    """Take back everything that is offered to the agent. The caller places it."""
+    taken = [core.works[interaction_id] for interaction_id in sorted(agent.offers)]
+    for work in taken:
         end_offer(core, work, agent.id, OfferEnd.REVOKED, reason)
         leave_line(core, work)
-        place(core, work)
+    return taken
