@@ -63,6 +63,9 @@ def run(
     each: Annotated[bool, typer.Option("--each", help="With --find-staff: for each type, not all together.")] = False,
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a picture (PNG).")] = None,
     graph: Annotated[bool, typer.Option("--graph", help="Draw in the terminal.")] = False,
+    shortcut: Annotated[
+        bool, typer.Option("--shortcut", help="Decide without the engine where the pool is plain.")
+    ] = False,
     processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -73,7 +76,7 @@ def run(
         arguments += [f"--{name}={value}"] if value is not None else []
     for name, text in (("find-staff", find_staff), ("group", group)):
         arguments += [f"--{name}={text}"] if text else []
-    for name, flag in (("each", each), ("graph", graph), ("json", as_json)):
+    for name, flag in (("each", each), ("graph", graph), ("shortcut", shortcut), ("json", as_json)):
         arguments += [f"--{name}"] if flag else []
     arguments += [f"--staff={one}" for one in staff or ()]
     arguments += [f"--against-staff={one}" for one in against_staff or ()]

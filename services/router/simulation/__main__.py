@@ -132,6 +132,8 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
         if value is not None and not 0 < value <= (10_000 if name == "replications" else 2**63 - 1):
             raise ValueError(f"--{name} {value} is out of range")
     scenario = scenario.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    if given.plot is not None and not given.plot.parent.is_dir():
+        raise ValueError(f"{given.plot.parent} is no directory")
     for name, _ in (*given.staff, *given.against_staff):
         if name not in scenario.groups:
             raise ValueError(f"`{name}` is no group of the scenario; there are {', '.join(scenario.groups) or 'none'}")

@@ -66,12 +66,13 @@ def observe(plan: Plan, log: Log) -> Observed:
         found["all/cost_per_answer"] = (found["all/cost"][0], found["all/answered"][0])
         return found
 
+    windows = tuple(window(start, end) for start, end in pairwise(edges))
     counted = customers.counted(scenario.warm_up, scenario.duration)
     waits = customers.waited[counted & (customers.outcome != BLOCKED)]
     curve = np.quantile(waits, np.linspace(0, 1, CURVE)) if len(waits) else np.full(CURVE, np.nan)
     return Observed(
-        tuple(window(start, end) for start, end in pairwise(edges)),
-        window(scenario.warm_up, scenario.duration),
+        windows,
+        windows[0] if batches == 1 else window(scenario.warm_up, scenario.duration),
         customers.by_period(),
         curve,
         len(log.kind),

@@ -79,7 +79,7 @@ def replicate(plan: Plan, replication: int, *, shortcut: bool = False) -> Observ
 
 
 class Laboratory:
-    """Runs cases of one question. Use it in a `with`: workers live as long."""
+    """Runs cases of a question. Use it in a `with`: workers live as long."""
 
     def __init__(self, question: Question, processes: int | None = None, few: float = FEW_CUSTOMERS) -> None:
         """`processes` None: one for each core that we may use. Up to `few` customers, they are not worth their start."""
@@ -89,6 +89,8 @@ class Laboratory:
         self._processes = max(1, min(processes or cores, cores))
         self._plans: dict[Case, Plan] = {}
         self._workers: dict[Connection, SpawnProcess] = {}
+        self._told: dict[Connection, Question] = {}
+        """What each worker knows the question to be."""
 
     def __enter__(self) -> Laboratory:
         return self
@@ -102,6 +104,11 @@ class Laboratory:
             if kind is not None:
                 worker.terminate()
             worker.join()
+
+    def ask(self, question: Question) -> None:
+        """Another question for the same workers."""
+        self.question = question
+        self._plans.clear()
 
     def run(
         self, cases: Sequence[Case], replications: int | None = None, done: Progress = lambda: None
@@ -133,7 +140,7 @@ class Laboratory:
         context = multiprocessing.get_context("spawn")
         while len(self._workers) < min(wanted, self._processes):
             ours, theirs = context.Pipe()
-            worker = context.Process(target=_work, args=(theirs, self.question), daemon=True)
+            worker = context.Process(target=_work, args=(theirs,), daemon=True)
             worker.start()
             theirs.close()
             self._workers[ours] = worker
@@ -150,6 +157,9 @@ class Laboratory:
             job = next(left, None)
             if job is not None:
                 under_way[connection] = job
+                if self._told.get(connection) is not self.question:
+                    self._told[connection] = self.question
+                    connection.send(self.question)
                 connection.send((cases[job[0]], job[1]))
 
         for connection in self._workers:
@@ -170,15 +180,22 @@ class Laboratory:
         return found
 
 
-def _work(connection: Connection, question: Question) -> None:
-    """In the worker: cases come, observations go."""
+def _work(connection: Connection) -> None:
+    """In the worker: a question and its cases come, observations go."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    question: Question | None = None
     plans: dict[Case, Plan] = {}
     while True:
         try:
-            case, replication = connection.recv()
+            message = connection.recv()
         except EOFError:
             return
+        if isinstance(message, Question):
+            question = message
+            plans.clear()
+            continue
+        assert question is not None  # it is told before its cases
+        case, replication = message
         try:
             if case not in plans:
                 plans[case] = question.plan(case)

@@ -75,6 +75,18 @@ def test_the_same_seed_gives_the_same_answer(scenario: Path, capsys: pytest.Capt
     assert answer(capsys, scenario) != answer(capsys, scenario, "--seed", 2)
 
 
+def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And says whether it was taken."""
+    plain, quick = answer(capsys, scenario), answer(capsys, scenario, "--shortcut")
+    assert (plain.pop("shortcut"), quick.pop("shortcut")) == (False, True)
+    assert plain == quick
+    assert main([str(scenario), "--shortcut"]) == 0
+    assert "gave what the engine gave" in capsys.readouterr().out
+    scenario.write_text(SCENARIO.replace("agents: 8", "agents: [8, 7]"), encoding="utf-8")
+    assert main([str(scenario), "--shortcut"]) == 0
+    assert "No shortcut: agents come and go." in capsys.readouterr().out
+
+
 def test_tables(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """For people: what was measured, by name, and where the intervals come from."""
     assert main([str(scenario), "--graph"]) == 0
@@ -146,7 +158,7 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["--find-staff", "80/20", "--group", "night"], "`night` is no group; there are day, more"),
         (["--find-staff", "80/20", "--against-staff", "day=1"], "not together with --against"),
         (["--replications", "0"], "--replications 0 is out of range"),
-        (["--plot", "/nowhere/a.png"], "/nowhere/a.png: No such file or directory"),
+        (["--plot", "/nowhere/a.png"], "/nowhere is no directory"),
     ],
 )
 def test_what_cannot_be_run(
