@@ -1,0 +1,80 @@
+"""How much faster the engine decides when it is compiled: `make bench-engine` after the pure figures, or
+
+    python -m tests.bench.engine_compiled [rounds]
+
+Pure and compiled take turns, so that what else the machine does meets both; each turn is `tests.bench.engine speed` in a process of its own.
+Without a C compiler it says so, and gives no figure.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.bench.figures import tell
+
+_ROOT: Final = Path(__file__).parents[2]
+_ROUNDS: Final = 2
+_RATE: Final = "engine_commands_per_s"
+_P99: Final = "engine_p99_ms"
+_SIZE: Final = ("--agents", "15000", "--waiting", "10000", "--commands", "40000")
+
+
+def build() -> Path | None:
+    """build/compiled, made now unless it is of these sources already; None where there is no C compiler."""
+    spec = importlib.util.spec_from_file_location("hatch_build", _ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hatch_build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hatch_build)
+    if not hatch_build.has_compiler():
+        return None
+    built: Path = hatch_build.build_beside()
+    return built
+
+
+def turn(*first: Path) -> dict[str, float]:
+    """The figures of one run, by name, with the engine of the first place on the path that has one."""
+    path = os.pathsep.join(map(str, [*first, _ROOT, _ROOT / "protos"]))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    # In a directory of its own, where the run keeps its figures: under their plain names they are the pure engine's.
+    with TemporaryDirectory() as apart:
+        command = [sys.executable, "-m", "tests.bench.engine", "speed", *_SIZE]
+        subprocess.run(command, check=True, cwd=apart, env=environment, stdout=subprocess.DEVNULL)
+        lines = (Path(apart) / "build/figures.jsonl").read_text().splitlines()
+    return {figure["figure"]: figure["value"] for figure in map(json.loads, lines)}
+
+
+def compare(compiled: Path, rounds: int) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+    """Figures of a pure and of a compiled turn, side by side."""
+    for number in range(rounds):
+        pair = {kind: turn(*first) for kind, first in (("pure", ()), ("compiled", (compiled,)))}
+        print(
+            f"round {number + 1}: " + ", ".join(f"{kind} {found[_RATE]:.0f}/s" for kind, found in pair.items()),
+            flush=True,
+        )
+        yield pair["pure"], pair["compiled"]
+
+
+def main() -> None:
+    """Prints the figures."""
+    compiled = build()
+    if compiled is None:
+        print("no C compiler here: the engine is measured pure only")
+        return
+    rounds = list(compare(compiled, int(sys.argv[1]) if sys.argv[1:] else _ROUNDS))
+    rates = [fast[_RATE] for _, fast in rounds]
+    ratios = [fast[_RATE] / slow[_RATE] for slow, fast in rounds]
+    tell(f"{_RATE}{{compiled}}", median(rates), "1/s", rates=rates)
+    tell(f"{_P99}{{compiled}}", median(fast[_P99] for _, fast in rounds), "ms")
+    tell("engine_compiled_vs_pure", round(median(ratios), 2), "ratio", ratios=[round(ratio, 2) for ratio in ratios])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""What an engine decides, line by line, in a life drawn from a seed: run in two processes, one on the compiled engine, the lines must be the same.
+
+    python -m tests.integration.router.decided COMMANDS FILE
+
+Each line is the `repr` of a command (or of the clock), of its effects, or of what went into the changelog: every field, and whether 1 or 1.0.
+The first line says which engine it was. Hash seeds differ between processes on purpose: an order that comes from a set would show.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import FunctionType
+from typing import Any, Final
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.explain import explain
+from services.router.domain.snapshot import Restorer, collect
+from services.router.domain.views import queues
+from services.router.translate import codec
+from tests.bench.engine_agenda import Habits
+from tests.bench.engine_fill import filled
+from tests.bench.engine_life import Life
+from tests.bench.engine_pool import Plan, Size
+
+_SIZE: Final = Size(agents=160, waiting=120, teams=16, queues=16, skills=16)
+_LIVES: Final = (
+    (_SIZE, Habits(handle_ms=60_000, declined=0.1, unanswered=0.1, left=0.2, rerouted=0.1, transferred=0.3)),
+    (replace(_SIZE, distinct=True), Habits(handle_ms=60_000, open=60, reconnect_every_ms=300_000, lost=0.5)),
+)
+"""Everybody busy, queues full, much going wrong; most idle, no two alike, connections lost."""
+_TICK_MS: Final = 500
+
+
+def engine_kind() -> str:
+    """`compiled` or `pure`: a compiled method is no function of Python's."""
+    return "pure" if isinstance(Engine.handle, FunctionType) else "compiled"
+
+
+def lives(commands: int) -> Iterator[str]:
+    """At least so many commands in each life; half-way another owner takes over with what the changelog holds."""
+    for seed, (size, habits) in enumerate(_LIVES):
+        plan, lines = Plan(size), list[str]()
+        start = filled(plan, held=habits.open or None, watch=partial(_tell, lines))
+        engine, life = start.engine, Life(plan, start, habits, seed)
+        given = 0
+        while given < commands:
+            now = life.agenda.now + _TICK_MS
+            due = engine.next_wakeup()
+            if due is not None and due <= now:
+                fired = engine.advance(now)
+                _tell(lines, None, now, fired)
+                life.saw(fired)
+            batch = life.due(now)
+            for command in batch:
+                effects = engine.handle(command, now)
+                _tell(lines, command, now, effects)
+                life.saw(effects)
+            changes = collect(engine, now)
+            start.keep(changes)
+            lines.extend(f"    {change!r}" for change in changes)
+            if given < commands / 2 <= given + len(batch):
+                engine = _restored(start.changelog, now)
+                taken_over = engine.take_over(now)
+                _tell(lines, None, now, taken_over)
+                life.saw(taken_over)
+            given += len(batch)
+        lines.extend(f"    {explain(engine, name)!r}" for name in life.open)
+        lines.append(f"    {queues(engine, life.agenda.now)!r}")
+        yield from lines
+
+
+def _restored(changelog: Mapping[tuple[str, str], Any], now: int) -> Engine:
+    restorer = Restorer()
+    for (kind, name), value in changelog.items():
+        restorer.add(kind, name, codec.decode(codec.encode(value)))
+    return restorer.engine(now)
+
+
+def _tell(lines: list[str], command: cmd.Command | None, now: int, effects: list[fx.Effect]) -> None:
+    lines.append(f"{now} {command!r}")
+    lines.extend(f"    {effect!r}" for effect in effects)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text("\n".join([engine_kind(), *lives(int(sys.argv[1]))]))
