@@ -121,6 +121,7 @@ ROUTER = (
     _counter("chapar_router_unroutable_total", "queue reason", "Interactions that no agent could take, by reason."),
     _gauge("chapar_router_agents", "state", "Signed-in agents by state."),
     _gauge("chapar_router_occupancy_ratio", "", "Weight held by agents over their capacity, 0 to 1."),
+    _gauge("chapar_router_engine_compiled", "", "1 where the engine runs compiled, 0 where it runs as Python."),
     _histogram("chapar_router_assignment_seconds", "queue", "From queued to accepted by an agent.", LONG_SECONDS),
     _histogram("chapar_router_handling_seconds", "queue", "From accepted to completed.", LONG_SECONDS),
     _histogram("chapar_router_decision_seconds", "kind", "Time the engine took for one command."),

@@ -1,6 +1,7 @@
 """What the shards of this process look like, for metrics: read every two seconds, not at each decision."""
 
 import asyncio
+from types import FunctionType
 from typing import Final
 
 from services.chassis.clock import Clock
@@ -8,6 +9,7 @@ from services.chassis.kafka.lane import LaneRunner
 from services.chassis.metrics import Metrics
 from services.router.adapters.shard import ShardProcessor
 from services.router.domain import views
+from services.router.domain.engine import Engine
 from services.router.domain.model import AgentState
 
 _PERIOD_S: Final = 2.0
@@ -19,6 +21,8 @@ async def show_gauges(runner: LaneRunner, clock: Clock, metrics: Metrics) -> Non
     oldest = metrics.gauge("chapar_router_oldest_waiting_seconds")
     agents = metrics.gauge("chapar_router_agents")
     occupancy = metrics.gauge("chapar_router_occupancy_ratio").labels()
+    # A compiled method is no function of Python's.
+    metrics.gauge("chapar_router_engine_compiled").labels().set(not isinstance(Engine.handle, FunctionType))
     shown: set[str] = set()
     while True:
         await asyncio.sleep(_PERIOD_S)

@@ -56,8 +56,8 @@ class Dedup:
             gone.append(number)
         return new, gone
 
-    def restore(self, number: int, at_ms: int, entries: Sequence[Entry]) -> None:
-        """One chunk, in order of its number."""
+    def restore(self, number: int, at_ms: int, entries: Sequence[Sequence[str]]) -> None:
+        """One chunk, in order of its number. From the changelog its entries come as lists, which the compiled engine would not take for tuples."""
         kept = tuple((command_id, reason) for command_id, reason in entries)
         self._chunks.append((number, at_ms, kept))
         self._entries.update(kept)

@@ -7,7 +7,7 @@ from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain import waiting
 from services.router.domain.holding import drop, release, withdraw
-from services.router.domain.model import QueueConfig, Stage
+from services.router.domain.model import Stage
 from services.router.domain.parking import assignment_notice
 from services.router.domain.pool import Core
 from services.router.domain.state import Work
@@ -45,13 +45,11 @@ def enqueue(core: Core, command: cmd.Enqueue) -> str:
     work = Work(facts, Stage.WAITING, enqueued_at=now, waiting_since=now if start_at else facts.arrived_at_ms)
     core.works[facts.interaction_id] = work
     reason = settle_queue(core, work) or ("ENQUEUED" if core.config is not None else "NO_CONFIGURATION")
-    queue = core.queue_of(work)
-    if queue is not None:
-        _prefer(core, work, queue)
     if start_at:
         schedule(core, work, start_at, reason)
-    else:
-        enter(core, work, reason, again=False)
+        return ""
+    waiting.prefer(core, work)
+    enter(core, work, reason, again=False)
     return ""
 
 
@@ -62,18 +60,6 @@ def settle_queue(core: Core, work: Work) -> str:
         return ""
     core.refit(work, queue=config.queues[0].name)
     return UNKNOWN_QUEUE
-
-
-def _prefer(core: Core, work: Work, queue: QueueConfig) -> None:
-    """Keep it for the agent whom it asks for, or who was the person's last, and then for his team."""
-    last = core.last_agent.get(work.facts.person_id, "")
-    if queue.sticky_ms:
-        preferred = work.facts.preferred_agent or last
-        if preferred:
-            since = max(core.now, work.facts.start_at_ms)
-            work.reserved_for, work.reserved_until = preferred, since + queue.sticky_ms
-    if queue.sticky_team_ms and not work.facts.preferred_team and last in core.agents:
-        core.refit(work, preferred_team=core.agents[last].profile.team)
 
 
 def update(core: Core, command: cmd.UpdateInteraction) -> str:

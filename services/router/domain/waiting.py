@@ -154,6 +154,20 @@ def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> Non
     core.effects.append(fx.Queued(work.facts, epoch, reason, 0, -1, again))
 
 
+def prefer(core: Core, work: Work) -> None:
+    """Keep it for the agent whom it asks for, or who was the person's last, and then for his team."""
+    queue = core.queue_of(work)
+    if queue is None:
+        return
+    last = core.last_agent.get(work.facts.person_id, "")
+    if queue.sticky_ms:
+        preferred = work.facts.preferred_agent or last
+        if preferred:
+            work.reserved_for, work.reserved_until = preferred, core.now + queue.sticky_ms
+    if queue.sticky_team_ms and not work.facts.preferred_team and last in core.agents:
+        core.refit(work, preferred_team=core.agents[last].profile.team)
+
+
 def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
     """Nothing happens to it before a time, and neither its waiting time nor its queue's clock counts until then."""
     work.waited = work.waited_ms(core.now)
@@ -179,6 +193,7 @@ def place_due(core: Core, work: Work) -> None:
         if work.callback:
             come_back(core, work, "CALLBACK_DUE")
         else:
+            prefer(core, work)
             enter(core, work, "SCHEDULE_DUE", again=False)
         return
     leave_line(core, work)
