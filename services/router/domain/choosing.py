@@ -73,13 +73,18 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
     if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
         return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
     if keys:
-        return NOBODY
+        return _kept_free(passed)
     soft = _softest(core, line, passed, among)
     if soft is not None:
         if line.queue.keep_free and not _more_than(core, line, passed, line.queue.keep_free):
-            return NOBODY
+            return _kept_free(passed)
         return _interrupting(core, *soft)
     return _PASSED_OVER if any(_could(core, need, channel, agent_id) for agent_id in passed) else NOBODY
+
+
+def _kept_free(passed: frozenset[str]) -> Pick:
+    """So few could take it that they are kept free; who was passed over here may make them more for the next in the line."""
+    return _PASSED_OVER if passed else NOBODY
 
 
 def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
