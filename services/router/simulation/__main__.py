@@ -9,22 +9,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from chapar.config.v1 import config_pb2
-from services.router.domain.model import PoolConfig
 from services.router.simulation import plots, reading, recorded, report, staff_search
 from services.router.simulation import scenario as sc
 from services.router.simulation.floor import RefusedError
+from services.router.simulation.policy import Policy
 from services.router.simulation.reading import ScenarioError
 from services.router.simulation.replications import Case, DisagreementError, Laboratory, Question, WorkerError
 from services.router.simulation.replications import Progress as Done
 from services.router.simulation.results import Case as Observed
 from services.router.simulation.results import Results
 from services.router.simulation.shortcut import refusal
-from services.router.translate.configuration import to_pool
 
 _SEARCHING = "searching"
 
@@ -143,7 +140,7 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
     if scenario.arrivals_file is not None:
         path = given.scenario.parent / scenario.arrivals_file
         recording = recorded.read(path, start=scenario.start, duration=scenario.duration)
-    policies: list[PoolConfig | None] = [_policy(given.policy, scenario.pool)]
+    policies: list[Policy | None] = [_policy(given.policy, scenario.pool)]
     cases, names = [Case(0, tuple(given.staff))], [given.policy_name or "as it is"]
     if given.against is not None or given.against_staff:
         if given.against is not None:
@@ -153,17 +150,8 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
     return Question(scenario, tuple(policies), recording, given.shortcut), cases, names
 
 
-def _policy(path: Path | None, pool: str) -> PoolConfig | None:
-    if path is None:
-        return None
-    try:
-        configuration = config_pb2.TenantConfiguration.FromString(path.read_bytes())
-    except DecodeError:
-        raise ValueError(f"{path} is no serialised TenantConfiguration") from None
-    made = to_pool(configuration, pool)
-    if not made.queues:
-        raise ValueError(f"the policy has no queues in the pool `{pool}`")
-    return made
+def _policy(path: Path | None, pool: str) -> Policy | None:
+    return None if path is None else Policy(path.read_bytes(), pool)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from services.router.domain.model import (
 from services.router.simulation import scenario as sc
 from services.router.simulation.distributions import LONGEST_MS
 from services.router.simulation.reading import Problem, ScenarioError
-from services.router.simulation.recorded import Recording, to_selector
+from services.router.simulation.recorded import Recording, to_selector, to_selectors
 
 FOREVER: Final = float("inf")
 _BEST: Final = 10
@@ -241,7 +241,7 @@ def _kinds(
             if value not in ("", (), None)
         }
         if looks.requirements:
-            given["requirements"] = base.facts.keywords["requirements"] + looks.requirements
+            given["requirements"] = base.facts.keywords["requirements"] + to_selectors(looks.requirements)
         _known(policy, looks.type, given.get("queue", base.facts.keywords["queue"]))
         made.append(Kind(base.type_index, partial(base.facts, **given)))
     return tuple(made)

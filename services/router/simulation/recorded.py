@@ -57,7 +57,8 @@ class Looks:
     language: str
     priority: int | None
     labels: tuple[tuple[str, str], ...]
-    requirements: tuple[Selector, ...]
+    requirements: str
+    """JSON, as a scenario has them: compared and sent to other processes, which the engine's own values may not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,17 +230,23 @@ def _labels(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((str(name), str(text)) for name, text in value.items()))
 
 
-def _requirements(row: Mapping[str, Any]) -> tuple[Selector, ...]:
+def _requirements(row: Mapping[str, Any]) -> str:
     value = row.get("requirements")
     if value in (None, "", []):
-        return ()
+        return ""
     try:
-        written = _SELECTORS.validate_json(value) if isinstance(value, str) else _SELECTORS.validate_python(value)
+        text = value if isinstance(value, str) else json.dumps(value)
+        _SELECTORS.validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise _WrongError(f"`requirements.{place}` {first['msg']}") from None
-    return tuple(to_selector(one) for one in written)
+    return text
+
+
+def to_selectors(requirements: str) -> tuple[Selector, ...]:
+    """Those of a look, in the engine's words."""
+    return tuple(to_selector(one) for one in _SELECTORS.validate_json(requirements)) if requirements else ()
 
 
 def to_selector(written: sc.Selector) -> Selector:

@@ -16,18 +16,19 @@ from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Final
 
-from services.router.domain.model import PoolConfig
 from services.router.simulation import scenario as sc
 from services.router.simulation.customers import draw
 from services.router.simulation.floor import Floor
 from services.router.simulation.measures import Observed, observe
 from services.router.simulation.plan import Plan, make
+from services.router.simulation.policy import Policy
 from services.router.simulation.recorded import Recording
 from services.router.simulation.shortcut import refusal
 from services.router.simulation.shortcut import run as go_around
 
 FEW_CUSTOMERS: Final = 8_000
 """Up to here one process is quicker."""
+_ENDING_S: Final = 5.0
 Progress = Callable[[], None]
 
 
@@ -44,14 +45,16 @@ class Question:
     """What all cases have in common. A policy of None is made from the scenario's types."""
 
     scenario: sc.Scenario
-    policies: tuple[PoolConfig | None, ...] = (None,)
+    policies: tuple[Policy | None, ...] = (None,)
     recording: Recording | None = None
     shortcut: bool = False
     """Go around the engine where the plan is plain."""
 
     def plan(self, case: Case) -> Plan:
-        """Ready to run. Raises ScenarioError."""
-        return make(self.scenario, self.policies[case.policy], sizes=dict(case.sizes), recording=self.recording)
+        """Ready to run. Raises ScenarioError, ValueError."""
+        policy = self.policies[case.policy]
+        pool = policy.to_pool() if policy is not None else None
+        return make(self.scenario, pool, sizes=dict(case.sizes), recording=self.recording)
 
     def customers(self) -> float:
         """Expected in a replication."""
@@ -169,7 +172,8 @@ class Laboratory:
                 assert isinstance(ready, Connection)
                 try:
                     answer = ready.recv()
-                except EOFError:
+                except (EOFError, ConnectionError):
+                    self._workers[ready].join(_ENDING_S)
                     code = self._workers[ready].exitcode
                     raise WorkerError(f"a worker ended with code {code}: too little memory, perhaps") from None
                 if isinstance(answer, BaseException):
@@ -202,4 +206,7 @@ def _work(connection: Connection) -> None:
             answer: Observed | Exception = replicate(plans[case], replication, shortcut=question.shortcut)
         except Exception as error:  # noqa: BLE001  # raised again by whoever asked
             answer = error
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except BrokenPipeError:
+            return  # whoever asked is gone

@@ -146,7 +146,7 @@ def test_what_is_written_can_be_simulated(tmp_path: Path, name: str, write: Any)
     )
     [looks] = found.looks
     assert (looks.queue, looks.priority, looks.labels) == ("q", 2, (("tier", "gold"),))
-    assert looks.requirements[0].steps == ((5_000, 1.0),)
+    assert recorded.to_selectors(looks.requirements)[0].steps == ((5_000, 1.0),)
     make(a_scenario(types={}, arrivals_file=name), recording=found)
 
 

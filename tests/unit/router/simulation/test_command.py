@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from chapar.config.v1 import config_pb2
-from services.router.domain.model import PoolConfig, QueueConfig
-from services.router.simulation import reading, staff_search
+from services.router.simulation import reading, recorded, staff_search
 from services.router.simulation.__main__ import main
-from services.router.simulation.reading import ScenarioError
+from services.router.simulation.policy import Policy
 from services.router.simulation.replications import Case, Laboratory, Question
 from services.router.simulation.staff_search import Search, UnreachableError, target
+from services.router.simulation.statistics import estimate
 from tests.unit.router.simulation.questions import a_scenario, always, calls, exponential
 
 SCENARIO = """\
@@ -191,16 +191,26 @@ def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.slow
-def test_workers_do_what_one_process_does() -> None:
+def test_workers_do_what_one_process_does(tmp_path: Path) -> None:
     """The same observations, whoever made them; and what goes wrong there is raised here."""
-    question = Question(a_scenario(duration="30m", replications=3, groups={"a": {"agents": 11}}))
+    arrivals = tmp_path / "a.csv"
+    needs = '"[{""attribute"": ""x"", ""operator"": ""less"", ""number"": 3}]"'
+    arrivals.write_text(
+        f"time,type,queue,handling,requirements\n5s,calls,q,3m,\n9s,more,q,2m,{needs}\n", encoding="utf-8"
+    )
+    types = {"calls": calls(queue="q")}
+    scenario = a_scenario(
+        duration="30m", replications=3, groups={"a": {"agents": 11}}, types=types, arrivals_file=arrivals.name
+    )
+    policy = Policy(config_pb2.TenantConfiguration(queues=[config_pb2.Queue(name="q")]).SerializeToString())
+    question = Question(scenario, (policy,), recorded.read(arrivals, start=None, duration=scenario.duration))
     cases = [Case(), Case(sizes=(("a", 12),))]
     with Laboratory(question, 1) as alone, Laboratory(question, 2, few=0) as several:
         for one, other in zip(alone.run(cases), several.run(cases), strict=True):
             assert [o.whole for o in one] == [o.whole for o in other]
-        broken = Laboratory(Question(question.scenario, (PoolConfig(1, queues=(QueueConfig("x"),)),)), 2, few=0)
-        with pytest.raises(ScenarioError, match="`q` is no queue"):
-            broken.run(cases)
+        several.ask(Question(a_scenario(replications=2), (Policy(b"", "nowhere"),)))
+        with pytest.raises(ValueError, match="no queues in the pool `nowhere`"):
+            several.run([Case()])
 
 
 @pytest.mark.slow
@@ -224,6 +234,22 @@ def search(wanted: str, *, each: bool = False, group: str = "", **more: Any) -> 
     question = staff_search.asked_of(Question(a_scenario(**{"duration": "30m", "replications": 2, **more})), goal)
     with Laboratory(question, 1) as laboratory:
         return Search(laboratory, goal, 0.95, group).run()
+
+
+@pytest.mark.parametrize("wanted", ["80/20", "98/60"])
+def test_the_least_is_the_least(wanted: str) -> None:
+    """As trying one number after another finds it."""
+    goal = target(wanted)
+    question = staff_search.asked_of(Question(a_scenario(duration="1h", replications=2), shortcut=True), goal)
+    with Laboratory(question, 1) as laboratory:
+        found = Search(laboratory, goal, 0.95).run()
+        for agents in range(5, 25):
+            [observed] = laboratory.run([Case(sizes=(("agents", agents),))])
+            level = estimate([one.whole["all/service_level_offered"] for one in observed], 0.95).value
+            if level is not None and level >= goal.share:
+                break
+    assert (found.least.agents, found.least.level.value) == (agents, level)
+    assert found.tried < 20
 
 
 def test_who_is_not_needed_is_not_kept() -> None:

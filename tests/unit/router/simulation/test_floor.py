@@ -105,6 +105,14 @@ def test_without_places_everybody_who_would_wait_is_turned_away() -> None:
     assert log.outcome == [ANSWERED, BLOCKED, ANSWERED]
 
 
+def test_places_for_all_together() -> None:
+    """One place for two types: the second who would wait is turned away, whatever he wants."""
+    types = {"calls": calls(), "mails": calls()}
+    plan = make(a_scenario(types=types, groups={"agents": {"agents": 1}}, waiting_places=1))
+    customers = Customers([0.0, 1.0, 2.0, 70_000.0], [0, 1, 0, 1], [[60_000.0] * 4], [float("inf")] * 4)
+    assert Floor(plan, customers, 0).run().outcome == [ANSWERED, ANSWERED, BLOCKED, ANSWERED]
+
+
 def test_places_of_a_type_are_its_own() -> None:
     """One place: the first waits, the second is turned away, the third has the place that became free."""
     places = {"calls": calls(waiting_places=1)}
@@ -158,6 +166,13 @@ def test_who_is_handed_over_may_lose_patience() -> None:
     assert log.busy == [(0, 5 * MINUTE, 10 * MINUTE)]
 
 
+def test_patience_begins_anew_after_a_hand_over() -> None:
+    """He waits from 0 to 1 min, is handed over at 10, and would have left at 15 if it were still the first wait."""
+    shifts = [{"start": "1m", "end": "10m", "agents": 1}, {"start": "16m", "end": "60m", "agents": 1}]
+    log = a_run((0, 1200), patience=900, groups={"agents": {"shifts": shifts, "at_shift_end": "hand_over_resume"}})
+    assert log.busy == [(0, MINUTE, 10 * MINUTE), (1, 16 * MINUTE, 27 * MINUTE)]
+
+
 def test_who_is_asked_back_while_finishing_goes_on() -> None:
     """The next period wants him again: no second session, and new work is offered to him."""
     log = a_run((300, 1800), (2000, 60), groups={"agents": {"agents": [1, 0, 1]}}, period="10m")
@@ -206,6 +221,13 @@ def test_wrap_up_keeps_the_agent_busy() -> None:
     log = a_run((0, 60), (1, 60), policy=policy, groups={"agents": {"agents": 1}})
     assert log.waited == [0, 89_000]
     assert log.busy == [(0, 0, 90_000), (0, 90_000, 180_000)]
+
+
+def test_the_engine_is_told_the_time_rounded_down() -> None:
+    """So what its timers end is up to a millisecond early, and never late."""
+    policy = PoolConfig(1, queues=(QueueConfig("q", wrap_up_ms=30_000),))
+    log = a_run((0.0009, 60), policy=policy, groups={"agents": {"agents": 1}})
+    assert log.busy == [(0, 0.9, 90_000.0)]
 
 
 def test_chats_run_side_by_side() -> None:

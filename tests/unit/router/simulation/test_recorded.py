@@ -10,7 +10,7 @@ from services.router.simulation import recorded
 from services.router.simulation.customers import draw
 from services.router.simulation.plan import make
 from services.router.simulation.reading import ScenarioError
-from services.router.simulation.recorded import Recording, Survival
+from services.router.simulation.recorded import Recording, Survival, to_selectors
 from tests.unit.router.simulation.questions import a_scenario, always
 
 CSV = """\
@@ -42,7 +42,7 @@ def test_csv(tmp_path: Path) -> None:
     assert found.types == ("sales", "support")
     first = found.looks[found.look[1]]
     assert (first.queue, first.priority, first.labels) == ("q", 3, (("tier", "gold"), ("x", "y")))
-    assert first.requirements == (Selector("persian", Operator.AT_LEAST, 3.0),)
+    assert to_selectors(first.requirements) == (Selector("persian", Operator.AT_LEAST, 3.0),)
     assert found.handling[:2].tolist() == [90_000, 60_000]
     assert np.isnan(found.handling[2])
     assert found.censored.tolist() == [False, True, False]
