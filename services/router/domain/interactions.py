@@ -204,13 +204,14 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
         return work
     withdraw(core, work, "COMPLETED")
     queue = core.queue_of(work)
-    until = core.now + queue.wrap_up_ms if queue is not None and queue.wrap_up_ms else 0
+    wraps_up = queue is not None and queue.wrap_up_ms and not work.parked  # what was set aside takes no time after
+    until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
     epoch = core.event_number(work, "COMPLETED")
     core.effects.append(
         fx.Completed(work.facts, epoch, "COMPLETED", command.agent_id, command.disposition, work.assigned_at, until)
     )
     _remember_agent(core, work)
-    if until and not work.parked:
+    if until:
         work.stage, work.wrap_until = Stage.WRAP_UP, until
         core.timers.arm(until, Timer.WRAP_UP, work.id)
         core.tell(core.agents[command.agent_id], assignment_notice(work))

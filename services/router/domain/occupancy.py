@@ -3,6 +3,8 @@
 So over any stretch of t milliseconds an agent is busy at most limit * t + (1 - limit) * window, plus what he still had in hand.
 """
 
+from math import ceil, floor
+
 from services.router.domain.model import CapacityProfile
 from services.router.domain.state import Agent
 
@@ -32,9 +34,5 @@ def next_change(agent: Agent, profile: CapacityProfile, now: int) -> int:
     full, busy = (1 - limit) * profile.occupancy_window_ms, bool(agent.load)
     debt = _now(agent, limit, busy, now)
     if busy:
-        return 0 if debt >= full else now + _until((full - debt) / (1 - limit))
-    return 0 if debt < full else now + _until((debt - full) / limit)
-
-
-def _until(ms: float) -> int:
-    return int(ms) + 1
+        return 0 if debt >= full else now + max(1, ceil((full - debt) / (1 - limit)))
+    return 0 if debt < full else now + floor((debt - full) / limit) + 1
