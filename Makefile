@@ -61,6 +61,7 @@ docs: .venv/.ready ## draw the reference tables and the schema from the code
 	$(BIN)/python -m services.chassis.topics > docs/topics.md
 	$(BIN)/python -m services.chassis.metrics > docs/metrics.md
 	$(BIN)/chapar config schema > deploy/config/schema.json
+	$(BIN)/python -m services.router.simulation --schema > deploy/config/scenarios/schema.json
 
 format: .venv/.ready ## format the code
 	$(BIN)/ruff format .

@@ -38,7 +38,7 @@ def causes(core: Core, agent: Agent, work: Work, queue: QueueConfig) -> Iterator
         if not meets(selector, agent.skills):
             has = any(n == selector.attribute or n.startswith(f"{selector.attribute}=") for n in agent.skills)
             yield Cause("SKILL_TOO_LOW" if has else "SKILL_MISSING", describe(selector))
-    if work.reserved_for and work.reserved_for != agent.id:
+    if work.reserved_for and work.reserved_for != agent.id and work.reserved_until > core.now:
         yield Cause("KEPT_FOR_ANOTHER_AGENT", work.reserved_for)
     if core.declines(work, agent):
         yield Cause(

@@ -2,7 +2,7 @@
 
 from services.router.domain import effects as fx
 from services.router.domain.capacity import plus
-from services.router.domain.model import Stage
+from services.router.domain.model import AgentState, Stage
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
@@ -36,7 +36,9 @@ def park(core: Core, work: Work, by: Work) -> None:
 
 
 def resume(core: Core, agent: Agent) -> None:
-    """What fits again is taken up again, oldest first."""
+    """What fits again is taken up again, oldest first; not by somebody who is leaving."""
+    if agent.state is AgentState.OFFLINE:
+        return
     for work in sorted((core.works[i] for i in agent.parked), key=lambda w: (w.assigned_at, w.id)):
         if not agent.kind.capacity.fits(agent.load, work.facts.channel):
             continue

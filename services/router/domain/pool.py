@@ -120,7 +120,7 @@ class Core:
         return found
 
     def key_of(self, work: Work, queue: QueueConfig) -> int:
-        """What the queue's order goes by among equal priorities; fixed while it stays in the queue."""
+        """What the queue's order goes by among equal priorities. It changes with the tier and the deadline, not with time."""
         facts = work.facts
         if queue.order is Order.DEADLINE and facts.due_at_ms:
             return facts.due_at_ms
@@ -136,8 +136,7 @@ class Core:
             0,
         )
         if queue.order is Order.ADAPTIVE:
-            known = self.histories.get(queue.name)
-            promise = round(promise * (known.multiplier if known is not None else 1.0))
+            promise = round(promise * work.stretch)
         return facts.arrived_at_ms + promise
 
     def count(self, queue: str) -> list[int]:

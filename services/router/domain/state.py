@@ -71,6 +71,8 @@ class Work:
     callback: bool = False
     key: int = 0
     """What its queue's order goes by among equal priorities, milliseconds."""
+    stretch: float = 1.0
+    """The ADAPTIVE order's multiplier when it entered its queue."""
     overflowed: tuple[str, ...] = ()
     """Rules that have fired, as queue/rule."""
     announced: tuple[int, int] = (-1, -1)
@@ -125,6 +127,7 @@ class Work:
             self.not_before,
             self.callback,
             self.key,
+            self.stretch,
             self.overflowed,
             self.announced,
             tuple((offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()),
@@ -138,7 +141,7 @@ class Work:
         """What `dump` gave, or what it gave in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
-        at_ms, eligible, considered, candidates = raw[26]
+        at_ms, eligible, considered, candidates = raw[27]
         ranked = tuple(
             (agent, tuple((measure, float(value)) for measure, value in measures)) for agent, measures in candidates
         )
@@ -151,10 +154,11 @@ class Work:
             dict(raw[12]),
             (raw[13][0], raw[13][1]),
             *raw[14:21],
-            tuple(raw[21]),
-            (raw[22][0], raw[22][1]),
-            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[23]},
-            *raw[24:26],
+            float(raw[21]),
+            tuple(raw[22]),
+            (raw[23][0], raw[23][1]),
+            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[24]},
+            *raw[25:27],
             Decision(at_ms, eligible, considered, ranked),
         ]
         return cls(*values)
@@ -349,6 +353,7 @@ def _from_first(raw: Any) -> tuple[Any, ...]:
         0,
         False,
         arrived_at_ms,
+        1.0,
         (),
         (-1, -1),
         ((offer_id, agent_id, how),) if offer_id else (),

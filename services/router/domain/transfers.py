@@ -19,6 +19,7 @@ from services.router.domain.interactions import (
     settle_queue,
 )
 from services.router.domain.model import QueueConfig, Selector, Stage
+from services.router.domain.parking import park, plan
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
@@ -64,7 +65,7 @@ def transfer(core: Core, command: cmd.TransferInteraction) -> str:
     work.reserved_for = command.to_agent_id
     work.reserved_until = core.now + queue.transfer_hold_ms if command.to_agent_id else 0
     work.handed_on = bool(command.to_agent_id)
-    work.team_until, work.not_before, work.callback = 0, 0, False
+    work.team_until, work.not_before = 0, 0
     if giver:
         work.giver = (giver, core.agents[giver].sign_in)
     work.declined.pop(command.to_agent_id, None)
@@ -159,16 +160,7 @@ def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
         return work
     priority = max(-MOST_URGENT, min(MOST_URGENT, work.facts.priority + command.add))
     due_at = command.due_at_ms if command.due_at_ms > 0 else work.facts.due_at_ms
-    queue = core.queue_of(work)
-    if queue is not None and due_at != work.facts.due_at_ms and work.stage is not Stage.SCHEDULED:
-        in_line = work.line is not None
-        waiting.leave_line(core, work)
-        core.refit(work, priority=priority, due_at_ms=due_at)
-        work.key = core.key_of(work, queue)
-        if in_line:
-            waiting.place(core, work)
-    else:
-        waiting.change(core, work, priority=priority, due_at_ms=due_at)
+    waiting.change(core, work, priority=priority, due_at_ms=due_at)
     changed(core, work, command.reason or "REPRIORITISED")
     return ""
 
@@ -193,15 +185,18 @@ def assign(core: Core, command: cmd.AssignInteraction) -> str:
         c.code for c in causes(core, agent, work, queue) if not only_of_the_desk(c.code) and c.code not in _OF_CAPACITY
     ]
     full = "" if mine else agent.kind.capacity.refusal(agent.load, work.facts.channel)
-    if full:
-        refusals.append(full)  # nothing is parked for what was not offered
+    aside = plan(core, agent, work.facts.channel) if full else None
+    if full and aside is None:
+        refusals.append(full)
     if command.picked and not refusals and _kept_free(core, work, queue, agent):
         refusals.append("KEPT_FREE")
     if refusals and not command.force:
         return refusals[0]
     withdraw(core, work, "ASSIGNED")
+    for other in aside or ():
+        park(core, other, work)
     reason = "FORCED" if refusals else "PICKED" if command.picked else "SUPERVISOR"
-    hold(core, work, agent, reason, over=bool(full))
+    hold(core, work, agent, reason, over=bool(full) and aside is None)
     return ""
 
 

@@ -1,7 +1,5 @@
 """Where work waits: in the line where it belongs now, until a time at which it will belong to another."""
 
-from dataclasses import replace
-
 from services.router.domain import effects as fx
 from services.router.domain.capacity import EMPTY
 from services.router.domain.eligibility import needed, served_too
@@ -138,6 +136,8 @@ def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
     """Queue work that was not in this queue before: it takes its key, counts as asked of the queue, and rules on entering are asked."""
     queue = core.queue_of(work)
     if queue is not None:
+        known = core.histories.get(queue.name)
+        work.stretch = known.multiplier if known is not None else 1.0
         work.key = core.key_of(work, queue)
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)
@@ -212,8 +212,10 @@ def change(core: Core, work: Work, **fields: object) -> None:
     in_line = work.line is not None
     if in_line:
         leave_line(core, work)
-    work.facts = replace(work.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
-    core.dirty["i", work.id] = None
+    core.refit(work, **fields)
+    queue = core.queue_of(work)
+    if queue is not None:
+        work.key = core.key_of(work, queue)
     if in_line:
         place(core, work)
 

@@ -1,7 +1,8 @@
 """What must hold after every step, checked the slow and obvious way, without the engine's indexes."""
 
-from services.router.domain.eligibility import active, meets_all
+from services.router.domain.causes import causes
 from services.router.domain.model import AgentState, CapacityProfile, Stage
+from services.router.domain.occupancy import rests
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
 
@@ -13,35 +14,47 @@ def check(core: Core) -> None:
         within_capacity(core, agent)
         stands_where_he_belongs(core, agent)
     for work in core.works.values():
-        if work.stage is Stage.WAITING:
+        queue = core.queue_of(work)
+        asked = queue is not None and 0 < len(work.offers) < queue.max_offers
+        if work.stage is Stage.WAITING or asked:
             nobody_could_take(core, work)
 
 
 def one_holder(core: Core) -> None:
-    """Each interaction is in one stage, and with one agent at most, who knows of it."""
+    """Each interaction is in one stage, with one agent at most, and offered to no more than may be asked; they know of it."""
     for work in core.works.values():
-        offered = [a.id for a in core.agents.values() if work.id in a.offers]
+        offered = {a.id for a in core.agents.values() if work.id in a.offers}
         held = [a.id for a in core.agents.values() if work.id in a.held]
+        assert offered == set(work.offers)
+        assert held == ([work.agent_id] if work.agent_id else [])
+        assert work.agent_id not in offered
+        assert (work.id in core.agents[work.agent_id].parked if held else False) == work.parked
+        queue = core.queue_of(work)
+        most = max(1, queue.max_offers) if queue is not None else 0
         match work.stage:
             case Stage.WAITING:
-                assert (offered, held, work.offer, work.agent_id) == ([], [], None, "")
+                assert not offered
                 assert core.config is None or work.line is not None
             case Stage.OFFERED:
-                assert work.offer is not None
-                assert (offered, held, work.line) == ([work.offer.agent_id], [], None)
+                assert len(offered) > 0
+                assert (work.line is not None) == (len(offered) < most)
+            case Stage.SCHEDULED:
+                assert (offered, held, work.line) == (set(), [], None)
+                assert work.not_before > core.now
             case _:
-                assert (offered, held, work.offer, work.line) == ([], [work.agent_id], None, None)
+                assert (offered, work.line) == (set(), None)
+                assert held
     for agent in core.agents.values():
         assert set(agent.offers) | set(agent.held) <= set(core.works)
 
 
 def holdings(core: Core, agent: Agent) -> dict[str, int]:
-    """How many of each channel an agent has, offered and held."""
+    """How many of each channel an agent has, offered and held; what is parked takes no capacity."""
     counts: dict[str, int] = {}
     for work in core.works.values():
-        holder = work.offer.agent_id if work.offer is not None else work.agent_id
-        if holder == agent.id:
-            counts[work.facts.channel] = counts.get(work.facts.channel, 0) + 1
+        times = (agent.id in work.offers) + (work.agent_id == agent.id and not work.parked)
+        if times:
+            counts[work.facts.channel] = counts.get(work.facts.channel, 0) + times
     return counts
 
 
@@ -73,18 +86,26 @@ def within_capacity(core: Core, agent: Agent) -> None:
     """Never over capacity, and the ledger tells the truth."""
     counts = holdings(core, agent)
     assert dict(agent.load) == counts
-    if core.config is not None:
+    if core.config is not None and not forced(core, agent):
         assert allowed(profile_of(core, agent), counts), f"{agent.id} holds {counts}"
 
 
+def forced(core: Core, agent: Agent) -> bool:
+    """Whether a supervisor has gone over his limits, or a new configuration has lowered them under what he has."""
+    return any(core.works[i].reason == "FORCED" for i in agent.held)
+
+
 def may_be_offered(core: Core, agent: Agent) -> bool:
-    """Available, at a desk, with a credit left."""
+    """Available, at a desk, with a credit left, nothing parked, not resting."""
     session = core.sessions.get(agent.session_id)
     return (
         agent.state is AgentState.AVAILABLE
         and session is not None
         and session.attached
         and (not session.credits or len(agent.offers) < session.credits)
+        and not agent.parked
+        and agent.kind is not None
+        and not rests(agent, profile_of(core, agent), core.now)
     )
 
 
@@ -100,23 +121,11 @@ def stands_where_he_belongs(core: Core, agent: Agent) -> None:
 
 
 def nobody_could_take(core: Core, work: Work) -> None:
-    """Work conservation: what waits, waits because nobody may take it now."""
+    """Work conservation: what waits, waits because nobody may take it now, or because those who may are kept free."""
     config = core.config
     if config is None:
         return
     queue = config.by_name[work.facts.queue]
-    needed = active(queue.requirements + work.facts.requirements, core.now - work.enqueued_at)
-    forced = bool(work.reserved_for) and not work.reserved_until
-    for agent in core.agents.values():
-        if not may_be_offered(core, agent) or (work.reserved_for and agent.id != work.reserved_for):
-            continue
-        until = work.declined.get(agent.id)
-        if until is not None and (until > core.now or -until == agent.sign_in):
-            continue
-        skilled = forced or (
-            (not agent.profile.queues or queue.name in agent.profile.queues)
-            and meets_all(needed, dict(agent.profile.skills))
-        )
-        counts = holdings(core, agent)
-        counts[work.facts.channel] = counts.get(work.facts.channel, 0) + 1
-        assert not (skilled and allowed(profile_of(core, agent), counts)), f"{work.id} waits, {agent.id} could take it"
+    able = [agent.id for agent in core.agents.values() if next(causes(core, agent, work, queue), None) is None]
+    kept_free = 0 if work.reserved_for else queue.keep_free
+    assert len(able) <= kept_free, f"{work.id} waits, {able} could take it"

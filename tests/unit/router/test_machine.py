@@ -3,6 +3,8 @@
 A second engine is fed the same commands, and is from time to time thrown away and restored from its entities: it must say the same, word for word.
 """
 
+import os
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,28 +14,59 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
-from services.router.domain.model import AgentState, Choice, Facts, PoolConfig, Stage
+from services.router.domain.model import (
+    AgentState,
+    CapacityProfile,
+    ChannelCapacity,
+    Choice,
+    Facts,
+    Order,
+    OverflowRule,
+    PoolConfig,
+    PromisedPickUp,
+    Ring,
+    Stage,
+    Trigger,
+)
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
 from tests.unit.router.promises import check
-from tests.unit.router.world import GATEWAY, START, a_capacity, a_queue, an_agent, needs
+from tests.unit.router.world import GATEWAY, START, a_queue, an_agent, needs
 
 AGENTS = ("a", "b", "c", "d")
 LEASE, GRACE = 20_000, 15_000
 
+OVERFLOW = (
+    OverflowRule("long", Trigger.LENGTH, 3, queue="w", set_priority=4),
+    OverflowRule("late", Trigger.WAIT, 12_000, queue="s", requirements=(needs("french"),)),
+    OverflowRule("end", Trigger.WAIT, 60_000, cancel=True),
+)
+RINGS = (Ring(4_000, lower=(("persian", 2.0),)), Ring(9_000, drop=("persian",), queues=("q",)))
 QUEUES = (
-    a_queue("q", sticky_ms=8_000, ageing_per_minute=2.0),
-    a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(needs("persian", 3),)),
-    a_queue("s", choice=Choice.SKILL_SCORE, priority=2),
+    a_queue("q", sticky_ms=8_000, ageing_per_minute=2.0, overflow=OVERFLOW, sticky_team_ms=5_000),
+    a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(needs("persian", 3),), rings=RINGS),
+    a_queue("s", choice=Choice.SKILL_SCORE, priority=2, max_offers=2, transfer_hold_ms=7_000),
+    a_queue(
+        "d",
+        choice=Choice.ROUND_ROBIN,
+        delay_ms=5_000,
+        keep_free=1,
+        order=Order.ADAPTIVE,
+        promises=(PromisedPickUp(9_000),),
+    ),
 )
 PROFILES = (
-    a_capacity(3, "three", chat=(1, 2, False), voice=(3, 1, True)),
-    a_capacity(2, "two"),
+    CapacityProfile(
+        "three",
+        3,
+        (ChannelCapacity("chat", 1, 2), ChannelCapacity("voice", 3, 1, True, interrupts=("mail", "chat"))),
+    ),
+    CapacityProfile("two", 2, occupancy_limit=0.6, occupancy_window_ms=20_000),
 )
 TEAM = (
-    an_agent("a", {"persian": 5, "french": 2}, capacity_profile="three"),
+    an_agent("a", {"persian": 5, "french": 2}, capacity_profile="three", team="north"),
     an_agent("b", {"persian": 2}, capacity_profile="two"),
-    an_agent("c", {"french": 5}, capacity_profile="three", queues=("q", "s")),
+    an_agent("c", {"french": 5}, capacity_profile="three", queues=("d", "q", "s"), team="north"),
     an_agent("d", {"persian": 5, "french": 2}, capacity_profile="three"),
 )
 
@@ -108,21 +141,32 @@ class Routing(RuleBasedStateMachine):
     def begin(self, early: bool) -> None:
         """Sometimes work comes before the configuration does."""
         if early:
-            self.enqueue("q", "chat", 0, 0, False, False, None)
+            self.enqueue("q", "chat", 0, 0, False, False, None, 0, "")
         config = PoolConfig(1, LEASE, GRACE, QUEUES, TEAM, PROFILES)
         self.tell(cmd.ActivateConfiguration(config))
 
     @rule(
-        queue=st.sampled_from(["q", "q", "w", "s", "gone"]),
+        queue=st.sampled_from(["q", "q", "w", "s", "d", "gone"]),
         channel=st.sampled_from(["chat", "chat", "voice", "mail"]),
         priority=st.integers(0, 3),
         person=st.integers(0, 3),
         french=st.booleans(),
         expires=st.booleans(),
         age=st.sampled_from([None, 0, 5_000, 60_000, -5_000]),
+        start=st.sampled_from([0, 0, 0, 6_000]),
+        preferred=st.sampled_from(["", "", "", "a"]),
     )
     def enqueue(
-        self, queue: str, channel: str, priority: int, person: int, french: bool, expires: bool, age: int | None
+        self,
+        queue: str,
+        channel: str,
+        priority: int,
+        person: int,
+        french: bool,
+        expires: bool,
+        age: int | None,
+        start: int,
+        preferred: str,
     ) -> None:
         """A new interaction."""
         needed = (needs("french", 3, expires_after_ms=6_000 if expires else 0),) if french else ()
@@ -130,6 +174,7 @@ class Routing(RuleBasedStateMachine):
         name = self.id()
         self.open.add(name)
         facts = Facts(name, f"c-{name}", f"p{person}", "", channel, "", "", queue, priority, needed, (), arrived)
+        facts = replace(facts, start_at_ms=self.now + start if start else 0, preferred_agent=preferred)
         self.tell(cmd.Enqueue(facts, command_id=self.id()))
 
     @rule(
@@ -176,7 +221,9 @@ class Routing(RuleBasedStateMachine):
         command = cmd.DeclineOffer(agent, offer_id, "", retry) if decline else cmd.AcceptOffer(agent, offer_id)
         self.tell(command)
 
-    @rule(data=st.data(), what=st.sampled_from(["reply", "complete", "complete", "transfer", "to_agent", "end"]))
+    @rule(
+        data=st.data(), what=st.sampled_from(["reply", "complete", "complete", "transfer", "to_agent", "warm", "end"])
+    )
     def work(self, data: Any, what: str) -> None:
         """A holder acts."""
         name = self.pick(data, Stage.WRAP_UP if what == "end" else Stage.ASSIGNED)
@@ -192,8 +239,28 @@ class Routing(RuleBasedStateMachine):
                 self.tell(cmd.TransferInteraction(agent, name, queue))
             case "to_agent":
                 self.tell(cmd.TransferInteraction(agent, name, "", data.draw(st.sampled_from(AGENTS))))
+            case "warm":
+                to = data.draw(st.sampled_from(["", *AGENTS]))
+                self.tell(cmd.TransferInteraction(agent, name, "", to, warm=True, labels=(("why", "x"),)))
             case _:
                 self.tell(cmd.EndWrapUp(agent, name))
+
+    @rule(data=st.data(), agent=st.sampled_from(AGENTS), force=st.booleans(), picked=st.booleans())
+    def assign(self, data: Any, agent: str, force: bool, picked: bool) -> None:
+        """A supervisor gives, or an agent picks."""
+        self.tell(cmd.AssignInteraction(self.pick(data), agent, force=force and not picked, picked=picked))
+
+    @rule(data=st.data(), at=st.sampled_from([0, 5_000]))
+    def call_back(self, data: Any, at: int) -> None:
+        """A customer hangs up and keeps his place."""
+        self.tell(cmd.RequestCallback(self.pick(data), self.now + at if at else 0))
+
+    @rule(data=st.data())
+    def recall(self, data: Any) -> None:
+        """A giver takes back what he hands on warm."""
+        name = self.pick(data, Stage.WAITING, Stage.OFFERED)
+        known = self.engine.core.works.get(name)
+        self.tell(cmd.RecallTransfer(known.agent_id if known is not None else "a", name))
 
     @rule(data=st.data(), what=st.sampled_from(["left", "cancel", "message", "reroute", "raise", "label"]))
     def outside(self, data: Any, what: str) -> None:
@@ -207,7 +274,7 @@ class Routing(RuleBasedStateMachine):
             case "message":
                 self.tell(cmd.CustomerMessaged(name, "m"))
             case "reroute":
-                self.tell(cmd.Reroute(name, data.draw(st.sampled_from(["", "q", "w", "s"])), ()))
+                self.tell(cmd.Reroute(name, data.draw(st.sampled_from(["", "q", "w", "s", "d"])), ()))
             case "raise":
                 self.tell(cmd.Reprioritise(name, 3))
             case _:
@@ -275,6 +342,10 @@ class Routing(RuleBasedStateMachine):
 
 
 Routing.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=1_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 30,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),
+    suppress_health_check=list(HealthCheck),
 )
 TestRouting = Routing.TestCase

@@ -1,0 +1,398 @@
+"""A naive engine: plain lists, and loops over everything at every step, to be read beside `docs/routing-policies.md`.
+
+`handle(command, now)` and `advance(now)` return what was decided, as tuples: what happened, to which interaction, with whom. Their order within
+a step means nothing. What each command does stands in `oracle_commands`, what is asked of agents in `oracle_rules`.
+"""
+
+from fractions import Fraction
+from math import floor
+from typing import Any
+
+from services.router.domain import commands as cmd
+from services.router.domain.model import (
+    AgentState,
+    CapacityProfile,
+    Choice,
+    Order,
+    OverflowRule,
+    PoolConfig,
+    QueueConfig,
+    Trigger,
+)
+from tests.unit.router import oracle_agents as agents
+from tests.unit.router import oracle_commands
+from tests.unit.router import oracle_moves as moves
+from tests.unit.router import oracle_rules as rules
+from tests.unit.router.oracle_state import Desk, History, Job, Person, Phase, Standing
+
+Decided = tuple[Any, ...]
+
+
+class Oracle:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.config = PoolConfig()
+        self.jobs: dict[str, Job] = {}
+        self.people: dict[str, Person] = {}
+        self.desks: dict[str, Desk] = {}
+        self.last_agent: dict[str, str] = {}
+        self.offers_made = 0
+        self.histories: dict[str, History] = {}
+        self.ended: dict[str, tuple[str, str]] = {}
+        """Offers that ended: agent, and how."""
+        self.decided: list[Decided] = []
+
+    def handle(self, command: cmd.Command, now: int) -> list[Decided]:
+        """Decide a command."""
+        self.now = now
+        code = oracle_commands.carry_out(self, command)
+        self.say("result", not code, code)
+        return self.settle()
+
+    def advance(self, now: int) -> list[Decided]:
+        """What is due happens together; then work is offered once."""
+        self.now = now
+        while (due := min(self.deadlines(), default=None)) is not None and due[0] <= now:
+            self.happen(*due[1:])
+        return self.settle()
+
+    def say(self, *what: Any) -> None:
+        """Something was decided."""
+        self.decided.append(what)
+
+    # Time
+
+    def deadlines(self) -> list[tuple[int, int, str]]:
+        """What ends by itself: when, what (in the order of equal times), whose."""
+        found = [(desk.lease_until, 1, desk.session_id) for desk in self.desks.values()]
+        found += [(person.grace_until, 2, person.id) for person in self.people.values() if person.grace_until]
+        found += [(offer.expires_at, 3, offer.offer_id) for job in self.jobs.values() for offer in job.offers]
+        found += [(job.wrap_until, 4, job.id) for job in self.jobs.values() if job.phase is Phase.WRAP_UP]
+        found += [(job.not_before, 5, job.id) for job in self.jobs.values() if job.phase is Phase.SCHEDULED]
+        return found
+
+    def happen(self, what: int, whose: str) -> None:
+        """One of those."""
+        match what:
+            case 1:
+                agents.lose(self, self.desks[whose])
+            case 2:
+                agents.give_up_waiting_for(self, self.people[whose])
+            case 3:
+                moves.expire(self, whose)
+            case 4:
+                moves.end_wrap_up_of(self, self.jobs[whose])
+            case _:
+                moves.start(self, self.jobs[whose])
+
+    def next_wakeup(self) -> int | None:
+        """When something may become otherwise without a command."""
+        times = [due for due, _, _ in self.deadlines()]
+        for job in self.jobs.values():
+            if job.phase is not Phase.WAITING:
+                continue
+            queue = self.queue(job)
+            times += [job.not_before, job.facts.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
+            times += job.declined_until.values()
+            ages = rules.turning_points(queue.requirements + job.facts.requirements, queue.rings)
+            ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
+            times += [job.entered + age for age in ages]
+        times += [self.now + rest for person in self.people.values() if (rest := self.rest(person))]
+        return min((time for time in times if time > self.now), default=None)
+
+    def settle(self) -> list[Decided]:
+        """After whatever happened: who is no longer waited for, rules of overflow, offers. Then what was decided."""
+        while True:
+            for job in self.waiting():
+                self.stop_waiting_for_somebody(job)
+            for job in self.waiting():
+                self.overflow_by_waiting(job)
+            self.serve()
+            asking = [job for job in self.waiting() if job.asking]
+            if not asking:
+                break
+            first = min(asking, key=self.order)
+            first.asking = False
+            self.overflow_on_entering(first)
+        for person in self.people.values():
+            busy = bool(self.ledger(person))
+            if not person.busy or person.busy[-1][1] is not busy:
+                person.busy.append((self.now, busy))
+        decided, self.decided = self.decided, []
+        return decided
+
+    # Who may take it
+
+    def queue(self, job: Job) -> QueueConfig:
+        """Its queue."""
+        return self.config.by_name[job.facts.queue]
+
+    def history(self, queue: str) -> History:
+        """What happened in a queue."""
+        return self.histories.setdefault(queue, History())
+
+    def profile(self, person: Person) -> CapacityProfile:
+        """His capacity."""
+        return self.config.profile(person.profile.capacity_profile)
+
+    def waiting(self) -> list[Job]:
+        """What waits for an agent, offered or not."""
+        return [job for job in self.jobs.values() if job.phase is Phase.WAITING]
+
+    def ledger(self, person: Person) -> list[str]:
+        """Channels of all that takes his capacity: offered, held, in wrap-up; not what is parked."""
+        held = [job.facts.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
+        return held + [
+            job.facts.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
+        ]
+
+    def there(self, person: Person) -> bool:
+        """Signed in, connected, available."""
+        desk = self.desks.get(person.session_id)
+        return desk is not None and desk.attached and person.state is AgentState.AVAILABLE
+
+    def able(self, job: Job, person: Person) -> str:
+        """Queue and skills; a code when they are not right."""
+        queue = self.queue(job)
+        clock = job.clock(self.now)
+        added = [name for ring in queue.rings if ring.after_ms <= clock for name in ring.queues]
+        if person.profile.queues and not {queue.name, *added} & set(person.profile.queues):
+            return "QUEUE_NOT_SERVED"
+        has = rules.abilities(person.profile)
+        for selector in rules.asked(queue, job.facts, clock):
+            if not rules.meets(selector, has):
+                return "SKILL_MISSING"
+        return ""
+
+    def declines(self, job: Job, person: Person) -> bool:
+        """Whether he is not to be asked again yet."""
+        return self.now < job.declined_until.get(person.id, 0) or job.declined_in.get(person.id) == person.sign_ins
+
+    def obstacle(self, job: Job, person: Person, without_offer: bool = False, fits: bool = False) -> str:
+        """The first condition of the page's table that does not hold, but `keep_free`. Who gets it without an offer needs no credit, and may have
+        said no before; what `fits` was offered to him.
+        """
+        handed = job.by_name and job.kept_for == person.id
+        if self.now < job.not_before:
+            return "SCHEDULED"
+        if not job.by_name and self.now < job.facts.arrived_at_ms + self.queue(job).delay_ms:
+            return "DELAYED"
+        if not handed and (code := self.able(job, person)):
+            return code
+        if job.kept_for and job.kept_for != person.id:
+            return "KEPT_FOR_ANOTHER_AGENT"
+        if job.team_until and f"team={job.team}" not in rules.abilities(person.profile):
+            return "KEPT_FOR_ANOTHER_AGENT"
+        if not without_offer and self.declines(job, person):
+            return "DECLINED"
+        if any(offer.agent_id == person.id for offer in job.offers):
+            return "ALREADY_OFFERED"
+        if person.id in job.givers or person.id == job.holder:
+            return "GIVER"
+        if (code := self.absence(person)) or (not without_offer and (code := self.no_credit(person))):
+            return code
+        if self.rests(person):
+            return "RESTING"
+        if any(other.parked and other.holder == person.id for other in self.jobs.values()):
+            return "HAS_PARKED_WORK"
+        if not fits and self.to_park(job, person) is None:
+            return rules.misfit(self.profile(person), self.ledger(person), job.facts.channel)
+        return ""
+
+    def absence(self, person: Person) -> str:
+        """Why he can be offered nothing; empty when he can."""
+        if person.session_id not in self.desks:
+            return "OFFLINE"
+        if person.state is not AgentState.AVAILABLE:
+            return person.state.name
+        return "" if self.desks[person.session_id].attached else "CONNECTION_LOST"
+
+    def no_credit(self, person: Person) -> str:
+        """Whether his desk shows as many offers as it can."""
+        shown = sum(offer.agent_id == person.id for job in self.jobs.values() for offer in job.offers)
+        credits = self.desks[person.session_id].credits
+        return "NO_CREDITS" if credits and shown >= credits else ""
+
+    def to_park(self, job: Job, person: Person) -> list[Job] | None:
+        """What must be parked to make room: nothing, newest assignments first, or None when that would not help."""
+        profile, channel = self.profile(person), job.facts.channel
+        ledger = self.ledger(person)
+        if not rules.misfit(profile, ledger, channel):
+            return []
+        interrupted = rules.rule_of(profile, channel).interrupts
+        held = [j for j in self.jobs.values() if j.holder == person.id and j.phase is Phase.HELD and not j.parked]
+        parking: list[Job] = []
+        for other in sorted(held, key=lambda j: (j.assigned_at, j.id), reverse=True):
+            if other.facts.channel in interrupted:
+                parking.append(other)
+                ledger.remove(other.facts.channel)
+                if not rules.misfit(profile, ledger, channel):
+                    return parking
+        return None
+
+    def takers(self, job: Job) -> list[Person]:
+        """All who may be offered it."""
+        found = [person for person in self.people.values() if not self.obstacle(job, person)]
+        return found if job.kept_for or len(found) > self.queue(job).keep_free else []
+
+    # Which work first, and who gets it
+
+    def order(self, job: Job) -> tuple[Any, ...]:
+        """The page's order among all work that somebody could take."""
+        queue, facts = self.queue(job), job.facts
+        key: float = facts.arrived_at_ms
+        if queue.order is Order.DEADLINE:
+            key = facts.due_at_ms or facts.arrived_at_ms + rules.promise(queue, facts)
+        elif queue.order is Order.ADAPTIVE:
+            key = facts.arrived_at_ms + int(job.stretch * rules.promise(queue, facts))
+        return len(job.offers), -rules.priority(queue, facts, self.now), key, facts.interaction_id
+
+    def serve(self) -> None:
+        """Resume what fits, then offer as long as something can be offered."""
+        self.resume()
+        while True:
+            offerable = [
+                (self.order(job), job)
+                for job in self.waiting()
+                if len(job.offers) < max(1, self.queue(job).max_offers) and self.takers(job)
+            ]
+            if not offerable:
+                return
+            _, job = min(offerable, key=lambda pair: pair[0])
+            self.offer(job, self.choose(job, self.takers(job)))
+
+    def choose(self, job: Job, takers: list[Person]) -> Person:
+        """Among those who may."""
+        parking = {person.id: len(self.to_park(job, person) or []) for person in takers}
+        if min(parking.values()) > 0:
+            return min(takers, key=lambda p: (parking[p.id], *self.idleness(p)))
+        takers = [person for person in takers if not parking[person.id]]
+        queue = self.queue(job)
+        match queue.choice:
+            case Choice.LOAD_RATIO:
+                return min(takers, key=lambda p: (self.ratio(p), *self.idleness(p)))
+            case Choice.SKILL_SCORE:
+                asked = rules.asked(queue, job.facts, job.clock(self.now))
+                scores = {p.id: rules.score(asked, rules.abilities(p.profile)) for p in takers}
+                return min(takers, key=lambda p: (-scores[p.id], *self.idleness(p)))
+            case Choice.ROUND_ROBIN:
+                return min(takers, key=lambda p: (p.last_offered, p.id))
+            case Choice.ADAPTIVE:
+                return min(takers, key=lambda p: (self.demand(p, queue.name), *self.idleness(p)))
+        return min(takers, key=self.idleness)
+
+    def demand(self, person: Person, queue: str) -> float:
+        """What is asked of the other queues that he serves with his skills, rounded: equal is what is equal on paper."""
+        names = [name for name in person.profile.queues or tuple(self.config.by_name) if name in self.config.by_name]
+        has = rules.abilities(person.profile)
+        his = [n for n in names if all(rules.meets(s, has) for s in self.config.by_name[n].requirements)]
+        return round(sum(self.history(name).demand(self.now) for name in his if name != queue), 9)
+
+    def idleness(self, person: Person) -> tuple[bool, int, str]:
+        """Idle before busy, then longest since his last assignment began or ended; the smaller id."""
+        return bool(self.ledger(person)), person.idle_since, person.id
+
+    def ratio(self, person: Person) -> Fraction:
+        """Used over total capacity."""
+        profile = self.profile(person)
+        return Fraction(rules.used(profile, self.ledger(person)), profile.total)
+
+    def offer(self, job: Job, person: Person) -> None:
+        """Offer it, and park what must be."""
+        for other in self.to_park(job, person) or []:
+            other.parked = True
+            self.say("parked", other.id, person.id, job.id)
+        job.asking = False
+        job.offered += 1
+        self.offers_made += 1
+        person.last_offered = self.offers_made
+        expires_at = self.now + self.queue(job).offer_ms
+        job.offers.append(Standing(f"{job.id}#{job.offered}", person.id, expires_at))
+        self.say("offered", job.id, person.id, expires_at, job.offers[-1].offer_id)
+
+    def resume(self) -> None:
+        """What is parked goes on as soon as it fits, oldest first."""
+        for job in sorted(self.jobs.values(), key=lambda j: (j.assigned_at, j.id)):
+            if job.parked:
+                person = self.people[job.holder]
+                if not rules.misfit(self.profile(person), self.ledger(person), job.facts.channel):
+                    job.parked = False
+                    self.say("resumed", job.id, person.id)
+
+    # What happens with time
+
+    def stop_waiting_for_somebody(self, job: Job) -> None:
+        """Kept for an agent, then for his team, as long as there is somebody to wait for and the time is not over."""
+        if job.kept_for:
+            person = self.people[job.kept_for]
+            unable = not job.by_name and self.able(job, person)
+            if self.now >= job.kept_until or unable or not self.worth_waiting(job, person):
+                job.kept_for, job.kept_until, job.by_name = "", 0, False
+        if job.team and not job.kept_for:
+            job.team_until = job.team_until or self.now + job.team_ms
+            members = [p for p in self.people.values() if f"team={job.team}" in rules.abilities(p.profile)]
+            hope = [p for p in members if self.worth_waiting(job, p) and not self.able(job, p)]
+            if self.now >= job.team_until or not hope:
+                job.team, job.team_until = "", 0
+
+    def worth_waiting(self, job: Job, person: Person) -> bool:
+        """There, has not declined, and could take the channel with empty hands."""
+        never = rules.misfit(self.profile(person), [], job.facts.channel)
+        return self.there(person) and not never and not self.declines(job, person)
+
+    def overflow_by_waiting(self, job: Job) -> None:
+        """`wait` fires at its time, if nobody has an offer of it then, otherwise when it waits again."""
+        for rule in self.queue(job).overflow if not job.holder else ():
+            due = rule.trigger is Trigger.WAIT and job.clock(self.now) >= rule.threshold
+            if due and not job.offers and self.fire(job, rule):
+                return
+
+    def overflow_on_entering(self, job: Job) -> None:
+        """The other rules are asked when it has entered the queue and was not offered at once."""
+        for rule in self.queue(job).overflow if not job.holder else ():
+            if self.asks(job, rule) and self.fire(job, rule):
+                return
+
+    def asks(self, job: Job, rule: OverflowRule) -> bool:
+        """Whether a rule holds now."""
+        if rule.trigger is Trigger.LENGTH:
+            return sum(j.facts.queue == job.facts.queue and not j.offers for j in self.waiting()) > rule.threshold
+        if rule.trigger is Trigger.SERVICE_LEVEL:
+            level = self.history(job.facts.queue).level()
+            return level is not None and level < rule.threshold
+        return False
+
+    def fire(self, job: Job, rule: OverflowRule) -> bool:
+        """Do what the rule says, once an interaction. True when the job has left the queue."""
+        queue = self.queue(job)
+        if (queue.name, rule.name) in job.fired:
+            return False
+        job.fired.add((queue.name, rule.name))
+        return moves.overflow(self, job, queue, rule)
+
+    # Occupancy
+
+    def balance(self, person: Person) -> Fraction:
+        """How far above his share he has been busy: rises by 1 - limit while busy, falls by limit otherwise, never below 0."""
+        limit = Fraction(self.profile(person).occupancy_limit)
+        level = Fraction(0)
+        ends = [since for since, _ in person.busy[1:]] + [self.now]
+        for (since, busy), end in zip(person.busy, ends, strict=False):
+            level = max(Fraction(0), level + (end - since) * ((1 - limit) if busy else -limit))
+        return level
+
+    def rests(self, person: Person) -> bool:
+        """Beyond limit * t + (1 - limit) * window he rests."""
+        profile = self.profile(person)
+        limit = Fraction(profile.occupancy_limit)
+        return 0 < limit < 1 and self.balance(person) >= (1 - limit) * profile.occupancy_window_ms
+
+    def rest(self, person: Person) -> int:
+        """How long he still rests; 0 when he does not, or is busy."""
+        if self.ledger(person) or not self.rests(person):
+            return 0
+        profile = self.profile(person)
+        limit = Fraction(profile.occupancy_limit)
+        return floor((self.balance(person) - (1 - limit) * profile.occupancy_window_ms) / limit) + 1

@@ -1,0 +1,329 @@
+"""What each command does in the naive engine, and what it refuses. See `oracle`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from services.router.domain import commands as cmd
+from tests.unit.router import oracle_agents as agents
+from tests.unit.router import oracle_moves as moves
+from tests.unit.router import oracle_rules as rules
+from tests.unit.router.oracle_state import Job, Phase, Standing
+
+if TYPE_CHECKING:
+    from tests.unit.router.oracle import Oracle
+
+
+def carry_out(o: "Oracle", command: cmd.Command) -> str:
+    """Do it; a code when refused."""
+    handler: Callable[[Oracle, Any], str] = HANDLERS[type(command)]
+    return handler(o, command)
+
+
+def enqueue(o: "Oracle", command: cmd.Enqueue) -> str:
+    """Into its queue now, or at its time."""
+    facts = command.facts
+    if facts.interaction_id in o.jobs:
+        return "ALREADY_OPEN"
+    arrived = min(facts.arrived_at_ms, o.now) or o.now
+    queue = facts.queue if facts.queue in o.config.by_name else o.config.queues[0].name
+    job = Job(replace(facts, arrived_at_ms=arrived, queue=queue), Phase.WAITING, o.now, o.now)
+    o.jobs[job.id] = job
+    if facts.start_at_ms > o.now:
+        job.phase, job.not_before = Phase.SCHEDULED, facts.start_at_ms
+        job.facts = replace(job.facts, arrived_at_ms=job.not_before)
+        o.say("scheduled", job.id, facts.start_at_ms)
+    else:
+        moves.begin(o, job)
+    return ""
+
+
+def update(o: "Oracle", command: cmd.UpdateInteraction) -> str:
+    """Labels are set."""
+    job = o.jobs.get(command.interaction_id)
+    if job is None:
+        return moves.UNKNOWN
+    moves.relabel(job, command.labels)
+    return ""
+
+
+def held_job(o: "Oracle", interaction_id: str, agent_id: str) -> Job | str:
+    """An interaction that this agent holds."""
+    job = moves.open_job(o, interaction_id)
+    if isinstance(job, str):
+        return job
+    return job if job.holder == agent_id else "NOT_YOURS" if job.holder else "NOT_ASSIGNED"
+
+
+def customer_messaged(o: "Oracle", command: cmd.CustomerMessaged) -> str:
+    """Recorded, and told to who holds it."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    o.say("customer", job.id, command.message_id)
+    return ""
+
+
+def customer_left(o: "Oracle", command: cmd.CustomerLeft) -> str:
+    """What waits is abandoned, unless a callback was asked for: then he may go; who holds it is told."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    if job.callback and not job.holder:
+        return "CALLBACK_REQUESTED"
+    if job.holder:
+        o.say("customer", job.id, "")
+    else:
+        if job.phase is Phase.WAITING:
+            moves.note_outcome(o, job, in_time=False)
+        moves.close(o, job, "abandoned", job.id, job.waited_ms(o.now))
+    return ""
+
+
+def cancel(o: "Oracle", command: cmd.CancelInteraction) -> str:
+    """Wherever it is."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    moves.close(o, job, "cancelled", job.id)
+    return ""
+
+
+def reply(o: "Oracle", command: cmd.RecordReply) -> str:
+    """By the holder, also of what he hands on warmly."""
+    job = held_job(o, command.interaction_id, command.agent_id)
+    if isinstance(job, str):
+        return job
+    o.say("replied", job.id, command.agent_id, not job.replied)
+    job.replied = True
+    return ""
+
+
+def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
+    """By the holder; wrap-up if its queue has one and it is not parked."""
+    job = held_job(o, command.interaction_id, command.agent_id)
+    if isinstance(job, str):
+        return job
+    wrap_up = 0 if job.parked else o.queue(job).wrap_up_ms
+    if job.facts.person_id:
+        o.last_agent[job.facts.person_id] = job.holder
+    if not wrap_up:
+        moves.close(o, job, "completed", job.id, command.agent_id, 0)
+        return ""
+    moves.revoke(o, job, job.offers)
+    job.phase, job.wrap_until = Phase.WRAP_UP, o.now + wrap_up
+    o.say("completed", job.id, command.agent_id, job.wrap_until)
+    return ""
+
+
+def end_wrap_up(o: "Oracle", command: cmd.EndWrapUp) -> str:
+    """The agent is ready before its time."""
+    job = o.jobs.get(command.interaction_id)
+    if job is None:
+        return moves.UNKNOWN
+    if job.phase is not Phase.WRAP_UP:
+        return "NOT_WRAPPING_UP"
+    if job.holder != command.agent_id:
+        return "NOT_YOURS"
+    moves.end_wrap_up_of(o, job)
+    return ""
+
+
+def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
+    """To a queue, to requirements, to an agent; cold or warm."""
+    giver = command.agent_id
+    job = held_job(o, command.interaction_id, giver) if giver else moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    if command.queue and command.queue not in o.config.by_name:
+        return "UNKNOWN_QUEUE"
+    if command.warm and job.parked:
+        return "PARKED"
+    if command.to_agent_id and (code := refuse_target(o, job, command.to_agent_id)):
+        return code
+    moves.revoke(o, job, job.offers)
+    requirements = moves.own(o, job) if command.requirements is None else command.requirements
+    giver, queue = job.holder, command.queue or job.facts.queue
+    if command.warm and giver:
+        job.phase = Phase.WAITING
+    else:
+        moves.release(o, job)
+    if giver and not command.warm:
+        job.givers.add(giver)
+    moves.enter(o, job, queue, requirements)
+    moves.relabel(job, command.labels)
+    if command.to_agent_id:
+        job.kept_for, job.by_name = command.to_agent_id, True
+        job.declined_until.pop(command.to_agent_id, None)
+        job.declined_in.pop(command.to_agent_id, None)
+        job.kept_until = o.now + o.queue(job).transfer_hold_ms
+    if not job.holder:
+        o.say("transferred", job.id, giver, queue, command.to_agent_id)
+    return ""
+
+
+def refuse_target(o: "Oracle", job: Job, agent_id: str) -> str:
+    """Why an agent cannot be handed it."""
+    if agent_id == job.holder:
+        return "SAME_AGENT"
+    person = o.people.get(agent_id)
+    if person is None:
+        return "UNKNOWN_AGENT"
+    if not o.there(person):
+        return "AGENT_NOT_AVAILABLE"
+    never = rules.misfit(o.profile(person), [], job.facts.channel)
+    return "CHANNEL_NOT_SERVED" if never else ""
+
+
+def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
+    """The giver of a warm transfer takes it back."""
+    job = held_job(o, command.interaction_id, command.agent_id)
+    if isinstance(job, str):
+        return job
+    if job.phase is not Phase.WAITING:
+        return "NOT_TRANSFERRED"
+    moves.revoke(o, job, job.offers)
+    job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
+    moves.forget_keeping(job)
+    return ""
+
+
+def pick_or_assign(o: "Oracle", command: cmd.AssignInteraction) -> str:
+    """Without an offer: by a supervisor, or picked by the agent. What was offered to him before is no obstacle."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    person = o.people.get(command.agent_id)
+    if person is None:
+        return "UNKNOWN_AGENT"
+    if job.phase is Phase.HELD or job.holder == person.id:
+        return "NOT_WAITING"
+    if person.session_id not in o.desks:
+        return "AGENT_NOT_SIGNED_IN"
+    offers = job.offers
+    job.offers = [offer for offer in offers if offer.agent_id != person.id]
+    offered = len(offers) > len(job.offers)
+    code = "" if command.force else o.obstacle(job, person, without_offer=True, fits=offered)
+    if command.picked and not code and not job.kept_for:
+        able = [p for p in o.people.values() if not o.obstacle(job, p, without_offer=p is person)]
+        code = "" if len(able) > o.queue(job).keep_free else "KEPT_FREE"
+    parked, over = o.to_park(job, person), False
+    if parked is None and not offered:
+        over = bool(rules.misfit(o.profile(person), o.ledger(person), job.facts.channel))
+    job.offers = offers
+    if code:
+        return code
+    for other in parked or []:
+        other.parked = True
+        o.say("parked", other.id, person.id, job.id)
+    moves.assign(o, job, person, over_capacity=over)
+    return ""
+
+
+def callback(o: "Oracle", command: cmd.RequestCallback) -> str:
+    """The customer leaves, his place stays."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    if job.holder:
+        return "NOT_WAITING"
+    job.callback = True
+    if command.at_ms > o.now:
+        moves.revoke(o, job, job.offers)
+        job.waited, job.stopped = job.waited_ms(o.now), job.clock(o.now)
+        job.phase, job.not_before = Phase.SCHEDULED, command.at_ms
+        o.say("scheduled", job.id, command.at_ms)
+    return ""
+
+
+def reroute(o: "Oracle", command: cmd.Reroute) -> str:
+    """A supervisor moves it, from wherever it is."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    if command.queue and command.queue not in o.config.by_name:
+        return "UNKNOWN_QUEUE"
+    moves.revoke(o, job, job.offers)
+    requirements = moves.own(o, job) if command.requirements is None else command.requirements
+    queue = command.queue or job.facts.queue
+    if job.holder:
+        o.say("transferred", job.id, job.holder, queue, "")
+    if job.phase is not Phase.SCHEDULED:
+        moves.release(o, job)
+    moves.enter(o, job, queue, requirements)
+    return ""
+
+
+def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
+    """Priority, and perhaps the deadline."""
+    job = moves.open_job(o, command.interaction_id)
+    if isinstance(job, str):
+        return job
+    due = command.due_at_ms or job.facts.due_at_ms
+    job.facts = replace(job.facts, priority=job.facts.priority + command.add, due_at_ms=due)
+    return ""
+
+
+def standing(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, Standing] | str:
+    """An offer that stands, of this agent."""
+    for job in o.jobs.values():
+        for offer in job.offers:
+            if offer.offer_id == offer_id:
+                return (job, offer) if offer.agent_id == agent_id else "NOT_YOURS"
+    owner, how = o.ended.get(offer_id, ("", ""))
+    if offer_id.split("#")[0] not in o.jobs or not how:
+        return "UNKNOWN_OFFER"
+    return f"OFFER_{how}" if owner == agent_id else "NOT_YOURS"
+
+
+def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
+    """He holds it; the other offers of it are revoked."""
+    found = standing(o, command.offer_id, command.agent_id)
+    if isinstance(found, str):
+        return found
+    job, offer = found
+    job.offers.remove(offer)
+    o.ended[offer.offer_id] = (offer.agent_id, "ALREADY_ACCEPTED")
+    moves.assign(o, job, o.people[offer.agent_id])
+    return ""
+
+
+def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
+    """He is not asked again until the time he names, or until he signs in anew."""
+    found = standing(o, command.offer_id, command.agent_id)
+    if isinstance(found, str):
+        return found
+    job, offer = found
+    if command.retry_after_ms > 0:
+        job.declined_until[offer.agent_id] = o.now + command.retry_after_ms
+    else:
+        job.declined_in[offer.agent_id] = o.people[offer.agent_id].sign_ins
+    moves.revoke(o, job, [offer], "DECLINED")
+    return ""
+
+
+HANDLERS: dict[type[cmd.Command], Callable[["Oracle", Any], str]] = {
+    cmd.Enqueue: enqueue,
+    cmd.UpdateInteraction: update,
+    cmd.CustomerMessaged: customer_messaged,
+    cmd.CustomerLeft: customer_left,
+    cmd.CancelInteraction: cancel,
+    cmd.RecordReply: reply,
+    cmd.CompleteInteraction: complete,
+    cmd.EndWrapUp: end_wrap_up,
+    cmd.TransferInteraction: transfer,
+    cmd.RecallTransfer: recall,
+    cmd.AssignInteraction: pick_or_assign,
+    cmd.RequestCallback: callback,
+    cmd.Reroute: reroute,
+    cmd.Reprioritise: reprioritise,
+    cmd.AcceptOffer: accept,
+    cmd.DeclineOffer: decline,
+    cmd.SignIn: agents.sign_in,
+    cmd.CloseSession: agents.close_session,
+    cmd.RenewLeases: agents.renew,
+    cmd.GrantCredits: agents.grant,
+    cmd.SetAgentState: agents.set_agent_state,
+    cmd.UpsertAgent: agents.upsert,
+    cmd.ActivateConfiguration: agents.activate,
+}

@@ -1,0 +1,189 @@
+"""The rules of `docs/routing-policies.md` without time's arrow: what is asked, whom it fits, what comes first. Written to be read beside the page.
+
+Nothing here is shared with the engine but the words of `model`: requirements, capacity and order are worked out anew.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from math import exp
+
+from services.router.domain.model import (
+    AgentProfile,
+    CapacityProfile,
+    ChannelCapacity,
+    Facts,
+    Operator,
+    QueueConfig,
+    Ring,
+    Selector,
+)
+
+FLOORS = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
+CEILINGS = (Operator.LESS, Operator.AT_MOST)
+
+# Requirements
+
+
+def abilities(profile: AgentProfile) -> dict[str, float]:
+    """Skills and labels; a team is the label `team=...`."""
+    team = {f"team={profile.team}": 1.0} if profile.team else {}
+    return {**dict(profile.skills), **team}
+
+
+def relaxed(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector | None:
+    """What is asked after `clock` ms in the queue; None when nothing is. Steps left are kept, never to rise."""
+    if selector.expires_after_ms and clock >= selector.expires_after_ms:
+        return None
+    passed = [number for after, number in selector.steps if after <= clock]
+    left = [(after, number) for after, number in selector.steps if after > clock]
+    return _widened(
+        replace(selector, number=passed[-1] if passed else selector.number, steps=tuple(left)), clock, rings
+    )
+
+
+def _widened(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector | None:
+    """After the rings that have come; they reach into groups, where times of members do not count."""
+    come = [ring for ring in rings if ring.after_ms <= clock]
+    if selector.any_of:
+        members = [_widened(member, clock, rings) for member in selector.any_of]
+        return None if None in members else replace(selector, any_of=tuple(m for m in members if m is not None))
+    if selector.all_of:
+        kept = [m for member in selector.all_of if (m := _widened(member, clock, rings)) is not None]
+        return replace(selector, all_of=tuple(kept)) if kept else None
+    if any(selector.attribute in ring.drop for ring in come):
+        return None
+    floors = [number for ring in come for name, number in ring.lower if name == selector.attribute]
+    if selector.operator in FLOORS and floors:
+        number = min(selector.number, *floors)
+        steps = tuple((after, min(step, number)) for after, step in selector.steps)
+        return replace(selector, number=number, steps=steps)
+    return selector
+
+
+def asked(queue: QueueConfig, facts: Facts, clock: int) -> list[Selector]:
+    """All requirements that count now, the queue's and its own."""
+    found = [relaxed(selector, clock, queue.rings) for selector in queue.requirements + facts.requirements]
+    return [selector for selector in found if selector is not None]
+
+
+def carried_over(facts: Facts, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
+    """Its own requirements as it takes them to another queue, whose clock begins at 0: as relaxed as they are; what is to come comes when it would
+    have come."""
+    found = [relaxed(selector, clock, queue.rings) for selector in facts.requirements]
+    return tuple(
+        replace(
+            selector,
+            expires_after_ms=selector.expires_after_ms and selector.expires_after_ms - clock,
+            steps=tuple((after - clock, number) for after, number in selector.steps),
+        )
+        for selector in found
+        if selector is not None
+    )
+
+
+def turning_points(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list[int]:
+    """All ages in the queue at which something is no longer asked as before."""
+    points = [ring.after_ms for ring in rings]
+    for selector in selectors:
+        points += [selector.expires_after_ms, *(after for after, _ in selector.steps)]
+    return [point for point in points if point > 0]
+
+
+def meets(selector: Selector, has: Mapping[str, float]) -> bool:
+    """Whether abilities satisfy a requirement; what an agent lacks satisfies nothing but `!=`."""
+    if selector.any_of:
+        return any(meets(member, has) for member in selector.any_of)
+    if selector.all_of:
+        return all(meets(member, has) for member in selector.all_of)
+    name = selector.attribute
+    match selector.operator:
+        case Operator.HAS:
+            return any(ability == name or ability.startswith(name + "=") for ability in has)
+        case Operator.IN:
+            return any(f"{name}={text}" in has for text in selector.texts)
+        case Operator.NOT_EQUAL if selector.text:
+            return f"{name}={selector.text}" not in has
+        case _ if selector.text:
+            return f"{name}={selector.text}" in has
+        case Operator.NOT_EQUAL:
+            return has.get(name) != selector.number
+    if name not in has:
+        return False
+    value, number = has[name], selector.number
+    match selector.operator:
+        case Operator.EQUAL:
+            return value == number
+        case Operator.LESS:
+            return value < number
+        case Operator.AT_MOST:
+            return value <= number
+        case Operator.GREATER:
+            return value > number
+        case _:
+            return value >= number
+
+
+def score(selectors: Iterable[Selector], has: Mapping[str, float]) -> float:
+    """Weighted mean of sigmoid((value - required) / required); 1 for labels and equality; of a group the best member, or the mean of all."""
+    parts = [(selector.weight or 1.0, _part(selector, has)) for selector in selectors]
+    return sum(w * part for w, part in parts) / sum(w for w, _ in parts) if parts else 1.0
+
+
+def _part(selector: Selector, has: Mapping[str, float]) -> float:
+    if selector.any_of:
+        return max(_part(member, has) for member in selector.any_of)
+    if selector.all_of:
+        return score(selector.all_of, has)
+    if not meets(selector, has):
+        return 0.0
+    if selector.text or selector.operator not in FLOORS + CEILINGS:
+        return 1.0
+    excess = (has[selector.attribute] - selector.number) / (abs(selector.number) or 1.0)
+    return 1.0 / (1.0 + exp(-excess if selector.operator in FLOORS else excess))
+
+
+# Capacity
+
+
+def rule_of(profile: CapacityProfile, channel: str) -> ChannelCapacity:
+    """What one interaction of a channel takes."""
+    listed = [rule for rule in profile.channels if rule.channel == channel]
+    return listed[0] if listed else ChannelCapacity(channel, profile.default_weight)
+
+
+def used(profile: CapacityProfile, channels: Iterable[str]) -> int:
+    """Weight of what is on the ledger: one entry for each interaction."""
+    return sum(rule_of(profile, channel).weight for channel in channels)
+
+
+def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> str:
+    """Why one more does not fit beside what is on the ledger; empty when it does."""
+    rule = rule_of(profile, channel)
+    if rule.weight <= 0:
+        return "CHANNEL_NOT_SERVED"
+    if channels and (rule.exclusive or any(rule_of(profile, held).exclusive for held in channels)):
+        return "EXCLUSIVE_CHANNEL"
+    if rule.maximum and list(channels).count(channel) >= rule.maximum:
+        return "CHANNEL_FULL"
+    if used(profile, channels) + rule.weight > profile.total:
+        return "NO_CAPACITY"
+    return ""
+
+
+# Order
+
+
+def promise(queue: QueueConfig, facts: Facts) -> int:
+    """Pick-up promised by the first policy that matches; 0 when none does."""
+    tier = dict(facts.labels).get("tier", "")
+    for policy in queue.promises:
+        if (not policy.channels or facts.channel in policy.channels) and (not policy.tiers or tier in policy.tiers):
+            return policy.target_ms
+    return 0
+
+
+def priority(queue: QueueConfig, facts: Facts, now: int) -> Fraction:
+    """The queue's, plus its own, plus ageing times its age since arrival; exact."""
+    aged = Fraction(queue.ageing_per_minute) * max(0, now - facts.arrived_at_ms) / 60_000
+    return queue.priority + facts.priority + aged

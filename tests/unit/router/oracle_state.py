@@ -1,0 +1,141 @@
+"""What the naive engine remembers: one record for each interaction, agent and session. Times in milliseconds."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from math import exp
+
+from services.router.domain.model import AgentProfile, AgentState, Facts
+
+
+class Phase(Enum):
+    """Where an interaction stands. The giver of a warm transfer is the `holder` of one that waits."""
+
+    SCHEDULED = "scheduled"
+    WAITING = "waiting"
+    HELD = "held"
+    WRAP_UP = "wrap-up"
+
+
+@dataclass
+class Standing:
+    """An offer that stands."""
+
+    offer_id: str
+    agent_id: str
+    expires_at: int
+
+
+@dataclass
+class Job:
+    """An open interaction.
+
+    `entered` is what its queue's clock counts from; while somebody holds it, the clock stands at `stopped`.
+    """
+
+    facts: Facts
+    phase: Phase
+    entered: int
+    waiting_since: int
+    waited: int = 0
+    stopped: int = 0
+    offers: list[Standing] = field(default_factory=list)
+    offered: int = 0
+    """How many offers were made of it."""
+    holder: str = ""
+    assigned_at: int = 0
+    wrap_until: int = 0
+    replied: bool = False
+    parked: bool = False
+    not_before: int = 0
+    callback: bool = False
+    declined_until: dict[str, int] = field(default_factory=dict)
+    declined_in: dict[str, int] = field(default_factory=dict)
+    """Agent to the number of the sign-in for whose duration he declined it, or handed it on."""
+    givers: set[str] = field(default_factory=set)
+    kept_for: str = ""
+    kept_until: int = 0
+    by_name: bool = False
+    """With `kept_for`: an agent handed it to him."""
+    team: str = ""
+    team_ms: int = 0
+    team_until: int = 0
+    """When the team's time is over; 0 while it has not begun."""
+    stretch: float = 1.0
+    """What its queue multiplied promises by when it entered."""
+    fired: set[tuple[str, str]] = field(default_factory=set)
+    asking: bool = False
+    """Entered its queue and was not yet offered: overflow rules have not been asked."""
+
+    @property
+    def id(self) -> str:
+        """The interaction's id."""
+        return self.facts.interaction_id
+
+    def clock(self, now: int) -> int:
+        """How long it has waited in its queue: what relaxation and overflow go by."""
+        return now - self.entered if self.phase is Phase.WAITING else self.stopped
+
+    def waited_ms(self, now: int) -> int:
+        """Waiting in all; what an agent holds does not wait."""
+        return self.waited + (now - self.waiting_since if self.phase is Phase.WAITING and not self.holder else 0)
+
+
+@dataclass
+class Person:
+    """An agent. `idle_since` is what "longest idle" goes by."""
+
+    profile: AgentProfile
+    state: AgentState = AgentState.OFFLINE
+    session_id: str = ""
+    sign_ins: int = 0
+    idle_since: int = 0
+    last_offered: int = 0
+    grace_until: int = 0
+    lost: tuple[str, AgentState] = ("", AgentState.UNSPECIFIED)
+    busy: list[tuple[int, bool]] = field(default_factory=list)
+    """Since when he was busy, or not, in order."""
+
+    @property
+    def id(self) -> str:
+        """The agent's id."""
+        return self.profile.agent_id
+
+
+@dataclass
+class History:
+    """What happened in a queue: when work entered it, and when something was answered or lost and whether in time."""
+
+    entered: list[int] = field(default_factory=list)
+    outcomes: list[tuple[int, bool]] = field(default_factory=list)
+
+    def level(self) -> float | None:
+        """Share in time of the last 100."""
+        last = [in_time for _, in_time in self.outcomes[-100:]]
+        return sum(last) / len(last) if last else None
+
+    def demand(self, now: int) -> float:
+        """Arrivals of late, halved every five minutes."""
+        return sum(float(0.5 ** ((now - at) / 300_000)) for at in self.entered)
+
+    def stretch(self, goal: float) -> float:
+        """By what `adaptive` stretches promises: it changes with what ends a minute or more after the last change."""
+        stretch, period, since = 1.0, [], 0
+        for at, in_time in self.outcomes:
+            period.append(in_time)
+            since = since or at
+            if at - since >= 60_000:
+                level = sum(period) / len(period)
+                stretch = min(2.0, max(0.2, stretch * exp(-0.5 * (goal - level))))
+                period, since = [], at
+        return stretch
+
+
+@dataclass
+class Desk:
+    """A session."""
+
+    session_id: str
+    agent_id: str
+    credits: int
+    lease_until: int
+    attached: bool = True
