@@ -39,11 +39,13 @@ def place(core: Core, work: Work) -> None:
     if queue is None or len(work.offers) >= max(1, queue.max_offers):
         return
     now, facts = core.now, work.facts
+    since = now
     if work.reserved_for and not _still_kept(core, queue, work):
+        since = min(now, work.reserved_until)  # which may have passed while an offer stood
         end_reservation(work)
         core.dirty["i", facts.interaction_id] = None
     if facts.preferred_team and not work.reserved_for:
-        _prefer_team(core, queue, work)
+        _prefer_team(core, queue, work, since)
         facts = work.facts
     age = now - work.enqueued_at
     change = 0
@@ -111,10 +113,10 @@ def end_reservation(work: Work) -> None:
     work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
 
 
-def _prefer_team(core: Core, queue: QueueConfig, work: Work) -> None:
-    """Begin the team's time, or end it: when it is over, or nobody of the team is there to be waited for."""
+def _prefer_team(core: Core, queue: QueueConfig, work: Work, since: int) -> None:
+    """Begin the team's time with the end of the agent's, or end it: when it is over, or nobody of the team is there to be waited for."""
     team = work.facts.preferred_team
-    started = work.team_until or core.now + queue.sticky_team_ms
+    started = work.team_until or since + queue.sticky_team_ms
     members = (core.agents[agent_id] for agent_id in sorted(core.teams.get(team, ())))
     if started > core.now and any(_waits_for(core, queue, work, agent, asks_skills=True) for agent in members):
         if not work.team_until:
