@@ -98,6 +98,8 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
     end_reservation(work)
     work.team_until, work.not_before, work.callback = 0, 0, False
+    if work.facts.preferred_team:
+        core.refit(work, preferred_team="")
     work.declined.pop(agent.id, None)
     work.giver = ("", 0)
     agent.held[work.id] = None
