@@ -156,6 +156,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.kept_for, job.by_name = command.to_agent_id, True
         job.declined_until.pop(command.to_agent_id, None)
         job.declined_in.pop(command.to_agent_id, None)
+        job.givers.discard(command.to_agent_id)
         job.kept_until = o.now + o.queue(job).transfer_hold_ms
     if not job.holder:
         o.say("transferred", job.id, giver, queue, command.to_agent_id)
@@ -205,8 +206,8 @@ def pick_or_assign(o: "Oracle", command: cmd.AssignInteraction) -> str:
     offered = len(offers) > len(job.offers)
     code = "" if command.force else o.obstacle(job, person, without_offer=True, fits=offered)
     if command.picked and not code and not job.kept_for:
-        able = [p for p in o.people.values() if not o.obstacle(job, p, without_offer=p is person)]
-        code = "" if len(able) > o.queue(job).keep_free else "KEPT_FREE"
+        others = [p for p in o.people.values() if p is not person and not o.obstacle(job, p)]
+        code = "" if 1 + len(others) > o.queue(job).keep_free else "KEPT_FREE"
     parked, over = o.to_park(job, person), False
     if parked is None and not offered:
         over = bool(rules.misfit(o.profile(person), o.ledger(person), job.facts.channel))

@@ -19,14 +19,15 @@ def enter(o: "Oracle", job: Job, queue: str, requirements: tuple[Selector, ...])
     forget_keeping(job)
     job.facts = replace(job.facts, queue=queue, requirements=requirements)
     job.entered, job.asking = o.now, True
-    note_entering(o, job)
+    note_entering(o, job, counts=not job.holder)
 
 
-def note_entering(o: "Oracle", job: Job) -> None:
-    """It counts as demand, and takes the stretch of its promise that holds now."""
+def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
+    """It counts as demand (what is still held does not), and takes the stretch of its promise that holds now."""
     queue = o.queue(job)
     history = o.history(queue.name)
-    history.entered.append(o.now)
+    if counts:
+        history.entered.append(o.now)
     job.stretch = history.stretch(queue.service_level_goal)
 
 
@@ -85,7 +86,8 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
     """He holds it; other offers of it are revoked, who handed it on warmly is free."""
     revoke(o, job, job.offers)
     waited = job.waited_ms(o.now)
-    note_outcome(o, job, waited - job.waited <= o.queue(job).service_level_ms)
+    if not job.holder:
+        note_outcome(o, job, waited <= o.queue(job).service_level_ms)
     if job.holder:
         o.people[job.holder].idle_since = o.now
         o.say("transferred", job.id, job.holder, job.facts.queue, person.id)
