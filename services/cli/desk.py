@@ -233,6 +233,7 @@ class Desk:
             stub = router_pb2_grpc.AgentServiceStub(channel)
             stream: Any = stub.Session()
             hello = api.SessionRequest(request_id=random_id(), hello=self._hello)
+            failed: grpc.aio.AioRpcError | None = None
             try:
                 await stream.write(hello)
                 async with asyncio.TaskGroup() as tasks:
@@ -242,9 +243,11 @@ class Desk:
                     finally:
                         writer.cancel()
             except* grpc.aio.AioRpcError as group:
-                raise from_rpc_error(_first(group)) from None
+                failed = _first(group)  # raised here it would come out in a group again with some versions of Python
             finally:
                 stream.cancel()
+            if failed is not None:
+                raise from_rpc_error(failed)
 
     async def _read(self, stream: Any) -> None:
         async for response in stream:
