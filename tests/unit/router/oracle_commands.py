@@ -148,7 +148,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
         job.phase = Phase.WAITING
     else:
         moves.release(o, job)
-    if giver and not command.warm:
+    if giver:
         job.givers.add(giver)
     moves.enter(o, job, queue, requirements)
     moves.relabel(job, command.labels)
@@ -185,6 +185,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
         return "NOT_TRANSFERRED"
     moves.revoke(o, job, job.offers)
     job.phase, job.stopped, job.asking = Phase.HELD, o.now - job.entered, False
+    job.givers.discard(command.agent_id)
     moves.forget_keeping(job)
     return ""
 

@@ -65,8 +65,6 @@ def release(o: "Oracle", job: Job) -> None:
     """Its holder, if any, has it no longer: he is idle from now on, and it waits, its queue's clock going on."""
     if job.holder:
         o.people[job.holder].idle_since = o.now
-        if job.phase is Phase.WAITING:
-            job.givers.add(job.holder)
         job.holder, job.parked = "", False
         job.waiting_since = o.now
         if job.phase is Phase.HELD:

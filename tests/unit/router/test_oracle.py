@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from services.router.domain import commands as cmd
 from tests.unit.router.oracle_pair import Pair
-from tests.unit.router.strategies import ALL, Feature, Game, Steps, games
+from tests.unit.router.steps import Steps
+from tests.unit.router.strategies import ALL, Feature, Game, games
 from tests.unit.router.world import GATEWAY
 
 SUPPORTED: frozenset[Feature] = ALL
