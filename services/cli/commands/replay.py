@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
@@ -51,9 +50,8 @@ def replay(
             return await child.wait()
         except asyncio.CancelledError:
             # At Ctrl-C a terminal tells the child as well; whoever signals us alone does not.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLEANING_UP_S):
-                    await child.wait()
+            # Not `asyncio.timeout`: inside a cancelled task it ends otherwise in the first versions of Python 3.11.
+            await asyncio.wait({asyncio.ensure_future(child.wait())}, timeout=CLEANING_UP_S)
             if child.returncode is None:
                 child.send_signal(signal.SIGINT)
             await child.wait()
