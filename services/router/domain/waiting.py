@@ -175,6 +175,9 @@ def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
     work.waited = work.waited_ms(core.now)
     work.waiting_since = core.now
     work.stage, work.not_before = Stage.SCHEDULED, at_ms
+    queue = core.queue_of(work)
+    if queue is not None:
+        work.key = core.key_of(work, queue)  # it may be given to somebody, and come back, before its time
     watch_schedule(core, work)
     epoch = core.event_number(work, reason)
     core.effects.append(fx.Scheduled(work.facts, epoch, reason, at_ms))

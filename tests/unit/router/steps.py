@@ -40,7 +40,7 @@ def moves(features: frozenset[Feature]) -> Sequence[str]:
         Feature.WARM: {"warm": 5, "recall": 1},
         Feature.ASSIGN: {"pick": 3, "assign": 3},
         Feature.CALLBACK: {"callback": 4},
-        Feature.ADAPTIVE: {"minute": 2},
+        Feature.ADAPTIVE: {"minute": 4},
     }
     for feature in sorted(features & set(more), key=lambda feature: feature.value):
         usual.update(more[feature])

@@ -59,6 +59,8 @@ QUEUES = ("q", "w", "z")
 AGENTS = ("a", "b", "c", "d", "e", "f")
 LONG = 10_000_000
 LEASE, GRACE = 30_000, 10_000
+POOL, STEP = 160, 8
+"""Bytes of a pool, and of a step."""
 
 PLAIN = (
     needs("french", 3),
@@ -156,19 +158,19 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
     def when(feature: Feature, *options: T) -> T:
         return dice.of(*options) if feature in features else options[0]
 
-    choices = [Choice.LONGEST_IDLE, Choice.LOAD_RATIO, Choice.SKILL_SCORE]
+    choices = [Choice.LONGEST_IDLE, *[Choice.LOAD_RATIO] * 2, *[Choice.SKILL_SCORE] * 3]
     choices += [Choice.ROUND_ROBIN] * 2 if Feature.ROUND_ROBIN in features else []
     choices += [Choice.ADAPTIVE] * 4 if Feature.ADAPTIVE in features else []
     orders = [Order.ARRIVAL]
     orders += [Order.DEADLINE] * 2 if Feature.ORDER in features else []
     orders += [Order.ADAPTIVE] * 2 if Feature.ADAPTIVE in features else []
-    promises = (PromisedPickUp(4_000, tiers=("gold",)), PromisedPickUp(9_000, channels=("chat", "voice")))
+    promises = (PromisedPickUp(4_000, tiers=("gold",)), PromisedPickUp(30_000, channels=("chat", "voice")))
     first, second = sorted((dice.of(*RINGS), dice.of(*RINGS)), key=lambda ring: ring.after_ms)
     rings = when(Feature.RINGS, (), (first,), (first, second))
     return QueueConfig(
         name,
         priority=dice.of(0, 0, 1),
-        requirements=requirements(dice, features) if dice.one_in(3) else (),
+        requirements=requirements(dice, features) if dice.one_in(2) else (),
         choice=dice.of(*choices),
         offer_ms=dice.of(10_000, 15_000),
         wrap_up_ms=dice.of(0, 0, 3_500),
@@ -176,6 +178,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         ageing_per_minute=dice.of(0.0, 0.0, 0.0, 7.5),
         service_level_ms=dice.of(20_000, 1_000),
         order=dice.of(*orders),
+        service_level_goal=dice.of(0.8, 0.2),
         promises=promises if len(orders) > 1 else (),
         delay_ms=when(Feature.DELAY, 0, 4_500),
         max_offers=when(Feature.SEVERAL_OFFERS, 1, 2, 3),
@@ -232,16 +235,16 @@ class Game:
     steps: tuple[bytes, ...]
 
 
-def _game(features: list[Feature], numbers: bytes, steps: list[bytes]) -> Game:
-    dice = Dice(numbers)
-    chosen = frozenset(feature for feature in features if dice.of(False, True))
-    return Game(chosen, pool(dice, chosen), tuple(steps))
-
-
-def games(features: frozenset[Feature] = ALL, most: int = 40, least: int = 0) -> st.SearchStrategy[Game]:
-    """Games of some of these features, `least` to `most` steps long."""
+def game(features: frozenset[Feature], numbers: bytes) -> Game:
+    """What these dice make: about half of the features, a pool, and a step of each eight bytes of the rest."""
+    dice = Dice(numbers[:POOL])
     ordered = sorted(features, key=lambda feature: feature.value)
-    numbers = st.binary(min_size=160, max_size=160)
-    return st.builds(
-        _game, st.just(ordered), numbers, st.lists(st.binary(min_size=8, max_size=8), min_size=least, max_size=most)
-    )
+    chosen = frozenset(feature for feature in ordered if dice.of(False, True))
+    steps = tuple(numbers[at : at + STEP] for at in range(POOL, len(numbers), STEP))
+    return Game(chosen, pool(dice, chosen), steps)
+
+
+def games(features: frozenset[Feature] = ALL, most: int = 40) -> st.SearchStrategy[Game]:
+    """Games of some of these features, of so many steps. In one piece: short lists of short strings would find next to nothing."""
+    size = POOL + most * STEP
+    return st.binary(min_size=size, max_size=size).map(lambda numbers: game(features, numbers))
