@@ -120,6 +120,8 @@ class Pair:
     oracle: Oracle = field(default_factory=Oracle)
     offer_ids: dict[str, str] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
+    log: list[tuple[int, cmd.Command]] = field(default_factory=list)
+    """What the engine was told, and when."""
 
     def __post_init__(self) -> None:
         self.tell(cmd.ActivateConfiguration(self.config))
@@ -131,6 +133,7 @@ class Pair:
         theirs = command
         if isinstance(command, cmd.AcceptOffer | cmd.DeclineOffer):
             theirs = replace(command, offer_id=self.offer_ids.get(command.offer_id, command.offer_id))
+        self.log.append((self.now, theirs))
         self._same(decisions(self.engine.handle(theirs, self.now)), self.oracle.handle(command, self.now))
 
     def wait(self, ms: int) -> None:

@@ -1,13 +1,17 @@
 """The engine decides as the naive implementation of `docs/routing-policies.md` does, whatever happens."""
 
 import os
+from dataclasses import replace
 
 from hypothesis import HealthCheck, Phase, given, settings
 
 from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine
+from services.router.domain.model import Stage
 from tests.unit.router.oracle_pair import Pair
 from tests.unit.router.steps import Steps
-from tests.unit.router.strategies import ALL, Feature, Game, games
+from tests.unit.router.strategies import ALL, LONG, Feature, Game, games
 from tests.unit.router.world import GATEWAY
 
 SUPPORTED: frozenset[Feature] = ALL
@@ -31,14 +35,53 @@ def play(game: Game) -> Pair:
     return pair
 
 
-@settings(
-    max_examples=2_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 120,
+SETTINGS = settings(
+    max_examples=2_000 if os.environ.get("CHAPAR_HYPOTHESIS") == "deep" else 150,
     deadline=None,
     derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),  # the same games each time; `deep` hunts for others
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
+FEW = settings(SETTINGS, max_examples=SETTINGS.max_examples // 5)
+
+
+def heard(log: list[tuple[int, cmd.Command]], turned: bool = False) -> list[fx.Effect]:
+    """What a new engine says to the same commands at the same times; `turned`: the configuration's lists read backwards."""
+    engine, effects = Engine(), list[fx.Effect]()
+    for now, told in log:
+        while (due := engine.next_wakeup()) is not None and due <= now:
+            effects += engine.advance(due)
+        command = told
+        if turned and isinstance(told, cmd.ActivateConfiguration):
+            c = told.config
+            command = replace(
+                told, config=replace(c, queues=c.queues[::-1], agents=c.agents[::-1], profiles=c.profiles[::-1])
+            )
+        effects += engine.handle(command, now)
+    return effects
+
+
+@SETTINGS
 @given(games(SUPPORTED))
 def test_the_engine_decides_as_the_oracle(game: Game) -> None:
     """Step by step: who was offered what, what was refused, and what everybody has."""
     play(game)
+
+
+@FEW
+@given(games(SUPPORTED))
+def test_a_replay_is_identical_and_the_order_of_a_configuration_decides_nothing(game: Game) -> None:
+    """The same commands and clocks, the same effects word for word; agents, queues and profiles may be listed in any order."""
+    log = play(game).log
+    assert heard(log) == heard(log) == heard(log, turned=True)
+
+
+@FEW
+@given(games(SUPPORTED))
+def test_left_alone_nothing_is_stuck(game: Game) -> None:
+    """When nobody says anything any more, leases end: nothing stays offered, held or in wrap-up, and nobody is at his desk."""
+    pair = play(game)
+    pair.wait(3 * LONG)
+    assert not pair.engine.core.sessions
+    assert {work.stage for work in pair.engine.core.works.values()} <= {Stage.WAITING}
+    assert all(work.agent_id == "" and not work.offers for work in pair.engine.core.works.values())
