@@ -80,8 +80,8 @@ class Recorder:
             story.completed = story.completed or kind == "completed"
 
     def rows(self, labels: Collection[str]) -> Iterator[dict[str, Any]]:
-        """By time of arrival; empty fields are left out."""
-        for story in sorted(self._stories.values(), key=lambda one: one.arrived_at_ms):
+        """By time of arrival, then by name: partitions are read in any order, and the same topics give the same file. Empty fields are left out."""
+        for _, story in sorted(self._stories.items(), key=lambda one: (one[1].arrived_at_ms, one[0])):
             facts = story.facts
             row: dict[str, Any] = {
                 "time": datetime.fromtimestamp(story.arrived_at_ms / 1_000, UTC).isoformat(timespec="milliseconds"),

@@ -109,6 +109,11 @@ def test_who_left() -> None:
     assert "handling" not in row
 
 
+def test_the_order_of_partitions_changes_nothing() -> None:
+    """Two who arrived at the same millisecond come in the same order, whichever partition was read first."""
+    assert rows(*ANSWERED, *LEFT) == rows(*LEFT, *ANSWERED)
+
+
 def test_handling_is_the_sum_of_all_hands() -> None:
     """Transferred after 10 s, waited, taken by another for 30 s: 40 s; patience is that of the first wait."""
     [row] = rows(
