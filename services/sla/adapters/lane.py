@@ -11,11 +11,12 @@ from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
+from services.sla.domain.insight import WEEK_MS, Insight
 from services.sla.domain.pace import Pace
 from services.sla.domain.policy import Plan
 from services.sla.domain.work import Work
 from services.sla.ports import Told
-from services.sla.translate import state
+from services.sla.translate import insight_state, state
 from services.sla.translate.configuration import Promises
 from services.sla.translate.events import event_of, fact_of
 
@@ -33,9 +34,11 @@ class DeadlineProcessor:
         pace: Pace,
         promises: Callable[[], Mapping[str, Promises]],
         told: Told,
+        insight: Insight | None = None,
     ) -> None:
         """`promises`: the configuration that runs, by tenant; asked once a batch. `told`: called with what was committed."""
         self.book = book
+        self.insight = Insight(book, 600_000) if insight is None else insight
         self._engine = Engine(book)
         self._pace = pace
         self._promises = promises
@@ -52,6 +55,8 @@ class DeadlineProcessor:
                 self.book.restore_plan(plan)
             case state.KeptTally() as kept:
                 self.book.restore_tally(kept.key, kept.tally)
+            case None if insight_state.restore(self.insight, key, value):
+                pass
             case None:
                 raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of no known kind: {key[:2]!r}")
 
@@ -59,6 +64,7 @@ class DeadlineProcessor:
         """See Processor."""
         self._now_ms = now_ms
         self._pace.started(now_ms)
+        self.insight.restored()
 
     def begin(self, now_ms: int) -> None:
         """See Processor. Takes the configuration that is in force for the whole batch."""
@@ -72,14 +78,18 @@ class DeadlineProcessor:
         if fact is None:
             return
         promises = self._in_force.get(fact.tenant)
-        self._emit(self._engine.handle(fact, promises.policies if promises else (), self._now_ms), outbox)
+        found = self._engine.handle(fact, promises.policies if promises else (), self._now_ms)
+        self._emit(found + self.insight.observe(fact, found, self._now_ms), outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor. Timers fire in `end`, after the batch's records."""
 
     def end(self, outbox: Outbox) -> None:
         """See Processor."""
-        self._emit(self._engine.advance(self._pace.until(self._now_ms), self._now_ms), outbox)
+        until = self._pace.until(self._now_ms)
+        found = self._engine.advance(until, self._now_ms)
+        found += self.insight.look(found, self._now_ms)
+        self._emit(found + self.insight.advance(until, self._now_ms), outbox)
         changes, book = self.book.take_changes(), self.book
         # Plans first: whoever follows the changelog meets a plan before the work that it is for.
         for plan_id in changes.plans:
@@ -91,10 +101,13 @@ class DeadlineProcessor:
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
+        for name, value in insight_state.changes(self.insight):
+            _put(outbox, name, value)
 
     def next_wakeup(self) -> int | None:
         """See Processor."""
-        return self._pace.wakeup(self.book.next_wakeup(), self._now_ms)
+        due = [at for at in (self.book.next_wakeup(), self.insight.next_wakeup()) if at is not None]
+        return self._pace.wakeup(min(due, default=None), self._now_ms)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
         if not occurrences:
@@ -120,10 +133,13 @@ def factory(
     *,
     forget_after_ms: int,
     settle_ms: int,
+    contacts_kept_ms: int = 2 * WEEK_MS,
 ) -> ProcessorFactory:
     """Makes the processor of a partition."""
 
     def make(_context: LaneContext) -> Processor:
-        return DeadlineProcessor(Book(calendar_of, forget_after_ms), Pace(settle_ms=settle_ms), promises, told)
+        book = Book(calendar_of, forget_after_ms)
+        insight = Insight(book, forget_after_ms, contacts_kept_ms)
+        return DeadlineProcessor(book, Pace(settle_ms=settle_ms), promises, told, insight)
 
     return make

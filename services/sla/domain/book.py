@@ -10,11 +10,13 @@ from typing import Final
 
 from services.sla.domain.calendar import BusinessTime, CalendarSpec, RoundTheClock
 from services.sla.domain.deadlines import Deadline
-from services.sla.domain.measures import DAY_MS, Tally, TallyKey
+from services.sla.domain.measures import DAY_MS, SLOT_MS, Tally, TallyKey, roll_up
 from services.sla.domain.policy import Plan, Target, TargetPlan
 from services.sla.domain.work import Changes, Work
 
 KEPT_DAYS: Final = 31
+MOST_TALLIES: Final = 50_000
+"""Beyond it the oldest days are kept as whole days."""
 _FORGET: Final = 0
 _STALE_SLACK: Final = 1024
 
@@ -124,12 +126,15 @@ class Book:
 
     def tally(self, work: Work, target: Target, now_ms: int) -> Tally:
         """The counts into which a decision about this work goes, marked as touched. A new day drops days long past."""
-        key = TallyKey(work.tenant, now_ms // DAY_MS, work.queue, work.channel, target)
+        slot = now_ms % DAY_MS // SLOT_MS
+        key = TallyKey(work.tenant, now_ms // DAY_MS, work.queue, work.channel, target, slot)
         if key.day > self._newest_day:
             self._newest_day = key.day
             for old in [k for k in self.tallies if k.day <= key.day - KEPT_DAYS]:
                 del self.tallies[old]
                 self._changes.tallies[old] = None
+        if key not in self.tallies and len(self.tallies) >= MOST_TALLIES:
+            self._changes.tallies.update(dict.fromkeys(roll_up(self.tallies, key.day)))
         self._changes.tallies[key] = None
         return self.tallies.setdefault(key, Tally())
 

@@ -39,6 +39,10 @@ class Fact:
     agent_id: str = ""
     again: bool = False
     """Queued, and not for the first time."""
+    person_id: str = ""
+    estimated_p50_ms: int = -1
+    """Queued: the median of the wait that was announced; -1 when none was, 0 when an agent was free."""
+    estimated_p90_ms: int = -1
 
 
 class OccurrenceKind(Enum):
@@ -51,6 +55,8 @@ class OccurrenceKind(Enum):
     BREACHED = auto()
     MET = auto()
     CANCELLED = auto()
+    PREDICTED = auto()
+    """Likely to be broken: told once, where the policy asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +86,5 @@ class Occurrence:
     share: float
     escalate_priority: int
     reason: str
+    probability: float = 0.0
+    """PREDICTED: that the adequate level will be passed."""

@@ -2,11 +2,13 @@
 
 A promise is counted once, when it is decided: kept (desired or adequate level), broken, or abandoned by the customer before the
 adequate level had passed. A broken promise that was fulfilled late counts as answered besides. Work that was cancelled by order, or
-completed with nothing left to answer, is no offered work and is counted nowhere. Counts are kept by UTC day of the decision.
+completed with nothing left to answer, is no offered work and is counted nowhere. Counts are
+kept by the half hour (UTC) of the decision; days that were counted before half hours were, and the oldest of a lane that has too many, are
+kept as whole days.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Final
 
@@ -14,6 +16,9 @@ from services.sla.domain.policy import Target
 
 Z_95: Final = 1.959963984540054
 DAY_MS: Final = 86_400_000
+SLOT_MS: Final = 1_800_000
+"""Counts are kept by half hours: no zone that operators work in begins its hours elsewhere but those at a quarter (Nepal's)."""
+WHOLE_DAY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class TallyKey:
     queue: str
     channel: str
     target: Target
+    slot: int = WHOLE_DAY
+    """A half hour of the day, 0 to 47."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,19 @@ class Tally:
         self.breached += other.breached
         self.late += other.late
         self.abandoned += other.abandoned
+
+
+def roll_up(tallies: dict[TallyKey, Tally], newest_day: int) -> list[TallyKey]:
+    """The oldest day that is kept by half hours, and is not the newest, becomes whole days. Returns the keys that were touched."""
+    oldest = min((key.day for key in tallies if key.slot != WHOLE_DAY), default=newest_day)
+    if oldest >= newest_day:
+        return []
+    touched: list[TallyKey] = []
+    for key in [key for key in tallies if key.day == oldest and key.slot != WHOLE_DAY]:
+        whole = replace(key, slot=WHOLE_DAY)
+        tallies.setdefault(whole, Tally()).add(tallies.pop(key))
+        touched += (key, whole)
+    return touched
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,10 @@ class TargetPlan:
     desired_ms: int
     adequate_ms: int
     milestones: tuple[Milestone, ...]
+    predict_probability: float = 0.0
+    """From here on it is told that the promise will probably be broken; 0 tells nothing."""
+    predict_priority: int = 0
+    """Added to the priority then."""
 
     @staticmethod
     def of(

@@ -34,6 +34,7 @@ _EVENT_KINDS: Final = {
     OccurrenceKind.BREACHED: sla.SLA_EVENT_KIND_BREACHED,
     OccurrenceKind.MET: sla.SLA_EVENT_KIND_MET,
     OccurrenceKind.CANCELLED: sla.SLA_EVENT_KIND_CANCELLED,
+    OccurrenceKind.PREDICTED: sla.SLA_EVENT_KIND_PREDICTED,
 }
 TARGETS: Final = {
     Target.PICK_UP: config_pb2.TARGET_KIND_PICK_UP,
@@ -91,6 +92,9 @@ def fact_of(record: Record) -> Fact | None:
         epoch=event.epoch,
         agent_id=event.assigned.agent_id or event.agent_replied.agent_id,
         again=event.queued.again,
+        person_id=about.person_id,
+        estimated_p50_ms=event.queued.estimated_wait_ms if kind is FactKind.QUEUED else -1,
+        estimated_p90_ms=event.queued.estimated_p90_ms if kind is FactKind.QUEUED else -1,
     )
 
 
@@ -118,4 +122,5 @@ def event_of(occurrence: Occurrence) -> sla.SlaEvent:
         escalate_priority=o.escalate_priority,
         reason=o.reason,
         agent_id=o.agent_id,
+        probability=o.probability,
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from services.sla.domain.measures import Tally, TallyKey
+from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
 from services.sla.domain.work import Work
 
@@ -18,7 +18,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_work: Final = msgspec.msgpack.Decoder(Work).decode
 _decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
 _decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
-_decode_key: Final = msgspec.json.Decoder(tuple[str, int, str, str, int]).decode
+_decode_key: Final = msgspec.json.Decoder(list[str | int]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def plan_key(plan_id: str) -> bytes:
 
 def tally_key(key: TallyKey) -> bytes:
     """Key of a tally."""
-    return _TALLY + msgspec.json.encode((key.tenant, key.day, key.queue, key.channel, int(key.target)))
+    whole = (key.tenant, key.day, key.queue, key.channel, int(key.target))
+    return _TALLY + msgspec.json.encode(whole if key.slot == WHOLE_DAY else (*whole, key.slot))
 
 
 def encode(value: Work | Plan | Tally) -> bytes:
@@ -63,5 +64,7 @@ def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | None:
 
 def tally_key_of(key: bytes) -> TallyKey:
     """The other way round."""
-    tenant, day, queue, channel, target = _decode_key(key[len(_TALLY) :])
-    return TallyKey(tenant, day, queue, channel, Target(target))
+    tenant, day, queue, channel, target, *slot = _decode_key(key[len(_TALLY) :])
+    return TallyKey(
+        str(tenant), int(day), str(queue), str(channel), Target(int(target)), int(slot[0]) if slot else WHOLE_DAY
+    )

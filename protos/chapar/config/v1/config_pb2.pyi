@@ -913,6 +913,32 @@ class SlaPolicy(_message.Message):
 Global___SlaPolicy: _TypeAlias = SlaPolicy  # noqa: Y015
 
 @_typing.final
+class SlaPrediction(_message.Message):
+    """Tells when a promise will probably be broken: once, at the first forecast that is likely enough."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    ADD_PRIORITY_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """Least probability, above 0 and below 1, e.g. 0.7."""
+    add_priority: _builtins.int
+    """Priority added then; 0 means that it is told and nothing else."""
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float = ...,
+        add_priority: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_priority", b"add_priority", "probability", b"probability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaPrediction: _TypeAlias = SlaPrediction  # noqa: Y015
+
+@_typing.final
 class SlaTarget(_message.Message):
     """One target with its two levels."""
 
@@ -923,6 +949,7 @@ class SlaTarget(_message.Message):
     ADEQUATE_MS_FIELD_NUMBER: _builtins.int
     WARN_AT_FIELD_NUMBER: _builtins.int
     ESCALATE_PRIORITY_FIELD_NUMBER: _builtins.int
+    PREDICT_FIELD_NUMBER: _builtins.int
     kind: Global___TargetKind.ValueType
     """Which promise."""
     desired_ms: _builtins.int
@@ -935,6 +962,10 @@ class SlaTarget(_message.Message):
     def warn_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Shares of the adequate level at which a warning is given, e.g. 0.75."""
 
+    @_builtins.property
+    def predict(self) -> Global___SlaPrediction:
+        """What happens when it will probably be broken; absent means nothing."""
+
     def __init__(
         self,
         *,
@@ -943,10 +974,11 @@ class SlaTarget(_message.Message):
         adequate_ms: _builtins.int = ...,
         warn_at: _abc.Iterable[_builtins.float] | None = ...,
         escalate_priority: _builtins.int = ...,
+        predict: Global___SlaPrediction | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["predict", b"predict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "kind", b"kind", "warn_at", b"warn_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "kind", b"kind", "predict", b"predict", "warn_at", b"warn_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -78,6 +78,7 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_BREACHED: _SlaEventKind.ValueType  # 5
     SLA_EVENT_KIND_MET: _SlaEventKind.ValueType  # 6
     SLA_EVENT_KIND_CANCELLED: _SlaEventKind.ValueType  # 7
+    SLA_EVENT_KIND_PREDICTED: _SlaEventKind.ValueType  # 8
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
     """What happened to a deadline."""
@@ -90,7 +91,30 @@ SLA_EVENT_KIND_WARNED: SlaEventKind.ValueType  # 4
 SLA_EVENT_KIND_BREACHED: SlaEventKind.ValueType  # 5
 SLA_EVENT_KIND_MET: SlaEventKind.ValueType  # 6
 SLA_EVENT_KIND_CANCELLED: SlaEventKind.ValueType  # 7
+SLA_EVENT_KIND_PREDICTED: SlaEventKind.ValueType  # 8
 Global___SlaEventKind: _TypeAlias = SlaEventKind  # noqa: Y015
+
+class _AtRiskOrder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AtRiskOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AtRiskOrder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AT_RISK_ORDER_UNSPECIFIED: _AtRiskOrder.ValueType  # 0
+    AT_RISK_ORDER_DUE: _AtRiskOrder.ValueType  # 1
+    """The nearest first."""
+    AT_RISK_ORDER_PROBABILITY: _AtRiskOrder.ValueType  # 2
+    """The likeliest to break first; of the 10,000 nearest."""
+
+class AtRiskOrder(_AtRiskOrder, metaclass=_AtRiskOrderEnumTypeWrapper):
+    """Order of what is at risk."""
+
+AT_RISK_ORDER_UNSPECIFIED: AtRiskOrder.ValueType  # 0
+AT_RISK_ORDER_DUE: AtRiskOrder.ValueType  # 1
+"""The nearest first."""
+AT_RISK_ORDER_PROBABILITY: AtRiskOrder.ValueType  # 2
+"""The likeliest to break first; of the 10,000 nearest."""
+Global___AtRiskOrder: _TypeAlias = AtRiskOrder  # noqa: Y015
 
 @_typing.final
 class SlaEvent(_message.Message):
@@ -118,6 +142,7 @@ class SlaEvent(_message.Message):
     ESCALATE_PRIORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id, derived: a repetition has the same."""
     tenant: _builtins.str
@@ -158,6 +183,8 @@ class SlaEvent(_message.Message):
     """Reason code."""
     agent_id: _builtins.str
     """Agent who held it; may be empty."""
+    probability: _builtins.float
+    """Probability that the adequate level will be passed, for predicted; 0 to 1."""
     def __init__(
         self,
         *,
@@ -181,10 +208,11 @@ class SlaEvent(_message.Message):
         escalate_priority: _builtins.int = ...,
         reason: _builtins.str = ...,
         agent_id: _builtins.str = ...,
+        probability: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_at_ms", b"adequate_at_ms", "agent_id", b"agent_id", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at_ms", b"desired_at_ms", "epoch", b"epoch", "escalate_priority", b"escalate_priority", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "level", b"level", "occurred_at_ms", b"occurred_at_ms", "policy", b"policy", "pool", b"pool", "queue", b"queue", "reason", b"reason", "share", b"share", "target", b"target", "tenant", b"tenant", "used_ms", b"used_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_at_ms", b"adequate_at_ms", "agent_id", b"agent_id", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at_ms", b"desired_at_ms", "epoch", b"epoch", "escalate_priority", b"escalate_priority", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "level", b"level", "occurred_at_ms", b"occurred_at_ms", "policy", b"policy", "pool", b"pool", "probability", b"probability", "queue", b"queue", "reason", b"reason", "share", b"share", "target", b"target", "tenant", b"tenant", "used_ms", b"used_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -209,6 +237,8 @@ class DeadlineView(_message.Message):
     MET_LEVEL_FIELD_NUMBER: _builtins.int
     USED_MS_FIELD_NUMBER: _builtins.int
     REMAINING_MS_FIELD_NUMBER: _builtins.int
+    BREACH_PROBABILITY_FIELD_NUMBER: _builtins.int
+    PREDICTIONS_LEARNED_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     conversation_id: _builtins.str
@@ -231,6 +261,10 @@ class DeadlineView(_message.Message):
     """Calendar time used so far, milliseconds."""
     remaining_ms: _builtins.int
     """Time left to the adequate level now, milliseconds; negative when past."""
+    breach_probability: _builtins.float
+    """Probability that the adequate level will be passed, as of now; absent unless it is running."""
+    predictions_learned: _builtins.int
+    """Forecasts whose outcome has been learned from: how much experience the probability rests upon."""
     @_builtins.property
     def desired_at(self) -> _timestamp_pb2.Timestamp:
         """Due at the desired level; absent while paused."""
@@ -255,12 +289,16 @@ class DeadlineView(_message.Message):
         met_level: Global___SlaLevel.ValueType = ...,
         used_ms: _builtins.int = ...,
         remaining_ms: _builtins.int = ...,
+        breach_probability: _builtins.float | None = ...,
+        predictions_learned: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adequate_at", b"adequate_at", "desired_at", b"desired_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_breach_probability", b"_breach_probability", "adequate_at", b"adequate_at", "breach_probability", b"breach_probability", "desired_at", b"desired_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_at", b"adequate_at", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at", b"desired_at", "epoch", b"epoch", "interaction_id", b"interaction_id", "met_level", b"met_level", "policy", b"policy", "queue", b"queue", "remaining_ms", b"remaining_ms", "state", b"state", "target", b"target", "used_ms", b"used_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_breach_probability", b"_breach_probability", "adequate_at", b"adequate_at", "breach_probability", b"breach_probability", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at", b"desired_at", "epoch", b"epoch", "interaction_id", b"interaction_id", "met_level", b"met_level", "policy", b"policy", "predictions_learned", b"predictions_learned", "queue", b"queue", "remaining_ms", b"remaining_ms", "state", b"state", "target", b"target", "used_ms", b"used_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__breach_probability: _TypeAlias = _typing.Literal["breach_probability"]  # noqa: Y015
+    _WhichOneofArgType__breach_probability: _TypeAlias = _typing.Literal["_breach_probability", b"_breach_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__breach_probability) -> _WhichOneofReturnType__breach_probability | None: ...
 
 Global___DeadlineView: _TypeAlias = DeadlineView  # noqa: Y015
 
@@ -319,10 +357,16 @@ class ListAtRiskRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     WITHIN_MS_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    LEAST_PROBABILITY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Queue; empty means any."""
     within_ms: _builtins.int
     """Due within so many milliseconds; 0 means 15 minutes."""
+    order: Global___AtRiskOrder.ValueType
+    """In which order; unspecified means the nearest first."""
+    least_probability: _builtins.float
+    """Only what is at least so likely to break, 0 to 1."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
         """Which page."""
@@ -333,10 +377,12 @@ class ListAtRiskRequest(_message.Message):
         queue: _builtins.str = ...,
         within_ms: _builtins.int = ...,
         page: _types_pb2.PageRequest | None = ...,
+        order: Global___AtRiskOrder.ValueType = ...,
+        least_probability: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "queue", b"queue", "within_ms", b"within_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["least_probability", b"least_probability", "order", b"order", "page", b"page", "queue", b"queue", "within_ms", b"within_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

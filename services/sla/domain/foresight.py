@@ -1,0 +1,280 @@
+"""Forecasts of broken promises: when they are made, what becomes of them, and whom they tell.
+
+A forecast is made when a promise is made, and again when a quarter, a half and three quarters of the time allowed have been used while it is
+still open; from what the lane knows at that moment and nothing else. When the promise is decided, all its forecasts are scored and learned
+from. A promise that its policy wants told about (`predict`) is told about once, at the first of these moments at which it is likely enough to
+break.
+
+Bounded: forecasts about at most `MOST_OPEN` interactions are remembered and followed by timers; beyond that work is forecast when it is asked
+about, and not learned from.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
+from typing import Final
+
+from services.sla.domain.book import Book
+from services.sla.domain.calendar import BusinessTime
+from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.lines import LineKey, Lines
+from services.sla.domain.policy import Level, Target, TargetPlan
+from services.sla.domain.prediction import Features, Model, Moment, Pulse, features
+from services.sla.domain.story import Sample, Story
+from services.sla.domain.work import Work
+
+AGES: Final = (0.25, 0.5, 0.75)
+"""Shares of the time allowed at which a promise that is still open is forecast again."""
+MOST_OPEN: Final = 100_000
+LIKELY: Final = 0.5
+"""From here on a promise counts as at risk in the metrics."""
+ModelKey = tuple[str, Target]
+"""Tenant and promise."""
+_TICK_MS: Final = 1_000
+"""Timers of forecasts are looked at in whole seconds: no transaction is made for each of them."""
+
+
+def look(
+    work: Work,
+    deadline: Deadline,
+    allowed_ms: int,
+    time: BusinessTime,
+    story: Story | None,
+    lines: Lines,
+    pulse: Pulse,
+    now_ms: int,
+) -> Features:
+    """An open promise at an instant, as numbers."""
+    line = (work.tenant, work.queue, work.channel)
+    if deadline.target is Target.RESOLUTION:
+        # It stands in no line of its own; what is not yet picked up waits as long as the queue does.
+        waiting_ms = 0 if work.agent_id else lines.oldest_ms((*line, Target.PICK_UP), now_ms)
+        oldest, ahead = waiting_ms / allowed_ms, 0
+    else:
+        oldest, ahead = lines.look((*line, deadline.target), work.interaction_id, now_ms)
+    waits = deadline.target in (Target.PICK_UP, Target.FIRST_RESPONSE)
+    moment = Moment(
+        share=deadline.used_at(now_ms, time) / allowed_ms,
+        waited_ms=max(0, now_ms - story.queued_ms) if story is not None else 0,
+        left_ms=max(0, deadline.dues[-1] - now_ms) if deadline.dues else 0,
+        announced=(story.p50_ms, story.p90_ms) if story is not None and waits else (-1, -1),
+        held=bool(work.agent_id),
+        oldest=oldest,
+        ahead=ahead,
+    )
+    return features(moment, pulse)
+
+
+class Foresight:
+    """Of one partition. Not concurrent."""
+
+    def __init__(self, book: Book, stories: Mapping[str, Story]) -> None:
+        self._book = book
+        self._stories = stories
+        self.lines = Lines()
+        self.pulses: dict[LineKey, Pulse] = {}
+        self.models: dict[ModelKey, Model] = {}
+        self.changed_pulses: dict[LineKey, None] = {}
+        self.changed_models: dict[ModelKey, None] = {}
+        self.changed_stories: dict[str, None] = {}
+        self.followed: Counter[tuple[str, Target]] = Counter()
+        """Open promises with a forecast, by queue and promise."""
+        self.likely: Counter[tuple[str, Target]] = Counter()
+        """Of those: at least LIKELY to break."""
+        self._newest: dict[tuple[str, Target], tuple[str, bool]] = {}
+        self._heap: list[tuple[int, str, int, int, int]] = []
+
+    # What happens
+
+    def restore(self) -> None:
+        """Everything has been put back: lines and timers are drawn from it."""
+        for work in self._book.works.values():
+            self.lines.follow(work)
+            story = self._stories.get(work.interaction_id)
+            if story is None:
+                continue
+            for sample in story.samples:
+                self._count(work, sample.target, sample.forecast)
+            for deadline in work.deadlines:
+                if any(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples):
+                    self._arm(
+                        work,
+                        deadline,
+                        sum(s.epoch == deadline.epoch and s.target is deadline.target for s in story.samples),
+                    )
+
+    def observe(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
+        """What happened to promises; what is predicted thereupon."""
+        found: list[Occurrence] = []
+        begun: list[tuple[Work, Deadline]] = []
+        for occurrence in occurrences:
+            work = self._book.works.get(occurrence.interaction_id)
+            deadline = _deadline(work, occurrence.target, occurrence.epoch)
+            if work is None or deadline is None:
+                continue
+            match occurrence.kind:
+                case OccurrenceKind.SET:
+                    begun.append((work, deadline))
+                case OccurrenceKind.RESUMED:
+                    self._rearm(work, deadline)
+                case OccurrenceKind.MET | OccurrenceKind.CANCELLED:
+                    self._decided(work, deadline, broken=False)
+                case OccurrenceKind.BREACHED if occurrence.level is Level.ADEQUATE:
+                    self._decided(work, deadline, broken=True)
+                case _:
+                    pass
+        for work, deadline in begun:
+            if deadline.state is State.RUNNING:
+                found += self._forecast(work, deadline, now_ms)
+        return found
+
+    def follow(self, interaction_id: str) -> None:
+        """Work that an event was about stands in line as it does now."""
+        work = self._book.works.get(interaction_id)
+        if work is None:
+            self.lines.forget(interaction_id)
+            return
+        self.lines.follow(work)
+        for target in Target:
+            before = self._newest.get((interaction_id, target))
+            if before is not None and before[0] != work.queue:
+                self._uncount(interaction_id, target)
+                self._newest[interaction_id, target] = (work.queue, before[1])
+                self.followed[work.queue, target] += 1
+                self.likely[work.queue, target] += before[1]
+
+    def advance(self, until_ms: int) -> list[Occurrence]:
+        """Forecasts that are due at or before an instant."""
+        found: list[Occurrence] = []
+        while self._heap and self._heap[0][0] <= until_ms:
+            _, interaction_id, target, epoch, since = heappop(self._heap)
+            work = self._book.works.get(interaction_id)
+            deadline = _deadline(work, Target(target), epoch)
+            if work is None or deadline is None or deadline.state is not State.RUNNING or deadline.since_ms != since:
+                continue
+            found += self._forecast(work, deadline, until_ms)
+        return found
+
+    def next_wakeup(self) -> int | None:
+        """When a forecast is due: the next whole second."""
+        return -(-self._heap[0][0] // _TICK_MS) * _TICK_MS if self._heap else None
+
+    # How
+
+    def pulse(self, work: Work, target: Target) -> Pulse:
+        """What became of the promises of the work's queue of late."""
+        key = (work.tenant, work.queue, work.channel, target)
+        found = self.pulses.get(key)
+        if found is None:
+            found = self.pulses[key] = Pulse()
+        return found
+
+    def model(self, tenant: str, target: Target) -> Model:
+        """What was learned about promises of this kind."""
+        found = self.models.get((tenant, target))
+        if found is None:
+            found = self.models[tenant, target] = Model.new(target)
+        return found
+
+    def _forecast(self, work: Work, deadline: Deadline, now_ms: int) -> list[Occurrence]:
+        story = self._stories.get(work.interaction_id)
+        if story is None or (not story.samples and len(self._newest) >= MOST_OPEN):
+            return []
+        plan = self._book.target_plan(work, deadline)
+        time = self._book.time_of(work)
+        x = look(work, deadline, plan.adequate_ms, time, story, self.lines, self.pulse(work, deadline.target), now_ms)
+        forecast = round(self.model(work.tenant, deadline.target).probability(x), 4)
+        self.changed_stories[work.interaction_id] = None
+        story.samples.append(Sample(deadline.target, deadline.epoch, x, forecast))
+        self._count(work, deadline.target, forecast)
+        made = sum(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples)
+        self._arm(work, deadline, made)
+        promise = (deadline.target, deadline.epoch)
+        if not plan.predict_probability or forecast < plan.predict_probability or promise in story.told:
+            return []
+        story.told.append(promise)
+        return [self._predicted(work, deadline, plan, forecast, now_ms)]
+
+    def _predicted(self, work: Work, deadline: Deadline, plan: TargetPlan, forecast: float, now_ms: int) -> Occurrence:
+        return Occurrence(
+            kind=OccurrenceKind.PREDICTED,
+            cause=f"{work.interaction_id}.{deadline.target.name}.{deadline.epoch}.predicted",
+            ordinal=0,
+            tenant=work.tenant,
+            pool=work.pool,
+            interaction_id=work.interaction_id,
+            conversation_id=work.conversation_id,
+            queue=work.queue,
+            channel=work.channel,
+            agent_id=work.agent_id,
+            policy=self._book.plans[work.plan_id].policy,
+            target=deadline.target,
+            epoch=deadline.epoch,
+            level=Level.ADEQUATE,
+            desired_at_ms=deadline.due_of(Level.DESIRED, plan),
+            adequate_at_ms=deadline.due_of(Level.ADEQUATE, plan),
+            occurred_at_ms=now_ms,
+            due_ms=0,
+            used_ms=deadline.used_at(now_ms, self._book.time_of(work)),
+            share=0.0,
+            escalate_priority=plan.predict_priority,
+            reason="LIKELY_TO_BREAK",
+            probability=forecast,
+        )
+
+    def _decided(self, work: Work, deadline: Deadline, *, broken: bool) -> None:
+        plan = self._book.target_plan(work, deadline)
+        key = (work.tenant, work.queue, work.channel, deadline.target)
+        self.pulse(work, deadline.target).decide(deadline.used_ms / plan.adequate_ms, broken=broken)
+        self.changed_pulses[key] = None
+        self._uncount(work.interaction_id, deadline.target)
+        story = self._stories.get(work.interaction_id)
+        if story is None:
+            return
+        mine = [s for s in story.samples if s.target is deadline.target and s.epoch == deadline.epoch]
+        if not mine:
+            return
+        self.changed_stories[work.interaction_id] = None
+        model = self.model(work.tenant, deadline.target)
+        for sample in mine:
+            model.outcome(sample.x, sample.forecast, broken=broken)
+        story.samples = [s for s in story.samples if s.target is not deadline.target or s.epoch != deadline.epoch]
+        story.told = [promise for promise in story.told if promise != (deadline.target, deadline.epoch)]
+        self.changed_models[work.tenant, deadline.target] = None
+
+    def _rearm(self, work: Work, deadline: Deadline) -> None:
+        """The clock runs again: what is due, is due at another time."""
+        story = self._stories.get(work.interaction_id)
+        if story is not None:
+            self._arm(
+                work, deadline, sum(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples)
+            )
+
+    def _arm(self, work: Work, deadline: Deadline, made: int) -> None:
+        """Sets the timer for the next forecast, after some have been made. What has been passed meanwhile is left out."""
+        if deadline.state is not State.RUNNING or not 0 < made <= len(AGES):
+            return
+        allowed_ms = self._book.target_plan(work, deadline).adequate_ms
+        time = self._book.time_of(work)
+        due = time.add(deadline.since_ms, max(0, round(AGES[made - 1] * allowed_ms) - deadline.used_ms))
+        heappush(self._heap, (due, work.interaction_id, int(deadline.target), deadline.epoch, deadline.since_ms))
+
+    def _count(self, work: Work, target: Target, forecast: float) -> None:
+        self._uncount(work.interaction_id, target)
+        risky = forecast >= LIKELY
+        self._newest[work.interaction_id, target] = (work.queue, risky)
+        self.followed[work.queue, target] += 1
+        self.likely[work.queue, target] += risky
+
+    def _uncount(self, interaction_id: str, target: Target) -> None:
+        before = self._newest.pop((interaction_id, target), None)
+        if before is not None:
+            self.followed[before[0], target] -= 1
+            self.likely[before[0], target] -= before[1]
+
+
+def _deadline(work: Work | None, target: Target, epoch: int) -> Deadline | None:
+    if work is None:
+        return None
+    return next((d for d in work.deadlines if d.target is target and d.epoch == epoch), None)

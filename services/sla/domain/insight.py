@@ -1,0 +1,216 @@
+"""What a lane learns beside deciding: measures of what came and how long it took, and forecasts.
+
+An observer: it is told each fact after the engine has judged it, and what happened to promises. It decides nothing about them.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Final
+
+from services.sla.domain.book import KEPT_DAYS, Book
+from services.sla.domain.facts import Fact, FactKind, Occurrence
+from services.sla.domain.flow import Contact, Flow, FlowKey
+from services.sla.domain.foresight import Foresight, ModelKey
+from services.sla.domain.lines import LineKey
+from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
+from services.sla.domain.story import Story
+
+MOST_FLOWS: Final = 50_000
+"""Entries of flow a lane; beyond that the oldest days are kept as whole days."""
+MOST_CONTACTS: Final = 200_000
+"""Contacts a lane; beyond that the oldest are forgotten before their time."""
+WEEK_MS: Final = 7 * DAY_MS
+
+
+@dataclass(slots=True)
+class Learned:
+    """Keys of what was touched since the last time; whoever reads them looks up whether they still exist."""
+
+    stories: dict[str, None] = field(default_factory=dict)
+    flows: dict[FlowKey, None] = field(default_factory=dict)
+    contacts: dict[str, None] = field(default_factory=dict)
+    pulses: dict[LineKey, None] = field(default_factory=dict)
+    models: dict[ModelKey, None] = field(default_factory=dict)
+
+
+class Insight:
+    """Of one partition. Not concurrent."""
+
+    def __init__(self, book: Book, forget_after_ms: int, contacts_kept_ms: int = 2 * WEEK_MS) -> None:
+        """`contacts_kept_ms`: for how long it is remembered who turned to us; repeat contacts can be told about so long."""
+        self._book = book
+        self._forget_after_ms = forget_after_ms
+        self._contacts_kept_ms = contacts_kept_ms
+        self.stories: dict[str, Story] = {}
+        self.flows: dict[FlowKey, Flow] = {}
+        self.contacts: dict[str, Contact] = {}
+        """In the order of time, as far as they came so."""
+        self.foresight = Foresight(book, self.stories)
+        self._closed: deque[tuple[int, str]] = deque()
+        self._newest_day = 0
+        self._changed = Learned()
+
+    # ── restoring ────────────────────────────────────────────────────────────────────────────────────────────────
+    def restore_flow(self, key: FlowKey, flow: Flow) -> None:
+        """Counts from the changelog."""
+        self.flows[key] = flow
+        self._newest_day = max(self._newest_day, key.day)
+
+    def restored(self) -> None:
+        """Everything has been put back into `stories`, `contacts`, `foresight.pulses` and `foresight.models`."""
+        self._closed.extend(sorted((s.closed_ms, s.interaction_id) for s in self.stories.values() if s.closed_ms))
+        ordered = sorted(self.contacts.values(), key=lambda c: (c.at_ms, c.interaction_id))
+        self.contacts = {contact.interaction_id: contact for contact in ordered}
+        self.foresight.restore()
+
+    def take_changes(self) -> Learned:
+        """What was touched since the last call."""
+        changed, self._changed = self._changed, Learned()
+        changed.pulses, self.foresight.changed_pulses = self.foresight.changed_pulses, {}
+        changed.stories |= self.foresight.changed_stories
+        self.foresight.changed_stories = {}
+        changed.models, self.foresight.changed_models = self.foresight.changed_models, {}
+        return changed
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+    def observe(self, fact: Fact, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
+        """A fact, and what the engine said to it. Returns what is predicted."""
+        if self._note(fact, min(fact.occurred_at_ms, now_ms)):
+            self._changed.stories[fact.interaction_id] = None
+        found = self.look(occurrences, max(now_ms, fact.occurred_at_ms))
+        self.foresight.follow(fact.interaction_id)
+        return found
+
+    def look(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
+        """What happened to promises by the clock. Returns what is predicted."""
+        return self.foresight.observe(occurrences, now_ms)
+
+    def advance(self, until_ms: int, now_ms: int) -> list[Occurrence]:
+        """Forecasts that are due; what is over is forgotten. Returns what is predicted."""
+        found = self.foresight.advance(until_ms)
+        while self._closed and self._closed[0][0] + self._forget_after_ms <= now_ms:
+            _, interaction_id = self._closed.popleft()
+            self.stories.pop(interaction_id, None)
+            self._changed.stories[interaction_id] = None
+        self._forget_contacts(now_ms)
+        return found
+
+    def next_wakeup(self) -> int | None:
+        """When a forecast is due."""
+        return self.foresight.next_wakeup()
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _note(self, fact: Fact, counted_ms: int) -> bool:
+        """Whether the story has changed. It is counted at a time that is not later than the lane's: one wrong clock moves no calendar."""
+        story = self.stories.get(fact.interaction_id)
+        if story is None:
+            if fact.kind is not FactKind.QUEUED or fact.again:
+                return False
+            self._begin(fact, counted_ms)
+            return True
+        if story.closed_ms or (fact.epoch and fact.epoch <= story.last_epoch):
+            return False
+        at = fact.occurred_at_ms
+        story.last_epoch = max(story.last_epoch, fact.epoch)
+        story.queue = fact.queue or story.queue
+        flow = self._flow(story, counted_ms)
+        match fact.kind:
+            case FactKind.QUEUED:
+                story.queued_ms, story.held = at, False
+                story.p50_ms, story.p90_ms = fact.estimated_p50_ms, fact.estimated_p90_ms
+            case FactKind.ASSIGNED:
+                story.held = True
+                if not story.picked_up:
+                    story.picked_up = True
+                    flow.pick_up.note(at - story.queued_first_ms)
+            case FactKind.CUSTOMER_MESSAGED:
+                story.awaiting_ms = story.awaiting_ms or at
+            case FactKind.AGENT_REPLIED:
+                if not story.answered:
+                    story.answered = True
+                    flow.first_response.note(at - story.arrived_ms)
+                if story.awaiting_ms:
+                    flow.response.note(at - story.awaiting_ms)
+                    story.awaiting_ms = 0
+            case FactKind.COMPLETED:
+                flow.completed += 1
+                flow.resolution.note(at - story.arrived_ms)
+                self._close(story, at)
+            case FactKind.ABANDONED:
+                flow.abandoned += 1
+                self._close(story, at)
+            case FactKind.CANCELLED:
+                flow.cancelled += 1
+                self._close(story, at)
+            case FactKind.MOVED:
+                pass
+        return True
+
+    def _begin(self, fact: Fact, counted_ms: int) -> None:
+        at = fact.occurred_at_ms
+        arrived = min(fact.arrived_at_ms or at, at)
+        story = self.stories[fact.interaction_id] = Story(
+            fact.interaction_id,
+            fact.tenant,
+            fact.queue,
+            fact.channel,
+            arrived,
+            at,
+            at,
+            fact.estimated_p50_ms,
+            fact.estimated_p90_ms,
+            last_epoch=fact.epoch,
+            awaiting_ms=arrived,
+        )
+        self._flow(story, counted_ms).contacts += 1
+        contact = Contact(fact.interaction_id, fact.tenant, who(fact), counted_ms, fact.queue, fact.channel)
+        self.contacts[fact.interaction_id] = contact
+        self._changed.contacts[fact.interaction_id] = None
+
+    def _close(self, story: Story, at_ms: int) -> None:
+        story.closed_ms = at_ms
+        story.awaiting_ms = 0
+        self._closed.append((at_ms, story.interaction_id))
+
+    def _flow(self, story: Story, at_ms: int) -> Flow:
+        """The counts into which something about this story goes, marked as touched."""
+        day = at_ms // DAY_MS
+        if day > self._newest_day:
+            self._newest_day = day
+            for old in [key for key in self.flows if key.day <= day - KEPT_DAYS]:
+                del self.flows[old]
+                self._changed.flows[old] = None
+        key = FlowKey(story.tenant, day, at_ms % DAY_MS // SLOT_MS, story.queue, story.channel)
+        self._changed.flows[key] = None
+        flow = self.flows.get(key)
+        if flow is None:
+            if len(self.flows) >= MOST_FLOWS:
+                self._roll_up()
+            flow = self.flows[key] = Flow()
+        return flow
+
+    def _roll_up(self) -> None:
+        """The oldest day that is kept by half hours becomes whole days."""
+        oldest = min((key.day for key in self.flows if key.slot != WHOLE_DAY), default=self._newest_day)
+        if oldest >= self._newest_day:
+            return
+        for key in [key for key in self.flows if key.day == oldest and key.slot != WHOLE_DAY]:
+            whole = FlowKey(key.tenant, key.day, WHOLE_DAY, key.queue, key.channel)
+            self.flows.setdefault(whole, Flow()).add(self.flows.pop(key))
+            self._changed.flows[key] = self._changed.flows[whole] = None
+
+    def _forget_contacts(self, now_ms: int) -> None:
+        while self.contacts:
+            contact = next(iter(self.contacts.values()))
+            if contact.at_ms + self._contacts_kept_ms > now_ms and len(self.contacts) <= MOST_CONTACTS:
+                return
+            del self.contacts[contact.interaction_id]
+            self._changed.contacts[contact.interaction_id] = None
+
+
+def who(fact: Fact) -> int:
+    """The same number for the same person, or conversation where no person is known; says nothing else about him."""
+    name = f"p/{fact.person_id}" if fact.person_id else f"c/{fact.conversation_id}"
+    return int.from_bytes(blake2b(f"{fact.tenant}/{name}".encode(), digest_size=7).digest(), "big")

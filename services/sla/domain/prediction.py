@@ -1,0 +1,232 @@
+"""How likely it is that a promise will be broken.
+
+Three things are known about a promise that is still open, and none of them is from the future:
+
+- **the announcement**: the router said at queueing how long the wait would be (P50 and P90). Taken as a lognormal wait W it gives
+  P(W > due | W > now). Where nothing was announced, or somebody has the work already, the history stands in.
+- **the history** (`Pulse`): of the promises of this queue and channel that were decided of late, which share was broken among those that
+  were open as long as this one is: the discrete-time hazard (Kaplan and Meier 1958), by sixteenths of the time allowed, older ones fading.
+- **the line now**: how long the oldest that still waits has waited (where it is first come, first served, that is the wait of whoever is served
+  next: the "head of the line" estimator, Ibrahim and Whitt 2009), how many wait, and how long those who were decided of late had taken.
+
+`features` makes numbers of them, and a logistic regression learned online weighs them (`Model`: the extended Kalman filter for a logistic
+observation, i.e. Bayesian logistic regression by successive Gaussian approximation, with fading memory). The weights of what grows while
+one waits are never negative, so a probability never falls only because time passes: each of those features is monotone.
+
+Everything is plain arithmetic in a fixed order: the same inputs give the same numbers in every process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import erfc, exp, log, log2, sqrt
+from typing import Final
+
+from services.sla.domain.policy import Target
+
+STEPS: Final = 16
+"""Parts into which the time allowed is cut for the history."""
+MOST_LOGIT: Final = 5.0
+UNIT: Final = 100
+"""Features are kept as whole hundredths: what is learned from is bit by bit what was predicted from."""
+_P90: Final = 1.2815515655446004
+_LEAST_SPREAD: Final = 0.35
+_FREE_MS, _FREE_SPREAD = 2_000.0, 1.0
+_FADE: Final = 1 - 1 / 300
+_RECENT: Final = 0.2
+_MEMORY: Final = 1 / (1 - 1 / 4000)
+_MOST_VARIANCE: Final = 1.0
+_LEAST_P: Final = 0.002
+_HALVED_EVERY: Final = 4_000
+_LEARNED_WHOLLY: Final = 4_000
+_THEN_EACH: Final = 4
+"""A model that has seen much learns from each fourth outcome: it costs a tenth of a millisecond, and moves little."""
+
+FEATURES: Final = ("constant", "announced", "history", "oldest", "recent", "in line", "held")
+Features = tuple[int, ...]
+"""One number for each of FEATURES, in hundredths."""
+_GROWING: Final = (1, 2, 3)
+"""Features that grow while one waits and nothing else changes."""
+
+START: Final = {
+    Target.PICK_UP: (0.0, 0.5, 0.2, 0.2, 0.05, 0.3, 0.0),
+    Target.FIRST_RESPONSE: (0.0, 0.4, 0.2, 0.4, 0.2, 0.0, -1.0),
+    Target.NEXT_RESPONSE: (0.0, 0.4, 0.4, 0.2, 0.1, 0.0, 0.0),
+    Target.RESOLUTION: (0.0, 0.4, 0.45, 0.1, 0.0, 0.0, 0.0),
+}
+"""Weights before anything was learned: those that tests/bench/sla_prediction.py ends with, rounded."""
+_START_VARIANCE: Final = 0.05
+
+
+@dataclass(slots=True)
+class Pulse:
+    """What became of one queue's promises of one kind of late. Fading counts."""
+
+    exits: list[float] = field(default_factory=lambda: [0.0] * STEPS)
+    """Kept, or left, by the share of the time allowed that had been used."""
+    broken: float = 0.0
+    recent: float = 0.0
+    """Share of the time allowed that those decided of late had used: exponential mean."""
+    decided: int = 0
+
+    def decide(self, share: float, *, broken: bool) -> None:
+        """A promise was decided after a share of the time allowed."""
+        self.exits = [count * _FADE for count in self.exits]
+        self.broken *= _FADE
+        if broken:
+            self.broken += 1.0
+        else:
+            self.exits[min(STEPS - 1, max(0, int(share * STEPS)))] += 1.0
+        used = max(1.0, share) if broken else share
+        self.recent = used if not self.decided else self.recent + _RECENT * (used - self.recent)
+        self.decided += 1
+
+    def broken_share(self, share: float) -> float:
+        """Of those that were open after a share of the time allowed, how many were broken; begins at one in ten."""
+        at = min(1.0, max(0.0, share)) * STEPS
+        whole = min(STEPS - 1, int(at))
+        rest = sum(self.exits[whole + 1 :]) + self.exits[whole] * (whole + 1 - at)
+        return (self.broken + 0.2) / (self.broken + rest + 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known about an open promise at an instant."""
+
+    share: float
+    """Of the time allowed, used so far; calendar time."""
+    waited_ms: int
+    """Since the announcement, by the wall's clock."""
+    left_ms: int
+    """Until the promise breaks, by the wall's clock; not negative."""
+    announced: tuple[int, int]
+    """P50 and P90 of the wait; -1 when unknown, 0 when an agent was free."""
+    held: bool
+    """An agent has it."""
+    oldest: float
+    """Share of the time allowed that has passed for the oldest in the same line; 0 when it is empty."""
+    ahead: int
+    """Others in the same line that came before."""
+
+
+def announced_share(announced: tuple[int, int], waited_ms: int, left_ms: int) -> float | None:
+    """P(W > waited + left | W > waited) for a lognormal wait with these quantiles; None when nothing was announced."""
+    p50, p90 = announced
+    if p50 < 0:
+        return None
+    if p50 == 0:
+        middle, spread = _FREE_MS, _FREE_SPREAD
+    else:
+        middle = max(1_000.0, float(p50))
+        spread = max(_LEAST_SPREAD, log(max(p90, middle) / middle) / _P90)
+    now = _beyond(waited_ms, middle, spread)
+    return 1.0 if now < 1e-12 else min(1.0, _beyond(waited_ms + left_ms, middle, spread) / now)
+
+
+def _beyond(at_ms: float, middle: float, spread: float) -> float:
+    """P(W > t), lognormal."""
+    return 0.5 * erfc(log(at_ms / middle) / (spread * sqrt(2))) if at_ms > 0 else 1.0
+
+
+def features(moment: Moment, pulse: Pulse) -> Features:
+    """See FEATURES."""
+    history = _logit(pulse.broken_share(moment.share))
+    said = None if moment.held else announced_share(moment.announced, moment.waited_ms, moment.left_ms)
+    found = (
+        1.0,
+        history if said is None else _logit(said),
+        history,
+        _octaves(moment.oldest),
+        _octaves(pulse.recent),
+        log2(1 + moment.ahead),
+        1.0 if moment.held else 0.0,
+    )
+    return tuple(round(value * UNIT) for value in found)
+
+
+def _logit(p: float) -> float:
+    p = min(1 - 1e-9, max(1e-9, p))
+    return min(MOST_LOGIT, max(-MOST_LOGIT, log(p / (1 - p))))
+
+
+def _octaves(share: float) -> float:
+    """0 at the time allowed, -1 at half of it; between -4 and 3."""
+    return min(3.0, max(-4.0, log2(max(share, 1e-3))))
+
+
+@dataclass(slots=True)
+class Model:
+    """Weights of the features for one tenant and kind of promise, how sure they are, and how good the forecasts were."""
+
+    weights: list[float]
+    covariance: list[float]
+    """Row by row."""
+    learned: int = 0
+    """Forecasts whose outcome is known."""
+    bins: list[list[float]] = field(default_factory=lambda: [[0.0, 0.0, 0.0] for _ in range(10)])
+    """By tenths of the forecast: how many, sum of forecasts, how many were broken. All are halved now and then."""
+    brier: float = 0.0
+    """Mean squared error of late: exponential."""
+    base: float = 0.0
+    """Share broken of late: exponential. Its own Brier score, base * (1 - base), is what a forecast must beat."""
+
+    @staticmethod
+    def new(target: Target) -> "Model":
+        """Before anything was learned."""
+        count = len(FEATURES)
+        covariance = [_START_VARIANCE if row == column else 0.0 for row in range(count) for column in range(count)]
+        return Model(list(START[target]), covariance)
+
+    def probability(self, x: Features) -> float:
+        """That the promise will be broken."""
+        score = sum([weight * value for weight, value in zip(self.weights, x, strict=True)]) / UNIT
+        p = 1 / (1 + exp(-score)) if score > -700 else 0.0
+        return min(1 - _LEAST_P, max(_LEAST_P, p))
+
+    def score(self, forecast: float, *, broken: bool) -> None:
+        """A forecast, and what became of it."""
+        outcome = 1.0 if broken else 0.0
+        error = (forecast - outcome) ** 2
+        rate = max(1 / 500, 1 / (self.learned + 1))
+        self.brier += rate * (error - self.brier)
+        self.base += rate * (outcome - self.base)
+        if self.learned % _HALVED_EVERY == _HALVED_EVERY - 1:
+            self.bins = [[value / 2 for value in kept] for kept in self.bins]
+        chosen = self.bins[min(9, int(forecast * 10))]
+        chosen[0] += 1.0
+        chosen[1] += forecast
+        chosen[2] += outcome
+        self.learned += 1
+
+    def outcome(self, x: Features, forecast: float, *, broken: bool) -> None:
+        """What became of a promise about which a forecast had been made."""
+        self.score(forecast, broken=broken)
+        if self.learned <= _LEARNED_WHOLLY or not self.learned % _THEN_EACH:
+            self.learn(x, broken=broken)
+
+    def learn(self, x: Features, *, broken: bool) -> None:
+        """Moves the weights towards what happened: one step of the filter."""
+        v = [value / UNIT for value in x]
+        n = len(v)
+        rows = [self.covariance[at : at + n] for at in range(0, n * n, n)]
+        gain = [_dot(row, v) for row in rows]
+        p = self.probability(x)
+        curve = p * (1 - p)
+        scale = 1 / (1 + curve * _dot(gain, v))
+        step = scale * ((1.0 if broken else 0.0) - p)
+        for at in range(n):
+            self.weights[at] += step * gain[at]
+        for at in _GROWING:
+            self.weights[at] = max(0.0, self.weights[at])
+        shrink = scale * curve
+        made: list[float] = []
+        for at, row in enumerate(rows):
+            by = shrink * gain[at]
+            made += [(kept - by * other) for kept, other in zip(row, gain, strict=True)]
+        # Memory fades, but never beyond not knowing more than at first.
+        if max(made[at * n + at] for at in range(n)) * _MEMORY <= _MOST_VARIANCE:
+            made = [value * _MEMORY for value in made]
+        self.covariance = made
+
+
+def _dot(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum([a * b for a, b in zip(one, other, strict=True)])

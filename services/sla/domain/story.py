@@ -1,0 +1,43 @@
+"""What insight remembers of an open interaction, whether a policy covers it or not: for measures and for forecasts."""
+
+from dataclasses import dataclass, field
+
+from services.sla.domain.policy import Target
+from services.sla.domain.prediction import Features
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A forecast that was made, and what it was made from. It is learned from when the promise is decided."""
+
+    target: Target
+    epoch: int
+    x: Features
+    forecast: float
+
+
+@dataclass(slots=True)
+class Story:
+    """One interaction. Rebuilt from the changelog as it is. Times are milliseconds since the epoch."""
+
+    interaction_id: str
+    tenant: str
+    queue: str
+    channel: str
+    arrived_ms: int
+    queued_first_ms: int
+    queued_ms: int
+    """When it was queued last: what was announced counts from here."""
+    p50_ms: int = -1
+    p90_ms: int = -1
+    last_epoch: int = 0
+    awaiting_ms: int = 0
+    """The customer's first message that nobody has answered; 0 while he is awaited."""
+    answered: bool = False
+    held: bool = False
+    """An agent has it."""
+    picked_up: bool = False
+    closed_ms: int = 0
+    samples: list[Sample] = field(default_factory=list)
+    told: list[tuple[Target, int]] = field(default_factory=list)
+    """Promises (with epoch) that were predicted to break: told once each."""

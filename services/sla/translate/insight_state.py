@@ -1,0 +1,147 @@
+"""The lane's changelog, insight's part: stories, flows, contacts, pulses, models. See `state.py` for the rules.
+
+Keys: `o/<interaction>` a story, `c/<interaction>` a contact, `f/<json>` a flow, `q/<json>` a pulse, `m/<json>` a model.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from services.sla.domain.flow import Contact, Flow, FlowKey
+from services.sla.domain.foresight import ModelKey
+from services.sla.domain.insight import Insight
+from services.sla.domain.lines import LineKey
+from services.sla.domain.policy import Target
+from services.sla.domain.prediction import Model, Pulse
+from services.sla.domain.story import Story
+
+_STORY, _CONTACT, _FLOW, _PULSE, _MODEL = b"o/", b"c/", b"f/", b"q/", b"m/"
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_story: Final = msgspec.msgpack.Decoder(Story).decode
+_decode_contact: Final = msgspec.msgpack.Decoder(Contact).decode
+_decode_flow: Final = msgspec.msgpack.Decoder(Flow).decode
+_decode_pulse: Final = msgspec.msgpack.Decoder(Pulse).decode
+_decode_model: Final = msgspec.msgpack.Decoder(Model).decode
+_decode_flow_key: Final = msgspec.json.Decoder(tuple[str, int, int, str, str]).decode
+_decode_pulse_key: Final = msgspec.json.Decoder(tuple[str, str, str, int]).decode
+_decode_model_key: Final = msgspec.json.Decoder(tuple[str, int]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFlow:
+    """A flow with its key."""
+
+    key: FlowKey
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPulse:
+    """A pulse with its key."""
+
+    key: LineKey
+    pulse: Pulse
+
+
+@dataclass(frozen=True, slots=True)
+class KeptModel:
+    """A model with its key."""
+
+    key: ModelKey
+    model: Model
+
+
+Kept = Story | Contact | KeptFlow | KeptPulse | KeptModel
+
+
+def story_key(interaction_id: str) -> bytes:
+    """Key of a story."""
+    return _STORY + interaction_id.encode()
+
+
+def contact_key(interaction_id: str) -> bytes:
+    """Key of a contact."""
+    return _CONTACT + interaction_id.encode()
+
+
+def flow_key(key: FlowKey) -> bytes:
+    """Key of a flow."""
+    return _FLOW + msgspec.json.encode((key.tenant, key.day, key.slot, key.queue, key.channel))
+
+
+def pulse_key(key: LineKey) -> bytes:
+    """Key of a pulse."""
+    return _PULSE + msgspec.json.encode((*key[:3], int(key[3])))
+
+
+def model_key(key: ModelKey) -> bytes:
+    """Key of a model."""
+    return _MODEL + msgspec.json.encode((key[0], int(key[1])))
+
+
+def encode(value: Story | Contact | Flow | Pulse | Model) -> bytes:
+    """The value of an entry."""
+    return _encode(value)
+
+
+def flow_key_of(key: bytes) -> FlowKey:
+    """The other way round."""
+    return FlowKey(*_decode_flow_key(key[len(_FLOW) :]))
+
+
+def decode(key: bytes, value: bytes) -> Kept | None:
+    """An entry; None for a key of another kind. Raises msgspec.MsgspecError for one that no version of this module wrote."""
+    match key[:2]:
+        case b"o/":
+            return _decode_story(value)
+        case b"c/":
+            return _decode_contact(value)
+        case b"f/":
+            return KeptFlow(flow_key_of(key), _decode_flow(value))
+        case b"q/":
+            tenant, queue, channel, target = _decode_pulse_key(key[len(_PULSE) :])
+            return KeptPulse((tenant, queue, channel, Target(target)), _decode_pulse(value))
+        case b"m/":
+            tenant, target = _decode_model_key(key[len(_MODEL) :])
+            return KeptModel((tenant, Target(target)), _decode_model(value))
+        case _:
+            return None
+
+
+def restore(insight: Insight, key: bytes, value: bytes) -> bool:
+    """Puts an entry back; False for a key of another kind."""
+    match decode(key, value):
+        case Story() as story:
+            insight.stories[story.interaction_id] = story
+        case Contact() as contact:
+            insight.contacts[contact.interaction_id] = contact
+        case KeptFlow() as kept:
+            insight.restore_flow(kept.key, kept.flow)
+        case KeptPulse() as kept:
+            insight.foresight.pulses[kept.key] = kept.pulse
+        case KeptModel() as kept:
+            insight.foresight.models[kept.key] = kept.model
+        case None:
+            return False
+    return True
+
+
+def changes(insight: Insight) -> Iterator[tuple[bytes, bytes | None]]:
+    """What was touched since the last call, as entries; None deletes one."""
+    changed = insight.take_changes()
+    for interaction_id in changed.stories:
+        yield story_key(interaction_id), _value(insight.stories.get(interaction_id))
+    for interaction_id in changed.contacts:
+        yield contact_key(interaction_id), _value(insight.contacts.get(interaction_id))
+    for flow in changed.flows:
+        yield flow_key(flow), _value(insight.flows.get(flow))
+    for pulse in changed.pulses:
+        yield pulse_key(pulse), _value(insight.foresight.pulses.get(pulse))
+    for model in changed.models:
+        yield model_key(model), _value(insight.foresight.models.get(model))
+
+
+def _value(value: Story | Contact | Flow | Pulse | Model | None) -> bytes | None:
+    return None if value is None else encode(value)

@@ -1,0 +1,212 @@
+"""Simulated days as the sla lanes would have read them: the live routing engine on its virtual clock, with customers of a scenario.
+
+`a_day` is what the router said, in order; `Lane` is one partition of the sla service without Kafka. Conversations are spread over partitions as
+in production, so that each lane sees only its share of a queue.
+"""
+
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.engine import Engine as Routing
+from services.router.simulation.customers import draw
+from services.router.simulation.distributions import Exponential
+from services.router.simulation.floor import Floor
+from services.router.simulation.plan import make
+from services.router.simulation.reading import read
+from services.router.simulation.scenario import Scenario
+from services.sla.domain.book import Book
+from services.sla.domain.calendar import RoundTheClock
+from services.sla.domain.deadlines import Deadline
+from services.sla.domain.engine import Engine
+from services.sla.domain.facts import Fact, FactKind
+from services.sla.domain.foresight import Foresight
+from services.sla.domain.insight import Insight
+from services.sla.domain.policy import Policy, Target
+from services.sla.domain.prediction import Features, Model
+from services.sla.domain.work import Work
+
+CALL_CENTRE: Final = Path("deploy/config/scenarios/call-centre.yaml")
+DAY_MS: Final = 86_400_000
+BUSIER: Final = 1.1
+PATIENCE: Final = "10m"
+REPLY_MS: Final = 20_000
+"""Mean time from the assignment to the agent's first reply."""
+_KINDS: Final[dict[type, FactKind]] = {
+    fx.Queued: FactKind.QUEUED,
+    fx.Assigned: FactKind.ASSIGNED,
+    fx.Completed: FactKind.COMPLETED,
+    fx.Abandoned: FactKind.ABANDONED,
+    fx.Cancelled: FactKind.CANCELLED,
+    fx.Transferred: FactKind.MOVED,
+    fx.Changed: FactKind.MOVED,
+}
+
+
+class _Heard(Routing):
+    """An engine whose events are kept with their times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[int, fx.Event]] = []
+
+    def handle(self, command: cmd.Command, now: int) -> list[fx.Effect]:
+        return self._hear(super().handle(command, now), now)
+
+    def advance(self, now: int) -> list[fx.Effect]:
+        return self._hear(super().advance(now), now)
+
+    def _hear(self, effects: list[fx.Effect], now: int) -> list[fx.Effect]:
+        self.heard += [(now, effect) for effect in effects if isinstance(effect, fx.Event)]
+        return effects
+
+
+def scenario(busyness: float) -> Scenario:
+    """The call centre of the examples, with chats instead of calls: people wait for ten minutes on the average and do not come again, and there
+    are more of them (`BUSIER`). Days differ by a coefficient of variation, so that some are calm and others overloaded for hours."""
+    given = read(CALL_CENTRE)
+    types = {}
+    for name, kind in given.types.items():
+        arrivals = kind.arrivals
+        assert arrivals is not None
+        assert arrivals.rates is not None
+        rates = [rate * BUSIER for rate in arrivals.rates]
+        types[name] = kind.model_copy(
+            update={
+                "arrivals": arrivals.model_copy(update={"rates": rates}),
+                "patience": Exponential.model_validate({"distribution": "exponential", "mean": PATIENCE}),
+                "patience_by_period": None,
+                "retrials": None,
+            }
+        )
+    busy = given.busyness.model_copy(update={"day_cv": busyness})
+    return given.model_copy(update={"types": types, "busyness": busy, "waiting_places": None})
+
+
+def a_day(wanted: Scenario, number: int) -> list[Fact]:
+    """What the router says on a day, in order; agents reply a while after they took over."""
+    plan = make(wanted)
+    floor = Floor(plan, draw(plan, number), number)
+    engine = floor._engine = _Heard()
+    floor.run()
+    found: list[Fact] = []
+    for at, event in engine.heard:
+        kind = _KINDS.get(type(event))
+        if kind is None:
+            continue
+        fact = _fact(kind, event, at, number)
+        found.append(fact)
+        if kind is FactKind.ASSIGNED:
+            later = random.Random(fact.event_id).expovariate(1 / REPLY_MS)
+            found.append(replace(fact, kind=FactKind.AGENT_REPLIED, occurred_at_ms=at + number * DAY_MS + round(later)))
+    epochs: dict[str, int] = {}
+    ordered: list[Fact] = []
+    for fact in sorted(found, key=lambda fact: fact.occurred_at_ms):
+        epochs[fact.interaction_id] = epochs.get(fact.interaction_id, 0) + 1
+        ordered.append(replace(fact, epoch=epochs[fact.interaction_id]))
+    return ordered
+
+
+def _fact(kind: FactKind, event: fx.Event, at_ms: int, day: int) -> Fact:
+    facts = event.facts
+    name = f"{day}-{facts.interaction_id}"
+    queued = event if isinstance(event, fx.Queued) else None
+    return Fact(
+        kind,
+        f"e-{name}-{at_ms}",
+        "acme",
+        "default",
+        name,
+        f"c-{name}",
+        facts.queue,
+        facts.channel,
+        "",
+        at_ms + day * DAY_MS,
+        facts.arrived_at_ms + day * DAY_MS,
+        agent_id=event.agent_id if isinstance(event, fx.Assigned) else "",
+        again=queued is not None and queued.again,
+        person_id=facts.person_id,
+        estimated_p50_ms=queued.estimated_wait_ms if queued is not None else -1,
+        estimated_p90_ms=queued.estimated_p90_ms if queued is not None else -1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A forecast and what became of it. `moment` 0 is at queueing, then one for each of `foresight.AGES`."""
+
+    target: Target
+    moment: int
+    probability: float
+    broken: bool
+    day: int
+    x: Features = ()
+
+
+class _Frozen(Model):
+    """Learns nothing."""
+
+    __slots__ = ()
+
+    def outcome(self, x: Features, forecast: float, *, broken: bool) -> None:
+        pass
+
+
+class _Watched(Foresight):
+    """Keeps what became of forecasts; learns nothing while it is examined."""
+
+    told: list[Forecast]
+
+    def examine(self) -> None:
+        """From now on nothing is learned: the weights are those of the days before."""
+        for key, model in self.models.items():
+            self.models[key] = _Frozen(list(model.weights), list(model.covariance))
+
+    def _decided(self, work: Work, deadline: Deadline, *, broken: bool) -> None:
+        story = self._stories.get(work.interaction_id)
+        mine = story.samples if story is not None else []
+        mine = [s for s in mine if s.target is deadline.target and s.epoch == deadline.epoch]
+        day = int(work.interaction_id.partition("-")[0])
+        self.told += [Forecast(s.target, moment, s.forecast, broken, day, s.x) for moment, s in enumerate(mine)]
+        super()._decided(work, deadline, broken=broken)
+
+
+class Lane:
+    """One partition: decides and forecasts, each at its time."""
+
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
+        self._policies = policies
+        self.book = Book(lambda _spec: RoundTheClock(), 600_000)
+        self.engine = Engine(self.book)
+        self.insight = Insight(self.book, 600_000)
+        watched = _Watched(self.book, self.insight.stories)
+        watched.told = []
+        self.insight.foresight = self.watched = watched
+
+    def take(self, fact: Fact) -> None:
+        """Everything that is due before a fact, then the fact."""
+        self.until(fact.occurred_at_ms)
+        found = self.engine.handle(fact, self._policies, fact.occurred_at_ms)
+        self.insight.observe(fact, found, fact.occurred_at_ms)
+        self.book.take_changes()
+        self.insight.take_changes()
+
+    def until(self, at_ms: int) -> None:
+        """Time passes."""
+        while True:
+            due = [t for t in (self.book.next_wakeup(), self.insight.next_wakeup()) if t is not None and t < at_ms]
+            if not due:
+                return
+            now = min(due)
+            self.insight.look(self.engine.advance(now, now), now)
+            self.insight.advance(now, now)
+
+
+def spread(facts: list[Fact], lanes: list[Lane]) -> None:
+    """Each fact to the lane of its conversation."""
+    for fact in facts:
+        lanes[crc32(fact.conversation_id.encode()) % len(lanes)].take(fact)
