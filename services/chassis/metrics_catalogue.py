@@ -160,6 +160,42 @@ SLA = (
     _counter("chapar_sla_met_total", "target level queue", "Promises kept."),
     _counter("chapar_sla_warnings_total", "target queue", "Warnings before a breach."),
     _gauge("chapar_sla_timers_past_due", "", "Timers that should have fired and have not; above zero is a page."),
+    _counter("chapar_sla_predictions_total", "target queue", "Promises told about because they will probably break."),
+    _gauge("chapar_sla_forecast_open", "target queue", "Open promises about which there is a forecast."),
+    _gauge(
+        "chapar_sla_at_risk",
+        "target queue",
+        "Of those: more likely than not to break, by the newest forecast.",
+    ),
+    _gauge(
+        "chapar_sla_forecast_brier_ratio",
+        "target",
+        "Mean squared error of the last 500 or so forecasts whose outcome is known, 0 to 1.",
+    ),
+    _gauge(
+        "chapar_sla_forecast_base_brier_ratio",
+        "target",
+        "The same for always forecasting their share of broken promises: a forecast that is no better says nothing.",
+    ),
+    _histogram("chapar_sla_pick_up_seconds", "queue channel", "From the first queueing to an agent.", LONG_SECONDS),
+    _histogram(
+        "chapar_sla_first_response_seconds",
+        "queue channel",
+        "From the customer's first message to the first reply; its mean is AFRT.",
+        LONG_SECONDS,
+    ),
+    _histogram(
+        "chapar_sla_response_seconds",
+        "queue channel",
+        "From the first unanswered customer message to the next reply; its mean is ART.",
+        LONG_SECONDS,
+    ),
+    _histogram(
+        "chapar_sla_resolution_seconds",
+        "queue channel",
+        "From the customer's first message to completion.",
+        LONG_SECONDS,
+    ),
     _counter("chapar_sla_reprioritise_total", "outcome", "Priorities raised through the router, by outcome."),
 )
 

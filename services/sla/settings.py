@@ -33,6 +33,9 @@ class SlaSettings(ServiceSettings):
     forget_after_s: float = Field(
         default=600, ge=1, description="How long closed work stays readable by GetDeadlines, in seconds."
     )
+    repeat_window_days: float = Field(
+        default=7, gt=0, le=31, description="Within how many days of the contact before a contact counts as repeated."
+    )
     lanes: bool = Field(default=True, description="Whether this replica runs deadline lanes and escalation.")
     watchers: int = Field(default=200, ge=1, description="WatchEvents streams before new ones are refused.")
 

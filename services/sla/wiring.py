@@ -30,8 +30,10 @@ from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
 from services.sla.adapters.grpc_service import SlaServicer
 from services.sla.adapters.lane import EVENTS, SPEC, factory
+from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.read_model import ReadModel
 from services.sla.adapters.telemetry import Telemetry
+from services.sla.domain.measures import DAY_MS
 from services.sla.settings import SlaSettings
 from services.sla.translate.configuration import decode_promises
 
@@ -73,7 +75,9 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
             )
         )
         await stack.enter_async_context(service.background(telemetry.watch(), "telemetry"))
-        servicer = SlaServicer(model, broadcast, service.clock)
+        window_ms = round(settings.repeat_window_days * DAY_MS)
+        measures = Measures(model, service.clock, lambda: configuration.values, window_ms, 2 * window_ms)
+        servicer = SlaServicer(model, broadcast, service.clock, measures)
         server = await stack.enter_async_context(
             grpc_server(service, lambda s: sla_pb2_grpc.add_SlaServiceServicer_to_server(servicer, s), (GRPC_NAME,))
         )
@@ -86,6 +90,8 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
                     telemetry.committed,
                     forget_after_ms=int(settings.forget_after_s * 1000),
                     settle_ms=settings.settle_ms,
+                    contacts_kept_ms=2 * window_ms,
+                    measured=telemetry.measured,
                 ),
                 kafka,
                 clock=service.clock,

@@ -1,4 +1,4 @@
-"""A warning raises the priority of its work at the router.
+"""A warning, or the forecast of a breach, raises the priority of its work at the router.
 
 Reads sla.events.v1 in a consumer group of its own, at least once, so that a crash between the commit of a warning and the call loses
 nothing; the event's id is the idempotency key, so that calling twice raises once. While the router is away the batch is offered again
@@ -21,7 +21,10 @@ from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 
 GROUP: Final = "sla-escalation"
-REASON: Final = "SLA_WARNING"
+REASONS: Final = {
+    sla.SLA_EVENT_KIND_WARNED: "SLA_WARNING",
+    sla.SLA_EVENT_KIND_PREDICTED: "SLA_PREDICTION",
+}
 _AT_ONCE: Final = 16
 _REMEMBERED: Final = 10_000
 _TIMEOUT_S: Final = 5.0
@@ -53,7 +56,7 @@ class Escalation:
             # Nobody but our own lane writes this topic: tell, and go on.
             self._log.error("event not readable", partition=record.partition, offset=record.offset)
             return None
-        wanted = event.kind == sla.SLA_EVENT_KIND_WARNED and event.escalate_priority > 0
+        wanted = event.kind in REASONS and event.escalate_priority > 0
         return event if wanted and event.event_id not in self._done else None
 
     async def _raise(self, event: sla.SlaEvent) -> bool:
@@ -62,7 +65,7 @@ class Escalation:
             idempotency_key=event.event_id,
             pool=event.pool,
             reprioritise=records_pb2.Reprioritise(
-                interaction_id=event.interaction_id, add=event.escalate_priority, reason=REASON
+                interaction_id=event.interaction_id, add=event.escalate_priority, reason=REASONS[event.kind]
             ),
         )
         metadata = (*for_tenant(event.tenant), *idempotent(event.event_id))

@@ -7,18 +7,17 @@ from typing import Any, Final
 import grpc
 
 from chapar.common.v1 import types_pb2
-from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from chapar.sla.v1 import sla_pb2_grpc
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.grpc.context import current_tenant
 from services.sla.adapters.broadcast import Broadcast
-from services.sla.adapters.read_model import FIRST, ReadModel
+from services.sla.adapters.measures_service import Measures
+from services.sla.adapters.read_model import FIRST, MOST_RANKED, ReadModel
 from services.sla.domain.deadlines import Deadline
-from services.sla.domain.policy import Target
 from services.sla.domain.work import Work
-from services.sla.translate.views import cursor_of, deadline_view, place_of, service_level_response
+from services.sla.translate.views import cursor_of, deadline_view, place_of, ranked_cursor_of, ranked_place_of
 
 _WITHIN_MS: Final = 15 * 60_000
 _PAGE, _MOST_PAGE = 50, 500
@@ -28,8 +27,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
     """The tenant is the caller's; another tenant's work does not exist."""
 
-    def __init__(self, model: ReadModel, broadcast: Broadcast, clock: Clock) -> None:
+    def __init__(self, model: ReadModel, broadcast: Broadcast, clock: Clock, measures: Measures) -> None:
         self._model = model
+        self._measures = measures
         self._broadcast = broadcast
         self._clock = clock
 
@@ -48,35 +48,67 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         return sla.GetDeadlinesResponse(deadlines=[self._view(work, deadline) for deadline in work.deadlines])
 
     async def ListAtRisk(self, request: sla.ListAtRiskRequest, context: Context) -> sla.ListAtRiskResponse:  # noqa: N802 - gRPC's name
-        """Running deadlines by the time at which the adequate level is due; paused ones are not at risk."""
+        """Running deadlines by the time at which the adequate level is due, or the likeliest to break first; paused ones are not at risk."""
         size = request.page.size or _PAGE
         if not 0 < size <= _MOST_PAGE:
             raise invalid("page.size", f"is between 1 and {_MOST_PAGE}, or 0 for {_PAGE}")
         if request.within_ms < 0:
             raise invalid("within_ms", "is not negative")
+        if not 0 <= request.least_probability <= 1:
+            raise invalid("least_probability", "lies between 0 and 1")
+        if request.order not in (sla.AT_RISK_ORDER_UNSPECIFIED, sla.AT_RISK_ORDER_DUE, sla.AT_RISK_ORDER_PROBABILITY):
+            raise invalid("order", "is no order that this version knows")
+        if request.order == sla.AT_RISK_ORDER_PROBABILITY:
+            return self._ranked(request, size)
         after = place_of(request.page.cursor) if request.page.cursor else FIRST
         until = self._clock() + (request.within_ms or _WITHIN_MS)
         found: list[sla.DeadlineView] = []
         last = after
         cursor = ""
-        for place, work, deadline in self._model.at_risk(current_tenant(), after, until, request.queue):
-            if len(found) == size:
+        within = self._model.at_risk(current_tenant(), after, until, request.queue)
+        for looked_at, (place, work, deadline) in enumerate(within):
+            if len(found) == size or looked_at == MOST_RANKED:
                 cursor = cursor_of(last)
                 break
-            found.append(self._view(work, deadline))
+            view = self._view(work, deadline)
+            if view.breach_probability >= request.least_probability:
+                found.append(view)
             last = place
+        return sla.ListAtRiskResponse(deadlines=found, page=types_pb2.PageInfo(next_cursor=cursor))
+
+    def _ranked(self, request: sla.ListAtRiskRequest, size: int) -> sla.ListAtRiskResponse:
+        """Later pages rank as of the time of the first; what was decided meanwhile is gone, what has changed may be met twice or not at all."""
+        as_of, rank, after = self._clock(), -1.0, FIRST
+        if request.page.cursor:
+            as_of, rank, after = ranked_place_of(request.page.cursor)
+        until = as_of + (request.within_ms or _WITHIN_MS)
+        found: list[sla.DeadlineView] = []
+        cursor = ""
+        for minus, place, work, deadline in self._model.likeliest(current_tenant(), until, request.queue, as_of):
+            if -minus < request.least_probability:
+                break
+            if request.page.cursor and (minus, place) <= (rank, after):
+                continue
+            if len(found) == size:
+                cursor = ranked_cursor_of(as_of, rank, after)
+                break
+            found.append(self._view(work, deadline))
+            rank, after = minus, place
         return sla.ListAtRiskResponse(deadlines=found, page=types_pb2.PageInfo(next_cursor=cursor))
 
     async def GetServiceLevel(  # noqa: N802 - gRPC's name
         self, request: sla.GetServiceLevelRequest, context: Context
     ) -> sla.GetServiceLevelResponse:
-        """Over the last 31 days, by UTC day of the decision."""
-        number = request.target or config_pb2.TARGET_KIND_PICK_UP
-        if number not in Target._value2member_map_:
-            raise invalid("target", "is no target that this version knows")
-        return service_level_response(
-            *self._model.service_level(current_tenant(), request.queue, request.channel, Target(number))
-        )
+        """Over a range of time within the last 31 days, by the half hour of the decision."""
+        return self._measures.service_level(current_tenant(), request)
+
+    async def GetMeasures(self, request: sla.GetMeasuresRequest, context: Context) -> sla.GetMeasuresResponse:  # noqa: N802 - gRPC's name
+        """Over a range of time within the last 31 days."""
+        return self._measures.measures(current_tenant(), request)
+
+    async def GetBacklog(self, request: sla.GetBacklogRequest, context: Context) -> sla.GetBacklogResponse:  # noqa: N802 - gRPC's name
+        """Open work as it is now, whether a policy covers it or not."""
+        return self._measures.backlog(current_tenant(), request)
 
     async def WatchEvents(  # noqa: N802 - gRPC's name
         self, request: sla.WatchEventsRequest, context: Context
@@ -97,4 +129,6 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         plan = self._model.plan_of(work)
         if plan is None:
             raise ChaparError(ErrorKind.UNAVAILABLE, "CATCHING_UP", "the state is still being read; try again")
-        return deadline_view(work, deadline, plan, self._model.time_of(plan), self._clock())
+        now = self._clock()
+        forecast = self._model.forecast(work, deadline, now)
+        return deadline_view(work, deadline, plan, self._model.time_of(plan), now, forecast)

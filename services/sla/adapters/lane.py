@@ -11,7 +11,7 @@ from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
-from services.sla.domain.insight import WEEK_MS, Insight
+from services.sla.domain.insight import WEEK_MS, Insight, Noted
 from services.sla.domain.pace import Pace
 from services.sla.domain.policy import Plan
 from services.sla.domain.work import Work
@@ -35,8 +35,10 @@ class DeadlineProcessor:
         promises: Callable[[], Mapping[str, Promises]],
         told: Told,
         insight: Insight | None = None,
+        measured: Callable[[list[Noted]], None] | None = None,
     ) -> None:
-        """`promises`: the configuration that runs, by tenant; asked once a batch. `told`: called with what was committed."""
+        """`promises`: the configuration that runs, by tenant; asked once a batch. `told` and `measured`: called with what was
+        committed."""
         self.book = book
         self.insight = Insight(book, 600_000) if insight is None else insight
         self._engine = Engine(book)
@@ -44,6 +46,7 @@ class DeadlineProcessor:
         self._promises = promises
         self._in_force: Mapping[str, Promises] = {}
         self._told = told
+        self._measured = measured
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
@@ -101,6 +104,9 @@ class DeadlineProcessor:
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
+        noted, self.insight.noted = self.insight.noted, []
+        if noted and (measured := self._measured) is not None:
+            outbox.after_commit(lambda: measured(noted))
         for name, value in insight_state.changes(self.insight):
             _put(outbox, name, value)
 
@@ -134,12 +140,13 @@ def factory(
     forget_after_ms: int,
     settle_ms: int,
     contacts_kept_ms: int = 2 * WEEK_MS,
+    measured: Callable[[list[Noted]], None] | None = None,
 ) -> ProcessorFactory:
     """Makes the processor of a partition."""
 
     def make(_context: LaneContext) -> Processor:
         book = Book(calendar_of, forget_after_ms)
         insight = Insight(book, forget_after_ms, contacts_kept_ms)
-        return DeadlineProcessor(book, Pace(settle_ms=settle_ms), promises, told, insight)
+        return DeadlineProcessor(book, Pace(settle_ms=settle_ms), promises, told, insight, measured)
 
     return make

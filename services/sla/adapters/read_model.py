@@ -8,13 +8,15 @@ lane keeps its own; an interaction has one lane.
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from services.chassis.kafka.records import Record
+from services.sla.adapters.insight_model import InsightModel
 from services.sla.domain.book import CalendarOf
 from services.sla.domain.calendar import BusinessTime, RoundTheClock
 from services.sla.domain.deadlines import Deadline, State
-from services.sla.domain.measures import ServiceLevel, Tally, TallyKey, service_level
+from services.sla.domain.measures import Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
 from services.sla.domain.work import Work
 from services.sla.translate import state
@@ -22,6 +24,7 @@ from services.sla.translate import state
 Place = tuple[int, str, int, int]
 """Where a deadline stands in the order of risk: adequate level's due time, interaction, target, epoch."""
 FIRST: Final[Place] = (0, "", 0, 0)
+MOST_RANKED: Final = 10_000
 
 
 class ReadModel:
@@ -31,14 +34,17 @@ class ReadModel:
         self._calendar_of = calendar_of
         self._works: dict[str, Work] = {}
         self._plans: dict[str, dict[int, Plan]] = {}
-        self._tallies: dict[tuple[int, TallyKey], Tally] = {}
+        self._tallies: dict[str, dict[tuple[int, TallyKey], Tally]] = {}
         self._by_risk: dict[str, list[Place]] = {}
+        self.insight = InsightModel()
         self._open: Counter[tuple[str, str, str, Target]] = Counter()
 
     def apply(self, record: Record) -> None:
         """One record of the changelog. Keys that begin with a zero byte are the lane's own."""
         key = record.key
         if not key or key.startswith(b"\x00"):
+            return
+        if self.insight.apply(record):
             return
         if record.value is None:
             self._remove(record.partition, key)
@@ -48,12 +54,32 @@ class ReadModel:
                 self._unlist(work.interaction_id)
                 self._works[work.interaction_id] = work
                 self._list(work)
+                self.insight.follow(record.partition, work)
             case Plan() as plan:
                 self._plans.setdefault(plan.plan_id, {})[record.partition] = plan
             case state.KeptTally() as kept:
-                self._tallies[record.partition, kept.key] = kept.tally
+                self._tallies.setdefault(kept.key.tenant, {})[record.partition, kept.key] = kept.tally
             case None:
                 pass  # a later version's entry
+
+    def forecast(self, work: Work, deadline: Deadline, now_ms: int) -> tuple[float, int] | None:
+        """Probability of a breach, and from how many outcomes it was learned; None unless the deadline is running."""
+        plan = self.plan_of(work)
+        target = plan.target(deadline.target) if plan is not None else None
+        if plan is None or target is None:
+            return None
+        return self.insight.forecast(work, deadline, target.adequate_ms, self.time_of(plan), now_ms)
+
+    def likeliest(
+        self, tenant: str, until_ms: int, queue: str, now_ms: int
+    ) -> list[tuple[float, Place, Work, Deadline]]:
+        """Running deadlines due up to an instant, the likeliest to break first; of the nearest `MOST_RANKED`."""
+        found = [
+            (-forecast[0], place, work, deadline)
+            for place, work, deadline in islice(self.at_risk(tenant, FIRST, until_ms, queue), MOST_RANKED)
+            if (forecast := self.forecast(work, deadline, now_ms)) is not None
+        ]
+        return sorted(found, key=lambda item: item[:2])
 
     def work(self, tenant: str, interaction_id: str) -> Work | None:
         """Work of this tenant, open or recently closed."""
@@ -81,32 +107,36 @@ class ReadModel:
             deadline = next(d for d in work.deadlines if d.target == place[2] and d.epoch == place[3])
             yield place, work, deadline
 
-    def service_level(self, tenant: str, queue: str, channel: str, target: Target) -> tuple[ServiceLevel, int]:
-        """Over all days that are kept, and the number of open deadlines."""
+    def tallies(self, tenant: str) -> Iterator[tuple[TallyKey, Tally]]:
+        """All counts of a tenant, of all lanes."""
+        for (_, key), tally in self._tallies.get(tenant, {}).items():
+            yield key, tally
 
-        def wanted(key_tenant: str, key_queue: str, key_channel: str, key_target: Target) -> bool:
-            return (
-                key_tenant == tenant
-                and key_target is target
-                and (not queue or key_queue == queue)
-                and (not channel or key_channel == channel)
-            )
-
-        found = [t for (_, k), t in self._tallies.items() if wanted(k.tenant, k.queue, k.channel, k.target)]
-        return service_level(found), sum(n for key, n in self._open.items() if wanted(*key))
+    def open(self, tenant: str, queue: str, channel: str, target: Target) -> int:
+        """Open deadlines."""
+        return sum(
+            count
+            for (of, at_queue, at_channel, kind), count in self._open.items()
+            if of == tenant
+            and kind is target
+            and (not queue or at_queue == queue)
+            and (not channel or at_channel == channel)
+        )
 
     def _remove(self, partition: int, key: bytes) -> None:
         kind, name = key[:2], key[2:].decode("utf-8", "replace")
         if kind == b"w/":
             self._unlist(name)
             self._works.pop(name, None)
+            self.insight.forget(name)
         elif kind == b"p/":
             kept = self._plans.get(name, {})
             kept.pop(partition, None)
             if not kept:
                 self._plans.pop(name, None)
         elif kind == b"t/":
-            self._tallies.pop((partition, state.tally_key_of(key)), None)
+            tally = state.tally_key_of(key)
+            self._tallies.get(tally.tenant, {}).pop((partition, tally), None)
 
     def _list(self, work: Work) -> None:
         for place in _places(work):

@@ -9,9 +9,12 @@ from services.chassis.kafka.lane import Processor
 from services.chassis.metrics import Metrics
 from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.foresight import Foresight
+from services.sla.domain.insight import Noted
 from services.sla.domain.policy import Target
 
 _PERIOD_S: Final = 1.0
+_RECENT: Final = 500
 _PAST_DUE_MS: Final = 2_000
 """Later than settling and a slow batch explain: from here on somebody should look."""
 
@@ -29,6 +32,16 @@ class Telemetry:
         self._met = metrics.counter("chapar_sla_met_total")
         self._warnings = metrics.counter("chapar_sla_warnings_total")
         self._past_due = metrics.gauge("chapar_sla_timers_past_due").labels()
+        self._predictions = metrics.counter("chapar_sla_predictions_total")
+        self._forecast_open = metrics.gauge("chapar_sla_forecast_open")
+        self._at_risk = metrics.gauge("chapar_sla_at_risk")
+        self._brier = metrics.gauge("chapar_sla_forecast_brier_ratio")
+        self._base_brier = metrics.gauge("chapar_sla_forecast_base_brier_ratio")
+        self._durations = {
+            kind: metrics.histogram(f"chapar_sla_{kind}_seconds")
+            for kind in ("pick_up", "first_response", "response", "resolution")
+        }
+        self._shown: set[tuple[str, Target]] = set()
 
     def owned(self, partition: int, processor: Processor) -> None:
         """A partition is live."""
@@ -58,10 +71,17 @@ class Telemetry:
                     self._warnings.labels(target, o.queue).inc()
                 case OccurrenceKind.BREACHED:
                     self._breaches.labels(target, level, o.queue).inc()
+                case OccurrenceKind.PREDICTED:
+                    self._predictions.labels(target, o.queue).inc()
                 case OccurrenceKind.MET:
                     self._met.labels(target, level, o.queue).inc()
                 case _:
                     pass  # pauses and cancellations have no metric of their own
+
+    def measured(self, noted: list[Noted]) -> None:
+        """Durations that were committed."""
+        for one in noted:
+            self._durations[one.kind].labels(one.queue, one.channel).observe(one.ms / 1000)
 
     async def watch(self) -> None:
         """Keeps the gauges; runs as long as the process."""
@@ -79,3 +99,23 @@ class Telemetry:
             self._open.labels(target.name).set(counts[target])
         before = self._clock() - _PAST_DUE_MS
         self._past_due.set(sum(book.past_due(before) for book in books))
+        self._look_ahead([processor.insight.foresight for processor in self._owned.values()])
+
+    def _look_ahead(self, foresights: list[Foresight]) -> None:
+        followed: Counter[tuple[str, Target]] = Counter()
+        likely: Counter[tuple[str, Target]] = Counter()
+        for foresight in foresights:
+            followed.update(foresight.followed)
+            likely.update(foresight.likely)
+        self._shown.update(followed)
+        for queue, target in self._shown:
+            self._forecast_open.labels(target.name, queue).set(followed[queue, target])
+            self._at_risk.labels(target.name, queue).set(likely[queue, target])
+        for target in Target:
+            # By what each has seen of late: a lane that has just begun says little.
+            models = [m for f in foresights for (_, kind), m in f.models.items() if kind is target and m.learned]
+            weight = sum(min(_RECENT, m.learned) for m in models)
+            if weight:
+                base = sum(min(_RECENT, m.learned) * m.base for m in models) / weight
+                self._brier.labels(target.name).set(sum(min(_RECENT, m.learned) * m.brier for m in models) / weight)
+                self._base_brier.labels(target.name).set(base * (1 - base))

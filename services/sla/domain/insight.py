@@ -11,7 +11,7 @@ from typing import Final
 
 from services.sla.domain.book import KEPT_DAYS, Book
 from services.sla.domain.facts import Fact, FactKind, Occurrence
-from services.sla.domain.flow import Contact, Flow, FlowKey
+from services.sla.domain.flow import Contact, Flow, FlowKey, Times
 from services.sla.domain.foresight import Foresight, ModelKey
 from services.sla.domain.lines import LineKey
 from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
@@ -35,6 +35,16 @@ class Learned:
     models: dict[ModelKey, None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A duration: `pick_up`, `first_response`, `response` or `resolution`."""
+
+    kind: str
+    queue: str
+    channel: str
+    ms: int
+
+
 class Insight:
     """Of one partition. Not concurrent."""
 
@@ -51,6 +61,8 @@ class Insight:
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
         self._changed = Learned()
+        self.noted: list[Noted] = []
+        """Durations that were counted since somebody emptied it: for metrics."""
 
     # ── restoring ────────────────────────────────────────────────────────────────────────────────────────────────
     def restore_flow(self, key: FlowKey, flow: Flow) -> None:
@@ -124,19 +136,19 @@ class Insight:
                 story.held = True
                 if not story.picked_up:
                     story.picked_up = True
-                    flow.pick_up.note(at - story.queued_first_ms)
+                    self._noted("pick_up", flow.pick_up, at - story.queued_first_ms, story)
             case FactKind.CUSTOMER_MESSAGED:
                 story.awaiting_ms = story.awaiting_ms or at
             case FactKind.AGENT_REPLIED:
                 if not story.answered:
                     story.answered = True
-                    flow.first_response.note(at - story.arrived_ms)
+                    self._noted("first_response", flow.first_response, at - story.arrived_ms, story)
                 if story.awaiting_ms:
-                    flow.response.note(at - story.awaiting_ms)
+                    self._noted("response", flow.response, at - story.awaiting_ms, story)
                     story.awaiting_ms = 0
             case FactKind.COMPLETED:
                 flow.completed += 1
-                flow.resolution.note(at - story.arrived_ms)
+                self._noted("resolution", flow.resolution, at - story.arrived_ms, story)
                 self._close(story, at)
             case FactKind.ABANDONED:
                 flow.abandoned += 1
@@ -147,6 +159,10 @@ class Insight:
             case FactKind.MOVED:
                 pass
         return True
+
+    def _noted(self, kind: str, times: Times, ms: int, story: Story) -> None:
+        times.note(ms)
+        self.noted.append(Noted(kind, story.queue, story.channel, max(0, ms)))
 
     def _begin(self, fact: Fact, counted_ms: int) -> None:
         at = fact.occurred_at_ms

@@ -87,6 +87,8 @@ class ServiceLevel:
     over_offered_less_short_abandons: Share
     over_answered: Share
     desired_level: Share
+    adequate_level: Share
+    breach_rate: Share
     breaches: int
 
 
@@ -113,5 +115,7 @@ def service_level(tallies: Iterable[Tally]) -> ServiceLevel:
         over_offered_less_short_abandons=wilson(kept, decided),
         over_answered=wilson(kept, kept + total.late),
         desired_level=wilson(total.kept_desired, decided),
+        adequate_level=wilson(kept, decided),
+        breach_rate=wilson(total.breached, decided),
         breaches=total.breached,
     )

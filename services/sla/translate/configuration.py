@@ -6,7 +6,7 @@ sentence that names the policy or calendar, and the version that runs goes on.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
@@ -19,6 +19,7 @@ _DAYS: Final = {"mon": 0, "tue": 1, "wed": 2, "thu": 3, "fri": 4, "sat": 5, "sun
 _TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])|24:00")
 _MOST_MS: Final = 10 * 366 * 86_400_000
 _MOST_WARNINGS: Final = 10
+MOST_PRIORITY: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class Promises:
     tenant: str
     version: int
     policies: tuple[Policy, ...]
+    time_zone: str = "UTC"
+    """In which hours and days of measures begin."""
+    language: str = ""
 
 
 def decode_promises(calendar_of: Callable[[CalendarSpec], BusinessTime]) -> Callable[[str, bytes], Promises]:
@@ -46,7 +50,13 @@ def promises_of(configuration: pb.TenantConfiguration, calendar_of: Callable[[Ca
     """See `decode_promises`."""
     calendars = {calendar.name: calendar for calendar in configuration.calendars}
     policies = tuple(_policy(policy, calendars, configuration, calendar_of) for policy in configuration.sla_policies)
-    return Promises(configuration.tenant, configuration.version, policies)
+    return Promises(
+        configuration.tenant,
+        configuration.version,
+        policies,
+        configuration.time_zone or "UTC",
+        configuration.default_language,
+    )
 
 
 def calendar_spec(calendar: pb.Calendar, default_zone: str) -> CalendarSpec:
@@ -110,9 +120,22 @@ def _target(target: pb.SlaTarget, policy: str) -> TargetPlan:
     if max(desired, adequate) > _MOST_MS or len(target.warn_at) > _MOST_WARNINGS:
         raise _refused(f"SLA policy {policy}, {kind.name}: a level above 10 years, or more than 10 warnings")
     try:
-        return TargetPlan.of(kind, desired, adequate, target.warn_at, target.escalate_priority)
+        plan = TargetPlan.of(kind, desired, adequate, target.warn_at, target.escalate_priority)
+        return predicted(plan, target)
     except ValueError as error:
         raise _refused(f"SLA policy {policy}, {kind.name}: {error}") from error
+
+
+def predicted(plan: TargetPlan, target: pb.SlaTarget) -> TargetPlan:
+    """The plan with what is asked for about forecasts. Raises ValueError for a probability or a priority out of range."""
+    if not target.HasField("predict"):
+        return plan
+    wanted = target.predict
+    if not 0 < wanted.probability < 1:
+        raise ValueError(f"predict.probability lies between 0 and 1, not {wanted.probability:g}")
+    if not 0 <= wanted.add_priority <= MOST_PRIORITY:
+        raise ValueError(f"predict.add_priority lies between 0 and {MOST_PRIORITY}, not {wanted.add_priority}")
+    return replace(plan, predict_probability=wanted.probability, predict_priority=wanted.add_priority)
 
 
 def _minutes(text: str, calendar: str) -> int:

@@ -3,23 +3,31 @@
 import base64
 import binascii
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from chapar.common.v1 import types_pb2
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.errors import invalid
 from services.sla.domain.calendar import NEVER_MS, BusinessTime
 from services.sla.domain.deadlines import Deadline, State
-from services.sla.domain.measures import ServiceLevel, Share
 from services.sla.domain.policy import Level, Plan
 from services.sla.domain.work import Work
 from services.sla.translate.events import LEVELS, STATES, TARGETS
 
+T = TypeVar("T")
 
-def deadline_view(work: Work, deadline: Deadline, plan: Plan, time: BusinessTime, now_ms: int) -> sla.DeadlineView:
-    """A deadline as readers see it at an instant."""
+
+def deadline_view(
+    work: Work,
+    deadline: Deadline,
+    plan: Plan,
+    time: BusinessTime,
+    now_ms: int,
+    forecast: tuple[float, int] | None = None,
+) -> sla.DeadlineView:
+    """A deadline as readers see it at an instant. `forecast`: probability of a breach, and from how many outcomes it was learned."""
     target = plan.target(deadline.target)
     if target is None:
         raise LookupError(f"plan {plan.plan_id} promises no {deadline.target.name}, yet there is a deadline")
@@ -42,6 +50,8 @@ def deadline_view(work: Work, deadline: Deadline, plan: Plan, time: BusinessTime
         met_level=LEVELS[deadline.met_level],
         used_ms=used,
         remaining_ms=remaining,
+        breach_probability=None if forecast is None else round(forecast[0], 4),
+        predictions_learned=0 if forecast is None else forecast[1],
     )
 
 
@@ -55,18 +65,6 @@ def timestamp(at_ms: int) -> Timestamp | None:
     return found
 
 
-def service_level_response(level: ServiceLevel, open_: int) -> sla.GetServiceLevelResponse:
-    """All shares with n and interval."""
-    return sla.GetServiceLevelResponse(
-        over_offered=_estimate(level.over_offered),
-        over_offered_less_short_abandons=_estimate(level.over_offered_less_short_abandons),
-        over_answered=_estimate(level.over_answered),
-        desired_level=_estimate(level.desired_level),
-        breaches=level.breaches,
-        open=open_,
-    )
-
-
 def cursor_of(place: tuple[int, str, int, int]) -> str:
     """Opaque to callers."""
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
@@ -74,14 +72,34 @@ def cursor_of(place: tuple[int, str, int, int]) -> str:
 
 def place_of(cursor: str) -> tuple[int, str, int, int]:
     """Raises INVALID for a cursor that we did not make."""
+    return _decoded(cursor, tuple[int, str, int, int])
+
+
+def ranked_cursor_of(as_of_ms: int, rank: float, place: tuple[int, str, int, int]) -> str:
+    """As `cursor_of`, in the order of probability as of an instant."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((as_of_ms, rank, place))).decode().rstrip("=")
+
+
+def ranked_place_of(cursor: str) -> tuple[int, float, tuple[int, str, int, int]]:
+    """Raises INVALID for a cursor that we did not make."""
+    return _decoded(cursor, tuple[int, float, tuple[int, str, int, int]])
+
+
+def group_cursor_of(group: tuple[int, str, str]) -> str:
+    """Opaque to callers."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(group)).decode().rstrip("=")
+
+
+def group_of(cursor: str) -> tuple[int, str, str]:
+    """Raises INVALID for a cursor that we did not make."""
+    return _decoded(cursor, tuple[int, str, str])
+
+
+def _decoded(cursor: str, kind: type[T]) -> T:
     try:
-        if len(cursor) > 512:
+        if len(cursor) > 1024:
             raise ValueError("too long")
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=tuple[int, str, int, int])
+        return msgspec.json.decode(raw, type=kind)
     except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
         raise invalid("page.cursor", "not a cursor of this list", reason="BAD_CURSOR") from error
-
-
-def _estimate(share: Share) -> types_pb2.Estimate:
-    return types_pb2.Estimate(value=share.value, n=share.n, low=share.low, high=share.high, method="wilson")

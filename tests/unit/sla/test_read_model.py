@@ -84,9 +84,10 @@ def test_tallies_of_all_partitions_are_added_and_of_other_tenants_not() -> None:
         f.put(state.tally_key(key), state.encode(Tally(kept_desired=kept)), partition)
     f.watched.happens(FactKind.QUEUED)
     f.write()
-    level, open_ = f.model.service_level("acme", "", "", Target.PICK_UP)
-    assert (level.over_offered.n, open_) == (7, 1)
-    assert f.model.service_level("acme", "support", "", Target.PICK_UP)[0].over_offered.n == 0
+    assert sum(tally.kept_desired for _, tally in f.model.tallies("acme")) == 7
+    assert f.model.open("acme", "", "", Target.PICK_UP) == 1
+    assert f.model.open("acme", "support", "", Target.PICK_UP) == 0
+    assert f.model.open("other", "", "", Target.PICK_UP) == 0
 
 
 def test_a_deadline_as_readers_see_it() -> None:

@@ -116,6 +116,28 @@ AT_RISK_ORDER_PROBABILITY: AtRiskOrder.ValueType  # 2
 """The likeliest to break first; of the 10,000 nearest."""
 Global___AtRiskOrder: _TypeAlias = AtRiskOrder  # noqa: Y015
 
+class _MeasureGroup:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasureGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasureGroup.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURE_GROUP_UNSPECIFIED: _MeasureGroup.ValueType  # 0
+    MEASURE_GROUP_QUEUE: _MeasureGroup.ValueType  # 1
+    MEASURE_GROUP_CHANNEL: _MeasureGroup.ValueType  # 2
+    MEASURE_GROUP_HOUR: _MeasureGroup.ValueType  # 3
+    MEASURE_GROUP_DAY: _MeasureGroup.ValueType  # 4
+
+class MeasureGroup(_MeasureGroup, metaclass=_MeasureGroupEnumTypeWrapper):
+    """What rows are made by."""
+
+MEASURE_GROUP_UNSPECIFIED: MeasureGroup.ValueType  # 0
+MEASURE_GROUP_QUEUE: MeasureGroup.ValueType  # 1
+MEASURE_GROUP_CHANNEL: MeasureGroup.ValueType  # 2
+MEASURE_GROUP_HOUR: MeasureGroup.ValueType  # 3
+MEASURE_GROUP_DAY: MeasureGroup.ValueType  # 4
+Global___MeasureGroup: _TypeAlias = MeasureGroup  # noqa: Y015
+
 @_typing.final
 class SlaEvent(_message.Message):
     """One record of sla.events.v1; keyed by conversation_id."""
@@ -479,43 +501,117 @@ class GetServiceLevelRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     TARGET_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Queue; empty means any."""
     channel: _builtins.str
     """Channel; empty means any."""
     target: _config_pb2.TargetKind.ValueType
     """Promise; unspecified means pick-up."""
+    time_zone: _builtins.str
+    """IANA zone in which hours and days begin; empty means the tenant's."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From this time on, by half hours; absent means as far back as counts are kept (31 days)."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Before this time; absent means until now."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___MeasureGroup.ValueType]:
+        """One row for each of these together; empty means no rows."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page of the rows."""
+
     def __init__(
         self,
         *,
         queue: _builtins.str = ...,
         channel: _builtins.str = ...,
         target: _config_pb2.TargetKind.ValueType = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        group_by: _abc.Iterable[Global___MeasureGroup.ValueType] | None = ...,
+        time_zone: _builtins.str = ...,
+        page: _types_pb2.PageRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "queue", b"queue", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "group_by", b"group_by", "page", b"page", "queue", b"queue", "since", b"since", "target", b"target", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServiceLevelRequest: _TypeAlias = GetServiceLevelRequest  # noqa: Y015
 
 @_typing.final
-class GetServiceLevelResponse(_message.Message):
-    """A service level with its three denominators, each under its own name."""
+class MeasureKey(_message.Message):
+    """What a row is about; what it was not made by is empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    QUEUE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    BEGINS_AT_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Queue."""
+    channel: _builtins.str
+    """Channel."""
+    @_builtins.property
+    def begins_at(self) -> _timestamp_pb2.Timestamp:
+        """When the hour or day begins."""
+
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        begins_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begins_at", b"begins_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins_at", b"begins_at", "channel", b"channel", "queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureKey: _TypeAlias = MeasureKey  # noqa: Y015
+
+@_typing.final
+class Attainment(_message.Message):
+    """How promises of one kind were kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    KEPT_DESIRED_FIELD_NUMBER: _builtins.int
+    KEPT_ADEQUATE_FIELD_NUMBER: _builtins.int
+    BREACHED_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    ABANDONED_FIELD_NUMBER: _builtins.int
     OVER_OFFERED_FIELD_NUMBER: _builtins.int
     OVER_OFFERED_LESS_SHORT_ABANDONS_FIELD_NUMBER: _builtins.int
     OVER_ANSWERED_FIELD_NUMBER: _builtins.int
     DESIRED_LEVEL_FIELD_NUMBER: _builtins.int
-    BREACHES_FIELD_NUMBER: _builtins.int
-    OPEN_FIELD_NUMBER: _builtins.int
-    breaches: _builtins.int
-    """Breaches."""
-    open: _builtins.int
-    """Open deadlines."""
+    ADEQUATE_LEVEL_FIELD_NUMBER: _builtins.int
+    BREACH_RATE_FIELD_NUMBER: _builtins.int
+    target: _config_pb2.TargetKind.ValueType
+    """Promise."""
+    kept_desired: _builtins.int
+    """Kept at the desired level."""
+    kept_adequate: _builtins.int
+    """Kept, but only at the adequate level."""
+    breached: _builtins.int
+    """Broken."""
+    late: _builtins.int
+    """Of the broken ones: fulfilled in the end."""
+    abandoned: _builtins.int
+    """The customer left before the adequate level had passed."""
     @_builtins.property
     def over_offered(self) -> _types_pb2.Estimate:
         """In time over all offered work."""
@@ -532,6 +628,128 @@ class GetServiceLevelResponse(_message.Message):
     def desired_level(self) -> _types_pb2.Estimate:
         """Kept at the desired level, over decided promises."""
 
+    @_builtins.property
+    def adequate_level(self) -> _types_pb2.Estimate:
+        """Kept at the desired or the adequate level, over decided promises."""
+
+    @_builtins.property
+    def breach_rate(self) -> _types_pb2.Estimate:
+        """Broken, over decided promises."""
+
+    def __init__(
+        self,
+        *,
+        target: _config_pb2.TargetKind.ValueType = ...,
+        kept_desired: _builtins.int = ...,
+        kept_adequate: _builtins.int = ...,
+        breached: _builtins.int = ...,
+        late: _builtins.int = ...,
+        abandoned: _builtins.int = ...,
+        over_offered: _types_pb2.Estimate | None = ...,
+        over_offered_less_short_abandons: _types_pb2.Estimate | None = ...,
+        over_answered: _types_pb2.Estimate | None = ...,
+        desired_level: _types_pb2.Estimate | None = ...,
+        adequate_level: _types_pb2.Estimate | None = ...,
+        breach_rate: _types_pb2.Estimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "desired_level", b"desired_level", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "breached", b"breached", "desired_level", b"desired_level", "kept_adequate", b"kept_adequate", "kept_desired", b"kept_desired", "late", b"late", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attainment: _TypeAlias = Attainment  # noqa: Y015
+
+@_typing.final
+class ServiceLevelRow(_message.Message):
+    """Promises kept in one group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    ATTAINMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> Global___MeasureKey:
+        """Which group."""
+
+    @_builtins.property
+    def attainment(self) -> Global___Attainment:
+        """How they were kept."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___MeasureKey | None = ...,
+        attainment: Global___Attainment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attainment", b"attainment", "key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attainment", b"attainment", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ServiceLevelRow: _TypeAlias = ServiceLevelRow  # noqa: Y015
+
+@_typing.final
+class GetServiceLevelResponse(_message.Message):
+    """A service level with its three denominators, each under its own name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OVER_OFFERED_FIELD_NUMBER: _builtins.int
+    OVER_OFFERED_LESS_SHORT_ABANDONS_FIELD_NUMBER: _builtins.int
+    OVER_ANSWERED_FIELD_NUMBER: _builtins.int
+    DESIRED_LEVEL_FIELD_NUMBER: _builtins.int
+    BREACHES_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    ADEQUATE_LEVEL_FIELD_NUMBER: _builtins.int
+    BREACH_RATE_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    COARSE_UNTIL_FIELD_NUMBER: _builtins.int
+    breaches: _builtins.int
+    """Breaches."""
+    open: _builtins.int
+    """Open deadlines."""
+    time_zone: _builtins.str
+    """Zone in which hours and days begin."""
+    @_builtins.property
+    def over_offered(self) -> _types_pb2.Estimate:
+        """In time over all offered work."""
+
+    @_builtins.property
+    def over_offered_less_short_abandons(self) -> _types_pb2.Estimate:
+        """In time over offered work less what was abandoned before the threshold."""
+
+    @_builtins.property
+    def over_answered(self) -> _types_pb2.Estimate:
+        """In time over answered work."""
+
+    @_builtins.property
+    def desired_level(self) -> _types_pb2.Estimate:
+        """Kept at the desired level, over decided promises."""
+
+    @_builtins.property
+    def adequate_level(self) -> _types_pb2.Estimate:
+        """Kept at the desired or the adequate level, over decided promises."""
+
+    @_builtins.property
+    def breach_rate(self) -> _types_pb2.Estimate:
+        """Broken, over decided promises."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceLevelRow]:
+        """By group, in the order of time, queue, channel."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageInfo:
+        """Next page of the rows."""
+
+    @_builtins.property
+    def coarse_until(self) -> _timestamp_pb2.Timestamp:
+        """Before this time counts are kept by days of UTC; absent when all are kept by half hours."""
+
     def __init__(
         self,
         *,
@@ -541,11 +759,387 @@ class GetServiceLevelResponse(_message.Message):
         desired_level: _types_pb2.Estimate | None = ...,
         breaches: _builtins.int = ...,
         open: _builtins.int = ...,
+        adequate_level: _types_pb2.Estimate | None = ...,
+        breach_rate: _types_pb2.Estimate | None = ...,
+        rows: _abc.Iterable[Global___ServiceLevelRow] | None = ...,
+        page: _types_pb2.PageInfo | None = ...,
+        time_zone: _builtins.str = ...,
+        coarse_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["desired_level", b"desired_level", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "coarse_until", b"coarse_until", "desired_level", b"desired_level", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons", "page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["breaches", b"breaches", "desired_level", b"desired_level", "open", b"open", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_level", b"adequate_level", "breach_rate", b"breach_rate", "breaches", b"breaches", "coarse_until", b"coarse_until", "desired_level", b"desired_level", "open", b"open", "over_answered", b"over_answered", "over_offered", b"over_offered", "over_offered_less_short_abandons", b"over_offered_less_short_abandons", "page", b"page", "rows", b"rows", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServiceLevelResponse: _TypeAlias = GetServiceLevelResponse  # noqa: Y015
+
+@_typing.final
+class GetMeasuresRequest(_message.Message):
+    """Asks for measures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Queue; empty means any."""
+    channel: _builtins.str
+    """Channel; empty means any."""
+    time_zone: _builtins.str
+    """IANA zone in which hours and days begin; empty means the tenant's."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """From this time on, by half hours; absent means as far back as counts are kept (31 days)."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Before this time; absent means until now."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___MeasureGroup.ValueType]:
+        """One row for each of these together; empty means one row for all."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page of the rows."""
+
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        group_by: _abc.Iterable[Global___MeasureGroup.ValueType] | None = ...,
+        time_zone: _builtins.str = ...,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "group_by", b"group_by", "page", b"page", "queue", b"queue", "since", b"since", "time_zone", b"time_zone", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMeasuresRequest: _TypeAlias = GetMeasuresRequest  # noqa: Y015
+
+@_typing.final
+class Durations(_message.Message):
+    """Durations of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEAN_MS_FIELD_NUMBER: _builtins.int
+    SUM_MS_FIELD_NUMBER: _builtins.int
+    P50_MS_FIELD_NUMBER: _builtins.int
+    P90_MS_FIELD_NUMBER: _builtins.int
+    sum_ms: _builtins.int
+    """Sum, milliseconds: exact."""
+    p50_ms: _builtins.float
+    """Median, milliseconds; within one part in sixteen."""
+    p90_ms: _builtins.float
+    """Ninth decile, milliseconds; within one part in sixteen."""
+    @_builtins.property
+    def mean_ms(self) -> _types_pb2.Estimate:
+        """Mean in milliseconds, with n and interval."""
+
+    def __init__(
+        self,
+        *,
+        mean_ms: _types_pb2.Estimate | None = ...,
+        sum_ms: _builtins.int = ...,
+        p50_ms: _builtins.float = ...,
+        p90_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["mean_ms", b"mean_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean_ms", b"mean_ms", "p50_ms", b"p50_ms", "p90_ms", b"p90_ms", "sum_ms", b"sum_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Durations: _TypeAlias = Durations  # noqa: Y015
+
+@_typing.final
+class MeasureRow(_message.Message):
+    """Measures of one group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    CONTACTS_FIELD_NUMBER: _builtins.int
+    COMPLETED_FIELD_NUMBER: _builtins.int
+    ABANDONED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    PICK_UP_FIELD_NUMBER: _builtins.int
+    FIRST_RESPONSE_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    REPEAT_CONTACTS_FIELD_NUMBER: _builtins.int
+    PROMISES_FIELD_NUMBER: _builtins.int
+    contacts: _builtins.int
+    """Interactions queued for the first time."""
+    completed: _builtins.int
+    """Completed."""
+    abandoned: _builtins.int
+    """Given up by the customer while waiting."""
+    cancelled: _builtins.int
+    """Cancelled by order."""
+    @_builtins.property
+    def key(self) -> Global___MeasureKey:
+        """Which group."""
+
+    @_builtins.property
+    def pick_up(self) -> Global___Durations:
+        """From the first queueing to the first assignment."""
+
+    @_builtins.property
+    def first_response(self) -> Global___Durations:
+        """From the customer's first message to the first reply."""
+
+    @_builtins.property
+    def response(self) -> Global___Durations:
+        """From the first unanswered customer message to the next reply; first responses included."""
+
+    @_builtins.property
+    def resolution(self) -> Global___Durations:
+        """From the customer's first message to completion."""
+
+    @_builtins.property
+    def repeat_contacts(self) -> _types_pb2.Estimate:
+        """Contacts that came less than the window after the same person's previous one, over contacts."""
+
+    @_builtins.property
+    def promises(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attainment]:
+        """How promises were kept, by promise."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___MeasureKey | None = ...,
+        contacts: _builtins.int = ...,
+        completed: _builtins.int = ...,
+        abandoned: _builtins.int = ...,
+        cancelled: _builtins.int = ...,
+        pick_up: Global___Durations | None = ...,
+        first_response: Global___Durations | None = ...,
+        response: Global___Durations | None = ...,
+        resolution: Global___Durations | None = ...,
+        repeat_contacts: _types_pb2.Estimate | None = ...,
+        promises: _abc.Iterable[Global___Attainment] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_response", b"first_response", "key", b"key", "pick_up", b"pick_up", "repeat_contacts", b"repeat_contacts", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "cancelled", b"cancelled", "completed", b"completed", "contacts", b"contacts", "first_response", b"first_response", "key", b"key", "pick_up", b"pick_up", "promises", b"promises", "repeat_contacts", b"repeat_contacts", "resolution", b"resolution", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeasureRow: _TypeAlias = MeasureRow  # noqa: Y015
+
+@_typing.final
+class GetMeasuresResponse(_message.Message):
+    """Measures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    COARSE_UNTIL_FIELD_NUMBER: _builtins.int
+    REPEAT_SINCE_FIELD_NUMBER: _builtins.int
+    REPEAT_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """Zone in which hours and days begin."""
+    language: _builtins.str
+    """The tenant's language, BCP 47."""
+    repeat_window_ms: _builtins.int
+    """Their window, milliseconds."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeasureRow]:
+        """In the order of time, queue, channel."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageInfo:
+        """Next page."""
+
+    @_builtins.property
+    def coarse_until(self) -> _timestamp_pb2.Timestamp:
+        """Before this time counts are kept by days of UTC; absent when all are kept by half hours."""
+
+    @_builtins.property
+    def repeat_since(self) -> _timestamp_pb2.Timestamp:
+        """Repeat contacts are counted among those that came from this time on."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___MeasureRow] | None = ...,
+        page: _types_pb2.PageInfo | None = ...,
+        time_zone: _builtins.str = ...,
+        language: _builtins.str = ...,
+        coarse_until: _timestamp_pb2.Timestamp | None = ...,
+        repeat_since: _timestamp_pb2.Timestamp | None = ...,
+        repeat_window_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coarse_until", b"coarse_until", "page", b"page", "repeat_since", b"repeat_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coarse_until", b"coarse_until", "language", b"language", "page", b"page", "repeat_since", b"repeat_since", "repeat_window_ms", b"repeat_window_ms", "rows", b"rows", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMeasuresResponse: _TypeAlias = GetMeasuresResponse  # noqa: Y015
+
+@_typing.final
+class GetBacklogRequest(_message.Message):
+    """Asks for open work."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Queue; empty means any."""
+    channel: _builtins.str
+    """Channel; empty means any."""
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page."""
+
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        page: _types_pb2.PageRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "page", b"page", "queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBacklogRequest: _TypeAlias = GetBacklogRequest  # noqa: Y015
+
+@_typing.final
+class BacklogAge(_message.Message):
+    """Open work of an age."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAST_MS_FIELD_NUMBER: _builtins.int
+    BELOW_MS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
+    least_ms: _builtins.int
+    """At least so old, milliseconds."""
+    below_ms: _builtins.int
+    """Younger than this, milliseconds; 0 for the oldest."""
+    open: _builtins.int
+    """How many."""
+    unanswered: _builtins.int
+    """Of those: the customer waits for an answer."""
+    def __init__(
+        self,
+        *,
+        least_ms: _builtins.int = ...,
+        below_ms: _builtins.int = ...,
+        open: _builtins.int = ...,
+        unanswered: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["below_ms", b"below_ms", "least_ms", b"least_ms", "open", b"open", "unanswered", b"unanswered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacklogAge: _TypeAlias = BacklogAge  # noqa: Y015
+
+@_typing.final
+class BacklogRow(_message.Message):
+    """Open work of a queue and channel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
+    OLDEST_AT_FIELD_NUMBER: _builtins.int
+    AGES_FIELD_NUMBER: _builtins.int
+    queue: _builtins.str
+    """Queue."""
+    channel: _builtins.str
+    """Channel."""
+    open: _builtins.int
+    """How many."""
+    waiting: _builtins.int
+    """Of those: no agent has it."""
+    unanswered: _builtins.int
+    """Of those: the customer waits for an answer."""
+    @_builtins.property
+    def oldest_at(self) -> _timestamp_pb2.Timestamp:
+        """When the oldest came."""
+
+    @_builtins.property
+    def ages(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacklogAge]:
+        """By age since the customer's first message, the youngest first."""
+
+    def __init__(
+        self,
+        *,
+        queue: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        open: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        unanswered: _builtins.int = ...,
+        oldest_at: _timestamp_pb2.Timestamp | None = ...,
+        ages: _abc.Iterable[Global___BacklogAge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_at", b"oldest_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ages", b"ages", "channel", b"channel", "oldest_at", b"oldest_at", "open", b"open", "queue", b"queue", "unanswered", b"unanswered", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacklogRow: _TypeAlias = BacklogRow  # noqa: Y015
+
+@_typing.final
+class GetBacklogResponse(_message.Message):
+    """Open work."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    language: _builtins.str
+    """The tenant's language, BCP 47."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacklogRow]:
+        """By queue and channel."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageInfo:
+        """Next page."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___BacklogRow] | None = ...,
+        page: _types_pb2.PageInfo | None = ...,
+        language: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "page", b"page", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBacklogResponse: _TypeAlias = GetBacklogResponse  # noqa: Y015

@@ -55,6 +55,16 @@ class SlaServiceStub:
                 request_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelRequest.SerializeToString,
                 response_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelResponse.FromString,
                 _registered_method=True)
+        self.GetMeasures = channel.unary_unary(
+                '/chapar.sla.v1.SlaService/GetMeasures',
+                request_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresRequest.SerializeToString,
+                response_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresResponse.FromString,
+                _registered_method=True)
+        self.GetBacklog = channel.unary_unary(
+                '/chapar.sla.v1.SlaService/GetBacklog',
+                request_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogRequest.SerializeToString,
+                response_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogResponse.FromString,
+                _registered_method=True)
 
 
 class SlaServiceServicer:
@@ -89,6 +99,20 @@ class SlaServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMeasures(self, request, context):
+        """What came, how long it took, how promises were kept, and who came again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBacklog(self, request, context):
+        """Open work by its age.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SlaServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +135,16 @@ def add_SlaServiceServicer_to_server(servicer, server):
                     servicer.GetServiceLevel,
                     request_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelRequest.FromString,
                     response_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelResponse.SerializeToString,
+            ),
+            'GetMeasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMeasures,
+                    request_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresRequest.FromString,
+                    response_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresResponse.SerializeToString,
+            ),
+            'GetBacklog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBacklog,
+                    request_deserializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogRequest.FromString,
+                    response_serializer=chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +256,60 @@ class SlaService:
             '/chapar.sla.v1.SlaService/GetServiceLevel',
             chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelRequest.SerializeToString,
             chapar_dot_sla_dot_v1_dot_sla__pb2.GetServiceLevelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMeasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.sla.v1.SlaService/GetMeasures',
+            chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresRequest.SerializeToString,
+            chapar_dot_sla_dot_v1_dot_sla__pb2.GetMeasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBacklog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.sla.v1.SlaService/GetBacklog',
+            chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogRequest.SerializeToString,
+            chapar_dot_sla_dot_v1_dot_sla__pb2.GetBacklogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class SlaServiceStub:
     """Events as they come."""
     GetServiceLevel: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetServiceLevelRequest, _sla_pb2.GetServiceLevelResponse]
     """Share of promises kept."""
+    GetMeasures: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetMeasuresRequest, _sla_pb2.GetMeasuresResponse]
+    """What came, how long it took, how promises were kept, and who came again."""
+    GetBacklog: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetBacklogRequest, _sla_pb2.GetBacklogResponse]
+    """Open work by its age."""
 
 @_typing.type_check_only
 class SlaServiceAsyncStub(SlaServiceStub):
@@ -55,6 +59,10 @@ class SlaServiceAsyncStub(SlaServiceStub):
     """Events as they come."""
     GetServiceLevel: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetServiceLevelRequest, _sla_pb2.GetServiceLevelResponse]  # type: ignore[assignment]
     """Share of promises kept."""
+    GetMeasures: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetMeasuresRequest, _sla_pb2.GetMeasuresResponse]  # type: ignore[assignment]
+    """What came, how long it took, how promises were kept, and who came again."""
+    GetBacklog: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetBacklogRequest, _sla_pb2.GetBacklogResponse]  # type: ignore[assignment]
+    """Open work by its age."""
 
 class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
     """Promises to customers, and how they are kept."""
@@ -90,5 +98,21 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.GetServiceLevelResponse, _abc.Awaitable[_sla_pb2.GetServiceLevelResponse]]:
         """Share of promises kept."""
+
+    @_abc_1.abstractmethod
+    def GetMeasures(
+        self,
+        request: _sla_pb2.GetMeasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sla_pb2.GetMeasuresResponse, _abc.Awaitable[_sla_pb2.GetMeasuresResponse]]:
+        """What came, how long it took, how promises were kept, and who came again."""
+
+    @_abc_1.abstractmethod
+    def GetBacklog(
+        self,
+        request: _sla_pb2.GetBacklogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sla_pb2.GetBacklogResponse, _abc.Awaitable[_sla_pb2.GetBacklogResponse]]:
+        """Open work by its age."""
 
 def add_SlaServiceServicer_to_server(servicer: SlaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

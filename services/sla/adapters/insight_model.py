@@ -1,0 +1,120 @@
+"""What SlaService reads of insight: stories, flows, contacts, and what the lanes have learned, followed from their changelog.
+
+Each lane learns by itself, so pulses, models and lines are kept by partition, and work is forecast with those of its own lane: what is shown is what
+that lane would say.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from services.chassis.kafka.records import Record
+from services.sla.domain.calendar import BusinessTime
+from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.flow import Contact, Flow, FlowKey
+from services.sla.domain.foresight import ModelKey, look
+from services.sla.domain.insight import MOST_CONTACTS
+from services.sla.domain.lines import LineKey, Lines
+from services.sla.domain.prediction import Model, Pulse
+from services.sla.domain.story import Story
+from services.sla.domain.work import Work
+from services.sla.translate import insight_state as state
+
+
+class InsightModel:
+    """The newest committed state. Applied and read in one event loop."""
+
+    def __init__(self) -> None:
+        self._stories: dict[str, Story] = {}
+        self._partitions: dict[str, int] = {}
+        self._flows: dict[str, dict[tuple[int, FlowKey], Flow]] = {}
+        self._contacts: dict[int, dict[str, Contact]] = {}
+        self._pulses: dict[tuple[int, LineKey], Pulse] = {}
+        self._models: dict[tuple[int, ModelKey], Model] = {}
+        self._lines: dict[int, Lines] = {}
+
+    def apply(self, record: Record) -> bool:
+        """One record of the changelog. False for a key of another kind."""
+        key = record.key or b""
+        if record.value is None:
+            return self._remove(record.partition, key)
+        match state.decode(key, record.value):
+            case Story() as story:
+                self._stories[story.interaction_id] = story
+            case Contact() as contact:
+                self._contacts.setdefault(record.partition, {})[contact.interaction_id] = contact
+            case state.KeptFlow() as kept:
+                self._flows.setdefault(kept.key.tenant, {})[record.partition, kept.key] = kept.flow
+            case state.KeptPulse() as kept:
+                self._pulses[record.partition, kept.key] = kept.pulse
+            case state.KeptModel() as kept:
+                self._models[record.partition, kept.key] = kept.model
+            case None:
+                return False
+        return True
+
+    def follow(self, partition: int, work: Work) -> None:
+        """Work as it is now."""
+        self._partitions[work.interaction_id] = partition
+        self._lines_of(partition).follow(work)
+
+    def forget(self, interaction_id: str) -> None:
+        """Work that is gone."""
+        partition = self._partitions.pop(interaction_id, None)
+        if partition is not None:
+            self._lines_of(partition).forget(interaction_id)
+
+    def forecast(
+        self, work: Work, deadline: Deadline, allowed_ms: int, time: BusinessTime, now_ms: int
+    ) -> tuple[float, int] | None:
+        """Probability that the adequate level will be passed, and from how many outcomes it was learned; None unless it is running."""
+        if deadline.state is not State.RUNNING:
+            return None
+        partition = self._partitions.get(work.interaction_id, 0)
+        key = (work.tenant, work.queue, work.channel, deadline.target)
+        pulse = self._pulses.get((partition, key)) or Pulse()
+        story = self._stories.get(work.interaction_id)
+        x = look(work, deadline, allowed_ms, time, story, self._lines_of(partition), pulse, now_ms)
+        model = self._models.get((partition, (work.tenant, deadline.target))) or Model.new(deadline.target)
+        return model.probability(x), model.learned
+
+    def stories(self, tenant: str, queue: str, channel: str) -> Iterator[Story]:
+        """Open and recently closed work of a tenant."""
+        for story in self._stories.values():
+            wanted = (not queue or story.queue == queue) and (not channel or story.channel == channel)
+            if story.tenant == tenant and wanted:
+                yield story
+
+    def flows(self, tenant: str) -> Iterable[tuple[FlowKey, Flow]]:
+        """All flows of a tenant, of all lanes."""
+        return ((key, flow) for (_, key), flow in self._flows.get(tenant, {}).items())
+
+    def contacts(self, tenant: str, kept_ms: int, window_ms: int, now_ms: int) -> tuple[list[Contact], int]:
+        """Those of a tenant, and from when on it is known of each whether the same person had come less than a window before."""
+        covered = now_ms - kept_ms + window_ms
+        found: list[Contact] = []
+        for contacts in self._contacts.values():
+            if len(contacts) >= MOST_CONTACTS:
+                covered = max(covered, min(c.at_ms for c in contacts.values()) + window_ms)
+            found += [contact for contact in contacts.values() if contact.tenant == tenant]
+        return found, covered
+
+    def _lines_of(self, partition: int) -> Lines:
+        lines = self._lines.get(partition)
+        if lines is None:
+            lines = self._lines[partition] = Lines()
+        return lines
+
+    def _remove(self, partition: int, key: bytes) -> bool:
+        name = key[2:].decode("utf-8", "replace")
+        match key[:2]:
+            case b"o/":
+                self._stories.pop(name, None)
+            case b"c/":
+                self._contacts.get(partition, {}).pop(name, None)
+            case b"f/":
+                flow = state.flow_key_of(key)
+                self._flows.get(flow.tenant, {}).pop((partition, flow), None)
+            case b"q/" | b"m/":
+                pass  # never removed
+            case _:
+                return False
+        return True

@@ -1,0 +1,280 @@
+"""Measures: exact, counted once, at the time at which it happened; and a repeated contact is one that comes back within the window."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.sla.domain import insight as insight_module
+from services.sla.domain.book import Book
+from services.sla.domain.facts import Fact, FactKind
+from services.sla.domain.flow import Contact, Flow, FlowKey, Times, bucket_of, middle_of, repeats, together
+from services.sla.domain.insight import Insight, who
+from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
+from services.sla.domain.report import Asked, backlog, measured
+from tests.unit.sla.builders import FORGET_AFTER, MINUTE, T0, a_fact, calendars
+
+DAY0 = T0 // DAY_MS * DAY_MS
+
+
+def an_insight() -> Insight:
+    return Insight(Book(calendars(), FORGET_AFTER), FORGET_AFTER)
+
+
+def told(insight: Insight, *facts: Fact) -> Insight:
+    for fact in facts:
+        insight.observe(fact, [], fact.occurred_at_ms)
+    return insight
+
+
+def test_a_life_is_measured() -> None:
+    """Came at 0, was queued at 10 s, picked up at 40 s, answered at 1 min; wrote again at 5, 6 min; answered at 8 min; done at 20 min."""
+    insight = told(
+        an_insight(),
+        a_fact(FactKind.QUEUED, T0 + 10_000, arrived=T0, epoch=1),
+        a_fact(FactKind.ASSIGNED, T0 + 40_000, epoch=2),
+        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=3),
+        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 5 * MINUTE, epoch=4),
+        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 6 * MINUTE, epoch=5),
+        a_fact(FactKind.AGENT_REPLIED, T0 + 8 * MINUTE, epoch=6),
+        a_fact(FactKind.AGENT_REPLIED, T0 + 9 * MINUTE, epoch=7),
+        a_fact(FactKind.COMPLETED, T0 + 20 * MINUTE, epoch=8),
+    )
+    flow = together(insight.flows.values())
+    assert (flow.contacts, flow.completed, flow.abandoned, flow.cancelled) == (1, 1, 0, 0)
+    assert (flow.pick_up.n, flow.pick_up.sum_ms) == (1, 30_000)
+    assert (flow.first_response.n, flow.first_response.sum_ms) == (1, MINUTE)
+    assert (flow.response.n, flow.response.sum_ms) == (2, 4 * MINUTE), "a second reply in a row answers nothing"
+    assert (flow.resolution.n, flow.resolution.sum_ms) == (1, 20 * MINUTE)
+
+
+def test_nothing_is_counted_twice() -> None:
+    """A repeated event, and whatever comes after the end, changes nothing."""
+    life = [
+        a_fact(FactKind.QUEUED, T0, epoch=1),
+        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
+        a_fact(FactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
+    ]
+    once, twice = told(an_insight(), *life), told(an_insight(), *life[:2], *life[:2], *life, *life)
+    assert once.flows == twice.flows
+    assert len(twice.contacts) == 1
+
+
+def test_work_counts_where_it_is_when_it_happens() -> None:
+    """Moved to support before the answer: the contact is sales', the answer is support's; half hours are told apart."""
+    insight = told(
+        an_insight(),
+        a_fact(FactKind.QUEUED, DAY0, epoch=1),
+        a_fact(FactKind.MOVED, DAY0 + MINUTE, epoch=2, queue="support"),
+        a_fact(FactKind.AGENT_REPLIED, DAY0 + 31 * MINUTE, epoch=3, queue="support"),
+    )
+    found = {(key.slot, key.queue): flow for key, flow in insight.flows.items()}
+    assert found[0, "sales"].contacts == 1
+    assert found[1, "support"].first_response.sum_ms == 31 * MINUTE
+    assert found[0, "support"] == Flow()
+
+
+def test_work_that_no_policy_covers_is_measured_too() -> None:
+    insight = told(an_insight(), a_fact(FactKind.QUEUED), a_fact(FactKind.ABANDONED, T0 + MINUTE, epoch=2))
+    assert together(insight.flows.values()).abandoned == 1
+    insight.advance(T0 + 2 * FORGET_AFTER, T0 + 2 * FORGET_AFTER)
+    assert not insight.stories, "closed work leaves the memory after its grace"
+
+
+@dataclass
+class Naive:
+    """All measures by the book, from a list of facts, the slow way."""
+
+    flows: dict[FlowKey, dict[str, list[int]]] = field(default_factory=dict)
+
+    def note(self, fact: Fact, queue: str, name: str, ms: int = 0) -> None:
+        at = fact.occurred_at_ms
+        key = FlowKey(fact.tenant, at // DAY_MS, at % DAY_MS // SLOT_MS, queue, fact.channel)
+        self.flows.setdefault(key, {}).setdefault(name, []).append(ms)
+
+    def fold(self, facts: Iterable[Fact]) -> "Naive":
+        by_interaction: dict[str, list[Fact]] = {}
+        for fact in facts:
+            by_interaction.setdefault(fact.interaction_id, []).append(fact)
+        for life in by_interaction.values():
+            begun = next((at for at, f in enumerate(life) if f.kind is FactKind.QUEUED and not f.again), None)
+            if begun is None:
+                continue
+            life = life[begun:]
+            ends = [
+                at
+                for at, f in enumerate(life)
+                if f.kind in (FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED)
+            ]
+            life = life[: ends[0] + 1] if ends else life
+            first = life[0]
+            self.note(first, first.queue, "contacts")
+            messages: list[int] = [first.arrived_at_ms]
+            picked = answered = False
+            for fact in life[1:]:
+                at = fact.occurred_at_ms
+                match fact.kind:
+                    case FactKind.ASSIGNED if not picked:
+                        picked = True
+                        self.note(fact, fact.queue, "pick_up", at - first.occurred_at_ms)
+                    case FactKind.CUSTOMER_MESSAGED:
+                        messages.append(at)
+                    case FactKind.AGENT_REPLIED:
+                        if not answered:
+                            answered = True
+                            self.note(fact, fact.queue, "first_response", at - first.arrived_at_ms)
+                        if messages:
+                            self.note(fact, fact.queue, "response", at - messages[0])
+                            messages = []
+                    case FactKind.COMPLETED:
+                        self.note(fact, fact.queue, "completed")
+                        self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
+                    case FactKind.ABANDONED:
+                        self.note(fact, fact.queue, "abandoned")
+                    case FactKind.CANCELLED:
+                        self.note(fact, fact.queue, "cancelled")
+                    case _:
+                        pass
+        return self
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from(FactKind),
+        st.integers(0, 40 * MINUTE),
+        st.sampled_from(["sales", "support"]),
+        st.integers(0, MINUTE),
+        st.booleans(),
+    ),
+    max_size=60,
+)
+
+
+def lives(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> list[Fact]:
+    now, found = T0, []
+    for epoch, (name, kind, later, queue, before, again) in enumerate(drawn, 1):
+        now += later
+        fact = a_fact(kind, now, interaction=name, epoch=epoch, queue=queue, arrived=now - before, again=again)
+        found.append(replace(fact, person_id=f"p-{name}"))
+    return found
+
+
+@given(steps)
+def test_measures_are_the_naive_fold_of_the_facts(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> None:
+    facts = lives(drawn)
+    insight = Insight(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
+    told(insight, *facts)
+    naive = Naive().fold(facts).flows
+    assert {key for key, flow in insight.flows.items() if flow != Flow()} == set(naive)
+    for key, by_name in naive.items():
+        flow = insight.flows[key]
+        for name in ("contacts", "completed", "abandoned", "cancelled"):
+            assert getattr(flow, name) == len(by_name.get(name, []))
+        for name in ("pick_up", "first_response", "response", "resolution"):
+            times: Times = getattr(flow, name)
+            wanted = by_name.get(name, [])
+            assert (times.n, times.sum_ms) == (len(wanted), sum(wanted))
+            assert times.buckets == {b: sum(bucket_of(ms) == b for ms in wanted) for b in map(bucket_of, wanted)}
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1), st.lists(st.integers(0, 10**9)), st.floats(0.01, 1))
+def test_durations_merge_exactly_and_quantiles_are_near(one: list[int], other: list[int], share: float) -> None:
+    """Adding two is noting all; a quantile lies within one part in sixteen of the real one."""
+    left, right, both = Times(), Times(), Times()
+    for ms in one:
+        left.note(ms)
+        both.note(ms)
+    for ms in other:
+        right.note(ms)
+        both.note(ms)
+    left.add(right)
+    assert (left.n, left.sum_ms, left.buckets) == (both.n, both.sum_ms, both.buckets)
+    ordered = sorted(one + other)
+    real = next(ms for at, ms in enumerate(ordered, 1) if at >= share * len(ordered))
+    assert abs(both.quantile_ms(share) - real) <= real / 16 + 0.5
+    mean, low, high = both.mean_ms()
+    assert low <= mean <= high
+
+
+@given(st.integers(0, 10**12))
+def test_buckets_are_in_order(ms: int) -> None:
+    assert bucket_of(ms) <= bucket_of(ms + 1) <= bucket_of(ms) + 1
+    assert bucket_of(round(middle_of(bucket_of(ms)) - 0.25)) == bucket_of(ms)
+
+
+def test_a_repeated_contact_comes_back_within_the_window() -> None:
+    """Three contacts of one person, at day 0, 6 and 14: the second is a repetition, the third is not; another person and tenant are not she."""
+    contacts = [
+        Contact(name, tenant, person, T0 + day * DAY_MS, "sales", "webchat")
+        for name, tenant, person, day in (
+            ("1", "acme", 1, 0),
+            ("2", "acme", 1, 6),
+            ("3", "acme", 1, 14),
+            ("4", "acme", 2, 6),
+            ("5", "other", 1, 7),
+        )
+    ]
+    week = 7 * DAY_MS
+    assert repeats(contacts, 0, T0 + 99 * DAY_MS, week) == {"1": False, "2": True, "3": False, "4": False, "5": False}
+    assert repeats(contacts, T0 + DAY_MS, T0 + 7 * DAY_MS, week) == {"2": True, "4": False}
+
+
+def test_a_person_is_the_same_in_every_conversation() -> None:
+    """And where nobody knows the person, the conversation stands for him."""
+    one = replace(a_fact(FactKind.QUEUED), person_id="p")
+    assert who(one) == who(replace(one, conversation_id="another"))
+    assert who(one) != who(replace(one, tenant="other"))
+    assert who(replace(one, person_id="")) != who(replace(one, person_id="", conversation_id="another"))
+
+
+def test_groups_add_up_to_the_whole() -> None:
+    """By queue and by any period, the rows' counts are those of all together; a range that begins later leaves out what came before."""
+    facts = lives([("a", FactKind.QUEUED, 0, "sales", 0, False), ("b", FactKind.QUEUED, 45 * MINUTE, "support", 0, False),
+                   ("a", FactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
+    insight = told(an_insight(), *facts)
+
+    def ask(asked: Asked) -> dict[tuple[int, str, str], tuple[int, int]]:
+        rows = measured(asked, [], insight.flows.items(), insight.contacts.values(), 7 * DAY_MS, 0)
+        return {group: (row.flow.contacts, row.contacts) for group, row in rows.items() if row.flow.contacts}
+
+    far = T0 + DAY_MS
+    assert ask(Asked(0, far)) == {(0, "", ""): (2, 2)}
+    assert ask(Asked(0, far, by_queue=True)) == {(0, "sales", ""): (1, 1), (0, "support", ""): (1, 1)}
+    slot = T0 // SLOT_MS * SLOT_MS
+    by_slot = ask(Asked(0, far, period=lambda at: at // SLOT_MS * SLOT_MS))
+    assert by_slot == {(slot, "", ""): (1, 1), (slot + SLOT_MS, "", ""): (1, 1)}
+    assert ask(Asked(slot + SLOT_MS, far)) == {(0, "", ""): (1, 1)}
+    assert ask(Asked(0, far, queue="support")) == {(0, "", ""): (1, 1)}
+
+
+def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After 31 days counts are gone; with too many entries the oldest days become whole days, and nothing of them is lost."""
+    monkeypatch.setattr(insight_module, "MOST_FLOWS", 10)
+    insight = an_insight()
+    for number in range(40):
+        at = DAY0 + number * 3 * SLOT_MS
+        told(insight, a_fact(FactKind.QUEUED, at, interaction=f"i{number}", epoch=1))
+    assert len(insight.flows) <= 20
+    assert together(insight.flows.values()).contacts == 40
+    assert any(key.slot == WHOLE_DAY for key in insight.flows)
+    told(insight, a_fact(FactKind.QUEUED, DAY0 + 40 * DAY_MS, interaction="late", epoch=1))
+    assert together(insight.flows.values()).contacts == 1
+
+
+def test_the_backlog_by_age() -> None:
+    """A new one, an old one that waits for the customer, one in an agent's hands; what is closed is no backlog."""
+    insight = told(
+        an_insight(),
+        a_fact(FactKind.QUEUED, T0, interaction="old", epoch=1),
+        a_fact(FactKind.ASSIGNED, T0 + MINUTE, interaction="old", epoch=2),
+        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, interaction="old", epoch=3),
+        a_fact(FactKind.QUEUED, T0 + MINUTE, interaction="gone", epoch=1),
+        a_fact(FactKind.ABANDONED, T0 + 2 * MINUTE, interaction="gone", epoch=2),
+        a_fact(FactKind.QUEUED, T0 + 119 * MINUTE, interaction="new", epoch=1),
+    )
+    [row] = backlog(insight.stories.values(), T0 + 120 * MINUTE).values()
+    assert (row.open, row.waiting, row.unanswered, row.oldest_ms) == (2, 1, 1, T0)
+    assert [tuple(age) for age in row.ages][:5] == [(1, 1), (0, 0), (0, 0), (1, 0), (0, 0)]
