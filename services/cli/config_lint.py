@@ -17,6 +17,7 @@ import cel
 from chapar.config.v1 import config_pb2
 from services.cli.config_files import Document
 from services.cli.config_lint_capacity import capacity, numbers
+from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
 from services.cli.config_requirements import TEAM, members, selectors
@@ -265,6 +266,7 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     partial(capacity, channels=CHANNELS),
     _targets,
     promises,
+    predictions,
     _calendars,
     _channels,
     _surveys,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.cli.commands import sla_measures
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, duration, emit_json, emit_line, moment, table
 from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Promises to customers.")
+app.command("measures")(sla_measures.measures)
+app.command("backlog")(sla_measures.backlog)
+app.command("export")(sla_measures.export)
 Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
 
 
@@ -51,15 +56,23 @@ def show(interaction_id: str, as_json: Json = False) -> None:
 def at_risk(
     queue: Queue = "",
     minutes: Annotated[float, typer.Option(help="Due within.")] = 15,
+    likeliest: Annotated[bool, typer.Option("--likeliest", help="The likeliest to break first.")] = False,
+    least: Annotated[
+        float, typer.Option("--least", min=0, max=1, help="Only what is at least so likely to break.")
+    ] = 0,
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Open deadlines, the nearest first."""
+    """Open deadlines, the nearest or the likeliest to break first."""
 
     async def work() -> sla_pb2.ListAtRiskResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
             request = sla_pb2.ListAtRiskRequest(
-                queue=queue, within_ms=int(minutes * 60_000), page=types_pb2.PageRequest(size=limit)
+                queue=queue,
+                within_ms=int(minutes * 60_000),
+                page=types_pb2.PageRequest(size=limit),
+                order=sla_pb2.AT_RISK_ORDER_PROBABILITY if likeliest else sla_pb2.AT_RISK_ORDER_DUE,
+                least_probability=least,
             )
             return await sla_pb2_grpc.SlaServiceStub(channel).ListAtRisk(request)
 
@@ -71,24 +84,48 @@ def level(
     target: Annotated[Promise, typer.Option(help="Which promise.")] = Promise.pick_up,
     queue: Queue = "",
     channel_name: Annotated[str, typer.Option("--channel", help="Only this channel.")] = "",
+    since: sla_measures.Since = "",
+    until: sla_measures.Until = "",
+    by: sla_measures.Group = None,
+    zone: sla_measures.Zone = "",
+    jalali: sla_measures.Jalali = None,
     as_json: Json = False,
 ) -> None:
-    """Service level with its three denominators, each with sample size and interval."""
+    """Service level with its three denominators, each with sample size and interval; of all counts kept, or of a range."""
 
-    async def work() -> sla_pb2.GetServiceLevelResponse:
+    async def work() -> tuple[sla_pb2.GetServiceLevelResponse, ZoneInfo, str]:
         async with channel_to(Workspace.here(), "sla") as channel:
-            kind = config_pb2.TargetKind.Value(f"TARGET_KIND_{target.upper()}")
-            request = sla_pb2.GetServiceLevelRequest(queue=queue, channel=channel_name, target=kind)
-            return await sla_pb2_grpc.SlaServiceStub(channel).GetServiceLevel(request)
+            stub: sla_pb2_grpc.SlaServiceAsyncStub = sla_pb2_grpc.SlaServiceStub(channel)
+            begin, end, where, language = await sla_measures.in_range(stub, since, until, zone)
+            request = sla_pb2.GetServiceLevelRequest(
+                queue=queue,
+                channel=channel_name,
+                target=sla_measures.promise_kind(target),
+                since=begin,
+                until=end,
+                group_by=sla_measures.groups(by),
+                time_zone=where.key,
+                page=types_pb2.PageRequest(size=500),
+            )
+            return await stub.GetServiceLevel(request), where, language
 
-    answer = execute(work)
+    answer, where, language = execute(work)
     if as_json:
         emit_json(as_data(answer))
         return
-    measures = ("over_offered", "over_offered_less_short_abandons", "over_answered", "desired_level")
+    measures = (
+        *("over_offered", "over_offered_less_short_abandons", "over_answered"),
+        *("desired_level", "adequate_level", "breach_rate"),
+    )
     rows = ((name.replace("_", " "), share(getattr(answer, name)), getattr(answer, name).n) for name in measures)
     console.print(table("service level", ("measure", "share [95 % interval]", "#n"), rows))
     console.print(f"{target.replace('_', ' ')}: {answer.breaches} breaches, {answer.open} deadlines open")
+    if by:
+        persian = language.startswith("fa") if jalali is None else jalali
+        by_hour = sla_measures.By.hour in by
+        columns = ("when", "queue", "channel", "#n", "#of offered", "#of answered", "#desired", "#broken")
+        cells = (sla_measures.attainment_cells(row, where, jalali=persian, by_hour=by_hour) for row in answer.rows)
+        console.print(table("by " + ", ".join(by), columns, cells))
 
 
 @app.command("watch")
@@ -132,7 +169,10 @@ def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool)
                 short(sla_pb2.DeadlineState.Name(d.state)),
             ),
             *(d.queue, duration(d.used_ms), duration(d.remaining_ms) if d.remaining_ms > 0 else "past"),
+            f"{d.breach_probability:.0%}" if d.HasField("breach_probability") else "",
         )
         for d in deadlines
     )
-    console.print(table(title, ("interaction", "promise", "#instance", "state", "queue", "used", "left"), rows))
+    console.print(
+        table(title, ("interaction", "promise", "#instance", "state", "queue", "used", "left", "#risk"), rows)
+    )

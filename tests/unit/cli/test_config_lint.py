@@ -62,7 +62,7 @@ capacity_profiles:
 channels: [{channel: grpc, account: default}]
 sla_policies:
   - name: chat
-    targets: [{kind: pick_up, desired: 60s, adequate: 2m}]
+    targets: [{kind: pick_up, desired: 60s, adequate: 2m}, {kind: first_response, desired: 1m, adequate: 3m, predict: {probability: 0.7}}]
 """
 
 
@@ -116,6 +116,13 @@ BROKEN = {
     ),
     "steps backwards inside a group": (
         "STEPS_OUT_OF_ORDER", "{attribute: french, number: 7}", "{attribute: french, steps: [{after: 9s}, {after: 8s}]}"),
+    "a forecast that is certain": (
+        "PREDICTION_PROBABILITY", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 1, add_priority: 5}}, {kind: first"),
+    "a forecast of nothing": ("PREDICTION_PROBABILITY", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {add_priority: 5}}, {kind: first"),
+    "a forecast of what is kept": (
+        "PREDICTION_OF_LITTLE", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 0.05, add_priority: 5}}, {kind: first"),
+    "a forecast that lowers": (
+        "OUT_OF_RANGE", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 0.7, add_priority: -5}}, {kind: first"),
     "a promise for years": ("OUT_OF_RANGE", "desired: 60s, adequate: 2m", "desired: 400d, adequate: 400d"),
     "a time inside a group": ("TIME_IN_GROUP", "{attribute: french, number: 7}", "{attribute: french, expires_after: 9s}"),
     # who could take it
