@@ -1,0 +1,139 @@
+"""Forecasts and measures on a real broker: told, raised, read by gRPC, by ranges of time, by nobody else."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.router.v1 import records_pb2 as router
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.clock import system_clock
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.sla.world import World, a_world, answered, configuration, eventually, target
+
+pytestmark = pytest.mark.kafka
+LATE = router.InteractionQueued(position=9, estimated_wait_ms=600_000, estimated_p90_ms=900_000)
+SOON = router.InteractionQueued(position=1, estimated_wait_ms=0, estimated_p90_ms=0)
+
+
+@pytest.fixture
+async def world(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_world(kafka.settings(prefix), tmp_path) as made:
+        yield made
+
+
+def moment(ms: int) -> Timestamp:
+    found = Timestamp()
+    found.FromMilliseconds(ms)
+    return found
+
+
+def foretold(*targets: config.SlaTarget) -> config.TenantConfiguration:
+    """In Tehran's days, in Persian."""
+    made = configuration(*targets)
+    made.time_zone, made.default_language = "Asia/Tehran", "fa"
+    return made
+
+
+async def test_what_will_probably_break_is_raised_before_it_does(world: World) -> None:
+    """Announced ten minutes for a promise of two: PREDICTED at once and the priority raised; ListAtRisk has the likeliest first."""
+    pick_up = target("PICK_UP", 60_000, 120_000)
+    pick_up.predict.probability, pick_up.predict.add_priority = 0.6, 9
+    await world.apply(foretold(pick_up))
+    async with world.replica() as service, world.client(service) as client:
+        await world.route("fine", queued=SOON)
+        await world.route("late", queued=LATE)
+        await eventually(lambda: world.router.calls, why=lambda: world.told("late"))
+        [(_, request)] = world.router.calls
+        assert request.reprioritise == router.Reprioritise(interaction_id="late", add=9, reason="SLA_PREDICTION")
+        assert ("PICK_UP", "PREDICTED", "ADEQUATE") in world.told("late")
+        assert ("PICK_UP", "PREDICTED", "ADEQUATE") not in world.told("fine")
+        ask = sla.ListAtRiskRequest(order=sla.AT_RISK_ORDER_PROBABILITY)
+        ask.page.size = 1
+        first = await answered(partial(client.ListAtRisk, ask, timeout=5), lambda a: a.page.next_cursor)
+        ask.page.cursor = first.page.next_cursor
+        second = await client.ListAtRisk(ask, timeout=5)
+        assert [d.interaction_id for page in (first, second) for d in page.deadlines] == ["late", "fine"]
+        assert not second.page.next_cursor
+        assert first.deadlines[0].breach_probability > 0.6 > 0.2 > second.deadlines[0].breach_probability > 0
+        likely = await client.ListAtRisk(sla.ListAtRiskRequest(least_probability=0.5), timeout=5)
+        assert [d.interaction_id for d in likely.deadlines] == ["late"]
+        await eventually(lambda: service.metrics.value("chapar_sla_at_risk", "PICK_UP", "sales") == 1)
+        assert service.metrics.value("chapar_sla_forecast_open", "PICK_UP", "sales") == 2
+        assert service.metrics.value("chapar_sla_predictions_total", "PICK_UP", "sales") == 1
+
+
+async def test_measures_of_a_range(world: World) -> None:
+    """Contacts, times and promises by queue and day, in the tenant's zone; outside the range nothing; another tenant sees nothing; the backlog is
+    what is open."""
+    await world.apply(foretold(target("PICK_UP", 30_000, 60_000)))
+    now = system_clock()
+    async with world.replica() as service, world.client(service) as client, world.client(service, "other") as stranger:
+        await world.route("i1", queued=SOON, arrived_at_ms=now - 5_000)
+        await world.route("i1", assigned=router.InteractionAssigned(agent_id="sara"))
+        await world.route("i1", agent_replied=router.AgentReplied(agent_id="sara", first=True))
+        await world.route("i1", completed=router.InteractionCompleted(agent_id="sara"))
+        await world.route("i2", queued=SOON)
+        await world.route("i3", queue="support", queued=SOON)
+        ask = sla.GetMeasuresRequest(group_by=[sla.MEASURE_GROUP_QUEUE, sla.MEASURE_GROUP_DAY])
+        found = await answered(
+            partial(client.GetMeasures, ask, timeout=5),
+            lambda a: sum(row.contacts for row in a.rows) == 3 and any(row.completed for row in a.rows),
+        )
+        assert (found.time_zone, found.language) == ("Asia/Tehran", "fa")
+        assert found.repeat_window_ms == 7 * 86_400_000
+        [sales] = [row for row in found.rows if row.key.queue == "sales"]
+        assert (sales.contacts, sales.completed, sales.first_response.mean_ms.n) == (2, 1, 1)
+        assert sales.first_response.sum_ms >= 5_000
+        assert sales.first_response.mean_ms.low <= sales.first_response.mean_ms.value
+        [kept] = sales.promises
+        assert (kept.target, kept.kept_desired, kept.breach_rate.value) == (config.TARGET_KIND_PICK_UP, 1, 0)
+        assert (kept.desired_level.n, kept.desired_level.method) == (1, "wilson")
+        assert sales.repeat_contacts.n == 2
+        begins = sales.key.begins_at.ToMilliseconds()
+        assert (begins + int(3.5 * 3_600_000)) % 86_400_000 == 0, "a day begins at midnight in Tehran"
+
+        past = sla.GetMeasuresRequest(since=moment(now - 86_400_000), until=moment(now - 7_200_000))
+        assert not (await client.GetMeasures(past, timeout=5)).rows
+        assert not (await stranger.GetMeasures(sla.GetMeasuresRequest(), timeout=5)).rows
+        level = await client.GetServiceLevel(
+            sla.GetServiceLevelRequest(group_by=[sla.MEASURE_GROUP_QUEUE], since=moment(now - 3_600_000)), timeout=5
+        )
+        assert [(row.key.queue, row.attainment.over_offered.n) for row in level.rows] == [("sales", 1)]
+        assert (level.over_offered.n, level.open) == (1, 2)
+
+        backlog = await client.GetBacklog(sla.GetBacklogRequest(), timeout=5)
+        assert [(r.queue, r.open, r.waiting, r.unanswered) for r in backlog.rows] == [
+            ("sales", 1, 1, 1),
+            ("support", 1, 1, 1),
+        ]
+        assert [age.open for age in backlog.rows[0].ages] == [1, 0, 0, 0, 0, 0, 0, 0]
+        assert not (await stranger.GetBacklog(sla.GetBacklogRequest(), timeout=5)).rows
+
+
+async def test_questions_that_make_no_sense_are_refused(world: World) -> None:
+    """An unknown zone, a range that ends before it begins, hours and days at once, a stranger's cursor: INVALID_ARGUMENT."""
+    await world.apply(configuration())
+    async with world.replica(router_address="") as service, world.client(service) as client:
+        page = sla.GetMeasuresRequest()
+        page.page.cursor = "Zm9v"
+        for ask in (
+            partial(client.GetMeasures, sla.GetMeasuresRequest(time_zone="Mars/Olympus")),
+            partial(client.GetMeasures, sla.GetMeasuresRequest(since=moment(2_000), until=moment(1_000))),
+            partial(client.GetMeasures, sla.GetMeasuresRequest(since=Timestamp(seconds=-5))),
+            partial(
+                client.GetMeasures,
+                sla.GetMeasuresRequest(group_by=[sla.MEASURE_GROUP_HOUR, sla.MEASURE_GROUP_DAY]),
+            ),
+            partial(client.GetMeasures, sla.GetMeasuresRequest(group_by=[sla.MEASURE_GROUP_UNSPECIFIED])),
+            partial(client.GetMeasures, page),
+            partial(client.ListAtRisk, sla.ListAtRiskRequest(least_probability=1.5)),
+            partial(client.ListAtRisk, sla.ListAtRiskRequest(order=9)),  # type: ignore[arg-type]  # what a newer client may send
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await ask(timeout=5)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
