@@ -144,7 +144,6 @@ class Forecast:
     probability: float
     broken: bool
     day: int
-    x: Features = ()
 
 
 class _Frozen(Model):
@@ -168,10 +167,9 @@ class _Watched(Foresight):
 
     def _decided(self, work: Work, deadline: Deadline, *, broken: bool) -> None:
         story = self._stories.get(work.interaction_id)
-        mine = story.samples if story is not None else []
-        mine = [s for s in mine if s.target is deadline.target and s.epoch == deadline.epoch]
+        mine = story.of(deadline.target, deadline.epoch) if story is not None else ()
         day = int(work.interaction_id.partition("-")[0])
-        self.told += [Forecast(s.target, moment, s.forecast, broken, day, s.x) for moment, s in enumerate(mine)]
+        self.told += [Forecast(s.target, moment, s.forecast, broken, day) for moment, s in enumerate(mine)]
         super()._decided(work, deadline, broken=broken)
 
 

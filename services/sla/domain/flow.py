@@ -16,7 +16,7 @@ sixteen.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.sla.domain.measures import Z_95
 
@@ -24,8 +24,7 @@ _PARTS: Final = 8
 _BITS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FlowKey:
+class FlowKey(NamedTuple):
     """What is counted together. `day` counts from 1970-01-01; `slot` is a half hour of it, 0 to 47, or WHOLE_DAY."""
 
     tenant: str

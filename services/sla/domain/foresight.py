@@ -5,8 +5,8 @@ still open; from what the lane knows at that moment and nothing else. When the p
 from. A promise that its policy wants told about (`predict`) is told about once, at the first of these moments at which it is likely enough to
 break.
 
-Bounded: forecasts about at most `MOST_OPEN` interactions are remembered and followed by timers; beyond that work is forecast when it is asked
-about, and not learned from.
+Bounded: where a policy asks for it, every promise is forecast. Elsewhere at most `MOST_A_SECOND` forecasts a second are made, about at most
+`MOST_OPEN` interactions: a busy lane learns from a sample, and what was not forecast on the way is forecast when somebody asks about it.
 """
 
 from collections import Counter
@@ -20,13 +20,14 @@ from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.facts import Occurrence, OccurrenceKind
 from services.sla.domain.lines import LineKey, Lines
 from services.sla.domain.policy import Level, Target, TargetPlan
-from services.sla.domain.prediction import Features, Model, Moment, Pulse, features
+from services.sla.domain.prediction import Features, Model, Moment, Pulse, features, packed, unpacked
 from services.sla.domain.story import Sample, Story
 from services.sla.domain.work import Work
 
 AGES: Final = (0.25, 0.5, 0.75)
 """Shares of the time allowed at which a promise that is still open is forecast again."""
-MOST_OPEN: Final = 100_000
+MOST_OPEN: Final = 50_000
+MOST_A_SECOND: Final = 100
 LIKELY: Final = 0.5
 """From here on a promise counts as at risk in the metrics."""
 ModelKey = tuple[str, Target]
@@ -46,22 +47,21 @@ def look(
     now_ms: int,
 ) -> Features:
     """An open promise at an instant, as numbers."""
-    line = (work.tenant, work.queue, work.channel)
-    if deadline.target is Target.RESOLUTION:
-        # It stands in no line of its own; what is not yet picked up waits as long as the queue does.
-        waiting_ms = 0 if work.agent_id else lines.oldest_ms((*line, Target.PICK_UP), now_ms)
-        oldest, ahead = waiting_ms / allowed_ms, 0
-    else:
-        oldest, ahead = lines.look((*line, deadline.target), work.interaction_id, now_ms)
-    waits = deadline.target in (Target.PICK_UP, Target.FIRST_RESPONSE)
+    target, held = deadline.target, bool(work.agent_id)
+    waits = target in (Target.PICK_UP, Target.FIRST_RESPONSE)
+    line = Target.NEXT_RESPONSE if target is Target.NEXT_RESPONSE else Target.PICK_UP
+    oldest_ms, ahead = 0, 0
+    if not held or target is Target.NEXT_RESPONSE:
+        oldest_ms, ahead = lines.look((work.tenant, work.queue, work.channel, line), work.interaction_id, now_ms)
+    due_ms = deadline.dues[-1] if deadline.dues else now_ms
     moment = Moment(
         share=deadline.used_at(now_ms, time) / allowed_ms,
         waited_ms=max(0, now_ms - story.queued_ms) if story is not None else 0,
-        left_ms=max(0, deadline.dues[-1] - now_ms) if deadline.dues else 0,
+        left_ms=max(0, due_ms - now_ms),
         announced=(story.p50_ms, story.p90_ms) if story is not None and waits else (-1, -1),
-        held=bool(work.agent_id),
-        oldest=oldest,
-        ahead=ahead,
+        held=held,
+        oldest=oldest_ms / max(1, due_ms - deadline.since_ms + deadline.used_ms),
+        ahead=ahead if target is not Target.RESOLUTION else 0,
     )
     return features(moment, pulse)
 
@@ -74,6 +74,7 @@ class Foresight:
         self._stories = stories
         self.lines = Lines()
         self.pulses: dict[LineKey, Pulse] = {}
+        """By tenant, queue, channel and promise."""
         self.models: dict[ModelKey, Model] = {}
         self.changed_pulses: dict[LineKey, None] = {}
         self.changed_models: dict[ModelKey, None] = {}
@@ -82,7 +83,8 @@ class Foresight:
         """Open promises with a forecast, by queue and promise."""
         self.likely: Counter[tuple[str, Target]] = Counter()
         """Of those: at least LIKELY to break."""
-        self._newest: dict[tuple[str, Target], tuple[str, bool]] = {}
+        self._open = 0
+        self._second, self._made = 0, 0
         self._heap: list[tuple[int, str, int, int, int]] = []
 
     # What happens
@@ -92,17 +94,12 @@ class Foresight:
         for work in self._book.works.values():
             self.lines.follow(work)
             story = self._stories.get(work.interaction_id)
-            if story is None:
+            if story is None or not story.samples:
                 continue
-            for sample in story.samples:
-                self._count(work, sample.target, sample.forecast)
+            self._open += 1
+            self._count(story, work.queue)
             for deadline in work.deadlines:
-                if any(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples):
-                    self._arm(
-                        work,
-                        deadline,
-                        sum(s.epoch == deadline.epoch and s.target is deadline.target for s in story.samples),
-                    )
+                self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
 
     def observe(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
         """What happened to promises; what is predicted thereupon."""
@@ -136,13 +133,10 @@ class Foresight:
             self.lines.forget(interaction_id)
             return
         self.lines.follow(work)
-        for target in Target:
-            before = self._newest.get((interaction_id, target))
-            if before is not None and before[0] != work.queue:
-                self._uncount(interaction_id, target)
-                self._newest[interaction_id, target] = (work.queue, before[1])
-                self.followed[work.queue, target] += 1
-                self.likely[work.queue, target] += before[1]
+        story = self._stories.get(interaction_id)
+        if story is not None and story.samples and story.counted != work.queue:
+            self._uncount(story)
+            self._count(story, work.queue)
 
     def advance(self, until_ms: int) -> list[Occurrence]:
         """Forecasts that are due at or before an instant."""
@@ -179,22 +173,32 @@ class Foresight:
 
     def _forecast(self, work: Work, deadline: Deadline, now_ms: int) -> list[Occurrence]:
         story = self._stories.get(work.interaction_id)
-        if story is None or (not story.samples and len(self._newest) >= MOST_OPEN):
-            return []
         plan = self._book.target_plan(work, deadline)
+        if story is None or not (plan.predict_probability or self._affords(story, now_ms)):
+            return []
         time = self._book.time_of(work)
         x = look(work, deadline, plan.adequate_ms, time, story, self.lines, self.pulse(work, deadline.target), now_ms)
         forecast = round(self.model(work.tenant, deadline.target).probability(x), 4)
+        self._open += not story.samples
+        self._uncount(story)
+        story.samples = (*story.samples, Sample(deadline.target, deadline.epoch, packed(x), forecast))
+        self._count(story, work.queue)
         self.changed_stories[work.interaction_id] = None
-        story.samples.append(Sample(deadline.target, deadline.epoch, x, forecast))
-        self._count(work, deadline.target, forecast)
-        made = sum(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples)
-        self._arm(work, deadline, made)
+        self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
         promise = (deadline.target, deadline.epoch)
         if not plan.predict_probability or forecast < plan.predict_probability or promise in story.told:
             return []
-        story.told.append(promise)
+        story.told = (*story.told, promise)
         return [self._predicted(work, deadline, plan, forecast, now_ms)]
+
+    def _affords(self, story: Story, now_ms: int) -> bool:
+        """Whether a forecast that no policy asks for may be made: memory and time are for deciding."""
+        if not story.samples and self._open >= MOST_OPEN:
+            return False
+        if now_ms // 1000 != self._second:
+            self._second, self._made = now_ms // 1000, 0
+        self._made += 1
+        return self._made <= MOST_A_SECOND
 
     def _predicted(self, work: Work, deadline: Deadline, plan: TargetPlan, forecast: float, now_ms: int) -> Occurrence:
         return Occurrence(
@@ -228,28 +232,26 @@ class Foresight:
         key = (work.tenant, work.queue, work.channel, deadline.target)
         self.pulse(work, deadline.target).decide(deadline.used_ms / plan.adequate_ms, broken=broken)
         self.changed_pulses[key] = None
-        self._uncount(work.interaction_id, deadline.target)
         story = self._stories.get(work.interaction_id)
-        if story is None:
-            return
-        mine = [s for s in story.samples if s.target is deadline.target and s.epoch == deadline.epoch]
-        if not mine:
+        mine = () if story is None else story.of(deadline.target, deadline.epoch)
+        if story is None or not mine:
             return
         self.changed_stories[work.interaction_id] = None
         model = self.model(work.tenant, deadline.target)
         for sample in mine:
-            model.outcome(sample.x, sample.forecast, broken=broken)
-        story.samples = [s for s in story.samples if s.target is not deadline.target or s.epoch != deadline.epoch]
-        story.told = [promise for promise in story.told if promise != (deadline.target, deadline.epoch)]
+            model.outcome(unpacked(sample.x), sample.forecast, broken=broken)
+        self._uncount(story)
+        story.samples = tuple(s for s in story.samples if s.target is not deadline.target or s.epoch != deadline.epoch)
+        story.told = tuple(promise for promise in story.told if promise != (deadline.target, deadline.epoch))
+        self._open -= not story.samples
+        self._count(story, work.queue)
         self.changed_models[work.tenant, deadline.target] = None
 
     def _rearm(self, work: Work, deadline: Deadline) -> None:
         """The clock runs again: what is due, is due at another time."""
         story = self._stories.get(work.interaction_id)
         if story is not None:
-            self._arm(
-                work, deadline, sum(s.target is deadline.target and s.epoch == deadline.epoch for s in story.samples)
-            )
+            self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
 
     def _arm(self, work: Work, deadline: Deadline, made: int) -> None:
         """Sets the timer for the next forecast, after some have been made. What has been passed meanwhile is left out."""
@@ -260,18 +262,16 @@ class Foresight:
         due = time.add(deadline.since_ms, max(0, round(AGES[made - 1] * allowed_ms) - deadline.used_ms))
         heappush(self._heap, (due, work.interaction_id, int(deadline.target), deadline.epoch, deadline.since_ms))
 
-    def _count(self, work: Work, target: Target, forecast: float) -> None:
-        self._uncount(work.interaction_id, target)
-        risky = forecast >= LIKELY
-        self._newest[work.interaction_id, target] = (work.queue, risky)
-        self.followed[work.queue, target] += 1
-        self.likely[work.queue, target] += risky
+    def _count(self, story: Story, queue: str) -> None:
+        story.counted = queue if story.samples else ""
+        for target, forecast in story.newest().items():
+            self.followed[queue, target] += 1
+            self.likely[queue, target] += forecast >= LIKELY
 
-    def _uncount(self, interaction_id: str, target: Target) -> None:
-        before = self._newest.pop((interaction_id, target), None)
-        if before is not None:
-            self.followed[before[0], target] -= 1
-            self.likely[before[0], target] -= before[1]
+    def _uncount(self, story: Story) -> None:
+        for target, forecast in story.newest().items():
+            self.followed[story.counted, target] -= 1
+            self.likely[story.counted, target] -= forecast >= LIKELY
 
 
 def _deadline(work: Work | None, target: Target, epoch: int) -> Deadline | None:

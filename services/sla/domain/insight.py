@@ -30,7 +30,8 @@ class Learned:
 
     stories: dict[str, None] = field(default_factory=dict)
     flows: dict[FlowKey, None] = field(default_factory=dict)
-    contacts: dict[str, None] = field(default_factory=dict)
+    new_contacts: dict[str, Contact] = field(default_factory=dict)
+    gone_contacts: dict[str, None] = field(default_factory=dict)
     pulses: dict[LineKey, None] = field(default_factory=dict)
     models: dict[ModelKey, None] = field(default_factory=dict)
 
@@ -55,8 +56,10 @@ class Insight:
         self._contacts_kept_ms = contacts_kept_ms
         self.stories: dict[str, Story] = {}
         self.flows: dict[FlowKey, Flow] = {}
-        self.contacts: dict[str, Contact] = {}
-        """In the order of time, as far as they came so."""
+        self.contacts: dict[str, int] = {}
+        """When each was, by interaction; in the order of time, as far as they came so. Who it was is for readers only."""
+        self.new_contacts: dict[str, Contact] = {}
+        """Those since somebody emptied it."""
         self.foresight = Foresight(book, self.stories)
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
@@ -73,14 +76,14 @@ class Insight:
     def restored(self) -> None:
         """Everything has been put back into `stories`, `contacts`, `foresight.pulses` and `foresight.models`."""
         self._closed.extend(sorted((s.closed_ms, s.interaction_id) for s in self.stories.values() if s.closed_ms))
-        ordered = sorted(self.contacts.values(), key=lambda c: (c.at_ms, c.interaction_id))
-        self.contacts = {contact.interaction_id: contact for contact in ordered}
+        self.contacts = dict(sorted(self.contacts.items(), key=lambda item: (item[1], item[0])))
         self.foresight.restore()
 
     def take_changes(self) -> Learned:
         """What was touched since the last call."""
         changed, self._changed = self._changed, Learned()
         changed.pulses, self.foresight.changed_pulses = self.foresight.changed_pulses, {}
+        changed.new_contacts, self.new_contacts = self.new_contacts, {}
         changed.stories |= self.foresight.changed_stories
         self.foresight.changed_stories = {}
         changed.models, self.foresight.changed_models = self.foresight.changed_models, {}
@@ -182,8 +185,8 @@ class Insight:
         )
         self._flow(story, counted_ms).contacts += 1
         contact = Contact(fact.interaction_id, fact.tenant, who(fact), counted_ms, fact.queue, fact.channel)
-        self.contacts[fact.interaction_id] = contact
-        self._changed.contacts[fact.interaction_id] = None
+        self.contacts[fact.interaction_id] = counted_ms
+        self.new_contacts[fact.interaction_id] = contact
 
     def _close(self, story: Story, at_ms: int) -> None:
         story.closed_ms = at_ms
@@ -219,11 +222,11 @@ class Insight:
 
     def _forget_contacts(self, now_ms: int) -> None:
         while self.contacts:
-            contact = next(iter(self.contacts.values()))
-            if contact.at_ms + self._contacts_kept_ms > now_ms and len(self.contacts) <= MOST_CONTACTS:
+            interaction_id, at_ms = next(iter(self.contacts.items()))
+            if at_ms + self._contacts_kept_ms > now_ms and len(self.contacts) <= MOST_CONTACTS:
                 return
-            del self.contacts[contact.interaction_id]
-            self._changed.contacts[contact.interaction_id] = None
+            del self.contacts[interaction_id]
+            self._changed.gone_contacts[interaction_id] = None
 
 
 def who(fact: Fact) -> int:

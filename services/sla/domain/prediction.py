@@ -19,7 +19,8 @@ Everything is plain arithmetic in a fixed order: the same inputs give the same n
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import erfc, exp, log, log2, sqrt
-from typing import Final
+from struct import Struct
+from typing import Final, NamedTuple
 
 from services.sla.domain.policy import Target
 
@@ -88,8 +89,7 @@ class Pulse:
         return (self.broken + 0.2) / (self.broken + rest + 2.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """What is known about an open promise at an instant."""
 
     share: float
@@ -137,10 +137,23 @@ def features(moment: Moment, pulse: Pulse) -> Features:
         history,
         _octaves(moment.oldest),
         _octaves(pulse.recent),
-        log2(1 + moment.ahead),
+        min(30.0, log2(1 + moment.ahead)),
         1.0 if moment.held else 0.0,
     )
     return tuple(round(value * UNIT) for value in found)
+
+
+_PACKED: Final = Struct(f"<{len(FEATURES)}h")
+
+
+def packed(x: Features) -> bytes:
+    """Features as they are kept."""
+    return _PACKED.pack(*x)
+
+
+def unpacked(x: bytes) -> Features:
+    """The other way round."""
+    return _PACKED.unpack(x)
 
 
 def _logit(p: float) -> float:

@@ -1,9 +1,8 @@
 """What insight remembers of an open interaction, whether a policy covers it or not: for measures and for forecasts."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.sla.domain.policy import Target
-from services.sla.domain.prediction import Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +11,8 @@ class Sample:
 
     target: Target
     epoch: int
-    x: Features
+    x: bytes
+    """Features, packed."""
     forecast: float
 
 
@@ -38,6 +38,17 @@ class Story:
     """An agent has it."""
     picked_up: bool = False
     closed_ms: int = 0
-    samples: list[Sample] = field(default_factory=list)
-    told: list[tuple[Target, int]] = field(default_factory=list)
+    samples: tuple[Sample, ...] = ()
+    """In the order in which they were made."""
+    told: tuple[tuple[Target, int], ...] = ()
     """Promises (with epoch) that were predicted to break: told once each."""
+    counted: str = ""
+    """Queue under which the newest forecasts are counted."""
+
+    def of(self, target: Target, epoch: int) -> tuple[Sample, ...]:
+        """Forecasts about one promise."""
+        return tuple([s for s in self.samples if s.target is target and s.epoch == epoch])
+
+    def newest(self) -> dict[Target, float]:
+        """The newest forecast about each promise."""
+        return {sample.target: sample.forecast for sample in self.samples}

@@ -1,5 +1,6 @@
 """RoutingEvent -> Fact, Occurrence -> SlaEvent."""
 
+from sys import intern
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -79,13 +80,14 @@ def fact_of(record: Record) -> Fact | None:
     return Fact(
         kind=kind,
         event_id=event.event_id,
-        tenant=event.tenant,
-        pool=event.pool,
+        # A million pieces of work share a few names: each is kept once.
+        tenant=intern(event.tenant),
+        pool=intern(event.pool),
         interaction_id=about.interaction_id,
         conversation_id=about.conversation_id,
         # After a transfer the facts may still name the queue that was left.
-        queue=event.transferred.queue or event.changed.queue or about.queue,
-        channel=about.channel,
+        queue=intern(event.transferred.queue or event.changed.queue or about.queue),
+        channel=intern(about.channel),
         tier=about.labels.get("tier", ""),
         occurred_at_ms=event.occurred_at_ms,
         arrived_at_ms=about.arrived_at_ms,

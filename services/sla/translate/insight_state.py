@@ -116,7 +116,7 @@ def restore(insight: Insight, key: bytes, value: bytes) -> bool:
         case Story() as story:
             insight.stories[story.interaction_id] = story
         case Contact() as contact:
-            insight.contacts[contact.interaction_id] = contact
+            insight.contacts[contact.interaction_id] = contact.at_ms
         case KeptFlow() as kept:
             insight.restore_flow(kept.key, kept.flow)
         case KeptPulse() as kept:
@@ -133,8 +133,10 @@ def changes(insight: Insight) -> Iterator[tuple[bytes, bytes | None]]:
     changed = insight.take_changes()
     for interaction_id in changed.stories:
         yield story_key(interaction_id), _value(insight.stories.get(interaction_id))
-    for interaction_id in changed.contacts:
-        yield contact_key(interaction_id), _value(insight.contacts.get(interaction_id))
+    for contact in changed.new_contacts.values():
+        yield contact_key(contact.interaction_id), encode(contact)
+    for interaction_id in changed.gone_contacts:
+        yield contact_key(interaction_id), None
     for flow in changed.flows:
         yield flow_key(flow), _value(insight.flows.get(flow))
     for pulse in changed.pulses:

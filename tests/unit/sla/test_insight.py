@@ -237,7 +237,7 @@ def test_groups_add_up_to_the_whole() -> None:
     insight = told(an_insight(), *facts)
 
     def ask(asked: Asked) -> dict[tuple[int, str, str], tuple[int, int]]:
-        rows = measured(asked, [], insight.flows.items(), insight.contacts.values(), 7 * DAY_MS, 0)
+        rows = measured(asked, [], insight.flows.items(), insight.new_contacts.values(), 7 * DAY_MS, 0)
         return {group: (row.flow.contacts, row.contacts) for group, row in rows.items() if row.flow.contacts}
 
     far = T0 + DAY_MS
