@@ -65,7 +65,13 @@ class _Heard(Routing):
         return effects
 
 
-def scenario(busyness: float) -> Scenario:
+def callers(busyness: float) -> Scenario:
+    """The call centre of the examples as it is: people who hang up soon, and call again. Days differ by a coefficient of variation."""
+    given = read(CALL_CENTRE)
+    return given.model_copy(update={"busyness": given.busyness.model_copy(update={"day_cv": busyness})})
+
+
+def chats(busyness: float) -> Scenario:
     """The call centre of the examples, with chats instead of calls: people wait for ten minutes on the average and do not come again, and there
     are more of them (`BUSIER`). Days differ by a coefficient of variation, so that some are calm and others overloaded for hours."""
     given = read(CALL_CENTRE)

@@ -1,4 +1,4 @@
-"""How good forecasts of broken promises are: `python -m tests.bench.sla_prediction [--days 20] [--held-back 8] [--lanes 4]`.
+"""How good forecasts of broken promises are: `python -m tests.bench.sla_prediction [--days 20] [--held-back 8] [--lanes 4] [--callers]`.
 
 Simulated days of a call centre (`sla_days.py`), some calm, some overloaded for hours. On the first days the lanes learn, as they do live; on the
 days that are held back nothing is learned any more, and each forecast is compared with what became of the promise. A forecast is made where the
@@ -14,9 +14,10 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from services.router.simulation.scenario import Scenario
 from services.sla.domain.policy import Plan, Policy, Target, TargetPlan
 from tests.bench.figures import NO_GOAL, tell
-from tests.bench.sla_days import Forecast, Lane, a_day, scenario, spread
+from tests.bench.sla_days import Forecast, Lane, a_day, callers, chats, spread
 
 GOAL: Final = ">=0.3"
 DAY_CV: Final = 0.25
@@ -36,9 +37,8 @@ def policy(queue: str, pick_up_s: int, resolution_s: int) -> Policy:
 POLICIES: Final = (policy("sales", 20, 240), policy("support", 60, 480))
 
 
-def forecasts(days: int, held_back: int, lanes: int) -> list[Forecast]:
+def forecasts(wanted: Scenario, days: int, held_back: int, lanes: int) -> list[Forecast]:
     """Those of the days held back."""
-    wanted = scenario(DAY_CV)
     made = [Lane(POLICIES) for _ in range(lanes)]
     for number in range(days):
         if number == days - held_back:
@@ -79,9 +79,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--held-back", type=int, default=8)
     parser.add_argument("--lanes", type=int, default=4)
+    parser.add_argument(
+        "--callers", action="store_true", help="the call centre as it is: most callers hang up before 60 s"
+    )
     given = parser.parse_args()
     began = time.monotonic()
-    told = forecasts(given.days, given.held_back, given.lanes)
+    told = forecasts((callers if given.callers else chats)(DAY_CV), given.days, given.held_back, given.lanes)
     print(
         f"{given.days} days, the last {given.held_back} held back, {given.lanes} lanes: {time.monotonic() - began:.0f} s"
     )
