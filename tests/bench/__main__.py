@@ -44,6 +44,7 @@ BENCHES: Final = {
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
     "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
     "sla_engine": Bench("deadlines in memory", kafka=False),
+    "sla_prediction": Bench("forecasts of broken promises on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
 }
 

@@ -1,17 +1,26 @@
 """Forecasts and measures on a real broker: told, raised, read by gRPC, by ranges of time, by nobody else."""
 
+import asyncio
+import csv
+import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import grpc
+import jdatetime
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from typer.testing import CliRunner
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.clock import system_clock
+from services.chassis.tokens import TokenSource, read_secret
+from services.cli.__main__ import app
 from tests.fixtures.broker import KafkaUnderTest
 from tests.integration.sla.world import World, a_world, answered, configuration, eventually, target
 
@@ -113,6 +122,55 @@ async def test_measures_of_a_range(world: World) -> None:
         ]
         assert [age.open for age in backlog.rows[0].ages] == [1, 0, 0, 0, 0, 0, 0, 0]
         assert not (await stranger.GetBacklog(sla.GetBacklogRequest(), timeout=5)).rows
+
+
+async def test_people_read_them_by_commands(world: World, tmp_path: Path) -> None:
+    """`chapar sla measures`, `backlog`, `level`, `at-risk`, `export` against a running replica: Jalali days for a Persian tenant, JSON for
+    programs, a file that holds what was answered, one sentence for a time that is none."""
+    await world.apply(foretold(target("PICK_UP", 30_000, 60_000)))
+    async with world.replica() as service, world.client(service) as client:
+        await world.route("i1", queued=SOON)
+        await world.route("i1", assigned=router.InteractionAssigned(agent_id="sara"))
+        await world.route("i2", queued=LATE)
+        await answered(
+            partial(client.GetMeasures, sla.GetMeasuresRequest(), timeout=5),
+            lambda a: a.rows and a.rows[0].pick_up.mean_ms.n == 1 and a.rows[0].contacts == 2,
+        )
+        token = TokenSource(read_secret(world.secret_file), "test", ("sla.read",))("acme")
+        environment = {
+            "CHAPAR_ADDRESS": service.endpoints["grpc"],
+            "CHAPAR_TOKEN": token,
+            "CHAPAR_TENANT": "acme",
+            "CHAPAR_HOME": str(tmp_path),
+        }
+
+        async def chapar(*words: str, fails: bool = False) -> str:
+            # In this process, in a thread: starting another takes longer than all that it does.
+            done = await asyncio.to_thread(CliRunner().invoke, app, ["sla", *words], env=environment)
+            assert bool(done.exit_code) == fails, done.output
+            return done.output
+
+        file = tmp_path / "week.csv"
+        days = await chapar("measures", "--from", "1d", "--by", "day", "--by", "queue")
+        data = await chapar("measures", "--json", "--gregorian")
+        backlog = await chapar("backlog")
+        level = await chapar("level", "--from", "2h", "--by", "queue")
+        risk = await chapar("at-risk", "--likeliest", "--json")
+        exported = await chapar("export", str(file), "--from", "1d")
+        refused = await chapar("measures", "--from", "yesterday", fails=True)
+        today = jdatetime.datetime.fromgregorian(datetime=datetime.now(ZoneInfo("Asia/Tehran"))).strftime("%Y/%m/%d")
+        assert today in days
+        assert "sales" in days
+        [row] = json.loads(data)
+        assert (row["contacts"], row["pick_up"]["mean_ms"]["n"]) == ("2", "1")
+        assert "2 (2)" in backlog
+        assert "over offered" in level
+        assert [d["interaction_id"] for d in json.loads(risk)] == ["i2"]
+        assert "1 lines in" in exported
+        [line] = list(csv.DictReader(file.read_text().splitlines()))
+        assert (line["queue"], line["contacts"], line["pick_up_n"]) == ("sales", "2", "1")
+        assert "BAD_TIME" in refused
+        assert "1405/09/06" in refused
 
 
 async def test_questions_that_make_no_sense_are_refused(world: World) -> None:
