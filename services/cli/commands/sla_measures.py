@@ -117,7 +117,7 @@ def measures(
 def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_json: Json = False) -> None:
     """Open work by age: in brackets how much of it waits for our answer."""
 
-    async def work() -> tuple[list[sla_pb2.BacklogRow], str]:
+    async def work() -> tuple[list[sla_pb2.BacklogRow], str, ZoneInfo]:
         async with channel_to(Workspace.here(), "sla") as connection:
             stub: sla_pb2_grpc.SlaServiceAsyncStub = sla_pb2_grpc.SlaServiceStub(connection)
             found: list[sla_pb2.BacklogRow] = []
@@ -128,9 +128,9 @@ def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_
                 found += answer.rows
                 page.cursor = answer.page.next_cursor
                 if not page.cursor:
-                    return found, answer.language
+                    return found, answer.language, ZoneInfo(answer.time_zone)
 
-    rows, language = execute(work)
+    rows, language, where = execute(work)
     if as_json:
         emit_json([as_data(row) for row in rows])
         return
@@ -147,7 +147,7 @@ def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_
                     _of(row.open, row.unanswered),
                     row.waiting,
                     *(_of(age.open, age.unanswered) for age in row.ages),
-                    shown(row.oldest_at.ToDatetime(UTC), datetime.now().astimezone().tzinfo or UTC, jalali=persian),
+                    shown(row.oldest_at.ToDatetime(UTC), where, jalali=persian),
                 )
                 for row in rows
             ),

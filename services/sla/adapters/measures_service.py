@@ -95,12 +95,12 @@ class Measures:
             rows=[backlog_row(queue, channel, rows[queue, channel]) for _, queue, channel in page],
             page=types_pb2.PageInfo(next_cursor=cursor),
             language=self._language(tenant),
+            time_zone=self._zone(tenant),
         )
 
     def _asked(self, tenant: str, request: Question) -> tuple[str, Asked]:
         """The zone and the question."""
-        running = self._running().get(tenant)
-        name = request.time_zone or (running.time_zone if running is not None else "UTC")
+        name = request.time_zone or self._zone(tenant)
         try:
             zone = periods.zone(name)
         except ValueError as error:
@@ -133,6 +133,10 @@ class Measures:
         days = [key.day for key, _ in self._model.tallies(tenant) if key.slot == WHOLE_DAY]
         days += [key.day for key, _ in self._model.insight.flows(tenant) if key.slot == WHOLE_DAY]
         return (max(days) + 1) * DAY_MS if days else 0
+
+    def _zone(self, tenant: str) -> str:
+        running = self._running().get(tenant)
+        return running.time_zone if running is not None else "UTC"
 
     def _language(self, tenant: str) -> str:
         running = self._running().get(tenant)

@@ -1,7 +1,7 @@
 """Hours and days in a zone of the world."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,11 +20,9 @@ def beginnings(where: ZoneInfo, *, days: bool) -> Callable[[int], int]:
     @lru_cache(maxsize=4096)
     def begins(at_ms: int) -> int:
         local = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(where)
-        if days:
-            begun = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        else:
-            # By subtraction, not by replacing: within a repeated hour both are the wall's.
-            begun = local - timedelta(minutes=local.minute, seconds=local.second)
-        return round(begun.timestamp()) * 1000
+        if not days:
+            # By subtraction in UTC: the wall's arithmetic knows the first of two repeated hours only.
+            return (at_ms // 1000 - local.minute * 60 - local.second) * 1000
+        return round(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()) * 1000
 
     return begins

@@ -8,7 +8,7 @@ from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.facts import FactKind
 from services.sla.domain.pace import Pace
 from services.sla.settings import SlaSettings
-from tests.unit.sla.builders import MINUTE, T0, Watched
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
 
 def test_what_was_committed_is_counted_and_what_is_held_is_shown() -> None:
@@ -37,6 +37,30 @@ def test_what_was_committed_is_counted_and_what_is_held_is_shown() -> None:
     telemetry.lost(0)
     telemetry.look()
     assert metrics.value("chapar_sla_timers_past_due") == 0
+
+
+def test_forecasts_and_durations_are_shown() -> None:
+    """How many are followed, how many are likely to break, how good forecasts were beside their base rate; durations by queue and channel."""
+    metrics = Metrics()
+    telemetry = Telemetry(metrics, ManualClock(T0))
+    watched = Watched()
+    processor = DeadlineProcessor(watched.book, Pace(), dict, telemetry.committed, measured=telemetry.measured)
+    telemetry.owned(0, processor)
+    found = watched.engine.handle(a_fact(FactKind.QUEUED), watched.policies, T0)
+    processor.insight.observe(a_fact(FactKind.QUEUED), found, T0)
+    telemetry.look()
+    assert metrics.value("chapar_sla_forecast_open", "PICK_UP", "sales") == 1
+    assert metrics.value("chapar_sla_at_risk", "PICK_UP", "sales") == 0
+    met = a_fact(FactKind.ASSIGNED, T0 + MINUTE, epoch=2)
+    processor.insight.observe(met, watched.engine.handle(met, (), T0 + MINUTE), T0 + MINUTE)
+    telemetry.measured(processor.insight.noted)
+    telemetry.look()
+    assert metrics.value("chapar_sla_forecast_open", "PICK_UP", "sales") == 0
+    brier = metrics.value("chapar_sla_forecast_brier_ratio", "PICK_UP")
+    assert brier is not None
+    assert 0 < brier < 0.25
+    assert metrics.value("chapar_sla_forecast_base_brier_ratio", "PICK_UP") == 0
+    assert metrics.value("chapar_sla_pick_up_seconds", "sales", "webchat") == 1
 
 
 def test_several_routers_are_replicas_of_one() -> None:

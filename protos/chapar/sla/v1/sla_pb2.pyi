@@ -1119,8 +1119,11 @@ class GetBacklogResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
     language: _builtins.str
     """The tenant's language, BCP 47."""
+    time_zone: _builtins.str
+    """The tenant's zone."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacklogRow]:
         """By queue and channel."""
@@ -1135,10 +1138,11 @@ class GetBacklogResponse(_message.Message):
         rows: _abc.Iterable[Global___BacklogRow] | None = ...,
         page: _types_pb2.PageInfo | None = ...,
         language: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "page", b"page", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language", b"language", "page", b"page", "rows", b"rows", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

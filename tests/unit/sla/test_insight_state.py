@@ -1,0 +1,57 @@
+"""What is kept is read again; also what the version before wrote."""
+
+import msgspec
+
+from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey, roll_up
+from services.sla.domain.policy import Plan, Target
+from services.sla.translate import insight_state, state
+from tests.unit.sla.builders import T0, a_target
+
+
+def test_counts_of_before_half_hours_are_whole_days() -> None:
+    """A key without a slot is the day's, and is written as it was read, so that it is replaced and not doubled."""
+    key = b"t/" + msgspec.json.encode(("acme", 19_000, "sales", "webchat", 1))
+    kept = state.decode(key, msgspec.msgpack.encode({"kept_desired": 3}))
+    assert kept == state.KeptTally(TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP, WHOLE_DAY), Tally(3))
+    assert state.tally_key(TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP)) == key
+    half_hour = TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP, 17)
+    assert state.tally_key_of(state.tally_key(half_hour)) == half_hour
+
+
+def test_plans_and_stories_of_before_forecasts_ask_for_none() -> None:
+    target = msgspec.to_builtins(a_target())
+    old = {name: value for name, value in target.items() if not name.startswith("predict")}
+    plan = {"plan_id": "p", "policy": "p", "config_version": 1, "targets": [old]}
+    kept = state.decode(state.plan_key("p"), msgspec.msgpack.encode(plan))
+    assert isinstance(kept, Plan)
+    assert kept.targets[0].predict_probability == 0
+    story = {
+        "interaction_id": "i",
+        "tenant": "acme",
+        "queue": "sales",
+        "channel": "webchat",
+        "arrived_ms": T0,
+        "queued_first_ms": T0,
+        "queued_ms": T0,
+    }
+    found = insight_state.decode(insight_state.story_key("i"), msgspec.msgpack.encode(story))
+    assert found is not None
+
+
+def test_a_key_of_another_kind_is_not_ours() -> None:
+    assert insight_state.decode(b"w/i1", b"") is None
+
+
+def test_rolling_up_loses_nothing() -> None:
+    """The oldest day that is kept by half hours becomes one entry for each queue, channel and promise; the newest day never does."""
+    tallies = {
+        TallyKey("acme", day, queue, "webchat", Target.PICK_UP, slot): Tally(kept_desired=1, breached=slot)
+        for day in (1, 2)
+        for queue in ("sales", "support")
+        for slot in (3, 4)
+    }
+    touched = roll_up(tallies, 2)
+    assert {(k.day, k.slot) for k in tallies} == {(1, WHOLE_DAY), (2, 3), (2, 4)}
+    assert tallies[TallyKey("acme", 1, "sales", "webchat", Target.PICK_UP)] == Tally(kept_desired=2, breached=7)
+    assert set(touched) >= {k for k in tallies if k.day == 1}
+    assert roll_up(tallies, 2) == []
