@@ -55,9 +55,11 @@ def test_nothing_is_counted_twice() -> None:
     life = [
         a_fact(FactKind.QUEUED, T0, epoch=1),
         a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
-        a_fact(FactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
+        a_fact(FactKind.CUSTOMER_MESSAGED, T0 + 2 * MINUTE, epoch=3),
+        a_fact(FactKind.AGENT_REPLIED, T0 + 3 * MINUTE, epoch=4),
+        a_fact(FactKind.COMPLETED, T0 + 4 * MINUTE, epoch=5),
     ]
-    once, twice = told(an_insight(), *life), told(an_insight(), *life[:2], *life[:2], *life, *life)
+    once, twice = told(an_insight(), *life), told(an_insight(), *life[:4], *life[:4], *life, *life)
     assert once.flows == twice.flows
     assert len(twice.contacts) == 1
 

@@ -137,6 +137,16 @@ def test_what_happens_is_learned() -> None:
     assert sum(kept[0] for kept in model.bins) == pytest.approx(3_000)
 
 
+def test_no_outcome_teaches_that_waiting_helps() -> None:
+    """Taught for a long time that the longer ones are kept: the weights of what grows while one waits stop at zero."""
+    model = Model.new(Target.PICK_UP)
+    for at in range(2_000):
+        late = at % 2 == 0
+        x = (100, 400 if late else -400, 300 if late else -300, 100 if late else -200, 0, 0, 0)
+        model.learn(x, broken=not late)
+    assert min(model.weights[1:4]) == 0
+
+
 def test_memory_fades_but_never_runs_away() -> None:
     """Ten thousand times the same outcome: weights stay finite, and the model can still be taught otherwise."""
     model = Model.new(Target.PICK_UP)
