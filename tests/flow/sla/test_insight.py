@@ -14,6 +14,7 @@ from services.chassis.kafka.records import Record
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.adapters.read_model import FIRST, ReadModel
+from services.sla.domain import foresight
 from services.sla.domain.flow import together
 from services.sla.domain.policy import Target
 from services.sla.translate.configuration import promises_of
@@ -75,6 +76,30 @@ def test_without_being_asked_nothing_is_told() -> None:
     f = Flow()
     queued(f, "late", 100 * MINUTE, 200 * MINUTE)
     assert not predicted(f)
+
+
+def test_a_busy_lane_forecasts_a_sample_and_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most so many a second, and about so many interactions; a promise whose policy asks is forecast beyond that."""
+    monkeypatch.setattr(foresight, "MOST_A_SECOND", 4)
+    f = Flow()  # three promises each, and no policy that asks
+    for number in range(5):
+        f.queued(f"a{number}")
+    assert _made(f) == {"a0": 3, "a1": 1}
+    f.lane.advance(SECOND)
+    monkeypatch.setattr(foresight, "MOST_A_SECOND", 100)
+    monkeypatch.setattr(foresight, "MOST_OPEN", 3)
+    for number in range(5):
+        f.queued(f"b{number}")
+    assert _made(f) == {"a0": 3, "a1": 1, "b0": 3}
+    f.promises = asking(0.6, 7).promises
+    queued(f, "asked", 10 * MINUTE, 20 * MINUTE)
+    assert [event.interaction_id for event in predicted(f)] == ["asked"]
+
+
+def _made(f: Flow) -> dict[str, int]:
+    processor = f.lane.processor
+    assert isinstance(processor, DeadlineProcessor)
+    return {name: len(story.samples) for name, story in processor.insight.stories.items() if story.samples}
 
 
 steps = st.lists(
