@@ -108,6 +108,26 @@ TARGET_KIND_NEXT_RESPONSE: TargetKind.ValueType  # 3
 TARGET_KIND_RESOLUTION: TargetKind.ValueType  # 4
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
+class _EscalationPoint:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EscalationPointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EscalationPoint.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ESCALATION_POINT_UNSPECIFIED: _EscalationPoint.ValueType  # 0
+    ESCALATION_POINT_WARNING: _EscalationPoint.ValueType  # 1
+    ESCALATION_POINT_DESIRED_PASSED: _EscalationPoint.ValueType  # 2
+    ESCALATION_POINT_BREACH: _EscalationPoint.ValueType  # 3
+
+class EscalationPoint(_EscalationPoint, metaclass=_EscalationPointEnumTypeWrapper):
+    """When an escalation happens."""
+
+ESCALATION_POINT_UNSPECIFIED: EscalationPoint.ValueType  # 0
+ESCALATION_POINT_WARNING: EscalationPoint.ValueType  # 1
+ESCALATION_POINT_DESIRED_PASSED: EscalationPoint.ValueType  # 2
+ESCALATION_POINT_BREACH: EscalationPoint.ValueType  # 3
+Global___EscalationPoint: _TypeAlias = EscalationPoint  # noqa: Y015
+
 class _SurveyKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -871,12 +891,29 @@ class SlaPolicy(_message.Message):
     CALENDAR_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     PAUSE_WHILE_CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    PRIORITY_AT_LEAST_FIELD_NUMBER: _builtins.int
+    PRIORITY_AT_MOST_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    APPLIES_TO_OPEN_FIELD_NUMBER: _builtins.int
+    ORDERS_QUEUE_FIELD_NUMBER: _builtins.int
+    PAUSE_UNTIL_SCHEDULED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     calendar: _builtins.str
     """Calendar in whose time targets are counted; empty means round the clock."""
     pause_while_customer_awaited: _builtins.bool
-    """True when the clock of resolution and next response stands still while the customer is awaited."""
+    """True when the clock of what still runs after an agent's reply (the resolution) stands still while the customer is awaited."""
+    priority_at_least: _builtins.int
+    """Interaction's own priority at least; absent means any."""
+    priority_at_most: _builtins.int
+    """Interaction's own priority at most; absent means any."""
+    when: _builtins.str
+    """CEL over queue, channel, language, priority, labels and tier. Empty means always; where it fails the policy does not match."""
+    applies_to_open: _builtins.bool
+    """True when a new version of this policy also holds for open work that it matches; running deadlines are then worked out anew from their own start."""
+    orders_queue: _builtins.bool
+    """True when the router is told by when to pick up, so that queues with the order DEADLINE go by this policy."""
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Queues that it is for; empty means any."""
@@ -893,6 +930,14 @@ class SlaPolicy(_message.Message):
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaTarget]:
         """Targets."""
 
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages, BCP 47; "fa" is also for "fa-IR"; empty means any."""
+
+    @_builtins.property
+    def pause_until_scheduled(self) -> _containers.RepeatedScalarFieldContainer[Global___TargetKind.ValueType]:
+        """Targets whose clock stands still until an agreed time (a callback); empty means pick-up and first response."""
+
     def __init__(
         self,
         *,
@@ -903,12 +948,26 @@ class SlaPolicy(_message.Message):
         calendar: _builtins.str = ...,
         targets: _abc.Iterable[Global___SlaTarget] | None = ...,
         pause_while_customer_awaited: _builtins.bool = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        priority_at_least: _builtins.int | None = ...,
+        priority_at_most: _builtins.int | None = ...,
+        when: _builtins.str = ...,
+        applies_to_open: _builtins.bool = ...,
+        orders_queue: _builtins.bool = ...,
+        pause_until_scheduled: _abc.Iterable[Global___TargetKind.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least", "_priority_at_most", b"_priority_at_most", "priority_at_least", b"priority_at_least", "priority_at_most", b"priority_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "channels", b"channels", "name", b"name", "pause_while_customer_awaited", b"pause_while_customer_awaited", "queues", b"queues", "targets", b"targets", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least", "_priority_at_most", b"_priority_at_most", "applies_to_open", b"applies_to_open", "calendar", b"calendar", "channels", b"channels", "languages", b"languages", "name", b"name", "orders_queue", b"orders_queue", "pause_until_scheduled", b"pause_until_scheduled", "pause_while_customer_awaited", b"pause_while_customer_awaited", "priority_at_least", b"priority_at_least", "priority_at_most", b"priority_at_most", "queues", b"queues", "targets", b"targets", "tiers", b"tiers", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__priority_at_least: _TypeAlias = _typing.Literal["priority_at_least"]  # noqa: Y015
+    _WhichOneofArgType__priority_at_least: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least"]  # noqa: Y015
+    _WhichOneofReturnType__priority_at_most: _TypeAlias = _typing.Literal["priority_at_most"]  # noqa: Y015
+    _WhichOneofArgType__priority_at_most: _TypeAlias = _typing.Literal["_priority_at_most", b"_priority_at_most"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority_at_least) -> _WhichOneofReturnType__priority_at_least | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority_at_most) -> _WhichOneofReturnType__priority_at_most | None: ...
 
 Global___SlaPolicy: _TypeAlias = SlaPolicy  # noqa: Y015
 
@@ -923,6 +982,9 @@ class SlaTarget(_message.Message):
     ADEQUATE_MS_FIELD_NUMBER: _builtins.int
     WARN_AT_FIELD_NUMBER: _builtins.int
     ESCALATE_PRIORITY_FIELD_NUMBER: _builtins.int
+    WARN_BEFORE_MS_FIELD_NUMBER: _builtins.int
+    WARN_AFTER_MS_FIELD_NUMBER: _builtins.int
+    ESCALATIONS_FIELD_NUMBER: _builtins.int
     kind: Global___TargetKind.ValueType
     """Which promise."""
     desired_ms: _builtins.int
@@ -935,6 +997,18 @@ class SlaTarget(_message.Message):
     def warn_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Shares of the adequate level at which a warning is given, e.g. 0.75."""
 
+    @_builtins.property
+    def warn_before_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Warnings so long before the adequate level, milliseconds of calendar time."""
+
+    @_builtins.property
+    def warn_after_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Warnings so long after the start, milliseconds of calendar time."""
+
+    @_builtins.property
+    def escalations(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaEscalation]:
+        """What is done when warnings are given and levels pass."""
+
     def __init__(
         self,
         *,
@@ -943,14 +1017,65 @@ class SlaTarget(_message.Message):
         adequate_ms: _builtins.int = ...,
         warn_at: _abc.Iterable[_builtins.float] | None = ...,
         escalate_priority: _builtins.int = ...,
+        warn_before_ms: _abc.Iterable[_builtins.int] | None = ...,
+        warn_after_ms: _abc.Iterable[_builtins.int] | None = ...,
+        escalations: _abc.Iterable[Global___SlaEscalation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "kind", b"kind", "warn_at", b"warn_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "escalations", b"escalations", "kind", b"kind", "warn_after_ms", b"warn_after_ms", "warn_at", b"warn_at", "warn_before_ms", b"warn_before_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SlaTarget: _TypeAlias = SlaTarget  # noqa: Y015
+
+@_typing.final
+class SlaEscalation(_message.Message):
+    """What is done at a point of a target, once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    ADD_PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
+    SUPERVISOR_FIELD_NUMBER: _builtins.int
+    at: Global___EscalationPoint.ValueType
+    """When: at a warning, when the desired level passes, or when the adequate level passes."""
+    warning: _builtins.int
+    """Which warning, counted from 1 in the order of time; 0 means the first."""
+    add_priority: _builtins.int
+    """Added to the interaction's own priority."""
+    queue: _builtins.str
+    """Queue of the same pool to which it moves; empty leaves it where it is."""
+    webhook: _builtins.str
+    """Webhook that is told, by name; empty tells none."""
+    supervisor: _builtins.bool
+    """True tells supervisors: the event stands on the watch list (`chapar sla watch`)."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements added to the interaction's own."""
+
+    def __init__(
+        self,
+        *,
+        at: Global___EscalationPoint.ValueType = ...,
+        warning: _builtins.int = ...,
+        add_priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        queue: _builtins.str = ...,
+        webhook: _builtins.str = ...,
+        supervisor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_priority", b"add_priority", "at", b"at", "queue", b"queue", "requirements", b"requirements", "supervisor", b"supervisor", "warning", b"warning", "webhook", b"webhook"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaEscalation: _TypeAlias = SlaEscalation  # noqa: Y015
 
 @_typing.final
 class Calendar(_message.Message):
@@ -964,6 +1089,8 @@ class Calendar(_message.Message):
     HOLIDAYS_COUNTRY_FIELD_NUMBER: _builtins.int
     CLOSED_DATES_FIELD_NUMBER: _builtins.int
     OPEN_DATES_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    HOLIDAYS_COUNTRIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     time_zone: _builtins.str
@@ -982,6 +1109,14 @@ class Calendar(_message.Message):
     def open_dates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Holidays on which work goes on all the same, ISO 8601 dates."""
 
+    @_builtins.property
+    def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionalHours]:
+        """Opening hours of single dates, in the place of the week's; several of one date are split shifts. They hold on holidays too."""
+
+    @_builtins.property
+    def holidays_countries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """More countries whose public holidays are closed, ISO 3166, with a part where one is meant: "DE-BY"."""
+
     def __init__(
         self,
         *,
@@ -991,14 +1126,43 @@ class Calendar(_message.Message):
         holidays_country: _builtins.str = ...,
         closed_dates: _abc.Iterable[_builtins.str] | None = ...,
         open_dates: _abc.Iterable[_builtins.str] | None = ...,
+        exceptions: _abc.Iterable[Global___ExceptionalHours] | None = ...,
+        holidays_countries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_dates", b"closed_dates", "holidays_country", b"holidays_country", "hours", b"hours", "name", b"name", "open_dates", b"open_dates", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_dates", b"closed_dates", "exceptions", b"exceptions", "holidays_countries", b"holidays_countries", "holidays_country", b"holidays_country", "hours", b"hours", "name", b"name", "open_dates", b"open_dates", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Calendar: _TypeAlias = Calendar  # noqa: Y015
+
+@_typing.final
+class ExceptionalHours(_message.Message):
+    """One open interval of a date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """ISO 8601 date."""
+    to: _builtins.str
+    """Local closing time, "HH:MM", later than `from`; "24:00" is midnight."""
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "from", b"from", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExceptionalHours: _TypeAlias = ExceptionalHours  # noqa: Y015
 
 @_typing.final
 class WeeklyHours(_message.Message):

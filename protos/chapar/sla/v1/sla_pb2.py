@@ -28,7 +28,7 @@ from chapar.config.v1 import config_pb2 as chapar_dot_config_dot_v1_dot_config__
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63hapar/sla/v1/sla.proto\x12\rchapar.sla.v1\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1d\x63hapar/config/v1/config.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcf\x03\n\x08SlaEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12,\n\x06target\x18\t \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\n \x01(\x05\x12)\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\x12&\n\x05level\x18\x0c \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x15\n\rdesired_at_ms\x18\r \x01(\x03\x12\x16\n\x0e\x61\x64\x65quate_at_ms\x18\x0e \x01(\x03\x12\r\n\x05share\x18\x0f \x01(\x01\x12\x16\n\x0eoccurred_at_ms\x18\x10 \x01(\x03\x12\x0f\n\x07used_ms\x18\x11 \x01(\x03\x12\x19\n\x11\x65scalate_priority\x18\x12 \x01(\x05\x12\x0e\n\x06reason\x18\x13 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x14 \x01(\t\"\x8d\x03\n\x0c\x44\x65\x61\x64lineView\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12,\n\x06target\x18\x06 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.chapar.sla.v1.DeadlineState\x12.\n\ndesired_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x64\x65quate_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tmet_level\x18\x0b \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x0f\n\x07used_ms\x18\x0c \x01(\x03\x12\x14\n\x0cremaining_ms\x18\r \x01(\x03\"-\n\x13GetDeadlinesRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"F\n\x14GetDeadlinesResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\"b\n\x11ListAtRiskRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\twithin_ms\x18\x02 \x01(\x03\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"n\n\x12ListAtRiskResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\"O\n\x12WatchEventsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12*\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\"=\n\x13WatchEventsResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.chapar.sla.v1.SlaEvent\"f\n\x16GetServiceLevelRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12,\n\x06target\x18\x03 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\"\x97\x02\n\x17GetServiceLevelResponse\x12\x30\n\x0cover_offered\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\x03 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\x04 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x10\n\x08\x62reaches\x18\x05 \x01(\x03\x12\x0c\n\x04open\x18\x06 \x01(\x03*\xb9\x01\n\rDeadlineState\x12\x1e\n\x1a\x44\x45\x41\x44LINE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44LINE_STATE_RUNNING\x10\x01\x12\x19\n\x15\x44\x45\x41\x44LINE_STATE_PAUSED\x10\x02\x12\x16\n\x12\x44\x45\x41\x44LINE_STATE_MET\x10\x03\x12\x1b\n\x17\x44\x45\x41\x44LINE_STATE_BREACHED\x10\x04\x12\x1c\n\x18\x44\x45\x41\x44LINE_STATE_CANCELLED\x10\x05*T\n\x08SlaLevel\x12\x19\n\x15SLA_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11SLA_LEVEL_DESIRED\x10\x01\x12\x16\n\x12SLA_LEVEL_ADEQUATE\x10\x02*\xf4\x01\n\x0cSlaEventKind\x12\x1e\n\x1aSLA_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSLA_EVENT_KIND_DEADLINE_SET\x10\x01\x12\x19\n\x15SLA_EVENT_KIND_PAUSED\x10\x02\x12\x1a\n\x16SLA_EVENT_KIND_RESUMED\x10\x03\x12\x19\n\x15SLA_EVENT_KIND_WARNED\x10\x04\x12\x1b\n\x17SLA_EVENT_KIND_BREACHED\x10\x05\x12\x16\n\x12SLA_EVENT_KIND_MET\x10\x06\x12\x1c\n\x18SLA_EVENT_KIND_CANCELLED\x10\x07\x32\xb2\x03\n\nSlaService\x12g\n\x0cGetDeadlines\x12\".chapar.sla.v1.GetDeadlinesRequest\x1a#.chapar.sla.v1.GetDeadlinesResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nListAtRisk\x12 .chapar.sla.v1.ListAtRiskRequest\x1a!.chapar.sla.v1.ListAtRiskResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x66\n\x0bWatchEvents\x12!.chapar.sla.v1.WatchEventsRequest\x1a\".chapar.sla.v1.WatchEventsResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read0\x01\x12p\n\x0fGetServiceLevel\x12%.chapar.sla.v1.GetServiceLevelRequest\x1a&.chapar.sla.v1.GetServiceLevelResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63hapar/sla/v1/sla.proto\x12\rchapar.sla.v1\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1d\x63hapar/config/v1/config.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\tSlaAction\x12\x14\n\x0c\x61\x64\x64_priority\x18\x01 \x01(\x05\x12\x30\n\x0crequirements\x18\x02 \x03(\x0b\x32\x1a.chapar.common.v1.Selector\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07webhook\x18\x04 \x01(\t\x12\x12\n\nsupervisor\x18\x05 \x01(\x08\"\xa0\x04\n\x08SlaEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12,\n\x06target\x18\t \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\n \x01(\x05\x12)\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\x12&\n\x05level\x18\x0c \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x15\n\rdesired_at_ms\x18\r \x01(\x03\x12\x16\n\x0e\x61\x64\x65quate_at_ms\x18\x0e \x01(\x03\x12\r\n\x05share\x18\x0f \x01(\x01\x12\x16\n\x0eoccurred_at_ms\x18\x10 \x01(\x03\x12\x0f\n\x07used_ms\x18\x11 \x01(\x03\x12\x19\n\x11\x65scalate_priority\x18\x12 \x01(\x05\x12\x0e\n\x06reason\x18\x13 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x14 \x01(\t\x12(\n\x06\x61\x63tion\x18\x1f \x01(\x0b\x32\x18.chapar.sla.v1.SlaAction\x12\x0f\n\x07warning\x18  \x01(\x05\x12\x14\n\x0corders_queue\x18! \x01(\x08\"\x8d\x03\n\x0c\x44\x65\x61\x64lineView\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12,\n\x06target\x18\x06 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.chapar.sla.v1.DeadlineState\x12.\n\ndesired_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x64\x65quate_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tmet_level\x18\x0b \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x0f\n\x07used_ms\x18\x0c \x01(\x03\x12\x14\n\x0cremaining_ms\x18\r \x01(\x03\"-\n\x13GetDeadlinesRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"F\n\x14GetDeadlinesResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\"b\n\x11ListAtRiskRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\twithin_ms\x18\x02 \x01(\x03\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"n\n\x12ListAtRiskResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\"O\n\x12WatchEventsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12*\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\"=\n\x13WatchEventsResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.chapar.sla.v1.SlaEvent\"f\n\x16GetServiceLevelRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12,\n\x06target\x18\x03 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\"\x97\x02\n\x17GetServiceLevelResponse\x12\x30\n\x0cover_offered\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\x03 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\x04 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x10\n\x08\x62reaches\x18\x05 \x01(\x03\x12\x0c\n\x04open\x18\x06 \x01(\x03*\xb9\x01\n\rDeadlineState\x12\x1e\n\x1a\x44\x45\x41\x44LINE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44LINE_STATE_RUNNING\x10\x01\x12\x19\n\x15\x44\x45\x41\x44LINE_STATE_PAUSED\x10\x02\x12\x16\n\x12\x44\x45\x41\x44LINE_STATE_MET\x10\x03\x12\x1b\n\x17\x44\x45\x41\x44LINE_STATE_BREACHED\x10\x04\x12\x1c\n\x18\x44\x45\x41\x44LINE_STATE_CANCELLED\x10\x05*T\n\x08SlaLevel\x12\x19\n\x15SLA_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11SLA_LEVEL_DESIRED\x10\x01\x12\x16\n\x12SLA_LEVEL_ADEQUATE\x10\x02*\xae\x02\n\x0cSlaEventKind\x12\x1e\n\x1aSLA_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSLA_EVENT_KIND_DEADLINE_SET\x10\x01\x12\x19\n\x15SLA_EVENT_KIND_PAUSED\x10\x02\x12\x1a\n\x16SLA_EVENT_KIND_RESUMED\x10\x03\x12\x19\n\x15SLA_EVENT_KIND_WARNED\x10\x04\x12\x1b\n\x17SLA_EVENT_KIND_BREACHED\x10\x05\x12\x16\n\x12SLA_EVENT_KIND_MET\x10\x06\x12\x1c\n\x18SLA_EVENT_KIND_CANCELLED\x10\x07\x12\x1c\n\x18SLA_EVENT_KIND_ESCALATED\x10\t\x12\x1a\n\x16SLA_EVENT_KIND_CHANGED\x10\n2\xb2\x03\n\nSlaService\x12g\n\x0cGetDeadlines\x12\".chapar.sla.v1.GetDeadlinesRequest\x1a#.chapar.sla.v1.GetDeadlinesResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nListAtRisk\x12 .chapar.sla.v1.ListAtRiskRequest\x1a!.chapar.sla.v1.ListAtRiskResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x66\n\x0bWatchEvents\x12!.chapar.sla.v1.WatchEventsRequest\x1a\".chapar.sla.v1.WatchEventsResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read0\x01\x12p\n\x0fGetServiceLevel\x12%.chapar.sla.v1.GetServiceLevelRequest\x1a&.chapar.sla.v1.GetServiceLevelResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,32 +43,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLASERVICE'].methods_by_name['WatchEvents']._serialized_options = b'\252\273\030\n\n\010sla.read'
   _globals['_SLASERVICE'].methods_by_name['GetServiceLevel']._loaded_options = None
   _globals['_SLASERVICE'].methods_by_name['GetServiceLevel']._serialized_options = b'\252\273\030\n\n\010sla.read'
-  _globals['_DEADLINESTATE']._serialized_start=1896
-  _globals['_DEADLINESTATE']._serialized_end=2081
-  _globals['_SLALEVEL']._serialized_start=2083
-  _globals['_SLALEVEL']._serialized_end=2167
-  _globals['_SLAEVENTKIND']._serialized_start=2170
-  _globals['_SLAEVENTKIND']._serialized_end=2414
-  _globals['_SLAEVENT']._serialized_start=169
-  _globals['_SLAEVENT']._serialized_end=632
-  _globals['_DEADLINEVIEW']._serialized_start=635
-  _globals['_DEADLINEVIEW']._serialized_end=1032
-  _globals['_GETDEADLINESREQUEST']._serialized_start=1034
-  _globals['_GETDEADLINESREQUEST']._serialized_end=1079
-  _globals['_GETDEADLINESRESPONSE']._serialized_start=1081
-  _globals['_GETDEADLINESRESPONSE']._serialized_end=1151
-  _globals['_LISTATRISKREQUEST']._serialized_start=1153
-  _globals['_LISTATRISKREQUEST']._serialized_end=1251
-  _globals['_LISTATRISKRESPONSE']._serialized_start=1253
-  _globals['_LISTATRISKRESPONSE']._serialized_end=1363
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1365
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1444
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1446
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1507
-  _globals['_GETSERVICELEVELREQUEST']._serialized_start=1509
-  _globals['_GETSERVICELEVELREQUEST']._serialized_end=1611
-  _globals['_GETSERVICELEVELRESPONSE']._serialized_start=1614
-  _globals['_GETSERVICELEVELRESPONSE']._serialized_end=1893
-  _globals['_SLASERVICE']._serialized_start=2417
-  _globals['_SLASERVICE']._serialized_end=2851
+  _globals['_DEADLINESTATE']._serialized_start=2115
+  _globals['_DEADLINESTATE']._serialized_end=2300
+  _globals['_SLALEVEL']._serialized_start=2302
+  _globals['_SLALEVEL']._serialized_end=2386
+  _globals['_SLAEVENTKIND']._serialized_start=2389
+  _globals['_SLAEVENTKIND']._serialized_end=2691
+  _globals['_SLAACTION']._serialized_start=169
+  _globals['_SLAACTION']._serialized_end=304
+  _globals['_SLAEVENT']._serialized_start=307
+  _globals['_SLAEVENT']._serialized_end=851
+  _globals['_DEADLINEVIEW']._serialized_start=854
+  _globals['_DEADLINEVIEW']._serialized_end=1251
+  _globals['_GETDEADLINESREQUEST']._serialized_start=1253
+  _globals['_GETDEADLINESREQUEST']._serialized_end=1298
+  _globals['_GETDEADLINESRESPONSE']._serialized_start=1300
+  _globals['_GETDEADLINESRESPONSE']._serialized_end=1370
+  _globals['_LISTATRISKREQUEST']._serialized_start=1372
+  _globals['_LISTATRISKREQUEST']._serialized_end=1470
+  _globals['_LISTATRISKRESPONSE']._serialized_start=1472
+  _globals['_LISTATRISKRESPONSE']._serialized_end=1582
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1584
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1663
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1665
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1726
+  _globals['_GETSERVICELEVELREQUEST']._serialized_start=1728
+  _globals['_GETSERVICELEVELREQUEST']._serialized_end=1830
+  _globals['_GETSERVICELEVELRESPONSE']._serialized_start=1833
+  _globals['_GETSERVICELEVELRESPONSE']._serialized_end=2112
+  _globals['_SLASERVICE']._serialized_start=2694
+  _globals['_SLASERVICE']._serialized_end=3128
 # @@protoc_insertion_point(module_scope)
