@@ -160,6 +160,16 @@ SLA = (
     _counter("chapar_sla_met_total", "target level queue", "Promises kept."),
     _counter("chapar_sla_warnings_total", "target queue", "Warnings before a breach."),
     _gauge("chapar_sla_timers_past_due", "", "Timers that should have fired and have not; above zero is a page."),
+    _counter(
+        "chapar_sla_conditions_failed_total",
+        "",
+        "Conditions of SLA policies that could not be told true or false; the policy did not match.",
+    ),
+    _counter(
+        "chapar_sla_escalations_total",
+        "kind outcome",
+        "Escalations performed, by kind (priority, route, webhook) and outcome.",
+    ),
     _counter("chapar_sla_reprioritise_total", "outcome", "Priorities raised through the router, by outcome."),
 )
 

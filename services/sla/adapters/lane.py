@@ -1,14 +1,19 @@
 """The deadline lane: routing.events.v1 in, sla.events.v1 out, everything about open work in sla.state.v1.
 
 Order of a batch: records first, each judged by its own time; then, in `end`, the timers as far as `Pace` allows. So an answer that
-is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up.
+is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up. Last, some of the open
+work is held against a configuration that is new; what came of it is in the changelog, and so is the version when all is done.
+
+What orders a queue goes to the router as a command in the same transaction: exactly once, and without a call.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
+from services.sla.domain.adoption import Adoption, PolicyList
 from services.sla.domain.book import Book, CalendarOf
+from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.pace import Pace
@@ -16,12 +21,17 @@ from services.sla.domain.policy import Plan
 from services.sla.domain.work import Work
 from services.sla.ports import Told
 from services.sla.translate import state
-from services.sla.translate.configuration import Promises
-from services.sla.translate.events import event_of, fact_of
+from services.sla.translate.events import event_of, fact_of, order_of
 
 SPEC: Final = LaneSpec(name="sla", input="routing.events.v1", changelog="sla.state.v1", group="sla")
 EVENTS: Final = "sla.events.v1"
+COMMANDS: Final = "routing.commands.v1"
 SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
+COMMAND_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
+_AT_ONCE: Final = 2_000
+"""Pieces of work held against a new configuration in one batch: some tens of milliseconds."""
+_LOOK_MS: Final = 1_000
+"""How often the configuration is looked at when nothing else happens."""
 
 
 class DeadlineProcessor:
@@ -31,15 +41,16 @@ class DeadlineProcessor:
         self,
         book: Book,
         pace: Pace,
-        promises: Callable[[], Mapping[str, Promises]],
+        promises: Callable[[], Mapping[str, PolicyList]],
         told: Told,
     ) -> None:
         """`promises`: the configuration that runs, by tenant; asked once a batch. `told`: called with what was committed."""
         self.book = book
         self._engine = Engine(book)
+        self._adoption = Adoption(book)
         self._pace = pace
         self._promises = promises
-        self._in_force: Mapping[str, Promises] = {}
+        self._in_force: Mapping[str, PolicyList] = {}
         self._told = told
         self._now_ms = 0
 
@@ -52,6 +63,8 @@ class DeadlineProcessor:
                 self.book.restore_plan(plan)
             case state.KeptTally() as kept:
                 self.book.restore_tally(kept.key, kept.tally)
+            case state.KeptVersion() as at:
+                self.book.restore_version(at.tenant, at.version)
             case None:
                 raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of no known kind: {key[:2]!r}")
 
@@ -80,6 +93,7 @@ class DeadlineProcessor:
     def end(self, outbox: Outbox) -> None:
         """See Processor."""
         self._emit(self._engine.advance(self._pace.until(self._now_ms), self._now_ms), outbox)
+        self._emit(self._adoption.look(self._in_force, self._now_ms, _AT_ONCE), outbox)
         changes, book = self.book.take_changes(), self.book
         # Plans first: whoever follows the changelog meets a plan before the work that it is for.
         for plan_id in changes.plans:
@@ -91,10 +105,16 @@ class DeadlineProcessor:
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
+        for tenant in changes.versions:
+            _put(outbox, state.version_key(tenant), state.encode(book.versions[tenant]))
 
     def next_wakeup(self) -> int | None:
         """See Processor."""
-        return self._pace.wakeup(self.book.next_wakeup(), self._now_ms)
+        if self._adoption.busy:
+            return self._now_ms
+        due = self._pace.wakeup(self.book.next_wakeup(), self._now_ms)
+        look = self._now_ms + _LOOK_MS if self.book.works else None
+        return look if due is None else due if look is None else min(due, look)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
         if not occurrences:
@@ -103,6 +123,10 @@ class DeadlineProcessor:
             event = event_of(occurrence)
             headers = (*SCHEMA_HEADERS, ("event-id", event.event_id.encode()), ("tenant", event.tenant.encode()))
             outbox.send(EVENTS, event.conversation_id.encode(), event.SerializeToString(deterministic=True), headers)
+            if occurrence.orders_queue and occurrence.adequate_at_ms < NEVER_MS:
+                command = order_of(occurrence, event.event_id)
+                key = f"{command.tenant}/{command.pool}".encode()
+                outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), COMMAND_HEADERS)
         outbox.after_commit(lambda: self._told(occurrences))
 
 
@@ -115,7 +139,7 @@ def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
 
 def factory(
     calendar_of: CalendarOf,
-    promises: Callable[[], Mapping[str, Promises]],
+    promises: Callable[[], Mapping[str, PolicyList]],
     told: Told,
     *,
     forget_after_ms: int,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -10,8 +11,9 @@ from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
 from services.cli.config_files import load
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.policy import Level, Target, choose
-from services.sla.translate.configuration import Promises, calendar_spec, decode_promises, promises_of
+from services.sla.domain.adoption import PolicyList
+from services.sla.domain.policy import Level, Plan, Subject, Target, choose
+from services.sla.translate.configuration import calendar_spec, decode_promises, promises_of
 
 
 def a_configuration() -> pb.TenantConfiguration:
@@ -45,13 +47,18 @@ def a_configuration() -> pb.TenantConfiguration:
     )
 
 
-def promises(configuration: pb.TenantConfiguration) -> Promises:
+def promises(configuration: pb.TenantConfiguration) -> PolicyList:
     return promises_of(configuration, caching_calendars())
+
+
+def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
+    policy = choose(found.policies, Subject(**subject))
+    return policy.plan if policy else None
 
 
 def test_a_policy_as_the_engine_sees_it() -> None:
     """Milestones in order of time, the first warning carrying the escalation; version, zone and hours frozen in the plan."""
-    plan = choose(promises(a_configuration()).policies, "any", "any", "gold")
+    plan = plan_for(promises(a_configuration()), tier="gold")
     assert plan is not None
     assert (plan.policy, plan.config_version) == ("gold", 3)
     target = plan.target(Target.PICK_UP)
@@ -67,7 +74,7 @@ def test_a_policy_as_the_engine_sees_it() -> None:
 
 
 def test_one_level_given_means_both() -> None:
-    plan = choose(promises(a_configuration()).policies, "any", "any", "")
+    plan = plan_for(promises(a_configuration()))
     assert plan is not None
     assert [(t.desired_ms, t.adequate_ms) for t in plan.targets] == [(9_000, 9_000)]
 
