@@ -50,6 +50,8 @@ class Deadline:
     """Bit i: milestone i had fired under the plan before, and does not fire again."""
     revision: int = 0
     """How often its plan has changed."""
+    fired: int = 0
+    """What had fired under all plans before: bit 0 the desired level, bit n warning n."""
 
     @property
     def open(self) -> bool:
@@ -95,7 +97,7 @@ def start(plan: TargetPlan, epoch: int, at_ms: int, time: BusinessTime) -> Deadl
 def continue_as(old: Deadline, plan: TargetPlan, at_ms: int, time: BusinessTime) -> Deadline:
     """The next instance of a promise whose work is open again: it goes on where the old one stood, and what was told is not told again."""
     deadline = Deadline(plan.target, old.epoch + 1, State.RUNNING, at_ms, old.used_ms, old.passed, skip=old.skip)
-    deadline.revision = old.revision
+    deadline.revision, deadline.fired = old.revision, old.fired
     deadline.dues = _dues(plan, deadline, time)
     return deadline
 
@@ -143,13 +145,13 @@ def pass_milestone(deadline: Deadline, plan: TargetPlan, time: BusinessTime) -> 
 def take_over(deadline: Deadline, old: TargetPlan, new: TargetPlan, at_ms: int, time: BusinessTime) -> None:
     """Puts an open deadline under another plan of its target: due times from its own start, none before `at_ms`; what has fired (a level, or
     the warning of the same number) does not fire again. `time` is the new plan's."""
-    fired = [i for i in range(len(old.milestones)) if i < deadline.passed or deadline.skip >> i & 1]
-    levels = {old.milestones[i].level for i in fired}
-    warnings = {old.warning_number(i) for i in fired}
+    for index in range(len(old.milestones)):
+        if index < deadline.passed or deadline.skip >> index & 1:
+            deadline.fired |= 1 << old.warning_number(index)
     deadline.skip = sum(
-        1 << i
-        for i, milestone in enumerate(new.milestones)
-        if (new.warning_number(i) in warnings if milestone.level is Level.NONE else milestone.level in levels)
+        1 << index
+        for index, milestone in enumerate(new.milestones)
+        if milestone.level is not Level.ADEQUATE and deadline.fired >> new.warning_number(index) & 1
     )
     deadline.passed = 0
     deadline.revision += 1

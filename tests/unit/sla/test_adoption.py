@@ -62,6 +62,29 @@ def test_what_fired_does_not_fire_again() -> None:
     assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
 
 
+def test_a_warning_is_remembered_through_a_plan_that_has_it_not() -> None:
+    """Two warnings told, then a plan with one, then the first plan again: nothing is told twice."""
+    two = a_target(Target.RESOLUTION, warn_at=(0.5, 0.75))
+    watched = Watched(a_policy(two))
+    watched.happens(QUEUED)
+    watched.clock(T0 + 15 * MINUTE)
+    one = a_target(Target.RESOLUTION, 50 * MINUTE, 90 * MINUTE, (0.75,))
+    watched.configured(T0 + 16 * MINUTE, a_policy(one, version=2, applies_to_open=True), version=2)
+    watched.configured(T0 + 17 * MINUTE, a_policy(two, version=3, applies_to_open=True), version=3)
+    assert watched.clock(T0 + 60 * MINUTE) == ["RESOLUTION BREACHED ADEQUATE"]
+
+
+def test_events_of_one_place_in_two_plans_are_two_events() -> None:
+    """The first milestone is the desired level in one plan and a warning in the other."""
+    watched = Watched(a_policy(a_target(warn_at=())))
+    watched.happens(QUEUED)
+    watched.clock(T0 + 10 * MINUTE)
+    other = a_target(desired=30 * MINUTE, adequate=60 * MINUTE, warn_at=(0.25,))
+    watched.configured(T0 + 11 * MINUTE, a_policy(other, version=2, applies_to_open=True), version=2)
+    assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.25"]
+    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+
+
 def test_a_level_that_passed_is_not_kept_by_a_longer_promise() -> None:
     """Its passing was told: what is left is the adequate level."""
     watched = watched_pick_up()
