@@ -106,8 +106,22 @@ _TABLE = (
         partitions=8,
     ),
     _log("sla.events.v1", "conversation_id", "`chapar.sla.v1.SlaEvent`", "sla lane", 30),
+    _log(
+        "sla.webhooks.v1",
+        "tenant/webhook",
+        "`chapar.common.v1.WebhookNotice`: what another system has not taken yet",
+        "sla",
+        2,
+    ),
     _log("feedback.commands.v1", "person_id", "`chapar.feedback.v1.FeedbackCommand`", "feedback relay, intake lane", 7),
     _log("feedback.answers.v1", "person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
+    _log(
+        "feedback.webhooks.v1",
+        "tenant/webhook",
+        "`chapar.common.v1.WebhookNotice`: what another system has not taken yet",
+        "feedback",
+        2,
+    ),
     Topic(
         "feedback.scores.v1",
         "dimension and partition of the answers",
