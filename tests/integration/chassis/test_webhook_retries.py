@@ -15,13 +15,13 @@ from starlette.routing import Route
 from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.topics import apply
 from services.chassis.webhook_retries import DEAD_LETTERS, Patience, Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.commands.deadletters import _put_back
