@@ -138,6 +138,8 @@ class _SurveyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SurveyKind
     SURVEY_KIND_CSAT: _SurveyKind.ValueType  # 1
     SURVEY_KIND_NPS: _SurveyKind.ValueType  # 2
     SURVEY_KIND_CES: _SurveyKind.ValueType  # 3
+    SURVEY_KIND_TEXT: _SurveyKind.ValueType  # 4
+    """Free text, without a scale."""
 
 class SurveyKind(_SurveyKind, metaclass=_SurveyKindEnumTypeWrapper):
     """Kind of a survey question."""
@@ -146,6 +148,8 @@ SURVEY_KIND_UNSPECIFIED: SurveyKind.ValueType  # 0
 SURVEY_KIND_CSAT: SurveyKind.ValueType  # 1
 SURVEY_KIND_NPS: SurveyKind.ValueType  # 2
 SURVEY_KIND_CES: SurveyKind.ValueType  # 3
+SURVEY_KIND_TEXT: SurveyKind.ValueType  # 4
+"""Free text, without a scale."""
 Global___SurveyKind: _TypeAlias = SurveyKind  # noqa: Y015
 
 @_typing.final
@@ -171,6 +175,11 @@ class TenantConfiguration(_message.Message):
     CALENDARS_FIELD_NUMBER: _builtins.int
     SURVEYS_FIELD_NUMBER: _builtins.int
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    WEBHOOKS_FIELD_NUMBER: _builtins.int
+    RECOVERIES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant's name, [a-z0-9-]{1,40}."""
     version: _builtins.int
@@ -183,6 +192,10 @@ class TenantConfiguration(_message.Message):
     """IANA zone in which dates are shown and business hours are meant, e.g. "Asia/Tehran"."""
     default_region: _builtins.str
     """Default region for phone numbers without a country code, ISO 3166, e.g. "IR"."""
+    first_contact_window_ms: _builtins.int
+    """No further contact on the topic within this time counts as resolved at first contact, milliseconds; 0 means 7 days."""
+    least_answers: _builtins.int
+    """Below so many answers a score is withheld; 0 means 5."""
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
         """Pools: each is decided upon by one writer."""
@@ -227,6 +240,18 @@ class TenantConfiguration(_message.Message):
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Template]:
         """Texts sent to customers."""
 
+    @_builtins.property
+    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutgoingWebhook]:
+        """Where other systems are told what happens, signed as Standard Webhooks say."""
+
+    @_builtins.property
+    def recoveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoveryRule]:
+        """What happens after a bad answer, in order; the first that matches counts."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryRule]:
+        """Categories of free text, by rule."""
+
     def __init__(
         self,
         *,
@@ -247,10 +272,15 @@ class TenantConfiguration(_message.Message):
         calendars: _abc.Iterable[Global___Calendar] | None = ...,
         surveys: _abc.Iterable[Global___Survey] | None = ...,
         templates: _abc.Iterable[Global___Template] | None = ...,
+        webhooks: _abc.Iterable[Global___OutgoingWebhook] | None = ...,
+        recoveries: _abc.Iterable[Global___RecoveryRule] | None = ...,
+        categories: _abc.Iterable[Global___CategoryRule] | None = ...,
+        first_contact_window_ms: _builtins.int = ...,
+        least_answers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "pools", b"pools", "queues", b"queues", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1194,6 +1224,62 @@ class WeeklyHours(_message.Message):
 Global___WeeklyHours: _TypeAlias = WeeklyHours  # noqa: Y015
 
 @_typing.final
+class SurveyQuestion(_message.Message):
+    """A question after a survey's first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TextsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    OPTIONAL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id, unique in the survey, [a-z0-9-]{1,40}."""
+    kind: Global___SurveyKind.ValueType
+    """What is asked."""
+    optional: _builtins.bool
+    """True when the answer counts without it."""
+    @_builtins.property
+    def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The question by language."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: Global___SurveyKind.ValueType = ...,
+        texts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        optional: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "kind", b"kind", "optional", b"optional", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyQuestion: _TypeAlias = SurveyQuestion  # noqa: Y015
+
+@_typing.final
 class Survey(_message.Message):
     """Whom to ask what, and how often."""
 
@@ -1228,6 +1314,18 @@ class Survey(_message.Message):
     DELAY_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AFTER_MS_FIELD_NUMBER: _builtins.int
     QUESTIONS_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    WINDOW_MS_FIELD_NUMBER: _builtins.int
+    MOST_IN_WINDOW_FIELD_NUMBER: _builtins.int
+    QUIET_FROM_FIELD_NUMBER: _builtins.int
+    QUIET_TO_FIELD_NUMBER: _builtins.int
+    REMIND_AFTER_MS_FIELD_NUMBER: _builtins.int
+    SILENT_AFTER_MS_FIELD_NUMBER: _builtins.int
+    SILENT_SAMPLING_FIELD_NUMBER: _builtins.int
+    FIRST_ANSWER_STANDS_FIELD_NUMBER: _builtins.int
+    AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     kind: Global___SurveyKind.ValueType
@@ -1240,6 +1338,24 @@ class Survey(_message.Message):
     """Delay after completion, milliseconds."""
     expires_after_ms: _builtins.int
     """How long an invitation can be answered, milliseconds; 0 means 72 h."""
+    window_ms: _builtins.int
+    """At most `most_in_window` invitations of any survey to a person within this time, milliseconds; 0 means no such limit."""
+    most_in_window: _builtins.int
+    """See `window_ms`."""
+    quiet_from: _builtins.str
+    """Nothing is sent from this local time of the tenant's zone, "HH:MM"; empty means no quiet hours."""
+    quiet_to: _builtins.str
+    """Until this one; earlier than `quiet_from` means on the next day."""
+    remind_after_ms: _builtins.int
+    """One reminder so long after the invitation if there is no answer, milliseconds; 0 means none. Reminders count in no limit."""
+    silent_after_ms: _builtins.int
+    """A person who gave no answer for so long, milliseconds, is asked with `silent_sampling` instead of `sampling`; 0 means no such rule."""
+    silent_sampling: _builtins.float
+    """See `silent_after_ms`; 0 to 1."""
+    first_answer_stands: _builtins.bool
+    """True: the first answer stands. Otherwise it may be amended until the invitation is closed."""
+    amend_for_ms: _builtins.int
+    """How long after the first answer it may be amended, milliseconds; 0 means until the invitation expires."""
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Queues that it is for; empty means any."""
@@ -1251,6 +1367,18 @@ class Survey(_message.Message):
     @_builtins.property
     def questions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Question by language."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Customer tiers (label "tier"); empty means any."""
+
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages, BCP 47, by primary subtag; empty means any."""
+
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyQuestion]:
+        """Questions after the first, in order, on the page."""
 
     def __init__(
         self,
@@ -1264,14 +1392,225 @@ class Survey(_message.Message):
         delay_ms: _builtins.int = ...,
         expires_after_ms: _builtins.int = ...,
         questions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tiers: _abc.Iterable[_builtins.str] | None = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        more: _abc.Iterable[Global___SurveyQuestion] | None = ...,
+        window_ms: _builtins.int = ...,
+        most_in_window: _builtins.int = ...,
+        quiet_from: _builtins.str = ...,
+        quiet_to: _builtins.str = ...,
+        remind_after_ms: _builtins.int = ...,
+        silent_after_ms: _builtins.int = ...,
+        silent_sampling: _builtins.float = ...,
+        first_answer_stands: _builtins.bool = ...,
+        amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "kind", b"kind", "least_gap_ms", b"least_gap_ms", "name", b"name", "questions", b"questions", "queues", b"queues", "sampling", b"sampling"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "first_answer_stands", b"first_answer_stands", "kind", b"kind", "languages", b"languages", "least_gap_ms", b"least_gap_ms", "more", b"more", "most_in_window", b"most_in_window", "name", b"name", "questions", b"questions", "queues", b"queues", "quiet_from", b"quiet_from", "quiet_to", b"quiet_to", "remind_after_ms", b"remind_after_ms", "sampling", b"sampling", "silent_after_ms", b"silent_after_ms", "silent_sampling", b"silent_sampling", "tiers", b"tiers", "window_ms", b"window_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Survey: _TypeAlias = Survey  # noqa: Y015
+
+@_typing.final
+class OutgoingWebhook(_message.Message):
+    """Where another system is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the tenant; policies and rules name it."""
+    url: _builtins.str
+    """Address, https; http only to loopback."""
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Where its secrets are: "signing" to a reference "env:NAME" or "file:/path" of a "whsec_…" secret; "previous" as well while secrets are changed."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is told besides what names it: "feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        url: _builtins.str = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        events: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "name", b"name", "secrets", b"secrets", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutgoingWebhook: _TypeAlias = OutgoingWebhook  # noqa: Y015
+
+@_typing.final
+class RecoveryRule(_message.Message):
+    """What happens after a bad answer: somebody skilled calls back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SURVEYS_FIELD_NUMBER: _builtins.int
+    QUEUES_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    AT_MOST_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the tenant."""
+    kind: Global___SurveyKind.ValueType
+    """Kind of the question whose score is looked at; unspecified means the survey's first."""
+    at_most: _builtins.int
+    """A score not above this."""
+    queue: _builtins.str
+    """Queue of the recovery interaction; policies for that queue are its promises."""
+    priority: _builtins.int
+    """Its priority."""
+    @_builtins.property
+    def surveys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Surveys; empty means any."""
+
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Queues of the contact that was judged; empty means any."""
+
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Its requirements."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        surveys: _abc.Iterable[_builtins.str] | None = ...,
+        queues: _abc.Iterable[_builtins.str] | None = ...,
+        kind: Global___SurveyKind.ValueType = ...,
+        at_most: _builtins.int = ...,
+        queue: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_most", b"at_most", "kind", b"kind", "name", b"name", "priority", b"priority", "queue", b"queue", "queues", b"queues", "requirements", b"requirements", "surveys", b"surveys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryRule: _TypeAlias = RecoveryRule  # noqa: Y015
+
+@_typing.final
+class CategoryRule(_message.Message):
+    """Free text belongs to a category when one of the words is in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___CategoryWords: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___CategoryWords | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    WEBHOOKS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Category, e.g. "complaint", "request", "praise", "how-to"."""
+    @_builtins.property
+    def words(self) -> _containers.MessageMap[_builtins.str, Global___CategoryWords]:
+        """Words and phrases by language; compared by the text key (both yeh and kaf, digits, no marks), at the beginnings of words."""
+
+    @_builtins.property
+    def webhooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Webhooks that are told of an answer of this category."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        words: _abc.Mapping[_builtins.str, Global___CategoryWords] | None = ...,
+        webhooks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "webhooks", b"webhooks", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryRule: _TypeAlias = CategoryRule  # noqa: Y015
+
+@_typing.final
+class CategoryWords(_message.Message):
+    """Words of one language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANY_FIELD_NUMBER: _builtins.int
+    NONE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words and phrases."""
+
+    @_builtins.property
+    def none(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where one of these stands, the rule does not hold."""
+
+    def __init__(
+        self,
+        *,
+        any: _abc.Iterable[_builtins.str] | None = ...,
+        none: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "none", b"none"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryWords: _TypeAlias = CategoryWords  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):
