@@ -56,7 +56,7 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         ),
         "sla": Rights(
             reads=("config.v1", "routing.events.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
-            writes=("deadletters.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
+            writes=("deadletters.v1", "routing.commands.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
         ),
         "feedback": Rights(
             reads=(

@@ -173,7 +173,7 @@ SLA = (
     _counter(
         "chapar_sla_escalations_total",
         "kind outcome",
-        "Escalations performed, by kind (priority, route, webhook) and outcome.",
+        "Escalations asked of the router, by kind (priority, route) and outcome (done, refused, retried).",
     ),
     _counter("chapar_sla_reprioritise_total", "outcome", "Priorities raised through the router, by outcome."),
 )

@@ -1,9 +1,9 @@
-"""What promises in danger ask of others: a warning's priority, and the actions of escalations.
+"""What promises in danger ask of the router: a warning's priority, and the actions of escalations. (`notices.py` tells webhooks.)
 
 Reads sla.events.v1 in a consumer group of its own, at least once, so that a crash between the commit of an event and the call loses
 nothing; each call's idempotency key derives from the event's id, so that calling twice does it once. While the router is away the batch is
 offered again with a growing pause. What the router refuses for good (the work is closed meanwhile, an agent has it, there is no such queue)
-is counted and left. A webhook is handed to `Notify`, which keeps it and repeats it by itself.
+is counted and left.
 """
 
 import asyncio
@@ -22,7 +22,6 @@ from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
-from services.sla.ports import Notify
 
 GROUP: Final = "sla-escalation"
 REASON: Final = "SLA_WARNING"
@@ -35,11 +34,8 @@ _TIMEOUT_S: Final = 5.0
 class Escalation:
     """A handler for GroupConsumer."""
 
-    def __init__(
-        self, router: "router_pb2_grpc.RoutingServiceAsyncStub", metrics: Metrics, notify: Notify | None = None
-    ) -> None:
+    def __init__(self, router: "router_pb2_grpc.RoutingServiceAsyncStub", metrics: Metrics) -> None:
         self._router = router
-        self._notify = notify
         self._raised = metrics.counter("chapar_sla_reprioritise_total")
         self._outcomes = metrics.counter("chapar_sla_escalations_total")
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -90,11 +86,6 @@ class Escalation:
             outcomes.append(("priority", await self._called(event, "priority", call)))
         if action.queue or action.requirements:
             outcomes.append(("route", await self._called(event, "route", self._reroute(event))))
-        if action.webhook:
-            if self._notify is None:
-                outcomes.append(("webhook", "refused"))
-            else:
-                outcomes.append(("webhook", await self._called(event, "webhook", self._notify(event))))
         for kind, outcome in outcomes:
             self._outcomes.labels(kind, outcome).inc()
         return all(outcome != "retried" for _, outcome in outcomes)

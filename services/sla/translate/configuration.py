@@ -5,13 +5,15 @@ sentence that names the policy or calendar, and the version that runs goes on.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.expressions import ExpressionRefused, Expressions, compile_expression
+from services.chassis.webhooks import Endpoint, endpoints_of
 from services.sla.domain.adoption import PolicyList
 from services.sla.domain.calendar import BusinessTime, CalendarSpec, ExceptionalHours, OpenHours
 from services.sla.domain.policy import (
@@ -42,15 +44,22 @@ def _nobody(_policy: str) -> None:
     """Nobody counts."""
 
 
+@dataclass(frozen=True, slots=True)
+class Promises(PolicyList):
+    """One tenant's policies, and who is told of what becomes of them, by name."""
+
+    webhooks: Mapping[str, Endpoint]
+
+
 def decode_promises(
     calendar_of: Callable[[CalendarSpec], BusinessTime], failed: Failed = _nobody
-) -> Callable[[str, bytes], PolicyList]:
+) -> Callable[[str, bytes], Promises]:
     """For ConfigReader. The result raises ChaparError INVALID SLA_CONFIGURATION, and protobuf's DecodeError.
 
     `calendar_of` is called for each calendar in use, so that one that makes no sense is found before work depends on it.
     """
 
-    def decode(_key: str, raw: bytes) -> PolicyList:
+    def decode(_key: str, raw: bytes) -> Promises:
         return promises_of(pb.TenantConfiguration.FromString(raw), calendar_of, failed)
 
     return decode
@@ -60,7 +69,7 @@ def promises_of(
     configuration: pb.TenantConfiguration,
     calendar_of: Callable[[CalendarSpec], BusinessTime],
     failed: Failed = _nobody,
-) -> PolicyList:
+) -> Promises:
     """See `decode_promises`."""
     calendars = {calendar.name: calendar for calendar in configuration.calendars}
     asked = Expressions((policy.when for policy in configuration.sla_policies), _variables)
@@ -68,7 +77,22 @@ def promises_of(
         _policy(policy, calendars, configuration, calendar_of, _condition(policy, asked, failed))
         for policy in configuration.sla_policies
     )
-    return PolicyList(configuration.version, policies)
+    try:
+        webhooks = endpoints_of(configuration.webhooks)
+    except ValueError as error:
+        raise _refused(str(error)) from error
+    _names_that_exist(configuration, webhooks)
+    return Promises(configuration.version, policies, webhooks)
+
+
+def _names_that_exist(configuration: pb.TenantConfiguration, webhooks: Mapping[str, Endpoint]) -> None:
+    queues = {queue.name for queue in configuration.queues}
+    for policy in configuration.sla_policies:
+        for escalation in (each for target in policy.targets for each in target.escalations):
+            if escalation.webhook and escalation.webhook not in webhooks:
+                raise _refused(f"SLA policy {policy.name}: there is no webhook {escalation.webhook!r}")
+            if escalation.queue and escalation.queue not in queues:
+                raise _refused(f"SLA policy {policy.name}: there is no queue {escalation.queue!r} to escalate to")
 
 
 def _condition(policy: pb.SlaPolicy, asked: Expressions[Subject], failed: Failed) -> Condition | None:

@@ -90,6 +90,18 @@ def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
     setattr(c.calendars[0].hours[0], "from", text)
 
 
+def _also(c: pb.TenantConfiguration, kind: "pb.TargetKind", adequate_ms: int) -> None:
+    c.sla_policies[0].targets.add(kind=kind, adequate_ms=adequate_ms)
+
+
+def _escalate(c: pb.TenantConfiguration, **of: Any) -> None:
+    c.sla_policies[0].targets[0].escalations.add(**of)
+
+
+def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
+    c.sla_policies[0].priority_at_least, c.sla_policies[0].priority_at_most = least, most
+
+
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -108,6 +120,19 @@ def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
         (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
         (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
+        (lambda c: c.sla_policies[0].ClearField("targets"), "policy gold: it promises nothing"),
+        (lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000), "not between start and adequate"),
+        (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is promised later than FIRST_RESPONSE"),
+        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is promised later than RESOLUTION"),
+        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "at warning 3, but there are 2 warnings"),
+        (lambda c: _escalate(c, add_priority=1), "does not say when"),
+        (lambda c: _escalate(c, at=3), "does nothing"),
+        (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue 'rescue'"),
+        (lambda c: _escalate(c, at=3, webhook="duty"), "there is no webhook 'duty'"),
+        (lambda c: c.webhooks.add(name="crm", url="ftp://x"), "webhook 'crm': its url"),
+        (lambda c: _range(c, 5, 4), "no priority is at least 5 and at most 4"),
+        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is no time of day"),
+        (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "holidays of 'DE-XX' are not known"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:
