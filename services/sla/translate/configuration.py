@@ -157,8 +157,6 @@ def _policy(
     calendar_of: Callable[[CalendarSpec], BusinessTime],
     condition: Condition | None,
 ) -> Policy:
-    if not policy.targets:
-        raise _refused(f"SLA policy {policy.name}: it promises nothing: give it targets")
     low, high = (
         getattr(policy, name) if policy.HasField(name) else None for name in ("priority_at_least", "priority_at_most")
     )

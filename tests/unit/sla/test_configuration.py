@@ -120,7 +120,6 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
         (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
         (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
-        (lambda c: c.sla_policies[0].ClearField("targets"), "policy gold: it promises nothing"),
         (lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000), "not between start and adequate"),
         (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is promised later than FIRST_RESPONSE"),
         (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is promised later than RESOLUTION"),
