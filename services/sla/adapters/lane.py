@@ -111,7 +111,7 @@ class DeadlineProcessor:
     def next_wakeup(self) -> int | None:
         """See Processor."""
         if self._adoption.busy:
-            return self._now_ms
+            return self._now_ms + 1
         due = self._pace.wakeup(self.book.next_wakeup(), self._now_ms)
         look = self._now_ms + _LOOK_MS if self.book.works else None
         return look if due is None else due if look is None else min(due, look)

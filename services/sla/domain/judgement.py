@@ -3,8 +3,8 @@
 - Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment; first response and resolution run from
   the arrival; next response runs from the first customer message after an agent's reply to the next reply.
 - Transfers, overflow and re-queueing change nothing.
-- What still runs after a reply stands still while the customer is awaited, if the policy says so; pick-up and first response (or what
-  the policy names) stand still until an agreed time.
+- The resolution stands still while the customer is awaited, if the policy says so; pick-up and first response (or what the policy names)
+  stand still until an agreed time.
 """
 
 from typing import Final, assert_never

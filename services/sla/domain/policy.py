@@ -187,8 +187,11 @@ class Plan:
         return None
 
     def holds(self, target: Target, *, awaited: bool, scheduled: bool) -> bool:
-        """Whether a target's clock stands still: the customer is awaited, or the work until an agreed time."""
-        return (awaited and self.pause_while_customer_awaited) or (scheduled and target in self.pause_until_scheduled)
+        """Whether a target's clock stands still: the resolution while the customer is awaited (responses are given then, and a pick-up
+        is not for him to delay), and what the policy names until an agreed time."""
+        if awaited and self.pause_while_customer_awaited and target is Target.RESOLUTION:
+            return True
+        return scheduled and target in self.pause_until_scheduled
 
     def says_as(self, other: "Plan") -> bool:
         """Whether two plans promise the same, whatever they are called."""

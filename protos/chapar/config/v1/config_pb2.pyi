@@ -933,7 +933,7 @@ class SlaPolicy(_message.Message):
     calendar: _builtins.str
     """Calendar in whose time targets are counted; empty means round the clock."""
     pause_while_customer_awaited: _builtins.bool
-    """True when the clock of what still runs after an agent's reply (the resolution) stands still while the customer is awaited."""
+    """True when the clock of the resolution stands still while the customer is awaited: from an agent's reply to his next message."""
     priority_at_least: _builtins.int
     """Interaction's own priority at least; absent means any."""
     priority_at_most: _builtins.int
