@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from random import Random
 from typing import BinaryIO, Final
@@ -28,6 +28,7 @@ from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.lane import DeadlineProcessor, factory
 from services.sla.domain.adoption import PolicyList
 from services.sla.domain.facts import Occurrence
+from services.sla.ports import Told
 from services.sla.translate.configuration import promises_of
 from services.sla.wiring import LINGER_S
 from tests.bench.figures import tell
@@ -85,13 +86,17 @@ class Outbox:
         return b""
 
 
-def a_lane(told: Callable[[list[Occurrence]], None]) -> DeadlineProcessor:
+def a_lane(told: Told) -> DeadlineProcessor:
     """The processor as the service makes it."""
     in_force = promises()
     make = factory(caching_calendars(), lambda: in_force, told, forget_after_ms=600_000, settle_ms=_SETTLE_MS)
     made = make(LaneContext(0, 1))
     assert isinstance(made, DeadlineProcessor)
     return made
+
+
+def nobody(occurrences: list[Occurrence]) -> None:
+    """Is not told."""
 
 
 def an_event(number: int, epoch: int, at_ms: int, what: str, **of: object) -> Record:
@@ -117,7 +122,7 @@ def resident() -> int:
 
 def fill(path: Path, armed: int) -> None:
     """Arms them; tells what they take."""
-    lane = a_lane(lambda _occurrences: None)
+    lane = a_lane(nobody)
     works = -(-armed // 3)
     begin = int(time.time() * 1000) - _SPREAD_MS
     with path.open("wb") as changelog:
@@ -187,7 +192,7 @@ def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, o
 def serve(path: Path) -> None:
     """Restores; serves in real time; tells how late milestones are."""
     told: list[Occurrence] = []
-    lane, outbox = a_lane(told.extend), Outbox()
+    lane, outbox = a_lane(lambda occurrences: told.extend(occurrences)), Outbox()
     started = time.perf_counter()
     gc.disable()  # as the lane does while it restores
     for key, value in entries(path):

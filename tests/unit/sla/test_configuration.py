@@ -90,7 +90,7 @@ def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
     setattr(c.calendars[0].hours[0], "from", text)
 
 
-def _also(c: pb.TenantConfiguration, kind: "pb.TargetKind", adequate_ms: int) -> None:
+def _also(c: pb.TenantConfiguration, kind: "pb.TargetKind.ValueType", adequate_ms: int) -> None:
     c.sla_policies[0].targets.add(kind=kind, adequate_ms=adequate_ms)
 
 

@@ -23,7 +23,7 @@ class Kept:
         self.notices += notices
 
 
-def an_event(kind: "sla.SlaEventKind", at: int = T0, **of: object) -> Record:
+def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> Record:
     event = sla.SlaEvent(
         event_id="e1",
         tenant="acme",
