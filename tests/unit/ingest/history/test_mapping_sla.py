@@ -17,5 +17,5 @@ def test_each_kind_of_event_has_its_step(kind: "sla_pb2.SlaEventKind.ValueType")
     event.action.requirements.add(attribute="senior")
     found = fact(Record("sla.events.v1", 0, 0, 1, b"c", event.SerializeToString(), ()))
     assert found is not None
-    details = found.step.details
+    details = found.event.details
     assert (details["priority_added"], details["moved_to"], details["requirements"]) == ("5", "rescue", "senior")
