@@ -14,13 +14,11 @@ from collections.abc import Iterable
 from services.sla.domain import deadlines as dl
 from services.sla.domain.book import Book
 from services.sla.domain.deadlines import Deadline, State
-from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import OPENING, Fact, FactKind, Occurrence, OccurrenceKind
 from services.sla.domain.judgement import Judgement
 from services.sla.domain.policy import Level, Plan, Policy, Subject, Target, choose
 from services.sla.domain.telling import occurrence
 from services.sla.domain.work import Work
-
-_OPENING = (FactKind.QUEUED, FactKind.SCHEDULED)
 
 
 class Engine:
@@ -42,7 +40,7 @@ class Engine:
         book = self._book
         work = book.works.get(fact.interaction_id)
         if work is None:
-            if fact.kind not in _OPENING or fact.again:
+            if fact.kind not in OPENING or fact.again:
                 return []
             subject = Subject(fact.queue, fact.channel, fact.tier, fact.language, fact.priority, fact.labels)
             policy = choose(policies, subject)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from services.sla.domain.policy import Action, Level, Target
 
@@ -21,6 +22,10 @@ class FactKind(Enum):
     ABANDONED = auto()
     CANCELLED = auto()
     """By order, or as something that was no work: `reason` says which."""
+
+
+OPENING: Final = frozenset({FactKind.QUEUED, FactKind.SCHEDULED})
+"""With these, work begins to be promised something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Fact:
     language: str = ""
     priority: int = 0
     labels: tuple[tuple[str, str], ...] = ()
+    """Of facts that open work, sorted by name."""
     start_at_ms: int = 0
     """Of SCHEDULED: when it will be queued."""
     due_at_ms: int = 0

@@ -11,7 +11,7 @@ from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.ids import derive
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import OPENING, Fact, FactKind, Occurrence, OccurrenceKind
 from services.sla.domain.policy import Level, Target
 
 _KINDS: Final = {
@@ -110,7 +110,8 @@ def fact_of(record: Record) -> Fact | None:
         again=event.queued.again,
         language=about.language,
         priority=about.priority,
-        labels=tuple(sorted(about.labels.items())),
+        # Only what opens work is asked about: sorting the labels of every event costs more than judging it.
+        labels=tuple(sorted(about.labels.items())) if kind in OPENING else (),
         start_at_ms=start_at,
         due_at_ms=about.due_at_ms,
         reason=reason,
