@@ -45,9 +45,9 @@ from services.sla.translate.configuration import Promises, decode_promises
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
 _LOOK_S: Final = 0.2
-LINGER_S: Final = 0.02
-"""Deadlines may be a tenth of a second late (docs/performance.md, `deadline_late_p99_ms`), of which half is for settling: so much is left to
-wait for company, which saves most of the lane's transactions for those who answer customers."""
+LINGER_S: Final = 0.1
+"""Facts may wait for company, a milestone that is due does not: a tenth of a second saves most of the lane's transactions for those who answer
+customers."""
 
 
 @asynccontextmanager

@@ -5,7 +5,8 @@
 - **serve**, in a process of its own: `sla_restore_s` is the time to read all of that file's entries through the lane's restore, up to the first
   batch. Then 5,000 events a second come in for some time (whole lives of new interactions, and facts about the old ones), while milestones of the
   million fall due. `deadline_late_p99_ms` is how much later than due a milestone was told: from its due time to the end of the batch that
-  told it, its record made. The batch's pace is the service's: it settles for 50 ms and waits 20 ms for company; there is no broker.
+  told it, its record made. The batch's pace is the service's: it settles for 50 ms and waits 100 ms for company or until a timer is due; there
+  is no broker.
 
 All times are of a wall clock, and the machine's: on a busy one they are no figures.
 """
@@ -247,7 +248,7 @@ def run(
             time.sleep(max(0.0, min(0.001, (due or 0) / 1000 - now)))
             continue
         if there > 0:
-            time.sleep(LINGER_S)
+            time.sleep(LINGER_S if due is None else max(0.0, min(LINGER_S, due / 1000 - now)))
         now = time.time()
         there = min(len(made), int((now - begin) * EVENTS_A_SECOND)) - taken
         ready = [an_event(n, e, int(now * 1000), what, **of) for n, e, what, of in made[taken : taken + there]]
