@@ -55,6 +55,11 @@ PROCESS = (
     _counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),
 )
 
+WEBHOOKS = (
+    _counter("chapar_webhook_attempts_total", "outcome", "Attempts to tell another system: taken or not_taken."),
+    _counter("chapar_webhook_dead_letters_total", "reason", "What another system was never told, by the last reason."),
+)
+
 LANES = (
     _gauge("chapar_lane_lag_records", "lane partition", "Records of the input that are not yet committed."),
     _gauge(
@@ -196,6 +201,16 @@ SLA = (
         "From the customer's first message to completion.",
         LONG_SECONDS,
     ),
+    _counter(
+        "chapar_sla_conditions_failed_total",
+        "",
+        "Conditions of SLA policies that could not be told true or false; the policy did not match.",
+    ),
+    _counter(
+        "chapar_sla_escalations_total",
+        "kind outcome",
+        "Escalations asked of the router, by kind (priority, route) and outcome (done, refused, retried).",
+    ),
     _counter("chapar_sla_reprioritise_total", "outcome", "Priorities raised through the router, by outcome."),
 )
 
@@ -210,4 +225,4 @@ FEEDBACK = (
     _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
 )
 
-CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)
+CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *WEBHOOKS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)

@@ -268,7 +268,10 @@ def _message_schema(descriptor: Descriptor) -> dict[str, Any]:
         made = _field_schema(descriptor_field)
         properties[short] = {"anyOf": [properties[short], made]} if both else made
         if descriptor_field.name.endswith("_ms"):
-            properties[descriptor_field.name] = {"type": "integer", "minimum": 0}
+            whole = {"type": "integer", "minimum": 0}
+            properties[descriptor_field.name] = (
+                {"type": "array", "items": whole} if descriptor_field.is_repeated else whole
+            )
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 

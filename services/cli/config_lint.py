@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
 from functools import partial
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import cel
 
 from chapar.config.v1 import config_pb2
+from services.chassis.expressions import ExpressionRefused, UnknownVariable, compile_expression
 from services.cli.config_files import Document
+from services.cli.config_lint_calendars import calendars, zone
 from services.cli.config_lint_capacity import capacity, numbers
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_lint_sla import policies
+from services.cli.config_lint_webhooks import webhooks
 from services.cli.config_requirements import TEAM, members, selectors
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
-DAYS = frozenset({"sat", "sun", "mon", "tue", "wed", "thu", "fri"})
 PLACEHOLDERS = {"acknowledgement": {"minutes", "position"}, "survey_invitation": {"question", "link"}}
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 _REFERENCE = re.compile(r"(env|file):.+")
 
 
@@ -43,7 +41,7 @@ def _tenant(document: Document) -> None:
     if not _TENANT.fullmatch(c.tenant):
         document.find("TENANT_NAME", "`tenant` must be 1 to 40 of a-z, 0-9 and -", "tenant")
     if c.time_zone:
-        _zone(document, c.time_zone, "time_zone")
+        zone(document, c.time_zone, "time_zone")
     if not c.pools:
         document.find("NO_POOL", "at least one pool is needed: `pools: [{name: default}]`", "pools")
     if not c.queues:
@@ -63,6 +61,7 @@ def _unique_names(document: Document) -> None:
         "calendars": (k.name for k in c.calendars),
         "surveys": (s.name for s in c.surveys),
         "templates": (t.name for t in c.templates),
+        "webhooks": (w.name for w in c.webhooks),
         "channels": (f"{a.channel}/{a.account}" for a in c.channels),
     }
     for kind, names in kinds.items():
@@ -81,7 +80,7 @@ def _references(document: Document) -> None:
     profiles = {p.name for p in c.capacity_profiles}
     # `language=french` is a label; either it or `language` is declared.
     skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
-    calendars = {k.name for k in c.calendars}
+    known_calendars = {k.name for k in c.calendars}
 
     def known(name: str, names: set[str], what: str, *path: str | int) -> None:
         if name and name not in names:
@@ -122,9 +121,16 @@ def _references(document: Document) -> None:
         if not rule.queue:
             document.find("NO_QUEUE", f"rule `{rule.name}` names no queue", "rules", i)
     for i, policy in enumerate(c.sla_policies):
-        known(policy.calendar, calendars, "calendar", "sla_policies", i, "calendar")
+        known(policy.calendar, known_calendars, "calendar", "sla_policies", i, "calendar")
         for name in policy.queues:
             known(name, queues, "queue", "sla_policies", i, "queues")
+        for j, target in enumerate(policy.targets):
+            for k, escalation in enumerate(target.escalations):
+                for at, selector in enumerate(escalation.requirements):
+                    place = ("sla_policies", i, "targets", j, "escalations", k, "requirements", at)
+                    for one, where in ((selector, place), *((m, p) for m, p, _ in members(selector, place))):
+                        if one.attribute and one.attribute != TEAM:
+                            skill(one.attribute, *where, "attribute")
     for i, survey in enumerate(c.surveys):
         for name in survey.queues:
             known(name, queues, "queue", "surveys", i, "queues")
@@ -145,64 +151,14 @@ def _rules(document: Document) -> None:
                 )
             continue
         try:
-            program = cel.compile(rule.when)
-        except ValueError as error:
+            compile_expression(rule.when, RULE_VARIABLES)
+        except UnknownVariable as error:
+            document.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
+        except ExpressionRefused as error:
             reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
             document.find(
                 "BAD_EXPRESSION", f"`when` of rule `{rule.name}` is not valid CEL: {reason}", "rules", i, "when"
             )
-            continue
-        unknown = sorted(set(program.variables()) - RULE_VARIABLES)
-        if unknown:
-            choices = ", ".join(sorted(RULE_VARIABLES))
-            document.find(
-                "UNKNOWN_VARIABLE",
-                f"rule `{rule.name}` uses {', '.join(unknown)}; known are {choices}",
-                "rules",
-                i,
-                "when",
-            )
-
-
-def _targets(document: Document) -> None:
-    for i, policy in enumerate(document.configuration.sla_policies):
-        for j, target in enumerate(policy.targets):
-            here = ("sla_policies", i, "targets", j)
-            if target.kind == config_pb2.TARGET_KIND_UNSPECIFIED:
-                document.find("NO_TARGET_KIND", "a target needs a `kind`", *here)
-            if target.desired_ms <= 0 or target.adequate_ms <= 0:
-                document.find("TARGET_OF_ZERO", "`desired` and `adequate` must be longer than zero", *here)
-            elif target.desired_ms > target.adequate_ms:
-                document.find("CONTRADICTING_LEVELS", "`desired` is later than `adequate`", *here)
-            if any(not 0 < share < 1 for share in target.warn_at):
-                document.find("WARNING_SHARE", "`warn_at` must lie between 0 and 1", *here)
-
-
-def _calendars(document: Document) -> None:
-    for i, calendar in enumerate(document.configuration.calendars):
-        if calendar.time_zone:
-            _zone(document, calendar.time_zone, "calendars", i, "time_zone")
-        if not calendar.hours:
-            document.find("NEVER_OPEN", f"calendar `{calendar.name}` is never open", "calendars", i)
-        for j, hours in enumerate(calendar.hours):
-            _hours(document, hours, i, j)
-        for key in ("closed_dates", "open_dates"):
-            for j, text in enumerate(getattr(calendar, key)):
-                try:
-                    date.fromisoformat(text)
-                except ValueError:
-                    document.find("NOT_A_DATE", f"`{text}` is not a date such as 2026-03-21", "calendars", i, key, j)
-
-
-def _hours(document: Document, hours: config_pb2.WeeklyHours, i: int, j: int) -> None:
-    start, end = getattr(hours, "from"), hours.to
-    here = ("calendars", i, "hours", j)
-    if not _CLOCK.fullmatch(start) or not _CLOCK.fullmatch(end):
-        document.find("NOT_A_TIME", "`from` and `to` must be times such as 08:30, in quotes", *here)
-    elif start >= end:
-        document.find("NEVER_OPEN", f"{start} to {end} is empty; split hours over midnight into two", *here)
-    if not hours.days or set(hours.days) - DAYS:
-        document.find("UNKNOWN_DAY", "`days` must be some of sat, sun, mon, tue, wed, thu, fri", *here)
 
 
 def _channels(document: Document) -> None:
@@ -243,13 +199,6 @@ def _templates(document: Document) -> None:
                 document.find("UNKNOWN_PLACEHOLDER", message, "templates", i, "texts", language)
 
 
-def _zone(document: Document, name: str, *path: str | int) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        document.find("UNKNOWN_ZONE", f"`{name}` is not a time zone such as Asia/Tehran", *path)
-
-
 _CHECKS: tuple[Callable[[Document], None], ...] = (
     _tenant,
     _unique_names,
@@ -264,11 +213,12 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     overflow,
     starvation,
     partial(capacity, channels=CHANNELS),
-    _targets,
+    partial(policies, channels=CHANNELS),
     promises,
     predictions,
-    _calendars,
+    calendars,
     _channels,
     _surveys,
     _templates,
+    webhooks,
 )

@@ -33,7 +33,7 @@ _TIMED: Final = (config_pb2.OVERFLOW_TRIGGER_WAIT, config_pb2.OVERFLOW_TRIGGER_E
 
 
 def reach(document: Document) -> None:
-    """Queues that neither a rule nor an overflow leads to."""
+    """Queues that neither a rule nor an overflow nor an escalation leads to."""
     c = document.configuration
     if not c.rules:
         return
@@ -45,6 +45,7 @@ def reach(document: Document) -> None:
         always = always or not rule.when
     if not always and c.queues:
         reached.append(c.queues[0].name)  # where no rule holds, the first queue takes it
+    reached.extend(e.queue for policy in c.sla_policies for target in policy.targets for e in target.escalations)
     queues = {queue.name: queue for queue in c.queues}
     for name in reached:  # grows as it is walked
         if name in queues:
@@ -229,7 +230,10 @@ def promises(document: Document) -> None:
                 message = f"policy `{policy.name}` has two targets of one kind: keep one"
                 document.find("DUPLICATE", message, "sla_policies", i, "targets", j)
         for j, target in enumerate(policy.targets):
-            if target.kind == config_pb2.TARGET_KIND_PICK_UP and target.desired_ms > _LONGEST_MS:
+            if (
+                target.kind == config_pb2.TARGET_KIND_PICK_UP
+                and (target.desired_ms or target.adequate_ms) > _LONGEST_MS
+            ):
                 message = f"policy `{policy.name}` promises a pick-up later than after 366 days"
                 document.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
     for i, queue in enumerate(c.queues):

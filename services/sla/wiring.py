@@ -1,12 +1,12 @@
 """The composition root of sla.
 
-    configuration → read model, events, telemetry → gRPC server → (configuration known) → escalation, deadline lanes
+    configuration → read model, events, telemetry → gRPC server → (configuration known) → notices, escalation, deadline lanes
 
 Lanes start when a configuration is known, because policies are chosen from it; the rest serves before.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -20,28 +20,36 @@ from services.chassis.grpc.server import grpc_server
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
+from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import TokenSource, read_secret
+from services.chassis.webhook_retries import Webhooks
+from services.chassis.webhooks import Endpoint, webhook_client
 from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
 from services.sla.adapters.grpc_service import SlaServicer
 from services.sla.adapters.lane import EVENTS, SPEC, factory
 from services.sla.adapters.measures_service import Measures
+from services.sla.adapters.notices import GROUP as NOTICES_GROUP
+from services.sla.adapters.notices import TOPIC as WAITING_NOTICES
+from services.sla.adapters.notices import Notices, Receivers
 from services.sla.adapters.read_model import ReadModel
 from services.sla.adapters.telemetry import Telemetry
 from services.sla.domain.measures import DAY_MS
 from services.sla.settings import SlaSettings
-from services.sla.translate.configuration import decode_promises
+from services.sla.translate.configuration import Promises, decode_promises
 
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
 _LOOK_S: Final = 0.2
 LINGER_S: Final = 0.1
-"""Deadlines are seconds; a tenth of one saves most of the lane's transactions for those who answer customers."""
+"""Facts may wait for company, a milestone that is due does not: a tenth of a second saves most of the lane's transactions for those who answer
+customers."""
 
 
 @asynccontextmanager
@@ -50,8 +58,12 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
     settings, kafka = service.settings, service.settings.kafka
     calendar_of = caching_calendars()
     known = asyncio.Event()
+    failed = service.metrics.counter("chapar_sla_conditions_failed_total").labels()
     configuration = ConfigReader(
-        kafka, decode_promises(calendar_of), on_change=lambda *_: known.set(), metrics=service.metrics
+        kafka,
+        decode_promises(calendar_of, lambda _policy: failed.inc()),
+        on_change=lambda *_: known.set(),
+        metrics=service.metrics,
     )
     model = ReadModel(calendar_of)
     broadcast = Broadcast(settings.watchers)
@@ -104,9 +116,38 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
             lanes_live.set(False, "waiting for a configuration: has `chapar config apply` run?")
             await stack.enter_async_context(service.background(_when(known, runner), "deadline lanes"))
             await stack.enter_async_context(service.background(_report(known, runner, lanes_live), "lanes' health"))
+            await _notify(service, stack, lambda tenant: _webhooks_of(configuration.values, tenant))
             if settings.router_address:
                 await _escalate(service, stack)
         yield
+
+
+def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str, Endpoint]:
+    promises = configured.get(tenant)
+    return promises.webhooks if promises else {}
+
+
+async def _notify(service: Service[SlaSettings], stack: AsyncExitStack, receivers: Receivers) -> None:
+    """Webhooks: what is new, and what was not taken at first."""
+    kafka = service.settings.kafka
+    client = await stack.enter_async_context(webhook_client())
+    producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"{NAME}-webhooks"))
+    webhooks = Webhooks(
+        WAITING_NOTICES,
+        lambda tenant, name: receivers(tenant).get(name),
+        SecretReferences(service.clock),
+        client,
+        producer,
+        service.clock,
+        service.metrics,
+    )
+    notices = Notices(receivers, webhooks, service.clock)
+    for group, topic, handler in (
+        (NOTICES_GROUP, EVENTS, notices.handle),
+        (f"{NOTICES_GROUP}-again", WAITING_NOTICES, webhooks.again),
+    ):
+        consumer = GroupConsumer(kafka, group=group, topics=(topic,), handler=handler, client_id=group, max_batch=200)
+        await stack.enter_async_context(service.background(consumer.run(), group))
 
 
 async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> None:

@@ -43,7 +43,7 @@ BENCHES: Final = {
     "engine": Bench("the engine in a pool of 15,000 agents", kafka=False, minutes=3),
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
     "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
-    "sla_engine": Bench("deadlines in memory", kafka=False),
+    "sla_engine": Bench("a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5),
     "sla_prediction": Bench("forecasts of broken promises on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
 }

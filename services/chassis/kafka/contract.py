@@ -109,8 +109,8 @@ class LaneTuning:
     max_batch_records: int = 1000
     max_batch_bytes: int = 4_000_000
     linger: float = 0.0
-    """Seconds that a lane waits for company before it takes a batch. 0 where somebody waits for the answer; a little where nobody does:
-    the broker's processor is spent by the transaction, so a lane that watches should leave it to the lanes that answer."""
+    """Seconds that a lane waits for company before it takes a batch, or until a timer is due. 0 where somebody waits for the answer; a little
+    where nobody does: the broker's processor is spent by the transaction, so a lane that watches should leave it to the lanes that answer."""
     buffer_records: int = 4000
     """Records read ahead per partition before it is paused."""
     max_output_bytes: int = 900_000

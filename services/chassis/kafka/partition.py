@@ -248,7 +248,7 @@ class PartitionLane:
         async with CommitSlot(self._parts.tuning.stop_timeout) as stage_two:
             while await self._wait_for_work(processor, stage_two):
                 if self._parts.tuning.linger and self._buffer:
-                    await self._pause(self._parts.tuning.linger)
+                    await self._pause(self._linger(processor))
                 taken = await self._batches.run(processor, self._take(), self._tick(), position.epoch)
                 if taken.idle:
                     await asyncio.sleep(_IDLE_TIMERS)
@@ -266,6 +266,11 @@ class PartitionLane:
                     raise
                 stage_two.start(self._commit(transaction, taken, position))
             await stage_two.settle()
+
+    def _linger(self, processor: Processor) -> float:
+        """How long records wait for company, in seconds: no longer than until a timer is due, which nobody's company should make late."""
+        due, linger = processor.next_wakeup(), self._parts.tuning.linger
+        return linger if due is None else max(0.0, min(linger, (due - self._parts.clock()) / 1000))
 
     async def _wait_for_work(self, processor: Processor, stage_two: CommitSlot) -> bool:
         """True when there are records to take or a timer is due; False when asked to stop. Raises if the commit under way failed."""

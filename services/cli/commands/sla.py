@@ -22,6 +22,7 @@ app.command("measures")(sla_measures.measures)
 app.command("backlog")(sla_measures.backlog)
 app.command("export")(sla_measures.export)
 Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
+JalaliDates = Annotated[bool, typer.Option("--jalali", help="Jalali dates.")]
 
 
 class Promise(StrEnum):
@@ -41,7 +42,7 @@ def short(enum_name: str) -> str:
 
 
 @app.command("show")
-def show(interaction_id: str, as_json: Json = False) -> None:
+def show(interaction_id: str, as_json: Json = False, jalali_dates: JalaliDates = False) -> None:
     """Deadlines of an interaction."""
 
     async def work() -> sla_pb2.GetDeadlinesResponse:
@@ -49,7 +50,7 @@ def show(interaction_id: str, as_json: Json = False) -> None:
             request = sla_pb2.GetDeadlinesRequest(interaction_id=interaction_id)
             return await sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(request)
 
-    _deadlines("deadlines", list(execute(work).deadlines), as_json)
+    _deadlines("deadlines", list(execute(work).deadlines), as_json, jalali=jalali_dates)
 
 
 @app.command("at-risk")
@@ -62,6 +63,7 @@ def at_risk(
     ] = 0,
     limit: Limit = 50,
     as_json: Json = False,
+    jalali_dates: JalaliDates = False,
 ) -> None:
     """Open deadlines, the nearest or the likeliest to break first."""
 
@@ -76,7 +78,7 @@ def at_risk(
             )
             return await sla_pb2_grpc.SlaServiceStub(channel).ListAtRisk(request)
 
-    _deadlines(f"due within {minutes:g} min", list(execute(work).deadlines), as_json)
+    _deadlines(f"due within {minutes:g} min", list(execute(work).deadlines), as_json, jalali=jalali_dates)
 
 
 @app.command("level")
@@ -128,27 +130,63 @@ def level(
         console.print(table("by " + ", ".join(by), columns, cells))
 
 
+class What(StrEnum):
+    """Kinds of events, as people write them."""
+
+    deadline_set = "deadline_set"
+    paused = "paused"
+    resumed = "resumed"
+    warned = "warned"
+    breached = "breached"
+    met = "met"
+    cancelled = "cancelled"
+    escalated = "escalated"
+    changed = "changed"
+
+
 @app.command("watch")
-def watch(queue: Queue = "", as_json: Json = False) -> None:
-    """Events as they come, until Ctrl-C."""
+def watch(
+    queue: Queue = "",
+    kind: Annotated[list[What] | None, typer.Option("--kind", help="Only these kinds; may be repeated.")] = None,
+    as_json: Json = False,
+    jalali_dates: JalaliDates = False,
+) -> None:
+    """Events as they come, until Ctrl-C; `--kind escalated` is the supervisors' watch list."""
+    kinds = [sla_pb2.SlaEventKind.Value(f"SLA_EVENT_KIND_{each.upper()}") for each in kind or ()]
 
     async def work() -> None:
         async with channel_to(Workspace.here(), "sla") as channel:
-            async for answer in sla_pb2_grpc.SlaServiceStub(channel).WatchEvents(
-                sla_pb2.WatchEventsRequest(queue=queue)
-            ):
-                event = answer.event
+            request = sla_pb2.WatchEventsRequest(queue=queue, kinds=kinds)
+            async for answer in sla_pb2_grpc.SlaServiceStub(channel).WatchEvents(request):
                 if as_json:
-                    emit_line(as_data(event))
+                    emit_line(as_data(answer.event))
                 else:
-                    kind = short(sla_pb2.SlaEventKind.Name(event.kind))
-                    target = short(config_pb2.TargetKind.Name(event.target))
-                    console.print(
-                        f"{moment(event.occurred_at_ms)}  {kind:12} {target:15} {event.queue:10} {event.interaction_id}",
-                        markup=False,
-                    )
+                    console.print(event_line(answer.event, jalali=jalali_dates), markup=False)
 
     execute(work)
+
+
+def event_line(event: sla_pb2.SlaEvent, *, jalali: bool = False) -> str:
+    """An event for people, on one line."""
+    kind = short(sla_pb2.SlaEventKind.Name(event.kind))
+    target = short(config_pb2.TargetKind.Name(event.target))
+    at = moment(event.occurred_at_ms, jalali=jalali)
+    asked = asked_for(event.action) if event.HasField("action") else ""
+    return f"{at}  {kind:12} {target:15} {event.queue:10} {event.interaction_id}  {asked}".rstrip()
+
+
+def asked_for(action: sla_pb2.SlaAction) -> str:
+    """What an escalation asks for: `priority +5, needs senior, to rescue, tells duty, for supervisors`."""
+    parts = (
+        f"priority {action.add_priority:+}" if action.add_priority else "",
+        f"needs {', '.join(requirement.attribute for requirement in action.requirements)}"
+        if action.requirements
+        else "",
+        f"to {action.queue}" if action.queue else "",
+        f"tells {action.webhook}" if action.webhook else "",
+        "for supervisors" if action.supervisor else "",
+    )
+    return ", ".join(filter(None, parts))
 
 
 def share(estimate: types_pb2.Estimate) -> str:
@@ -156,7 +194,7 @@ def share(estimate: types_pb2.Estimate) -> str:
     return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]" if estimate.n else "-"
 
 
-def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool) -> None:
+def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool, *, jalali: bool = False) -> None:
     if as_json:
         emit_json([as_data(deadline) for deadline in deadlines])
         return
@@ -168,11 +206,11 @@ def _deadlines(title: str, deadlines: list[sla_pb2.DeadlineView], as_json: bool)
                 d.epoch,
                 short(sla_pb2.DeadlineState.Name(d.state)),
             ),
-            *(d.queue, duration(d.used_ms), duration(d.remaining_ms) if d.remaining_ms > 0 else "past"),
+            *(d.queue, moment(d.adequate_at.ToMilliseconds(), jalali=jalali) if d.HasField("adequate_at") else ""),
+            *(duration(d.used_ms), duration(d.remaining_ms) if d.remaining_ms > 0 else "past"),
             f"{d.breach_probability:.0%}" if d.HasField("breach_probability") else "",
         )
         for d in deadlines
     )
-    console.print(
-        table(title, ("interaction", "promise", "#instance", "state", "queue", "used", "left", "#risk"), rows)
-    )
+    columns = ("interaction", "promise", "#instance", "state", "queue", "due", "used", "left", "#risk")
+    console.print(table(title, columns, rows))

@@ -141,6 +141,8 @@ _DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
         sla_pb2.SLA_EVENT_KIND_BREACHED: "DeadlineBreached",
         sla_pb2.SLA_EVENT_KIND_MET: "DeadlineMet",
         sla_pb2.SLA_EVENT_KIND_CANCELLED: "DeadlineCancelled",
+        sla_pb2.SLA_EVENT_KIND_ESCALATED: "DeadlineEscalated",
+        sla_pb2.SLA_EVENT_KIND_CHANGED: "DeadlineChanged",
     }
 )
 
@@ -159,7 +161,11 @@ def _deadline(raw: bytes, offset: int) -> Fact | None:
         "instance": str(record.epoch) if record.epoch > 1 else "",
         "used_ms": str(record.used_ms) if record.used_ms else "",
         "share": f"{record.share:.2f}" if record.share else "",
-        "priority_added": str(record.escalate_priority) if record.escalate_priority else "",
+        "priority_added": str(added) if (added := record.escalate_priority or record.action.add_priority) else "",
+        "moved_to": record.action.queue,
+        "requirements": ", ".join(requirement.attribute for requirement in record.action.requirements),
+        "webhook": record.action.webhook,
+        "supervisors": "true" if record.action.supervisor else "",
     }
     ids = (identifier(record.interaction_id), identifier(record.conversation_id))
     return Fact(step(SLA, record, kind, *ids, position=offset, reason=record.reason, details=details), None)

@@ -177,11 +177,13 @@ class UpsertAgent(Command):
 
 @dataclass(frozen=True, slots=True)
 class Reroute(Command):
-    """`requirements` None keeps the interaction's own."""
+    """`requirements` None keeps the interaction's own; `added` come on top. `waiting_only` leaves alone what an agent holds."""
 
     interaction_id: str
     queue: str = ""
     requirements: tuple[Selector, ...] | None = None
+    added: tuple[Selector, ...] = ()
+    waiting_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

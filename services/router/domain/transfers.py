@@ -133,9 +133,14 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
         return work
     if command.queue and (core.config is None or command.queue not in core.config.by_name):
         return UNKNOWN_QUEUE
+    if command.waiting_only and work.agent_id:
+        return NOT_WAITING
     giver = detach(core, work, "REROUTED")
     queue = command.queue or work.facts.queue
     _rewrite(core, work, queue, command.requirements)
+    more = tuple(selector for selector in command.added if selector not in work.facts.requirements)
+    if more:
+        core.refit(work, requirements=work.facts.requirements + more)
     if giver:
         epoch = core.event_number(work, "REROUTED")
         core.effects.append(fx.Transferred(work.facts, epoch, "REROUTED", giver, queue, ""))

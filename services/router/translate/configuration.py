@@ -131,9 +131,17 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
 
 
 def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PromisedPickUp]:
-    """As the SLA service has it, the first policy that matches counts: one that promises no pick-up hides those after it, with 0."""
+    """As the SLA service has it, the first policy that matches counts: one that promises no pick-up hides those after it, with 0. A policy
+    that asks about more than queue, channel and tier is passed over: where it orders queues, the SLA service says by when."""
     for policy in policies:
         if policy.queues and queue not in policy.queues:
+            continue
+        if (
+            policy.when
+            or policy.languages
+            or policy.HasField("priority_at_least")
+            or policy.HasField("priority_at_most")
+        ):
             continue
         promised = 0
         for target in policy.targets:

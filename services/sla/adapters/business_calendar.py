@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import holidays
 
-from services.sla.domain.calendar import BusinessTime, CalendarSpec, OpeningHours
+from services.sla.domain.calendar import BusinessTime, CalendarSpec, ExceptionalHours, OpenHours, OpeningHours
 
 _DAY_S: Final = 86_400
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _MOST_SHIFTS: Final = 200
+_MOST_EXCEPTIONS: Final = 2_000
 
 
 class CalendarRefused(ValueError):  # noqa: N818 - a verdict about configuration
@@ -30,26 +31,29 @@ class OpenYears:
             self._zone = ZoneInfo(spec.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise CalendarRefused(f"no IANA time zone is called {spec.zone!r}") from error
-        if not spec.hours:
+        if not spec.hours and not spec.exceptions:
             raise CalendarRefused("the calendar is never open: it has no hours")
         if len(spec.hours) > _MOST_SHIFTS:
             raise CalendarRefused(f"more than {_MOST_SHIFTS} opening intervals in a week")
+        if len(spec.exceptions) > _MOST_EXCEPTIONS:
+            raise CalendarRefused(f"more than {_MOST_EXCEPTIONS} exceptional opening hours")
         self._hours: list[list[tuple[int, int]]] = [[] for _ in range(7)]
         for shift in spec.hours:
-            if not (0 <= shift.weekday < 7 and 0 <= shift.from_minute < shift.to_minute <= 1440):
-                raise CalendarRefused(f"opening hours must begin before they end, within one day: {shift}")
-            self._hours[shift.weekday].append((shift.from_minute * 60, shift.to_minute * 60))
+            if not 0 <= shift.weekday < 7:
+                raise CalendarRefused(f"there is no such day: {shift}")
+            self._hours[shift.weekday].append(_seconds(shift))
         self._hours = [_merged(shifts) for shifts in self._hours]
         self._closed = frozenset(_date(text) for text in spec.closed_dates)
         self._open = frozenset(_date(text) for text in spec.open_dates)
-        self._country = spec.holidays_country
+        self._exceptions: dict[date, list[tuple[int, int]]] = {}
+        for exception in spec.exceptions:
+            self._exceptions.setdefault(_date(exception.date), []).append(_seconds(exception))
+        self._exceptions = {on: _merged(shifts) for on, shifts in self._exceptions.items()}
+        self._countries = tuple(name for name in (spec.holidays_country, *spec.more_countries) if name)
         self._holidays: dict[int, frozenset[date]] = {}
-        if self._country:
-            try:
-                # The first call imports the country's module, half a second: here, not in a lane's first batch.
-                holidays.country_holidays(self._country)
-            except NotImplementedError as error:
-                raise CalendarRefused(f"the public holidays of {self._country!r} are not known") from error
+        for country in self._countries:
+            # The first call imports the country's module, half a second: here, not in a lane's first batch.
+            _holidays(country, None)
 
     def __call__(self, year: int) -> list[tuple[int, int]]:
         """See `domain.calendar.YearSource`."""
@@ -68,14 +72,19 @@ class OpenYears:
 
     def _open_on(self, day: int) -> list[tuple[int, int]]:
         on = date.fromordinal(_EPOCH_ORDINAL + day)
-        if on in self._closed or (self._country and on not in self._open and on in self._holidays_of(on.year)):
+        if on in self._closed:
+            return []
+        if on in self._exceptions:
+            return self._exceptions[on]
+        if self._countries and on not in self._open and on in self._holidays_of(on.year):
             return []
         return self._hours[on.weekday()]
 
     def _holidays_of(self, year: int) -> frozenset[date]:
         found = self._holidays.get(year)
         if found is None:
-            found = self._holidays[year] = frozenset(holidays.country_holidays(self._country, years=year))
+            found = frozenset().union(*(_holidays(country, year) for country in self._countries))
+            self._holidays[year] = found
         return found
 
     def _constant_offsets(self, first: int, last: int) -> list[tuple[int, int, int]]:
@@ -123,6 +132,20 @@ def caching_calendars() -> Callable[[CalendarSpec], BusinessTime]:
         return found
 
     return calendar_of
+
+
+def _seconds(shift: OpenHours | ExceptionalHours) -> tuple[int, int]:
+    if not 0 <= shift.from_minute < shift.to_minute <= 1440:
+        raise CalendarRefused(f"opening hours must begin before they end, within one day: {shift}")
+    return shift.from_minute * 60, shift.to_minute * 60
+
+
+def _holidays(country: str, year: int | None) -> "holidays.HolidayBase":
+    name, _, part = country.partition("-")
+    try:
+        return holidays.country_holidays(name, subdiv=part or None, years=year)
+    except NotImplementedError as error:
+        raise CalendarRefused(f"the public holidays of {country!r} are not known") from error
 
 
 def _utc_s(year: int) -> int:

@@ -1,14 +1,19 @@
 """The deadline lane: routing.events.v1 in, sla.events.v1 out, everything about open work in sla.state.v1.
 
 Order of a batch: records first, each judged by its own time; then, in `end`, the timers as far as `Pace` allows. So an answer that
-is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up.
+is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up. Last, some of the open
+work is held against a configuration that is new; what came of it is in the changelog, and so is the version when all is done.
+
+What orders a queue goes to the router as a command in the same transaction: exactly once, and without a call.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
+from services.sla.domain.adoption import Adoption, PolicyList
 from services.sla.domain.book import Book, CalendarOf
+from services.sla.domain.calendar import NEVER_MS
 from services.sla.domain.engine import Engine
 from services.sla.domain.facts import Occurrence
 from services.sla.domain.insight import WEEK_MS, Insight, Noted
@@ -17,12 +22,17 @@ from services.sla.domain.policy import Plan
 from services.sla.domain.work import Work
 from services.sla.ports import Told
 from services.sla.translate import insight_state, state
-from services.sla.translate.configuration import Promises
-from services.sla.translate.events import event_of, fact_of
+from services.sla.translate.events import event_of, fact_of, order_of
 
 SPEC: Final = LaneSpec(name="sla", input="routing.events.v1", changelog="sla.state.v1", group="sla")
 EVENTS: Final = "sla.events.v1"
+COMMANDS: Final = "routing.commands.v1"
 SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
+COMMAND_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
+_AT_ONCE: Final = 2_000
+"""Pieces of work held against a new configuration in one batch: some tens of milliseconds."""
+_LOOK_MS: Final = 1_000
+"""How often the configuration is looked at when nothing else happens."""
 
 
 class DeadlineProcessor:
@@ -32,7 +42,7 @@ class DeadlineProcessor:
         self,
         book: Book,
         pace: Pace,
-        promises: Callable[[], Mapping[str, Promises]],
+        promises: Callable[[], Mapping[str, PolicyList]],
         told: Told,
         insight: Insight | None = None,
         measured: Callable[[list[Noted]], None] | None = None,
@@ -42,9 +52,10 @@ class DeadlineProcessor:
         self.book = book
         self.insight = Insight(book, 600_000) if insight is None else insight
         self._engine = Engine(book)
+        self._adoption = Adoption(book)
         self._pace = pace
         self._promises = promises
-        self._in_force: Mapping[str, Promises] = {}
+        self._in_force: Mapping[str, PolicyList] = {}
         self._told = told
         self._measured = measured
         self._now_ms = 0
@@ -58,6 +69,8 @@ class DeadlineProcessor:
                 self.book.restore_plan(plan)
             case state.KeptTally() as kept:
                 self.book.restore_tally(kept.key, kept.tally)
+            case state.KeptVersion() as at:
+                self.book.restore_version(at.tenant, at.version)
             case None if insight_state.restore(self.insight, key, value):
                 pass
             case None:
@@ -91,6 +104,7 @@ class DeadlineProcessor:
         """See Processor."""
         until = self._pace.until(self._now_ms)
         found = self._engine.advance(until, self._now_ms)
+        found += self._adoption.look(self._in_force, self._now_ms, _AT_ONCE)
         found += self.insight.look(found, self._now_ms)
         self._emit(found + self.insight.advance(until, self._now_ms), outbox)
         changes, book = self.book.take_changes(), self.book
@@ -104,6 +118,8 @@ class DeadlineProcessor:
         for key in changes.tallies:
             tally = book.tallies.get(key)
             _put(outbox, state.tally_key(key), state.encode(tally) if tally else None)
+        for tenant in changes.versions:
+            _put(outbox, state.version_key(tenant), state.encode(book.versions[tenant]))
         noted, self.insight.noted = self.insight.noted, []
         if noted and (measured := self._measured) is not None:
             outbox.after_commit(lambda: measured(noted))
@@ -112,8 +128,12 @@ class DeadlineProcessor:
 
     def next_wakeup(self) -> int | None:
         """See Processor."""
-        due = [at for at in (self.book.next_wakeup(), self.insight.next_wakeup()) if at is not None]
-        return self._pace.wakeup(min(due, default=None), self._now_ms)
+        if self._adoption.busy:
+            return self._now_ms + 1
+        wanted = [at for at in (self.book.next_wakeup(), self.insight.next_wakeup()) if at is not None]
+        due = self._pace.wakeup(min(wanted, default=None), self._now_ms)
+        look = self._now_ms + _LOOK_MS if self.book.works else None
+        return look if due is None else due if look is None else min(due, look)
 
     def _emit(self, occurrences: list[Occurrence], outbox: Outbox) -> None:
         if not occurrences:
@@ -122,6 +142,10 @@ class DeadlineProcessor:
             event = event_of(occurrence)
             headers = (*SCHEMA_HEADERS, ("event-id", event.event_id.encode()), ("tenant", event.tenant.encode()))
             outbox.send(EVENTS, event.conversation_id.encode(), event.SerializeToString(deterministic=True), headers)
+            if occurrence.orders_queue and occurrence.adequate_at_ms < NEVER_MS:
+                command = order_of(occurrence, event.event_id)
+                key = f"{command.tenant}/{command.pool}".encode()
+                outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), COMMAND_HEADERS)
         outbox.after_commit(lambda: self._told(occurrences))
 
 
@@ -134,7 +158,7 @@ def _put(outbox: Outbox, key: bytes, value: bytes | None) -> None:
 
 def factory(
     calendar_of: CalendarOf,
-    promises: Callable[[], Mapping[str, Promises]],
+    promises: Callable[[], Mapping[str, PolicyList]],
     told: Told,
     *,
     forget_after_ms: int,

@@ -1,23 +1,27 @@
 """What the engine remembers about one partition, its timers, and what of it has changed since the changelog was last written.
 
-One heap of timers holds the next milestone of each running deadline, and when closed work is to be forgotten. An entry that no
-longer says what its deadline says is stale and is dropped when met. Entries order by time, then by id: the same everywhere.
+One heap of timers holds the next milestone of each piece of work, or when it is to be forgotten once it is closed. An entry that no
+longer says what its work says is stale and is dropped when met. Entries order by time, then by id: the same everywhere.
+
+A million deadlines fit into one process, so what many pieces of work have in common is kept once: names are interned, and so is what
+policies were chosen by.
 """
 
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from sys import intern
 from typing import Final
+from weakref import WeakValueDictionary
 
 from services.sla.domain.calendar import BusinessTime, CalendarSpec, RoundTheClock
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.measures import DAY_MS, SLOT_MS, Tally, TallyKey, roll_up
-from services.sla.domain.policy import Plan, Target, TargetPlan
+from services.sla.domain.policy import Plan, Subject, Target, TargetPlan
 from services.sla.domain.work import Changes, Work
 
 KEPT_DAYS: Final = 31
 MOST_TALLIES: Final = 50_000
 """Beyond it the oldest days are kept as whole days."""
-_FORGET: Final = 0
 _STALE_SLACK: Final = 1024
 
 CalendarOf = Callable[[CalendarSpec], BusinessTime]
@@ -33,10 +37,13 @@ class Book:
         self.works: dict[str, Work] = {}
         self.plans: dict[str, Plan] = {}
         self.tallies: dict[TallyKey, Tally] = {}
+        self.versions: dict[str, int] = {}
+        """Version of its configuration that a tenant's open work has been held against."""
         self.open_by_target: dict[Target, int] = dict.fromkeys(Target, 0)
         self._uses: dict[str, int] = {}
         self._times: dict[str, BusinessTime] = {}
-        self._heap: list[tuple[int, str, int, int]] = []
+        self._subjects: WeakValueDictionary[Subject, Subject] = WeakValueDictionary()
+        self._heap: list[tuple[int, str]] = []
         self._newest_day = 0
         self._changes = Changes()
 
@@ -47,18 +54,22 @@ class Book:
 
     def restore_work(self, work: Work) -> None:
         """Work from the changelog."""
+        self._share(work)
         self.works[work.interaction_id] = work
         self._uses[work.plan_id] = self._uses.get(work.plan_id, 0) + 1
         for deadline in work.deadlines:
             if deadline.open:
                 self.open_by_target[deadline.target] += 1
-            self.arm(work, deadline)
-        self._arm_forgetting(work)
+        self.arm(work)
 
     def restore_tally(self, key: TallyKey, tally: Tally) -> None:
         """Counts from the changelog."""
         self.tallies[key] = tally
         self._newest_day = max(self._newest_day, key.day)
+
+    def restore_version(self, tenant: str, version: int) -> None:
+        """A version from the changelog."""
+        self.versions[tenant] = version
 
     def take_changes(self) -> Changes:
         """What was touched since the last call."""
@@ -71,12 +82,32 @@ class Book:
 
     def add(self, work: Work, plan: Plan) -> None:
         """Begins to watch new work under a plan."""
+        self._share(work)
         self.works[work.interaction_id] = work
         self.touch(work)
-        if plan.plan_id not in self.plans:
-            self.plans[plan.plan_id] = plan
-            self._changes.plans[plan.plan_id] = None
-        self._uses[plan.plan_id] = self._uses.get(plan.plan_id, 0) + 1
+        self._use(plan)
+
+    def move(self, work: Work, queue: str) -> None:
+        """Work is in another queue."""
+        work.queue = intern(queue)
+
+    def hand(self, work: Work, agent_id: str) -> None:
+        """Work is with another agent, or with none."""
+        work.agent_id = intern(agent_id)
+
+    def replan(self, work: Work, plan: Plan) -> None:
+        """Puts work under another plan."""
+        before = work.plan_id
+        work.plan_id = plan.plan_id
+        self._use(plan)
+        self._release(before)
+        self._share(work)
+        self.touch(work)
+
+    def taken_over(self, tenant: str, version: int) -> None:
+        """All open work of a tenant has been held against a version of its configuration."""
+        self.versions[tenant] = version
+        self._changes.versions[tenant] = None
 
     # ── timers ───────────────────────────────────────────────────────────────────────────────────────────────────
     def next_wakeup(self) -> int | None:
@@ -86,27 +117,45 @@ class Book:
         return self._heap[0][0] if self._heap else None
 
     def take_due(self, until_ms: int) -> tuple[Work, Deadline] | None:
-        """The running deadline whose milestone is due first, at or before an instant. Forgets closed work on the way."""
+        """The running deadline whose milestone is due first, at or before an instant. Forgets closed work on the way.
+
+        The caller passes the milestone and arms the work again.
+        """
         while self._heap and self._heap[0][0] <= until_ms:
             entry = heappop(self._heap)
             if self._is_stale(entry):
                 continue
             work = self.works[entry[1]]
-            if entry[2] != _FORGET:
-                return work, next(d for d in work.deadlines if d.target == entry[2] and d.epoch == entry[3])
+            if not work.closed_at_ms:
+                return work, min(
+                    (d for d in work.deadlines if d.next_due == entry[0]), key=lambda d: (d.target, d.epoch)
+                )
             self._forget(work)
         return None
 
     def past_due(self, before_ms: int, most: int = 10_000) -> int:
-        """Timers that were due before an instant and have not been passed; counts no further than `most`."""
-        count = 0
+        """Deadlines with milestones that were due before an instant and have not been passed; stops counting at `most`."""
+        late: dict[str, int] = {}
         stack = [0]
-        while stack and count < most:
+        while stack and len(late) < most:
             at = stack.pop()
             if at < len(self._heap) and self._heap[at][0] < before_ms:
-                count += not self._is_stale(self._heap[at]) and self._heap[at][2] != _FORGET
+                entry = self._heap[at]
+                if not self._is_stale(entry):
+                    due = (deadline.next_due for deadline in self.works[entry[1]].deadlines)
+                    late[entry[1]] = sum(d is not None and d < before_ms for d in due)
                 stack += (2 * at + 1, 2 * at + 2)
-        return count
+        return min(most, sum(late.values()))
+
+    def arm(self, work: Work, before: int | None = None) -> None:
+        """Sets the timer of work, unless it is what it was `before`."""
+        due = self._due_of(work)
+        if due is None or due == before:
+            return
+        if len(self._heap) > _STALE_SLACK + 2 * len(self.works):
+            self._heap = [entry for entry in self._heap if not self._is_stale(entry)]
+            heapify(self._heap)
+        heappush(self._heap, (due, work.interaction_id))
 
     # ── looking up and counting ──────────────────────────────────────────────────────────────────────────────────
     def time_of(self, work: Work) -> BusinessTime:
@@ -141,37 +190,36 @@ class Book:
     def close(self, work: Work, at_ms: int) -> None:
         """Nothing more will happen to this work; it is forgotten after a while."""
         work.closed_at_ms = at_ms
-        self._arm_forgetting(work)
 
-    def arm(self, work: Work, deadline: Deadline) -> None:
-        """Sets the timer of a deadline for its next milestone, if it has one."""
-        due = deadline.next_due
-        if due is None:
-            return
-        if len(self._heap) > _STALE_SLACK + 4 * len(self.works) + 4 * sum(self.open_by_target.values()):
-            self._heap = [entry for entry in self._heap if not self._is_stale(entry)]
-            heapify(self._heap)
-        heappush(self._heap, (due, work.interaction_id, int(deadline.target), deadline.epoch))
+    def _due_of(self, work: Work) -> int | None:
+        return work.closed_at_ms + self._forget_after_ms if work.closed_at_ms else work.next_due()
 
-    def _arm_forgetting(self, work: Work) -> None:
-        if work.closed_at_ms:
-            heappush(self._heap, (work.closed_at_ms + self._forget_after_ms, work.interaction_id, _FORGET, 0))
-
-    def _is_stale(self, entry: tuple[int, str, int, int]) -> bool:
-        due, interaction_id, target, epoch = entry
-        work = self.works.get(interaction_id)
-        if work is None:
-            return True
-        if target == _FORGET:
-            return not work.closed_at_ms
-        return not any(d.target == target and d.epoch == epoch and d.next_due == due for d in work.deadlines)
+    def _is_stale(self, entry: tuple[int, str]) -> bool:
+        work = self.works.get(entry[1])
+        return work is None or self._due_of(work) != entry[0]
 
     def _forget(self, work: Work) -> None:
         del self.works[work.interaction_id]
         self._changes.works[work.interaction_id] = None
-        self._uses[work.plan_id] -= 1
-        if not self._uses[work.plan_id]:
+        self._release(work.plan_id)
+
+    def _use(self, plan: Plan) -> None:
+        if plan.plan_id not in self.plans:
+            self.plans[plan.plan_id] = plan
+            self._changes.plans[plan.plan_id] = None
+        self._uses[plan.plan_id] = self._uses.get(plan.plan_id, 0) + 1
+
+    def _release(self, plan_id: str) -> None:
+        self._uses[plan_id] -= 1
+        if not self._uses[plan_id]:
             # A plan that is in use again in a moment is simply written again.
-            del self._uses[work.plan_id], self.plans[work.plan_id]
-            self._times.pop(work.plan_id, None)
-            self._changes.plans[work.plan_id] = None
+            del self._uses[plan_id], self.plans[plan_id]
+            self._times.pop(plan_id, None)
+            self._changes.plans[plan_id] = None
+
+    def _share(self, work: Work) -> None:
+        """Names that thousands of pieces of work have in common take their place once."""
+        work.tenant, work.pool = intern(work.tenant), intern(work.pool)
+        work.queue, work.channel = intern(work.queue), intern(work.channel)
+        work.plan_id, work.agent_id = intern(work.plan_id), intern(work.agent_id)
+        work.subject = self._subjects.setdefault(work.subject, work.subject)

@@ -33,6 +33,15 @@ class OpenHours:
 
 
 @dataclass(frozen=True, slots=True)
+class ExceptionalHours:
+    """One open interval of a date (ISO 8601), in the place of the week's."""
+
+    date: str
+    from_minute: int
+    to_minute: int
+
+
+@dataclass(frozen=True, slots=True)
 class CalendarSpec:
     """What an operator configured, in full: kept with a deadline, so that it never changes under it. Dates are ISO 8601."""
 
@@ -41,6 +50,9 @@ class CalendarSpec:
     holidays_country: str = ""
     closed_dates: tuple[str, ...] = ()
     open_dates: tuple[str, ...] = ()
+    exceptions: tuple[ExceptionalHours, ...] = ()
+    more_countries: tuple[str, ...] = ()
+    """Besides `holidays_country`; a part of a country is written `DE-BY`."""
 
 
 class BusinessTime(Protocol):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.measures import TallyKey
-from services.sla.domain.policy import Target
+from services.sla.domain.policy import NOTHING_KNOWN, Subject, Target
 
 
 @dataclass(slots=True)
@@ -28,6 +28,14 @@ class Work:
     closed_at_ms: int = 0
     """When it was completed, abandoned or cancelled; 0 while it is open."""
     deadlines: list[Deadline] = field(default_factory=list)
+    subject: Subject = NOTHING_KNOWN
+    """What the policy was chosen by; empty in work from before policies could be chosen anew."""
+    scheduled: bool = False
+    """It has waited, and waits again from an agreed time on."""
+    due_given: bool = False
+    """By when it is to be picked up was given with it: the queue's order is not ours to change."""
+    completed: bool = False
+    """Closed by completion, so that it can be opened again."""
 
     def latest(self, target: Target) -> Deadline | None:
         """The newest instance of a promise."""
@@ -35,6 +43,15 @@ class Work:
             if deadline.target is target:
                 return deadline
         return None
+
+    def next_due(self) -> int | None:
+        """When the first of its milestones is due; None while nothing can fire."""
+        first: int | None = None
+        for deadline in self.deadlines:
+            due = deadline.next_due
+            if due is not None and (first is None or due < first):
+                first = due
+        return first
 
 
 @dataclass(slots=True)
@@ -44,3 +61,5 @@ class Changes:
     works: dict[str, None] = field(default_factory=dict)
     plans: dict[str, None] = field(default_factory=dict)
     tallies: dict[TallyKey, None] = field(default_factory=dict)
+    versions: dict[str, None] = field(default_factory=dict)
+    """Tenants whose configuration has been taken over."""

@@ -5,27 +5,33 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
+from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.ids import derive
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.sla.domain.deadlines import State
-from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.facts import OPENING, Fact, FactKind, Occurrence, OccurrenceKind
 from services.sla.domain.policy import Level, Target
 
 _KINDS: Final = {
     "queued": FactKind.QUEUED,
+    "scheduled": FactKind.SCHEDULED,
     "assigned": FactKind.ASSIGNED,
     "agent_replied": FactKind.AGENT_REPLIED,
     "customer_message_recorded": FactKind.CUSTOMER_MESSAGED,
     "transferred": FactKind.MOVED,
+    "overflowed": FactKind.MOVED,
     "changed": FactKind.MOVED,
     "completed": FactKind.COMPLETED,
     "abandoned": FactKind.ABANDONED,
     "cancelled": FactKind.CANCELLED,
 }
 """Events that mean nothing here (offers, wrap-up, agents' states, and what later versions add) are absent."""
+
+_NO_WORK: Final = frozenset({"spam", "auto_submitted"})
+"""Dispositions of what was no work: nothing is promised to it."""
 
 _EVENT_KINDS: Final = {
     OccurrenceKind.SET: sla.SLA_EVENT_KIND_DEADLINE_SET,
@@ -35,6 +41,8 @@ _EVENT_KINDS: Final = {
     OccurrenceKind.BREACHED: sla.SLA_EVENT_KIND_BREACHED,
     OccurrenceKind.MET: sla.SLA_EVENT_KIND_MET,
     OccurrenceKind.CANCELLED: sla.SLA_EVENT_KIND_CANCELLED,
+    OccurrenceKind.ESCALATED: sla.SLA_EVENT_KIND_ESCALATED,
+    OccurrenceKind.CHANGED: sla.SLA_EVENT_KIND_CHANGED,
     OccurrenceKind.PREDICTED: sla.SLA_EVENT_KIND_PREDICTED,
 }
 TARGETS: Final = {
@@ -55,6 +63,8 @@ STATES: Final = {
     State.BREACHED: sla.DEADLINE_STATE_BREACHED,
     State.CANCELLED: sla.DEADLINE_STATE_CANCELLED,
 }
+ACTOR: Final = "sla"
+ORDERED: Final = "SLA_DUE"
 _NEAR_MS: Final = 5 * 366 * 86_400_000
 """No event is further than this from the time at which it was written: calendars are worked out for as far as they are asked."""
 
@@ -71,10 +81,17 @@ def fact_of(record: Record) -> Fact | None:
     kind = _KINDS.get(name or "")
     if kind is None:
         return None
+    if kind is FactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
+        return None  # nobody wrote it: an acknowledgement, a bot's text
+    reason = ""
+    if kind is FactKind.COMPLETED and event.completed.disposition in _NO_WORK:
+        kind, reason = FactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):
         raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are needed")
-    for at_ms in (event.occurred_at_ms, about.arrived_at_ms or event.occurred_at_ms):
+    now = event.occurred_at_ms
+    start_at = event.scheduled.start_at_ms
+    for at_ms in (now, about.arrived_at_ms or now, start_at or now):
         if abs(at_ms - record.timestamp_ms) > _NEAR_MS:
             raise InvalidRecord("TIME_OUT_OF_RANGE", "more than five years from the time at which it was written")
     return Fact(
@@ -94,6 +111,13 @@ def fact_of(record: Record) -> Fact | None:
         epoch=event.epoch,
         agent_id=event.assigned.agent_id or event.agent_replied.agent_id,
         again=event.queued.again,
+        language=about.language,
+        priority=about.priority,
+        # Only what opens work is asked about: sorting the labels of every event costs more than judging it.
+        labels=tuple(sorted(about.labels.items())) if kind in OPENING else (),
+        start_at_ms=start_at,
+        due_at_ms=about.due_at_ms,
+        reason=reason,
         person_id=about.person_id,
         estimated_p50_ms=event.queued.estimated_wait_ms if kind is FactKind.QUEUED else -1,
         estimated_p90_ms=event.queued.estimated_p90_ms if kind is FactKind.QUEUED else -1,
@@ -103,7 +127,7 @@ def fact_of(record: Record) -> Fact | None:
 def event_of(occurrence: Occurrence) -> sla.SlaEvent:
     """The record of sla.events.v1."""
     o = occurrence
-    return sla.SlaEvent(
+    event = sla.SlaEvent(
         event_id=derive("sla", o.tenant, o.cause, str(o.ordinal)),
         tenant=o.tenant,
         pool=o.pool,
@@ -124,5 +148,29 @@ def event_of(occurrence: Occurrence) -> sla.SlaEvent:
         escalate_priority=o.escalate_priority,
         reason=o.reason,
         agent_id=o.agent_id,
+        warning=o.warning,
+        orders_queue=o.orders_queue,
         probability=o.probability,
+    )
+    if o.action is not None:
+        event.action.add_priority = o.action.add_priority
+        event.action.queue = o.action.queue
+        event.action.webhook = o.action.webhook
+        event.action.supervisor = o.action.supervisor
+        for raw in o.action.requirements:
+            event.action.requirements.add().MergeFromString(raw)
+    return event
+
+
+def order_of(occurrence: Occurrence, event_id: str) -> router.RoutingCommand:
+    """Tells the router by when to pick it up."""
+    o = occurrence
+    return router.RoutingCommand(
+        command_id=derive("sla", "order", event_id),
+        tenant=o.tenant,
+        pool=o.pool,
+        issued_at_ms=o.occurred_at_ms,
+        actor_kind=types_pb2.ACTOR_KIND_SYSTEM,
+        actor_id=ACTOR,
+        reprioritise=router.Reprioritise(interaction_id=o.interaction_id, reason=ORDERED, due_at_ms=o.adequate_at_ms),
     )

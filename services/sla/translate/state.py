@@ -1,6 +1,7 @@
 """The lane's changelog: what of the engine is kept, and how it is written.
 
-Keys: `w/<interaction>` work, `p/<plan>` a frozen plan, `t/<json>` a tally. Values: MessagePack of the domain's own fields by name, so
+Keys: `w/<interaction>` work, `p/<plan>` a frozen plan, `t/<json>` a tally, `v/<tenant>` the version of its configuration that open work
+has been held against. Values: MessagePack of the domain's own fields by name, so
 that a field with a default can be added while old records are read. Whoever removes or renames a field writes a migration here.
 """
 
@@ -13,11 +14,12 @@ from services.sla.domain.measures import WHOLE_DAY, Tally, TallyKey
 from services.sla.domain.policy import Plan, Target
 from services.sla.domain.work import Work
 
-_WORK, _PLAN, _TALLY = b"w/", b"p/", b"t/"
+_WORK, _PLAN, _TALLY, _VERSION = b"w/", b"p/", b"t/", b"v/"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_work: Final = msgspec.msgpack.Decoder(Work).decode
 _decode_plan: Final = msgspec.msgpack.Decoder(Plan).decode
 _decode_tally: Final = msgspec.msgpack.Decoder(Tally).decode
+_decode_version: Final = msgspec.msgpack.Decoder(int).decode
 _decode_key: Final = msgspec.json.Decoder(list[str | int]).decode
 
 
@@ -27,6 +29,14 @@ class KeptTally:
 
     key: TallyKey
     tally: Tally
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVersion:
+    """A version with its tenant."""
+
+    tenant: str
+    version: int
 
 
 def work_key(interaction_id: str) -> bytes:
@@ -45,12 +55,17 @@ def tally_key(key: TallyKey) -> bytes:
     return _TALLY + msgspec.json.encode(whole if key.slot == WHOLE_DAY else (*whole, key.slot))
 
 
-def encode(value: Work | Plan | Tally) -> bytes:
+def version_key(tenant: str) -> bytes:
+    """Key of a tenant's version."""
+    return _VERSION + tenant.encode()
+
+
+def encode(value: Work | Plan | Tally | int) -> bytes:
     """The value of an entry."""
     return _encode(value)
 
 
-def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | None:
+def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | KeptVersion | None:
     """An entry; None for a key of another kind. Raises msgspec.MsgspecError for one that no version of this module wrote."""
     prefix = key[:2]
     if prefix == _WORK:
@@ -59,6 +74,8 @@ def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | None:
         return _decode_plan(value)
     if prefix == _TALLY:
         return KeptTally(tally_key_of(key), _decode_tally(value))
+    if prefix == _VERSION:
+        return KeptVersion(key[len(_VERSION) :].decode(), _decode_version(value))
     return None
 
 

@@ -153,6 +153,20 @@ async def test_held_partitions_wait_while_timers_go_on(topics: KafkaSettings, fe
     assert exact(await counts(topics), keys=20, each=5)
 
 
+async def test_a_timer_ends_the_wait_for_company(topics: KafkaSettings, feeder: DurableProducer) -> None:
+    """Records may wait for others; what is due does not wait for them, and takes along those that are there."""
+    watch = Watch()
+    async with Running(topics, watch, replace(TUNING, linger=3.0)) as lane:
+        await lane.live()
+        await feeder.publish(SPEC.input, b"k0", b"timer:300")
+        await lane.until(lambda: watch.records == 1, "timer set, after waiting for company")
+        began = time.monotonic()
+        await feeder.publish(SPEC.input, b"k0", b"add")
+        await lane.until(lambda: all(not lane.ledger(p).timers for p in range(PARTITIONS)), "the timer fired")
+        await lane.until(lambda: watch.records == 2, "and took the record along")
+        assert time.monotonic() - began < 2.0
+
+
 async def test_a_small_buffer_loses_nothing(topics: KafkaSettings, feeder: DurableProducer) -> None:
     """The input is paused when the buffer is full, resumed when it has drained, and nothing is skipped."""
     watch = Watch()

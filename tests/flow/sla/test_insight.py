@@ -123,7 +123,7 @@ MESSAGES = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(steps)
 def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str, int, int]]) -> None:
     """The same life, without and with the memory lost after each step: the same events, the same changelog, bit by bit; the same forecasts."""

@@ -6,7 +6,7 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.adapters.lane import EVENTS, DeadlineProcessor, factory
+from services.sla.adapters.lane import COMMANDS, EVENTS, DeadlineProcessor, factory
 from services.sla.domain.facts import Occurrence
 from services.sla.translate.configuration import Promises, promises_of
 from tests.fakes.lane import FakeLane
@@ -34,7 +34,7 @@ class Flow:
         )
 
     @staticmethod
-    def policy(desired_ms: int = 10 * MINUTE, version: int = 1) -> Promises:
+    def policy(desired_ms: int = 10 * MINUTE, version: int = 1, *, open_too: bool = False) -> Promises:
         kinds = (config.TARGET_KIND_PICK_UP, config.TARGET_KIND_FIRST_RESPONSE, config.TARGET_KIND_RESOLUTION)
         targets = [
             config.SlaTarget(
@@ -43,6 +43,7 @@ class Flow:
             for kind in kinds
         ]
         policy = config.SlaPolicy(name=f"v{version}", targets=targets, pause_while_customer_awaited=True)
+        policy.applies_to_open = policy.orders_queue = open_too
         document = config.TenantConfiguration(tenant="acme", version=version, sla_policies=[policy])
         return promises_of(document, caching_calendars())
 
@@ -162,7 +163,9 @@ def test_an_answer_that_waited_in_the_log_is_no_breach() -> None:
     """The agent replied in minute 5; nobody ran until minute 30. The reply is read first and keeps the promise."""
     f = Flow()
     f.queued()
-    reply = f.lane.record(f.record(occurred_at_ms=f.lane.now_ms + 5 * MINUTE, agent_replied=router.AgentReplied()))
+    reply = f.lane.record(
+        f.record(occurred_at_ms=f.lane.now_ms + 5 * MINUTE, agent_replied=router.AgentReplied(agent_id="sara"))
+    )
     f.lane.now_ms += 30 * MINUTE
     f.lane.crash()
     assert f.lane.processor.next_wakeup() == f.lane.now_ms + 500, "it listens before it judges"
@@ -177,7 +180,7 @@ def test_an_answer_in_the_same_batch_as_its_due_time_counts() -> None:
     f = Flow()
     f.queued()
     f.lane.now_ms += 10 * MINUTE
-    f.lane.handle(f.record(agent_replied=router.AgentReplied()))
+    f.lane.handle(f.record(agent_replied=router.AgentReplied(agent_id="sara")))
     assert "FIRST_RESPONSE MET DESIRED" in f.told
     assert "PICK_UP BREACHED DESIRED" in f.told
 
@@ -194,6 +197,30 @@ def test_a_new_configuration_is_for_new_work() -> None:
     assert {e.interaction_id for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"new"}
 
 
+def test_open_work_goes_over_once_whatever_happens_in_between() -> None:
+    """With more work than one batch looks at: memory lost in the middle, and a batch thrown away. Each is told once, the version is written
+    last, and the router hears of each new time once."""
+    told = []
+    for crash, fail in ((False, None), (True, None), (False, "before_commit"), (True, "after_commit")):
+        f = Flow()
+        names = [f"i{number:04}" for number in range(2_100)]
+        f.lane.batch(*[f.lane.record(f.record(name, queued=router.InteractionQueued())) for name in names])
+        f.promises = {"acme": f.policy(desired_ms=MINUTE, version=2, open_too=True)}
+        f.lane.batch(f.lane.record(b"\xff"), fail=fail)  # type: ignore[arg-type]  # one of the fake's two words, or none
+        if crash:
+            f.lane.crash()
+        f.lane.advance(2 * SECOND)
+        changed = [e for e in f.events if e.kind == sla.SLA_EVENT_KIND_CHANGED]
+        assert sorted({e.interaction_id for e in changed}) == names
+        assert len(changed) == 3 * len(names) == len({e.event_id for e in changed})
+        assert len(f.lane.sent_to(COMMANDS)) == len(names)
+        told.append(sorted((e.event_id, e.desired_at_ms) for e in changed))
+        f.lane.crash()
+        f.lane.advance(SECOND)
+        assert len([e for e in f.events if e.kind == sla.SLA_EVENT_KIND_CHANGED]) == len(changed), "once"
+    assert told[0] == told[1] == told[2] == told[3]
+
+
 def test_poison_is_set_aside_and_the_rest_flows() -> None:
     f = Flow()
     f.lane.batch(f.lane.record(b"\xff\xff"), f.lane.record(f.record(queued=router.InteractionQueued())))
@@ -202,13 +229,14 @@ def test_poison_is_set_aside_and_the_rest_flows() -> None:
 
 
 def test_what_is_over_leaves_the_changelog() -> None:
-    """After the time of grace nothing is left but counts, what was learned, and that somebody came (for repeat contacts)."""
+    """After the time of grace nothing is left but counts, what was learned, that somebody came (for repeat contacts), and which configuration
+    open work was held against."""
     f = Flow()
     f.queued()
     f.lane.handle(f.record(abandoned=router.InteractionAbandoned()))
     assert any(key.startswith(b"w/") for key in f.lane.changelog)
     f.lane.advance(11 * MINUTE)
-    assert {key[:2] for key in f.lane.changelog} == {b"t/", b"f/", b"q/", b"m/", b"c/"}
+    assert {key[:2] for key in f.lane.changelog} == {b"t/", b"v/", b"f/", b"q/", b"m/", b"c/"}
 
 
 def test_a_deadline_fires_a_moment_after_it_is_due_and_never_before() -> None:

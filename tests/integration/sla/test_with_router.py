@@ -24,8 +24,8 @@ pytestmark = pytest.mark.kafka
 async def test_a_warning_raises_the_priority_at_the_router_and_the_agents_work_keeps_the_promises(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Waiting without an agent, the interaction is warned about and its priority rises at the router; then an agent comes, takes it,
-    answers and completes it: every promise met, each told once."""
+    """Waiting without an agent, the interaction is given its due time, is warned about, and its priority rises at the router; then an agent
+    comes, takes it, answers and completes it: every promise met, each told once."""
     access = kafka.settings(prefix)
     events: list[sla.SlaEvent] = []
 
@@ -41,6 +41,7 @@ async def test_a_warning_raises_the_priority_at_the_router_and_the_agents_work_k
     document.sla_policies.append(
         config.SlaPolicy(
             name="all",
+            orders_queue=True,
             targets=[
                 target("PICK_UP", 60_000, 120_000, 0.005, escalate=9),
                 target("FIRST_RESPONSE", 60_000, 120_000),
@@ -63,9 +64,11 @@ async def test_a_warning_raises_the_priority_at_the_router_and_the_agents_work_k
             reading = group.create_task(follow())
             await eventually(lambda: service.health.ready, why=service.health.reasons)
             interaction = await bench.enqueue()
-            await bench.until(lambda: "changed" in bench.story(interaction))
-            changed = next(e for e in bench.events if e.WhichOneof("event") == "changed")
-            assert (changed.changed.priority, changed.reason) == (9, "SLA_WARNING")
+            await bench.until(lambda: bench.story(interaction).count("changed") == 2)
+            ordered, raised = (e for e in bench.events if e.WhichOneof("event") == "changed")
+            due_at = next(e.adequate_at_ms for e in events if e.orders_queue)
+            assert (ordered.interaction.due_at_ms, ordered.reason) == (due_at, "SLA_DUE")
+            assert (raised.changed.priority, raised.reason) == (9, "SLA_WARNING")
             async with Desk(router.endpoints["grpc"], a_token("agent-0"), "agent-0") as desk:
                 await desk.next("welcome")
                 offered = (await desk.next("offered")).offered

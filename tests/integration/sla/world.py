@@ -28,7 +28,10 @@ from services.sla.wiring import build
 
 T = TypeVar("T")
 TENANT = "acme"
-TOPICS = ("routing.events.v1", "sla.state.v1", "sla.events.v1", "config.v1", "deadletters.v1")
+TOPICS = (
+    *("routing.events.v1", "sla.state.v1", "sla.events.v1", "config.v1", "deadletters.v1"),
+    *("routing.commands.v1", "sla.webhooks.v1"),
+)
 
 
 async def create_topics(kafka: KafkaSettings, partitions: int = 2) -> None:
@@ -65,11 +68,12 @@ def configuration(*targets: config.SlaTarget, version: int = 1, tenant: str = TE
 
 
 class FakeRouter:
-    """Takes Reprioritise and nothing else. `refuse` names the code to answer with instead."""
+    """Takes Reprioritise and Reroute. `refuse` names the code to answer with instead."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
         self.calls: list[tuple[Caller, router_pb2.ReprioritiseRequest]] = []
+        self.moved: list[router_pb2.RerouteRequest] = []
         self.asked = 0
         self.refuse: grpc.StatusCode | None = None
 
@@ -83,20 +87,28 @@ class FakeRouter:
         self.calls.append((verify(self._secret, metadata["authorization"].removeprefix("Bearer ")), request))
         return router_pb2.ReprioritiseResponse()
 
+    async def Reroute(self, request: router_pb2.RerouteRequest, context: Any) -> router_pb2.RerouteResponse:  # noqa: N802
+        self.asked += 1
+        if self.refuse is not None:
+            await context.abort(self.refuse, "not now")
+        self.moved.append(request)
+        return router_pb2.RerouteResponse()
+
 
 @asynccontextmanager
 async def fake_router(secret: bytes) -> AsyncIterator[tuple[FakeRouter, str]]:
     """A listening one, and its address."""
     servicer = FakeRouter(secret)
     server = grpc.aio.server()
-    method = grpc.unary_unary_rpc_method_handler(
-        servicer.Reprioritise,
-        request_deserializer=router_pb2.ReprioritiseRequest.FromString,
-        response_serializer=router_pb2.ReprioritiseResponse.SerializeToString,
-    )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("chapar.router.v1.RoutingService", {"Reprioritise": method}),)
-    )
+    methods = {
+        name: grpc.unary_unary_rpc_method_handler(
+            getattr(servicer, name),
+            request_deserializer=getattr(router_pb2, f"{name}Request").FromString,
+            response_serializer=getattr(router_pb2, f"{name}Response").SerializeToString,
+        )
+        for name in ("Reprioritise", "Reroute")
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("chapar.router.v1.RoutingService", methods),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:

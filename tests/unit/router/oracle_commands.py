@@ -245,8 +245,11 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
         return job
     if command.queue and command.queue not in o.config.by_name:
         return "UNKNOWN_QUEUE"
+    if command.waiting_only and job.holder:
+        return "NOT_WAITING"
     moves.revoke(o, job, job.offers)
     requirements = moves.own(o, job) if command.requirements is None else command.requirements
+    requirements += tuple(selector for selector in command.added if selector not in requirements)
     queue = command.queue or job.facts.queue
     if job.holder:
         o.say("transferred", job.id, job.holder, queue, "")

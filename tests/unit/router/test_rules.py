@@ -249,6 +249,23 @@ def test_rerouting_changes_queue_and_requirements(world: World) -> None:
     assert only(world.tell(cmd.Reroute("i", "", ())), fx.Offered).agent_id == "a"
 
 
+def test_rerouting_may_add_requirements_to_those_that_there_are(world: World) -> None:
+    """Once, however often it is asked; the queue stays when none is named."""
+    world.enqueue("i", requirements=(needs("persian", 5),))
+    added = (needs("senior", 1), needs("persian", 5))
+    for _ in range(2):
+        assert world.ask(cmd.Reroute("i", added=added)) == ""
+    assert all_of(world.log, fx.Queued)[-1].facts.requirements == (needs("persian", 5), needs("senior", 1))
+
+
+def test_what_an_agent_holds_is_left_to_him_where_only_waiting_work_is_meant(world: World) -> None:
+    """An escalation that comes after somebody has accepted takes nothing away from him."""
+    world.holds("a", "i")
+    assert world.ask(cmd.Reroute("i", "other", waiting_only=True)) == "NOT_WAITING"
+    world.enqueue("j")
+    assert world.ask(cmd.Reroute("j", "other", waiting_only=True)) == ""
+
+
 def test_a_raised_priority_goes_first(world: World) -> None:
     """Reprioritise moves what waits."""
     world.holds("a", "busy")

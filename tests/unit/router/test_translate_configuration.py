@@ -103,13 +103,17 @@ def test_what_is_left_out_has_the_domains_defaults() -> None:
 
 
 def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> None:
-    """Those for any queue or for this one; who gives one level means both, who promises no pick-up hides what follows."""
+    """Those for any queue or for this one; who gives one level means both, who promises no pick-up hides what follows; what the
+    router does not judge is passed over."""
     pick_up, other = config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_RESOLUTION
     target = config_pb2.SlaTarget
     policy = config_pb2.SlaPolicy
     config = config_pb2.TenantConfiguration(
         queues=[config_pb2.Queue(name="q"), config_pb2.Queue(name="r")],
         sla_policies=[
+            policy(name="when", when="priority > 3", targets=[target(kind=pick_up, desired_ms=1)]),
+            policy(name="fa", languages=["fa"], targets=[target(kind=pick_up, desired_ms=2)]),
+            policy(name="most", priority_at_most=0, targets=[target(kind=pick_up, desired_ms=3)]),
             policy(name="gold", tiers=["gold"], targets=[target(kind=pick_up, desired_ms=5, adequate_ms=9)]),
             policy(name="slow", targets=[target(kind=other, desired_ms=4 * LONGEST_MS, adequate_ms=4 * LONGEST_MS)]),
             policy(name="r", queues=["r"], channels=["voice"], targets=[target(kind=pick_up, adequate_ms=7)]),

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.domain.adoption import Adoption, PolicyList
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import CalendarSpec
 from services.sla.domain.engine import Engine
@@ -44,9 +46,12 @@ def a_policy(
     queues: Iterable[str] = (),
     channels: Iterable[str] = (),
     tiers: Iterable[str] = (),
+    version: int = 1,
+    orders: bool = False,
+    **of: Any,
 ) -> Policy:
-    plan = Plan(f"acme/1/{name}", name, 1, targets or all_targets(), calendar, pause)
-    return Policy(plan, frozenset(queues), frozenset(channels), frozenset(tiers))
+    plan = Plan(f"acme/{version}/{name}", name, version, targets or all_targets(), calendar, pause, orders_queue=orders)
+    return Policy(plan, frozenset(queues), frozenset(channels), frozenset(tiers), **of)
 
 
 def a_fact(
@@ -61,6 +66,7 @@ def a_fact(
     tier: str = "",
     agent: str = "sara",
     again: bool = False,
+    **more: Any,
 ) -> Fact:
     return Fact(
         kind,
@@ -77,6 +83,7 @@ def a_fact(
         epoch,
         agent,
         again,
+        **more,
     )
 
 
@@ -87,6 +94,7 @@ class Watched:
         self.policies = policies or (a_policy(),)
         self.book = Book(calendars(), FORGET_AFTER)
         self.engine = Engine(self.book)
+        self.adoption = Adoption(self.book)
         self.told: list[Occurrence] = []
 
     def happens(self, kind: FactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
@@ -101,6 +109,13 @@ class Watched:
         self.told += found
         return short(found)
 
+    def configured(self, at: int, *policies: Policy, version: int, most: int = 1_000) -> list[str]:
+        """Another configuration comes into force."""
+        self.policies = policies
+        found = self.adoption.look({"acme": PolicyList(version, policies)}, at, most)
+        self.told += found
+        return short(found)
+
     def restored(self) -> "Watched":
         """Another engine with the same state, by way of bytes."""
         other = Watched(*self.policies)
@@ -112,6 +127,10 @@ class Watched:
             kept_plan = state.decode(state.plan_key(plan.plan_id), state.encode(plan))
             assert isinstance(kept_plan, Plan)
             other.book.restore_plan(kept_plan)
+        for tenant, version in self.book.versions.items():
+            kept_version = state.decode(state.version_key(tenant), state.encode(version))
+            assert isinstance(kept_version, state.KeptVersion)
+            other.book.restore_version(kept_version.tenant, kept_version.version)
         for key, tally in self.book.tallies.items():
             kept_tally = state.decode(state.tally_key(key), state.encode(tally))
             assert isinstance(kept_tally, state.KeptTally)
@@ -123,6 +142,6 @@ def short(occurrences: list[Occurrence]) -> list[str]:
     """ "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP BREACHED DESIRED", "NEXT_RESPONSE#2 MET ADEQUATE"."""
     return [
         f"{o.target.name}{f'#{o.epoch}' if o.epoch > 1 else ''} {o.kind.name}"
-        + (f" {o.share:g}" if o.share else f" {o.level.name}" if o.level else "")
+        + (f" {o.share:g}" if o.share and not o.action else f" {o.level.name}" if o.level else "")
         for o in occurrences
     ]

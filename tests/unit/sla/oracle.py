@@ -39,16 +39,22 @@ class WallClock:
 
     def _shifts(self, on: date) -> list[tuple[int, int]]:
         if on not in self._open_days:
-            spec, text = self._spec, on.isoformat()
-            closed = text in spec.closed_dates
-            if spec.holidays_country and text not in spec.open_dates:
-                closed = closed or on in holidays.country_holidays(spec.holidays_country, years=on.year)
-            self._open_days[on] = (
-                []
-                if closed
-                else [(h.from_minute * 60, h.to_minute * 60) for h in spec.hours if h.weekday == on.weekday()]
-            )
+            self._open_days[on] = self._of(on, on.isoformat())
         return self._open_days[on]
+
+    def _of(self, on: date, text: str) -> list[tuple[int, int]]:
+        spec = self._spec
+        if text in spec.closed_dates:
+            return []
+        special = [(e.from_minute * 60, e.to_minute * 60) for e in spec.exceptions if e.date == text]
+        if special:
+            return special
+        if text not in spec.open_dates:
+            for country in filter(None, (spec.holidays_country, *spec.more_countries)):
+                name, _, part = country.partition("-")
+                if on in holidays.country_holidays(name, subdiv=part or None, years=on.year):
+                    return []
+        return [(h.from_minute * 60, h.to_minute * 60) for h in spec.hours if h.weekday == on.weekday()]
 
 
 class Minutes:

@@ -1,12 +1,20 @@
 """Business time: exact to the second, whatever the clocks and the holidays do."""
 
 import random
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from services.sla.adapters.business_calendar import CalendarRefused, OpenYears, year_of
-from services.sla.domain.calendar import NEVER_MS, CalendarSpec, OpenHours, OpeningHours, RoundTheClock
+from services.sla.domain.calendar import (
+    NEVER_MS,
+    CalendarSpec,
+    ExceptionalHours,
+    OpenHours,
+    OpeningHours,
+    RoundTheClock,
+)
 from tests.unit.sla.oracle import WallClock, in_zone
 
 SATURDAY_TO_WEDNESDAY = (5, 6, 0, 1, 2)
@@ -104,6 +112,45 @@ class TestHolidays:
 
         assert (hours_on("2024-10-03"), hours_on("2024-12-25"), hours_on("2024-12-23")) == (8.5, 0, 0)
 
+    def test_exceptional_hours_take_the_place_of_the_week_and_beat_a_holiday(self) -> None:
+        """The last working day before Nowruz is short, its first day (a holiday) is open for two hours in two shifts."""
+        spec = replace(
+            IRAN,
+            exceptions=(
+                ExceptionalHours("2026-03-19", 8 * 60, 10 * 60),
+                ExceptionalHours("2026-03-21", 9 * 60, 10 * 60),
+                ExceptionalHours("2026-03-21", 15 * 60, 16 * 60),
+            ),
+        )
+        time = business_time(spec)
+
+        def minutes_on(day: str) -> int:
+            return time.elapsed(tehran(f"{day}T00:00"), tehran(f"{day}T23:59")) // 60_000
+
+        assert [minutes_on(day) for day in ("2026-03-18", "2026-03-19", "2026-03-21", "2026-03-22")] == [
+            480,
+            120,
+            120,
+            0,
+        ]
+
+    def test_a_closure_beats_exceptional_hours(self) -> None:
+        spec = replace(IRAN, closed_dates=("2026-03-18",), exceptions=(ExceptionalHours("2026-03-18", 0, 60),))
+        day = tehran("2026-03-18T00:00")
+        assert business_time(spec).elapsed(day, day + 86_400_000) == 0
+
+    def test_several_countries_and_parts_of_them(self) -> None:
+        """Epiphany is a holiday in Bavaria, not in Berlin; the fourth of July in the United States."""
+        office = CalendarSpec("UTC", tuple(OpenHours(day, 0, 60) for day in range(7)), "DE")
+
+        def open_on(spec: CalendarSpec, day: str) -> bool:
+            start = in_zone("UTC", f"{day}T00:00") * 1000
+            return business_time(spec).elapsed(start, start + 86_400_000) > 0
+
+        both = replace(office, holidays_country="DE-BY", more_countries=("US",))
+        assert [open_on(spec, "2026-01-06") for spec in (office, both)] == [True, False]
+        assert [open_on(spec, "2025-07-04") for spec in (office, both)] == [True, False]
+
     def test_an_explicit_closure_beats_an_open_date(self) -> None:
         spec = CalendarSpec("UTC", (OpenHours(0, 0, 1440),), closed_dates=("2024-05-06",), open_dates=("2024-05-06",))
         monday = in_zone("UTC", "2024-05-06T00:00") * 1000
@@ -189,6 +236,9 @@ class TestEdges:
             (CalendarSpec("UTC", ()), "never open"),
             (CalendarSpec("UTC", (OpenHours(0, 600, 540),)), "begin before they end"),
             (CalendarSpec("UTC", (OpenHours(0, 0, 60),), "XX"), "public holidays"),
+            (CalendarSpec("UTC", (OpenHours(0, 0, 60),), "DE-ZZ"), "public holidays of 'DE-ZZ'"),
+            (CalendarSpec("UTC", (OpenHours(0, 0, 60),), more_countries=("XX",)), "public holidays of 'XX'"),
+            (CalendarSpec("UTC", (), exceptions=(ExceptionalHours("2026-03-18", 60, 60),)), "begin before they end"),
             (CalendarSpec("UTC", (OpenHours(0, 0, 60),), closed_dates=("1403-13-01",)), "no date"),
         ],
     )

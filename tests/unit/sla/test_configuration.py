@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -10,8 +11,9 @@ from chapar.config.v1 import config_pb2 as pb
 from services.chassis.errors import ChaparError
 from services.cli.config_files import load
 from services.sla.adapters.business_calendar import caching_calendars
-from services.sla.domain.policy import Level, Target, choose
-from services.sla.translate.configuration import Promises, calendar_spec, decode_promises, promises_of
+from services.sla.domain.adoption import PolicyList
+from services.sla.domain.policy import Level, Plan, Subject, Target, choose
+from services.sla.translate.configuration import calendar_spec, decode_promises, promises_of
 
 
 def a_configuration() -> pb.TenantConfiguration:
@@ -45,13 +47,18 @@ def a_configuration() -> pb.TenantConfiguration:
     )
 
 
-def promises(configuration: pb.TenantConfiguration) -> Promises:
+def promises(configuration: pb.TenantConfiguration) -> PolicyList:
     return promises_of(configuration, caching_calendars())
+
+
+def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
+    policy = choose(found.policies, Subject(**subject))
+    return policy.plan if policy else None
 
 
 def test_a_policy_as_the_engine_sees_it() -> None:
     """Milestones in order of time, the first warning carrying the escalation; version, zone and hours frozen in the plan."""
-    plan = choose(promises(a_configuration()).policies, "any", "any", "gold")
+    plan = plan_for(promises(a_configuration()), tier="gold")
     assert plan is not None
     assert (plan.policy, plan.config_version) == ("gold", 3)
     target = plan.target(Target.PICK_UP)
@@ -67,7 +74,7 @@ def test_a_policy_as_the_engine_sees_it() -> None:
 
 
 def test_one_level_given_means_both() -> None:
-    plan = choose(promises(a_configuration()).policies, "any", "any", "")
+    plan = plan_for(promises(a_configuration()))
     assert plan is not None
     assert [(t.desired_ms, t.adequate_ms) for t in plan.targets] == [(9_000, 9_000)]
 
@@ -81,6 +88,18 @@ def test_the_same_policy_in_another_version_is_another_plan() -> None:
 
 def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
     setattr(c.calendars[0].hours[0], "from", text)
+
+
+def _also(c: pb.TenantConfiguration, kind: "pb.TargetKind.ValueType", adequate_ms: int) -> None:
+    c.sla_policies[0].targets.add(kind=kind, adequate_ms=adequate_ms)
+
+
+def _escalate(c: pb.TenantConfiguration, **of: Any) -> None:
+    c.sla_policies[0].targets[0].escalations.add(**of)
+
+
+def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
+    c.sla_policies[0].priority_at_least, c.sla_policies[0].priority_at_most = least, most
 
 
 @pytest.mark.parametrize(
@@ -101,6 +120,18 @@ def _set_hours(c: pb.TenantConfiguration, text: str) -> None:
         (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
         (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
+        (lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000), "not between start and adequate"),
+        (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is promised later than FIRST_RESPONSE"),
+        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is promised later than RESOLUTION"),
+        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "at warning 3, but there are 2 warnings"),
+        (lambda c: _escalate(c, add_priority=1), "does not say when"),
+        (lambda c: _escalate(c, at=3), "does nothing"),
+        (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue 'rescue'"),
+        (lambda c: _escalate(c, at=3, webhook="duty"), "there is no webhook 'duty'"),
+        (lambda c: c.webhooks.add(name="crm", url="ftp://x"), "webhook 'crm': its url"),
+        (lambda c: _range(c, 5, 4), "no priority is at least 5 and at most 4"),
+        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is no time of day"),
+        (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "holidays of 'DE-XX' are not known"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:

@@ -5,8 +5,8 @@ import pytest
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.sla.domain.facts import FactKind
-from services.sla.translate.events import event_of, fact_of
-from tests.unit.sla.builders import T0, Watched
+from services.sla.translate.events import event_of, fact_of, order_of
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
 
 
 def a_record(event: router.RoutingEvent | bytes | None) -> Record:
@@ -35,9 +35,43 @@ def test_a_transfer_names_the_queue_that_it_went_to() -> None:
     assert (fact.kind, fact.queue) == (FactKind.MOVED, "support")
 
 
+def test_what_a_policy_may_ask_about_comes_along() -> None:
+    facts = router.InteractionFacts(language="fa-IR", priority=7, due_at_ms=5, labels={"b": "2", "a": "1"})
+    fact = fact_of(a_record(an_event(queued=router.InteractionQueued(), interaction=facts)))
+    assert fact is not None
+    assert (fact.language, fact.priority, fact.due_at_ms) == ("fa-IR", 7, 5)
+    assert fact.labels == (("a", "1"), ("b", "2"), ("tier", "gold"))
+
+
+def test_a_callback_has_its_time() -> None:
+    fact = fact_of(a_record(an_event(scheduled=router.InteractionScheduled(start_at_ms=T0 + 5))))
+    assert fact is not None
+    assert (fact.kind, fact.start_at_ms) == (FactKind.SCHEDULED, T0 + 5)
+
+
+@pytest.mark.parametrize("disposition", ["spam", "auto_submitted"])
+def test_what_was_no_work_is_cancelled(disposition: str) -> None:
+    fact = fact_of(a_record(an_event(completed=router.InteractionCompleted(disposition=disposition))))
+    assert fact is not None
+    assert (fact.kind, fact.reason) == (FactKind.CANCELLED, disposition.upper())
+
+
+def test_the_command_that_orders_a_queue() -> None:
+    """One id for one event, the adequate level's time, and nothing added to the priority."""
+    watched = Watched(a_policy(orders=True))
+    watched.happens(FactKind.QUEUED)
+    command = order_of(watched.told[0], "e1")
+    assert (
+        command.command_id == order_of(watched.told[0], "e1").command_id != order_of(watched.told[0], "e2").command_id
+    )
+    asked = command.reprioritise
+    assert (asked.interaction_id, asked.add, asked.due_at_ms) == ("i1", 0, T0 + 20 * MINUTE)
+
+
 @pytest.mark.parametrize(
     "event",
     [
+        an_event(agent_replied=router.AgentReplied(reply_id="automatic")),
         an_event(offered=router.InteractionOffered(agent_id="sara")),
         an_event(wrap_up_ended=router.WrapUpEnded(agent_id="sara")),
         router.RoutingEvent(agent_state_changed=router.AgentStateChanged(agent_id="sara")),
@@ -57,6 +91,7 @@ def test_what_means_nothing_here_is_passed_over(event: router.RoutingEvent) -> N
         (router.RoutingEvent(event_id="e", tenant="acme", queued=router.InteractionQueued()), "INCOMPLETE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=1 << 62), "TIME_OUT_OF_RANGE"),
         (an_event(queued=router.InteractionQueued(), occurred_at_ms=-5), "TIME_OUT_OF_RANGE"),
+        (an_event(scheduled=router.InteractionScheduled(start_at_ms=1 << 60)), "TIME_OUT_OF_RANGE"),
         (
             an_event(queued=router.InteractionQueued(), interaction=router.InteractionFacts(arrived_at_ms=5)),
             "TIME_OUT_OF_RANGE",

@@ -108,6 +108,26 @@ TARGET_KIND_NEXT_RESPONSE: TargetKind.ValueType  # 3
 TARGET_KIND_RESOLUTION: TargetKind.ValueType  # 4
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
+class _EscalationPoint:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EscalationPointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EscalationPoint.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ESCALATION_POINT_UNSPECIFIED: _EscalationPoint.ValueType  # 0
+    ESCALATION_POINT_WARNING: _EscalationPoint.ValueType  # 1
+    ESCALATION_POINT_DESIRED_PASSED: _EscalationPoint.ValueType  # 2
+    ESCALATION_POINT_BREACH: _EscalationPoint.ValueType  # 3
+
+class EscalationPoint(_EscalationPoint, metaclass=_EscalationPointEnumTypeWrapper):
+    """When an escalation happens."""
+
+ESCALATION_POINT_UNSPECIFIED: EscalationPoint.ValueType  # 0
+ESCALATION_POINT_WARNING: EscalationPoint.ValueType  # 1
+ESCALATION_POINT_DESIRED_PASSED: EscalationPoint.ValueType  # 2
+ESCALATION_POINT_BREACH: EscalationPoint.ValueType  # 3
+Global___EscalationPoint: _TypeAlias = EscalationPoint  # noqa: Y015
+
 class _SurveyKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -118,6 +138,8 @@ class _SurveyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SurveyKind
     SURVEY_KIND_CSAT: _SurveyKind.ValueType  # 1
     SURVEY_KIND_NPS: _SurveyKind.ValueType  # 2
     SURVEY_KIND_CES: _SurveyKind.ValueType  # 3
+    SURVEY_KIND_TEXT: _SurveyKind.ValueType  # 4
+    """Free text, without a scale."""
 
 class SurveyKind(_SurveyKind, metaclass=_SurveyKindEnumTypeWrapper):
     """Kind of a survey question."""
@@ -126,6 +148,8 @@ SURVEY_KIND_UNSPECIFIED: SurveyKind.ValueType  # 0
 SURVEY_KIND_CSAT: SurveyKind.ValueType  # 1
 SURVEY_KIND_NPS: SurveyKind.ValueType  # 2
 SURVEY_KIND_CES: SurveyKind.ValueType  # 3
+SURVEY_KIND_TEXT: SurveyKind.ValueType  # 4
+"""Free text, without a scale."""
 Global___SurveyKind: _TypeAlias = SurveyKind  # noqa: Y015
 
 @_typing.final
@@ -151,6 +175,11 @@ class TenantConfiguration(_message.Message):
     CALENDARS_FIELD_NUMBER: _builtins.int
     SURVEYS_FIELD_NUMBER: _builtins.int
     TEMPLATES_FIELD_NUMBER: _builtins.int
+    WEBHOOKS_FIELD_NUMBER: _builtins.int
+    RECOVERIES_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
+    LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant's name, [a-z0-9-]{1,40}."""
     version: _builtins.int
@@ -163,6 +192,10 @@ class TenantConfiguration(_message.Message):
     """IANA zone in which dates are shown and business hours are meant, e.g. "Asia/Tehran"."""
     default_region: _builtins.str
     """Default region for phone numbers without a country code, ISO 3166, e.g. "IR"."""
+    first_contact_window_ms: _builtins.int
+    """No further contact on the topic within this time counts as resolved at first contact, milliseconds; 0 means 7 days."""
+    least_answers: _builtins.int
+    """Below so many answers a score is withheld; 0 means 5."""
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
         """Pools: each is decided upon by one writer."""
@@ -207,6 +240,18 @@ class TenantConfiguration(_message.Message):
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Template]:
         """Texts sent to customers."""
 
+    @_builtins.property
+    def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutgoingWebhook]:
+        """Where other systems are told what happens, signed as Standard Webhooks say."""
+
+    @_builtins.property
+    def recoveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoveryRule]:
+        """What happens after a bad answer, in order; the first that matches counts."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryRule]:
+        """Categories of free text, by rule."""
+
     def __init__(
         self,
         *,
@@ -227,10 +272,15 @@ class TenantConfiguration(_message.Message):
         calendars: _abc.Iterable[Global___Calendar] | None = ...,
         surveys: _abc.Iterable[Global___Survey] | None = ...,
         templates: _abc.Iterable[Global___Template] | None = ...,
+        webhooks: _abc.Iterable[Global___OutgoingWebhook] | None = ...,
+        recoveries: _abc.Iterable[Global___RecoveryRule] | None = ...,
+        categories: _abc.Iterable[Global___CategoryRule] | None = ...,
+        first_contact_window_ms: _builtins.int = ...,
+        least_answers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "pools", b"pools", "queues", b"queues", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -871,12 +921,29 @@ class SlaPolicy(_message.Message):
     CALENDAR_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     PAUSE_WHILE_CUSTOMER_AWAITED_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    PRIORITY_AT_LEAST_FIELD_NUMBER: _builtins.int
+    PRIORITY_AT_MOST_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    APPLIES_TO_OPEN_FIELD_NUMBER: _builtins.int
+    ORDERS_QUEUE_FIELD_NUMBER: _builtins.int
+    PAUSE_UNTIL_SCHEDULED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     calendar: _builtins.str
     """Calendar in whose time targets are counted; empty means round the clock."""
     pause_while_customer_awaited: _builtins.bool
-    """True when the clock of resolution and next response stands still while the customer is awaited."""
+    """True when the clock of the resolution stands still while the customer is awaited: from an agent's reply to his next message."""
+    priority_at_least: _builtins.int
+    """Interaction's own priority at least; absent means any."""
+    priority_at_most: _builtins.int
+    """Interaction's own priority at most; absent means any."""
+    when: _builtins.str
+    """CEL over queue, channel, language, priority, labels and tier. Empty means always; where it fails the policy does not match."""
+    applies_to_open: _builtins.bool
+    """True when a new version of this policy also holds for open work that it matches; running deadlines are then worked out anew from their own start."""
+    orders_queue: _builtins.bool
+    """True when the router is told by when to pick up, so that queues with the order DEADLINE go by this policy."""
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Queues that it is for; empty means any."""
@@ -893,6 +960,14 @@ class SlaPolicy(_message.Message):
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaTarget]:
         """Targets."""
 
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages, BCP 47; "fa" is also for "fa-IR"; empty means any."""
+
+    @_builtins.property
+    def pause_until_scheduled(self) -> _containers.RepeatedScalarFieldContainer[Global___TargetKind.ValueType]:
+        """Targets whose clock stands still until an agreed time (a callback); empty means pick-up and first response."""
+
     def __init__(
         self,
         *,
@@ -903,12 +978,26 @@ class SlaPolicy(_message.Message):
         calendar: _builtins.str = ...,
         targets: _abc.Iterable[Global___SlaTarget] | None = ...,
         pause_while_customer_awaited: _builtins.bool = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        priority_at_least: _builtins.int | None = ...,
+        priority_at_most: _builtins.int | None = ...,
+        when: _builtins.str = ...,
+        applies_to_open: _builtins.bool = ...,
+        orders_queue: _builtins.bool = ...,
+        pause_until_scheduled: _abc.Iterable[Global___TargetKind.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least", "_priority_at_most", b"_priority_at_most", "priority_at_least", b"priority_at_least", "priority_at_most", b"priority_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "channels", b"channels", "name", b"name", "pause_while_customer_awaited", b"pause_while_customer_awaited", "queues", b"queues", "targets", b"targets", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least", "_priority_at_most", b"_priority_at_most", "applies_to_open", b"applies_to_open", "calendar", b"calendar", "channels", b"channels", "languages", b"languages", "name", b"name", "orders_queue", b"orders_queue", "pause_until_scheduled", b"pause_until_scheduled", "pause_while_customer_awaited", b"pause_while_customer_awaited", "priority_at_least", b"priority_at_least", "priority_at_most", b"priority_at_most", "queues", b"queues", "targets", b"targets", "tiers", b"tiers", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__priority_at_least: _TypeAlias = _typing.Literal["priority_at_least"]  # noqa: Y015
+    _WhichOneofArgType__priority_at_least: _TypeAlias = _typing.Literal["_priority_at_least", b"_priority_at_least"]  # noqa: Y015
+    _WhichOneofReturnType__priority_at_most: _TypeAlias = _typing.Literal["priority_at_most"]  # noqa: Y015
+    _WhichOneofArgType__priority_at_most: _TypeAlias = _typing.Literal["_priority_at_most", b"_priority_at_most"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority_at_least) -> _WhichOneofReturnType__priority_at_least | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__priority_at_most) -> _WhichOneofReturnType__priority_at_most | None: ...
 
 Global___SlaPolicy: _TypeAlias = SlaPolicy  # noqa: Y015
 
@@ -950,6 +1039,9 @@ class SlaTarget(_message.Message):
     WARN_AT_FIELD_NUMBER: _builtins.int
     ESCALATE_PRIORITY_FIELD_NUMBER: _builtins.int
     PREDICT_FIELD_NUMBER: _builtins.int
+    WARN_BEFORE_MS_FIELD_NUMBER: _builtins.int
+    WARN_AFTER_MS_FIELD_NUMBER: _builtins.int
+    ESCALATIONS_FIELD_NUMBER: _builtins.int
     kind: Global___TargetKind.ValueType
     """Which promise."""
     desired_ms: _builtins.int
@@ -966,6 +1058,18 @@ class SlaTarget(_message.Message):
     def predict(self) -> Global___SlaPrediction:
         """What happens when it will probably be broken; absent means nothing."""
 
+    @_builtins.property
+    def warn_before_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Warnings so long before the adequate level, milliseconds of calendar time."""
+
+    @_builtins.property
+    def warn_after_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Warnings so long after the start, milliseconds of calendar time."""
+
+    @_builtins.property
+    def escalations(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaEscalation]:
+        """What is done when warnings are given and levels pass."""
+
     def __init__(
         self,
         *,
@@ -975,14 +1079,65 @@ class SlaTarget(_message.Message):
         warn_at: _abc.Iterable[_builtins.float] | None = ...,
         escalate_priority: _builtins.int = ...,
         predict: Global___SlaPrediction | None = ...,
+        warn_before_ms: _abc.Iterable[_builtins.int] | None = ...,
+        warn_after_ms: _abc.Iterable[_builtins.int] | None = ...,
+        escalations: _abc.Iterable[Global___SlaEscalation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["predict", b"predict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "kind", b"kind", "predict", b"predict", "warn_at", b"warn_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_ms", b"adequate_ms", "desired_ms", b"desired_ms", "escalate_priority", b"escalate_priority", "escalations", b"escalations", "kind", b"kind", "predict", b"predict", "warn_after_ms", b"warn_after_ms", "warn_at", b"warn_at", "warn_before_ms", b"warn_before_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SlaTarget: _TypeAlias = SlaTarget  # noqa: Y015
+
+@_typing.final
+class SlaEscalation(_message.Message):
+    """What is done at a point of a target, once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    ADD_PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
+    SUPERVISOR_FIELD_NUMBER: _builtins.int
+    at: Global___EscalationPoint.ValueType
+    """When: at a warning, when the desired level passes, or when the adequate level passes."""
+    warning: _builtins.int
+    """Which warning, counted from 1 in the order of time; 0 means the first."""
+    add_priority: _builtins.int
+    """Added to the interaction's own priority."""
+    queue: _builtins.str
+    """Queue of the same pool to which it moves; empty leaves it where it is."""
+    webhook: _builtins.str
+    """Webhook that is told, by name; empty tells none."""
+    supervisor: _builtins.bool
+    """True tells supervisors: the event stands on the watch list (`chapar sla watch`)."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements added to the interaction's own."""
+
+    def __init__(
+        self,
+        *,
+        at: Global___EscalationPoint.ValueType = ...,
+        warning: _builtins.int = ...,
+        add_priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        queue: _builtins.str = ...,
+        webhook: _builtins.str = ...,
+        supervisor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_priority", b"add_priority", "at", b"at", "queue", b"queue", "requirements", b"requirements", "supervisor", b"supervisor", "warning", b"warning", "webhook", b"webhook"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaEscalation: _TypeAlias = SlaEscalation  # noqa: Y015
 
 @_typing.final
 class Calendar(_message.Message):
@@ -996,6 +1151,8 @@ class Calendar(_message.Message):
     HOLIDAYS_COUNTRY_FIELD_NUMBER: _builtins.int
     CLOSED_DATES_FIELD_NUMBER: _builtins.int
     OPEN_DATES_FIELD_NUMBER: _builtins.int
+    EXCEPTIONS_FIELD_NUMBER: _builtins.int
+    HOLIDAYS_COUNTRIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     time_zone: _builtins.str
@@ -1014,6 +1171,14 @@ class Calendar(_message.Message):
     def open_dates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Holidays on which work goes on all the same, ISO 8601 dates."""
 
+    @_builtins.property
+    def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionalHours]:
+        """Opening hours of single dates, in the place of the week's; several of one date are split shifts. They hold on holidays too."""
+
+    @_builtins.property
+    def holidays_countries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """More countries whose public holidays are closed, ISO 3166, with a part where one is meant: "DE-BY"."""
+
     def __init__(
         self,
         *,
@@ -1023,14 +1188,43 @@ class Calendar(_message.Message):
         holidays_country: _builtins.str = ...,
         closed_dates: _abc.Iterable[_builtins.str] | None = ...,
         open_dates: _abc.Iterable[_builtins.str] | None = ...,
+        exceptions: _abc.Iterable[Global___ExceptionalHours] | None = ...,
+        holidays_countries: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_dates", b"closed_dates", "holidays_country", b"holidays_country", "hours", b"hours", "name", b"name", "open_dates", b"open_dates", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_dates", b"closed_dates", "exceptions", b"exceptions", "holidays_countries", b"holidays_countries", "holidays_country", b"holidays_country", "hours", b"hours", "name", b"name", "open_dates", b"open_dates", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Calendar: _TypeAlias = Calendar  # noqa: Y015
+
+@_typing.final
+class ExceptionalHours(_message.Message):
+    """One open interval of a date."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATE_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    date: _builtins.str
+    """ISO 8601 date."""
+    to: _builtins.str
+    """Local closing time, "HH:MM", later than `from`; "24:00" is midnight."""
+    def __init__(
+        self,
+        *,
+        date: _builtins.str = ...,
+        to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["date", b"date", "from", b"from", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExceptionalHours: _TypeAlias = ExceptionalHours  # noqa: Y015
 
 @_typing.final
 class WeeklyHours(_message.Message):
@@ -1060,6 +1254,62 @@ class WeeklyHours(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WeeklyHours: _TypeAlias = WeeklyHours  # noqa: Y015
+
+@_typing.final
+class SurveyQuestion(_message.Message):
+    """A question after a survey's first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class TextsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    OPTIONAL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id, unique in the survey, [a-z0-9-]{1,40}."""
+    kind: Global___SurveyKind.ValueType
+    """What is asked."""
+    optional: _builtins.bool
+    """True when the answer counts without it."""
+    @_builtins.property
+    def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The question by language."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        kind: Global___SurveyKind.ValueType = ...,
+        texts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        optional: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "kind", b"kind", "optional", b"optional", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SurveyQuestion: _TypeAlias = SurveyQuestion  # noqa: Y015
 
 @_typing.final
 class Survey(_message.Message):
@@ -1096,6 +1346,18 @@ class Survey(_message.Message):
     DELAY_MS_FIELD_NUMBER: _builtins.int
     EXPIRES_AFTER_MS_FIELD_NUMBER: _builtins.int
     QUESTIONS_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    LANGUAGES_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    WINDOW_MS_FIELD_NUMBER: _builtins.int
+    MOST_IN_WINDOW_FIELD_NUMBER: _builtins.int
+    QUIET_FROM_FIELD_NUMBER: _builtins.int
+    QUIET_TO_FIELD_NUMBER: _builtins.int
+    REMIND_AFTER_MS_FIELD_NUMBER: _builtins.int
+    SILENT_AFTER_MS_FIELD_NUMBER: _builtins.int
+    SILENT_SAMPLING_FIELD_NUMBER: _builtins.int
+    FIRST_ANSWER_STANDS_FIELD_NUMBER: _builtins.int
+    AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     kind: Global___SurveyKind.ValueType
@@ -1108,6 +1370,24 @@ class Survey(_message.Message):
     """Delay after completion, milliseconds."""
     expires_after_ms: _builtins.int
     """How long an invitation can be answered, milliseconds; 0 means 72 h."""
+    window_ms: _builtins.int
+    """At most `most_in_window` invitations of any survey to a person within this time, milliseconds; 0 means no such limit."""
+    most_in_window: _builtins.int
+    """See `window_ms`."""
+    quiet_from: _builtins.str
+    """Nothing is sent from this local time of the tenant's zone, "HH:MM"; empty means no quiet hours."""
+    quiet_to: _builtins.str
+    """Until this one; earlier than `quiet_from` means on the next day."""
+    remind_after_ms: _builtins.int
+    """One reminder so long after the invitation if there is no answer, milliseconds; 0 means none. Reminders count in no limit."""
+    silent_after_ms: _builtins.int
+    """A person who gave no answer for so long, milliseconds, is asked with `silent_sampling` instead of `sampling`; 0 means no such rule."""
+    silent_sampling: _builtins.float
+    """See `silent_after_ms`; 0 to 1."""
+    first_answer_stands: _builtins.bool
+    """True: the first answer stands. Otherwise it may be amended until the invitation is closed."""
+    amend_for_ms: _builtins.int
+    """How long after the first answer it may be amended, milliseconds; 0 means until the invitation expires."""
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Queues that it is for; empty means any."""
@@ -1119,6 +1399,18 @@ class Survey(_message.Message):
     @_builtins.property
     def questions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Question by language."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Customer tiers (label "tier"); empty means any."""
+
+    @_builtins.property
+    def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Languages, BCP 47, by primary subtag; empty means any."""
+
+    @_builtins.property
+    def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyQuestion]:
+        """Questions after the first, in order, on the page."""
 
     def __init__(
         self,
@@ -1132,14 +1424,225 @@ class Survey(_message.Message):
         delay_ms: _builtins.int = ...,
         expires_after_ms: _builtins.int = ...,
         questions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        tiers: _abc.Iterable[_builtins.str] | None = ...,
+        languages: _abc.Iterable[_builtins.str] | None = ...,
+        more: _abc.Iterable[Global___SurveyQuestion] | None = ...,
+        window_ms: _builtins.int = ...,
+        most_in_window: _builtins.int = ...,
+        quiet_from: _builtins.str = ...,
+        quiet_to: _builtins.str = ...,
+        remind_after_ms: _builtins.int = ...,
+        silent_after_ms: _builtins.int = ...,
+        silent_sampling: _builtins.float = ...,
+        first_answer_stands: _builtins.bool = ...,
+        amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "kind", b"kind", "least_gap_ms", b"least_gap_ms", "name", b"name", "questions", b"questions", "queues", b"queues", "sampling", b"sampling"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "channels", b"channels", "delay_ms", b"delay_ms", "expires_after_ms", b"expires_after_ms", "first_answer_stands", b"first_answer_stands", "kind", b"kind", "languages", b"languages", "least_gap_ms", b"least_gap_ms", "more", b"more", "most_in_window", b"most_in_window", "name", b"name", "questions", b"questions", "queues", b"queues", "quiet_from", b"quiet_from", "quiet_to", b"quiet_to", "remind_after_ms", b"remind_after_ms", "sampling", b"sampling", "silent_after_ms", b"silent_after_ms", "silent_sampling", b"silent_sampling", "tiers", b"tiers", "window_ms", b"window_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Survey: _TypeAlias = Survey  # noqa: Y015
+
+@_typing.final
+class OutgoingWebhook(_message.Message):
+    """Where another system is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SecretsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SECRETS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the tenant; policies and rules name it."""
+    url: _builtins.str
+    """Address, https; http only to loopback."""
+    @_builtins.property
+    def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Where its secrets are: "signing" to a reference "env:NAME" or "file:/path" of a "whsec_…" secret; "previous" as well while secrets are changed."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is told besides what names it: "feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        url: _builtins.str = ...,
+        secrets: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        events: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "name", b"name", "secrets", b"secrets", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutgoingWebhook: _TypeAlias = OutgoingWebhook  # noqa: Y015
+
+@_typing.final
+class RecoveryRule(_message.Message):
+    """What happens after a bad answer: somebody skilled calls back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SURVEYS_FIELD_NUMBER: _builtins.int
+    QUEUES_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    AT_MOST_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, unique in the tenant."""
+    kind: Global___SurveyKind.ValueType
+    """Kind of the question whose score is looked at; unspecified means the survey's first."""
+    at_most: _builtins.int
+    """A score not above this."""
+    queue: _builtins.str
+    """Queue of the recovery interaction; policies for that queue are its promises."""
+    priority: _builtins.int
+    """Its priority."""
+    @_builtins.property
+    def surveys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Surveys; empty means any."""
+
+    @_builtins.property
+    def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Queues of the contact that was judged; empty means any."""
+
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Its requirements."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        surveys: _abc.Iterable[_builtins.str] | None = ...,
+        queues: _abc.Iterable[_builtins.str] | None = ...,
+        kind: Global___SurveyKind.ValueType = ...,
+        at_most: _builtins.int = ...,
+        queue: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_most", b"at_most", "kind", b"kind", "name", b"name", "priority", b"priority", "queue", b"queue", "queues", b"queues", "requirements", b"requirements", "surveys", b"surveys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryRule: _TypeAlias = RecoveryRule  # noqa: Y015
+
+@_typing.final
+class CategoryRule(_message.Message):
+    """Free text belongs to a category when one of the words is in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___CategoryWords: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___CategoryWords | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    WEBHOOKS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Category, e.g. "complaint", "request", "praise", "how-to"."""
+    @_builtins.property
+    def words(self) -> _containers.MessageMap[_builtins.str, Global___CategoryWords]:
+        """Words and phrases by language; compared by the text key (both yeh and kaf, digits, no marks), at the beginnings of words."""
+
+    @_builtins.property
+    def webhooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Webhooks that are told of an answer of this category."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        words: _abc.Mapping[_builtins.str, Global___CategoryWords] | None = ...,
+        webhooks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "webhooks", b"webhooks", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryRule: _TypeAlias = CategoryRule  # noqa: Y015
+
+@_typing.final
+class CategoryWords(_message.Message):
+    """Words of one language."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANY_FIELD_NUMBER: _builtins.int
+    NONE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words and phrases."""
+
+    @_builtins.property
+    def none(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where one of these stands, the rule does not hold."""
+
+    def __init__(
+        self,
+        *,
+        any: _abc.Iterable[_builtins.str] | None = ...,
+        none: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any", b"any", "none", b"none"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CategoryWords: _TypeAlias = CategoryWords  # noqa: Y015
 
 @_typing.final
 class Template(_message.Message):

@@ -77,6 +77,9 @@ class Subject(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    AGENT_IDS_FIELD_NUMBER: _builtins.int
+    CONFIG_VERSION_FIELD_NUMBER: _builtins.int
+    SKILLS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     conversation_id: _builtins.str
@@ -93,9 +96,19 @@ class Subject(_message.Message):
     """Agent who completed it."""
     language: _builtins.str
     """Language, BCP 47."""
+    config_version: _builtins.int
+    """Version of the tenant's configuration when it was completed."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels."""
+
+    @_builtins.property
+    def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """All agents who held it, in order."""
+
+    @_builtins.property
+    def skills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes that its requirements named: the skills it was about."""
 
     def __init__(
         self,
@@ -109,14 +122,51 @@ class Subject(_message.Message):
         agent_id: _builtins.str = ...,
         language: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        agent_ids: _abc.Iterable[_builtins.str] | None = ...,
+        config_version: _builtins.int = ...,
+        skills: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "channel", b"channel", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "queue", b"queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "agent_ids", b"agent_ids", "channel", b"channel", "config_version", b"config_version", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "labels", b"labels", "language", b"language", "person_id", b"person_id", "queue", b"queue", "skills", b"skills"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Subject: _TypeAlias = Subject  # noqa: Y015
+
+@_typing.final
+class Response(_message.Message):
+    """The answer to one question."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    question_id: _builtins.str
+    """Question's id; empty means the survey's first."""
+    kind: _config_pb2.SurveyKind.ValueType
+    """What was asked."""
+    score: _builtins.int
+    """Score on the kind's scale; 0 for free text."""
+    text: _builtins.str
+    """Free text; personal data."""
+    def __init__(
+        self,
+        *,
+        question_id: _builtins.str = ...,
+        kind: _config_pb2.SurveyKind.ValueType = ...,
+        score: _builtins.int = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "question_id", b"question_id", "score", b"score", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Response: _TypeAlias = Response  # noqa: Y015
 
 @_typing.final
 class ConsiderInvitation(_message.Message):
@@ -184,6 +234,7 @@ class RecordAnswer(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Invitation."""
     score: _builtins.int
@@ -192,6 +243,10 @@ class RecordAnswer(_message.Message):
     """Comment; personal data, may be empty."""
     source: Global___AnswerSource.ValueType
     """How it came."""
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+        """Answers to the questions after the first."""
+
     def __init__(
         self,
         *,
@@ -199,10 +254,11 @@ class RecordAnswer(_message.Message):
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
         source: Global___AnswerSource.ValueType = ...,
+        responses: _abc.Iterable[Global___Response] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "invitation_id", b"invitation_id", "score", b"score", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "invitation_id", b"invitation_id", "responses", b"responses", "score", b"score", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -410,6 +466,10 @@ class AnswerCounted(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CATEGORIES_FIELD_NUMBER: _builtins.int
+    ASKED_AT_MS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Invitation."""
     survey: _builtins.str
@@ -424,9 +484,21 @@ class AnswerCounted(_message.Message):
     """How it came."""
     day: _builtins.str
     """The invitation's day, ISO 8601."""
+    revision: _builtins.int
+    """1 for the first answer, one more with every amendment."""
+    asked_at_ms: _builtins.int
+    """When the person was invited (send_at_ms of the invitation): scores count it in the windows of this time."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """What it is about, frozen at invitation."""
+
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+        """Answers to the questions after the first."""
+
+    @_builtins.property
+    def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories of its free text, by rule."""
 
     def __init__(
         self,
@@ -439,14 +511,72 @@ class AnswerCounted(_message.Message):
         source: Global___AnswerSource.ValueType = ...,
         subject: Global___Subject | None = ...,
         day: _builtins.str = ...,
+        responses: _abc.Iterable[Global___Response] | None = ...,
+        revision: _builtins.int = ...,
+        categories: _abc.Iterable[_builtins.str] | None = ...,
+        asked_at_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "day", b"day", "invitation_id", b"invitation_id", "kind", b"kind", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at_ms", b"asked_at_ms", "categories", b"categories", "comment", b"comment", "day", b"day", "invitation_id", b"invitation_id", "kind", b"kind", "responses", b"responses", "revision", b"revision", "score", b"score", "source", b"source", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerCounted: _TypeAlias = AnswerCounted  # noqa: Y015
+
+@_typing.final
+class AnswerAmended(_message.Message):
+    """A counted answer was amended: scores count `answer` instead of `before`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> Global___AnswerCounted:
+        """What counts from now on."""
+
+    @_builtins.property
+    def before(self) -> Global___AnswerCounted:
+        """What counted until now."""
+
+    def __init__(
+        self,
+        *,
+        answer: Global___AnswerCounted | None = ...,
+        before: Global___AnswerCounted | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerAmended: _TypeAlias = AnswerAmended  # noqa: Y015
+
+@_typing.final
+class ReminderDue(_message.Message):
+    """The reminder of an unanswered invitation is due: send it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def invitation(self) -> Global___InvitationCreated:
+        """The invitation."""
+
+    def __init__(
+        self,
+        *,
+        invitation: Global___InvitationCreated | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReminderDue: _TypeAlias = ReminderDue  # noqa: Y015
 
 @_typing.final
 class AnswerRefused(_message.Message):
@@ -522,6 +652,8 @@ class FeedbackRecord(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     EXPIRED_FIELD_NUMBER: _builtins.int
     DUE_FIELD_NUMBER: _builtins.int
+    AMENDED_FIELD_NUMBER: _builtins.int
+    REMINDER_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id, derived: a repetition has the same."""
     tenant: _builtins.str
@@ -554,6 +686,14 @@ class FeedbackRecord(_message.Message):
     def due(self) -> Global___InvitationDue:
         """See the message."""
 
+    @_builtins.property
+    def amended(self) -> Global___AnswerAmended:
+        """See the message."""
+
+    @_builtins.property
+    def reminder(self) -> Global___ReminderDue:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -567,12 +707,14 @@ class FeedbackRecord(_message.Message):
         refused: Global___AnswerRefused | None = ...,
         expired: Global___InvitationExpired | None = ...,
         due: Global___InvitationDue | None = ...,
+        amended: Global___AnswerAmended | None = ...,
+        reminder: Global___ReminderDue | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "refused", b"refused", "skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "refused", b"refused", "reminder", b"reminder", "skipped", b"skipped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "refused", b"refused", "skipped", b"skipped", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "refused", b"refused", "reminder", b"reminder", "skipped", b"skipped", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

@@ -845,15 +845,23 @@ class Reroute(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    ADD_REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    WAITING_ONLY_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
     """Interaction."""
     queue: _builtins.str
     """New queue; empty keeps it."""
     replace_requirements: _builtins.bool
     """True replaces the interaction's own requirements."""
+    waiting_only: _builtins.bool
+    """True leaves work alone that an agent holds: refused as NOT_WAITING."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """New requirements; used when `replace_requirements`."""
+
+    @_builtins.property
+    def add_requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements added to the interaction's own; one that it has already is not added twice."""
 
     def __init__(
         self,
@@ -862,10 +870,12 @@ class Reroute(_message.Message):
         queue: _builtins.str = ...,
         requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
         replace_requirements: _builtins.bool = ...,
+        add_requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        waiting_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_requirements", b"add_requirements", "interaction_id", b"interaction_id", "queue", b"queue", "replace_requirements", b"replace_requirements", "requirements", b"requirements", "waiting_only", b"waiting_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

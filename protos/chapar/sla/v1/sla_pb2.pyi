@@ -79,6 +79,8 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_MET: _SlaEventKind.ValueType  # 6
     SLA_EVENT_KIND_CANCELLED: _SlaEventKind.ValueType  # 7
     SLA_EVENT_KIND_PREDICTED: _SlaEventKind.ValueType  # 8
+    SLA_EVENT_KIND_ESCALATED: _SlaEventKind.ValueType  # 9
+    SLA_EVENT_KIND_CHANGED: _SlaEventKind.ValueType  # 10
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
     """What happened to a deadline."""
@@ -92,6 +94,8 @@ SLA_EVENT_KIND_BREACHED: SlaEventKind.ValueType  # 5
 SLA_EVENT_KIND_MET: SlaEventKind.ValueType  # 6
 SLA_EVENT_KIND_CANCELLED: SlaEventKind.ValueType  # 7
 SLA_EVENT_KIND_PREDICTED: SlaEventKind.ValueType  # 8
+SLA_EVENT_KIND_ESCALATED: SlaEventKind.ValueType  # 9
+SLA_EVENT_KIND_CHANGED: SlaEventKind.ValueType  # 10
 Global___SlaEventKind: _TypeAlias = SlaEventKind  # noqa: Y015
 
 class _AtRiskOrder:
@@ -139,6 +143,46 @@ MEASURE_GROUP_DAY: MeasureGroup.ValueType  # 4
 Global___MeasureGroup: _TypeAlias = MeasureGroup  # noqa: Y015
 
 @_typing.final
+class SlaAction(_message.Message):
+    """What an escalation asks for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADD_PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    WEBHOOK_FIELD_NUMBER: _builtins.int
+    SUPERVISOR_FIELD_NUMBER: _builtins.int
+    add_priority: _builtins.int
+    """Added to the interaction's own priority; 0 means nothing."""
+    queue: _builtins.str
+    """Queue to which it moves; empty leaves it."""
+    webhook: _builtins.str
+    """Webhook that is told; empty tells none."""
+    supervisor: _builtins.bool
+    """True when it is for supervisors to see."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements added to the interaction's own."""
+
+    def __init__(
+        self,
+        *,
+        add_priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        queue: _builtins.str = ...,
+        webhook: _builtins.str = ...,
+        supervisor: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_priority", b"add_priority", "queue", b"queue", "requirements", b"requirements", "supervisor", b"supervisor", "webhook", b"webhook"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlaAction: _TypeAlias = SlaAction  # noqa: Y015
+
+@_typing.final
 class SlaEvent(_message.Message):
     """One record of sla.events.v1; keyed by conversation_id."""
 
@@ -164,6 +208,9 @@ class SlaEvent(_message.Message):
     ESCALATE_PRIORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    ORDERS_QUEUE_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id, derived: a repetition has the same."""
@@ -205,8 +252,16 @@ class SlaEvent(_message.Message):
     """Reason code."""
     agent_id: _builtins.str
     """Agent who held it; may be empty."""
+    warning: _builtins.int
+    """Which warning, from 1 in the order of time, of warnings and of what they escalate."""
+    orders_queue: _builtins.bool
+    """True when the router is told `adequate_at_ms` as the time by which to pick it up."""
     probability: _builtins.float
     """Probability that the adequate level will be passed, for predicted; 0 to 1."""
+    @_builtins.property
+    def action(self) -> Global___SlaAction:
+        """What is asked for, of an escalation."""
+
     def __init__(
         self,
         *,
@@ -230,11 +285,14 @@ class SlaEvent(_message.Message):
         escalate_priority: _builtins.int = ...,
         reason: _builtins.str = ...,
         agent_id: _builtins.str = ...,
+        action: Global___SlaAction | None = ...,
+        warning: _builtins.int = ...,
+        orders_queue: _builtins.bool = ...,
         probability: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adequate_at_ms", b"adequate_at_ms", "agent_id", b"agent_id", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at_ms", b"desired_at_ms", "epoch", b"epoch", "escalate_priority", b"escalate_priority", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "level", b"level", "occurred_at_ms", b"occurred_at_ms", "policy", b"policy", "pool", b"pool", "probability", b"probability", "queue", b"queue", "reason", b"reason", "share", b"share", "target", b"target", "tenant", b"tenant", "used_ms", b"used_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "adequate_at_ms", b"adequate_at_ms", "agent_id", b"agent_id", "channel", b"channel", "conversation_id", b"conversation_id", "desired_at_ms", b"desired_at_ms", "epoch", b"epoch", "escalate_priority", b"escalate_priority", "event_id", b"event_id", "interaction_id", b"interaction_id", "kind", b"kind", "level", b"level", "occurred_at_ms", b"occurred_at_ms", "orders_queue", b"orders_queue", "policy", b"policy", "pool", b"pool", "probability", b"probability", "queue", b"queue", "reason", b"reason", "share", b"share", "target", b"target", "tenant", b"tenant", "used_ms", b"used_ms", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

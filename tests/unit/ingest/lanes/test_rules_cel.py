@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.ingest.adapters.rules_cel import CelConditions, ExpressionRefused, compile_expression
+from services.chassis.expressions import ExpressionRefused, compile_expression
+from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain.rules import RuleInput, Verdict
 
 GIVEN = RuleInput(

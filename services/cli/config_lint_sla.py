@@ -1,0 +1,203 @@
+"""Promises that can't be kept, can't be broken, contradict each other, or are never made. The rules are those of docs/sla.md; the service
+refuses what is an error here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from chapar.config.v1 import config_pb2
+from services.chassis.expressions import ExpressionRefused, UnknownVariable, compile_expression
+from services.cli.config_files import Document
+from services.cli.config_requirements import Path_
+from services.cli.output import duration
+
+VARIABLES: Final = ("channel", "labels", "language", "priority", "queue", "tier")
+_MOST_MS: Final = 10 * 366 * 86_400_000
+_MOST_WARNINGS: Final = 10
+_MOST_ESCALATIONS: Final = 20
+_KINDS: Final = {
+    config_pb2.TARGET_KIND_PICK_UP: "pick_up",
+    config_pb2.TARGET_KIND_FIRST_RESPONSE: "first_response",
+    config_pb2.TARGET_KIND_NEXT_RESPONSE: "next_response",
+    config_pb2.TARGET_KIND_RESOLUTION: "resolution",
+}
+_IN_ORDER: Final = (
+    (config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_FIRST_RESPONSE),
+    (config_pb2.TARGET_KIND_FIRST_RESPONSE, config_pb2.TARGET_KIND_RESOLUTION),
+    (config_pb2.TARGET_KIND_NEXT_RESPONSE, config_pb2.TARGET_KIND_RESOLUTION),
+    (config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_RESOLUTION),
+)
+"""What comes first, and what can't come before it."""
+
+
+def policies(document: Document, *, channels: Collection[str]) -> None:
+    """Adds its findings to the document's."""
+    c = document.configuration
+    for i, policy in enumerate(c.sla_policies):
+        here: Path_ = ("sla_policies", i)
+        for j, channel in enumerate(policy.channels):
+            if channel not in channels:
+                message = f"policy `{policy.name}`: `{channel}` is not one of {', '.join(sorted(channels))}"
+                document.find("UNKNOWN_CHANNEL", message, *here, "channels", j)
+        _condition(document, policy, here)
+        _orders(document, policy, here)
+        for j, target in enumerate(policy.targets):
+            _target(document, policy, target, (*here, "targets", j))
+        _agreement(document, policy, here)
+        _shadow(document, policy, here, c.sla_policies[:i])
+
+
+def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> None:
+    low, high = policy.priority_at_least, policy.priority_at_most
+    if policy.HasField("priority_at_least") and policy.HasField("priority_at_most") and low > high:
+        message = f"policy `{policy.name}`: no priority is at least {low} and at most {high}; exchange them"
+        document.find("PRIORITY_RANGE", message, *here, "priority_at_least")
+    if not policy.when:
+        return
+    try:
+        compile_expression(policy.when, VARIABLES)
+    except UnknownVariable as error:
+        document.find("UNKNOWN_VARIABLE", f"`when` of policy `{policy.name}` {error}", *here, "when")
+    except ExpressionRefused as error:
+        reason = next((line for line in str(error).splitlines() if "ERROR" in line), str(error))
+        message = f"`when` of policy `{policy.name}` is not valid CEL: {reason}"
+        document.find("BAD_EXPRESSION", message, *here, "when")
+
+
+def _orders(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> None:
+    if not policy.orders_queue:
+        return
+    promised = {target.kind for target in policy.targets}
+    if not promised & {config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_FIRST_RESPONSE}:
+        what = "it promises no pick_up and no first_response: give it one"
+    elif not any(
+        queue.order == config_pb2.QUEUE_ORDER_DEADLINE and (not policy.queues or queue.name in policy.queues)
+        for queue in document.configuration.queues
+    ):
+        what = "none of its queues has `order: deadline`: give one that order"
+    else:
+        return
+    message = f"`orders_queue` of policy `{policy.name}` changes nothing, for {what}, or leave it out"
+    document.find("ORDERS_NOTHING", message, *here, "orders_queue", severity="warning")
+
+
+def _target(document: Document, policy: config_pb2.SlaPolicy, target: config_pb2.SlaTarget, here: Path_) -> None:
+    if target.kind not in _KINDS:
+        message = "a target needs a `kind`: pick_up, first_response, next_response or resolution"
+        document.find("NO_TARGET_KIND", message, *here)
+    what = f"{_KINDS.get(target.kind, 'a target')} of policy `{policy.name}`"
+    desired, adequate = levels(target)
+    zero = [
+        key for key in ("desired_ms", "adequate_ms") if (*here, key) in document.lines and getattr(target, key) <= 0
+    ]
+    if zero or desired <= 0:
+        document.find("TARGET_OF_ZERO", "`desired` and `adequate` must be longer than zero", *here, *zero[:1])
+    elif desired > adequate:
+        message = (
+            f"`desired` of {what} ({duration(desired)}) is later than `adequate` ({duration(adequate)}): exchange them"
+        )
+        document.find("CONTRADICTING_LEVELS", message, *here)
+    elif max(desired, adequate) > _MOST_MS:
+        document.find("OUT_OF_RANGE", f"{what} is promised for later than ten years: shorten it", *here)
+    else:
+        _escalations(document, target, what, here, _warnings(document, target, what, here, adequate))
+
+
+def _warnings(document: Document, target: config_pb2.SlaTarget, what: str, here: Path_, adequate: int) -> int:
+    """Adds findings; how many warnings there are."""
+    times = set()
+    for j, share in enumerate(target.warn_at):
+        if not 0 < share < 1:
+            document.find("WARNING_SHARE", f"`warn_at` of {what} must lie between 0 and 1", *here, "warn_at", j)
+        else:
+            times.add(max(1, round(share * adequate)))
+    given = [("warn_before", j, adequate - before) for j, before in enumerate(target.warn_before_ms)]
+    given += [("warn_after", j, after) for j, after in enumerate(target.warn_after_ms)]
+    for key, j, after in given:
+        if not 0 < after < adequate:
+            message = f"`{key}` of {what} must lie between its start and `adequate`, {duration(adequate)} later"
+            document.find("WARNING_TOO_LATE", message, *here, key, j)
+        times.add(after)
+    if len(target.warn_at) + len(given) > _MOST_WARNINGS:
+        document.find("OUT_OF_RANGE", f"{what} has more than {_MOST_WARNINGS} warnings: leave some out", *here)
+    return len(times)
+
+
+def _escalations(document: Document, target: config_pb2.SlaTarget, what: str, here: Path_, warnings: int) -> None:
+    c = document.configuration
+    if len(target.escalations) > _MOST_ESCALATIONS:
+        document.find("OUT_OF_RANGE", f"{what} has more than {_MOST_ESCALATIONS} escalations: leave some out", *here)
+    if target.escalate_priority and not warnings:
+        message = f"`escalate_priority` of {what} raises at the first warning, and there is none: give `warn_at`"
+        document.find("NO_SUCH_WARNING", message, *here, "escalate_priority", severity="warning")
+    for j, escalation in enumerate(target.escalations):
+        place: Path_ = (*here, "escalations", j)
+        _name(document, escalation.webhook, [w.name for w in c.webhooks], "webhook", (*place, "webhook"))
+        _name(document, escalation.queue, [q.name for q in c.queues], "queue", (*place, "queue"))
+        if escalation.at == config_pb2.ESCALATION_POINT_UNSPECIFIED:
+            message = f"an escalation of {what} needs `at`: warning, desired_passed or breach"
+            document.find("NO_POINT", message, *place)
+        elif escalation.at == config_pb2.ESCALATION_POINT_WARNING and not 1 <= (escalation.warning or 1) <= warnings:
+            message = f"{what} is escalated at warning {escalation.warning or 1}, but has {warnings}: give `warn_at`, `warn_before` or `warn_after`"
+            document.find("NO_SUCH_WARNING", message, *place)
+        acts = escalation.add_priority or escalation.requirements or escalation.queue or escalation.webhook
+        if not (acts or escalation.supervisor):
+            message = f"an escalation of {what} does nothing: give it add_priority, requirements, a queue, a webhook or supervisor"
+            document.find("NO_ACTION", message, *place)
+
+
+def _name(document: Document, name: str, names: Iterable[str], what: str, path: Path_) -> None:
+    if name and name not in (known := sorted(names)):
+        listed = ", ".join(known) or "none"
+        document.find(f"UNKNOWN_{what.upper()}", f"there is no {what} `{name}` (known: {listed})", *path)
+
+
+def _agreement(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> None:
+    places = {target.kind: j for j, target in reversed(list(enumerate(policy.targets)))}
+    for first, then in _IN_ORDER:
+        if first in places and then in places:
+            before, after = levels(policy.targets[places[first]])[1], levels(policy.targets[places[then]])[1]
+            if before > after > 0:
+                message = (
+                    f"policy `{policy.name}` promises {_KINDS[first]} within {duration(before)}, but {_KINDS[then]}, which comes after it, within "
+                    f"{duration(after)}: shorten the one or lengthen the other"
+                )
+                document.find("CONTRADICTING_TARGETS", message, *here, "targets", places[first], "adequate_ms")
+
+
+def levels(target: config_pb2.SlaTarget) -> tuple[int, int]:
+    """Desired and adequate; whoever gives one means both."""
+    return target.desired_ms or target.adequate_ms, target.adequate_ms or target.desired_ms
+
+
+def _shadow(
+    document: Document, policy: config_pb2.SlaPolicy, here: Path_, before: Iterable[config_pb2.SlaPolicy]
+) -> None:
+    for other in before:
+        if _covers(other, policy):
+            message = f"policy `{policy.name}` is never chosen: all that it is for goes to `{other.name}` before; put it first, or ask for less there"
+            document.find("SHADOWED_POLICY", message, *here, severity="warning")
+            return
+
+
+def _covers(wide: config_pb2.SlaPolicy, narrow: config_pb2.SlaPolicy) -> bool:
+    """Whether whatever the one is for the other is for, too."""
+    sets = all(
+        not getattr(wide, key) or (getattr(narrow, key) and set(getattr(narrow, key)) <= set(getattr(wide, key)))
+        for key in ("queues", "channels", "tiers")
+    )
+    spoken = not wide.languages or (
+        narrow.languages
+        and all(
+            any(f"{language}-".lower().startswith(f"{of}-".lower()) for of in wide.languages)
+            for language in narrow.languages
+        )
+    )
+    low = not wide.HasField("priority_at_least") or (
+        narrow.HasField("priority_at_least") and narrow.priority_at_least >= wide.priority_at_least
+    )
+    high = not wide.HasField("priority_at_most") or (
+        narrow.HasField("priority_at_most") and narrow.priority_at_most <= wide.priority_at_most
+    )
+    return bool(sets and spoken and low and high and (not wide.when or wide.when == narrow.when))

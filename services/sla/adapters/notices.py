@@ -1,0 +1,106 @@
+"""What other systems are told of promises: by the escalation that names their webhook, or because they want to hear of such events.
+
+Reads sla.events.v1 in a consumer group of its own, at least once; a notice has its event's id, so that a receiver drops a repetition. Who
+repeats attempts, and what becomes of those that nobody takes, is `services.chassis.webhook_retries`. What happened longer ago than a day is
+not told any more: a group that is new would begin with last month.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from chapar.config.v1 import config_pb2
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.clock import Clock
+from services.chassis.kafka.records import Record
+from services.chassis.logs import get_logger
+from services.chassis.webhook_retries import Webhooks
+from services.chassis.webhooks import Endpoint
+
+GROUP: Final = "sla-notices"
+TOPIC: Final = "sla.webhooks.v1"
+_OLD_MS: Final = 86_400_000
+_TYPES: Final = {
+    sla.SLA_EVENT_KIND_WARNED: "sla.warned",
+    sla.SLA_EVENT_KIND_BREACHED: "sla.breached",
+    sla.SLA_EVENT_KIND_ESCALATED: "sla.escalated",
+}
+Receivers = Callable[[str], Mapping[str, Endpoint]]
+"""The webhooks of a tenant, by name, as configured now."""
+
+
+class Notices:
+    """A handler for GroupConsumer."""
+
+    def __init__(self, receivers: Receivers, webhooks: Webhooks, clock: Clock) -> None:
+        self._receivers = receivers
+        self._webhooks = webhooks
+        self._clock = clock
+        self._log = get_logger(__name__)
+
+    async def handle(self, records: list[Record]) -> None:
+        """Raises NotNow when what could not be told can't be kept either."""
+        notices = [notice for record in records for notice in self._of(record)]
+        if notices:
+            await self._webhooks.tell(notices)
+
+    def _of(self, record: Record) -> list[WebhookNotice]:
+        try:
+            event = sla.SlaEvent.FromString(record.value or b"")
+        except DecodeError:
+            # Nobody but our own lane writes this topic: tell, and go on.
+            self._log.error("event not readable", partition=record.partition, offset=record.offset)
+            return []
+        kind = _TYPES.get(event.kind)
+        if kind is None or event.occurred_at_ms < self._clock() - _OLD_MS:
+            return []
+        wanting = {name for name, endpoint in self._receivers(event.tenant).items() if kind in endpoint.events}
+        if event.action.webhook:
+            wanting.add(event.action.webhook)
+        body = document_of(event, kind) if wanting else b""
+        return [
+            WebhookNotice(message_id=event.event_id, tenant=event.tenant, webhook=name, body=body)
+            for name in sorted(wanting)
+        ]
+
+
+def document_of(event: sla.SlaEvent, kind: str) -> bytes:
+    """The JSON document: type and time as Standard Webhooks say, ids and attributes as `data`, no text of anybody."""
+    data: dict[str, Any] = {
+        "event_id": event.event_id,
+        "tenant": event.tenant,
+        "interaction_id": event.interaction_id,
+        "conversation_id": event.conversation_id,
+        "queue": event.queue,
+        "channel": event.channel,
+        "agent_id": event.agent_id,
+        "policy": event.policy,
+        "target": config_pb2.TargetKind.Name(event.target).removeprefix("TARGET_KIND_").lower(),
+        "instance": event.epoch,
+        "level": sla.SlaLevel.Name(event.level).removeprefix("SLA_LEVEL_").lower(),
+        "desired_at": _time(event.desired_at_ms),
+        "adequate_at": _time(event.adequate_at_ms),
+        "used_ms": event.used_ms,
+    }
+    if event.warning:
+        data |= {"warning": event.warning, "share": event.share}
+    if event.kind == sla.SLA_EVENT_KIND_ESCALATED:
+        data["escalation"] = {
+            "add_priority": event.action.add_priority,
+            "queue": event.action.queue,
+            "requirements": [requirement.attribute for requirement in event.action.requirements],
+            "supervisor": event.action.supervisor,
+        }
+    document = {"type": kind, "timestamp": _time(event.occurred_at_ms), "data": data}
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _time(at_ms: int) -> str | None:
+    """ISO 8601, UTC; null for none, and for a time that no calendar reaches."""
+    if not 0 < at_ms < 253_370_764_800_000:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,153 @@
+"""Open work under a new configuration.
+
+A policy that says `applies_to_open` takes over the open work for which it is chosen now, by what was known when that work was first
+queued. Looking at all work of a tenant takes a while, so it is done some at a time, between batches; which of it is done already does
+not matter, because work that has the new plan is left alone. Only when all is done the version is written down, so an owner that takes
+the partition over in between begins again and ends the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.sla.domain import deadlines as dl
+from services.sla.domain.book import Book
+from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.policy import NOTHING_KNOWN, Level, Plan, Policy, Subject, choose
+from services.sla.domain.telling import occurrence
+from services.sla.domain.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyList:
+    """A tenant's policies, in the order in which they are tried, and the version of the configuration that they are from."""
+
+    version: int
+    policies: tuple[Policy, ...]
+
+
+@dataclass(slots=True)
+class _Task:
+    wanted: PolicyList
+    left: list[str] = field(default_factory=list)
+
+
+class Adoption:
+    """Holds open work against configurations that it has not been held against. Not concurrent."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._tasks: dict[str, _Task] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is work that has not been looked at yet."""
+        return bool(self._tasks)
+
+    def look(self, in_force: Mapping[str, PolicyList], now_ms: int, most: int) -> list[Occurrence]:
+        """Looks at `most` pieces of work at most."""
+        for tenant, wanted in in_force.items():
+            task = self._tasks.get(tenant)
+            if (task.wanted.version if task else self._book.versions.get(tenant)) != wanted.version:
+                self._begin(tenant, wanted)
+        found: list[Occurrence] = []
+        while self._tasks and most > 0:
+            tenant, task = next(iter(self._tasks.items()))
+            while task.left and most > 0:
+                most -= 1
+                work = self._book.works.get(task.left.pop())
+                if work is not None and not work.closed_at_ms:
+                    found += self._hold_against(work, task.wanted, now_ms)
+            if not task.left:
+                del self._tasks[tenant]
+                self._book.taken_over(tenant, task.wanted.version)
+        return found
+
+    def _begin(self, tenant: str, wanted: PolicyList) -> None:
+        task = self._tasks[tenant] = _Task(wanted)
+        if any(policy.applies_to_open for policy in wanted.policies):
+            task.left = [
+                work.interaction_id
+                for work in self._book.works.values()
+                if work.tenant == tenant and not work.closed_at_ms
+            ]
+
+    def _hold_against(self, work: Work, wanted: PolicyList, now_ms: int) -> list[Occurrence]:
+        book = self._book
+        subject = Subject(work.queue, work.channel) if work.subject == NOTHING_KNOWN else work.subject
+        policy = choose(wanted.policies, subject)
+        old = book.plans[work.plan_id]
+        if policy is None or not policy.applies_to_open or policy.plan.says_as(old):
+            return []
+        # Times never go backwards for one interaction, also where this process's clock is behind the router's.
+        at_ms = max(now_ms, work.last_ms)
+        before = work.next_due()
+        changes = _Change(book, work, old, policy.plan, at_ms)
+        changes.apply()
+        book.arm(work, before)
+        return changes.found
+
+
+class _Change:
+    """One piece of work goes from one plan to another."""
+
+    def __init__(self, book: Book, work: Work, old: Plan, new: Plan, at_ms: int) -> None:
+        self._book, self._work, self._old, self._new, self._at_ms = book, work, old, new, at_ms
+        self.found: list[Occurrence] = []
+
+    def apply(self) -> None:
+        work, book = self._work, self._book
+        time_before = book.time_of(work)
+        kept: list[Deadline] = []
+        for deadline in work.deadlines:
+            old, new = self._old.target(deadline.target), self._new.target(deadline.target)
+            if old is None:
+                continue
+            if new is not None:
+                kept.append(deadline)
+            elif deadline.open:
+                dues = deadline.due_of(Level.DESIRED, old), deadline.due_of(Level.ADEQUATE, old)
+                dl.decide(deadline, State.CANCELLED, self._at_ms, time_before)
+                book.open_by_target[deadline.target] -= 1
+                self._tell(OccurrenceKind.CANCELLED, deadline, self._old, dues)
+        old_plan = self._old
+        book.replan(work, self._new)
+        work.deadlines = kept
+        time = book.time_of(work)
+        for deadline in kept:
+            old, new = old_plan.target(deadline.target), self._new.target(deadline.target)
+            if old is None or new is None:
+                continue
+            if not deadline.open:
+                dl.keep_shown(deadline, old, new)
+                continue
+            holds = self._new.holds(deadline.target, awaited=work.customer_awaited, scheduled=work.scheduled)
+            stops, starts = holds and deadline.state is State.RUNNING, not holds and deadline.state is State.PAUSED
+            if stops:
+                dl.pause(deadline, self._at_ms, time_before)
+            dl.take_over(deadline, old, new, self._at_ms, time)
+            if starts:
+                dl.resume(deadline, new, self._at_ms, time)
+            dues = deadline.due_of(Level.DESIRED, new), deadline.due_of(Level.ADEQUATE, new)
+            self._tell(OccurrenceKind.CHANGED, deadline, self._new, dues)
+            if stops or starts:
+                self._tell(OccurrenceKind.PAUSED if stops else OccurrenceKind.RESUMED, deadline, self._new, dues)
+
+    def _tell(self, kind: OccurrenceKind, deadline: Deadline, plan: Plan, dues: tuple[int, int]) -> None:
+        work = self._work
+        changed = kind is OccurrenceKind.CHANGED and deadline.state is State.RUNNING
+        self.found.append(
+            occurrence(
+                kind,
+                work,
+                deadline,
+                plan.policy,
+                cause=f"{work.interaction_id}.adopted.{self._new.config_version}",
+                ordinal=len(self.found),
+                now_ms=self._at_ms,
+                dues=dues,
+                used_ms=deadline.used_ms,
+                reason="POLICY_CHANGED",
+                orders_queue=changed and not work.due_given and deadline.target is plan.ordering(),
+            )
+        )

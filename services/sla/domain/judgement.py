@@ -1,0 +1,179 @@
+"""What one fact means for the clocks of one piece of work.
+
+- Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment; first response and resolution run from
+  the arrival; next response runs from the first customer message after an agent's reply to the next reply.
+- Transfers, overflow and re-queueing change nothing.
+- The resolution stands still while the customer is awaited, if the policy says so; pick-up and first response (or what the policy names)
+  stand still until an agreed time.
+"""
+
+from typing import Final, assert_never
+
+from services.sla.domain import deadlines as dl
+from services.sla.domain.book import Book
+from services.sla.domain.deadlines import Deadline, State
+from services.sla.domain.facts import Fact, FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.policy import Level, Target
+from services.sla.domain.telling import occurrence
+from services.sla.domain.work import Work
+
+KEPT_NEXT_RESPONSES: Final = 8
+"""Instances of next response that stay readable; a long conversation has hundreds."""
+
+
+class Judgement:
+    """Of one fact at its time. The caller arms the work afterwards."""
+
+    def __init__(self, book: Book, work: Work, fact: Fact, at_ms: int, now_ms: int) -> None:
+        self._book = book
+        self._work = work
+        self._fact = fact
+        self._at_ms = at_ms
+        self._now_ms = now_ms
+        self.found: list[Occurrence] = []
+
+    def result(self) -> list[Occurrence]:
+        """Applies the fact."""
+        work = self._work
+        match self._fact.kind:
+            case FactKind.QUEUED:
+                self._book.hand(work, "")
+                self._reopen()
+                self._start_now("SCHEDULE_DUE")
+            case FactKind.SCHEDULED:
+                work.scheduled = True
+                self._hold("SCHEDULED", "")
+            case FactKind.ASSIGNED:
+                self._book.hand(work, self._fact.agent_id)
+                self._fulfil(Target.PICK_UP, "ASSIGNED")
+                self._start_now("ASSIGNED")
+            case FactKind.AGENT_REPLIED:
+                self._book.hand(work, self._fact.agent_id or work.agent_id)
+                self._fulfil(Target.FIRST_RESPONSE, "AGENT_REPLIED")
+                self._fulfil(Target.NEXT_RESPONSE, "AGENT_REPLIED")
+                work.customer_awaited = True
+                self._hold("CUSTOMER_AWAITED", "")
+            case FactKind.CUSTOMER_MESSAGED:
+                self._customer_messaged()
+            case FactKind.MOVED:
+                pass  # queue and time were taken over; the promise stands
+            case FactKind.COMPLETED:
+                self._fulfil(Target.RESOLUTION, "COMPLETED")
+                work.completed = True
+                self._cancel_rest("COMPLETED", abandoned=False)
+            case FactKind.ABANDONED:
+                self._cancel_rest("ABANDONED", abandoned=True)
+            case FactKind.CANCELLED:
+                self._cancel_rest(self._fact.reason or "CANCELLED", abandoned=False)
+            case never:
+                assert_never(never)
+        return self.found
+
+    def set(self, target: Target, since_ms: int, epoch: int = 1, reason: str = "") -> None:
+        """Makes a promise, if the plan has it."""
+        plan = self._book.plans[self._work.plan_id].target(target)
+        if plan is not None:
+            deadline = dl.start(plan, epoch, since_ms, self._book.time_of(self._work))
+            self._add(deadline, reason or self._fact.kind.name)
+
+    def _add(self, deadline: Deadline, reason: str) -> None:
+        self._work.deadlines.append(deadline)
+        self._book.open_by_target[deadline.target] += 1
+        self._tell(OccurrenceKind.SET, deadline, reason)
+
+    def _reopen(self) -> None:
+        """Completed work that is queued again: what was decided stays, the resolution goes on where it stood."""
+        work = self._work
+        if not work.closed_at_ms:
+            return
+        work.closed_at_ms, work.completed, work.customer_awaited = 0, False, False
+        resolution = work.latest(Target.RESOLUTION)
+        if resolution is not None and resolution.state is State.MET:
+            plan = self._book.target_plan(work, resolution)
+            self._add(dl.continue_as(resolution, plan, self._at_ms, self._book.time_of(work)), "REOPENED")
+
+    def _start_now(self, reason: str) -> None:
+        """The agreed time has come, or somebody did not wait for it."""
+        if self._work.scheduled:
+            self._work.scheduled = False
+            self._hold("", reason)
+
+    def _customer_messaged(self) -> None:
+        work = self._work
+        if not work.customer_awaited:
+            return  # nobody has answered yet: the clock that runs goes on
+        work.customer_awaited = False
+        before = work.latest(Target.NEXT_RESPONSE)
+        self.set(Target.NEXT_RESPONSE, self._at_ms, before.epoch + 1 if before else 1)
+        told = [d for d in work.deadlines if d.target is Target.NEXT_RESPONSE]
+        for old in told[:-KEPT_NEXT_RESPONSES]:
+            work.deadlines.remove(old)
+        self._hold("", "CUSTOMER_MESSAGED")
+
+    def _hold(self, pausing: str, resuming: str) -> None:
+        """Stops and starts clocks as things stand now."""
+        work = self._work
+        plan, time = self._book.plans[work.plan_id], self._book.time_of(work)
+        for deadline in work.deadlines:
+            still = plan.holds(deadline.target, awaited=work.customer_awaited, scheduled=work.scheduled)
+            if still and deadline.state is State.RUNNING:
+                dl.pause(deadline, self._at_ms, time)
+                self._tell(OccurrenceKind.PAUSED, deadline, pausing)
+            elif not still and deadline.state is State.PAUSED:
+                dl.resume(deadline, self._book.target_plan(work, deadline), self._at_ms, time)
+                self._tell(OccurrenceKind.RESUMED, deadline, resuming)
+
+    def _fulfil(self, target: Target, reason: str) -> None:
+        deadline = self._work.latest(target)
+        if deadline is None:
+            return
+        if deadline.open:
+            plan = self._book.target_plan(self._work, deadline)
+            tally = self._book.tally(self._work, target, self._now_ms)
+            deadline.met_level = dl.attained(deadline, plan)
+            if deadline.met_level is Level.DESIRED:
+                tally.kept_desired += 1
+            else:
+                tally.kept_adequate += 1
+            self._decide(OccurrenceKind.MET, State.MET, deadline, reason)
+        elif deadline.state is State.BREACHED and not deadline.late:
+            deadline.late = True
+            self._book.tally(self._work, target, self._now_ms).late += 1
+
+    def _cancel_rest(self, reason: str, *, abandoned: bool) -> None:
+        for deadline in self._work.deadlines:
+            if deadline.open:
+                if abandoned:
+                    self._book.tally(self._work, deadline.target, self._now_ms).abandoned += 1
+                self._decide(OccurrenceKind.CANCELLED, State.CANCELLED, deadline, reason)
+        self._book.close(self._work, self._now_ms)
+
+    def _decide(self, kind: OccurrenceKind, state: State, deadline: Deadline, reason: str) -> None:
+        plan = self._book.target_plan(self._work, deadline)
+        dues = deadline.due_of(Level.DESIRED, plan), deadline.due_of(Level.ADEQUATE, plan)
+        dl.decide(deadline, state, self._at_ms, self._book.time_of(self._work))
+        self._book.open_by_target[deadline.target] -= 1
+        self._tell(kind, deadline, reason, dues)
+
+    def _tell(self, kind: OccurrenceKind, deadline: Deadline, reason: str, dues: tuple[int, int] | None = None) -> None:
+        work = self._work
+        plan = self._book.plans[work.plan_id]
+        if dues is None:
+            target = self._book.target_plan(work, deadline)
+            dues = deadline.due_of(Level.DESIRED, target), deadline.due_of(Level.ADEQUATE, target)
+        runs = kind is OccurrenceKind.SET or kind is OccurrenceKind.RESUMED
+        self.found.append(
+            occurrence(
+                kind,
+                work,
+                deadline,
+                plan.policy,
+                cause=self._fact.event_id,
+                ordinal=len(self.found),
+                now_ms=self._now_ms,
+                dues=dues,
+                used_ms=deadline.used_ms,
+                reason=reason,
+                orders_queue=runs and not work.due_given and deadline.target is plan.ordering(),
+            )
+        )

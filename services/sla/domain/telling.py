@@ -1,0 +1,57 @@
+"""How an occurrence is made from what it is about."""
+
+from services.sla.domain.deadlines import Deadline
+from services.sla.domain.facts import Occurrence, OccurrenceKind
+from services.sla.domain.policy import Action, Level, Milestone
+from services.sla.domain.work import Work
+
+
+def occurrence(
+    kind: OccurrenceKind,
+    work: Work,
+    deadline: Deadline,
+    policy: str,
+    *,
+    cause: str,
+    ordinal: int,
+    now_ms: int,
+    dues: tuple[int, int],
+    reason: str,
+    due_ms: int = 0,
+    used_ms: int = 0,
+    milestone: Milestone | None = None,
+    warning: int = 0,
+    action: Action | None = None,
+    orders_queue: bool = False,
+) -> Occurrence:
+    """See `Occurrence`. `dues` are those of the desired and the adequate level, 0 while paused."""
+    level = deadline.met_level
+    if milestone is not None:
+        level = milestone.level or Level.ADEQUATE  # a warning is about the adequate level
+    return Occurrence(
+        kind=kind,
+        cause=cause,
+        ordinal=ordinal,
+        tenant=work.tenant,
+        pool=work.pool,
+        interaction_id=work.interaction_id,
+        conversation_id=work.conversation_id,
+        queue=work.queue,
+        channel=work.channel,
+        agent_id=work.agent_id,
+        policy=policy,
+        target=deadline.target,
+        epoch=deadline.epoch,
+        level=level,
+        desired_at_ms=dues[0],
+        adequate_at_ms=dues[1],
+        occurred_at_ms=now_ms,
+        due_ms=due_ms,
+        used_ms=used_ms,
+        share=milestone.share if milestone else 0.0,
+        escalate_priority=milestone.escalate_priority if milestone and action is None else 0,
+        reason=reason,
+        action=action,
+        warning=warning,
+        orders_queue=orders_queue,
+    )

@@ -1,0 +1,218 @@
+"""Open work under a new configuration: only where the policy says so, from its own start, and nothing fires twice."""
+
+from services.sla.domain.calendar import CalendarSpec, OpenHours
+from services.sla.domain.deadlines import State
+from services.sla.domain.facts import FactKind, OccurrenceKind
+from services.sla.domain.policy import Action, Escalation, Point, Target, TargetPlan
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
+
+QUEUED, ASSIGNED, REPLIED, MESSAGED = (
+    FactKind.QUEUED,
+    FactKind.ASSIGNED,
+    FactKind.AGENT_REPLIED,
+    FactKind.CUSTOMER_MESSAGED,
+)
+
+
+def watched_pick_up() -> Watched:
+    """Desired 10, a warning after 15, adequate 20 minutes; version 1 is in force."""
+    watched = Watched()
+    watched.configured(T0, a_policy(a_target()), version=1)
+    watched.happens(QUEUED)
+    return watched
+
+
+def test_open_work_keeps_its_promise_unless_the_policy_says_otherwise() -> None:
+    watched = watched_pick_up()
+    stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE)
+    assert watched.configured(T0 + MINUTE, a_policy(stricter, version=2), version=2) == []
+    assert watched.clock(T0 + 9 * MINUTE) == []
+
+
+def test_due_times_are_worked_out_from_the_start() -> None:
+    """A minute after it was queued, two minutes desired means one more."""
+    watched = watched_pick_up()
+    stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE)
+    assert watched.configured(T0 + MINUTE, a_policy(stricter, version=2, applies_to_open=True), version=2) == [
+        "PICK_UP CHANGED"
+    ]
+    assert (watched.told[-1].desired_at_ms, watched.told[-1].reason) == (T0 + 2 * MINUTE, "POLICY_CHANGED")
+    assert watched.clock(T0 + 2 * MINUTE) == ["PICK_UP BREACHED DESIRED"]
+    assert watched.clock(T0 + 10 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
+    assert watched.book.plans.keys() == {"acme/2/standard"}
+
+
+def test_what_is_past_due_by_the_new_levels_fires_at_once_and_with_no_time_before_the_change() -> None:
+    watched = watched_pick_up()
+    stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE, warn_at=())
+    at = T0 + 9 * MINUTE
+    watched.configured(at, a_policy(stricter, version=2, applies_to_open=True), version=2)
+    assert watched.clock(at) == ["PICK_UP BREACHED DESIRED", "PICK_UP BREACHED ADEQUATE"]
+    assert watched.told[-1].due_ms == at
+
+
+def test_what_fired_does_not_fire_again() -> None:
+    """Desired level and first warning were told; under the longer plan only the second warning and the breach are left."""
+    watched = watched_pick_up()
+    watched.clock(T0 + 15 * MINUTE)
+    longer = a_target(desired=30 * MINUTE, adequate=60 * MINUTE, warn_at=(0.5, 0.75))
+    watched.configured(T0 + 16 * MINUTE, a_policy(longer, version=2, applies_to_open=True), version=2)
+    assert watched.clock(T0 + 44 * MINUTE) == []
+    assert watched.clock(T0 + 60 * MINUTE) == ["PICK_UP WARNED 0.75", "PICK_UP BREACHED ADEQUATE"]
+    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+
+
+def test_a_warning_is_remembered_through_a_plan_that_has_it_not() -> None:
+    """Two warnings told, then a plan with one, then the first plan again: nothing is told twice."""
+    two = a_target(Target.RESOLUTION, warn_at=(0.5, 0.75))
+    watched = Watched(a_policy(two))
+    watched.happens(QUEUED)
+    watched.clock(T0 + 15 * MINUTE)
+    one = a_target(Target.RESOLUTION, 50 * MINUTE, 90 * MINUTE, (0.75,))
+    watched.configured(T0 + 16 * MINUTE, a_policy(one, version=2, applies_to_open=True), version=2)
+    watched.configured(T0 + 17 * MINUTE, a_policy(two, version=3, applies_to_open=True), version=3)
+    assert watched.clock(T0 + 60 * MINUTE) == ["RESOLUTION BREACHED ADEQUATE"]
+
+
+def test_events_of_one_place_in_two_plans_are_two_events() -> None:
+    """The first milestone is the desired level in one plan and a warning in the other."""
+    watched = Watched(a_policy(a_target(warn_at=())))
+    watched.happens(QUEUED)
+    watched.clock(T0 + 10 * MINUTE)
+    other = a_target(desired=30 * MINUTE, adequate=60 * MINUTE, warn_at=(0.25,))
+    watched.configured(T0 + 11 * MINUTE, a_policy(other, version=2, applies_to_open=True), version=2)
+    assert watched.clock(T0 + 15 * MINUTE) == ["PICK_UP WARNED 0.25"]
+    assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
+
+
+def test_a_level_that_passed_is_not_kept_by_a_longer_promise() -> None:
+    """Its passing was told: what is left is the adequate level."""
+    watched = watched_pick_up()
+    watched.clock(T0 + 10 * MINUTE)
+    longer = a_target(desired=30 * MINUTE, adequate=60 * MINUTE)
+    watched.configured(T0 + 11 * MINUTE, a_policy(longer, version=2, applies_to_open=True), version=2)
+    assert watched.happens(ASSIGNED, T0 + 12 * MINUTE) == ["PICK_UP MET ADEQUATE"]
+
+
+def test_what_was_kept_stays_kept_and_a_target_that_is_gone_is_cancelled() -> None:
+    """A target that is new begins with its next occasion."""
+    watched = Watched(a_policy(a_target(), a_target(Target.FIRST_RESPONSE)))
+    watched.happens(QUEUED)
+    watched.happens(ASSIGNED, T0 + MINUTE)
+    new = a_policy(a_target(desired=5), a_target(Target.NEXT_RESPONSE), version=2, applies_to_open=True)
+    assert watched.configured(T0 + 2 * MINUTE, new, version=2) == ["FIRST_RESPONSE CANCELLED"]
+    assert [(d.target, d.state) for d in watched.book.works["i1"].deadlines] == [(Target.PICK_UP, State.MET)]
+    assert watched.happens(REPLIED, T0 + 3 * MINUTE) == []
+    assert watched.happens(MESSAGED, T0 + 4 * MINUTE) == ["NEXT_RESPONSE SET"]
+
+
+def test_the_time_used_before_a_pause_counts_as_measured() -> None:
+    """Two minutes, paused, a new plan of six: four are left."""
+    watched = Watched(a_policy(a_target(Target.RESOLUTION)))
+    watched.happens(QUEUED)
+    watched.happens(REPLIED, T0 + 2 * MINUTE)
+    new = a_policy(a_target(Target.RESOLUTION, 6 * MINUTE, 8 * MINUTE), version=2, applies_to_open=True)
+    assert watched.configured(T0 + 3 * MINUTE, new, version=2) == ["RESOLUTION CHANGED"]
+    watched.happens(MESSAGED, T0 + 100 * MINUTE)
+    assert watched.told[-1].desired_at_ms == T0 + 104 * MINUTE
+
+
+def test_the_new_plan_decides_whether_the_clock_stands() -> None:
+    watched = Watched(a_policy(a_target(Target.RESOLUTION), pause=False))
+    watched.happens(QUEUED)
+    watched.happens(REPLIED, T0 + 2 * MINUTE)
+    pausing = a_policy(a_target(Target.RESOLUTION), version=2, applies_to_open=True)
+    assert watched.configured(T0 + 3 * MINUTE, pausing, version=2) == ["RESOLUTION CHANGED", "RESOLUTION PAUSED"]
+    assert watched.told[-1].used_ms == 3 * MINUTE
+    running = a_policy(a_target(Target.RESOLUTION), pause=False, version=3, applies_to_open=True)
+    assert watched.configured(T0 + 9 * MINUTE, running, version=3) == ["RESOLUTION CHANGED", "RESOLUTION RESUMED"]
+    assert watched.told[-1].desired_at_ms == T0 + 16 * MINUTE
+
+
+def test_a_new_calendar_counts_from_the_start() -> None:
+    """Open from the beginning of the UTC hour only: T0 is 22:13:20, so nothing of today counts."""
+    always = CalendarSpec("UTC", tuple(OpenHours(day, 0, 60) for day in range(7)))
+    watched = watched_pick_up()
+    new = a_policy(a_target(), calendar=always, version=2, applies_to_open=True)
+    watched.configured(T0 + MINUTE, new, version=2)
+    midnight = T0 // 86_400_000 * 86_400_000 + 86_400_000
+    assert watched.told[-1].desired_at_ms == midnight + 10 * MINUTE
+
+
+def test_the_choice_is_made_by_what_was_known_at_first() -> None:
+    """Moved to support meanwhile: the policy for sales still holds, the one for support does not."""
+    watched = watched_pick_up()
+    watched.happens(FactKind.MOVED, T0 + 1, queue="support")
+    for_support = a_policy(a_target(desired=1), name="s", queues=["support"], version=2, applies_to_open=True)
+    for_sales = a_policy(a_target(desired=5), name="o", queues=["sales"], version=2, applies_to_open=True)
+    watched.configured(T0 + 2, for_support, for_sales, version=2)
+    assert watched.told[-1].policy == "o"
+
+
+def test_the_same_version_is_taken_over_once_and_the_same_promise_not_at_all() -> None:
+    """Also by another owner of the partition: the version is in the changelog. A promise that says the same leaves the plan alone."""
+    watched = watched_pick_up()
+    new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
+    watched.configured(T0 + 1, new, version=2)
+    watched.happens(QUEUED, T0 + 2, interaction="i2")
+    other = watched.restored()
+    assert other.book.versions == {"acme": 2}
+    assert other.configured(T0 + 3, new, version=2) == []
+    same = a_policy(a_target(desired=5 * MINUTE), version=3, applies_to_open=True)
+    assert other.configured(T0 + 4, same, version=3) == []
+    assert other.book.works["i1"].plan_id == "acme/2/standard"
+
+
+def test_much_work_is_looked_at_some_at_a_time_and_an_owner_in_between_ends_the_same() -> None:
+    """The version is written down when all is done; until then a restored engine begins again and changes only what is left."""
+    watched = Watched()
+    watched.configured(T0, a_policy(a_target()), version=1)
+    for number in range(5):
+        watched.happens(QUEUED, interaction=f"i{number}")
+    new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
+    assert len(watched.configured(T0 + 1, new, version=2, most=2)) == 2
+    assert (watched.book.versions, watched.adoption.busy) == ({"acme": 1}, True)
+    other = watched.restored()
+    assert len(other.configured(T0 + 2, new, version=2)) == 3
+    assert (other.book.versions, other.adoption.busy) == ({"acme": 2}, False)
+    for steady in (watched,):
+        while steady.adoption.busy:
+            steady.configured(T0 + 2, new, version=2, most=1)
+        dues = {name: work.deadlines[0].dues for name, work in steady.book.works.items()}
+        assert dues == {name: work.deadlines[0].dues for name, work in other.book.works.items()}
+
+
+def test_escalations_of_the_new_plan_count_and_those_of_fired_milestones_do_not() -> None:
+    watched = watched_pick_up()
+    watched.clock(T0 + 10 * MINUTE)
+    target = TargetPlan.of(
+        Target.PICK_UP,
+        10 * MINUTE,
+        20 * MINUTE,
+        escalations=(
+            Escalation(Point.DESIRED_PASSED, Action(add_priority=1)),
+            Escalation(Point.BREACH, Action(add_priority=2)),
+        ),
+    )
+    watched.configured(T0 + 11 * MINUTE, a_policy(target, version=2, applies_to_open=True), version=2)
+    watched.clock(T0 + 60 * MINUTE)
+    done = [o.action.add_priority for o in watched.told if o.kind is OccurrenceKind.ESCALATED and o.action]
+    assert done == [2]
+
+
+def test_what_was_decided_still_shows_when_it_was_due() -> None:
+    """Though the new plan has its milestones in other places."""
+    watched = watched_pick_up()
+    watched.happens(ASSIGNED, T0 + MINUTE)
+    new = a_target(desired=MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
+    watched.configured(T0 + 2 * MINUTE, a_policy(new, version=2, applies_to_open=True), version=2)
+    (deadline,) = watched.book.works["i1"].deadlines
+    desired, adequate = deadline.due_of(new.milestones[0].level, new), deadline.dues[-1]
+    assert (desired, adequate) == (T0 + 10 * MINUTE, T0 + 20 * MINUTE)
+
+
+def test_the_router_is_told_of_the_new_time() -> None:
+    watched = watched_pick_up()
+    new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True, orders=True)
+    watched.configured(T0 + 1, new, version=2)
+    assert watched.told[-1].orders_queue

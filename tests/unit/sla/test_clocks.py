@@ -1,0 +1,134 @@
+"""What stops a clock, what does not, and what opens closed work again."""
+
+from services.sla.domain.facts import FactKind
+from services.sla.domain.policy import Target
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, all_targets
+
+QUEUED, ASSIGNED, REPLIED = FactKind.QUEUED, FactKind.ASSIGNED, FactKind.AGENT_REPLIED
+MESSAGED, COMPLETED, SCHEDULED = FactKind.CUSTOMER_MESSAGED, FactKind.COMPLETED, FactKind.SCHEDULED
+
+
+class TestUntilAnAgreedTime:
+    """A callback stops what waits for an agent; the rest goes on."""
+
+    def test_a_callback_stops_pick_up_and_first_response(self) -> None:
+        """Four minutes, then called back an hour later: six of ten minutes are left."""
+        watched = Watched(a_policy(*all_targets(), pause=False))
+        watched.happens(QUEUED)
+        assert watched.happens(SCHEDULED, T0 + 4 * MINUTE, start_at_ms=T0 + 64 * MINUTE) == [
+            "PICK_UP PAUSED",
+            "FIRST_RESPONSE PAUSED",
+        ]
+        assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
+        watched.happens(QUEUED, T0 + 64 * MINUTE, again=True)
+        assert [o.reason for o in watched.told[-2:]] == ["SCHEDULE_DUE"] * 2
+        assert watched.told[-2].desired_at_ms == T0 + 70 * MINUTE
+        assert watched.happens(ASSIGNED, T0 + 69 * MINUTE) == ["PICK_UP MET DESIRED"]
+        assert watched.told[-1].used_ms == 9 * MINUTE
+
+    def test_somebody_may_take_it_before_its_time(self) -> None:
+        """The pick-up is kept where its clock stood; the first response runs again."""
+        watched = Watched(a_policy(a_target(), a_target(Target.FIRST_RESPONSE)))
+        watched.happens(QUEUED)
+        watched.happens(SCHEDULED, T0 + 4 * MINUTE)
+        assert watched.happens(ASSIGNED, T0 + 30 * MINUTE) == ["PICK_UP MET DESIRED", "FIRST_RESPONSE RESUMED"]
+        assert watched.told[-2].used_ms == 4 * MINUTE
+
+    def test_the_policy_may_name_what_stops(self) -> None:
+        policy = a_policy(*all_targets())
+        stops = (Target.PICK_UP, Target.RESOLUTION)
+        watched = Watched(type(policy)(type(policy.plan)("p", "p", 1, all_targets(), pause_until_scheduled=stops)))
+        watched.happens(QUEUED)
+        assert watched.happens(SCHEDULED, T0 + 1) == ["PICK_UP PAUSED", "RESOLUTION PAUSED"]
+
+    def test_what_is_scheduled_from_the_beginning_is_promised_from_its_start(self) -> None:
+        """Nothing is due before; being queued at its time sets nothing anew."""
+        start = T0 + 60 * MINUTE
+        watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
+        assert watched.happens(SCHEDULED, T0, start_at_ms=start, arrived=start) == ["PICK_UP SET", "RESOLUTION SET"]
+        assert watched.told[0].desired_at_ms == start + 10 * MINUTE
+        assert watched.clock(start) == []
+        assert watched.happens(QUEUED, start) == []
+        assert watched.happens(ASSIGNED, start + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
+        assert watched.told[-1].used_ms == 3 * MINUTE
+
+    def test_scheduled_again_while_the_customer_is_awaited_waits_for_both(self) -> None:
+        policy = a_policy(*all_targets())
+        stops = tuple(Target)
+        watched = Watched(
+            type(policy)(type(policy.plan)("p", "p", 1, all_targets(), None, True, pause_until_scheduled=stops))
+        )
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + 1)
+        assert watched.happens(REPLIED, T0 + 2) == ["FIRST_RESPONSE MET DESIRED", "RESOLUTION PAUSED"]
+        assert watched.happens(SCHEDULED, T0 + 3) == []
+        assert watched.happens(QUEUED, T0 + 4, again=True) == [], "the customer is still awaited"
+        assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET", "RESOLUTION RESUMED"]
+
+
+class TestThePromiseIsKept:
+    """By whatever happens to the work in between."""
+
+    def test_through_transfer_lost_agent_other_channel_and_overflow(self) -> None:
+        """Nothing is set anew, and the clock has not moved."""
+        watched = Watched(a_policy(*all_targets()))
+        watched.happens(QUEUED)
+        assert watched.happens(ASSIGNED, T0 + MINUTE) == ["PICK_UP MET DESIRED"]
+        assert watched.happens(FactKind.MOVED, T0 + 2 * MINUTE, queue="support", tier="gold") == []
+        assert watched.happens(QUEUED, T0 + 3 * MINUTE, queue="support", channel="email", again=True) == []
+        assert watched.happens(ASSIGNED, T0 + 4 * MINUTE, channel="email") == []
+        assert watched.happens(REPLIED, T0 + 9 * MINUTE, channel="email")[0] == "FIRST_RESPONSE MET DESIRED"
+
+    def test_reopened_work_goes_on_where_it_stood(self) -> None:
+        """Eleven minutes used: the desired level has passed and is not told again; nine minutes are left to the adequate one."""
+        watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
+        watched.happens(QUEUED)
+        watched.happens(ASSIGNED, T0 + MINUTE)
+        assert watched.happens(COMPLETED, T0 + 11 * MINUTE, epoch=5)[-1] == "RESOLUTION MET ADEQUATE"
+        later = T0 + 15 * MINUTE
+        assert watched.happens(QUEUED, later, again=True, epoch=6) == ["RESOLUTION#2 SET"]
+        assert watched.told[-1].reason == "REOPENED"
+        assert watched.clock(later + 4 * MINUTE - 1) == []
+        assert watched.clock(later + 4 * MINUTE) == ["RESOLUTION#2 WARNED 0.75"]
+        assert watched.happens(COMPLETED, later + 5 * MINUTE, epoch=7) == ["RESOLUTION#2 MET ADEQUATE"]
+        assert watched.told[-1].used_ms == 16 * MINUTE
+
+    def test_what_was_cancelled_is_not_opened_again(self) -> None:
+        watched = Watched()
+        watched.happens(QUEUED)
+        watched.happens(FactKind.ABANDONED, T0 + 1, epoch=2)
+        assert watched.happens(QUEUED, T0 + 2, again=True, epoch=3) == []
+
+    def test_spam_cancels(self) -> None:
+        watched = Watched(a_policy(a_target(Target.RESOLUTION)))
+        watched.happens(QUEUED)
+        assert watched.happens(FactKind.CANCELLED, T0 + 1, reason="SPAM") == ["RESOLUTION CANCELLED"]
+        assert watched.told[-1].reason == "SPAM"
+        assert not watched.book.tallies
+
+
+class TestOrderOfTheQueue:
+    """The router is told by when to pick up, once, where the policy orders queues."""
+
+    def ordered(self, watched: Watched) -> list[tuple[str, str, int]]:
+        return [(o.target.name, o.kind.name, o.adequate_at_ms - T0) for o in watched.told if o.orders_queue]
+
+    def test_the_pick_up_and_when_it_moves(self) -> None:
+        watched = Watched(a_policy(*all_targets(), orders=True))
+        watched.happens(QUEUED)
+        watched.happens(SCHEDULED, T0 + MINUTE)
+        watched.happens(QUEUED, T0 + 31 * MINUTE, again=True)
+        watched.happens(ASSIGNED, T0 + 32 * MINUTE)
+        assert self.ordered(watched) == [("PICK_UP", "SET", 20 * MINUTE), ("PICK_UP", "RESUMED", 50 * MINUTE)]
+
+    def test_the_first_response_where_no_pick_up_is_promised(self) -> None:
+        watched = Watched(a_policy(a_target(Target.FIRST_RESPONSE), a_target(Target.RESOLUTION), orders=True))
+        watched.happens(QUEUED)
+        assert self.ordered(watched) == [("FIRST_RESPONSE", "SET", 20 * MINUTE)]
+
+    def test_a_time_that_was_given_is_not_touched_and_nothing_is_told_unasked(self) -> None:
+        given = Watched(a_policy(orders=True))
+        given.happens(QUEUED, due_at_ms=T0 + 5)
+        unasked = Watched(a_policy())
+        unasked.happens(QUEUED)
+        assert self.ordered(given) == self.ordered(unasked) == []

@@ -1,0 +1,77 @@
+"""Who is told of which event, and what he reads."""
+
+import json
+
+import pytest
+
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from chapar.config.v1 import config_pb2
+from chapar.sla.v1 import sla_pb2 as sla
+from services.chassis.kafka.records import Record
+from services.chassis.webhooks import Endpoint
+from services.sla.adapters.notices import Notices
+from tests.unit.sla.builders import T0
+
+
+class Kept:
+    """Instead of `Webhooks`."""
+
+    def __init__(self) -> None:
+        self.notices: list[WebhookNotice] = []
+
+    async def tell(self, notices: list[WebhookNotice]) -> None:
+        self.notices += notices
+
+
+def an_event(kind: "sla.SlaEventKind.ValueType", at: int = T0, **of: object) -> Record:
+    event = sla.SlaEvent(
+        event_id="e1",
+        tenant="acme",
+        interaction_id="i1",
+        kind=kind,
+        target=config_pb2.TARGET_KIND_FIRST_RESPONSE,
+        level=sla.SLA_LEVEL_ADEQUATE,
+        adequate_at_ms=T0,
+        occurred_at_ms=at,
+        **of,  # type: ignore[arg-type]  # the test's own keywords
+    )
+    return Record("sla.events.v1", 0, 0, at, b"c1", event.SerializeToString(), ())
+
+
+async def told(*records: Record) -> list[WebhookNotice]:
+    endpoints = {
+        "all": Endpoint("all", "https://a.example", ("env:A",), frozenset({"sla.warned", "sla.escalated"})),
+        "duty": Endpoint("duty", "https://b.example", ("env:B",)),
+    }
+    kept = Kept()
+    notices = Notices(lambda tenant: endpoints if tenant == "acme" else {}, kept, lambda: T0)  # type: ignore[arg-type]  # a fake
+    await notices.handle(list(records))
+    return kept.notices
+
+
+async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_events() -> None:
+    """Each once, with the event's id, so that a repetition is known as one."""
+    action = sla.SlaAction(webhook="duty")
+    notices = await told(an_event(sla.SLA_EVENT_KIND_ESCALATED, action=action))
+    assert [(n.webhook, n.message_id, n.tenant) for n in notices] == [("all", "e1", "acme"), ("duty", "e1", "acme")]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        an_event(sla.SLA_EVENT_KIND_MET),
+        an_event(sla.SLA_EVENT_KIND_BREACHED),
+        an_event(sla.SLA_EVENT_KIND_WARNED, at=T0 - 86_400_001),
+        Record("sla.events.v1", 0, 0, T0, b"c1", b"\xff\xff", ()),
+    ],
+)
+async def test_what_nobody_wants_and_what_is_a_day_old_is_told_to_nobody(record: Record) -> None:
+    assert await told(record) == []
+
+
+async def test_the_document_has_ids_and_times_and_no_text_of_anybody() -> None:
+    (notice,) = await told(an_event(sla.SLA_EVENT_KIND_WARNED, warning=2, share=0.75))
+    document = json.loads(notice.body)
+    assert (document["type"], document["timestamp"]) == ("sla.warned", "2023-11-14T22:13:20.000Z")
+    assert document["data"]["target"] == "first_response"
+    assert (document["data"]["warning"], document["data"]["desired_at"]) == (2, None)

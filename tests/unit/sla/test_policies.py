@@ -1,0 +1,106 @@
+"""Which policy holds for which work."""
+
+import pytest
+
+from chapar.config.v1 import config_pb2 as pb
+from services.chassis.errors import ChaparError
+from services.sla.adapters.business_calendar import caching_calendars
+from services.sla.domain.adoption import PolicyList
+from services.sla.domain.facts import FactKind
+from services.sla.domain.policy import Subject, choose
+from services.sla.translate.configuration import promises_of
+from tests.unit.sla.builders import T0, Watched, a_policy, a_target
+
+TARGETS = [pb.SlaTarget(kind=pb.TARGET_KIND_PICK_UP, adequate_ms=1_000)]
+
+
+def promised(*policies: pb.SlaPolicy, failed: list[str] | None = None) -> PolicyList:
+    """As the service reads them; each promises a pick-up."""
+    for policy in policies:
+        policy.targets.extend(TARGETS)
+    configuration = pb.TenantConfiguration(tenant="acme", version=1, sla_policies=policies)
+    return promises_of(configuration, caching_calendars(), (failed if failed is not None else []).append)
+
+
+def chosen(found: PolicyList, subject: Subject) -> str:
+    policy = choose(found.policies, subject)
+    return policy.plan.policy if policy else ""
+
+
+@pytest.mark.parametrize(
+    ("language", "policy"),
+    [("fa", "fa"), ("fa-IR", "fa"), ("FA_ir", "fa"), ("fat", "rest"), ("en", "rest"), ("", "rest")],
+)
+def test_a_language_covers_its_varieties(language: str, policy: str) -> None:
+    found = promised(pb.SlaPolicy(name="fa", languages=["fa"]), pb.SlaPolicy(name="rest"))
+    assert chosen(found, Subject(language=language)) == policy
+
+
+@pytest.mark.parametrize(("priority", "policy"), [(-1, "rest"), (0, "middle"), (10, "middle"), (11, "rest")])
+def test_a_range_of_priorities_has_both_its_ends(priority: int, policy: str) -> None:
+    """Zero is a bound like any other."""
+    found = promised(pb.SlaPolicy(name="middle", priority_at_least=0, priority_at_most=10), pb.SlaPolicy(name="rest"))
+    assert chosen(found, Subject(priority=priority)) == policy
+
+
+def test_a_condition_sees_all_that_is_known() -> None:
+    """Queue, channel, language, priority, labels, tier; every other condition must hold as well."""
+    when = (
+        "queue == 'sales' && channel == 'email' && language == 'fa' && priority > 3"
+        " && tier == 'gold' && labels['campaign'] == 'nowruz'"
+    )
+    found = promised(pb.SlaPolicy(name="nowruz", when=when, channels=["email"]))
+    labels = (("campaign", "nowruz"), ("tier", "gold"))
+    assert chosen(found, Subject("sales", "email", "gold", "fa", 4, labels)) == "nowruz"
+    assert chosen(found, Subject("sales", "email", "gold", "fa", 3, labels)) == ""
+    assert chosen(found, Subject("sales", "webchat", "gold", "fa", 4, labels)) == ""
+
+
+def test_a_condition_that_fails_does_not_match_and_is_counted() -> None:
+    """The next policy is tried; nothing is raised."""
+    failed: list[str] = []
+    found = promised(
+        pb.SlaPolicy(name="missing", when="labels['campaign'] == 'x'"),
+        pb.SlaPolicy(name="no verdict", when="queue"),
+        pb.SlaPolicy(name="rest"),
+        failed=failed,
+    )
+    assert chosen(found, Subject()) == "rest"
+    assert failed == ["missing", "no verdict"]
+
+
+def test_a_condition_is_asked_last() -> None:
+    """What is told by names costs nothing and cannot fail."""
+    failed: list[str] = []
+    found = promised(pb.SlaPolicy(name="mail", channels=["email"], when="1 / 0 == 1"), failed=failed)
+    assert chosen(found, Subject(channel="webchat")) == ""
+    assert failed == []
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("queue ==", "policy odd: its condition is refused"),
+        ("person.name == 'x'", "uses person; known are channel"),
+        ("!" * 50 + "true", "nested deeper"),
+    ],
+)
+def test_a_condition_that_can_never_be_told_is_refused_with_the_configuration(when: str, says: str) -> None:
+    with pytest.raises(ChaparError, match=says) as refused:
+        promised(pb.SlaPolicy(name="odd", when=when))
+    assert refused.value.reason == "SLA_CONFIGURATION"
+
+
+def test_names_that_a_comprehension_binds_are_no_variables() -> None:
+    found = promised(pb.SlaPolicy(name="any", when="labels.exists(name, name.startsWith('vip'))"))
+    assert chosen(found, Subject(labels=(("vip-2", "yes"),))) == "any"
+
+
+def test_what_is_chosen_by_is_what_was_known_at_the_first_queueing() -> None:
+    """A transfer, another priority and another label change nothing."""
+    gold = a_policy(a_target(), name="gold", tiers=["gold"], priority_at_least=5)
+    watched = Watched(gold)
+    watched.happens(FactKind.QUEUED, tier="gold", priority=5, labels=(("tier", "gold"),))
+    assert watched.happens(FactKind.MOVED, T0 + 1, queue="other", priority=0) == []
+    assert watched.book.works["i1"].subject.priority == 5
+    assert watched.happens(FactKind.ASSIGNED, T0 + 2) == ["PICK_UP MET DESIRED"]

@@ -1,0 +1,208 @@
+"""Lives of interactions in any order, with new configurations, restores and late readers between any two steps: the laws of docs/sla.md."""
+
+from collections import Counter
+from functools import cache
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from services.sla.domain.deadlines import State
+from services.sla.domain.facts import FactKind, Occurrence, OccurrenceKind
+from services.sla.domain.policy import Action, Escalation, Level, Point, Policy, Target, TargetPlan
+from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy
+
+NAMES = st.sampled_from(["i1", "i2", "i3"])
+PASSES = st.integers(0, 12) | st.integers(0, 40 * MINUTE)
+EVERYWHERE = tuple(Escalation(point, Action(add_priority=1)) for point in Point)
+Promise = tuple[str, Target, int]
+
+
+@cache
+def targets_of(number: int) -> tuple[TargetPlan, ...]:
+    desired = (10, 3, 25, 10)[number] * MINUTE
+    shares = ((0.5, 0.75), (0.25,), (0.75,), (0.9,))[number]
+    return tuple(
+        TargetPlan.of(target, desired, 2 * desired, shares, 5, escalations=EVERYWHERE)
+        for target in Target
+        if number != 3 or target is not Target.FIRST_RESPONSE
+    )
+
+
+def a_variant(number: int, version: int) -> Policy:
+    """One of several configurations: other levels, other warnings, a target fewer, pausing or not."""
+    return a_policy(*targets_of(number), pause=number != 2, version=version, applies_to_open=number != 1)
+
+
+class Lives(RuleBasedStateMachine):
+    """Three interactions, one engine, and what has been told."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.now = T0
+        self.version = 1
+        self.epoch = 0
+        self.watched = Watched()
+        self.configure(0)
+        self.told: Counter[tuple[Any, ...]] = Counter()
+        self.causes: Counter[tuple[str, int]] = Counter()
+        self.clocks: dict[Promise, tuple[int, int | None]] = {}
+        self.ended: set[Promise] = set()
+        self.starts: dict[str, int] = {}
+        self.lives: Counter[str] = Counter()
+
+    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+    def fact(self, kind: FactKind, name: str, passes: int, late: int = 0, **of: Any) -> None:
+        self.now += passes
+        self.epoch += 1
+        at = self.now
+        name = self.named(name)
+        self.now += late
+        self.watched.told = []
+        self.watched.happens(kind, at, read_at=self.now, interaction=name, epoch=self.epoch, **of)
+        self.look()
+
+    def named(self, name: str) -> str:
+        """The interaction of this life."""
+        return f"{name}.{self.lives[name]}"
+
+    def begins(self, name: str, start: int) -> bool:
+        """Whether a life begins: nobody knows of the one before."""
+        if self.named(name) in self.watched.book.works:
+            return False
+        self.lives[name] += 1
+        self.starts[self.named(name)] = start
+        return True
+
+    @rule(name=NAMES, passes=PASSES)
+    def queued(self, name: str, passes: int) -> None:
+        again = not self.begins(name, self.now + passes)
+        self.fact(FactKind.QUEUED, name, passes, again=again)
+
+    @rule(name=NAMES, passes=PASSES, ahead=st.integers(1, 60 * MINUTE))
+    def scheduled(self, name: str, passes: int, ahead: int) -> None:
+        start = self.now + passes + ahead
+        self.begins(name, start)
+        self.fact(FactKind.SCHEDULED, name, passes, start_at_ms=start, arrived=start)
+
+    @rule(name=NAMES, passes=PASSES, late=PASSES, kind=st.sampled_from([FactKind.ASSIGNED, FactKind.AGENT_REPLIED]))
+    def agent_acts(self, name: str, passes: int, late: int, kind: FactKind) -> None:
+        self.fact(kind, name, passes, late)
+
+    @rule(name=NAMES, passes=PASSES, late=PASSES)
+    def customer_writes(self, name: str, passes: int, late: int) -> None:
+        self.fact(FactKind.CUSTOMER_MESSAGED, name, passes, late)
+
+    @rule(name=NAMES, passes=PASSES)
+    def moved(self, name: str, passes: int) -> None:
+        self.fact(FactKind.MOVED, name, passes, queue="support", channel="email", tier="gold")
+
+    @rule(
+        name=NAMES,
+        passes=PASSES,
+        kind=st.sampled_from([FactKind.COMPLETED, FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED]),
+    )
+    def closed(self, name: str, passes: int, kind: FactKind) -> None:
+        self.fact(kind, name, passes)
+
+    @rule(passes=PASSES)
+    def time_passes(self, passes: int) -> None:
+        self.now += passes
+        self.watched.told = []
+        self.watched.clock(self.now)
+        self.look()
+        due = self.watched.book.next_wakeup()
+        assert due is None or due > self.now, "what was due has been passed"
+
+    @rule(number=st.integers(0, 3))
+    def configured(self, number: int) -> None:
+        self.version += 1
+        self.watched.told = []
+        self.configure(number)
+        self.look()
+
+    @rule()
+    def another_owner(self) -> None:
+        before = self.watched
+        self.watched = before.restored()
+        assert self.watched.book.works == before.book.works
+        assert self.watched.book.open_by_target == before.book.open_by_target
+        assert self.watched.book.next_wakeup() == before.book.next_wakeup()
+
+    def configure(self, number: int) -> None:
+        self.watched.configured(self.now, a_variant(number, self.version), version=self.version)
+
+    # ── the laws ─────────────────────────────────────────────────────────────────────────────────────────────────
+    def look(self) -> None:
+        for o in self.watched.told:
+            promise = (o.interaction_id, o.target, o.epoch)
+            self.once(o, promise)
+            assert promise not in self.ended, f"{o.kind.name} after the end"
+            assert o.occurred_at_ms >= o.due_ms, "never early"
+            self.clock(o, promise)
+            breach = o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE
+            if breach and not any(
+                later.kind is OccurrenceKind.ESCALATED and later.cause == o.cause for later in self.watched.told
+            ):
+                self.ended.add(promise)
+            if o.kind in (OccurrenceKind.MET, OccurrenceKind.CANCELLED):
+                self.ended.add(promise)
+        # A breach ends its promise after its escalations, which follow at once.
+        for o in self.watched.told:
+            if o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE:
+                self.ended.add((o.interaction_id, o.target, o.epoch))
+
+    def once(self, o: Occurrence, promise: Promise) -> None:
+        self.causes[o.cause, o.ordinal] += 1
+        assert self.causes[o.cause, o.ordinal] == 1, "ids are those of one occurrence"
+        if o.kind in (OccurrenceKind.PAUSED, OccurrenceKind.RESUMED, OccurrenceKind.CHANGED):
+            return
+        point = o.warning or o.level.name
+        key = (*promise, o.kind, point if o.kind is not OccurrenceKind.SET else None)
+        self.told[key] += 1
+        assert self.told[key] == 1, f"{key} twice"
+
+    def clock(self, o: Occurrence, promise: Promise) -> None:
+        """Time used is what passed between the starts and stops that were told."""
+        if o.kind is OccurrenceKind.SET:
+            first = o.target is not Target.NEXT_RESPONSE and o.epoch == 1
+            since = self.starts[o.interaction_id] if first else o.occurred_at_ms
+            if o.target is Target.NEXT_RESPONSE or o.epoch > 1:
+                since = self.watched.book.works[o.interaction_id].last_ms
+            self.clocks[promise] = (o.used_ms, since)
+            return
+        used, since_ms = self.clocks[promise]
+        at = self.watched.book.works[o.interaction_id].last_ms
+        if o.reason == "POLICY_CHANGED":
+            at = o.occurred_at_ms
+        if o.kind is OccurrenceKind.RESUMED:
+            assert since_ms is None
+            self.clocks[promise] = (used, at)
+        elif o.kind in (OccurrenceKind.PAUSED, OccurrenceKind.MET):
+            expected = used if since_ms is None else used + max(0, at - since_ms)
+            assert o.used_ms == expected, f"{o.kind.name} with {o.used_ms} ms used, not {expected}"
+            self.clocks[promise] = (expected, None)
+        elif o.kind in (OccurrenceKind.WARNED, OccurrenceKind.BREACHED):
+            assert since_ms is not None, "nothing fires while the clock stands"
+
+    @invariant()
+    def counts_are_those_of_what_is_there(self) -> None:
+        book = self.watched.book
+        deadlines = [d for work in book.works.values() for d in work.deadlines]
+        assert book.open_by_target == {t: sum(d.open and d.target is t for d in deadlines) for t in Target}
+        assert set(book.plans) == {work.plan_id for work in book.works.values()}
+        for work in book.works.values():
+            if work.closed_at_ms:
+                assert not any(d.open for d in work.deadlines)
+            for deadline in work.deadlines:
+                if deadline.state is State.RUNNING:
+                    target = book.target_plan(work, deadline)
+                    assert len(deadline.dues) == len(target.milestones)
+                    assert list(deadline.dues) == sorted(deadline.dues)
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(
+    max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
