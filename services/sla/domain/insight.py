@@ -106,9 +106,11 @@ class Insight:
         """Forecasts that are due; what is over is forgotten. Returns what is predicted."""
         found = self.foresight.advance(until_ms)
         while self._closed and self._closed[0][0] + self._forget_after_ms <= now_ms:
-            _, interaction_id = self._closed.popleft()
-            self.stories.pop(interaction_id, None)
-            self._changed.stories[interaction_id] = None
+            closed_ms, interaction_id = self._closed.popleft()
+            story = self.stories.get(interaction_id)
+            if story is not None and story.closed_ms == closed_ms:
+                del self.stories[interaction_id]
+                self._changed.stories[interaction_id] = None
         self._forget_contacts(now_ms)
         return found
 
@@ -125,9 +127,14 @@ class Insight:
                 return False
             self._begin(fact, counted_ms)
             return True
-        if story.closed_ms or (fact.epoch and fact.epoch <= story.last_epoch):
+        if fact.epoch and fact.epoch <= story.last_epoch:
             return False
         at = fact.occurred_at_ms
+        if story.closed_ms:
+            if story.over or not (fact.again and fact.kind is FactKind.QUEUED):
+                return False
+            # Taken up again: it is open work that waits for an answer. The contact and its first resolution have been counted.
+            story.closed_ms, story.awaiting_ms = 0, at
         story.last_epoch = max(story.last_epoch, fact.epoch)
         story.queue = fact.queue or story.queue
         flow = self._flow(story, counted_ms)
@@ -150,14 +157,18 @@ class Insight:
                     self._noted("response", flow.response, at - story.awaiting_ms, story)
                     story.awaiting_ms = 0
             case FactKind.COMPLETED:
-                flow.completed += 1
-                self._noted("resolution", flow.resolution, at - story.arrived_ms, story)
+                if not story.completed:
+                    story.completed = True
+                    flow.completed += 1
+                    self._noted("resolution", flow.resolution, at - story.arrived_ms, story)
                 self._close(story, at)
             case FactKind.ABANDONED:
                 flow.abandoned += 1
+                story.over = True
                 self._close(story, at)
             case FactKind.CANCELLED:
                 flow.cancelled += 1
+                story.over = True
                 self._close(story, at)
             case FactKind.MOVED:
                 pass

@@ -38,6 +38,10 @@ class Story:
     """An agent has it."""
     picked_up: bool = False
     closed_ms: int = 0
+    completed: bool = False
+    """It was completed, though it may have been taken up again."""
+    over: bool = False
+    """It was abandoned or cancelled: it is never taken up again."""
     samples: tuple[Sample, ...] = ()
     """In the order in which they were made."""
     told: tuple[tuple[Target, int], ...] = ()

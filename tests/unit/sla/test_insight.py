@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.sla.domain import insight as insight_module
@@ -64,6 +64,31 @@ def test_nothing_is_counted_twice() -> None:
     assert len(twice.contacts) == 1
 
 
+def test_what_is_taken_up_again_is_counted_once_and_open_again() -> None:
+    """Completed, queued again, answered, completed: one contact, one resolution, two responses; in between it is backlog, and it is not
+    forgotten when the first end is long past."""
+    again = replace(a_fact(FactKind.QUEUED, T0 + 5 * MINUTE, epoch=4), again=True)
+    insight = told(
+        an_insight(),
+        a_fact(FactKind.QUEUED, T0, epoch=1),
+        a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
+        a_fact(FactKind.COMPLETED, T0 + 2 * MINUTE, epoch=3),
+        again,
+    )
+    [row] = backlog(insight.stories.values(), T0 + 6 * MINUTE).values()
+    assert (row.open, row.unanswered) == (1, 1)
+    insight.advance(T0 + 3 * FORGET_AFTER, T0 + 3 * FORGET_AFTER)
+    told(
+        insight,
+        a_fact(FactKind.AGENT_REPLIED, T0 + 4 * FORGET_AFTER, epoch=5),
+        a_fact(FactKind.COMPLETED, T0 + 4 * FORGET_AFTER + 1, epoch=6),
+    )
+    flow = together(insight.flows.values())
+    assert (flow.contacts, flow.completed, flow.resolution.n, flow.first_response.n, flow.response.n) == (1, 1, 1, 1, 2)
+    insight.advance(T0 + 9 * FORGET_AFTER, T0 + 9 * FORGET_AFTER)
+    assert not insight.stories
+
+
 def test_work_counts_where_it_is_when_it_happens() -> None:
     """Moved to support before the answer: the contact is sales', the answer is support's; half hours are told apart."""
     insight = told(
@@ -105,18 +130,15 @@ class Naive:
             if begun is None:
                 continue
             life = life[begun:]
-            ends = [
-                at
-                for at, f in enumerate(life)
-                if f.kind in (FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED)
-            ]
-            life = life[: ends[0] + 1] if ends else life
+            life = [life[0], *_taken(life[1:])]
             first = life[0]
             self.note(first, first.queue, "contacts")
             messages: list[int] = [first.arrived_at_ms]
-            picked = answered = False
+            picked = answered = completed = closed = False
             for fact in life[1:]:
                 at = fact.occurred_at_ms
+                if closed:
+                    messages, closed = [at], False
                 match fact.kind:
                     case FactKind.ASSIGNED if not picked:
                         picked = True
@@ -131,8 +153,10 @@ class Naive:
                             self.note(fact, fact.queue, "response", at - messages[0])
                             messages = []
                     case FactKind.COMPLETED:
-                        self.note(fact, fact.queue, "completed")
-                        self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
+                        if not completed:
+                            self.note(fact, fact.queue, "completed")
+                            self.note(fact, fact.queue, "resolution", at - first.arrived_at_ms)
+                        completed = closed = True
                     case FactKind.ABANDONED:
                         self.note(fact, fact.queue, "abandoned")
                     case FactKind.CANCELLED:
@@ -140,6 +164,18 @@ class Naive:
                     case _:
                         pass
         return self
+
+
+def _taken(rest: list[Fact]) -> list[Fact]:
+    """Of what follows the first fact of a life: what happens while it is open. Completed work is open again when it is queued again."""
+    found: list[Fact] = []
+    closed: FactKind | None = None
+    for fact in rest:
+        if closed is not None and not (closed is FactKind.COMPLETED and fact.kind is FactKind.QUEUED and fact.again):
+            continue
+        closed = fact.kind if fact.kind in (FactKind.COMPLETED, FactKind.ABANDONED, FactKind.CANCELLED) else None
+        found.append(fact)
+    return found
 
 
 steps = st.lists(
@@ -164,6 +200,7 @@ def lives(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> list[Fact]:
     return found
 
 
+@settings(max_examples=200, deadline=None)
 @given(steps)
 def test_measures_are_the_naive_fold_of_the_facts(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> None:
     facts = lives(drawn)
