@@ -26,7 +26,7 @@ from services.sla.domain.work import Work
 
 AGES: Final = (0.25, 0.5, 0.75)
 """Shares of the time allowed at which a promise that is still open is forecast again."""
-MOST_OPEN: Final = 50_000
+MOST_OPEN: Final = 10_000
 MOST_A_SECOND: Final = 100
 LIKELY: Final = 0.5
 """From here on a promise counts as at risk in the metrics."""

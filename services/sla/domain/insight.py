@@ -19,7 +19,7 @@ from services.sla.domain.story import Story
 
 MOST_FLOWS: Final = 50_000
 """Entries of flow a lane; beyond that the oldest days are kept as whole days."""
-MOST_CONTACTS: Final = 200_000
+MOST_CONTACTS: Final = 100_000
 """Contacts a lane; beyond that the oldest are forgotten before their time."""
 WEEK_MS: Final = 7 * DAY_MS
 

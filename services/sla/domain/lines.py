@@ -3,6 +3,9 @@
 Two lines each: those who wait for an agent (for the pick-up, or where none is promised for the first response), and those who wait for the next
 response. Also in line is whose promise is broken and not fulfilled yet: he is served before those who came later. Whatever order entries are told
 in, the answers are the same, so a restored line answers as the one before it did.
+
+Bounded: of a line the `MOST_IN_LINE` oldest are known one by one. Who comes when there are so many is not in it: that there are very many is said
+anyway, and by the time he is at its head others have said how long it takes.
 """
 
 from typing import Final
@@ -18,6 +21,7 @@ LineKey = tuple[str, str, str, Target]
 _Entry = tuple[int, str, LineKey]
 """Since when (as if the clock had never stood still), who, and in which line."""
 _WAITING: Final = (Target.PICK_UP, Target.NEXT_RESPONSE)
+MOST_IN_LINE: Final = 2_000
 
 
 class Lines:
@@ -43,6 +47,8 @@ class Lines:
                     line = self._lines[key] = SortedList()
                 entry = members[work.interaction_id] = (since, work.interaction_id, key)
                 line.add(entry)
+                if len(line) > MOST_IN_LINE:
+                    del members[line.pop()[1]]
 
     def forget(self, interaction_id: str) -> None:
         """The work is gone."""
