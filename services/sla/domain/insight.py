@@ -180,7 +180,7 @@ class Insight:
 
     def _begin(self, fact: Fact, counted_ms: int) -> None:
         at = fact.occurred_at_ms
-        arrived = min(fact.arrived_at_ms or at, at)
+        arrived = fact.arrived_at_ms if 0 < fact.arrived_at_ms < at else at  # one number kept once
         story = self.stories[fact.interaction_id] = Story(
             fact.interaction_id,
             fact.tenant,

@@ -5,7 +5,7 @@ response. Also in line is whose promise is broken and not fulfilled yet: he is s
 in, the answers are the same, so a restored line answers as the one before it did.
 
 Bounded: of a line the `MOST_IN_LINE` oldest are known one by one. Who comes when there are so many is not in it: that there are very many is said
-anyway, and by the time he is at its head others have said how long it takes.
+anyway, and by the time he is at its head others have said how long it takes. (A line that is restored knows its oldest anew.)
 """
 
 from typing import Final

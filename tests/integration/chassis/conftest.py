@@ -75,6 +75,16 @@ class Probe(sla_pb2_grpc.SlaServiceServicer):
     ) -> sla_pb2.GetServiceLevelResponse:
         return sla_pb2.GetServiceLevelResponse()
 
+    async def GetMeasures(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.GetMeasuresRequest, context: Context
+    ) -> sla_pb2.GetMeasuresResponse:
+        return sla_pb2.GetMeasuresResponse()
+
+    async def GetBacklog(  # noqa: N802 - the contract's name
+        self, request: sla_pb2.GetBacklogRequest, context: Context
+    ) -> sla_pb2.GetBacklogResponse:
+        return sla_pb2.GetBacklogResponse()
+
     async def WatchEvents(  # noqa: N802 - the contract's name
         self, request: sla_pb2.WatchEventsRequest, context: Context
     ) -> AsyncIterator[sla_pb2.WatchEventsResponse]:
