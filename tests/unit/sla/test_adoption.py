@@ -170,7 +170,7 @@ def test_much_work_is_looked_at_some_at_a_time_and_an_owner_in_between_ends_the_
     for number in range(5):
         watched.happens(QUEUED, interaction=f"i{number}")
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
-    assert len(watched.configured(T0 + 1, new, version=2, most=2)) == 2
+    assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change costs as much as ten looks"
     assert (watched.book.versions, watched.adoption.busy) == ({"acme": 1}, True)
     other = watched.restored()
     assert len(other.configured(T0 + 2, new, version=2)) == 3
