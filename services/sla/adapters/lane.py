@@ -30,7 +30,7 @@ COMMANDS: Final = "routing.commands.v1"
 SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
 COMMAND_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
 _AT_ONCE: Final = 2_000
-"""Pieces of work held against a new configuration in one batch: some tens of milliseconds."""
+"""Pieces of work held against a new configuration in one batch, or a tenth of them where all change: some tens of milliseconds."""
 _LOOK_MS: Final = 1_000
 """How often the configuration is looked at when nothing else happens."""
 

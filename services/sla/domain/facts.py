@@ -102,7 +102,7 @@ class Occurrence:
     adequate_at_ms: int
     occurred_at_ms: int
     due_ms: int
-    """When the milestone that was passed was due; 0 for what no clock decided."""
+    """When the milestone that was passed was due; 0 for what no clock decided, and for escalations, which follow their milestone."""
     used_ms: int
     share: float
     escalate_priority: int

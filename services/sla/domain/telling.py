@@ -46,7 +46,7 @@ def occurrence(
         desired_at_ms=dues[0],
         adequate_at_ms=dues[1],
         occurred_at_ms=now_ms,
-        due_ms=due_ms,
+        due_ms=0 if action is not None else due_ms,  # its milestone has been told: lateness counts once
         used_ms=used_ms,
         share=milestone.share if milestone else 0.0,
         escalate_priority=milestone.escalate_priority if milestone and action is None else 0,

@@ -64,6 +64,7 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     ReplyTo | None: st.sampled_from([None, GATEWAY]),
     tuple[str, ...]: st.lists(NAMES, max_size=3).map(tuple),
     tuple[tuple[str, str], ...]: PAIRS,
+    tuple[Selector, ...]: st.lists(SELECTORS, max_size=2).map(tuple),
     tuple[Selector, ...] | None: st.none() | st.lists(SELECTORS, max_size=2).map(tuple),
 }
 COMMANDS = sorted(

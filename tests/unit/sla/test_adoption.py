@@ -3,7 +3,7 @@
 from services.sla.domain.calendar import CalendarSpec, OpenHours
 from services.sla.domain.deadlines import State
 from services.sla.domain.facts import FactKind, OccurrenceKind
-from services.sla.domain.policy import Action, Escalation, Point, Target, TargetPlan
+from services.sla.domain.policy import Action, Escalation, Level, Point, Target, TargetPlan
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target
 
 QUEUED, ASSIGNED, REPLIED, MESSAGED = (
@@ -170,7 +170,7 @@ def test_much_work_is_looked_at_some_at_a_time_and_an_owner_in_between_ends_the_
     for number in range(5):
         watched.happens(QUEUED, interaction=f"i{number}")
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
-    assert len(watched.configured(T0 + 1, new, version=2, most=2)) == 2
+    assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change costs as much as ten looks"
     assert (watched.book.versions, watched.adoption.busy) == ({"acme": 1}, True)
     other = watched.restored()
     assert len(other.configured(T0 + 2, new, version=2)) == 3
@@ -204,10 +204,10 @@ def test_what_was_decided_still_shows_when_it_was_due() -> None:
     """Though the new plan has its milestones in other places."""
     watched = watched_pick_up()
     watched.happens(ASSIGNED, T0 + MINUTE)
-    new = a_target(desired=MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
+    new = a_target(desired=40 * MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
     watched.configured(T0 + 2 * MINUTE, a_policy(new, version=2, applies_to_open=True), version=2)
     (deadline,) = watched.book.works["i1"].deadlines
-    desired, adequate = deadline.due_of(new.milestones[0].level, new), deadline.dues[-1]
+    desired, adequate = deadline.due_of(Level.DESIRED, new), deadline.dues[-1]
     assert (desired, adequate) == (T0 + 10 * MINUTE, T0 + 20 * MINUTE)
 
 

@@ -93,6 +93,15 @@ class TestThePromiseIsKept:
         assert watched.happens(COMPLETED, later + 5 * MINUTE, epoch=7) == ["RESOLUTION#2 MET ADEQUATE"]
         assert watched.told[-1].used_ms == 16 * MINUTE
 
+    def test_a_broken_resolution_stays_broken_when_work_is_opened_again(self) -> None:
+        """And what comes next is promised as ever."""
+        watched = Watched(a_policy(a_target(Target.RESOLUTION), a_target(Target.NEXT_RESPONSE)))
+        watched.happens(QUEUED)
+        watched.happens(COMPLETED, T0 + 30 * MINUTE, epoch=5)
+        assert watched.happens(QUEUED, T0 + 31 * MINUTE, again=True, epoch=6) == []
+        watched.happens(REPLIED, T0 + 32 * MINUTE, epoch=7)
+        assert watched.happens(MESSAGED, T0 + 33 * MINUTE, epoch=8) == ["NEXT_RESPONSE SET"]
+
     def test_what_was_cancelled_is_not_opened_again(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
