@@ -39,8 +39,9 @@ bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, sn
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.engine_compiled
 
-bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time (3 minutes)
+bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
 	$(BIN)/python -m tests.bench.sla
+	$(BIN)/python -m tests.bench.sla_prediction
 
 compiled: .venv/.ready ## the routing engine compiled, in build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py
