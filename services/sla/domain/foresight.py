@@ -108,7 +108,11 @@ class Foresight:
         for occurrence in occurrences:
             work = self._book.works.get(occurrence.interaction_id)
             deadline = _deadline(work, occurrence.target, occurrence.epoch)
-            if work is None or deadline is None:
+            if work is None:
+                continue
+            if deadline is None:
+                # Promised no longer, by a change of policies: nothing was proved, so nothing is learned.
+                self._drop(work, occurrence.target, occurrence.epoch)
                 continue
             match occurrence.kind:
                 case OccurrenceKind.SET:
@@ -240,12 +244,25 @@ class Foresight:
         model = self.model(work.tenant, deadline.target)
         for sample in mine:
             model.outcome(unpacked(sample.x), sample.forecast, broken=broken)
+        self._drop(work, deadline.target, deadline.epoch)
+        self.changed_models[work.tenant, deadline.target] = None
+
+    def forget(self, story: Story) -> None:
+        """The story is gone; forecasts that were never decided go with it."""
         self._uncount(story)
-        story.samples = tuple(s for s in story.samples if s.target is not deadline.target or s.epoch != deadline.epoch)
-        story.told = tuple(promise for promise in story.told if promise != (deadline.target, deadline.epoch))
+        self._open -= bool(story.samples)
+
+    def _drop(self, work: Work, target: Target, epoch: int) -> None:
+        """No more about this promise."""
+        story = self._stories.get(work.interaction_id)
+        if story is None or not story.of(target, epoch):
+            return
+        self._uncount(story)
+        story.samples = tuple(s for s in story.samples if s.target is not target or s.epoch != epoch)
+        story.told = tuple(promise for promise in story.told if promise != (target, epoch))
         self._open -= not story.samples
         self._count(story, work.queue)
-        self.changed_models[work.tenant, deadline.target] = None
+        self.changed_stories[work.interaction_id] = None
 
     def _rearm(self, work: Work, deadline: Deadline) -> None:
         """The clock runs again: what is due, is due at another time."""

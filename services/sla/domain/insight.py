@@ -109,6 +109,7 @@ class Insight:
             closed_ms, interaction_id = self._closed.popleft()
             story = self.stories.get(interaction_id)
             if story is not None and story.closed_ms == closed_ms:
+                self.foresight.forget(story)
                 del self.stories[interaction_id]
                 self._changed.stories[interaction_id] = None
         self._forget_contacts(now_ms)

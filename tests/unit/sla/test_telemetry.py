@@ -1,12 +1,16 @@
 """What operators see, and how the router's address is written."""
 
+from dataclasses import replace
+
 from services.chassis.clock import ManualClock
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
 from services.sla.adapters.lane import DeadlineProcessor
 from services.sla.adapters.telemetry import Telemetry
-from services.sla.domain.facts import FactKind
+from services.sla.domain.facts import FactKind, OccurrenceKind
+from services.sla.domain.insight import Insight
 from services.sla.domain.pace import Pace
+from services.sla.domain.policy import Target
 from services.sla.settings import SlaSettings
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
@@ -61,6 +65,26 @@ def test_forecasts_and_durations_are_shown() -> None:
     assert 0 < brier < 0.25
     assert metrics.value("chapar_sla_forecast_base_brier_ratio", "PICK_UP") == 0
     assert metrics.value("chapar_sla_pick_up_seconds", "sales", "webchat") == 1
+
+
+def test_a_promise_that_is_made_no_longer_is_followed_no_longer() -> None:
+    """A change of policies takes a deadline away: its forecast is neither counted nor learned from; nor is one whose story ends undecided."""
+    watched = Watched()
+    insight = Insight(watched.book, MINUTE)
+    found = watched.engine.handle(a_fact(FactKind.QUEUED, epoch=1), watched.policies, T0)
+    insight.observe(a_fact(FactKind.QUEUED, epoch=1), found, T0)
+    foresight = insight.foresight
+    assert foresight.followed["sales", Target.PICK_UP] == foresight.followed["sales", Target.RESOLUTION] == 1
+    work = watched.book.works["i1"]
+    work.deadlines = [d for d in work.deadlines if d.target is not Target.PICK_UP]
+    gone = replace(next(o for o in found if o.target is Target.PICK_UP), kind=OccurrenceKind.CANCELLED)
+    insight.look([gone], T0 + 1)
+    assert foresight.followed["sales", Target.PICK_UP] == 0
+    assert not foresight.models["acme", Target.PICK_UP].learned
+    insight.observe(a_fact(FactKind.ABANDONED, T0 + 2, epoch=2), [], T0 + 2)
+    insight.advance(T0 + 2 * MINUTE, T0 + 2 * MINUTE)
+    assert not insight.stories
+    assert not +foresight.followed
 
 
 def test_several_routers_are_replicas_of_one() -> None:
