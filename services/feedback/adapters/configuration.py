@@ -1,11 +1,14 @@
 """The tenants' surveys and texts, from config.v1. A configuration that makes no sense is refused and the running one stays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from chapar.config.v1 import config_pb2 as config
+from services.chassis.webhooks import Endpoint, endpoints_of
+from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Programme, primary
 from services.feedback.translate import programme
+from services.feedback.translate_counting import counting
 
 _TEMPLATE = "survey_invitation"
 _INVITATIONS = {
@@ -13,6 +16,7 @@ _INVITATIONS = {
     "en": "{question}\nTo answer, open this link: {link}",
 }
 _NOTHING = Programme()
+_COUNTING = Counting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +25,15 @@ class TenantSurveys:
 
     programme: Programme = _NOTHING
     invitations: dict[str, str] = field(default_factory=dict)
+    counting: Counting = _COUNTING
+    webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
     """For `ConfigReader`. Raises ValueError."""
     tenant = config.TenantConfiguration.FromString(raw)
     texts = next((dict(template.texts) for template in tenant.templates if template.name == _TEMPLATE), {})
-    return TenantSurveys(programme(tenant), texts)
+    return TenantSurveys(programme(tenant), texts, counting(tenant), endpoints_of(tenant.webhooks))
 
 
 class ConfiguredProgrammes:
@@ -39,6 +45,20 @@ class ConfiguredProgrammes:
     def of(self, tenant: str) -> Programme:
         found = self._get(tenant)
         return found.programme if found is not None else _NOTHING
+
+    def counting(self, tenant: str) -> Counting:
+        found = self._get(tenant)
+        return found.counting if found is not None else _COUNTING
+
+    def webhook(self, tenant: str, name: str) -> Endpoint | None:
+        """A tenant's webhook."""
+        found = self._get(tenant)
+        return found.webhooks.get(name) if found is not None else None
+
+    def webhooks(self, tenant: str) -> Mapping[str, Endpoint]:
+        """All webhooks of a tenant."""
+        found = self._get(tenant)
+        return found.webhooks if found is not None else {}
 
     def knows(self, tenant: str) -> bool:
         return self._get(tenant) is not None

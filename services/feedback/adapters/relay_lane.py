@@ -1,6 +1,7 @@
 """The relay lane: completed interactions of routing.events.v1 become commands keyed by person on feedback.commands.v1.
 
-Its only purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a person.
+Its only purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all
+of a person.
 """
 
 from typing import Final
@@ -37,9 +38,13 @@ class RelayProcessor:
             event.ParseFromString(record.value or b"")
         except DecodeError as error:
             raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
-        if event.WhichOneof("event") != "completed":
-            return
-        command = consider(event)
+        match event.WhichOneof("event"):
+            case "completed":
+                command = consider(event)
+            case "queued":
+                command = contact(event)
+            case _:
+                return
         if command is None:
             return
         outbox.send(
@@ -85,6 +90,32 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
                 labels=labels,
             ),
             completed_at_ms=event.occurred_at_ms,
+        ),
+    )
+
+
+def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
+    """The command for an interaction that begins; None where it had begun before, or there is nobody."""
+    facts = event.interaction
+    if event.queued.again or not (event.tenant and facts.interaction_id and facts.person_id):
+        return None
+    return pb.FeedbackCommand(
+        command_id=derive(event.event_id, "contact"),
+        tenant=event.tenant,
+        person_id=facts.person_id,
+        issued_at_ms=event.occurred_at_ms,
+        contact=pb.RecordContact(
+            subject=pb.Subject(
+                interaction_id=facts.interaction_id,
+                conversation_id=facts.conversation_id,
+                person_id=facts.person_id,
+                identity_id=facts.identity_id,
+                channel=facts.channel,
+                queue=facts.queue,
+                language=facts.language,
+                labels=dict(facts.labels),
+            ),
+            at_ms=facts.arrived_at_ms or event.occurred_at_ms,
         ),
     )
 

@@ -12,6 +12,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.metrics import Metrics
 from services.feedback.adapters import kept
+from services.feedback.adapters.counting_desk import CountingDesk
 from services.feedback.domain import invitations as inv
 from services.feedback.ports import Programmes
 from services.feedback.translate import Untranslatable, event_record, headers, parse_command
@@ -36,10 +37,12 @@ class SurveyProcessor:
         self._answers = metrics.counter("chapar_feedback_answers_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
         self._desk = inv.Desk(derive)
+        self._counting = CountingDesk(programmes.counting, metrics)
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
-        self._desk.restore(kept.decode(key, value))
+        if not self._counting.restore(key, value):
+            self._desk.restore(kept.decode(key, value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing is in doubt after a restore: nothing here leaves Kafka."""
@@ -48,6 +51,8 @@ class SurveyProcessor:
         self._now_ms = now_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
+        if record.key and self._counting.handle(record.value, self._now_ms, outbox):
+            return
         try:
             command = parse_command(record.value)
         except Untranslatable as error:
@@ -64,12 +69,14 @@ class SurveyProcessor:
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         self._perform(self._desk.advance(now_ms), "", "", "", outbox)
+        self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
         """No journal."""
 
     def next_wakeup(self) -> int | None:
-        return self._desk.next_wakeup()
+        wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
+        return min(wakeups, default=None)
 
     def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
         for effect in effects:
@@ -108,12 +115,14 @@ class SurveyProcessor:
 
     def _tell(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
         record = event_record(event, tenant, person_id, event_id, self._now_ms)
+        self._counting.counted(record)
         outbox.send(
             OUTPUT,
             person_id.encode("utf-8", "surrogatepass"),
             record.SerializeToString(),
             headers(_SCHEMA, event_id, tenant),
         )
+        self._counting.follow(record, outbox)
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:

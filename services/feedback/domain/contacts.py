@@ -78,6 +78,7 @@ class Contacts:
     def __init__(self) -> None:
         self._threads: dict[tuple[str, str, str], Thread] = {}
         self._timers: list[tuple[int, tuple[str, str, str]]] = []
+        self._where: dict[str, tuple[str, str, str]] = {}
 
     def restore(self, thread: Thread) -> None:
         """Takes back what was kept."""
@@ -88,11 +89,11 @@ class Contacts:
         about = contact.subject
         if about.never_asked or about.labels.get(RECOVERY_LABEL):
             return []
-        key = (contact.tenant, about.person_id, about.queue)
-        thread = self._threads.get(key)
+        known = self._threads.get(self._where.get(about.interaction_id, ("", "", "")))
+        if known is not None:
+            return self._again(known, about)
+        thread = self._threads.get((contact.tenant, about.person_id, about.queue))
         effects: list[ContactEffect] = []
-        if thread is not None and about.interaction_id in thread.interactions:
-            return []
         if thread is not None and contact.at_ms >= thread.closes_at_ms:
             effects += self._close(thread)  # its timer has not been looked at yet
             thread = None
@@ -127,11 +128,23 @@ class Contacts:
         """When `advance` has something to do; it may turn out to be nothing."""
         return self._timers[0][0] if self._timers else None
 
+    def _again(self, thread: Thread, about: Subject) -> list[ContactEffect]:
+        first = thread.first
+        if about.interaction_id != first.interaction_id or not about.agent_id or first.agent_id:
+            return []
+        # The topic stays: the thread is known by it.
+        noted = replace(thread, first=replace(about, queue=first.queue))
+        self._threads[noted.key] = noted
+        return [KeepThread(noted)]
+
     def _close(self, thread: Thread) -> list[ContactEffect]:
         del self._threads[thread.key]
+        for interaction_id in thread.interactions:
+            self._where.pop(interaction_id, None)
         settled: list[ContactEffect] = [] if thread.again else [Settled(thread, resolved=True)]
         return [*settled, DropThread(thread.key)]
 
     def _keep(self, thread: Thread) -> None:
         self._threads[thread.key] = thread
+        self._where.update(dict.fromkeys(thread.interactions, thread.key))
         heapq.heappush(self._timers, (thread.closes_at_ms, thread.key))

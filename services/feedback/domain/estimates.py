@@ -7,7 +7,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,17 +97,17 @@ def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estim
         return {}
     if kind is None:
         return {"fcr": wilson(count(1, 1), n)}
-    if kind == Kind.CSAT:
-        return {"csat": wilson(count(4, 5), n)}
-    if kind == Kind.NPS:
-        return {"nps": net_score(count(9, 10), count(0, 6), n)}
-    if kind == Kind.CES:
-        return {
+    by_kind: dict[str, Callable[[], dict[str, Estimate]]] = {
+        Kind.CSAT: lambda: {"csat": wilson(count(4, 5), n)},
+        Kind.NPS: lambda: {"nps": net_score(count(9, 10), count(0, 6), n)},
+        Kind.CES: lambda: {
             "ces_mean": mean_score(histogram, SCALES[Kind.CES]),
             "ces_share_5_7": wilson(count(5, 7), n),
             "ces_net": net_score(count(6, 7), count(1, 3), n),
-        }
-    return {}
+        },
+    }
+    measured = by_kind.get(kind)
+    return measured() if measured is not None else {}
 
 
 def response_rate(answered: int, invited: int) -> Estimate | None:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.feedback.domain import windows
-from services.feedback.domain.survey import Kind, Subject, primary
+from services.feedback.domain.survey import Kind, primary
 
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 GROUPS: Final = ("all", "channel", "queue", "agent", "skill", "tier", "language", "category")
@@ -56,28 +56,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one record says. `asked_at_ms`: the time that its windows hold; 0 where it is not known. `day`: its day in the tenant's zone."""
+    """What one record says. `groups`: names and values that it counts under (`groups_of`). `asked_at_ms`: the time that its windows hold, 0 where
+    it is not known; `day`: that day in the tenant's zone.
+    """
 
     tenant: str
-    subject: Subject
+    groups: tuple[tuple[str, str], ...]
     day: str
     asked_at_ms: int
     tallies: tuple[Tally, ...]
-
-    def groups(self) -> list[tuple[str, str]]:
-        """Names and values that its subject counts under: every agent who held it, every skill it was about."""
-        about = self.subject
-        found = [("all", ""), ("channel", about.channel), ("queue", about.queue)]
-        agents = getattr(about, "agent_ids", ()) or ((about.agent_id,) if about.agent_id else ())
-        found += [("agent", agent) for agent in dict.fromkeys(agents) if agent]
-        found += [("skill", skill) for skill in dict.fromkeys(getattr(about, "skills", ())) if skill]
-        tier = about.labels.get("tier", "")
-        language = primary(about.language)
-        if tier:
-            found.append(("tier", tier))
-        if language and language != "und":
-            found.append(("language", language))
-        return [(name, value[:_VALUE_CHARS]) for name, value in found]
 
     def windows(self) -> list[str]:
         """All time, its day, its hour, its minute, as far as they are known."""
@@ -90,12 +77,11 @@ class Observation:
 
     def changes(self, names: list[str]) -> Iterator[tuple[Dimension, list[Tally]]]:
         """Every dimension that changes in these windows, with what is tallied there."""
-        groups = self.groups()
         by_kind: dict[Kind | None, list[Tally]] = {}
         for tally in self.tallies:
             by_kind.setdefault(tally.kind, []).append(tally)
         for kind, tallies in by_kind.items():
-            for name, value in groups:
+            for name, value in self.groups:
                 for window in names:
                     yield Dimension(self.tenant, kind, name, value, window), tallies
             by_category: dict[str, list[Tally]] = {}
@@ -105,6 +91,19 @@ class Observation:
             for category, some in by_category.items():
                 for window in names:
                     yield Dimension(self.tenant, kind, "category", category[:_VALUE_CHARS], window), some
+
+
+def groups_of(
+    channel: str, queue: str, agents: Iterable[str], skills: Iterable[str], tier: str, language: str
+) -> tuple[tuple[str, str], ...]:
+    """Names and values that a contact counts under: once under every agent who held it and every skill it was about."""
+    spoken = primary(language)
+    found = [("all", ""), ("channel", channel), ("queue", queue)]
+    found += [("agent", agent) for agent in dict.fromkeys(agents)]
+    found += [("skill", skill) for skill in dict.fromkeys(skills)]
+    found += [("tier", tier), ("language", "" if spoken == "und" else spoken)]
+    # Channel and queue are always said, others where they are known.
+    return tuple((name, value[:_VALUE_CHARS]) for name, value in found if value or name in ("all", "channel", "queue"))
 
 
 @dataclass(frozen=True, slots=True)

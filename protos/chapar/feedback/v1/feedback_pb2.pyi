@@ -1191,6 +1191,7 @@ class GetScoresRequest(_message.Message):
     FROM_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
     kind: _config_pb2.SurveyKind.ValueType
     """Kind; unspecified means all kinds that have answers."""
     by: _builtins.str
@@ -1201,6 +1202,8 @@ class GetScoresRequest(_message.Message):
     """Day, ISO 8601; empty means all time. Short for window = DAY and that day."""
     window: Global___ScoreWindow.ValueType
     """How long the windows are; unspecified means all time."""
+    measure: _builtins.str
+    """Only this measure, e.g. "fcr"; empty means all."""
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp:
         """Windows that begin before this time; absent means up to the newest."""
@@ -1219,10 +1222,11 @@ class GetScoresRequest(_message.Message):
         window: Global___ScoreWindow.ValueType = ...,
         to: _timestamp_pb2.Timestamp | None = ...,
         page: _types_pb2.PageRequest | None = ...,
+        measure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "page", b"page", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "day", b"day", "from", b"from", "kind", b"kind", "page", b"page", "to", b"to", "value", b"value", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "day", b"day", "from", b"from", "kind", b"kind", "measure", b"measure", "page", b"page", "to", b"to", "value", b"value", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1325,6 +1329,7 @@ class GetTrendsRequest(_message.Message):
     WINDOW_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
     kind: _config_pb2.SurveyKind.ValueType
     """Kind; unspecified means all kinds and first contacts."""
     by: _builtins.str
@@ -1335,6 +1340,8 @@ class GetTrendsRequest(_message.Message):
     """How long the windows are: MINUTE, HOUR, DAY or WEEK; unspecified means WEEK."""
     level: _builtins.float
     """Level of significance, 0 to 1; 0 means .05."""
+    measure: _builtins.str
+    """Only this measure, e.g. "nps"; empty means all."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """The newer window is the one that holds this time; absent means the newest that is over."""
@@ -1348,10 +1355,11 @@ class GetTrendsRequest(_message.Message):
         window: Global___ScoreWindow.ValueType = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         level: _builtins.float = ...,
+        measure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "by", b"by", "kind", b"kind", "level", b"level", "value", b"value", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "by", b"by", "kind", b"kind", "level", b"level", "measure", b"measure", "value", b"value", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
