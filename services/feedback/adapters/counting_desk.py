@@ -122,7 +122,9 @@ class CountingDesk:
             person_id=command.person_id,
             occurred_at_ms=now_ms,
             recovery_opened=pb.RecoveryOpened(
-                invitation_id=opened.invitation_id, interaction_id=command.recovery.interaction_id
+                invitation_id=opened.invitation_id,
+                interaction_id=command.recovery.interaction_id,
+                subject=command.recovery.subject,
             ),
         )
         _send(record, outbox)

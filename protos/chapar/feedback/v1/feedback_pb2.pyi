@@ -360,19 +360,25 @@ class RecordRecovery(_message.Message):
 
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Invitation."""
     interaction_id: _builtins.str
     """The recovery interaction."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact that was judged."""
+
     def __init__(
         self,
         *,
         invitation_id: _builtins.str = ...,
         interaction_id: _builtins.str = ...,
+        subject: Global___Subject | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -830,19 +836,25 @@ class RecoveryOpened(_message.Message):
 
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """Invitation."""
     interaction_id: _builtins.str
     """The recovery interaction."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact that was judged."""
+
     def __init__(
         self,
         *,
         invitation_id: _builtins.str = ...,
         interaction_id: _builtins.str = ...,
+        subject: Global___Subject | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
