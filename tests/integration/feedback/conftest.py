@@ -33,6 +33,7 @@ TOPICS = (
     "feedback.scores.v1",
     "feedback-relay.state.v1",
     "feedback.state.v1",
+    "feedback.webhooks.v1",
     "config.v1",
     "deadletters.v1",
 )
