@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from chapar.config.v1 import config_pb2 as config
 from services.feedback.domain.survey import Programme, primary
-from services.feedback.translate import programme
+from services.feedback.translate_programme import programme
 
 _TEMPLATE = "survey_invitation"
 _INVITATIONS = {

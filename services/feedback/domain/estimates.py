@@ -100,6 +100,8 @@ def measures(kind: Kind, histogram: Mapping[int, int]) -> dict[str, Estimate]:
                 "ces_share_5_7": wilson(count(5, 7), n),
                 "ces_net": net_score(count(6, 7), count(1, 3), n),
             }
+        case Kind.TEXT:
+            return {}
 
 
 def response_rate(answered: int, invited: int) -> Estimate | None:

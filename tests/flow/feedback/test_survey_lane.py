@@ -111,7 +111,7 @@ def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> N
 
 def test_from_completed_to_counted(metrics: Metrics) -> None:
     """Created, due after its delay, answered once; the repetition refused; metrics say the same."""
-    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR))
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_answer_stands=True))
     command = relayed(a_completed_event())[0].value
     created = told(lane.handle(command, key=b"person-1"))
     assert [record.WhichOneof("record") for record in created] == ["invited"]
@@ -133,7 +133,7 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
     """The delay survives, the answer counts once, and event ids are those of the uninterrupted run."""
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
-        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR))
+        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_answer_stands=True))
         command = lane.record(relayed(a_completed_event())[0].value, key=b"person-1")
         lane.batch(command, fail="before_commit" if crashing else None)
         if crashing:

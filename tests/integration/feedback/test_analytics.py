@@ -20,7 +20,8 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.feedback.domain.invitations import Counted, Created, Event, Invitation, Source
 from services.feedback.domain.scores import Dimension, Fold, Observation, total
 from services.feedback.domain.survey import SCALES, Kind, Subject
-from services.feedback.translate import event_record, parse_score
+from services.feedback.translate import parse_score
+from services.feedback.translate_survey import event_record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,7 +33,7 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
     rng = random.Random(seed)
     found: list[tuple[int, pb.FeedbackRecord]] = []
     for number in range(count):
-        kind = rng.choice(list(Kind))
+        kind = rng.choice(list(SCALES))
         about = Subject(
             interaction_id=f"i{number}",
             conversation_id=f"c{number}",

@@ -16,7 +16,8 @@ from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
 from services.feedback.domain.survey import Kind
 from services.feedback.handlers import invitation_text
 from services.feedback.ports import Ticket
-from services.feedback.translate import Untranslatable, parse_command
+from services.feedback.translate import Untranslatable
+from services.feedback.translate_survey import parse_command
 from tests.unit.feedback.builders import HOUR, NOW, TENANT
 
 KEY = link_key(b"s" * 40)
