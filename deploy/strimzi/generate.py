@@ -55,17 +55,17 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
             ),
         ),
         "sla": Rights(
-            reads=("config.v1", "routing.events.v1", "sla.events.v1", "sla.state.v1"),
-            writes=("deadletters.v1", "sla.events.v1", "sla.state.v1"),
+            reads=("config.v1", "routing.events.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
+            writes=("deadletters.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
         ),
         "feedback": Rights(
             reads=(
                 "config.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
-                "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
             writes=(
                 "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
-                "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
         ),
     }

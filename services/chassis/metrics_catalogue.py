@@ -55,6 +55,11 @@ PROCESS = (
     _counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),
 )
 
+WEBHOOKS = (
+    _counter("chapar_webhook_attempts_total", "outcome", "Attempts to tell another system: taken or not_taken."),
+    _counter("chapar_webhook_dead_letters_total", "reason", "What another system was never told, by the last reason."),
+)
+
 LANES = (
     _gauge("chapar_lane_lag_records", "lane partition", "Records of the input that are not yet committed."),
     _gauge(
@@ -174,4 +179,4 @@ FEEDBACK = (
     _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
 )
 
-CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)
+CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *WEBHOOKS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)

@@ -19,6 +19,7 @@ from services.cli.config_files import Document
 from services.cli.config_lint_capacity import capacity, numbers
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_lint_webhooks import webhooks
 from services.cli.config_requirements import TEAM, members, selectors
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
@@ -62,6 +63,7 @@ def _unique_names(document: Document) -> None:
         "calendars": (k.name for k in c.calendars),
         "surveys": (s.name for s in c.surveys),
         "templates": (t.name for t in c.templates),
+        "webhooks": (w.name for w in c.webhooks),
         "channels": (f"{a.channel}/{a.account}" for a in c.channels),
     }
     for kind, names in kinds.items():
@@ -269,4 +271,5 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     _channels,
     _surveys,
     _templates,
+    webhooks,
 )

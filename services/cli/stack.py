@@ -13,10 +13,10 @@ from services.chassis.broker.embedded import EmbeddedBroker
 from services.chassis.broker.errors import BrokerError
 from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply as apply_topics
 from services.chassis.endpoints import FILE_VARIABLE
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.topics import apply as apply_topics
 from services.cli import configuration
 from services.cli.config_files import Document, load
 from services.cli.config_lint import lint

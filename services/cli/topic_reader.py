@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 
+from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 
 
-async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
-    """The records of a topic (logical name) up to its end when the call began; in order per partition."""
+async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0) -> list[Record]:
+    """The records of a topic (logical name) up to its end when the call began; in order per partition.
+
+    Raises UNAVAILABLE KAFKA when nothing comes for `patience_s` seconds and the end is not reached.
+    """
     found: list[Record] = []
     caught_up = asyncio.Event()
 
@@ -23,6 +27,18 @@ async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
 
     async with asyncio.TaskGroup() as group:
         collector = group.create_task(collect())
-        await caught_up.wait()
+        while not caught_up.is_set():
+            before = len(found)
+            try:
+                async with asyncio.timeout(patience_s):
+                    await caught_up.wait()
+            except TimeoutError:
+                if len(found) == before:
+                    raise ChaparError(
+                        ErrorKind.UNAVAILABLE,
+                        "KAFKA",
+                        f"{topic} can't be read: nothing came from {kafka.bootstrap_servers} for {patience_s:g} s; "
+                        "see that it runs and that the topic is there",
+                    ) from None
         collector.cancel()
     return found

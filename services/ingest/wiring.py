@@ -13,7 +13,8 @@ from services.chassis.http import http_server
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
-from services.ingest.adapters.edges.accounts import ConfiguredAccounts, SecretReferences
+from services.chassis.secrets import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.door import Door, DoorLimits
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
@@ -48,7 +49,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         accounts = ConfiguredAccounts()
         configuration = ConfigReader(kafka, _decode, on_change=accounts.replace, metrics=service.metrics)
         await enter(service.background(configuration.run(), "configuration"))
-        secrets = SecretReferences(service.clock)
+        secrets = AccountSecrets(SecretReferences(service.clock))
 
         # The log: what an edge has published is durable.
         producer = await enter(

@@ -26,9 +26,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply as apply_topics
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.topics import apply as apply_topics
 from services.cli import configuration
 from services.cli.stack import read_config
 from services.cli.workspace import Workspace

@@ -91,7 +91,7 @@ def from_status(code: grpc.StatusCode, message: str, details: bytes | None) -> C
             elif detail.Unpack(bad):
                 violations = tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
             elif detail.Unpack(retry):
-                retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+                retry_after_s = (retry.retry_delay.seconds * 1_000_000_000 + retry.retry_delay.nanos) / 1e9
         return ChaparError(kind, reason, message, violations=violations, metadata=metadata, retry_after_s=retry_after_s)
     except (DecodeError, ValueError):
         # Details that are not ours or not sound; the code still tells what matters.

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from chapar.common.v1 import dead_letter_pb2
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.topics import TOPICS
+from services.chassis.topics import TOPICS, full_name
 from services.cli.commands.options import Json, Limit
 from services.cli.connection import execute, kafka_of
 from services.cli.output import as_data, console, emit_json, errors, moment, table
@@ -91,7 +91,7 @@ async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLett
             headers = [(h.key, h.value) for h in letter.headers if h.key != "replayed"]
             futures.append(
                 await producer.send(
-                    letter.origin_topic,
+                    _full_name(kafka, letter.origin_topic),
                     key=letter.key if letter.HasField("key") else None,
                     value=letter.value if letter.HasField("value") else None,
                     headers=[*headers, ("replayed", str(attempts + 1).encode())],
@@ -100,6 +100,11 @@ async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLett
         await asyncio.gather(*futures)
     finally:
         await producer.stop()
+
+
+def _full_name(kafka: KafkaSettings, origin: str) -> str:
+    """Lanes name the topic without the installation's prefix."""
+    return full_name(kafka.topic_prefix, origin) if origin in TOPICS else origin
 
 
 async def _letters() -> list[Letter]:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from services.chassis.cluster_topics import Change, apply, diff
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.topics import Change, apply, diff, wanted
+from services.chassis.topics import wanted
 from services.cli.commands.options import Json
 from services.cli.connection import execute, kafka_of
 from services.cli.output import console, emit_json, table

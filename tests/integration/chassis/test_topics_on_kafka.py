@@ -8,9 +8,10 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from services.chassis.cluster_topics import ChangeKind, apply, diff
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.topics import TOPICS, ChangeKind, apply, diff
+from services.chassis.topics import TOPICS
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = pytest.mark.kafka

@@ -9,7 +9,7 @@ from pathlib import Path
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb
 from chapar.router.v1 import records_pb2 as pb
-from services.chassis import topics
+from services.chassis import cluster_topics
 from services.chassis.clock import system_clock
 from services.chassis.ids import random_id
 from services.chassis.kafka.producer import DurableProducer
@@ -130,7 +130,9 @@ class Bench:
 @asynccontextmanager
 async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
     """Topics made, events and replies being read."""
-    await topics.apply(kafka, partitions={"routing.commands.v1": 2, "routing.events.v1": 2, "gateway.feed.v1": 4})
+    await cluster_topics.apply(
+        kafka, partitions={"routing.commands.v1": 2, "routing.events.v1": 2, "gateway.feed.v1": 4}
+    )
     async with DurableProducer(kafka, client_id="bench") as producer, asyncio.TaskGroup() as tasks:
         bench = Bench(kafka, producer)
         reading = [

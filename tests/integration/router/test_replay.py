@@ -17,7 +17,7 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
-from services.chassis import topics
+from services.chassis import cluster_topics
 from services.chassis.clock import system_clock
 from services.chassis.kafka.lane import LaneContext, LaneRunner, LaneTuning
 from services.chassis.kafka.records import Record
@@ -305,7 +305,7 @@ async def test_a_tampered_record_is_found_and_shown(kafka: KafkaUnderTest, prefi
 
 async def copied(origin: KafkaSettings, copy: KafkaSettings, change: Callable[[Record], bytes | None]) -> None:
     """The same records at the same times, and commands at the same offsets, as they were not written in transactions."""
-    await topics.apply(copy, partitions=PARTITIONS)
+    await cluster_topics.apply(copy, partitions=PARTITIONS)
     producer = AIOKafkaProducer(**copy.client_options(), acks="all", enable_idempotence=True)
     await producer.start()
     try:

@@ -63,6 +63,7 @@ channels: [{channel: grpc, account: default}]
 sla_policies:
   - name: chat
     targets: [{kind: pick_up, desired: 60s, adequate: 2m}]
+webhooks: [{name: crm, url: "https://crm.example/hook", secrets: {signing: "env:CRM"}, events: [sla.breached]}]
 """
 
 
@@ -96,6 +97,11 @@ LAST_STEP = "{after: 40s, number: 3}"
 URGENT = "threshold: 60s, set_priority: 10"
 
 BROKEN = {
+    # webhooks
+    "a webhook by plain http": ("WEBHOOK", "https://crm", "http://crm"),
+    "a webhook without a secret": ("WEBHOOK", '{signing: "env:CRM"}', "{}"),
+    "a webhook with its secret in clear": ("SECRET_IN_CLEAR", "env:CRM", "whsec_abc"),
+    "a webhook for no event": ("UNKNOWN_EVENT", "[sla.breached]", "[sla.broken]"),
     # names
     "UNKNOWN_SKILL in a group": ("UNKNOWN_SKILL", "{attribute: french, number: 7}", "{attribute: frensh, number: 7}"),
     "UNKNOWN_SKILL in a ring": ("UNKNOWN_SKILL", "drop: [sales]", "drop: [sale]"),

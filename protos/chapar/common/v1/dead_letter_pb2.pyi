@@ -62,7 +62,7 @@ class DeadLetter(_message.Message):
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     ORIGIN_TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
     origin_topic: _builtins.str
-    """Full name of the topic in which the record was found."""
+    """Topic in which the record was found, without the installation's prefix, so that it can be put back under another."""
     origin_partition: _builtins.int
     """Partition of that topic."""
     origin_offset: _builtins.int

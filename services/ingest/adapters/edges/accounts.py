@@ -1,15 +1,9 @@
 """The tenants' channel accounts, indexed by how calls name them; and their secrets, read where they are kept."""
 
-import os
-from collections.abc import Callable, Mapping
-from pathlib import Path
-
 from chapar.config.v1 import config_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.secrets import SecretReferences, scheme_of
 from services.ingest.ports import Account
-
-_KEPT_MS = 5_000
-_MAX_SECRET_BYTES = 64 << 10
 
 
 class ConfiguredAccounts:
@@ -58,48 +52,24 @@ def addresses_of(account: Account) -> list[str]:
     return account.settings.get("address", "").lower().replace(",", " ").split()
 
 
-class SecretReferences:
-    """`ports.Secrets`: `env:NAME` or `file:/path`, looked up at use.
+class AccountSecrets:
+    """`ports.Secrets` over the references in the accounts' configuration."""
 
-    A file is read again after five seconds, so that a rotated secret needs no restart.
-    """
-
-    def __init__(self, clock: Callable[[], int], env: Mapping[str, str] | None = None) -> None:
-        self._clock = clock
-        self._env = os.environ if env is None else env
-        self._kept: dict[str, tuple[int, str]] = {}
+    def __init__(self, references: SecretReferences) -> None:
+        self._references = references
 
     def get(self, account: Account, name: str) -> str | None:
-        """The account's secret of this name; None when it has none. Raises FAILED_PRECONDITION when it can't be read."""
+        """The account's secret of this name; None when it has none. Raises UNAVAILABLE when it can't be read."""
         reference = account.secrets.get(name)
         if not reference:
             return None
-        scheme, _, where = reference.partition(":")
-        secret = ""
-        if scheme == "env":
-            secret = self._env.get(where, "")
-        elif scheme == "file":
-            secret = self._file(where)
+        secret = self._references.read(reference)
         if not secret:
-            # Only the kind of reference is told: its target is the operator's business.
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "SECRET_UNREADABLE",
                 f"the secret {name} of {account.channel} account {account.account} can't be read from its "
-                f"{scheme if scheme in ('env', 'file') else 'unknown'} reference",
+                f"{scheme_of(reference)} reference",
                 retry_after_s=30,
             )
-        return secret
-
-    def _file(self, path: str) -> str:
-        now = self._clock()
-        kept = self._kept.get(path)
-        if kept is not None and now - kept[0] < _KEPT_MS:
-            return kept[1]
-        try:
-            with Path(path).open("rb") as file:
-                secret = file.read(_MAX_SECRET_BYTES).decode("utf-8", "replace").strip()
-        except OSError:
-            return ""
-        self._kept[path] = (now, secret)
         return secret

@@ -3,14 +3,10 @@
 An account without `reply_url` has its replies in the conversation alone, which the other system reads by gRPC (WatchConversation).
 """
 
-import base64
-import binascii
-import hashlib
-import hmac
-
 import httpx
 import msgspec
 
+from services.chassis.webhooks import key_of, signature
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
@@ -31,11 +27,9 @@ class WebhookClient:
         url = account.setting("reply_url")
         if not url:
             return PartResult(outcome=Outcome.ACCEPTED, reason="CONVERSATION_ONLY")
-        secret = account.secret("signing_secret")
-        try:
-            key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        except binascii.Error:
-            raise Unconfigured("signing_secret") from None
+        key = key_of(account.secret("signing_secret"))
+        if key is None:
+            raise Unconfigured("signing_secret")
         body = msgspec.json.encode(
             {
                 "type": "chapar.message",
@@ -49,13 +43,15 @@ class WebhookClient:
             }
         )
         stamp = str(part.now_ms // 1000)
-        signed = b".".join((part.delivery_id.encode(), stamp.encode(), body))
-        signature = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
         answer = await post_json(
             self._http,
             url,
             body,
-            {"webhook-id": part.delivery_id, "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"},
+            {
+                "webhook-id": part.delivery_id,
+                "webhook-timestamp": stamp,
+                "webhook-signature": signature(key, part.delivery_id, stamp, body),
+            },
         )
         if not isinstance(answer, Answer):
             return answer

@@ -12,11 +12,11 @@ import pytest
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
-from services.chassis.topics import apply
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring import build
 

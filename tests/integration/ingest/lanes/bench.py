@@ -13,7 +13,7 @@ from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
-from services.chassis import topics
+from services.chassis import cluster_topics, topics
 from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -175,7 +175,7 @@ class Bench:
 @asynccontextmanager
 async def bench(bootstrap: str, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Bench]:
     """Topics made, readers running, counterparts listening."""
-    await topics.apply(
+    await cluster_topics.apply(
         kafka,
         partitions={name: 2 for name, topic in topics.TOPICS.items() if topic.partitions > 2 and not topic.follows},
     )

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.chassis.clock import system_clock
+from services.chassis.secrets import SecretReferences
 from services.cli.providers import HttpProvider, MailRelay
-from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.domain.messages import Identity, Purpose, Route
@@ -39,7 +40,7 @@ def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str
 
 def an_account(policy: AccountPolicy) -> SendingAccount:
     """With the secrets of these tests."""
-    return SendingAccount(TENANT, policy, SecretReferences(system_clock, SECRETS))
+    return SendingAccount(TENANT, policy, AccountSecrets(SecretReferences(system_clock, SECRETS)))
 
 
 def a_part(channel: str, text: str = "سلام", **changes: Any) -> Part:

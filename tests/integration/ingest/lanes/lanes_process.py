@@ -16,7 +16,8 @@ from services.chassis.clock import system_clock
 from services.chassis.kafka.lane import NO_METRICS, LaneTuning
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.metrics import Metrics
-from services.ingest.adapters.edges.accounts import SecretReferences
+from services.chassis.secrets import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
 from services.ingest.adapters.out.http import provider_client
@@ -56,7 +57,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
         attempts = AttemptWorker(
             clients,
             policies,
-            SecretReferences(system_clock, SECRETS),
+            AccountSecrets(SecretReferences(system_clock, SECRETS)),
             lambda key, value: producer.publish("outbound.v1", key, value),
             metrics,
             clock=system_clock,

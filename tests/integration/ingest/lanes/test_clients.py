@@ -12,8 +12,9 @@ import pytest
 
 from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError
+from services.chassis.secrets import SecretReferences
 from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
-from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
@@ -136,7 +137,9 @@ async def test_an_address_may_be_a_reference(provider: HttpProvider, http: httpx
     policy = AccountPolicy(
         channel="telegram", account="main", settings={"base_url": "env:URL"}, secrets={"bot_token": "env:BOT"}
     )
-    known = SendingAccount("acme", policy, SecretReferences(system_clock, {**SECRETS, "URL": provider.url}))
+    known = SendingAccount(
+        "acme", policy, AccountSecrets(SecretReferences(system_clock, {**SECRETS, "URL": provider.url}))
+    )
     result = await clients(http)["telegram"].send(a_part("telegram"), known)
     assert result.outcome is Outcome.ACCEPTED
     with pytest.raises(ChaparError) as unreadable:

@@ -13,8 +13,9 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import system_clock
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.metrics import Metrics
+from services.chassis.secrets import SecretReferences
 from services.cli.providers import Hang, HttpProvider, Refuse
-from services.ingest.adapters.edges.accounts import SecretReferences
+from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.http import provider_client
 from services.ingest.adapters.out.telegram import TelegramClient
 from services.ingest.adapters.out.whatsapp import WhatsAppClient
@@ -76,7 +77,7 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
         worker = AttemptWorker(
             {"telegram": TelegramClient(http), "whatsapp": WhatsAppClient(http)},
             lambda: {TENANT: policy},
-            SecretReferences(system_clock, SECRETS),
+            AccountSecrets(SecretReferences(system_clock, SECRETS)),
             log.publish,
             Metrics(CollectorRegistry(auto_describe=True)),
             clock=system_clock,

@@ -1,0 +1,171 @@
+"""Telling other systems until they have taken it, or a day has passed. Nothing is lost and nobody is held up.
+
+    tell ──▶ an attempt ──▶ taken
+                │  └──────▶ gone, or no such webhook any more ──▶ dead letter
+                ▼ not taken
+          <service>.webhooks.v1 ──after `delay`──▶ the next attempt … ──older than `give_up`──▶ dead letter
+
+- At least once: a crash between an attempt and its commit repeats it. The receiver drops repetitions by `webhook-id`.
+- The topic knows one delay, so what stands in it is due in its own order: a record that is not yet due has nothing behind it that is.
+- A receiver that has failed is left alone for the rest of the round: what else there is for it goes to the next round untried, and other
+  receivers do not wait for its time-outs.
+- Address and secrets are looked up at each attempt, so a mended configuration helps what is already waiting. `chapar deadletters replay`
+  puts back what was given up, and its day begins anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from services.chassis.clock import Clock
+from services.chassis.kafka.consumer import NotNow
+from services.chassis.kafka.deadletters import encode
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.chassis.secrets import SecretReferences
+from services.chassis.webhooks import GONE, TAKEN, Endpoint, attempt, key_of
+
+DEAD_LETTERS: Final = "deadletters.v1"
+_AT_ONCE: Final = 8
+log = get_logger(__name__)
+
+Endpoints = Callable[[str, str], Endpoint | None]
+"""The webhook of a tenant by name, as configured now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a receiver is waited for; milliseconds."""
+
+    delay_ms: int = 30_000
+    give_up_ms: int = 86_400_000
+
+
+class Webhooks:
+    """One service's notices. `topic` (logical) holds those that wait."""
+
+    def __init__(
+        self,
+        topic: str,
+        endpoints: Endpoints,
+        secrets: SecretReferences,
+        client: httpx.AsyncClient,
+        producer: DurableProducer,
+        clock: Clock,
+        metrics: Metrics,
+        patience: Patience = Patience(),
+    ) -> None:
+        self._topic = topic
+        self._endpoints = endpoints
+        self._secrets = secrets
+        self._client = client
+        self._producer = producer
+        self._clock = clock
+        self._attempts = metrics.counter("chapar_webhook_attempts_total")
+        self._given_up = metrics.counter("chapar_webhook_dead_letters_total")
+        self._patience = patience
+
+    async def tell(self, notices: Iterable[WebhookNotice]) -> None:
+        """Returns when each is taken, waits durably, or is a dead letter. Raises NotNow when the broker can't take what must wait."""
+        by_receiver: dict[tuple[str, str], list[WebhookNotice]] = {}
+        for notice in notices:
+            if not notice.first_at_ms:
+                notice.first_at_ms = self._clock()
+            by_receiver.setdefault((notice.tenant, notice.webhook), []).append(notice)
+        try:
+            await asyncio.gather(*(self._tell_one(*names, waiting) for names, waiting in by_receiver.items()))
+        except BrokerUnavailable as error:
+            raise NotNow("what could not be told can't be kept either") from error
+
+    async def again(self, records: Sequence[Record]) -> None:
+        """A handler for GroupConsumer on the topic: waits until the records are due, and tells them."""
+        waiting: list[WebhookNotice] = []
+        for record in records:
+            notice = _notice_of(record)
+            if notice is None:
+                log.error("notice not understood", partition=record.partition, offset=record.offset)
+                verdict = InvalidRecord("UNDECODABLE", "not a WebhookNotice")
+                await self._bury(record, verdict)
+                continue
+            if any(name == "replayed" for name, _ in record.headers):
+                notice.first_at_ms = self._clock()
+            waiting.append(notice)
+        waiting.sort(key=lambda notice: notice.due_at_ms)
+        while waiting:
+            await asyncio.sleep(max(0, min(waiting[0].due_at_ms - self._clock(), self._patience.delay_ms)) / 1000)
+            now_ms = self._clock()
+            # A clock that was set back must not hold anything up: nothing ever waits longer than the delay.
+            due = [each for each in waiting if each.due_at_ms <= now_ms] or waiting[:1]
+            waiting = waiting[len(due) :]
+            await self.tell(due)
+
+    async def _tell_one(self, tenant: str, name: str, waiting: list[WebhookNotice]) -> None:
+        endpoint = self._endpoints(tenant, name)
+        if endpoint is None:
+            for notice in waiting:
+                await self._give_up(notice, "NO_SUCH_WEBHOOK")
+            return
+        failed = ""
+        for first in range(0, len(waiting), _AT_ONCE):
+            some = waiting[first : first + _AT_ONCE]
+            if failed:
+                await asyncio.gather(*(self._wait(notice) for notice in some))
+                continue
+            reasons = await asyncio.gather(*(self._attempt(endpoint, notice) for notice in some))
+            failed = next((reason for reason in reasons if reason not in (TAKEN, GONE)), "")
+        if failed:
+            log.warning("a webhook does not take what it is told", tenant=tenant, webhook=name, reason=failed)
+
+    async def _attempt(self, endpoint: Endpoint, notice: WebhookNotice) -> str:
+        keys = [key_of(self._secrets.read(reference)) for reference in endpoint.secrets]
+        usable = [key for key in keys if key is not None]
+        reason = "SECRET_UNREADABLE"
+        if usable:
+            reason = await attempt(self._client, endpoint.url, usable, notice.message_id, notice.body, self._clock())
+        self._attempts.labels("taken" if reason == TAKEN else "not_taken").inc()
+        if reason == TAKEN:
+            return reason
+        notice.attempts += 1
+        notice.last_reason = reason
+        if reason == GONE or self._clock() - notice.first_at_ms >= self._patience.give_up_ms:
+            await self._give_up(notice, reason)
+        else:
+            await self._wait(notice)
+        return reason
+
+    async def _wait(self, notice: WebhookNotice) -> None:
+        notice.due_at_ms = self._clock() + self._patience.delay_ms
+        await self._producer.publish(self._topic, _key(notice), notice.SerializeToString())
+
+    async def _give_up(self, notice: WebhookNotice, reason: str) -> None:
+        log.error("a webhook was given up", tenant=notice.tenant, webhook=notice.webhook, reason=reason)
+        self._given_up.labels(reason).inc()
+        notice.due_at_ms = 0  # when it is put back it is tried at once
+        origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), notice.SerializeToString(), ())
+        await self._bury(origin, InvalidRecord(f"WEBHOOK_{reason}", f"{notice.webhook}, {notice.attempts} attempts"))
+
+    async def _bury(self, record: Record, verdict: InvalidRecord) -> None:
+        letter = encode(record, verdict, self._topic.partition(".")[0], self._clock())
+        try:
+            await self._producer.publish(DEAD_LETTERS, record.key or b"", letter)
+        except BrokerUnavailable as error:
+            raise NotNow("what is given up can't be kept") from error
+
+
+def _notice_of(record: Record) -> WebhookNotice | None:
+    try:
+        notice = WebhookNotice.FromString(record.value or b"")
+    except DecodeError:
+        return None
+    return notice if notice.webhook and notice.message_id else None
+
+
+def _key(notice: WebhookNotice) -> bytes:
+    return f"{notice.tenant}/{notice.webhook}".encode("utf-8", "surrogatepass")

@@ -1,0 +1,131 @@
+"""Telling other systems: one attempt to reach one of them, signed as Standard Webhooks 1.0 say, and what its answer means.
+
+Whether an attempt succeeds is the receiver's word: 2xx and nothing else. 410 says that it never wants to hear of it again. Redirects are not
+followed. Errors are told by kind, never with the address, which may hold tokens. Who repeats attempts: `services.chassis.webhook_retries`.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from chapar.config.v1 import config_pb2
+
+TAKEN: Final = ""
+GONE: Final = "GONE"
+_SECRETS: Final = ("signing", "previous")
+_TIMEOUT_S: Final = 10.0
+_PREFIX: Final = "whsec_"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A receiver as configured. `secrets`: references, the present one first; `events`: what it wants to hear of."""
+
+    name: str
+    url: str
+    secrets: tuple[str, ...]
+    events: frozenset[str] = frozenset()
+
+
+def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str, Endpoint]:
+    """By name. Raises ValueError, with a text for people, for one that can't be used."""
+    found: dict[str, Endpoint] = {}
+    for webhook in webhooks:
+        problem = problem_of(webhook)
+        if problem or webhook.name in found:
+            raise ValueError(f"webhook {webhook.name!r}: {problem or 'there are two of this name'}")
+        references = tuple(webhook.secrets[name] for name in _SECRETS if name in webhook.secrets)
+        found[webhook.name] = Endpoint(webhook.name, webhook.url, references, frozenset(webhook.events))
+    return found
+
+
+def problem_of(webhook: config_pb2.OutgoingWebhook) -> str:
+    """What is wrong with a webhook's configuration and how to mend it; empty when nothing is."""
+    if not webhook.name:
+        return "it has no name"
+    try:
+        parts = urlsplit(webhook.url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        return "its url can't be read"
+    if not host or parts.scheme not in ("https", "http"):
+        return "its url must be https://…"
+    if parts.username or parts.password:
+        return "a password in its url would be shown to whoever reads the configuration: the receiver knows us by the signature"
+    if parts.scheme == "http" and not _loopback(host):
+        return "its url must begin with https: only a receiver on this machine may be told by http"
+    unknown = set(webhook.secrets) - set(_SECRETS)
+    if unknown:
+        return f"it has secrets of unknown names, {', '.join(sorted(unknown))}: there are {' and '.join(_SECRETS)}"
+    if "signing" not in webhook.secrets:
+        return 'it has no secret: write secrets: {signing: "env:NAME"}'
+    return ""
+
+
+def webhook_client(connections: int = 50) -> httpx.AsyncClient:
+    """A client for all receivers; the caller closes it."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(_TIMEOUT_S, connect=5.0, pool=None),
+        limits=httpx.Limits(max_connections=connections, keepalive_expiry=2.0),
+        follow_redirects=False,
+        trust_env=False,
+        headers={"user-agent": "chapar"},
+    )
+
+
+async def attempt(
+    client: httpx.AsyncClient, url: str, keys: Iterable[bytes], message_id: str, body: bytes, now_ms: int
+) -> str:
+    """One POST of a JSON document: TAKEN, GONE, or why it was not taken, as a short upper-case code."""
+    stamp = str(now_ms // 1000)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": " ".join(signature(key, message_id, stamp, body) for key in keys),
+    }
+    try:
+        # The answer's body is of no interest, however long it is.
+        async with client.stream("POST", url, content=body, headers=headers) as response:
+            status = response.status_code
+    except httpx.TimeoutException:
+        return "TIMEOUT"
+    except (httpx.ConnectError, httpx.PoolTimeout):
+        return "NO_CONNECTION"
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return "CONNECTION_CUT"
+    if 200 <= status < 300:
+        return TAKEN
+    return GONE if status == 410 else f"HTTP_{status}"
+
+
+def signature(key: bytes, message_id: str, stamp: str, body: bytes) -> str:
+    """`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
+    signed = b".".join((message_id.encode(), stamp.encode(), body))
+    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+def key_of(secret: str) -> bytes | None:
+    """The key in a `whsec_…` secret; None for one that is not base64."""
+    try:
+        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True) or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

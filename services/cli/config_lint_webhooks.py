@@ -1,0 +1,32 @@
+"""Webhooks of a configuration: receivers that can't be used, and words that no event has."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from services.chassis.webhooks import problem_of
+from services.cli.config_files import Document
+
+EVENTS: Final = frozenset({"feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"})
+_REFERENCE: Final = re.compile(r"(env|file):.+")
+
+
+def webhooks(document: Document) -> None:
+    """Adds its findings to the document's."""
+    for index, webhook in enumerate(document.configuration.webhooks):
+        if problem := problem_of(webhook):
+            document.find("WEBHOOK", f"webhook `{webhook.name}`: {problem}", "webhooks", index)
+        for name, reference in webhook.secrets.items():
+            if not _REFERENCE.fullmatch(reference):
+                document.find(
+                    "SECRET_IN_CLEAR",
+                    f"webhook `{webhook.name}`: the secret `{name}` must be a reference, env:NAME or file:/path",
+                    "webhooks", index, "secrets", name,
+                )  # fmt: skip
+        for place, event in enumerate(webhook.events):
+            if event not in EVENTS:
+                known = ", ".join(sorted(EVENTS))
+                document.find(
+                    "UNKNOWN_EVENT", f"there is no event `{event}` (known: {known})", "webhooks", index, "events", place
+                )

@@ -1,0 +1,137 @@
+"""What another system does not take waits in a topic, and is told again until it is taken or given up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+from standardwebhooks import Webhook
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chapar.common.v1.dead_letter_pb2 import DeadLetter
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply
+from services.chassis.http import http_server
+from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.metrics import Metrics
+from services.chassis.secrets import SecretReferences
+from services.chassis.webhook_retries import DEAD_LETTERS, Patience, Webhooks
+from services.chassis.webhooks import Endpoint, webhook_client
+from services.cli.commands.deadletters import _put_back
+from tests.contract.lane.real import eventually, read_all
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+TOPIC = "feedback.webhooks.v1"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass
+class Receiver:
+    """Another system. `answers`: a status for each coming call of a path, 204 when they are used up."""
+
+    address: str = ""
+    answers: dict[str, list[int]] = field(default_factory=dict)
+    taken: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    async def hook(self, request: Request) -> Response:
+        body = await request.body()
+        Webhook(SECRET).verify(body.decode(), dict(request.headers))
+        path = request.url.path.removeprefix("/")
+        self.calls.append(path)
+        status = self.answers[path].pop(0) if self.answers.get(path) else 204
+        if status == 204:
+            self.taken.append(request.headers["webhook-id"])
+        return Response(None, status, {"location": "/elsewhere"} if status == 302 else None)
+
+
+@asynccontextmanager
+async def telling(
+    settings: KafkaSettings, patience: Patience, known: Callable[[str], bool] = lambda _: True
+) -> AsyncIterator[tuple[Webhooks, Receiver, Metrics]]:
+    """A receiver with a path for each webhook, and a service that tells it and tries again."""
+    await apply(settings)
+    receiver, metrics = Receiver(), Metrics()
+    app = Starlette(routes=[Route("/{path}", receiver.hook, methods=["POST"])])
+
+    def endpoint(_tenant: str, name: str) -> Endpoint | None:
+        return Endpoint(name, f"http://{receiver.address}/{name}", ("env:KEY",)) if known(name) else None
+
+    async with (
+        http_server(app, "127.0.0.1", 0) as receiver.address,
+        webhook_client() as client,
+        DurableProducer(settings, client_id="webhooks") as producer,
+        asyncio.TaskGroup() as tasks,
+    ):
+        secrets = SecretReferences(system_clock, {"KEY": SECRET})
+        webhooks = Webhooks(TOPIC, endpoint, secrets, client, producer, system_clock, metrics, patience)
+        consumer = GroupConsumer(
+            settings, group="feedback-webhooks", topics=[TOPIC], handler=webhooks.again, client_id="again"
+        )
+        running = tasks.create_task(consumer.run())
+        try:
+            yield webhooks, receiver, metrics
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+
+def notices(webhook: str, count: int = 1) -> list[WebhookNotice]:
+    """So many things to tell."""
+    return [
+        WebhookNotice(message_id=f"{webhook}-{n}", tenant="acme", webhook=webhook, body=b"{}") for n in range(count)
+    ]
+
+
+async def test_who_is_away_is_told_later(kafka: KafkaUnderTest, prefix: str) -> None:
+    """Errors, redirects and refusals of a receiver are tried again; another receiver is told at once; each is told exactly what is for it."""
+    async with telling(kafka.settings(prefix), Patience(delay_ms=100)) as (webhooks, receiver, metrics):
+        receiver.answers["slow"] = [500, 302, 429, 401]
+        await webhooks.tell([*notices("slow", 3), *notices("well", 20)])
+        assert [name for name in receiver.taken if name.startswith("well")] == [f"well-{n}" for n in range(20)]
+        await eventually(lambda: len(receiver.taken) == 23, "all are told")
+        assert sorted(receiver.taken) == sorted(n.message_id for n in (*notices("slow", 3), *notices("well", 20)))
+        assert "elsewhere" not in receiver.calls
+        assert metrics.value("chapar_webhook_attempts_total", "not_taken") == 4
+    assert await read_all(kafka.settings(prefix), DEAD_LETTERS) == []
+
+
+async def test_a_receiver_that_fails_is_left_alone_for_a_round(kafka: KafkaUnderTest, prefix: str) -> None:
+    """Of a hundred notices for a receiver that is down, a round tries a handful."""
+    async with telling(kafka.settings(prefix), Patience(delay_ms=60_000)) as (webhooks, receiver, _):
+        receiver.answers["down"] = [503] * 1000
+        await webhooks.tell(notices("down", 100))
+        assert len(receiver.calls) == 8
+    assert len(await read_all(kafka.settings(prefix), TOPIC)) == 100
+
+
+async def test_what_is_given_up_is_a_dead_letter_and_can_be_put_back(kafka: KafkaUnderTest, prefix: str) -> None:
+    """410 and a webhook that is no more at once, anything else after its time; `deadletters replay` begins anew."""
+    settings = kafka.settings(prefix)
+    patience = Patience(delay_ms=50, give_up_ms=300)
+    async with telling(settings, patience, lambda name: name != "removed") as (webhooks, receiver, metrics):
+        receiver.answers |= {"gone": [410], "dead": [500] * 20}
+        await webhooks.tell([*notices("gone"), *notices("removed"), *notices("dead")])
+
+        async def letters() -> dict[str, DeadLetter]:
+            found = [DeadLetter.FromString(r.value or b"") for r in await read_all(settings, DEAD_LETTERS)]
+            return {letter.reason: letter for letter in found}
+
+        async with asyncio.timeout(30):
+            while len(found := await letters()) < 3:  # noqa: ASYNC110 - the topic tells nobody
+                await asyncio.sleep(0.05)
+        assert set(found) == {"WEBHOOK_GONE", "WEBHOOK_NO_SUCH_WEBHOOK", "WEBHOOK_HTTP_500"}
+        assert metrics.value("chapar_webhook_dead_letters_total", "HTTP_500") == 1
+        assert receiver.taken == []
+        receiver.answers.clear()
+        await _put_back(settings, list(found.values()))
+        await eventually(lambda: sorted(receiver.taken) == ["dead-0", "gone-0"], "what was put back is told")
