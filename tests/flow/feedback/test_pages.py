@@ -1,19 +1,24 @@
 """The survey pages, without Kafka: what a customer's browser sees, and what programs and forgers see."""
 
+import asyncio
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from urllib.parse import quote_plus
 
 import httpx
+import jwt
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.links import SignedLinks, link_key
+from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.adapters.page_form import BASE_BYTES
 from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import Kind
@@ -210,6 +215,44 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
     assert log.commands == []
     assert metrics.value("chapar_feedback_answers_total", "", "late") == 1
     assert metrics.value("chapar_feedback_answers_total", "", "forged") == 6
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_whatever_is_done_to_a_link_it_is_not_there(data: st.DataObject) -> None:
+    """Letters changed, parts cut, swapped and doubled, claims of another sort or tenant under a wrong key: the 404 of a page that never was."""
+    log, metrics = Log(), Metrics()
+    programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme()), "other": TenantSurveys(a_programme())}.get)
+    links = SignedLinks(link_key(b"s" * 40), "", lambda: NOW)
+    app = Pages(programmes, links, Answering(log, lambda: NOW, metrics), metrics).app()
+    token = links.token(a_ticket())
+    head, claims, signature = token.split(".")
+    other = links.token(a_ticket(tenant="other")).split(".")
+    place = data.draw(st.integers(0, len(token) - 2))
+    spoiled = data.draw(
+        st.one_of(
+            st.sampled_from("abAB01-_").map(lambda letter: token[:place] + letter + token[place + 1 :]),
+            st.just(token[:place]),
+            st.just(f"{head}.{other[1]}.{signature}"),
+            st.just(f"{head}.{claims}.{other[2]}"),
+            st.just(f"{head}.{claims}."),
+            st.just(f"{token}.{signature}"),
+            st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).map(quote_plus),
+            st.sampled_from([None, "", "x", 5]).map(lambda kind: jwt.encode({"aud": AUDIENCE, "knd": kind}, b"k" * 32)),
+        )
+    )
+    assume(spoiled not in (token, ".", ".."))
+
+    async def both() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
+            nothing = await client.get("/s/nothing")
+            path = f"/s/{spoiled}"
+            return [nothing, await client.get(path), await client.post(path, data={"score": "5"})]
+
+    nothing, shown, taken = asyncio.run(both())
+    assert (shown.status_code, taken.status_code) == (404, 404)
+    assert shown.content == taken.content == nothing.content
+    assert log.commands == []
 
 
 async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:

@@ -168,7 +168,9 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
 
 def test_a_template_fills_its_own_placeholders_and_no_others() -> None:
     """What a question holds in braces is not filled again."""
-    assert filled("{question} {link} {minutes}", question="Was {link} fine?", link="L") == "Was {link} fine? L {minutes}"
+    assert (
+        filled("{question} {link} {minutes}", question="Was {link} fine?", link="L") == "Was {link} fine? L {minutes}"
+    )
 
 
 def test_links_with_different_secrets_do_not_mix(clock: ManualClock, links: SignedLinks) -> None:
