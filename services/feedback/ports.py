@@ -1,9 +1,11 @@
 """What feedback needs from outside, as capabilities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.feedback.v1 import feedback_pb2 as pb
+from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Kind, Programme
 
 
@@ -12,6 +14,9 @@ class Programmes(Protocol):
 
     def of(self, tenant: str) -> Programme:
         """This tenant's programme; an empty one for a tenant that is not known."""
+
+    def counting(self, tenant: str) -> Counting:
+        """How this tenant's answers are counted; the defaults for a tenant that is not known."""
 
     def knows(self, tenant: str) -> bool:
         """Whether the tenant is configured at all."""
@@ -74,3 +79,25 @@ class InvitationSender(Protocol):
 
     async def send(self, invitation: OutgoingInvitation) -> str:
         """The delivery's id. The same invitation again is the same delivery. Raises ChaparError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery interaction to be opened. `requirements` are the contract's Selectors, serialised."""
+
+    tenant: str
+    invitation_id: str
+    identity_id: str
+    conversation_id: str
+    queue: str
+    priority: int
+    requirements: tuple[bytes, ...]
+    labels: Mapping[str, str]
+    reason: str
+
+
+class RecoveryOpener(Protocol):
+    """Whoever opens interactions."""
+
+    async def open(self, recovery: Recovery) -> str:
+        """The interaction's id; the same for the same invitation again. Raises ChaparError."""

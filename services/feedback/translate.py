@@ -1,6 +1,7 @@
-"""Protobuf to domain and back: what all of feedback shares, and the scores. What cannot be understood raises `Untranslatable`; nothing is guessed.
+"""Protobuf to domain and back: what all of feedback shares. What cannot be understood raises `Untranslatable`; nothing is guessed.
 
-Commands and records of the survey lane: `translate_survey`; the configured surveys: `translate_programme`.
+Commands and records of the survey lane: `translate_survey`; the configured surveys: `translate_programme`; counting: `translate_counting`
+and `translate_scores`.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,6 @@ from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
-from services.feedback.domain.estimates import Estimate
-from services.feedback.domain.scores import Dimension, Fold, Observation
 from services.feedback.domain.survey import Kind, Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
@@ -56,7 +55,7 @@ def parse_record(raw: bytes | None) -> pb.FeedbackRecord:
     return record
 
 
-def parse(message: pb.FeedbackCommand | pb.FeedbackRecord | pb.ScoreRecord, raw: bytes | None) -> None:
+def parse(message: pb.FeedbackCommand | pb.FeedbackRecord, raw: bytes | None) -> None:
     """Fills the message from a record's value."""
     if raw is None:
         raise Untranslatable("the record has no value")
@@ -116,73 +115,3 @@ def kind(value: int) -> Kind | None:
 def kind_message(value: Kind) -> "config.SurveyKind.ValueType":
     """The same as a number."""
     return _KIND_TO[value]
-
-
-def observation(record: pb.FeedbackRecord) -> Observation | None:
-    """What a record adds to the scores; None for records that add nothing."""
-    match record.WhichOneof("record"):
-        case "invited":
-            told, score = record.invited, None
-        case "answered":
-            answered = record.answered
-            found = kind(answered.kind)
-            if found is None:
-                raise Untranslatable("answered.kind is not known")
-            about = subject(answered.subject, record.person_id)
-            return Observation(record.tenant, found, about, answered.day, answered.score)
-        case _:
-            return None
-    found = kind(told.kind)
-    if found is None:
-        raise Untranslatable("invited.kind is not known")
-    return Observation(record.tenant, found, subject(told.subject, record.person_id), told.day, score)
-
-
-def dimension_message(dimension: Dimension) -> pb.Dimension:
-    """A dimension as a message."""
-    return pb.Dimension(
-        tenant=dimension.tenant,
-        kind=_KIND_TO[dimension.kind],
-        name=dimension.name,
-        value=dimension.value,
-        day=dimension.day,
-    )
-
-
-def score_key(dimension: Dimension, partition: int) -> bytes:
-    """The key on feedback.scores.v1. The parts cannot run into each other: lengths stand before them."""
-    parts = (dimension.tenant, dimension.kind.value, dimension.name, dimension.day, str(partition), dimension.value)
-    return "/".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
-
-
-def score_record(dimension: Dimension, partition: int, fold: Fold, now_ms: int) -> pb.ScoreRecord:
-    """A record of feedback.scores.v1."""
-    return pb.ScoreRecord(
-        dimension=dimension_message(dimension),
-        histogram=dict(fold.histogram),
-        invited=fold.invited,
-        computed_at_ms=now_ms,
-        partition=partition,
-        next_offset=fold.next_offset,
-    )
-
-
-def parse_score(raw: bytes | None) -> tuple[Dimension, int, Fold]:
-    """A record of feedback.scores.v1: dimension, partition, fold."""
-    record = pb.ScoreRecord()
-    parse(record, raw)
-    found = kind(record.dimension.kind)
-    if found is None:
-        raise Untranslatable("dimension.kind is not known")
-    told = record.dimension
-    dimension = Dimension(told.tenant, found, told.name, told.value, told.day)
-    return dimension, record.partition, Fold(dict(record.histogram), record.invited, record.next_offset)
-
-
-def estimate_into(message: "pb.Score", estimate: Estimate, rate: Estimate | None) -> None:
-    """Writes a figure and the response rate into a score."""
-    for target, source in ((message.estimate, estimate), (message.response_rate, rate)):
-        if source is None:
-            continue
-        target.value, target.n, target.low, target.high = source.value, source.n, source.low, source.high
-        target.method = source.method

@@ -27,10 +27,12 @@ from services.feedback.adapters.dates import shown
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
-from services.feedback.adapters.views import AnswersView, CsatGauges, ScoresView
+from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
+from services.feedback.adapters.views import AnswersView
 from services.feedback.handlers import Answering, Dispatcher, due
 from services.feedback.settings import FeedbackSettings
-from services.feedback.translate import Untranslatable, parse_record, parse_score
+from services.feedback.translate import Untranslatable, parse_record
+from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 NAME: Final = "feedback"
 _DAY_MS: Final = 86_400_000
@@ -173,18 +175,20 @@ async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -
     records = tail(
         service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
     )
-    gauges = CsatGauges(service.metrics)
+    gauges = FeedbackGauges(service.metrics)
     async with aclosing(records):
         async for record in records:
-            if record.value is None:
-                continue
             try:
+                if record.value is None:
+                    view.drop(*parse_score_key(record.key))
+                    continue
                 dimension, partition, fold = parse_score(record.value)
             except Untranslatable as error:
                 log.error("score not understood", offset=record.offset, partition=record.partition, why=str(error))
                 continue
-            view.take(dimension, partition, fold)
-            gauges.show(view, dimension)
+            if dimension != PROGRESS:
+                view.take(dimension, partition, fold)
+                gauges.show(view, dimension)
 
 
 async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:

@@ -18,6 +18,7 @@ from services.ingest.domain.messages import (
     Attachment,
     Derive,
     Erasure,
+    FollowUp,
     Identity,
     Link,
     Message,
@@ -30,7 +31,7 @@ from services.ingest.domain.messages import (
     Wishes,
 )
 from services.ingest.domain.seen import Chunk
-from services.ingest.translate_config import selectors
+from services.ingest.translate_config import requirements, selectors
 
 CUSTOMER_STATE: Final = b"c/"
 SEEN_STATE: Final = b"s/"
@@ -119,6 +120,20 @@ def link(record: records_pb2.IdentityLink) -> Link:
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
     """An erasure."""
     return Erasure(record.request_id)
+
+
+def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
+    """A follow-up."""
+    return FollowUp(
+        request_id=record.request_id,
+        queue=record.queue,
+        conversation_id=record.conversation_id,
+        priority=record.priority,
+        requirements=requirements(record.requirements),
+        labels=dict(record.labels),
+        reason=record.reason,
+        requested_at_ms=record.requested_at_ms,
+    )
 
 
 # ---- out

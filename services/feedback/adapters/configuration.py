@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
+from services.chassis.webhooks import Endpoint, endpoints_of
+from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Programme, primary
+from services.feedback.translate_counting import counting
 from services.feedback.translate_programme import programme
 
 _INVITATION: Final = "survey_invitation"
@@ -21,6 +24,7 @@ _GENERIC: Final[Mapping[str, Mapping[str, str]]] = {
     },
 }
 _NOTHING = Programme()
+_COUNTING = Counting()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,21 @@ class TenantSurveys:
     programme: Programme = _NOTHING
     invitations: dict[str, str] = field(default_factory=dict)
     reminders: dict[str, str] = field(default_factory=dict)
+    counting: Counting = _COUNTING
+    webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
     """For `ConfigReader`. Raises ValueError."""
     tenant = config.TenantConfiguration.FromString(raw)
     texts = {template.name: dict(template.texts) for template in reversed(tenant.templates)}
-    return TenantSurveys(programme(tenant), texts.get(_INVITATION, {}), texts.get(_REMINDER, {}))
+    return TenantSurveys(
+        programme(tenant),
+        texts.get(_INVITATION, {}),
+        texts.get(_REMINDER, {}),
+        counting(tenant),
+        endpoints_of(tenant.webhooks),
+    )
 
 
 class ConfiguredProgrammes:
@@ -48,6 +60,20 @@ class ConfiguredProgrammes:
     def of(self, tenant: str) -> Programme:
         found = self._get(tenant)
         return found.programme if found is not None else _NOTHING
+
+    def counting(self, tenant: str) -> Counting:
+        found = self._get(tenant)
+        return found.counting if found is not None else _COUNTING
+
+    def webhook(self, tenant: str, name: str) -> Endpoint | None:
+        """A tenant's webhook."""
+        found = self._get(tenant)
+        return found.webhooks.get(name) if found is not None else None
+
+    def webhooks(self, tenant: str) -> Mapping[str, Endpoint]:
+        """All webhooks of a tenant."""
+        found = self._get(tenant)
+        return found.webhooks if found is not None else {}
 
     def knows(self, tenant: str) -> bool:
         return self._get(tenant) is not None

@@ -1,7 +1,8 @@
 """The relay lane: completed interactions of routing.events.v1 become commands keyed by person on feedback.commands.v1.
 
-Its purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a person.
-A completed event names the last agent only. So the lane remembers who held an interaction while it is open, and forgets it with its end.
+Its purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a
+person. A completed event names the last agent only. So the lane remembers who held an interaction while it is open, and forgets it with its
+end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -55,12 +56,18 @@ class RelayProcessor:
         key = _HOLDERS + f"{event.tenant}/{event.interaction.interaction_id}".encode("utf-8", "surrogatepass")
         if which == "assigned":
             self._assigned(key, event.assigned.agent_id, outbox)
-        if which not in _ENDS:
-            return
-        holders = self._holders.pop(key, ())
-        if holders:
-            outbox.delete(key)
-        command = consider(event, holders) if which == "completed" else None
+        holders: tuple[str, ...] = ()
+        if which in _ENDS:
+            holders = self._holders.pop(key, ())
+            if holders:
+                outbox.delete(key)
+        match which:
+            case "completed":
+                command = consider(event, holders)
+            case "queued":
+                command = contact(event)
+            case _:
+                return
         if command is None:
             return
         outbox.send(
@@ -136,6 +143,32 @@ def _skills(requirements: Iterable[types_pb2.Selector]) -> Sequence[str]:
             found[selector.attribute] = None
         line[:0] = [*selector.any_of, *selector.all_of]
     return tuple(found)
+
+
+def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
+    """The command for an interaction that begins; None where it had begun before, or there is nobody."""
+    facts = event.interaction
+    if event.queued.again or not (event.tenant and facts.interaction_id and facts.person_id):
+        return None
+    return pb.FeedbackCommand(
+        command_id=derive(event.event_id, "contact"),
+        tenant=event.tenant,
+        person_id=facts.person_id,
+        issued_at_ms=event.occurred_at_ms,
+        contact=pb.RecordContact(
+            subject=pb.Subject(
+                interaction_id=facts.interaction_id,
+                conversation_id=facts.conversation_id,
+                person_id=facts.person_id,
+                identity_id=facts.identity_id,
+                channel=facts.channel,
+                queue=facts.queue,
+                language=facts.language,
+                labels=dict(facts.labels),
+            ),
+            at_ms=facts.arrived_at_ms or event.occurred_at_ms,
+        ),
+    )
 
 
 def relay_factory(_context: LaneContext) -> Processor:

@@ -4,7 +4,7 @@ Event ids name what happened, not when: an invitation is created, due, reminded 
 `derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. Skips and refusals belong to their command.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -13,7 +13,9 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.metrics import Metrics
 from services.feedback.adapters import kept
+from services.feedback.adapters.counting_desk import CountingDesk
 from services.feedback.domain import invitations as inv
+from services.feedback.domain.categories import classify
 from services.feedback.domain.desk import Desk
 from services.feedback.ports import Programmes
 from services.feedback.translate import Untranslatable, headers
@@ -31,29 +33,22 @@ _RESULTS: Final = {
     inv.RefusalReason.UNKNOWN_INVITATION: "unknown",
 }
 
-Categorise = Callable[[str, Sequence[str]], Sequence[str]]
-"""The categories of an answer's free texts, by the rules of a tenant."""
-
-
-def no_categories(_tenant: str, _texts: Sequence[str]) -> Sequence[str]:
-    """For whoever has no rules."""
-    return ()
-
 
 class SurveyProcessor:
     """The desk of one partition."""
 
-    def __init__(self, programmes: Programmes, metrics: Metrics, categorise: Categorise) -> None:
+    def __init__(self, programmes: Programmes, metrics: Metrics) -> None:
         self._programmes = programmes
-        self._categorise = categorise
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
         self._answers = metrics.counter("chapar_feedback_answers_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
         self._desk = Desk(derive)
+        self._counting = CountingDesk(programmes.counting, metrics)
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
-        self._desk.restore(kept.decode(key, value))
+        if not self._counting.restore(key, value):
+            self._desk.restore(kept.decode(key, value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing is in doubt after a restore: nothing here leaves Kafka."""
@@ -62,6 +57,8 @@ class SurveyProcessor:
         self._now_ms = now_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
+        if record.key and self._counting.handle(record.value, self._now_ms, outbox):
+            return
         try:
             command = parse_command(record.value)
         except Untranslatable as error:
@@ -71,8 +68,9 @@ class SurveyProcessor:
         person_id = record.key.decode("utf-8", "replace")
         if isinstance(command, inv.Answer):
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
-            if texts:
-                command = replace(command, categories=tuple(self._categorise(command.tenant, texts)))
+            rules = self._programmes.counting(command.tenant).categories
+            # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
+            command = replace(command, categories=classify(texts, rules))
         effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
         self._perform(effects, command.tenant, person_id, command.command_id, outbox)
         if isinstance(command, inv.NoteSent) and effects:
@@ -82,12 +80,14 @@ class SurveyProcessor:
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         self._perform(self._desk.advance(now_ms, self._programmes.of), "", "", "", outbox)
+        self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
         """No journal."""
 
     def next_wakeup(self) -> int | None:
-        return self._desk.next_wakeup()
+        wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
+        return min(wakeups, default=None)
 
     def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
         for effect in effects:
@@ -141,6 +141,7 @@ class SurveyProcessor:
             record.SerializeToString(),
             headers(_SCHEMA, event_id, tenant),
         )
+        self._counting.follow(record, outbox)
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:
@@ -148,12 +149,10 @@ class SurveyProcessor:
         outbox.after_commit(increment)
 
 
-def survey_factory(
-    programmes: Programmes, metrics: Metrics, categorise: Categorise = no_categories
-) -> Callable[[LaneContext], Processor]:
+def survey_factory(programmes: Programmes, metrics: Metrics) -> Callable[[LaneContext], Processor]:
     """Makes the processor of each partition."""
 
     def make(_context: LaneContext) -> Processor:
-        return SurveyProcessor(programmes, metrics, categorise)
+        return SurveyProcessor(programmes, metrics)
 
     return make

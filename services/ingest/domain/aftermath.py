@@ -7,6 +7,7 @@ from services.ingest.domain import acknowledgement, effects
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Notice, NoticeKind, Purpose, SendRequest
 from services.ingest.domain.policy import TenantPolicy
 
@@ -14,8 +15,9 @@ from services.ingest.domain.policy import TenantPolicy
 class Aftermath:
     """Decisions about requests to send and about notices."""
 
-    def __init__(self, routing: Routing, limits: IntakeLimits) -> None:
+    def __init__(self, routing: Routing, limits: IntakeLimits, follow_ups: FollowUps) -> None:
         self._routing = routing
+        self._follow_ups = follow_ups
         self._limits = limits
 
     def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> Decision | Refused:
@@ -157,4 +159,5 @@ class Aftermath:
             if isinstance(routed, Refused):
                 return routed
             conversation = routed
-        return Decision(replace(customer, conversation=conversation), tuple(out), note=outcome.upper())
+        customer = self._follow_ups.next(replace(customer, conversation=conversation), now_ms, policy, out)
+        return Decision(customer, tuple(out), note=outcome.upper())

@@ -7,7 +7,7 @@ A conversation is with a person (the home's key), across channels. At most one i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from services.ingest.domain.messages import NO_WISHES, Identity, Route, Wishes
+from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
 from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.rules import RuleInput
 
@@ -167,6 +167,8 @@ class Customer:
     conversation: Conversation | None = None
     route: Route | None = None
     surveys: tuple[OpenSurvey, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    """Work that waits for the end of what is at work."""
     acknowledged_at_ms: int = 0
 
     def attributes(self, verified: bool) -> dict[str, str]:

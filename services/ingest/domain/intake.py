@@ -21,12 +21,13 @@ from services.ingest.domain.aftermath import Aftermath
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.lifetime import Lifetime
-from services.ingest.domain.messages import Derive, Erasure, Link, Message, Notice, Route, SendRequest
+from services.ingest.domain.messages import Derive, Erasure, FollowUp, Link, Message, Notice, Route, SendRequest
 from services.ingest.domain.policy import TenantPolicy
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 
-Event = Message | SendRequest | Notice | Link | Erasure
+Event = Message | SendRequest | Notice | Link | Erasure | FollowUp
 
 
 class Intake:
@@ -35,7 +36,8 @@ class Intake:
     def __init__(self, derive: Derive, limits: IntakeLimits) -> None:
         self._routing = Routing(derive)
         self._limits = limits
-        self._aftermath = Aftermath(self._routing, limits)
+        self._follow_ups = FollowUps(self._routing)
+        self._aftermath = Aftermath(self._routing, limits, self._follow_ups)
         self._lifetime = Lifetime(self._routing, limits)
 
     def decide(
@@ -53,6 +55,8 @@ class Intake:
                 return self._lifetime.link(customer, event)
             case Erasure():
                 return self._lifetime.erase(customer, event)
+            case FollowUp():
+                return self._follow_ups.ask(customer, event, now_ms, policy)
             case _:
                 assert_never(event)
 

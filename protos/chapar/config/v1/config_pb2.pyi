@@ -160,6 +160,7 @@ class TenantConfiguration(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
     LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
+    WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant's name, [a-z0-9-]{1,40}."""
     version: _builtins.int
@@ -176,6 +177,8 @@ class TenantConfiguration(_message.Message):
     """No further contact on the topic within this time counts as resolved at first contact, milliseconds; 0 means 7 days."""
     least_answers: _builtins.int
     """Below so many answers a score is withheld; 0 means 5."""
+    week_begins: _builtins.str
+    """First day of the week in scores: "sat", "sun", "mon", "tue", "wed", "thu", "fri"; empty means Saturday in Iran's and Afghanistan's zones, otherwise Monday."""
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
         """Pools: each is decided upon by one writer."""
@@ -257,10 +260,11 @@ class TenantConfiguration(_message.Message):
         categories: _abc.Iterable[Global___CategoryRule] | None = ...,
         first_contact_window_ms: _builtins.int = ...,
         least_answers: _builtins.int = ...,
+        week_begins: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
