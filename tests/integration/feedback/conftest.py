@@ -119,6 +119,7 @@ def a_configuration(**survey: Any) -> config.TenantConfiguration:
         version=1,
         default_language="fa",
         time_zone="Asia/Tehran",
+        least_answers=1,
         surveys=[config.Survey(**{**options, **survey})],
         templates=[
             config.Template(

@@ -134,10 +134,12 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     watch.cancel()
 
     async def scores() -> pb.GetScoresResponse:
-        found: pb.GetScoresResponse = await feedback.stub.GetScores(pb.GetScoresRequest(by="channel"), **options)
+        found: pb.GetScoresResponse = await feedback.stub.GetScores(
+            pb.GetScoresRequest(by="channel", measure="nps"), **options
+        )
         return found
 
-    (score,) = (await eventually(scores, lambda seen: len(seen.scores) > 0)).scores
+    (score,) = (await eventually(scores, lambda seen: [each.estimate.n for each in seen.scores] == [1])).scores
     assert (score.measure, score.dimension.value, score.estimate.n) == ("nps", "email", 1)
     assert score.estimate.method == "adjusted-wald"
     assert score.estimate.value == pytest.approx(25.0)

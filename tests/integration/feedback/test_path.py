@@ -71,7 +71,7 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
             )
             return response
 
-        got = await eventually(scores, lambda seen: len(seen.scores) == 1)
+        got = await eventually(scores, lambda seen: [each.estimate.n for each in seen.scores] == [1])
         score = got.scores[0]
         assert (score.measure, score.dimension.value, score.invited) == ("csat", "support", 1)
         assert (score.estimate.value, score.estimate.n) == (1.0, 1)
