@@ -15,7 +15,7 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
-.PHONY: help run demo test quick bench bench-engine compiled references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine bench-feedback compiled references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,9 @@ bench: .venv/.ready ## the figures of the README, printed and appended to build/
 bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, snapshot, bursts; pure and compiled (6 minutes)
 	$(BIN)/python -m tests.bench.engine
 	$(BIN)/python -m tests.bench.engine_compiled
+
+bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)
+	$(BIN)/python -m tests.bench feedback
 
 compiled: .venv/.ready ## the routing engine compiled, in build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py

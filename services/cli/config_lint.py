@@ -17,6 +17,7 @@ import cel
 from chapar.config.v1 import config_pb2
 from services.cli.config_files import Document
 from services.cli.config_lint_capacity import capacity, numbers
+from services.cli.config_lint_counting import counting
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
 from services.cli.config_lint_surveys import surveys
@@ -265,4 +266,5 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     partial(surveys, channels=CHANNELS),
     _templates,
     webhooks,
+    counting,
 )

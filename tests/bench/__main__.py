@@ -45,6 +45,7 @@ BENCHES: Final = {
     "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
     "sla_engine": Bench("deadlines in memory", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
+    "feedback": Bench("answers through the survey page, and reading scores"),
 }
 
 

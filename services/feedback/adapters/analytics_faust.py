@@ -32,6 +32,7 @@ from typing import Any, Final
 import faust
 from faust.contrib.asgi import bind_to_running_loop
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from mode.threads import WorkerThread
 
 from services.chassis.clock import Clock
 from services.chassis.kafka.clients import BrokerError
@@ -101,8 +102,11 @@ class _Analytics:
         finally:
             await asyncio.wait({starting})
             await self._close_logs()
-            async with asyncio.timeout(_STOP_S):
-                await self._app.stop()
+            # What does not stop is left behind: it must not hide why this ends, nor hold it up.
+            stopping = asyncio.ensure_future(self._app.stop())
+            if stopping not in (await asyncio.wait({stopping}, timeout=_STOP_S))[0]:
+                log.warning("Faust did not stop in time")
+                stopping.cancel()
 
     async def _watch(self) -> None:
         await self._app.wait_until_stopped()
@@ -229,7 +233,16 @@ class _Analytics:
             await self._close(partition)
 
 
+class _Worker(WorkerThread):
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        # Faust's thread keeps a process alive that is to end because that thread hangs; what it may leave undone comes again.
+        self.daemon = True
+
+
 class _CommittedThread(AIOKafkaConsumerThread):
+    Worker = _Worker
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust reads committed records only in its own transactions; the client takes the level from here when it starts.
@@ -268,6 +281,8 @@ def _application(kafka: KafkaSettings, directory: str, session_timeout_s: float)
         datadir=directory,
         web_enabled=False,
         topic_allow_declare=False,
+        # What is not acknowledged comes again; waiting for it would hold up a rebalance and a stop.
+        stream_wait_empty=False,
         topic_disable_leader=True,
         autodiscover=False,
     )

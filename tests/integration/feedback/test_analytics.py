@@ -331,7 +331,8 @@ async def commit_to_the_end(kafka: KafkaSettings) -> None:
         async with asyncio.timeout(30):
             while True:
                 try:
-                    return await consumer.commit({place: OffsetAndMetadata(ends[place], "") for place in places})
+                    await consumer.commit({place: OffsetAndMetadata(ends[place], "") for place in places})
+                    return
                 except CommitFailedError:  # the one that was killed is still a member
                     await asyncio.sleep(0.5)
     finally:

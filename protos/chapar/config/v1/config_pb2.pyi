@@ -1293,7 +1293,7 @@ class OutgoingWebhook(_message.Message):
 
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is told besides what names it: "feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
+        """What is told besides what names it: "feedback.answered", the same with the customer's words "feedback.answered.text", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
 
     def __init__(
         self,
@@ -1432,7 +1432,7 @@ class CategoryWords(_message.Message):
     NONE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Words and phrases."""
+        """Words and phrases; one that ends in a full stop is found as a whole word only."""
 
     @_builtins.property
     def none(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
