@@ -173,7 +173,7 @@ FEEDBACK = (
     _counter(
         "chapar_feedback_delivered_total", "channel", "Invitations that reached the customer's channel: rate's base."
     ),
-    _counter("chapar_feedback_answers_total", "channel result", "Answers by result: counted, repeated, late, invalid."),
+    _counter("chapar_feedback_answers_total", "channel result", "Answers by result: counted, amended, or why not."),
     _gauge("chapar_feedback_csat_ratio", "queue", "Satisfied answers over answers of the last window, 0 to 1."),
     _gauge("chapar_feedback_csat_answers", "queue", "Answers that the ratio rests upon."),
     _gauge("chapar_feedback_response_ratio", "queue", "Answers over invitations of the newest day, 0 to 1."),

@@ -20,13 +20,18 @@ from services.cli.config_lint_capacity import capacity, numbers
 from services.cli.config_lint_counting import counting
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_lint_surveys import surveys
 from services.cli.config_lint_webhooks import webhooks
 from services.cli.config_requirements import TEAM, members, selectors
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
 DAYS = frozenset({"sat", "sun", "mon", "tue", "wed", "thu", "fri"})
-PLACEHOLDERS = {"acknowledgement": {"minutes", "position"}, "survey_invitation": {"question", "link"}}
+PLACEHOLDERS = {
+    "acknowledgement": {"minutes", "position"},
+    "survey_invitation": {"question", "link", "until"},
+    "survey_reminder": {"question", "link", "until"},
+}
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
@@ -223,18 +228,6 @@ def _channels(document: Document) -> None:
                 document.find("SECRET_IN_CLEAR", message, "channels", i, "secrets", name)
 
 
-def _surveys(document: Document) -> None:
-    for i, survey in enumerate(document.configuration.surveys):
-        if survey.kind == config_pb2.SURVEY_KIND_UNSPECIFIED:
-            document.find("NO_SURVEY_KIND", "a survey needs a `kind`: csat, nps or ces", "surveys", i)
-        if not 0 <= survey.sampling <= 1:
-            document.find("SAMPLING_SHARE", "`sampling` must lie between 0 and 1", "surveys", i, "sampling")
-        if not survey.questions:
-            document.find(
-                "NO_QUESTION", f"survey `{survey.name}` asks nothing: give `questions` by language", "surveys", i
-            )
-
-
 def _templates(document: Document) -> None:
     for i, template in enumerate(document.configuration.templates):
         allowed = PLACEHOLDERS.get(template.name)
@@ -270,7 +263,7 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     promises,
     _calendars,
     _channels,
-    _surveys,
+    partial(surveys, channels=CHANNELS),
     _templates,
     webhooks,
     counting,

@@ -21,8 +21,8 @@ class Programmes(Protocol):
     def knows(self, tenant: str) -> bool:
         """Whether the tenant is configured at all."""
 
-    def invitation_text(self, tenant: str, language: str) -> str:
-        """The template of an invitation with {question} and {link}."""
+    def invitation_text(self, tenant: str, language: str, *, reminder: bool = False) -> str:
+        """The template of an invitation or a reminder, with {question}, {link} and {until}."""
 
 
 class CommandLog(Protocol):
@@ -54,11 +54,15 @@ class Links(Protocol):
     def read(self, token: str) -> Ticket | None:
         """What a token stands for; None for one that is forged, damaged or expired, without saying which."""
 
+    def refusal(self, token: str) -> str:
+        """For our own figures only, of a token that could not be read: "late" or "forged"."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingInvitation:
-    """One invitation on its way to the customer."""
+    """One invitation or reminder on its way to the customer. `key`: the same again is the same sending."""
 
+    key: str
     tenant: str
     invitation_id: str
     identity_id: str
@@ -67,6 +71,7 @@ class OutgoingInvitation:
     text: str
     kind: Kind
     expires_at_ms: int
+    amend_for_ms: int = 0
 
 
 class InvitationSender(Protocol):

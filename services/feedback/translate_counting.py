@@ -117,13 +117,6 @@ def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
             return None
 
 
-def categorise(answer: pb.AnswerCounted, how: Counting) -> None:
-    """Writes the categories of its texts into an answer."""
-    texts = [answer.comment, *(response.text for response in answer.responses)]
-    del answer.categories[:]
-    answer.categories.extend(categories.classify(texts, how.categories))
-
-
 def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
     """What recovery rules look at."""
     first = kind(answer.kind)

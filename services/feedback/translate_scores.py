@@ -29,6 +29,13 @@ def observation(record: pb.FeedbackRecord) -> Observation | None:
             if asked is None:
                 return None  # free text alone: there is no score to be invited to
             return _observed(record, invited.subject, invited.day, invited.send_at_ms, (Tally(asked),))
+        case "withdrawn":
+            # Nobody was asked: what was counted when it was made is taken out again.
+            gone = record.withdrawn.invitation
+            asked = _scaled(gone.kind)
+            if asked is None:
+                return None
+            return _observed(record, gone.subject, gone.day, gone.send_at_ms, (Tally(asked, by=-1),))
         case "answered":
             return _answered(record, record.answered, tuple(_tallies(record.answered, 1)))
         case "amended":

@@ -27,13 +27,14 @@ from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
+from services.feedback.adapters.dates import shown
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
 from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView
-from services.feedback.handlers import Answering, Dispatcher
+from services.feedback.handlers import Answering, Dispatcher, due
 from services.feedback.settings import FeedbackSettings
 from services.feedback.translate import Untranslatable, parse_record
 from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
@@ -67,7 +68,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             scores, answers = ScoresView(), AnswersView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(service.background(_follow_answers(service, answers), "answers view"))
-            answering = Answering(commands, clock)
+            answering = Answering(commands, clock, service.metrics)
             key = _link_key(settings)
             pages = Pages(programmes, SignedLinks(key, "", clock), answering, service.metrics)
             address = await stack.enter_async_context(
@@ -111,6 +112,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 GrpcInvitationSender(channel),
                 commands,
                 clock,
+                lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
             )
             consumer = GroupConsumer(
                 kafka,
@@ -246,8 +248,9 @@ def _dispatch_batch(dispatcher: Dispatcher, metrics: Metrics) -> Callable[[list[
                 outcome = await dispatcher.dispatch(told)
             except ChaparError as error:
                 raise NotNow(error.reason) from error
-            if outcome != "ignored":
-                outcomes.labels(told.due.invitation.subject.channel, outcome).inc()
+            made = due(told)
+            if made is not None:
+                outcomes.labels(made.subject.channel, outcome).inc()
 
     return handle
 

@@ -15,8 +15,8 @@ from services.feedback.adapters import scores_api
 from services.feedback.adapters.scores_view import ScoresView
 from services.feedback.adapters.views import AnswersView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.survey import Kind
-from services.feedback.handlers import Answering
+from services.feedback.domain.survey import Kind, Survey
+from services.feedback.handlers import Answering, read_responses
 from services.feedback.ports import CommandLog, Links, Programmes
 from services.feedback.translate import Untranslatable, subject
 
@@ -81,13 +81,16 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         if len(request.comment) > MAX_COMMENT_CHARS:
             raise invalid("comment", f"has more than {MAX_COMMENT_CHARS} characters")
         found: Kind | None = None
+        survey: Survey | None = None
         person_id, invitation_id = request.person_id, request.invitation_id
         if request.survey_token:
             ticket = self._links.read(request.survey_token)
             # Forged, expired or another tenant's: the caller is not told which.
             if ticket is None or ticket.tenant != tenant:
+                self._answering.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
                 raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
             found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
+            survey = self._programmes.of(tenant).named(ticket.survey)
         elif not (person_id and invitation_id):
             raise invalid("survey_token", "give the token, or person_id and invitation_id")
         await self._answering.submit(
@@ -97,6 +100,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             kind=found,
             score=request.score,
             comment=request.comment,
+            responses=read_responses(request.responses, survey if survey and survey.kind is found else None),
             source=pb.ANSWER_SOURCE_API,
             key=request.idempotency_key,
         )

@@ -64,14 +64,8 @@ class CountingDesk:
             raise InvalidRecord("UNDECODABLE", str(error)) from error
         return which != "consider"
 
-    def counted(self, record: pb.FeedbackRecord) -> None:
-        """Before a record is written: an answer gets its categories."""
-        answer = translate.counted_answer(record)
-        if answer is not None:
-            translate.categorise(answer, self._counting(record.tenant))
-
     def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:
-        """After it: a bad answer gets its recovery."""
+        """After a record is written: a bad answer gets its recovery."""
         answer = translate.counted_answer(record)
         if answer is None:
             return

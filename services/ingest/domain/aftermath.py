@@ -58,6 +58,7 @@ class Aftermath:
                 expires_at_ms=request.survey_expires_at_ms,
                 person_id=self._routing.person(customer),
                 interaction_id=request.interaction_id,
+                amend_for_ms=request.survey_amend_for_ms,
             )
             others = tuple(
                 s for s in customer.surveys if s.invitation_id != survey.invitation_id and now_ms < s.expires_at_ms

@@ -138,6 +138,7 @@ class SendRequest:
     invitation_id: str = ""
     survey_kind: str = ""
     survey_expires_at_ms: int = 0
+    survey_amend_for_ms: int = 0
     author_kind: int = 4
     author_id: str = ""
     requested_at_ms: int = 0

@@ -269,6 +269,10 @@ def _feedback(raw: bytes, offset: int) -> Fact | None:
         case "reminder":
             invitation = record.reminder.invitation
             return Fact(event("ReminderFellDue", invitation.subject, invitation=invitation.invitation_id), None)
+        case "withdrawn":
+            invitation = record.withdrawn.invitation
+            details = {"invitation": invitation.invitation_id}
+            return Fact(event("InvitationWithdrawn", invitation.subject, record.withdrawn.reason, **details), None)
         case "settled":
             first = record.settled
             return Fact(

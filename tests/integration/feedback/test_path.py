@@ -42,7 +42,7 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
     """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once
     although sent twice, and in the scores."""
     outbound.failing = 9  # more than one call's retries: the dispatcher itself must come again
-    async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
+    async with running_feedback(cluster, outbound.address, tmp_path, first_answer_stands=True) as feedback:
         await feedback.complete(1)
         sent = await outbound.next()
         assert sent.identity_id == "identity-1"

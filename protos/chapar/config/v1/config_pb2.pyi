@@ -1481,10 +1481,10 @@ class Template(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: "acknowledgement", "survey_invitation", or the operator's own."""
+    """Name: "acknowledgement", "survey_invitation", "survey_reminder", or the operator's own."""
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Text by language, with {placeholders}: {minutes}, {position}, {link}, {question}."""
+        """Text by language, with {placeholders}: {minutes}, {position}; of surveys {link}, {question}, {until}."""
 
     def __init__(
         self,

@@ -470,6 +470,7 @@ class InvitationCreated(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
+    AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """UUIDv5 of (interaction_id, survey)."""
     survey: _builtins.str
@@ -484,6 +485,8 @@ class InvitationCreated(_message.Message):
     """The question in the person's language."""
     day: _builtins.str
     """Day of send_at_ms in the tenant's zone, ISO 8601, frozen: scores count the invitation and its answer under this day."""
+    amend_for_ms: _builtins.int
+    """How long after the first answer it may be amended, milliseconds; 0 means the first answer stands. Never beyond expires_at_ms."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """What it is about."""
@@ -499,10 +502,11 @@ class InvitationCreated(_message.Message):
         expires_at_ms: _builtins.int = ...,
         question: _builtins.str = ...,
         day: _builtins.str = ...,
+        amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "day", b"day", "expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,7 +523,7 @@ class InvitationSkipped(_message.Message):
     interaction_id: _builtins.str
     """Interaction."""
     reason: _builtins.str
-    """Why: "SAMPLED_OUT", "TOO_SOON", "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
+    """Why: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
     def __init__(
         self,
         *,
@@ -695,7 +699,7 @@ class AnswerRefused(_message.Message):
     invitation_id: _builtins.str
     """Invitation named."""
     reason: _builtins.str
-    """Why: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED", "OUT_OF_SCALE"."""
+    """Why: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED" (no longer to be amended), "REPEATED" (nothing new in it), "OUT_OF_SCALE", "INCOMPLETE"."""
     def __init__(
         self,
         *,
@@ -709,6 +713,34 @@ class AnswerRefused(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerRefused: _TypeAlias = AnswerRefused  # noqa: Y015
+
+@_typing.final
+class InvitationWithdrawn(_message.Message):
+    """An invitation was taken back before it was sent: nobody was asked. Scores that count invitations when they are made take it out again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: "REPLACED" (a later contact of the same conversation is asked about instead), "SURVEY_REMOVED", "NOT_ASKED" (the conversation was closed as spam)."""
+    @_builtins.property
+    def invitation(self) -> Global___InvitationCreated:
+        """The invitation."""
+
+    def __init__(
+        self,
+        *,
+        invitation: Global___InvitationCreated | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvitationWithdrawn: _TypeAlias = InvitationWithdrawn  # noqa: Y015
 
 @_typing.final
 class InvitationExpired(_message.Message):
@@ -878,6 +910,7 @@ class FeedbackRecord(_message.Message):
     DUE_FIELD_NUMBER: _builtins.int
     AMENDED_FIELD_NUMBER: _builtins.int
     REMINDER_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
     SETTLED_FIELD_NUMBER: _builtins.int
     RECOVERY_DUE_FIELD_NUMBER: _builtins.int
     RECOVERY_OPENED_FIELD_NUMBER: _builtins.int
@@ -922,6 +955,10 @@ class FeedbackRecord(_message.Message):
         """See the message."""
 
     @_builtins.property
+    def withdrawn(self) -> Global___InvitationWithdrawn:
+        """See the message."""
+
+    @_builtins.property
     def settled(self) -> Global___ContactSettled:
         """See the message."""
 
@@ -948,15 +985,16 @@ class FeedbackRecord(_message.Message):
         due: Global___InvitationDue | None = ...,
         amended: Global___AnswerAmended | None = ...,
         reminder: Global___ReminderDue | None = ...,
+        withdrawn: Global___InvitationWithdrawn | None = ...,
         settled: Global___ContactSettled | None = ...,
         recovery_due: Global___RecoveryDue | None = ...,
         recovery_opened: Global___RecoveryOpened | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "tenant", b"tenant", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder", "settled", "recovery_due", "recovery_opened"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder", "withdrawn", "settled", "recovery_due", "recovery_opened"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -1142,6 +1180,7 @@ class SubmitAnswerRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this request."""
     survey_token: _builtins.str
@@ -1154,6 +1193,10 @@ class SubmitAnswerRequest(_message.Message):
     """Score on the survey's scale."""
     comment: _builtins.str
     """Comment; at most 4,000 characters."""
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+        """Answers to the questions after the first; texts at most 4,000 characters each."""
+
     def __init__(
         self,
         *,
@@ -1163,10 +1206,11 @@ class SubmitAnswerRequest(_message.Message):
         person_id: _builtins.str = ...,
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
+        responses: _abc.Iterable[Global___Response] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "responses", b"responses", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -739,6 +739,7 @@ class SendRequest(_message.Message):
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     SURVEY_KIND_FIELD_NUMBER: _builtins.int
     SURVEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this sending; the same again is a repetition. Required."""
     identity_id: _builtins.str
@@ -754,7 +755,9 @@ class SendRequest(_message.Message):
     invitation_id: _builtins.str
     """For surveys: the invitation."""
     survey_kind: _builtins.str
-    """For surveys: "csat", "nps", "ces"."""
+    """For surveys: "csat", "nps", "ces", "text"; a text can't be answered by a reply."""
+    survey_amend_for_ms: _builtins.int
+    """For surveys: how long after a reply that was the answer a further one amends it, milliseconds; 0 means the first stands."""
     @_builtins.property
     def survey_expires_at(self) -> _timestamp_pb2.Timestamp:
         """For surveys: until when a reply in the channel is the answer."""
@@ -771,10 +774,11 @@ class SendRequest(_message.Message):
         invitation_id: _builtins.str = ...,
         survey_kind: _builtins.str = ...,
         survey_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        survey_amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -413,6 +413,7 @@ class OutboundRequest(_message.Message):
     AUTHOR_KIND_FIELD_NUMBER: _builtins.int
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key; the delivery's id derives from it."""
     tenant: _builtins.str
@@ -430,7 +431,7 @@ class OutboundRequest(_message.Message):
     invitation_id: _builtins.str
     """Invitation's id when the purpose is a survey."""
     survey_kind: _builtins.str
-    """Survey kind when the purpose is a survey: "csat", "nps", "ces"."""
+    """Survey kind when the purpose is a survey: "csat", "nps", "ces", "text"."""
     survey_expires_at_ms: _builtins.int
     """Until when a reply in the channel counts as the survey's answer; milliseconds."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -439,6 +440,8 @@ class OutboundRequest(_message.Message):
     """Id of the agent or service that sends."""
     requested_at_ms: _builtins.int
     """When it was asked for; milliseconds."""
+    survey_amend_for_ms: _builtins.int
+    """How long after a reply that was the survey's answer a further one amends it, milliseconds; 0 means the first stands."""
     def __init__(
         self,
         *,
@@ -455,10 +458,11 @@ class OutboundRequest(_message.Message):
         author_kind: _types_pb2.ActorKind.ValueType = ...,
         author_id: _builtins.str = ...,
         requested_at_ms: _builtins.int = ...,
+        survey_amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
