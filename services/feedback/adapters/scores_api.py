@@ -69,14 +69,14 @@ def _score(response: pb.GetScoresResponse, dimension: Dimension, fold: Fold, how
     rate = response_rate(fold.responded, fold.invited) if fold.invited >= how.least_answers else None
     withheld = n < how.least_answers
     found = {} if withheld else measures(dimension.kind, fold.histogram)
+    about = dimension_message(dimension)
+    begin_ms, end_ms = windows.bounds_ms(dimension.day, how.zone) if dimension.day else (0, 0)
     for measure in MEASURES.get(dimension.kind, ()):
         if wanted not in ("", measure):
             continue
-        score = response.scores.add(measure=measure, invited=fold.invited, withheld=withheld)
-        score.dimension.CopyFrom(dimension_message(dimension))
+        score = response.scores.add(dimension=about, measure=measure, invited=fold.invited, withheld=withheld)
         estimate_into(score, found.get(measure, Estimate(0.0, n, 0.0, 0.0, "")), rate)
         if dimension.day:
-            begin_ms, end_ms = windows.bounds_ms(dimension.day, how.zone)
             getattr(score, "from").FromMilliseconds(begin_ms)
             score.to.FromMilliseconds(end_ms)
 

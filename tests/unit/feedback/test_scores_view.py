@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError
 from services.chassis.metrics import Metrics
@@ -171,7 +172,12 @@ def test_gauges_show_the_newest_day_only() -> None:
 
 def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:
     told = pb.AnswerCounted(
-        invitation_id=f"v{number}", kind=1, score=score, revision=revision, subject=pb.Subject(queue="q"), **fields
+        invitation_id=f"v{number}",
+        kind=config.SURVEY_KIND_CSAT,
+        score=score,
+        revision=revision,
+        subject=pb.Subject(queue="q"),
+        **fields,
     )
     record = pb.FeedbackRecord(event_id=f"e{number}.{revision}", tenant=TENANT, occurred_at_ms=NOW + number + revision)
     if revision == 1:
@@ -195,7 +201,7 @@ def test_lists_show_an_amended_answer_once_and_watchers_hear_of_both() -> None:
 def test_answers_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
     """The first question's score unless a kind is named."""
     view = AnswersView(10)
-    more = [pb.Response(question_id="n", kind=2, score=3)]
+    more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
     view.take(an_answer(1, 5, categories=["praise"], responses=more))
     view.take(an_answer(2, 1, categories=["complaint"]))
 
