@@ -1,6 +1,7 @@
 """How a customer reads a time: readers of Persian in the Jalali calendar and Persian digits, everybody else in English."""
 
 from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Final
 
 import jdatetime
@@ -42,7 +43,12 @@ _ENGLISH_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Frida
 
 def shown(at_ms: int, zone: tzinfo, language: str) -> str:
     """Weekday, date and time to the minute in the zone; names do not depend on the machine's locale."""
-    local = datetime.fromtimestamp(at_ms // 1000, zone)
+    return _shown(at_ms // 60_000, zone, language)
+
+
+@lru_cache(maxsize=4096)  # every page says until when it can be answered, and many say the same
+def _shown(minute: int, zone: tzinfo, language: str) -> str:
+    local = datetime.fromtimestamp(minute * 60, zone)
     if primary(language) == "fa":
         day = jdatetime.date.fromgregorian(date=local.date())
         text = f"{_WEEKDAYS[local.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year} ساعت {local:%H:%M}"

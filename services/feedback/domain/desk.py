@@ -282,7 +282,7 @@ class Desk:
             self._keep(put_off)
             planned = replace(own, at_ms=at_ms, sent=False)
             return [Keep(put_off), *self._note(person.having(planned), programme, now_ms)]
-        due = replace(invitation, stage=Stage.DUE, remind_at_ms=_reminder(survey, programme, invitation, now_ms))
+        due = replace(invitation, stage=Stage.DUE, remind_at_ms=_reminder(survey, programme, now_ms))
         self._keep(due)
         return [Due(due), Keep(due), *self._note(person.having(own), programme, now_ms)]
 
@@ -360,9 +360,6 @@ def _weigh(invitation: Invitation, command: Answer, now_ms: int) -> Given | Refu
     return given
 
 
-def _reminder(survey: Survey, programme: Programme, invitation: Invitation, sent_at_ms: int) -> int:
-    """When to remind; 0 for never."""
-    if survey.remind_after_ms <= 0:
-        return 0
-    at_ms = programme.after_quiet(survey, sent_at_ms + survey.remind_after_ms)
-    return at_ms if at_ms < invitation.expires_at_ms else 0
+def _reminder(survey: Survey, programme: Programme, sent_at_ms: int) -> int:
+    """When to remind; 0 for never. One that would come at the expiry or later is overtaken by it."""
+    return programme.after_quiet(survey, sent_at_ms + survey.remind_after_ms) if survey.remind_after_ms > 0 else 0

@@ -94,6 +94,28 @@ def test_after_an_outage_the_gap_is_that_of_the_real_sendings() -> None:
     ]
 
 
+def test_after_an_outage_the_window_is_that_of_the_real_sendings() -> None:
+    """One in ten hours: both were due meanwhile, the second waits ten hours more."""
+    programme = a_programme(a_survey(window_ms=10 * HOUR, most_in_window=1, delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    desk.handle(considered(2, NOW + 11 * HOUR, person_id="p"), programme, NOW + 11 * HOUR)
+    late = NOW + 30 * HOUR
+    assert kinds(desk.advance(late, lambda _tenant: programme)) == [inv.Due]
+    told = passed(desk, programme, NOW + 60 * HOUR)
+    assert [at for at, event in told if isinstance(event, inv.Due)] == [late + 10 * HOUR]
+
+
+def test_an_invitation_that_was_never_sent_counts_in_no_limit() -> None:
+    """It expired in an outage: nobody was asked, so the next contact may be."""
+    programme = a_programme(a_survey(least_gap_ms=30 * DAY, delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    late = NOW + 4 * DAY
+    assert kinds(desk.advance(late, lambda _tenant: programme)) == [inv.Expired]
+    made_by(desk.handle(considered(2, late, person_id="p"), programme, late))
+
+
 def test_an_invitation_that_falls_into_quiet_hours_is_sent_at_their_end() -> None:
     """Completed at half past nine in the evening with an hour's delay: at eight in the morning, and its day is the next."""
     programme = a_programme(a_survey(delay_ms=HOUR, quiet=NIGHT), zone=TEHRAN)
