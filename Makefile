@@ -15,7 +15,7 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
-.PHONY: help run demo test quick bench bench-engine bench-sla compiled references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, sn
 bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
 	$(BIN)/python -m tests.bench.sla
 	$(BIN)/python -m tests.bench.sla_prediction
+
+bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)
+	$(BIN)/python -m tests.bench feedback
 
 compiled: .venv/.ready ## the routing engine compiled, in build/compiled; needs a C compiler (2 minutes, docs/decisions/0033-compiled-engine.md)
 	$(BIN)/python hatch_build.py

@@ -219,9 +219,13 @@ FEEDBACK = (
     _counter(
         "chapar_feedback_delivered_total", "channel", "Invitations that reached the customer's channel: rate's base."
     ),
-    _counter("chapar_feedback_answers_total", "channel result", "Answers by result: counted, repeated, late, invalid."),
+    _counter("chapar_feedback_answers_total", "channel result", "Answers by result: counted, amended, or why not."),
     _gauge("chapar_feedback_csat_ratio", "queue", "Satisfied answers over answers of the last window, 0 to 1."),
     _gauge("chapar_feedback_csat_answers", "queue", "Answers that the ratio rests upon."),
+    _gauge("chapar_feedback_response_ratio", "queue", "Answers over invitations of the newest day, 0 to 1."),
+    _gauge("chapar_feedback_response_invitations", "queue", "Invitations that the ratio rests upon."),
+    _counter("chapar_feedback_first_contacts_total", "result", "First contacts: resolved, or the person came again."),
+    _counter("chapar_feedback_recoveries_total", "outcome", "Recoveries after bad answers: due, opened, refused."),
     _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
 )
 

@@ -12,6 +12,7 @@ from services.cli.commands import (
     deadletters,
     demo,
     explain,
+    feedback,
     interactions,
     loadgen,
     queues,
@@ -41,6 +42,7 @@ app.command()(scores.scores)
 app.command()(replay.replay)
 app.add_typer(agents.app, name="agents")
 app.add_typer(interactions.app, name="interactions")
+app.add_typer(feedback.app, name="feedback")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(sla.app, name="sla")
 app.add_typer(config.app, name="config")

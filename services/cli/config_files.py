@@ -167,7 +167,12 @@ class _Reader:
         for key, item in value.items():
             here = (*path, str(key))
             self._mark_key(value, key, here)
-            if (scalar := self._scalar(value_field, item, here, timed=False)) is not None:
+            if value_field.message_type is not None:
+                if isinstance(item, CommentedMap):
+                    self.message(item, getattr(target, descriptor.name)[str(key)], here)
+                else:
+                    self._wrong("a mapping", item, here)
+            elif (scalar := self._scalar(value_field, item, here, timed=False)) is not None:
                 getattr(target, descriptor.name)[str(key)] = scalar
 
     def _scalar(self, descriptor: FieldDescriptor, value: Any, path: Path_, *, timed: bool) -> Any:
@@ -280,7 +285,7 @@ def _field_schema(descriptor: FieldDescriptor) -> dict[str, Any]:
         assert descriptor.message_type is not None
         return {
             "type": "object",
-            "additionalProperties": _scalar_schema(descriptor.message_type.fields_by_name["value"]),
+            "additionalProperties": _field_schema(descriptor.message_type.fields_by_name["value"]),
         }
     if descriptor.message_type is None:
         one = _scalar_schema(descriptor)

@@ -10,21 +10,26 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from chapar.config.v1 import config_pb2
 from services.chassis.expressions import ExpressionRefused, UnknownVariable, compile_expression
 from services.cli.config_files import Document
 from services.cli.config_lint_calendars import calendars, zone
 from services.cli.config_lint_capacity import capacity, numbers
+from services.cli.config_lint_counting import counting
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
 from services.cli.config_lint_sla import policies
+from services.cli.config_lint_surveys import surveys
 from services.cli.config_lint_webhooks import webhooks
 from services.cli.config_requirements import TEAM, members, selectors
 
 CHANNELS = frozenset({"webchat", "telegram", "bale", "whatsapp", "webhook", "email", "sms", "voice", "grpc"})
 RULE_VARIABLES = frozenset({"channel", "account", "language", "text", "text_length", "person", "labels", "public"})
-PLACEHOLDERS = {"acknowledgement": {"minutes", "position"}, "survey_invitation": {"question", "link"}}
+PLACEHOLDERS = {
+    "acknowledgement": {"minutes", "position"},
+    "survey_invitation": {"question", "link", "until"},
+    "survey_reminder": {"question", "link", "until"},
+}
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 _REFERENCE = re.compile(r"(env|file):.+")
@@ -177,18 +182,6 @@ def _channels(document: Document) -> None:
                 document.find("SECRET_IN_CLEAR", message, "channels", i, "secrets", name)
 
 
-def _surveys(document: Document) -> None:
-    for i, survey in enumerate(document.configuration.surveys):
-        if survey.kind == config_pb2.SURVEY_KIND_UNSPECIFIED:
-            document.find("NO_SURVEY_KIND", "a survey needs a `kind`: csat, nps or ces", "surveys", i)
-        if not 0 <= survey.sampling <= 1:
-            document.find("SAMPLING_SHARE", "`sampling` must lie between 0 and 1", "surveys", i, "sampling")
-        if not survey.questions:
-            document.find(
-                "NO_QUESTION", f"survey `{survey.name}` asks nothing: give `questions` by language", "surveys", i
-            )
-
-
 def _templates(document: Document) -> None:
     for i, template in enumerate(document.configuration.templates):
         allowed = PLACEHOLDERS.get(template.name)
@@ -218,7 +211,8 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     predictions,
     calendars,
     _channels,
-    _surveys,
+    partial(surveys, channels=CHANNELS),
     _templates,
     webhooks,
+    counting,
 )

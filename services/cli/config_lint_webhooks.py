@@ -8,7 +8,9 @@ from typing import Final
 from services.chassis.webhooks import problem_of
 from services.cli.config_files import Document
 
-EVENTS: Final = frozenset({"feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"})
+EVENTS: Final = frozenset(
+    {"feedback.answered", "feedback.answered.text", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"}
+)
 _REFERENCE: Final = re.compile(r"(env|file):.+")
 
 

@@ -1,6 +1,8 @@
 """What happens when an invitation is due and when an answer comes in: load, decide, perform."""
 
 import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2 as pb
@@ -8,61 +10,82 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, Disposition, ErrorKind, invalid
 from services.chassis.ids import derive
 from services.chassis.logs import get_logger
-from services.feedback.domain.comments import clean_comment
-from services.feedback.domain.survey import SCALES, Kind
+from services.chassis.metrics import Metrics
+from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
+from services.feedback.domain.survey import MOST_QUESTIONS, SCALES, Kind, Programme, Survey
 from services.feedback.ports import CommandLog, InvitationSender, Links, OutgoingInvitation, Programmes, Ticket
-from services.feedback.translate import kind
+from services.feedback.translate import kind, kind_message
 
-_PLACEHOLDER: Final = re.compile(r"\{(question|link)\}")
+QUIET_GRACE_MS: Final = 5 * 60_000
+"""An invitation that was due just before the quiet hours is still sent."""
+_PLACEHOLDER: Final = re.compile(r"\{(question|link|until)\}")
 _OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
 """Refusals that say nothing about the invitation: our own key or rights are wrong, which somebody will mend."""
+_NO_RESPONSES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType({})
 log = get_logger(__name__)
 
 
 class Dispatcher:
-    """Sends each invitation that is due, once as far as the customer can see, and notes that it was sent."""
+    """Sends each invitation and reminder that is due, once as far as the customer can see, and notes that an invitation was sent."""
 
     def __init__(
-        self, programmes: Programmes, links: Links, sender: InvitationSender, commands: CommandLog, clock: Clock
+        self,
+        programmes: Programmes,
+        links: Links,
+        sender: InvitationSender,
+        commands: CommandLog,
+        clock: Clock,
+        shown: Callable[[int, Programme, str], str],
     ) -> None:
+        """`shown` writes a time for readers of a language."""
         self._programmes = programmes
         self._links = links
         self._sender = sender
         self._commands = commands
         self._clock = clock
+        self._shown = shown
 
     async def dispatch(self, record: pb.FeedbackRecord) -> str:
-        """Handles one record of feedback.answers.v1 and says what was done: "ignored", "late", "sent" or "refused".
+        """Handles one record of feedback.answers.v1 and says what was done: "ignored", "late", "quiet", "sent", "reminded" or "refused".
 
-        Raises ChaparError when the same may succeed later: repeating is safe, because the invitation's id is the key of
-        the sending.
+        Raises ChaparError when the same may succeed later: repeating is safe, because each sending has its key.
         """
-        if record.WhichOneof("record") != "due":
+        made = due(record)
+        if made is None:
             return "ignored"
-        made = record.due.invitation
+        reminder = record.WhichOneof("record") == "reminder"
         found = kind(made.kind)
         if found is None or made.expires_at_ms <= self._clock():
             return "late"
+        programme = self._programmes.of(record.tenant)
+        if self._quiet(programme, made.survey):
+            return "quiet"
         ticket = Ticket(
             tenant=record.tenant,
             person_id=record.person_id,
             invitation_id=made.invitation_id,
             survey=made.survey,
             kind=found,
-            language=made.subject.language or self._programmes.of(record.tenant).default_language,
+            language=made.subject.language or programme.default_language,
             expires_at_ms=made.expires_at_ms,
         )
+        template = self._programmes.invitation_text(record.tenant, ticket.language, reminder=reminder)
         outgoing = OutgoingInvitation(
+            key=derive(made.invitation_id, "reminder") if reminder else made.invitation_id,
             tenant=record.tenant,
             invitation_id=made.invitation_id,
             identity_id=made.subject.identity_id,
             conversation_id=made.subject.conversation_id,
             interaction_id=made.subject.interaction_id,
-            text=invitation_text(
-                self._programmes.invitation_text(record.tenant, ticket.language), made.question, self._links.url(ticket)
+            text=filled(
+                template,
+                question=made.question,
+                link=self._links.url(ticket),
+                until=self._shown(made.expires_at_ms, programme, ticket.language),
             ),
             kind=found,
             expires_at_ms=made.expires_at_ms,
+            amend_for_ms=made.amend_for_ms,
         )
         try:
             delivery_id = await self._sender.send(outgoing)
@@ -71,6 +94,8 @@ class Dispatcher:
                 raise
             log.error("invitation refused", reason=error.reason, tenant=record.tenant, invitation=made.invitation_id)
             return "refused"
+        if reminder:
+            return "reminded"
         await self._commands.publish(
             pb.FeedbackCommand(
                 command_id=derive(made.invitation_id, "sent"),
@@ -82,19 +107,38 @@ class Dispatcher:
         )
         return "sent"
 
+    def _quiet(self, programme: Programme, name: str) -> bool:
+        """Whether we came too late to write before the quiet hours."""
+        survey = programme.named(name)
+        if survey is None:
+            return False
+        now = self._clock()
+        return all(programme.after_quiet(survey, at) > at for at in (now, now - QUIET_GRACE_MS))
 
-def invitation_text(template: str, question: str, link: str) -> str:
+
+def due(record: pb.FeedbackRecord) -> pb.InvitationCreated | None:
+    """The invitation that a record wants to be sent."""
+    match record.WhichOneof("record"):
+        case "due":
+            return record.due.invitation
+        case "reminder":
+            return record.reminder.invitation
+        case _:
+            return None
+
+
+def filled(template: str, **values: str) -> str:
     """The template with its placeholders filled; whatever else is in braces stays as it is."""
-    values = {"question": question, "link": link}
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 class Answering:
     """Makes an answer durable. Whether it counts is decided by the survey lane."""
 
-    def __init__(self, commands: CommandLog, clock: Clock) -> None:
+    def __init__(self, commands: CommandLog, clock: Clock, metrics: Metrics) -> None:
         self._commands = commands
         self._clock = clock
+        self._results = metrics.counter("chapar_feedback_answers_total")
 
     async def submit(
         self,
@@ -106,23 +150,80 @@ class Answering:
         score: int,
         comment: str,
         source: "pb.AnswerSource.ValueType",
+        responses: Mapping[str, tuple[int, str]] = _NO_RESPONSES,
         key: str = "",
+        view: str = "",
     ) -> None:
-        """Returns when it is durable. Without a `key` the same answer again is the same command: a double click.
+        """Returns when it is durable. Without a `key` the same answer from the same `view` of a page is the same command: a double click.
 
-        Raises INVALID for a score that is not on the scale of a known kind, UNAVAILABLE when the log cannot be written.
+        Raises INVALID for an answer that does not fit a known kind, UNAVAILABLE when the log cannot be written.
         """
-        if kind is not None and score not in SCALES[kind]:
-            scale = SCALES[kind]
-            raise invalid("score", f"is from {scale[0]} to {scale[-1]}", reason="OUT_OF_SCALE")
         text = clean_comment(comment)
-        parts = (key,) if key else (str(score), text)
+        if kind is not None:
+            check(kind, score, text, "score", "comment")
+        cleaned = {name: (given, clean_comment(words)) for name, (given, words) in responses.items()}
+        others = [f"{name}={given}:{words}" for name, (given, words) in sorted(cleaned.items())]
+        parts = (key,) if key else (view, str(score), text, *others)
         await self._commands.publish(
             pb.FeedbackCommand(
                 command_id=derive("answer", tenant, invitation_id, *parts),
                 tenant=tenant,
                 person_id=person_id,
                 issued_at_ms=self._clock(),
-                answer=pb.RecordAnswer(invitation_id=invitation_id, score=score, comment=text, source=source),
+                answer=pb.RecordAnswer(
+                    invitation_id=invitation_id,
+                    score=score,
+                    comment=text,
+                    source=source,
+                    responses=[
+                        pb.Response(question_id=name, score=given, text=words)
+                        for name, (given, words) in cleaned.items()
+                    ],
+                ),
             )
         )
+
+    def refuse(self, result: str) -> None:
+        """Counts an answer that goes no further: "forged", "late" or "bot"."""
+        self._results.labels("", result).inc()
+
+
+def check(kind: Kind, score: int, text: str, score_field: str, text_field: str) -> None:
+    """Raises INVALID for an answer that is none to a question of this kind."""
+    if kind is Kind.TEXT:
+        if score != 0:
+            raise invalid(score_field, "is 0 for free text", reason="OUT_OF_SCALE")
+        if not text:
+            raise invalid(text_field, "is the answer and must not be empty", reason="INCOMPLETE")
+    elif score not in SCALES[kind]:
+        scale = SCALES[kind]
+        raise invalid(score_field, f"is from {scale[0]} to {scale[-1]}", reason="OUT_OF_SCALE")
+
+
+def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> Mapping[str, tuple[int, str]]:
+    """Answers to the questions after the first, by question. Of a known survey they must fit it, and lack none that is not optional.
+
+    Raises INVALID.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    asked = {question.question_id: question for question in survey.more} if survey is not None else {}
+    for index, each in enumerate(responses):
+        where = f"responses[{index}]"
+        if index >= MOST_QUESTIONS:
+            raise invalid("responses", f"are at most {MOST_QUESTIONS}")
+        if len(each.text) > MAX_COMMENT_CHARS:
+            raise invalid(f"{where}.text", f"has more than {MAX_COMMENT_CHARS} characters")
+        if not each.question_id or each.question_id in found:
+            raise invalid(f"{where}.question_id", "names a question, each once")
+        if survey is not None:
+            question = asked.get(each.question_id)
+            if question is None:
+                raise invalid(f"{where}.question_id", "is no question of this survey")
+            if each.kind and each.kind != kind_message(question.kind):
+                raise invalid(f"{where}.kind", f"is {question.kind.value}")
+            check(question.kind, each.score, each.text.strip(), f"{where}.score", f"{where}.text")
+        found[each.question_id] = (each.score, each.text)
+    for question in asked.values():
+        if not question.optional and question.question_id not in found:
+            raise invalid("responses", f"lack an answer to {question.question_id}", reason="INCOMPLETE")
+    return found

@@ -1,9 +1,11 @@
 """What feedback needs from outside, as capabilities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.feedback.v1 import feedback_pb2 as pb
+from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Kind, Programme
 
 
@@ -13,11 +15,14 @@ class Programmes(Protocol):
     def of(self, tenant: str) -> Programme:
         """This tenant's programme; an empty one for a tenant that is not known."""
 
+    def counting(self, tenant: str) -> Counting:
+        """How this tenant's answers are counted; the defaults for a tenant that is not known."""
+
     def knows(self, tenant: str) -> bool:
         """Whether the tenant is configured at all."""
 
-    def invitation_text(self, tenant: str, language: str) -> str:
-        """The template of an invitation with {question} and {link}."""
+    def invitation_text(self, tenant: str, language: str, *, reminder: bool = False) -> str:
+        """The template of an invitation or a reminder, with {question}, {link} and {until}."""
 
 
 class CommandLog(Protocol):
@@ -49,11 +54,15 @@ class Links(Protocol):
     def read(self, token: str) -> Ticket | None:
         """What a token stands for; None for one that is forged, damaged or expired, without saying which."""
 
+    def refusal(self, token: str) -> str:
+        """For our own figures only, of a token that could not be read: "late" or "forged"."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingInvitation:
-    """One invitation on its way to the customer."""
+    """One invitation or reminder on its way to the customer. `key`: the same again is the same sending."""
 
+    key: str
     tenant: str
     invitation_id: str
     identity_id: str
@@ -62,6 +71,7 @@ class OutgoingInvitation:
     text: str
     kind: Kind
     expires_at_ms: int
+    amend_for_ms: int = 0
 
 
 class InvitationSender(Protocol):
@@ -69,3 +79,25 @@ class InvitationSender(Protocol):
 
     async def send(self, invitation: OutgoingInvitation) -> str:
         """The delivery's id. The same invitation again is the same delivery. Raises ChaparError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """A recovery interaction to be opened. `requirements` are the contract's Selectors, serialised."""
+
+    tenant: str
+    invitation_id: str
+    identity_id: str
+    conversation_id: str
+    queue: str
+    priority: int
+    requirements: tuple[bytes, ...]
+    labels: Mapping[str, str]
+    reason: str
+
+
+class RecoveryOpener(Protocol):
+    """Whoever opens interactions."""
+
+    async def open(self, recovery: Recovery) -> str:
+        """The interaction's id; the same for the same invitation again. Raises ChaparError."""

@@ -1,45 +1,35 @@
-"""Protobuf to domain and back. What cannot be understood raises `Untranslatable`; nothing is guessed."""
+"""Protobuf to domain and back: what all of feedback shares. What cannot be understood raises `Untranslatable`; nothing is guessed.
+
+Commands and records of the survey lane: `translate_survey`; the configured surveys: `translate_programme`; counting: `translate_counting`
+and `translate_scores`.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, assert_never
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
-from services.feedback.domain import invitations as inv
-from services.feedback.domain.comments import clean_comment
-from services.feedback.domain.estimates import Estimate
-from services.feedback.domain.scores import Dimension, Fold, Observation
-from services.feedback.domain.survey import DEFAULT_EXPIRES_AFTER_MS, Kind, Programme, Subject, Survey
+from services.feedback.domain.survey import Kind, Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
 
 _KIND_OF: Final[Mapping[int, Kind]] = MappingProxyType(
-    {config.SURVEY_KIND_CSAT: Kind.CSAT, config.SURVEY_KIND_NPS: Kind.NPS, config.SURVEY_KIND_CES: Kind.CES}
+    {
+        config.SURVEY_KIND_CSAT: Kind.CSAT,
+        config.SURVEY_KIND_NPS: Kind.NPS,
+        config.SURVEY_KIND_CES: Kind.CES,
+        config.SURVEY_KIND_TEXT: Kind.TEXT,
+    }
 )
 _KIND_TO: Final[Mapping[Kind, "config.SurveyKind.ValueType"]] = MappingProxyType(
     {
         Kind.CSAT: config.SURVEY_KIND_CSAT,
         Kind.NPS: config.SURVEY_KIND_NPS,
         Kind.CES: config.SURVEY_KIND_CES,
-    }
-)
-_SOURCE_OF: Final[Mapping[int, inv.Source]] = MappingProxyType(
-    {
-        pb.ANSWER_SOURCE_PAGE: inv.Source.PAGE,
-        pb.ANSWER_SOURCE_REPLY: inv.Source.REPLY,
-        pb.ANSWER_SOURCE_API: inv.Source.API,
-    }
-)
-_SOURCE_TO: Final[Mapping[inv.Source, "pb.AnswerSource.ValueType"]] = MappingProxyType(
-    {
-        inv.Source.PAGE: pb.ANSWER_SOURCE_PAGE,
-        inv.Source.REPLY: pb.ANSWER_SOURCE_REPLY,
-        inv.Source.API: pb.ANSWER_SOURCE_API,
-        inv.Source.UNKNOWN: pb.ANSWER_SOURCE_UNSPECIFIED,
+        Kind.TEXT: config.SURVEY_KIND_TEXT,
     }
 )
 
@@ -58,53 +48,15 @@ def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes],
     )
 
 
-def parse_command(raw: bytes | None) -> inv.Command:
-    """A record of feedback.commands.v1."""
-    record = pb.FeedbackCommand()
-    _parse(record, raw)
-    for name in ("command_id", "tenant", "person_id"):
-        if not getattr(record, name):
-            raise Untranslatable(f"{name} is empty")
-    which = record.WhichOneof("command")
-    match which:
-        case "consider":
-            about = subject(record.consider.subject, record.person_id)
-            return inv.Consider(
-                record.command_id, record.tenant, about, record.consider.completed_at_ms or record.issued_at_ms
-            )
-        case "invite":
-            return inv.Invite(
-                record.command_id,
-                record.tenant,
-                subject(record.invite.subject, record.person_id),
-                record.invite.survey,
-            )
-        case "answer":
-            answer = record.answer
-            return inv.Answer(
-                record.command_id,
-                record.tenant,
-                answer.invitation_id,
-                answer.score,
-                clean_comment(answer.comment),
-                _SOURCE_OF.get(answer.source, inv.Source.UNKNOWN),
-            )
-        case "sent":
-            return inv.NoteSent(record.command_id, record.tenant, record.sent.invitation_id, record.sent.delivery_id)
-        case None:
-            raise Untranslatable("no command is set")
-        case _ as never:
-            assert_never(never)
-
-
 def parse_record(raw: bytes | None) -> pb.FeedbackRecord:
     """A record of feedback.answers.v1."""
     record = pb.FeedbackRecord()
-    _parse(record, raw)
+    parse(record, raw)
     return record
 
 
-def _parse(message: pb.FeedbackCommand | pb.FeedbackRecord | pb.ScoreRecord, raw: bytes | None) -> None:
+def parse(message: pb.FeedbackCommand | pb.FeedbackRecord, raw: bytes | None) -> None:
+    """Fills the message from a record's value."""
     if raw is None:
         raise Untranslatable("the record has no value")
     if len(raw) > MAX_RECORD_BYTES:
@@ -131,6 +83,9 @@ def subject(message: pb.Subject, person_id: str) -> Subject:
         agent_id=message.agent_id,
         language=message.language,
         labels=dict(message.labels),
+        agent_ids=tuple(message.agent_ids),
+        config_version=message.config_version,
+        skills=tuple(message.skills),
     )
 
 
@@ -146,6 +101,9 @@ def subject_message(about: Subject) -> pb.Subject:
         agent_id=about.agent_id,
         language=about.language,
         labels=dict(about.labels),
+        agent_ids=about.agent_ids,
+        config_version=about.config_version,
+        skills=about.skills,
     )
 
 
@@ -157,149 +115,3 @@ def kind(value: int) -> Kind | None:
 def kind_message(value: Kind) -> "config.SurveyKind.ValueType":
     """The same as a number."""
     return _KIND_TO[value]
-
-
-def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, now_ms: int) -> pb.FeedbackRecord:
-    """A record of feedback.answers.v1."""
-    record = pb.FeedbackRecord(event_id=event_id, tenant=tenant, person_id=person_id, occurred_at_ms=now_ms)
-    match event:
-        case inv.Created(made):
-            record.invited.CopyFrom(_created(made))
-        case inv.Due(made):
-            record.due.invitation.CopyFrom(_created(made))
-        case inv.Skipped(interaction_id, reason):
-            record.skipped.interaction_id = interaction_id
-            record.skipped.reason = reason.value
-        case inv.Counted(made, score, comment, source):
-            record.answered.invitation_id = made.invitation_id
-            record.answered.survey = made.survey
-            record.answered.kind = _KIND_TO[made.kind]
-            record.answered.score = score
-            record.answered.comment = comment
-            record.answered.source = _SOURCE_TO[source]
-            record.answered.subject.CopyFrom(subject_message(made.subject))
-            record.answered.day = made.day
-        case inv.Refused(invitation_id, why, _):
-            record.refused.invitation_id = invitation_id
-            record.refused.reason = why.value
-        case inv.Expired(made):
-            record.expired.invitation_id = made.invitation_id
-            record.expired.survey = made.survey
-            record.expired.subject.CopyFrom(subject_message(made.subject))
-        case _ as never:
-            assert_never(never)
-    return record
-
-
-def _created(made: inv.Invitation) -> pb.InvitationCreated:
-    return pb.InvitationCreated(
-        invitation_id=made.invitation_id,
-        survey=made.survey,
-        kind=_KIND_TO[made.kind],
-        subject=subject_message(made.subject),
-        send_at_ms=made.send_at_ms,
-        expires_at_ms=made.expires_at_ms,
-        question=made.question,
-        day=made.day,
-    )
-
-
-def observation(record: pb.FeedbackRecord) -> Observation | None:
-    """What a record adds to the scores; None for records that add nothing."""
-    match record.WhichOneof("record"):
-        case "invited":
-            told, score = record.invited, None
-        case "answered":
-            answered = record.answered
-            found = kind(answered.kind)
-            if found is None:
-                raise Untranslatable("answered.kind is not known")
-            about = subject(answered.subject, record.person_id)
-            return Observation(record.tenant, found, about, answered.day, answered.score)
-        case _:
-            return None
-    found = kind(told.kind)
-    if found is None:
-        raise Untranslatable("invited.kind is not known")
-    return Observation(record.tenant, found, subject(told.subject, record.person_id), told.day, score)
-
-
-def dimension_message(dimension: Dimension) -> pb.Dimension:
-    """A dimension as a message."""
-    return pb.Dimension(
-        tenant=dimension.tenant,
-        kind=_KIND_TO[dimension.kind],
-        name=dimension.name,
-        value=dimension.value,
-        day=dimension.day,
-    )
-
-
-def score_key(dimension: Dimension, partition: int) -> bytes:
-    """The key on feedback.scores.v1. The parts cannot run into each other: lengths stand before them."""
-    parts = (dimension.tenant, dimension.kind.value, dimension.name, dimension.day, str(partition), dimension.value)
-    return "/".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")
-
-
-def score_record(dimension: Dimension, partition: int, fold: Fold, now_ms: int) -> pb.ScoreRecord:
-    """A record of feedback.scores.v1."""
-    return pb.ScoreRecord(
-        dimension=dimension_message(dimension),
-        histogram=dict(fold.histogram),
-        invited=fold.invited,
-        computed_at_ms=now_ms,
-        partition=partition,
-        next_offset=fold.next_offset,
-    )
-
-
-def parse_score(raw: bytes | None) -> tuple[Dimension, int, Fold]:
-    """A record of feedback.scores.v1: dimension, partition, fold."""
-    record = pb.ScoreRecord()
-    _parse(record, raw)
-    found = kind(record.dimension.kind)
-    if found is None:
-        raise Untranslatable("dimension.kind is not known")
-    told = record.dimension
-    dimension = Dimension(told.tenant, found, told.name, told.value, told.day)
-    return dimension, record.partition, Fold(dict(record.histogram), record.invited, record.next_offset)
-
-
-def programme(tenant: config.TenantConfiguration) -> Programme:
-    """A tenant's surveys. Raises Untranslatable for a zone or a share that makes no sense."""
-    try:
-        zone = ZoneInfo(tenant.time_zone or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Untranslatable("time_zone is no IANA zone") from error
-    surveys = []
-    for survey in tenant.surveys:
-        found = kind(survey.kind)
-        if found is None:
-            raise Untranslatable(f"survey {survey.name}: kind is not known")
-        if not 0 <= survey.sampling <= 1:
-            raise Untranslatable(f"survey {survey.name}: sampling is a share from 0 to 1")
-        if min(survey.least_gap_ms, survey.delay_ms, survey.expires_after_ms) < 0:
-            raise Untranslatable(f"survey {survey.name}: times are not negative")
-        surveys.append(
-            Survey(
-                name=survey.name,
-                kind=found,
-                queues=frozenset(survey.queues),
-                channels=frozenset(survey.channels),
-                sampling=survey.sampling,
-                least_gap_ms=survey.least_gap_ms,
-                delay_ms=survey.delay_ms,
-                expires_after_ms=survey.expires_after_ms or DEFAULT_EXPIRES_AFTER_MS,
-                questions=dict(survey.questions),
-            )
-        )
-    return Programme(tuple(surveys), tenant.default_language or "fa", zone)
-
-
-def estimate_into(message: "pb.Score", estimate: Estimate, rate: Estimate | None) -> None:
-    """Writes a figure and the response rate into a score."""
-    for target, source in ((message.estimate, estimate), (message.response_rate, rate)):
-        if source is None:
-            continue
-        target.value, target.n, target.low, target.high = source.value, source.n, source.low, source.high
-        target.method = source.method

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
+from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
@@ -17,19 +18,26 @@ from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics, PrometheusLaneMetrics
+from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, TokenSource, read_secret
-from services.feedback.adapters import relay_lane, survey_lane
+from services.chassis.webhook_retries import Webhooks
+from services.chassis.webhooks import webhook_client
+from services.feedback.adapters import relay_lane, survey_lane, webhook_answers
 from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys, decode
+from services.feedback.adapters.dates import shown
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
-from services.feedback.adapters.views import AnswersView, CsatGauges, ScoresView
-from services.feedback.handlers import Answering, Dispatcher
+from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDispatcher
+from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
+from services.feedback.adapters.views import AnswersView
+from services.feedback.handlers import Answering, Dispatcher, due
 from services.feedback.settings import FeedbackSettings
-from services.feedback.translate import Untranslatable, parse_record, parse_score
+from services.feedback.translate import Untranslatable, parse_record
+from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 NAME: Final = "feedback"
 _DAY_MS: Final = 86_400_000
@@ -60,7 +68,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             scores, answers = ScoresView(), AnswersView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(service.background(_follow_answers(service, answers), "answers view"))
-            answering = Answering(commands, clock)
+            answering = Answering(commands, clock, service.metrics)
             key = _link_key(settings)
             pages = Pages(programmes, SignedLinks(key, "", clock), answering, service.metrics)
             address = await stack.enter_async_context(
@@ -92,7 +100,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "dispatcher" in roles:
             base_url = settings.public_url or f"http://{_own_pages(service)}"
-            tokens = TokenSource(_service_key(settings), NAME, ["outbound.send"], clock=clock)
+            tokens = TokenSource(_service_key(settings), NAME, ["outbound.send", "ingest.follow_up"], clock=clock)
             channel = await stack.enter_async_context(
                 grpc_channel(
                     _target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics
@@ -104,6 +112,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 GrpcInvitationSender(channel),
                 commands,
                 clock,
+                lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
             )
             consumer = GroupConsumer(
                 kafka,
@@ -114,6 +123,10 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 max_batch=50,
             )
             await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
+            recoveries = RecoveryDispatcher(GrpcRecoveryOpener(channel), commands, clock)
+            consumer = _answers_group(service, "feedback-recovery", _recovery_batch(recoveries, service.metrics))
+            await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
+            await _webhooks(stack, service, programmes, producer)
 
         if "lanes" in roles:
             await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory)
@@ -122,6 +135,82 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
         yield
+
+
+async def _webhooks(
+    stack: AsyncExitStack,
+    service: Service[FeedbackSettings],
+    programmes: ConfiguredProgrammes,
+    producer: DurableProducer,
+) -> None:
+    """Answers to other systems: told once by one group, again by another until they are taken."""
+    client = await stack.enter_async_context(webhook_client())
+    telling = Webhooks(
+        webhook_answers.TOPIC,
+        programmes.webhook,
+        SecretReferences(service.clock),
+        client,
+        producer,
+        service.clock,
+        service.metrics,
+    )
+
+    async def tell(records: list[Record]) -> None:
+        found: list[WebhookNotice] = []
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable:
+                continue  # the other readers of the topic say so
+            # A group that begins does not tell what other systems have lived without for days.
+            if service.clock() - told.occurred_at_ms < _DAY_MS:
+                found += webhook_answers.notices(
+                    told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
+                )
+        await telling.tell(found)
+
+    await stack.enter_async_context(
+        service.background(_answers_group(service, "feedback-webhooks", tell).run(), "webhooks")
+    )
+    again = GroupConsumer(
+        service.settings.kafka,
+        group="feedback-webhooks-again",
+        topics=[webhook_answers.TOPIC],
+        handler=telling.again,
+        client_id=f"{NAME}-webhooks-again@{service.settings.instance}",
+    )
+    await stack.enter_async_context(service.background(again.run(), "webhooks again"))
+
+
+def _answers_group(
+    service: Service[FeedbackSettings], group: str, handler: Callable[[list[Record]], Awaitable[None]]
+) -> GroupConsumer:
+    return GroupConsumer(
+        service.settings.kafka,
+        group=group,
+        topics=["feedback.answers.v1"],
+        handler=handler,
+        client_id=f"{group}@{service.settings.instance}",
+    )
+
+
+def _recovery_batch(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Callable[[list[Record]], Awaitable[None]]:
+    outcomes = metrics.counter("chapar_feedback_recoveries_total")
+
+    async def handle(records: list[Record]) -> None:
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable:
+                continue  # the other readers of the topic say so
+            try:
+                outcome = await dispatcher.dispatch(told)
+            except ChaparError as error:
+                raise NotNow(error.reason) from error
+            if outcome == "refused":
+                outcomes.labels("refused").inc()
+
+    return handle
 
 
 async def _lane(
@@ -159,8 +248,9 @@ def _dispatch_batch(dispatcher: Dispatcher, metrics: Metrics) -> Callable[[list[
                 outcome = await dispatcher.dispatch(told)
             except ChaparError as error:
                 raise NotNow(error.reason) from error
-            if outcome != "ignored":
-                outcomes.labels(told.due.invitation.subject.channel, outcome).inc()
+            made = due(told)
+            if made is not None:
+                outcomes.labels(made.subject.channel, outcome).inc()
 
     return handle
 
@@ -170,18 +260,20 @@ async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -
     records = tail(
         service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
     )
-    gauges = CsatGauges(service.metrics)
+    gauges = FeedbackGauges(service.metrics)
     async with aclosing(records):
         async for record in records:
-            if record.value is None:
-                continue
             try:
+                if record.value is None:
+                    view.drop(*parse_score_key(record.key))
+                    continue
                 dimension, partition, fold = parse_score(record.value)
             except Untranslatable as error:
                 log.error("score not understood", offset=record.offset, partition=record.partition, why=str(error))
                 continue
-            view.take(dimension, partition, fold)
-            gauges.show(view, dimension)
+            if dimension != PROGRESS:
+                view.take(dimension, partition, fold)
+                gauges.show(view, dimension)
 
 
 async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:

@@ -18,6 +18,7 @@ from services.ingest.domain.messages import (
     Attachment,
     Derive,
     Erasure,
+    FollowUp,
     Identity,
     Link,
     Message,
@@ -30,7 +31,7 @@ from services.ingest.domain.messages import (
     Wishes,
 )
 from services.ingest.domain.seen import Chunk
-from services.ingest.translate_config import selectors
+from services.ingest.translate_config import requirements, selectors
 
 CUSTOMER_STATE: Final = b"c/"
 SEEN_STATE: Final = b"s/"
@@ -90,6 +91,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         invitation_id=record.invitation_id,
         survey_kind=record.survey_kind,
         survey_expires_at_ms=record.survey_expires_at_ms,
+        survey_amend_for_ms=record.survey_amend_for_ms,
         author_kind=int(record.author_kind),
         author_id=record.author_id,
         requested_at_ms=record.requested_at_ms,
@@ -118,6 +120,20 @@ def link(record: records_pb2.IdentityLink) -> Link:
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
     """An erasure."""
     return Erasure(record.request_id)
+
+
+def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
+    """A follow-up."""
+    return FollowUp(
+        request_id=record.request_id,
+        queue=record.queue,
+        conversation_id=record.conversation_id,
+        priority=record.priority,
+        requirements=requirements(record.requirements),
+        labels=dict(record.labels),
+        reason=record.reason,
+        requested_at_ms=record.requested_at_ms,
+    )
 
 
 # ---- out
@@ -159,6 +175,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
         invitation_id=value.invitation_id,
         survey_kind=value.survey_kind,
         survey_expires_at_ms=value.survey_expires_at_ms,
+        survey_amend_for_ms=value.survey_amend_for_ms,
         author_kind=types_pb2.ActorKind.ValueType(value.author_kind),
         author_id=value.author_id,
         requested_at_ms=value.requested_at_ms,

@@ -16,6 +16,7 @@ from services.chassis.lifecycle import Service
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.door import Door, DoorLimits
+from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
 from services.ingest.adapters.edges.grpc_person import PersonServicer
@@ -91,7 +92,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # gRPC.
         submitter = Submitter(accounts, door)
-        ingest_servicer = IngestServicer(submitter, past)
+        ingest_servicer = IngestServicer(submitter, FollowUpAsker(publisher, service.clock), past)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)

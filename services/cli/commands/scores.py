@@ -1,46 +1,184 @@
-"""`chapar scores`: what customers said, never without sample size and interval."""
+"""`chapar scores`: what customers said, never without sample size and interval, and whether it has changed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date
+from enum import StrEnum
 from typing import Annotated
 
+import jdatetime
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from chapar.config.v1 import config_pb2
+from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, emit_json, table
 from services.cli.workspace import Workspace
 
+PAGE = 500
+
+
+class Window(StrEnum):
+    """How long windows are."""
+
+    minute = "minute"
+    hour = "hour"
+    day = "day"
+    week = "week"
+    all = "all"
+
+    @property
+    def number(self) -> feedback_pb2.ScoreWindow.ValueType:
+        """In the contract."""
+        return feedback_pb2.ScoreWindow.Value(f"SCORE_WINDOW_{self.upper()}")
+
+
+By = Annotated[str, typer.Option("--by", help="all, channel, queue, agent, skill, tier, language or category.")]
+Jalali = Annotated[bool, typer.Option("--jalali", help="Dates in the Iranian calendar.")]
+
 
 def scores(
-    by: Annotated[str, typer.Option("--by", help="all, channel, queue or agent.")] = "all",
-    day: Annotated[str, typer.Option("--day", help="A day such as 2026-03-21; empty means all time.")] = "",
+    by: By = "all",
+    value: Annotated[str, typer.Option("--value", help="Only this queue, agent, …")] = "",
+    window: Annotated[Window, typer.Option("--window", help="How long the windows are.")] = Window.all,
+    day: Annotated[str, typer.Option("--day", help="A day such as 2026-03-21; with --jalali 1405-01-01.")] = "",
+    since: Annotated[str, typer.Option("--from", help="Windows from this day on.")] = "",
+    until: Annotated[str, typer.Option("--to", help="Windows before this day.")] = "",
+    measure: Annotated[str, typer.Option("--measure", help="csat, nps, ces_mean, ces_share_5_7, ces_net or fcr.")] = "",
+    trend: Annotated[bool, typer.Option("--trend", help="The newest whole window against the one before.")] = False,
+    jalali: Jalali = False,
     as_json: Json = False,
 ) -> None:
-    """CSAT, NPS and CES with sample size and 95 % interval."""
+    """CSAT, NPS, CES and first-contact resolution with sample size and 95 % interval."""
+    day, since, until = (_gregorian(each, jalali) for each in (day, since, until))
+    if trend:
+        newer = window if window is not Window.all else Window.week
+        _show_trends(
+            feedback_pb2.GetTrendsRequest(by=by, value=value, window=newer.number, measure=measure, at=_stamp(day)),
+            as_json,
+            jalali,
+        )
+        return
+    request = feedback_pb2.GetScoresRequest(by=by, value=value, day=day, measure=measure)
+    if not day:
+        request.window = window.number
+    for name, text in (("from", since), ("to", until)):
+        if text:
+            getattr(request, name).CopyFrom(_stamp(text))
+    _show_scores(request, as_json, jalali)
 
-    async def work() -> feedback_pb2.GetScoresResponse:
+
+def _show_scores(request: feedback_pb2.GetScoresRequest, as_json: bool, jalali: bool) -> None:
+    async def work() -> list[feedback_pb2.Score]:
+        found: list[feedback_pb2.Score] = []
         async with channel_to(Workspace.here(), "feedback") as channel:
-            request = feedback_pb2.GetScoresRequest(by=by, day=day)
-            return await feedback_pb2_grpc.FeedbackServiceStub(channel).GetScores(request)
+            stub = feedback_pb2_grpc.FeedbackServiceStub(channel)
+            request.page.CopyFrom(types_pb2.PageRequest(size=PAGE))
+            while True:
+                answer = await stub.GetScores(request)
+                found += answer.scores
+                if not answer.page.next_cursor:
+                    return found
+                request.page.cursor = answer.page.next_cursor
+
+    found = execute(work)
+    if as_json:
+        emit_json([as_data(score) for score in found])
+        return
+    by = request.by or "all"
+    timed = any(score.dimension.day for score in found)
+    columns = (
+        by,
+        *(("window",) if timed else ()),
+        "measure",
+        "#value",
+        "95 % interval",
+        "#answers",
+        "#asked",
+        "response",
+    )
+    console.print(table(f"scores by {by}", columns, _rows(found, timed, jalali)))
+
+
+def _rows(found: list[feedback_pb2.Score], timed: bool, jalali: bool) -> Iterator[tuple[object, ...]]:
+    for score in found:
+        figure = score.estimate
+        shown: tuple[object, ...] = (f"{figure.value:.3g}", _interval(figure), figure.n)
+        if score.withheld:
+            shown = ("", f"withheld (n={figure.n})", figure.n)
+        rate = f"{score.response_rate.value:.0%} {_interval(score.response_rate)}" if score.response_rate.n else ""
+        window = (window_name(score.dimension.day, jalali),) if timed else ()
+        yield (score.dimension.value or "all", *window, score.measure, *shown, score.invited or "", rate)
+
+
+def _show_trends(request: feedback_pb2.GetTrendsRequest, as_json: bool, jalali: bool) -> None:
+    if not request.at.seconds:
+        request.ClearField("at")
+
+    async def work() -> feedback_pb2.GetTrendsResponse:
+        async with channel_to(Workspace.here(), "feedback") as channel:
+            return await feedback_pb2_grpc.FeedbackServiceStub(channel).GetTrends(request)
 
     answer = execute(work)
     if as_json:
-        emit_json([as_data(score) for score in answer.scores])
+        emit_json(as_data(answer))
         return
-    rows = (
-        (
-            *(
-                s.dimension.value or "all",
-                config_pb2.SurveyKind.Name(s.dimension.kind).removeprefix("SURVEY_KIND_"),
-                s.measure,
-            ),
-            *(f"{s.estimate.value:.3g}", f"[{s.estimate.low:.3g}, {s.estimate.high:.3g}]", s.estimate.n, s.invited),
-        )
-        for s in answer.scores
-    )
-    console.print(
-        table(f"scores by {by}", (by, "survey", "measure", "#value", "95 % interval", "#answers", "#invited"), rows)
-    )
+    rows = []
+    for trend in answer.trends:
+        about = (trend.dimension.value or "all", trend.measure)
+        if trend.withheld:
+            rows.append((*about, "", "", f"withheld (n={trend.now.n} and {trend.before.n})", "", ""))
+            continue
+        change = f"{trend.difference.value:+.3g} {_interval(trend.difference)}"
+        sides = (_side(trend.now), _side(trend.before))
+        rows.append((*about, *sides, change, f"{trend.p_adjusted:.3g}", "yes" if trend.significant else "no"))
+    by = request.by or "all"
+    newer = window_name(answer.trends[0].dimension.day, jalali) if answer.trends else ""
+    title = f"scores by {by}, {newer} against the one before" if newer else f"trends by {by}"
+    columns = (by, "measure", "now", "before", "change and 95 % interval", "#p", "changed")
+    console.print(table(title, columns, rows))
+    if answer.comparisons:
+        console.print(f"Level {answer.level:g}, {answer.comparisons} comparisons. {answer.assumes}", soft_wrap=True)
+
+
+def _side(figure: types_pb2.Estimate) -> str:
+    return f"{figure.value:.3g} (n={figure.n})"
+
+
+def _interval(figure: types_pb2.Estimate) -> str:
+    return f"[{figure.low:.3g}, {figure.high:.3g}]"
+
+
+def window_name(name: str, jalali: bool) -> str:
+    """A window for people: the contract's name, its date in the calendar that is asked for."""
+    if not name:
+        return "all time"
+    text, rest = name[:10], name[10:]
+    if jalali:
+        text = jdatetime.date.fromgregorian(date=date.fromisoformat(text)).strftime("%Y/%m/%d")
+    return f"week of {text}" if rest == "/P7D" else text + rest.replace("T", " ").replace("Z", " UTC")
+
+
+def _gregorian(text: str, jalali: bool) -> str:
+    if not text:
+        return ""
+    try:
+        if not jalali:
+            return date.fromisoformat(text).isoformat()
+        year, month, day = (int(part) for part in text.replace("/", "-").split("-"))
+        found: date = jdatetime.date(year, month, day).togregorian()
+        return found.isoformat()
+    except ValueError as error:
+        calendar = "1405-01-01" if jalali else "2026-03-21"
+        raise typer.BadParameter(f"{text!r} is no day; write it like {calendar}") from error
+
+
+def _stamp(day: str) -> Timestamp:
+    stamp = Timestamp()
+    if day:
+        # Noon: whatever the tenant's zone is, it is that day.
+        stamp.FromJsonString(f"{day}T12:00:00Z")
+    return stamp

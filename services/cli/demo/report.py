@@ -89,6 +89,8 @@ class Report:
         for score in self.scores:
             if score.measure == "csat" and score.estimate.n:
                 e = score.estimate
+                if score.withheld:
+                    return {"withheld": True, "n": e.n}
                 return {"value": e.value, "n": e.n, "low": e.low, "high": e.high, "method": e.method}
         return None
 
@@ -96,6 +98,8 @@ class Report:
         csat = self._csat()
         if csat is None:
             return "no answer was counted"
+        if "withheld" in csat:
+            return f"withheld (n={csat['n']})"
         return f"{csat['value']:.0%} [{csat['low']:.0%}, {csat['high']:.0%}] of {csat['n']} (95 %, {csat['method']})"
 
 

@@ -1,22 +1,26 @@
 """The Faust application that folds feedback.answers.v1 into feedback.scores.v1. The only module that knows Faust.
 
-Faust brings the group, the stream and the commits, at least once. What makes the fold exact stands here, and why
-(docs/decisions/0011-faust-analytics.md):
+Faust brings the group, the stream and the commits, at least once. What makes the fold exact stands in `score_log` and here, and why
+(docs/decisions/0011-faust-analytics.md, 0054-counting.md):
 
 - Faust reads uncommitted records: ours reads committed ones, or what an aborted batch of the survey lane had written
   would count.
-- No Faust table: with one, partitions that changed hands lost counts (measured). The state of a partition is read
-  from feedback.scores.v1 itself, when its first event of a generation comes; state and output cannot part, because
-  they are the same records.
-- Every entry holds the offset behind it (`domain.scores.Fold`), so what comes again is not counted again.
-- Events are taken in batches, one batch at a time: each entry that changed is written once and acknowledged by the
-  broker before any event of the batch is acknowledged to Faust. A revoked partition waits for the batch under way, so
-  that its next owner reads what we have written.
-- An agent that raises is restarted by Faust behind the lost event: here the agent only queues, and a failure of the
-  fold ends `run_analytics`, and with it the process, before an entry could move past what was lost.
-
-Left open: an instance that was paused beyond its session time-out may, when it wakes up, write the entries of the
-batch under way late, over newer ones; nothing fences it. The owner's next change of the entry mends it.
+- No Faust table and no Faust windows: with a table, partitions that changed hands lost counts (measured; upstream #596), and windows are lost after
+  rebalances (#193, #385). The state of a partition is read from feedback.scores.v1 itself, when its first event of a generation comes;
+  state, output
+  and position are one transaction there.
+- What Faust skips is not lost: the position in the topic, not Faust's offset, says where folding goes on, and what lies between it and the
+  first event of
+  a generation is read from the log. What comes again is not counted again.
+- Events are taken in batches, one batch at a time; they are acknowledged to Faust once the broker has committed. A revoked partition waits
+  a moment for
+  the batch under way; if that is too short, the next owner's opening fences us.
+- An agent that raises is restarted by Faust behind the lost event: here the agent only queues, and a failure of the fold ends
+  `run_analytics`, and with
+  it the process.
+- A consumer that dies slowly (#175, #640) shows in nothing but silence: when committed records lie behind the position of a partition that
+  is ours and
+  no event comes for `stall_s`, `run_analytics` ends, and with it the process.
 """
 
 import asyncio
@@ -28,22 +32,19 @@ from typing import Any, Final
 import faust
 from faust.contrib.asgi import bind_to_running_loop
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from mode.threads import WorkerThread
 
 from services.chassis.clock import Clock
-from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
-from services.chassis.kafka.tail import tail
+from services.chassis.kafka.clients import BrokerError
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
-from services.feedback.domain.scores import Dimension, Fold
-from services.feedback.translate import Untranslatable, observation, parse_record, parse_score, score_key, score_record
+from services.feedback.adapters.score_log import INPUT, NAME, NotWritten, ScoreLog, committed_between, end_of
 
-INPUT: Final = "feedback.answers.v1"
-OUTPUT: Final = "feedback.scores.v1"
-_GROUP: Final = "feedback-analytics"
-_BATCH: Final = 500
-_QUEUED: Final = 1000
+_BATCH: Final = 1000
+_QUEUED: Final = 2000
 _RETRY_S: Final = 0.5
 _STOP_S: Final = 10.0
+_REVOKE_S: Final = 10.0
 log = get_logger(__name__)
 
 
@@ -57,28 +58,29 @@ async def run_analytics(
     *,
     on_ready: Callable[[], None] | None = None,
     session_timeout_s: float = 10.0,
+    stall_s: float = 60.0,
     fault: Callable[[str], None] | None = None,
 ) -> None:
     """Folds until cancelled. Raises AnalyticsFailed. `fault` is a test's seam: it is told the points that a batch passes."""
     with tempfile.TemporaryDirectory(prefix="chapar-faust-") as directory:
-        async with DurableProducer(kafka, client_id=_GROUP) as producer:
-            app = _application(kafka, directory, session_timeout_s)
-            await _Analytics(app, kafka, producer, clock, fault or _no_fault).run(on_ready)
+        app = _application(kafka, directory, session_timeout_s)
+        await _Analytics(app, kafka, clock, stall_s, fault or _no_fault).run(on_ready)
 
 
 class _Analytics:
     def __init__(
-        self, app: Any, kafka: KafkaSettings, producer: DurableProducer, clock: Clock, fault: Callable[[str], None]
+        self, app: Any, kafka: KafkaSettings, clock: Clock, stall_s: float, fault: Callable[[str], None]
     ) -> None:
         self._app = app
         self._kafka = kafka
-        self._producer = producer
         self._clock = clock
+        self._stall_s = stall_s
         self._fault = fault
         self._queue: asyncio.Queue[Any] = asyncio.Queue(_QUEUED)
         self._busy = asyncio.Lock()
         self._generation = -1
-        self._partitions: dict[int, dict[Dimension, Fold]] = {}
+        self._logs: dict[int, ScoreLog] = {}
+        self._joined: set[int] = set()
         raw = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
         answers = app.topic(kafka.topic_prefix + INPUT, internal=False, **raw)
         app.agent(answers, name="scores", concurrency=1)(self._agent)
@@ -96,10 +98,15 @@ class _Analytics:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._fold(), name="fold")
                 tasks.create_task(self._watch(), name="faust")
+                tasks.create_task(self._watch_for_silence(), name="silence")
         finally:
             await asyncio.wait({starting})
-            async with asyncio.timeout(_STOP_S):
-                await self._app.stop()
+            await self._close_logs()
+            # What does not stop is left behind: it must not hide why this ends, nor hold it up.
+            stopping = asyncio.ensure_future(self._app.stop())
+            if stopping not in (await asyncio.wait({stopping}, timeout=_STOP_S))[0]:
+                log.warning("Faust did not stop in time")
+                stopping.cancel()
 
     async def _watch(self) -> None:
         await self._app.wait_until_stopped()
@@ -111,9 +118,12 @@ class _Analytics:
             await self._queue.put(event)
 
     async def _revoked(self, _app: Any, _revoked: Any, **_: Any) -> None:
-        # Whoever gets the partitions reads our entries first: they must all be there.
-        async with self._busy:
-            return
+        # The next owner need not wait for our transaction if it is all but done; if it hangs he fences it.
+        try:
+            async with asyncio.timeout(_REVOKE_S), self._busy:
+                return
+        except TimeoutError:
+            log.warning("a batch is not finished, its partitions go on without it")
 
     async def _fold(self) -> None:
         while True:
@@ -124,95 +134,115 @@ class _Analytics:
                 await self._batch(events)
 
     async def _batch(self, events: list[Any]) -> None:
-        generation = self._app.consumer_generation_id
-        if generation != self._generation:
-            # Even a partition that stayed ours is read again from its committed offset: so is its state.
-            self._partitions.clear()
-            self._generation = generation
-        # Events of an earlier generation come again, in order; taking one now would move entries past those before it.
+        generation = await self._turn()
+        # Events of an earlier generation come again, in order; taking one now would pass those before it.
         ours = [event for event in events if event.message.generation_id == generation]
-        changed: dict[tuple[int, Dimension], Fold] = {}
+        by_partition: dict[int, list[Any]] = {}
         for event in ours:
-            folds = self._partitions.get(event.message.partition)
-            if folds is None:
-                folds = self._partitions[event.message.partition] = await self._restore(event.message.partition)
-            self._take(event, folds, changed)
-        self._fault("changed")
-        await self._write(changed)
-        self._fault("written")
+            by_partition.setdefault(event.message.partition, []).append(event)
+        async with asyncio.TaskGroup() as tasks:
+            for partition, some in by_partition.items():
+                tasks.create_task(self._partition(partition, some, generation), name=f"scores {partition}")
         if self._app.consumer_generation_id == generation:
             for event in ours:
                 event.ack()
 
-    def _take(self, event: Any, folds: dict[Dimension, Fold], changed: dict[tuple[int, Dimension], Fold]) -> None:
-        message = event.message
-        try:
-            seen = observation(parse_record(event.value))
-        except Untranslatable as error:
-            # The survey lane wrote it, so this is a bug of ours; it must not stop the figures of everybody else.
-            log.error("answer not understood", partition=message.partition, offset=message.offset, why=str(error))
-            return
-        if seen is None:
-            return
-        for dimension in seen.dimensions():
-            known = folds.get(dimension, _NOTHING)
-            taken = known.take(seen, message.offset)
-            if taken is not known:
-                folds[dimension] = changed[message.partition, dimension] = taken
+    async def _turn(self) -> int:
+        """The present generation; what was ours before it is given up."""
+        generation = int(self._app.consumer_generation_id)
+        if generation != self._generation:
+            # Even a partition that stayed ours is read again from its committed offset: so is its state.
+            await self._close_logs()
+            self._generation = generation
+        return generation
 
-    async def _write(self, changed: dict[tuple[int, Dimension], Fold]) -> None:
-        now_ms = self._clock()
-        records = [
-            (partition, score_key(dimension, partition), score_record(dimension, partition, fold, now_ms))
-            for (partition, dimension), fold in changed.items()
-        ]
-        while records:
-            results = await asyncio.gather(
-                *(
-                    self._producer.publish(OUTPUT, key, record.SerializeToString(), partition=partition)
-                    for partition, key, record in records
-                ),
-                return_exceptions=True,
-            )
-            failed = []
-            for each, result in zip(records, results, strict=True):
-                if isinstance(result, BrokerUnavailable):
-                    failed.append(each)
-                elif isinstance(result, BaseException):
-                    raise result
-            if failed:
-                # An entry is the whole fold, so writing it again is the same entry; nothing else is written meanwhile.
-                log.warning("scores can't be written, trying again", entries=len(failed))
+    async def _partition(self, partition: int, events: list[Any], generation: int) -> None:
+        while self._app.consumer_generation_id == generation:
+            try:
+                scores = self._logs.get(partition) or await self._open(partition)
+                await self._join(scores, events[0].message.offset)
+                for event in events:
+                    wrong = scores.take(event.message.offset, event.value, int(event.message.timestamp * 1000))
+                    if wrong:
+                        # The survey lane wrote it, so this is a bug of ours; it must not stop the figures of everybody else.
+                        log.error("answer not understood", partition=partition, offset=event.message.offset, why=wrong)
+                self._fault("changed")
+                await scores.write()
+                self._fault("written")
+                return
+            except (NotWritten, BrokerError, OSError) as error:
+                # If we are fenced although the partition is ours, somebody woke up who will lose it at his next heartbeat.
+                log.warning("scores can't be written, trying again", partition=partition, why=str(error))
+                await self._close(partition)
                 await asyncio.sleep(_RETRY_S)
-            records = failed
 
-    async def _restore(self, partition: int) -> dict[Dimension, Fold]:
-        """The newest entries of a partition, as they are in the log now."""
-        folds: dict[Dimension, Fold] = {}
-        done = asyncio.Event()
+    async def _open(self, partition: int) -> ScoreLog:
+        scores = self._logs[partition] = await ScoreLog(self._kafka, partition, self._clock).open()
+        return scores
 
-        async def read() -> None:
-            entries = tail(self._kafka, OUTPUT, [partition], client_id=f"{_GROUP}-restore", caught_up=done.set)
-            async with aclosing(entries):
-                async for entry in entries:
-                    if entry.value is not None:
-                        dimension, _, fold = parse_score(entry.value)
-                        folds[dimension] = fold
+    async def _join(self, scores: ScoreLog, first: int) -> None:
+        """Closes what lies between the position in the topic and the first event of this generation."""
+        if scores.partition in self._joined:
+            return
+        skipped = await scores.catch_up(first)
+        self._joined.add(scores.partition)
+        if skipped:
+            log.error("Faust left out answers; read from the log", partition=scores.partition, answers=skipped)
 
-        reading = asyncio.create_task(read(), name=f"restore {partition}")
-        finished = asyncio.create_task(done.wait())
-        try:
-            await asyncio.wait({reading, finished}, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                await reading  # it ends by failing only
-        finally:
-            for task in (reading, finished):
-                task.cancel()
-            await asyncio.wait({reading, finished})
-        return folds
+    async def _watch_for_silence(self) -> None:
+        """Looks now and then whether committed records lie behind a position that has not moved meanwhile."""
+        before: dict[int, int] = {}
+        while True:
+            await asyncio.sleep(self._stall_s)
+            try:
+                async with self._busy:
+                    now = await self._positions()
+                    for partition, position in now.items():
+                        if before.get(partition) == position and await self._something_behind(partition, position):
+                            raise AnalyticsFailed(
+                                f"no answer came for {self._stall_s:g} s though the log has some: stalled"
+                            )
+                    before = now
+            except (NotWritten, BrokerError, OSError) as error:
+                log.warning("can't see whether answers come", why=str(error))
+
+    async def _positions(self) -> dict[int, int]:
+        await self._turn()
+        found: dict[int, int] = {}
+        for place in self._app.consumer.assignment():
+            if place.topic.endswith(INPUT):
+                scores = self._logs.get(place.partition) or await self._open(place.partition)
+                found[place.partition] = scores.book.next_offset
+        return found
+
+    async def _something_behind(self, partition: int, position: int) -> bool:
+        end = (await end_of(self._kafka, [partition]))[partition]
+        async with aclosing(committed_between(self._kafka, partition, position, end)) as records:
+            async for _ in records:
+                return True
+        return False
+
+    async def _close(self, partition: int) -> None:
+        self._joined.discard(partition)
+        scores = self._logs.pop(partition, None)
+        if scores is not None:
+            await scores.close()
+
+    async def _close_logs(self) -> None:
+        for partition in list(self._logs):
+            await self._close(partition)
+
+
+class _Worker(WorkerThread):
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        # Faust's thread keeps a process alive that is to end because that thread hangs; what it may leave undone comes again.
+        self.daemon = True
 
 
 class _CommittedThread(AIOKafkaConsumerThread):
+    Worker = _Worker
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust reads committed records only in its own transactions; the client takes the level from here when it starts.
@@ -237,10 +267,10 @@ class _App(faust.App):
 def _application(kafka: KafkaSettings, directory: str, session_timeout_s: float) -> Any:
     servers = ";".join(f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(","))
     return _App(
-        kafka.topic_prefix + _GROUP,
+        kafka.topic_prefix + NAME,
         broker=servers,
         broker_credentials=_credentials(kafka),
-        broker_client_id=_GROUP,
+        broker_client_id=NAME,
         broker_session_timeout=session_timeout_s,
         broker_heartbeat_interval=1.0,
         broker_commit_interval=1.0,
@@ -251,6 +281,8 @@ def _application(kafka: KafkaSettings, directory: str, session_timeout_s: float)
         datadir=directory,
         web_enabled=False,
         topic_allow_declare=False,
+        # What is not acknowledged comes again; waiting for it would hold up a rebalance and a stop.
+        stream_wait_empty=False,
         topic_disable_leader=True,
         autodiscover=False,
     )
@@ -267,9 +299,6 @@ def _credentials(kafka: KafkaSettings) -> Any:
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context is not None else None
-
-
-_NOTHING: Final = Fold()
 
 
 def _no_fault(_point: str) -> None:

@@ -11,17 +11,16 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.grpc.context import current_tenant
 from services.chassis.ids import derive
-from services.feedback.adapters.views import AnswersView, ScoresView, Told
+from services.feedback.adapters import scores_api
+from services.feedback.adapters.scores_view import ScoresView
+from services.feedback.adapters.views import AnswersView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.estimates import measures, response_rate
-from services.feedback.domain.survey import Kind
-from services.feedback.handlers import Answering
+from services.feedback.domain.survey import Kind, Survey
+from services.feedback.handlers import Answering, read_responses
 from services.feedback.ports import CommandLog, Links, Programmes
-from services.feedback.translate import Untranslatable, dimension_message, estimate_into, kind, subject
+from services.feedback.translate import Untranslatable, subject
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeedbackService"].full_name
-_GROUPS: Final = ("all", "channel", "queue", "agent")
-_PAGE_DEFAULT, _PAGE_MOST = 50, 500
 _KEY_CHARS: Final = 200
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -82,13 +81,16 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         if len(request.comment) > MAX_COMMENT_CHARS:
             raise invalid("comment", f"has more than {MAX_COMMENT_CHARS} characters")
         found: Kind | None = None
+        survey: Survey | None = None
         person_id, invitation_id = request.person_id, request.invitation_id
         if request.survey_token:
             ticket = self._links.read(request.survey_token)
             # Forged, expired or another tenant's: the caller is not told which.
             if ticket is None or ticket.tenant != tenant:
+                self._answering.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
                 raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
             found, person_id, invitation_id = ticket.kind, ticket.person_id, ticket.invitation_id
+            survey = self._programmes.of(tenant).named(ticket.survey)
         elif not (person_id and invitation_id):
             raise invalid("survey_token", "give the token, or person_id and invitation_id")
         await self._answering.submit(
@@ -98,34 +100,27 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             kind=found,
             score=request.score,
             comment=request.comment,
+            responses=read_responses(request.responses, survey if survey and survey.kind is found else None),
             source=pb.ANSWER_SOURCE_API,
             key=request.idempotency_key,
         )
         return pb.SubmitAnswerResponse()
 
     async def GetScores(self, request: pb.GetScoresRequest, context: Context) -> pb.GetScoresResponse:  # noqa: N802 - the contract's name
-        """Every measure with n and interval; a dimension without answers has none."""
+        """Every measure with n and interval, or withheld; a page at a time."""
         tenant = current_tenant()
-        by = request.by or "all"
-        if by not in _GROUPS:
-            raise invalid("by", f"is one of {', '.join(_GROUPS)}")
-        wanted = kind(request.kind)
-        response = pb.GetScoresResponse()
-        for each in (wanted,) if wanted is not None else tuple(Kind):
-            for dimension, fold in self._scores.find(tenant, each, by, request.value, request.day):
-                rate = response_rate(fold.answered, fold.invited)
-                for measure, estimate in measures(each, fold.histogram).items():
-                    score = response.scores.add(measure=measure, invited=fold.invited)
-                    score.dimension.CopyFrom(dimension_message(dimension))
-                    estimate_into(score, estimate, rate)
-        return response
+        return scores_api.scores(self._scores, self._programmes.counting(tenant), tenant, request)
+
+    async def GetTrends(self, request: pb.GetTrendsRequest, context: Context) -> pb.GetTrendsResponse:  # noqa: N802 - the contract's name
+        """A window against the one before."""
+        tenant = current_tenant()
+        return scores_api.changes(self._scores, self._programmes.counting(tenant), tenant, request, self._clock())
 
     async def ListAnswers(self, request: pb.ListAnswersRequest, context: Context) -> pb.ListAnswersResponse:  # noqa: N802 - the contract's name
         """Newest first, of what is kept in memory."""
-        size = request.page.size or _PAGE_DEFAULT
-        if not 1 <= size <= _PAGE_MOST:
-            raise invalid("page.size", f"is from 1 to {_PAGE_MOST}")
-        found, cursor = self._answers.page(current_tenant(), request.queue, request.agent_id, size, request.page.cursor)
+        wanted = Wanted(request.queue, request.agent_id, request.category, _at_most(request), request.kind)
+        size = scores_api.page_size(request.page)
+        found, cursor = self._answers.page(current_tenant(), wanted, size, request.page.cursor)
         response = pb.ListAnswersResponse(answers=[_view(told) for told in found])
         response.page.next_cursor = cursor
         return response
@@ -134,11 +129,16 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         self, request: pb.WatchAnswersRequest, context: Context
     ) -> AsyncIterator[pb.WatchAnswersResponse]:
         """From now on, until the caller goes."""
-        with self._answers.watching(current_tenant(), request.queue) as watcher:
+        wanted = Wanted(request.queue, "", request.category, _at_most(request), request.kind)
+        with self._answers.watching(current_tenant(), wanted) as watcher:
             # Headers now, or a caller could not know from when on nothing is missed.
             await context.send_initial_metadata(())
             async for told in watcher.stream():
                 yield pb.WatchAnswersResponse(answer=_view(told))
+
+
+def _at_most(request: pb.ListAnswersRequest | pb.WatchAnswersRequest) -> int | None:
+    return request.score_at_most if request.HasField("score_at_most") else None
 
 
 def _view(told: Told) -> pb.AnswerView:

@@ -1,33 +1,54 @@
 """The tenants' surveys and texts, from config.v1. A configuration that makes no sense is refused and the running one stays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from chapar.config.v1 import config_pb2 as config
+from services.chassis.webhooks import Endpoint, endpoints_of
+from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Programme, primary
-from services.feedback.translate import programme
+from services.feedback.translate_counting import counting
+from services.feedback.translate_programme import programme
 
-_TEMPLATE = "survey_invitation"
-_INVITATIONS = {
-    "fa": "{question}\nبرای پاسخ این پیوند را باز کنید: {link}",
-    "en": "{question}\nTo answer, open this link: {link}",
+_INVITATION: Final = "survey_invitation"
+_REMINDER: Final = "survey_reminder"
+_GENERIC: Final[Mapping[str, Mapping[str, str]]] = {
+    _INVITATION: {
+        "fa": "{question}\nبرای پاسخ این پیوند را باز کنید: {link}",
+        "en": "{question}\nTo answer, open this link: {link}",
+    },
+    _REMINDER: {
+        "fa": "یادآوری: {question}\nتا {until} می‌توانید پاسخ دهید: {link}",
+        "en": "A reminder: {question}\nYou can answer until {until}: {link}",
+    },
 }
 _NOTHING = Programme()
+_COUNTING = Counting()
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSurveys:
-    """What feedback needs of one tenant's configuration."""
+    """What feedback needs of one tenant's configuration: surveys, and texts by language."""
 
     programme: Programme = _NOTHING
     invitations: dict[str, str] = field(default_factory=dict)
+    reminders: dict[str, str] = field(default_factory=dict)
+    counting: Counting = _COUNTING
+    webhooks: Mapping[str, Endpoint] = field(default_factory=dict)
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
     """For `ConfigReader`. Raises ValueError."""
     tenant = config.TenantConfiguration.FromString(raw)
-    texts = next((dict(template.texts) for template in tenant.templates if template.name == _TEMPLATE), {})
-    return TenantSurveys(programme(tenant), texts)
+    texts = {template.name: dict(template.texts) for template in reversed(tenant.templates)}
+    return TenantSurveys(
+        programme(tenant),
+        texts.get(_INVITATION, {}),
+        texts.get(_REMINDER, {}),
+        counting(tenant),
+        endpoints_of(tenant.webhooks),
+    )
 
 
 class ConfiguredProgrammes:
@@ -40,12 +61,28 @@ class ConfiguredProgrammes:
         found = self._get(tenant)
         return found.programme if found is not None else _NOTHING
 
+    def counting(self, tenant: str) -> Counting:
+        found = self._get(tenant)
+        return found.counting if found is not None else _COUNTING
+
+    def webhook(self, tenant: str, name: str) -> Endpoint | None:
+        """A tenant's webhook."""
+        found = self._get(tenant)
+        return found.webhooks.get(name) if found is not None else None
+
+    def webhooks(self, tenant: str) -> Mapping[str, Endpoint]:
+        """All webhooks of a tenant."""
+        found = self._get(tenant)
+        return found.webhooks if found is not None else {}
+
     def knows(self, tenant: str) -> bool:
         return self._get(tenant) is not None
 
-    def invitation_text(self, tenant: str, language: str) -> str:
+    def invitation_text(self, tenant: str, language: str, *, reminder: bool = False) -> str:
         found = self._get(tenant) or TenantSurveys()
+        texts = found.reminders if reminder else found.invitations
         for wanted in (language, primary(language), found.programme.default_language):
-            if wanted in found.invitations:
-                return found.invitations[wanted]
-        return _INVITATIONS.get(primary(language), _INVITATIONS["en"])
+            if wanted in texts:
+                return texts[wanted]
+        generic = _GENERIC[_REMINDER if reminder else _INVITATION]
+        return generic.get(primary(language), generic["en"])

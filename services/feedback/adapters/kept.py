@@ -5,7 +5,8 @@ A field may be added with a default; a stored name never changes its meaning.
 
 import msgspec
 
-from services.feedback.domain.invitations import Asked, Invitation
+from services.feedback.domain.invitations import Invitation
+from services.feedback.domain.people import Asked
 
 _INVITATION = b"i/"
 _ASKED = b"p/"

@@ -1,4 +1,4 @@
-"""Invitations to ingest's OutboundService, with the invitation's id as idempotency key: a retry is the same delivery."""
+"""Invitations to ingest's OutboundService, each with its own idempotency key: a retry is the same delivery."""
 
 import grpc
 
@@ -16,7 +16,7 @@ class GrpcInvitationSender:
 
     async def send(self, invitation: OutgoingInvitation) -> str:
         request = ingest_pb2.SendRequest(
-            idempotency_key=invitation.invitation_id,
+            idempotency_key=invitation.key,
             identity_id=invitation.identity_id,
             conversation_id=invitation.conversation_id,
             interaction_id=invitation.interaction_id,
@@ -24,9 +24,10 @@ class GrpcInvitationSender:
             purpose=ingest_records.OUTBOUND_PURPOSE_SURVEY,
             invitation_id=invitation.invitation_id,
             survey_kind=invitation.kind.value,
+            survey_amend_for_ms=invitation.amend_for_ms,
         )
         request.survey_expires_at.FromMilliseconds(invitation.expires_at_ms)
-        metadata = (*idempotent(invitation.invitation_id), *for_tenant(invitation.tenant))
+        metadata = (*idempotent(invitation.key), *for_tenant(invitation.tenant))
         with chapar_errors():
             answer = await self._stub.Send(request, metadata=metadata)
         return str(answer.delivery_id)

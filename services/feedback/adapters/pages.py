@@ -1,14 +1,19 @@
-"""The survey pages: a question by signed link, an answer by plain form. No script, no cookie, nothing from elsewhere.
+"""The survey pages: questions by signed link, an answer by plain form. No script, no cookie, nothing from elsewhere.
 
 - Looking at a page never answers: programs that preview links look too.
-- The thank-you page comes after the answer is durable. Whether it counts is the survey lane's to say: a second answer is thanked for and not counted.
+- The thank-you page comes after the answer is durable. Whether it counts is the survey lane's to say: an answer that came too late to
+  amend another is thanked for and not counted.
+- The page shows no earlier answer: whoever holds the link may answer, not read.
 - Forged, damaged, expired, foreign and unknown links get one and the same 404.
 - What a person wrote is shown again only escaped, and stored only cleaned.
 """
 
 import base64
 import hashlib
+import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -21,43 +26,50 @@ from starlette.routing import Route
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
-from services.feedback.adapters.page_texts import CSS, EN, FA, Texts, texts_for
+from services.feedback.adapters.dates import shown
+from services.feedback.adapters.page_form import Form, read_view
+from services.feedback.adapters.page_texts import EN, FA, Texts, texts_for
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
-from services.feedback.domain.survey import SCALES, generic_question
+from services.feedback.domain.survey import MOST_QUESTIONS
 from services.feedback.handlers import Answering
 from services.feedback.ports import Links, Programmes, Ticket
 
-MAX_BODY_BYTES: Final = 64 << 10
-_MAX_FIELDS: Final = 8
-_CSS_HASH: Final = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
-_HEADERS: Final = {
-    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_CSS_HASH}'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-robots-tag": "noindex",
-    "cache-control": "no-store",
-}
-# Letters and digits of the scales: people type and send them in either script.
-_DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
+_MAX_FIELDS: Final = 4 + MOST_QUESTIONS
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 class Pages:
     """Renders and takes the forms."""
 
-    def __init__(self, programmes: Programmes, links: Links, answering: Answering, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        programmes: Programmes,
+        links: Links,
+        answering: Answering,
+        metrics: Metrics,
+        number: Callable[[], str] = lambda: secrets.token_urlsafe(9),
+    ) -> None:
+        """`number` makes the number of a page view."""
         self._programmes = programmes
         self._links = links
         self._answering = answering
+        self._number = number
         self._requests = metrics.counter("chapar_feedback_page_requests_total")
-        self._answers = metrics.counter("chapar_feedback_answers_total")
         environment = Environment(
-            loader=FileSystemLoader(Path(__file__).with_name("templates")),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
+            loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         self._template = environment.get_template("survey.html")
+        self._css = _TEMPLATES.joinpath("survey.css").read_text("utf-8")
+        digest = base64.b64encode(hashlib.sha256(self._css.encode()).digest()).decode()
+        self._headers = {
+            "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; "
+            "base-uri 'none'; frame-ancestors 'none'",
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+            "x-robots-tag": "noindex",
+            "cache-control": "no-store",
+        }
 
     def app(self) -> Starlette:
         """The application."""
@@ -73,24 +85,30 @@ class Pages:
         ticket = self._ticket(request)
         if ticket is None:
             return self._missing(request)
-        return self._ask(request, ticket, 200)
+        return self._ask(request, ticket, self._form(request, ticket), 200)
 
     async def _take(self, request: Request) -> Response:
         ticket = self._ticket(request)
         if ticket is None:
+            token = request.path_params["token"]
+            # One that can be read is of a tenant that we do not have.
+            self._answering.refuse(self._links.refusal(token) if self._links.read(token) is None else "forged")
             return self._missing(request)
+        form = self._form(request, ticket)
+        t = _texts(request, ticket)
         try:
-            fields = await _form(request)
+            fields = await _fields(request, form.most_bytes)
         except ChaparError as error:
-            return self._ask(request, ticket, 413 if error.kind is ErrorKind.TOO_LARGE else 400, problem=True)
-        comment = fields.get("comment", "")
+            too_large = error.kind is ErrorKind.TOO_LARGE
+            return self._ask(request, ticket, form, 413 if too_large else 400, t.too_long if too_large else t.again)
         if fields.get("website"):
             # Nobody sees this field; only programs fill it. They learn nothing.
-            self._answers.labels("", "bot").inc()
-            return self._thanks(request, ticket)
-        score = _score(fields.get("score", ""))
-        if score is None or score not in SCALES[ticket.kind]:
-            return self._ask(request, ticket, 400, problem=True, comment=comment)
+            self._answering.refuse("bot")
+            return self._thanks(request, ticket, form)
+        wrong = form.missing(fields)
+        if wrong:
+            return self._ask(request, ticket, form, 400, t.problem, fields, wrong)
+        score, responses = form.answer(fields)
         try:
             await self._answering.submit(
                 tenant=ticket.tenant,
@@ -98,12 +116,14 @@ class Pages:
                 invitation_id=ticket.invitation_id,
                 kind=ticket.kind,
                 score=score,
-                comment=comment,
+                comment=fields.get("comment", ""),
+                responses=responses,
                 source=pb.ANSWER_SOURCE_PAGE,
+                view=read_view(fields.get("view", "")),
             )
         except ChaparError:
-            return self._ask(request, ticket, 503, chosen=score, comment=comment)
-        return self._thanks(request, ticket)
+            return self._ask(request, ticket, form, 503, t.again, fields)
+        return self._thanks(request, ticket, form)
 
     def _ticket(self, request: Request) -> Ticket | None:
         ticket = self._links.read(request.path_params["token"])
@@ -111,21 +131,24 @@ class Pages:
             return None
         return ticket
 
+    def _form(self, request: Request, ticket: Ticket) -> Form:
+        t = _texts(request, ticket)
+        # In his own language where the survey speaks it, also when the page does not; unless he asked for another page.
+        language = t.lang if "lang" in request.query_params else ticket.language
+        return Form(ticket, self._programmes.of(ticket.tenant), t, language)
+
     def _ask(
         self,
         request: Request,
         ticket: Ticket,
+        form: Form,
         status: int,
-        *,
-        problem: bool = False,
-        chosen: int | None = None,
-        comment: str = "",
+        problem: str = "",
+        fields: Mapping[str, str] = _NOTHING,
+        wrong: Mapping[str, str] = _NOTHING,
     ) -> Response:
         t = _texts(request, ticket)
-        scale = SCALES[ticket.kind]
-        least, most = t.ends[ticket.kind]
         other = EN if t is FA else FA
-        said = t.again if status == 503 else t.choose if problem else ""
         return self._render(
             t,
             status,
@@ -134,43 +157,54 @@ class Pages:
             action=f"{request.path_params['token']}?lang={t.lang}",
             other=other,
             other_url=f"{request.path_params['token']}?lang={other.lang}",
-            question=self._question(ticket, t),
-            problem=said,
-            scores=[{"value": each, "shown": t.number(each)} for each in scale],
-            chosen=chosen,
-            comment=comment[:MAX_COMMENT_CHARS],
-            least=least,
-            most=most,
-            scale_note=t.scale.format(low=t.number(scale[0]), high=t.number(scale[-1]), least=least, most=most),
+            problem=problem,
+            wrong=[{"field": each.field, "text": each.text} for each in form.questions if each.field in wrong],
+            questions=form.shown(fields, wrong),
+            view=read_view(fields.get("view", "")) or self._number(),
+            note=self._note(ticket, form, t),
             max_comment=MAX_COMMENT_CHARS,
         )
 
-    def _question(self, ticket: Ticket, t: Texts) -> str:
-        programme = self._programmes.of(ticket.tenant)
-        survey = next((each for each in programme.surveys if each.name == ticket.survey), None)
-        if survey is None or survey.kind is not ticket.kind:
-            return generic_question(ticket.kind, t.lang)
-        return survey.questions.get(t.lang) or generic_question(ticket.kind, t.lang)
+    def _note(self, ticket: Ticket, form: Form, t: Texts) -> str:
+        """Until when, and what becomes of an earlier answer."""
+        until = t.until.format(shown(ticket.expires_at_ms, self._programmes.of(ticket.tenant).zone, t.lang))
+        survey = form.survey
+        if survey is None:
+            return until
+        if survey.first_answer_stands:
+            return f"{until} {t.first_stands}"
+        if survey.amend_within_ms:
+            return f"{until} {t.replaces_for.format(t.period(survey.amend_within_ms))}"
+        return f"{until} {t.replaces}"
 
-    def _thanks(self, request: Request, ticket: Ticket) -> Response:
+    def _thanks(self, request: Request, ticket: Ticket, form: Form) -> Response:
         t = _texts(request, ticket)
-        return self._render(t, 200, state="told", heading=t.thanks[0], text=t.thanks[1])
+        amends = form.survey is not None and not form.survey.first_answer_stands
+        return self._render(
+            t,
+            200,
+            state="told",
+            heading=t.thanks[0],
+            text=t.thanks[1],
+            change_url=f"{request.path_params['token']}?lang={t.lang}" if amends else "",
+            note=self._note(ticket, form, t),
+        )
 
     def _missing(self, request: Request) -> Response:
         t = FA if _prefers_persian(request) else EN
-        return self._render(t, 404, state="told", heading=t.missing[0], text=t.missing[1])
+        return self._render(t, 404, state="told", heading=t.missing[0], text=t.missing[1], change_url="")
 
     async def _nothing_here(self, request: Request, _error: Exception) -> Response:
         return self._missing(request)
 
     async def _broken(self, request: Request, _error: Exception) -> Response:
         t = FA if _prefers_persian(request) else EN
-        return self._render(t, 500, state="told", heading=t.title, text=t.again)
+        return self._render(t, 500, state="told", heading=t.title, text=t.again, change_url="")
 
     def _render(self, t: Texts, status: int, **values: Any) -> Response:
         self._requests.labels(str(status)).inc()
-        html = self._template.render(t=t, css=CSS, **values)
-        return Response(html.encode("utf-8", "replace"), status, _HEADERS, media_type="text/html; charset=utf-8")
+        html = self._template.render(t=t, css=self._css, **values)
+        return Response(html.encode("utf-8", "replace"), status, self._headers, media_type="text/html; charset=utf-8")
 
 
 def _texts(request: Request, ticket: Ticket) -> Texts:
@@ -183,19 +217,14 @@ def _prefers_persian(request: Request) -> bool:
     return request.query_params.get("lang") == "fa" or first.startswith("fa")
 
 
-def _score(text: str) -> int | None:
-    text = text.strip().translate(_DIGITS)
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
-
-
-async def _form(request: Request) -> dict[str, str]:
+async def _fields(request: Request, most_bytes: int) -> dict[str, str]:
     """The form's fields, the last of each name. Raises TOO_LARGE or INVALID. Counted while it comes in: a length is only a claim."""
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"more than {MAX_BODY_BYTES} bytes")
+            if len(body) > most_bytes:
+                raise ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"more than {most_bytes} bytes")
         return dict(
             parse_qsl(
                 body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=_MAX_FIELDS

@@ -1,12 +1,17 @@
 """The relay lane: completed interactions of routing.events.v1 become commands keyed by person on feedback.commands.v1.
 
-Its only purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a person.
+Its purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a
+person. A completed event names the last agent only. So the lane remembers who held an interaction while it is open, and forgets it with its
+end.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+import msgspec
 from google.protobuf.message import DecodeError
 
+from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.ids import derive
@@ -15,15 +20,25 @@ from services.feedback.translate import headers
 
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
 OUTPUT: Final = "feedback.commands.v1"
+MOST_HOLDERS: Final = 20
+"""Of an interaction that is handed on more often, the first are left out."""
 _SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name
 _UNASKED_DISPOSITIONS: Final = frozenset({"spam", "auto_submitted"})
+_ENDS: Final = frozenset({"completed", "abandoned", "cancelled"})
+_HOLDERS: Final = b"h/"
+_TEAM: Final = "team"
+"""An attribute that the router asks for by itself; it says nothing about what the contact was about."""
+_decode_holders = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class RelayProcessor:
-    """Stateless."""
+    """Who holds the open interactions of one partition."""
+
+    def __init__(self) -> None:
+        self._holders: dict[bytes, tuple[str, ...]] = {}
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """Nothing was kept."""
+        self._holders[key] = _decode_holders(value)
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing to begin with."""
@@ -37,9 +52,22 @@ class RelayProcessor:
             event.ParseFromString(record.value or b"")
         except DecodeError as error:
             raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
-        if event.WhichOneof("event") != "completed":
-            return
-        command = consider(event)
+        which = event.WhichOneof("event")
+        key = _HOLDERS + f"{event.tenant}/{event.interaction.interaction_id}".encode("utf-8", "surrogatepass")
+        if which == "assigned":
+            self._assigned(key, event.assigned.agent_id, outbox)
+        holders: tuple[str, ...] = ()
+        if which in _ENDS:
+            holders = self._holders.pop(key, ())
+            if holders:
+                outbox.delete(key)
+        match which:
+            case "completed":
+                command = consider(event, holders)
+            case "queued":
+                command = contact(event)
+            case _:
+                return
         if command is None:
             return
         outbox.send(
@@ -48,6 +76,12 @@ class RelayProcessor:
             command.SerializeToString(),
             headers(_SCHEMA, command.command_id, command.tenant),
         )
+
+    def _assigned(self, key: bytes, agent_id: str, outbox: Outbox) -> None:
+        holders = held_by(self._holders.get(key, ()), agent_id)
+        if holders != self._holders.get(key):
+            self._holders[key] = holders
+            outbox.put(key, msgspec.json.encode(holders))
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """No timers."""
@@ -59,7 +93,14 @@ class RelayProcessor:
         return None
 
 
-def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
+def held_by(holders: tuple[str, ...], agent_id: str) -> tuple[str, ...]:
+    """With one more agent at the end; each stands once, where he last came in."""
+    if not agent_id:
+        return holders
+    return (*(each for each in holders if each != agent_id), agent_id)[-MOST_HOLDERS:]
+
+
+def consider(event: router.RoutingEvent, holders: tuple[str, ...] = ()) -> pb.FeedbackCommand | None:
     """The command for a completed interaction; None where there is nobody to ask or no way to reach him."""
     facts = event.interaction
     if not (event.tenant and facts.interaction_id and facts.person_id and facts.identity_id):
@@ -83,8 +124,49 @@ def consider(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
                 agent_id=event.completed.agent_id,
                 language=facts.language,
                 labels=labels,
+                agent_ids=held_by(holders, event.completed.agent_id),
+                config_version=event.configuration_version,
+                skills=_skills(facts.requirements),
             ),
             completed_at_ms=event.occurred_at_ms,
+        ),
+    )
+
+
+def _skills(requirements: Iterable[types_pb2.Selector]) -> Sequence[str]:
+    """Attributes that the requirements name, members of groups too, each once."""
+    found: dict[str, None] = {}
+    line = list(requirements)
+    while line:
+        selector = line.pop(0)
+        if selector.attribute and selector.attribute != _TEAM:
+            found[selector.attribute] = None
+        line[:0] = [*selector.any_of, *selector.all_of]
+    return tuple(found)
+
+
+def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
+    """The command for an interaction that begins; None where it had begun before, or there is nobody."""
+    facts = event.interaction
+    if event.queued.again or not (event.tenant and facts.interaction_id and facts.person_id):
+        return None
+    return pb.FeedbackCommand(
+        command_id=derive(event.event_id, "contact"),
+        tenant=event.tenant,
+        person_id=facts.person_id,
+        issued_at_ms=event.occurred_at_ms,
+        contact=pb.RecordContact(
+            subject=pb.Subject(
+                interaction_id=facts.interaction_id,
+                conversation_id=facts.conversation_id,
+                person_id=facts.person_id,
+                identity_id=facts.identity_id,
+                channel=facts.channel,
+                queue=facts.queue,
+                language=facts.language,
+                labels=dict(facts.labels),
+            ),
+            at_ms=facts.arrived_at_ms or event.occurred_at_ms,
         ),
     )
 

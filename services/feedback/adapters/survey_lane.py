@@ -1,10 +1,11 @@
 """The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, the desk's state in feedback.state.v1.
 
-Event ids name what happened, not when: an invitation is created, due, answered and expired at most once, so
-`derive(invitation_id, word)` is the same after any repetition. Skips and refusals belong to their command.
+Event ids name what happened, not when: an invitation is created, due, reminded of, answered and expired at most once, so
+`derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. Skips and refusals belong to their command.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, assert_never
 
 from chapar.feedback.v1 import feedback_pb2 as pb
@@ -12,17 +13,23 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.metrics import Metrics
 from services.feedback.adapters import kept
+from services.feedback.adapters.counting_desk import CountingDesk
 from services.feedback.domain import invitations as inv
+from services.feedback.domain.categories import classify
+from services.feedback.domain.desk import Desk
 from services.feedback.ports import Programmes
-from services.feedback.translate import Untranslatable, event_record, headers, parse_command
+from services.feedback.translate import Untranslatable, headers
+from services.feedback.translate_survey import event_record, parse_command
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
 OUTPUT: Final = "feedback.answers.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 _RESULTS: Final = {
     inv.RefusalReason.ALREADY_ANSWERED: "repeated",
+    inv.RefusalReason.REPEATED: "repeated",
     inv.RefusalReason.EXPIRED: "late",
     inv.RefusalReason.OUT_OF_SCALE: "invalid",
+    inv.RefusalReason.INCOMPLETE: "invalid",
     inv.RefusalReason.UNKNOWN_INVITATION: "unknown",
 }
 
@@ -35,11 +42,13 @@ class SurveyProcessor:
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
         self._answers = metrics.counter("chapar_feedback_answers_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
-        self._desk = inv.Desk(derive)
+        self._desk = Desk(derive)
+        self._counting = CountingDesk(programmes.counting, metrics)
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
-        self._desk.restore(kept.decode(key, value))
+        if not self._counting.restore(key, value):
+            self._desk.restore(kept.decode(key, value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing is in doubt after a restore: nothing here leaves Kafka."""
@@ -48,6 +57,8 @@ class SurveyProcessor:
         self._now_ms = now_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
+        if record.key and self._counting.handle(record.value, self._now_ms, outbox):
+            return
         try:
             command = parse_command(record.value)
         except Untranslatable as error:
@@ -55,6 +66,11 @@ class SurveyProcessor:
         if not record.key:
             raise InvalidRecord("NO_KEY", "a command is keyed by its person")
         person_id = record.key.decode("utf-8", "replace")
+        if isinstance(command, inv.Answer):
+            texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
+            rules = self._programmes.counting(command.tenant).categories
+            # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
+            command = replace(command, categories=classify(texts, rules))
         effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
         self._perform(effects, command.tenant, person_id, command.command_id, outbox)
         if isinstance(command, inv.NoteSent) and effects:
@@ -63,13 +79,15 @@ class SurveyProcessor:
                     self._count(outbox, self._delivered.labels(effect.invitation.subject.channel).inc)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
-        self._perform(self._desk.advance(now_ms), "", "", "", outbox)
+        self._perform(self._desk.advance(now_ms, self._programmes.of), "", "", "", outbox)
+        self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
         """No journal."""
 
     def next_wakeup(self) -> int | None:
-        return self._desk.next_wakeup()
+        wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
+        return min(wakeups, default=None)
 
     def _perform(self, effects: list[inv.Effect], tenant: str, person_id: str, command_id: str, outbox: Outbox) -> None:
         for effect in effects:
@@ -94,9 +112,18 @@ class SurveyProcessor:
                 case inv.Due(made):
                     self._tell_of(effect, made, "due", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "due").inc)
-                case inv.Counted(made, _, _, _):
+                case inv.ReminderDue(made):
+                    self._tell_of(effect, made, "reminder", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, "reminder").inc)
+                case inv.Withdrawn(made, withdrawal):
+                    self._tell_of(effect, made, "withdrawn", outbox)
+                    self._count(outbox, self._invitations.labels(made.subject.channel, withdrawal.value.lower()).inc)
+                case inv.Counted(invitation=made):
                     self._tell_of(effect, made, "answered", outbox)
                     self._count(outbox, self._answers.labels(made.subject.channel, "counted").inc)
+                case inv.Amended(made, given, _):
+                    self._tell_of(effect, made, f"amended.{given.revision}", outbox)
+                    self._count(outbox, self._answers.labels(made.subject.channel, "amended").inc)
                 case inv.Expired(made):
                     self._tell_of(effect, made, "expired", outbox)
                     self._count(outbox, self._invitations.labels(made.subject.channel, "expired").inc)
@@ -114,6 +141,7 @@ class SurveyProcessor:
             record.SerializeToString(),
             headers(_SCHEMA, event_id, tenant),
         )
+        self._counting.follow(record, outbox)
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:

@@ -1,11 +1,12 @@
-"""What readers ask for, kept in memory from the topics: scores by dimension, and the newest answers.
+"""The newest answers, kept in memory from the topic: a projection that may be thrown away and read again.
 
-Both are projections: they may be thrown away and read again. A reader that is too slow to watch is let go, never waited for.
+An amended answer takes the place of the one before: lists show what counts now, at the time when it was first given; whoever watches is told both.
+A reader that is too slow to watch is let go, never waited for.
 """
 
 import asyncio
 import base64
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,56 +14,9 @@ from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind, invalid
-from services.chassis.metrics import Metrics
-from services.feedback.domain.estimates import measures
-from services.feedback.domain.scores import Dimension, Fold, total
-from services.feedback.domain.survey import Kind
+from services.feedback.translate import kind
 
 _WATCH_BUFFER: Final = 1000
-
-
-class ScoresView:
-    """Totals by dimension, from feedback.scores.v1."""
-
-    def __init__(self) -> None:
-        self._folds: dict[Dimension, dict[int, Fold]] = {}
-        self._groups: dict[tuple[str, Kind, str, str], dict[str, Dimension]] = {}
-
-    def take(self, dimension: Dimension, partition: int, fold: Fold) -> None:
-        """One record. An older one than we know is a straggler of a predecessor and ignored."""
-        folds = self._folds.setdefault(dimension, {})
-        known = folds.get(partition)
-        if known is not None and fold.next_offset < known.next_offset:
-            return
-        folds[partition] = fold
-        group = (dimension.tenant, dimension.kind, dimension.name, dimension.day)
-        self._groups.setdefault(group, {})[dimension.value] = dimension
-
-    def find(self, tenant: str, kind: Kind, name: str, value: str, day: str) -> list[tuple[Dimension, Fold]]:
-        """Totals of a grouping, by value; only one when `value` is given."""
-        group = self._groups.get((tenant, kind, name, day), {})
-        wanted = sorted(group) if not value else [value] if value in group else []
-        return [(group[each], total(self._folds[group[each]].values())) for each in wanted]
-
-
-class CsatGauges:
-    """The newest day's satisfaction by queue, for alerts. Tenants are no label: the tenant with the newest change shows."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
-        self._answers = metrics.gauge("chapar_feedback_csat_answers")
-        self._newest = ""
-
-    def show(self, view: ScoresView, dimension: Dimension) -> None:
-        """After a change of this dimension."""
-        if dimension.kind is not Kind.CSAT or dimension.name != "queue" or dimension.day < max(self._newest, "1"):
-            return
-        self._newest = dimension.day
-        for _, fold in view.find(dimension.tenant, Kind.CSAT, "queue", dimension.value, dimension.day):
-            found = measures(Kind.CSAT, fold.histogram)
-            if found:
-                self._ratio.labels(dimension.value).set(found["csat"].value)
-                self._answers.labels(dimension.value).set(found["csat"].n)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,32 +35,45 @@ class AnswersView:
     def __init__(self, kept: int) -> None:
         self._kept = kept
         self._answers: list[Told] = []
-        self._ids: set[str] = set()
+        self._by_invitation: dict[tuple[str, str], Told] = {}
         self._watchers: set[_Watcher] = set()
 
     def take(self, record: pb.FeedbackRecord) -> None:
-        """One record of feedback.answers.v1; others than counted answers are passed over."""
-        if record.WhichOneof("record") != "answered" or record.event_id in self._ids:
+        """One record of feedback.answers.v1; others than counted and amended answers are passed over."""
+        match record.WhichOneof("record"):
+            case "answered":
+                answer, key = record.answered, (record.tenant, record.answered.invitation_id)
+            case "amended":
+                answer, key = record.amended.answer, (record.tenant, record.amended.answer.invitation_id)
+            case _:
+                return
+        known = self._by_invitation.get(key)
+        if known is not None and known.answer.revision >= answer.revision:
             return
-        told = Told(record.occurred_at_ms, record.event_id, record.tenant, record.answered)
-        self._ids.add(told.event_id)
-        insort(self._answers, told)
+        told = Told(record.occurred_at_ms, record.event_id, record.tenant, answer)
+        for watcher in self._watchers:
+            watcher.offer(told)
+        if known is None:
+            insort(self._answers, told)
+        else:
+            told = Told(known.occurred_at_ms, known.event_id, record.tenant, answer)
+            self._answers[bisect_left(self._answers, known)] = told
+        self._by_invitation[key] = told
         # Trimmed in blocks: removing one from the front of a list moves all the others.
         if len(self._answers) > self._kept + self._kept // 8 + 1:
             dropped = len(self._answers) - self._kept
-            self._ids.difference_update(each.event_id for each in self._answers[:dropped])
+            for each in self._answers[:dropped]:
+                self._by_invitation.pop((each.tenant, each.answer.invitation_id), None)
             del self._answers[:dropped]
-        for watcher in self._watchers:
-            watcher.offer(told)
 
-    def page(self, tenant: str, queue: str, agent_id: str, size: int, cursor: str) -> tuple[list[Told], str]:
+    def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[Told], str]:
         """Newest first, and the cursor of the next page ("" when there is none). Raises INVALID for a cursor that is not ours."""
         before = _read_cursor(cursor) if cursor else None
         found: list[Told] = []
         for told in reversed(self._answers):
             if before is not None and (told.occurred_at_ms, told.event_id) >= before:
                 continue
-            if told.tenant != tenant or not _matches(told, queue, agent_id):
+            if told.tenant != tenant or not wanted.matches(told.answer):
                 continue
             if len(found) == size:
                 return found, _cursor(found[-1])
@@ -114,9 +81,9 @@ class AnswersView:
         return found, ""
 
     @contextmanager
-    def watching(self, tenant: str, queue: str) -> Iterator["_Watcher"]:
+    def watching(self, tenant: str, wanted: "Wanted") -> Iterator["_Watcher"]:
         """Answers from now on."""
-        watcher = _Watcher(tenant, queue)
+        watcher = _Watcher(tenant, wanted)
         self._watchers.add(watcher)
         try:
             yield watcher
@@ -125,14 +92,14 @@ class AnswersView:
 
 
 class _Watcher:
-    def __init__(self, tenant: str, queue: str) -> None:
+    def __init__(self, tenant: str, wanted: "Wanted") -> None:
         self._tenant = tenant
-        self._queue = queue
+        self._wanted = wanted
         self._waiting: asyncio.Queue[Told] = asyncio.Queue(_WATCH_BUFFER)
         self._lost = False
 
     def offer(self, told: Told) -> None:
-        if self._lost or told.tenant != self._tenant or not _matches(told, self._queue, ""):
+        if self._lost or told.tenant != self._tenant or not self._wanted.matches(told.answer):
             return
         try:
             self._waiting.put_nowait(told)
@@ -150,9 +117,34 @@ class _Watcher:
         )
 
 
-def _matches(told: Told, queue: str, agent_id: str) -> bool:
-    about = told.answer.subject
-    return (not queue or about.queue == queue) and (not agent_id or about.agent_id == agent_id)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which answers; empty fields and None mean any. `kind` 0: the score of the survey's first question."""
+
+    queue: str = ""
+    agent_id: str = ""
+    category: str = ""
+    score_at_most: int | None = None
+    kind: int = 0
+
+    def matches(self, answer: pb.AnswerCounted) -> bool:
+        """Whether it is one of them. A person's several agents each count."""
+        about = answer.subject
+        if self.queue and about.queue != self.queue:
+            return False
+        if self.agent_id and self.agent_id not in (about.agent_id, *about.agent_ids):
+            return False
+        if self.category and self.category not in answer.categories:
+            return False
+        return self.score_at_most is None or any(score <= self.score_at_most for score in self._scores(answer))
+
+    def _scores(self, answer: pb.AnswerCounted) -> Iterator[int]:
+        # Free text has no score.
+        if self.kind in (0, answer.kind) and kind(answer.kind) is not None:
+            yield answer.score
+        for response in answer.responses:
+            if self.kind == response.kind and kind(response.kind) is not None:
+                yield response.score
 
 
 def _cursor(told: Told) -> str:

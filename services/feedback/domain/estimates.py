@@ -7,7 +7,7 @@
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,11 +66,14 @@ def mean_score(histogram: Mapping[int, int], scale: range) -> Estimate:
     return Estimate(mean, n, max(least, mean - half), min(most, mean + half), "student-t")
 
 
-def t95(df: int) -> float:
-    """Two-sided 95 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else Abramowitz and Stegun 26.7.5 (error < .01 from 3 on)."""
-    if df == 1:
+def t95(df: float) -> float:
+    """Two-sided 95 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else Abramowitz and Stegun 26.7.5 (error < .01 from 3 on).
+
+    Between whole degrees (Welch) the lower whole one below 3, which is the wider interval.
+    """
+    if df < 2:
         return 12.706204736432095
-    if df == 2:
+    if df < 3:
         return 4.302652729911275
     z = Z95
     g1 = (z**3 + z) / 4
@@ -80,26 +83,31 @@ def t95(df: int) -> float:
     return z + g1 / df + g2 / df**2 + g3 / df**3 + g4 / df**4
 
 
-def measures(kind: Kind, histogram: Mapping[int, int]) -> dict[str, Estimate]:
-    """Every measure of this kind by name. Empty without answers: no figure is better than one without n."""
+def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estimate]:
+    """Every measure of this kind by name; None is first contacts, 1 for resolved.
+
+    Empty without answers (no figure is better than one without n), and for free text, which has no scale.
+    """
     n = sum(histogram.values())
-    if n == 0:
-        return {}
 
     def count(least: int, most: int) -> int:
         return sum(c for score, c in histogram.items() if least <= score <= most)
 
-    match kind:
-        case Kind.CSAT:
-            return {"csat": wilson(count(4, 5), n)}
-        case Kind.NPS:
-            return {"nps": net_score(count(9, 10), count(0, 6), n)}
-        case Kind.CES:
-            return {
-                "ces_mean": mean_score(histogram, SCALES[Kind.CES]),
-                "ces_share_5_7": wilson(count(5, 7), n),
-                "ces_net": net_score(count(6, 7), count(1, 3), n),
-            }
+    if n == 0:
+        return {}
+    if kind is None:
+        return {"fcr": wilson(count(1, 1), n)}
+    by_kind: dict[str, Callable[[], dict[str, Estimate]]] = {
+        Kind.CSAT: lambda: {"csat": wilson(count(4, 5), n)},
+        Kind.NPS: lambda: {"nps": net_score(count(9, 10), count(0, 6), n)},
+        Kind.CES: lambda: {
+            "ces_mean": mean_score(histogram, SCALES[Kind.CES]),
+            "ces_share_5_7": wilson(count(5, 7), n),
+            "ces_net": net_score(count(6, 7), count(1, 3), n),
+        },
+    }
+    measured = by_kind.get(kind)
+    return measured() if measured is not None else {}
 
 
 def response_rate(answered: int, invited: int) -> Estimate | None:

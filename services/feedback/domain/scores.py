@@ -1,66 +1,140 @@
-"""The fold of invitations and answers into histograms, exact although each record may come more than once.
+"""The fold of invitations, answers, amendments and first contacts into histograms, exact although each record may come more than once.
 
-A fold is kept per dimension and per partition of the input. It remembers the offset after the last record that it has
-taken in: records of one partition come in order, so whatever is below that offset is in already, and a repetition
-changes nothing. A dimension's total is the sum over partitions.
+A fold is kept per dimension and per partition of the input. Dimensions are not crossed with each other: an answer counts once under its
+queue and once
+under its channel, never under the pair. A partition's `Book` remembers the offset after the last record that it has taken in: records of
+one partition
+come in order, so whatever is below that offset is in already, and a repetition changes nothing. A dimension's total is the sum over partitions.
+
+An amendment takes its answer out of every histogram that it was in and puts the new one in. Windows are those of the time of asking, so a window's
+response rate has numerator and denominator of the same invitations, and an amendment changes the window that its answer is in.
+
+Windows leave by the time of the newest record of the partition, which the log alone decides: the same records leave the same windows.
 """
 
-from collections.abc import Iterable, Mapping
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Final
 
-from services.feedback.domain.survey import Kind, Subject
+from services.feedback.domain import windows
+from services.feedback.domain.survey import Kind, primary
 
 _EMPTY: Mapping[int, int] = MappingProxyType({})
+GROUPS: Final = ("all", "channel", "queue", "agent", "skill", "tier", "language", "category")
+MOST_VALUES: Final = 20_000
+"""So many values of one name in a tenant and partition; what comes later counts as OTHER. Tiers and languages are words of other people."""
+OTHER: Final = "(other)"
+_VALUE_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What scores are grouped by. `day` is ISO 8601, empty for all time."""
+    """What scores are grouped by. `kind` None: first contacts. `day` is the window's name (`domain.windows`), empty for all time."""
 
     tenant: str
-    kind: Kind
+    kind: Kind | None
     name: str
     value: str = ""
     day: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """One more (`by` 1) or one less (`by` -1) of a score; without a score, of an invitation. `kind` None: of a first contact.
+
+    `first`: the survey begins with this question, so it counts for the response rate.
+    """
+
+    kind: Kind | None
+    score: int | None = None
+    by: int = 1
+    first: bool = True
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """An invitation (`score` None) or a counted answer."""
+    """What one record says. `groups`: names and values that it counts under (`groups_of`). `asked_at_ms`: the time that its windows hold, 0 where
+    it is not known; `day`: that day in the tenant's zone.
+    """
 
     tenant: str
-    kind: Kind
-    subject: Subject
+    groups: tuple[tuple[str, str], ...]
     day: str
-    score: int | None = None
+    asked_at_ms: int
+    tallies: tuple[Tally, ...]
 
-    def dimensions(self) -> list[Dimension]:
-        """Every dimension that it counts in: all, channel, queue and agent, over all time and its day."""
-        groups = [("all", ""), ("channel", self.subject.channel), ("queue", self.subject.queue)]
-        if self.subject.agent_id:
-            groups.append(("agent", self.subject.agent_id))
-        days = ("", self.day) if self.day else ("",)
-        return [Dimension(self.tenant, self.kind, name, value, day) for name, value in groups for day in days]
+    def windows(self) -> list[str]:
+        """All time, its day, its hour, its minute, as far as they are known."""
+        found = [windows.ALL_TIME]
+        if self.day:
+            found.append(self.day)
+        if self.asked_at_ms > 0:
+            found += [windows.hour(self.asked_at_ms), windows.minute(self.asked_at_ms)]
+        return found
+
+    def changes(self, names: list[str]) -> Iterator[tuple[Dimension, list[Tally]]]:
+        """Every dimension that changes in these windows, with what is tallied there."""
+        by_kind: dict[Kind | None, list[Tally]] = {}
+        for tally in self.tallies:
+            by_kind.setdefault(tally.kind, []).append(tally)
+        for kind, tallies in by_kind.items():
+            for name, value in self.groups:
+                for window in names:
+                    yield Dimension(self.tenant, kind, name, value, window), tallies
+            by_category: dict[str, list[Tally]] = {}
+            for tally in tallies:
+                for category in tally.categories:
+                    by_category.setdefault(category, []).append(tally)
+            for category, some in by_category.items():
+                for window in names:
+                    yield Dimension(self.tenant, kind, "category", category[:_VALUE_CHARS], window), some
+
+
+def groups_of(
+    channel: str, queue: str, agents: Iterable[str], skills: Iterable[str], tier: str, language: str
+) -> tuple[tuple[str, str], ...]:
+    """Names and values that a contact counts under: once under every agent who held it and every skill it was about."""
+    spoken = primary(language)
+    found = [("all", ""), ("channel", channel), ("queue", queue)]
+    found += [("agent", agent) for agent in dict.fromkeys(agents)]
+    found += [("skill", skill) for skill in dict.fromkeys(skills)]
+    found += [("tier", tier), ("language", "" if spoken == "und" else spoken)]
+    # Channel and queue are always said, others where they are known.
+    return tuple((name, value[:_VALUE_CHARS]) for name, value in found if value or name in ("all", "channel", "queue"))
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What one partition says about one dimension. `next_offset`: everything below is folded in."""
+    """What one partition says about one dimension. `next_offset`: everything below is folded in. `responded`: answers that the response
+    rate counts.
+    """
 
     histogram: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
     invited: int = 0
     next_offset: int = 0
+    responded: int = 0
 
-    def take(self, observation: Observation, offset: int) -> "Fold":
+    def take(self, tallies: Iterable[Tally], offset: int) -> "Fold":
         """With this record folded in, or itself when it was before."""
         if offset < self.next_offset:
             return self
-        if observation.score is None:
-            return replace(self, invited=self.invited + 1, next_offset=offset + 1)
-        histogram = dict(self.histogram)
-        histogram[observation.score] = histogram.get(observation.score, 0) + 1
-        return replace(self, histogram=histogram, next_offset=offset + 1)
+        histogram, invited, responded = dict(self.histogram), self.invited, self.responded
+        for tally in tallies:
+            if tally.score is None:
+                invited += tally.by
+                continue
+            # What is taken out was counted, unless a version before this one did not know the dimension.
+            left = histogram.get(tally.score, 0) + tally.by
+            if left > 0:
+                histogram[tally.score] = left
+            else:
+                histogram.pop(tally.score, None)
+            if tally.first:
+                responded = max(0, responded + tally.by)
+        return replace(self, histogram=histogram, invited=invited, responded=responded, next_offset=offset + 1)
 
     @property
     def answered(self) -> int:
@@ -68,12 +142,86 @@ class Fold:
         return sum(self.histogram.values())
 
 
+class Book:
+    """All folds of one partition, and how far it has read."""
+
+    def __init__(self) -> None:
+        self.next_offset = 0
+        self.newest_ms = 0
+        self._folds: dict[Dimension, Fold] = {}
+        self._leaving: list[tuple[int, int, Dimension]] = []
+        self._kept = 0
+        self._changed: dict[Dimension, Fold | None] = {}
+        self._values: dict[tuple[str, str], set[str]] = {}
+
+    def restore(self, dimension: Dimension, fold: Fold) -> None:
+        """Takes back an entry."""
+        self._keep(dimension, fold)
+
+    def restore_progress(self, next_offset: int, newest_ms: int) -> None:
+        """Takes back how far it had read."""
+        self.next_offset, self.newest_ms = next_offset, newest_ms
+
+    def take(self, seen: Observation | None, offset: int, written_at_ms: int) -> None:
+        """The record at an offset; None for one that says nothing about scores."""
+        if offset < self.next_offset:
+            return
+        self.next_offset = offset + 1
+        self.newest_ms = max(self.newest_ms, written_at_ms)
+        self._forget()
+        if seen is None:
+            return
+        kept = [name for name in seen.windows() if (windows.leaves_ms(name) or self.newest_ms + 1) > self.newest_ms]
+        for told, tallies in seen.changes(kept):
+            dimension = self._bounded(told)
+            known = self._folds.get(dimension, _NOTHING)
+            taken = known.take(tallies, offset)
+            if taken is not known:
+                self._keep(dimension, taken)
+                self._changed[dimension] = taken
+
+    def changes(self) -> dict[Dimension, Fold | None]:
+        """What has changed since it was last asked; None: has left."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+    @property
+    def folds(self) -> Mapping[Dimension, Fold]:
+        """All that is kept."""
+        return self._folds
+
+    def _keep(self, dimension: Dimension, fold: Fold) -> None:
+        if dimension not in self._folds:
+            leaves = windows.leaves_ms(dimension.day)
+            if leaves is not None:
+                self._kept += 1  # breaks ties: dimensions have no order
+                heapq.heappush(self._leaving, (leaves, self._kept, dimension))
+            self._values.setdefault((dimension.tenant, dimension.name), set()).add(dimension.value)
+        self._folds[dimension] = fold
+
+    def _bounded(self, dimension: Dimension) -> Dimension:
+        values = self._values.get((dimension.tenant, dimension.name), set())
+        if len(values) < MOST_VALUES or dimension.value in values:
+            return dimension
+        return replace(dimension, value=OTHER)
+
+    def _forget(self) -> None:
+        while self._leaving and self._leaving[0][0] <= self.newest_ms:
+            *_, dimension = heapq.heappop(self._leaving)
+            if self._folds.pop(dimension, None) is not None:
+                self._changed[dimension] = None
+
+
 def total(folds: Iterable[Fold]) -> Fold:
     """The sum over partitions; its `next_offset` means nothing."""
     histogram: dict[int, int] = {}
-    invited = 0
+    invited = responded = 0
     for fold in folds:
         invited += fold.invited
+        responded += fold.responded
         for score, count in fold.histogram.items():
             histogram[score] = histogram.get(score, 0) + count
-    return Fold(histogram, invited)
+    return Fold(histogram, invited, 0, responded)
+
+
+_NOTHING: Final = Fold()

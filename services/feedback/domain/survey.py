@@ -1,7 +1,7 @@
 """Which survey fits a contact, who is in the sample, and what may be answered.
 
 Sampling is a function of the interaction and the survey alone, so a command that comes twice, or is replayed after a crash, is decided
-the same way, and nobody can be asked by trying again.
+the same way, and nobody can be asked by trying again. A larger share holds everybody of a smaller one.
 """
 
 import hashlib
@@ -12,7 +12,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from services.feedback.domain.quiet import Quiet
+
 DEFAULT_EXPIRES_AFTER_MS: Final = 72 * 3_600_000
+MOST_QUESTIONS: Final = 10
+"""After the first."""
 _SAMPLE_SPACE: Final = 1 << 64
 _NO = frozenset({"", "0", "false", "no"})
 _NEVER_ASKED: Final = ("spam", "auto_submitted")
@@ -24,12 +28,13 @@ class Kind(StrEnum):
     CSAT = "csat"
     NPS = "nps"
     CES = "ces"
+    TEXT = "text"
 
 
 SCALES: Final[Mapping[Kind, range]] = MappingProxyType(
     {Kind.CSAT: range(1, 6), Kind.NPS: range(11), Kind.CES: range(1, 8)}
 )
-"""Scores that may be given, by kind."""
+"""Scores that may be given, by kind. Free text has none."""
 
 GENERIC_QUESTIONS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
     {
@@ -44,6 +49,10 @@ GENERIC_QUESTIONS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
         Kind.CES: {
             "fa": "چقدر موافقید که حل کردن موضوع با ما آسان بود؟",
             "en": "How much do you agree: it was easy to get my issue handled?",
+        },
+        Kind.TEXT: {
+            "fa": "چه چیزی را باید بهتر کنیم؟",
+            "en": "What should we do better?",
         },
     }
 )
@@ -63,6 +72,16 @@ class Subject:
     agent_id: str = ""
     language: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    agent_ids: tuple[str, ...] = ()
+    """All who held it, in order."""
+    config_version: int = 0
+    skills: tuple[str, ...] = ()
+    """Attributes that its requirements named."""
+
+    @property
+    def tier(self) -> str:
+        """The customer's tier; empty where none is known."""
+        return self.labels.get("tier", "")
 
     @property
     def never_asked(self) -> bool:
@@ -71,29 +90,64 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A question after a survey's first. `optional`: the answer counts without it."""
+
+    question_id: str
+    kind: Kind
+    texts: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Survey:
-    """Whom to ask what, and how often. Times in milliseconds."""
+    """Whom to ask what, and how often. Times in milliseconds, 0 for a rule that is not set."""
 
     name: str
     kind: Kind
     queues: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
+    tiers: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+    """Primary subtags."""
     sampling: float = 1.0
     least_gap_ms: int = 0
+    window_ms: int = 0
+    most_in_window: int = 0
+    """At most so many invitations of any survey within `window_ms`."""
+    silent_after_ms: int = 0
+    silent_sampling: float = 0.0
     delay_ms: int = 0
+    quiet: Quiet | None = None
     expires_after_ms: int = DEFAULT_EXPIRES_AFTER_MS
+    remind_after_ms: int = 0
+    first_answer_stands: bool = False
+    amend_within_ms: int = 0
+    """0: until the invitation expires."""
     questions: Mapping[str, str] = field(default_factory=dict)
+    more: tuple[Question, ...] = ()
 
-    def fits(self, subject: Subject) -> bool:
-        """Whether this survey is for the subject's queue and channel."""
-        return (not self.queues or subject.queue in self.queues) and (
-            not self.channels or subject.channel in self.channels
+    def fits(self, subject: Subject, default_language: str) -> bool:
+        """Whether this survey is for the subject's queue, channel, tier and language."""
+        return (
+            (not self.queues or subject.queue in self.queues)
+            and (not self.channels or subject.channel in self.channels)
+            and (not self.tiers or subject.tier in self.tiers)
+            and (not self.languages or primary(subject.language or default_language) in self.languages)
         )
 
-    def samples(self, interaction_id: str) -> bool:
+    def samples(self, interaction_id: str, *, silent: bool = False) -> bool:
         """Whether the interaction is among the share that is asked: 64 bits of SHA-256 below the share of their space."""
+        share = self.silent_sampling if silent and self.silent_after_ms > 0 else self.sampling
         digest = hashlib.sha256(f"{self.name}\x1f{interaction_id}".encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8], "big") < self.sampling * _SAMPLE_SPACE
+        return int.from_bytes(digest[:8], "big") < share * _SAMPLE_SPACE
+
+    @property
+    def amend_for_ms(self) -> int:
+        """How long after the first answer it may be amended; 0: the first answer stands."""
+        if self.first_answer_stands:
+            return 0
+        return self.amend_within_ms or self.expires_after_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +161,41 @@ class Programme:
     def choose(self, subject: Subject, name: str = "") -> Survey | None:
         """The survey of this name, or without one the first that fits. None: nothing to ask."""
         if name:
-            return next((survey for survey in self.surveys if survey.name == name), None)
-        return next((survey for survey in self.surveys if survey.fits(subject)), None)
+            return self.named(name)
+        return next((survey for survey in self.surveys if survey.fits(subject, self.default_language)), None)
+
+    def named(self, name: str) -> Survey | None:
+        """The survey of this name."""
+        return next((survey for survey in self.surveys if survey.name == name), None)
 
     def question(self, survey: Survey, language: str) -> str:
-        """The survey's question in the person's language, else in the tenant's, else the generic one."""
+        """The survey's first question in the person's language, else in the tenant's, else the generic one."""
+        return self.wording(survey.questions, survey.kind, language)
+
+    def wording(self, texts: Mapping[str, str], kind: Kind, language: str) -> str:
+        """A question in this language, else in the tenant's, else the generic one of its kind."""
         for wanted in (language, primary(language), self.default_language):
-            if wanted in survey.questions:
-                return survey.questions[wanted]
-        return generic_question(survey.kind, language or self.default_language)
+            if wanted in texts:
+                return texts[wanted]
+        return generic_question(kind, language or self.default_language)
 
     def day(self, at_ms: int) -> str:
         """The calendar day of an instant in the tenant's zone, ISO 8601."""
         return datetime.fromtimestamp(at_ms / 1000, self.zone).date().isoformat()
 
+    def after_quiet(self, survey: Survey, at_ms: int) -> int:
+        """The first instant from `at_ms` on at which this survey may write to people."""
+        return at_ms if survey.quiet is None else survey.quiet.end(at_ms, self.zone)
+
     @property
-    def longest_gap_ms(self) -> int:
-        """How long an invitation can still matter for the least gap of any survey."""
-        return max((survey.least_gap_ms for survey in self.surveys), default=0)
+    def longest_memory_ms(self) -> int:
+        """How long an invitation can still matter for a gap or a window of any survey."""
+        return max((max(survey.least_gap_ms, survey.window_ms) for survey in self.surveys), default=0)
+
+    @property
+    def longest_silence_ms(self) -> int:
+        """How long an answer can still matter for the rule about the silent of any survey."""
+        return max((survey.silent_after_ms for survey in self.surveys), default=0)
 
 
 def primary(language: str) -> str:

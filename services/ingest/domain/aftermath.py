@@ -7,6 +7,7 @@ from services.ingest.domain import acknowledgement, effects
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.messages import Notice, NoticeKind, Purpose, SendRequest
 from services.ingest.domain.policy import TenantPolicy
 
@@ -14,8 +15,9 @@ from services.ingest.domain.policy import TenantPolicy
 class Aftermath:
     """Decisions about requests to send and about notices."""
 
-    def __init__(self, routing: Routing, limits: IntakeLimits) -> None:
+    def __init__(self, routing: Routing, limits: IntakeLimits, follow_ups: FollowUps) -> None:
         self._routing = routing
+        self._follow_ups = follow_ups
         self._limits = limits
 
     def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> Decision | Refused:
@@ -56,6 +58,7 @@ class Aftermath:
                 expires_at_ms=request.survey_expires_at_ms,
                 person_id=self._routing.person(customer),
                 interaction_id=request.interaction_id,
+                amend_for_ms=request.survey_amend_for_ms,
             )
             others = tuple(
                 s for s in customer.surveys if s.invitation_id != survey.invitation_id and now_ms < s.expires_at_ms
@@ -156,4 +159,5 @@ class Aftermath:
             if isinstance(routed, Refused):
                 return routed
             conversation = routed
-        return Decision(replace(customer, conversation=conversation), tuple(out), note=outcome.upper())
+        customer = self._follow_ups.next(replace(customer, conversation=conversation), now_ms, policy, out)
+        return Decision(customer, tuple(out), note=outcome.upper())

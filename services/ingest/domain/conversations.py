@@ -7,7 +7,7 @@ A conversation is with a person (the home's key), across channels. At most one i
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from services.ingest.domain.messages import NO_WISHES, Identity, Route, Wishes
+from services.ingest.domain.messages import NO_WISHES, FollowUp, Identity, Route, Wishes
 from services.ingest.domain.policy import DAY_MS
 from services.ingest.domain.rules import RuleInput
 
@@ -122,13 +122,33 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSurvey:
-    """An invitation that a reply can answer until `expires_at_ms`."""
+    """An invitation that a reply can answer until `expires_at_ms`.
+
+    A first reply closes it, or leaves it open for `amend_for_ms` in the conversation where it was given (`answered_in`).
+    """
 
     invitation_id: str
     kind: str
     expires_at_ms: int
     person_id: str
     interaction_id: str = ""
+    amend_for_ms: int = 0
+    answered_in: str = ""
+
+    def answered(self, conversation_id: str, now_ms: int) -> "OpenSurvey":
+        """After a reply: open for amendments only, from the first reply on."""
+        if self.answered_in:
+            return self
+        closes = min(self.expires_at_ms, now_ms + self.amend_for_ms)
+        return replace(self, expires_at_ms=closes, answered_in=conversation_id)
+
+    def awaits(self, conversation_id: str, at_work: str, now_ms: int) -> bool:
+        """Whether a score in this conversation is meant for it. `at_work`: the open interaction, empty without one."""
+        return (
+            now_ms < self.expires_at_ms
+            and at_work in ("", self.interaction_id)
+            and self.answered_in in ("", conversation_id)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +167,8 @@ class Customer:
     conversation: Conversation | None = None
     route: Route | None = None
     surveys: tuple[OpenSurvey, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    """Work that waits for the end of what is at work."""
     acknowledged_at_ms: int = 0
 
     def attributes(self, verified: bool) -> dict[str, str]:

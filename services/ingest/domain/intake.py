@@ -21,12 +21,13 @@ from services.ingest.domain.aftermath import Aftermath
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
+from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.lifetime import Lifetime
-from services.ingest.domain.messages import Derive, Erasure, Link, Message, Notice, Route, SendRequest
+from services.ingest.domain.messages import Derive, Erasure, FollowUp, Link, Message, Notice, Route, SendRequest
 from services.ingest.domain.policy import TenantPolicy
-from services.ingest.domain.survey_reply import above_quote, parse_score
+from services.ingest.domain.survey_reply import beside_quote, parse_score
 
-Event = Message | SendRequest | Notice | Link | Erasure
+Event = Message | SendRequest | Notice | Link | Erasure | FollowUp
 
 
 class Intake:
@@ -35,7 +36,8 @@ class Intake:
     def __init__(self, derive: Derive, limits: IntakeLimits) -> None:
         self._routing = Routing(derive)
         self._limits = limits
-        self._aftermath = Aftermath(self._routing, limits)
+        self._follow_ups = FollowUps(self._routing)
+        self._aftermath = Aftermath(self._routing, limits, self._follow_ups)
         self._lifetime = Lifetime(self._routing, limits)
 
     def decide(
@@ -53,6 +55,8 @@ class Intake:
                 return self._lifetime.link(customer, event)
             case Erasure():
                 return self._lifetime.erase(customer, event)
+            case FollowUp():
+                return self._follow_ups.ask(customer, event, now_ms, policy)
             case _:
                 assert_never(event)
 
@@ -114,7 +118,9 @@ class Intake:
         if survey is not None:
             out.append(self._recorded(customer, conversation, message, ""))
             out.append(effects.AnswerGiven(survey.person_id, survey.invitation_id, score, message.message_id))
-            rest = tuple(s for s in customer.surveys if s is not survey)
+            answered = survey.answered(conversation.conversation_id, now_ms)
+            others = (answered if s is survey else s for s in customer.surveys)
+            rest = tuple(s for s in others if now_ms < s.expires_at_ms)
             return Decision(replace(customer, surveys=rest), tuple(out), note="SURVEY_ANSWER")
         return self._work(customer, conversation, message, now_ms, policy, account.gather_ms, out)
 
@@ -184,12 +190,13 @@ class Intake:
     def _answer(
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
     ) -> tuple[OpenSurvey | None, int]:
-        if conversation.gathering is not None or message.customer_left:
+        # A reaction says not what it is about; a machine that answers by itself was not asked.
+        if conversation.gathering is not None or message.customer_left or not message.opens or message.no_auto_reply:
             return None, 0
         at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
-            if now_ms < survey.expires_at_ms and at_work in ("", survey.interaction_id):
-                text = above_quote(message.text) if message.identity.channel == "email" else message.text
+            if survey.awaits(conversation.conversation_id, at_work, now_ms):
+                text = beside_quote(message.text) if message.identity.channel == "email" else message.text
                 score = parse_score(text, survey.kind)
                 if score is not None:
                     return survey, score

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
+from services.ingest.domain.rules import Requirement
+
 
 class Derive(Protocol):
     """Makes an id of its parts: the same parts give the same id, in every process."""
@@ -136,6 +138,7 @@ class SendRequest:
     invitation_id: str = ""
     survey_kind: str = ""
     survey_expires_at_ms: int = 0
+    survey_amend_for_ms: int = 0
     author_kind: int = 4
     author_id: str = ""
     requested_at_ms: int = 0
@@ -173,6 +176,20 @@ class Link:
 
     request_id: str
     home_identity_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp:
+    """Work that another service asks for in a conversation. `reason` stands where otherwise the rule's name does. Times in ms."""
+
+    request_id: str
+    queue: str
+    conversation_id: str = ""
+    priority: int = 0
+    requirements: tuple[Requirement, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    requested_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Strict on purpose: "5" is an answer, "5 of my parcels are missing" is a new contact. So the whole message must be a score: a number in ASCII, Persian
 or Arabic digits, a word for one, keycap emoji, a row of stars, or "n/max"; around it only words like "stars", "points", "نمره".
-Scales: CSAT 1-5, NPS 0-10, CES 1-7. Stars mean points on scales up to five only.
+Scales: CSAT 1-5, NPS 0-10, CES 1-7. Stars mean points on scales up to five only. A thumb says satisfied or not: on CSAT, which counts just that,
+👍 is 5 and 👎 is 1; on the other scales it would have to be guessed, and so would hearts and faces everywhere: they are no answers. Nor is free text.
 """
 
 import re
@@ -40,23 +41,47 @@ _FILLERS: Final = frozenset(
 # «نه» is nine and "no"; alone it is too often a refusal to count as a score.
 _AMBIGUOUS: Final = frozenset({"نه"})
 _STARS: Final = frozenset("⭐★🌟")
+_THUMBS: Final[Mapping[str, int]] = MappingProxyType({"👍": 5, "👎": 1})
+_MOST_THUMBS: Final = 5
+_SKIN: Final = re.compile("[\U0001f3fb-\U0001f3ff]")
 _DROPPED: Final = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe0e\ufe0f\u20e3\u0640\u064b-\u0652]")
 _TOKEN: Final = re.compile(r"\d+|[^\W\d_]+")
 _ALLOWED: Final = re.compile(r"[\w\s/.!,:؛،٫\-+()]*")
 _TEN: Final = "\U0001f51f"
 
+_MOST_LINES: Final = 200
+_MOST_LINE_CHARS: Final = 300
+# What stands before quoted mail, or ends what was written: attributions in two languages (mail programs break long ones), rules, signatures.
+_ATTRIBUTION: Final = re.compile(r"\s*(On\b.*\bwrote:|در (تاریخ )?.*نوشت(ه است)?:)\s*$", re.DOTALL)
+_ENDS: Final = re.compile(r"\s*(-{2,}|_{5,}|From:|از:|Sent from |Get Outlook |در تاریخ|ارسال شده از |فرستاده شده از )")
 
-_QUOTE: Final = re.compile(r"\s*(>|-{2,}|_{5,}|On\b.*\bwrote:|From:|Sent from|در تاریخ|در .* نوشت)")
+
+def beside_quote(text: str) -> str:
+    """What was written above the quoted mail that is answered, or below it where nothing stands above.
+
+    Only to look for a score: the whole text is kept.
+    """
+    lines = [line[:_MOST_LINE_CHARS] for line in text.splitlines()[:_MOST_LINES]]
+    above = _until_quote(lines)
+    if above:
+        return above
+    quoted = [index for index, line in enumerate(lines) if line.lstrip().startswith(">")]
+    return _until_quote(lines[quoted[-1] + 1 :]) if quoted else ""
 
 
-def above_quote(text: str) -> str:
-    """What was written above the quoted mail that is answered; only to look for a score, the whole text is kept."""
-    lines: list[str] = []
-    for line in text.splitlines()[:50]:
-        if _QUOTE.match(line):
+def _until_quote(lines: list[str]) -> str:
+    kept: list[str] = []
+    for index, line in enumerate(lines):
+        broken = "\n".join(lines[index : index + 3])
+        begins = any(_ATTRIBUTION.match(broken[:end]) for end in _line_ends(broken))
+        if begins or line.lstrip().startswith(">") or _ENDS.match(line):
             break
-        lines.append(line)
-    return "\n".join(lines).strip()
+        kept.append(line)
+    return "\n".join(kept).strip()
+
+
+def _line_ends(text: str) -> list[int]:
+    return [index for index, char in enumerate(text) if char == "\n"] + [len(text)]
 
 
 def parse_score(text: str, kind: str) -> int | None:
@@ -69,6 +94,11 @@ def parse_score(text: str, kind: str) -> int | None:
     if plain and all(c in _STARS for c in plain.replace(" ", "")):
         stars = len(plain.replace(" ", ""))
         return stars if high <= 5 and low <= stars <= high else None
+    thumbs = _SKIN.sub("", plain).replace(" ", "")
+    if thumbs and set(thumbs) <= _THUMBS.keys():
+        # All the same, and not a row of them that means something else.
+        plain_thumb = len(set(thumbs)) == 1 and len(thumbs) <= _MOST_THUMBS
+        return _THUMBS[thumbs[0]] if kind == "csat" and plain_thumb else None
     plain = plain.replace(_TEN, "10").replace("/ ", "/").casefold().replace("ي", "ی").replace("ك", "ک")
     plain = "".join(_ascii_digit(c) for c in plain)
     if "-" in plain or not _ALLOWED.fullmatch(plain):  # a negative number is no score of any scale

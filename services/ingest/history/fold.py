@@ -205,7 +205,8 @@ class Rows:
         row.kind = row.kind or answer.kind
         if _STAGES.index(answer.state) > _STAGES.index(row.state):
             row.state = answer.state
-        if answer.score is not None and row.score is None:
+        # The newest counts: an amended answer is a later one.
+        if answer.score is not None and (row.score is None or answer.answered_at_ms > row.answered_at_ms):
             row.score, row.source, row.answered_at_ms = answer.score, answer.source, answer.answered_at_ms
 
 

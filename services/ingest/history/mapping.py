@@ -253,8 +253,8 @@ def _feedback(raw: bytes, offset: int) -> Fact | None:
         case "due":
             invitation = record.due.invitation
             return Fact(event("InvitationFellDue", invitation.subject, invitation=invitation.invitation_id), None)
-        case "answered":
-            counted = record.answered
+        case "answered" | "amended" as which:
+            counted = record.answered if which == "answered" else record.amended.answer
             kind = word(config_pb2.SurveyKind.Name, counted.kind, "SURVEY_KIND_")
             answer = asked(kind, counted)
             answer.state, answer.score, answer.answered_at_ms = "answered", counted.score, at
@@ -267,8 +267,31 @@ def _feedback(raw: bytes, offset: int) -> Fact | None:
                 "by": answer.source,
             }
             return Fact(
-                event("AnswerCounted", counted.subject, **details), rows.Asked(answer), "", answer.invitation_id
+                event("AnswerCounted" if which == "answered" else "AnswerAmended", counted.subject, **details),
+                rows.Asked(answer),
+                "",
+                answer.invitation_id,
             )
+        case "reminder":
+            invitation = record.reminder.invitation
+            return Fact(event("ReminderFellDue", invitation.subject, invitation=invitation.invitation_id), None)
+        case "withdrawn":
+            invitation = record.withdrawn.invitation
+            details = {"invitation": invitation.invitation_id}
+            return Fact(event("InvitationWithdrawn", invitation.subject, record.withdrawn.reason, **details), None)
+        case "settled":
+            first = record.settled
+            return Fact(
+                event("FirstContactSettled", first.subject, "RESOLVED" if first.resolved else "CAME_AGAIN"), None
+            )
+        case "recovery_due":
+            due = record.recovery_due
+            details = {"invitation": identifier(due.invitation_id), "score": str(due.score), "queue": clean(due.queue)}
+            return Fact(event("RecoveryFellDue", due.subject, due.rule, **details), None)
+        case "recovery_opened":
+            opened = record.recovery_opened
+            details = {"invitation": identifier(opened.invitation_id), "recovery": identifier(opened.interaction_id)}
+            return Fact(event("RecoveryOpened", opened.subject, **details), None)
         case "expired":
             answer = asked("", record.expired)
             answer.state = "expired"

@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from google.protobuf.message import DecodeError
-
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
@@ -29,10 +27,11 @@ from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, Decision, IntakeLimits, Refused
-from services.ingest.domain.intake import Event, Intake
-from services.ingest.domain.messages import Link, Message, SendRequest
+from services.ingest.domain.intake import Intake
+from services.ingest.domain.messages import Message
 from services.ingest.domain.policy import Policies, TenantPolicy
 from services.ingest.domain.seen import SeenIds
+from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of
 from services.ingest.lanes.timers import Timers
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
@@ -151,12 +150,12 @@ class IntakeProcessor:
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        inbound = _decoded(record)
-        key = _key(record)
+        inbound = decoded(record)
+        key = key_of(record)
         policy = self._policy.get(inbound.tenant)
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
-        event = _event(inbound)
+        event = event_of(inbound)
         known = self._customers.get(key)
         tenants = {known.identity.tenant} if known is not None else set()
         if isinstance(event, Message):
@@ -164,7 +163,7 @@ class IntakeProcessor:
         if tenants - {inbound.tenant}:
             # A caller may name any identity and any home; what is another tenant's stays out of reach.
             raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
-        once = _identity_of_repetition(event)
+        once = identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
             if isinstance(event, Message):
@@ -179,7 +178,7 @@ class IntakeProcessor:
             self._counted["messages", channel] += 1
         self._apply(key, decision, inbound.tenant, outbox, inbound)
         if once:
-            self._remember(key, _forwarded(once) if decision.note == "FORWARDED" else once, outbox)
+            self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         self._schedule(key)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
@@ -310,7 +309,7 @@ class IntakeProcessor:
         One that comes back to where it was forwarded is no repetition but a circle of links: it goes on until its hops are used up.
         """
         seen = self._seen.get(key)
-        return seen is not None and (once in seen or (hops == 0 and _forwarded(once) in seen))
+        return seen is not None and (once in seen or (hops == 0 and forwarded(once) in seen))
 
     def _remember(self, key: str, once: str, outbox: Outbox) -> None:
         chunk, gone = self._seen_of(key).add(once, self._now_ms)
@@ -337,60 +336,3 @@ class IntakeProcessor:
         if eviction is not None:
             dues.append(eviction)
         self._timers.set(key, min(dues) if dues else None)
-
-
-def _decoded(record: Record) -> records_pb2.InboundRecord:
-    if record.value is None or not record.key:
-        raise InvalidRecord("UNDECODABLE", "a record needs a key and a value")
-    try:
-        return records_pb2.InboundRecord.FromString(record.value)
-    except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not an InboundRecord") from error
-
-
-def _key(record: Record) -> str:
-    try:
-        return (record.key or b"").decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "the key is not UTF-8") from error
-
-
-def _event(inbound: records_pb2.InboundRecord) -> Event:
-    kind = inbound.WhichOneof("record")
-    try:
-        match kind:
-            case "message":
-                if not inbound.message.message_id or not inbound.message.identity.identity_id:
-                    raise InvalidRecord("INCOMPLETE", "a message needs its id and its identity")
-                return translate.message(inbound.message)
-            case "outbound":
-                if not inbound.outbound.request_id:
-                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
-                return translate.send_request(inbound.outbound)
-            case "notice":
-                return translate.notice(inbound.notice)
-            case "link":
-                return translate.link(inbound.link)
-            case "erasure":
-                return translate.erasure(inbound.erasure)
-            case _:
-                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
-    except ValueError as error:
-        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
-
-
-def _forwarded(once: str) -> str:
-    return f">{once}"
-
-
-def _identity_of_repetition(event: Event) -> str:
-    """The id under which a repetition is known; notices and erasures are harmless when repeated."""
-    match event:
-        case Message():
-            return event.message_id
-        case SendRequest():
-            return derive("request", event.request_id)
-        case Link():
-            return derive("link", event.request_id)
-        case _:
-            return ""

@@ -8,10 +8,11 @@ from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.links import SignedLinks, link_key
+from services.feedback.domain.quiet import Quiet
 from services.feedback.handlers import Dispatcher
 from services.feedback.ports import OutgoingInvitation
 from tests.flow.feedback.test_pages import Log
-from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 
 
 class Ingest:
@@ -60,7 +61,14 @@ def links(clock: ManualClock) -> SignedLinks:
 @pytest.fixture
 def dispatcher(ingest: Ingest, log: Log, clock: ManualClock, links: SignedLinks) -> Dispatcher:
     tenant = TenantSurveys(a_programme(), {"en": "{question} Here: {link}", "fa": "{question} اینجا: {link}"})
-    return Dispatcher(ConfiguredProgrammes({TENANT: tenant}.get), links, ingest, log, clock)
+    return Dispatcher(
+        ConfiguredProgrammes({TENANT: tenant}.get),
+        links,
+        ingest,
+        log,
+        clock,
+        lambda at_ms, _, language: f"{at_ms}/{language}",
+    )
 
 
 async def test_a_due_invitation_is_sent_with_its_link_and_noted_under_an_id_that_repeats(
@@ -111,6 +119,40 @@ async def test_what_ingest_refuses_for_good_is_given_up(dispatcher: Dispatcher, 
     ingest.error = ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_IDENTITY", "no such identity")
     assert await dispatcher.dispatch(a_due_record()) == "refused"
     assert log.commands == []
+
+
+async def test_a_reminder_is_another_sending_of_the_same_invitation(
+    dispatcher: Dispatcher, ingest: Ingest, log: Log, links: SignedLinks
+) -> None:
+    """Its own key and text, the same link; nothing is noted."""
+    due = a_due_record()
+    record = pb.FeedbackRecord(event_id="r", tenant=TENANT, person_id="person-1", occurred_at_ms=NOW)
+    record.reminder.invitation.CopyFrom(due.due.invitation)
+    await dispatcher.dispatch(due)
+    assert await dispatcher.dispatch(record) == "reminded"
+    first, second = ingest.sent
+    assert first.key == first.invitation_id == second.invitation_id != second.key
+    assert second.text.startswith("A reminder: How was it?")
+    assert f"until {NOW + HOUR}/en" in second.text
+    assert links.read(second.text.rpartition("/")[2]) == links.read(first.text.rpartition("/")[2])
+    assert len(log.commands) == 1
+
+
+@pytest.mark.parametrize(("late_ms", "outcome"), [(4 * 60_000, "sent"), (6 * 60_000, "quiet")])
+async def test_what_ingest_could_not_take_before_the_night_is_not_sent_in_it(
+    ingest: Ingest, log: Log, links: SignedLinks, late_ms: int, outcome: str
+) -> None:
+    """It was due a minute before the quiet hours; five minutes into them it is given up: better not asked than woken."""
+    minute = NOW // 60_000 % (24 * 60) + 1
+    programme = a_programme(a_survey(quiet=Quiet(minute, minute + 60)))
+    at = NOW - NOW % 60_000 + 60_000 + late_ms
+    dispatcher = Dispatcher(
+        ConfiguredProgrammes({TENANT: TenantSurveys(programme)}.get), links, ingest, log, lambda: at, lambda *_: ""
+    )
+    record = a_due_record()
+    record.due.invitation.survey = "after-contact"
+    assert await dispatcher.dispatch(record) == outcome
+    assert len(ingest.sent) == (outcome == "sent")
 
 
 async def test_other_records_are_passed_over(dispatcher: Dispatcher, ingest: Ingest) -> None:

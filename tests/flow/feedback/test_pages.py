@@ -1,20 +1,26 @@
 """The survey pages, without Kafka: what a customer's browser sees, and what programs and forgers see."""
 
+import asyncio
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from urllib.parse import quote_plus
 
 import httpx
+import jwt
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import ManualClock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
-from services.feedback.adapters.links import SignedLinks, link_key
-from services.feedback.adapters.pages import MAX_BODY_BYTES, Pages
+from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
+from services.feedback.adapters.page_form import BASE_BYTES
+from services.feedback.adapters.pages import Pages
 from services.feedback.domain.survey import Kind
 from services.feedback.handlers import Answering
 from services.feedback.ports import Ticket
@@ -61,7 +67,7 @@ async def browser(
     log: Log, clock: ManualClock, links: SignedLinks, metrics: Metrics
 ) -> AsyncIterator[httpx.AsyncClient]:
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(a_survey(questions=QUESTIONS)))}.get)
-    app = Pages(programmes, links, Answering(log, clock), metrics).app()
+    app = Pages(programmes, links, Answering(log, clock, metrics), metrics).app()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
         yield client
 
@@ -130,11 +136,28 @@ async def test_an_answer_is_in_the_log_before_the_thanks(
 async def test_a_double_click_is_one_command_and_a_change_of_mind_another(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log
 ) -> None:
-    """The id derives from the answer; which of them counts is the lane's to say."""
-    for score in ("4", "4", "1"):
-        await browser.post(links.url(a_ticket()), data={"score": score})
-    ids = [command.command_id for command in log.commands]
-    assert (ids[0] == ids[1], ids[0] == ids[2]) == (True, False)
+    """The id derives from the answer and the page view; which of them counts is the lane's to say."""
+    for score, view in (("4", "a"), ("4", "a"), ("1", "a"), ("4", "b")):
+        await browser.post(links.url(a_ticket()), data={"score": score, "view": view})
+    first, *others = [command.command_id for command in log.commands]
+    assert [first == other for other in others] == [True, False, False]
+
+
+async def test_every_page_view_has_its_number_and_keeps_it_when_the_form_comes_back(
+    browser: httpx.AsyncClient, links: SignedLinks
+) -> None:
+    """So that a change of mind and back again, on another visit, is not taken for a repetition."""
+
+    def number(page: httpx.Response) -> str:
+        found = re.search(r'name="view" value="([A-Za-z0-9_-]+)"', page.text)
+        assert found
+        return found[1]
+
+    url = links.url(a_ticket())
+    first = number(await browser.get(url))
+    assert number(await browser.get(url)) != first
+    assert number(await browser.post(url, data={"view": first})) == first
+    assert number(await browser.post(url, data={"view": '"><script>'})) not in (first, '"><script>')
 
 
 async def test_looking_never_answers(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
@@ -167,14 +190,14 @@ async def test_while_the_log_is_away_the_answer_is_not_lost_to_its_writer(
     page = await browser.post(links.url(a_ticket()), data={"score": "2", "comment": "bad"})
     assert page.status_code == 503
     assert 'value="2" required checked' in page.text
-    assert ">bad</textarea>" in page.text
+    assert "\nbad</textarea>" in page.text
     log.down = False
     assert (await browser.post(links.url(a_ticket()), data={"score": "2", "comment": "bad"})).status_code == 200
     assert len(log.commands) == 1
 
 
 async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
-    browser: httpx.AsyncClient, links: SignedLinks, clock: ManualClock, log: Log
+    browser: httpx.AsyncClient, links: SignedLinks, clock: ManualClock, log: Log, metrics: Metrics
 ) -> None:
     """One 404, byte for byte, for looking and for answering."""
     good = links.token(a_ticket())
@@ -190,6 +213,46 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
             seen.add(page.content)
     assert len(seen) == 1
     assert log.commands == []
+    assert metrics.value("chapar_feedback_answers_total", "", "late") == 1
+    assert metrics.value("chapar_feedback_answers_total", "", "forged") == 6
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_whatever_is_done_to_a_link_it_is_not_there(data: st.DataObject) -> None:
+    """Letters changed, parts cut, swapped and doubled, claims of another sort or tenant under a wrong key: the 404 of a page that never was."""
+    log, metrics = Log(), Metrics()
+    programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme()), "other": TenantSurveys(a_programme())}.get)
+    links = SignedLinks(link_key(b"s" * 40), "", lambda: NOW)
+    app = Pages(programmes, links, Answering(log, lambda: NOW, metrics), metrics).app()
+    token = links.token(a_ticket())
+    head, claims, signature = token.split(".")
+    other = links.token(a_ticket(tenant="other")).split(".")
+    place = data.draw(st.integers(0, len(token) - 2))
+    spoiled = data.draw(
+        st.one_of(
+            st.sampled_from("abAB01-_").map(lambda letter: token[:place] + letter + token[place + 1 :]),
+            st.just(token[:place]),
+            st.just(f"{head}.{other[1]}.{signature}"),
+            st.just(f"{head}.{claims}.{other[2]}"),
+            st.just(f"{head}.{claims}."),
+            st.just(f"{token}.{signature}"),
+            st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).map(quote_plus),
+            st.sampled_from([None, "", "x", 5]).map(lambda kind: jwt.encode({"aud": AUDIENCE, "knd": kind}, b"k" * 32)),
+        )
+    )
+    assume(spoiled not in (token, ".", ".."))
+
+    async def both() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://pages") as client:
+            nothing = await client.get("/s/nothing")
+            path = f"/s/{spoiled}"
+            return [nothing, await client.get(path), await client.post(path, data={"score": "5"})]
+
+    nothing, shown, taken = asyncio.run(both())
+    assert (shown.status_code, taken.status_code) == (404, 404)
+    assert shown.content == taken.content == nothing.content
+    assert log.commands == []
 
 
 async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
@@ -200,7 +263,7 @@ async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient,
         for _ in range(100):
             yield b"comment=" + b"a" * 8192
 
-    assert (await browser.post(url, content=b"score=5&comment=" + b"a" * MAX_BODY_BYTES)).status_code == 413
+    assert (await browser.post(url, content=b"score=5&comment=" + b"a" * BASE_BYTES)).status_code == 413
     assert (await browser.post(url, content=endless())).status_code == 413
     for rubbish in (b"\xff\xfe", b"&&&", b"a=1" + b"&a=1" * 20):
         assert (await browser.post(url, content=rubbish)).status_code == 400

@@ -11,7 +11,9 @@ from services.chassis.metrics import Metrics
 from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
 from services.feedback.adapters.relay_lane import relay_factory
 from services.feedback.adapters.survey_lane import survey_factory
-from services.feedback.domain.survey import Survey
+from services.feedback.domain.categories import rule
+from services.feedback.domain.counting import Counting
+from services.feedback.domain.survey import Kind, Question, Survey
 from tests.fakes.lane import FakeLane
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
 
@@ -48,7 +50,9 @@ def relayed(event: router.RoutingEvent) -> list[Send]:
 
 
 def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
-    return [pb.FeedbackRecord.FromString(each.value) for each in sent if each.topic == "feedback.answers.v1"]
+    """What the lane said of invitations; what it said of contacts is in test_counting."""
+    records = [pb.FeedbackRecord.FromString(each.value) for each in sent if each.topic == "feedback.answers.v1"]
+    return [record for record in records if record.WhichOneof("record") != "settled"]
 
 
 def words(sent: list[Send]) -> list[str | None]:
@@ -101,6 +105,60 @@ def test_other_events_are_not_relayed_and_rubbish_is_set_aside() -> None:
     assert [why.reason for _, why in lane.dead_letters] == ["UNDECODABLE"]
 
 
+def an_assigned_event(agent_id: str) -> bytes:
+    event = a_completed_event()
+    event.event_id = f"assigned-{agent_id}"
+    event.assigned.agent_id = agent_id
+    return event.SerializeToString()
+
+
+def holders(sent: list[Send]) -> list[str]:
+    return list(pb.FeedbackCommand.FromString(sent[-1].value).consider.subject.agent_ids)
+
+
+def test_everybody_who_held_it_is_named_in_order_also_after_a_crash() -> None:
+    """Assigned to three, one of them twice; forgotten with its end."""
+    lane = FakeLane(relay_factory)
+    for agent in ("carl", "bob"):
+        lane.handle(an_assigned_event(agent), key=b"conversation-1")
+    lane.crash()
+    for agent in ("carl", "ada"):
+        lane.handle(an_assigned_event(agent), key=b"conversation-1")
+    assert holders(lane.handle(a_completed_event().SerializeToString(), key=b"conversation-1")) == [
+        "bob",
+        "carl",
+        "ada",
+    ]
+    assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
+    again = a_completed_event()
+    again.event_id = "event-2"
+    assert holders(lane.handle(again.SerializeToString(), key=b"conversation-1")) == ["ada"]
+
+
+@pytest.mark.parametrize("end", ["abandoned", "cancelled"])
+def test_whoever_held_what_ends_otherwise_is_forgotten_too(end: str) -> None:
+    """A lane holds the living only."""
+    lane = FakeLane(relay_factory)
+    lane.handle(an_assigned_event("ada"), key=b"conversation-1")
+    event = a_completed_event()
+    getattr(event, end).SetInParent()
+    assert lane.handle(event.SerializeToString(), key=b"conversation-1") == []
+    assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
+
+
+def test_what_it_was_about_and_the_configurations_version_are_frozen_too() -> None:
+    """The attributes that its requirements name, of groups as well; the team that the router itself prefers is none."""
+    event = a_completed_event()
+    event.configuration_version = 42
+    requirements = event.interaction.requirements
+    requirements.add(attribute="billing")
+    group = requirements.add()
+    for attribute in ("french", "team", "billing"):
+        group.any_of.add(attribute=attribute)
+    about = pb.FeedbackCommand.FromString(relayed(event)[0].value).consider.subject
+    assert (list(about.skills), about.config_version) == (["billing", "french"], 42)
+
+
 def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> None:
     """The disposition travels as a label."""
     event = a_completed_event()
@@ -111,7 +169,7 @@ def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> N
 
 def test_from_completed_to_counted(metrics: Metrics) -> None:
     """Created, due after its delay, answered once; the repetition refused; metrics say the same."""
-    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR))
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_answer_stands=True))
     command = relayed(a_completed_event())[0].value
     created = told(lane.handle(command, key=b"person-1"))
     assert [record.WhichOneof("record") for record in created] == ["invited"]
@@ -129,11 +187,55 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
     assert metrics.value("chapar_feedback_invitations_total", "telegram", "due") == 1
 
 
+def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_their_own(metrics: Metrics) -> None:
+    """What counts now, what counted until now, both of the time of asking; each revision is another event."""
+    programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
+    counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
+    programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
+    lane = FakeLane(survey_factory(programmes, metrics), now_ms=NOW)
+    made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"person-1"))[0].invited
+    first = pb.FeedbackCommand.FromString(an_answer(made.invitation_id, 2, "a1"))
+    first.answer.source = pb.ANSWER_SOURCE_PAGE
+    first.answer.comment = "slow\u202e"
+    first.answer.responses.add(question_id="why", text="queue")
+    (counted,) = told(lane.handle(first.SerializeToString(), key=b"person-1"))
+    lane.crash()
+    (amended,) = told(lane.handle(an_answer(made.invitation_id, 4, "a2"), key=b"person-1"))
+    assert amended.amended.before == counted.answered
+    assert (counted.answered.comment, counted.answered.revision) == ("slow", 1)
+    assert list(counted.answered.categories) == ["speed", "queueing"]
+    now = amended.amended.answer
+    assert (now.score, now.revision, now.asked_at_ms, now.day) == (4, 2, made.send_at_ms, made.day)
+    assert [(each.question_id, each.text) for each in now.responses] == [("why", "queue")]
+    (again,) = told(lane.handle(an_answer(made.invitation_id, 1, "a3"), key=b"person-1"))
+    assert len({counted.event_id, amended.event_id, again.event_id}) == 3
+    assert metrics.value("chapar_feedback_answers_total", "telegram", "amended") == 2
+
+
+def test_a_reminder_and_a_withdrawal_are_told_with_their_invitation(metrics: Metrics) -> None:
+    """So that the dispatcher can send the one, and whoever counted the other can take it out."""
+    lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, remind_after_ms=5 * HOUR))
+    lane.handle(relayed(a_completed_event())[0].value, key=b"person-1")
+    later = a_completed_event(interaction_id="interaction-2")
+    later.event_id = "event-2"
+    sent = told(lane.handle(relayed(later)[0].value, key=b"person-1"))
+    assert [record.WhichOneof("record") for record in sent] == ["withdrawn", "invited"]
+    assert (sent[0].withdrawn.reason, sent[0].withdrawn.invitation.subject.interaction_id) == (
+        "REPLACED",
+        "interaction-1",
+    )
+    assert words(lane.advance(HOUR)) == ["due"]
+    (reminder,) = told(lane.advance(5 * HOUR))
+    assert reminder.reminder.invitation.subject.interaction_id == "interaction-2"
+    assert metrics.value("chapar_feedback_invitations_total", "telegram", "replaced") == 1
+    assert metrics.value("chapar_feedback_invitations_total", "telegram", "reminder") == 1
+
+
 def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
     """The delay survives, the answer counts once, and event ids are those of the uninterrupted run."""
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
-        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR))
+        lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_answer_stands=True))
         command = lane.record(relayed(a_completed_event())[0].value, key=b"person-1")
         lane.batch(command, fail="before_commit" if crashing else None)
         if crashing:

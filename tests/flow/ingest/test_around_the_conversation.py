@@ -82,6 +82,78 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     assert len(world.enqueued) == 2
 
 
+def test_a_further_score_amends_while_it_may_and_in_the_conversation_of_the_first() -> None:
+    """Two hours after the first answer, whatever was said in between; then a score is a message like any other."""
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("completed", world.enqueued[0])
+    world.inbound(a_survey(world, survey_amend_for_ms=2 * HOUR), an_identity().identity_id)
+    world.customer(a_message("2", native_message_id="m2"))
+    world.wait(HOUR)
+    world.customer(a_message("👍", native_message_id="m3"))
+    world.wait(HOUR - 1)
+    world.customer(a_message("4", native_message_id="m4"))
+    assert [each.answer.score for each in world.answers] == [2, 5, 4]
+    assert len({each.command_id for each in world.answers}) == 3
+    assert len(world.enqueued) == 1
+    world.wait(1)
+    world.customer(a_message("3", native_message_id="m5"))
+    assert (len(world.answers), len(world.enqueued)) == (3, 2)
+
+
+def test_a_score_in_another_conversation_answers_first_but_never_amends() -> None:
+    """Two days later a "2" may begin something new."""
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("completed", world.enqueued[0])
+    world.inbound(a_survey(world, survey_amend_for_ms=72 * HOUR), an_identity().identity_id)
+    world.wait(48 * HOUR)
+    world.customer(a_message("5", native_message_id="m2"))
+    assert [each.answer.score for each in world.answers] == [5]
+    world.wait(23 * HOUR)
+    world.customer(a_message("2", native_message_id="m3"))
+    assert [each.answer.score for each in world.answers] == [5, 2]
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("completed", world.enqueued[0])
+    expires = world.intake.now_ms + 200 * HOUR
+    asked = a_survey(world, survey_amend_for_ms=200 * HOUR, survey_expires_at_ms=expires)
+    world.inbound(asked, an_identity().identity_id)
+    world.customer(a_message("5", native_message_id="m2"))
+    world.wait(48 * HOUR)
+    world.customer(a_message("2", native_message_id="m3"))
+    assert [each.answer.score for each in world.answers] == [5]
+    assert len(world.enqueued) == 2
+
+
+def test_a_reminder_leaves_one_invitation_open() -> None:
+    """Sent once more under another key, answered once."""
+    world = surveyed()
+    world.inbound(a_survey(world, "Please?", request_id="inv-1-reminder"), an_identity().identity_id)
+    assert world.texts[-1] == "Please?"
+    world.customer(a_message("5", native_message_id="m2"))
+    world.customer(a_message("4", native_message_id="m3"))
+    assert [each.answer.score for each in world.answers] == [5]
+
+
+@pytest.mark.parametrize("change", [{"kind": records_pb2.MESSAGE_KIND_REACTION}, {"no_auto_reply": True}])
+def test_reactions_and_machines_answer_no_survey(change: dict[str, object]) -> None:
+    """A thumb at some message is not one at the survey; an absence note whose text is a number was not asked."""
+    world = surveyed()
+    world.customer(a_message("👍" if "kind" in change else "5", native_message_id="m2", **change))  # type: ignore[arg-type]  # a table of different keywords
+    assert world.answers == []
+
+
+def test_free_text_is_not_taken_from_the_channel() -> None:
+    """It could not be told from a new contact."""
+    world = World()
+    world.customer(a_message("سلام", language="fa"))
+    world.routing("completed", world.enqueued[0])
+    world.inbound(a_survey(world, survey_kind="text"), an_identity().identity_id)
+    world.customer(a_message("5", native_message_id="m2"))
+    assert (world.answers, len(world.enqueued)) == ([], 2)
+
+
 def test_words_after_a_survey_are_a_new_contact_and_the_survey_stays_open() -> None:
     """Until its time is over."""
     world = surveyed()

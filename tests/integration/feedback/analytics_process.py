@@ -1,6 +1,6 @@
-"""The analytics in a process of its own that kills itself where it is told to: `python -m … PREFIX POINT COUNT`.
+"""The analytics in a process of its own that ends or stops itself where it is told to: `python -m … PREFIX POINT COUNT SIGNAL`.
 
-POINT is a point of `run_analytics`, COUNT how often it is passed before the process dies by SIGKILL; "never" runs on.
+POINT is a point of `run_analytics`, COUNT how often it is passed before the process sends itself the signal; "never" runs on.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.feedback.adapters.analytics_faust import run_analytics
 
 
-def main(prefix: str, point: str, count: int) -> None:
+def main(prefix: str, point: str, count: int, how: str) -> None:
     """Until killed."""
     left = count
 
@@ -22,7 +22,7 @@ def main(prefix: str, point: str, count: int) -> None:
         if passed == point:
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), signal.Signals[how])
 
     settings = KafkaSettings.from_environment().model_copy(update={"topic_prefix": prefix})
     asyncio.run(
@@ -37,4 +37,4 @@ def main(prefix: str, point: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])

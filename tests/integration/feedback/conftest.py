@@ -33,6 +33,7 @@ TOPICS = (
     "feedback.scores.v1",
     "feedback-relay.state.v1",
     "feedback.state.v1",
+    "feedback.webhooks.v1",
     "config.v1",
     "deadletters.v1",
 )
@@ -47,6 +48,7 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
         self.metadata: list[dict[str, str]] = []
         self.failing = 0
         self.address = ""
+        self.ingest = IngestStandIn()  # type: ignore[abstract] # one method is enough
 
     async def Send(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.SendRequest, context: "grpc.aio.ServicerContext[Any, Any]"
@@ -68,12 +70,26 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
             return await self.requests.get()
 
 
+class IngestStandIn(ingest_pb2_grpc.IngestServiceServicer):
+    """Opens follow-ups: remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.follow_ups: list[ingest_pb2.OpenFollowUpRequest] = []
+
+    async def OpenFollowUp(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.OpenFollowUpRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.OpenFollowUpResponse:
+        self.follow_ups.append(request)
+        return ingest_pb2.OpenFollowUpResponse(interaction_id=f"follow-up-{request.idempotency_key}")
+
+
 @pytest.fixture
 async def outbound() -> AsyncIterator[OutboundStandIn]:
     """An OutboundService on a free port."""
     stand_in = OutboundStandIn()
     server = grpc.aio.server()
     ingest_pb2_grpc.add_OutboundServiceServicer_to_server(stand_in, server)
+    ingest_pb2_grpc.add_IngestServiceServicer_to_server(stand_in.ingest, server)
     stand_in.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield stand_in
@@ -119,6 +135,8 @@ def a_configuration(**survey: Any) -> config.TenantConfiguration:
         version=1,
         default_language="fa",
         time_zone="Asia/Tehran",
+        least_answers=1,
+        recoveries=[config.RecoveryRule(name="bad", at_most=2, queue="call-back", priority=9)],
         surveys=[config.Survey(**{**options, **survey})],
         templates=[
             config.Template(

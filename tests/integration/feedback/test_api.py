@@ -22,6 +22,9 @@ from services.chassis.grpc.status import from_rpc_error
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import mint
+from services.feedback.adapters.links import SignedLinks, link_key
+from services.feedback.domain.survey import Kind
+from services.feedback.ports import Ticket
 from tests.integration.feedback.conftest import (
     SCOPES,
     TENANT,
@@ -37,8 +40,16 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 async def feedback(cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """NPS, nobody in the sample, a day's gap."""
-    survey = {"kind": config.SURVEY_KIND_NPS, "sampling": 0.0, "least_gap_ms": 86_400_000, "questions": {}}
+    """NPS and two questions more, nobody in the sample, a day's gap."""
+    why = config.SurveyQuestion(id="why", kind=config.SURVEY_KIND_TEXT, texts={"fa": "چرا؟"}, optional=True)
+    effort = config.SurveyQuestion(id="effort", kind=config.SURVEY_KIND_CES, texts={"fa": "آسان بود؟"})
+    survey = {
+        "kind": config.SURVEY_KIND_NPS,
+        "sampling": 0.0,
+        "least_gap_ms": 86_400_000,
+        "questions": {},
+        "more": [effort, why],
+    }
     async with running_feedback(cluster, outbound.address, tmp_path, **survey) as running:
         yield running
 
@@ -86,8 +97,29 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     )
     forged = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token[:-6], score=9)
     assert (await refused(feedback.stub.SubmitAnswer(forged, **options)))[1] == "UNKNOWN_INVITATION"
-    off = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=token, score=11)
-    assert (await refused(feedback.stub.SubmitAnswer(off, **options)))[1] == "OUT_OF_SCALE"
+    gone = SignedLinks(link_key(b"s" * 40), "", lambda: 0).token(
+        Ticket(TENANT, "person-1", response.invitation_id, "after-contact", Kind.NPS, "en", 1000)
+    )
+    expired = pb.SubmitAnswerRequest(idempotency_key="a1", survey_token=gone, score=9)
+    assert (await refused(feedback.stub.SubmitAnswer(expired, **options)))[1] == "UNKNOWN_INVITATION"
+    assert feedback.service.metrics.value("chapar_feedback_answers_total", "", "forged") == 2
+    assert feedback.service.metrics.value("chapar_feedback_answers_total", "", "late") == 1
+
+    def with_responses(score: int, *responses: pb.Response) -> pb.SubmitAnswerRequest:
+        return pb.SubmitAnswerRequest(
+            idempotency_key="a1", survey_token=token, score=score, comment="Fine\u202e!", responses=responses
+        )
+
+    effort, why = pb.Response(question_id="effort", score=6), pb.Response(question_id="why", text="Quick\u202e")
+    for wrong, reason in (
+        (with_responses(11, effort), "OUT_OF_SCALE"),
+        (with_responses(9, pb.Response(question_id="effort", score=8)), "OUT_OF_SCALE"),
+        (with_responses(9, why), "INCOMPLETE"),
+        (with_responses(9, effort, effort), "INVALID_FIELD"),
+        (with_responses(9, effort, pb.Response(question_id="shoe", score=1)), "INVALID_FIELD"),
+    ):
+        assert (await refused(feedback.stub.SubmitAnswer(wrong, **options)))[1] == reason
+    submit = with_responses(9, effort, why)
     await feedback.stub.SubmitAnswer(submit, **options)
     await feedback.stub.SubmitAnswer(submit, **options)  # a retry
 
@@ -95,13 +127,20 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
         watched = await watch.read()
     assert (watched.answer.answer.score, watched.answer.answer.comment) == (9, "Fine!")
     assert watched.answer.answer.source == pb.ANSWER_SOURCE_API
+    assert [(each.question_id, each.score, each.text) for each in watched.answer.answer.responses] == [
+        ("effort", 6, ""),
+        ("why", 0, "Quick"),
+    ]
     watch.cancel()
 
     async def scores() -> pb.GetScoresResponse:
-        found: pb.GetScoresResponse = await feedback.stub.GetScores(pb.GetScoresRequest(by="channel"), **options)
+        found: pb.GetScoresResponse = await feedback.stub.GetScores(
+            pb.GetScoresRequest(by="channel", measure="nps"), **options
+        )
         return found
 
-    (score,) = (await eventually(scores, lambda seen: len(seen.scores) > 0)).scores
+    # The invitation is counted before its answer.
+    (score,) = (await eventually(scores, lambda seen: any(each.estimate.n for each in seen.scores))).scores
     assert (score.measure, score.dimension.value, score.estimate.n) == ("nps", "email", 1)
     assert score.estimate.method == "adjusted-wald"
     assert score.estimate.value == pytest.approx(25.0)
@@ -128,6 +167,11 @@ async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_fie
         feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=a_subject(1, identity_id="")), **options),
         feedback.stub.SubmitAnswer(pb.SubmitAnswerRequest(idempotency_key="k", score=5), **options),
         feedback.stub.GetScores(pb.GetScoresRequest(by="weather"), **options),
+        feedback.stub.GetScores(pb.GetScoresRequest(day="yesterday"), **options),
+        feedback.stub.GetScores(pb.GetScoresRequest(measure="luck"), **options),
+        feedback.stub.GetScores(pb.GetScoresRequest(page=PageRequest(cursor="%%%")), **options),
+        feedback.stub.GetTrends(pb.GetTrendsRequest(window=pb.SCORE_WINDOW_ALL), **options),
+        feedback.stub.GetTrends(pb.GetTrendsRequest(level=2), **options),
         feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(cursor="%%%")), **options),
         feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(size=501)), **options),
     ):

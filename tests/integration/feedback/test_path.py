@@ -42,7 +42,7 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
     """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once
     although sent twice, and in the scores."""
     outbound.failing = 9  # more than one call's retries: the dispatcher itself must come again
-    async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
+    async with running_feedback(cluster, outbound.address, tmp_path, first_answer_stands=True) as feedback:
         await feedback.complete(1)
         sent = await outbound.next()
         assert sent.identity_id == "identity-1"
@@ -71,7 +71,7 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
             )
             return response
 
-        got = await eventually(scores, lambda seen: len(seen.scores) == 1)
+        got = await eventually(scores, lambda seen: any(each.estimate.n for each in seen.scores))
         score = got.scores[0]
         assert (score.measure, score.dimension.value, score.invited) == ("csat", "support", 1)
         assert (score.estimate.value, score.estimate.n) == (1.0, 1)
@@ -92,3 +92,42 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
             return feedback.service.metrics.value("chapar_feedback_answers_total", "telegram", "repeated")
 
         assert await eventually(refused, bool) == 1
+
+
+async def test_a_bad_answer_comes_back_as_a_recovery_that_everybody_can_see(
+    cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
+) -> None:
+    """Opened at ingest over real gRPC under the invitation's id, told to whoever watches bad answers, in the scores of hour and category."""
+    async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
+        bad = pb.WatchAnswersRequest(category="complaint", score_at_most=2)
+        watch = feedback.stub.WatchAnswers(bad, metadata=feedback.metadata)
+        await watch.initial_metadata()
+        for number, score, comment in ((1, "5", "عالی"), (2, "1", "خیلی معطل شدم")):
+            await feedback.complete(number)
+            sent = await outbound.next()
+            async with httpx.AsyncClient() as browser:
+                await browser.post(link_in(sent.text), data={"score": score, "comment": comment})
+        async with asyncio.timeout(30):
+            watched = await watch.read()
+        assert watched.answer.answer.score == 1
+        watch.cancel()
+
+        async def asked() -> list[str]:
+            return [each.idempotency_key for each in outbound.ingest.follow_ups]
+
+        assert await eventually(asked, bool) == [watched.answer.answer.invitation_id]
+        (request,) = outbound.ingest.follow_ups
+        assert (request.queue, request.priority, request.reason) == ("call-back", 9, "recovery:bad")
+        assert (request.conversation_id, request.labels["about"]) == ("conversation-2", "interaction-2")
+
+        async def opened() -> float | None:
+            return feedback.service.metrics.value("chapar_feedback_recoveries_total", "opened")
+
+        assert await eventually(opened, bool) == 1
+
+        async def by_category() -> dict[str, int]:
+            request = pb.GetScoresRequest(by="category", measure="csat")
+            response = await feedback.stub.GetScores(request, metadata=feedback.metadata, timeout=5)
+            return {each.dimension.value: each.estimate.n for each in response.scores}
+
+        assert await eventually(by_category, lambda seen: "complaint" in seen) == {"complaint": 1, "praise": 1}

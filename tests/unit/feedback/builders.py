@@ -3,7 +3,8 @@
 from typing import Any
 
 from services.chassis.ids import derive
-from services.feedback.domain.invitations import Consider, Desk, Effect, Event, Invite
+from services.feedback.domain.desk import Desk, ProgrammeOf
+from services.feedback.domain.invitations import Consider, Effect, Event, Invite
 from services.feedback.domain.survey import Kind, Programme, Subject, Survey
 
 NOW = 1_700_000_000_000
@@ -32,6 +33,12 @@ def a_survey(**fields: Any) -> Survey:
 
 def a_programme(*surveys: Survey, **fields: Any) -> Programme:
     return Programme(surveys or (a_survey(),), **fields)
+
+
+def a_programme_of(*surveys: Survey, **fields: Any) -> ProgrammeOf:
+    """The same for whoever asks by tenant."""
+    programme = a_programme(*surveys, **fields)
+    return lambda _tenant: programme
 
 
 def a_desk() -> Desk:

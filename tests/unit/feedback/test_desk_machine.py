@@ -1,6 +1,9 @@
-"""Whatever comes, in whatever order and however often: counted once, and the least gap holds. A model watches the desk from outside."""
+"""Whatever comes, in whatever order and however often, with outages and crashes: the laws of docs/feedback.md hold. A model watches from outside."""
 
 import itertools
+from collections import Counter
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import settings
@@ -9,11 +12,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from services.feedback.adapters import kept
 from services.feedback.domain import invitations as inv
-from services.feedback.domain.survey import Kind
+from services.feedback.domain.desk import Desk
+from services.feedback.domain.quiet import Quiet
+from services.feedback.domain.survey import Kind, Question
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_subject, a_survey
 
-GAP = 10 * HOUR
+GAP, SHORT_GAP, WINDOW, MOST = 10 * HOUR, 4 * HOUR, 40 * HOUR, 2
 PEOPLE = st.sampled_from(["p1", "p2"])
+ZONE = ZoneInfo("America/New_York")  # in early November the clock goes back: one hour comes twice
+START = int(datetime(2023, 11, 3, 12, tzinfo=ZONE).timestamp() * 1000)
+assert abs(START - NOW) < 30 * 24 * HOUR
+
+
+def in_the_night(at_ms: int) -> bool:
+    return not 7 <= datetime.fromtimestamp(at_ms / 1000, ZONE).hour < 22
 
 
 class DeskMachine(RuleBasedStateMachine):
@@ -21,15 +33,41 @@ class DeskMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = NOW
+        self.now = START
+        quiet = Quiet(22 * 60, 7 * 60)
         self.programme = a_programme(
-            a_survey(name="calls", kind=Kind.NPS, channels=frozenset({"phone"}), least_gap_ms=GAP, delay_ms=HOUR),
-            a_survey(least_gap_ms=GAP, delay_ms=3 * HOUR, expires_after_ms=6 * HOUR, sampling=0.8),
+            a_survey(
+                name="calls",
+                kind=Kind.NPS,
+                channels=frozenset({"phone"}),
+                least_gap_ms=SHORT_GAP,
+                delay_ms=HOUR,
+                window_ms=WINDOW,
+                most_in_window=MOST,
+                quiet=quiet,
+                remind_after_ms=9 * HOUR,
+                first_answer_stands=True,
+            ),
+            a_survey(
+                least_gap_ms=GAP,
+                delay_ms=3 * HOUR,
+                expires_after_ms=20 * HOUR,
+                sampling=0.8,
+                window_ms=WINDOW,
+                most_in_window=MOST,
+                quiet=quiet,
+                remind_after_ms=5 * HOUR,
+                amend_within_ms=6 * HOUR,
+                silent_after_ms=30 * HOUR,
+                silent_sampling=0.5,
+                more=(Question("again", Kind.TEXT, optional=True),),
+            ),
+            zone=ZONE,
         )
         self.desk = a_desk()
         self.changelog: dict[bytes, bytes] = {}
-        self.told: list[inv.Event] = []
-        self.commands: list[inv.Command] = []
+        self.told: list[tuple[int, inv.Event]] = []
+        self.commands: list[tuple[int, inv.Command]] = []
         self.number = 0
 
     def perform(self, effects: list[inv.Effect]) -> None:
@@ -44,90 +82,193 @@ class DeskMachine(RuleBasedStateMachine):
                 case inv.DropAsked(tenant, person_id):
                     del self.changelog[kept.asked_key(tenant, person_id)]
                 case _:
-                    self.told.append(effect)
+                    self.told.append((self.now, effect))
 
     def handle(self, command: inv.Command) -> None:
-        self.commands.append(command)
+        self.commands.append((self.now, command))
         self.perform(self.desk.handle(command, self.programme, self.now))
 
     def next_number(self) -> int:
         self.number += 1
         return self.number
 
-    @rule(person=PEOPLE, channel=st.sampled_from(["phone", "telegram"]), ago=st.integers(0, 2 * HOUR))
-    def complete(self, person: str, channel: str, ago: int) -> None:
+    def made(self) -> dict[str, inv.Invitation]:
+        return {e.invitation.invitation_id: e.invitation for _, e in self.told if isinstance(e, inv.Created)}
+
+    @rule(
+        person=PEOPLE,
+        channel=st.sampled_from(["phone", "telegram"]),
+        ago=st.integers(0, 2 * HOUR),
+        conversation=st.integers(1, 3),
+    )
+    def complete(self, person: str, channel: str, ago: int, conversation: int) -> None:
         number = self.next_number()
-        about = a_subject(number, person_id=person, channel=channel)
+        about = a_subject(
+            number, person_id=person, channel=channel, conversation_id=f"{person}-conversation-{conversation}"
+        )
         self.handle(inv.Consider(f"c{number}", TENANT, about, self.now - ago))
 
-    @rule(person=PEOPLE)
-    def invite_by_hand(self, person: str) -> None:
+    @rule(person=PEOPLE, survey=st.sampled_from(["", "calls"]))
+    def invite_by_hand(self, person: str, survey: str) -> None:
         number = self.next_number()
-        self.handle(inv.Invite(f"c{number}", TENANT, a_subject(number, person_id=person)))
+        self.handle(inv.Invite(f"c{number}", TENANT, a_subject(number, person_id=person), survey))
 
-    @precondition(lambda self: any(isinstance(event, inv.Created) for event in self.told))
-    @rule(data=st.data(), score=st.integers(-1, 11))
-    def answer(self, data: st.DataObject, score: int) -> None:
-        made = data.draw(st.sampled_from([event.invitation for event in self.told if isinstance(event, inv.Created)]))
+    @precondition(lambda self: bool(self.made()))
+    @rule(
+        data=st.data(),
+        score=st.integers(-1, 11),
+        text=st.sampled_from(["", "thanks"]),
+        source=st.sampled_from(list(inv.Source)),
+    )
+    def answer(self, data: st.DataObject, score: int, text: str, source: inv.Source) -> None:
+        made = data.draw(st.sampled_from(list(self.made().values())[-4:]))
         number = self.next_number()
-        self.handle(inv.Answer(f"c{number}", TENANT, made.invitation_id, score))
+        self.handle(
+            inv.Answer(
+                f"c{number}", TENANT, made.invitation_id, score, text, source, {"again": (0, text)} if text else {}
+            )
+        )
 
-    @precondition(lambda self: bool(self.commands))
+    def recent(self) -> list[inv.Command]:
+        return [command for at, command in self.commands[-8:] if at > self.now - inv.GRACE_MS]
+
+    @precondition(lambda self: bool(self.recent()))
     @rule(data=st.data())
     def repeat(self, data: st.DataObject) -> None:
         """The log's producers may write a command twice."""
-        self.handle(data.draw(st.sampled_from(self.commands[-8:])))
+        before = len(self.told)
+        command = data.draw(st.sampled_from(self.recent()))
+        self.perform(self.desk.handle(command, self.programme, self.now))
+        if isinstance(command, inv.Answer):
+            assert not [e for _, e in self.told[before:] if isinstance(e, inv.Amended)] or not self.counted_by(command)
 
-    @rule(ms=st.integers(1, 8 * HOUR))
+    def counted_by(self, command: inv.Answer) -> bool:
+        """Whether an answer of this command had counted before the last event."""
+        return any(
+            isinstance(event, inv.Counted | inv.Amended) and event.invitation.answered_by == command.command_id
+            for _, event in self.told[:-1]
+        )
+
+    @rule(ms=st.one_of(st.integers(1, 8 * HOUR), st.integers(1, 60 * HOUR)))
     def wait(self, ms: int) -> None:
+        """Nobody looked in between: an outage, when it is long."""
         self.now += ms
-        self.perform(self.desk.advance(self.now))
+        self.perform(self.desk.advance(self.now, lambda _tenant: self.programme))
+
+    @rule(steps=st.integers(1, 40))
+    def pass_time(self, steps: int) -> None:
+        """The lane wakes whenever it wants to."""
+        for _ in range(steps):
+            at = self.desk.next_wakeup()
+            if at is None:
+                return
+            self.now = max(self.now, at)
+            self.perform(self.desk.advance(self.now, lambda _tenant: self.programme))
 
     @rule()
     def crash(self) -> None:
-        self.desk = a_desk()
+        self.desk = self.restored()
+
+    def restored(self) -> Desk:
+        desk = a_desk()
         for key, value in self.changelog.items():
-            self.desk.restore(kept.decode(key, value))
+            desk.restore(kept.decode(key, value))
+        return desk
 
     @invariant()
-    def an_answer_is_counted_once(self) -> None:
-        counted = [event.invitation.invitation_id for event in self.told if isinstance(event, inv.Counted)]
-        assert len(counted) == len(set(counted))
+    def an_answer_is_counted_once_and_its_amendments_follow_each_other(self) -> None:
+        last: dict[str, inv.Given] = {}
+        for _, event in self.told:
+            if isinstance(event, inv.Counted):
+                assert event.invitation.invitation_id not in last
+                assert event.invitation.given is not None
+                last[event.invitation.invitation_id] = event.invitation.given
+            elif isinstance(event, inv.Amended):
+                assert last[event.invitation.invitation_id] == event.before
+                assert event.given.revision == event.before.revision + 1
+                last[event.invitation.invitation_id] = event.given
 
     @invariant()
-    def an_invitation_is_made_and_due_at_most_once(self) -> None:
-        for kind in (inv.Created, inv.Due, inv.Expired):
-            ids = [event.invitation.invitation_id for event in self.told if isinstance(event, kind)]
-            assert len(ids) == len(set(ids)), kind
+    def an_invitation_is_made_sent_reminded_of_and_ended_at_most_once(self) -> None:
+        for kind in (inv.Created, inv.Due, inv.ReminderDue, inv.Expired, inv.Withdrawn):
+            told = Counter(event.invitation.invitation_id for _, event in self.told if isinstance(event, kind))
+            assert not told or max(told.values()) == 1, kind
+
+    def sent_to(self, person: str) -> list[tuple[int, inv.Invitation]]:
+        return [
+            (at, event.invitation)
+            for at, event in self.told
+            if isinstance(event, inv.Due) and event.invitation.subject.person_id == person
+        ]
 
     @invariant()
-    def nobody_is_asked_twice_within_the_gap(self) -> None:
+    def nobody_is_asked_within_the_gap_or_more_than_m_times_in_the_window(self) -> None:
         for person in ("p1", "p2"):
-            times = sorted(
-                event.invitation.send_at_ms
-                for event in self.told
-                if isinstance(event, inv.Created) and event.invitation.subject.person_id == person
-            )
-            assert all(later - earlier >= GAP for earlier, later in itertools.pairwise(times)), times
+            sent = self.sent_to(person)
+            for (earlier, _), (later, invitation) in itertools.pairwise(sent):
+                assert later - earlier >= (SHORT_GAP if invitation.survey == "calls" else GAP)
+            for at, _ in sent:
+                assert sum(at - WINDOW < other <= at for other, _ in sent) <= MOST
+
+    @invariant()
+    def nobody_is_written_to_at_night(self) -> None:
+        for at, event in self.told:
+            assert not isinstance(event, inv.Due | inv.ReminderDue) or not in_the_night(at)
+
+    @invariant()
+    def whoever_answered_or_is_too_late_is_not_reminded(self) -> None:
+        over: set[str] = set()
+        due: set[str] = set()
+        for at, event in self.told:
+            match event:
+                case inv.Due(invitation):
+                    assert invitation.invitation_id not in over
+                    due.add(invitation.invitation_id)
+                case inv.Counted(invitation=invitation) | inv.Expired(invitation) | inv.Withdrawn(invitation, _):
+                    over.add(invitation.invitation_id)
+                case inv.ReminderDue(invitation):
+                    assert invitation.invitation_id in due - over
+                    assert at < invitation.expires_at_ms
+                case _:
+                    pass
+
+    @invariant()
+    def what_was_withdrawn_was_never_sent_and_one_conversation_waits_once(self) -> None:
+        sent = {event.invitation.invitation_id for _, event in self.told if isinstance(event, inv.Due)}
+        withdrawn = {event.invitation.invitation_id for _, event in self.told if isinstance(event, inv.Withdrawn)}
+        assert not sent & withdrawn
+        waits = Counter(
+            each.subject.conversation_id
+            for each in self.desk.kept()
+            if isinstance(each, inv.Invitation) and each.stage is inv.Stage.WAITING
+        )
+        assert not waits or max(waits.values()) == 1
 
     @invariant()
     def nothing_counts_that_was_not_on_the_scale_or_in_time(self) -> None:
-        for event in self.told:
-            if isinstance(event, inv.Counted):
-                assert 0 <= event.score <= 10
-                assert event.invitation.kind is Kind.NPS or 1 <= event.score <= 5
+        for at, event in self.told:
+            if isinstance(event, inv.Counted | inv.Amended):
+                given = event.invitation.given
+                assert given is not None
+                assert 0 <= given.score <= 10
+                assert event.invitation.kind is Kind.NPS or 1 <= given.score <= 5
+                assert at < event.invitation.expires_at_ms
+            if isinstance(event, inv.Amended):
+                assert event.invitation.survey != "calls"
+                assert at < event.invitation.answered_at_ms + 6 * HOUR
 
     @invariant()
     def no_answer_and_expiry_of_the_same(self) -> None:
-        counted = {e.invitation.invitation_id for e in self.told if isinstance(e, inv.Counted)}
-        expired = {e.invitation.invitation_id for e in self.told if isinstance(e, inv.Expired)}
+        counted = {e.invitation.invitation_id for _, e in self.told if isinstance(e, inv.Counted)}
+        expired = {e.invitation.invitation_id for _, e in self.told if isinstance(e, inv.Expired)}
         assert not counted & expired
 
     @invariant()
-    def the_changelog_holds_what_the_desk_holds(self) -> None:
+    def a_restored_desk_is_the_live_one(self) -> None:
+        assert sorted(map(repr, self.restored().kept())) == sorted(map(repr, self.desk.kept()))
         invitations, people = self.desk.size
         assert len(self.changelog) == invitations + people
 
 
-DeskMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)
+DeskMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestDesk = pytest.mark.timeout(60)(DeskMachine.TestCase)

@@ -14,9 +14,10 @@ from services.feedback.adapters.configuration import ConfiguredProgrammes, decod
 from services.feedback.adapters.links import AUDIENCE, SignedLinks, link_key
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
 from services.feedback.domain.survey import Kind
-from services.feedback.handlers import invitation_text
+from services.feedback.handlers import filled
 from services.feedback.ports import Ticket
-from services.feedback.translate import Untranslatable, parse_command
+from services.feedback.translate import Untranslatable
+from services.feedback.translate_survey import parse_command
 from tests.unit.feedback.builders import HOUR, NOW, TENANT
 
 KEY = link_key(b"s" * 40)
@@ -167,7 +168,9 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
 
 def test_a_template_fills_its_own_placeholders_and_no_others() -> None:
     """What a question holds in braces is not filled again."""
-    assert invitation_text("{question} {link} {minutes}", "Was {link} fine?", "L") == "Was {link} fine? L {minutes}"
+    assert (
+        filled("{question} {link} {minutes}", question="Was {link} fine?", link="L") == "Was {link} fine? L {minutes}"
+    )
 
 
 def test_links_with_different_secrets_do_not_mix(clock: ManualClock, links: SignedLinks) -> None:

@@ -13,6 +13,7 @@ from tests.unit.feedback.builders import (
     TENANT,
     a_desk,
     a_programme,
+    a_programme_of,
     a_survey,
     considered,
     events_of,
@@ -55,9 +56,9 @@ def test_a_delayed_invitation_is_due_at_its_time_and_not_before() -> None:
     programme = a_programme(a_survey(delay_ms=HOUR))
     made = made_by(desk.handle(considered(), programme, NOW))
     assert (made.send_at_ms, desk.next_wakeup()) == (NOW + HOUR, NOW + HOUR)
-    assert desk.advance(NOW + HOUR - 1) == []
-    assert [type(event) for event in events_of(desk.advance(NOW + HOUR))] == [inv.Due]
-    assert desk.advance(NOW + HOUR) == []
+    assert desk.advance(NOW + HOUR - 1, a_programme_of()) == []
+    assert [type(event) for event in events_of(desk.advance(NOW + HOUR, a_programme_of()))] == [inv.Due]
+    assert desk.advance(NOW + HOUR, a_programme_of()) == []
 
 
 def test_an_invitation_that_expired_before_it_was_due_is_never_sent() -> None:
@@ -65,7 +66,7 @@ def test_an_invitation_that_expired_before_it_was_due_is_never_sent() -> None:
     desk = a_desk()
     programme = a_programme(a_survey(delay_ms=HOUR, expires_after_ms=2 * HOUR))
     desk.handle(considered(), programme, NOW)
-    assert [type(event) for event in events_of(desk.advance(NOW + 4 * HOUR))] == [inv.Expired]
+    assert [type(event) for event in events_of(desk.advance(NOW + 4 * HOUR, a_programme_of()))] == [inv.Expired]
 
 
 def test_a_completion_that_comes_too_late_to_be_answered_is_not_asked_about() -> None:
@@ -146,14 +147,15 @@ def test_one_interaction_is_invited_once_and_a_repeated_command_changes_nothing(
     assert skipped(desk.handle(invited(), a_programme(), NOW)) is SkipReason.ALREADY_INVITED
 
 
-def test_the_first_answer_counts_and_the_second_is_refused() -> None:
+def test_the_first_answer_counts_and_the_second_is_refused_where_the_first_stands() -> None:
     """The same command again is neither: it changes nothing."""
     desk = a_desk()
-    made = made_by(desk.handle(considered(), a_programme(), NOW))
-    counted = desk.handle(answer(made, 4), a_programme(), NOW + 1)
+    programme = a_programme(a_survey(first_answer_stands=True))
+    made = made_by(desk.handle(considered(), programme, NOW))
+    counted = desk.handle(answer(made, 4), programme, NOW + 1)
     assert [type(event) for event in events_of(counted)] == [inv.Counted]
-    assert desk.handle(answer(made, 4), a_programme(), NOW + 2) == []
-    again = desk.handle(answer(made, 1, "answer-2"), a_programme(), NOW + 2)
+    assert desk.handle(answer(made, 4), programme, NOW + 2) == []
+    again = desk.handle(answer(made, 1, "answer-2"), programme, NOW + 2)
     assert refusal(again) is RefusalReason.ALREADY_ANSWERED
 
 
@@ -187,9 +189,9 @@ def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
     """Expired at its time; after the grace period forgotten, and its late answer unknown."""
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
-    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms))] == [inv.Expired]
+    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
     assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms + 1)) is RefusalReason.EXPIRED
-    assert desk.advance(made.expires_at_ms + inv.GRACE_MS) == [inv.Drop(made.invitation_id)]
+    assert desk.advance(made.expires_at_ms + inv.GRACE_MS, a_programme_of()) == [inv.Drop(made.invitation_id)]
     assert desk.size == (0, 0)
     late = desk.handle(answer(made), a_programme(), made.expires_at_ms + inv.GRACE_MS)
     assert refusal(late) is RefusalReason.UNKNOWN_INVITATION
@@ -200,7 +202,7 @@ def test_an_answered_invitation_does_not_expire() -> None:
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
     desk.handle(answer(made), a_programme(), NOW)
-    assert events_of(desk.advance(made.expires_at_ms)) == []
+    assert events_of(desk.advance(made.expires_at_ms, a_programme_of())) == []
 
 
 def test_that_it_was_sent_is_kept_once() -> None:
@@ -211,7 +213,7 @@ def test_that_it_was_sent_is_kept_once() -> None:
     kept = desk.handle(note, a_programme(), NOW)
     assert [effect.invitation.delivery_id for effect in kept if isinstance(effect, inv.Keep)] == ["delivery-1"]
     assert desk.handle(note, a_programme(), NOW) == []
-    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms))] == [inv.Expired]
+    assert [type(e) for e in events_of(desk.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
 
 
 def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:

@@ -1,68 +1,211 @@
-"""The fold is exact although records come again."""
+"""The fold is exact although records come again, are amended, and windows leave."""
+
+from collections import Counter
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.feedback.domain.scores import Dimension, Fold, Observation, total
+from services.feedback.domain import scores
+from services.feedback.domain.scores import Book, Dimension, Fold, Observation, Tally, groups_of, total
 from services.feedback.domain.survey import Kind
-from services.feedback.translate import parse_score, score_key, score_record
-from tests.unit.feedback.builders import TENANT, a_subject
+from services.feedback.domain.windows import DAY_MS, HOUR_MS
+from services.feedback.translate_scores import (
+    PROGRESS,
+    parse_entry,
+    parse_score,
+    parse_score_key,
+    progress_record,
+    score_key,
+    score_record,
+)
+from tests.unit.feedback.builders import NOW, TENANT
 
 SCORES = st.lists(st.one_of(st.none(), st.integers(1, 5)), max_size=30)
+GROUPS = groups_of("telegram", "support", ["ada"], ["persian"], "gold", "fa-IR")
 
 
-def observed(score: int | None) -> Observation:
-    return Observation(TENANT, Kind.CSAT, a_subject(), "2026-03-21", score)
+def observed(*tallies: Tally, at_ms: int = NOW, day: str = "2023-11-14", **fields: Any) -> Observation:
+    return Observation(TENANT, fields.pop("groups", GROUPS), day, at_ms, tallies, **fields)
+
+
+def of(score: int | None, by: int = 1) -> Observation:
+    return observed(Tally(Kind.CSAT, score, by))
+
+
+def folds(book: Book) -> dict[Dimension, tuple[dict[int, int], int, int]]:
+    return {d: (dict(fold.histogram), fold.invited, fold.responded) for d, fold in book.folds.items()}
 
 
 @settings(max_examples=60, deadline=None)
 @given(SCORES, st.data())
-def test_redelivery_from_any_earlier_offset_changes_nothing(scores: list[int | None], data: st.DataObject) -> None:
-    """The log is read on, and now and then from further back, as after a crash."""
-    fold, offset = Fold(), 0
-    while offset < len(scores):
-        fold = fold.take(observed(scores[offset]), offset)
+def test_redelivery_from_any_earlier_offset_changes_nothing(said: list[int | None], data: st.DataObject) -> None:
+    """The log is read on, and now and then from further back, as after a crash, into the same book or one that is restored."""
+    book, offset = Book(), 0
+    while offset < len(said):
+        book.take(of(said[offset]), offset, NOW)
         offset += 1
-        if data.draw(st.integers(0, 3)) == 0:
-            offset = data.draw(st.integers(0, offset))
-            # Redelivery is bounded, or this would not end.
-            for again in range(offset, fold.next_offset):
-                assert fold.take(observed(scores[again]), again) is fold
-            offset = fold.next_offset
-    assert fold.invited == scores.count(None)
-    assert dict(fold.histogram) == {score: scores.count(score) for score in set(scores) if score is not None}
+        match data.draw(st.integers(0, 4)):
+            case 0:
+                for again in range(data.draw(st.integers(0, offset)), offset):
+                    book.take(of(said[again]), again, NOW)
+            case 1:
+                book = restored(book)
+            case _:
+                pass
+    every = book.folds.get(Dimension(TENANT, Kind.CSAT, "all"), Fold())
+    assert every.invited == said.count(None)
+    assert dict(every.histogram) == {score: said.count(score) for score in set(said) if score is not None}
+    assert every.responded == len(said) - said.count(None)
+
+
+def restored(book: Book) -> Book:
+    other = Book()
+    for dimension, fold in book.folds.items():
+        found, _, kept, _ = parse_entry(score_record(dimension, 0, fold, 1).SerializeToString())
+        other.restore(found, kept)
+    _, _, fold, newest_ms = parse_entry(progress_record(0, book.next_offset, book.newest_ms, 1).SerializeToString())
+    other.restore_progress(fold.next_offset, newest_ms)
+    return other
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=20))
+def test_an_amendment_leaves_what_would_have_been_counted_had_it_been_said_at_once(said: list[tuple[int, int]]) -> None:
+    """Also in the categories, which may be others."""
+    amended, at_once = Book(), Book()
+    for number, (before, after) in enumerate(said):
+        first = Tally(Kind.CSAT, before, categories=("complaint",) if before < 3 else ())
+        last = Tally(Kind.CSAT, after, categories=("praise",) if after > 3 else ())
+        out = Tally(Kind.CSAT, before, -1, categories=first.categories)
+        amended.take(observed(first), 2 * number, NOW)
+        amended.take(observed(out, last), 2 * number + 1, NOW)
+        at_once.take(observed(last), number, NOW)
+    left = {dimension: fold for dimension, fold in folds(amended).items() if fold != ({}, 0, 0)}
+    assert left == folds(at_once)
+
+
+def test_what_was_never_counted_can_not_be_taken_out() -> None:
+    """A dimension that an older version did not know begins with the amendment."""
+    book = Book()
+    book.take(observed(Tally(Kind.CSAT, 2, -1), Tally(Kind.CSAT, 5)), 7, NOW)
+    fold = book.folds[Dimension(TENANT, Kind.CSAT, "all")]
+    assert (dict(fold.histogram), fold.answered) == ({5: 1}, 1)
 
 
 def test_the_total_is_the_sum_over_partitions() -> None:
     """Two partitions, one dimension."""
-    summed = total([Fold({5: 2, 1: 1}, 4, 10), Fold({5: 1, 3: 1}, 3, 99)])
-    assert (dict(summed.histogram), summed.invited, summed.answered) == ({5: 3, 1: 1, 3: 1}, 7, 5)
+    summed = total([Fold({5: 2, 1: 1}, 4, 10, 3), Fold({5: 1, 3: 1}, 3, 99, 2)])
+    assert dict(summed.histogram) == {5: 3, 1: 1, 3: 1}
+    assert (summed.invited, summed.answered, summed.responded) == (7, 5, 5)
 
 
-def test_an_answer_counts_over_all_time_and_its_day_in_each_group() -> None:
-    """all, channel, queue, agent, each twice; without an agent three times two."""
-    dimensions = observed(5).dimensions()
-    assert {(d.name, d.value, d.day) for d in dimensions} == {
+def test_an_answer_counts_in_each_group_over_each_window_and_in_no_pair_of_groups() -> None:
+    """Seven groups, each over all time, the day, the hour and the minute."""
+    book = Book()
+    book.take(of(5), 0, NOW)
+    assert {(d.name, d.value, d.day) for d in book.folds} == {
         (name, value, day)
-        for name, value in (("all", ""), ("channel", "telegram"), ("queue", "support"), ("agent", "ada"))
-        for day in ("", "2026-03-21")
+        for name, value in (
+            ("all", ""),
+            ("channel", "telegram"),
+            ("queue", "support"),
+            ("agent", "ada"),
+            ("skill", "persian"),
+            ("tier", "gold"),
+            ("language", "fa"),
+        )
+        for day in ("", "2023-11-14", "2023-11-14T22Z", "2023-11-14T22:13Z")
     }
-    alone = Observation(TENANT, Kind.CSAT, a_subject(agent_id=""), "2026-03-21", 5)
-    assert len(alone.dimensions()) == 6
+
+
+def test_what_is_not_known_is_no_group() -> None:
+    """No agent, no tier, a language that nobody could tell."""
+    assert groups_of("email", "", (), (), "", "und") == (("all", ""), ("channel", "email"), ("queue", ""))
+    assert ("agent", "grace") in groups_of("email", "", ("ada", "grace", "ada"), (), "", "")
+
+
+def test_each_question_counts_under_its_own_kind_and_only_the_first_for_the_response_rate() -> None:
+    """One answer to a CSAT survey that also asks for NPS."""
+    book = Book()
+    book.take(observed(Tally(Kind.CSAT)), 0, NOW)
+    book.take(observed(Tally(Kind.CSAT, 4), Tally(Kind.NPS, 9, first=False)), 1, NOW)
+    csat = book.folds[Dimension(TENANT, Kind.CSAT, "all")]
+    nps = book.folds[Dimension(TENANT, Kind.NPS, "all")]
+    assert (csat.answered, csat.invited, csat.responded) == (1, 1, 1)
+    assert (nps.answered, nps.invited, nps.responded) == (1, 0, 0)
+
+
+def test_windows_leave_by_the_time_of_the_log_and_never_come_back() -> None:
+    """Minutes after two days, hours after sixty; a record that comes again meets a window that has left, and makes no half one."""
+    book = Book()
+    book.take(of(5), 0, NOW)
+    book.changes()
+    book.take(None, 1, NOW + 2 * DAY_MS + HOUR_MS)
+    gone = {dimension.day for dimension, fold in book.changes().items() if fold is None}
+    assert gone == {"2023-11-14T22:13Z"}
+    book.take(of(4), 2, NOW + 2 * DAY_MS + HOUR_MS)
+    assert {d.day for d in book.folds} == {"", "2023-11-14", "2023-11-14T22Z"}
+    book.take(None, 3, NOW + 61 * DAY_MS)
+    assert {d.day for d in book.folds} == {"", "2023-11-14"}
+    book.take(None, 4, NOW + 401 * DAY_MS)
+    assert {d.day for d in book.folds} == {""}
+    assert book.folds[Dimension(TENANT, Kind.CSAT, "all")].answered == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 90 * 24)), max_size=40), st.integers(0, 40))
+def test_a_book_restored_anywhere_leaves_the_same_windows(said: list[tuple[int, int]], at: int) -> None:
+    """Retention is decided by the log alone: with a crash and redelivery in the middle or without one."""
+    plain, crashed = Book(), Book()
+    now_ms = NOW
+    for offset, (score, hours) in enumerate(said):
+        now_ms += hours * HOUR_MS // 10
+        seen = observed(Tally(Kind.CSAT, score), at_ms=now_ms - hours * HOUR_MS // 7, day="2023-11-14")
+        for book in (plain, crashed):
+            book.take(seen, offset, now_ms)
+        if offset == at:
+            crashed = restored(crashed)
+            crashed.take(seen, offset, now_ms)
+    assert folds(plain) == folds(crashed)
+
+
+def test_a_name_has_at_most_so_many_values(monkeypatch: Any) -> None:
+    """Tiers are words of other people: what is too much counts under one name, and the total stays right."""
+    monkeypatch.setattr(scores, "MOST_VALUES", 3)
+    book = Book()
+    for offset in range(5):
+        book.take(observed(Tally(Kind.CSAT, 5), groups=(("tier", f"t{offset}"),)), offset, NOW)
+    counted = Counter({d.value: fold.answered for d, fold in book.folds.items() if not d.day})
+    assert counted == {"t0": 1, "t1": 1, "t2": 1, scores.OTHER: 2}
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
-def test_keys_of_different_dimensions_differ(tenant: str, value: str, other_tenant: str, other_value: str) -> None:
+def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value: str, other: str, more: str) -> None:
     """Also when names hold the signs that keys are joined with."""
     one = Dimension(tenant, Kind.CSAT, "queue", value)
-    other = Dimension(other_tenant, Kind.CSAT, "queue", other_value)
-    assert (score_key(one, 0) == score_key(other, 0)) == (one == other)
+    two = Dimension(other, None, "queue", more)
+    assert score_key(one, 0) != score_key(two, 0)
     assert score_key(one, 0) != score_key(one, 1)
+    assert (score_key(one, 0) == score_key(Dimension(other, Kind.CSAT, "queue", more), 0)) == (
+        (tenant, value) == (other, more)
+    )
+    assert parse_score_key(score_key(one, 3)) == (one, 3)
+    assert parse_score_key(score_key(two, 12)) == (two, 12)
 
 
 def test_a_score_record_keeps_everything_that_the_fold_needs() -> None:
-    """There and back."""
-    dimension = Dimension(TENANT, Kind.NPS, "agent", "ada", "2026-03-21")
-    fold = Fold({0: 3, 10: 1}, 9, 77)
-    assert parse_score(score_record(dimension, 3, fold, 5).SerializeToString()) == (dimension, 3, fold)
+    """There and back; first contacts too; how far it was read."""
+    for kind in (Kind.NPS, None):
+        dimension = Dimension(TENANT, kind, "agent", "ada", "2026-03-21")
+        fold = Fold({0: 3, 1: 1}, 9, 77, 4)
+        assert parse_score(score_record(dimension, 3, fold, 5).SerializeToString()) == (dimension, 3, fold)
+    assert parse_entry(progress_record(3, 42, NOW, 5).SerializeToString()) == (PROGRESS, 3, Fold({}, 0, 42, 0), NOW)
+
+
+def test_an_entry_of_the_version_before_is_understood() -> None:
+    """Then every answer was one to the survey's first question."""
+    old = score_record(Dimension(TENANT, Kind.CSAT, "all"), 0, Fold({5: 3, 1: 1}, 9, 77), 5)
+    old.ClearField("responded")
+    assert parse_score(old.SerializeToString())[2].responded == 4

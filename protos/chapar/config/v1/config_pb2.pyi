@@ -180,6 +180,7 @@ class TenantConfiguration(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
     LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
+    WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant's name, [a-z0-9-]{1,40}."""
     version: _builtins.int
@@ -196,6 +197,8 @@ class TenantConfiguration(_message.Message):
     """No further contact on the topic within this time counts as resolved at first contact, milliseconds; 0 means 7 days."""
     least_answers: _builtins.int
     """Below so many answers a score is withheld; 0 means 5."""
+    week_begins: _builtins.str
+    """First day of the week in scores: "sat", "sun", "mon", "tue", "wed", "thu", "fri"; empty means Saturday in Iran's and Afghanistan's zones, otherwise Monday."""
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
         """Pools: each is decided upon by one writer."""
@@ -277,10 +280,11 @@ class TenantConfiguration(_message.Message):
         categories: _abc.Iterable[Global___CategoryRule] | None = ...,
         first_contact_window_ms: _builtins.int = ...,
         least_answers: _builtins.int = ...,
+        week_begins: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1485,7 +1489,7 @@ class OutgoingWebhook(_message.Message):
 
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is told besides what names it: "feedback.answered", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
+        """What is told besides what names it: "feedback.answered", the same with the customer's words "feedback.answered.text", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
 
     def __init__(
         self,
@@ -1624,7 +1628,7 @@ class CategoryWords(_message.Message):
     NONE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Words and phrases."""
+        """Words and phrases; one that ends in a full stop is found as a whole word only."""
 
     @_builtins.property
     def none(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1673,10 +1677,10 @@ class Template(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: "acknowledgement", "survey_invitation", or the operator's own."""
+    """Name: "acknowledgement", "survey_invitation", "survey_reminder", or the operator's own."""
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Text by language, with {placeholders}: {minutes}, {position}, {link}, {question}."""
+        """Text by language, with {placeholders}: {minutes}, {position}; of surveys {link}, {question}, {until}."""
 
     def __init__(
         self,

@@ -42,6 +42,40 @@ ANSWER_SOURCE_REPLY: AnswerSource.ValueType  # 2
 ANSWER_SOURCE_API: AnswerSource.ValueType  # 3
 Global___AnswerSource: _TypeAlias = AnswerSource  # noqa: Y015
 
+class _ScoreWindow:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScoreWindowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreWindow.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCORE_WINDOW_UNSPECIFIED: _ScoreWindow.ValueType  # 0
+    SCORE_WINDOW_MINUTE: _ScoreWindow.ValueType  # 1
+    """A minute of UTC; kept for 2 days."""
+    SCORE_WINDOW_HOUR: _ScoreWindow.ValueType  # 2
+    """An hour of UTC; kept for 60 days."""
+    SCORE_WINDOW_DAY: _ScoreWindow.ValueType  # 3
+    """A day in the tenant's zone; kept for 400 days."""
+    SCORE_WINDOW_WEEK: _ScoreWindow.ValueType  # 4
+    """Seven days from the tenant's first day of the week; kept for 400 days."""
+    SCORE_WINDOW_ALL: _ScoreWindow.ValueType  # 5
+    """All time."""
+
+class ScoreWindow(_ScoreWindow, metaclass=_ScoreWindowEnumTypeWrapper):
+    """How long the windows of a score are."""
+
+SCORE_WINDOW_UNSPECIFIED: ScoreWindow.ValueType  # 0
+SCORE_WINDOW_MINUTE: ScoreWindow.ValueType  # 1
+"""A minute of UTC; kept for 2 days."""
+SCORE_WINDOW_HOUR: ScoreWindow.ValueType  # 2
+"""An hour of UTC; kept for 60 days."""
+SCORE_WINDOW_DAY: ScoreWindow.ValueType  # 3
+"""A day in the tenant's zone; kept for 400 days."""
+SCORE_WINDOW_WEEK: ScoreWindow.ValueType  # 4
+"""Seven days from the tenant's first day of the week; kept for 400 days."""
+SCORE_WINDOW_ALL: ScoreWindow.ValueType  # 5
+"""All time."""
+Global___ScoreWindow: _TypeAlias = ScoreWindow  # noqa: Y015
+
 @_typing.final
 class Subject(_message.Message):
     """The contact that is asked about; frozen when the invitation is made."""
@@ -291,6 +325,66 @@ class RecordInvitationSent(_message.Message):
 Global___RecordInvitationSent: _TypeAlias = RecordInvitationSent  # noqa: Y015
 
 @_typing.final
+class RecordContact(_message.Message):
+    """A person made contact: was an earlier contact on the topic not resolved?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    """When the customer wrote; milliseconds."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact; its queue is the topic."""
+
+    def __init__(
+        self,
+        *,
+        subject: Global___Subject | None = ...,
+        at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordContact: _TypeAlias = RecordContact  # noqa: Y015
+
+@_typing.final
+class RecordRecovery(_message.Message):
+    """A recovery interaction was opened at ingest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    """Invitation."""
+    interaction_id: _builtins.str
+    """The recovery interaction."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact that was judged."""
+
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        subject: Global___Subject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRecovery: _TypeAlias = RecordRecovery  # noqa: Y015
+
+@_typing.final
 class FeedbackCommand(_message.Message):
     """One record of feedback.commands.v1; keyed by person_id."""
 
@@ -304,6 +398,8 @@ class FeedbackCommand(_message.Message):
     INVITE_FIELD_NUMBER: _builtins.int
     ANSWER_FIELD_NUMBER: _builtins.int
     SENT_FIELD_NUMBER: _builtins.int
+    CONTACT_FIELD_NUMBER: _builtins.int
+    RECOVERY_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key."""
     tenant: _builtins.str
@@ -328,6 +424,14 @@ class FeedbackCommand(_message.Message):
     def sent(self) -> Global___RecordInvitationSent:
         """See the message."""
 
+    @_builtins.property
+    def contact(self) -> Global___RecordContact:
+        """See the message."""
+
+    @_builtins.property
+    def recovery(self) -> Global___RecordRecovery:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -339,12 +443,14 @@ class FeedbackCommand(_message.Message):
         invite: Global___InviteNow | None = ...,
         answer: Global___RecordAnswer | None = ...,
         sent: Global___RecordInvitationSent | None = ...,
+        contact: Global___RecordContact | None = ...,
+        recovery: Global___RecordRecovery | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "invite", b"invite", "sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "contact", b"contact", "invite", b"invite", "recovery", b"recovery", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "recovery", b"recovery", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent", "contact", "recovery"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -364,6 +470,7 @@ class InvitationCreated(_message.Message):
     EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
     QUESTION_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
+    AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
     """UUIDv5 of (interaction_id, survey)."""
     survey: _builtins.str
@@ -378,6 +485,8 @@ class InvitationCreated(_message.Message):
     """The question in the person's language."""
     day: _builtins.str
     """Day of send_at_ms in the tenant's zone, ISO 8601, frozen: scores count the invitation and its answer under this day."""
+    amend_for_ms: _builtins.int
+    """How long after the first answer it may be amended, milliseconds; 0 means the first answer stands. Never beyond expires_at_ms."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """What it is about."""
@@ -393,10 +502,11 @@ class InvitationCreated(_message.Message):
         expires_at_ms: _builtins.int = ...,
         question: _builtins.str = ...,
         day: _builtins.str = ...,
+        amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amend_for_ms", b"amend_for_ms", "day", b"day", "expires_at_ms", b"expires_at_ms", "invitation_id", b"invitation_id", "kind", b"kind", "question", b"question", "send_at_ms", b"send_at_ms", "subject", b"subject", "survey", b"survey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -413,7 +523,7 @@ class InvitationSkipped(_message.Message):
     interaction_id: _builtins.str
     """Interaction."""
     reason: _builtins.str
-    """Why: "SAMPLED_OUT", "TOO_SOON", "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
+    """Why: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
     def __init__(
         self,
         *,
@@ -589,7 +699,7 @@ class AnswerRefused(_message.Message):
     invitation_id: _builtins.str
     """Invitation named."""
     reason: _builtins.str
-    """Why: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED", "OUT_OF_SCALE"."""
+    """Why: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED" (no longer to be amended), "REPEATED" (nothing new in it), "OUT_OF_SCALE", "INCOMPLETE"."""
     def __init__(
         self,
         *,
@@ -603,6 +713,34 @@ class AnswerRefused(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AnswerRefused: _TypeAlias = AnswerRefused  # noqa: Y015
+
+@_typing.final
+class InvitationWithdrawn(_message.Message):
+    """An invitation was taken back before it was sent: nobody was asked. Scores that count invitations when they are made take it out again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: "REPLACED" (a later contact of the same conversation is asked about instead), "SURVEY_REMOVED", "NOT_ASKED" (the conversation was closed as spam)."""
+    @_builtins.property
+    def invitation(self) -> Global___InvitationCreated:
+        """The invitation."""
+
+    def __init__(
+        self,
+        *,
+        invitation: Global___InvitationCreated | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation", b"invitation", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvitationWithdrawn: _TypeAlias = InvitationWithdrawn  # noqa: Y015
 
 @_typing.final
 class InvitationExpired(_message.Message):
@@ -637,6 +775,124 @@ class InvitationExpired(_message.Message):
 Global___InvitationExpired: _TypeAlias = InvitationExpired  # noqa: Y015
 
 @_typing.final
+class ContactSettled(_message.Message):
+    """Whether a topic was resolved at first contact is known: the window passed, or the person came again within it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    FIRST_AT_MS_FIELD_NUMBER: _builtins.int
+    RESOLVED_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    first_at_ms: _builtins.int
+    """When the customer wrote first; milliseconds. Scores count it in the windows of this time."""
+    resolved: _builtins.bool
+    """True when the person did not come again on the topic within the window."""
+    day: _builtins.str
+    """Day of first_at_ms in the tenant's zone, ISO 8601, frozen."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The first contact."""
+
+    def __init__(
+        self,
+        *,
+        subject: Global___Subject | None = ...,
+        first_at_ms: _builtins.int = ...,
+        resolved: _builtins.bool = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "first_at_ms", b"first_at_ms", "resolved", b"resolved", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContactSettled: _TypeAlias = ContactSettled  # noqa: Y015
+
+@_typing.final
+class RecoveryDue(_message.Message):
+    """An answer was bad: somebody skilled is to call back. At most once an invitation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    """Invitation."""
+    rule: _builtins.str
+    """Rule that matched."""
+    score: _builtins.int
+    """Score that the rule looked at."""
+    queue: _builtins.str
+    """Queue of the recovery interaction."""
+    priority: _builtins.int
+    """Its priority."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact that was judged."""
+
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Its requirements."""
+
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        subject: Global___Subject | None = ...,
+        score: _builtins.int = ...,
+        queue: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invitation_id", b"invitation_id", "priority", b"priority", "queue", b"queue", "requirements", b"requirements", "rule", b"rule", "score", b"score", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryDue: _TypeAlias = RecoveryDue  # noqa: Y015
+
+@_typing.final
+class RecoveryOpened(_message.Message):
+    """The recovery interaction is durable at ingest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVITATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    invitation_id: _builtins.str
+    """Invitation."""
+    interaction_id: _builtins.str
+    """The recovery interaction."""
+    @_builtins.property
+    def subject(self) -> Global___Subject:
+        """The contact that was judged."""
+
+    def __init__(
+        self,
+        *,
+        invitation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        subject: Global___Subject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryOpened: _TypeAlias = RecoveryOpened  # noqa: Y015
+
+@_typing.final
 class FeedbackRecord(_message.Message):
     """One record of feedback.answers.v1; keyed by person_id."""
 
@@ -654,6 +910,10 @@ class FeedbackRecord(_message.Message):
     DUE_FIELD_NUMBER: _builtins.int
     AMENDED_FIELD_NUMBER: _builtins.int
     REMINDER_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    RECOVERY_DUE_FIELD_NUMBER: _builtins.int
+    RECOVERY_OPENED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id, derived: a repetition has the same."""
     tenant: _builtins.str
@@ -694,6 +954,22 @@ class FeedbackRecord(_message.Message):
     def reminder(self) -> Global___ReminderDue:
         """See the message."""
 
+    @_builtins.property
+    def withdrawn(self) -> Global___InvitationWithdrawn:
+        """See the message."""
+
+    @_builtins.property
+    def settled(self) -> Global___ContactSettled:
+        """See the message."""
+
+    @_builtins.property
+    def recovery_due(self) -> Global___RecoveryDue:
+        """See the message."""
+
+    @_builtins.property
+    def recovery_opened(self) -> Global___RecoveryOpened:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -709,12 +985,16 @@ class FeedbackRecord(_message.Message):
         due: Global___InvitationDue | None = ...,
         amended: Global___AnswerAmended | None = ...,
         reminder: Global___ReminderDue | None = ...,
+        withdrawn: Global___InvitationWithdrawn | None = ...,
+        settled: Global___ContactSettled | None = ...,
+        recovery_due: Global___RecoveryDue | None = ...,
+        recovery_opened: Global___RecoveryOpened | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "refused", b"refused", "reminder", b"reminder", "skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "refused", b"refused", "reminder", b"reminder", "skipped", b"skipped", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "tenant", b"tenant", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder", "withdrawn", "settled", "recovery_due", "recovery_opened"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
@@ -734,13 +1014,13 @@ class Dimension(_message.Message):
     tenant: _builtins.str
     """Tenant."""
     kind: _config_pb2.SurveyKind.ValueType
-    """Kind of survey."""
+    """Kind of survey; first contacts in the API: unspecified."""
     name: _builtins.str
-    """Name: "all", "channel", "queue", "agent"."""
+    """Name: "all", "channel", "queue", "agent", "skill", "tier", "language", "category"; on the topic "contacts.…" for first contacts."""
     value: _builtins.str
     """Value, e.g. "telegram"; empty for "all"."""
     day: _builtins.str
-    """Day in the tenant's zone, ISO 8601; empty for all time."""
+    """Window: a day in the tenant's zone "2026-03-21", an hour "2026-03-21T10Z" or minute "2026-03-21T10:05Z" of UTC, in the API also a week "2026-03-21/P7D"; empty for all time."""
     def __init__(
         self,
         *,
@@ -790,6 +1070,8 @@ class ScoreRecord(_message.Message):
     COMPUTED_AT_MS_FIELD_NUMBER: _builtins.int
     PARTITION_FIELD_NUMBER: _builtins.int
     NEXT_OFFSET_FIELD_NUMBER: _builtins.int
+    RESPONDED_FIELD_NUMBER: _builtins.int
+    NEWEST_MS_FIELD_NUMBER: _builtins.int
     invited: _builtins.int
     """Invitations."""
     computed_at_ms: _builtins.int
@@ -798,6 +1080,10 @@ class ScoreRecord(_message.Message):
     """Partition of feedback.answers.v1 that is folded here."""
     next_offset: _builtins.int
     """Offset after the last record folded in: whatever is below it is in the histogram already."""
+    responded: _builtins.int
+    """Answers whose survey begins with this kind of question: what the response rate counts; absent in records of versions that had one question."""
+    newest_ms: _builtins.int
+    """In the entry "progress" of each partition: when the newest record folded in was written, milliseconds. Windows leave retention by it."""
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
@@ -815,12 +1101,16 @@ class ScoreRecord(_message.Message):
         computed_at_ms: _builtins.int = ...,
         partition: _builtins.int = ...,
         next_offset: _builtins.int = ...,
+        responded: _builtins.int | None = ...,
+        newest_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_responded", b"_responded", "dimension", b"dimension", "responded", b"responded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["computed_at_ms", b"computed_at_ms", "dimension", b"dimension", "histogram", b"histogram", "invited", b"invited", "next_offset", b"next_offset", "partition", b"partition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_responded", b"_responded", "computed_at_ms", b"computed_at_ms", "dimension", b"dimension", "histogram", b"histogram", "invited", b"invited", "newest_ms", b"newest_ms", "next_offset", b"next_offset", "partition", b"partition", "responded", b"responded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__responded: _TypeAlias = _typing.Literal["responded"]  # noqa: Y015
+    _WhichOneofArgType__responded: _TypeAlias = _typing.Literal["_responded", b"_responded"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__responded) -> _WhichOneofReturnType__responded | None: ...
 
 Global___ScoreRecord: _TypeAlias = ScoreRecord  # noqa: Y015
 
@@ -890,6 +1180,7 @@ class SubmitAnswerRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     COMMENT_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this request."""
     survey_token: _builtins.str
@@ -902,6 +1193,10 @@ class SubmitAnswerRequest(_message.Message):
     """Score on the survey's scale."""
     comment: _builtins.str
     """Comment; at most 4,000 characters."""
+    @_builtins.property
+    def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
+        """Answers to the questions after the first; texts at most 4,000 characters each."""
+
     def __init__(
         self,
         *,
@@ -911,10 +1206,11 @@ class SubmitAnswerRequest(_message.Message):
         person_id: _builtins.str = ...,
         score: _builtins.int = ...,
         comment: _builtins.str = ...,
+        responses: _abc.Iterable[Global___Response] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "idempotency_key", b"idempotency_key", "invitation_id", b"invitation_id", "person_id", b"person_id", "responses", b"responses", "score", b"score", "survey_token", b"survey_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -947,14 +1243,31 @@ class GetScoresRequest(_message.Message):
     BY_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
     kind: _config_pb2.SurveyKind.ValueType
     """Kind; unspecified means all kinds that have answers."""
     by: _builtins.str
-    """Group by: "all", "channel", "queue", "agent"; empty means "all"."""
+    """Group by: "all", "channel", "queue", "agent", "skill", "tier", "language", "category"; empty means "all"."""
     value: _builtins.str
     """Only this value; empty means every value."""
     day: _builtins.str
-    """Day, ISO 8601; empty means all time."""
+    """Day, ISO 8601; empty means all time. Short for window = DAY and that day."""
+    window: Global___ScoreWindow.ValueType
+    """How long the windows are; unspecified means all time."""
+    measure: _builtins.str
+    """Only this measure, e.g. "fcr"; empty means all."""
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """Windows that begin before this time; absent means up to the newest."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageRequest:
+        """Which page; `size` counts values and windows, each with all its measures."""
+
     def __init__(
         self,
         *,
@@ -962,10 +1275,14 @@ class GetScoresRequest(_message.Message):
         by: _builtins.str = ...,
         value: _builtins.str = ...,
         day: _builtins.str = ...,
+        window: Global___ScoreWindow.ValueType = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
+        page: _types_pb2.PageRequest | None = ...,
+        measure: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "page", b"page", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "day", b"day", "kind", b"kind", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by", b"by", "day", b"day", "from", b"from", "kind", b"kind", "measure", b"measure", "page", b"page", "to", b"to", "value", b"value", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -982,10 +1299,15 @@ class Score(_message.Message):
     ESTIMATE_FIELD_NUMBER: _builtins.int
     INVITED_FIELD_NUMBER: _builtins.int
     RESPONSE_RATE_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
     measure: _builtins.str
-    """Measure: "csat", "nps", "ces_mean", "ces_share_5_7", "ces_net"."""
+    """Measure: "csat", "nps", "ces_mean", "ces_share_5_7", "ces_net", "fcr"."""
     invited: _builtins.int
     """Invitations in the dimension."""
+    withheld: _builtins.bool
+    """True when there are fewer answers than the tenant's least: the estimate has n and nothing else."""
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
@@ -998,6 +1320,10 @@ class Score(_message.Message):
     def response_rate(self) -> _types_pb2.Estimate:
         """Answers over invitations; with its interval."""
 
+    @_builtins.property
+    def to(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
     def __init__(
         self,
         *,
@@ -1006,10 +1332,12 @@ class Score(_message.Message):
         estimate: _types_pb2.Estimate | None = ...,
         invited: _builtins.int = ...,
         response_rate: _types_pb2.Estimate | None = ...,
+        withheld: _builtins.bool = ...,
+        to: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "estimate", b"estimate", "response_rate", b"response_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "estimate", b"estimate", "from", b"from", "response_rate", b"response_rate", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "estimate", b"estimate", "invited", b"invited", "measure", b"measure", "response_rate", b"response_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "estimate", b"estimate", "from", b"from", "invited", b"invited", "measure", b"measure", "response_rate", b"response_rate", "to", b"to", "withheld", b"withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1022,22 +1350,178 @@ class GetScoresResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SCORES_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
         """By dimension."""
+
+    @_builtins.property
+    def page(self) -> _types_pb2.PageInfo:
+        """Next page."""
 
     def __init__(
         self,
         *,
         scores: _abc.Iterable[Global___Score] | None = ...,
+        page: _types_pb2.PageInfo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page", b"page", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetScoresResponse: _TypeAlias = GetScoresResponse  # noqa: Y015
+
+@_typing.final
+class GetTrendsRequest(_message.Message):
+    """Asks whether scores have changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    kind: _config_pb2.SurveyKind.ValueType
+    """Kind; unspecified means all kinds and first contacts."""
+    by: _builtins.str
+    """Group by, as in GetScores."""
+    value: _builtins.str
+    """Only this value; empty means every value: at most 1,000."""
+    window: Global___ScoreWindow.ValueType
+    """How long the windows are: MINUTE, HOUR, DAY or WEEK; unspecified means WEEK."""
+    level: _builtins.float
+    """Level of significance, 0 to 1; 0 means .05."""
+    measure: _builtins.str
+    """Only this measure, e.g. "nps"; empty means all."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """The newer window is the one that holds this time; absent means the newest that is over."""
+
+    def __init__(
+        self,
+        *,
+        kind: _config_pb2.SurveyKind.ValueType = ...,
+        by: _builtins.str = ...,
+        value: _builtins.str = ...,
+        window: Global___ScoreWindow.ValueType = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        level: _builtins.float = ...,
+        measure: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "by", b"by", "kind", b"kind", "level", b"level", "measure", b"measure", "value", b"value", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrendsRequest: _TypeAlias = GetTrendsRequest  # noqa: Y015
+
+@_typing.final
+class Trend(_message.Message):
+    """One score now and before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    WITHHELD_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    P_ADJUSTED_FIELD_NUMBER: _builtins.int
+    SIGNIFICANT_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    measure: _builtins.str
+    """Measure, as in Score."""
+    withheld: _builtins.bool
+    """True when either has fewer answers than the tenant's least: nothing is compared."""
+    p: _builtins.float
+    """How probable a difference at least as large is when nothing has changed."""
+    p_adjusted: _builtins.float
+    """The same after Holm's correction for all that this response compares."""
+    significant: _builtins.bool
+    """p_adjusted is not above the level."""
+    test: _builtins.str
+    """Test: "two-proportion-z", "welch-t", "adjusted-wald-z"."""
+    @_builtins.property
+    def dimension(self) -> Global___Dimension:
+        """The dimension in the newer window."""
+
+    @_builtins.property
+    def now(self) -> _types_pb2.Estimate:
+        """The newer window; n alone when withheld."""
+
+    @_builtins.property
+    def before(self) -> _types_pb2.Estimate:
+        """The window before; n alone when withheld."""
+
+    @_builtins.property
+    def difference(self) -> _types_pb2.Estimate:
+        """Now less before, in the measure's unit, with its 95 % interval; n of both together."""
+
+    def __init__(
+        self,
+        *,
+        dimension: Global___Dimension | None = ...,
+        measure: _builtins.str = ...,
+        now: _types_pb2.Estimate | None = ...,
+        before: _types_pb2.Estimate | None = ...,
+        withheld: _builtins.bool = ...,
+        difference: _types_pb2.Estimate | None = ...,
+        p: _builtins.float = ...,
+        p_adjusted: _builtins.float = ...,
+        significant: _builtins.bool = ...,
+        test: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "difference", b"difference", "dimension", b"dimension", "now", b"now"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before", b"before", "difference", b"difference", "dimension", b"dimension", "measure", b"measure", "now", b"now", "p", b"p", "p_adjusted", b"p_adjusted", "significant", b"significant", "test", b"test", "withheld", b"withheld"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Trend: _TypeAlias = Trend  # noqa: Y015
+
+@_typing.final
+class GetTrendsResponse(_message.Message):
+    """Trends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRENDS_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    COMPARISONS_FIELD_NUMBER: _builtins.int
+    ASSUMES_FIELD_NUMBER: _builtins.int
+    level: _builtins.float
+    """Level that was used."""
+    comparisons: _builtins.int
+    """Comparisons that the correction counts."""
+    assumes: _builtins.str
+    """What the tests take for granted."""
+    @_builtins.property
+    def trends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trend]:
+        """By dimension and measure."""
+
+    def __init__(
+        self,
+        *,
+        trends: _abc.Iterable[Global___Trend] | None = ...,
+        level: _builtins.float = ...,
+        comparisons: _builtins.int = ...,
+        assumes: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumes", b"assumes", "comparisons", b"comparisons", "level", b"level", "trends", b"trends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTrendsResponse: _TypeAlias = GetTrendsResponse  # noqa: Y015
 
 @_typing.final
 class ListAnswersRequest(_message.Message):
@@ -1048,10 +1532,19 @@ class ListAnswersRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SCORE_AT_MOST_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Queue; empty means any."""
     agent_id: _builtins.str
     """Agent; empty means any."""
+    category: _builtins.str
+    """Category; empty means any."""
+    score_at_most: _builtins.int
+    """Only scores up to this, of kind `kind`; absent means any."""
+    kind: _config_pb2.SurveyKind.ValueType
+    """Kind that `score_at_most` is about; unspecified means the survey's first question."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
         """Which page."""
@@ -1062,12 +1555,17 @@ class ListAnswersRequest(_message.Message):
         queue: _builtins.str = ...,
         agent_id: _builtins.str = ...,
         page: _types_pb2.PageRequest | None = ...,
+        category: _builtins.str = ...,
+        score_at_most: _builtins.int | None = ...,
+        kind: _config_pb2.SurveyKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most", "page", b"page", "score_at_most", b"score_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "page", b"page", "queue", b"queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most", "agent_id", b"agent_id", "category", b"category", "kind", b"kind", "page", b"page", "queue", b"queue", "score_at_most", b"score_at_most"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score_at_most: _TypeAlias = _typing.Literal["score_at_most"]  # noqa: Y015
+    _WhichOneofArgType__score_at_most: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_at_most) -> _WhichOneofReturnType__score_at_most | None: ...
 
 Global___ListAnswersRequest: _TypeAlias = ListAnswersRequest  # noqa: Y015
 
@@ -1138,18 +1636,32 @@ class WatchAnswersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUEUE_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SCORE_AT_MOST_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
     """Queue; empty means any."""
+    category: _builtins.str
+    """Category; empty means any."""
+    score_at_most: _builtins.int
+    """Only scores up to this, of kind `kind`; absent means any."""
+    kind: _config_pb2.SurveyKind.ValueType
+    """Kind that `score_at_most` is about; unspecified means the survey's first question."""
     def __init__(
         self,
         *,
         queue: _builtins.str = ...,
+        category: _builtins.str = ...,
+        score_at_most: _builtins.int | None = ...,
+        kind: _config_pb2.SurveyKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most", "score_at_most", b"score_at_most"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["queue", b"queue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most", "category", b"category", "kind", b"kind", "queue", b"queue", "score_at_most", b"score_at_most"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__score_at_most: _TypeAlias = _typing.Literal["score_at_most"]  # noqa: Y015
+    _WhichOneofArgType__score_at_most: _TypeAlias = _typing.Literal["_score_at_most", b"_score_at_most"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score_at_most) -> _WhichOneofReturnType__score_at_most | None: ...
 
 Global___WatchAnswersRequest: _TypeAlias = WatchAnswersRequest  # noqa: Y015
 

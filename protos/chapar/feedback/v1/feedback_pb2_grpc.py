@@ -50,6 +50,11 @@ class FeedbackServiceStub:
                 request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresRequest.SerializeToString,
                 response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresResponse.FromString,
                 _registered_method=True)
+        self.GetTrends = channel.unary_unary(
+                '/chapar.feedback.v1.FeedbackService/GetTrends',
+                request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsRequest.SerializeToString,
+                response_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsResponse.FromString,
+                _registered_method=True)
         self.ListAnswers = channel.unary_unary(
                 '/chapar.feedback.v1.FeedbackService/ListAnswers',
                 request_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.ListAnswersRequest.SerializeToString,
@@ -87,6 +92,13 @@ class FeedbackServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTrends(self, request, context):
+        """Scores of one window against those of the window before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAnswers(self, request, context):
         """Answers, newest first.
         """
@@ -118,6 +130,11 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     servicer.GetScores,
                     request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresRequest.FromString,
                     response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresResponse.SerializeToString,
+            ),
+            'GetTrends': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrends,
+                    request_deserializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsRequest.FromString,
+                    response_serializer=chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsResponse.SerializeToString,
             ),
             'ListAnswers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAnswers,
@@ -212,6 +229,33 @@ class FeedbackService:
             '/chapar.feedback.v1.FeedbackService/GetScores',
             chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresRequest.SerializeToString,
             chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetScoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrends(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.feedback.v1.FeedbackService/GetTrends',
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsRequest.SerializeToString,
+            chapar_dot_feedback_dot_v1_dot_feedback__pb2.GetTrendsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class FeedbackServiceStub:
     """Submits an answer."""
     GetScores: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]
     """Scores with sample size and interval."""
+    GetTrends: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]
+    """Scores of one window against those of the window before."""
     ListAnswers: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]
     """Answers, newest first."""
     WatchAnswers: _grpc.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]
@@ -55,6 +57,8 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     """Submits an answer."""
     GetScores: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]  # type: ignore[assignment]
     """Scores with sample size and interval."""
+    GetTrends: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]  # type: ignore[assignment]
+    """Scores of one window against those of the window before."""
     ListAnswers: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]  # type: ignore[assignment]
     """Answers, newest first."""
     WatchAnswers: _aio.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]  # type: ignore[assignment]
@@ -86,6 +90,14 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.GetScoresResponse, _abc.Awaitable[_feedback_pb2.GetScoresResponse]]:
         """Scores with sample size and interval."""
+
+    @_abc_1.abstractmethod
+    def GetTrends(
+        self,
+        request: _feedback_pb2.GetTrendsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.GetTrendsResponse, _abc.Awaitable[_feedback_pb2.GetTrendsResponse]]:
+        """Scores of one window against those of the window before."""
 
     @_abc_1.abstractmethod
     def ListAnswers(

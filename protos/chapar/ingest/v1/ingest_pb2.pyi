@@ -739,6 +739,7 @@ class SendRequest(_message.Message):
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     SURVEY_KIND_FIELD_NUMBER: _builtins.int
     SURVEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """The caller's id of this sending; the same again is a repetition. Required."""
     identity_id: _builtins.str
@@ -754,7 +755,9 @@ class SendRequest(_message.Message):
     invitation_id: _builtins.str
     """For surveys: the invitation."""
     survey_kind: _builtins.str
-    """For surveys: "csat", "nps", "ces"."""
+    """For surveys: "csat", "nps", "ces", "text"; a text can't be answered by a reply."""
+    survey_amend_for_ms: _builtins.int
+    """For surveys: how long after a reply that was the answer a further one amends it, milliseconds; 0 means the first stands."""
     @_builtins.property
     def survey_expires_at(self) -> _timestamp_pb2.Timestamp:
         """For surveys: until when a reply in the channel is the answer."""
@@ -771,10 +774,11 @@ class SendRequest(_message.Message):
         invitation_id: _builtins.str = ...,
         survey_kind: _builtins.str = ...,
         survey_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        survey_amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["survey_expires_at", b"survey_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at", b"survey_expires_at", "survey_kind", b"survey_kind", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1034,3 +1038,99 @@ class ErasePersonResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ErasePersonResponse: _TypeAlias = ErasePersonResponse  # noqa: Y015
+
+@_typing.final
+class OpenFollowUpRequest(_message.Message):
+    """Asks for work in a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    idempotency_key: _builtins.str
+    """The caller's id of this request; the same again is the same interaction. Required, up to 200 bytes."""
+    identity_id: _builtins.str
+    """The customer. Required."""
+    conversation_id: _builtins.str
+    """The conversation that it belongs to; empty means the customer's present one, or a new one."""
+    queue: _builtins.str
+    """Queue. Required; one that the configuration does not know is refused by the lane."""
+    priority: _builtins.int
+    """Priority; higher is more urgent."""
+    reason: _builtins.str
+    """Why, as a name that people see where otherwise the routing rule stands, e.g. "recovery:bad-csat". Required."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements besides the queue's."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels, e.g. {"recovery": "true", "about": "interaction id"}."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "idempotency_key", b"idempotency_key", "identity_id", b"identity_id", "labels", b"labels", "priority", b"priority", "queue", b"queue", "reason", b"reason", "requirements", b"requirements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenFollowUpRequest: _TypeAlias = OpenFollowUpRequest  # noqa: Y015
+
+@_typing.final
+class OpenFollowUpResponse(_message.Message):
+    """The request is durable. If an interaction is at work in the conversation, the follow-up waits for its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """The interaction; the same for a repetition."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenFollowUpResponse: _TypeAlias = OpenFollowUpResponse  # noqa: Y015

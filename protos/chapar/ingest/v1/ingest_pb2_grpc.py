@@ -70,6 +70,11 @@ class IngestServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsResponse.FromString,
                 _registered_method=True)
+        self.OpenFollowUp = channel.unary_unary(
+                '/chapar.ingest.v1.IngestService/OpenFollowUp',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpResponse.FromString,
+                _registered_method=True)
 
 
 class IngestServiceServicer:
@@ -125,6 +130,13 @@ class IngestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenFollowUp(self, request, context):
+        """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +174,11 @@ def add_IngestServiceServicer_to_server(servicer, server):
                     servicer.ListInteractions,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsResponse.SerializeToString,
+            ),
+            'OpenFollowUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenFollowUp,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +371,33 @@ class IngestService:
             '/chapar.ingest.v1.IngestService/ListInteractions',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.ListInteractionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenFollowUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.IngestService/OpenFollowUp',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.OpenFollowUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

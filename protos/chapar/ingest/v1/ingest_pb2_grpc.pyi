@@ -47,6 +47,8 @@ class IngestServiceStub:
     """The whole story of an interaction across services, in order."""
     ListInteractions: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]
     """Interactions, newest first."""
+    OpenFollowUp: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]
+    """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
@@ -67,6 +69,8 @@ class IngestServiceAsyncStub(IngestServiceStub):
     """The whole story of an interaction across services, in order."""
     ListInteractions: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]  # type: ignore[assignment]
     """Interactions, newest first."""
+    OpenFollowUp: _aio.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]  # type: ignore[assignment]
+    """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes interactions from other systems and tells what is known of conversations."""
@@ -126,6 +130,14 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ListInteractionsResponse, _abc.Awaitable[_ingest_pb2.ListInteractionsResponse]]:
         """Interactions, newest first."""
+
+    @_abc_1.abstractmethod
+    def OpenFollowUp(
+        self,
+        request: _ingest_pb2.OpenFollowUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.OpenFollowUpResponse, _abc.Awaitable[_ingest_pb2.OpenFollowUpResponse]]:
+        """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

@@ -413,6 +413,7 @@ class OutboundRequest(_message.Message):
     AUTHOR_KIND_FIELD_NUMBER: _builtins.int
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key; the delivery's id derives from it."""
     tenant: _builtins.str
@@ -430,7 +431,7 @@ class OutboundRequest(_message.Message):
     invitation_id: _builtins.str
     """Invitation's id when the purpose is a survey."""
     survey_kind: _builtins.str
-    """Survey kind when the purpose is a survey: "csat", "nps", "ces"."""
+    """Survey kind when the purpose is a survey: "csat", "nps", "ces", "text"."""
     survey_expires_at_ms: _builtins.int
     """Until when a reply in the channel counts as the survey's answer; milliseconds."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -439,6 +440,8 @@ class OutboundRequest(_message.Message):
     """Id of the agent or service that sends."""
     requested_at_ms: _builtins.int
     """When it was asked for; milliseconds."""
+    survey_amend_for_ms: _builtins.int
+    """How long after a reply that was the survey's answer a further one amends it, milliseconds; 0 means the first stands."""
     def __init__(
         self,
         *,
@@ -455,10 +458,11 @@ class OutboundRequest(_message.Message):
         author_kind: _types_pb2.ActorKind.ValueType = ...,
         author_id: _builtins.str = ...,
         requested_at_ms: _builtins.int = ...,
+        survey_amend_for_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -595,6 +599,84 @@ class IdentityErasure(_message.Message):
 Global___IdentityErasure: _TypeAlias = IdentityErasure  # noqa: Y015
 
 @_typing.final
+class FollowUpRequest(_message.Message):
+    """Work that another service asks for in a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    REQUIREMENTS_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the request (idempotency key); the interaction's id derives from tenant and this."""
+    identity_id: _builtins.str
+    """The identity; the record's key."""
+    conversation_id: _builtins.str
+    """Conversation; empty means the present one, or a new one."""
+    queue: _builtins.str
+    """Queue."""
+    priority: _builtins.int
+    """Priority."""
+    reason: _builtins.str
+    """Why, where otherwise the rule's name stands."""
+    requested_at_ms: _builtins.int
+    """When it was asked for; milliseconds. Waiting counts from then."""
+    @_builtins.property
+    def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
+        """Requirements."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Labels."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        queue: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        requirements: _abc.Iterable[_types_pb2.Selector] | None = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+        requested_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "identity_id", b"identity_id", "labels", b"labels", "priority", b"priority", "queue", b"queue", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "requirements", b"requirements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowUpRequest: _TypeAlias = FollowUpRequest  # noqa: Y015
+
+@_typing.final
 class InboundRecord(_message.Message):
     """One record of inbound.v1; keyed by identity_id."""
 
@@ -606,6 +688,7 @@ class InboundRecord(_message.Message):
     NOTICE_FIELD_NUMBER: _builtins.int
     LINK_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
+    FOLLOW_UP_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
@@ -631,6 +714,10 @@ class InboundRecord(_message.Message):
     def erasure(self) -> Global___IdentityErasure:
         """Identity erased."""
 
+    @_builtins.property
+    def follow_up(self) -> Global___FollowUpRequest:
+        """Work asked for by another service."""
+
     def __init__(
         self,
         *,
@@ -640,13 +727,14 @@ class InboundRecord(_message.Message):
         notice: Global___InteractionNotice | None = ...,
         link: Global___IdentityLink | None = ...,
         erasure: Global___IdentityErasure | None = ...,
+        follow_up: Global___FollowUpRequest | None = ...,
         hops: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

@@ -7,6 +7,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_tenant
 from services.ingest.adapters.edges.grpc_checks import optional, raise_for, required
+from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.ports import History
 
@@ -16,8 +17,9 @@ _MAX_WORDS_BYTES = 1000
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See the contract."""
 
-    def __init__(self, submitter: Submitter, history: History | None) -> None:
+    def __init__(self, submitter: Submitter, follow_ups: FollowUpAsker, history: History | None) -> None:
         self._submitter = submitter
+        self._follow_ups = follow_ups
         self._history = history
 
     async def Submit(self, request: ingest_pb2.SubmitRequest, context: Any) -> ingest_pb2.SubmitResponse:  # noqa: N802 - the contract's name
@@ -86,6 +88,12 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         tenant = current_tenant()
         raise_for(optional(name, getattr(request, name)) for name in ("state", "queue", "channel"))
         return await self._reads().interactions(tenant, request)
+
+    async def OpenFollowUp(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.OpenFollowUpRequest, context: Any
+    ) -> ingest_pb2.OpenFollowUpResponse:
+        """Work without a message."""
+        return await self._follow_ups.open(current_tenant(), request)
 
     def _reads(self) -> History:
         if self._history is None:

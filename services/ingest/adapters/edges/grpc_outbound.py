@@ -17,7 +17,7 @@ from services.ingest.domain.normalise.message import Refusal
 from services.ingest.ports import Deliveries, IdentityOf, Publisher
 
 MAX_TEXT_BYTES = 200_000
-_SURVEYS = ("csat", "nps", "ces")
+_SURVEYS = ("csat", "nps", "ces", "text")
 
 
 class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
@@ -52,6 +52,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
                 survey_expires_at_ms=request.survey_expires_at.ToMilliseconds()
                 if request.HasField("survey_expires_at")
                 else 0,
+                survey_amend_for_ms=request.survey_amend_for_ms,
                 author_kind=types_pb2.ACTOR_KIND_AGENT if caller.agent_id else types_pb2.ACTOR_KIND_SYSTEM,
                 author_id=caller.agent_id or caller.subject,
                 requested_at_ms=self._clock(),
@@ -103,4 +104,6 @@ def _wrong(request: ingest_pb2.SendRequest) -> list[Refusal | None]:
         found.append(Refusal("INVALID_FIELD", "purpose", "is not known"))
     if survey and request.survey_kind not in _SURVEYS:
         found.append(Refusal("INVALID_FIELD", "survey_kind", f"must be one of {', '.join(_SURVEYS)}"))
+    if request.survey_amend_for_ms < 0:
+        found.append(Refusal("INVALID_FIELD", "survey_amend_for_ms", "must not be negative"))
     return found

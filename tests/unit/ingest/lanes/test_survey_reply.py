@@ -1,8 +1,10 @@
 """Which messages are answers to a survey, and which are new contacts."""
 
+import time
+
 import pytest
 
-from services.ingest.domain.survey_reply import above_quote, parse_score
+from services.ingest.domain.survey_reply import beside_quote, parse_score
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,10 @@ from services.ingest.domain.survey_reply import above_quote, parse_score
         ("🔟", "nps", 10),
         ("۱۰/۱۰", "nps", 10),
         ("7", "ces", 7),
+        ("👍", "csat", 5),
+        ("👍🏽", "csat", 5),
+        ("👍 👍👍", "csat", 5),
+        ("👎\ufe0f", "csat", 1),
     ],
 )
 def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
@@ -57,6 +63,14 @@ def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
         ("5", "unknown"),
         ("سلام ۵", "csat"),
         ("2023", "nps"),
+        ("👍", "nps"),
+        ("👎", "ces"),
+        ("👍👎", "csat"),
+        ("👍" * 6, "csat"),
+        ("👍 but slow", "csat"),
+        ("❤️", "csat"),
+        ("😀", "csat"),
+        ("5", "text"),
     ],
 )
 def test_anything_else_is_not(text: str, kind: str) -> None:
@@ -70,9 +84,31 @@ def test_anything_else_is_not(text: str, kind: str) -> None:
         "5\r\n\r\nOn Mon, 3 Mar 2025, Support wrote:\r\n> How was it? (1 to 5)\r\n",
         "۵\n\nدر تاریخ دوشنبه ۳ مارس، پشتیبانی نوشت:\n> ۱ تا ۵\n",
         "five stars\n-- \nSara\n",
+        "5\n\nOn Mon, 3 Mar 2025 at 10:00, Parsa Support\n<support@parsa.example> wrote:\n\n> How was it?\n",
+        "۵\n\nدر دوشنبه ۳ مارس ۲۰۲۵، پشتیبانی پارسا\n<support@parsa.example> نوشته است:\n> چطور بود؟",
+        "5\n\nGet Outlook for iOS\n________________________________\nFrom: Support <a@b>\nSent: Monday\n",
+        "5\nفرستاده شده از آیفون من\n",
+        "> How was it? (1 to 5)\n> https://ask.example/s/x\n\n5\n",
+        "On Mon, Support wrote:\n> How was it?\n>\n> 1 to 5\n5\n-- \nSara\n",
         "5",
     ],
 )
 def test_a_score_above_a_quoted_mail_is_found(mail: str) -> None:
     """Mail clients quote the question below the answer."""
-    assert parse_score(above_quote(mail), "csat") == 5
+    assert parse_score(beside_quote(mail), "csat") == 5
+
+
+@pytest.mark.parametrize(
+    "mail", ["> 5", "On Mon, Support wrote:\n> 5\n", "Not good.\n\n> 5\n", "", "> 1\n2\n> 3\n\nno"]
+)
+def test_a_score_in_the_quoted_mail_is_none(mail: str) -> None:
+    """It is ours, not the customer's."""
+    assert parse_score(beside_quote(mail), "csat") is None
+
+
+def test_a_mail_of_many_lines_and_long_ones_takes_no_time() -> None:
+    """Crafted for slow expressions: looked at in bounded pieces."""
+    began = time.perf_counter()
+    for mail in ("On wrote: " * 100_000, ("On " + "wrote:  " * 2000 + "\n") * 500, "در " * 100_000, "\n" * 1_000_000):
+        beside_quote(mail)
+    assert time.perf_counter() - began < 2

@@ -1,0 +1,120 @@
+"""What the form of a survey page holds: its questions in order, what came back, and what is missing in it.
+
+Fields: `score` or `comment` for the first question, `q-<id>` for the others, `comment` for what else there is to say, `view` for the page
+view that it came from, `website` for programs that fill in everything.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.feedback.adapters.page_texts import Texts
+from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
+from services.feedback.domain.survey import SCALES, Kind, Programme, Survey, generic_question
+from services.feedback.ports import Ticket
+
+BASE_BYTES: Final = 64 << 10
+TEXT_BYTES: Final = 24 << 10
+"""What 4,000 Persian letters take in a form."""
+# Letters and digits of the scales: people type and send them in either script.
+_DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
+_VIEW: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question of the page. `question_id` is empty for the first one and for the comment."""
+
+    field: str
+    question_id: str
+    kind: Kind
+    text: str
+    optional: bool
+
+
+class Form:
+    """The questions of one ticket's survey, in one language."""
+
+    def __init__(self, ticket: Ticket, programme: Programme, t: Texts, language: str) -> None:
+        survey = programme.named(ticket.survey)
+        # A survey that was made another one since then asks something else: its questions are not these.
+        self.survey: Survey | None = survey if survey is not None and survey.kind is ticket.kind else None
+        self._t = t
+        first = generic_question(ticket.kind, t.lang)
+        if self.survey is not None:
+            first = programme.wording(self.survey.questions, ticket.kind, language)
+        self.first = Asked("comment" if ticket.kind is Kind.TEXT else "score", "", ticket.kind, first, optional=False)
+        self.more = tuple(
+            Asked(
+                f"q-{each.question_id}",
+                each.question_id,
+                each.kind,
+                programme.wording(each.texts, each.kind, language),
+                each.optional,
+            )
+            for each in (self.survey.more if self.survey is not None else ())
+        )
+        comment = Asked("comment", "", Kind.TEXT, t.comment, optional=True)
+        self.questions = (self.first, *self.more, *(() if ticket.kind is Kind.TEXT else (comment,)))
+
+    @property
+    def most_bytes(self) -> int:
+        """How large a filled-in form may be."""
+        return BASE_BYTES + TEXT_BYTES * sum(1 for each in self.more if each.kind is Kind.TEXT)
+
+    def missing(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """What is wrong, by field."""
+        found: dict[str, str] = {}
+        for each in self.questions:
+            value = fields.get(each.field, "")
+            if each.kind is Kind.TEXT:
+                if not each.optional and not clean_comment(value):
+                    found[each.field] = self._t.write
+            elif value.strip() or not each.optional:
+                score = read_score(value)
+                if score is None or score not in SCALES[each.kind]:
+                    found[each.field] = self._t.choose
+        return found
+
+    def answer(self, fields: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, str]]]:
+        """The first score, and the responses by question, of a form in which nothing is missing."""
+        responses: dict[str, tuple[int, str]] = {}
+        for each in self.more:
+            value = fields.get(each.field, "")
+            if each.kind is Kind.TEXT:
+                if clean_comment(value):
+                    responses[each.question_id] = (0, value)
+            elif (score := read_score(value)) is not None:
+                responses[each.question_id] = (score, "")
+        return read_score(fields.get("score", "")) or 0, responses
+
+    def shown(self, fields: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The questions for the template, with what was filled in."""
+        return [self._shown(each, fields.get(each.field, ""), wrong.get(each.field, "")) for each in self.questions]
+
+    def _shown(self, each: Asked, value: str, problem: str) -> dict[str, Any]:
+        t = self._t
+        base = {"field": each.field, "text": each.text, "optional": each.optional, "problem": problem}
+        if each.kind is Kind.TEXT:
+            return {**base, "scores": None, "written": value[:MAX_COMMENT_CHARS]}
+        scale, (least, most) = SCALES[each.kind], t.ends[each.kind]
+        return {
+            **base,
+            "scores": [{"value": score, "shown": t.number(score)} for score in scale],
+            "chosen": read_score(value),
+            "least": least,
+            "most": most,
+            "scale_note": t.scale.format(low=t.number(scale[0]), high=t.number(scale[-1]), least=least, most=most),
+        }
+
+
+def read_score(text: str) -> int | None:
+    """A whole number in digits of either script."""
+    text = text.strip().translate(_DIGITS)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
+
+
+def read_view(text: str) -> str:
+    """The page view's number; empty where it is none of ours."""
+    return text if _VIEW.fullmatch(text) else ""

@@ -1,0 +1,204 @@
+"""One partition's scores on feedback.scores.v1: written in transactions, restored from what is committed.
+
+State, how far the input is folded in, and windows that have left are one transaction, so they cannot part. The transactional id belongs to
+the partition:
+opening fences whoever held it before and waits for his last transaction, so an instance that was paused and wakes up can write nothing
+over newer entries,
+and what is restored is complete. Everything else is recovered in one way: close, open again, take the records again; what is in already is
+not taken.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final, Self
+
+from aiokafka import TopicPartition
+
+from services.chassis.clock import Clock
+from services.chassis.kafka.clients import (
+    FENCED,
+    BrokerError,
+    KafkaAccess,
+    close_consumer,
+    discard_producer,
+    plain_reader,
+    transactional_producer,
+)
+from services.chassis.kafka.tail import tail
+from services.feedback.domain.scores import Book
+from services.feedback.translate import Untranslatable, parse_record
+from services.feedback.translate_scores import (
+    PROGRESS,
+    observation,
+    parse_entry,
+    parse_score_key,
+    progress_record,
+    score_key,
+    score_record,
+)
+
+INPUT: Final = "feedback.answers.v1"
+OUTPUT: Final = "feedback.scores.v1"
+NAME: Final = "feedback-analytics"
+_TRANSACTION_MS: Final = 30_000
+_REQUEST_MS: Final = 10_000
+_BATCH_BYTES: Final = 1 << 20
+_CLOSE_S: Final = 3.0
+_WRITE_S: Final = 20.0
+
+
+class NotWritten(Exception):  # noqa: N818 - an expected state of the world
+    """The transaction is not known to be durable. `fenced`: another instance has opened the partition."""
+
+    def __init__(self, why: str, *, fenced: bool) -> None:
+        super().__init__(why)
+        self.fenced = fenced
+
+
+class ScoreLog:
+    """Opened by `open_scores`. `book` is the fold; `take`, then `write`."""
+
+    def __init__(self, kafka: KafkaAccess, partition: int, clock: Clock) -> None:
+        self._kafka = kafka
+        self._clock = clock
+        self.partition = partition
+        self.book = Book()
+        self._producer = transactional_producer(
+            kafka,
+            transactional_id=f"{kafka.topic_prefix}{NAME}-{partition}",
+            client_id=f"{NAME}-{partition}",
+            transaction_timeout_ms=_TRANSACTION_MS,
+            request_timeout_ms=_REQUEST_MS,
+            max_batch_bytes=_BATCH_BYTES,
+        )
+
+    async def open(self) -> Self:
+        """Fences, then restores. Raises NotWritten, closed again."""
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                await self._producer.start()
+            await self._restore()
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, BrokerError | OSError | TimeoutError):
+                raise NotWritten(repr(error), fenced=isinstance(error, FENCED)) from error
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Never raises."""
+        await discard_producer(self._producer, _CLOSE_S)
+
+    def take(self, offset: int, value: bytes | None, timestamp_ms: int) -> str:
+        """Folds one record of the input; what is wrong with it, or "". A record that is not understood is passed: it must not stop the others."""
+        seen, wrong, written_at_ms = None, "", timestamp_ms
+        try:
+            record = parse_record(value)
+            seen, written_at_ms = observation(record), record.occurred_at_ms
+        except Untranslatable as error:
+            wrong = str(error)
+        self.book.take(seen, offset, written_at_ms)
+        return wrong
+
+    async def catch_up(self, until: int) -> int:
+        """Folds what lies between where the book stands and an offset. Nothing, unless whoever delivers records has left some out. How
+        many there were.
+        """
+        found = 0
+        if self.book.next_offset == 0:
+            return found  # an entry of an earlier version: how far it had read is known to the group only
+        async with aclosing(committed_between(self._kafka, self.partition, self.book.next_offset, until)) as records:
+            async for message in records:
+                found += 1
+                self.take(message.offset, message.value, message.timestamp)
+        return found
+
+    async def write(self) -> None:
+        """What has changed, in one transaction, once it is durable. Raises NotWritten: then close this log and open another."""
+        changed = self.book.changes()
+        if not changed:
+            return
+        now_ms, topic = self._clock(), self._kafka.topic_prefix + OUTPUT
+        progress = progress_record(self.partition, self.book.next_offset, self.book.newest_ms, now_ms)
+        entries: list[tuple[bytes, bytes | None]] = [
+            (
+                score_key(dimension, self.partition),
+                None
+                if fold is None
+                else score_record(dimension, self.partition, fold, now_ms).SerializeToString(deterministic=True),
+            )
+            for dimension, fold in changed.items()
+        ]
+        entries.append((score_key(PROGRESS, self.partition), progress.SerializeToString()))
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                await self._producer.begin_transaction()
+                sent = [await self._producer.send(topic, value, key, self.partition) for key, value in entries]
+                await asyncio.gather(*sent)
+                await self._producer.commit_transaction()
+        except (BrokerError, OSError, TimeoutError, AssertionError) as error:
+            raise NotWritten(repr(error), fenced=isinstance(error, FENCED)) from error
+
+    async def _restore(self) -> None:
+        """The newest entries of the partition, as they are in the log now."""
+        done = asyncio.Event()
+        latest: dict[bytes | None, bytes | None] = {}
+
+        async def read() -> None:
+            entries = tail(self._kafka, OUTPUT, [self.partition], client_id=f"{NAME}-restore", caught_up=done.set)
+            async with aclosing(entries):
+                async for entry in entries:
+                    latest[entry.key] = entry.value
+
+        reading = asyncio.create_task(read(), name=f"restore {self.partition}")
+        finished = asyncio.create_task(done.wait())
+        try:
+            await asyncio.wait({reading, finished}, return_when=asyncio.FIRST_COMPLETED)
+            if reading.done():
+                await reading  # it ends by failing only
+        finally:
+            for task in (reading, finished):
+                task.cancel()
+            await asyncio.wait({reading, finished})
+        for key, value in latest.items():
+            if value is None:
+                continue
+            parse_score_key(key)
+            dimension, _, fold, newest_ms = parse_entry(value)
+            if dimension == PROGRESS:
+                self.book.restore_progress(fold.next_offset, newest_ms)
+            else:
+                self.book.restore(dimension, fold)
+
+
+async def committed_between(kafka: KafkaAccess, partition: int, start: int, until: int) -> AsyncGenerator[Any, None]:
+    """The committed records of the input from one offset up to another, as aiokafka's messages; without those that retention has deleted."""
+    if start >= until:
+        return
+    place = TopicPartition(kafka.topic_prefix + INPUT, partition)
+    reader = plain_reader(kafka, client_id=f"{NAME}-between")
+    await reader.start()
+    try:
+        reader.assign([place])
+        first = (await reader.beginning_offsets([place]))[place]
+        reader.seek(place, max(start, first))
+        # Markers of transactions move the position and are no records.
+        while await reader.position(place) < until:
+            for message in (await reader.getmany(place, timeout_ms=500)).get(place, ()):
+                if message.offset >= until:
+                    return
+                yield message
+    finally:
+        await close_consumer(reader, _CLOSE_S)
+
+
+async def end_of(kafka: KafkaAccess, partitions: list[int]) -> dict[int, int]:
+    """Where the committed part of the input ends."""
+    places = [TopicPartition(kafka.topic_prefix + INPUT, partition) for partition in partitions]
+    reader = plain_reader(kafka, client_id=f"{NAME}-ends")
+    await reader.start()
+    try:
+        return {place.partition: end for place, end in (await reader.end_offsets(places)).items()}
+    finally:
+        await close_consumer(reader, _CLOSE_S)

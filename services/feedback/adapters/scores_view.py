@@ -1,0 +1,210 @@
+"""Scores in memory, from feedback.scores.v1: a projection that may be thrown away and read again.
+
+Rows are found by grouping and window in the order of their values, then of time, a page at a time: what a page costs does not grow with
+the number of
+dimensions. Weeks are summed up from their days when they are asked for.
+"""
+
+import base64
+import json
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Final
+
+from services.chassis.errors import invalid
+from services.chassis.metrics import Metrics
+from services.feedback.domain import windows
+from services.feedback.domain.estimates import measures, response_rate
+from services.feedback.domain.scores import Dimension, Fold, total
+from services.feedback.domain.survey import Kind
+from services.feedback.domain.windows import Window
+
+_CURSOR_CHARS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which rows. `kinds`: None among them is first contacts. `from_ms` and `to_ms` 0: open. An empty `value`: every value."""
+
+    tenant: str
+    kinds: tuple[Kind | None, ...]
+    name: str
+    value: str
+    window: Window
+    zone: tzinfo
+    week_begins: int
+    day: str = ""
+    from_ms: int = 0
+    to_ms: int = 0
+
+
+class _Values:
+    """The values of one grouping and sort of window, in order, and the windows of each, in order."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.days: dict[str, list[str]] = {}
+
+    def add(self, value: str, day: str) -> None:
+        days = self.days.get(value)
+        if days is None:
+            insort(self.order, value)
+            days = self.days[value] = []
+        insort(days, day)
+
+    def remove(self, value: str, day: str) -> None:
+        days = self.days.get(value, [])
+        place = bisect_left(days, day)
+        if place < len(days) and days[place] == day:
+            del days[place]
+        if value in self.days and not days:
+            del self.days[value]
+            del self.order[bisect_left(self.order, value)]
+
+
+class ScoresView:
+    """Totals by dimension."""
+
+    def __init__(self) -> None:
+        self._folds: dict[Dimension, dict[int, Fold]] = {}
+        self._values: dict[tuple[str, Kind | None, str, Window], _Values] = {}
+
+    def take(self, dimension: Dimension, partition: int, fold: Fold) -> None:
+        """One entry. An older one than we know is a straggler of a predecessor and ignored."""
+        folds = self._folds.get(dimension)
+        if folds is None:
+            try:
+                window = windows.kind_of(dimension.day)
+            except ValueError:
+                return  # of a newer version
+            folds = self._folds[dimension] = {}
+            group = (dimension.tenant, dimension.kind, dimension.name, window)
+            self._values.setdefault(group, _Values()).add(dimension.value, dimension.day)
+        known = folds.get(partition)
+        if known is None or fold.next_offset >= known.next_offset:
+            folds[partition] = fold
+
+    def drop(self, dimension: Dimension, partition: int) -> None:
+        """An entry has left retention."""
+        folds = self._folds.get(dimension)
+        if folds is None or folds.pop(partition, None) is None or folds:
+            return
+        del self._folds[dimension]
+        group = (dimension.tenant, dimension.kind, dimension.name, windows.kind_of(dimension.day))
+        self._values[group].remove(dimension.value, dimension.day)
+
+    def __len__(self) -> int:
+        """Dimensions."""
+        return len(self._folds)
+
+    def page(self, asked: Asked, size: int, cursor: str) -> tuple[list[tuple[Dimension, Fold]], str]:
+        """Rows and the cursor of the next page, "" when there is none. Raises INVALID for a cursor that is not ours."""
+        found: list[tuple[Dimension, Fold]] = []
+        for place, dimension, fold in self._rows(asked, _read_cursor(cursor)):
+            if len(found) == size:
+                return found, _cursor(place)
+            found.append((dimension, fold))
+        return found, ""
+
+    def fold(self, asked: Asked, kind: Kind | None, value: str, name: str) -> Fold | None:
+        """The total of one window of one value; None where nothing was counted."""
+        names = list(windows.days_of(name)) if asked.window is Window.WEEK else [name]
+        parts = [self._folds.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
+        there = [part for part in parts if part]
+        return total(fold for part in there for fold in part.values()) if there else None
+
+    def values(self, asked: Asked, kind: Kind | None) -> Sequence[str]:
+        """Every value that has ever counted in this grouping."""
+        group = self._values.get((asked.tenant, kind, asked.name, Window.ALL))
+        return group.order if group is not None else ()
+
+    def _rows(
+        self, asked: Asked, after: tuple[int, str, str]
+    ) -> Iterator[tuple[tuple[int, str, str], Dimension, Fold]]:
+        """From a place on. A place is the index of the kind, the value, the window."""
+        sort = Window.DAY if asked.window is Window.WEEK else asked.window
+        for index in range(after[0], len(asked.kinds)):
+            kind = asked.kinds[index]
+            group = self._values.get((asked.tenant, kind, asked.name, sort))
+            if group is None:
+                continue
+            first = after if index == after[0] else (index, "", "")
+            wanted = [asked.value] if asked.value else group.order[bisect_left(group.order, first[1]) :]
+            for value in wanted:
+                if value < first[1] or value not in group.days:
+                    continue
+                begin = first[2] if value == first[1] else ""
+                for name in self._names(asked, group.days[value]):
+                    fold = self.fold(asked, kind, value, name) if name >= begin else None
+                    if fold is not None:
+                        yield (index, value, name), Dimension(asked.tenant, kind, asked.name, value, name), fold
+
+    def _names(self, asked: Asked, days: list[str]) -> Iterator[str]:
+        """The windows of one value that were asked for, in order."""
+        if asked.window is Window.ALL:
+            yield windows.ALL_TIME
+            return
+        if asked.day:
+            known = bisect_left(days, asked.day)
+            if known < len(days) and days[known] == asked.day:
+                yield asked.day
+            return
+        sort = Window.DAY if asked.window is Window.WEEK else asked.window
+        low = windows.named(sort, asked.from_ms, asked.zone, 0) if asked.from_ms else ""
+        high = windows.named(sort, asked.to_ms - 1, asked.zone, 0) if asked.to_ms else "~"
+        last = ""
+        for day in days[bisect_left(days, low) :]:
+            if day > high:
+                return
+            name = windows.week(day, asked.week_begins) if asked.window is Window.WEEK else day
+            if name != last:
+                last = name
+                begins_ms = windows.bounds_ms(name, asked.zone)[0] if asked.from_ms else 0
+                if begins_ms >= asked.from_ms:
+                    yield name
+
+
+class FeedbackGauges:
+    """The newest day's satisfaction and response rate by queue, for alerts. Tenants are no label: the tenant with the newest change shows."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
+        self._answers = metrics.gauge("chapar_feedback_csat_answers")
+        self._rate = metrics.gauge("chapar_feedback_response_ratio")
+        self._invited = metrics.gauge("chapar_feedback_response_invitations")
+        self._newest = ""
+
+    def show(self, view: ScoresView, dimension: Dimension) -> None:
+        """After a change of this dimension."""
+        if dimension.name != "queue" or dimension.kind is not Kind.CSAT or len(dimension.day) != len("2026-03-21"):
+            return
+        if dimension.day < self._newest:
+            return
+        self._newest = dimension.day
+        fold = total(view._folds.get(dimension, {}).values())
+        found = measures(Kind.CSAT, fold.histogram).get("csat")
+        if found is not None:
+            self._ratio.labels(dimension.value).set(found.value)
+            self._answers.labels(dimension.value).set(found.n)
+        rate = response_rate(fold.responded, fold.invited)
+        if rate is not None:
+            self._rate.labels(dimension.value).set(rate.value)
+            self._invited.labels(dimension.value).set(rate.n)
+
+
+def _cursor(place: tuple[int, str, str]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[int, str, str]:
+    if not cursor:
+        return (0, "", "")
+    try:
+        kind, value, name = json.loads(base64.urlsafe_b64decode(cursor[:_CURSOR_CHARS].encode()))
+        if not (isinstance(kind, int) and kind >= 0 and isinstance(value, str) and isinstance(name, str)):
+            raise ValueError(cursor)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise invalid("page.cursor", "is not a cursor of this list", reason="BAD_CURSOR") from error
+    return kind, value, name

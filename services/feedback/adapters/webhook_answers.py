@@ -1,0 +1,105 @@
+"""What other systems are told of answers: a notice for each webhook that wants it.
+
+A webhook is told of an answer (counted or amended) when it asks for "feedback.answered" or a category rule of the answer names it, and of
+a recovery when
+it asks for "feedback.recovery". Told are ids, scores and categories; the customer's words only where the webhook asks for them with
+"feedback.answered.text", as they are personal data. A notice's id derives from event and webhook, so a repetition is one.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.ids import derive
+from services.chassis.webhooks import Endpoint
+from services.feedback.domain.counting import Counting
+from services.feedback.translate_counting import counted_answer
+
+TOPIC: Final = "feedback.webhooks.v1"
+ANSWERED: Final = "feedback.answered"
+RECOVERY: Final = "feedback.recovery"
+TEXT: Final = "feedback.answered.text"
+
+
+def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Counting) -> list[WebhookNotice]:
+    """Of one record of feedback.answers.v1."""
+    answer = counted_answer(record)
+    if answer is not None:
+        named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in answer.categories))
+        return [
+            _notice(record, hook, ANSWERED, _answered(answer, record, texts=TEXT in endpoint.events))
+            for hook, endpoint in sorted(webhooks.items())
+            if ANSWERED in endpoint.events or TEXT in endpoint.events or hook in named
+        ]
+    if record.WhichOneof("record") in ("recovery_due", "recovery_opened"):
+        told = _recovered(record)
+        return [
+            _notice(record, hook, RECOVERY, told)
+            for hook, endpoint in sorted(webhooks.items())
+            if RECOVERY in endpoint.events
+        ]
+    return []
+
+
+def _notice(record: pb.FeedbackRecord, hook: str, event: str, data: Mapping[str, Any]) -> WebhookNotice:
+    body = {"type": event, "timestamp_ms": record.occurred_at_ms, "tenant": record.tenant, "data": data}
+    return WebhookNotice(
+        tenant=record.tenant,
+        webhook=hook,
+        message_id="msg_" + derive(record.event_id, hook),
+        body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
+    )
+
+
+def _answered(answer: pb.AnswerCounted, record: pb.FeedbackRecord, *, texts: bool) -> dict[str, Any]:
+    about = answer.subject
+    told: dict[str, Any] = {
+        "invitation_id": answer.invitation_id,
+        "interaction_id": about.interaction_id,
+        "conversation_id": about.conversation_id,
+        "person_id": record.person_id,
+        "survey": answer.survey,
+        "channel": about.channel,
+        "queue": about.queue,
+        "agent_ids": list(about.agent_ids) or ([about.agent_id] if about.agent_id else []),
+        "revision": answer.revision or 1,
+        "amended": record.WhichOneof("record") == "amended",
+        "categories": list(answer.categories),
+        "scores": [{"question": "", "kind": _kind(answer.kind), "score": answer.score}]
+        if answer.kind != config.SURVEY_KIND_TEXT
+        else [],
+    }
+    for response in answer.responses:
+        if response.question_id and response.kind != config.SURVEY_KIND_TEXT:
+            told["scores"].append(
+                {"question": response.question_id, "kind": _kind(response.kind), "score": response.score}
+            )
+    if texts:
+        told["comment"] = answer.comment
+        told["texts"] = {each.question_id: each.text for each in answer.responses if each.text}
+    return told
+
+
+def _recovered(record: pb.FeedbackRecord) -> dict[str, Any]:
+    if record.WhichOneof("record") == "recovery_due":
+        due = record.recovery_due
+        told = {"state": "due", "rule": due.rule, "score": due.score, "queue": due.queue}
+        return {"invitation_id": due.invitation_id, "interaction_id": due.subject.interaction_id, **told}
+    opened = record.recovery_opened
+    return {
+        "invitation_id": opened.invitation_id,
+        "interaction_id": opened.subject.interaction_id,
+        "state": "opened",
+        "recovery_interaction_id": opened.interaction_id,
+    }
+
+
+def _kind(value: "config.SurveyKind.ValueType") -> str:
+    return (
+        config.SurveyKind.Name(value).removeprefix("SURVEY_KIND_").lower()
+        if value in config.SurveyKind.values()
+        else ""
+    )

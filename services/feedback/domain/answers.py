@@ -1,0 +1,50 @@
+"""What an answer must hold to count, and what of it counts.
+
+- A score lies on its question's scale; free text has none, and blank text is no answer.
+- What nobody asked is left out without a word: the survey may have changed since the page was opened.
+- Whether a question that is not optional may be left out depends on the way: a page has looked already, a program (gRPC) is refused and can say it
+  again, a reply in the channel answers the first question only.
+- A reply that amends gives another first score; the other answers stand. By page and by gRPC the whole answer is given anew.
+"""
+
+from dataclasses import replace
+
+from services.feedback.domain.invitations import Answer, Given, Invitation, RefusalReason, Response, Source
+from services.feedback.domain.survey import SCALES, Kind
+
+
+def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
+    """What would count, whoever has answered before; or why nothing does."""
+    before = invitation.given
+    if invitation.kind is Kind.TEXT:
+        if answer.score != 0:
+            return RefusalReason.OUT_OF_SCALE
+        if not answer.comment:
+            return RefusalReason.INCOMPLETE
+    elif answer.score not in SCALES[invitation.kind]:
+        return RefusalReason.OUT_OF_SCALE
+    if answer.source is Source.REPLY and before is not None:
+        return replace(before, score=answer.score, source=answer.source, revision=before.revision + 1)
+    responses: list[Response] = []
+    for question in invitation.more:
+        score, text = answer.responses.get(question.question_id, (None, ""))
+        if question.kind is Kind.TEXT:
+            if score:
+                return RefusalReason.OUT_OF_SCALE
+            if text:
+                responses.append(Response(question.question_id, Kind.TEXT, 0, text))
+                continue
+        elif score is not None:
+            if score not in SCALES[question.kind]:
+                return RefusalReason.OUT_OF_SCALE
+            responses.append(Response(question.question_id, question.kind, score))
+            continue
+        if answer.source is Source.API and not question.optional:
+            return RefusalReason.INCOMPLETE
+    revision = 1 if before is None else before.revision + 1
+    return Given(answer.score, answer.comment, answer.source, tuple(responses), answer.categories, revision)
+
+
+def same(one: Given, other: Given) -> bool:
+    """Whether both say the same, however they came."""
+    return (one.score, one.comment, one.responses) == (other.score, other.comment, other.responses)

@@ -1,0 +1,143 @@
+"""Configuration, commands and answers to what counting decides about, and its decisions to records."""
+
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.feedback.domain import categories, recovery, windows
+from services.feedback.domain.contacts import DEFAULT_WINDOW_MS, Contact, Settled
+from services.feedback.domain.counting import LEAST_ANSWERS, Counting
+from services.feedback.domain.survey import SCALES
+from services.feedback.translate import Untranslatable, kind, subject, subject_message
+
+
+def counting(tenant: config.TenantConfiguration) -> Counting:
+    """A tenant's counting. Raises Untranslatable, naming the field, for what makes no sense."""
+    try:
+        zone = ZoneInfo(tenant.time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise Untranslatable("time_zone is no IANA zone") from error
+    try:
+        begins = windows.first_weekday(tenant.week_begins, tenant.time_zone)
+    except ValueError as error:
+        raise Untranslatable("week_begins is no day of the week") from error
+    if tenant.least_answers < 0 or tenant.first_contact_window_ms < 0:
+        raise Untranslatable("least_answers and first_contact_window are not negative")
+    return Counting(
+        zone=zone,
+        week_begins=begins,
+        least_answers=tenant.least_answers or LEAST_ANSWERS,
+        first_contact_window_ms=tenant.first_contact_window_ms or DEFAULT_WINDOW_MS,
+        recoveries=tuple(_recovery(rule) for rule in tenant.recoveries),
+        categories=tuple(_category(rule) for rule in tenant.categories),
+        routes=_routes(tenant),
+    )
+
+
+def _recovery(rule: config.RecoveryRule) -> recovery.Rule:
+    found = kind(rule.kind)
+    if found is None and rule.kind != config.SURVEY_KIND_UNSPECIFIED:
+        raise Untranslatable(f"recovery {rule.name}: its kind has no score")
+    if not rule.queue:
+        raise Untranslatable(f"recovery {rule.name} names no queue")
+    return recovery.Rule(
+        name=rule.name,
+        at_most=rule.at_most,
+        queue=rule.queue,
+        surveys=frozenset(rule.surveys),
+        queues=frozenset(rule.queues),
+        kind=found,
+        priority=rule.priority,
+        requirements=tuple(each.SerializeToString(deterministic=True) for each in rule.requirements),
+    )
+
+
+def _category(rule: config.CategoryRule) -> categories.Rule:
+    try:
+        return categories.rule(
+            rule.name,
+            (word for language in sorted(rule.words) for word in rule.words[language].any),
+            (word for language in sorted(rule.words) for word in rule.words[language].none),
+        )
+    except ValueError as error:
+        raise Untranslatable(str(error)) from error
+
+
+def _routes(tenant: config.TenantConfiguration) -> dict[str, frozenset[str]]:
+    routes: dict[str, set[str]] = {}
+    for rule in tenant.categories:
+        routes.setdefault(rule.name, set()).update(rule.webhooks)
+    return {name: frozenset(hooks) for name, hooks in routes.items() if hooks}
+
+
+def command(raw: bytes | None) -> pb.FeedbackCommand | None:
+    """A record of feedback.commands.v1, if counting has to do with it."""
+    record = pb.FeedbackCommand()
+    try:
+        record.ParseFromString(raw or b"")
+    except DecodeError:
+        return None  # the survey lane says so
+    return record if record.WhichOneof("command") in ("consider", "contact", "recovery") else None
+
+
+def contact(record: pb.FeedbackCommand) -> Contact:
+    """The contact that a command tells of: one that begins, or one that was completed by its agent. Raises Untranslatable."""
+    if record.WhichOneof("command") == "contact":
+        about, at_ms = record.contact.subject, record.contact.at_ms
+    else:
+        about, at_ms = record.consider.subject, record.consider.completed_at_ms
+    told = subject(about, record.person_id)
+    return Contact(record.command_id, record.tenant, told, at_ms or record.issued_at_ms)
+
+
+def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) -> pb.FeedbackRecord:
+    """A first contact whose resolution is known."""
+    thread = settled.thread
+    record = pb.FeedbackRecord(
+        event_id=event_id, tenant=thread.tenant, person_id=thread.first.person_id, occurred_at_ms=now_ms
+    )
+    record.settled.subject.CopyFrom(subject_message(thread.first))
+    record.settled.first_at_ms = thread.first_at_ms
+    record.settled.resolved = settled.resolved
+    record.settled.day = windows.day(thread.first_at_ms, how.zone)
+    return record
+
+
+def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
+    """The answer that counts from this record on; None for other records."""
+    match record.WhichOneof("record"):
+        case "answered":
+            return record.answered
+        case "amended":
+            return record.amended.answer
+        case _:
+            return None
+
+
+def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
+    """What recovery rules look at."""
+    first = kind(answer.kind)
+    scores = [(first, answer.score)] if first is not None and answer.score in SCALES.get(first, ()) else []
+    for response in answer.responses:
+        found = kind(response.kind)
+        if response.question_id and found is not None and response.score in SCALES.get(found, ()):
+            scores.append((found, response.score))
+    return recovery.Judgement(answer.survey, answer.subject.queue, tuple(scores))
+
+
+def recovery_due(
+    rule: recovery.Rule, score: int, answer: pb.AnswerCounted, of: pb.FeedbackRecord, event_id: str
+) -> pb.FeedbackRecord:
+    """A recovery that is to be opened."""
+    record = pb.FeedbackRecord(
+        event_id=event_id, tenant=of.tenant, person_id=of.person_id, occurred_at_ms=of.occurred_at_ms
+    )
+    due = record.recovery_due
+    due.invitation_id, due.rule, due.score = answer.invitation_id, rule.name, score
+    due.subject.CopyFrom(answer.subject)
+    due.queue, due.priority = rule.queue, rule.priority
+    due.requirements.extend(types_pb2.Selector.FromString(each) for each in rule.requirements)
+    return record

@@ -1,0 +1,58 @@
+"""OpenFollowUp: a request for work becomes a record of inbound.v1 under its identity's key, so that one writer decides."""
+
+from chapar.ingest.v1 import ingest_pb2, records_pb2
+from services.chassis.clock import Clock
+from services.chassis.ids import derive
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
+from services.ingest.domain.normalise.message import Refusal
+from services.ingest.domain.normalise.text import forbidden
+from services.ingest.ports import Publisher
+
+MAX_LABELS = 20
+MAX_REQUIREMENTS = 20
+
+
+class FollowUpAsker:
+    """Takes one OpenFollowUpRequest of a tenant."""
+
+    def __init__(self, publisher: Publisher, clock: Clock) -> None:
+        self._publisher = publisher
+        self._clock = clock
+
+    async def open(self, tenant: str, request: ingest_pb2.OpenFollowUpRequest) -> ingest_pb2.OpenFollowUpResponse:
+        """Durable when it returns. Raises INVALID with violations, UNAVAILABLE."""
+        raise_for(_wrong(request))
+        record = records_pb2.InboundRecord(
+            tenant=tenant,
+            follow_up=records_pb2.FollowUpRequest(
+                request_id=request.idempotency_key,
+                identity_id=request.identity_id,
+                conversation_id=request.conversation_id,
+                queue=request.queue,
+                priority=request.priority,
+                requirements=request.requirements,
+                labels=dict(request.labels),
+                reason=request.reason,
+                requested_at_ms=self._clock(),
+            ),
+        )
+        await self._publisher.publish([(request.identity_id, record)])
+        return ingest_pb2.OpenFollowUpResponse(interaction_id=derive("follow-up", tenant, request.idempotency_key))
+
+
+def _wrong(request: ingest_pb2.OpenFollowUpRequest) -> list[Refusal | None]:
+    parts = [part for pair in request.labels.items() for part in pair]
+    return [
+        required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
+        required("identity_id", request.identity_id),
+        optional("conversation_id", request.conversation_id),
+        required("queue", request.queue),
+        required("reason", request.reason),
+        Refusal("INVALID_FIELD", "labels", f"must not be more than {MAX_LABELS}")
+        if len(request.labels) > MAX_LABELS
+        else None,
+        Refusal("INVALID_FIELD", "requirements", f"must not be more than {MAX_REQUIREMENTS}")
+        if len(request.requirements) > MAX_REQUIREMENTS
+        else None,
+        *(optional("labels", part) or forbidden(part, "labels") for part in parts),
+    ]

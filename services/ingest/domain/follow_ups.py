@@ -1,0 +1,135 @@
+"""Work that another service asks for, e.g. to call back after a bad answer: no message of the customer opens it.
+
+It belongs to the customer's present thread, or continues the one that is named. At most one interaction is at work in a conversation: a
+follow-up that comes
+meanwhile waits for its end. The customer's next message joins it like any other open interaction. Nobody is told of it: there is nothing
+to acknowledge.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from services.ingest.domain import effects
+from services.ingest.domain.conversations import Conversation, Customer, Opening, OpenInteraction
+from services.ingest.domain.decisions import Decision, Refused, Routing, first_known
+from services.ingest.domain.effects import Effect
+from services.ingest.domain.messages import FollowUp
+from services.ingest.domain.policy import TenantPolicy
+
+MOST_WAITING: Final = 8
+REASON: Final = "FOLLOW_UP"
+
+
+def interaction_of(routing: Routing, tenant: str, request_id: str) -> str:
+    """The interaction's id, known to whoever asks before it is opened."""
+    return routing.derive("follow-up", tenant, request_id)
+
+
+class FollowUps:
+    """The decisions. Holds no state of its own."""
+
+    def __init__(self, routing: Routing) -> None:
+        self._routing = routing
+
+    def ask(
+        self, customer: Customer | None, request: FollowUp, now_ms: int, policy: TenantPolicy
+    ) -> Decision | Refused:
+        """A request under the identity's key."""
+        if customer is None:
+            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+        if customer.home:
+            return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+        if request.queue not in policy.pools:
+            return Refused("UNKNOWN_QUEUE", f"version {policy.version} has no such queue")
+        at_work = customer.conversation
+        if at_work is not None and (at_work.interaction is not None or at_work.gathering is not None):
+            if len(customer.follow_ups) >= MOST_WAITING:
+                return Refused("TOO_MANY_FOLLOW_UPS", f"{MOST_WAITING} wait already")
+            return Decision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
+        out: list[Effect] = []
+        opened = self._open(customer, request, now_ms, policy, out)
+        return Decision(opened, tuple(out), note="FOLLOW_UP_OPENED")
+
+    def next(self, customer: Customer, now_ms: int, policy: TenantPolicy, out: list[Effect]) -> Customer:
+        """After an interaction has ended: the longest waiting follow-up is opened, if nothing else is at work."""
+        conversation = customer.conversation
+        while customer.follow_ups and conversation is not None and conversation.interaction is None:
+            request, *rest = customer.follow_ups
+            customer = replace(customer, follow_ups=tuple(rest))
+            # A queue that was taken out of the configuration meanwhile takes its waiting work with it.
+            if request.queue in policy.pools:
+                return self._open(customer, request, now_ms, policy, out)
+        return customer
+
+    def _open(
+        self, customer: Customer, request: FollowUp, now_ms: int, policy: TenantPolicy, out: list[Effect]
+    ) -> Customer:
+        person = self._routing.person(customer)
+        conversation = customer.conversation
+        if conversation is None or not conversation.current(now_ms):
+            named = request.conversation_id
+            conversation = Conversation(
+                conversation_id=named or self._routing.derive("conversation", request.request_id),
+                opened_at_ms=now_ms,
+                last_at_ms=now_ms,
+                language=customer.language,
+            )
+            if not named:
+                out.append(effects.ConversationStarted(conversation.conversation_id, person, customer.identity))
+                customer = replace(customer, conversations=customer.conversations + 1)
+        if customer.route is not None:
+            out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
+        identity, language = customer.identity, first_known(conversation.language, customer.language)
+        opening = Opening(
+            message_id="",
+            channel=identity.channel,
+            account=identity.account,
+            language=language,
+            labels=dict(request.labels),
+            text="",
+            text_length=0,
+            arrived_at_ms=request.requested_at_ms or now_ms,
+            verified=identity.verified,
+            no_auto_reply=True,
+        )
+        interaction = OpenInteraction(
+            interaction_id=interaction_of(self._routing, identity.tenant, request.request_id),
+            queue=request.queue,
+            pool=policy.pools[request.queue],
+            opened_at_ms=now_ms,
+            opening=opening,
+        )
+        out.append(
+            effects.InteractionStarted(
+                conversation.conversation_id,
+                person,
+                customer.key,
+                interaction.interaction_id,
+                request.queue,
+                request.reason,
+                REASON,
+                policy.version,
+                "",
+                identity.channel,
+            )
+        )
+        out.append(
+            effects.Enqueue(
+                interaction_id=interaction.interaction_id,
+                conversation_id=conversation.conversation_id,
+                person_id=person,
+                identity_id=customer.key,
+                channel=identity.channel,
+                account=identity.account,
+                language=first_known(language, policy.default_language),
+                queue=request.queue,
+                pool=interaction.pool,
+                priority=request.priority,
+                requirements=request.requirements,
+                labels=opening.labels,
+                arrived_at_ms=opening.arrived_at_ms,
+                rule=request.reason,
+                public=False,
+            )
+        )
+        return replace(customer, conversation=replace(conversation, interaction=interaction, last_at_ms=now_ms))

@@ -1,0 +1,77 @@
+"""Records of inbound.v1 as the intake core's events, and by which id a repetition of each is known."""
+
+from google.protobuf.message import DecodeError
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, Record
+from services.ingest import translate_lanes as translate
+from services.ingest.domain.intake import Event
+from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
+
+
+def decoded(record: Record) -> records_pb2.InboundRecord:
+    """The message. Raises InvalidRecord."""
+    if record.value is None or not record.key:
+        raise InvalidRecord("UNDECODABLE", "a record needs a key and a value")
+    try:
+        return records_pb2.InboundRecord.FromString(record.value)
+    except DecodeError as error:
+        raise InvalidRecord("UNDECODABLE", "not an InboundRecord") from error
+
+
+def key_of(record: Record) -> str:
+    """The identity whose record it is. Raises InvalidRecord."""
+    try:
+        return (record.key or b"").decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRecord("UNDECODABLE", "the key is not UTF-8") from error
+
+
+def event_of(inbound: records_pb2.InboundRecord) -> Event:
+    """What the core decides about. Raises InvalidRecord."""
+    kind = inbound.WhichOneof("record")
+    try:
+        match kind:
+            case "message":
+                if not inbound.message.message_id or not inbound.message.identity.identity_id:
+                    raise InvalidRecord("INCOMPLETE", "a message needs its id and its identity")
+                return translate.message(inbound.message)
+            case "outbound":
+                if not inbound.outbound.request_id:
+                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
+                return translate.send_request(inbound.outbound)
+            case "notice":
+                return translate.notice(inbound.notice)
+            case "link":
+                return translate.link(inbound.link)
+            case "erasure":
+                return translate.erasure(inbound.erasure)
+            case "follow_up":
+                if not inbound.follow_up.request_id or not inbound.follow_up.queue:
+                    raise InvalidRecord("INCOMPLETE", "a follow-up needs its id and its queue")
+                return translate.follow_up(inbound.follow_up)
+            case _:
+                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
+    except ValueError as error:
+        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
+
+
+def forwarded(once: str) -> str:
+    """How it is remembered where it was only passed on."""
+    return f">{once}"
+
+
+def identity_of_repetition(event: Event) -> str:
+    """The id under which a repetition is known; notices and erasures are harmless when repeated."""
+    match event:
+        case Message():
+            return event.message_id
+        case SendRequest():
+            return derive("request", event.request_id)
+        case Link():
+            return derive("link", event.request_id)
+        case FollowUp():
+            return derive("follow-up", event.request_id)
+        case _:
+            return ""

@@ -1,0 +1,256 @@
+"""Counting in the survey lane: first contacts, categories, recoveries, with crashes between."""
+
+from typing import Any
+
+import pytest
+
+from chapar.common.v1 import types_pb2
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from chapar.router.v1 import records_pb2 as router
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.outbox import Send
+from services.chassis.metrics import Metrics
+from services.chassis.webhooks import Endpoint
+from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.recoveries import RecoveryDispatcher
+from services.feedback.adapters.relay_lane import relay_factory
+from services.feedback.adapters.survey_lane import survey_factory
+from services.feedback.adapters.webhook_answers import notices
+from services.feedback.ports import Recovery
+from services.feedback.translate_counting import counting
+from tests.fakes.lane import FakeLane
+from tests.flow.feedback.test_survey_lane import a_completed_event, an_answer
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
+
+DAY = 24 * HOUR
+KEY = b"person-1"
+
+
+def a_tenant(**fields: Any) -> config.TenantConfiguration:
+    rule = config.RecoveryRule(
+        name="bad",
+        at_most=2,
+        queue="call-back",
+        priority=9,
+        requirements=[types_pb2.Selector(attribute="calm", number=5)],
+    )
+    return config.TenantConfiguration(**{"tenant": TENANT, "recoveries": [rule], **fields})
+
+
+def a_lane(metrics: Metrics | None = None, **fields: Any) -> FakeLane:
+    known = TenantSurveys(a_programme(), counting=counting(a_tenant(**fields)))
+    return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics()), now_ms=NOW)
+
+
+def told(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
+    records = [pb.FeedbackRecord.FromString(each.value) for each in sent if each.topic == "feedback.answers.v1"]
+    return [record for record in records if record.WhichOneof("record") == which]
+
+
+def a_queued_event(number: int, at_ms: int = NOW, **facts: Any) -> router.RoutingEvent:
+    event = a_completed_event(interaction_id=f"interaction-{number}", arrived_at_ms=at_ms, **facts)
+    event.event_id, event.occurred_at_ms = f"queued-{number}", at_ms
+    event.queued.position = 1
+    return event
+
+
+def relayed(event: router.RoutingEvent) -> bytes:
+    (sent,) = FakeLane(relay_factory).handle(event.SerializeToString(), key=b"conversation-1")
+    return bytes(sent.value or b"")
+
+
+def completed(number: int) -> bytes:
+    event = a_completed_event(interaction_id=f"interaction-{number}")
+    event.event_id = f"completed-{number}"
+    return relayed(event)
+
+
+# First contacts
+
+
+def test_nobody_comes_again_so_the_first_contact_was_resolved_by_its_agent() -> None:
+    """Told when the window has passed, once, over a crash, in the day of the contact; memory is empty afterwards."""
+    lane = a_lane()
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    lane.handle(completed(1), key=KEY)
+    lane.crash()
+    (record,) = told(lane.advance(7 * DAY), "settled")
+    assert record.settled.resolved
+    assert (record.settled.first_at_ms, record.settled.day) == (NOW, "2023-11-14")
+    assert (record.settled.subject.agent_id, record.settled.subject.queue) == ("ada", "support")
+    assert told(lane.advance(8 * DAY), "settled") == []
+    assert not [key for key in lane.changelog if key.startswith(b"f/")]
+
+
+def test_who_comes_again_on_the_topic_was_not_resolved_and_the_repetition_is_no_first_contact() -> None:
+    """The second contact settles the first at once; the third and the end of the window tell nothing more."""
+    metrics = Metrics()
+    lane = a_lane(metrics)
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    (record,) = told(lane.handle(relayed(a_queued_event(2, NOW + DAY)), key=KEY), "settled")
+    assert not record.settled.resolved
+    assert record.settled.subject.interaction_id == "interaction-1"
+    assert told(lane.handle(relayed(a_queued_event(3, NOW + 6 * DAY)), key=KEY), "settled") == []
+    assert told(lane.advance(30 * DAY), "settled") == []
+    assert metrics.value("chapar_feedback_first_contacts_total", "again") == 1
+
+
+def test_another_topic_another_window_and_the_same_interaction_again_are_no_return() -> None:
+    """The queue is the topic; a return after the window begins anew; queued again or moved it is the same contact."""
+    lane = a_lane()
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    assert told(lane.handle(relayed(a_queued_event(1, queue="billing")), key=KEY), "settled") == []
+    assert told(lane.handle(relayed(a_queued_event(2, NOW + DAY, queue="billing")), key=KEY), "settled") == []
+    assert [record.settled.resolved for record in told(lane.advance(7 * DAY), "settled")] == [True]
+    assert told(lane.handle(relayed(a_queued_event(3, NOW + 7 * DAY)), key=KEY), "settled") == []
+
+
+def test_the_window_is_the_tenants() -> None:
+    """One hour."""
+    lane = a_lane(first_contact_window_ms=HOUR)
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    assert [record.settled.resolved for record in told(lane.advance(HOUR), "settled")] == [True]
+
+
+@pytest.mark.parametrize("labels", [{"spam": "true"}, {"recovery": "true"}])
+def test_what_the_customer_did_not_begin_is_no_contact(labels: dict[str, str]) -> None:
+    """Spam, and the recovery that we opened ourselves."""
+    lane = a_lane()
+    lane.handle(relayed(a_queued_event(1)), key=KEY)
+    assert told(lane.handle(relayed(a_queued_event(2, labels=labels)), key=KEY), "settled") == []
+    assert [record.settled.resolved for record in told(lane.advance(7 * DAY), "settled")] == [True]
+
+
+# Categories
+
+
+def answered(lane: FakeLane, score: int, comment: str = "", command_id: str = "a1") -> list[Send]:
+    """One interaction completed, asked about and answered."""
+    lane.handle(completed(1), key=KEY)
+    (invited,) = told(lane.sent, "invited")
+    command = pb.FeedbackCommand.FromString(an_answer(invited.invited.invitation_id, score, command_id))
+    command.answer.comment = comment
+    return lane.handle(command.SerializeToString(), key=KEY)
+
+
+def test_the_categories_of_the_words_stand_in_the_answer() -> None:
+    """By the built-in words; by the tenant's where it has rules."""
+    (record,) = told(answered(a_lane(), 3, "خیلی معطل شدم، لطفاً پیگیری کنید"), "answered")
+    assert list(record.answered.categories) == ["complaint", "request"]
+    rule = config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])})
+    (record,) = told(answered(a_lane(categories=[rule]), 3, "پيك دیر آمد"), "answered")
+    assert list(record.answered.categories) == ["delivery"]
+
+
+# Recoveries
+
+
+def test_a_bad_answer_opens_one_recovery_and_a_good_one_none() -> None:
+    """Queue, priority and requirements are the rule's; a crash before the commit and repetitions make no second."""
+    assert told(answered(a_lane(), 3), "recovery_due") == []
+    lane = a_lane()
+    (record,) = told(answered(lane, 2), "recovery_due")
+    due = record.recovery_due
+    assert (due.rule, due.queue, due.priority, due.score) == ("bad", "call-back", 9, 2)
+    assert [each.attribute for each in due.requirements] == ["calm"]
+    assert due.subject.conversation_id == "conversation-1"
+    lane.crash()
+    assert told(answered(lane, 1, command_id="a2"), "recovery_due") == []
+    assert [key for key in lane.changelog if key.startswith(b"r/")]
+    lane.advance(91 * DAY)
+    assert not [key for key in lane.changelog if key.startswith(b"r/")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "opens"),
+    [
+        ({"surveys": ["other"]}, False),
+        ({"queues": ["support"]}, True),
+        ({"queues": ["billing"]}, False),
+        ({"kind": config.SURVEY_KIND_NPS}, False),
+        ({"kind": config.SURVEY_KIND_CSAT}, True),
+        ({"at_most": 1}, False),
+    ],
+)
+def test_a_rule_looks_at_survey_queue_kind_and_score(rule: dict[str, Any], opens: bool) -> None:
+    """Empty means any; the kind's own question is looked at."""
+    options: dict[str, Any] = {"name": "r", "at_most": 2, "queue": "call-back", **rule}
+    lane = a_lane(recoveries=[config.RecoveryRule(**options)])
+    assert bool(told(answered(lane, 2), "recovery_due")) is opens
+
+
+class OpenerStandIn:
+    """Opens, or refuses as it is told."""
+
+    def __init__(self, *errors: ChaparError) -> None:
+        self.asked: list[Recovery] = []
+        self._errors = list(errors)
+
+    async def open(self, recovery: Recovery) -> str:
+        if self._errors:
+            raise self._errors.pop(0)
+        self.asked.append(recovery)
+        return f"opened-{recovery.invitation_id}"
+
+
+class CommandsStandIn:
+    def __init__(self) -> None:
+        self.published: list[pb.FeedbackCommand] = []
+
+    async def publish(self, command: pb.FeedbackCommand) -> None:
+        self.published.append(command)
+
+
+async def test_the_loop_closes_once_though_everything_is_done_twice() -> None:
+    """Due, opened at ingest under the invitation's id, noted, told once as opened with the contact that was judged."""
+    lane, opener, commands = a_lane(), OpenerStandIn(), CommandsStandIn()
+    (record,) = told(answered(lane, 1), "recovery_due")
+    dispatcher = RecoveryDispatcher(opener, commands, lambda: NOW)
+    assert [await dispatcher.dispatch(record) for _ in range(2)] == ["opened", "opened"]
+    assert {each.invitation_id for each in opener.asked} == {record.recovery_due.invitation_id}
+    asked = opener.asked[0]
+    assert (asked.queue, asked.conversation_id, asked.identity_id) == ("call-back", "conversation-1", "identity-1")
+    assert (asked.labels["recovery"], asked.labels["about"]) == ("true", "interaction-1")
+    assert asked.reason == "recovery:bad"
+    sent = [send for each in commands.published for send in lane.handle(each.SerializeToString(), key=KEY)]
+    (opened,) = told(sent, "recovery_opened")
+    assert opened.recovery_opened.interaction_id == f"opened-{asked.invitation_id}"
+    assert opened.recovery_opened.subject.interaction_id == "interaction-1"
+
+
+async def test_a_refusal_is_final_and_an_outage_is_not() -> None:
+    """Ingest's word about the request ends it; its absence and our own key's faults do not."""
+    (record,) = told(answered(a_lane(), 1), "recovery_due")
+    errors = [ChaparError(kind, "X", "x") for kind in (ErrorKind.UNAVAILABLE, ErrorKind.PERMISSION_DENIED)]
+    dispatcher = RecoveryDispatcher(
+        OpenerStandIn(*errors, ChaparError(ErrorKind.INVALID, "X", "x")), CommandsStandIn(), lambda: NOW
+    )
+    for _ in errors:
+        with pytest.raises(ChaparError):
+            await dispatcher.dispatch(record)
+    assert await dispatcher.dispatch(record) == "refused"
+
+
+# Webhooks
+
+
+def test_a_webhook_hears_of_what_it_asks_for_and_of_categories_that_name_it_without_words() -> None:
+    """Ids, scores and categories; the customer's words only where the webhook asks for them; a repetition has the same id."""
+    rules = [config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])}, webhooks=["shop"])]
+    how = counting(a_tenant(categories=rules))
+    (record,) = told(answered(a_lane(categories=rules), 1, "پیک نیامد"), "answered")
+    hooks = {
+        "all": Endpoint("all", "https://a.example", (), frozenset({"feedback.answered"})),
+        "none": Endpoint("none", "https://n.example", (), frozenset({"sla.breached"})),
+        "shop": Endpoint("shop", "https://s.example", ()),
+        "words": Endpoint("words", "https://w.example", (), frozenset({"feedback.answered.text"})),
+    }
+    found = {notice.webhook: notice for notice in notices(record, hooks, how)}
+    assert set(found) == {"all", "shop", "words"}
+    assert len({notice.message_id for notice in found.values()}) == 3
+    assert notices(record, hooks, how)[0].message_id == found["all"].message_id
+    assert "پیک نیامد".encode() not in found["all"].body + found["shop"].body
+    assert "پیک نیامد".encode() in found["words"].body
+    assert b'"categories":["delivery"]' in found["shop"].body
+    assert b'"score":1' in found["all"].body

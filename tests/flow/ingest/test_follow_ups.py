@@ -1,0 +1,111 @@
+"""Work that another service asks for: in the customer's thread, one at a time, once."""
+
+from typing import Any
+
+import pytest
+
+from chapar.common.v1 import types_pb2
+from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from tests.flow.ingest.world import TENANT, World, a_message, an_identity
+
+HOME = an_identity().identity_id
+
+
+def a_follow_up(request_id: str = "inv-1", **fields: Any) -> records_pb2.InboundRecord:
+    request: dict[str, Any] = {
+        "request_id": request_id,
+        "identity_id": HOME,
+        "queue": "sales",
+        "priority": 7,
+        "requirements": [types_pb2.Selector(attribute="recovery", number=5)],
+        "labels": {"recovery": "true"},
+        "reason": "recovery:bad",
+    }
+    return records_pb2.InboundRecord(tenant=TENANT, follow_up=records_pb2.FollowUpRequest(**{**request, **fields}))
+
+
+def a_world_after_one_contact() -> World:
+    world = World()
+    world.customer(a_message("one"))
+    world.routing("completed", world.enqueued[0], agent_id="sara")
+    return world
+
+
+def test_a_follow_up_is_enqueued_in_the_same_conversation_as_it_was_asked_for() -> None:
+    """Queue, priority, requirements, labels and reason are the request's; the reply route is there before anybody could answer."""
+    world = a_world_after_one_contact()
+    world.inbound(a_follow_up(), HOME)
+    first, second = world.enqueued
+    assert second.interaction_id == derive("follow-up", TENANT, "inv-1")
+    assert (second.conversation_id, second.person_id) == (first.conversation_id, first.person_id)
+    assert (second.queue, second.priority, second.rule) == ("sales", 7, "recovery:bad")
+    assert [each.attribute for each in second.requirements] == ["recovery"]
+    assert dict(second.labels) == {"recovery": "true"}
+    opened = world.conversation[-1].interaction_opened
+    assert (opened.interaction_id, opened.rule) == (second.interaction_id, "recovery:bad")
+    assert [record.WhichOneof("record") for record in world.outbound][-1] == "route"
+    world.routing("queued", second)
+    assert world.deliveries == [], "nobody wrote, so nothing is acknowledged"
+
+
+def test_repeated_it_is_one_interaction_also_after_a_takeover() -> None:
+    """The request's id is what counts."""
+    world = a_world_after_one_contact()
+    world.inbound(a_follow_up(), HOME)
+    world.intake.crash()
+    world.inbound(a_follow_up(), HOME)
+    assert len(world.enqueued) == 2
+
+
+def test_it_waits_for_the_end_of_what_is_at_work() -> None:
+    """Also over a crash; two wait in order; the customer's next message joins the one that is open."""
+    world = World()
+    world.customer(a_message("one"))
+    world.inbound(a_follow_up("inv-1"), HOME)
+    world.inbound(a_follow_up("inv-2"), HOME)
+    assert len(world.enqueued) == 1
+    world.intake.crash()
+    world.routing("completed", world.enqueued[0], agent_id="sara")
+    assert [each.rule for each in world.enqueued][1:] == ["recovery:bad"]
+    world.customer(a_message("two", native_message_id="m2"))
+    assert len(world.enqueued) == 2
+    assert world.commands[-1].customer_messaged.interaction_id == world.enqueued[1].interaction_id
+    world.routing(
+        "customer_message_recorded", world.enqueued[1], message_id=world.commands[-1].customer_messaged.message_id
+    )
+    world.routing("completed", world.enqueued[1], agent_id="sara")
+    assert world.enqueued[2].interaction_id == derive("follow-up", TENANT, "inv-2")
+
+
+def test_a_thread_that_is_over_is_taken_up_again() -> None:
+    """The conversation that is named goes on, though its window has passed."""
+    world = a_world_after_one_contact()
+    conversation_id = world.enqueued[0].conversation_id
+    world.wait(3 * 24 * 3_600_000)
+    world.inbound(a_follow_up(conversation_id=conversation_id), HOME)
+    assert world.enqueued[1].conversation_id == conversation_id
+    assert world.kinds().count("opened") == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (a_follow_up(queue="nowhere"), "UNKNOWN_QUEUE"),
+        (a_follow_up(request_id=""), "INCOMPLETE"),
+        (a_follow_up(queue=""), "INCOMPLETE"),
+    ],
+)
+def test_what_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundRecord, reason: str) -> None:
+    """A queue that is not configured, a request without id."""
+    world = a_world_after_one_contact()
+    world.inbound(record, HOME)
+    assert [why.reason for _, why in world.intake.dead_letters] == [reason]
+    assert len(world.enqueued) == 1
+
+
+def test_nobody_is_followed_up_who_is_not_known() -> None:
+    """An identity that never wrote, or was forgotten."""
+    world = World()
+    world.inbound(a_follow_up(), HOME)
+    assert [why.reason for _, why in world.intake.dead_letters] == ["UNKNOWN_IDENTITY"]

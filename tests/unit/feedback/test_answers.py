@@ -1,0 +1,122 @@
+"""What counts as an answer, and until when another one takes its place."""
+
+from typing import Any
+
+import pytest
+
+from services.feedback.domain import invitations as inv
+from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitations import MOST_REVISIONS, RefusalReason, Response, Source
+from services.feedback.domain.survey import Kind, Programme, Question
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_desk, a_programme, a_survey, considered, events_of
+from tests.unit.feedback.test_invitations import made_by, refusal
+
+MORE = (
+    Question("effort", Kind.CES),
+    Question("why", Kind.TEXT, optional=True),
+    Question("nps", Kind.NPS, optional=True),
+)
+
+
+def a_desk_that_asked(**survey: Any) -> tuple[Desk, Programme, inv.Invitation]:
+    desk, programme = a_desk(), a_programme(a_survey(**survey))
+    return desk, programme, made_by(desk.handle(considered(), programme, NOW))
+
+
+def an_answer(made: inv.Invitation, number: int = 1, score: int = 5, comment: str = "", **fields: Any) -> inv.Answer:
+    options: dict[str, Any] = {"source": Source.PAGE, **fields}
+    return inv.Answer(f"answer-{number}", TENANT, made.invitation_id, score, comment, **options)
+
+
+def given_by(effects: list[inv.Effect]) -> inv.Given:
+    (event,) = events_of(effects)
+    assert isinstance(event, inv.Counted | inv.Amended)
+    assert event.invitation.given is not None
+    return event.invitation.given
+
+
+def test_an_amendment_tells_what_counts_and_what_counted() -> None:
+    """So that whoever counts can take out the one and put in the other."""
+    desk, programme, made = a_desk_that_asked()
+    desk.handle(an_answer(made, 1, 2, "slow", categories=("complaint",)), programme, NOW + 1)
+    (event,) = events_of(desk.handle(an_answer(made, 2, 5, "solved now"), programme, NOW + HOUR))
+    assert isinstance(event, inv.Amended)
+    assert (event.before.score, event.before.comment, event.before.categories) == (2, "slow", ("complaint",))
+    assert (event.given.score, event.given.comment, event.given.revision) == (5, "solved now", 2)
+
+
+def test_the_same_submission_twice_changes_nothing_also_after_an_amendment() -> None:
+    """A repeated command is silent; the same words by another command are refused as a repetition."""
+    desk, programme, made = a_desk_that_asked()
+    desk.handle(an_answer(made, 1, 2), programme, NOW)
+    desk.handle(an_answer(made, 2, 5), programme, NOW)
+    assert desk.handle(an_answer(made, 1, 2), programme, NOW) == []
+    assert desk.handle(an_answer(made, 2, 5), programme, NOW) == []
+    assert refusal(desk.handle(an_answer(made, 3, 5), programme, NOW)) is RefusalReason.REPEATED
+
+
+@pytest.mark.parametrize(("within", "closed_after"), [(0, 72 * HOUR), (2 * HOUR, 3 * HOUR), (500 * HOUR, 72 * HOUR)])
+def test_an_answer_may_be_amended_until_it_is_closed(within: int, closed_after: int) -> None:
+    """Until the expiry, or so long after the first answer (given an hour after the invitation); never beyond the expiry."""
+    desk, programme, made = a_desk_that_asked(amend_within_ms=within)
+    desk.handle(an_answer(made, 1, 2), programme, NOW + HOUR)
+    closes = NOW + closed_after
+    assert given_by(desk.handle(an_answer(made, 2, 3), programme, closes - 1)).revision == 2
+    assert refusal(desk.handle(an_answer(made, 3, 4), programme, closes)) is RefusalReason.ALREADY_ANSWERED
+
+
+def test_amendments_are_bounded() -> None:
+    """Somebody who plays with the page is not kept for ever."""
+    desk, programme, made = a_desk_that_asked()
+    for number in range(MOST_REVISIONS):
+        desk.handle(an_answer(made, number, 1 + number % 5), programme, NOW)
+    assert refusal(desk.handle(an_answer(made, 99, 5), programme, NOW)) is RefusalReason.ALREADY_ANSWERED
+
+
+def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
+    """What nobody asked is left out."""
+    desk, programme, made = a_desk_that_asked(more=MORE)
+    responses = {"nps": (0, ""), "effort": (7, "x"), "why": (0, "fast"), "shoe-size": (44, "")}
+    given = given_by(desk.handle(an_answer(made, responses=responses), programme, NOW))
+    assert given.responses == (
+        Response("effort", Kind.CES, 7),
+        Response("why", Kind.TEXT, 0, "fast"),
+        Response("nps", Kind.NPS, 0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("responses", "source", "reason"),
+    [
+        ({"effort": (8, "")}, Source.PAGE, RefusalReason.OUT_OF_SCALE),
+        ({"effort": (4, ""), "why": (3, "")}, Source.PAGE, RefusalReason.OUT_OF_SCALE),
+        ({}, Source.API, RefusalReason.INCOMPLETE),
+        ({"nps": (4, "")}, Source.API, RefusalReason.INCOMPLETE),
+    ],
+)
+def test_what_does_not_fit_the_questions_is_refused_and_uses_nothing_up(
+    responses: dict[str, tuple[int, str]], source: Source, reason: RefusalReason
+) -> None:
+    """A score beside its scale; a program that leaves out what is not optional."""
+    desk, programme, made = a_desk_that_asked(more=MORE)
+    assert refusal(desk.handle(an_answer(made, 1, responses=responses, source=source), programme, NOW)) is reason
+    again = an_answer(made, 2, responses={"effort": (7, "")}, source=source)
+    assert given_by(desk.handle(again, programme, NOW)).revision == 1
+
+
+def test_a_reply_answers_the_first_question_and_amends_only_that() -> None:
+    """What was said about the others on the page stands."""
+    desk, programme, made = a_desk_that_asked(more=MORE)
+    desk.handle(an_answer(made, 1, 5, "good", responses={"effort": (7, "")}), programme, NOW)
+    given = given_by(desk.handle(an_answer(made, 2, 3, source=Source.REPLY), programme, NOW))
+    assert (given.score, given.comment, given.responses) == (3, "good", (Response("effort", Kind.CES, 7),))
+    desk, programme, made = a_desk_that_asked(more=MORE)
+    assert given_by(desk.handle(an_answer(made, source=Source.REPLY), programme, NOW)).responses == ()
+
+
+def test_free_text_has_no_score_and_must_say_something() -> None:
+    """Its text is the answer."""
+    desk, programme, made = a_desk_that_asked(kind=Kind.TEXT)
+    assert refusal(desk.handle(an_answer(made, 1, 0), programme, NOW)) is RefusalReason.INCOMPLETE
+    assert refusal(desk.handle(an_answer(made, 2, 5, "x"), programme, NOW)) is RefusalReason.OUT_OF_SCALE
+    assert given_by(desk.handle(an_answer(made, 3, 0, "more in Persian"), programme, NOW)).comment == "more in Persian"

@@ -1,0 +1,322 @@
+"""When a person is asked, and when not: windows, silence, quiet hours, reminders, conversations that go on."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.feedback.adapters import kept
+from services.feedback.domain import invitations as inv
+from services.feedback.domain.desk import Desk
+from services.feedback.domain.invitations import Effect, SkipReason
+from services.feedback.domain.people import MOST_SENDINGS, Asked
+from services.feedback.domain.quiet import Quiet
+from services.feedback.domain.survey import Programme
+from tests.unit.feedback.builders import (
+    HOUR,
+    NOW,
+    TENANT,
+    a_desk,
+    a_programme,
+    a_programme_of,
+    a_survey,
+    considered,
+    events_of,
+    invited,
+)
+from tests.unit.feedback.test_invitations import answer, made_by, skipped
+
+DAY = 24 * HOUR
+TEHRAN = ZoneInfo("Asia/Tehran")
+NIGHT = Quiet(22 * 60, 8 * 60)
+
+
+def kinds(effects: list[Effect]) -> list[type]:
+    return [type(event) for event in events_of(effects)]
+
+
+def passed(desk: Desk, programme: Programme, until_ms: int) -> list[tuple[int, Effect]]:
+    """What happens until then when the lane looks whenever it wants to."""
+    told: list[tuple[int, Effect]] = []
+    while (at := desk.next_wakeup()) is not None and at <= until_ms:
+        told += [(at, event) for event in events_of(desk.advance(at, lambda _tenant: programme))]
+    return told
+
+
+def in_tehran(hour: int, minute: int = 0, day: int = 20) -> int:
+    return round(datetime(2026, 11, day, hour, minute, tzinfo=TEHRAN).timestamp() * 1000)
+
+
+def test_at_most_m_invitations_in_the_rolling_window() -> None:
+    """Two within thirty days, though a day lies between; the third when the first has left the window."""
+    programme = a_programme(a_survey(least_gap_ms=DAY, window_ms=30 * DAY, most_in_window=2))
+    desk = a_desk()
+    for number, day in ((1, 0), (2, 5)):
+        at = NOW + day * DAY
+        made_by(desk.handle(considered(number, at, person_id="p"), programme, at))
+    at = NOW + 20 * DAY
+    assert skipped(desk.handle(considered(3, at, person_id="p"), programme, at)) is SkipReason.TOO_MANY
+    assert skipped(desk.handle(invited(4, person_id="p"), programme, at)) is SkipReason.TOO_MANY
+    at = NOW + 30 * DAY
+    made_by(desk.handle(considered(5, at, person_id="p"), programme, at))
+
+
+def test_the_window_counts_the_invitations_of_every_survey() -> None:
+    """One by mail, and the telegram survey allows only one."""
+    programme = a_programme(
+        a_survey(name="mail", channels=frozenset({"email"}), least_gap_ms=HOUR),
+        a_survey(window_ms=30 * DAY, most_in_window=1),
+    )
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p", channel="email"), programme, NOW)
+    assert skipped(desk.handle(considered(2, person_id="p"), programme, NOW)) is SkipReason.TOO_MANY
+
+
+def test_what_is_planned_for_later_is_protected_too() -> None:
+    """By hand now would leave the waiting invitation less than its gap."""
+    programme = a_programme(a_survey(least_gap_ms=6 * HOUR, delay_ms=3 * HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    assert skipped(desk.handle(invited(2, person_id="p"), programme, NOW)) is SkipReason.TOO_SOON
+
+
+def test_after_an_outage_the_gap_is_that_of_the_real_sendings() -> None:
+    """Both were due meanwhile; the second is put off until a gap after the first was really sent."""
+    programme = a_programme(a_survey(least_gap_ms=6 * HOUR, delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    desk.handle(considered(2, NOW + 7 * HOUR, person_id="p"), programme, NOW + 7 * HOUR)
+    late = NOW + 30 * HOUR
+    assert kinds(desk.advance(late, a_programme_of(*programme.surveys))) == [inv.Due]
+    assert [at for at, event in passed(desk, programme, NOW + 60 * HOUR) if isinstance(event, inv.Due)] == [
+        late + 6 * HOUR
+    ]
+
+
+def test_after_an_outage_the_window_is_that_of_the_real_sendings() -> None:
+    """One in ten hours: both were due meanwhile, the second waits ten hours more."""
+    programme = a_programme(a_survey(window_ms=10 * HOUR, most_in_window=1, delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    desk.handle(considered(2, NOW + 11 * HOUR, person_id="p"), programme, NOW + 11 * HOUR)
+    late = NOW + 30 * HOUR
+    assert kinds(desk.advance(late, lambda _tenant: programme)) == [inv.Due]
+    told = passed(desk, programme, NOW + 60 * HOUR)
+    assert [at for at, event in told if isinstance(event, inv.Due)] == [late + 10 * HOUR]
+
+
+def test_an_invitation_that_was_never_sent_counts_in_no_limit() -> None:
+    """It expired in an outage: nobody was asked, so the next contact may be."""
+    programme = a_programme(a_survey(least_gap_ms=30 * DAY, delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    late = NOW + 4 * DAY
+    assert kinds(desk.advance(late, lambda _tenant: programme)) == [inv.Expired]
+    made_by(desk.handle(considered(2, late, person_id="p"), programme, late))
+
+
+def test_an_invitation_that_falls_into_quiet_hours_is_sent_at_their_end() -> None:
+    """Completed at half past nine in the evening with an hour's delay: at eight in the morning, and its day is the next."""
+    programme = a_programme(a_survey(delay_ms=HOUR, quiet=NIGHT), zone=TEHRAN)
+    desk = a_desk()
+    now = in_tehran(21, 30)
+    made = made_by(desk.handle(considered(at_ms=now), programme, now))
+    assert (made.send_at_ms, made.day) == (in_tehran(8, day=21), "2026-11-21")
+    assert made.expires_at_ms == made.send_at_ms + 72 * HOUR
+    assert [(at, type(event)) for at, event in passed(desk, programme, in_tehran(9, day=21))] == [
+        (in_tehran(8, day=21), inv.Due)
+    ]
+
+
+def test_a_lane_that_comes_back_in_the_night_waits_for_the_morning_and_hands_are_bound_too() -> None:
+    """Planned for the afternoon, looked at again at midnight."""
+    programme = a_programme(a_survey(delay_ms=HOUR, quiet=NIGHT), zone=TEHRAN)
+    desk = a_desk()
+    now = in_tehran(14)
+    desk.handle(considered(at_ms=now), programme, now)
+    midnight = in_tehran(0, day=21)
+    assert kinds(desk.advance(midnight, lambda _tenant: programme)) == []
+    assert desk.next_wakeup() == in_tehran(8, day=21)
+    by_hand = desk.handle(invited(2), programme, midnight)
+    assert made_by(by_hand).send_at_ms == in_tehran(8, day=21)
+    assert kinds(by_hand) == [inv.Created]
+
+
+def test_one_reminder_and_only_while_there_is_no_answer() -> None:
+    """A day after the sending; then the expiry; nothing else."""
+    programme = a_programme(a_survey(remind_after_ms=DAY))
+    desk = a_desk()
+    desk.handle(considered(), programme, NOW)
+    assert [(at - NOW, type(event)) for at, event in passed(desk, programme, NOW + 20 * DAY)] == [
+        (DAY, inv.ReminderDue),
+        (3 * DAY, inv.Expired),
+    ]
+    made = made_by(desk.handle(considered(2), programme, NOW))
+    desk.handle(answer(made), programme, NOW + HOUR)
+    assert passed(desk, programme, NOW + 20 * DAY) == []
+
+
+def test_a_reminder_moves_out_of_the_night_or_is_left_out() -> None:
+    """Twelve hours after noon is midnight: in the morning. Where it has expired by then, there is none."""
+    cases: tuple[tuple[int, type[inv.Event]], ...] = ((72 * HOUR, inv.ReminderDue), (20 * HOUR, inv.Expired))
+    for expires_after_ms, expected in cases:
+        survey = a_survey(remind_after_ms=12 * HOUR, quiet=NIGHT, expires_after_ms=expires_after_ms)
+        programme = a_programme(survey, zone=TEHRAN)
+        desk = a_desk()
+        desk.handle(considered(at_ms=in_tehran(12)), programme, in_tehran(12))
+        told = passed(desk, programme, in_tehran(8, day=21))
+        assert [type(event) for at, event in told if at > in_tehran(12)] == [expected]
+
+
+def test_an_outage_over_the_reminders_hour_and_into_the_night_moves_it_again() -> None:
+    """Looked at first at 23:00: it waits until eight."""
+    programme = a_programme(a_survey(remind_after_ms=8 * HOUR, quiet=NIGHT), zone=TEHRAN)
+    desk = a_desk()
+    desk.handle(considered(at_ms=in_tehran(12)), programme, in_tehran(12))
+    assert kinds(desk.advance(in_tehran(23), lambda _tenant: programme)) == []
+    assert passed(desk, programme, in_tehran(9, day=21))[0][0] == in_tehran(8, day=21)
+
+
+def test_reminders_count_in_no_limit() -> None:
+    """A gap of a day after the invitation is over, though he was reminded an hour ago."""
+    programme = a_programme(a_survey(least_gap_ms=DAY, remind_after_ms=23 * HOUR, window_ms=10 * DAY, most_in_window=2))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p"), programme, NOW)
+    passed(desk, programme, NOW + 23 * HOUR)
+    made_by(desk.handle(considered(2, NOW + DAY, person_id="p"), programme, NOW + DAY))
+
+
+def test_a_conversation_that_went_on_is_asked_about_once_at_its_later_end() -> None:
+    """Completed, opened again within the delay, completed again: the first invitation is taken back, the second is sent."""
+    programme = a_programme(a_survey(delay_ms=2 * HOUR, least_gap_ms=DAY))
+    desk = a_desk()
+    first = made_by(desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW))
+    later = NOW + HOUR
+    effects = desk.handle(considered(2, later, person_id="p", conversation_id="c"), programme, later)
+    assert [(e.invitation.invitation_id, e.reason) for e in effects if isinstance(e, inv.Withdrawn)] == [
+        (first.invitation_id, inv.WithdrawalReason.REPLACED)
+    ]
+    second = made_by(effects)
+    assert [(at, type(event)) for at, event in passed(desk, programme, NOW + DAY)] == [(later + 2 * HOUR, inv.Due)]
+    assert second.subject.interaction_id == "interaction-2"
+    # The log's repetition of the first completion does not bring it back.
+    assert desk.handle(considered(1, person_id="p", conversation_id="c"), programme, later) == []
+    refused = desk.handle(answer(first), programme, later)
+    assert [e.reason for e in refused if isinstance(e, inv.Refused)] == [inv.RefusalReason.UNKNOWN_INVITATION]
+
+
+def test_the_later_contact_takes_the_place_in_the_sample() -> None:
+    """Nobody escapes the sample, or is drawn twice, by writing again: a share of nothing from now on, and still asked."""
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p", conversation_id="c"), a_programme(a_survey(delay_ms=HOUR)), NOW)
+    nothing = a_programme(a_survey(delay_ms=HOUR, sampling=0.0))
+    made_by(desk.handle(considered(2, person_id="p", conversation_id="c"), nothing, NOW))
+    assert skipped(desk.handle(considered(3, person_id="p", conversation_id="d"), nothing, NOW)) is (
+        SkipReason.SAMPLED_OUT
+    )
+
+
+def test_a_conversation_that_turned_out_to_be_spam_is_not_asked_about() -> None:
+    """The waiting invitation is taken back with it."""
+    programme = a_programme(a_survey(delay_ms=HOUR))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW)
+    spam = considered(2, person_id="p", conversation_id="c", labels={"spam": "true"})
+    assert kinds(desk.handle(spam, programme, NOW)) == [inv.Withdrawn, inv.Skipped]
+    assert passed(desk, programme, NOW + DAY) == []
+
+
+def test_a_survey_that_is_removed_asks_nobody_any_more() -> None:
+    """What waited for its time is taken back; what was sent may still be answered."""
+    programme = a_programme(a_survey(delay_ms=HOUR), a_survey(name="now", channels=frozenset({"email"})))
+    desk = a_desk()
+    desk.handle(considered(1), programme, NOW)
+    sent = made_by(desk.handle(invited(2, "now"), programme, NOW))
+    none = Programme()
+    (told,) = events_of(desk.advance(NOW + HOUR, lambda _tenant: none))
+    assert isinstance(told, inv.Withdrawn)
+    assert told.reason is inv.WithdrawalReason.SURVEY_REMOVED
+    assert kinds(desk.handle(answer(sent), none, NOW + HOUR)) == [inv.Counted]
+
+
+def test_what_was_taken_back_counts_in_no_limit() -> None:
+    """A week's gap, and still asked: nobody had been."""
+    programme = a_programme(a_survey(delay_ms=HOUR, least_gap_ms=7 * DAY))
+    desk = a_desk()
+    desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW)
+    desk.handle(considered(2, person_id="p", conversation_id="c", labels={"spam": "true"}), programme, NOW)
+    made_by(desk.handle(considered(3, person_id="p"), programme, NOW))
+
+
+def test_the_silent_are_asked_with_their_own_share() -> None:
+    """Whoever answered within thirty days is not in a sample of nothing; whoever did not is in one of everybody."""
+    programme = a_programme(a_survey(sampling=0.0, silent_after_ms=30 * DAY, silent_sampling=1.0))
+    desk = a_desk()
+    made = made_by(desk.handle(considered(1, person_id="p"), programme, NOW))  # never heard: silent
+    desk.handle(answer(made), programme, NOW + HOUR)
+    at = NOW + 30 * DAY
+    assert skipped(desk.handle(considered(2, at, person_id="p"), programme, at)) is SkipReason.SAMPLED_OUT
+    made_by(desk.handle(considered(3, at + HOUR, person_id="p"), programme, at + HOUR))
+
+
+def test_a_person_is_forgotten_when_nothing_of_him_matters_any_more() -> None:
+    """After the longest window, and after the longest silence that his answer ended."""
+    programme = a_programme(
+        a_survey(window_ms=10 * DAY, most_in_window=3, silent_after_ms=40 * DAY, silent_sampling=1.0)
+    )
+    desk = a_desk()
+    made = made_by(desk.handle(considered(), programme, NOW))
+    desk.handle(answer(made), programme, NOW + HOUR)
+    passed(desk, programme, NOW + 40 * DAY)
+    assert desk.size == (0, 1)
+    passed(desk, programme, NOW + 40 * DAY + HOUR)
+    assert desk.size == (0, 0)
+
+
+def test_what_is_remembered_of_a_person_is_bounded() -> None:
+    """Asked by hand two hundred times: the newest stay."""
+    programme = a_programme(a_survey(window_ms=400 * DAY, most_in_window=MOST_SENDINGS), a_survey(name="free"))
+    desk = a_desk()
+    for number in range(200):
+        desk.handle(invited(number, "free", person_id="p"), programme, NOW + number)
+    (person,) = [each for each in desk.kept() if isinstance(each, Asked)]
+    assert len(person.sendings) == MOST_SENDINGS
+    at = NOW + 300
+    assert skipped(desk.handle(considered(900, at, person_id="p"), programme, at)) is SkipReason.TOO_MANY
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({"labels": {"tier": "gold"}, "language": "fa-IR"}, True),
+        ({"labels": {"tier": "gold"}, "language": ""}, True),
+        ({"labels": {"tier": "gold"}, "language": "en"}, False),
+        ({"labels": {"tier": "basic"}}, False),
+        ({"labels": {}}, False),
+    ],
+)
+def test_a_survey_may_be_for_tiers_and_languages(fields: dict[str, Any], asked: bool) -> None:
+    """The language by its primary subtag; without one it is the tenant's."""
+    programme = a_programme(a_survey(tiers=frozenset({"gold"}), languages=frozenset({"fa"})))
+    effects = a_desk().handle(considered(**fields), programme, NOW)
+    assert kinds(effects)[0] is (inv.Created if asked else inv.Skipped)
+
+
+def test_a_changelog_of_the_version_before_is_restored() -> None:
+    """Its gap holds, its invitation can be answered once, and reminders are unknown to it."""
+    old_person = b'{"tenant":"parsa","person_id":"person-1","last_send_at_ms":%d,"forget_at_ms":%d}' % (NOW, NOW + DAY)
+    old_invitation = (
+        b'{"invitation_id":"v","tenant":"parsa","survey":"after-contact","kind":"csat","subject":{"interaction_id":"i",'
+        b'"conversation_id":"c","person_id":"person-1","identity_id":"d","channel":"email","queue":"q","agent_id":"ada",'
+        b'"language":"fa","labels":{}},"question":"?","day":"2023-11-14","send_at_ms":%d,"expires_at_ms":%d,"stage":"due",'
+        b'"made_by":"m","answered_by":"","delivery_id":""}' % (NOW, NOW + DAY)
+    )
+    desk = a_desk()
+    desk.restore(kept.decode(kept.asked_key(TENANT, "person-1"), old_person))
+    desk.restore(kept.decode(kept.invitation_key("v"), old_invitation))
+    programme = a_programme(a_survey(least_gap_ms=DAY))
+    assert skipped(desk.handle(considered(1, NOW + HOUR), programme, NOW + HOUR)) is SkipReason.TOO_SOON
+    assert kinds(desk.handle(inv.Answer("a", TENANT, "v", 5), programme, NOW + HOUR)) == [inv.Counted]
+    again = desk.handle(inv.Answer("b", TENANT, "v", 4), programme, NOW + HOUR)
+    assert [e.reason for e in again if isinstance(e, inv.Refused)] == [inv.RefusalReason.ALREADY_ANSWERED]

@@ -1,0 +1,55 @@
+"""First-contact resolution against a second way of counting: all contacts of a topic looked at together."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.feedback.domain.contacts import Contact, Contacts, DropThread, KeepThread, Settled
+from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_subject
+
+WINDOW = 24 * HOUR
+
+
+def oracle(times: list[int]) -> dict[str, bool]:
+    """A contact is a first one when nothing came in the window before it; it is resolved when nothing comes in the window after it."""
+    found: dict[str, bool] = {}
+    for number, at_ms in enumerate(times):
+        if number == 0 or at_ms - times[number - 1] >= WINDOW:
+            found[f"interaction-{number}"] = number + 1 == len(times) or times[number + 1] - at_ms >= WINDOW
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(0, 60), max_size=12), st.data())
+def test_the_lane_settles_what_looking_at_everything_together_settles(gaps: list[int], data: st.DataObject) -> None:
+    """Each first contact once, whenever time is looked at, over restores, with every contact told twice; nothing stays in memory."""
+    contacts, kept = Contacts(), {}
+    settled: dict[str, bool] = {}
+    times: list[int] = []
+
+    def note(effects: list[Settled | KeepThread | DropThread]) -> None:
+        for effect in effects:
+            match effect:
+                case Settled(thread, resolved):
+                    assert thread.first.interaction_id not in settled
+                    settled[thread.first.interaction_id] = resolved
+                case KeepThread(thread):
+                    kept[thread.key] = thread
+                case DropThread(key):
+                    del kept[key]
+
+    at_ms = NOW
+    for number, gap in enumerate(gaps):
+        at_ms += gap * HOUR
+        times.append(at_ms)
+        if data.draw(st.booleans()):
+            note(contacts.advance(at_ms))
+        if data.draw(st.booleans()):
+            contacts = Contacts()
+            for thread in kept.values():
+                contacts.restore(thread)
+        told = Contact(f"c{number}", TENANT, a_subject(number, person_id="p"), at_ms)
+        note(contacts.handle(told, WINDOW))
+        note(contacts.handle(told, WINDOW))
+    note(contacts.advance(at_ms + 10 * WINDOW))
+    assert settled == oracle(times)
+    assert kept == {}

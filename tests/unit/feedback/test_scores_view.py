@@ -1,0 +1,214 @@
+"""Reading scores: pages, windows, withheld figures, trends, gauges."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.errors import ChaparError
+from services.chassis.metrics import Metrics
+from services.feedback.adapters.scores_api import changes, scores
+from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
+from services.feedback.adapters.views import AnswersView, Wanted
+from services.feedback.domain.counting import Counting
+from services.feedback.domain.scores import Dimension, Fold
+from services.feedback.domain.survey import Kind
+from tests.unit.feedback.builders import NOW, TENANT
+
+TEHRAN = Counting(zone=ZoneInfo("Asia/Tehran"), week_begins=5)
+
+
+def a_view(*entries: tuple[Dimension, Fold]) -> ScoresView:
+    view = ScoresView()
+    for dimension, fold in entries:
+        view.take(dimension, 0, fold)
+    return view
+
+
+def csat(value: str, day: str = "", good: int = 8, bad: int = 2, **fields: Any) -> tuple[Dimension, Fold]:
+    options: dict[str, Any] = {"kind": Kind.CSAT, "name": "queue", "invited": 2 * (good + bad), **fields}
+    fold = Fold({5: good, 1: bad}, options["invited"], 1, good + bad)
+    return Dimension(TENANT, options["kind"], options["name"], value, day), fold
+
+
+def asked(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScoresResponse:
+    return scores(view, how, TENANT, pb.GetScoresRequest(**{"by": "queue", **fields}))
+
+
+def test_pages_hold_every_row_once_in_order_whatever_their_size() -> None:
+    """By kind, value and window; another tenant's are not there."""
+    entries = [csat(f"q{number}", day) for number in range(7) for day in ("", "2026-03-20", "2026-03-21")]
+    entries += [csat("q1", "2026-03-20", kind=Kind.NPS), (Dimension("other", Kind.CSAT, "queue", "q1"), Fold({5: 9}))]
+    view = a_view(*entries)
+    whole = asked(view, window=pb.SCORE_WINDOW_DAY)
+    assert len(whole.scores) == 15
+    assert whole.page.next_cursor == ""
+    for size in (1, 4, 14):
+        found: list[pb.Score] = []
+        request = pb.GetScoresRequest(by="queue", window=pb.SCORE_WINDOW_DAY)
+        request.page.size = size
+        while True:
+            answer = scores(view, TEHRAN, TENANT, request)
+            found += answer.scores
+            request.page.cursor = answer.page.next_cursor
+            if not answer.page.next_cursor:
+                break
+        assert found == list(whole.scores)
+
+
+def test_below_the_least_n_a_score_is_withheld_and_tells_n_alone() -> None:
+    """Four of five; the response rate below as many invitations likewise."""
+    view = a_view(csat("few", good=3, bad=1, invited=4), csat("enough", good=4, bad=1, invited=10))
+    few, enough = asked(view).scores[1], asked(view).scores[0]
+    assert (few.withheld, few.estimate.n, few.estimate.value, few.estimate.high, few.estimate.method) == (
+        True,
+        4,
+        0,
+        0,
+        "",
+    )
+    assert not few.HasField("response_rate")
+    assert (enough.withheld, enough.estimate.n, enough.estimate.method) == (False, 5, "wilson")
+    assert (enough.response_rate.value, enough.response_rate.n) == (0.5, 10)
+    assert not asked(view, how=Counting(least_answers=1)).scores[1].withheld
+
+
+def test_many_invitations_without_an_answer_show_their_response_rate() -> None:
+    """Nothing is a figure too, with n."""
+    (score,) = asked(a_view(csat("silent", good=0, bad=0, invited=40))).scores
+    assert (score.withheld, score.estimate.n, score.response_rate.value, score.response_rate.n) == (True, 0, 0, 40)
+
+
+def test_a_week_is_the_sum_of_its_days_from_the_tenants_first_day() -> None:
+    """Friday 20 March 2026 ends Iran's week, Saturday begins the next; elsewhere both are of one."""
+    view = a_view(csat("q", "2026-03-19"), csat("q", "2026-03-20"), csat("q", "2026-03-21"))
+    iran = asked(view, window=pb.SCORE_WINDOW_WEEK).scores
+    assert [(each.dimension.day, each.estimate.n) for each in iran] == [("2026-03-14/P7D", 20), ("2026-03-21/P7D", 10)]
+    assert getattr(iran[1], "from").ToJsonString() == "2026-03-20T20:30:00Z"
+    (elsewhere,) = asked(view, Counting(), window=pb.SCORE_WINDOW_WEEK).scores
+    assert (elsewhere.dimension.day, elsewhere.estimate.n) == ("2026-03-16/P7D", 30)
+
+
+def test_windows_are_those_that_begin_within_the_bounds() -> None:
+    """From included, to excluded, in the tenant's zone."""
+    view = a_view(*(csat("q", f"2026-03-{day}") for day in range(18, 24)))
+    request = pb.GetScoresRequest(by="queue", window=pb.SCORE_WINDOW_DAY)
+    getattr(request, "from").FromJsonString("2026-03-18T20:30:00Z")  # midnight in Tehran
+    request.to.FromJsonString("2026-03-21T20:30:00Z")
+    assert [each.dimension.day for each in scores(view, TEHRAN, TENANT, request).scores] == [
+        "2026-03-19",
+        "2026-03-20",
+        "2026-03-21",
+    ]
+    getattr(request, "from").FromJsonString("2026-03-18T20:30:01Z")
+    assert scores(view, TEHRAN, TENANT, request).scores[0].dimension.day == "2026-03-20"
+
+
+def test_what_has_left_is_not_shown_and_a_stragglers_entry_is_ignored() -> None:
+    """Tombstones take a window away, partition by partition; an older entry changes nothing."""
+    dimension, fold = csat("q", "2026-03-20")
+    view = a_view((dimension, fold))
+    view.take(dimension, 1, fold)
+    view.take(dimension, 0, Fold({1: 99}, 0, 0))
+    assert asked(view, day="2026-03-20").scores[0].estimate.n == 20
+    view.drop(dimension, 0)
+    assert asked(view, day="2026-03-20").scores[0].estimate.n == 10
+    view.drop(dimension, 1)
+    assert not asked(view, day="2026-03-20").scores
+    assert len(view) == 0
+
+
+def test_first_contacts_are_asked_for_by_their_measure() -> None:
+    """They are of no kind of survey."""
+    dimension = Dimension(TENANT, None, "queue", "q")
+    view = a_view((dimension, Fold({1: 8, 0: 2})), csat("q"))
+    (score,) = asked(view, measure="fcr").scores
+    assert (score.measure, score.estimate.value, score.estimate.n, score.dimension.kind) == ("fcr", 0.8, 10, 0)
+    assert {each.measure for each in asked(view).scores} == {"csat", "fcr"}
+
+
+def test_a_trend_compares_the_newest_whole_window_and_corrects_for_all_that_it_compares() -> None:
+    """One queue fell, nine did not, one has too few; Holm counts ten comparisons."""
+    week, last = "2026-03-14", "2026-03-07"
+    entries = [csat(f"q{n}", day, good=80, bad=20) for n in range(9) for day in (week, last)]
+    entries += [csat("fell", week, good=50, bad=50), csat("fell", last, good=80, bad=20)]
+    entries += [csat("few", week, good=2, bad=1), csat("few", last)]
+    entries += [csat(value, "") for value in ("fell", "few", *(f"q{n}" for n in range(9)))]
+    now_ms = int((datetime(2026, 3, 25, tzinfo=UTC) - timedelta(days=4)).timestamp() * 1000)
+    answer = changes(a_view(*entries), TEHRAN, TENANT, pb.GetTrendsRequest(by="queue", measure="csat"), now_ms)
+    found = {trend.dimension.value: trend for trend in answer.trends}
+    assert (answer.comparisons, answer.level, bool(answer.assumes)) == (10, 0.05, True)
+    fell = found["fell"]
+    assert (fell.dimension.day, fell.now.n, fell.before.n) == ("2026-03-14/P7D", 100, 100)
+    assert fell.significant
+    assert fell.difference.low < fell.difference.value < fell.difference.high < 0
+    assert fell.p_adjusted == pytest.approx(10 * fell.p)
+    assert not any(found[f"q{n}"].significant for n in range(9))
+    assert (found["few"].withheld, found["few"].now.n, found["few"].p) == (True, 3, 0)
+
+
+def test_a_trend_by_too_many_values_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand comparisons are enough to see nothing."""
+    monkeypatch.setattr("services.feedback.adapters.scores_api._GROUPS_MOST", 2)
+    view = a_view(*(csat(f"q{n}") for n in range(3)))
+    with pytest.raises(ChaparError, match="name one"):
+        changes(view, TEHRAN, TENANT, pb.GetTrendsRequest(by="queue"), NOW)
+
+
+def test_gauges_show_the_newest_day_only() -> None:
+    """An older day that changes does not overwrite today's."""
+    metrics = Metrics()
+    gauges, view = FeedbackGauges(metrics), ScoresView()
+    for dimension, fold in (csat("q", "2026-03-21"), csat("q", "2026-03-20", good=1, bad=9), csat("q", "")):
+        view.take(dimension, 0, fold)
+        gauges.show(view, dimension)
+    assert metrics.value("chapar_feedback_csat_ratio", "q") == pytest.approx(0.8)
+    assert metrics.value("chapar_feedback_csat_answers", "q") == 10
+    assert metrics.value("chapar_feedback_response_ratio", "q") == pytest.approx(0.5)
+
+
+def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.FeedbackRecord:
+    told = pb.AnswerCounted(
+        invitation_id=f"v{number}",
+        kind=config.SURVEY_KIND_CSAT,
+        score=score,
+        revision=revision,
+        subject=pb.Subject(queue="q"),
+        **fields,
+    )
+    record = pb.FeedbackRecord(event_id=f"e{number}.{revision}", tenant=TENANT, occurred_at_ms=NOW + number + revision)
+    if revision == 1:
+        record.answered.CopyFrom(told)
+    else:
+        record.amended.answer.CopyFrom(told)
+    return record
+
+
+def test_lists_show_an_amended_answer_once_and_watchers_hear_of_both() -> None:
+    """Also when the records come again, in any order."""
+    view = AnswersView(10)
+    with view.watching(TENANT, Wanted(score_at_most=2)) as watcher:
+        for record in (an_answer(1, 5), an_answer(2, 1), an_answer(1, 2, revision=2), an_answer(1, 5), an_answer(2, 1)):
+            view.take(record)
+        assert watcher._waiting.qsize() == 2
+    found, _ = view.page(TENANT, Wanted(), 10, "")
+    assert [(each.answer.invitation_id, each.answer.score) for each in found] == [("v2", 1), ("v1", 2)]
+
+
+def test_answers_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
+    """The first question's score unless a kind is named."""
+    view = AnswersView(10)
+    more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
+    view.take(an_answer(1, 5, categories=["praise"], responses=more))
+    view.take(an_answer(2, 1, categories=["complaint"]))
+
+    def ids(**wanted: Any) -> list[str]:
+        return [each.answer.invitation_id for each in view.page(TENANT, Wanted(**wanted), 10, "")[0]]
+
+    assert ids(category="praise") == ["v1"]
+    assert ids(score_at_most=2) == ["v2"]
+    assert ids(score_at_most=6, kind=2) == ["v1"]
+    assert ids(score_at_most=2, kind=2) == []
