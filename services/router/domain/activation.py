@@ -114,6 +114,7 @@ def _sound_queue(queue: QueueConfig) -> bool:
         queue.service_level_ms,
         queue.delay_ms,
         queue.transfer_hold_ms,
+        queue.match_window_ms,
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),

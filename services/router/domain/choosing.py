@@ -5,7 +5,7 @@ is walked from its front instead: the more of them could take it, the sooner one
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import Final
 
@@ -20,6 +20,8 @@ from services.router.domain.state import Agent, Work
 _FEW: Final = 64
 _SHOWN: Final = 5
 _SHOWN_OF_MANY: Final = 2
+MOST_TOGETHER: Final = 64
+"""So many are matched together at most. As many of the best openings are enough for each: of more, one that suits better would be left."""
 
 Key = tuple[float, bool, int, str]
 """Measure of the choice (least is best), whether he is busy, since when idle, id."""
@@ -53,6 +55,61 @@ class Pick:
 
 NOBODY: Final = Pick(None)
 _PASSED_OVER: Final = Pick(None, only_passed_over=True)
+
+
+Opening = tuple[float, bool, int, str, int]
+"""Room of an agent for one more: minus its score, whether he is busy (with several, from the second on), since when idle, id, which of his."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Openings for waiting work, those that suit it best first; of how many agents, at least; and whether some were passed over for it."""
+
+    openings: list[Opening]
+    eligible: int
+    passed: bool
+
+
+def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Room:
+    """Where work of a queue that chooses by skill score could go without anything being parked."""
+    need, channel = line.need, line.channel
+    passed = _passed_over(core, work)
+    if not need.free:
+        keys, eligible = list[Key](), 0
+    elif among is not None:
+        able = [a for a in among if a.cell is not None and a.kind in need.free and a.id not in passed]
+        fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
+        keys = [_key(core, need, Choice.SKILL_SCORE, a) for a in fits]
+        eligible = len(keys)
+    elif len(need.free) <= _FEW:
+        keys, eligible = _from_cells(core, line, need.free, passed, MOST_TOGETHER)
+    else:
+        keys, eligible = _by_score(core, line, passed, MOST_TOGETHER)
+    openings: list[Opening] = []
+    for measure, busy, since, agent_id in nsmallest(MOST_TOGETHER, keys):
+        agent = core.agents[agent_id]
+        credits_ = core.sessions[agent.session_id].credits
+        most = min(MOST_TOGETHER, credits_ - len(agent.offers)) if credits_ else MOST_TOGETHER
+        count = agent.kind.capacity.room(agent.load, channel, most)
+        openings += [(measure, busy or nth > 0, since, agent_id, nth) for nth in range(count)]
+    openings.sort()
+    return Room(openings[:MOST_TOGETHER], eligible, bool(passed))
+
+
+def together(core: Core, room: Room, mine: int, matched: int, total: float) -> Pick:
+    """The opening that work got which was matched with others; who else would have suited it stands behind."""
+    got = room.openings[mine]
+    others = [opening for opening in room.openings if opening[4] == 0 and opening[3] != got[3]]
+    ranked = [opening[:4] for opening in (got, *others[: _SHOWN - 1])]
+    pick = _picked(core, Choice.SKILL_SCORE, ranked, room.eligible)
+    if not matched or pick.decision is None:
+        return pick
+    return replace(pick, reason="BEST_TOTAL_SCORE", decision=replace(pick.decision, matched=matched, total=total))
+
+
+def interrupts(core: Core, line: Line, work: Work, among: list[Agent] | None) -> bool:
+    """Whether somebody could take it who would park something for it."""
+    return bool(line.need.soft) and _softest(core, line, _passed_over(core, work), among) is not None
 
 
 def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
@@ -148,9 +205,9 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
     if len(need.free) <= _FEW:
         ready = sum(len(cell.members) for _, cell in fitting(need.free, channel)) if choice is Choice.ROUND_ROBIN else 0
         if ready <= _FEW:
-            return _from_cells(core, line, need.free, passed)
+            return _from_cells(core, line, need.free, passed, _SHOWN if len(need.free) <= _SHOWN else 1)
     if choice is Choice.SKILL_SCORE:
-        return _by_score(core, line, passed)
+        return _by_score(core, line, passed, 1)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
     if choice is Choice.LOAD_RATIO:
         order = core.roster.by_load()
@@ -162,9 +219,11 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
     return [_key(core, need, choice, agent) for agent in found], max(len(found), len(need.free) if found else 0)
 
 
-def _from_cells(core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
+def _from_cells(
+    core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str], shown: int
+) -> tuple[list[Key], int]:
+    """The first so many of each cell, and how many there are in all."""
     need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
-    shown = _SHOWN if len(kinds) <= _SHOWN else 1
     measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     keys: list[Key] = []
     eligible = 0
@@ -186,20 +245,22 @@ def _from_cells(core: Core, line: Line, kinds: Collection[Kind], passed: frozens
     return keys, eligible
 
 
-def _by_score(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
-    """Kinds in falling score; the first score of which somebody fits decides."""
+def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
+    """Kinds in falling score, down to that with which there are `most`; and at least how many could take it."""
     need, channel = line.need, line.channel
+    found = list[Key]()
     for _, group in need.by_score():
         free = need.free
         if len(group) <= _FEW:
-            keys, _ = _from_cells(core, line, [kind for kind in group if kind in free], passed)
+            able = [kind for kind in group if kind in free]
+            found += _from_cells(core, line, able, passed, max(most, _SHOWN if len(able) <= _SHOWN else 1))[0]
         else:
-            able = group.keys() & free.keys() if len(group) < len(need.kinds) else free
-            found = first_fitting(core.roster.by_idle(), able, channel, passed, _SHOWN_OF_MANY)
-            keys = [_key(core, need, Choice.SKILL_SCORE, agent) for agent in found]
-        if keys:
-            return keys, max(len(keys), len(free))
-    return [], 0
+            wide = group.keys() & free.keys() if len(group) < len(need.kinds) else free
+            walked = first_fitting(core.roster.by_idle(), wide, channel, passed, max(most, _SHOWN_OF_MANY))
+            found += [_key(core, need, Choice.SKILL_SCORE, agent) for agent in walked]
+        if len(found) >= most:
+            break
+    return found, max(len(found), len(need.free)) if found else 0
 
 
 def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:

@@ -277,3 +277,6 @@ class Decision:
     eligible: int = 0
     considered: int = 0
     candidates: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = field(default=())
+    matched: int = 0
+    """How many others were matched together with it; `total` is the skill score of all, and the first candidate the one it got."""
+    total: float = 0.0

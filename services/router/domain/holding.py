@@ -97,7 +97,7 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     withdraw(core, work, "ACCEPTED_BY_ANOTHER")
     work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
     end_reservation(work)
-    work.team_until, work.not_before, work.callback = 0, 0, False
+    work.team_until, work.not_before, work.callback, work.unasked = 0, 0, False, False
     if work.facts.preferred_team:
         core.refit(work, preferred_team="")
     work.declined.pop(agent.id, None)

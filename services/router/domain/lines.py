@@ -63,10 +63,10 @@ class Need:
         self._groups = None
 
     def score_of(self, kind: Kind) -> float:
-        """How well agents of a kind exceed what is asked."""
+        """How well agents of a kind exceed what is asked, to nine places: totals of equal pairs are then equal."""
         found = self._scores.get(kind)
         if found is None:
-            found = self._scores[kind] = score(self.selectors, kind.skills)
+            found = self._scores[kind] = round(score(self.selectors, kind.skills), 9)
         return found
 
     def by_score(self) -> list[tuple[float, dict[Kind, None]]]:

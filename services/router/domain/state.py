@@ -82,6 +82,8 @@ class Work:
     reason: str = ""
     decided_at: int = 0
     decision: Decision = UNDECIDED
+    unasked: bool = False
+    """Rules on entering its queue are asked when its match window ends."""
     # Derived, not dumped.
     line: Any = None
     rank: tuple[int, int, str] = (0, 0, "")
@@ -133,7 +135,9 @@ class Work:
             tuple((offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()),
             self.reason,
             self.decided_at,
-            (decision.at_ms, decision.eligible, decision.considered, decision.candidates),
+            (decision.at_ms, decision.eligible, decision.considered, decision.candidates)
+            + ((decision.matched, decision.total) if decision.matched else ()),
+            self.unasked,
         )
 
     @classmethod
@@ -141,7 +145,8 @@ class Work:
         """What `dump` gave, or what it gave in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
-        at_ms, eligible, considered, candidates = raw[27]
+        at_ms, eligible, considered, candidates = raw[27][:4]
+        matched, total = raw[27][4:] or (0, 0.0)
         ranked = tuple(
             (agent, tuple((measure, float(value)) for measure, value in measures)) for agent, measures in candidates
         )
@@ -159,7 +164,8 @@ class Work:
             (raw[23][0], raw[23][1]),
             {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[24]},
             *raw[25:27],
-            Decision(at_ms, eligible, considered, ranked),
+            Decision(at_ms, eligible, considered, ranked, matched, float(total)),
+            *raw[28:29],
         ]
         return cls(*values)
 

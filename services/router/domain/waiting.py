@@ -26,8 +26,14 @@ def _without_preference(queue: QueueConfig, work: Work, now: int) -> tuple[Selec
 
 
 def due_at(queue: QueueConfig, work: Work) -> int:
-    """From when on it may be offered, by its queue's delay."""
-    return 0 if work.handed_on else work.facts.arrived_at_ms + queue.delay_ms
+    """From when on it may be offered, by its queue's delay and match window."""
+    return 0 if work.handed_on else max(work.facts.arrived_at_ms + queue.delay_ms, matched_at(queue, work))
+
+
+def matched_at(queue: QueueConfig, work: Work) -> int:
+    """When the window ends in which it entered its queue. Windows stand on the clock, so queues with the same one are matched together."""
+    window = queue.match_window_ms
+    return (work.enqueued_at // window + 1) * window if window and not work.handed_on else 0
 
 
 def place(core: Core, work: Work) -> None:
@@ -56,12 +62,18 @@ def place(core: Core, work: Work) -> None:
         usual, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
         need = need if work.team_until else usual
     asleep = due_at(queue, work) > now
+    if work.unasked and matched_at(queue, work) <= now:
+        work.unasked = False
+        core.asking[facts.interaction_id] = None
+        core.dirty["i", facts.interaction_id] = None
     line = core.lines.add(work, need, (facts.channel, work.reserved_for, work.handed_on, len(work.offers), asleep))
     if not asleep:
         core.stirred[line] = None
     wake = [until for until in work.declined.values() if until > now]
     if asleep:
         wake.append(due_at(queue, work))
+        if work.unasked:
+            wake.append(matched_at(queue, work))
     if not work.handed_on:
         if change:
             wake.append(work.enqueued_at + change)
@@ -143,8 +155,10 @@ def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
         work.key = core.key_of(work, queue)
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)
+    work.unasked = queue is not None and matched_at(queue, work) > core.now
+    if not work.unasked:
+        core.asking[work.id] = None
     come_back(core, work, reason, again=again)
-    core.asking[work.id] = None
 
 
 def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> None:
