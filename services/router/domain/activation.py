@@ -64,7 +64,7 @@ def rebuild(core: Core) -> None:
         agent.cell, agent.kind = None, None
         agent.load, agent.rest_at = EMPTY, 0
         agent.offers, agent.held, agent.parked = {}, {}, {}
-    kept = sorted(core.works.values(), key=lambda work: work.id)
+    kept = [core.works[interaction_id] for interaction_id in sorted(core.works)]
     for work in kept:
         work.line = None
         channel = work.facts.channel

@@ -7,7 +7,7 @@ many are free that walking these from the front is shorter than looking at all k
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING
 
@@ -114,15 +114,12 @@ class Roster:
             self._anywhere.append(kind)
         return kind, True
 
-    def working_for(self, queue: str, others: Iterable[str]) -> Iterator[Kind]:
+    def working_for(self, queue: str, others: Sequence[str]) -> Iterable[Kind]:
         """Kinds that serve a queue or one of the others, each once."""
-        seen: set[Kind] = set()
-        for name in (queue, *others):
-            for kind in self._by_queue.get(name, ()):
-                if kind not in seen:
-                    seen.add(kind)
-                    yield kind
-        yield from self._anywhere
+        listed: Iterable[Kind] = self._by_queue.get(queue, ())
+        if others:
+            listed = dict.fromkeys(kind for name in (queue, *others) for kind in self._by_queue.get(name, ()))
+        return (*listed, *self._anywhere)
 
     def leave(self, agent: Agent) -> None:
         """Take the agent out of his cell."""
