@@ -42,7 +42,7 @@ _MEASURES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pick:
     """The answer: an agent, or whether others in the line could still be served. `parked`: what he sets aside for it."""
 
@@ -61,7 +61,7 @@ Opening = tuple[float, bool, int, str, int]
 """Room of an agent for one more: minus its score, whether he is busy (with several, from the second on), since when idle, id, which of his."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Room:
     """Openings for waiting work, those that suit it best first; of how many agents, at least; and whether some were passed over for it."""
 
@@ -74,15 +74,14 @@ def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> R
     """Where work of a queue that chooses by skill score could go without anything being parked."""
     need, channel = line.need, line.channel
     passed = _passed_over(core, work)
-    if not need.free:
-        keys, eligible = list[Key](), 0
-    elif among is not None:
-        able = [a for a in among if a.cell is not None and a.kind in need.free and a.id not in passed]
+    free = core.roster.having_room(need, _FEW + 1) if among is None else []
+    if among is not None:
+        able = [a for a in among if a.cell is not None and need in a.kind.needs and a.id not in passed]
         fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
         keys = [_key(core, need, Choice.SKILL_SCORE, a) for a in fits]
         eligible = len(keys)
-    elif len(need.free) <= _FEW:
-        keys, eligible = _from_cells(core, line, need.free, passed, MOST_TOGETHER)
+    elif len(free) <= _FEW:
+        keys, eligible = _from_cells(core, line, free, passed, MOST_TOGETHER)
     else:
         keys, eligible = _by_score(core, line, passed, MOST_TOGETHER)
     openings: list[Opening] = []
@@ -109,7 +108,7 @@ def together(core: Core, room: Room, mine: int, matched: int, total: float) -> P
 
 def interrupts(core: Core, line: Line, work: Work, among: list[Agent] | None) -> bool:
     """Whether somebody could take it who would park something for it."""
-    return bool(line.need.soft) and _softest(core, line, _passed_over(core, work), among) is not None
+    return _softest(core, line, _passed_over(core, work), among) is not None
 
 
 def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
@@ -117,16 +116,17 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
     if line.reserved_for:
         return _find_reserved(core, line, work)
     need, channel, choice = line.need, line.channel, line.queue.choice
-    if not need.free and not need.soft:
+    free = core.roster.having_room(need, _FEW + 1) if among is None else []
+    if among is None and not free and not core.roster.interruptible(need):
         return NOBODY
     passed = _passed_over(core, work)
     if among is not None:
-        able = [a for a in among if a.cell is not None and (a.kind in need.free or a.kind in need.soft)]
+        able = [a for a in among if a.cell is not None and need in a.kind.needs]
         fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
         keys = [_key(core, need, choice, a) for a in fits if a.id not in passed]
         eligible = len(keys)
     else:
-        keys, eligible = _candidates(core, line, passed)
+        keys, eligible = _candidates(core, line, free, passed)
     if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
         return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
     if keys:
@@ -175,7 +175,7 @@ def _passed_over(core: Core, work: Work) -> frozenset[str]:
 def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
     """Whether somebody who was passed over could take others of the line."""
     agent = core.agents[agent_id]
-    if agent.cell is None or (agent.kind not in need.free and agent.kind not in need.soft):
+    if agent.cell is None or need not in agent.kind.needs:
         return False
     return agent.kind.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
 
@@ -199,13 +199,13 @@ def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
 # Agents with room
 
 
-def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
+def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
     """The best few by the queue's choice, and how many there are: exact when few kinds have room, else at least that many."""
     need, channel, choice = line.need, line.channel, line.queue.choice
-    if len(need.free) <= _FEW:
-        ready = sum(len(cell.members) for _, cell in fitting(need.free, channel)) if choice is Choice.ROUND_ROBIN else 0
+    if len(free) <= _FEW:
+        ready = sum(len(cell.members) for _, cell in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
         if ready <= _FEW:
-            return _from_cells(core, line, need.free, passed, _SHOWN if len(need.free) <= _SHOWN else 1)
+            return _from_cells(core, line, free, passed, _SHOWN if len(free) <= _SHOWN else 1)
     if choice is Choice.SKILL_SCORE:
         return _by_score(core, line, passed, 1)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
@@ -215,8 +215,8 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
         order = core.roster.by_turn()
     elif choice is Choice.ADAPTIVE:
         most = _FEW
-    found = first_fitting(order, need.free, channel, passed, most)
-    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(need.free) if found else 0)
+    found = first_fitting(order, need, channel, passed, most)
+    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
 
 
 def _from_cells(
@@ -250,17 +250,15 @@ def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tupl
     need, channel = line.need, line.channel
     found = list[Key]()
     for _, group in need.by_score():
-        free = need.free
         if len(group) <= _FEW:
-            able = [kind for kind in group if kind in free]
+            able = [kind for kind in group if kind.free]
             found += _from_cells(core, line, able, passed, max(most, _SHOWN if len(able) <= _SHOWN else 1))[0]
         else:
-            wide = group.keys() & free.keys() if len(group) < len(need.kinds) else free
-            walked = first_fitting(core.roster.by_idle(), wide, channel, passed, max(most, _SHOWN_OF_MANY))
+            walked = first_fitting(core.roster.by_idle(), need, channel, passed, max(most, _SHOWN_OF_MANY), group)
             found += [_key(core, need, Choice.SKILL_SCORE, agent) for agent in walked]
         if len(found) >= most:
             break
-    return found, max(len(found), len(need.free)) if found else 0
+    return found, max(len(found), _FEW) if found else 0
 
 
 def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:
@@ -311,10 +309,10 @@ def _soft_places(
     need = line.need
     if among is not None:
         for agent in among:
-            if agent.cell is not None and agent.kind in need.soft and agent.id not in passed:
+            if agent.cell is not None and need in agent.kind.needs and agent.id not in passed:
                 yield agent.kind, (agent.place,)
         return
-    for kind in need.soft:
+    for kind in core.roster.interruptible(need):
         if kind.capacity.interrupts(line.channel):
             for cell in kind.cells.values():
                 if cell.interruptible:
@@ -346,7 +344,8 @@ def _softest(
 def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
     """Whether more than so many agents could take it."""
     need, channel, found = line.need, line.channel, 0
-    for kind in dict.fromkeys((*need.free, *need.soft)):
+    free = core.roster.having_room(need, len(need.kinds))
+    for kind in dict.fromkeys((*free, *core.roster.interruptible(need))):
         for cell in kind.cells.values():
             if kind.capacity.fits(cell.load, channel):
                 found += sum(1 for _, agent_id in cell.members if agent_id not in passed)

@@ -17,6 +17,7 @@ from services.router.domain.lines import Line, Rank
 from services.router.domain.matching import Batch
 from services.router.domain.model import Choice, Stage
 from services.router.domain.pool import Core
+from services.router.domain.roster import Kind
 from services.router.domain.state import Agent, Work
 
 
@@ -85,7 +86,7 @@ def _offer_all(core: Core) -> None:
     """The two usual cases are special ones: one agent came free, or something entered one line."""
     if not core.stirred and len(core.freed) == 1:
         _serve(core, core.agents[core.freed.popitem()[0]])
-    elif not core.freed and len(core.stirred) == 1 and not _several(next(iter(core.stirred))):
+    elif not core.freed and len(core.stirred) == 1 and not _several(core, next(iter(core.stirred))):
         _offer_line(core, core.stirred.popitem()[0])
     else:
         _match(core)
@@ -96,8 +97,9 @@ def _matchable(line: Line) -> bool:
     return line.queue.choice is Choice.SKILL_SCORE and not line.reserved_for and not line.queue.keep_free
 
 
-def _several(line: Line) -> bool:
-    return len(line.ranks) > 1 and bool(line.need.free) and _matchable(line)
+def _several(core: Core, line: Line) -> bool:
+    """Whether more than one in a line can be matched now."""
+    return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.need, 1))
 
 
 def _serve(core: Core, agent: Agent) -> None:
@@ -131,18 +133,25 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
     could: dict[str, bool] = {}
-    for need in agent.kind.needs:
-        for line in need.open:
-            fits = could.get(line.channel)
-            if fits is None:
-                fits = could[line.channel] = _could_take(agent, line.channel)
-            index = passed.get(line, 0) if passed else 0
-            if not fits or index >= len(line.ranks):
+    kind: Kind = agent.kind
+    for channel, front in core.lines.fronts(kind):
+        fits = could.get(channel)
+        if fits is None:
+            fits = could[channel] = _could_take(agent, channel)
+        if not fits:
+            continue
+        for first in front:
+            line = first[4]
+            if line.need not in kind.needs:
                 continue
-            static, key, interaction_id = line.ranks[index]
-            head = (line.round, static - line.base - line.growth * now, key, interaction_id)
-            if best is None or head < best:
-                best, found = head, line
+            index = passed.get(line, 0) if passed else 0
+            if index < len(line.ranks):
+                static, key, interaction_id = line.ranks[index]
+                head = (line.round, static - line.base - line.growth * now, key, interaction_id)
+                if best is None or head < best:
+                    best, found = head, line
+            if not index:
+                break  # what stands behind in this front is served later
     return found
 
 
@@ -181,7 +190,7 @@ def _match(core: Core) -> None:
                     heads.clear()
                 continue
         work = line.at(index)
-        room = room_for(core, line, work, among) if _matchable(line) and line.need.free else None
+        room = room_for(core, line, work, among) if _matchable(line) else None
         if room is not None and room.openings and batch.takes(line):
             if batch.add(line, work, room):
                 heads.add(line, index + 1)
@@ -243,14 +252,18 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
         for line in core.lines.reserved.get(agent.id, ()):
             if not line.asleep:
                 wide.add(line)
-        lines = (line for need in agent.kind.needs for line in need.open)
-        for line in lines:
-            if line in wide or not _could_take(agent, line.channel):
+        kind: Kind = agent.kind
+        for channel, front in core.lines.fronts(kind):
+            if not _could_take(agent, channel):
                 continue
-            if line.queue.keep_free:
-                wide.add(line)
-            else:
-                narrow.setdefault(line, []).append(agent)
+            for first in front:
+                line = first[4]
+                if line in wide or line.need not in kind.needs:
+                    continue
+                if line.queue.keep_free:
+                    wide.add(line)
+                else:
+                    narrow.setdefault(line, []).append(agent)
     return narrow
 
 
