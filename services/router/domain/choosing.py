@@ -147,7 +147,7 @@ def _kept_free(passed: frozenset[str]) -> Pick:
 def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
     """`find` when nobody but this agent, whose kind meets the line's need, could take it."""
     if _anybody_passed(work) and core.passes_over(work, agent):
-        return _PASSED_OVER if _could(core, line.need, line.channel, agent.id) else NOBODY
+        return _PASSED_OVER if _could(core, line.need, line.channel, agent.profile.agent_id) else NOBODY
     if agent.kind.capacity.fits(agent.load, line.channel):
         key = _key(core, line.need, line.queue.choice, agent)
         return _picked(core, line.queue.choice, [key], 1)
@@ -156,7 +156,9 @@ def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
 
 
 def _interrupting(core: Core, agent: Agent, parked: list[Work]) -> Pick:
-    decision = fx.Decision(core.now, 1, len(core.agents), ((agent.id, (("parked", float(len(parked))),)),))
+    decision = fx.Decision(
+        core.now, 1, len(core.agents), ((agent.profile.agent_id, (("parked", float(len(parked))),)),)
+    )
     return Pick(agent, decision, "INTERRUPTS", tuple(parked))
 
 
@@ -169,7 +171,7 @@ def _passed_over(core: Core, work: Work) -> frozenset[str]:
         return frozenset()
     asked = (*work.declined, *work.offers, work.agent_id, work.giver[0])
     known = (core.agents.get(agent_id) for agent_id in asked)
-    return frozenset(agent.id for agent in known if agent is not None and core.passes_over(work, agent))
+    return frozenset(agent.profile.agent_id for agent in known if agent is not None and core.passes_over(work, agent))
 
 
 def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
@@ -191,8 +193,8 @@ def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
             return NOBODY
         parked = found
     idle = float(core.now - agent.ranked_since)
-    decision = fx.Decision(core.now, 1, 1, ((agent.id, (("idle_ms", idle),)),))
-    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.id else "LAST_AGENT"
+    decision = fx.Decision(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
+    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
     return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
 
 
@@ -228,9 +230,9 @@ def _from_cells(
     keys: list[Key] = []
     eligible = 0
     for kind in kinds:
-        fits = kind.capacity.fits
+        capacity = kind.capacity
         for cell in kind.cells.values():
-            if not fits(cell.load, channel):
+            if not capacity.fits(cell.load, channel):
                 continue
             members = cell.members
             if passed:
@@ -275,9 +277,10 @@ def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> 
 
 def _key(core: Core, need: Need, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
-        return (float(agent.turn), False, 0, agent.id)
-    busy = agent.cell.busy and choice is not Choice.LOAD_RATIO
-    return (_measure(core, need, choice, agent.kind, agent.cell), busy, agent.ranked_since, agent.id)
+        return (float(agent.turn), False, 0, agent.profile.agent_id)
+    cell: Cell = agent.cell
+    busy = cell.busy and choice is not Choice.LOAD_RATIO
+    return (_measure(core, need, choice, agent.kind, cell), busy, agent.ranked_since, agent.profile.agent_id)
 
 
 def _demand(core: Core, need: Need, kind: Kind) -> float:
@@ -309,7 +312,7 @@ def _soft_places(
     need = line.need
     if among is not None:
         for agent in among:
-            if agent.cell is not None and need in agent.kind.needs and agent.id not in passed:
+            if agent.cell is not None and need in agent.kind.needs and agent.profile.agent_id not in passed:
                 yield agent.kind, (agent.place,)
         return
     for kind in core.roster.interruptible(need):

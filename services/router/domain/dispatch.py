@@ -17,7 +17,7 @@ from services.router.domain.lines import Line, Rank
 from services.router.domain.matching import Batch
 from services.router.domain.model import Choice, Stage
 from services.router.domain.pool import Core
-from services.router.domain.roster import Kind
+from services.router.domain.roster import Cell, Kind
 from services.router.domain.state import Agent, Work
 
 
@@ -106,8 +106,8 @@ def _serve(core: Core, agent: Agent) -> None:
     """One agent came free and nothing else has changed: he gets the most urgent that he may take, until he is full."""
     passed: dict[Line, int] = {}
     while _has_room(agent):
-        if core.lines.reserved.get(agent.id):
-            core.freed[agent.id] = None
+        if core.lines.reserved.get(agent.profile.agent_id):
+            core.freed[agent.profile.agent_id] = None
             _match(core)
             return
         line = _most_urgent(core, agent, passed)
@@ -115,7 +115,7 @@ def _serve(core: Core, agent: Agent) -> None:
             return
         if line.queue.keep_free:
             # Whether others are free counts too, so it is no longer about him alone.
-            core.freed[agent.id] = None
+            core.freed[agent.profile.agent_id] = None
             _match(core)
             return
         index = passed.get(line, 0)
@@ -234,22 +234,25 @@ def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
 
 
 def _has_room(agent: Agent) -> bool:
-    return agent.cell is not None and (agent.cell.room or agent.cell.interruptible)
+    cell: Cell | None = agent.cell
+    return cell is not None and (cell.room or cell.interruptible)
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
     """Whether an agent stands ready and has room for a channel, or may make some."""
-    if agent.cell is None:
+    cell: Cell | None = agent.cell
+    if cell is None:
         return False
-    capacity = agent.kind.capacity
-    return capacity.fits(agent.load, channel) or (agent.cell.interruptible and bool(capacity.interrupts(channel)))
+    kind: Kind = agent.kind
+    fits = kind.capacity.fits(agent.load, channel)
+    return fits or (cell.interruptible and bool(kind.capacity.interrupts(channel)))
 
 
 def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
     """Lines that agents who came free may serve, and which of these may; lines where it must be asked who else is free become wide."""
     narrow: dict[Line, list[Agent]] = {}
     for agent in freed:
-        for line in core.lines.reserved.get(agent.id, ()):
+        for line in core.lines.reserved.get(agent.profile.agent_id, ()):
             if not line.asleep:
                 wide.add(line)
         kind: Kind = agent.kind
@@ -270,14 +273,12 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
 def announce(core: Core) -> None:
     """Fill in the announcements of what entered a queue: where it stands now, and how long that may take."""
     entered, core.entered = core.entered, []
-    for place, work, reason, again, epoch in entered:
-        before = core.effects[place]
-        assert isinstance(before, fx.Queued)
-        position, p50, p90 = _prospect(core, work, before.facts.queue)
+    for work, queued in entered:
+        position, p50, p90 = _prospect(core, work, queued.facts.queue)
         # As what the whole wait will have been: that is what the assignment is compared with.
         so_far = work.waited_ms(core.now)
         work.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
-        core.effects[place] = fx.Queued(before.facts, epoch, reason, position, p50, again, p90)
+        queued.position, queued.estimated_wait_ms, queued.estimated_p90_ms = position, p50, p90
 
 
 def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:

@@ -95,7 +95,7 @@ def _customer_acted(core: Core, work: Work, message_id: str, reason: str) -> Non
     core.effects.append(fx.CustomerActed(work.facts, epoch, reason, message_id))
     holder = core.agents.get(work.agent_id)
     if holder is not None:
-        core.tell(holder, fx.CustomerNotice(work.id, message_id, not message_id))
+        core.tell(holder, fx.CustomerNotice(work.facts.interaction_id, message_id, not message_id))
 
 
 def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
@@ -213,7 +213,7 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     _remember_agent(core, work)
     if until:
         work.stage, work.wrap_until = Stage.WRAP_UP, until
-        core.timers.arm(until, Timer.WRAP_UP, work.id)
+        core.timers.arm(until, Timer.WRAP_UP, work.facts.interaction_id)
         core.tell(core.agents[command.agent_id], assignment_notice(work))
     else:
         release(core, work, "COMPLETED")

@@ -10,9 +10,10 @@ the heads are compared by their priority now. All in whole numbers, so that no r
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Final
 
-from services.router.domain.eligibility import change_times, meets_all, needed, score, served_too
+from services.router.domain.eligibility import change_times, meets_all, needed, score, served_too, sorted_out
 from services.router.domain.model import QueueConfig, Selector
 from services.router.domain.roster import Kind, Roster
 from services.router.domain.state import Work
@@ -213,9 +214,15 @@ class Lines:
                 self._widened.add(name)
                 for other in others:
                     self._lent.setdefault(other, {})[name] = None
+            least, rest = sorted_out(selectors)
             for kind in roster.working_for(name, others):
-                if meets_all(selectors, kind.skills):
-                    found.admit(kind)
+                skills = kind.skills
+                for skill, number in least:
+                    if skills.get(skill, -inf) < number:
+                        break
+                else:
+                    if not rest or meets_all(rest, skills):
+                        found.admit(kind)
         return found
 
     def admit(self, kind: Kind) -> None:

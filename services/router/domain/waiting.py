@@ -97,7 +97,7 @@ def _overflow_times(core: Core, queue: QueueConfig, work: Work) -> list[int]:
             if at > core.now:
                 times.append(at)
             elif not work.offers:
-                core.overdue[work.id] = None
+                core.overdue[work.facts.interaction_id] = None
     return times
 
 
@@ -133,7 +133,7 @@ def _prefer_team(core: Core, queue: QueueConfig, work: Work, since: int) -> None
     if started > core.now and any(_waits_for(core, queue, work, agent, asks_skills=True) for agent in members):
         if not work.team_until:
             work.team_until = started
-            core.dirty["i", work.id] = None
+            core.dirty["i", work.facts.interaction_id] = None
         return
     work.team_until = 0
     core.refit(work, preferred_team="")
@@ -157,7 +157,7 @@ def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
             core.history(queue.name).arrived(core.now)
     work.unasked = queue is not None and matched_at(queue, work) > core.now
     if not work.unasked:
-        core.asking[work.id] = None
+        core.asking[work.facts.interaction_id] = None
     come_back(core, work, reason, again=again)
 
 
@@ -165,9 +165,10 @@ def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> Non
     """Queue work and announce it; position and estimate are filled in when it is known whether somebody was free."""
     place(core, work)
     epoch = core.event_number(work, reason)
-    core.entered.append((len(core.effects), work, reason, again, epoch))
-    # The real event takes this place in `dispatch.announce`, before the effects leave the engine.
-    core.effects.append(fx.Queued(work.facts, epoch, reason, 0, -1, again))
+    # `dispatch.announce` fills it in before the effects leave the engine.
+    untold = fx.Queued(work.facts, epoch, reason, 0, -1, again)
+    core.entered.append((work, untold))
+    core.effects.append(untold)
 
 
 def prefer(core: Core, work: Work) -> None:
@@ -200,7 +201,7 @@ def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
 def watch_schedule(core: Core, work: Work) -> None:
     """Set the timer of scheduled work."""
     work.wake_at = work.not_before
-    core.timers.arm(work.wake_at, Timer.PLACE, work.id)
+    core.timers.arm(work.wake_at, Timer.PLACE, work.facts.interaction_id)
 
 
 def place_due(core: Core, work: Work) -> None:
