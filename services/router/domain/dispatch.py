@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
-from services.router.domain import effects as fx
 from services.router.domain import overflow
 from services.router.domain.choosing import consider, find, interrupts, room_for, together
 from services.router.domain.holding import offer

@@ -1,7 +1,7 @@
 """What the engine answers with: events for the log, notices for desks, results for whoever asked. A closed union.
 
-Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1. Nobody changes an effect once the engine has handed it out; they are not
-frozen because several are made for every command, and a frozen one takes three times as long to make (decision 0035).
+Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1. Nobody changes an effect once the engine
+has handed it out; they are not frozen because several are made for every command, and a frozen one takes three times as long to make (decision 0035).
 """
 
 from dataclasses import dataclass, field
