@@ -83,6 +83,8 @@ def rebuild(core: Core) -> None:
         for agent_id in sorted(core.agents):
             core.assign_kind(core.agents[agent_id])
             core.stand(core.agents[agent_id], freed=True)
+        for queue in config.queues:
+            core.watch_level(queue)
     for work in kept:
         if work.stage in (Stage.WAITING, Stage.OFFERED):
             waiting.place(core, work)

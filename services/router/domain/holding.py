@@ -131,13 +131,12 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
         in_time = queue is not None and work.waited <= queue.service_level_ms
         tally[0] += in_time
         tally[1] += 1
-        core.history(work.facts.queue).departed(
-            core.now,
-            work.waited,
-            in_time=in_time,
-            left_waiting=core.lines.anything_waits(work.facts.queue),
-            goal=queue.service_level_goal if queue is not None else 0.0,
-        )
+        history = core.history(work.facts.queue)
+        begins = not history.adapts_at
+        left_waiting = core.lines.anything_waits(work.facts.queue)
+        history.departed(core.now, work.waited, in_time=in_time, left_waiting=left_waiting)
+        if begins and queue is not None:
+            core.watch_level(queue)
 
 
 def release(core: Core, work: Work, reason: str) -> Agent:

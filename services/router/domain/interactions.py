@@ -123,13 +123,12 @@ def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
 
 def _count_abandoned(core: Core, queue: str, waited: int) -> None:
     core.count(queue)[2] += 1
+    history = core.history(queue)
+    begins = not history.adapts_at
+    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue))
     known = core.config.by_name.get(queue) if core.config is not None else None
-    core.history(queue).abandoned(
-        core.now,
-        waited,
-        left_waiting=core.lines.anything_waits(queue),
-        goal=known.service_level_goal if known is not None else 0.0,
-    )
+    if begins and known is not None:
+        core.watch_level(known)
 
 
 def request_callback(core: Core, command: cmd.RequestCallback) -> str:

@@ -83,6 +83,9 @@ class Core:
             return work is not None and work.wrap_until == due and work.stage is Stage.WRAP_UP
         if kind is Timer.LEASE:
             return due in self.leases
+        if kind is Timer.ADAPT:
+            history = self.histories.get(entity)
+            return history is not None and history.adapts_at == due
         agent = self.agents.get(entity)
         return agent is not None and due == (agent.grace_until if kind is Timer.GRACE else agent.rest_at)
 
@@ -115,6 +118,18 @@ class Core:
             found = self.histories[queue] = History()
         self.dirty["q", queue] = None
         return found
+
+    def watch_level(self, queue: QueueConfig) -> None:
+        """Set the timer at which an adaptive queue's multiplier moves."""
+        history = self.histories.get(queue.name)
+        if queue.order is Order.ADAPTIVE and history is not None and history.adapts_at:
+            self.timers.arm(history.adapts_at, Timer.ADAPT, queue.name)
+
+    def adapt(self, queue: str) -> None:
+        """The minute is over."""
+        known = self.config.by_name.get(queue) if self.config is not None else None
+        if known is not None:
+            self.history(queue).adapt(known.service_level_goal)
 
     def key_of(self, work: Work, queue: QueueConfig) -> int:
         """What the queue's order goes by among equal priorities. It changes with the tier and the deadline, not with time."""

@@ -9,7 +9,6 @@ many are free that walking these from the front is shorter than looking at all k
 from bisect import bisect_left, insort
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from heapq import merge
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from sortedcontainers import SortedList
@@ -196,9 +195,15 @@ class Roster:
     def having_room(self, need: "Need", most: int) -> list[Kind]:
         """Kinds that meet a need and of which somebody has room; of very many no more than `most`."""
         listed = _met(self._free, need)
-        if len(listed) <= len(need.kinds):
-            return list(islice((kind for kind in listed if need in kind.needs), most))
-        return list(islice((kind for kind in need.kinds if kind.free), most))
+        if len(need.kinds) < len(listed):
+            listed = need.kinds
+        found: list[Kind] = []
+        for kind in listed:
+            if kind.free and need in kind.needs:
+                found.append(kind)
+                if len(found) == most:
+                    break
+        return found
 
     def interruptible(self, need: "Need") -> list[Kind]:
         """Kinds that meet a need and of which somebody has something that may be parked."""

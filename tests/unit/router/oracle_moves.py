@@ -28,7 +28,7 @@ def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
     history = o.history(queue.name)
     if counts:
         history.entered.append(o.now)
-    job.stretch = history.stretch(queue.service_level_goal)
+    job.stretch = history.stretch(queue.service_level_goal, o.now)
 
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:

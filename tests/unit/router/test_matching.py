@@ -3,7 +3,7 @@
 from itertools import permutations
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.router.domain import commands as cmd
@@ -281,6 +281,7 @@ def costs(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
     return rows
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(costs())
 def test_no_other_assignment_costs_less(rows: list[list[tuple[int, int]]]) -> None:
     priced = [dict(row) for row in rows]
@@ -335,7 +336,7 @@ def burst(numbers: bytes) -> Pair:
     return pair
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=200, max_size=200))
 def test_bursts_are_matched_as_the_oracle_does(numbers: bytes) -> None:
     """Every way to give a burst out is compared by the naive engine: same served, same pairs."""
