@@ -14,7 +14,7 @@ from services.router.domain.model import (
     Ring,
     Trigger,
 )
-from services.router.domain.state import dump_selectors, load_selectors
+from services.router.domain.selector_state import dump_selectors, load_selectors
 
 
 def dump_config(config: PoolConfig) -> Any:

@@ -359,17 +359,8 @@ class Oracle:
     def overflow_on_entering(self, job: Job) -> None:
         """The other rules are asked when it has entered the queue and was not offered at once."""
         for rule in self.queue(job).overflow if not job.holder else ():
-            if self.asks(job, rule) and self.fire(job, rule):
+            if moves.asks(self, job, rule) and self.fire(job, rule):
                 return
-
-    def asks(self, job: Job, rule: OverflowRule) -> bool:
-        """Whether a rule holds now."""
-        if rule.trigger is Trigger.LENGTH:
-            return sum(j.facts.queue == job.facts.queue and not j.offers for j in self.waiting()) > rule.threshold
-        if rule.trigger is Trigger.SERVICE_LEVEL:
-            level = self.history(job.facts.queue).level()
-            return level is not None and level < rule.threshold
-        return False
 
     def fire(self, job: Job, rule: OverflowRule) -> bool:
         """Do what the rule says, once an interaction. True when the job has left the queue."""
