@@ -70,8 +70,8 @@ class Batch:
     def matched(self) -> list[int]:
         """For each, which of its openings it gets."""
         count = len(self.entries)
-        if count == 1:
-            return [0]
+        if (in_turn := self._in_turn()) is not None:
+            return in_turn
         columns: dict[Seat, int] = {}
         rows: list[list[tuple[int, int]]] = []
         for number, (entry, seats) in enumerate(zip(self.entries, self._seats, strict=True)):
@@ -86,6 +86,18 @@ class Batch:
             next(i for i, (column, _) in enumerate(row) if column == mine)
             for row, mine in zip(rows, given, strict=True)
         ]
+
+    def _in_turn(self) -> list[int] | None:
+        """What each gets when it takes the first that is left, if nobody loses by that: no total is larger then, and nobody before it gives way."""
+        taken: set[Seat] = set()
+        given: list[int] = []
+        for entry, seats in zip(self.entries, self._seats, strict=True):
+            mine = next((number for number, seat in enumerate(seats) if seat not in taken), None)
+            if mine is None or entry.room.openings[mine][0] != entry.room.openings[0][0]:
+                return None
+            taken.add(seats[mine])
+            given.append(mine)
+        return given
 
 
 def least_total(rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:

@@ -116,6 +116,15 @@ def test_the_total_is_the_largest_not_each_in_turn() -> None:
     assert (world.offered("first"), world.offered("second")) == ("a", "b")
 
 
+def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
+    """Each could have one of the two either way."""
+    world = a_world(an_agent("a", {"x": 2, "y": 1}), an_agent("b", {"x": 3, "y": 4}))
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    world.wait(WINDOW)
+    assert (world.offered("first"), world.offered("second")) == ("a", "b")
+
+
 def test_urgency_decides_who_is_served_whatever_the_scores() -> None:
     """Two want the only agent: the more urgent one has him, though the other would score more."""
     world = a_world(an_agent("a", {"x": 9, "y": 1}))
