@@ -14,6 +14,8 @@ from services.cli.config_files import Document
 from services.cli.config_requirements import Path_
 
 _DAY_MS: Final = 86_400_000
+LONGEST_WINDOW_MS: Final = 60_000
+"""What the router takes as `match_window`."""
 _ROUTED: Final = frozenset({"pools", "queues", "agents", "capacity_profiles", "rules"})
 """What the router takes over: durations up to 366 days. Elsewhere ten years."""
 
@@ -61,6 +63,9 @@ def _number(document: Document, owner: str, descriptor: FieldDescriptor, value: 
     name = descriptor.name
     if not isfinite(value):
         document.find("OUT_OF_RANGE", f"`{name}` is {value}: give a number", *path)
+    elif name == "match_window_ms":
+        if not 0 <= value <= LONGEST_WINDOW_MS:
+            document.find("OUT_OF_RANGE", f"`match_window` is {value:,} ms: it must be from 0 to 60s", *path)
     elif name.endswith("_ms"):
         if not 0 <= value <= days * _DAY_MS:
             message = f"`{name.removesuffix('_ms')}` is {value:,} ms: it must be from 0 to {days} days"

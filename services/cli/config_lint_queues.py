@@ -107,9 +107,24 @@ def staff(document: Document) -> None:
         if queue.keep_free >= len(team) > 0:
             message = f"`keep_free` of queue `{queue.name}` is {queue.keep_free}, and {len(team)} serve it: nothing would ever be offered"
             document.find("KEEPS_ALL_FREE", message, "queues", i, "keep_free", severity="warning")
+        _window(document, queue, i)
         if queue.sticky_team_ms and not any(agent.team for agent in team):
             message = f"queue `{queue.name}` keeps work for a team, but none of its agents has a `team`"
             document.find("NO_TEAM", message, "queues", i, "sticky_team_ms", severity="warning")
+
+
+def _window(document: Document, queue: config_pb2.Queue, i: int) -> None:
+    """A window for matching that matches nothing, or whose end comes after the time is up."""
+    if not queue.match_window_ms:
+        return
+    lost = ""
+    if queue.choice != config_pb2.AGENT_CHOICE_SKILL_SCORE:
+        lost = "only `choice: skill_score` matches what it gathers"
+    elif queue.keep_free:
+        lost = "a queue with `keep_free` is not matched together"
+    if lost:
+        message = f"queue `{queue.name}` gathers work for {duration(queue.match_window_ms)} for nothing: {lost}"
+        document.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")
 
 
 def overflow(document: Document) -> None:
@@ -257,6 +272,7 @@ def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: 
         document.find("SERVICE_LEVEL_ABOVE_PROMISE", message, "queues", i, "service_level_ms", severity="warning")
     held = (
         (queue.delay_ms, "DELAY_BREAKS_PROMISE", "delay_ms", "`delay`"),
+        (queue.match_window_ms, "WINDOW_BREAKS_PROMISE", "match_window_ms", "`match_window`"),
         (queue.sticky_ms + queue.sticky_team_ms, "STICKY_BREAKS_PROMISE", "sticky_ms", "`sticky` (with `sticky_team`)"),
     )
     for ms, code, key, what in held:

@@ -4,8 +4,8 @@
 
 The model: M/M/n, two classes, the more urgent first, no interruption, at 95 % load. All three run it one after another in this process, on CPU
 time, with their customers drawn as they see fit; an event is an arrival, a begin or an end of service, so three a customer for each of them.
-What they find is compared too: a quick simulator of something else would not count. `simulator_vs_…` is the live engine; `{shortcut}` is what
-`--shortcut` does for plain pools such as this one (`services/router/simulation/shortcut.py`).
+What they find is compared too: a quick simulator of something else would not count. `simulator_vs_…{live}` is the live engine, `{shortcut}` what
+`chapar simulate` does for plain pools such as this one from the second replication on (`services/router/simulation/shortcut.py`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def live(model: Model) -> tuple[float, float]:
 
 
 def by_shortcut(model: Model) -> tuple[float, float]:
-    """As `live`, around the engine: what --shortcut does from the second replication on."""
+    """As `live`, around the engine: what `chapar simulate` does from the second replication on."""
     return _ours(model, shortcut.run)
 
 
@@ -181,7 +181,7 @@ def _tell(model: Model, suffix: str) -> None:
     details: dict[str, Any] = {"agents": model.agents, **{name: round(value) for name, value in pace.items()}}
     tell(f"simulator_events_per_s{_braces(suffix)}", round(pace["live"]), "1/s", **details)
     for name in ("ciw", "simpy"):
-        for way, note in (("live", ""), ("shortcut", "shortcut")):
+        for way, note in (("live", "live"), ("shortcut", "shortcut")):
             figure = f"simulator_vs_{name}{_braces(f'{note}{suffix}')}"
             tell(figure, round(pace[way] / pace[name], 3), "ratio", ">=5" if not suffix else NO_GOAL, **details)
 

@@ -64,8 +64,8 @@ def run(
     plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a picture (PNG).")] = None,
     graph: Annotated[bool, typer.Option("--graph", help="Draw in the terminal.")] = False,
     shortcut: Annotated[
-        bool, typer.Option("--shortcut", help="Decide without the engine where the pool is plain.")
-    ] = False,
+        bool, typer.Option("--shortcut/--no-shortcut", help="Whether plain pools are decided without the engine.")
+    ] = True,
     processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -76,7 +76,7 @@ def run(
         arguments += [f"--{name}={value}"] if value is not None else []
     for name, text in (("find-staff", find_staff), ("group", group)):
         arguments += [f"--{name}={text}"] if text else []
-    for name, flag in (("each", each), ("graph", graph), ("shortcut", shortcut), ("json", as_json)):
+    for name, flag in (("each", each), ("graph", graph), ("no-shortcut", not shortcut), ("json", as_json)):
         arguments += [f"--{name}"] if flag else []
     arguments += [f"--staff={one}" for one in staff or ()]
     arguments += [f"--against-staff={one}" for one in against_staff or ()]

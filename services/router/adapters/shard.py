@@ -13,7 +13,7 @@ from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Ou
 from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
-from services.router.domain.snapshot import Restorer, collect
+from services.router.domain.snapshot import Restorer, changes
 from services.router.translate import codec
 from services.router.translate.commands import decode, to_command
 from services.router.translate.configuration import DEFAULT_POOL
@@ -180,7 +180,7 @@ class ShardProcessor:
         looked, changed = bool(self._touched), taken_over
         for tenant, pool in self._touched:
             engine = self.engines[tenant, pool]
-            for (kind, name), value in collect(engine, self._now):
+            for (kind, name), value in changes(engine, self._now):
                 changed = True
                 key = codec.entity_key(tenant, pool, kind, name)
                 if value is None:

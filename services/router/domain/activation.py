@@ -64,7 +64,7 @@ def rebuild(core: Core) -> None:
         agent.cell, agent.kind = None, None
         agent.load, agent.rest_at = EMPTY, 0
         agent.offers, agent.held, agent.parked = {}, {}, {}
-    kept = sorted(core.works.values(), key=lambda work: work.id)
+    kept = [core.works[interaction_id] for interaction_id in sorted(core.works)]
     for work in kept:
         work.line = None
         channel = work.facts.channel
@@ -83,6 +83,8 @@ def rebuild(core: Core) -> None:
         for agent_id in sorted(core.agents):
             core.assign_kind(core.agents[agent_id])
             core.stand(core.agents[agent_id], freed=True)
+        for queue in config.queues:
+            core.watch_level(queue)
     for work in kept:
         if work.stage in (Stage.WAITING, Stage.OFFERED):
             waiting.place(core, work)
@@ -114,6 +116,7 @@ def _sound_queue(queue: QueueConfig) -> bool:
         queue.service_level_ms,
         queue.delay_ms,
         queue.transfer_hold_ms,
+        queue.match_window_ms,
         queue.keep_free,
         queue.max_offers,
         *(ring.after_ms for ring in queue.rings),

@@ -49,6 +49,14 @@ class Capacity:
             found = self._fits[key] = not self.refusal(load, channel)
         return found
 
+    def room(self, load: Load, channel: str, most: int) -> int:
+        """How many more interactions of a channel can be taken on top of a load, counted up to `most`."""
+        count = 0
+        while count < most and self.fits(load, channel):
+            load = plus(load, channel, 1)
+            count += 1
+        return count
+
     def has_room(self, load: Load) -> bool:
         """Whether anything at all can be taken on top of a load."""
         found = self._room.get(load)

@@ -9,7 +9,7 @@ from services.router.domain.model import AgentState, QueueConfig, Stage
 from services.router.domain.parking import plan
 from services.router.domain.pool import Core
 from services.router.domain.state import Agent, Work
-from services.router.domain.waiting import due_at, requirements_now
+from services.router.domain.waiting import due_at, matched_at, requirements_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,11 @@ def of_the_time(core: Core, work: Work, queue: QueueConfig) -> Iterator[Cause]:
     if work.stage is Stage.SCHEDULED:
         yield Cause("SCHEDULED", f"{(work.not_before - core.now) / 1000:.0f} s from now")
     elif (due := due_at(queue, work)) > core.now:
-        yield Cause("DELAYED", f"{(due - core.now) / 1000:.0f} s from now")
+        gathered = matched_at(queue, work)
+        if gathered > core.now:
+            yield Cause("MATCH_WINDOW", f"{(gathered - core.now) / 1000:g} s from now")
+        if due > gathered:
+            yield Cause("DELAYED", f"{(due - core.now) / 1000:.0f} s from now")
 
 
 def causes(core: Core, agent: Agent, work: Work, queue: QueueConfig) -> Iterator[Cause]:

@@ -5,7 +5,7 @@ is walked from its front instead: the more of them could take it, the sooner one
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import Final
 
@@ -20,6 +20,8 @@ from services.router.domain.state import Agent, Work
 _FEW: Final = 64
 _SHOWN: Final = 5
 _SHOWN_OF_MANY: Final = 2
+MOST_TOGETHER: Final = 64
+"""So many are matched together at most. As many of the best openings are enough for each: of more, one that suits better would be left."""
 
 Key = tuple[float, bool, int, str]
 """Measure of the choice (least is best), whether he is busy, since when idle, id."""
@@ -40,7 +42,7 @@ _MEASURES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pick:
     """The answer: an agent, or whether others in the line could still be served. `parked`: what he sets aside for it."""
 
@@ -55,21 +57,76 @@ NOBODY: Final = Pick(None)
 _PASSED_OVER: Final = Pick(None, only_passed_over=True)
 
 
+Opening = tuple[float, bool, int, str, int]
+"""Room of an agent for one more: minus its score, whether he is busy (with several, from the second on), since when idle, id, which of his."""
+
+
+@dataclass(slots=True)
+class Room:
+    """Openings for waiting work, those that suit it best first; of how many agents, at least; and whether some were passed over for it."""
+
+    openings: list[Opening]
+    eligible: int
+    passed: bool
+
+
+def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Room:
+    """Where work of a queue that chooses by skill score could go without anything being parked."""
+    need, channel = line.need, line.channel
+    passed = _passed_over(core, work)
+    free = core.roster.having_room(need, _FEW + 1) if among is None else []
+    if among is not None:
+        able = [a for a in among if a.cell is not None and need in a.kind.needs and a.id not in passed]
+        fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
+        keys = [_key(core, need, Choice.SKILL_SCORE, a) for a in fits]
+        eligible = len(keys)
+    elif len(free) <= _FEW:
+        keys, eligible = _from_cells(core, line, free, passed, MOST_TOGETHER)
+    else:
+        keys, eligible = _by_score(core, line, passed, MOST_TOGETHER)
+    openings: list[Opening] = []
+    for measure, busy, since, agent_id in nsmallest(MOST_TOGETHER, keys):
+        agent = core.agents[agent_id]
+        credits_ = core.sessions[agent.session_id].credits
+        most = min(MOST_TOGETHER, credits_ - len(agent.offers)) if credits_ else MOST_TOGETHER
+        count = agent.kind.capacity.room(agent.load, channel, most)
+        openings += [(measure, busy or nth > 0, since, agent_id, nth) for nth in range(count)]
+    openings.sort()
+    return Room(openings[:MOST_TOGETHER], eligible, bool(passed))
+
+
+def together(core: Core, room: Room, mine: int, matched: int, total: float) -> Pick:
+    """The opening that work got which was matched with others; who else would have suited it stands behind."""
+    got = room.openings[mine]
+    others = [opening for opening in room.openings if opening[4] == 0 and opening[3] != got[3]]
+    ranked = [opening[:4] for opening in (got, *others[: _SHOWN - 1])]
+    pick = _picked(core, Choice.SKILL_SCORE, ranked, room.eligible)
+    if not matched or pick.decision is None:
+        return pick
+    return replace(pick, reason="BEST_TOTAL_SCORE", decision=replace(pick.decision, matched=matched, total=total))
+
+
+def interrupts(core: Core, line: Line, work: Work, among: list[Agent] | None) -> bool:
+    """Whether somebody could take it who would park something for it."""
+    return _softest(core, line, _passed_over(core, work), among) is not None
+
+
 def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
     """The best agent for work that waits in a line; `among` names those who came free, when nobody else could have taken it before."""
     if line.reserved_for:
         return _find_reserved(core, line, work)
     need, channel, choice = line.need, line.channel, line.queue.choice
-    if not need.free and not need.soft:
+    free = core.roster.having_room(need, _FEW + 1) if among is None else []
+    if among is None and not free and not core.roster.interruptible(need):
         return NOBODY
     passed = _passed_over(core, work)
     if among is not None:
-        able = [a for a in among if a.cell is not None and (a.kind in need.free or a.kind in need.soft)]
+        able = [a for a in among if a.cell is not None and need in a.kind.needs]
         fits = [a for a in able if a.kind.capacity.fits(a.load, channel)]
         keys = [_key(core, need, choice, a) for a in fits if a.id not in passed]
         eligible = len(keys)
     else:
-        keys, eligible = _candidates(core, line, passed)
+        keys, eligible = _candidates(core, line, free, passed)
     if keys and (not line.queue.keep_free or _more_than(core, line, passed, line.queue.keep_free)):
         return _picked(core, choice, nsmallest(_SHOWN, keys), eligible)
     if keys:
@@ -90,7 +147,7 @@ def _kept_free(passed: frozenset[str]) -> Pick:
 def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
     """`find` when nobody but this agent, whose kind meets the line's need, could take it."""
     if _anybody_passed(work) and core.passes_over(work, agent):
-        return _PASSED_OVER if _could(core, line.need, line.channel, agent.id) else NOBODY
+        return _PASSED_OVER if _could(core, line.need, line.channel, agent.profile.agent_id) else NOBODY
     if agent.kind.capacity.fits(agent.load, line.channel):
         key = _key(core, line.need, line.queue.choice, agent)
         return _picked(core, line.queue.choice, [key], 1)
@@ -99,7 +156,9 @@ def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
 
 
 def _interrupting(core: Core, agent: Agent, parked: list[Work]) -> Pick:
-    decision = fx.Decision(core.now, 1, len(core.agents), ((agent.id, (("parked", float(len(parked))),)),))
+    decision = fx.Decision(
+        core.now, 1, len(core.agents), ((agent.profile.agent_id, (("parked", float(len(parked))),)),)
+    )
     return Pick(agent, decision, "INTERRUPTS", tuple(parked))
 
 
@@ -112,13 +171,13 @@ def _passed_over(core: Core, work: Work) -> frozenset[str]:
         return frozenset()
     asked = (*work.declined, *work.offers, work.agent_id, work.giver[0])
     known = (core.agents.get(agent_id) for agent_id in asked)
-    return frozenset(agent.id for agent in known if agent is not None and core.passes_over(work, agent))
+    return frozenset(agent.profile.agent_id for agent in known if agent is not None and core.passes_over(work, agent))
 
 
 def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
     """Whether somebody who was passed over could take others of the line."""
     agent = core.agents[agent_id]
-    if agent.cell is None or (agent.kind not in need.free and agent.kind not in need.soft):
+    if agent.cell is None or need not in agent.kind.needs:
         return False
     return agent.kind.capacity.fits(agent.load, channel) or plan(core, agent, channel) is not None
 
@@ -134,23 +193,23 @@ def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
             return NOBODY
         parked = found
     idle = float(core.now - agent.ranked_since)
-    decision = fx.Decision(core.now, 1, 1, ((agent.id, (("idle_ms", idle),)),))
-    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.id else "LAST_AGENT"
+    decision = fx.Decision(core.now, 1, 1, ((agent.profile.agent_id, (("idle_ms", idle),)),))
+    preferred = "PREFERRED_AGENT" if work.facts.preferred_agent == agent.profile.agent_id else "LAST_AGENT"
     return Pick(agent, decision, "TRANSFERRED_TO_AGENT" if line.forced else preferred, tuple(parked))
 
 
 # Agents with room
 
 
-def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
+def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
     """The best few by the queue's choice, and how many there are: exact when few kinds have room, else at least that many."""
     need, channel, choice = line.need, line.channel, line.queue.choice
-    if len(need.free) <= _FEW:
-        ready = sum(len(cell.members) for _, cell in fitting(need.free, channel)) if choice is Choice.ROUND_ROBIN else 0
+    if len(free) <= _FEW:
+        ready = sum(len(cell.members) for _, cell in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
         if ready <= _FEW:
-            return _from_cells(core, line, need.free, passed)
+            return _from_cells(core, line, free, passed, _SHOWN if len(free) <= _SHOWN else 1)
     if choice is Choice.SKILL_SCORE:
-        return _by_score(core, line, passed)
+        return _by_score(core, line, passed, 1)
     order, most = core.roster.by_idle(), _SHOWN_OF_MANY
     if choice is Choice.LOAD_RATIO:
         order = core.roster.by_load()
@@ -158,20 +217,22 @@ def _candidates(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Ke
         order = core.roster.by_turn()
     elif choice is Choice.ADAPTIVE:
         most = _FEW
-    found = first_fitting(order, need.free, channel, passed, most)
-    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(need.free) if found else 0)
+    found = first_fitting(order, need, channel, passed, most)
+    return [_key(core, need, choice, agent) for agent in found], max(len(found), len(free) if found else 0)
 
 
-def _from_cells(core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
+def _from_cells(
+    core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str], shown: int
+) -> tuple[list[Key], int]:
+    """The first so many of each cell, and how many there are in all."""
     need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
-    shown = _SHOWN if len(kinds) <= _SHOWN else 1
     measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     keys: list[Key] = []
     eligible = 0
     for kind in kinds:
-        fits = kind.capacity.fits
+        capacity = kind.capacity
         for cell in kind.cells.values():
-            if not fits(cell.load, channel):
+            if not capacity.fits(cell.load, channel):
                 continue
             members = cell.members
             if passed:
@@ -186,20 +247,20 @@ def _from_cells(core: Core, line: Line, kinds: Collection[Kind], passed: frozens
     return keys, eligible
 
 
-def _by_score(core: Core, line: Line, passed: frozenset[str]) -> tuple[list[Key], int]:
-    """Kinds in falling score; the first score of which somebody fits decides."""
+def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
+    """Kinds in falling score, down to that with which there are `most`; and at least how many could take it."""
     need, channel = line.need, line.channel
+    found = list[Key]()
     for _, group in need.by_score():
-        free = need.free
         if len(group) <= _FEW:
-            keys, _ = _from_cells(core, line, [kind for kind in group if kind in free], passed)
+            able = [kind for kind in group if kind.free]
+            found += _from_cells(core, line, able, passed, max(most, _SHOWN if len(able) <= _SHOWN else 1))[0]
         else:
-            able = group.keys() & free.keys() if len(group) < len(need.kinds) else free
-            found = first_fitting(core.roster.by_idle(), able, channel, passed, _SHOWN_OF_MANY)
-            keys = [_key(core, need, Choice.SKILL_SCORE, agent) for agent in found]
-        if keys:
-            return keys, max(len(keys), len(free))
-    return [], 0
+            walked = first_fitting(core.roster.by_idle(), need, channel, passed, max(most, _SHOWN_OF_MANY), group)
+            found += [_key(core, need, Choice.SKILL_SCORE, agent) for agent in walked]
+        if len(found) >= most:
+            break
+    return found, max(len(found), _FEW) if found else 0
 
 
 def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> float:
@@ -216,9 +277,10 @@ def _measure(core: Core, need: Need, choice: Choice, kind: Kind, cell: Cell) -> 
 
 def _key(core: Core, need: Need, choice: Choice, agent: Agent) -> Key:
     if choice is Choice.ROUND_ROBIN:
-        return (float(agent.turn), False, 0, agent.id)
-    busy = agent.cell.busy and choice is not Choice.LOAD_RATIO
-    return (_measure(core, need, choice, agent.kind, agent.cell), busy, agent.ranked_since, agent.id)
+        return (float(agent.turn), False, 0, agent.profile.agent_id)
+    cell: Cell = agent.cell
+    busy = cell.busy and choice is not Choice.LOAD_RATIO
+    return (_measure(core, need, choice, agent.kind, cell), busy, agent.ranked_since, agent.profile.agent_id)
 
 
 def _demand(core: Core, need: Need, kind: Kind) -> float:
@@ -250,10 +312,10 @@ def _soft_places(
     need = line.need
     if among is not None:
         for agent in among:
-            if agent.cell is not None and agent.kind in need.soft and agent.id not in passed:
+            if agent.cell is not None and need in agent.kind.needs and agent.profile.agent_id not in passed:
                 yield agent.kind, (agent.place,)
         return
-    for kind in need.soft:
+    for kind in core.roster.interruptible(need):
         if kind.capacity.interrupts(line.channel):
             for cell in kind.cells.values():
                 if cell.interruptible:
@@ -285,7 +347,8 @@ def _softest(
 def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
     """Whether more than so many agents could take it."""
     need, channel, found = line.need, line.channel, 0
-    for kind in dict.fromkeys((*need.free, *need.soft)):
+    free = core.roster.having_room(need, len(need.kinds))
+    for kind in dict.fromkeys((*free, *core.roster.interruptible(need))):
         for cell in kind.cells.values():
             if kind.capacity.fits(cell.load, channel):
                 found += sum(1 for _, agent_id in cell.members if agent_id not in passed)

@@ -14,7 +14,7 @@ from services.router.domain.model import (
     Ring,
     Trigger,
 )
-from services.router.domain.state import dump_selectors, load_selectors
+from services.router.domain.selector_state import dump_selectors, load_selectors
 
 
 def dump_config(config: PoolConfig) -> Any:
@@ -87,6 +87,7 @@ def _dump_queue(q: QueueConfig) -> tuple[Any, ...]:
             )
             for r in q.overflow
         ),
+        q.match_window_ms,
     )
 
 
@@ -99,7 +100,7 @@ def _load_queue(q: Any) -> QueueConfig:
             OverflowRule(r[0], Trigger(r[1]), float(r[2]), r[3], r[4], r[5], load_selectors(r[6]), r[7], r[8])
             for r in q[18]
         )
-        values += [Order(q[9]), promises, float(q[11]), *q[12:17], rings, overflow]
+        values += [Order(q[9]), promises, float(q[11]), *q[12:17], rings, overflow, *q[19:]]
     return QueueConfig(*values)
 
 

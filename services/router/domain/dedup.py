@@ -15,6 +15,8 @@ _MOST: Final = 400_000
 
 Entry = tuple[str, str]
 """Command id, reason (empty for a command that was carried out)."""
+Chunk = tuple[int, int, tuple[Entry, ...]]
+"""Number, time, entries."""
 
 
 class Dedup:
@@ -24,7 +26,7 @@ class Dedup:
 
     def __init__(self) -> None:
         self._entries: dict[str, str] = {}
-        self._chunks: deque[tuple[int, int, tuple[Entry, ...]]] = deque()
+        self._chunks: deque[Chunk] = deque()
         self._fresh: list[Entry] = []
         self._next = 1
 
@@ -40,9 +42,9 @@ class Dedup:
         self._entries[command_id] = reason
         self._fresh.append((command_id, reason))
 
-    def collect(self, now: int) -> tuple[list[tuple[int, int, tuple[Entry, ...]]], list[int]]:
+    def collect(self, now: int) -> tuple[list[Chunk], list[int]]:
         """New chunks (number, time, entries) since the last call, and the numbers of those that are forgotten."""
-        new: list[tuple[int, int, tuple[Entry, ...]]] = []
+        new: list[Chunk] = []
         if self._fresh:
             new.append((self._next, now, tuple(self._fresh)))
             self._chunks.append(new[0])

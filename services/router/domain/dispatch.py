@@ -2,19 +2,21 @@
 
 Before the change nothing waited that could have been served. So only stirred lines, and lines that a freed agent can serve, need a look; and for the
 latter nobody but the freed agents can be the answer. Their heads are taken in order of urgency over all lines, and each is given to the best
-agent there is, not to the one who happened to come free.
+agent there is, not to the one who happened to come free; what queues choose for by skill score is matched together.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
-from services.router.domain import effects as fx
 from services.router.domain import overflow
-from services.router.domain.choosing import consider, find
+from services.router.domain.choosing import consider, find, interrupts, room_for, together
 from services.router.domain.holding import offer
 from services.router.domain.lines import Line, Rank
-from services.router.domain.model import Stage
+from services.router.domain.matching import Batch
+from services.router.domain.model import Choice, Stage
 from services.router.domain.pool import Core
+from services.router.domain.roster import Cell, Kind
 from services.router.domain.state import Agent, Work
 
 
@@ -40,12 +42,12 @@ Head = tuple[int, Rank, int, int, Line]
 class _Heads:
     """First of each line that is looked at, most urgent first; those with offers standing come behind all others."""
 
-    __slots__ = ("_heap", "_in", "_now")
+    __slots__ = ("_at", "_heap", "_now")
 
     def __init__(self, now: int, lines: Iterable[Line]) -> None:
         self._now = now
-        self._in = set(lines)
-        self._heap: list[Head] = [self._head(line, 0) for line in self._in if line.ranks]
+        self._at: dict[Line, Head] = {line: self._head(line, 0) for line in lines if line.ranks}
+        self._heap: list[Head] = list(self._at.values())
         heapify(self._heap)
 
     def _head(self, line: Line, index: int) -> Head:
@@ -53,36 +55,58 @@ class _Heads:
 
     def add(self, line: Line, index: int = 0) -> None:
         """Look at a line from a place on."""
-        if line in self._in or index >= len(line.ranks):
+        if line in self._at or index >= len(line.ranks):
             return
-        self._in.add(line)
-        heappush(self._heap, self._head(line, index))
+        head = self._at[line] = self._head(line, index)
+        heappush(self._heap, head)
+
+    def moved_up(self, line: Line, by: int) -> None:
+        """So many before the place that is to be looked at have left a line: the same work stands further in front."""
+        if line in self._at:
+            self.add(line, self._at.pop(line)[2] - by)
 
     def pop(self) -> tuple[Line, int] | None:
         """The most urgent: line and place."""
-        if not self._heap:
-            return None
-        _, _, index, _, line = heappop(self._heap)
-        self._in.discard(line)
-        return line, index
+        while self._heap:
+            head = heappop(self._heap)
+            line = head[4]
+            if self._at.get(line) == head:
+                del self._at[line]
+                return line, head[2]
+        return None
+
+    def clear(self) -> None:
+        """Nothing more is to be looked at."""
+        self._at.clear()
+        self._heap.clear()
 
 
 def _offer_all(core: Core) -> None:
     """The two usual cases are special ones: one agent came free, or something entered one line."""
     if not core.stirred and len(core.freed) == 1:
         _serve(core, core.agents[core.freed.popitem()[0]])
-    elif not core.freed and len(core.stirred) == 1:
+    elif not core.freed and len(core.stirred) == 1 and not _several(core, next(iter(core.stirred))):
         _offer_line(core, core.stirred.popitem()[0])
     else:
         _match(core)
+
+
+def _matchable(line: Line) -> bool:
+    """Whether what waits in a line is matched together with others."""
+    return line.queue.choice is Choice.SKILL_SCORE and not line.reserved_for and not line.queue.keep_free
+
+
+def _several(core: Core, line: Line) -> bool:
+    """Whether more than one in a line can be matched now."""
+    return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.need, 1))
 
 
 def _serve(core: Core, agent: Agent) -> None:
     """One agent came free and nothing else has changed: he gets the most urgent that he may take, until he is full."""
     passed: dict[Line, int] = {}
     while _has_room(agent):
-        if core.lines.reserved.get(agent.id):
-            core.freed[agent.id] = None
+        if core.lines.reserved.get(agent.profile.agent_id):
+            core.freed[agent.profile.agent_id] = None
             _match(core)
             return
         line = _most_urgent(core, agent, passed)
@@ -90,7 +114,7 @@ def _serve(core: Core, agent: Agent) -> None:
             return
         if line.queue.keep_free:
             # Whether others are free counts too, so it is no longer about him alone.
-            core.freed[agent.id] = None
+            core.freed[agent.profile.agent_id] = None
             _match(core)
             return
         index = passed.get(line, 0)
@@ -108,18 +132,25 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
     could: dict[str, bool] = {}
-    for need in agent.kind.needs:
-        for line in need.open:
-            fits = could.get(line.channel)
-            if fits is None:
-                fits = could[line.channel] = _could_take(agent, line.channel)
-            index = passed.get(line, 0) if passed else 0
-            if not fits or index >= len(line.ranks):
+    kind: Kind = agent.kind
+    for channel, front in core.lines.fronts(kind):
+        fits = could.get(channel)
+        if fits is None:
+            fits = could[channel] = _could_take(agent, channel)
+        if not fits:
+            continue
+        for first in front:
+            line = first[4]
+            if line.need not in kind.needs:
                 continue
-            static, key, interaction_id = line.ranks[index]
-            head = (line.round, static - line.base - line.growth * now, key, interaction_id)
-            if best is None or head < best:
-                best, found = head, line
+            index = passed.get(line, 0) if passed else 0
+            if index < len(line.ranks):
+                static, key, interaction_id = line.ranks[index]
+                head = (line.round, static - line.base - line.growth * now, key, interaction_id)
+                if best is None or head < best:
+                    best, found = head, line
+            if not index:
+                break  # what stands behind in this front is served later
     return found
 
 
@@ -144,70 +175,109 @@ def _match(core: Core) -> None:
     narrow = _lines_of_freed(core, freed, wide)
     core.stirred.clear()
     core.freed.clear()
-    heads = _Heads(core.now, (*wide, *narrow))
-    while (head := heads.pop()) is not None:
+    heads, batch = _Heads(core.now, (*wide, *narrow)), Batch()
+    while (head := heads.pop()) is not None or batch.entries:
+        if head is None:
+            batch = _give(core, batch, heads, wide)
+            continue
         line, index = head
         among = None
         if line not in wide:
             among = [agent for agent in narrow[line] if _could_take(agent, line.channel)]
             if not among:
                 if not wide and not any(_has_room(agent) for agent in freed):
-                    break
+                    heads.clear()
                 continue
         work = line.at(index)
+        room = room_for(core, line, work, among) if _matchable(line) else None
+        if room is not None and room.openings and batch.takes(line):
+            if batch.add(line, work, room):
+                heads.add(line, index + 1)
+                continue
+            if not interrupts(core, line, work, among):
+                if room.passed:
+                    heads.add(line, index + 1)
+                continue
         pick = find(core, line, work, among)
-        if pick.agent is not None and pick.decision is not None:
+        if pick.agent is None or pick.decision is None:
+            if pick.only_passed_over:
+                heads.add(line, index + 1)
+        elif batch.entries:
+            # It has its turn after those before it, and takes what they leave.
+            heads.add(line, index)
+            batch = _give(core, batch, heads, wide)
+        else:
             offer(core, work, pick.agent, pick.reason, pick.decision, line.queue.offer_ms, pick.parked)
             if work.line is not None:
                 wide.add(work.line)
                 heads.add(work.line)
             heads.add(line, index)
-        elif pick.only_passed_over:
-            heads.add(line, index + 1)
     core.stirred.clear()
 
 
+def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
+    """Offer what was matched, in the order of service; the next batch is empty."""
+    given = batch.matched()
+    total = -sum(entry.room.openings[mine][0] for entry, mine in zip(batch.entries, given, strict=True))
+    for entry, mine in zip(batch.entries, given, strict=True):
+        pick = together(core, entry.room, mine, len(given) - 1, round(total, 9))
+        assert pick.agent is not None
+        assert pick.decision is not None
+        offer(core, entry.work, pick.agent, pick.reason, pick.decision, entry.line.queue.offer_ms, ())
+        if entry.work.line is not None:
+            wide.add(entry.work.line)
+            heads.add(entry.work.line)
+    for line, left in Counter(entry.line for entry in batch.entries).items():
+        heads.moved_up(line, left)
+    return Batch()
+
+
 def _has_room(agent: Agent) -> bool:
-    return agent.cell is not None and (agent.cell.room or agent.cell.interruptible)
+    cell: Cell | None = agent.cell
+    return cell is not None and (cell.room or cell.interruptible)
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
     """Whether an agent stands ready and has room for a channel, or may make some."""
-    if agent.cell is None:
+    cell: Cell | None = agent.cell
+    if cell is None:
         return False
-    capacity = agent.kind.capacity
-    return capacity.fits(agent.load, channel) or (agent.cell.interruptible and bool(capacity.interrupts(channel)))
+    kind: Kind = agent.kind
+    fits = kind.capacity.fits(agent.load, channel)
+    return fits or (cell.interruptible and bool(kind.capacity.interrupts(channel)))
 
 
 def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
     """Lines that agents who came free may serve, and which of these may; lines where it must be asked who else is free become wide."""
     narrow: dict[Line, list[Agent]] = {}
     for agent in freed:
-        for line in core.lines.reserved.get(agent.id, ()):
+        for line in core.lines.reserved.get(agent.profile.agent_id, ()):
             if not line.asleep:
                 wide.add(line)
-        lines = (line for need in agent.kind.needs for line in need.open)
-        for line in lines:
-            if line in wide or not _could_take(agent, line.channel):
+        kind: Kind = agent.kind
+        for channel, front in core.lines.fronts(kind):
+            if not _could_take(agent, channel):
                 continue
-            if line.queue.keep_free:
-                wide.add(line)
-            else:
-                narrow.setdefault(line, []).append(agent)
+            for first in front:
+                line = first[4]
+                if line in wide or line.need not in kind.needs:
+                    continue
+                if line.queue.keep_free:
+                    wide.add(line)
+                else:
+                    narrow.setdefault(line, []).append(agent)
     return narrow
 
 
 def announce(core: Core) -> None:
     """Fill in the announcements of what entered a queue: where it stands now, and how long that may take."""
     entered, core.entered = core.entered, []
-    for place, work, reason, again, epoch in entered:
-        before = core.effects[place]
-        assert isinstance(before, fx.Queued)
-        position, p50, p90 = _prospect(core, work, before.facts.queue)
+    for work, queued in entered:
+        position, p50, p90 = _prospect(core, work, queued.facts.queue)
         # As what the whole wait will have been: that is what the assignment is compared with.
         so_far = work.waited_ms(core.now)
         work.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
-        core.effects[place] = fx.Queued(before.facts, epoch, reason, position, p50, again, p90)
+        queued.position, queued.estimated_wait_ms, queued.estimated_p90_ms = position, p50, p90
 
 
 def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:

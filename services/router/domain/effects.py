@@ -1,6 +1,7 @@
 """What the engine answers with: events for the log, notices for desks, results for whoever asked. A closed union.
 
-Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1.
+Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1. Nobody changes an effect once the engine
+has handed it out; they are not frozen because several are made for every command, and a frozen one takes three times as long to make (decision 0035).
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from services.router.domain.commands import ReplyTo
 from services.router.domain.model import AgentState, Facts, OfferEnd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """Something that happened to an interaction; `facts` are those after the event."""
 
@@ -18,7 +19,7 @@ class Event:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Queued(Event):
     """`position` from 1; `estimated_wait_ms` -1 when unknown, 0 when an agent was free."""
 
@@ -28,14 +29,14 @@ class Queued(Event):
     estimated_p90_ms: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scheduled(Event):
     """It will be queued at a time."""
 
     start_at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Overflowed(Event):
     """A rule moved or changed it; `facts` say where it is now."""
 
@@ -43,7 +44,7 @@ class Overflowed(Event):
     rule: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parked(Event):
     """Set aside for something that may interrupt it; the agent still holds it."""
 
@@ -51,14 +52,14 @@ class Parked(Event):
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resumed(Event):
     """The agent goes on with it."""
 
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offered(Event):
     agent_id: str
     offer_id: str
@@ -67,14 +68,14 @@ class Offered(Event):
     considered: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OfferEnded(Event):
     agent_id: str
     offer_id: str
     end: OfferEnd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assigned(Event):
     """`offer_id` is empty when it was given without an offer. Estimates are those announced when it was queued, -1 without; `over_capacity` is
     true when a supervisor forced it."""
@@ -87,28 +88,28 @@ class Assigned(Event):
     over_capacity: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Replied(Event):
     agent_id: str
     reply_id: str
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CustomerActed(Event):
     """The customer wrote, or (without a message) left what an agent holds."""
 
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transferred(Event):
     from_agent_id: str
     queue: str
     to_agent_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Completed(Event):
     agent_id: str
     disposition: str
@@ -116,27 +117,27 @@ class Completed(Event):
     wrap_up_until_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WrapUpEnded(Event):
     agent_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Abandoned(Event):
     waited_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cancelled(Event):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Changed(Event):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AgentStateChanged:
     """An agent's state; `epoch` counts the events of this agent."""
 
@@ -149,7 +150,7 @@ class AgentStateChanged:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """What became of a command. `ok` is also true for a repetition of one that was carried out."""
 
@@ -164,7 +165,7 @@ class Result:
 # Notices for a desk.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OfferNotice:
     facts: Facts
     offer_id: str
@@ -173,13 +174,13 @@ class OfferNotice:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RevokedNotice:
     offer_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AssignmentNotice:
     facts: Facts
     assigned_at_ms: int
@@ -188,20 +189,20 @@ class AssignmentNotice:
     parked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EndedNotice:
     interaction_id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CustomerNotice:
     interaction_id: str
     message_id: str
     left: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SnapshotNotice:
     state: AgentState
     session_id: str
@@ -211,7 +212,7 @@ class SnapshotNotice:
     assignments: tuple[AssignmentNotice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StateNotice:
     before: AgentState
     after: AgentState
@@ -219,7 +220,7 @@ class StateNotice:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SessionEndedNotice:
     """The shard no longer knows this session: SESSION_REPLACED, LEASE_EXPIRED, UNKNOWN_SESSION or SIGNED_OUT."""
 
@@ -238,7 +239,7 @@ Notice = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToDesk:
     """A notice for one session at one gateway."""
 
@@ -277,3 +278,6 @@ class Decision:
     eligible: int = 0
     considered: int = 0
     candidates: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = field(default=())
+    matched: int = 0
+    """How many others were matched together with it; `total` is the skill score of all, and the first candidate the one it got."""
+    total: float = 0.0

@@ -74,6 +74,18 @@ def meets(selector: Selector, skills: Skills) -> bool:
             return value >= number
 
 
+def sorted_out(selectors: Iterable[Selector]) -> tuple[list[tuple[str, float]], list[Selector]]:
+    """Selectors that ask for a skill of so much at least, as pairs, and all others: a new need is compared with every kind of agents."""
+    least: list[tuple[str, float]] = []
+    rest: list[Selector] = []
+    for s in selectors:
+        if s.operator is Operator.AT_LEAST and not s.text and not s.any_of and not s.all_of and isfinite(s.number):
+            least.append((s.attribute, s.number))
+        else:
+            rest.append(s)
+    return least, rest
+
+
 def meets_all(selectors: Iterable[Selector], skills: Skills) -> bool:
     """Whether skills satisfy all selectors."""
     for selector in selectors:  # noqa: SIM110 - asked of every kind of agents for every new need, and `all` takes twice as long

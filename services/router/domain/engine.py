@@ -103,6 +103,8 @@ class Engine:
                 waiting.place_due(core, core.works[entity])
             case Timer.REST:
                 core.stand(core.agents[entity], freed=True)
+            case Timer.ADAPT:
+                core.adapt(entity)
 
     def _taken(self) -> list[Effect]:
         effects = self.core.effects

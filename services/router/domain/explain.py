@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.router.domain.causes import Cause, causes
+from services.router.domain.effects import Decision
 from services.router.domain.engine import Engine
 from services.router.domain.model import Facts, QueueConfig, Stage
 from services.router.domain.pool import Core
@@ -103,6 +104,7 @@ def _left_out(
 
 
 _CHANGES: Final = {
+    "MATCH_WINDOW": "the window ends within which it is matched together with others",
     "DELAYED": "the queue's delay passes",
     "SCHEDULED": "its time comes",
     "ALREADY_OFFERED": "{agent} accepts the offer that he has",
@@ -139,7 +141,9 @@ def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
 
 
 def _margin(work: Work) -> str:
-    """By what the winner was ahead of the next."""
+    """By what the winner was ahead of the next, or what it was matched together with."""
+    if work.decision.matched:
+        return _together(work.decision)
     if len(work.decision.candidates) < 2:
         return ""
     (_, mine), (other, theirs) = work.decision.candidates[:2]
@@ -147,6 +151,17 @@ def _margin(work: Work) -> str:
         if value != beaten:
             return f", ahead of {other} by {name} ({value:g} against {beaten:g})"
     return f", level with {other} and first by id"
+
+
+def _together(decision: Decision) -> str:
+    """That it was one of several: what the pair and all of them score, and who would have suited it better alone."""
+    others = f"{decision.matched} other{'s' if decision.matched > 1 else ''}"
+    _, mine = decision.candidates[0]
+    found = f", matched together with {others} for the largest total skill score ({decision.total:g}, of which this {mine[0][1]:g})"
+    for other, theirs in decision.candidates[1:]:
+        if theirs[0][1] > mine[0][1]:
+            return f"{found}; {other} ({theirs[0][1]:g}) alone would have suited it better"
+    return found
 
 
 def _summary(core: Core, work: Work, holder: str, excluded: list[Excluded]) -> str:

@@ -59,20 +59,20 @@ class History:
         self._asked = self.demand(now) + 1
         self._asked_at = now
 
-    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool, goal: float) -> None:
+    def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool) -> None:
         """Something went to an agent; `left_waiting`: and something still waits."""
         if self._since:
             self._intervals.append(max(0, now - self._since))
         self._since = now if left_waiting else 0
-        self._ended(now, waited_ms, False, in_time, goal)
+        self._ended(now, waited_ms, False, in_time)
 
-    def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool, goal: float) -> None:
+    def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool) -> None:
         """Somebody left without being served."""
         if not left_waiting:
             self._since = 0
-        self._ended(now, waited_ms, True, False, goal)
+        self._ended(now, waited_ms, True, False)
 
-    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool, goal: float) -> None:
+    def _ended(self, now: int, waited_ms: int, left: bool, in_time: bool) -> None:
         fade = 1 - 1 / _OUTCOMES
         self._left = self._left * fade + left
         self._exposure = self._exposure * fade + waited_ms
@@ -82,10 +82,18 @@ class History:
         self._in_period[1] += 1
         if not self._period_since:
             self._period_since = now
-        elif now - self._period_since >= _ADAPT_MS:
+
+    @property
+    def adapts_at(self) -> int:
+        """When the multiplier moves next: a minute after the first end since it moved last; 0 when nothing has ended."""
+        return self._period_since + _ADAPT_MS if self._period_since else 0
+
+    def adapt(self, goal: float) -> None:
+        """Move the multiplier by how far the share in time was from its goal."""
+        if self._in_period[1]:
             level = self._in_period[0] / self._in_period[1]
             self.multiplier = min(2.0, max(0.2, self.multiplier * exp(-_ETA * (goal - level))))
-            self._period_since, self._in_period = now, [0, 0]
+        self._period_since, self._in_period = 0, [0, 0]
 
     # What it says
 
@@ -153,8 +161,11 @@ def _stages(rate: float, theta: float, count: int) -> tuple[float, float]:
     """Mean and variance of the sum of `count` independent exponential stages of rates rate + i * theta. The first are added up, the rest is
     the integral with the midpoint rule: exact enough, and as cheap for ten thousand as for twenty."""
     head = min(count, _EXACT)
-    mean = sum(1 / (rate + i * theta) for i in range(head))
-    variance = sum(1 / (rate + i * theta) ** 2 for i in range(head))
+    mean = variance = 0.0
+    for i in range(head):
+        stage = 1 / (rate + i * theta)
+        mean += stage
+        variance += stage * stage
     rest = count - head
     if not rest:
         return mean, variance

@@ -21,15 +21,15 @@ def offer(
     for other in parked:
         park(core, other, work)
     epoch = core.event_number(work, reason)
-    made = Offer(f"{work.id}.{epoch}", agent.id, core.now, core.now + offer_ms, reason)
-    work.offers[agent.id] = made
+    made = Offer(f"{work.facts.interaction_id}.{epoch}", agent.profile.agent_id, core.now, core.now + offer_ms, reason)
+    work.offers[agent.profile.agent_id] = made
     work.decision = decision
-    agent.offers[work.id] = None
+    agent.offers[work.facts.interaction_id] = None
     core.charge(agent, work.facts.channel, 1)
     if core.roster.rotates:
         core.turns += 1
         agent.turn = core.turns
-        core.dirty["a", agent.id] = None
+        core.dirty["a", agent.profile.agent_id] = None
     core.stand(agent)
     core.timers.arm(made.expires_at, Timer.OFFER, made.offer_id)
     core.effects.append(
@@ -37,7 +37,7 @@ def offer(
             work.facts,
             epoch,
             reason,
-            agent.id,
+            agent.profile.agent_id,
             made.offer_id,
             made.expires_at,
             decision.eligible,
@@ -54,7 +54,7 @@ def end_offer(core: Core, work: Work, agent_id: str, end: OfferEnd, reason: str)
     agent = core.agents[agent_id]
     core.charge(agent, work.facts.channel, -1)
     epoch = core.event_number(work, reason)
-    core.effects.append(fx.OfferEnded(work.facts, epoch, reason, agent.id, ended.offer_id, end))
+    core.effects.append(fx.OfferEnded(work.facts, epoch, reason, agent.profile.agent_id, ended.offer_id, end))
     if end is not OfferEnd.DECLINED:
         core.tell(agent, fx.RevokedNotice(ended.offer_id, reason))
     resume(core, agent)
@@ -64,7 +64,7 @@ def end_offer(core: Core, work: Work, agent_id: str, end: OfferEnd, reason: str)
 
 def _take_offer(core: Core, work: Work, agent_id: str, how: int) -> Offer:
     taken = work.offers.pop(agent_id)
-    del core.agents[agent_id].offers[work.id]
+    del core.agents[agent_id].offers[work.facts.interaction_id]
     if len(work.ended) >= _ENDED_KEPT:
         del work.ended[next(iter(work.ended))]
     work.ended[taken.offer_id] = (agent_id, how)
@@ -81,7 +81,7 @@ def withdraw(core: Core, work: Work, reason: str) -> None:
 def accepted(core: Core, work: Work, agent: Agent) -> None:
     """The agent takes what is offered to him; the others' offers are revoked."""
     leave_line(core, work)
-    taken = _take_offer(core, work, agent.id, int(ACCEPTED))
+    taken = _take_offer(core, work, agent.profile.agent_id, int(ACCEPTED))
     hold(core, work, agent, taken.reason, taken.offer_id)
 
 
@@ -93,26 +93,37 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     if warm:
         giver = release(core, work, "TRANSFERRED")
         epoch = core.event_number(work, "TRANSFERRED")
-        core.effects.append(fx.Transferred(work.facts, epoch, "TRANSFERRED", giver.id, work.facts.queue, agent.id))
+        core.effects.append(
+            fx.Transferred(work.facts, epoch, "TRANSFERRED", giver.id, work.facts.queue, agent.profile.agent_id)
+        )
     withdraw(core, work, "ACCEPTED_BY_ANOTHER")
-    work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.id, core.now
+    work.stage, work.agent_id, work.assigned_at = Stage.ASSIGNED, agent.profile.agent_id, core.now
     end_reservation(work)
-    work.team_until, work.not_before, work.callback = 0, 0, False
+    work.team_until, work.not_before, work.callback, work.unasked = 0, 0, False, False
     if work.facts.preferred_team:
         core.refit(work, preferred_team="")
-    work.declined.pop(agent.id, None)
+    work.declined.pop(agent.profile.agent_id, None)
     work.giver = ("", 0)
-    agent.held[work.id] = None
+    agent.held[work.facts.interaction_id] = None
     if not offer_id:  # what was offered stands in the ledger already
         core.charge(agent, work.facts.channel, 1)
     agent.ranked_since = core.now
-    core.dirty["a", agent.id] = None
+    core.dirty["a", agent.profile.agent_id] = None
     # A desk with few credits can show the next one now, and what is held may be interrupted where an offer may not.
     shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
     core.stand(agent, freed=shows_more or agent.kind.capacity.interrupting)
     epoch = core.event_number(work, reason)
     core.effects.append(
-        fx.Assigned(work.facts, epoch, reason, agent.id, offer_id, work.waited, *work.announced, over_capacity=over)
+        fx.Assigned(
+            work.facts,
+            epoch,
+            reason,
+            agent.profile.agent_id,
+            offer_id,
+            work.waited,
+            *work.announced,
+            over_capacity=over,
+        )
     )
     core.tell(agent, assignment_notice(work))
     if not warm:
@@ -120,13 +131,12 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
         in_time = queue is not None and work.waited <= queue.service_level_ms
         tally[0] += in_time
         tally[1] += 1
-        core.history(work.facts.queue).departed(
-            core.now,
-            work.waited,
-            in_time=in_time,
-            left_waiting=core.lines.anything_waits(work.facts.queue),
-            goal=queue.service_level_goal if queue is not None else 0.0,
-        )
+        history = core.history(work.facts.queue)
+        begins = not history.adapts_at
+        left_waiting = core.lines.anything_waits(work.facts.queue)
+        history.departed(core.now, work.waited, in_time=in_time, left_waiting=left_waiting)
+        if begins and queue is not None:
+            core.watch_level(queue)
 
 
 def release(core: Core, work: Work, reason: str) -> Agent:
@@ -135,17 +145,17 @@ def release(core: Core, work: Work, reason: str) -> Agent:
     if work.stage is Stage.ASSIGNED:
         work.enqueued_at += core.now - work.assigned_at
     work.waiting_since = core.now
-    del agent.held[work.id]
+    del agent.held[work.facts.interaction_id]
     if work.parked:
         work.parked = False
-        del agent.parked[work.id]
+        del agent.parked[work.facts.interaction_id]
     else:
         core.charge(agent, work.facts.channel, -1)
     agent.ranked_since = core.now
     work.agent_id, work.assigned_at, work.wrap_until = "", 0, 0
     work.announced = (-1, -1)
-    core.dirty["a", agent.id] = None
-    core.tell(agent, fx.EndedNotice(work.id, reason))
+    core.dirty["a", agent.profile.agent_id] = None
+    core.tell(agent, fx.EndedNotice(work.facts.interaction_id, reason))
     resume(core, agent)
     core.stand(agent, freed=True)
     return agent
@@ -154,8 +164,8 @@ def release(core: Core, work: Work, reason: str) -> Agent:
 def drop(core: Core, work: Work) -> None:
     """Forget an interaction that is closed and held by nobody."""
     leave_line(core, work)
-    del core.works[work.id]
-    core.dirty["i", work.id] = None
+    del core.works[work.facts.interaction_id]
+    core.dirty["i", work.facts.interaction_id] = None
 
 
 def offer_notice(work: Work, standing: Offer) -> fx.OfferNotice:
@@ -172,6 +182,6 @@ def snapshot_notice(core: Core, agent: Agent) -> fx.SnapshotNotice:
         agent.session_id,
         used,
         total,
-        tuple(offer_notice(work, work.offers[agent.id]) for work in offered),
+        tuple(offer_notice(work, work.offers[agent.profile.agent_id]) for work in offered),
         tuple(assignment_notice(core.works[i]) for i in sorted(agent.held)),
     )

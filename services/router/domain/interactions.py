@@ -95,7 +95,7 @@ def _customer_acted(core: Core, work: Work, message_id: str, reason: str) -> Non
     core.effects.append(fx.CustomerActed(work.facts, epoch, reason, message_id))
     holder = core.agents.get(work.agent_id)
     if holder is not None:
-        core.tell(holder, fx.CustomerNotice(work.id, message_id, not message_id))
+        core.tell(holder, fx.CustomerNotice(work.facts.interaction_id, message_id, not message_id))
 
 
 def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
@@ -123,13 +123,12 @@ def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
 
 def _count_abandoned(core: Core, queue: str, waited: int) -> None:
     core.count(queue)[2] += 1
+    history = core.history(queue)
+    begins = not history.adapts_at
+    history.abandoned(core.now, waited, left_waiting=core.lines.anything_waits(queue))
     known = core.config.by_name.get(queue) if core.config is not None else None
-    core.history(queue).abandoned(
-        core.now,
-        waited,
-        left_waiting=core.lines.anything_waits(queue),
-        goal=known.service_level_goal if known is not None else 0.0,
-    )
+    if begins and known is not None:
+        core.watch_level(known)
 
 
 def request_callback(core: Core, command: cmd.RequestCallback) -> str:
@@ -213,7 +212,7 @@ def complete(core: Core, command: cmd.CompleteInteraction) -> str:
     _remember_agent(core, work)
     if until:
         work.stage, work.wrap_until = Stage.WRAP_UP, until
-        core.timers.arm(until, Timer.WRAP_UP, work.id)
+        core.timers.arm(until, Timer.WRAP_UP, work.facts.interaction_id)
         core.tell(core.agents[command.agent_id], assignment_notice(work))
     else:
         release(core, work, "COMPLETED")

@@ -10,9 +10,10 @@ the heads are compared by their priority now. All in whole numbers, so that no r
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Final
 
-from services.router.domain.eligibility import change_times, meets_all, needed, score, served_too
+from services.router.domain.eligibility import change_times, meets_all, needed, score, served_too, sorted_out
 from services.router.domain.model import QueueConfig, Selector
 from services.router.domain.roster import Kind, Roster
 from services.router.domain.state import Work
@@ -32,7 +33,7 @@ UNIT: Final = MICRO * _MINUTE_MS
 class Need:
     """A queue, what is asked now, and who meets it."""
 
-    __slots__ = ("_groups", "_scores", "free", "key", "kinds", "lines", "open", "queue", "selectors", "soft", "team")
+    __slots__ = ("_groups", "_scores", "key", "kinds", "lines", "queue", "selectors", "team")
 
     def __init__(self, key: NeedKey, queue: QueueConfig) -> None:
         self.key = key
@@ -42,31 +43,21 @@ class Need:
         self.team = last.text if last is not None and last.attribute == "team" else ""
         """Team that is preferred: its requirement is the last."""
         self.kinds: list[Kind] = []
-        self.free: dict[Kind, None] = {}
-        """Kinds of which somebody has room."""
-        self.soft: dict[Kind, None] = {}
-        """Kinds of which somebody has something that may be parked."""
         self.lines: dict[LineKey, Line] = {}
-        self.open: dict[Line, None] = {}
-        """Those in which something waits for whoever meets the need."""
         self._scores: dict[Kind, float] = {}
         self._groups: list[tuple[float, dict[Kind, None]]] | None = None
 
     def admit(self, kind: Kind) -> None:
         """One more kind of agents who meet it."""
         self.kinds.append(kind)
-        kind.needs.append(self)
-        if kind.free:
-            self.free[kind] = None
-        if kind.soft:
-            self.soft[kind] = None
+        kind.needs[self] = None
         self._groups = None
 
     def score_of(self, kind: Kind) -> float:
-        """How well agents of a kind exceed what is asked."""
+        """How well agents of a kind exceed what is asked, to nine places: totals of equal pairs are then equal."""
         found = self._scores.get(kind)
         if found is None:
-            found = self._scores[kind] = score(self.selectors, kind.skills)
+            found = self._scores[kind] = round(score(self.selectors, kind.skills), 9)
         return found
 
     def by_score(self) -> list[tuple[float, dict[Kind, None]]]:
@@ -86,6 +77,7 @@ class Line:
         "asleep",
         "base",
         "channel",
+        "first",
         "forced",
         "growth",
         "key",
@@ -105,6 +97,8 @@ class Line:
         self.base = need.queue.priority * UNIT
         self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
         self.ranks: list[Rank] = []
+        self.first: First | None = None
+        """How it stands in its front."""
         self.works: dict[str, Work] = {}
 
     def add(self, work: Work) -> None:
@@ -135,6 +129,12 @@ class Line:
         return (static - self.base - self.growth * now, key, interaction_id)
 
 
+First = tuple[int, int, int, str, Line]
+"""Offers standing and rank of the first of a line, and the line: least is served first among those of one queue."""
+Front = list[First]
+"""Firsts of the lines of one queue and channel in which something waits for whoever meets the need, in order."""
+
+
 class Wants:
     """What work with certain requirements of its own needs in a queue, from one relaxation to the next."""
 
@@ -160,7 +160,18 @@ class Wants:
 class Lines:
     """All needs and lines of a pool."""
 
-    __slots__ = ("_needs", "_open", "_prune_at", "_queues", "_wants", "_widened", "filled", "reserved")
+    __slots__ = (
+        "_fronts",
+        "_lent",
+        "_needs",
+        "_open",
+        "_prune_at",
+        "_queues",
+        "_wants",
+        "_widened",
+        "filled",
+        "reserved",
+    )
 
     _KEPT = 8192
 
@@ -169,6 +180,10 @@ class Lines:
         self._queues: dict[str, dict[NeedKey, Need]] = {}
         self._widened: set[str] = set()
         """Queues some of whose needs admit agents of other queues."""
+        self._fronts: dict[str, dict[str, Front]] = {}
+        """By queue and channel."""
+        self._lent: dict[str, dict[str, None]] = {}
+        """Other queues whose work agents of a queue may take, by that queue."""
         self._prune_at = self._KEPT
         self._wants: dict[tuple[str, tuple[Selector, ...]], Wants] = {}
         self._open: dict[str, dict[Line, None]] = {}
@@ -197,9 +212,17 @@ class Lines:
             name, selectors, others = key
             if others:
                 self._widened.add(name)
+                for other in others:
+                    self._lent.setdefault(other, {})[name] = None
+            least, rest = sorted_out(selectors)
             for kind in roster.working_for(name, others):
-                if meets_all(selectors, kind.skills):
-                    found.admit(kind)
+                skills = kind.skills
+                for skill, number in least:
+                    if skills.get(skill, -inf) < number:
+                        break
+                else:
+                    if not rest or meets_all(rest, skills):
+                        found.admit(kind)
         return found
 
     def admit(self, kind: Kind) -> None:
@@ -219,23 +242,25 @@ class Lines:
             line = need.lines[key] = Line(key, need)
         if not line.ranks:
             self.filled[line] = None
-            if not line.asleep and not line.reserved_for:
-                need.open[line] = None
             if not line.round:
                 self._open.setdefault(need.key[0], {})[line] = None
             if line.reserved_for:
                 self.reserved.setdefault(line.reserved_for, {})[line] = None
         line.add(work)
+        if line.ranks[0] == work.rank:
+            self._to_front(line)
         return line
 
     def remove(self, work: Work) -> None:
         """Take work out of its line; a line kept for one agent goes when it is empty."""
         line: Line = work.line
+        first = line.ranks[0] == work.rank
         line.remove(work)
+        if first:
+            self._to_front(line)
         if line.ranks:
             return
         del self.filled[line]
-        line.need.open.pop(line, None)
         if not line.round:
             del self._open[line.need.key[0]][line]
         if line.reserved_for:
@@ -245,6 +270,30 @@ class Lines:
             if not kept:
                 del self.reserved[line.reserved_for]
 
+    def _to_front(self, line: Line) -> None:
+        """Another is the first of a line now, or none."""
+        if line.asleep or line.reserved_for:
+            return
+        channels = self._fronts.setdefault(line.need.key[0], {})
+        front = channels.get(line.channel)
+        if front is None:
+            front = channels[line.channel] = []
+        if line.first is not None:
+            del front[bisect_left(front, line.first)]
+            line.first = None
+        if line.ranks:
+            line.first = (line.round, *line.ranks[0], line)
+            insort(front, line.first)
+
+    def fronts(self, kind: Kind) -> list[tuple[str, Front]]:
+        """Where what agents of a kind may take stands, with its channel; and other things, whose need they do not meet."""
+        if not kind.queues:
+            return [front for channels in self._fronts.values() for front in channels.items()]
+        queues: Iterable[str] = kind.homes
+        if self._lent:
+            queues = dict.fromkeys([*kind.homes, *(name for home in kind.homes for name in self._lent.get(home, ()))])
+        return [front for name in queues if name in self._fronts for front in self._fronts[name].items()]
+
     def _prune(self) -> None:
         for key, need in list(self._needs.items()):
             if any(line.ranks for line in need.lines.values()):
@@ -252,7 +301,7 @@ class Lines:
             del self._needs[key]
             del self._queues[key[0]][key]
             for kind in need.kinds:
-                kind.needs.remove(need)
+                del kind.needs[need]
         self._wants.clear()
         self._prune_at = max(self._KEPT, 2 * len(self._needs))
 
@@ -263,6 +312,8 @@ class Lines:
         self._widened.clear()
         self._wants.clear()
         self._open.clear()
+        self._fronts.clear()
+        self._lent.clear()
         self.filled.clear()
         self.reserved.clear()
 
@@ -276,7 +327,10 @@ class Lines:
 
     def ahead(self, queue: str, rank: Rank) -> int:
         """How many of the queue are served before this rank."""
-        return sum(bisect_left(line.ranks, rank) for line in self.of_queue(queue))
+        count = 0
+        for line in self.of_queue(queue):
+            count += bisect_left(line.ranks, rank)
+        return count
 
     def waiting(self, queue: str) -> int:
         """How many wait in a queue without an offer."""

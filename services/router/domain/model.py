@@ -189,6 +189,7 @@ class QueueConfig:
     `delay_ms`: younger work is not offered (a lower class gives way). `max_offers`: how many agents are asked at once. `keep_free`: work is
     offered only while more than so many agents could take it, which protects more urgent kinds. `promises` are what DEADLINE and ADAPTIVE order
     by; `service_level_goal` is what ADAPTIVE steers to. `transfer_hold_ms`: how long work handed to an agent waits for him alone.
+    `match_window_ms`: what enters within such a stretch of the clock is offered at its end, matched together.
     """
 
     name: str
@@ -210,6 +211,7 @@ class QueueConfig:
     transfer_hold_ms: int = TRANSFER_HOLD_MS
     rings: tuple[Ring, ...] = ()
     overflow: tuple[OverflowRule, ...] = ()
+    match_window_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from services.router.domain.dedup import Dedup
 from services.router.domain.history import History
 from services.router.domain.lines import Line, Lines
 from services.router.domain.model import AgentProfile, AgentState, Choice, Order, PoolConfig, QueueConfig, Stage
-from services.router.domain.roster import Roster
+from services.router.domain.roster import Kind, Roster
 from services.router.domain.state import Agent, Session, Work
 from services.router.domain.timers import Timer, Timers
 
@@ -51,8 +51,8 @@ class Core:
         self.dirty: dict[Entity, None] = {}
         self.stirred: dict[Line, None] = {}
         self.freed: dict[str, None] = {}
-        self.entered: list[tuple[int, Work, str, bool, int]] = []
-        """Queued events to be filled in after dispatching: place among the effects, work, reason, again, epoch."""
+        self.entered: list[tuple[Work, fx.Queued]] = []
+        """Queued events whose position and estimate are filled in after dispatching."""
         self.asking: dict[str, None] = {}
         """Interactions that have entered a queue, whose rules on that are to be asked."""
         self.overdue: dict[str, None] = {}
@@ -68,26 +68,26 @@ class Core:
     # Timers
 
     def _live(self, due: int, kind: Timer, entity: str) -> bool:
-        match kind:
-            case Timer.LEASE:
-                return due in self.leases
-            case Timer.GRACE:
-                agent = self.agents.get(entity)
-                return agent is not None and agent.grace_until == due
-            case Timer.REST:
-                agent = self.agents.get(entity)
-                return agent is not None and agent.rest_at == due
-            case Timer.OFFER:
-                work = self.works.get(entity.rpartition(".")[0])
-                return work is not None and any(
-                    o.offer_id == entity and o.expires_at == due for o in work.offers.values()
-                )
-            case Timer.WRAP_UP:
-                work = self.works.get(entity)
-                return work is not None and work.stage is Stage.WRAP_UP and work.wrap_until == due
-            case _:
-                work = self.works.get(entity)
-                return work is not None and work.wake_at == due and work.stage in _PLACED
+        if kind is Timer.OFFER:
+            work = self.works.get(entity.rpartition(".")[0])
+            if work is not None:
+                for offer in work.offers.values():
+                    if offer.offer_id == entity and offer.expires_at == due:
+                        return True
+            return False
+        if kind is Timer.PLACE:
+            work = self.works.get(entity)
+            return work is not None and work.wake_at == due and work.stage in _PLACED
+        if kind is Timer.WRAP_UP:
+            work = self.works.get(entity)
+            return work is not None and work.wrap_until == due and work.stage is Stage.WRAP_UP
+        if kind is Timer.LEASE:
+            return due in self.leases
+        if kind is Timer.ADAPT:
+            history = self.histories.get(entity)
+            return history is not None and history.adapts_at == due
+        agent = self.agents.get(entity)
+        return agent is not None and due == (agent.grace_until if kind is Timer.GRACE else agent.rest_at)
 
     # Telling
 
@@ -118,6 +118,18 @@ class Core:
             found = self.histories[queue] = History()
         self.dirty["q", queue] = None
         return found
+
+    def watch_level(self, queue: QueueConfig) -> None:
+        """Set the timer at which an adaptive queue's multiplier moves."""
+        history = self.histories.get(queue.name)
+        if queue.order is Order.ADAPTIVE and history is not None and history.adapts_at:
+            self.timers.arm(history.adapts_at, Timer.ADAPT, queue.name)
+
+    def adapt(self, queue: str) -> None:
+        """The minute is over."""
+        known = self.config.by_name.get(queue) if self.config is not None else None
+        if known is not None:
+            self.history(queue).adapt(known.service_level_goal)
 
     def key_of(self, work: Work, queue: QueueConfig) -> int:
         """What the queue's order goes by among equal priorities. It changes with the tier and the deadline, not with time."""
@@ -164,7 +176,7 @@ class Core:
         self.leave_team(agent)
         agent.profile = profile
         self.assign_kind(agent)
-        self.dirty["a", agent.id] = None
+        self.dirty["a", agent.profile.agent_id] = None
         self.stand(agent, freed=True)
         return agent
 
@@ -174,13 +186,13 @@ class Core:
         agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
         agent.skills = agent.kind.skills
         if agent.profile.team:
-            self.teams.setdefault(agent.profile.team, {})[agent.id] = None
+            self.teams.setdefault(agent.profile.team, {})[agent.profile.agent_id] = None
         if new:
             self.lines.admit(agent.kind)
 
     def leave_team(self, agent: Agent) -> None:
         """His profile is about to change."""
-        self.teams.get(agent.profile.team, {}).pop(agent.id, None)
+        self.teams.get(agent.profile.team, {}).pop(agent.profile.agent_id, None)
 
     def at_desk(self, agent: Agent) -> bool:
         """Available and connected."""
@@ -196,14 +208,16 @@ class Core:
         credits_ = self.sessions[agent.session_id].credits
         if credits_ and len(agent.offers) >= credits_:
             return False
-        profile = agent.kind.capacity.profile
+        kind: Kind = agent.kind
+        profile = kind.capacity.profile
         return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
 
     def stand(self, agent: Agent, *, freed: bool = False) -> None:
         """Put the agent where he belongs in the roster; `freed` when he may be able to take more than before."""
-        if agent.kind is None:
+        kind: Kind | None = agent.kind
+        if kind is None:
             return
-        if agent.kind.capacity.profile.occupancy_limit:
+        if kind.capacity.profile.occupancy_limit:
             self._watch_rest(agent)
         if self.offerable(agent):
             self.roster.stand(agent)
@@ -216,13 +230,14 @@ class Core:
         before = agent.rest_at
         agent.rest_at = occupancy.next_change(agent, agent.kind.capacity.profile, self.now)
         if agent.rest_at and agent.rest_at != before:
-            self.timers.arm(agent.rest_at, Timer.REST, agent.id)
+            self.timers.arm(agent.rest_at, Timer.REST, agent.profile.agent_id)
 
     def charge(self, agent: Agent, channel: str, by: int) -> None:
         """Book work of a channel in the ledger, or out of it. The caller lets the agent stand anew."""
-        if agent.kind is not None and agent.kind.capacity.profile.occupancy_limit:
-            occupancy.settle(agent, agent.kind.capacity.profile, bool(agent.load), self.now)
-            self.dirty["a", agent.id] = None
+        kind: Kind | None = agent.kind
+        if kind is not None and kind.capacity.profile.occupancy_limit:
+            occupancy.settle(agent, kind.capacity.profile, bool(agent.load), self.now)
+            self.dirty["a", agent.profile.agent_id] = None
         agent.load = plus(agent.load, channel, by)
 
     def used_total(self, agent: Agent) -> tuple[int, int]:

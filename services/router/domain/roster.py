@@ -7,7 +7,7 @@ many are free that walking these from the front is shorter than looking at all k
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class Cell:
 class Kind:
     """Agents who can do the same."""
 
-    __slots__ = ("able", "capacity", "cells", "free", "key", "needs", "queues", "skills", "soft")
+    __slots__ = ("able", "capacity", "cells", "free", "homes", "key", "needs", "queues", "skills", "soft")
 
     def __init__(self, key: KindKey, capacity: Capacity) -> None:
         self.key = key
@@ -53,6 +53,8 @@ class Kind:
         if key[3]:
             self.skills[f"team={key[3]}"] = 1.0
         self.queues = frozenset(key[1])
+        self.homes = tuple(sorted(self.queues)) or ("",)
+        """Queues that they serve, or nothing for all: where they are looked for."""
         self.capacity = capacity
         self.cells: dict[Load, Cell] = {}
         self.free = 0
@@ -61,7 +63,7 @@ class Kind:
         """Cells where something may be parked."""
         self.able: tuple[str, ...] | None = None
         """Queues whose own requirements they meet; found out when it is first asked."""
-        self.needs: list[Need] = []
+        self.needs: dict[Need, None] = {}
         """What these agents may take."""
 
     def works_for(self, queue: str, others: Iterable[str] = ()) -> bool:
@@ -73,10 +75,14 @@ class Kind:
         return self.works_for(queue, others) and meets_all(selectors, self.skills)
 
 
+Group = dict[Kind, None]
+"""Some kinds."""
+
+
 class Roster:
     """Kinds, and where each agent stands."""
 
-    __slots__ = ("_anywhere", "_by_queue", "_by_ratio", "_capacities", "_turns", "kinds", "rotates")
+    __slots__ = ("_anywhere", "_by_queue", "_by_ratio", "_capacities", "_free", "_soft", "_turns", "kinds", "rotates")
 
     def __init__(self) -> None:
         self.kinds: dict[KindKey, Kind] = {}
@@ -85,6 +91,10 @@ class Roster:
         self._capacities: dict[CapacityProfile, Capacity] = {}
         self._by_ratio: dict[tuple[float, bool], SortedList[Standing]] = {}
         self._turns: SortedList[Standing] = SortedList()
+        self._free: dict[str, dict[Kind, None]] = {}
+        """Kinds of which somebody has room, by home."""
+        self._soft: dict[str, dict[Kind, None]] = {}
+        """Kinds of which somebody has something that may be parked, by home."""
         self.rotates = False
         """Whether any queue gives by round robin, so that the order of turns is kept."""
 
@@ -96,6 +106,8 @@ class Roster:
         self._capacities.clear()
         self._by_ratio.clear()
         self._turns.clear()
+        self._free.clear()
+        self._soft.clear()
         self.rotates = rotates
 
     def kind_for(self, agent: Agent, profile: CapacityProfile) -> tuple[Kind, bool]:
@@ -114,15 +126,12 @@ class Roster:
             self._anywhere.append(kind)
         return kind, True
 
-    def working_for(self, queue: str, others: Iterable[str]) -> Iterator[Kind]:
+    def working_for(self, queue: str, others: Sequence[str]) -> Iterable[Kind]:
         """Kinds that serve a queue or one of the others, each once."""
-        seen: set[Kind] = set()
-        for name in (queue, *others):
-            for kind in self._by_queue.get(name, ()):
-                if kind not in seen:
-                    seen.add(kind)
-                    yield kind
-        yield from self._anywhere
+        listed: Iterable[Kind] = self._by_queue.get(queue, ())
+        if others:
+            listed = dict.fromkeys(kind for name in (queue, *others) for kind in self._by_queue.get(name, ()))
+        return (*listed, *self._anywhere)
 
     def leave(self, agent: Agent) -> None:
         """Take the agent out of his cell."""
@@ -140,13 +149,13 @@ class Roster:
             if cell.room:
                 kind.free -= 1
                 if not kind.free:
-                    for need in kind.needs:
-                        del need.free[kind]
+                    for home in kind.homes:
+                        del self._free[home][kind]
             if cell.interruptible:
                 kind.soft -= 1
                 if not kind.soft:
-                    for need in kind.needs:
-                        del need.soft[kind]
+                    for home in kind.homes:
+                        del self._soft[home][kind]
         agent.cell = None
 
     def stand(self, agent: Agent) -> None:
@@ -164,13 +173,13 @@ class Roster:
             if cell.room:
                 kind.free += 1
                 if kind.free == 1:
-                    for need in kind.needs:
-                        need.free[kind] = None
+                    for home in kind.homes:
+                        self._free.setdefault(home, {})[kind] = None
             if cell.interruptible:
                 kind.soft += 1
                 if kind.soft == 1:
-                    for need in kind.needs:
-                        need.soft[kind] = None
+                    for home in kind.homes:
+                        self._soft.setdefault(home, {})[kind] = None
         insort(cell.members, place)
         if cell.room:
             order = self._by_ratio.get((cell.ratio, cell.busy))
@@ -180,6 +189,25 @@ class Roster:
             if self.rotates:
                 self._turns.add((agent.turn, place[1], agent))
         agent.cell, agent.place, agent.stood_at = cell, place, agent.turn
+
+    # Kinds with room
+
+    def having_room(self, need: "Need", most: int) -> list[Kind]:
+        """Kinds that meet a need and of which somebody has room; of very many no more than `most`."""
+        listed = _met(self._free, need)
+        if len(need.kinds) < len(listed):
+            listed = need.kinds
+        found: list[Kind] = []
+        for kind in listed:
+            if kind.free and need in kind.needs:
+                found.append(kind)
+                if len(found) == most:
+                    break
+        return found
+
+    def interruptible(self, need: "Need") -> list[Kind]:
+        """Kinds that meet a need and of which somebody has something that may be parked."""
+        return [kind for kind in _met(self._soft, need) if need in kind.needs] if self._soft else []
 
     # All agents with room, in order
 
@@ -196,6 +224,15 @@ class Roster:
     def by_turn(self) -> Iterator[Iterable[Standing]]:
         """Least recently offered anything."""
         yield self._turns
+
+
+def _met(by_home: dict[str, dict[Kind, None]], need: "Need") -> Collection[Kind]:
+    """Those at home in a queue of a need; whether they meet it is another question."""
+    own, anywhere = by_home.get(need.queue.name, {}), by_home.get("", {})
+    others = need.key[2]
+    if not others:
+        return own if not anywhere else anywhere if not own else (*own, *anywhere)
+    return dict.fromkeys(kind for home in (need.queue.name, *others, "") for kind in by_home.get(home, ()))
 
 
 def _merged(orders: list[SortedList[Standing]]) -> Iterator[Iterable[Standing]]:
@@ -215,14 +252,20 @@ def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
 
 
 def first_fitting(
-    order: Iterable[Iterable[Standing]], kinds: Container[Kind], channel: str, passed: Container[str], most: int
+    order: Iterable[Iterable[Standing]],
+    need: "Need",
+    channel: str,
+    passed: Container[str],
+    most: int,
+    of: Group | None = None,
 ) -> list[Agent]:
-    """The first agents in an order who are of these kinds, fit, and are not passed over; at most so many."""
+    """The first agents in an order who meet a need (and are of a group of kinds), fit, and are not passed over; at most so many."""
     found: list[Agent] = []
     for part in order:
         for _, agent_id, agent in part:
             kind = agent.kind
-            if kind in kinds and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
+            meets = need in kind.needs if of is None else kind in of
+            if meets and kind.capacity.fits(agent.load, channel) and agent_id not in passed:
                 found.append(agent)
                 if len(found) == most:
                     return found

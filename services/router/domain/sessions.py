@@ -125,12 +125,15 @@ def renew(core: Core, command: cmd.RenewLeases) -> str:
 
 def leases_due(core: Core, due: int) -> None:
     """Leases that were to end at a time: renewed since, or the session is lost."""
-    ids = {session_id for group in core.leases.pop(due) for session_id in group}
+    sessions, ended = core.sessions, set[str]()
+    for group in core.leases.pop(due):
+        for session_id in group:
+            session = sessions.get(session_id)
+            if session is not None and session.lease_until <= due:
+                ended.add(session_id)
     core.dirty["l", str(due)] = None
-    for session_id in sorted(ids):
-        session = core.sessions.get(session_id)
-        if session is not None and session.lease_until <= due:
-            _lose(core, session)
+    for session_id in sorted(ended):
+        _lose(core, sessions[session_id])
 
 
 def _lose(core: Core, session: Session) -> None:

@@ -4,10 +4,12 @@ Kinds: `i` interaction, `a` agent, `s` session, `l` sessions whose leases end at
 `d` a chunk of remembered commands, `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services.router.domain.activation import rebuild
 from services.router.domain.config_state import dump_config, load_config
+from services.router.domain.dedup import Chunk
 from services.router.domain.engine import Engine
 from services.router.domain.history import History
 from services.router.domain.model import Stage
@@ -19,15 +21,25 @@ Change = tuple[Entity, Any]
 """An entity and its value; None deletes it."""
 
 
-def collect(engine: Engine, now: int) -> list[Change]:
-    """What has changed since the last call, once per entity."""
+def changes(engine: Engine, now: int) -> Iterator[Change]:
+    """What has changed since the last call, once per entity: each is made when it is asked for, so that a whole pool need not be in memory twice."""
     core = engine.core
-    changes: list[Change] = [(entity, _dump(core, entity)) for entity in core.dirty]
-    core.dirty.clear()
-    new, gone = core.dedup.collect(now)
-    changes.extend((("d", str(number)), (at, entries)) for number, at, entries in new)
-    changes.extend((("d", str(number)), None) for number in gone)
-    return changes
+    dirty, core.dirty = core.dirty, {}
+    return _each(core, dirty, *core.dedup.collect(now))
+
+
+def _each(core: Core, dirty: Iterable[Entity], new: Iterable[Chunk], gone: Iterable[int]) -> Iterator[Change]:
+    for entity in dirty:
+        yield entity, _dump(core, entity)
+    for number, at, entries in new:
+        yield ("d", str(number)), (at, entries)
+    for number in gone:
+        yield ("d", str(number)), None
+
+
+def collect(engine: Engine, now: int) -> list[Change]:
+    """All changes together."""
+    return list(changes(engine, now))
 
 
 def _dump(core: Core, entity: Entity) -> Any:

@@ -15,11 +15,16 @@ from services.router.domain.model import (
     AgentState,
     Facts,
     OfferEnd,
-    Operator,
-    Selector,
     Stage,
 )
+from services.router.domain.selector_state import dump_selectors, load_selectors
 from services.router.domain.sharing import name, whole
+
+_STAGES: Final = {stage.value: stage for stage in Stage}
+_AGENT_STATES: Final = {state.value: state for state in AgentState}
+
+NOBODY: Final = ("", 0)
+"""No giver, and no session that was lost."""
 
 UNDECIDED = Decision()
 """Of work that was never offered."""
@@ -59,7 +64,7 @@ class Work:
     replied: bool = False
     parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
-    giver: tuple[str, int] = ("", 0)
+    giver: tuple[str, int] = NOBODY
     """Who handed it on, and in which of his sign-ins: he is not asked until somebody has had it."""
     reserved_for: str = ""
     reserved_until: int = 0
@@ -82,6 +87,8 @@ class Work:
     reason: str = ""
     decided_at: int = 0
     decision: Decision = UNDECIDED
+    unasked: bool = False
+    """Rules on entering its queue are asked when its match window ends."""
     # Derived, not dumped.
     line: Any = None
     rank: tuple[int, int, str] = (0, 0, "")
@@ -112,7 +119,7 @@ class Work:
             self.waiting_since,
             self.waited,
             self.epoch,
-            tuple((o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in self.offers.values()),
+            [(o.offer_id, o.agent_id, o.offered_at, o.expires_at, o.reason) for o in self.offers.values()],
             self.agent_id,
             self.assigned_at,
             self.wrap_until,
@@ -130,10 +137,12 @@ class Work:
             self.stretch,
             self.overflowed,
             self.announced,
-            tuple((offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()),
+            [(offer_id, agent_id, how) for offer_id, (agent_id, how) in self.ended.items()],
             self.reason,
             self.decided_at,
-            (decision.at_ms, decision.eligible, decision.considered, decision.candidates),
+            (decision.at_ms, decision.eligible, decision.considered, decision.candidates)
+            + ((decision.matched, decision.total) if decision.matched else ()),
+            self.unasked,
         )
 
     @classmethod
@@ -141,27 +150,44 @@ class Work:
         """What `dump` gave, or what it gave in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
-        at_ms, eligible, considered, candidates = raw[27]
-        ranked = tuple(
-            (agent, tuple((measure, float(value)) for measure, value in measures)) for agent, measures in candidates
-        )
-        values = [
+        at_ms, eligible, considered, candidates = raw[27][:4]
+        matched, total = raw[27][4:] or (0, 0.0)
+        ranked = [
+            (agent, tuple([(name(measure), float(value)) for measure, value in measures]))
+            for agent, measures in candidates
+        ]
+        giver, announced = raw[13], raw[23]
+        return cls(
             load_facts(raw[0]),
-            Stage(raw[1]),
-            *raw[2:6],
-            {offer[1]: Offer(*offer) for offer in raw[6]},
-            *raw[7:12],
+            _STAGES[raw[1]],
+            raw[2],
+            raw[3],
+            raw[4],
+            raw[5],
+            {offer[1]: Offer(*offer) for offer in raw[6]} if raw[6] else {},
+            raw[7],
+            raw[8],
+            raw[9],
+            raw[10],
+            raw[11],
             dict(raw[12]),
-            (raw[13][0], raw[13][1]),
-            *raw[14:21],
+            (giver[0], giver[1]) if giver[0] else NOBODY,
+            raw[14],
+            raw[15],
+            raw[16],
+            raw[17],
+            raw[18],
+            raw[19],
+            raw[20],
             float(raw[21]),
             tuple(raw[22]),
-            (raw[23][0], raw[23][1]),
-            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[24]},
-            *raw[25:27],
-            Decision(at_ms, eligible, considered, ranked),
-        ]
-        return cls(*values)
+            (announced[0], announced[1]),
+            {offer_id: (agent_id, how) for offer_id, agent_id, how in raw[24]} if raw[24] else {},
+            raw[25],
+            raw[26],
+            Decision(at_ms, eligible, considered, tuple(ranked), matched, float(total)),
+            len(raw) > 28 and raw[28],
+        )
 
 
 @dataclass(slots=True)
@@ -229,7 +255,7 @@ class Agent:
         """What `dump` gave, or what it gave in version 1."""
         raw = (*raw, *(("", 0), "", 0, 0.0, 0)[len(raw) - 8 :])
         lost = (raw[8][0], raw[8][1])
-        values = [load_profile(raw[0]), AgentState(raw[1]), *raw[2:8], lost, *raw[9:11], float(raw[11]), raw[12]]
+        values = [load_profile(raw[0]), _AGENT_STATES[raw[1]], *raw[2:8], lost, *raw[9:11], float(raw[11]), raw[12]]
         return cls(*values)
 
 
@@ -269,36 +295,6 @@ def load_profile(raw: Any) -> AgentProfile:
     return AgentProfile(raw[0], raw[1], skills, name(raw[3]), whole(tuple(name(queue) for queue in raw[4])), team)
 
 
-def dump_selectors(selectors: tuple[Selector, ...]) -> tuple[Any, ...]:
-    """Selectors as tuples; what only few have stands at the end, and only there where it is."""
-    return tuple(
-        (s.attribute, int(s.operator), s.number, s.text, s.texts, s.expires_after_ms, s.weight)
-        + ((s.steps, dump_selectors(s.any_of), dump_selectors(s.all_of)) if s.steps or s.any_of or s.all_of else ())
-        for s in selectors
-    )
-
-
-def load_selectors(raw: Any) -> tuple[Selector, ...]:
-    """What `dump_selectors` gave."""
-    return tuple(
-        Selector(
-            s[0],
-            Operator(s[1]),
-            float(s[2]),
-            s[3],
-            tuple(s[4]),
-            s[5],
-            float(s[6]),
-            *(
-                (tuple((at, float(n)) for at, n in s[7]), load_selectors(s[8]), load_selectors(s[9]))
-                if len(s) > 7
-                else ()
-            ),
-        )
-        for s in raw
-    )
-
-
 def dump_facts(f: Facts) -> tuple[Any, ...]:
     """Facts as tuples."""
     return (
@@ -325,11 +321,23 @@ def dump_facts(f: Facts) -> tuple[Any, ...]:
 
 def load_facts(raw: Any) -> Facts:
     """What `dump_facts` gave."""
-    labels = whole(tuple((name(key), value) for key, value in raw[10])) if raw[10] else ()
-    wanted = whole(load_selectors(raw[9])) if raw[9] else ()
-    names = [name(text) for text in raw[4:8]]
-    values = [*raw[:4], *names, raw[8], wanted, labels, raw[11], name(raw[12]), *raw[13:18]]
-    return Facts(*values)
+    labels = whole(tuple([(name(key), value) for key, value in raw[10]])) if raw[10] else ()
+    return Facts(
+        raw[0],
+        raw[1],
+        raw[2],
+        raw[3],
+        name(raw[4]),
+        name(raw[5]),
+        name(raw[6]),
+        name(raw[7]),
+        raw[8],
+        load_selectors(raw[9]),
+        labels,
+        raw[11],
+        name(raw[12]),
+        *raw[13:18],
+    )
 
 
 _FIRST_LENGTH: Final = 18

@@ -18,6 +18,7 @@ class Timer(IntEnum):
     WRAP_UP = 4
     PLACE = 5
     REST = 6
+    ADAPT = 7
 
 
 _KINDS: Final = {kind.value: kind for kind in Timer}

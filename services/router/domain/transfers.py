@@ -72,6 +72,7 @@ def transfer(core: Core, command: cmd.TransferInteraction) -> str:
     if work.giver[0] == command.to_agent_id:
         work.giver = ("", 0)
     if command.warm:
+        work.unasked = False
         changed(core, work, "WARM_TRANSFER")
         work.enqueued_at = core.now
         work.key = core.key_of(work, queue)
@@ -121,7 +122,7 @@ def recall(core: Core, command: cmd.RecallTransfer) -> str:
     withdraw(core, work, "TRANSFER_RECALLED")
     work.stage = Stage.ASSIGNED
     waiting.end_reservation(work)
-    work.giver = ("", 0)
+    work.giver, work.unasked = ("", 0), False
     changed(core, work, "TRANSFER_RECALLED")
     return ""
 

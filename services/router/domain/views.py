@@ -161,7 +161,7 @@ def waiting_reason(work: Work) -> str:
     if line is None:
         return "NO_CONFIGURATION"
     if line.asleep:
-        return "DELAYED"
+        return "MATCH_WINDOW" if line.queue.match_window_ms and not line.queue.delay_ms else "DELAYED"
     if line.reserved_for:
         return "KEPT_FOR_AGENT"
     return "NO_ELIGIBLE_AGENT_AVAILABLE" if line.need.kinds else "NO_AGENT_WITH_SKILLS"

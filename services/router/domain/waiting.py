@@ -26,8 +26,14 @@ def _without_preference(queue: QueueConfig, work: Work, now: int) -> tuple[Selec
 
 
 def due_at(queue: QueueConfig, work: Work) -> int:
-    """From when on it may be offered, by its queue's delay."""
-    return 0 if work.handed_on else work.facts.arrived_at_ms + queue.delay_ms
+    """From when on it may be offered, by its queue's delay and match window."""
+    return 0 if work.handed_on else max(work.facts.arrived_at_ms + queue.delay_ms, matched_at(queue, work))
+
+
+def matched_at(queue: QueueConfig, work: Work) -> int:
+    """When the window ends in which it entered its queue. Windows stand on the clock, so queues with the same one are matched together."""
+    window = queue.match_window_ms
+    return (work.enqueued_at // window + 1) * window if window and not work.handed_on else 0
 
 
 def place(core: Core, work: Work) -> None:
@@ -56,12 +62,18 @@ def place(core: Core, work: Work) -> None:
         usual, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
         need = need if work.team_until else usual
     asleep = due_at(queue, work) > now
+    if work.unasked and matched_at(queue, work) <= now:
+        work.unasked = False
+        core.asking[facts.interaction_id] = None
+        core.dirty["i", facts.interaction_id] = None
     line = core.lines.add(work, need, (facts.channel, work.reserved_for, work.handed_on, len(work.offers), asleep))
     if not asleep:
         core.stirred[line] = None
     wake = [until for until in work.declined.values() if until > now]
     if asleep:
         wake.append(due_at(queue, work))
+        if work.unasked:
+            wake.append(matched_at(queue, work))
     if not work.handed_on:
         if change:
             wake.append(work.enqueued_at + change)
@@ -85,7 +97,7 @@ def _overflow_times(core: Core, queue: QueueConfig, work: Work) -> list[int]:
             if at > core.now:
                 times.append(at)
             elif not work.offers:
-                core.overdue[work.id] = None
+                core.overdue[work.facts.interaction_id] = None
     return times
 
 
@@ -121,7 +133,7 @@ def _prefer_team(core: Core, queue: QueueConfig, work: Work, since: int) -> None
     if started > core.now and any(_waits_for(core, queue, work, agent, asks_skills=True) for agent in members):
         if not work.team_until:
             work.team_until = started
-            core.dirty["i", work.id] = None
+            core.dirty["i", work.facts.interaction_id] = None
         return
     work.team_until = 0
     core.refit(work, preferred_team="")
@@ -143,17 +155,20 @@ def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
         work.key = core.key_of(work, queue)
         if core.watches_demand:
             core.history(queue.name).arrived(core.now)
+    work.unasked = queue is not None and matched_at(queue, work) > core.now
+    if not work.unasked:
+        core.asking[work.facts.interaction_id] = None
     come_back(core, work, reason, again=again)
-    core.asking[work.id] = None
 
 
 def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> None:
     """Queue work and announce it; position and estimate are filled in when it is known whether somebody was free."""
     place(core, work)
     epoch = core.event_number(work, reason)
-    core.entered.append((len(core.effects), work, reason, again, epoch))
-    # The real event takes this place in `dispatch.announce`, before the effects leave the engine.
-    core.effects.append(fx.Queued(work.facts, epoch, reason, 0, -1, again))
+    # `dispatch.announce` fills it in before the effects leave the engine.
+    untold = fx.Queued(work.facts, epoch, reason, 0, -1, again)
+    core.entered.append((work, untold))
+    core.effects.append(untold)
 
 
 def prefer(core: Core, work: Work) -> None:
@@ -186,7 +201,7 @@ def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
 def watch_schedule(core: Core, work: Work) -> None:
     """Set the timer of scheduled work."""
     work.wake_at = work.not_before
-    core.timers.arm(work.wake_at, Timer.PLACE, work.id)
+    core.timers.arm(work.wake_at, Timer.PLACE, work.facts.interaction_id)
 
 
 def place_due(core: Core, work: Work) -> None:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from services.router.simulation import plots, reading, recorded, report, staff_search
 from services.router.simulation import scenario as sc
 from services.router.simulation.floor import RefusedError
+from services.router.simulation.plan import Plan
 from services.router.simulation.policy import Policy
 from services.router.simulation.reading import ScenarioError
 from services.router.simulation.replications import Case, DisagreementError, Laboratory, Question, WorkerError
@@ -41,7 +42,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int)
     made.add_argument("--confidence", type=_confidence, default=0.95)
     made.add_argument("--processes", type=int, help="default: one a core")
-    made.add_argument("--shortcut", action="store_true", help="decide without the engine where the pool is plain")
+    made.add_argument(
+        "--shortcut",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether plain pools are decided without the engine, but for the first replication, which is decided by both",
+    )
     made.add_argument("--find-staff", metavar="80/20")
     made.add_argument("--group", default="", help="with --find-staff: this group only")
     made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
@@ -118,8 +124,17 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
         plan = laboratory.plan(Case(sizes=tuple(sorted(staffing[0].items()))) if found is not None else cases[0])
     within = {name: threshold.within / 1_000 for name, threshold in zip(plan.types, plan.thresholds, strict=True)}
     seen = [Observed(*one, within) for one in zip(names, observed, staffing, strict=True)]
-    results = Results(question, tuple(seen), given.confidence, refusal(plan) if given.shortcut else None)
+    plans = [plan] if found is not None else [laboratory.plan(case) for case in cases]
+    results = Results(question, tuple(seen), given.confidence, _not_plain(plans, names) if given.shortcut else None)
     _show(given, results, found)
+
+
+def _not_plain(plans: Sequence[Plan], names: Sequence[str]) -> str:
+    """Why the engine decided everything, or which of two cases; empty when it did not."""
+    reasons = [refusal(plan) for plan in plans]
+    if len(reasons) == 1 or all(reasons):
+        return reasons[0]
+    return "; ".join(f"{reason} (of `{name}`)" for reason, name in zip(reasons, names, strict=True) if reason)
 
 
 def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str]]:

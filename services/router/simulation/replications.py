@@ -77,7 +77,7 @@ def replicate(plan: Plan, replication: int, *, shortcut: bool = False) -> Observ
         return observe(plan, Floor(plan, customers, replication).run())
     log = go_around(plan, customers)
     if not replication and log != Floor(plan, customers, replication).run():
-        raise DisagreementError("the shortcut and the engine disagree, which is a bug: run it without --shortcut")
+        raise DisagreementError("the shortcut and the engine disagree, which is a bug: run it with --no-shortcut")
     return observe(plan, log)
 
 

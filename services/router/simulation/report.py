@@ -189,11 +189,13 @@ def _notes(results: Results) -> str:
     notes = [how]
     if len(results.cases) == 2:
         notes.append("Differences are of pairs with the same customers; * marks those whose interval leaves out 0.")
-    if results.not_plain is not None:
+    if results.not_plain is None:
+        notes.append("Decided by the live engine.")
+    elif results.not_plain:
+        notes.append(f"Decided by the live engine: {results.not_plain}.")
+    else:
         notes.append(
-            f"No shortcut: {results.not_plain}."
-            if results.not_plain
-            else "By the shortcut, which gave what the engine gave in the first replication."
+            "Decided by the shortcut for plain pools, which gave what the live engine gave in the first replication."
         )
     recording = results.question.recording
     if recording is not None:

@@ -36,6 +36,7 @@ from services.router.translate.selectors import to_selectors
 
 DEFAULT_POOL: Final = "default"
 MOST_OFFERS: Final = 10
+LONGEST_WINDOW_MS: Final = 60_000
 _TIMED: Final = (Trigger.WAIT, Trigger.ESTIMATE)
 E = TypeVar("E", bound=IntEnum)
 
@@ -98,6 +99,7 @@ def _queue(q: config_pb2.Queue, policies: Iterable[config_pb2.SlaPolicy]) -> Que
         transfer_hold_ms=duration(q.transfer_hold_ms, what) or TRANSFER_HOLD_MS,
         rings=rings,
         overflow=tuple(_overflow(rule, what) for rule in q.overflow),
+        match_window_ms=count(q.match_window_ms, f"{what}: match_window", LONGEST_WINDOW_MS),
     )
 
 

@@ -37,6 +37,8 @@ queues:
     ageing_per_minute: 1
     delay: 20s
     service_level: 1m
+    choice: skill_score
+    match_window: 1s
   - {name: late, pool: night, ageing_per_minute: 1}
 agents:
   - {agent_id: a, pool: default, skills: {sales: 8, french: 9}, queues: [sales], team: red, capacity_profile: p}
@@ -137,6 +139,10 @@ BROKEN = {
     "nobody in the queue": ("NOBODY_CAN_MEET", "queues: [support], capacity", "queues: [sales], capacity"),
     "somebody after the last step only": ("ONLY_AFTER", "number: 8, steps: [{after: 20s, number: 6}", "number: 12, steps: [{after: 20s, number: 11}"),
     "the whole team is kept free": ("KEEPS_ALL_FREE", "keep_free: 1", "keep_free: 3"),
+    "gathered for another choice": ("POINTLESS_WINDOW", "choice: skill_score", "choice: load_ratio"),
+    "gathered and kept free": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    keep_free: 1"),
+    "gathered for long": ("OUT_OF_RANGE", "match_window: 1s", "match_window: 61s"),
+    "gathered beyond the promise": ("WINDOW_BREAKS_PROMISE", "match_window: 1s", "match_window: 61s"),
     "no team": ("NO_TEAM", "delay: 20s", "sticky_team: 5s"),
     # relaxation
     "steps backwards": ("STEPS_OUT_OF_ORDER", LAST_STEP, "{after: 10s, number: 3}"),

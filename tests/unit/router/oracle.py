@@ -21,6 +21,7 @@ from services.router.domain.model import (
 )
 from tests.unit.router import oracle_agents as agents
 from tests.unit.router import oracle_commands
+from tests.unit.router import oracle_matching as matching
 from tests.unit.router import oracle_moves as moves
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Desk, History, Job, Person, Phase, Standing
@@ -95,6 +96,7 @@ class Oracle:
                 continue
             queue = self.queue(job)
             times += [job.not_before, job.facts.arrived_at_ms + queue.delay_ms, job.kept_until, job.team_until]
+            times.append(matching.window_end(self, job))
             times += job.declined_until.values()
             ages = rules.turning_points(queue.requirements + job.facts.requirements, queue.rings)
             ages += [int(rule.threshold) for rule in queue.overflow if rule.trigger is Trigger.WAIT]
@@ -110,7 +112,7 @@ class Oracle:
             for job in self.waiting():
                 self.overflow_by_waiting(job)
             self.serve()
-            asking = [job for job in self.waiting() if job.asking]
+            asking = [job for job in self.waiting() if job.asking and matching.window_end(self, job) <= self.now]
             if not asking:
                 break
             first = min(asking, key=self.order)
@@ -179,6 +181,8 @@ class Oracle:
             return "SCHEDULED"
         if not job.by_name and self.now < job.facts.arrived_at_ms + self.queue(job).delay_ms:
             return "DELAYED"
+        if self.now < matching.window_end(self, job):
+            return "MATCH_WINDOW"
         if not handed and (code := self.able(job, person)):
             return code
         if job.kept_for and job.kept_for != person.id:
@@ -260,8 +264,13 @@ class Oracle:
             ]
             if not offerable:
                 return
-            _, job = min(offerable, key=lambda pair: pair[0])
-            self.offer(job, self.choose(job, self.takers(job)))
+            offerable.sort(key=lambda pair: pair[0])
+            first = offerable[0][1]
+            batch = matching.batch(self, [job for _, job in offerable])
+            for job, person in (
+                matching.best(self, batch) if batch else [(first, self.choose(first, self.takers(first)))]
+            ):
+                self.offer(job, person)
 
     def choose(self, job: Job, takers: list[Person]) -> Person:
         """Among those who may."""
@@ -274,9 +283,7 @@ class Oracle:
             case Choice.LOAD_RATIO:
                 return min(takers, key=lambda p: (self.ratio(p), *self.idleness(p)))
             case Choice.SKILL_SCORE:
-                asked = rules.asked(queue, job.facts, job.clock(self.now))
-                scores = {p.id: rules.score(asked, rules.abilities(p.profile)) for p in takers}
-                return min(takers, key=lambda p: (-scores[p.id], *self.idleness(p)))
+                return min(takers, key=lambda p: (-matching.score(self, job, p), *self.idleness(p)))
             case Choice.ROUND_ROBIN:
                 return min(takers, key=lambda p: (p.last_offered, p.id))
             case Choice.ADAPTIVE:
@@ -352,17 +359,8 @@ class Oracle:
     def overflow_on_entering(self, job: Job) -> None:
         """The other rules are asked when it has entered the queue and was not offered at once."""
         for rule in self.queue(job).overflow if not job.holder else ():
-            if self.asks(job, rule) and self.fire(job, rule):
+            if moves.asks(self, job, rule) and self.fire(job, rule):
                 return
-
-    def asks(self, job: Job, rule: OverflowRule) -> bool:
-        """Whether a rule holds now."""
-        if rule.trigger is Trigger.LENGTH:
-            return sum(j.facts.queue == job.facts.queue and not j.offers for j in self.waiting()) > rule.threshold
-        if rule.trigger is Trigger.SERVICE_LEVEL:
-            level = self.history(job.facts.queue).level()
-            return level is not None and level < rule.threshold
-        return False
 
     def fire(self, job: Job, rule: OverflowRule) -> bool:
         """Do what the rule says, once an interaction. True when the job has left the queue."""

@@ -151,6 +151,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
     if giver:
         job.givers.add(giver)
     moves.enter(o, job, queue, requirements)
+    job.asking = not job.holder
     moves.relabel(job, command.labels)
     if command.to_agent_id:
         job.kept_for, job.by_name = command.to_agent_id, True

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from services.router.domain.model import AgentState, OverflowRule, QueueConfig, Selector
+from services.router.domain.model import AgentState, OverflowRule, QueueConfig, Selector, Trigger
 from tests.unit.router import oracle_rules as rules
 from tests.unit.router.oracle_state import Job, Person, Phase, Standing
 
@@ -28,7 +28,7 @@ def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
     history = o.history(queue.name)
     if counts:
         history.entered.append(o.now)
-    job.stretch = history.stretch(queue.service_level_goal)
+    job.stretch = history.stretch(queue.service_level_goal, o.now)
 
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:
@@ -152,6 +152,16 @@ def expire(o: "Oracle", offer_id: str) -> None:
 def end_wrap_up_of(o: "Oracle", job: Job) -> None:
     """It ends."""
     close(o, job, "wrap-up ended", job.id, job.holder)
+
+
+def asks(o: "Oracle", job: Job, rule: OverflowRule) -> bool:
+    """Whether a rule holds now."""
+    if rule.trigger is Trigger.LENGTH:
+        return sum(j.facts.queue == job.facts.queue and not j.offers for j in o.waiting()) > rule.threshold
+    if rule.trigger is Trigger.SERVICE_LEVEL:
+        level = o.history(job.facts.queue).level()
+        return level is not None and level < rule.threshold
+    return False
 
 
 def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> bool:

@@ -25,7 +25,15 @@ _PHASES = {
 }
 _TOLD_ONLY_BY_ORACLE = ("queued again",)
 _TABLE = {
-    *("SCHEDULED", "DELAYED", "QUEUE_NOT_SERVED", "SKILL_MISSING", "SKILL_TOO_LOW", "KEPT_FOR_ANOTHER_AGENT"),
+    *(
+        "SCHEDULED",
+        "DELAYED",
+        "MATCH_WINDOW",
+        "QUEUE_NOT_SERVED",
+        "SKILL_MISSING",
+        "SKILL_TOO_LOW",
+        "KEPT_FOR_ANOTHER_AGENT",
+    ),
     *("DECLINED", "ALREADY_OFFERED", "GIVER", "OFFLINE", "AWAY", "NOT_RESPONDING", "CONNECTION_LOST", "NO_CREDITS"),
     *(
         "RESTING",

@@ -117,16 +117,17 @@ class History:
         """Arrivals of late, halved every five minutes."""
         return sum(float(0.5 ** ((now - at) / 300_000)) for at in self.entered)
 
-    def stretch(self, goal: float) -> float:
-        """By what `adaptive` stretches promises: it changes with what ends a minute or more after the last change."""
-        stretch, period, since = 1.0, [], 0
-        for at, in_time in self.outcomes:
-            period.append(in_time)
-            since = since or at
-            if at - since >= 60_000:
+    def stretch(self, goal: float, now: int) -> float:
+        """By what `adaptive` stretches promises: it moves a minute after the first end since it moved last."""
+        stretch, since, period = 1.0, 0, list[bool]()
+        for at, in_time in [*self.outcomes, (now, None)]:
+            if period and at - since >= 60_000:
                 level = sum(period) / len(period)
                 stretch = min(2.0, max(0.2, stretch * exp(-0.5 * (goal - level))))
-                period, since = [], at
+                period = []
+            if in_time is not None:
+                since = since if period else at
+                period.append(in_time)
         return stretch
 
 

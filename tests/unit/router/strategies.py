@@ -52,6 +52,7 @@ class Feature(Enum):
     CALLBACK = auto()
     ASSIGN = auto()
     LOST = auto()
+    WINDOW = auto()
 
 
 ALL = frozenset(Feature)
@@ -187,6 +188,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
         transfer_hold_ms=7_250,
         rings=rings,
         overflow=overflow(dice, features, name),
+        match_window_ms=when(Feature.WINDOW, 0, 4_000, 4_000, 6_000),
     )
 
 

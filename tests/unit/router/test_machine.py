@@ -45,7 +45,7 @@ RINGS = (Ring(4_000, lower=(("persian", 2.0),)), Ring(9_000, drop=("persian",), 
 QUEUES = (
     a_queue("q", sticky_ms=8_000, ageing_per_minute=2.0, overflow=OVERFLOW, sticky_team_ms=5_000),
     a_queue("w", wrap_up_ms=4_000, choice=Choice.LOAD_RATIO, requirements=(needs("persian", 3),), rings=RINGS),
-    a_queue("s", choice=Choice.SKILL_SCORE, priority=2, max_offers=2, transfer_hold_ms=7_000),
+    a_queue("s", choice=Choice.SKILL_SCORE, priority=2, max_offers=2, transfer_hold_ms=7_000, match_window_ms=3_000),
     a_queue(
         "d",
         choice=Choice.ROUND_ROBIN,

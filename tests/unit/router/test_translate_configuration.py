@@ -22,7 +22,7 @@ from services.router.domain.model import (
     Selector,
     Trigger,
 )
-from services.router.translate.configuration import MOST_OFFERS, to_pool
+from services.router.translate.configuration import LONGEST_WINDOW_MS, MOST_OFFERS, to_pool
 from services.router.translate.numbers import LONGEST_MS
 
 
@@ -38,7 +38,7 @@ FULL: Final = {
             "name": "q", "priority": 2, "requirements": [{"attribute": "x", "number": 3}], "choice": "AGENT_CHOICE_ADAPTIVE",
             "offerTimeoutMs": 7, "wrapUpMs": 8, "stickyMs": 9, "ageingPerMinute": 0.5, "serviceLevelMs": 10,
             "order": "QUEUE_ORDER_DEADLINE", "serviceLevelGoal": 0.9, "delayMs": 11, "maxOffers": 2, "keepFree": 3,
-            "stickyTeamMs": 12, "transferHoldMs": 13,
+            "stickyTeamMs": 12, "transferHoldMs": 13, "matchWindowMs": 15,
             "rings": [{"afterMs": 14, "drop": ["x"], "lower": {"b": 1, "a": 2}, "queues": ["r"]}],
             "overflow": [
                 {"name": "long", "when": "OVERFLOW_TRIGGER_LENGTH", "threshold": 10, "queue": "r", "setPriority": 0},
@@ -81,6 +81,7 @@ def test_a_configuration_is_taken_over_whole() -> None:
                     OverflowRule("late", Trigger.WAIT, 60_000.0, add_priority=5, requirements=(x,), replace_requirements=True),
                     OverflowRule("bad", Trigger.SERVICE_LEVEL, 0.5, cancel=True),
                 ),
+                match_window_ms=15,
             ),
             QueueConfig("r"),
         ),
@@ -144,6 +145,7 @@ def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> 
         {"serviceLevelGoal": 1.5},
         {"serviceLevelGoal": "NaN"},
         {"maxOffers": MOST_OFFERS + 1},
+        {"matchWindowMs": LONGEST_WINDOW_MS + 1},
         {"maxOffers": -1},
         {"keepFree": -1},
         {"rings": [{"afterMs": -1}]},

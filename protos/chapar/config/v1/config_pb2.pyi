@@ -514,6 +514,7 @@ class Queue(_message.Message):
     TRANSFER_HOLD_MS_FIELD_NUMBER: _builtins.int
     RINGS_FIELD_NUMBER: _builtins.int
     OVERFLOW_FIELD_NUMBER: _builtins.int
+    MATCH_WINDOW_MS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
@@ -546,6 +547,10 @@ class Queue(_message.Message):
     """How long the preferred team has it to itself after the preferred agent, milliseconds; 0 means not at all."""
     transfer_hold_ms: _builtins.int
     """How long work handed to an agent by name waits for him alone, milliseconds; 0 means 300,000."""
+    match_window_ms: _builtins.int
+    """With AGENT_CHOICE_SKILL_SCORE: what enters within such a stretch of the clock is offered at its end, matched together for the largest total score,
+    milliseconds; 0 means each at once, more than 60,000 is refused.
+    """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Name for people by language, e.g. {"fa": "فروش"}."""
@@ -585,10 +590,11 @@ class Queue(_message.Message):
         transfer_hold_ms: _builtins.int = ...,
         rings: _abc.Iterable[Global___Ring] | None = ...,
         overflow: _abc.Iterable[Global___OverflowRule] | None = ...,
+        match_window_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "keep_free", b"keep_free", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ageing_per_minute", b"ageing_per_minute", "choice", b"choice", "delay_ms", b"delay_ms", "keep_free", b"keep_free", "match_window_ms", b"match_window_ms", "max_offers", b"max_offers", "name", b"name", "offer_timeout_ms", b"offer_timeout_ms", "order", b"order", "overflow", b"overflow", "pool", b"pool", "priority", b"priority", "requirements", b"requirements", "rings", b"rings", "service_level_goal", b"service_level_goal", "service_level_ms", b"service_level_ms", "sticky_ms", b"sticky_ms", "sticky_team_ms", b"sticky_team_ms", "titles", b"titles", "transfer_hold_ms", b"transfer_hold_ms", "wrap_up_ms", b"wrap_up_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,14 +77,16 @@ def test_the_same_seed_gives_the_same_answer(scenario: Path, capsys: pytest.Capt
 
 def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And says whether it was taken."""
-    plain, quick = answer(capsys, scenario), answer(capsys, scenario, "--shortcut")
+    plain, quick = answer(capsys, scenario, "--no-shortcut"), answer(capsys, scenario)
     assert (plain.pop("shortcut"), quick.pop("shortcut")) == (False, True)
     assert plain == quick
-    assert main([str(scenario), "--shortcut"]) == 0
-    assert "gave what the engine gave" in capsys.readouterr().out
+    assert main([str(scenario)]) == 0
+    assert "gave what the live engine gave" in capsys.readouterr().out
     scenario.write_text(SCENARIO.replace("agents: 8", "agents: [8, 7]"), encoding="utf-8")
-    assert main([str(scenario), "--shortcut"]) == 0
-    assert "No shortcut: agents come and go." in capsys.readouterr().out
+    assert main([str(scenario)]) == 0
+    assert "Decided by the live engine: agents come and go." in capsys.readouterr().out
+    assert main([str(scenario), "--no-shortcut"]) == 0
+    assert "Decided by the live engine." in capsys.readouterr().out
 
 
 def test_tables(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,101 @@
+"""The adaptive order's multiplier: when it moves, by how much, and that a restored engine moves it alike."""
+
+from math import exp
+
+import pytest
+
+from services.router.domain import commands as cmd
+from services.router.domain.model import Order, PromisedPickUp
+from services.router.domain.snapshot import Restorer, collect
+from services.router.translate import codec
+from tests.unit.router.world import World, a_pool, a_queue, an_agent
+
+LONG = 10**9
+MINUTE = 60_000
+
+
+def a_world(order: Order = Order.ADAPTIVE) -> World:
+    """One agent, one queue that promises 10 s and should answer 80 % within 1 s."""
+    queue = a_queue(order=order, promises=(PromisedPickUp(10_000),), service_level_ms=1_000, service_level_goal=0.8)
+    world = World(a_pool(an_agent("a"), queues=[queue], lease_ms=LONG))
+    world.sign_in("a")
+    return world
+
+
+def multiplier(world: World) -> float:
+    """By which promises are stretched now."""
+    return world.engine.core.histories["q"].multiplier
+
+
+def late(world: World, name: str) -> None:
+    """Somebody is answered after two seconds."""
+    world.enqueue(name)
+    world.wait(2_000)
+    assert world.accept(name) == ""
+    world.complete(name)
+
+
+def test_it_moves_a_minute_after_the_first_that_ended_without_anything_more() -> None:
+    """Nobody was answered in time, so what comes now is served as if it had been promised less."""
+    world = a_world()
+    late(world, "i")
+    world.wait(MINUTE - 1)
+    assert multiplier(world) == 1.0
+    world.wait(1)
+    assert multiplier(world) == pytest.approx(exp(-0.5 * 0.8))
+    world.enqueue("j")
+    assert world.engine.core.works["j"].key == world.now + round(10_000 * exp(-0.4))
+
+
+def test_while_nothing_ends_it_stays_and_nothing_is_due() -> None:
+    world = a_world()
+    late(world, "i")
+    world.wait(MINUTE)
+    before = multiplier(world)
+    world.wait(10 * MINUTE)
+    assert multiplier(world) == before
+    assert world.engine.next_wakeup() == world.engine.core.sessions["s-a"].lease_until
+
+
+def test_the_next_minute_begins_with_what_ends_next() -> None:
+    """And counts that alone: who is abandoned was not answered, who is answered at once makes up for it."""
+    world = a_world()
+    late(world, "i")
+    world.wait(90_000)
+    world.enqueue("j")
+    world.accept("j")
+    world.wait(MINUTE)
+    assert multiplier(world) == pytest.approx(exp(-0.5 * 0.8) * exp(0.5 * 0.2))
+
+
+def test_other_orders_have_no_such_timer() -> None:
+    world = a_world(Order.DEADLINE)
+    late(world, "i")
+    world.wait(2 * MINUTE)
+    assert multiplier(world) == 1.0
+
+
+def test_a_restored_engine_moves_it_at_the_same_time() -> None:
+    world = a_world()
+    late(world, "i")
+    world.wait(1_000)
+    restorer = Restorer()
+    for (kind, name), value in collect(world.engine, world.now):
+        if value is not None:
+            restorer.add(kind, name, codec.decode(codec.encode(value)))
+    heir = restorer.engine(world.now)
+    assert heir.next_wakeup() == world.engine.next_wakeup() == world.now - 1_000 + MINUTE
+    world.wait(MINUTE)
+    heir.advance(world.now - 1_000)
+    assert heir.core.histories["q"].multiplier == multiplier(world) != 1.0
+
+
+def test_a_supervisors_configuration_keeps_the_minute() -> None:
+    """Another version of it in between neither loses nor doubles the timer."""
+    world = a_world()
+    late(world, "i")
+    config = world.config
+    assert config is not None
+    world.tell(cmd.ActivateConfiguration(a_pool(an_agent("a"), queues=[*config.queues, a_queue("w")], lease_ms=LONG)))
+    world.wait(2 * MINUTE)
+    assert multiplier(world) == pytest.approx(exp(-0.5 * 0.8))

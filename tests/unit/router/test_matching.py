@@ -1,0 +1,369 @@
+"""Work of `skill_score` queues that may be offered at one time is matched together: see docs/routing-policies.md."""
+
+from itertools import permutations
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.choosing import MOST_TOGETHER
+from services.router.domain.engine import Engine
+from services.router.domain.explain import explain
+from services.router.domain.matching import least_total
+from services.router.domain.model import (
+    CapacityProfile,
+    ChannelCapacity,
+    Choice,
+    Facts,
+    Operator,
+    OverflowRule,
+    Trigger,
+)
+from services.router.domain.snapshot import Restorer, collect
+from services.router.translate import codec
+from tests.unit.router.oracle_pair import Pair
+from tests.unit.router.strategies import Dice
+from tests.unit.router.world import GATEWAY, START, World, a_capacity, a_pool, a_queue, all_of, an_agent, needs
+
+LONG = 10**9
+WINDOW = 1_000
+
+
+def scoring(name: str = "q", **more: Any) -> Any:
+    """A queue that gathers for a second and chooses by skill score."""
+    return a_queue(name, **{"choice": Choice.SKILL_SCORE, "match_window_ms": WINDOW, **more})
+
+
+def a_world(*agents: Any, **more: Any) -> World:
+    """Everybody has signed in before the window begins."""
+    world = World(a_pool(*agents, **{"queues": [scoring()], "lease_ms": LONG, **more}))
+    world.sign_in(*(agent.agent_id for agent in agents))
+    return world
+
+
+# Gathering
+
+
+def test_what_enters_within_a_window_is_offered_at_its_end() -> None:
+    """Windows stand on the clock, so the end is the same for all, and who comes with it begins the next."""
+    world = a_world(an_agent("a"), an_agent("b"), an_agent("c"))
+    world.enqueue("first")
+    world.wait(999)
+    world.enqueue("second")
+    assert (world.offered("first"), world.offered("second")) == ("", "")
+    world.wait(1)
+    world.enqueue("third")
+    assert "" not in (world.offered("first"), world.offered("second"))
+    world.wait(999)
+    assert world.offered("third") == ""
+    world.wait(1)
+    assert world.offered("third") != ""
+
+
+def test_what_waits_again_and_what_is_handed_to_somebody_is_not_gathered() -> None:
+    world = a_world(an_agent("a"), an_agent("b"))
+    world.enqueue("i")
+    world.wait(WINDOW)
+    world.wait(300)
+    first = world.offered("i")
+    world.decline("i")
+    second = world.offered("i")
+    assert {first, second} == {"a", "b"}
+    world.accept("i")
+    world.tell(cmd.TransferInteraction(second, "i", to_agent_id=first))
+    assert world.offered("i") == first
+
+
+def test_nobody_picks_what_is_being_gathered_and_explain_says_why() -> None:
+    world = a_world(an_agent("a"))
+    world.enqueue("i")
+    assert world.ask(cmd.AssignInteraction("i", "a", picked=True)) == "MATCH_WINDOW"
+    found = explain(world.engine, "i")
+    assert found is not None
+    assert [(e.reason, e.detail) for e in found.excluded] == [("MATCH_WINDOW", "1 s from now")]
+    assert found.smallest_change == "the window ends within which it is matched together with others"
+
+
+def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
+    """Ten come at once, eight are served: not until then is the queue too long, also for an engine that was restored meanwhile."""
+    rule = OverflowRule("long", Trigger.LENGTH, 1, "w")
+    world = a_world(
+        *(an_agent(f"a{n}") for n in range(8)),
+        queues=[scoring(overflow=(rule,)), a_queue("w", requirements=(needs("x"),))],
+    )
+    effects = [effect for n in range(10) for effect in world.enqueue(f"i{n}")]
+    assert not all_of(effects, fx.Overflowed)
+    restorer = Restorer()
+    for (kind, name), value in collect(world.engine, world.now):
+        restorer.add(kind, name, codec.decode(codec.encode(value)))
+    heir = restorer.engine(world.now)
+    moved = all_of(world.wait(WINDOW), fx.Overflowed)
+    assert [effect.facts.interaction_id for effect in moved] == ["i8"]
+    assert all_of(heir.advance(world.now), fx.Overflowed) == moved
+
+
+# Who gets what
+
+
+def test_the_total_is_the_largest_not_each_in_turn() -> None:
+    """The first would suit b best, but only b can take the second."""
+    world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    world.wait(WINDOW)
+    assert (world.offered("first"), world.offered("second")) == ("a", "b")
+
+
+def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
+    """Each could have one of the two either way."""
+    world = a_world(an_agent("a", {"x": 2, "y": 1}), an_agent("b", {"x": 3, "y": 4}))
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    world.wait(WINDOW)
+    assert (world.offered("first"), world.offered("second")) == ("a", "b")
+
+
+def test_urgency_decides_who_is_served_whatever_the_scores() -> None:
+    """Two want the only agent: the more urgent one has him, though the other would score more."""
+    world = a_world(an_agent("a", {"x": 9, "y": 1}))
+    world.enqueue("scores", requirements=(needs("x", 1),))
+    world.enqueue("urgent", requirements=(needs("y", 1),), priority=1)
+    world.wait(WINDOW)
+    assert (world.offered("urgent"), world.offered("scores")) == ("a", "")
+
+
+def test_among_equal_totals_the_first_in_order_has_whom_it_would_have_had_alone() -> None:
+    world = a_world(an_agent("a"), an_agent("b"), an_agent("c"))
+    for name in ("i2", "i1", "i3"):
+        world.enqueue(name)
+        world.wait(1)
+    world.wait(WINDOW)
+    assert [world.offered(name) for name in ("i2", "i1", "i3")] == ["a", "b", "c"]
+
+
+def test_the_first_keeps_its_preference_when_somebody_must_give_way() -> None:
+    """Only a can take the third; of the two ways to make room, the one that the first in the order likes better."""
+    world = a_world(an_agent("a", {"x": 1}), an_agent("b"), an_agent("c"))
+    world.enqueue("i1")
+    world.enqueue("i2")
+    world.enqueue("i3", requirements=(needs("x", operator=Operator.HAS),))
+    world.wait(WINDOW)
+    assert [world.offered(name) for name in ("i1", "i2", "i3")] == ["b", "c", "a"]
+
+
+def test_what_has_no_place_hides_nothing_that_waits_behind_it() -> None:
+    """The first was declined by a, and b goes to what is more urgent: a is for the next in the line."""
+    queues = [scoring(), a_queue("w", wrap_up_ms=5_000)]
+    world = World(a_pool(an_agent("a"), an_agent("b", {"y": 1}), queues=queues, lease_ms=LONG))
+    world.sign_in("b")
+    world.enqueue("h", queue="w")
+    world.accept("h")
+    world.complete("h")
+    world.sign_in("a")
+    world.enqueue("first")
+    world.wait(WINDOW)
+    world.decline("first")
+    world.wait(3_500)
+    world.enqueue("urgent", priority=1, requirements=(needs("y"),))
+    world.enqueue("second")
+    world.wait(500)
+    assert [world.offered(name) for name in ("urgent", "first", "second")] == ["b", "", "a"]
+
+
+def test_who_has_room_for_several_gets_several_where_that_scores_more() -> None:
+    world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=a_capacity(2))
+    for name in ("i1", "i2", "i3"):
+        world.enqueue(name, requirements=(needs("x", 1),))
+    world.wait(WINDOW)
+    assert [world.offered(name) for name in ("i1", "i2", "i3")] == ["a", "a", "b"]
+
+
+def test_a_desk_that_can_show_one_offer_gets_one() -> None:
+    world = World(
+        a_pool(
+            an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), queues=[scoring()], capacity=a_capacity(2), lease_ms=LONG
+        )
+    )
+    world.sign_in("a", "b", credits=1)
+    world.enqueue("i1", requirements=(needs("x", 1),))
+    world.enqueue("i2", requirements=(needs("x", 1),))
+    world.wait(WINDOW)
+    assert [world.offered(name) for name in ("i1", "i2")] == ["a", "b"]
+
+
+def test_agents_who_come_free_together_are_matched_without_a_window() -> None:
+    """Both wrap-ups end at one time; the older item leaves the one who alone can take the younger."""
+    queue = scoring(match_window_ms=0, wrap_up_ms=5_000)
+    world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}), queues=[queue])
+    for name in ("h1", "h2"):
+        world.enqueue(name)
+        world.accept(name)
+    for name in ("h1", "h2"):
+        world.complete(name)
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    world.wait(5_000)
+    assert (world.offered("first"), world.offered("second")) == ("a", "b")
+
+
+def test_another_queues_work_takes_its_turn_between() -> None:
+    """What is more urgent is matched, then the other takes whom it prefers of those left, then the rest."""
+    queues = [scoring(), a_queue("w", match_window_ms=WINDOW, priority=1)]
+    world = a_world(an_agent("a", {"x": 1}), an_agent("b", {"x": 9}), queues=queues)
+    world.enqueue("scores", requirements=(needs("x", 1),))
+    world.enqueue("other", queue="w")
+    world.wait(WINDOW)
+    assert (world.offered("other"), world.offered("scores")) == ("a", "b")
+
+
+def test_who_could_park_something_comes_after_those_with_room() -> None:
+    """One is matched with the idle agent; for the other somebody sets his mail aside."""
+    voice = ChannelCapacity("voice", 1, exclusive=True, interrupts=("mail",))
+    world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=CapacityProfile("", 1, (voice,)))
+    world.enqueue("mail", channel="mail", requirements=(needs("x", 5),))
+    world.wait(WINDOW)
+    world.accept("mail")
+    for name in ("i1", "i2"):
+        world.enqueue(name, channel="voice", requirements=(needs("x", 1),))
+    world.wait(WINDOW)
+    assert (world.offered("i1"), world.offered("i2")) == ("b", "a")
+    assert world.engine.core.works["mail"].parked
+
+
+def test_more_than_so_many_go_in_portions_by_urgency() -> None:
+    """Hundred for hundred: all are served, and the last are not matched with the first."""
+    count = 100
+    world = a_world(*(an_agent(f"a{n:03}", {"x": float(n + 1)}) for n in range(count)))
+    for n in range(count):
+        world.enqueue(f"i{n:03}", requirements=(needs("x", 1),))
+    world.wait(WINDOW)
+    works = world.engine.core.works
+    assert sorted(world.offered(name) for name in works) == sorted(world.engine.core.agents)
+    sizes = [works[f"i{n:03}"].decision.matched + 1 for n in range(count)]
+    assert sizes == [MOST_TOGETHER] * MOST_TOGETHER + [count - MOST_TOGETHER] * (count - MOST_TOGETHER)
+
+
+def test_explain_tells_that_it_was_matched_and_who_alone_would_have_suited_it_better() -> None:
+    world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    effects = world.wait(WINDOW)
+    assert {offered.reason for offered in all_of(effects, fx.Offered)} == {"BEST_TOTAL_SCORE"}
+    found = explain(world.engine, "first")
+    assert found is not None
+    assert found.summary == (
+        "Offered to a: 2 of 2 agents could take it, matched together with 1 other for the largest total skill score "
+        "(1.23106, of which this 0.731059); b (0.880797) alone would have suited it better."
+    )
+    alone = explain(world.engine, "second")
+    assert alone is not None
+    assert "better" not in alone.summary
+
+
+def test_what_was_matched_is_told_alike_after_a_restore() -> None:
+    world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
+    world.enqueue("first", requirements=(needs("x", 1),))
+    world.enqueue("second", requirements=(needs("y", 1),))
+    world.wait(WINDOW)
+    restorer = Restorer()
+    for (kind, name), value in collect(world.engine, world.now):
+        restorer.add(kind, name, codec.decode(codec.encode(value)))
+    heir = restorer.engine(world.now)
+    assert explain(heir, "first") == explain(world.engine, "first")
+    assert heir.core.config == world.engine.core.config
+
+
+# Against the naive ones
+
+
+@st.composite
+def costs(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
+    """Rows that may each take some of the columns; there is a place for all."""
+    count = draw(st.integers(1, 5))
+    columns = draw(st.permutations(range(6)))
+    rows = []
+    for row in range(count):
+        listed = draw(st.sets(st.integers(0, 5))) | {columns[row]}
+        rows.append([(column, draw(st.integers(0, 20))) for column in sorted(listed)])
+    return rows
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(costs())
+def test_no_other_assignment_costs_less(rows: list[list[tuple[int, int]]]) -> None:
+    priced = [dict(row) for row in rows]
+    ways = [
+        way for way in permutations(range(6), len(rows)) if all(c in row for c, row in zip(way, priced, strict=True))
+    ]
+    given_ = least_total(rows)
+    assert tuple(given_) in ways
+    assert sum(row[c] for c, row in zip(given_, priced, strict=True)) == min(
+        sum(row[c] for c, row in zip(way, priced, strict=True)) for way in ways
+    )
+
+
+def burst(numbers: bytes) -> Pair:
+    """Some agents, three queues, and up to eight that come within a window, twice: what comes of it in the engine and in the oracle."""
+    dice = Dice(numbers)
+    skills = [{"x": dice.of(1.0, 2.0, 4.0, 8.0), "y": dice.of(0.0, 1.0, 3.0, 9.0)} for _ in range(dice.of(3, 4, 5, 2))]
+    profiles = (a_capacity(1, "one"), CapacityProfile("three", 3, (ChannelCapacity("mail", 2),)), a_capacity(2, "two"))
+    agents = [
+        an_agent(f"a{n}", {s: v for s, v in has.items() if v}, capacity_profile=dice.of("one", "one", "two", "three"))
+        for n, has in enumerate(skills)
+    ]
+    queues = [
+        scoring("q", max_offers=dice.of(1, 1, 2)),
+        scoring("w", priority=dice.of(0, 1), match_window_ms=dice.of(WINDOW, 0)),
+        a_queue("z", match_window_ms=WINDOW, keep_free=dice.of(0, 0, 1)),
+    ]
+    pair = Pair(a_pool(*agents, queues=queues, capacity=profiles, lease_ms=LONG))
+    for n, agent in enumerate(agents):
+        pair.tell(cmd.SignIn(agent.agent_id, f"s{n}", credits=dice.of(0, 0, 1), reply_to=GATEWAY))
+        pair.wait(dice.of(0, 100))
+    asked = (needs("x", 1), needs("x", 2), needs("y", 1), needs("x", 4), needs("y", 3))
+    for name in ("i", "j"):
+        for n in range(dice.of(4, 5, 6, 8)):
+            wanted = tuple({s.attribute: s for s in (dice.of(*asked), dice.of(*asked))}.values())
+            facts = Facts(
+                f"{name}{n}", f"c{name}{n}", channel=dice.of("chat", "chat", "chat", "mail"), queue=dice.of("q", "q", "w", "q", "z"),
+                priority=dice.of(0, 0, 0, 1), requirements=wanted[: dice.of(1, 2, 1)], arrived_at_ms=pair.now,
+            )  # fmt: skip
+            pair.tell(cmd.Enqueue(facts))
+            pair.wait(dice.of(0, 0, 30))
+        pair.wait(dice.of(1_500, 1_000))
+        for offer in [offer for job in pair.oracle.jobs.values() for offer in job.offers]:
+            if dice.one_in(3):
+                pair.tell(cmd.DeclineOffer(offer.agent_id, offer.offer_id))
+            else:
+                pair.tell(cmd.AcceptOffer(offer.agent_id, offer.offer_id))
+    for job in list(pair.oracle.jobs.values()):
+        if job.holder:
+            pair.tell(cmd.CompleteInteraction(job.holder, job.id))
+    pair.wait(LONG // 10)
+    return pair
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(min_size=200, max_size=200))
+def test_bursts_are_matched_as_the_oracle_does(numbers: bytes) -> None:
+    """Every way to give a burst out is compared by the naive engine: same served, same pairs."""
+    pair = burst(numbers)
+    assert pair.now > START
+
+
+def test_the_order_in_which_a_burst_is_told_decides_nothing() -> None:
+    """Arrived at one time, their ids decide; whichever was told first."""
+    offered = []
+    for names in (("i1", "i2", "i3"), ("i3", "i1", "i2")):
+        world = World(
+            a_pool(*(an_agent(f"a{n}", {"x": n}) for n in (1, 2, 3)), queues=[scoring()], lease_ms=LONG),
+            engine=Engine(),
+        )
+        world.sign_in("a1", "a2", "a3")
+        for name in names:
+            world.enqueue(name, requirements=(needs("x", int(name[1])),))
+        world.wait(WINDOW)
+        offered.append({name: world.offered(name) for name in sorted(names)})
+    assert offered[0] == offered[1] == {"i1": "a1", "i2": "a2", "i3": "a3"}
