@@ -1,7 +1,8 @@
 """Tests run on a mutant, in a child process whose imports get the mutant's text instead of the file's.
 
-The parent has imported everything else that the tests need, so that a child begins with the engine and the tests at once. A child's time is measured as
-time on the processor, so that a busy machine kills nothing. A test that starts processes of its own would see the file: such tests take no part.
+The parent has imported everything else that the tests need, so that a child begins with the engine and the tests at once. A child's time is
+measured as time on the processor, so that a busy machine kills nothing. A test that starts processes of its own would see the file: such tests
+take no part.
 """
 
 import importlib
@@ -62,7 +63,7 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `"" is not None`: the compiler has a better eye than some tests
             code = compile(self._text, self._path, "exec")
-        exec(code, module.__dict__)  # noqa: S102 - that is what a mutant is
+        exec(code, module.__dict__)
 
 
 def prepare(stages: Sequence[Stage]) -> None:

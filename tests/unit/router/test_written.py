@@ -107,7 +107,9 @@ def derived(core: Core) -> dict[str, Any]:
         "turns": core.turns,
         "demand": core.watches_demand,
         "lines": {(line.need.key, line.key): sorted(line.works) for line in core.lines.filled},
-        "reserved": {agent: {(line.need.key, line.key) for line in lines} for agent, lines in core.lines.reserved.items()},
+        "reserved": {
+            agent: {(line.need.key, line.key) for line in lines} for agent, lines in core.lines.reserved.items()
+        },
         "queues": {name: core.lines.waiting(name) for name in core.config.by_name} if core.config is not None else {},
         "wake": core.timers.next(),
     }

@@ -13,6 +13,8 @@ from services.router.domain import effects as fx
 from services.router.domain.model import Facts
 from tests.unit.router.world import GATEWAY, START
 
+_BELOW = "\n  "
+
 
 def told(effects: Iterable[fx.Effect], results: bool = False) -> list[str]:
     """Effects as lines; with the commands' own results only where they are asked for."""
@@ -44,7 +46,7 @@ def _told(name: str, value: Any) -> str:
     if isinstance(value, IntEnum):
         return value.name
     if isinstance(value, tuple):
-        return f"[{''.join(f'\n  {_line(v)}' for v in value)}]"
+        return f"[{''.join(_BELOW + _line(v) for v in value)}]"
     if name.endswith(("at_ms", "until_ms")) and value > START // 2:
         return f"{value - START:+d}"
     return str(value)
