@@ -136,8 +136,10 @@ def test_who_has_filled_his_balance_rests_until_it_has_drained(
 
 @pytest.mark.parametrize(
     ("debt", "busy", "next_ms"),
-    [(0, True, 10_000), (2_000, True, 2_000), (2_500, True, 0), (2_499.9, True, 1), (0, False, 0), (2_500, False, 1)]
-    + [(3_250, False, 1_001), (3_250.5, False, 1_001), (2_499, False, 0)],
+    [
+        *((0, True, 10_000), (2_000, True, 2_000), (2_500, True, 0), (2_499.9, True, 1), (0, False, 0)),
+        *((2_500, False, 1), (3_250, False, 1_001), (3_250.5, False, 1_001), (2_499, False, 0)),
+    ],
 )
 def test_it_is_known_when_that_will_be_otherwise(debt: float, busy: bool, next_ms: int) -> None:
     """At that time, and not a millisecond before; 0 when nothing will change by itself."""
