@@ -20,19 +20,25 @@ from tests.mutation.trial import Outcome, Stage, judge, prepare, root
 DOMAIN: Final = Path("services/router/domain")
 GOAL: Final = ">=0.9"
 _UNIT: Final = Path("tests/unit/router")
-_GAMES: Final = ("test_oracle.py", "test_machine.py", "test_fuzz.py")
+_FIRST: Final = ("rules", "stories", "policies", "scenarios", "scenarios_waiting", "refusals")
+_GAMES: Final = ("written", "oracle", "machine", "fuzz")
 _PROCESSES: Final = ("test_command.py", "test_elsewhere.py")
 _BEHIND: Final = Path("build/mutants.txt")
 
 
 def stages() -> tuple[Stage, ...]:
     """From fast to slow: what the later ones run on is what the earlier ones let through."""
-    examples = sorted(str(file) for file in _UNIT.glob("test_*.py") if file.name not in _GAMES)
+
+    def named(*names: str) -> tuple[str, ...]:
+        return tuple(str(_UNIT / f"test_{name}.py") for name in names)
+
+    others = sorted({str(file) for file in _UNIT.glob("test_*.py")} - {*named(*_FIRST, *_GAMES)})
     replay = sorted(str(file) for file in (_UNIT / "replay").glob("test_*.py") if file.name not in _PROCESSES)
     return (
-        Stage("examples", tuple(examples), 60),
+        Stage("examples", named(*_FIRST), 60),
+        Stage("parts", tuple(others), 60),
+        Stage("games", named(*_GAMES), 240),
         Stage("flow", ("tests/flow/router", *replay), 120),
-        Stage("games", tuple(str(_UNIT / name) for name in _GAMES), 180),
     )
 
 
