@@ -248,7 +248,7 @@ def test_an_agent_and_a_profile_of_version_one_are_read() -> None:
 
 
 def test_a_configuration_of_version_one_is_read() -> None:
-    queue = ("q", 1, [], 1, 2_000, 3_000, 4_000, 5, 6_000)
+    queue: tuple[Any, ...] = ("q", 1, [], 1, 2_000, 3_000, 4_000, 5, 6_000)
     pool = load_config(through_the_codec((7, 1, 2, [queue], [["p", 3, [["chat", 1, 2, True]], 4]])))
     assert pool.queues == (
         QueueConfig(

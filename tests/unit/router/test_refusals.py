@@ -22,9 +22,9 @@ WEEK = 7 * 86_400_000
 MOST = 1_000_000
 
 
-def floor(**queue: int) -> World:
+def floor() -> World:
     """`held` is with a, `wrap` is in wrap-up with b, `waiting` waits, `later` is scheduled; c has never been there."""
-    queues = [a_queue(wrap_up_ms=60_000, **queue), a_queue("other")]
+    queues = [a_queue(wrap_up_ms=60_000), a_queue("other")]
     world = World(a_pool(an_agent("a"), an_agent("b"), an_agent("c"), queues=queues, lease_ms=LONG))
     world.sign_in("b")
     world.holds("b", "wrap")
@@ -157,7 +157,7 @@ def test_before_any_configuration() -> None:
         (cmd.RenewLeases(("s",)), ""),
     ):
         assert world.ask(command) == reason, command
-    assert only(world.tell(cmd.CancelInteraction("i")), fx.Cancelled)
+    assert only(world.tell(cmd.CancelInteraction("i")), fx.Cancelled).reason == "CANCELLED"
 
 
 def test_agents_and_sessions_that_nobody_knows() -> None:
