@@ -65,6 +65,7 @@ def test_not_before_its_start() -> None:
     assert left_out(world) == [("SCHEDULED", "15 s from now", 1, ["a"])]
     found = said(world)
     assert (found.state, found.smallest_change, found.considered) == ("scheduled", "its time comes", 1)
+    assert (found.reason, found.decided_at_ms) == ("ENQUEUED", world.now - 5_000)
     assert found.summary == "Scheduled: it is queued 15 s from now."
 
 
