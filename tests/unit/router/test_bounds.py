@@ -1,7 +1,7 @@
 """What is forgotten when it grows too much: and that decisions do not depend on it, or only as they must."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from services.router.domain import commands as cmd
 from services.router.domain import holding, interactions
@@ -13,7 +13,7 @@ from tests.unit.router.test_written import Written
 from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, needs
 
 
-@FEW
+@settings(FEW, max_examples=FEW.max_examples // 3)
 @given(games(ALL))
 def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -> None:
     """With room for two of them instead of eight thousand every decision is the same."""
@@ -22,6 +22,21 @@ def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Lines, "_KEPT", 2)
         assert heard(log) == usual
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 4])
+def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is placed both what the team's and what anybody's need is are asked for, and either may push others out."""
+    monkeypatch.setattr(Lines, "_KEPT", kept)
+    queue = a_queue(sticky_team_ms=60_000)
+    world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
+    world.sign_in("a")
+    world.holds("a", "busy")
+    world.enqueue("i", preferred_team="north", requirements=(needs("x"),))
+    world.complete("busy")
+    assert world.offered("i") == "a"
 
 
 def test_needs_are_forgotten_when_there_are_too_many_and_what_waits_stays(monkeypatch: pytest.MonkeyPatch) -> None:
