@@ -1,6 +1,7 @@
 """What is refused, by which code, in each state; and bounds at their last good and first bad value."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,11 @@ from services.router.domain.model import (
     AgentState,
     CapacityProfile,
     ChannelCapacity,
+    OverflowRule,
     PoolConfig,
     QueueConfig,
     Stage,
+    Trigger,
 )
 from tests.unit.router.world import GATEWAY, World, a_capacity, a_pool, a_queue, all_of, an_agent, needs, only
 
@@ -225,6 +228,39 @@ def test_priorities_stay_within_a_million() -> None:
     assert only(world.tell(cmd.Reprioritise("a", -2)), fx.Changed).facts.priority == MOST - 2
     assert only(world.tell(cmd.Reprioritise("c", -1)), fx.Changed).facts.priority == -MOST
     assert only(world.tell(cmd.Reprioritise("c", 1)), fx.Changed).facts.priority == 1 - MOST
+
+
+@pytest.mark.parametrize(
+    ("own", "rule", "kept"),
+    [
+        *(
+            (MOST - 1, {"add_priority": 1}, MOST),
+            (MOST, {"add_priority": 1}, MOST),
+            (0, {"set_priority": MOST + 9}, MOST),
+        ),
+        *((1 - MOST, {"add_priority": -1}, -MOST), (-MOST, {"add_priority": -1}, -MOST), (5, {"set_priority": 0}, 0)),
+    ],
+)
+def test_a_rule_stays_within_the_same_million(own: int, rule: dict[str, int], kept: int) -> None:
+    rules = (replace(OverflowRule("r", Trigger.LENGTH, 0), **rule),)  # type: ignore[arg-type]
+    world = World(a_pool(queues=[a_queue(overflow=rules)]))
+    assert only(world.enqueue("i", priority=own), fx.Overflowed).facts.priority == kept
+
+
+def test_an_agent_does_not_pick_where_so_many_are_kept_free() -> None:
+    """He counts himself: with one kept free the only one may not pick, one of two may. A supervisor's order does not ask."""
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(keep_free=1)], lease_ms=LONG))
+    world.sign_in("a")
+    world.enqueue("i")
+    assert world.offered("i") == ""
+    assert world.ask(cmd.AssignInteraction("i", "a", picked=True)) == "KEPT_FREE"
+    assert world.ask(cmd.AssignInteraction("i", "a")) == ""
+    world.complete("i")
+    world.sign_in("b")
+    world.enqueue("j")
+    assert world.offered("j") == "a"
+    assert world.ask(cmd.AssignInteraction("j", "b", picked=True)) == "KEPT_FREE"
+    assert world.ask(cmd.AssignInteraction("j", "a", picked=True)) == ""
 
 
 def test_an_arrival_in_the_future_or_without_a_time_is_now() -> None:
