@@ -145,7 +145,10 @@ def test_a_warm_transfer_is_made_once_and_not_of_what_is_parked() -> None:
 
 def test_before_any_configuration() -> None:
     world = World()
-    world.enqueue("i")
+    queued = only(world.enqueue("i"), fx.Queued)
+    assert (queued.reason, queued.position) == ("NO_CONFIGURATION", 0)
+    assert (queued.estimated_wait_ms, queued.estimated_p90_ms) == (-1, -1)
+    assert world.engine.core.works["i"].announced == (-1, -1)
     for command, reason in (
         (cmd.SignIn("a", "s", reply_to=GATEWAY), "NO_CONFIGURATION"),
         (cmd.SetAgentState("a", AgentState.AWAY), "NO_CONFIGURATION"),
