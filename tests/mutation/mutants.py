@@ -19,6 +19,8 @@ import libcst.matchers as m
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
 
+_WIDE: Final = 120
+_AROUND: Final = 30
 BOUNDS: Final = ("_KEPT", "_PERSONS_KEPT", "_MOST")
 _UNTOUCHED: Final = (cst.Annotation, cst.Decorator, cst.Assert)
 _NOT_INSIDE: Final = m.Call(func=m.Name("len") | m.Name("isinstance"))
@@ -49,7 +51,22 @@ class Mutant:
         return f"{Path(self.path).name}#{self.number}"
 
     def __str__(self) -> str:
-        return f"{self.name} line {self.line}: {self.before}  =>  {self.after}"
+        before, after = _differing(self.before, self.after) if len(self.before) > _WIDE else (self.before, self.after)
+        return f"{self.name} line {self.line}: {before}  =>  {after}"
+
+
+def _differing(before: str, after: str) -> tuple[str, str]:
+    """Two long texts, without most of what they begin and end with alike."""
+    start = _alike(before, after)
+    end = min(_alike(before[::-1], after[::-1]), len(after) - start, len(before) - start)
+    first, last = max(0, start - _AROUND), max(0, end - _AROUND)
+    middle = [text[first : len(text) - last] for text in (before, after)]
+    kept = [part if len(part) <= 2 * _WIDE else f"{part[:_WIDE]} [...] {part[-_AROUND:]}" for part in middle]
+    return f"...{kept[0]}...", f"...{kept[1]}..."
+
+
+def _alike(one: str, other: str) -> int:
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 class Source:

@@ -15,6 +15,7 @@ from services.router.domain.engine import Engine
 from services.router.domain.pool import Core, Entity
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
+from tests.unit.router.indexes import true
 from tests.unit.router.strategies import ALL, Game, games
 from tests.unit.router.test_oracle import FEW, play
 from tests.unit.router.world import START
@@ -133,6 +134,8 @@ def test_what_is_written_is_the_memory_field_by_field_and_what_is_restored_is_th
         assert without_leases(lane.read()) == there, command
         if n % 5 == 4:
             restored = lane.restored()
+            true(restored.core)
+            true(lane.engine.core)
             assert without_leases(memory(restored)) == there
             assert derived(restored.core) == derived(lane.engine.core)
 
