@@ -266,6 +266,15 @@ def test_an_agent_does_not_pick_where_so_many_are_kept_free() -> None:
     assert world.ask(cmd.AssignInteraction("j", "a", picked=True)) == ""
 
 
+@pytest.mark.parametrize("able", [1, 2, 3])
+def test_while_as_many_are_free_as_are_kept_free_none_of_them_picks(able: int) -> None:
+    world = World(a_pool(*(an_agent(name) for name in "abc"), queues=[a_queue(keep_free=able)], lease_ms=LONG))
+    world.sign_in(*"abc"[:able])
+    world.enqueue("i")
+    assert world.offered("i") == ""
+    assert world.ask(cmd.AssignInteraction("i", "a", picked=True)) == "KEPT_FREE"
+
+
 def test_an_arrival_in_the_future_or_without_a_time_is_now() -> None:
     world = World(a_pool())
     for name, asked, kept in (("a", 0, 0), ("b", 1, 1), ("c", -1, 0), ("d", world.now, 0), ("e", world.now + 1, 0)):
