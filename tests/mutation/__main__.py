@@ -35,10 +35,10 @@ def stages() -> tuple[Stage, ...]:
     others = sorted({str(file) for file in _UNIT.glob("test_*.py")} - {*named(*_FIRST, *_GAMES)})
     replay = sorted(str(file) for file in (_UNIT / "replay").glob("test_*.py") if file.name not in _PROCESSES)
     return (
-        Stage("examples", named(*_FIRST), 60),
-        Stage("parts", tuple(others), 60),
-        Stage("games", named(*_GAMES), 240),
-        Stage("flow", ("tests/flow/router", *replay), 120),
+        Stage("examples", named(*_FIRST), 20),
+        Stage("parts", tuple(others), 40),
+        Stage("games", named(*_GAMES), 120),
+        Stage("flow", ("tests/flow/router", *replay), 80),
     )
 
 
