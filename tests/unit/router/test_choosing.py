@@ -6,6 +6,7 @@ looking at each kind; a naive look at all agents must say the same.
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -232,3 +233,29 @@ def test_kept_free_counts_those_who_would_have_to_park_something() -> None:
     assert world.offered("two") == ""
     world.tell(cmd.CancelInteraction("one"))
     assert world.offered("two") == "b"
+
+
+@pytest.mark.parametrize("by", ["profile", "configuration"])
+def test_more_capacity_takes_up_what_is_parked_and_then_serves_what_waits(by: str) -> None:
+    """Whether the agent has another profile, or the profile another total: both happen at once."""
+    small, large = (
+        CapacityProfile(name, total, (ChannelCapacity("voice", 2, interrupts=("mail",)),), 1)
+        for name, total in (("small", 2), ("large", 4))
+    )
+    agent = an_agent("a", capacity_profile="small")
+    world = World(a_pool(agent, capacity=[small, large], lease_ms=LONG))
+    world.sign_in("a")
+    world.enqueue("mail", channel="mail")
+    world.accept("mail")
+    world.enqueue("call", channel="voice")
+    world.accept("call")
+    world.enqueue("next", channel="mail")
+    assert (world.offered("next"), world.engine.core.works["mail"].parked) == ("", True)
+    if by == "profile":
+        world.tell(cmd.UpsertAgent(an_agent("a", capacity_profile="large")))
+    else:
+        assert world.config is not None
+        grown = replace(small, total=4)
+        world.tell(cmd.ActivateConfiguration(replace(world.config, version=2, profiles=(grown, large))))
+    assert not world.engine.core.works["mail"].parked
+    assert world.offered("next") == "a"
