@@ -15,7 +15,10 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 
-.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+SAMPLE ?= 150
+SEED ?= 1
+
+.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -51,6 +54,9 @@ compiled: .venv/.ready ## the routing engine compiled, in build/compiled; needs 
 
 references: .venv/.ready ## the what-if simulator against Erlang B, C and A and published tables
 	$(BIN)/python -m tests.bench.references
+
+mutants: .venv/.ready ## would the tests notice? SAMPLE=150 mutants of the routing engine, drawn with SEED=1 (5 to 20 minutes, docs/decisions/0037-mutation-testing.md)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --sample $(SAMPLE) --seed $(SEED)
 
 kafka: .venv/.ready ## a real single-node Kafka in the background
 	@$(BIN)/python -m services.chassis.broker start

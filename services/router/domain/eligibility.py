@@ -16,8 +16,6 @@ _SYMBOLS = {
     Operator.AT_MOST: "<=",
     Operator.GREATER: ">",
     Operator.AT_LEAST: ">=",
-    Operator.IN: "in",
-    Operator.HAS: "has",
 }
 
 _LOWERABLE = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)

@@ -189,8 +189,10 @@ def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[s
     core = engine.core
     lines: dict[str, tuple[int, int]] = {}
     for queue in core.config.queues if core.config is not None else ():
-        heads = [line.at(0).facts.arrived_at_ms for line in core.lines.of_queue(queue.name) if line.ranks]
-        lines[queue.name] = (core.lines.waiting(queue.name), now - min(heads) if heads else 0)
+        # Not the heads alone: the most urgent need not be the oldest.
+        found_in = core.lines.of_queue(queue.name)
+        oldest = min((w.facts.arrived_at_ms for line in found_in for w in line.works.values()), default=now)
+        lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)
     states: dict[str, int] = {}
     used = total = 0
     for found in core.agents.values():

@@ -55,12 +55,12 @@ def place(core: Core, work: Work) -> None:
         facts = work.facts
     age = now - work.enqueued_at
     change = 0
+    if not work.handed_on:
+        need, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
     if work.handed_on or work.team_until:
+        # Asked last: a new need may make another one, in which nothing waits yet, be forgotten.
         others = () if work.handed_on else served_too(queue.rings, age)
         need = core.lines.need((queue.name, requirements_now(queue, work, now), others), queue, core.roster)
-    if not work.handed_on:
-        usual, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
-        need = need if work.team_until else usual
     asleep = due_at(queue, work) > now
     if work.unasked and matched_at(queue, work) <= now:
         work.unasked = False

@@ -30,6 +30,7 @@ from services.router.domain.model import (
 )
 from services.router.domain.snapshot import Restorer, collect
 from services.router.translate import codec
+from tests.unit.router.indexes import true
 from tests.unit.router.promises import check
 from tests.unit.router.world import GATEWAY, START, a_queue, an_agent, needs
 
@@ -328,6 +329,12 @@ class Routing(RuleBasedStateMachine):
         """Checked after every step."""
         check(self.engine.core)
         check(self.shadow.core)
+
+    @invariant()
+    def indexes_tell_the_truth(self) -> None:
+        """What is kept to be quick is what a slow look finds."""
+        true(self.engine.core)
+        true(self.shadow.core)
 
     @invariant()
     def nothing_is_lost(self) -> None:

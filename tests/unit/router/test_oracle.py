@@ -40,7 +40,7 @@ SETTINGS = settings(
     deadline=None,
     derandomize=not os.environ.get("CHAPAR_HYPOTHESIS"),  # the same games each time; `deep` hunts for others
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    phases=[phase for phase in settings().phases if phase not in (Phase.target, Phase.explain)],
 )
 FEW = settings(SETTINGS, max_examples=SETTINGS.max_examples // 5)
 

@@ -1,0 +1,101 @@
+"""What is forgotten when it grows too much: and that decisions do not depend on it, or only as they must."""
+
+import pytest
+from hypothesis import given, settings
+
+from services.router.domain import commands as cmd
+from services.router.domain import holding, interactions
+from services.router.domain.lines import Lines
+from services.router.domain.sharing import name, whole
+from tests.unit.router.strategies import ALL, Game, games
+from tests.unit.router.test_oracle import FEW, heard, play
+from tests.unit.router.test_written import Written
+from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, needs
+
+
+@settings(FEW, max_examples=FEW.max_examples // 3)
+@given(games(ALL))
+def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -> None:
+    """With room for two of them instead of eight thousand every decision is the same."""
+    log = play(game).log
+    usual = heard(log)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lines, "_KEPT", 2)
+        assert heard(log) == usual
+
+
+@pytest.mark.parametrize("kept", [1, 2, 3, 4])
+def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
+    kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is placed both what the team's and what anybody's need is are asked for, and either may push others out."""
+    monkeypatch.setattr(Lines, "_KEPT", kept)
+    queue = a_queue(sticky_team_ms=60_000)
+    world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
+    world.sign_in("a")
+    world.holds("a", "busy")
+    world.enqueue("i", preferred_team="north", requirements=(needs("x"),))
+    world.complete("busy")
+    assert world.offered("i") == "a"
+
+
+def test_needs_are_forgotten_when_there_are_too_many_and_what_waits_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are kept, or twice as many as are waited for."""
+    monkeypatch.setattr(Lines, "_KEPT", 4)
+    world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
+    lines = world.engine.core.lines
+    for n in range(5):
+        world.enqueue(f"i{n}", requirements=(needs("x", 10 + n),))
+    for n in range(40):
+        world.enqueue("j", requirements=(needs("y", n),))
+        world.tell(cmd.CancelInteraction("j"))
+        assert len(lines._needs) <= 11
+    assert {lines_.need.key[1] for lines_ in lines.filled} == {(needs("x", 10.0 + n),) for n in range(5)}
+    world.sign_in("a")
+    world.tell(cmd.UpsertAgent(an_agent("a", {"x": 11.0})))
+    assert world.offered("i0") == "a"
+
+
+def test_the_last_agents_of_the_newest_persons_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes again counts as new; the oldest is forgotten, in the changelog too."""
+    monkeypatch.setattr(interactions, "_PERSONS_KEPT", 2)
+    lane = Written()
+    world = World(a_pool(an_agent("a"), queues=[a_queue(sticky_ms=1)], lease_ms=10**9), engine=lane.engine)
+    world.sign_in("a")
+    for n, person in enumerate(("p", "q", "p", "r", "r", "")):
+        world.enqueue(f"i{n}", person_id=person)
+        world.accept(f"i{n}")
+        world.complete(f"i{n}")
+        lane.write(world.now)
+    assert lane.engine.core.last_agent == {"p": "a", "r": "a"}
+    assert list(lane.engine.core.last_agent) == ["p", "r"]
+    assert [person for kind, person in lane.entries if kind == "p"] == ["p", "r"]
+    assert list(lane.restored().core.last_agent) == ["p", "r"]
+
+
+def test_without_sticky_queues_nobody_is_remembered() -> None:
+    for queue, kept in (({}, 0), ({"sticky_ms": 1}, 1), ({"sticky_team_ms": 1}, 1)):
+        world = World(a_pool(an_agent("a"), queues=[a_queue("other"), a_queue("q", **queue)], lease_ms=10**9))
+        world.sign_in("a")
+        world.holds("a", "i")
+        world.complete("i")
+        assert len(world.engine.core.last_agent) == kept
+
+
+def test_eight_offers_that_ended_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes first; so it is with fewer."""
+    monkeypatch.setattr(holding, "_ENDED_KEPT", 2)
+    world = World(a_pool(an_agent("a"), lease_ms=10**9))
+    world.sign_in("a")
+    world.enqueue("i")
+    for _ in range(4):
+        world.decline("i", retry_after_ms=1)
+        world.wait(1)
+    assert world.engine.core.works["i"].ended == {"i.6": ("a", 1), "i.8": ("a", 1)}
+
+
+def test_equal_values_are_kept_once() -> None:
+    first, second = (1, "a", START), (1, "a", START)
+    assert first is not second
+    assert whole(first) is whole(second)
+    assert name("que" + "ue".lower()) is name("queue")

@@ -1,0 +1,330 @@
+"""What `explain` says: every cause with its text, every stage with its summary, counts, examples, and the smallest change."""
+
+from typing import Any
+
+import pytest
+
+from services.router.domain import commands as cmd
+from services.router.domain.explain import Explanation, explain
+from services.router.domain.model import (
+    AgentState,
+    CapacityProfile,
+    ChannelCapacity,
+    Choice,
+    PoolConfig,
+    Ring,
+    Selector,
+    Stage,
+)
+from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent, needs
+
+LONG = 10**9
+
+
+def said(world: World, interaction_id: str = "i") -> Explanation:
+    """The explanation of what is open, at the time of the engine's last batch."""
+    world.engine.advance(world.now)
+    found = explain(world.engine, interaction_id)
+    assert found is not None
+    return found
+
+
+def left_out(world: World, interaction_id: str = "i") -> list[tuple[str, str, int, list[str]]]:
+    """Who is left out, by what."""
+    found = said(world, interaction_id).excluded
+    return [(x.reason, x.detail, x.count, x.examples) for x in found]
+
+
+def one(agent: dict[str, Any] | None = None, **queue: Any) -> World:
+    """One agent `a`, signed in; a queue."""
+    world = World(a_pool(an_agent("a", **(agent or {})), queues=[a_queue(**queue), a_queue("other")], lease_ms=LONG))
+    world.sign_in("a")
+    return world
+
+
+# Each cause by itself
+
+
+def test_nobody_is_explained_what_is_not_open() -> None:
+    assert explain(one().engine, "i") is None
+
+
+def test_not_before_its_queues_delay() -> None:
+    world = one(delay_ms=5_000)
+    world.enqueue("i")
+    world.wait(1_400)
+    assert left_out(world) == [("DELAYED", "4 s from now", 1, ["a"])]
+    assert said(world).smallest_change == "the queue's delay passes"
+    assert said(world).summary == "Waits: none of 1 agents can take it now (1 DELAYED (4 s from now))."
+
+
+def test_not_before_its_start() -> None:
+    world = one()
+    world.enqueue("i", start_at_ms=world.now + 20_000)
+    world.wait(5_000)
+    assert left_out(world) == [("SCHEDULED", "15 s from now", 1, ["a"])]
+    found = said(world)
+    assert (found.state, found.smallest_change, found.considered) == ("scheduled", "its time comes", 1)
+    assert (found.reason, found.decided_at_ms) == ("ENQUEUED", world.now - 5_000)
+    assert found.summary == "Scheduled: it is queued 15 s from now."
+
+
+def test_an_agent_who_does_not_serve_the_queue_until_a_ring_adds_his() -> None:
+    rings = (Ring(5_000, queues=("other",)),)
+    world = one({"queues": ("other",)}, rings=rings, requirements=(needs("x"),))
+    world.enqueue("i")
+    assert left_out(world) == [("QUEUE_NOT_SERVED", "q", 1, ["a"])]
+    assert said(world).smallest_change == "a is given this queue, and 1 more"
+    world.wait(5_000)
+    assert left_out(world) == [("SKILL_MISSING", "x >= 1", 1, ["a"])]
+    assert said(world).smallest_change == "a gets the skill"
+    world = one({"queues": ("other",)})
+    world.enqueue("i")
+    assert said(world).smallest_change == "a is given this queue"
+
+
+@pytest.mark.parametrize(
+    ("selector", "reason", "detail", "change"),
+    [
+        (needs("persian", 6), "SKILL_TOO_LOW", "persian >= 6", "the requirement is lowered to what a has"),
+        (needs("french", 6), "SKILL_MISSING", "french >= 6", "a gets the skill"),
+        (Selector("city", text="qom"), "SKILL_TOO_LOW", "city >= qom", "the requirement is lowered to what a has"),
+        (Selector("persia", text="qom"), "SKILL_MISSING", "persia >= qom", "a gets the skill"),
+    ],
+)
+def test_a_skill_that_is_missing_or_too_low(selector: Selector, reason: str, detail: str, change: str) -> None:
+    world = one({"skills": {"persian": 5, "city=tehran": 1}})
+    world.enqueue("i", requirements=(selector,))
+    assert left_out(world) == [(reason, detail, 1, ["a"])]
+    assert said(world).smallest_change == change
+
+
+def test_kept_for_another_agent() -> None:
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(sticky_ms=60_000)], lease_ms=LONG))
+    world.sign_in("a")
+    world.holds("a", "busy")
+    world.enqueue("i", preferred_agent="a")
+    world.sign_in("b")
+    assert left_out(world) == [("KEPT_FOR_ANOTHER_AGENT", "a", 1, ["b"]), ("NO_CAPACITY", "chat", 1, ["a"])]
+    found = said(world)
+    assert found.summary == "Waits for a."
+    assert found.smallest_change == "a finishes something"
+    world.tell(cmd.AssignInteraction("busy", "b", force=True))
+    world.tell(cmd.SetAgentState("a", AgentState.AWAY))
+    assert world.offered("i") == "b"
+
+
+def test_a_decline_with_and_without_a_time() -> None:
+    world = one()
+    world.enqueue("i")
+    world.decline("i")
+    assert left_out(world) == [("DECLINED", "until he signs in anew", 1, ["a"])]
+    assert said(world).smallest_change == "a signs in anew"
+    world = one()
+    world.enqueue("i")
+    world.decline("i", retry_after_ms=1_000)
+    assert left_out(world) == [("DECLINED", "until a time that he named", 1, ["a"])]
+
+
+def test_who_hands_it_on() -> None:
+    world = one()
+    world.holds("a", "i")
+    world.tell(cmd.TransferInteraction("a", "i"))
+    assert left_out(world) == [("GIVER", "", 1, ["a"])]
+    assert said(world).smallest_change == "somebody else than a comes free"
+
+
+def test_who_is_being_asked_already() -> None:
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(max_offers=3)], lease_ms=LONG))
+    world.sign_in("a", "b")
+    world.enqueue("i")
+    assert left_out(world) == [("ALREADY_OFFERED", "", 1, ["b"])]
+    assert said(world).summary == "Offered to a, b: 1 of 2 agents could take it."
+
+
+@pytest.mark.parametrize(
+    ("state", "change"), [(AgentState.AWAY, "a becomes available"), (AgentState.OFFLINE, "a signs in")]
+)
+def test_who_is_not_there(state: AgentState, change: str) -> None:
+    world = one()
+    world.tell(cmd.SetAgentState("a", state, "LUNCH"))
+    world.enqueue("i")
+    detail = "LUNCH" if state is AgentState.AWAY else ""
+    assert left_out(world) == [(state.name, detail, 1, ["a"])]
+    assert said(world).smallest_change == change
+
+
+def test_who_did_not_answer_lost_his_connection_or_has_no_credit() -> None:
+    world = one()
+    world.enqueue("before")
+    world.wait(10_000)
+    world.enqueue("i")
+    assert left_out(world) == [("NOT_RESPONDING", "NO_ANSWER", 1, ["a"])]
+    assert said(world).smallest_change == "a becomes available"
+    world = one()
+    world.tell(cmd.CloseSession("a", "s-a"))
+    world.enqueue("i")
+    assert left_out(world) == [("CONNECTION_LOST", "", 1, ["a"])]
+    assert said(world).smallest_change == "a reconnects"
+    world = World(a_pool(an_agent("a"), capacity=a_capacity(5), lease_ms=LONG))
+    world.sign_in("a", credits=2)
+    for name in ("before", "too", "i"):
+        world.enqueue(name)
+    assert left_out(world) == [("NO_CREDITS", "2", 1, ["a"])]
+    assert said(world).smallest_change == "a answers an offer"
+
+
+def test_who_rests_or_has_parked_work() -> None:
+    voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
+    profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1, 0.5, 20_000)
+    world = World(a_pool(an_agent("a"), capacity=profile, lease_ms=LONG))
+    world.sign_in("a")
+    world.enqueue("mail", channel="mail")
+    world.accept("mail")
+    world.enqueue("call", channel="voice")
+    world.enqueue("i")
+    assert left_out(world) == [("HAS_PARKED_WORK", "", 1, ["a"])]
+    assert said(world).smallest_change == "a finishes everything he holds, and 1 more"
+    world.accept("call")
+    world.wait(20_000)
+    world.complete("mail")
+    world.complete("call")
+    assert left_out(world) == [("RESTING", "", 1, ["a"])]
+    assert said(world).smallest_change == "a has rested"
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason", "change"),
+    [
+        ("chat", "CHANNEL_FULL", "a finishes something on this channel"),
+        ("voice", "EXCLUSIVE_CHANNEL", "a finishes everything he holds"),
+        ("mail", "NO_CAPACITY", "a finishes something"),
+        ("fax", "CHANNEL_NOT_SERVED", "a is given this channel"),
+    ],
+)
+def test_what_does_not_fit(channel: str, reason: str, change: str) -> None:
+    profile = CapacityProfile(
+        "", 10, (ChannelCapacity("chat", 1, 1), ChannelCapacity("voice", 1, 0, True), ChannelCapacity("mail", 10)), 0
+    )
+    world = World(a_pool(an_agent("a"), capacity=profile, lease_ms=LONG))
+    world.sign_in("a")
+    world.holds("a", "held")
+    world.enqueue("i", channel=channel)
+    assert left_out(world) == [(reason, channel, 1, ["a"])]
+    assert said(world).smallest_change == change
+
+
+def test_those_kept_free() -> None:
+    world = one(keep_free=1)
+    world.enqueue("i")
+    assert left_out(world) == [("KEPT_FREE", "1 are kept free for other queues", 1, ["a"])]
+    assert said(world).smallest_change == "one more agent comes free"
+
+
+# All together
+
+
+def test_agents_are_counted_by_what_comes_first_with_three_examples_the_most_first() -> None:
+    """Equal counts by code. The smallest change is that of whom the fewest things keep from it, the easiest of these, the smallest id."""
+    agents = [an_agent(f"a{n}") for n in range(5)] + [an_agent("b", {"x": 1}), an_agent("c", {"x": 1}), an_agent("d")]
+    world = World(a_pool(*agents, queues=[a_queue(requirements=(needs("x"),))], lease_ms=LONG))
+    world.sign_in("a0", "b", "c", "d")
+    world.tell(cmd.SetAgentState("b", AgentState.AWAY))
+    world.tell(cmd.SetAgentState("c", AgentState.OFFLINE))
+    world.enqueue("i")
+    assert left_out(world) == [
+        ("SKILL_MISSING", "x >= 1", 6, ["a0", "a1", "a2"]),
+        ("AWAY", "AGENT", 1, ["b"]),
+        ("OFFLINE", "", 1, ["c"]),
+    ]
+    found = said(world)
+    assert (found.smallest_change, found.considered, found.candidates) == ("c signs in", 8, ())
+    assert found.summary == (
+        "Waits: none of 8 agents can take it now (6 SKILL_MISSING (x >= 1), 1 AWAY (AGENT), 1 OFFLINE)."
+    )
+
+
+def test_what_waits_has_a_position_and_the_newest_reason() -> None:
+    world = World(a_pool(an_agent("a")))
+    world.enqueue("before")
+    world.wait(1_000)
+    world.enqueue("i")
+    world.wait(1_000)
+    found = said(world)
+    assert (found.state, found.agent_id, found.reason, found.position) == ("waiting", "", "ENQUEUED", 2)
+    assert found.decided_at_ms == world.now - 1_000
+    assert found.facts.interaction_id == "i"
+
+
+def test_without_agents_and_without_a_configuration() -> None:
+    world = World(a_pool())
+    world.enqueue("i")
+    assert (said(world).summary, said(world).smallest_change) == (
+        "Waits: the pool has no agents.",
+        "an agent is added to the pool",
+    )
+    world = World()
+    world.enqueue("i")
+    assert said(world).summary == "Waits: no configuration has been activated in this pool."
+    assert said(world).smallest_change == "a configuration is activated"
+    world = World(PoolConfig(1))
+    world.enqueue("i")
+    assert said(world).excluded == ()
+
+
+# What was decided
+
+
+def test_an_offer_tells_its_candidates_and_by_how_much_the_first_was_ahead() -> None:
+    """Measures as decided: the queue's, then how long each was idle."""
+    world = World(
+        a_pool(
+            an_agent("a", {"s": 9}), an_agent("b", {"s": 6}), queues=[a_queue(choice=Choice.SKILL_SCORE)], lease_ms=LONG
+        )
+    )
+    world.sign_in("b")
+    world.wait(2_000)
+    world.sign_in("a")
+    world.wait(1_000)
+    world.enqueue("i", requirements=(needs("s", 3),))
+    found = said(world)
+    assert (found.state, found.agent_id, found.reason, found.considered) == ("offered", "a", "BEST_SKILL_SCORE", 2)
+    assert [(agent, [name for name, _ in measures]) for agent, measures in found.candidates] == [
+        ("a", ["skill_score", "idle_ms"]),
+        ("b", ["skill_score", "idle_ms"]),
+    ]
+    assert [dict(measures)["idle_ms"] for _, measures in found.candidates] == [1_000.0, 3_000.0]
+    assert (
+        found.summary
+        == "Offered to a: 2 of 2 agents could take it, ahead of b by skill_score (0.880797 against 0.731059)."
+    )
+    assert (found.smallest_change, found.position, left_out(world)) == ("", 0, [])
+
+
+def test_of_equals_the_smaller_id_is_first() -> None:
+    world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
+    world.sign_in("b", "a")
+    world.enqueue("i")
+    assert said(world).summary == "Offered to a: 2 of 2 agents could take it, level with b and first by id."
+
+
+def test_what_is_held_parked_or_wrapped_up() -> None:
+    """Chosen from how many, as it was decided then."""
+    voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
+    profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1)
+    queue = a_queue(wrap_up_ms=5_000)
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=[queue], capacity=profile, lease_ms=LONG))
+    world.sign_in("a", "b")
+    world.tell(cmd.SetAgentState("b", AgentState.AWAY))
+    world.enqueue("i", channel="mail")
+    world.accept("i")
+    assert said(world).summary == "Held by a, chosen from 1 who could take it."
+    assert (said(world).state, said(world).agent_id) == ("assigned", "a")
+    world.enqueue("call", channel="voice")
+    assert said(world).summary == "Held by a, parked for something more urgent, chosen from 1 who could take it."
+    assert said(world, "call").candidates == (("a", (("parked", 1.0),)),)
+    world.accept("call")
+    world.complete("call")
+    assert said(world, "call").summary == "Completed; a is wrapping up."
+    assert said(world, "call").state == "wrap-up"
+    assert world.engine.core.works["call"].stage is Stage.WRAP_UP

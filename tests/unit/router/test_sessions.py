@@ -1,0 +1,46 @@
+"""Sessions that come back: in time, late, or as new ones."""
+
+import pytest
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.model import AgentState
+from tests.unit.router.world import World, a_pool, an_agent, only
+
+
+@pytest.mark.parametrize(("resumes", "offered", "reason"), [("s-a", "", "SESSION_RESUMED"), ("", "a", "SIGNED_IN")])
+def test_what_was_declined_stays_declined_in_a_session_that_is_resumed_late(
+    resumes: str, offered: str, reason: str
+) -> None:
+    """After the lease: he is in the state that he was in. A new session is another sign-in, and may be asked again."""
+    world = World(a_pool(an_agent("a"), lease_ms=20_000))
+    world.sign_in("a")
+    world.enqueue("i")
+    world.decline("i")
+    world.wait(20_000)
+    assert world.state("a") is AgentState.OFFLINE
+    changed = only(world.sign_in("a", session="late", resumes=resumes), fx.AgentStateChanged)
+    assert (changed.after, changed.reason) == (AgentState.AVAILABLE, reason)
+    assert world.offered("i") == offered
+
+
+def test_a_session_is_resumed_late_once() -> None:
+    """Its token is good for the one that was lost; after a new session it says nothing any more."""
+    world = World(a_pool(an_agent("a"), lease_ms=20_000))
+    world.sign_in("a")
+    world.tell(cmd.SetAgentState("a", AgentState.AWAY))
+    world.wait(20_000)
+    world.sign_in("a", session="new")
+    world.wait(20_000)
+    world.sign_in("a", session="late", resumes="s-a")
+    assert world.state("a") is AgentState.AVAILABLE
+
+
+def test_the_state_that_is_asked_for_counts_more_than_the_one_before() -> None:
+    world = World(a_pool(an_agent("a"), lease_ms=20_000))
+    world.sign_in("a")
+    world.wait(20_000)
+    world.sign_in("a", session="late", resumes="s-a", state=AgentState.AWAY)
+    assert world.state("a") is AgentState.AWAY
+    world.sign_in("a", session="later", resumes="late", state=AgentState.NOT_RESPONDING)
+    assert world.state("a") is AgentState.AWAY

@@ -1,0 +1,205 @@
+"""What those who look at a pool see: queues, what waits, agents, estimates, and the numbers of the gauges."""
+
+from typing import Any
+
+import pytest
+
+from services.router.domain import commands as cmd
+from services.router.domain import views
+from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity
+from services.router.domain.views import EstimateNow, QueueNow
+from tests.unit.router.world import START, World, a_capacity, a_pool, a_queue, an_agent, needs
+
+LONG = 10**9
+
+
+def a_floor() -> World:
+    """Two queues. In `q`: one is held and one offered, three wait. `b` serves `q` alone and is away, `c` has never been there."""
+    queues = [a_queue("q", service_level_ms=3_000, ageing_per_minute=1.0), a_queue("p", requirements=(needs("x"),))]
+    agents = (an_agent("a"), an_agent("b", queues=("q", "gone")), an_agent("c", queues=("p",)))
+    world = World(a_pool(*agents, queues=queues, capacity=a_capacity(2), lease_ms=LONG))
+    world.sign_in("a")
+    world.wait(1_000)
+    world.sign_in("b", state=AgentState.AWAY)
+    world.enqueue("held")
+    world.accept("held")
+    world.enqueue("offered", arrived_at_ms=world.now - 500)
+    world.wait(2_000)
+    world.enqueue("young")
+    world.enqueue("old", arrived_at_ms=world.now - 4_000)
+    world.enqueue("first", priority=1)
+    world.enqueue("skilled", queue="p")
+    world.wait(3_000)
+    return world
+
+
+def test_queues_say_what_waits_is_offered_and_held_and_who_is_there() -> None:
+    """By name. `available`: signed in, with room for something; the oldest is as old as it is since arrival."""
+    world = a_floor()
+    assert views.queues(world.engine, world.now) == [
+        QueueNow("p", 1, 0, 0, 3_000, 1, 0, -1, 0, 0, 0),
+        QueueNow("q", 3, 1, 1, 7_000, 2, 0, -1, 1, 1, 0),
+    ]
+    world.complete("held")
+    world.accept("first")
+    assert views.queues(world.engine, world.now)[1] == QueueNow("q", 2, 1, 1, 7_000, 2, 0, -1, 2, 2, 0)
+    world.tell(cmd.CustomerLeft("old"))
+    world.tell(cmd.CancelInteraction("young"))
+    world.tell(cmd.CancelInteraction("first"))
+    assert views.queues(world.engine, world.now)[1] == QueueNow("q", 0, 1, 0, 0, 2, 1, 0, 2, 2, 1)
+
+
+def test_before_any_configuration_there_are_no_queues_but_what_waits_is_listed() -> None:
+    world = World()
+    world.enqueue("i", queue="x", priority=1)
+    world.enqueue("late", queue="x", arrived_at_ms=world.now - 10)
+    world.enqueue("old", queue="x", arrived_at_ms=world.now - 20)
+    world.enqueue("j", queue="y", priority=2)
+    assert views.queues(world.engine, world.now) == []
+    seen = [(w.facts.interaction_id, w.position, w.priority, w.reason) for w in views.waiting(world.engine, "", START)]
+    none = "NO_CONFIGURATION"
+    assert seen == [("j", 1, 2.0, none), ("i", 2, 1.0, none), ("old", 3, 0.0, none), ("late", 4, 0.0, none)]
+    assert [(w.facts.interaction_id, w.position) for w in views.waiting(world.engine, "y", START)] == [("j", 1)]
+    assert {w.queued_at_ms for w in views.waiting(world.engine, "", START)} == {START}
+    assert views.gauges(world.engine, START) == ({}, {}, 0, 0)
+
+
+def test_what_waits_is_listed_in_the_order_of_service_with_its_priority_now() -> None:
+    """One point a minute of age; all queues for an empty name."""
+    world = a_floor()
+    seen = list(views.waiting(world.engine, "q", world.now))
+    assert [(w.facts.interaction_id, w.position, w.queued_at_ms - START) for w in seen] == [
+        ("first", 1, 3_000),
+        ("old", 2, 3_000),
+        ("young", 3, 3_000),
+    ]
+    assert [w.priority for w in seen] == pytest.approx([1.05, 7 / 60, 0.05])
+    assert [w.facts.interaction_id for w in views.waiting(world.engine, "", world.now)] == [
+        *("first", "old", "young"),
+        "skilled",
+    ]
+    assert list(views.waiting(world.engine, "nowhere", world.now)) == []
+
+
+def test_why_something_waits_in_one_code() -> None:
+    queues = [
+        a_queue("q"),
+        a_queue("d", delay_ms=1_000),
+        a_queue("k", sticky_ms=60_000),
+        a_queue("s", requirements=(needs("x"),)),
+    ]
+    world = World(a_pool(an_agent("a"), an_agent("b"), queues=queues, lease_ms=LONG))
+    world.sign_in("a")
+    world.enqueue("d", queue="d")
+    world.holds("a", "busy")
+    for name in ("q", "s"):
+        world.enqueue(name, queue=name)
+    world.enqueue("k", queue="k", preferred_agent="a")
+    reasons = {w.facts.interaction_id: w.reason for w in views.waiting(world.engine, "", world.now)}
+    assert reasons == {
+        "d": "DELAYED",
+        "q": "NO_ELIGIBLE_AGENT_AVAILABLE",
+        "s": "NO_AGENT_WITH_SKILLS",
+        "k": "KEPT_FOR_AGENT",
+    }
+
+
+# Estimates
+
+
+def drained(**more: Any) -> World:
+    """A queue from which something went to the agent every 10 s, four times, while something waited; one waits still and he is busy."""
+    world = World(a_pool(an_agent("a"), queues=[a_queue(**more)], lease_ms=LONG))
+    world.sign_in("a")
+    for n in range(6):
+        world.enqueue(f"{n}")
+    for n in range(4):
+        world.accept(f"{n}")
+        world.wait(10_000)
+        world.complete(f"{n}")
+    world.accept("4")
+    return world
+
+
+def test_a_newcomers_estimate() -> None:
+    """Position, median and ninth decile by the queue's pace; unknown without one, nothing when somebody is free."""
+    world = World(a_pool(an_agent("a"), queues=[a_queue()], lease_ms=LONG))
+    assert views.estimate(world.engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+    world.sign_in("a")
+    assert views.estimate(world.engine, "q") == EstimateNow(0, 0, 1, "AGENT_FREE", 0)
+    assert views.estimate(world.engine, "nowhere") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+    world = drained()
+    assert views.estimate(world.engine, "q") == EstimateNow(16_848, 38_736, 2, "DRAIN_AND_PATIENCE", 4)
+    world.tell(cmd.CancelInteraction("5"))
+    assert views.estimate(world.engine, "q") == EstimateNow(7_023, 22_795, 1, "DRAIN_AND_PATIENCE", 4)
+    world.complete("4")
+    assert views.estimate(world.engine, "q") == EstimateNow(0, 0, 1, "AGENT_FREE", 4)
+    assert views.estimate(World().engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
+
+
+def test_an_announcement_tells_the_whole_wait_and_the_assignment_is_compared_with_it() -> None:
+    """Position 2 behind one that waits; then, after 5 s, rerouted within its queue: what it has waited counts."""
+    world = drained()
+    world.enqueue("new")
+    work = world.engine.core.works["new"]
+    assert work.announced == (16_848, 38_736)
+    world.wait(5_000)
+    world.tell(cmd.Reroute("new"))
+    assert work.announced == (21_848, 43_736)
+
+
+def test_who_serves_another_queue_or_lacks_its_skills_or_its_channels_is_not_free() -> None:
+    profile = CapacityProfile("", 1, (ChannelCapacity("voice", 1), ChannelCapacity("mail", 0)), 0)
+    agents = (an_agent("a", queues=("q",)), an_agent("b", {"x": 1}, queues=("s",)))
+    queues = [a_queue("q"), a_queue("s", requirements=(needs("x", 2),)), a_queue("t")]
+    world = World(a_pool(*agents, queues=queues, capacity=profile, lease_ms=LONG))
+    world.sign_in("a", "b")
+    methods = [views.estimate(world.engine, queue).method for queue in "qst"]
+    assert methods == ["AGENT_FREE", "NO_HISTORY", "NO_HISTORY"]
+    world.enqueue("call", channel="voice")
+    assert views.estimate(world.engine, "q").method == "NO_HISTORY"
+
+
+# Agents
+
+
+def test_agents_are_listed_by_id_in_pages() -> None:
+    world = World(a_pool(*(an_agent(name) for name in "dbca")))
+    assert [found.profile.agent_id for found in views.agents(world.engine, "", 3)] == ["a", "b", "c"]
+    assert [found.profile.agent_id for found in views.agents(world.engine, "b", 3)] == ["c", "d"]
+    assert views.agent(world.engine, "x") is None
+
+
+def test_an_agent_is_shown_with_his_state_and_what_he_has() -> None:
+    """`idle_since_ms` only while he is available and has nothing."""
+    world = a_floor()
+    found = views.agent(world.engine, "a")
+    assert found is not None
+    assert (found.state_since_ms, found.idle_since_ms) == (START, 0)
+    assert (found.snapshot.used, found.snapshot.total, found.snapshot.state) == (2, 2, AgentState.AVAILABLE)
+    assert [notice.facts.interaction_id for notice in found.snapshot.offers] == ["offered"]
+    assert [notice.facts.interaction_id for notice in found.snapshot.assignments] == ["held"]
+    away = views.agent(world.engine, "b")
+    assert away is not None
+    assert (away.state_since_ms, away.idle_since_ms) == (START + 1_000, 0)
+    world.tell(cmd.SetAgentState("b", AgentState.AVAILABLE))
+    for name in ("first", "old", "young"):
+        world.accept(name)
+        world.wait(1)
+        world.complete(name)
+    back = views.agent(world.engine, "b")
+    assert back is not None
+    assert back.idle_since_ms == world.now
+
+
+# Gauges
+
+
+def test_gauges_count_signed_in_agents_by_state_and_their_capacity() -> None:
+    """Per queue: how many wait and the age of the oldest."""
+    world = a_floor()
+    lines, states, used, total = views.gauges(world.engine, world.now)
+    assert lines == {"q": (3, 7_000), "p": (1, 3_000)}
+    assert (states, used, total) == ({"available": 1, "away": 1}, 2, 4)
+    world.sign_in("c", state=AgentState.AWAY)
+    assert views.gauges(world.engine, world.now)[1:] == ({"available": 1, "away": 2}, 2, 6)
