@@ -9,6 +9,7 @@ def true(core: Core) -> None:
     """Raises AssertionError when an index does not tell the truth."""
     for kind in core.roster.kinds.values():
         cells(kind)
+    homes(core)
     for need in core.lines._needs.values():
         admitted(core, need)
     orders(core)
@@ -26,15 +27,24 @@ def cells(kind: Kind) -> None:
     assert kind.soft == sum(cell.interruptible for cell in kind.cells.values())
 
 
+def homes(core: Core) -> None:
+    """Kinds of which somebody has room, or something that may be parked, are found at home and nowhere else."""
+    kinds = core.roster.kinds.values()
+    free = {(home, kind) for kind in kinds if kind.free for home in kind.homes}
+    assert {(home, kind) for home, listed in core.roster._free.items() for kind in listed} == free
+    soft = {(home, kind) for kind in kinds if kind.soft for home in kind.homes}
+    assert {(home, kind) for home, listed in core.roster._soft.items() for kind in listed} == soft
+
+
 def admitted(core: Core, need: Need) -> None:
-    """A need knows the kinds that meet it, and which of them have room or something to park; and they know it."""
+    """A need knows the kinds that meet it, and they know it; those with room or something to park are found."""
     queue, selectors, others = need.key
     able = [kind for kind in core.roster.kinds.values() if kind.serves(queue, selectors, others)]
     assert set(need.kinds) == set(able)
     assert len(need.kinds) == len(able)
-    assert all(kind.needs.count(need) == 1 for kind in able)
-    assert set(need.free) == {kind for kind in able if kind.free}
-    assert set(need.soft) == {kind for kind in able if kind.soft}
+    assert {kind for kind in core.roster.kinds.values() if need in kind.needs} == set(able)
+    assert set(core.roster.having_room(need, len(able) + 1)) == {kind for kind in able if kind.free}
+    assert set(core.roster.interruptible(need)) == {kind for kind in able if kind.soft}
 
 
 def orders(core: Core) -> None:
@@ -55,9 +65,7 @@ def lines(core: Core) -> None:
     for line in filled:
         assert line.ranks == sorted(work.rank for work in line.works.values())
         assert {work.rank for work in core.works.values() if work.line is line} == set(line.ranks)
-        assert (line in line.need.open) == (not line.asleep and not line.reserved_for)
-    for need in core.lines._needs.values():
-        assert all(line.ranks for line in need.open)
+    fronts(core, filled)
     reserved = {(line.reserved_for, line) for line in filled if line.reserved_for}
     assert {(agent, line) for agent, kept in core.lines.reserved.items() for line in kept} == reserved
     assert all(core.lines.reserved.values())
@@ -65,6 +73,24 @@ def lines(core: Core) -> None:
         here = {line for line in filled if line.need.key[0] == queue and not line.round}
         assert set(core.lines.of_queue(queue)) == here
         assert core.lines.anything_waits(queue) == bool(here)
+
+
+def fronts(core: Core, filled: set[Line]) -> None:
+    """Firsts of the lines for whoever meets their need, by queue and channel, in the order of service; agents find those that they may take."""
+    awake = {line for line in filled if not line.asleep and not line.reserved_for}
+    found: set[Line] = set()
+    for queue, channels in core.lines._fronts.items():
+        for channel, front in channels.items():
+            assert front == sorted(front)
+            for first in front:
+                line = first[-1]
+                assert (line.need.queue.name, line.channel) == (queue, channel)
+                assert first == line.first == (line.round, *line.ranks[0], line)
+                found.add(line)
+    assert found == awake
+    for kind in core.roster.kinds.values():
+        seen = {first[-1] for _, front in core.lines.fronts(kind) for first in front}
+        assert seen >= {line for line in awake if line.need in kind.needs}
 
 
 def teams(core: Core) -> None:

@@ -14,12 +14,12 @@ MINUTE = 60_000
 
 def served(history: History, now: int, waited_ms: int = 0, *, in_time: bool = True, more: bool = True) -> None:
     """Something went to an agent; more of it waits unless said otherwise."""
-    history.departed(now, waited_ms, in_time=in_time, left_waiting=more, goal=0.8)
+    history.departed(now, waited_ms, in_time=in_time, left_waiting=more)
 
 
 def left(history: History, now: int, waited_ms: int = 0, *, more: bool = True) -> None:
     """Somebody gave up."""
-    history.abandoned(now, waited_ms, left_waiting=more, goal=0.8)
+    history.abandoned(now, waited_ms, left_waiting=more)
 
 
 def every(gap_ms: int, times: int) -> History:
