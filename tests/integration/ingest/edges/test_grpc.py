@@ -20,6 +20,7 @@ pytestmark = pytest.mark.kafka
 SCOPES = [
     "ingest.submit",
     "ingest.read",
+    "ingest.follow_up",
     "outbound.send",
     "outbound.read",
     "person.write",
@@ -136,6 +137,28 @@ async def test_links_and_unlinks_are_records_under_the_identity(edges: Edges) ->
     linked, unlinked = await edges.inbound(2)
     assert (linked.link.home_identity_id, linked.link.actor) == ("i-0", "test")
     assert unlinked.link.home_identity_id == ""
+
+
+async def test_a_follow_up_is_a_record_under_the_identity_and_its_interaction_is_known(edges: Edges) -> None:
+    """The same key is the same interaction; each wrong field is named; whoever may only submit may not open work."""
+    async with channel(edges) as (opened, token):
+        stub = ingest_pb2_grpc.IngestServiceStub(opened)
+        request = ingest_pb2.OpenFollowUpRequest(
+            idempotency_key="v1", identity_id="i-1", queue="call-back", priority=7, reason="recovery:bad"
+        )
+        answers = [await stub.OpenFollowUp(request, metadata=token, timeout=10) for _ in range(2)]
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.OpenFollowUp(ingest_pb2.OpenFollowUpRequest(queue="\x00"), metadata=token, timeout=10)
+        fields = {violation.field for violation in refused(caught.value).violations}
+        little = mint(edges.token_secret, "test", "demo", ["ingest.submit"])
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.OpenFollowUp(request, metadata=(("authorization", f"Bearer {little}"),), timeout=10)
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert {answer.interaction_id for answer in answers} == {derive("follow-up", "demo", "v1")}
+    assert {"idempotency_key", "identity_id", "queue", "reason"} <= fields
+    record, _ = await edges.inbound(2)
+    asked = record.follow_up
+    assert (record.tenant, asked.request_id, asked.queue, asked.priority) == ("demo", "v1", "call-back", 7)
 
 
 async def test_without_a_token_nothing(edges: Edges) -> None:
