@@ -24,7 +24,7 @@ _STAGES: Final = {stage.value: stage for stage in Stage}
 _AGENT_STATES: Final = {state.value: state for state in AgentState}
 
 NOBODY: Final = ("", 0)
-"""No giver, and no session that was lost."""
+"""No giver."""
 
 UNDECIDED = Decision()
 """Of work that was never offered."""

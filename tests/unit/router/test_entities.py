@@ -25,7 +25,7 @@ from services.router.domain.model import (
     Stage,
 )
 from services.router.domain.snapshot import Restorer
-from services.router.domain.state import Agent, Offer, Session, Work, load_profile
+from services.router.domain.state import NOBODY, Agent, Offer, Session, Work, load_profile
 from services.router.translate import codec
 from tests.unit.router.world import START, needs
 
@@ -69,6 +69,7 @@ PAIRS = st.lists(st.tuples(TEXTS, TEXTS), max_size=2).map(tuple)
 LEVELS = st.lists(st.tuples(TEXTS, FLOATS), max_size=2).map(tuple)
 OFFERS = st.lists(filled(Offer), max_size=2).map(lambda offers: {offer.agent_id: offer for offer in offers})
 DECISIONS = st.builds(Decision, NUMBERS, NUMBERS, NUMBERS, st.lists(st.tuples(TEXTS, LEVELS), max_size=2).map(tuple))
+WHOEVER = st.just(NOBODY) | st.tuples(TEXTS.filter(bool), NUMBERS)
 WORKS = filled(
     Work,
     ("line", "rank", "wake_at"),
@@ -79,6 +80,7 @@ WORKS = filled(
     overflowed=NAMES,
     announced=st.tuples(NUMBERS, NUMBERS),
     decision=DECISIONS,
+    giver=WHOEVER,
 )
 PROFILES = filled(AgentProfile, skills=LEVELS, queues=NAMES)
 DERIVED = ("skills", "load", "offers", "held", "parked", "kind", "cell", "place", "stood_at", "rest_at")

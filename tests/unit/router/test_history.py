@@ -132,16 +132,27 @@ def test_the_level_is_the_share_in_time_of_the_last_hundred_and_who_leaves_is_no
 # The multiplier
 
 
-def test_the_multiplier_moves_at_the_first_end_after_a_minute() -> None:
-    """s becomes s · exp(-(goal - level) / 2), of what has ended since the last change."""
+def test_the_multiplier_moves_a_minute_after_the_first_end() -> None:
+    """s becomes s · exp(-(goal - level) / 2), of what has ended since the last change; nothing is due until something ends again."""
     history = History()
+    assert history.adapts_at == 0
     served(history, START, in_time=False)
     served(history, START + MINUTE - 1)
-    assert history.multiplier == 1.0
     left(history, START + MINUTE)
+    assert (history.multiplier, history.adapts_at) == (1.0, START + MINUTE)
+    history.adapt(0.8)
     assert history.multiplier == pytest.approx(exp(-0.5 * (0.8 - 1 / 3)))
+    assert history.adapts_at == 0
     served(history, START + 2 * MINUTE)
+    assert history.adapts_at == START + 3 * MINUTE
+    history.adapt(0.8)
     assert history.multiplier == pytest.approx(exp(-0.5 * (0.8 - 1 / 3)) * exp(-0.5 * (0.8 - 1)))
+
+
+def test_the_multiplier_stays_where_it_is_when_nothing_has_ended() -> None:
+    history = History()
+    history.adapt(0.8)
+    assert history.multiplier == 1.0
 
 
 @pytest.mark.parametrize(("in_time", "end"), [(False, 0.2), (True, 2.0)])
@@ -149,6 +160,7 @@ def test_the_multiplier_stays_between_a_fifth_and_two(in_time: bool, end: float)
     history = History()
     for minute in range(20):
         served(history, START + minute * MINUTE, in_time=in_time)
+        history.adapt(0.8)
         assert 0.2 <= history.multiplier <= 2.0
     assert history.multiplier == end
 
