@@ -1,8 +1,7 @@
 """Records of feedback.answers.v1 to what the fold counts, and folds to records of feedback.scores.v1 and back.
 
-On the topic first contacts are entries of kind CSAT with names "contacts.…", and how far a partition has been read is an entry of no
-tenant: a version before
-these existed reads past both instead of stumbling.
+On the topic first contacts are entries of kind CSAT with names "contacts.…", and how far a partition has been read is an entry of no tenant: a
+version before these existed reads past both instead of stumbling.
 """
 
 from collections.abc import Iterator

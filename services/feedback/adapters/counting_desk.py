@@ -1,8 +1,7 @@
 """What the survey lane does for counting: first contacts, categories, recoveries. State and records go through the lane's own transaction.
 
-Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name what happened: a first contact is
-settled once, an
-invitation's recovery is due once and opened once.
+Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name what happened: a first contact is settled
+once, an invitation's recovery is due once and opened once.
 """
 
 from collections.abc import Callable

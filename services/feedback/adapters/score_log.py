@@ -1,11 +1,9 @@
 """One partition's scores on feedback.scores.v1: written in transactions, restored from what is committed.
 
-State, how far the input is folded in, and windows that have left are one transaction, so they cannot part. The transactional id belongs to
-the partition:
-opening fences whoever held it before and waits for his last transaction, so an instance that was paused and wakes up can write nothing
-over newer entries,
-and what is restored is complete. Everything else is recovered in one way: close, open again, take the records again; what is in already is
-not taken.
+State, how far the input is folded in, and windows that have left are one transaction, so they cannot part. The transactional id belongs to the
+partition: opening fences whoever held it before and waits for his last transaction, so an instance that was paused and wakes up can write nothing
+over newer entries, and what is restored is complete. Everything else is recovered in one way: close, open again, take the records again; what is in
+already is not taken.
 """
 
 import asyncio

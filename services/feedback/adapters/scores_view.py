@@ -1,8 +1,7 @@
 """Scores in memory, from feedback.scores.v1: a projection that may be thrown away and read again.
 
-Rows are found by grouping and window in the order of their values, then of time, a page at a time: what a page costs does not grow with
-the number of
-dimensions. Weeks are summed up from their days when they are asked for.
+Rows are found by grouping and window in the order of their values, then of time, a page at a time: what a page costs does not grow with the number
+of dimensions. Weeks are summed up from their days when they are asked for.
 """
 
 import base64

@@ -1,8 +1,7 @@
 """What other systems are told of answers: a notice for each webhook that wants it.
 
-A webhook is told of an answer (counted or amended) when it asks for "feedback.answered" or a category rule of the answer names it, and of
-a recovery when
-it asks for "feedback.recovery". Told are ids, scores and categories; the customer's words only where the webhook asks for them with
+A webhook is told of an answer (counted or amended) when it asks for "feedback.answered" or a category rule of the answer names it, and of a
+recovery when it asks for "feedback.recovery". Told are ids, scores and categories; the customer's words only where the webhook asks for them with
 "feedback.answered.text", as they are personal data. A notice's id derives from event and webhook, so a repetition is one.
 """
 

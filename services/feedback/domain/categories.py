@@ -4,9 +4,8 @@ Texts and words are compared by their text key: NFKC, small letters, both yeh an
 ASCII, no vowel signs, no kashida, half-spaces and apostrophes closed («می‌شود», "doesn't"), a separate «می» joined to its verb, everything else
 that is no letter or digit a space. A word is found at the beginnings of words; one that ends in a full stop is a whole word.
 
-A tenant's rule holds when one of its `any` is found and none of its `none`. Where a tenant has no rules, the built-in words hold, with
-negation: what is
-denied in its clause ("not helpful", "no problem", «راضی نبودم», «مشکلی نداشتم») does not count, and denied praise is a complaint.
+A tenant's rule holds when one of its `any` is found and none of its `none`. Where a tenant has no rules, the built-in words hold, with negation:
+what is denied in its clause ("not helpful", "no problem", «راضی نبودم», «مشکلی نداشتم») does not count, and denied praise is a complaint.
 """
 
 import re

@@ -1,8 +1,7 @@
 """What of a customer's comment may be stored: text that people can read, and nothing that changes how the text around it is shown.
 
-Removed: control characters except line breaks and tabs, overrides, embeddings and isolates of the bidirectional algorithm (they can make
-text read as
-something else), lone surrogates, non-characters. Kept: zero-width non-joiner and joiner, which Persian and emoji are spelt with.
+Removed: control characters except line breaks and tabs, overrides, embeddings and isolates of the bidirectional algorithm (they can make text read
+as something else), lone surrogates, non-characters. Kept: zero-width non-joiner and joiner, which Persian and emoji are spelt with.
 """
 
 import re

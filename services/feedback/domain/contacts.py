@@ -1,15 +1,11 @@
 """First-contact resolution: did the person come again on the topic within the window?
 
-The topic is the queue. A contact counts from when the customer wrote. The first contact of a person on a topic begins a thread; whoever
-writes again within
-the window after the thread's newest contact continues it. The thread's first contact was resolved when nothing continued it; that is told
-once: when
-the person comes again (not resolved), or when the window has passed (resolved). Later contacts of a thread are neither first nor counted:
-they are the
-repetition that the first already stands for. A contact that does not come from the customer (a recovery, spam, automatic mail) is none.
+The topic is the queue. A contact counts from when the customer wrote. The first contact of a person on a topic begins a thread; whoever writes again
+within the window after the thread's newest contact continues it. The thread's first contact was resolved when nothing continued it; that is told
+once: when the person comes again (not resolved), or when the window has passed (resolved). Later contacts of a thread are neither first nor counted:
+they are the repetition that the first already stands for. A contact that does not come from the customer (a recovery, spam, automatic mail) is none.
 
-The same interaction told twice, queued again or moved to another queue changes nothing: an interaction belongs to the topic where it was
-first seen.
+The same interaction told twice, queued again or moved to another queue changes nothing: an interaction belongs to the topic where it was first seen.
 """
 
 import heapq

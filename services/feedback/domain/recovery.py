@@ -1,10 +1,8 @@
 """The closed loop: a bad answer opens a recovery interaction, once for each invitation.
 
-The first rule that matches decides. Once it is decided nothing changes it: an amended answer that has become good does not take the
-recovery back (a
-customer who was unhappy a minute ago is still worth a call), one that has become bad opens it if none was opened. The decision is kept as
-long as the
-invitation's answer may change.
+The first rule that matches decides. Once it is decided nothing changes it: an amended answer that has become good does not take the recovery back
+(a customer who was unhappy a minute ago is still worth a call), one that has become bad opens it if none was opened. The decision is kept as long
+as the invitation's answer may change.
 """
 
 import heapq

@@ -1,10 +1,9 @@
 """The fold of invitations, answers, amendments and first contacts into histograms, exact although each record may come more than once.
 
-A fold is kept per dimension and per partition of the input. Dimensions are not crossed with each other: an answer counts once under its
-queue and once
-under its channel, never under the pair. A partition's `Book` remembers the offset after the last record that it has taken in: records of
-one partition
-come in order, so whatever is below that offset is in already, and a repetition changes nothing. A dimension's total is the sum over partitions.
+A fold is kept per dimension and per partition of the input. Dimensions are not crossed with each other: an answer counts once under its queue and
+once under its channel, never under the pair. A partition's `Book` remembers the offset after the last record that it has taken in: records of one
+partition come in order, so whatever is below that offset is in already, and a repetition changes nothing. A dimension's total is the sum over
+partitions.
 
 An amendment takes its answer out of every histogram that it was in and puts the new one in. Windows are those of the time of asking, so a window's
 response rate has numerator and denominator of the same invitations, and an amendment changes the window that its answer is in.

@@ -1,8 +1,7 @@
 """Work that another service asks for, e.g. to call back after a bad answer: no message of the customer opens it.
 
-It belongs to the customer's present thread, or continues the one that is named. At most one interaction is at work in a conversation: a
-follow-up that comes
-meanwhile waits for its end. The customer's next message joins it like any other open interaction. Nobody is told of it: there is nothing
+It belongs to the customer's present thread, or continues the one that is named. At most one interaction is at work in a conversation: a follow-up
+that comes meanwhile waits for its end. The customer's next message joins it like any other open interaction. Nobody is told of it: there is nothing
 to acknowledge.
 """
 
