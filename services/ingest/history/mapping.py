@@ -141,6 +141,7 @@ _DEADLINE_KINDS: Final[Mapping[int, str]] = MappingProxyType(
         sla_pb2.SLA_EVENT_KIND_BREACHED: "DeadlineBreached",
         sla_pb2.SLA_EVENT_KIND_MET: "DeadlineMet",
         sla_pb2.SLA_EVENT_KIND_CANCELLED: "DeadlineCancelled",
+        sla_pb2.SLA_EVENT_KIND_PREDICTED: "DeadlineBreachPredicted",
         sla_pb2.SLA_EVENT_KIND_ESCALATED: "DeadlineEscalated",
         sla_pb2.SLA_EVENT_KIND_CHANGED: "DeadlineChanged",
     }
@@ -161,6 +162,7 @@ def _deadline(raw: bytes, offset: int) -> Fact | None:
         "instance": str(record.epoch) if record.epoch > 1 else "",
         "used_ms": str(record.used_ms) if record.used_ms else "",
         "share": f"{record.share:.2f}" if record.share else "",
+        "probability": f"{record.probability:.2f}" if record.probability else "",
         "priority_added": str(added) if (added := record.escalate_priority or record.action.add_priority) else "",
         "moved_to": record.action.queue,
         "requirements": ", ".join(requirement.attribute for requirement in record.action.requirements),
