@@ -153,6 +153,7 @@ def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_
             ),
         )
     )
+    console.print("in brackets: those of them that wait for our answer", markup=False)
 
 
 def export(
