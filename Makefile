@@ -44,7 +44,6 @@ bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, sn
 
 bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
 	$(BIN)/python -m tests.bench.sla
-	$(BIN)/python -m tests.bench.sla_prediction
 
 bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback

@@ -85,11 +85,11 @@ async def run(names: list[str]) -> int:
     return 1 if failed else 0
 
 
-def rendered(figures: dict[str, dict[str, Any]]) -> str:
-    """The table."""
-    lines = ["| Figure | Value | Unit | Goal | Reached | Load before | Taken |", "|---|---|---|---|---|---|---|"]
+def rendered(figures: dict[str, dict[str, Any]], kept: dict[str, str]) -> str:
+    """The table. `kept`: rows of figures that were not taken again, by name; each says when it was taken."""
     words = {True: "yes", False: "no", None: ""}
-    for name, figure in sorted(figures.items()):
+    rows = dict(kept)
+    for name, figure in figures.items():
         taken = (
             datetime.fromtimestamp(figure["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M") if "at_ms" in figure else ""
         )
@@ -104,8 +104,9 @@ def rendered(figures: dict[str, dict[str, Any]]) -> str:
             str(figure.get("load_1m", "")),
             taken,
         )
-        lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines)
+        rows[name] = f"| {' | '.join(row)} |"
+    head = "| Figure | Value | Unit | Goal | Reached | Load before | Taken |\n|---|---|---|---|---|---|---|"
+    return "\n".join([head, *(rows[name] for name in sorted(rows))])
 
 
 def table() -> int:
@@ -119,7 +120,9 @@ def table() -> int:
         print(f"{FILE} holds no figure yet: python -m tests.bench", file=sys.stderr)
         return 1
     head, rest = page.split(BEGIN, 1)
-    PAGE.write_text(f"{head}{BEGIN}\n{rendered(figures)}\n{END}{rest.split(END, 1)[1]}")
+    before, after = rest.split(END, 1)
+    kept = {row.split("`")[1]: row for row in before.splitlines() if row.startswith("| `")}
+    PAGE.write_text(f"{head}{BEGIN}\n{rendered(figures, kept)}\n{END}{after}")
     print(f"{len(figures)} figures in {PAGE}")
     return 0
 

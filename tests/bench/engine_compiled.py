@@ -71,7 +71,7 @@ def main() -> None:
     rounds = list(compare(compiled, int(sys.argv[1]) if sys.argv[1:] else _ROUNDS))
     rates = [fast[_RATE] for _, fast in rounds]
     ratios = [fast[_RATE] / slow[_RATE] for slow, fast in rounds]
-    tell(f"{_RATE}{{compiled}}", median(rates), "1/s", rates=rates)
+    tell(f"{_RATE}{{compiled}}", median(rates), "1/s", ">=20000", rates=rates)
     tell(f"{_P99}{{compiled}}", median(fast[_P99] for _, fast in rounds), "ms")
     tell("engine_compiled_vs_pure", round(median(ratios), 2), "ratio", ratios=[round(ratio, 2) for ratio in ratios])
 
