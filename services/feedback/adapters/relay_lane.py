@@ -6,7 +6,7 @@ end.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.message import DecodeError
@@ -114,15 +114,9 @@ def consider(event: router.RoutingEvent, holders: tuple[str, ...] = ()) -> pb.Fe
         person_id=facts.person_id,
         issued_at_ms=event.occurred_at_ms,
         consider=pb.ConsiderInvitation(
-            subject=pb.Subject(
-                interaction_id=facts.interaction_id,
-                conversation_id=facts.conversation_id,
-                person_id=facts.person_id,
-                identity_id=facts.identity_id,
-                channel=facts.channel,
-                queue=facts.queue,
+            subject=_subject(
+                facts,
                 agent_id=event.completed.agent_id,
-                language=facts.language,
                 labels=labels,
                 agent_ids=held_by(holders, event.completed.agent_id),
                 config_version=event.configuration_version,
@@ -130,6 +124,19 @@ def consider(event: router.RoutingEvent, holders: tuple[str, ...] = ()) -> pb.Fe
             ),
             completed_at_ms=event.occurred_at_ms,
         ),
+    )
+
+
+def _subject(facts: router.InteractionFacts, **more: Any) -> pb.Subject:
+    return pb.Subject(
+        interaction_id=facts.interaction_id,
+        conversation_id=facts.conversation_id,
+        person_id=facts.person_id,
+        identity_id=facts.identity_id,
+        channel=facts.channel,
+        queue=facts.queue,
+        language=facts.language,
+        **more,
     )
 
 
@@ -156,16 +163,7 @@ def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
         person_id=facts.person_id,
         issued_at_ms=event.occurred_at_ms,
         contact=pb.RecordContact(
-            subject=pb.Subject(
-                interaction_id=facts.interaction_id,
-                conversation_id=facts.conversation_id,
-                person_id=facts.person_id,
-                identity_id=facts.identity_id,
-                channel=facts.channel,
-                queue=facts.queue,
-                language=facts.language,
-                labels=dict(facts.labels),
-            ),
+            subject=_subject(facts, labels=dict(facts.labels)),
             at_ms=facts.arrived_at_ms or event.occurred_at_ms,
         ),
     )
