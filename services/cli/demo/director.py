@@ -158,7 +158,7 @@ async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
     quiet_since: float | None = None
     while time.monotonic() < deadline:
         missing = [mark for mark in sent.acknowledged if not ledger.seen[mark]]
-        if missing or ledger.open or ledger.pending_deliveries():
+        if missing or ledger.open or ledger.recoveries_due() or ledger.pending_deliveries():
             quiet_since = None
         elif quiet_since is None:
             quiet_since = time.monotonic()

@@ -4,9 +4,9 @@ Every message that a demo customer sends carries a mark (`#d1-17`), every reply 
 wherever it turns up. The rules:
 
 - **lost**: an acknowledged message that is in no conversation; an interaction without exactly one end; a reply that its agent was told is
-  recorded, and that neither reached the customer nor is recorded as failed or of unknown outcome.
-- **doubled**: a message that is in the conversations twice, that opened two interactions, an interaction that ended twice or is held by two
-  agents at once, a reply that reached the customer twice.
+  recorded, and that neither reached the customer nor is recorded as failed or of unknown outcome; a recovery that was due and is not opened.
+- **doubled**: a message that is in the conversations twice, that opened two interactions, an interaction that was opened or ended twice or is
+  held by two agents at once, a reply that reached the customer twice. A recovery after a bad answer is opened by no message.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Ledger:
         self.replies: Counter[str] = Counter()
         """Marks of agents' replies in conversations."""
         self.opened_by: Counter[str] = Counter()
-        """Interactions opened, by message id."""
+        """Interactions opened by a message, by its id."""
+        self.opened: Counter[str] = Counter()
+        """How often each interaction was opened."""
         self.interactions: dict[str, InteractionFacts] = {}
         self.conversation_of_mark: dict[str, str] = {}
         self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
@@ -65,6 +67,8 @@ class Ledger:
         self.breached: set[str] = set()
         self.invited = 0
         self.answers: list[int] = []
+        self.recoveries: dict[str, str] = {}
+        """Interaction of each recovery after a bad answer, by invitation; empty while it is due and not opened."""
         self.refused: Counter[str] = Counter()
 
     def fold(self, records: Iterable[Record]) -> None:
@@ -89,6 +93,10 @@ class Ledger:
         """Interactions without an end so far."""
         return [i for i in self.interactions.values() if not i.ends]
 
+    def recoveries_due(self) -> list[str]:
+        """Invitations whose recovery is due and not opened."""
+        return [invitation for invitation, interaction in self.recoveries.items() if not interaction]
+
     def pending_deliveries(self) -> list[str]:
         """Deliveries that are neither sent nor failed nor unknown."""
         return [d for d, record in self.deliveries.items() if record.state == ingest_pb2.DELIVERY_STATE_PENDING]
@@ -104,8 +112,11 @@ class Ledger:
             else:
                 self.replies.update(mark for mark in marks if mark.startswith("#r"))
         elif kind == "interaction_opened":
-            self.opened_by[record.interaction_opened.message_id] += 1
-            self._interaction(record.interaction_opened.interaction_id)
+            opened = record.interaction_opened
+            if opened.message_id:
+                self.opened_by[opened.message_id] += 1
+            self.opened[opened.interaction_id] += 1
+            self._interaction(opened.interaction_id)
 
     def _interaction(self, interaction_id: str) -> InteractionFacts:
         return self.interactions.setdefault(interaction_id, InteractionFacts(interaction_id))
@@ -153,6 +164,10 @@ class Ledger:
                 self.answers.append(record.answered.score)
             case "refused":
                 self.refused[record.refused.reason] += 1
+            case "recovery_due":
+                self.recoveries.setdefault(record.recovery_due.invitation_id, "")
+            case "recovery_opened":
+                self.recoveries[record.recovery_opened.invitation_id] = record.recovery_opened.interaction_id
             case _:
                 return
 
@@ -194,6 +209,7 @@ def audit(ledger: Ledger, sent: Sent) -> Audit:
     ]
     doubled += [f"message {mark} is in the conversations {n} times" for mark, n in ledger.seen.items() if n > 1]
     doubled += [f"message {m} opened {n} interactions" for m, n in ledger.opened_by.items() if n > 1]
+    doubled += [f"interaction {name} was opened {n} times" for name, n in ledger.opened.items() if n > 1]
     for facts in ledger.interactions.values():
         if not facts.ends:
             lost.append(f"interaction {facts.interaction_id} never ended (it is {facts.state})")
@@ -201,6 +217,7 @@ def audit(ledger: Ledger, sent: Sent) -> Audit:
             doubled.append(f"interaction {facts.interaction_id} ended {len(facts.ends)} times")
         if facts.overlaps:
             doubled.append(f"interaction {facts.interaction_id} was held by two agents at once")
+    lost += [f"the recovery of invitation {name} was never opened" for name in ledger.recoveries_due()]
     for mark, delivery_id in sent.recorded_replies.items():
         if sent.arrivals[mark] == 0 and _state(ledger, delivery_id) not in EXPLAINED:
             lost.append(f"reply {mark} never reached the customer (delivery {delivery_id})")

@@ -3,6 +3,7 @@
 import pytest
 
 from chapar.common.v1 import types_pb2
+from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.records import Record
@@ -73,6 +74,44 @@ def test_what_is_there_twice_is_doubled(extra: Record, word: str) -> None:
     found = audit(folded(*WHOLE_LIFE, extra), Sent(acknowledged={"#d1-1": "webchat"}))
     assert [word in line for line in found.doubled] == [True]
     assert not found.lost
+
+
+def opened(interaction_id: str, message_id: str) -> Record:
+    made = ingest_pb2.InteractionOpened(interaction_id=interaction_id, message_id=message_id)
+    return record(
+        "conversations.v1",
+        ingest_pb2.ConversationRecord(conversation_id="c", interaction_opened=made).SerializeToString(),
+    )
+
+
+def lives(interaction_id: str) -> Record:
+    facts = router_pb2.InteractionFacts(interaction_id=interaction_id)
+    done = router_pb2.InteractionCompleted(agent_id="sara")
+    return record("routing.events.v1", router_pb2.RoutingEvent(interaction=facts, completed=done).SerializeToString())
+
+
+def test_what_opens_twice_is_doubled() -> None:
+    """Two by one message, or one that is opened twice."""
+    both = [opened("i", "m"), opened("j", "m"), lives("i"), lives("j")]
+    assert audit(folded(*both), Sent()).doubled == ("message m opened 2 interactions",)
+    assert audit(folded(both[0], both[0], both[2]), Sent()).doubled[1:] == ("interaction i was opened 2 times",)
+
+
+def test_recoveries_are_opened_by_no_message() -> None:
+    """Any number of them is clean, each opened once."""
+    assert audit(folded(opened("i", ""), opened("j", ""), lives("i"), lives("j")), Sent()).clean
+    assert not audit(folded(opened("i", ""), opened("i", ""), lives("i")), Sent()).clean
+
+
+def test_a_recovery_that_is_due_and_not_opened_is_lost() -> None:
+    """And is none once it is opened, in whichever order the topics are read."""
+    due = feedback_pb2.FeedbackRecord(recovery_due=feedback_pb2.RecoveryDue(invitation_id="v"))
+    told = feedback_pb2.FeedbackRecord(
+        recovery_opened=feedback_pb2.RecoveryOpened(invitation_id="v", interaction_id="i")
+    )
+    before, after = (record("feedback.answers.v1", each.SerializeToString()) for each in (due, told))
+    assert audit(folded(before), Sent()).lost == ("the recovery of invitation v was never opened",)
+    assert audit(folded(before, after), Sent()).clean
 
 
 def test_two_holders_at_once_are_seen() -> None:
