@@ -35,7 +35,11 @@ class Report:
             "service_level": self._service_level(),
             "sla_events": dict(self.ledger.sla),
             "breached_interactions": len(self.ledger.breached),
-            "feedback": {"invited": self.ledger.invited, "answers": len(self.ledger.answers)},
+            "feedback": {
+                "invited": self.ledger.invited,
+                "answers": len(self.ledger.answers),
+                "recoveries": len(self.ledger.recoveries),
+            },
             "csat": self._csat(),
             "deliveries": {"unknown": self.audit.unknown_deliveries, "failed": self.audit.failed_deliveries},
             "restarts": self.restarts,
@@ -54,6 +58,7 @@ class Report:
             ),
             ("promises broken", f"{len(self.ledger.breached)} interactions; events: " + _counts(self.ledger.sla)),
             ("customers asked", f"{self.ledger.invited} invited, {len(self.ledger.answers)} answers counted"),
+            ("unhappy ones", f"{len(self.ledger.recoveries)}, each followed up by an interaction of its own"),
             ("CSAT", self._csat_text()),
         ]
         if self.audit.unknown_deliveries or self.audit.failed_deliveries:
