@@ -183,7 +183,7 @@ def test_reminders_count_in_no_limit() -> None:
     programme = a_programme(a_survey(least_gap_ms=DAY, remind_after_ms=23 * HOUR, window_ms=10 * DAY, most_in_window=2))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
-    passed(desk, programme, NOW + 23 * HOUR)
+    assert [type(event) for _, event in passed(desk, programme, NOW + 23 * HOUR)] == [inv.ReminderDue]
     made_by(desk.handle(considered(2, NOW + DAY, person_id="p"), programme, NOW + DAY))
 
 
