@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.chassis.text import normalised
 from services.feedback.domain import lexicon
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 
@@ -42,7 +43,7 @@ _SPOKEN_PREFIX: Final = re.compile(r"(?<![^ ])(ن?می) (?=[^ ])")
 
 def text_key(text: str) -> str:
     """A text as it is compared: words with one space between."""
-    folded = unicodedata.normalize("NFKC", text[:MAX_COMMENT_CHARS]).casefold().translate(_ONE)
+    folded = normalised("NFKC", text, MAX_COMMENT_CHARS)[: 2 * MAX_COMMENT_CHARS].casefold().translate(_ONE)
     plain = "".join(_plain(sign) for sign in folded if unicodedata.category(sign) != "Mn")
     return _SPOKEN_PREFIX.sub(r"\1", _NO_WORD.sub(" ", plain).strip())
 

@@ -131,13 +131,11 @@ class Projection:
 
     async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
         facts: list[tuple[str, Fact]] = []
-        for record in records:
-            try:
-                found = fact(record)
-            except Unreadable as refused:
-                self._refuse(record, refused.reason)
-                continue
-            if found is not None:
+        # A batch of long texts takes longer to fold than the loop may wait.
+        for record, found in zip(records, await asyncio.to_thread(_facts, records), strict=True):
+            if isinstance(found, Unreadable):
+                self._refuse(record, found.reason)
+            elif found is not None:
                 facts.append((record.topic, found))
         before = {self._place(record): self._next[self._place(record)] for record in records}
         after = {self._place(record): record.offset + 1 for record in records}
@@ -171,6 +169,16 @@ class Projection:
             partition=record.partition,
             offset=record.offset,
         )
+
+
+def _facts(records: Sequence[Record]) -> list[Fact | Unreadable | None]:
+    found: list[Fact | Unreadable | None] = []
+    for record in records:
+        try:
+            found.append(fact(record))
+        except Unreadable as refused:  # noqa: PERF203 - a verdict about one record only
+            found.append(refused)
+    return found
 
 
 def _refuses(error: DBAPIError) -> bool:

@@ -3,12 +3,21 @@
 Compatibility forms (NFKC) become plain letters, letter case goes; the Arabic keyboard's yeh and kaf become the Persian ones, hamza
 carriers and teh marbuta their plain letters; Persian and Arabic digits become Latin ones; harakat and other combining marks,
 tatweel, ZWNJ and every other invisible character go (a word is found with and without its half-space); white space becomes one space.
+
+The first MAX_FOLDED characters of a text are searchable. The cost of folding is linear in them, whatever they are.
 """
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
+from services.chassis.text import is_mark, normalised
+
 MAX_WORDS: Final = 10
+MAX_FOLDED: Final = 20_000
+"""Characters of a text that are folded: four thousand words of one message."""
+MAX_QUERY: Final = 1_000
+_PASSES: Final = 4
 
 _LETTERS: Final = {
     "ي": "ی",
@@ -28,32 +37,38 @@ _TATWEEL: Final = "\u0640"
 
 
 def fold(text: str) -> str:
-    """The folded text. Folding twice changes nothing."""
+    """The folded text, at most MAX_FOLDED characters. Folding twice changes nothing."""
     once = _fold(text)
-    again = _fold(once)
-    while again != once:  # a compatibility form of a capital becomes a letter only after its case went
-        once, again = again, _fold(again)
+    for _ in range(_PASSES):  # a compatibility form of a capital becomes a letter only after its case went
+        again = _fold(once)
+        if again == once:
+            break
+        once = again
     return once
 
 
 def _fold(text: str) -> str:
-    letters = []
-    for letter in unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text.translate(_TABLE)).casefold()):
-        category = unicodedata.category(letter)
-        if letter == _TATWEEL or category in ("Mn", "Me", "Cf"):
-            continue
-        if category == "Nd":
-            letters.append(str(unicodedata.digit(letter)))
-        elif category in ("Cc", "Zs", "Zl", "Zp"):
-            letters.append(" ")
-        else:
-            letters.append(letter)
-    return " ".join(unicodedata.normalize("NFKC", "".join(letters)).translate(_TABLE).split())
+    # Cut again after each step that can lengthen: one ligature is 18 letters.
+    composed = normalised("NFKC", text[:MAX_FOLDED].translate(_TABLE), MAX_FOLDED)
+    taken_apart = normalised("NFKD", composed.casefold(), 2 * MAX_FOLDED)[: 2 * MAX_FOLDED]
+    letters = "".join(map(_plain, taken_apart))
+    return " ".join(normalised("NFKC", letters, MAX_FOLDED).translate(_TABLE).split())[:MAX_FOLDED].rstrip()
+
+
+@lru_cache(maxsize=4096)
+def _plain(letter: str) -> str:
+    category = unicodedata.category(letter)
+    if letter == _TATWEEL or category == "Cf" or is_mark(letter):
+        return ""
+    if category == "Nd":
+        return str(unicodedata.digit(letter))
+    return " " if category in ("Cc", "Zs", "Zl", "Zp") else letter
 
 
 def words(query: str) -> tuple[str, ...]:
-    """The folded words of a query, each once, at most MAX_WORDS."""
-    return tuple(dict.fromkeys(fold(query).split(" ")))[:MAX_WORDS] if fold(query) else ()
+    """The folded words of a query's first MAX_QUERY characters, each once, at most MAX_WORDS."""
+    folded = fold(query[:MAX_QUERY])
+    return tuple(dict.fromkeys(folded.split(" ")))[:MAX_WORDS] if folded else ()
 
 
 def pattern(word: str) -> str:

@@ -23,6 +23,7 @@ from services.ingest.domain.normalise.message import Parsed, Refusal
 from services.ingest.domain.normalise.proof import Unproven
 from services.ingest.ports import Account, Accounts, Secrets
 
+_INLINE_BYTES = 64 << 10
 _DRAINED_BYTES = 32 << 20
 
 
@@ -99,7 +100,9 @@ class Webhooks:
             self._door.refuse(name, "MEDIA_TYPE")
             body = problem(ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body must be application/json"))
             return problem_response(body, status=415), "MEDIA_TYPE"
-        parsed = channel.parse(account, raw)
+        # A large body takes longer to read than the loop may wait.
+        large = len(raw) > _INLINE_BYTES
+        parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         taken = await self._door.take(account, parsed.messages) if parsed.messages else Taken(())
         return self._outcome(name, parsed, taken)
 

@@ -17,14 +17,24 @@ from services.ingest.domain.normalise.text import forbidden
 
 MAX_DEPTH = 64
 MAX_ITEMS = 50_000
+_MAX_SIGNS = 4 * MAX_ITEMS
+"""Commas, colons and brackets, those in texts too. A decoder makes an object for nearly each of them, at 50 ns and more."""
+_SHOWN = 64
 
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_LONG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{500}")
+"""Reading a whole number takes time with the square of its digits."""
+_SIGNS = (b",", b":", b"[", b"{")
 _decoder = msgspec.json.Decoder()
 T = TypeVar("T")
 
 
 def parse_json(raw: bytes) -> "dict[str, Any] | Refusal":
     """The object in these bytes, or why not."""
+    if sum(map(raw.count, _SIGNS)) > _MAX_SIGNS:
+        return _too_many()
+    if _LONG_NUMBER.search(raw):
+        return Refusal("NUMBER_TOO_LONG", "", "holds a number of 500 digits or more")
     try:
         value = _decoder.decode(raw)
     except RecursionError:
@@ -64,11 +74,15 @@ def _bounded(value: Any) -> Refusal | None:
             below.extend(child for child in inside if isinstance(child, dict | list))
             items += len(item)
         if items > MAX_ITEMS:
-            return Refusal("TOO_MANY_ITEMS", "", f"holds more than {MAX_ITEMS} values")
+            return _too_many()
         if not below:
             return None
         level = below
     return _too_deep()
+
+
+def _too_many() -> Refusal:
+    return Refusal("TOO_MANY_ITEMS", "", f"holds more than {MAX_ITEMS} values")
 
 
 def _too_deep() -> Refusal:
@@ -106,7 +120,8 @@ def unstorable(value: Any, at: str = "") -> Refusal | None:
                 refusal = forbidden(key, path)
                 if refusal is not None:
                     return refusal
-                stack.append((f"{path}.{key}" if path else key, child))
+                name = key[:_SHOWN]  # a path is for people; a key of a megabyte over many values would be copied for each
+                stack.append((f"{path}.{name}" if path else name, child))
         elif isinstance(item, list):
             stack.extend((f"{path}[{index}]", child) for index, child in enumerate(item))
     return None

@@ -13,7 +13,7 @@ UNKNOWN: Final = "und"
 _MIN_LETTERS = 6
 _SAMPLE = 2000  # characters: more does not make it surer
 _NOT_TEXT = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+|https?://\S+|\S+@\S+"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+"
 )
 _LETTERS = re.compile(r"[^\W\d_]")
 _PERSIAN_ONLY = re.compile("[پچژگکی]")
@@ -32,7 +32,7 @@ def language_code(given: str) -> str:
 
 def detect(text: str, fallback: str = "") -> str:
     """The text's language; `fallback` (the conversation's language, or "") where the text is too short to tell."""
-    sample = _NOT_TEXT.sub(" ", text[:_SAMPLE])
+    sample = _NOT_TEXT.sub(" ", " ".join(word for word in text[:_SAMPLE].split() if not _is_address(word)))
     letters = len(_LETTERS.findall(sample))
     if letters < _MIN_LETTERS:
         return _by_script(sample, fallback)
@@ -40,6 +40,10 @@ def detect(text: str, fallback: str = "") -> str:
     if code != UNKNOWN and (reliable or not fallback):
         return code
     return _by_script(sample, fallback)
+
+
+def _is_address(word: str) -> bool:
+    return "@" in word or word.startswith(("http://", "https://"))
 
 
 def _cld2(sample: str) -> tuple[bool, str]:

@@ -6,8 +6,8 @@ there control characters and bidi overrides are taken out: a name must not reord
 """
 
 import re
-import unicodedata
 
+from services.chassis.text import few_marks, normalised
 from services.ingest.domain.normalise.message import Refusal
 
 # Embeddings, overrides and isolates (UAX 9, 3.1); the marks LRM, RLM and ALM and ZWNJ stay: Persian needs them.
@@ -19,6 +19,9 @@ _PATH = re.compile(r"^.*[/\\]")
 
 MAX_NAME = 200
 MAX_FILE_NAME = 255
+_LOOKED_AT = 1000
+"""Characters of a name that are read at all."""
+_JOINERS = "\u200c\u200d"
 
 
 def forbidden(text: str, field: str) -> Refusal | None:
@@ -33,12 +36,21 @@ def forbidden(text: str, field: str) -> Refusal | None:
 
 def clean_name(name: str) -> str:
     """A display name on one line, without control characters and bidi overrides, NFC, at most 200 characters."""
+    name = name[:_LOOKED_AT]
     if name.isascii() and name.isprintable():
         return " ".join(name.split())[:MAX_NAME]
     kept = _SPACES.sub(" ", _CONTROLS.sub(" ", _BIDI_CONTROLS.sub("", name))).strip()
-    return unicodedata.normalize("NFC", kept)[:MAX_NAME]
+    return normalised("NFC", kept, MAX_NAME)[:MAX_NAME]
+
+
+def clean_line(text: str, most: int) -> str:
+    """A subject or another text on one line, without control characters and bidi overrides, at most `most` characters."""
+    shown = few_marks(_BIDI_CONTROLS.sub("", text[: 2 * most]), 2 * most)
+    return "".join(each if each.isprintable() or each in _JOINERS else " " for each in shown).strip()[:most]
 
 
 def clean_file_name(name: str) -> str:
     """A file's name without path and control characters, at most 255 characters."""
-    return _PATH.sub("", _CONTROLS.sub("", _BIDI_CONTROLS.sub("", name))).strip()[:MAX_FILE_NAME]
+    # From the end: the path is in front, and the last letters say what kind of file it is.
+    kept = _CONTROLS.sub("", _BIDI_CONTROLS.sub("", name[-_LOOKED_AT:]))
+    return few_marks(_PATH.sub("", kept).strip(), MAX_FILE_NAME)

@@ -6,7 +6,8 @@ What the sender needs to answer: `to`, `message_id`, `phone_number_id`.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -190,20 +191,30 @@ def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessag
         yield message if isinstance(message, Refusal) else _message(message, cards, number or ours, path)
 
 
-def _cards(contacts: Any) -> list[ContactCard]:
-    found = []
+@dataclass(frozen=True, slots=True)
+class _Cards:
+    """The cards by each of their ids, the first of an id; and the only one, where there is one."""
+
+    by_id: Mapping[str, ContactCard]
+    only: ContactCard | None
+
+
+def _cards(contacts: Any) -> _Cards:
+    found: list[ContactCard] = []
     for item in contacts if isinstance(contacts, list) else []:
         card = shaped(item, ContactCard)
         if isinstance(card, ContactCard) and unstorable(item) is None:
             found.append(card)
-    return found
+    by_id: dict[str, ContactCard] = {}
+    for card in found:
+        by_id.setdefault(card.wa_id, card)
+        by_id.setdefault(card.user_id, card)
+    return _Cards(by_id, found[0] if len(found) == 1 else None)
 
 
-def _message(message: Message, cards: list[ContactCard], number: str, at: str) -> IncomingMessage | Refusal | str:
+def _message(message: Message, cards: _Cards, number: str, at: str) -> IncomingMessage | Refusal | str:
     sender = message.from_ or message.user_id
-    card = next((c for c in cards if sender and sender in (c.wa_id, c.user_id)), None)
-    if card is None and not sender and len(cards) == 1:
-        card = cards[0]
+    card = cards.by_id.get(sender) if sender else cards.only
     native_id = sender or (card.wa_id or card.user_id if card is not None else "")
     if not native_id:
         return Refusal("INVALID_FIELD", f"{at}.from", "is missing, and no contact stands in for it")

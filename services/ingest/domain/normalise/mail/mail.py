@@ -14,7 +14,7 @@ from services.ingest.domain.normalise.mail.automatic import why_automatic
 from services.ingest.domain.normalise.mail.body import Content, TooComplex, read
 from services.ingest.domain.normalise.mail.headers import Headers, canonical, message_ids, sender, split
 from services.ingest.domain.normalise.message import IncomingMessage, Kind
-from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.normalise.text import clean_line, clean_name
 
 MAX_RAW = 600_000
 """Of a mail that can't be read, so many bytes are kept: the log takes no larger records."""
@@ -96,7 +96,7 @@ def _message(
         kind=Kind.ATTACHMENT if attachments and not text.strip() else Kind.TEXT,
         display_name=clean_name(who.name),
         verified=False,
-        subject=clean_name_subject(headers.text("subject")),
+        subject=clean_line(headers.text("subject"), MAX_SUBJECT),
         language=detect(text) if text else "",
         in_reply_to=answered[-1] if answered else (references[-1] if references else ""),
         attachments=attachments,
@@ -105,11 +105,6 @@ def _message(
         no_auto_reply=bool(automatic) or not address,
         raw=b"" if content is not None else raw[:MAX_RAW],
     )
-
-
-def clean_name_subject(subject: str) -> str:
-    """A subject on one line, without control characters."""
-    return "".join(each if each.isprintable() or each == "\u200c" else " " for each in subject).strip()[:MAX_SUBJECT]
 
 
 def _context(headers: Headers, address: str, ids: list[str], references: list[str], recipient: str) -> dict[str, str]:

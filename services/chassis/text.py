@@ -1,0 +1,46 @@
+"""The one place where text from outside meets Unicode normalisation.
+
+Normalisation is quadratic in a run of combining marks, and a run has no natural end: one letter with 48,000 marks takes
+seconds. So a text is cut first, and each base character keeps at most MAX_MARKS marks. No written language needs more
+than four; what is removed is decoration that also draws over the lines above and below.
+"""
+
+import unicodedata
+from functools import lru_cache
+from typing import Final, Literal
+
+MAX_MARKS: Final = 8
+"""Combining marks that a base character keeps."""
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
+def normalised(form: Form, text: str, most: int) -> str:
+    """Normalise the first `most` characters. The result can be longer: one character decomposes into at most 18."""
+    text = text[:most]
+    return text if text.isascii() else unicodedata.normalize(form, _without_mark_runs(text))
+
+
+def few_marks(text: str, most: int) -> str:
+    """Return the first `most` characters, with at most MAX_MARKS combining marks after each base character."""
+    text = text[:most]
+    return text if text.isascii() else _without_mark_runs(text)
+
+
+@lru_cache(maxsize=4096)
+def is_mark(char: str) -> bool:
+    """Whether this character joins the one before it: a mark by category, or by combining class."""
+    # Both: some marks have class 0 (they only decorate), and some characters with a class are letters by category.
+    return unicodedata.combining(char) != 0 or unicodedata.category(char) in ("Mn", "Me")
+
+
+def _without_mark_runs(text: str) -> str:
+    marks = list(map(is_mark, text))
+    if sum(marks) <= MAX_MARKS:
+        return text
+    kept: list[str] = []
+    run = 0
+    for char, mark in zip(text, marks, strict=True):
+        run = run + 1 if mark else 0
+        if run <= MAX_MARKS:
+            kept.append(char)
+    return "".join(kept)
