@@ -9,13 +9,14 @@ import binascii
 import contextlib
 import quopri
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.ingest.domain.normalise.mail.charsets import decode
+from services.ingest.domain.normalise.mail.charsets import labelled
 
 MAX_HEADER_BYTES = 16 << 10
 MAX_BLOCK_BYTES = 256 << 10
 MAX_HEADERS = 1000
+MAX_ADDRESS = 400
 _MAX_IDS = 50
 
 _NAME = re.compile(rb"[!-9;-~]{1,100}")
@@ -31,6 +32,8 @@ class Headers:
     """A block of headers: raw values by lower-case name, in order."""
 
     items: tuple[tuple[str, bytes], ...]
+    _texts: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
+    """What was decoded: each header once."""
 
     def raw(self, name: str) -> list[bytes]:
         """All values of a header, cut at 16 KB."""
@@ -38,8 +41,10 @@ class Headers:
 
     def text(self, name: str) -> str:
         """The first value, decoded; empty when there is none."""
-        values = self.raw(name)
-        return decode_words(values[0]) if values else ""
+        if name not in self._texts:
+            values = self.raw(name)
+            self._texts[name] = decode_words(values[0]) if values else ""
+        return self._texts[name]
 
     def word(self, name: str) -> str:
         """The first token of the first value, lower case: `auto-replied; owner=x` is `auto-replied`."""
@@ -54,25 +59,25 @@ def split(raw: bytes) -> tuple[Headers, bytes]:
     """Headers and body. A block that is too long or has too many headers is cut, its body stays whole."""
     ends = [(at, size) for at, size in ((raw.find(b"\r\n\r\n"), 4), (raw.find(b"\n\n"), 2)) if at >= 0]
     end, gap = min(ends, default=(len(raw), 0))
-    items: list[tuple[str, bytes]] = []
+    found: list[tuple[str, list[bytes]]] = []
     for line in raw[: min(end, MAX_BLOCK_BYTES)].splitlines():
         if line[:1] in (b" ", b"\t"):
-            if items and len(items[-1][1]) < MAX_HEADER_BYTES:
-                name, value = items[-1]
-                items[-1] = (name, (value + b" " + line.strip())[:MAX_HEADER_BYTES])
+            if found:
+                found[-1][1].append(line.strip())
             continue
-        name_bytes, colon, value = line.partition(b":")
-        if not colon or not _NAME.fullmatch(name_bytes.strip()):
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name.strip()):
             continue
-        if len(items) >= MAX_HEADERS:
+        if len(found) >= MAX_HEADERS:
             break
-        items.append((name_bytes.strip().decode("ascii").lower(), value.strip()[:MAX_HEADER_BYTES]))
-    return Headers(tuple(items)), raw[end + gap :]
+        found.append((name.strip().decode("ascii").lower(), [value.strip()]))
+    items = tuple((name, b" ".join(values)[:MAX_HEADER_BYTES]) for name, values in found)
+    return Headers(items), raw[end + gap :]
 
 
 def decode_words(raw: bytes) -> str:
     """A header's text: encoded words (RFC 2047) decoded, raw 8-bit taken as UTF-8 or Persian's usual code page."""
-    text = decode(raw, "")
+    text = labelled(raw[:MAX_HEADER_BYTES], "")
     out: list[str] = []
     at = 0
     for found in _ENCODED.finditer(text):
@@ -93,7 +98,7 @@ def _word(found: "re.Match[str]") -> str:
         data = base64.b64decode(padded) if how in "bB" else quopri.decodestring(raw.replace(b"_", b" "))
     except (binascii.Error, ValueError):
         return found.group()
-    return decode(data, charset.partition("*")[0])
+    return labelled(data, charset.partition("*")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ class Sender:
 
 def sender(value: bytes, envelope: str) -> Sender:
     """The address in a From header. Where it is ambiguous or missing, the envelope's, which at least the transport used."""
-    raw_text = decode(value, "")
+    raw_text = labelled(value[:MAX_HEADER_BYTES], "")
     found = list(dict.fromkeys(_ANGLE.findall(raw_text))) or list(dict.fromkeys(_BARE.findall(raw_text)))
     if len(found) == 1:
         name = decode_words(value).split("<")[0].strip().strip('"').strip()
@@ -116,8 +121,8 @@ def sender(value: bytes, envelope: str) -> Sender:
 
 
 def canonical(address: str) -> str:
-    """An address for matching: lower case, the domain in IDNA where it can be."""
-    local, _, domain = address.strip().rpartition("@")
+    """An address for matching: lower case, the domain in IDNA where it can be. What is too long for an address is cut."""
+    local, _, domain = address[:MAX_ADDRESS].strip().rpartition("@")
     if not domain.isascii():
         with contextlib.suppress(UnicodeError):  # not a name that IDNA knows: it matches itself only
             domain = domain.encode("idna").decode("ascii")

@@ -5,14 +5,23 @@ a hash of its bytes where it has none. Nothing proves a sender here (neither DKI
 What the sender lane needs to answer: `reply_to` (when it differs), `message_id`, `references`, `to`.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Callable
-from email.errors import MessageError
+from dataclasses import replace
 
 from services.ingest.domain.normalise.language import detect
 from services.ingest.domain.normalise.mail.automatic import why_automatic
-from services.ingest.domain.normalise.mail.body import Content, TooComplex, read
-from services.ingest.domain.normalise.mail.headers import Headers, canonical, message_ids, sender, split
+from services.ingest.domain.normalise.mail.body import Content, read
+from services.ingest.domain.normalise.mail.headers import (
+    MAX_ADDRESS,
+    Headers,
+    canonical,
+    message_ids,
+    sender,
+    split,
+)
+from services.ingest.domain.normalise.mail.mime import TooComplex
 from services.ingest.domain.normalise.message import IncomingMessage, Kind
 from services.ingest.domain.normalise.text import clean_line, clean_name
 
@@ -27,29 +36,44 @@ def parse_mail(
     raw: bytes, envelope_from: str, recipient: str, conversation_of: ConversationOf, own_domain: str = ""
 ) -> IncomingMessage:
     """The message in a mail for one of our addresses."""
+    return resolved(read_mail(raw, envelope_from, recipient, own_domain), conversation_of)
+
+
+def read_mail(raw: bytes, envelope_from: str, recipient: str, own_domain: str = "") -> IncomingMessage:
+    """The message in a mail, before anything that needs a secret. This is what costs time: it runs in a worker."""
     headers, body = split(raw)
-    try:
-        content: Content | None = read(headers, body)
-    except (
-        TooComplex,
-        RecursionError,
-        MessageError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TypeError,
-        IndexError,
-        KeyError,
-    ):
-        # Everything that the standard library's parser has been seen to raise for hostile mail.
-        content = None
-    return _message(raw, headers, content, envelope_from, recipient, conversation_of, own_domain)
+    content: Content | None = None
+    with contextlib.suppress(TooComplex):
+        content = read(headers, body)
+    return _message(raw, headers, content, envelope_from, recipient, own_domain)
 
 
 def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessage:
-    """A mail whose parsing took too long: headers only, and the raw bytes."""
-    headers, _ = split(raw)
-    return _message(raw, headers, None, envelope_from, recipient, lambda _: None, "")
+    """A mail that no worker could read: nothing of it is decoded, the sender is the envelope's, the bytes are kept."""
+    address = envelope_from[:MAX_ADDRESS].lower()
+    labels = {"unparsed": "true", **({"raw_cut": "true"} if len(raw) > MAX_RAW else {})}
+    return IncomingMessage(
+        native_id=address or "unknown@invalid",
+        native_message_id=f"sha256:{hashlib.sha256(raw).hexdigest()}",
+        verified=False,
+        reply_context={"to": recipient},
+        labels=labels,
+        no_auto_reply=True,  # whether it is automatic itself can not be known
+        raw=raw[:MAX_RAW],
+    )
+
+
+def resolved(message: IncomingMessage, conversation_of: ConversationOf) -> IncomingMessage:
+    """With the conversation that it answers, by the newest of the Message-IDs that are ours."""
+    labels = dict(message.labels)
+    if "automatic" not in labels and conversation_of(message.native_message_id) is not None:
+        labels["automatic"] = "own_message_id"
+    answered = (message.in_reply_to, *reversed(message.reply_context.get("references", "").split(" ")))
+    found = (conversation_of(each) for each in answered if each)
+    conversation = next((each for each in found if each is not None), None)
+    if conversation is not None:
+        labels["in_reply_to_conversation"] = conversation
+    return replace(message, labels=labels, no_auto_reply=message.no_auto_reply or "automatic" in labels)
 
 
 def _message(
@@ -58,7 +82,6 @@ def _message(
     content: Content | None,
     envelope_from: str,
     recipient: str,
-    conversation_of: ConversationOf,
     own_domain: str,
 ) -> IncomingMessage:
     values = headers.raw("from")
@@ -71,16 +94,8 @@ def _message(
     if who.ambiguous or len(values) != 1:
         labels["ambiguous_from"] = "true"
     automatic = why_automatic(headers, envelope_from, address, content.content_type if content else "", own_domain)
-    if not automatic and ids and conversation_of(ids[0]) is not None:
-        automatic = "own_message_id"
     if automatic:
         labels["automatic"] = automatic
-    conversation = next(
-        (found for found in map(conversation_of, [*reversed(answered), *reversed(references)]) if found is not None),
-        None,
-    )
-    if conversation is not None:
-        labels["in_reply_to_conversation"] = conversation
     if content is None:
         labels["unparsed"] = "true"
         if len(raw) > MAX_RAW:

@@ -1,0 +1,139 @@
+"""The parts of a mail, found in one pass over the lines that begin with two hyphens.
+
+The standard library compares each line with the boundaries of all the parts around it: a hundred nested parts with
+short lines take half a minute. Here a line is looked up, once. What cannot be understood is taken as it is: a part
+without headers is text, a boundary that never comes ends its part at the end of the mail.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.ingest.domain.normalise.mail.charsets import labelled
+from services.ingest.domain.normalise.mail.headers import Headers, split
+
+MAX_PARTS = 100
+MAX_SECTIONS = 300
+"""Parts that only hold others are counted too."""
+MAX_DEPTH = 20
+_MAX_LINES = 50_000
+_MAX_BLOCK = 16 << 10
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+
+
+class TooComplex(Exception):  # noqa: N818 - reads as what happened
+    """Nested deeper than we look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that holds no others: its headers, and its bytes as they are encoded."""
+
+    headers: Headers
+    body: bytes
+
+    @property
+    def type(self) -> str:
+        """The media type, `text/plain` when it is missing or malformed."""
+        return media_type(self.headers)
+
+    def parameter(self, header: str, name: str) -> str:
+        """A parameter of a header, empty when there is none."""
+        return parameter(self.headers, header, name)
+
+    def word(self, header: str) -> str:
+        """A header's first word in lower case."""
+        return _plain(self.headers, header).partition(";")[0].strip().lower()
+
+
+def leaves(headers: Headers, body: bytes) -> tuple[list[Part], bool]:
+    """The parts that hold no others, in order, and whether there were more than are looked at. Raises TooComplex."""
+    outer = _boundary(headers)
+    if not outer:
+        return [Part(headers, body)], False
+    around = [outer]
+    parts: list[Part] = []
+    current: Headers | None = None
+    begins = sections = 0
+    for line, (name, start, end) in enumerate(_delimiters(body)):
+        if line >= _MAX_LINES:
+            return parts, True
+        closes = name not in around and name.endswith(b"--")
+        name = name[:-2] if closes else name
+        if name not in around:
+            continue
+        if current is not None:
+            parts.append(Part(current, body[begins : max(begins, start)]))
+            current = None
+        level = len(around) - 1 - around[::-1].index(name)
+        del around[level + (0 if closes else 1) :]
+        if not around:
+            break
+        if closes:
+            continue
+        sections += 1
+        if len(parts) >= MAX_PARTS or sections > MAX_SECTIONS:
+            return parts, True
+        current, begins = _block(body, end)
+        inner = _boundary(current)
+        if inner:
+            if len(around) >= MAX_DEPTH:
+                raise TooComplex
+            around.append(inner)
+            current = None
+    if current is not None:
+        parts.append(Part(current, body[begins:]))
+    return parts, False
+
+
+def media_type(headers: Headers) -> str:
+    """The media type that these headers name, `text/plain` when none."""
+    kind = _plain(headers, "content-type").partition(";")[0].strip().lower()
+    return kind if _TYPE.fullmatch(kind) else "text/plain"
+
+
+def parameter(headers: Headers, header: str, name: str) -> str:
+    """A parameter by pattern: RFC 2231's plain form is enough for what is only shown."""
+    found = re.search(rf'(?i);\s*{name}\*?\s*=\s*(?:"([^"]{{0,500}})"|([^\s;"]{{1,500}}))', _plain(headers, header))
+    return (found.group(1) or found.group(2) or "") if found else ""
+
+
+def _plain(headers: Headers, name: str) -> str:
+    values = headers.raw(name)
+    return labelled(values[0][:4096], "") if values else ""
+
+
+def _boundary(headers: Headers) -> bytes:
+    if not media_type(headers).startswith("multipart/"):
+        return b""
+    return parameter(headers, "content-type", "boundary").encode("utf-8", "replace")[:200].rstrip()
+
+
+def _delimiters(body: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Lines that begin with two hyphens: what follows those, where the part before ends, where the next line begins."""
+    at = 0 if body.startswith(b"--") else _next_delimiter(body, 0)
+    while at >= 0:
+        end = body.find(b"\n", at)
+        end = len(body) if end < 0 else end
+        before = max(0, at - 1)  # the line break in front belongs to the delimiter
+        before -= 1 if before > 0 and body[before - 1 : before] == b"\r" else 0
+        yield body[at + 2 : min(end, at + 300)].rstrip(), before, min(end + 1, len(body))
+        at = _next_delimiter(body, end)
+
+
+def _next_delimiter(body: bytes, start: int) -> int:
+    found = body.find(b"\n--", start)
+    return found + 1 if found >= 0 else -1
+
+
+def _block(body: bytes, start: int) -> tuple[Headers, int]:
+    """The headers of the part that begins here, and where its body begins."""
+    for gap in (b"\r\n", b"\n"):
+        if body.startswith(gap, start):
+            return Headers(()), start + len(gap)
+    block = body[start : start + _MAX_BLOCK]
+    next_delimiter = block.find(b"\n--")
+    if next_delimiter >= 0:
+        block = block[: next_delimiter + 1]
+    headers, rest = split(block)
+    return headers, start + len(block) - len(rest)
