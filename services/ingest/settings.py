@@ -27,8 +27,11 @@ class IngestSettings(ServiceSettings):
     smtp_max_bytes: int = Field(default=25 << 20, ge=1024, le=64 << 20, description="Largest e-mail.")
     smtp_timeout_s: float = Field(default=300, gt=0, description="Silence after which an SMTP session is closed.")
     smtp_connections: int = Field(default=200, ge=1, description="SMTP sessions at once; more get 421.")
-    mail_parse_timeout_s: float = Field(
-        default=5, gt=0, description="Seconds that one e-mail may take to parse; then its raw bytes are kept."
+    mail_cpu_s: float = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="CPU seconds that reading one e-mail of up to 4 MB may cost (more in proportion); then its bytes are kept.",
     )
 
     publish_timeout_s: float = Field(

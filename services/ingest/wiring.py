@@ -149,7 +149,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     SmtpLimits(
                         settings.smtp_max_bytes,
                         settings.smtp_timeout_s,
-                        settings.mail_parse_timeout_s,
+                        settings.mail_cpu_s,
                         settings.smtp_connections,
                     ),
                     service.metrics,

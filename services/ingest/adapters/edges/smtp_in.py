@@ -1,7 +1,7 @@
 """E-mail by SMTP. 250 only when the mail is in the log; 451 while it can't be; so a sending server keeps what we could not take.
 
 Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is counted while
-it arrives (552). A mail is parsed in a worker thread under a time limit; one that takes longer is taken with its raw bytes.
+it arrives (552). A mail is parsed in a worker process under a limit of CPU time; one that costs more is taken with its raw bytes.
 Origin: SMTP proves nothing. AUTH is not offered and DKIM and SPF are not checked here, so identities are unverified; put a
 mail server that checks them in front, or listen for it alone. STARTTLS is offered when the service has a certificate.
 """
@@ -10,7 +10,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +21,9 @@ from services.chassis.http import address_of, bind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.door import Door
+from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
 from services.ingest.domain.normalise.mail.headers import canonical
-from services.ingest.domain.normalise.mail.mail import parse_mail, unread_mail
+from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.domain.reply_token import conversation_of
 from services.ingest.ports import Account, Accounts, Secrets
@@ -31,7 +31,6 @@ from services.ingest.ports import Account, Accounts, Secrets
 CHANNEL = "email"
 _LINE_BYTES = 1 << 20
 _RECIPIENTS = 50
-_WORKERS = 2
 _STOP_S = 5.0
 
 
@@ -41,7 +40,7 @@ class SmtpLimits:
 
     max_bytes: int
     timeout_s: float
-    parse_timeout_s: float
+    cpu_s: float
     connections: int
 
 
@@ -49,13 +48,12 @@ class MailHandler:
     """aiosmtpd's hooks."""
 
     def __init__(
-        self, accounts: Accounts, secrets: Secrets, door: Door, limits: SmtpLimits, pool: ThreadPoolExecutor
+        self, accounts: Accounts, secrets: Secrets, door: Door, workers: MailWorkers
     ) -> None:
         self._accounts = accounts
         self._secrets = secrets
         self._door = door
-        self._limits = limits
-        self._pool = pool
+        self._workers = workers
         self._log = get_logger(__name__)
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
@@ -103,13 +101,11 @@ class MailHandler:
             return conversation_of(message_id, secret) if secret is not None else None
 
         own = account.settings.get("message_id_domain", "")
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._limits.parse_timeout_s):
-                return await loop.run_in_executor(self._pool, parse_mail, raw, sender, recipient, conversation, own)
-        except TimeoutError:
-            self._door.refuse(CHANNEL, "PARSE_TIMEOUT")
-            return unread_mail(raw, sender, recipient)
+        message = await self._workers.read(raw, sender, recipient, own)
+        if isinstance(message, Unread):
+            self._door.refuse(CHANNEL, message.reason)
+            return await asyncio.to_thread(unread_mail, raw, sender, recipient)
+        return resolved(message, conversation)
 
     def _account(self, address: str) -> Account | None:
         local, _, domain = canonical(address).rpartition("@")
@@ -224,8 +220,8 @@ async def smtp_server(
     loop = asyncio.get_running_loop()
     count = _Count(limits.connections, metrics.gauge("chapar_edge_connections").labels(CHANNEL).set)
     sessions: set[_Session] = set()
-    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="mail") as pool:
-        handler = MailHandler(accounts, secrets, door, limits, pool)
+    async with mail_workers(WorkerLimits(limits.cpu_s)) as workers:
+        handler = MailHandler(accounts, secrets, door, workers)
 
         def session() -> _Session:
             made = _Session(

@@ -1,0 +1,87 @@
+"""The process that reads mails: one at a time, each within its own CPU time, all within a memory limit.
+
+    request: 4 bytes of length, then a Request       reply: 4 bytes of length, then a Reply; the first one is empty: ready
+
+A mail that costs more CPU than it may is ended by the kernel (SIGPROF; no handler, so that it works inside C code too).
+The process has no secrets, writes no files, and ends when its input does, however its parent ended.
+"""
+
+import math
+import resource
+import signal
+import sys
+from typing import BinaryIO, Final
+
+import msgspec
+
+from services.ingest.domain.normalise.mail.mail import read_mail
+from services.ingest.domain.normalise.message import IncomingMessage
+
+LENGTH_BYTES: Final = 4
+MEMORY_BYTES: Final = 1 << 30
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True):
+    """A mail, its envelope, and the CPU seconds that it may cost."""
+
+    raw: bytes
+    envelope_from: str
+    recipient: str
+    own_domain: str
+    cpu_s: float
+
+
+class Reply(msgspec.Struct, frozen=True, array_like=True):
+    """The message; or None with the kind of error, when the mail can't be read."""
+
+    message: IncomingMessage | None
+    error: str = ""
+
+
+_requests = msgspec.msgpack.Decoder(Request)
+
+
+def serve(source: BinaryIO, target: BinaryIO) -> None:
+    """Answer requests until the input ends."""
+    _send(target, b"")
+    while header := source.read(LENGTH_BYTES):
+        request = _requests.decode(source.read(int.from_bytes(header)))
+        allow_cpu(request.cpu_s)
+        reply = _answer(request)
+        allow_cpu(0)
+        _send(target, msgspec.msgpack.encode(reply))
+
+
+def _answer(request: Request) -> Reply:
+    try:
+        return Reply(read_mail(request.raw, request.envelope_from, request.recipient, request.own_domain))
+    except Exception as error:  # noqa: BLE001 - a fault of the reader, or no memory: the mail is kept as its bytes, and it is counted
+        return Reply(None, type(error).__name__)
+
+
+def allow_cpu(seconds: float) -> None:
+    """End this process after so much more CPU time; 0: no limit. The second limit is for a kernel without the timer."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = math.ceil(used.ru_utime + used.ru_stime + seconds) + 1 if seconds else hard
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+def _send(target: BinaryIO, content: bytes) -> None:
+    target.write(len(content).to_bytes(LENGTH_BYTES) + content)
+    target.flush()
+
+
+def main() -> None:
+    """Limits, then work."""
+    for number in (signal.SIGPROF, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Mails are read by processes: one that costs too much, or that ends its process, harms no other and is never lost."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.chassis.errors import ChaparError
+from services.ingest.adapters.edges import mail_workers as module
+from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
+from services.ingest.domain.normalise.mail.mail import read_mail, unread_mail
+from services.ingest.domain.normalise.message import IncomingMessage
+from tests.hostile.mails import worst
+
+MAIL = "From: Ali <a@b.example>\r\nMessage-ID: <1@b.example>\r\nSubject: سلام\r\n\r\nسلام دوستان عزیز\r\n".encode()
+ENVELOPE = ("a@b.example", "support@demo.example")
+
+
+async def test_a_worker_reads_as_the_function_does() -> None:
+    """Nothing is lost between the processes: text, subject, labels, context."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
+        assert await workers.read(MAIL, *ENVELOPE) == read_mail(MAIL, *ENVELOPE)
+
+
+async def test_the_same_worker_is_kept_and_then_renewed() -> None:
+    """A start costs what a hundred mails do; a process that lives for ever gathers what mails leave in it."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, mails=3)) as workers:
+        (first,) = workers.pids
+        seen = []
+        for _ in range(4):
+            await workers.read(MAIL, *ENVELOPE)
+            seen.append(workers.pids)
+        assert seen[:2] == [(first,), (first,)]
+        assert seen[2] == ()
+        assert seen[3] != (first,)
+        assert not psutil.pid_exists(first)
+
+
+async def test_a_mail_that_costs_too_much_is_given_up_and_its_neighbours_are_read() -> None:
+    """The kernel ends the process; nothing waits for a clock."""
+    large = b"From: a@b.example\r\nContent-Type: text/html\r\n\r\n" + b"<>" * 500_000
+    async with mail_workers(WorkerLimits(cpu_s=0.003)) as workers:
+        given_up = await workers.read(large, *ENVELOPE)
+        assert given_up == Unread("MAIL_CPU")
+    async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
+        costly, *others = await asyncio.gather(
+            workers.read(large, *ENVELOPE), *(workers.read(MAIL, *ENVELOPE) for _ in range(5))
+        )
+        assert all(isinstance(each, IncomingMessage) and each.text for each in others)
+        assert isinstance(costly, IncomingMessage)
+
+
+async def test_a_stopped_process_makes_no_mail_unreadable() -> None:
+    """A machine that gives no time is not a mail that takes too much: the mail comes again later."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, stuck_s=0.5)) as workers:
+        (pid,) = workers.pids
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(ChaparError) as refused:
+            await workers.read(MAIL, *ENVELOPE)
+        assert refused.value.reason == "MAIL_WORKER_STUCK"
+        assert not psutil.pid_exists(pid)
+
+
+async def test_a_slow_worker_is_waited_for() -> None:
+    """CPU is limited, not the clock: a worker that is stopped for longer than its CPU time, then goes on, still answers."""
+    async with mail_workers(WorkerLimits(cpu_s=0.5, workers=1)) as workers:
+        (pid,) = workers.pids
+        os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        done, _ = await asyncio.wait({reading}, timeout=1.0)
+        assert not done
+        os.kill(pid, signal.SIGCONT)
+        assert isinstance(await reading, IncomingMessage)
+
+
+async def test_a_worker_that_is_killed_costs_no_mail() -> None:
+    """Whoever was killed for want of memory was not to blame: its mail is read by the next."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
+        (pid,) = workers.pids
+        os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        await asyncio.wait({reading}, timeout=0.1)
+        os.kill(pid, signal.SIGKILL)
+        assert isinstance(await reading, IncomingMessage)
+        assert workers.pids != (pid,)
+
+
+async def test_no_worker_is_left_when_the_service_ends() -> None:
+    """Neither when it ends in order, while a mail is being read, nor when it is killed."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
+        await asyncio.gather(*(workers.read(MAIL, *ENVELOPE) for _ in range(4)))
+        pids = workers.pids
+    assert pids
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _PARENT, stdout=asyncio.subprocess.PIPE, cwd=Path.cwd()
+    )
+    assert parent.stdout is not None
+    child = psutil.Process(int(await parent.stdout.readline()))
+    parent.kill()
+    await parent.wait()
+    await asyncio.to_thread(child.wait, 30)
+
+
+_PARENT = """
+import asyncio
+from services.ingest.adapters.edges.mail_workers import WorkerLimits, mail_workers
+async def main():
+    async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
+        print(workers.pids[0], flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+async def test_a_cancelled_reading_gives_its_worker_up() -> None:
+    """Its answer would be taken for the next mail's."""
+    async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
+        (pid,) = workers.pids
+        os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        await asyncio.wait({reading}, timeout=0.1)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert not psutil.pid_exists(pid)
+        assert isinstance(await workers.read(MAIL, *ENVELOPE), IncomingMessage)
+
+
+async def test_a_worker_that_can_not_start_is_no_fault_of_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sending server keeps it."""
+    monkeypatch.setattr(module, "_MODULE", "services.ingest.no_such_module")
+    with pytest.raises(ChaparError) as refused:
+        await MailWorkers(WorkerLimits(cpu_s=5.0)).read(MAIL, *ENVELOPE)
+    assert refused.value.reason == "MAIL_WORKER_NOT_STARTED"
+
+
+async def test_a_worker_has_no_secrets_and_little_memory() -> None:
+    """What reads hostile bytes knows nothing worth having, and cannot take the machine's memory."""
+    os.environ["CHAPAR_TEST_SECRET"] = "x"  # noqa: S105 - a name to look for
+    try:
+        async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
+            child = psutil.Process(workers.pids[0])
+            assert "CHAPAR_TEST_SECRET" not in child.environ()
+            assert child.rlimit(psutil.RLIMIT_AS)[0] <= 1 << 30
+            assert child.rlimit(psutil.RLIMIT_FSIZE)[0] == 0
+    finally:
+        del os.environ["CHAPAR_TEST_SECRET"]
+
+
+async def test_the_hostile_corpus_is_read_within_the_limit_of_every_service() -> None:
+    """A megabyte of each kind, in real workers with the CPU time that a service gives: all are read, or kept as bytes."""
+    async with mail_workers(WorkerLimits(cpu_s=0.5)) as workers:
+        for name, raw in worst(1 << 20):
+            assert isinstance(await workers.read(raw, *ENVELOPE), IncomingMessage), name
+
+
+def test_an_unread_mail_is_not_decoded_at_all() -> None:
+    """Its sender is the envelope's, whatever the headers say; its bytes are kept; no machine answers it."""
+    message = unread_mail(MAIL, "Env@Z.example", "support@demo.example")
+    assert (message.native_id, message.subject, message.text, message.display_name) == ("env@z.example", "", "", "")
+    assert message.raw == MAIL
+    assert message.no_auto_reply
+    assert message.labels == {"unparsed": "true"}
