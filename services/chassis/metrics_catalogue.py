@@ -88,6 +88,11 @@ GRPC = (
     _counter("chapar_grpc_handled_total", "method code", "Calls ended, by status code."),
     _histogram("chapar_grpc_handling_seconds", "method", "Duration of unary calls."),
     _gauge("chapar_grpc_in_progress", "method", "Calls and streams that are open."),
+    _counter(
+        "chapar_audit_records_total",
+        "outcome",
+        "Audit records: requested, returned, refused; lost: not durable, so the call was refused.",
+    ),
     _counter("chapar_grpc_client_handled_total", "method code", "Unary calls that this process made to others."),
 )
 

@@ -119,6 +119,7 @@ _TABLE = (
         follows="feedback.answers.v1",
     ),
     Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
+    _log("audit.v1", "tenant", "`chapar.audit.v1.AuditRecord`: who read or changed what", "all services, CLI", 400),
     _log("deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, 1),
     _changelog("ingest-intake", "inbound.v1"),
     _changelog("ingest-relay", "routing.events.v1"),

@@ -8,6 +8,7 @@ import typer
 
 from services.cli.commands import (
     agents,
+    audit,
     config,
     deadletters,
     demo,
@@ -37,6 +38,7 @@ app.command()(send.send)
 app.command()(loadgen.loadgen)
 app.command()(token.token)
 app.command()(explain.explain)
+app.command()(audit.audit)
 app.command()(queues.queues)
 app.command()(scores.scores)
 app.command()(replay.replay)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.config_reader import ConfigReader
@@ -16,6 +17,7 @@ from services.chassis.lifecycle import Service
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.door import Door, DoorLimits
+from services.ingest.adapters.edges.grpc_audit import AuditServicer
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
 from services.ingest.adapters.edges.grpc_outbound import OutboundServicer
@@ -88,7 +90,8 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             await enter(lanes(service, lambda: configuration.values, secrets, producer))
 
         # History, for people; nothing decides by it.
-        past = (await enter(history(service))).reader if settings.history else None
+        kept = await enter(history(service)) if settings.history else None
+        past = kept.reader if kept is not None else None
 
         # gRPC.
         submitter = Submitter(accounts, door)
@@ -100,6 +103,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         outbound = OutboundServicer(publisher, identity_of, past, service.clock)
         person = PersonServicer(publisher, past, service.clock)
+        audit = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(
                 service,
@@ -107,8 +111,13 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest_servicer, server),
                     lambda server: ingest_pb2_grpc.add_OutboundServiceServicer_to_server(outbound, server),
                     lambda server: ingest_pb2_grpc.add_PersonServiceServicer_to_server(person, server),
+                    lambda server: audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server),
                 ],
-                [each.full_name for each in ingest_pb2.DESCRIPTOR.services_by_name.values()],
+                [
+                    each.full_name
+                    for file in (ingest_pb2, audit_pb2)
+                    for each in file.DESCRIPTOR.services_by_name.values()
+                ],
             )
         )
 

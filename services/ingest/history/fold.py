@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from services.ingest.history.rows import (
     Answer,
     Asked,
+    Audited,
+    AuditRow,
     Began,
     Conversation,
     Declined,
@@ -49,6 +51,8 @@ class Rows:
     """New ones."""
     messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
     """New ones, by tenant, conversation and message."""
+    audited: list[AuditRow] = field(default_factory=list)
+    """New or repeated ones: the database keeps the first of each."""
     erasures: dict[Key, int] = field(default_factory=dict)
     """Conversations whose stored rows are to be emptied, with the time of the erasure."""
 
@@ -61,6 +65,9 @@ class Rows:
             if repeated[-1]:
                 continue
             self.known.add(key)
+            if isinstance(fact.change, Audited):
+                self.audited.extend(fact.change.rows)
+                continue  # the audit has a table of its own and is no step of a story
             self._take(fact)
             self.events.append(fact.event)
         for delivery in self.deliveries.values():

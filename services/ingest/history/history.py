@@ -13,6 +13,7 @@ from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.history import store
+from services.ingest.history.audit_reader import AuditReader
 from services.ingest.history.database import Database
 from services.ingest.history.projection import Projection
 from services.ingest.history.reader import HistoryReader
@@ -43,6 +44,7 @@ class History:
         self._log = get_logger(__name__)
         self.caught_up = asyncio.Event()
         self.reader = HistoryReader(database, self._until_changed)
+        self.audit = AuditReader(database)
         self._projection = Projection(
             kafka,
             database,

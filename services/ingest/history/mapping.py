@@ -17,6 +17,7 @@ from chapar.ingest.v1 import records_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
 from services.ingest.history import rows
+from services.ingest.history.mapping_audit import audited
 from services.ingest.history.mapping_routing import routed
 from services.ingest.history.rows import Fact
 from services.ingest.history.story import FEEDBACK, INGEST, SLA, Unreadable, clean, identifier, step, word
@@ -27,7 +28,8 @@ ROUTING: Final = "routing.events.v1"
 DEADLINES: Final = "sla.events.v1"
 DELIVERIES: Final = "deliveries.v1"
 FEEDBACKS: Final = "feedback.answers.v1"
-TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS)
+AUDIT: Final = "audit.v1"
+TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS, AUDIT)
 
 
 def fact(record: Record) -> Fact | None:
@@ -321,5 +323,6 @@ _BY_TOPIC: Final[Mapping[str, Callable[[bytes, int], Fact | None]]] = MappingPro
         DEADLINES: _deadline,
         DELIVERIES: _delivery,
         FEEDBACKS: _feedback,
+        AUDIT: audited,
     }
 )

@@ -208,7 +208,33 @@ class Declined:
     invitation_id: str
 
 
-Change = Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """Who did what to what: one row for each target of an audit record."""
+
+    rows: tuple["AuditRow", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One target of an audit record."""
+
+    tenant: str
+    event_id: str
+    target_kind: str
+    target_id: str
+    occurred_at_ms: int
+    service: str
+    method: str
+    action: int
+    subject: str
+    agent_id: str
+    outcome: int
+    reason: str
+    idempotency_key: str
+
+
+Change = Audited | Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ async def reset(connection: AsyncConnection, log: str, partition: int, expected:
 
 
 async def clear(connection: AsyncConnection) -> None:
-    """Drops all rows and positions, the positions first: whoever folds finds them gone, and begins again."""
+    """Drops all rows but the audit's, and positions, the positions first: whoever folds finds them gone, and begins again."""
     async with connection.begin():
         await connection.execute(delete(tables.POSITIONS))
         for table in _ALL:
@@ -169,6 +169,7 @@ async def _save(connection: AsyncConnection, rows: Rows, stored: Mapping[str, Ma
         await _upsert(connection, table, [value for key, value in _values(found).items() if value != before.get(key)])
     await _insert_new(connection, messages, rows.messages.values())
     await _insert_new(connection, tables.EVENTS, rows.events)
+    await _insert_new(connection, tables.AUDIT, rows.audited)
 
 
 async def _upsert(connection: AsyncConnection, table: Table, values: list[dict[str, Any]]) -> None:

@@ -159,3 +159,24 @@ ANSWERS: Final = Table(
     _ms("answered_at_ms"),
     Index("answers_of_interaction", "tenant", "interaction_id"),
 )
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    _text("tenant", key=True),
+    _text("event_id", key=True),
+    _text("target_kind", key=True),
+    _text("target_id", key=True),
+    _ms("occurred_at_ms"),
+    _text("service"),
+    _text("method"),
+    Column("action", Integer, nullable=False),
+    _text("subject"),
+    _text("agent_id"),
+    Column("outcome", Integer, nullable=False),
+    _text("reason"),
+    _text("idempotency_key"),
+    Index("audit_newest", "tenant", "occurred_at_ms", "event_id"),
+    Index("audit_of_target", "tenant", "target_kind", "target_id", "occurred_at_ms"),
+    Index("audit_of_subject", "tenant", "subject", "occurred_at_ms"),
+)

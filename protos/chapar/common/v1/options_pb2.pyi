@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -19,6 +20,24 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AuditAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AuditActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AUDIT_ACTION_UNSPECIFIED: _AuditAction.ValueType  # 0
+    AUDIT_ACTION_READ: _AuditAction.ValueType  # 1
+    AUDIT_ACTION_CHANGE: _AuditAction.ValueType  # 2
+
+class AuditAction(_AuditAction, metaclass=_AuditActionEnumTypeWrapper):
+    """Whether an audited call reads or changes."""
+
+AUDIT_ACTION_UNSPECIFIED: AuditAction.ValueType  # 0
+AUDIT_ACTION_READ: AuditAction.ValueType  # 1
+AUDIT_ACTION_CHANGE: AuditAction.ValueType  # 2
+Global___AuditAction: _TypeAlias = AuditAction  # noqa: Y015
 
 @_typing.final
 class AuthRule(_message.Message):
@@ -48,6 +67,63 @@ class AuthRule(_message.Message):
 
 Global___AuthRule: _TypeAlias = AuthRule  # noqa: Y015
 
+@_typing.final
+class AuditTarget(_message.Message):
+    """One thing that an audited call is about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Kind, e.g. "conversation"."""
+    path: _builtins.str
+    """Where its id is: a path from "request" or "response", e.g. "response.conversations.person_id", or "caller.agent_id". Empty: the call is about all of the kind."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditTarget: _TypeAlias = AuditTarget  # noqa: Y015
+
+@_typing.final
+class AuditRule(_message.Message):
+    """What the audit log records of a method. A method without this option is not audited."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    action: Global___AuditAction.ValueType
+    """Reads or changes."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditTarget]:
+        """What it is about."""
+
+    def __init__(
+        self,
+        *,
+        action: Global___AuditAction.ValueType = ...,
+        targets: _abc.Iterable[Global___AuditTarget] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRule: _TypeAlias = AuditRule  # noqa: Y015
+
 AUTH_FIELD_NUMBER: _builtins.int
+AUDIT_FIELD_NUMBER: _builtins.int
 auth: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuthRule]
 """The rule of a method, read by the server's authentication interceptor."""
+audit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuditRule]
+"""What is recorded about calls of this method."""

@@ -1,0 +1,30 @@
+"""AuditService: who read or changed what."""
+
+from typing import Any, Protocol
+
+from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.context import current_tenant
+from services.ingest.adapters.edges.grpc_checks import optional, raise_for
+
+
+class AuditRecords(Protocol):
+    """The records of all tenants."""
+
+    async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
+        """A page of one tenant's records, newest first."""
+
+
+class AuditServicer(audit_pb2_grpc.AuditServiceServicer):
+    """See the contract."""
+
+    def __init__(self, records: AuditRecords | None) -> None:
+        self._records = records
+
+    async def ListAudit(self, request: audit_pb2.ListAuditRequest, context: Any) -> audit_pb2.ListAuditResponse:  # noqa: N802 - the contract's name
+        """Newest first."""
+        tenant = current_tenant()
+        raise_for(optional(name, getattr(request, name)) for name in ("actor", "target_kind", "target_id"))
+        if self._records is None:
+            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+        return await self._records.list(tenant, request)
