@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
+from services.ingest.domain.reach import Reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,13 @@ class Accounts(Protocol):
 
     def by_address(self, address: str) -> Account | None:
         """The e-mail account that receives for this address (lower case, without a plus-tag)."""
+
+
+class AgentQueues(Protocol):
+    """Which queues the agents of a tenant serve, as configured now."""
+
+    def of(self, tenant: str) -> Mapping[str, frozenset[str]]:
+        """Queues by agent id; agents whom the configuration does not name are absent."""
 
 
 class Secrets(Protocol):
@@ -90,25 +98,25 @@ class People(Protocol):
 
 
 class History(Protocol):
-    """What happened, as the contract answers it. Another tenant's things are NOT_FOUND; a bad cursor is INVALID."""
+    """What happened, as the contract answers it. What is out of the caller's reach is NOT_FOUND; a bad cursor is INVALID."""
 
     async def conversation(
-        self, tenant: str, request: ingest_pb2.GetConversationRequest
+        self, reach: Reach, request: ingest_pb2.GetConversationRequest
     ) -> ingest_pb2.GetConversationResponse:
         """A conversation and a page of its messages, oldest first."""
 
-    def watch(self, tenant: str, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
+    def watch(self, reach: Reach, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
         """Messages after a sequence number, then new ones, for ever."""
 
     async def search(
-        self, tenant: str, request: ingest_pb2.SearchConversationsRequest
+        self, reach: Reach, request: ingest_pb2.SearchConversationsRequest
     ) -> ingest_pb2.SearchConversationsResponse:
         """Conversations, newest first."""
 
-    async def interaction(self, tenant: str, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
+    async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
         """The whole story of an interaction."""
 
     async def interactions(
-        self, tenant: str, request: ingest_pb2.ListInteractionsRequest
+        self, reach: Reach, request: ingest_pb2.ListInteractionsRequest
     ) -> ingest_pb2.ListInteractionsResponse:
         """Interactions, newest first."""

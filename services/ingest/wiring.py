@@ -16,6 +16,7 @@ from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
+from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.door import Door, DoorLimits
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
@@ -50,7 +51,13 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # Configuration: who our accounts are.
         accounts = ConfiguredAccounts()
-        configuration = ConfigReader(kafka, _decode, on_change=accounts.replace, metrics=service.metrics)
+        queues = ConfiguredAgentQueues()
+
+        def follow(tenant: str, configured: config_pb2.TenantConfiguration | None) -> None:
+            accounts.replace(tenant, configured)
+            queues.replace(tenant, configured)
+
+        configuration = ConfigReader(kafka, _decode, on_change=follow, metrics=service.metrics)
         await enter(service.background(configuration.run(), "configuration"))
         secrets = AccountSecrets(SecretReferences(service.clock))
 
@@ -95,7 +102,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # gRPC.
         submitter = Submitter(accounts, door)
-        ingest_servicer = IngestServicer(submitter, FollowUpAsker(publisher, service.clock), past)
+        ingest_servicer = IngestServicer(submitter, FollowUpAsker(publisher, service.clock), past, queues)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)

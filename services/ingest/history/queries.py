@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Select, and_, exists, or_, select
 
+from services.ingest.domain.reach import Reach
 from services.ingest.history.tables import (
     CONVERSATIONS,
     DELIVERIES,
@@ -35,15 +36,16 @@ class Terms:
     to_ms: int | None = None
 
 
-def conversation(tenant: str, conversation_id: str) -> Found:
-    """The conversation, with its identity."""
-    return _conversations().where(CONVERSATIONS.c.tenant == tenant, CONVERSATIONS.c.conversation_id == conversation_id)
+def conversation(reach: Reach, conversation_id: str) -> Found:
+    """The conversation, with its identity, if it is within reach."""
+    c = CONVERSATIONS.c
+    return _conversations().where(c.tenant == reach.tenant, c.conversation_id == conversation_id, *_within(reach))
 
 
-def search(tenant: str, terms: Terms, after: After, most: int) -> Found:
+def search(reach: Reach, terms: Terms, after: After, most: int) -> Found:
     """Conversations, newest first. Each word must occur in one of its messages; a time must lie within the conversation."""
     c = CONVERSATIONS.c
-    found = _conversations().where(c.tenant == tenant)
+    found = _conversations().where(c.tenant == reach.tenant, *_within(reach))
     if terms.person_id:
         found = found.where(c.person_id == terms.person_id)
     if terms.from_ms is not None:
@@ -74,16 +76,16 @@ def interactions_of(tenant: str, conversation_ids: Sequence[str]) -> Found:
     )
 
 
-def interaction(tenant: str, interaction_id: str) -> Found:
-    """An interaction."""
+def interaction(reach: Reach, interaction_id: str) -> Found:
+    """An interaction, if it is within reach."""
     i = INTERACTIONS.c
-    return select(INTERACTIONS).where(i.tenant == tenant, i.interaction_id == interaction_id)
+    return select(INTERACTIONS).where(i.tenant == reach.tenant, i.interaction_id == interaction_id, *_held(reach))
 
 
-def interactions(tenant: str, state: str, queue: str, channel: str, after: After, most: int) -> Found:
+def interactions(reach: Reach, state: str, queue: str, channel: str, after: After, most: int) -> Found:
     """Interactions, newest first."""
     i = INTERACTIONS.c
-    found: Found = select(INTERACTIONS).where(i.tenant == tenant)
+    found: Found = select(INTERACTIONS).where(i.tenant == reach.tenant, *_held(reach))
     for column, value in ((i.state, state), (i.queue, queue), (i.channel, channel)):
         if value:
             found = found.where(column == value)
@@ -117,6 +119,24 @@ def owner(tenant: str, conversation_id: str) -> Found:
     """The identity that a conversation is with."""
     c = CONVERSATIONS.c
     return select(c.identity_id).where(c.tenant == tenant, c.conversation_id == conversation_id)
+
+
+def _held(reach: Reach) -> tuple[ColumnElement[bool], ...]:
+    """The interactions within reach: the agent's own, and those of their queues."""
+    if reach.everything:
+        return ()
+    i = INTERACTIONS.c
+    own = and_(i.agent_id == reach.agent_id, i.agent_id != "")
+    return (or_(own, i.queue.in_(sorted(reach.queues))),)
+
+
+def _within(reach: Reach) -> tuple[ColumnElement[bool], ...]:
+    """The conversations within reach: those with an interaction within reach."""
+    if reach.everything:
+        return ()
+    i, c = INTERACTIONS.c, CONVERSATIONS.c
+    of = and_(i.tenant == c.tenant, i.conversation_id == c.conversation_id)
+    return (exists().where(of, *_held(reach)),)
 
 
 def _conversations() -> Found:

@@ -1,4 +1,5 @@
-"""History as the contract's answers. Everything is asked for by tenant; what another tenant has does not exist."""
+"""History as the contract's answers. Every question names the tenant, and who reads conversations names their reach:
+what another tenant has, or what is out of reach, does not exist."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -10,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.domain.reach import Reach
 from services.ingest.history import cursor, queries
 from services.ingest.history.database import Database
 from services.ingest.history.story import LATEST_MS
@@ -32,33 +34,37 @@ class HistoryReader:
     # ---- IngestService
 
     async def conversation(
-        self, tenant: str, request: ingest_pb2.GetConversationRequest
+        self, reach: Reach, request: ingest_pb2.GetConversationRequest
     ) -> ingest_pb2.GetConversationResponse:
         """A conversation and a page of its messages, oldest first. Raises NOT_FOUND, INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("messages", request.page.cursor)
-        found = await self._rows(queries.conversation(tenant, request.conversation_id))
+        found = await self._rows(queries.conversation(reach, request.conversation_id))
         if not found:
             raise _unknown("CONVERSATION_UNKNOWN", "conversation")
         since = -1 if after is None else after[0]
-        rows = await self._rows(queries.messages(tenant, request.conversation_id, since, size + 1))
+        rows = await self._rows(queries.messages(reach.tenant, request.conversation_id, since, size + 1))
         page = rows[:size]
         more = cursor.encode("messages", page[-1].sequence) if len(rows) > size else ""
         return ingest_pb2.GetConversationResponse(
-            conversation=(await self._views(tenant, found))[0],
+            conversation=(await self._views(reach.tenant, found))[0],
             messages=[_message_view(row) for row in page],
             page=types_pb2.PageInfo(next_cursor=more),
         )
 
     async def watch(
-        self, tenant: str, conversation_id: str, after_sequence: int
+        self, reach: Reach, conversation_id: str, after_sequence: int
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Messages after a sequence number, then new ones as they are written, in order, for ever. Raises NOT_FOUND."""
-        if await self.owner(tenant, conversation_id) is None:
-            raise _unknown("CONVERSATION_UNKNOWN", "conversation")
-        at = after_sequence
+        """Messages after a sequence number, then new ones as they are written, in order, for ever.
+
+        Raises NOT_FOUND, also when the conversation leaves the caller's reach: the interaction went to another agent.
+        """
+        at, looked = after_sequence, False
         while True:
-            rows = await self._rows(queries.messages(tenant, conversation_id, at, _WATCH_PAGE))
+            rows = await self._rows(queries.messages(reach.tenant, conversation_id, at, _WATCH_PAGE))
+            if (rows or not looked) and not await self._rows(queries.conversation(reach, conversation_id)):
+                raise _unknown("CONVERSATION_UNKNOWN", "conversation")
+            looked = True
             for row in rows:
                 yield _message_view(row)
                 at = row.sequence
@@ -66,7 +72,7 @@ class HistoryReader:
                 await self._until_changed(_WATCH_S)
 
     async def search(
-        self, tenant: str, request: ingest_pb2.SearchConversationsRequest
+        self, reach: Reach, request: ingest_pb2.SearchConversationsRequest
     ) -> ingest_pb2.SearchConversationsResponse:
         """Conversations, newest first. Raises INVALID."""
         size = cursor.size_of(request.page)
@@ -81,7 +87,7 @@ class HistoryReader:
         if request.words.strip() and not terms.words:
             # All of it was invisible; nothing is meant, which is not everything.
             return ingest_pb2.SearchConversationsResponse(page=types_pb2.PageInfo())
-        rows = await self._rows(queries.search(tenant, terms, after, size + 1))
+        rows = await self._rows(queries.search(reach, terms, after, size + 1))
         page = rows[:size]
         more = (
             cursor.encode("conversations", page[-1].last_message_at_ms, page[-1].conversation_id)
@@ -89,27 +95,27 @@ class HistoryReader:
             else ""
         )
         return ingest_pb2.SearchConversationsResponse(
-            conversations=await self._views(tenant, page), page=types_pb2.PageInfo(next_cursor=more)
+            conversations=await self._views(reach.tenant, page), page=types_pb2.PageInfo(next_cursor=more)
         )
 
-    async def interaction(self, tenant: str, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
+    async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
         """The whole story of an interaction. Raises NOT_FOUND."""
-        found = await self._rows(queries.interaction(tenant, interaction_id))
+        found = await self._rows(queries.interaction(reach, interaction_id))
         if not found:
             raise _unknown("INTERACTION_UNKNOWN", "interaction")
-        steps = await self._rows(queries.story(tenant, interaction_id, _LONGEST_STORY))
+        steps = await self._rows(queries.story(reach.tenant, interaction_id, _LONGEST_STORY))
         return ingest_pb2.GetInteractionResponse(
             interaction=_interaction_view(found[0]), story=[_story_entry(row) for row in steps]
         )
 
     async def interactions(
-        self, tenant: str, request: ingest_pb2.ListInteractionsRequest
+        self, reach: Reach, request: ingest_pb2.ListInteractionsRequest
     ) -> ingest_pb2.ListInteractionsResponse:
         """Interactions, newest first. Raises INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("interactions", request.page.cursor)
         rows = await self._rows(
-            queries.interactions(tenant, request.state, request.queue, request.channel, after, size + 1)
+            queries.interactions(reach, request.state, request.queue, request.channel, after, size + 1)
         )
         page = rows[:size]
         more = cursor.encode("interactions", page[-1].opened_at_ms, page[-1].interaction_id) if len(rows) > size else ""

@@ -9,6 +9,7 @@ import pytest
 
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis.kafka_settings import KafkaSettings
+from services.ingest.domain.reach import Reach
 from services.ingest.history.database import Database, database_url
 from tests.contract.history.records import Life, whole_life
 from tests.contract.history.tables_as_data import everything
@@ -38,8 +39,8 @@ async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) 
         await one.caught_up()
         assert one.health.component("history").ready
         reader = one.history.reader
-        assert (await reader.interaction("acme", "one-i")).interaction.state == "completed"
-        watched = aiter(reader.watch("acme", "one-c", -1))
+        assert (await reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
+        watched = aiter(reader.watch(Reach.whole("acme"), "one-c", -1))
         assert [(await anext(watched)).message.message_id for _ in range(2)] == ["one-m3", "one-d"]
         more = Life(name="one")
         more.said("later", message_id="later")
@@ -71,9 +72,9 @@ async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url
         await one.caught_up()
         assert one.count("refused") == 2 * len(bad) + 2
         assert one.count("written") == len(life.log) + 2
-        found = await one.history.reader.search("acme", ingest_pb2.SearchConversationsRequest(words="a b"))
+        found = await one.history.reader.search(Reach.whole("acme"), ingest_pb2.SearchConversationsRequest(words="a b"))
         assert "nul-c" not in [each.conversation_id for each in found.conversations if each.person_id != "nul-p"]
-        assert (await one.history.reader.interaction("acme", "one-i")).interaction.state == "completed"
+        assert (await one.history.reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
 
 
 async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings, url: str, tmp_path: Path) -> None:
@@ -148,7 +149,9 @@ async def test_two_replicas_write_once(log: KafkaSettings, url: str) -> None:
                 return second.health.component("history").ready
 
             await eventually(ready)
-            assert (await second.history.reader.interaction("acme", "n0-i")).interaction.state == "completed"
+            assert (
+                await second.history.reader.interaction(Reach.whole("acme"), "n0-i")
+            ).interaction.state == "completed"
             await publish(log, whole_life("n1").log)
 
             async def written() -> bool:
@@ -165,7 +168,7 @@ async def test_two_replicas_write_once(log: KafkaSettings, url: str) -> None:
             await eventually(taken_over)
             assert first.count("written") + second.count("written") == 3 * len(whole_life().log)
             listed = await second.history.reader.interactions(
-                "acme", ingest_pb2.ListInteractionsRequest(state="completed")
+                Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(state="completed")
             )
             assert len(listed.interactions) == 3
             assert first.count("repeated") + second.count("repeated") == 0

@@ -9,6 +9,7 @@ from chapar.ingest.v1 import ingest_pb2, records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.kafka.records import Record
+from services.ingest.domain.reach import Reach
 from services.ingest.history import store
 from services.ingest.history.database import Database
 from services.ingest.history.mapping import fact
@@ -41,7 +42,7 @@ async def test_a_whole_story_in_order(database: Database) -> None:
     """GetInteraction tells what every service did, in order, in the past tense, with reasons and with ids only."""
     life = whole_life()
     await fold(database, as_records(life.log))
-    answer = await reader_of(database).interaction("acme", "one-i")
+    answer = await reader_of(database).interaction(Reach.whole("acme"), "one-i")
     view = answer.interaction
     assert (view.state, view.agent_id, view.queue, view.channel) == ("completed", "sara", "sales", "telegram")
     assert view.opened_at.ToMilliseconds() == T0
@@ -89,7 +90,7 @@ async def test_a_conversation_page_by_page(database: Database) -> None:
     for _ in range(4):
         page = types_pb2.PageRequest(size=2, cursor=cursor)
         answer = await reader.conversation(
-            "acme", ingest_pb2.GetConversationRequest(conversation_id="one-c", page=page)
+            Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="one-c", page=page)
         )
         texts += [message.message.text for message in answer.messages]
         cursor = answer.page.next_cursor
@@ -114,15 +115,17 @@ async def test_lists_page_through_equal_times(database: Database) -> None:
     reader, found, cursor = reader_of(database), [], ""
     while True:
         page = types_pb2.PageRequest(size=2, cursor=cursor)
-        answer = await reader.interactions("acme", ingest_pb2.ListInteractionsRequest(page=page))
+        answer = await reader.interactions(Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(page=page))
         found += [each.interaction_id for each in answer.interactions]
         cursor = answer.page.next_cursor
         if not cursor:
             break
     assert found == ["n8-i", "n7-i", "n6-i", "n5-i", "n4-i", "n3-i", "n2-i", "n1-i", "n0-i"]
-    only = await reader.interactions("acme", ingest_pb2.ListInteractionsRequest(queue="sales", state="open"))
+    only = await reader.interactions(
+        Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(queue="sales", state="open")
+    )
     assert [each.interaction_id for each in only.interactions] == ["n7-i", "n5-i", "n3-i", "n1-i"]
-    none = await reader.interactions("acme", ingest_pb2.ListInteractionsRequest(state="completed"))
+    none = await reader.interactions(Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(state="completed"))
     assert not none.interactions
 
 
@@ -145,7 +148,7 @@ async def test_lists_page_through_equal_times(database: Database) -> None:
 async def test_search_by_words(database: Database, words: str, found: bool) -> None:
     """Words are found however they were typed, every one must occur, and LIKE's own letters mean themselves."""
     await fold(database, as_records(whole_life().log))
-    answer = await reader_of(database).search("acme", ingest_pb2.SearchConversationsRequest(words=words))
+    answer = await reader_of(database).search(Reach.whole("acme"), ingest_pb2.SearchConversationsRequest(words=words))
     assert [each.conversation_id for each in answer.conversations] == (["one-c"] if found else [])
 
 
@@ -156,7 +159,7 @@ async def test_search_by_person_channel_and_time(database: Database) -> None:
     reader = reader_of(database)
 
     async def ids(request: ingest_pb2.SearchConversationsRequest) -> list[str]:
-        return [each.conversation_id for each in (await reader.search("acme", request)).conversations]
+        return [each.conversation_id for each in (await reader.search(Reach.whole("acme"), request)).conversations]
 
     assert await ids(ingest_pb2.SearchConversationsRequest()) == ["n2-c", "n1-c", "n0-c"]
     assert await ids(ingest_pb2.SearchConversationsRequest(person_id="n1-p")) == ["n1-c"]
@@ -167,7 +170,9 @@ async def test_search_by_person_channel_and_time(database: Database) -> None:
     assert await ids(later) == ["n2-c", "n1-c"]
     later.to.FromMilliseconds(T0 + 2 * 3_600_000)
     assert await ids(later) == ["n1-c"]
-    first = await reader.search("acme", ingest_pb2.SearchConversationsRequest(page=types_pb2.PageRequest(size=2)))
+    first = await reader.search(
+        Reach.whole("acme"), ingest_pb2.SearchConversationsRequest(page=types_pb2.PageRequest(size=2))
+    )
     page = types_pb2.PageRequest(size=2, cursor=first.page.next_cursor)
     assert await ids(ingest_pb2.SearchConversationsRequest(page=page)) == ["n0-c"]
 
@@ -177,14 +182,16 @@ async def test_another_tenant_sees_nothing(database: Database) -> None:
     await fold(database, as_records(whole_life().log))
     reader = reader_of(database)
     with pytest.raises(ChaparError, match="no such conversation"):
-        await reader.conversation("other", ingest_pb2.GetConversationRequest(conversation_id="one-c"))
+        await reader.conversation(Reach.whole("other"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
     with pytest.raises(ChaparError, match="no such interaction"):
-        await reader.interaction("other", "one-i")
+        await reader.interaction(Reach.whole("other"), "one-i")
     with pytest.raises(ChaparError, match="no such conversation"):
-        await anext(aiter(reader.watch("other", "one-c", -1)))
-    assert not (await reader.search("other", ingest_pb2.SearchConversationsRequest(words="hello"))).conversations
-    assert not (await reader.search("other", ingest_pb2.SearchConversationsRequest())).conversations
-    assert not (await reader.interactions("other", ingest_pb2.ListInteractionsRequest())).interactions
+        await anext(aiter(reader.watch(Reach.whole("other"), "one-c", -1)))
+    assert not (
+        await reader.search(Reach.whole("other"), ingest_pb2.SearchConversationsRequest(words="hello"))
+    ).conversations
+    assert not (await reader.search(Reach.whole("other"), ingest_pb2.SearchConversationsRequest())).conversations
+    assert not (await reader.interactions(Reach.whole("other"), ingest_pb2.ListInteractionsRequest())).interactions
     assert await reader.delivery("other", "one-d") is None
     assert not await reader.identities("other", "one-p")
     assert await reader.owner("other", "one-c") is None
@@ -194,8 +201,8 @@ async def test_another_tenant_sees_nothing(database: Database) -> None:
     theirs.opened(channel="email")
     theirs.said("ours", channel="email")
     await fold(database, [Record(r.topic, 1, r.offset, 0, r.key, r.value, ()) for r in as_records(theirs.log)])
-    mine = await reader.conversation("acme", ingest_pb2.GetConversationRequest(conversation_id="one-c"))
-    other = await reader.conversation("other", ingest_pb2.GetConversationRequest(conversation_id="one-c"))
+    mine = await reader.conversation(Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
+    other = await reader.conversation(Reach.whole("other"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
     assert mine.conversation.identity.channel == "telegram"
     assert [message.message.text for message in other.messages] == ["ours"]
     assert list(other.conversation.interaction_ids) == ["one-i"]
@@ -212,12 +219,12 @@ async def test_erasure_leaves_ids_only(database: Database) -> None:
     for personal in ("کتاب", "کتاب", "hello", "Hello", "native-", "سارا", "a.png", "about", "77", "comment"):
         assert personal not in left
     reader = reader_of(database)
-    answer = await reader.conversation("acme", ingest_pb2.GetConversationRequest(conversation_id="one-c"))
+    answer = await reader.conversation(Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
     assert [message.message.text for message in answer.messages] == ["", ""]
     assert [message.message.message_id for message in answer.messages] == ["one-m3", "one-d"]
     people = await reader.identities("acme", "one-p")
     assert [(each.identity_id, each.native_id, each.display_name) for each in people] == [("one-id", "", "")]
-    assert (await reader.interaction("acme", "one-i")).interaction.state == "completed"
+    assert (await reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
 
 
 async def test_what_is_written_after_an_erasure_stays(database: Database) -> None:
@@ -228,7 +235,7 @@ async def test_what_is_written_after_an_erasure_stays(database: Database) -> Non
     life.said("again")
     await fold(database, as_records(life.log), batch=1000)
     reader = reader_of(database)
-    answer = await reader.conversation("acme", ingest_pb2.GetConversationRequest(conversation_id="one-c"))
+    answer = await reader.conversation(Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="one-c"))
     assert [message.message.text for message in answer.messages] == ["", "", "again"]
     assert answer.conversation.identity.native_id == "native-one"
 
@@ -291,7 +298,7 @@ async def test_what_has_ended_stays_so(database: Database) -> None:
     life.routed(abandoned=router_pb2.InteractionAbandoned(waited_ms=5))
     life.routed(offer_ended=router_pb2.OfferEnded(agent_id="sara", offer_id="o", end=router_pb2.OFFER_END_REVOKED))
     await fold(database, as_records(life.log))
-    assert (await reader_of(database).interaction("acme", "one-i")).interaction.state == "abandoned"
+    assert (await reader_of(database).interaction(Reach.whole("acme"), "one-i")).interaction.state == "abandoned"
 
 
 @pytest.mark.parametrize(
@@ -307,6 +314,6 @@ async def test_what_has_ended_stays_so(database: Database) -> None:
 async def test_bad_pages_are_refused(database: Database, page: types_pb2.PageRequest, reason: str) -> None:
     """A page that is too large or begins nowhere is refused, naming the field."""
     with pytest.raises(ChaparError) as refused:
-        await reader_of(database).interactions("acme", ingest_pb2.ListInteractionsRequest(page=page))
+        await reader_of(database).interactions(Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(page=page))
     assert refused.value.reason == reason
     assert refused.value.violations[0].field.startswith("page.")

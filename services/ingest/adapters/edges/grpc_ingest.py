@@ -5,11 +5,12 @@ from typing import Any
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.context import current_tenant
+from services.chassis.grpc.context import current_caller, current_tenant
 from services.ingest.adapters.edges.grpc_checks import optional, raise_for, required
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
-from services.ingest.ports import History
+from services.ingest.domain.reach import Reach, reach_of
+from services.ingest.ports import AgentQueues, History
 
 _MAX_WORDS_BYTES = 1000
 
@@ -17,10 +18,13 @@ _MAX_WORDS_BYTES = 1000
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     """See the contract."""
 
-    def __init__(self, submitter: Submitter, follow_ups: FollowUpAsker, history: History | None) -> None:
+    def __init__(
+        self, submitter: Submitter, follow_ups: FollowUpAsker, history: History | None, queues: AgentQueues
+    ) -> None:
         self._submitter = submitter
         self._follow_ups = follow_ups
         self._history = history
+        self._queues = queues
 
     async def Submit(self, request: ingest_pb2.SubmitRequest, context: Any) -> ingest_pb2.SubmitResponse:  # noqa: N802 - the contract's name
         """One message."""
@@ -46,24 +50,21 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         self, request: ingest_pb2.GetConversationRequest, context: Any
     ) -> ingest_pb2.GetConversationResponse:
         """A conversation with a page of its messages."""
-        tenant = current_tenant()
         raise_for((required("conversation_id", request.conversation_id),))
-        return await self._reads().conversation(tenant, request)
+        return await self._reads().conversation(self._reach(), request)
 
     async def WatchConversation(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.WatchConversationRequest, context: Any
     ) -> AsyncIterator[ingest_pb2.WatchConversationResponse]:
         """Messages as they come, until the caller hangs up."""
-        tenant = current_tenant()
         raise_for((required("conversation_id", request.conversation_id),))
-        async for view in self._reads().watch(tenant, request.conversation_id, request.after_sequence):
+        async for view in self._reads().watch(self._reach(), request.conversation_id, request.after_sequence):
             yield ingest_pb2.WatchConversationResponse(message=view)
 
     async def SearchConversations(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.SearchConversationsRequest, context: Any
     ) -> ingest_pb2.SearchConversationsResponse:
         """Conversations, newest first."""
-        tenant = current_tenant()
         raise_for(
             (
                 optional("person_id", request.person_id),
@@ -71,29 +72,31 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
                 optional("words", request.words, _MAX_WORDS_BYTES),
             )
         )
-        return await self._reads().search(tenant, request)
+        return await self._reads().search(self._reach(), request)
 
     async def GetInteraction(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetInteractionRequest, context: Any
     ) -> ingest_pb2.GetInteractionResponse:
         """The whole story."""
-        tenant = current_tenant()
         raise_for((required("interaction_id", request.interaction_id),))
-        return await self._reads().interaction(tenant, request.interaction_id)
+        return await self._reads().interaction(self._reach(), request.interaction_id)
 
     async def ListInteractions(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.ListInteractionsRequest, context: Any
     ) -> ingest_pb2.ListInteractionsResponse:
         """Interactions, newest first."""
-        tenant = current_tenant()
         raise_for(optional(name, getattr(request, name)) for name in ("state", "queue", "channel"))
-        return await self._reads().interactions(tenant, request)
+        return await self._reads().interactions(self._reach(), request)
 
     async def OpenFollowUp(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.OpenFollowUpRequest, context: Any
     ) -> ingest_pb2.OpenFollowUpResponse:
         """Work without a message."""
         return await self._follow_ups.open(current_tenant(), request)
+
+    def _reach(self) -> Reach:
+        caller, tenant = current_caller(), current_tenant()
+        return reach_of(tenant, caller.scopes, caller.agent_id, self._queues.of(tenant))
 
     def _reads(self) -> History:
         if self._history is None:

@@ -1,0 +1,85 @@
+"""An agent reads their own conversations and those of their queues, on SQLite and on PostgreSQL."""
+
+import pytest
+
+from chapar.ingest.v1 import ingest_pb2
+from chapar.router.v1 import records_pb2 as router_pb2
+from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.domain.reach import Reach
+from services.ingest.history.database import Database
+from services.ingest.history.reader import HistoryReader
+from tests.contract.history.records import Life, as_records, whole_life
+from tests.contract.history.test_rows import fold, never
+
+SARA = Reach("acme", agent_id="sara")
+SALES = Reach("acme", agent_id="omid", queues=frozenset({"sales"}))
+BILLING = Reach("acme", agent_id="omid", queues=frozenset({"billing"}))
+NONE = Reach("acme")
+
+
+async def visible(reader: HistoryReader, reach: Reach) -> set[str]:
+    """By each way of reading, which must agree: list, search, get, story and watch."""
+    listed = await reader.interactions(reach, ingest_pb2.ListInteractionsRequest())
+    found = await reader.search(reach, ingest_pb2.SearchConversationsRequest())
+    names = {each.interaction_id.removesuffix("-i") for each in listed.interactions}
+    assert {each.conversation_id.removesuffix("-c") for each in found.conversations} == names
+    for name in ("one", "two"):
+        asks = (
+            reader.interaction(reach, f"{name}-i"),
+            reader.conversation(reach, ingest_pb2.GetConversationRequest(conversation_id=f"{name}-c")),
+            anext(aiter(reader.watch(reach, f"{name}-c", -1))),
+        )
+        for ask in asks:
+            if name in names:
+                await ask
+            else:
+                with pytest.raises(ChaparError) as refused:
+                    await ask
+                assert refused.value.kind is ErrorKind.NOT_FOUND
+    return names
+
+
+async def test_reach_is_the_agents_own_and_their_queues(database: Database) -> None:
+    """Sara held the interaction of "one"; "two" waits in the queue sales without an agent."""
+    two = Life(name="two")
+    two.opened()
+    two.said("hello")
+    two.began("sales")
+    one = whole_life()
+    await fold(database, as_records([*one.log, *two.log]))
+    reader = HistoryReader(database, never)
+    assert await visible(reader, Reach.whole("acme")) == {"one", "two"}
+    assert await visible(reader, SARA) == {"one"}
+    assert await visible(reader, SALES) == {"one", "two"}
+    assert await visible(reader, BILLING) == set()
+    assert await visible(reader, NONE) == set()
+    assert await visible(reader, Reach.whole("other")) == set()
+
+
+async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> None:
+    """After a transfer to another agent the stream of the former one ends with the next message."""
+    life = whole_life()
+    await fold(database, as_records(life.log))
+    changes = 0
+
+    async def changed(timeout_s: float) -> None:
+        nonlocal changes
+        changes += 1
+        assert changes == 1, "the watcher was to be refused by now"
+        more = Life(name="one", at=life.at, _count=life._count, _epoch=life._epoch)
+        more.routed(assigned=router_pb2.InteractionAssigned(agent_id="omid", offer_id="o3"))
+        more.said("only for Omid", message_id="later")
+        await fold(database, as_records([*life.log, *more.log]))
+
+    reader = HistoryReader(database, changed)
+    seen = []
+
+    async def follow() -> None:
+        async for view in reader.watch(SARA, "one-c", -1):
+            seen.append(view.message.message_id)  # noqa: PERF401 - what was seen before the refusal is needed
+
+    with pytest.raises(ChaparError) as refused:
+        await follow()
+    assert refused.value.kind is ErrorKind.NOT_FOUND
+    assert seen
+    assert "later" not in seen
