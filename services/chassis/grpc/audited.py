@@ -1,0 +1,57 @@
+"""Puts the audit trail around a handler: a change is recorded before it is made, a read before the data leave.
+
+The interceptor calls this once the caller is admitted. Without a trail, or for a method without an audit rule, the handler
+runs as it is.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from services.chassis.audit import AuditTrail
+from services.chassis.audit_rules import AuditRule
+from services.chassis.errors import ChaparError
+from services.chassis.grpc.context import Call
+
+
+class AuditedCalls:
+    """See the module."""
+
+    def __init__(self, trail: AuditTrail | None) -> None:
+        self._trail = trail
+
+    async def unary(self, call: Call, request: Any, work: Callable[[], Awaitable[Any]]) -> Any:
+        """The handler's response. `request` is None where the caller streams."""
+        trail, rule = self._of(call)
+        if trail is None or rule is None:
+            return await work()
+        if rule.changes:
+            await trail.requested(call, rule, request)
+        try:
+            response = await work()
+        except ChaparError as error:
+            await trail.refused(call, rule, request, error)
+            raise
+        if not rule.changes:
+            await trail.returned(call, rule, request, response)
+        return response
+
+    async def stream(self, call: Call, request: Any, answers: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The handler's answers; one record for the stream, before its first answer is asked for."""
+        trail, rule = self._of(call)
+        if trail is None or rule is None:
+            async for answer in answers:
+                yield answer
+            return
+        record = trail.requested(call, rule, request) if rule.changes else trail.returned(call, rule, request, None)
+        await record
+        try:
+            async for answer in answers:
+                yield answer
+        except ChaparError as error:
+            await trail.refused(call, rule, request, error)
+            raise
+
+    def _of(self, call: Call) -> tuple[AuditTrail | None, AuditRule | None]:
+        if self._trail is None or call.caller is None:
+            return None, None
+        return self._trail, self._trail.rule(call.method)

@@ -1,0 +1,100 @@
+"""The order of recording and doing, as the interceptor runs it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from chapar.audit.v1 import audit_pb2
+from chapar.ingest.v1 import ingest_pb2
+from services.chassis.audit import AuditTrail
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.audited import AuditedCalls
+from services.chassis.grpc.context import Call
+from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.metrics import Metrics
+from services.chassis.tokens import Caller
+
+ERASE = "/chapar.ingest.v1.PersonService/ErasePerson"
+READ = "/chapar.ingest.v1.PersonService/GetPerson"
+WATCH = "/chapar.ingest.v1.IngestService/WatchConversation"
+SUBMIT = "/chapar.ingest.v1.IngestService/Submit"
+REQUEST = ingest_pb2.GetPersonRequest(person_id="p")
+WATCHED = ingest_pb2.WatchConversationRequest(conversation_id="c")
+
+
+class Log:
+    """One line for each step, in order."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.steps: list[str] = []
+        self.away = away
+
+    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+        if self.away:
+            raise BrokerUnavailable("away")
+        record = audit_pb2.AuditRecord.FromString(value)
+        self.steps.append(audit_pb2.AuditOutcome.Name(record.outcome).removeprefix("AUDIT_OUTCOME_").lower())
+
+    async def work(self) -> str:
+        self.steps.append("work")
+        return "response"
+
+    async def refuse(self) -> str:
+        raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN", "no")
+
+    async def answers(self) -> AsyncIterator[str]:
+        self.steps.append("first")
+        yield "first"
+        raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN", "no")
+
+
+def calls(log: Log) -> AuditedCalls:
+    return AuditedCalls(AuditTrail("ingest", log, lambda: 1, Metrics()))
+
+
+def a_call(method: str) -> Call:
+    return Call(method, Caller("operator", "acme", frozenset(), ""), (), None, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "steps"), [(ERASE, ["requested", "work"]), (READ, ["work", "returned"]), (SUBMIT, ["work"])]
+)
+def test_changes_are_recorded_before_and_reads_before_the_answer_leaves(method: str, steps: list[str]) -> None:
+    """A method without a rule just runs."""
+    log = Log()
+    assert asyncio.run(calls(log).unary(a_call(method), REQUEST, log.work)) == "response"
+    assert log.steps == steps
+
+
+@pytest.mark.parametrize(("method", "steps"), [(ERASE, []), (READ, ["work"])])
+def test_without_the_audit_log_nothing_is_changed_and_nothing_leaves(method: str, steps: list[str]) -> None:
+    """A change is not begun; a read is thrown away."""
+    log = Log(away=True)
+    with pytest.raises(ChaparError) as refused:
+        asyncio.run(calls(log).unary(a_call(method), REQUEST, log.work))
+    assert refused.value.reason == "AUDIT_AWAY"
+    assert log.steps == steps
+
+
+def test_a_refused_call_is_recorded_as_refused() -> None:
+    """The caller gets the handler's own error."""
+    log = Log()
+    with pytest.raises(ChaparError) as refused:
+        asyncio.run(calls(log).unary(a_call(READ), REQUEST, log.refuse))
+    assert refused.value.reason == "UNKNOWN"
+    assert log.steps == ["refused"]
+
+
+def test_a_stream_is_recorded_before_its_first_answer_and_when_it_is_refused() -> None:
+    """One record for the stream, not one for each answer."""
+    log = Log()
+
+    async def follow() -> None:
+        async for _ in calls(log).stream(a_call(WATCH), WATCHED, log.answers()):
+            pass
+
+    with pytest.raises(ChaparError):
+        asyncio.run(follow())
+    assert log.steps == ["returned", "first", "refused"]
