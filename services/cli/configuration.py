@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 
-from chapar.common.v1 import types_pb2
+from chapar.audit.v1 import audit_pb2
+from chapar.common.v1 import options_pb2, types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2
 from services.chassis import ids
@@ -19,7 +20,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import full_name
 from services.cli.topic_reader import read_all
 
-CONFIG, COMMANDS = "config.v1", "routing.commands.v1"
+CONFIG, COMMANDS, AUDIT = "config.v1", "routing.commands.v1", "audit.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,13 @@ async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfigurat
     return found
 
 
-async def apply(kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, clock: Clock) -> Applied:
-    """Puts a linted configuration in force. Raises KafkaError when the cluster does not take it; then nothing has changed."""
+async def apply(
+    kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, clock: Clock, actor: str = "chapar"
+) -> Applied:
+    """Puts a linted configuration in force, and says so in the audit log: `actor` applied it.
+
+    Raises KafkaError when the cluster does not take it; then nothing has changed.
+    """
     before = (await current(kafka)).get(wanted.tenant)
     digest = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()
     if before is not None and before.content_hash == digest:
@@ -58,6 +64,7 @@ async def apply(kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, cl
     for pool in configuration.pools:
         activation = _activation(configuration, pool.name, clock())
         records.append((COMMANDS, f"{wanted.tenant}/{pool.name}".encode(), activation.SerializeToString()))
+    records.append((AUDIT, wanted.tenant.encode(), _audit(configuration, clock(), actor).SerializeToString()))
     producer = AIOKafkaProducer(
         **kafka.client_options(),
         # One id for a tenant: two who apply at once are serialised, and the slower is told that it was fenced.
@@ -76,6 +83,20 @@ async def apply(kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, cl
     finally:
         await producer.stop()
     return Applied(wanted.tenant, configuration.version, changed=True)
+
+
+def _audit(configuration: config_pb2.TenantConfiguration, now_ms: int, actor: str) -> audit_pb2.AuditRecord:
+    return audit_pb2.AuditRecord(
+        event_id=ids.derive("audit", "configuration", configuration.tenant, str(configuration.version)),
+        tenant=configuration.tenant,
+        service="cli",
+        method="chapar config apply",
+        action=options_pb2.AUDIT_ACTION_CHANGE,
+        targets=[audit_pb2.AuditedTarget(kind="configuration", id=f"version {configuration.version}")],
+        subject=actor,
+        outcome=audit_pb2.AUDIT_OUTCOME_REQUESTED,
+        occurred_at_ms=now_ms,
+    )
 
 
 def _activation(configuration: config_pb2.TenantConfiguration, pool: str, now_ms: int) -> records_pb2.RoutingCommand:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +45,11 @@ def lint_command(files: Files, as_json: Json = False) -> None:
 
 
 @app.command("apply")
-def apply_command(files: Files, as_json: Json = False) -> None:
+def apply_command(
+    files: Files,
+    actor: Annotated[str, typer.Option(envvar="CHAPAR_ACTOR", help="Who applies it, for the audit log.")] = "",
+    as_json: Json = False,
+) -> None:
     """Checks, then puts it in force for all services at once; unchanged content is left alone."""
     documents = _checked(files)
     errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
@@ -53,7 +59,10 @@ def apply_command(files: Files, as_json: Json = False) -> None:
 
     async def work() -> list[configuration.Applied]:
         kafka = kafka_of(Workspace.here())
-        return [await configuration.apply(kafka, document.configuration, system_clock) for document in documents]
+        return [
+            await configuration.apply(kafka, document.configuration, system_clock, actor or _user())
+            for document in documents
+        ]
 
     applied = execute(work)
     if as_json:
@@ -83,6 +92,14 @@ def show_command(
 def schema_command() -> None:
     """The JSON Schema of a configuration file, for editors."""
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
+
+
+def _user() -> str:
+    """The user of the operating system; in a container the number may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _checked(files: list[Path]) -> list[Document]:
