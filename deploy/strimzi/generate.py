@@ -37,12 +37,12 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
     {
         "ingest": Rights(
             reads=(
-                "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "inbound.v1", "outbound.v1",
+                "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "inbound.v1", "outbound.v1",
                 "routing.events.v1", "sla.events.v1",
                 "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
             ),
             writes=(
-                "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
+                "audit.v1", "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
                 "outbound.v1", "routing.commands.v1",
                 "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
             ),
@@ -50,13 +50,13 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         "router": Rights(
             reads=("config.v1", "gateway.feed.v1", "router.state.v1", "routing.commands.v1"),
             writes=(
-                "deadletters.v1", "gateway.feed.v1", "outbound.v1", "router.state.v1", "routing.commands.v1",
+                "audit.v1", "deadletters.v1", "gateway.feed.v1", "outbound.v1", "router.state.v1", "routing.commands.v1",
                 "routing.events.v1", "routing.journal.v1",
             ),
         ),
         "sla": Rights(
             reads=("config.v1", "routing.events.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
-            writes=("deadletters.v1", "routing.commands.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
+            writes=("audit.v1", "deadletters.v1", "routing.commands.v1", "sla.events.v1", "sla.state.v1", "sla.webhooks.v1"),
         ),
         "feedback": Rights(
             reads=(
@@ -64,7 +64,7 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
                 "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
             writes=(
-                "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
+                "audit.v1", "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
                 "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
         ),
