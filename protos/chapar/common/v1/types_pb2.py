@@ -22,27 +22,52 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chapar.common.v1 import limits_pb2 as chapar_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63hapar/common/v1/types.proto\x12\x10\x63hapar.common.v1\"0\n\x0cSelectorStep\x12\x10\n\x08\x61\x66ter_ms\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x01\"\xb1\x02\n\x08Selector\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x34\n\x08operator\x18\x02 \x01(\x0e\x32\".chapar.common.v1.SelectorOperator\x12\x0e\n\x06number\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05texts\x18\x05 \x03(\t\x12\x18\n\x10\x65xpires_after_ms\x18\x06 \x01(\x03\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12-\n\x05steps\x18\x08 \x03(\x0b\x32\x1e.chapar.common.v1.SelectorStep\x12*\n\x06\x61ny_of\x18\t \x03(\x0b\x32\x1a.chapar.common.v1.Selector\x12*\n\x06\x61ll_of\x18\n \x03(\x0b\x32\x1a.chapar.common.v1.Selector\"+\n\x0bPageRequest\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\x1f\n\x08PageInfo\x12\x13\n\x0bnext_cursor\x18\x01 \x01(\t\"O\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x0b\n\x03low\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t*\xa2\x02\n\x10SelectorOperator\x12!\n\x1dSELECTOR_OPERATOR_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTOR_OPERATOR_EQUAL\x10\x01\x12\x1f\n\x1bSELECTOR_OPERATOR_NOT_EQUAL\x10\x02\x12\x1a\n\x16SELECTOR_OPERATOR_LESS\x10\x03\x12\x1d\n\x19SELECTOR_OPERATOR_AT_MOST\x10\x04\x12\x1d\n\x19SELECTOR_OPERATOR_GREATER\x10\x05\x12\x1e\n\x1aSELECTOR_OPERATOR_AT_LEAST\x10\x06\x12\x18\n\x14SELECTOR_OPERATOR_IN\x10\x07\x12\x19\n\x15SELECTOR_OPERATOR_HAS\x10\x08*\x88\x01\n\tActorKind\x12\x1a\n\x16\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43TOR_KIND_CUSTOMER\x10\x01\x12\x14\n\x10\x41\x43TOR_KIND_AGENT\x10\x02\x12\x19\n\x15\x41\x43TOR_KIND_SUPERVISOR\x10\x03\x12\x15\n\x11\x41\x43TOR_KIND_SYSTEM\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63hapar/common/v1/types.proto\x12\x10\x63hapar.common.v1\x1a\x1d\x63hapar/common/v1/limits.proto\"`\n\x0cSelectorStep\x12(\n\x08\x61\x66ter_ms\x18\x01 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06number\x18\x02 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\"\xb4\x03\n\x08Selector\x12\x1c\n\tattribute\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x34\n\x08operator\x18\x02 \x01(\x0e\x32\".chapar.common.v1.SelectorOperator\x12&\n\x06number\x18\x03 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x34&\xf5k\x0c\xc3\x31\x00\x00\x34&\xf5k\x0c\x43\x12\x17\n\x04text\x18\x04 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x05texts\x18\x05 \x03(\tB\x0b\xb2\xbb\x18\x07\x08\xc8\x01\x10\x64 \x01\x12\x30\n\x10\x65xpires_after_ms\x18\x06 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12&\n\x06weight\x18\x07 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x80\x84.A\x12\x35\n\x05steps\x18\x08 \x03(\x0b\x32\x1e.chapar.common.v1.SelectorStepB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ny_of\x18\t \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\x12\x32\n\x06\x61ll_of\x18\n \x03(\x0b\x32\x1a.chapar.common.v1.SelectorB\x06\xb2\xbb\x18\x02\x10\x14\"6\n\x0bPageRequest\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x19\n\x06\x63ursor\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xd0\x0f \x02\"\x1f\n\x08PageInfo\x12\x13\n\x0bnext_cursor\x18\x01 \x01(\t\"O\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\t\n\x01n\x18\x02 \x01(\x03\x12\x0b\n\x03low\x18\x03 \x01(\x01\x12\x0c\n\x04high\x18\x04 \x01(\x01\x12\x0e\n\x06method\x18\x05 \x01(\t*\xa2\x02\n\x10SelectorOperator\x12!\n\x1dSELECTOR_OPERATOR_UNSPECIFIED\x10\x00\x12\x1b\n\x17SELECTOR_OPERATOR_EQUAL\x10\x01\x12\x1f\n\x1bSELECTOR_OPERATOR_NOT_EQUAL\x10\x02\x12\x1a\n\x16SELECTOR_OPERATOR_LESS\x10\x03\x12\x1d\n\x19SELECTOR_OPERATOR_AT_MOST\x10\x04\x12\x1d\n\x19SELECTOR_OPERATOR_GREATER\x10\x05\x12\x1e\n\x1aSELECTOR_OPERATOR_AT_LEAST\x10\x06\x12\x18\n\x14SELECTOR_OPERATOR_IN\x10\x07\x12\x19\n\x15SELECTOR_OPERATOR_HAS\x10\x08*\x88\x01\n\tActorKind\x12\x1a\n\x16\x41\x43TOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43TOR_KIND_CUSTOMER\x10\x01\x12\x14\n\x10\x41\x43TOR_KIND_AGENT\x10\x02\x12\x19\n\x15\x41\x43TOR_KIND_SUPERVISOR\x10\x03\x12\x15\n\x11\x41\x43TOR_KIND_SYSTEM\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chapar.common.v1.types_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SELECTOROPERATOR']._serialized_start=568
-  _globals['_SELECTOROPERATOR']._serialized_end=858
-  _globals['_ACTORKIND']._serialized_start=861
-  _globals['_ACTORKIND']._serialized_end=997
-  _globals['_SELECTORSTEP']._serialized_start=50
-  _globals['_SELECTORSTEP']._serialized_end=98
-  _globals['_SELECTOR']._serialized_start=101
-  _globals['_SELECTOR']._serialized_end=406
-  _globals['_PAGEREQUEST']._serialized_start=408
-  _globals['_PAGEREQUEST']._serialized_end=451
-  _globals['_PAGEINFO']._serialized_start=453
-  _globals['_PAGEINFO']._serialized_end=484
-  _globals['_ESTIMATE']._serialized_start=486
-  _globals['_ESTIMATE']._serialized_end=565
+  _globals['_SELECTORSTEP'].fields_by_name['after_ms']._loaded_options = None
+  _globals['_SELECTORSTEP'].fields_by_name['after_ms']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\324\032hRB'
+  _globals['_SELECTORSTEP'].fields_by_name['number']._loaded_options = None
+  _globals['_SELECTORSTEP'].fields_by_name['number']._serialized_options = b'\262\273\030\022)\000\0004&\365k\014\3031\000\0004&\365k\014C'
+  _globals['_SELECTOR'].fields_by_name['attribute']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['attribute']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_SELECTOR'].fields_by_name['number']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['number']._serialized_options = b'\262\273\030\022)\000\0004&\365k\014\3031\000\0004&\365k\014C'
+  _globals['_SELECTOR'].fields_by_name['text']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['text']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_SELECTOR'].fields_by_name['texts']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['texts']._serialized_options = b'\262\273\030\007\010\310\001\020d \001'
+  _globals['_SELECTOR'].fields_by_name['expires_after_ms']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['expires_after_ms']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\324\032hRB'
+  _globals['_SELECTOR'].fields_by_name['weight']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['weight']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\200\204.A'
+  _globals['_SELECTOR'].fields_by_name['steps']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['steps']._serialized_options = b'\262\273\030\002\020\024'
+  _globals['_SELECTOR'].fields_by_name['any_of']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['any_of']._serialized_options = b'\262\273\030\002\020\024'
+  _globals['_SELECTOR'].fields_by_name['all_of']._loaded_options = None
+  _globals['_SELECTOR'].fields_by_name['all_of']._serialized_options = b'\262\273\030\002\020\024'
+  _globals['_PAGEREQUEST'].fields_by_name['cursor']._loaded_options = None
+  _globals['_PAGEREQUEST'].fields_by_name['cursor']._serialized_options = b'\262\273\030\005\010\320\017 \002'
+  _globals['_SELECTOROPERATOR']._serialized_start=789
+  _globals['_SELECTOROPERATOR']._serialized_end=1079
+  _globals['_ACTORKIND']._serialized_start=1082
+  _globals['_ACTORKIND']._serialized_end=1218
+  _globals['_SELECTORSTEP']._serialized_start=81
+  _globals['_SELECTORSTEP']._serialized_end=177
+  _globals['_SELECTOR']._serialized_start=180
+  _globals['_SELECTOR']._serialized_end=616
+  _globals['_PAGEREQUEST']._serialized_start=618
+  _globals['_PAGEREQUEST']._serialized_end=672
+  _globals['_PAGEINFO']._serialized_start=674
+  _globals['_PAGEINFO']._serialized_end=705
+  _globals['_ESTIMATE']._serialized_start=707
+  _globals['_ESTIMATE']._serialized_end=786
 # @@protoc_insertion_point(module_scope)

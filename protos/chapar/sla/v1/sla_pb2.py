@@ -22,19 +22,52 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chapar.common.v1 import limits_pb2 as chapar_dot_common_dot_v1_dot_limits__pb2
 from chapar.common.v1 import options_pb2 as chapar_dot_common_dot_v1_dot_options__pb2
 from chapar.common.v1 import types_pb2 as chapar_dot_common_dot_v1_dot_types__pb2
 from chapar.config.v1 import config_pb2 as chapar_dot_config_dot_v1_dot_config__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63hapar/sla/v1/sla.proto\x12\rchapar.sla.v1\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1d\x63hapar/config/v1/config.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\tSlaAction\x12\x14\n\x0c\x61\x64\x64_priority\x18\x01 \x01(\x05\x12\x30\n\x0crequirements\x18\x02 \x03(\x0b\x32\x1a.chapar.common.v1.Selector\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07webhook\x18\x04 \x01(\t\x12\x12\n\nsupervisor\x18\x05 \x01(\x08\"\xb5\x04\n\x08SlaEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12,\n\x06target\x18\t \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\n \x01(\x05\x12)\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\x12&\n\x05level\x18\x0c \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x15\n\rdesired_at_ms\x18\r \x01(\x03\x12\x16\n\x0e\x61\x64\x65quate_at_ms\x18\x0e \x01(\x03\x12\r\n\x05share\x18\x0f \x01(\x01\x12\x16\n\x0eoccurred_at_ms\x18\x10 \x01(\x03\x12\x0f\n\x07used_ms\x18\x11 \x01(\x03\x12\x19\n\x11\x65scalate_priority\x18\x12 \x01(\x05\x12\x0e\n\x06reason\x18\x13 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x14 \x01(\t\x12(\n\x06\x61\x63tion\x18\x1f \x01(\x0b\x32\x18.chapar.sla.v1.SlaAction\x12\x0f\n\x07warning\x18  \x01(\x05\x12\x14\n\x0corders_queue\x18! \x01(\x08\x12\x13\n\x0bprobability\x18( \x01(\x01\"\xe2\x03\n\x0c\x44\x65\x61\x64lineView\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12,\n\x06target\x18\x06 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.chapar.sla.v1.DeadlineState\x12.\n\ndesired_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x64\x65quate_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tmet_level\x18\x0b \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x0f\n\x07used_ms\x18\x0c \x01(\x03\x12\x14\n\x0cremaining_ms\x18\r \x01(\x03\x12\x1f\n\x12\x62reach_probability\x18( \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x13predictions_learned\x18) \x01(\x03\x42\x15\n\x13_breach_probability\"-\n\x13GetDeadlinesRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"F\n\x14GetDeadlinesResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\"\xa8\x01\n\x11ListAtRiskRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x11\n\twithin_ms\x18\x02 \x01(\x03\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.chapar.sla.v1.AtRiskOrder\x12\x19\n\x11least_probability\x18\x05 \x01(\x01\"n\n\x12ListAtRiskResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\"O\n\x12WatchEventsRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12*\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\"=\n\x13WatchEventsResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.chapar.sla.v1.SlaEvent\"\xab\x02\n\x16GetServiceLevelRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12,\n\x06target\x18\x03 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08group_by\x18\x06 \x03(\x0e\x32\x1b.chapar.sla.v1.MeasureGroup\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12+\n\x04page\x18\x08 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"[\n\nMeasureKey\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12-\n\tbegins_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdd\x03\n\nAttainment\x12,\n\x06target\x18\x01 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\x14\n\x0ckept_desired\x18\x02 \x01(\x03\x12\x15\n\rkept_adequate\x18\x03 \x01(\x03\x12\x10\n\x08\x62reached\x18\x04 \x01(\x03\x12\x0c\n\x04late\x18\x05 \x01(\x03\x12\x11\n\tabandoned\x18\x06 \x01(\x03\x12\x30\n\x0cover_offered\x18\x07 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x08 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\t \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x32\n\x0e\x61\x64\x65quate_level\x18\x0b \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12/\n\x0b\x62reach_rate\x18\x0c \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\"h\n\x0fServiceLevelRow\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.chapar.sla.v1.MeasureKey\x12-\n\nattainment\x18\x02 \x01(\x0b\x32\x19.chapar.sla.v1.Attainment\"\x99\x04\n\x17GetServiceLevelResponse\x12\x30\n\x0cover_offered\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\x03 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\x04 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x10\n\x08\x62reaches\x18\x05 \x01(\x03\x12\x0c\n\x04open\x18\x06 \x01(\x03\x12\x32\n\x0e\x61\x64\x65quate_level\x18\x07 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12/\n\x0b\x62reach_rate\x18\x08 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12,\n\x04rows\x18\t \x03(\x0b\x32\x1e.chapar.sla.v1.ServiceLevelRow\x12(\n\x04page\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x11\n\ttime_zone\x18\x0b \x01(\t\x12\x30\n\x0c\x63oarse_until\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf9\x01\n\x12GetMeasuresRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x08group_by\x18\x05 \x03(\x0e\x32\x1b.chapar.sla.v1.MeasureGroup\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12+\n\x04page\x18\x07 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"h\n\tDurations\x12+\n\x07mean_ms\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x0e\n\x06sum_ms\x18\x02 \x01(\x03\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x04 \x01(\x01\"\x98\x03\n\nMeasureRow\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.chapar.sla.v1.MeasureKey\x12\x10\n\x08\x63ontacts\x18\x02 \x01(\x03\x12\x11\n\tcompleted\x18\x03 \x01(\x03\x12\x11\n\tabandoned\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\x12)\n\x07pick_up\x18\x06 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12\x30\n\x0e\x66irst_response\x18\x07 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12*\n\x08response\x18\x08 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12,\n\nresolution\x18\t \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12\x33\n\x0frepeat_contacts\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12+\n\x08promises\x18\x0b \x03(\x0b\x32\x19.chapar.sla.v1.Attainment\"\x8b\x02\n\x13GetMeasuresResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.chapar.sla.v1.MeasureRow\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\x30\n\x0c\x63oarse_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crepeat_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10repeat_window_ms\x18\x07 \x01(\x03\"`\n\x11GetBacklogRequest\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"R\n\nBacklogAge\x12\x10\n\x08least_ms\x18\x01 \x01(\x03\x12\x10\n\x08\x62\x65low_ms\x18\x02 \x01(\x03\x12\x0c\n\x04open\x18\x03 \x01(\x03\x12\x12\n\nunanswered\x18\x04 \x01(\x03\"\xb7\x01\n\nBacklogRow\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0c\n\x04open\x18\x03 \x01(\x03\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12-\n\toldest_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x61ges\x18\x07 \x03(\x0b\x32\x19.chapar.sla.v1.BacklogAge\"\x8c\x01\n\x12GetBacklogResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.chapar.sla.v1.BacklogRow\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t*\xb9\x01\n\rDeadlineState\x12\x1e\n\x1a\x44\x45\x41\x44LINE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44LINE_STATE_RUNNING\x10\x01\x12\x19\n\x15\x44\x45\x41\x44LINE_STATE_PAUSED\x10\x02\x12\x16\n\x12\x44\x45\x41\x44LINE_STATE_MET\x10\x03\x12\x1b\n\x17\x44\x45\x41\x44LINE_STATE_BREACHED\x10\x04\x12\x1c\n\x18\x44\x45\x41\x44LINE_STATE_CANCELLED\x10\x05*T\n\x08SlaLevel\x12\x19\n\x15SLA_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11SLA_LEVEL_DESIRED\x10\x01\x12\x16\n\x12SLA_LEVEL_ADEQUATE\x10\x02*\xcc\x02\n\x0cSlaEventKind\x12\x1e\n\x1aSLA_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSLA_EVENT_KIND_DEADLINE_SET\x10\x01\x12\x19\n\x15SLA_EVENT_KIND_PAUSED\x10\x02\x12\x1a\n\x16SLA_EVENT_KIND_RESUMED\x10\x03\x12\x19\n\x15SLA_EVENT_KIND_WARNED\x10\x04\x12\x1b\n\x17SLA_EVENT_KIND_BREACHED\x10\x05\x12\x16\n\x12SLA_EVENT_KIND_MET\x10\x06\x12\x1c\n\x18SLA_EVENT_KIND_CANCELLED\x10\x07\x12\x1c\n\x18SLA_EVENT_KIND_PREDICTED\x10\x08\x12\x1c\n\x18SLA_EVENT_KIND_ESCALATED\x10\t\x12\x1a\n\x16SLA_EVENT_KIND_CHANGED\x10\n*b\n\x0b\x41tRiskOrder\x12\x1d\n\x19\x41T_RISK_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41T_RISK_ORDER_DUE\x10\x01\x12\x1d\n\x19\x41T_RISK_ORDER_PROBABILITY\x10\x02*\x90\x01\n\x0cMeasureGroup\x12\x1d\n\x19MEASURE_GROUP_UNSPECIFIED\x10\x00\x12\x17\n\x13MEASURE_GROUP_QUEUE\x10\x01\x12\x19\n\x15MEASURE_GROUP_CHANNEL\x10\x02\x12\x16\n\x12MEASURE_GROUP_HOUR\x10\x03\x12\x15\n\x11MEASURE_GROUP_DAY\x10\x04\x32\xfb\x04\n\nSlaService\x12g\n\x0cGetDeadlines\x12\".chapar.sla.v1.GetDeadlinesRequest\x1a#.chapar.sla.v1.GetDeadlinesResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nListAtRisk\x12 .chapar.sla.v1.ListAtRiskRequest\x1a!.chapar.sla.v1.ListAtRiskResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x66\n\x0bWatchEvents\x12!.chapar.sla.v1.WatchEventsRequest\x1a\".chapar.sla.v1.WatchEventsResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read0\x01\x12p\n\x0fGetServiceLevel\x12%.chapar.sla.v1.GetServiceLevelRequest\x1a&.chapar.sla.v1.GetServiceLevelResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x64\n\x0bGetMeasures\x12!.chapar.sla.v1.GetMeasuresRequest\x1a\".chapar.sla.v1.GetMeasuresResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nGetBacklog\x12 .chapar.sla.v1.GetBacklogRequest\x1a!.chapar.sla.v1.GetBacklogResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x63hapar/sla/v1/sla.proto\x12\rchapar.sla.v1\x1a\x1d\x63hapar/common/v1/limits.proto\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1d\x63hapar/config/v1/config.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\tSlaAction\x12\x14\n\x0c\x61\x64\x64_priority\x18\x01 \x01(\x05\x12\x30\n\x0crequirements\x18\x02 \x03(\x0b\x32\x1a.chapar.common.v1.Selector\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07webhook\x18\x04 \x01(\t\x12\x12\n\nsupervisor\x18\x05 \x01(\x08\"\xb5\x04\n\x08SlaEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04pool\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\r\n\x05queue\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12\x0e\n\x06policy\x18\x08 \x01(\t\x12,\n\x06target\x18\t \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\n \x01(\x05\x12)\n\x04kind\x18\x0b \x01(\x0e\x32\x1b.chapar.sla.v1.SlaEventKind\x12&\n\x05level\x18\x0c \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x15\n\rdesired_at_ms\x18\r \x01(\x03\x12\x16\n\x0e\x61\x64\x65quate_at_ms\x18\x0e \x01(\x03\x12\r\n\x05share\x18\x0f \x01(\x01\x12\x16\n\x0eoccurred_at_ms\x18\x10 \x01(\x03\x12\x0f\n\x07used_ms\x18\x11 \x01(\x03\x12\x19\n\x11\x65scalate_priority\x18\x12 \x01(\x05\x12\x0e\n\x06reason\x18\x13 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x14 \x01(\t\x12(\n\x06\x61\x63tion\x18\x1f \x01(\x0b\x32\x18.chapar.sla.v1.SlaAction\x12\x0f\n\x07warning\x18  \x01(\x05\x12\x14\n\x0corders_queue\x18! \x01(\x08\x12\x13\n\x0bprobability\x18( \x01(\x01\"\xe2\x03\n\x0c\x44\x65\x61\x64lineView\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05queue\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12,\n\x06target\x18\x06 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\r\n\x05\x65poch\x18\x07 \x01(\x05\x12+\n\x05state\x18\x08 \x01(\x0e\x32\x1c.chapar.sla.v1.DeadlineState\x12.\n\ndesired_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61\x64\x65quate_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\tmet_level\x18\x0b \x01(\x0e\x32\x17.chapar.sla.v1.SlaLevel\x12\x0f\n\x07used_ms\x18\x0c \x01(\x03\x12\x14\n\x0cremaining_ms\x18\r \x01(\x03\x12\x1f\n\x12\x62reach_probability\x18( \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x13predictions_learned\x18) \x01(\x03\x42\x15\n\x13_breach_probability\"8\n\x13GetDeadlinesRequest\x12!\n\x0einteraction_id\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x02\"F\n\x14GetDeadlinesResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\"\xe3\x01\n\x11ListAtRiskRequest\x12\x18\n\x05queue\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12)\n\twithin_ms\x18\x02 \x01(\x03\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\xd4\x1ahRB\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\x12)\n\x05order\x18\x04 \x01(\x0e\x32\x1a.chapar.sla.v1.AtRiskOrder\x12\x31\n\x11least_probability\x18\x05 \x01(\x01\x42\x16\xb2\xbb\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00\x00\xf0?\"n\n\x12ListAtRiskResponse\x12.\n\tdeadlines\x18\x01 \x03(\x0b\x32\x1b.chapar.sla.v1.DeadlineView\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\"b\n\x12WatchEventsRequest\x12\x18\n\x05queue\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x32\n\x05kinds\x18\x02 \x03(\x0e\x32\x1b.chapar.sla.v1.SlaEventKindB\x06\xb2\xbb\x18\x02\x10\x14\"=\n\x13WatchEventsResponse\x12&\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x17.chapar.sla.v1.SlaEvent\"\xd4\x02\n\x16GetServiceLevelRequest\x12\x18\n\x05queue\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x07\x63hannel\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12,\n\x06target\x18\x03 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x08group_by\x18\x06 \x03(\x0e\x32\x1b.chapar.sla.v1.MeasureGroupB\x06\xb2\xbb\x18\x02\x10\n\x12\x1c\n\ttime_zone\x18\x07 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x02\x12+\n\x04page\x18\x08 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"[\n\nMeasureKey\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12-\n\tbegins_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xdd\x03\n\nAttainment\x12,\n\x06target\x18\x01 \x01(\x0e\x32\x1c.chapar.config.v1.TargetKind\x12\x14\n\x0ckept_desired\x18\x02 \x01(\x03\x12\x15\n\rkept_adequate\x18\x03 \x01(\x03\x12\x10\n\x08\x62reached\x18\x04 \x01(\x03\x12\x0c\n\x04late\x18\x05 \x01(\x03\x12\x11\n\tabandoned\x18\x06 \x01(\x03\x12\x30\n\x0cover_offered\x18\x07 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x08 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\t \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x32\n\x0e\x61\x64\x65quate_level\x18\x0b \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12/\n\x0b\x62reach_rate\x18\x0c \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\"h\n\x0fServiceLevelRow\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.chapar.sla.v1.MeasureKey\x12-\n\nattainment\x18\x02 \x01(\x0b\x32\x19.chapar.sla.v1.Attainment\"\x99\x04\n\x17GetServiceLevelResponse\x12\x30\n\x0cover_offered\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x44\n over_offered_less_short_abandons\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rover_answered\x18\x03 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x31\n\rdesired_level\x18\x04 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x10\n\x08\x62reaches\x18\x05 \x01(\x03\x12\x0c\n\x04open\x18\x06 \x01(\x03\x12\x32\n\x0e\x61\x64\x65quate_level\x18\x07 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12/\n\x0b\x62reach_rate\x18\x08 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12,\n\x04rows\x18\t \x03(\x0b\x32\x1e.chapar.sla.v1.ServiceLevelRow\x12(\n\x04page\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x11\n\ttime_zone\x18\x0b \x01(\t\x12\x30\n\x0c\x63oarse_until\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa2\x02\n\x12GetMeasuresRequest\x12\x18\n\x05queue\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x07\x63hannel\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x08group_by\x18\x05 \x03(\x0e\x32\x1b.chapar.sla.v1.MeasureGroupB\x06\xb2\xbb\x18\x02\x10\n\x12\x1c\n\ttime_zone\x18\x06 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x02\x12+\n\x04page\x18\x07 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"h\n\tDurations\x12+\n\x07mean_ms\x18\x01 \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12\x0e\n\x06sum_ms\x18\x02 \x01(\x03\x12\x0e\n\x06p50_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p90_ms\x18\x04 \x01(\x01\"\x98\x03\n\nMeasureRow\x12&\n\x03key\x18\x01 \x01(\x0b\x32\x19.chapar.sla.v1.MeasureKey\x12\x10\n\x08\x63ontacts\x18\x02 \x01(\x03\x12\x11\n\tcompleted\x18\x03 \x01(\x03\x12\x11\n\tabandoned\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\x12)\n\x07pick_up\x18\x06 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12\x30\n\x0e\x66irst_response\x18\x07 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12*\n\x08response\x18\x08 \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12,\n\nresolution\x18\t \x01(\x0b\x32\x18.chapar.sla.v1.Durations\x12\x33\n\x0frepeat_contacts\x18\n \x01(\x0b\x32\x1a.chapar.common.v1.Estimate\x12+\n\x08promises\x18\x0b \x03(\x0b\x32\x19.chapar.sla.v1.Attainment\"\x8b\x02\n\x13GetMeasuresResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.chapar.sla.v1.MeasureRow\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x10\n\x08language\x18\x04 \x01(\t\x12\x30\n\x0c\x63oarse_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crepeat_since\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10repeat_window_ms\x18\x07 \x01(\x03\"v\n\x11GetBacklogRequest\x12\x18\n\x05queue\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1a\n\x07\x63hannel\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12+\n\x04page\x18\x03 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"R\n\nBacklogAge\x12\x10\n\x08least_ms\x18\x01 \x01(\x03\x12\x10\n\x08\x62\x65low_ms\x18\x02 \x01(\x03\x12\x0c\n\x04open\x18\x03 \x01(\x03\x12\x12\n\nunanswered\x18\x04 \x01(\x03\"\xb7\x01\n\nBacklogRow\x12\r\n\x05queue\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0c\n\x04open\x18\x03 \x01(\x03\x12\x0f\n\x07waiting\x18\x04 \x01(\x03\x12\x12\n\nunanswered\x18\x05 \x01(\x03\x12-\n\toldest_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x61ges\x18\x07 \x03(\x0b\x32\x19.chapar.sla.v1.BacklogAge\"\x8c\x01\n\x12GetBacklogResponse\x12\'\n\x04rows\x18\x01 \x03(\x0b\x32\x19.chapar.sla.v1.BacklogRow\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t*\xb9\x01\n\rDeadlineState\x12\x1e\n\x1a\x44\x45\x41\x44LINE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44\x45\x41\x44LINE_STATE_RUNNING\x10\x01\x12\x19\n\x15\x44\x45\x41\x44LINE_STATE_PAUSED\x10\x02\x12\x16\n\x12\x44\x45\x41\x44LINE_STATE_MET\x10\x03\x12\x1b\n\x17\x44\x45\x41\x44LINE_STATE_BREACHED\x10\x04\x12\x1c\n\x18\x44\x45\x41\x44LINE_STATE_CANCELLED\x10\x05*T\n\x08SlaLevel\x12\x19\n\x15SLA_LEVEL_UNSPECIFIED\x10\x00\x12\x15\n\x11SLA_LEVEL_DESIRED\x10\x01\x12\x16\n\x12SLA_LEVEL_ADEQUATE\x10\x02*\xcc\x02\n\x0cSlaEventKind\x12\x1e\n\x1aSLA_EVENT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSLA_EVENT_KIND_DEADLINE_SET\x10\x01\x12\x19\n\x15SLA_EVENT_KIND_PAUSED\x10\x02\x12\x1a\n\x16SLA_EVENT_KIND_RESUMED\x10\x03\x12\x19\n\x15SLA_EVENT_KIND_WARNED\x10\x04\x12\x1b\n\x17SLA_EVENT_KIND_BREACHED\x10\x05\x12\x16\n\x12SLA_EVENT_KIND_MET\x10\x06\x12\x1c\n\x18SLA_EVENT_KIND_CANCELLED\x10\x07\x12\x1c\n\x18SLA_EVENT_KIND_PREDICTED\x10\x08\x12\x1c\n\x18SLA_EVENT_KIND_ESCALATED\x10\t\x12\x1a\n\x16SLA_EVENT_KIND_CHANGED\x10\n*b\n\x0b\x41tRiskOrder\x12\x1d\n\x19\x41T_RISK_ORDER_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41T_RISK_ORDER_DUE\x10\x01\x12\x1d\n\x19\x41T_RISK_ORDER_PROBABILITY\x10\x02*\x90\x01\n\x0cMeasureGroup\x12\x1d\n\x19MEASURE_GROUP_UNSPECIFIED\x10\x00\x12\x17\n\x13MEASURE_GROUP_QUEUE\x10\x01\x12\x19\n\x15MEASURE_GROUP_CHANNEL\x10\x02\x12\x16\n\x12MEASURE_GROUP_HOUR\x10\x03\x12\x15\n\x11MEASURE_GROUP_DAY\x10\x04\x32\xfb\x04\n\nSlaService\x12g\n\x0cGetDeadlines\x12\".chapar.sla.v1.GetDeadlinesRequest\x1a#.chapar.sla.v1.GetDeadlinesResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nListAtRisk\x12 .chapar.sla.v1.ListAtRiskRequest\x1a!.chapar.sla.v1.ListAtRiskResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x66\n\x0bWatchEvents\x12!.chapar.sla.v1.WatchEventsRequest\x1a\".chapar.sla.v1.WatchEventsResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read0\x01\x12p\n\x0fGetServiceLevel\x12%.chapar.sla.v1.GetServiceLevelRequest\x1a&.chapar.sla.v1.GetServiceLevelResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x64\n\x0bGetMeasures\x12!.chapar.sla.v1.GetMeasuresRequest\x1a\".chapar.sla.v1.GetMeasuresResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.read\x12\x61\n\nGetBacklog\x12 .chapar.sla.v1.GetBacklogRequest\x1a!.chapar.sla.v1.GetBacklogResponse\"\x0e\xaa\xbb\x18\n\n\x08sla.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chapar.sla.v1.sla_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETDEADLINESREQUEST'].fields_by_name['interaction_id']._loaded_options = None
+  _globals['_GETDEADLINESREQUEST'].fields_by_name['interaction_id']._serialized_options = b'\262\273\030\005\010\310\001 \002'
+  _globals['_LISTATRISKREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_LISTATRISKREQUEST'].fields_by_name['queue']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_LISTATRISKREQUEST'].fields_by_name['within_ms']._loaded_options = None
+  _globals['_LISTATRISKREQUEST'].fields_by_name['within_ms']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\324\032hRB'
+  _globals['_LISTATRISKREQUEST'].fields_by_name['least_probability']._loaded_options = None
+  _globals['_LISTATRISKREQUEST'].fields_by_name['least_probability']._serialized_options = b'\262\273\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000\000\360?'
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['queue']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['kinds']._loaded_options = None
+  _globals['_WATCHEVENTSREQUEST'].fields_by_name['kinds']._serialized_options = b'\262\273\030\002\020\024'
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['queue']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['channel']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['group_by']._serialized_options = b'\262\273\030\002\020\n'
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_GETSERVICELEVELREQUEST'].fields_by_name['time_zone']._serialized_options = b'\262\273\030\005\010\310\001 \002'
+  _globals['_GETMEASURESREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_GETMEASURESREQUEST'].fields_by_name['queue']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_GETMEASURESREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_GETMEASURESREQUEST'].fields_by_name['channel']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_GETMEASURESREQUEST'].fields_by_name['group_by']._loaded_options = None
+  _globals['_GETMEASURESREQUEST'].fields_by_name['group_by']._serialized_options = b'\262\273\030\002\020\n'
+  _globals['_GETMEASURESREQUEST'].fields_by_name['time_zone']._loaded_options = None
+  _globals['_GETMEASURESREQUEST'].fields_by_name['time_zone']._serialized_options = b'\262\273\030\005\010\310\001 \002'
+  _globals['_GETBACKLOGREQUEST'].fields_by_name['queue']._loaded_options = None
+  _globals['_GETBACKLOGREQUEST'].fields_by_name['queue']._serialized_options = b'\262\273\030\005\010\310\001 \001'
+  _globals['_GETBACKLOGREQUEST'].fields_by_name['channel']._loaded_options = None
+  _globals['_GETBACKLOGREQUEST'].fields_by_name['channel']._serialized_options = b'\262\273\030\005\010\310\001 \001'
   _globals['_SLASERVICE'].methods_by_name['GetDeadlines']._loaded_options = None
   _globals['_SLASERVICE'].methods_by_name['GetDeadlines']._serialized_options = b'\252\273\030\n\n\010sla.read'
   _globals['_SLASERVICE'].methods_by_name['ListAtRisk']._loaded_options = None
@@ -47,60 +80,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SLASERVICE'].methods_by_name['GetMeasures']._serialized_options = b'\252\273\030\n\n\010sla.read'
   _globals['_SLASERVICE'].methods_by_name['GetBacklog']._loaded_options = None
   _globals['_SLASERVICE'].methods_by_name['GetBacklog']._serialized_options = b'\252\273\030\n\n\010sla.read'
-  _globals['_DEADLINESTATE']._serialized_start=4977
-  _globals['_DEADLINESTATE']._serialized_end=5162
-  _globals['_SLALEVEL']._serialized_start=5164
-  _globals['_SLALEVEL']._serialized_end=5248
-  _globals['_SLAEVENTKIND']._serialized_start=5251
-  _globals['_SLAEVENTKIND']._serialized_end=5583
-  _globals['_ATRISKORDER']._serialized_start=5585
-  _globals['_ATRISKORDER']._serialized_end=5683
-  _globals['_MEASUREGROUP']._serialized_start=5686
-  _globals['_MEASUREGROUP']._serialized_end=5830
-  _globals['_SLAACTION']._serialized_start=169
-  _globals['_SLAACTION']._serialized_end=304
-  _globals['_SLAEVENT']._serialized_start=307
-  _globals['_SLAEVENT']._serialized_end=872
-  _globals['_DEADLINEVIEW']._serialized_start=875
-  _globals['_DEADLINEVIEW']._serialized_end=1357
-  _globals['_GETDEADLINESREQUEST']._serialized_start=1359
-  _globals['_GETDEADLINESREQUEST']._serialized_end=1404
-  _globals['_GETDEADLINESRESPONSE']._serialized_start=1406
-  _globals['_GETDEADLINESRESPONSE']._serialized_end=1476
-  _globals['_LISTATRISKREQUEST']._serialized_start=1479
-  _globals['_LISTATRISKREQUEST']._serialized_end=1647
-  _globals['_LISTATRISKRESPONSE']._serialized_start=1649
-  _globals['_LISTATRISKRESPONSE']._serialized_end=1759
-  _globals['_WATCHEVENTSREQUEST']._serialized_start=1761
-  _globals['_WATCHEVENTSREQUEST']._serialized_end=1840
-  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1842
-  _globals['_WATCHEVENTSRESPONSE']._serialized_end=1903
-  _globals['_GETSERVICELEVELREQUEST']._serialized_start=1906
-  _globals['_GETSERVICELEVELREQUEST']._serialized_end=2205
-  _globals['_MEASUREKEY']._serialized_start=2207
-  _globals['_MEASUREKEY']._serialized_end=2298
-  _globals['_ATTAINMENT']._serialized_start=2301
-  _globals['_ATTAINMENT']._serialized_end=2778
-  _globals['_SERVICELEVELROW']._serialized_start=2780
-  _globals['_SERVICELEVELROW']._serialized_end=2884
-  _globals['_GETSERVICELEVELRESPONSE']._serialized_start=2887
-  _globals['_GETSERVICELEVELRESPONSE']._serialized_end=3424
-  _globals['_GETMEASURESREQUEST']._serialized_start=3427
-  _globals['_GETMEASURESREQUEST']._serialized_end=3676
-  _globals['_DURATIONS']._serialized_start=3678
-  _globals['_DURATIONS']._serialized_end=3782
-  _globals['_MEASUREROW']._serialized_start=3785
-  _globals['_MEASUREROW']._serialized_end=4193
-  _globals['_GETMEASURESRESPONSE']._serialized_start=4196
-  _globals['_GETMEASURESRESPONSE']._serialized_end=4463
-  _globals['_GETBACKLOGREQUEST']._serialized_start=4465
-  _globals['_GETBACKLOGREQUEST']._serialized_end=4561
-  _globals['_BACKLOGAGE']._serialized_start=4563
-  _globals['_BACKLOGAGE']._serialized_end=4645
-  _globals['_BACKLOGROW']._serialized_start=4648
-  _globals['_BACKLOGROW']._serialized_end=4831
-  _globals['_GETBACKLOGRESPONSE']._serialized_start=4834
-  _globals['_GETBACKLOGRESPONSE']._serialized_end=4974
-  _globals['_SLASERVICE']._serialized_start=5833
-  _globals['_SLASERVICE']._serialized_end=6468
+  _globals['_DEADLINESTATE']._serialized_start=5201
+  _globals['_DEADLINESTATE']._serialized_end=5386
+  _globals['_SLALEVEL']._serialized_start=5388
+  _globals['_SLALEVEL']._serialized_end=5472
+  _globals['_SLAEVENTKIND']._serialized_start=5475
+  _globals['_SLAEVENTKIND']._serialized_end=5807
+  _globals['_ATRISKORDER']._serialized_start=5809
+  _globals['_ATRISKORDER']._serialized_end=5907
+  _globals['_MEASUREGROUP']._serialized_start=5910
+  _globals['_MEASUREGROUP']._serialized_end=6054
+  _globals['_SLAACTION']._serialized_start=200
+  _globals['_SLAACTION']._serialized_end=335
+  _globals['_SLAEVENT']._serialized_start=338
+  _globals['_SLAEVENT']._serialized_end=903
+  _globals['_DEADLINEVIEW']._serialized_start=906
+  _globals['_DEADLINEVIEW']._serialized_end=1388
+  _globals['_GETDEADLINESREQUEST']._serialized_start=1390
+  _globals['_GETDEADLINESREQUEST']._serialized_end=1446
+  _globals['_GETDEADLINESRESPONSE']._serialized_start=1448
+  _globals['_GETDEADLINESRESPONSE']._serialized_end=1518
+  _globals['_LISTATRISKREQUEST']._serialized_start=1521
+  _globals['_LISTATRISKREQUEST']._serialized_end=1748
+  _globals['_LISTATRISKRESPONSE']._serialized_start=1750
+  _globals['_LISTATRISKRESPONSE']._serialized_end=1860
+  _globals['_WATCHEVENTSREQUEST']._serialized_start=1862
+  _globals['_WATCHEVENTSREQUEST']._serialized_end=1960
+  _globals['_WATCHEVENTSRESPONSE']._serialized_start=1962
+  _globals['_WATCHEVENTSRESPONSE']._serialized_end=2023
+  _globals['_GETSERVICELEVELREQUEST']._serialized_start=2026
+  _globals['_GETSERVICELEVELREQUEST']._serialized_end=2366
+  _globals['_MEASUREKEY']._serialized_start=2368
+  _globals['_MEASUREKEY']._serialized_end=2459
+  _globals['_ATTAINMENT']._serialized_start=2462
+  _globals['_ATTAINMENT']._serialized_end=2939
+  _globals['_SERVICELEVELROW']._serialized_start=2941
+  _globals['_SERVICELEVELROW']._serialized_end=3045
+  _globals['_GETSERVICELEVELRESPONSE']._serialized_start=3048
+  _globals['_GETSERVICELEVELRESPONSE']._serialized_end=3585
+  _globals['_GETMEASURESREQUEST']._serialized_start=3588
+  _globals['_GETMEASURESREQUEST']._serialized_end=3878
+  _globals['_DURATIONS']._serialized_start=3880
+  _globals['_DURATIONS']._serialized_end=3984
+  _globals['_MEASUREROW']._serialized_start=3987
+  _globals['_MEASUREROW']._serialized_end=4395
+  _globals['_GETMEASURESRESPONSE']._serialized_start=4398
+  _globals['_GETMEASURESRESPONSE']._serialized_end=4665
+  _globals['_GETBACKLOGREQUEST']._serialized_start=4667
+  _globals['_GETBACKLOGREQUEST']._serialized_end=4785
+  _globals['_BACKLOGAGE']._serialized_start=4787
+  _globals['_BACKLOGAGE']._serialized_end=4869
+  _globals['_BACKLOGROW']._serialized_start=4872
+  _globals['_BACKLOGROW']._serialized_end=5055
+  _globals['_GETBACKLOGRESPONSE']._serialized_start=5058
+  _globals['_GETBACKLOGRESPONSE']._serialized_end=5198
+  _globals['_SLASERVICE']._serialized_start=6057
+  _globals['_SLASERVICE']._serialized_end=6692
 # @@protoc_insertion_point(module_scope)
