@@ -93,6 +93,8 @@ GRPC = (
         "outcome",
         "Audit records: requested, returned, refused; lost: not durable, so the call was refused.",
     ),
+    _counter("chapar_grpc_turned_away_total", "reason", "Calls refused before their request was read."),
+    _gauge("chapar_grpc_slots_taken", "kind", "Slots in use: call, watch or session."),
     _counter("chapar_grpc_client_handled_total", "method code", "Unary calls that this process made to others."),
 )
 

@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
+from services.chassis.grpc_settings import PEER_PREFIXES, GrpcLimits
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import JwtSettings
 
@@ -51,7 +52,7 @@ class ServiceSettings(BaseSettings):
     grpc_host: str = Field(default="127.0.0.1", description="Address that gRPC listens on.")
     grpc_port: int = Field(default=0, ge=0, le=65535, description="Port of gRPC; 0 takes a free one.")
     health_port: int = Field(
-        default=0, ge=0, le=65535, description="Plaintext port of gRPC health when TLS is on; 0 takes a free one."
+        default=0, ge=0, le=65535, description="Plaintext port of gRPC health, on ops_host; 0 takes a free one."
     )
     ops_host: str = Field(default="127.0.0.1", description="Address of /metrics, /healthz, /readyz, /startupz.")
     ops_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
@@ -68,10 +69,12 @@ class ServiceSettings(BaseSettings):
     )
     grpc_peers: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict,
-        description="With mTLS: names that may call, by '/pkg.Service/Method', 'pkg.Service' or '*'. Empty: any.",
+        description="With mTLS: names that may call ('dns:…', 'uri:…', or 'cn:…' of certificates without alternative "
+        "names), by '/pkg.Service/Method', 'pkg.Service' or '*'. Empty: any.",
     )
-    grpc_max_concurrent: int = Field(default=2000, ge=1, description="Calls in progress before new ones are shed.")
-    grpc_max_message_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20, description="Largest gRPC message.")
+    grpc_limits: GrpcLimits = Field(default_factory=GrpcLimits, description="Slots, connections and streams.")
+    grpc_max_request_bytes: int = Field(default=1 << 20, ge=1024, le=16 << 20, description="Largest gRPC request.")
+    grpc_max_message_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20, description="Largest gRPC answer.")
     otlp_endpoint: str = Field(default="", description="OTLP/gRPC collector for traces (http://host:4317); empty: off.")
     trace_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that is recorded.")
     drain_s: float = Field(
@@ -92,6 +95,10 @@ class ServiceSettings(BaseSettings):
             raise ValueError("tls_ca_file needs tls_cert_file and tls_key_file")
         if self.grpc_peers and self.tls_ca_file is None:
             raise ValueError("grpc_peers are names in callers' certificates: set tls_ca_file too")
+        if untyped := [n for names in self.grpc_peers.values() for n in names if not n.startswith(PEER_PREFIXES)]:
+            raise ValueError(f"grpc_peers: {untyped[0]!r} has no type: write dns:, uri: or cn: before the name")
+        if self.insecure_dev and self.tls_cert_file is not None:
+            raise ValueError("insecure_dev is for development without TLS: unset it, or the TLS files")
         return self
 
     @property

@@ -1,9 +1,10 @@
 """Who may call what. Default deny.
 
 The rule of a method is its proto option `(chapar.common.v1.auth)`, read from the descriptors. A method without the option
-is refused for everybody; so is one whose descriptor is unknown. Health is public, reflection too where it is served.
-With mTLS, `peers` also restricts which certificates may call: by full method, by service, or "*"; a method that no entry
-covers is refused.
+is refused for everybody; so is one whose descriptor is unknown. Reflection is public where it is served; health is not
+served here but on a port of its own.
+With mTLS, `peers` also restricts which certificates may call, by their typed names (`services.chassis.grpc.peers`): by
+full method, by service, or "*"; a method that no entry covers is refused.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,6 @@ from services.chassis.tokens import Caller, Verifier
 
 _PUBLIC_SERVICES = frozenset(
     {
-        "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
         "grpc.reflection.v1.ServerReflection",
     }
@@ -65,16 +65,12 @@ class Authorizer:
         self._peers = peers or {}
         self._rules: dict[str, Rule | None] = {}
 
-    def authorize(self, method: str, authorization: str | None, peer: Iterable[str]) -> Caller | None:
-        """The caller, None for a public method. Raises UNAUTHENTICATED or PERMISSION_DENIED."""
-        if method not in self._rules:
-            self._rules[method] = rule_of(method)
-        rule = self._rules[method]
-        if rule is None:
-            raise _denied("METHOD_CLOSED", f"{method} has no auth option, so nobody may call it", method)
-        if rule.public and method.removeprefix("/").partition("/")[0] in _PUBLIC_SERVICES:
-            return None
-        self._check_peer(method, frozenset(peer))
+    def authorize(self, method: str, authorization: str | None) -> Caller | None:
+        """The caller, None for a public method. Raises UNAUTHENTICATED or PERMISSION_DENIED.
+
+        Needs nothing but the call's headers, so that it comes before everything that costs memory.
+        """
+        rule = self._rule(method)
         if rule.public:
             return None
         if authorization is None or authorization[: len(_BEARER)].lower() != _BEARER:
@@ -89,13 +85,22 @@ class Authorizer:
             raise _denied("SCOPE_MISSING", f"{method} needs the scope {', '.join(sorted(missing))}", method)
         return caller
 
-    def _check_peer(self, method: str, names: frozenset[str]) -> None:
-        if not self._peers:
+    def check_peer(self, method: str, peer: Iterable[str]) -> None:
+        """Raises PERMISSION_DENIED when the caller's certificate may not call the method. `peer`: typed names."""
+        if not self._peers or method.removeprefix("/").partition("/")[0] in _PUBLIC_SERVICES:
             return
         service = method.removeprefix("/").partition("/")[0]
         allowed = self._peers.get(method) or self._peers.get(service) or self._peers.get("*") or ()
-        if names.isdisjoint(allowed):
+        if frozenset(peer).isdisjoint(allowed):
             raise _denied("PEER_REFUSED", f"this certificate may not call {method}", method)
+
+    def _rule(self, method: str) -> Rule:
+        if method not in self._rules:
+            self._rules[method] = rule_of(method)
+        rule = self._rules[method]
+        if rule is None:
+            raise _denied("METHOD_CLOSED", f"{method} has no auth option, so nobody may call it", method)
+        return rule
 
 
 def _denied(reason: str, message: str, method: str) -> ChaparError:

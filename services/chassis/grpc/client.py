@@ -1,6 +1,7 @@
 """Channels to other services: every replica takes part, calls have deadlines, tokens and traces, and retry what is safe.
 
-- `round_robin` over the addresses that the name resolves to; replicas that say NOT_SERVING by gRPC health are left out.
+- `round_robin` over the addresses that the name resolves to. A replica that stops sends GOAWAY and is left out; the name
+  should resolve to ready replicas only (in Kubernetes a headless Service does). Health is not on the port that is called.
 - Only UNAVAILABLE is retried by the channel, at most three times more: the call may have happened, so mutations carry an
   idempotency key (`idempotent(key)`), the same one in each attempt.
 - The deadline is the smaller of the call's own and what is left of the call being served, less a margin for the way back.
@@ -101,7 +102,6 @@ def service_config() -> dict[str, Any]:
     """How a channel balances and retries."""
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
-        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [
             {
                 "name": [{}],

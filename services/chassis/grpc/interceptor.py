@@ -1,18 +1,25 @@
 """What every call that comes in passes, in this order; one interceptor, because each wraps every kind of handler anew.
 
-    count → trace → idempotency key, deadline → authorize → handler → errors to rich statuses → count
+    headers:  count → authenticate → take a slot
+    request:  trace → certificate's name → deadline → decode → limits of its fields → handler → errors to statuses → count
 
-A unary call must have a deadline: whoever waits for ever keeps work alive that nobody wants. Streams need none; agents'
-sessions last for hours. Handlers are coroutines or async generators and raise `ChaparError`; anything else that they
-raise is a bug, is logged with its stack and answered with INTERNAL without a word of it.
+Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused there never
+waits for its request. The slot is given back when the call's task ends, however it ends.
+
+A unary call must have a deadline: a caller that waits for ever keeps work alive that it may no longer want. Streams need
+none; agents' sessions last for hours. Handlers are coroutines or async generators, read requests by iteration, and raise
+`ChaparError`; anything else that they raise is a bug, is logged with its stack and answered with INTERNAL without a word
+of it.
 """
 
 from __future__ import annotations  # grpcio's types are generic in its stubs only
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -20,29 +27,58 @@ from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.admission import Admission, CallKind, Who
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
+from services.chassis.grpc.field_limits import FieldLimits
+from services.chassis.grpc.peers import typed_names
+from services.chassis.grpc.refusal_hold import RefusalHold
+from services.chassis.grpc.requests import RequestReader, Requests
 from services.chassis.grpc.status import CODES, to_status
 from services.chassis.logs import bind, get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.tokens import Caller
 from services.chassis.tracing import Tracing, extract_metadata
 
 Context = grpc.aio.ServicerContext[Any, Any]
-_HEALTH = "/grpc.health.v1.Health/"
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 _NO_SPAN: AbstractContextManager[None] = nullcontext()
+_STRANGERS = Who("", "")  # callers of public methods share one caller's slots
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    """What was found out about a call from its headers."""
+
+    caller: Caller | None
+    metadata: Mapping[str, str]
+
+
+_ADMITTED: ContextVar[_Admitted] = ContextVar("chapar_admitted")
 
 
 class ChassisInterceptor(grpc.aio.ServerInterceptor):
     """See the module."""
 
-    def __init__(self, authorizer: Authorizer, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(
+        self,
+        authorizer: Authorizer,
+        admission: Admission,
+        hold: RefusalHold,
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
         self._authorizer = authorizer
+        self._admission = admission
+        self._hold = hold
         self._tracing = tracing
+        self._limits = FieldLimits()
         self._started = metrics.counter("chapar_grpc_started_total")
         self._handled = metrics.counter("chapar_grpc_handled_total")
+        self._turned_away = metrics.counter("chapar_grpc_turned_away_total")
         self._seconds = metrics.histogram("chapar_grpc_handling_seconds")
         self._open = metrics.gauge("chapar_grpc_in_progress")
+        self._slots = metrics.gauge("chapar_grpc_slots_taken")
         self._log = get_logger(__name__)
         self._wrapped: dict[str, tuple[Any, grpc.RpcMethodHandler[Any, Any]]] = {}
 
@@ -51,13 +87,17 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wraps the method's handler; a method that is not served stays UNIMPLEMENTED."""
+        """Lets the call in, or returns a handler that refuses; a method that is not served stays UNIMPLEMENTED."""
         handler: Any = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None:
             self._started.labels("unknown").inc()
             self._handled.labels("unknown", grpc.StatusCode.UNIMPLEMENTED.name).inc()
             return None
+        try:
+            self._admit(method, handler, handler_call_details.invocation_metadata)
+        except Exception as error:  # noqa: BLE001 - the border: gRPC would answer with the exception's own text
+            return self._refusing(method, error)
         known = self._wrapped.get(method)
         if known is not None and known[0] is handler:
             return known[1]
@@ -65,34 +105,66 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._wrapped[method] = (handler, wrapped)
         return wrapped
 
-    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
-        codec = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
-        if handler.response_streaming:
-            inner = handler.stream_stream if handler.request_streaming else handler.unary_stream
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_stream_rpc_method_handler
+    def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> None:
+        """Authenticates the caller and takes a slot until the call's task ends, or raises."""
+        metadata = {key: value for key, value in headers or () if isinstance(value, str)}
+        caller = self._authorizer.authorize(method, metadata.get("authorization"))
+        if len(metadata.get(IDEMPOTENCY_KEY, "")) > MAX_KEY_CHARS:
+            raise ChaparError(
+                ErrorKind.INVALID, "IDEMPOTENCY_KEY_LONG", f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters"
             )
-            return make(self._streaming(method, inner), **codec)
-        inner = handler.stream_unary if handler.request_streaming else handler.unary_unary
-        make_unary = (
-            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        return make_unary(self._unary(method, inner, needs_deadline=not handler.request_streaming), **codec)
+        kind = CallKind.of(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
+        who = _STRANGERS if caller is None else Who(caller.tenant, caller.subject)
+        task = asyncio.current_task()
+        assert task is not None  # gRPC runs each call in a task of its own
+        self._admission.enter(kind, who)
+        gauge = self._slots.labels(kind)
+        gauge.inc()
 
-    def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Any]], *, needs_deadline: bool) -> Any:
-        async def serve(request: Any, context: Context) -> Any:
+        def leave(_task: object) -> None:
+            self._admission.leave(kind, who)
+            gauge.dec()
+
+        task.add_done_callback(leave)
+        _ADMITTED.set(_Admitted(caller, metadata))
+
+    def _refusing(self, method: str, error: Exception) -> grpc.RpcMethodHandler[Any, Any]:
+        """A handler that answers without reading a request; by its shape gRPC waits for none."""
+
+        async def refuse(_requests: object, context: Context) -> None:
+            self._begin(method)
+            try:
+                if isinstance(error, ChaparError):
+                    self._turned_away.labels(error.reason).inc()
+                await self._refuse(method, context, error)
+            finally:
+                self._end(method, context, None, False)
+
+        return grpc.stream_stream_rpc_method_handler(refuse)
+
+    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        reader = RequestReader(handler.request_deserializer, self._limits)
+        # Without a deserializer gRPC hands over bytes: they are decoded after the caller was let in.
+        codec = {"request_deserializer": None, "response_serializer": handler.response_serializer}
+        many = handler.request_streaming
+        if handler.response_streaming:
+            inner = handler.stream_stream if many else handler.unary_stream
+            make = grpc.stream_stream_rpc_method_handler if many else grpc.unary_stream_rpc_method_handler
+            return make(self._streaming(method, inner, reader, many=many), **codec)
+        inner = handler.stream_unary if many else handler.unary_unary
+        make_unary = grpc.stream_unary_rpc_method_handler if many else grpc.unary_unary_rpc_method_handler
+        return make_unary(self._unary(method, inner, reader, many=many), **codec)
+
+    def _unary(
+        self, method: str, inner: Callable[[Any, Context], Awaitable[Any]], reader: RequestReader[Any], *, many: bool
+    ) -> Any:
+        async def serve(raw: Any, context: Context) -> Any:
             begun, cancelled = time.monotonic(), False
             self._begin(method)
             try:
-                metadata = _metadata(context)
-                with self._span(method, metadata):
-                    self._admit(method, context, metadata, needs_deadline)
-                    return await inner(request, context)
+                with self._span(method):
+                    self._open_call(method, context, needs_deadline=not many)
+                    return await inner(Requests(reader, raw) if many else reader.read(raw), context)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
             except asyncio.CancelledError:
@@ -103,20 +175,19 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
         return serve
 
-    def _streaming(self, method: str, inner: Callable[[Any, Context], Any]) -> Any:
-        async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+    def _streaming(
+        self, method: str, inner: Callable[[Any, Context], Any], reader: RequestReader[Any], *, many: bool
+    ) -> Any:
+        async def serve(raw: Any, context: Context) -> AsyncIterator[Any]:
             cancelled = False
             self._begin(method)
             try:
-                metadata = _metadata(context)
-                with self._span(method, metadata):
-                    self._admit(method, context, metadata, needs_deadline=False)
-                    answer = inner(request, context)
-                    if hasattr(answer, "__aiter__"):
-                        async for message in answer:
+                with self._span(method):
+                    self._open_call(method, context, needs_deadline=False)
+                    answers = inner(Requests(reader, raw) if many else reader.read(raw), context)
+                    async with aclosing(_answers(answers)) as messages:
+                        async for message in messages:
                             yield message
-                    else:
-                        await answer  # a handler that writes to the context itself
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
             except (asyncio.CancelledError, GeneratorExit):
@@ -127,27 +198,25 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
         return serve
 
-    def _span(self, method: str, metadata: Mapping[str, str]) -> AbstractContextManager[None]:
+    def _span(self, method: str) -> AbstractContextManager[None]:
+        metadata = _ADMITTED.get().metadata
         if self._tracing.enabled or "traceparent" in metadata:
             return self._tracing.span(method, parent=extract_metadata(metadata.items()), kind=SpanKind.SERVER)
         return _NO_SPAN
 
-    def _admit(self, method: str, context: Context, metadata: Mapping[str, str], needs_deadline: bool) -> None:
-        """Lets the call in, or raises. gRPC gives each call a context of its own, so nothing is reset afterwards."""
-        peer = _peer_names(context)
-        caller = self._authorizer.authorize(method, metadata.get("authorization"), peer)
+    def _open_call(self, method: str, context: Context, *, needs_deadline: bool) -> None:
+        """What headers did not show. gRPC gives each call a context of its own, so nothing is reset afterwards."""
+        admitted = _ADMITTED.get()
+        peer = typed_names(context.auth_context())
+        self._authorizer.check_peer(method, peer)
         left = _time_left(context)
-        if needs_deadline and left is None and not method.startswith(_HEALTH):
+        if needs_deadline and left is None:
             raise ChaparError(
                 ErrorKind.INVALID,
                 "DEADLINE_MISSING",
                 "set a deadline for this call (grpcurl: -max-time 5; Python: timeout=5)",
             )
-        key = metadata.get(IDEMPOTENCY_KEY, "")
-        if len(key) > MAX_KEY_CHARS:
-            raise ChaparError(
-                ErrorKind.INVALID, "IDEMPOTENCY_KEY_LONG", f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters"
-            )
+        key, caller = admitted.metadata.get(IDEMPOTENCY_KEY, ""), admitted.caller
         CURRENT.set(Call(method, caller, peer, None if left is None else time.monotonic() + left, key))
         if caller is not None and caller.tenant:
             bind(tenant=caller.tenant)
@@ -163,6 +232,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             error = ChaparError(ErrorKind.INTERNAL, "INTERNAL", str(error) or type(error).__name__)
         elif error.kind is ErrorKind.INTERNAL:
             self._log.error("handler failed", method=method, reason=error.reason, message=error.message)
+        await self._hold.wait(error, _time_left(context))
         status = rpc_status.to_status(to_status(error))
         context.set_code(CODES[error.kind])
         await context.abort_with_status(status)
@@ -173,17 +243,21 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
     def _end(self, method: str, context: Context, begun: float | None, cancelled: bool) -> None:
         self._open.labels(method).dec()
-        # gRPC's own code is 0 until somebody sets one; it never says that the caller has gone away.
+        # gRPC's own code is 0 until a handler sets one; it never says that the caller has gone away.
         code = "CANCELLED" if cancelled else _name(context.code())
         self._handled.labels(method, code).inc()
         if begun is not None:
             self._seconds.labels(method).observe(time.monotonic() - begun)
 
 
-def _peer_names(context: Any) -> tuple[str, ...]:
-    auth = context.auth_context()
-    names = (*auth.get("x509_subject_alternative_name", ()), *auth.get("x509_common_name", ()))
-    return tuple(name.decode("utf-8", "replace") for name in names)
+async def _answers(given: Any) -> AsyncGenerator[Any, None]:
+    """The messages of a handler; none of one that writes to its context itself, which ends when the handler does."""
+    if not hasattr(given, "__aiter__"):
+        await given
+        return
+    async with aclosing(given):
+        async for message in given:
+            yield message
 
 
 def _name(code: Any) -> str:
@@ -193,7 +267,3 @@ def _name(code: Any) -> str:
 def _time_left(context: Any) -> float | None:
     left: float | None = context.time_remaining()  # None without a deadline, whatever the stubs say
     return left
-
-
-def _metadata(context: Context) -> dict[str, str]:
-    return {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}

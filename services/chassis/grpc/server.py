@@ -1,7 +1,8 @@
-"""The gRPC server of a service: security, limits, health, and a stop that lets calls in progress finish.
+"""The gRPC server of a service: security, limits, and a stop that lets calls in progress finish.
 
-With TLS the server also opens a plaintext port that serves health only: Kubernetes' probes speak no TLS. Without TLS it
-listens on loopback, in development, or not at all.
+Health is served on a port of its own, in plain text and with limits of its own: probes have no token, so on the port for
+callers they would hold connections and streams that callers need. Without TLS the server listens on loopback, in
+development, or not at all; reflection is served there and nowhere else.
 """
 
 import asyncio
@@ -16,9 +17,12 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.admission import Admission, Budget, CallKind
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.interceptor import ChassisInterceptor
+from services.chassis.grpc.refusal_hold import RefusalHold
 from services.chassis.grpc.tls import CertificateFiles
+from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.http import bind
 from services.chassis.lifecycle import Service
 from services.chassis.settings import ServiceSettings
@@ -48,7 +52,7 @@ async def grpc_server(
     *,
     verifier: Verifier | None = None,
 ) -> AsyncIterator[GrpcServer]:
-    """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` (and `health` with TLS).
+    """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` and `health`.
 
     `service_names`: full names, for health and reflection. Raises INVALID when it may not listen without TLS or has no
     key for tokens, UNAVAILABLE PORT_IN_USE.
@@ -56,43 +60,46 @@ async def grpc_server(
     settings: ServiceSettings = service.settings
     settings.require_secure_or_loopback()
     verifier = verifier or Verifier.from_settings(settings.jwt, service.clock)
-    interceptor = ChassisInterceptor(Authorizer(verifier, settings.grpc_peers), service.metrics, service.tracing)
-    server = grpc.aio.server(
-        interceptors=[interceptor],
-        options=_options(settings),
-        maximum_concurrent_rpcs=settings.grpc_max_concurrent,
+    limits = settings.grpc_limits
+    interceptor = ChassisInterceptor(
+        Authorizer(verifier, settings.grpc_peers),
+        Admission(budgets(limits)),
+        RefusalHold(limits),
+        service.metrics,
+        service.tracing,
     )
-    health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    # No maximum_concurrent_rpcs: gRPC counts calls before anyone is authenticated, so strangers would use it up.
+    server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
     for each in (register,) if callable(register) else register:
         each(server)
     if settings.insecure_dev:
-        reflection.enable_server_reflection(
-            (*service_names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
-            server,
-        )
+        reflection.enable_server_reflection((*service_names, reflection.SERVICE_NAME), server)
     address = _listen(server, settings, service)
-    probes: grpc.aio.Server | None = None
-    health_address = address
-    if settings.tls:
-        probes = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
-        health_pb2_grpc.add_HealthServicer_to_server(health, probes)
-        health_address = _bind(probes, settings.ops_host, settings.health_port, None)
+    health = health_aio.HealthServicer()
+    probes = grpc.aio.server(options=_HEALTH_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, probes)
+    health_address = _bind(probes, settings.ops_host, settings.health_port, None)
     follower = _HealthFollower(service, health, ("", *service_names))
     await server.start()
-    if probes is not None:
-        await probes.start()
+    await probes.start()
     try:
         async with service.background(follower.run(), "grpc health"):
             service.endpoints.publish("grpc", address)
-            if probes is not None:
-                service.endpoints.publish("health", health_address)
+            service.endpoints.publish("health", health_address)
             yield GrpcServer(address, health_address)
     finally:
         await health.enter_graceful_shutdown()
         await server.stop(settings.stop_grace_s)
-        if probes is not None:
-            await probes.stop(0)
+        await probes.stop(0)
+
+
+def budgets(limits: GrpcLimits) -> dict[CallKind, Budget]:
+    """The slots that the settings give."""
+    return {
+        CallKind.CALL: Budget(limits.calls, limits.calls_per_caller),
+        CallKind.WATCH: Budget(limits.watches, limits.watches_per_caller),
+        CallKind.SESSION: Budget(limits.sessions, limits.sessions_per_caller),
+    }
 
 
 class _HealthFollower:
@@ -117,13 +124,36 @@ class _HealthFollower:
                 await self._servicer.set(name, _SERVING if self._ready else _NOT_SERVING)
 
 
+_IDENTITY_ONLY = 1
+"""Bit set of compression algorithms: none. A compressed request of kilobytes may unfold to gigabytes."""
+
+_HEALTH_OPTIONS: tuple[tuple[str, Any], ...] = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_concurrent_streams", 4),
+    ("grpc.max_allowed_incoming_connections", 64),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_connection_age_ms", 10 * 60 * 1000),
+    ("grpc.max_receive_message_length", 1024),
+    ("grpc.max_metadata_size", 4 << 10),
+    ("grpc.absolute_max_metadata_size", 8 << 10),
+    ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
+)
+
+
 def _options(settings: ServiceSettings) -> tuple[tuple[str, Any], ...]:
+    limits = settings.grpc_limits
     return (
-        ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+        ("grpc.max_receive_message_length", settings.grpc_max_request_bytes),
         ("grpc.max_send_message_length", settings.grpc_max_message_bytes),
-        ("grpc.max_metadata_size", 16 << 10),
+        ("grpc.max_metadata_size", limits.metadata_bytes),
+        ("grpc.absolute_max_metadata_size", limits.metadata_bytes),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.max_connection_idle_ms", round(limits.idle_s * 1000)),
+        ("grpc.server_handshake_timeout_ms", round(limits.handshake_s * 1000)),
+        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server that gets half of the calls
-        ("grpc.http2.bdp_probe", 0),  # or a stream that nobody reads buffers 5 MB each way
+        ("grpc.http2.bdp_probe", 0),  # or a stream that is never read buffers 5 MB each way
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

@@ -91,25 +91,33 @@ async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
     assert refused.value.kind is ErrorKind.UNAVAILABLE
 
 
-async def test_replicas_share_the_calls_and_one_that_drains_costs_none(tmp_path: Path) -> None:
-    """Rolling restarts: a replica says NOT_SERVING, is left out, and no caller notices."""
+async def test_replicas_share_the_calls_and_one_that_stops_costs_none(tmp_path: Path) -> None:
+    """Rolling restarts: a replica that goes away is left out, and no caller notices."""
     probes = [Probe(), Probe()]
     async with AsyncExitStack() as stack:
+        going = await stack.enter_async_context(AsyncExitStack())
         settings = dev_settings(tmp_path, drain_s=0.2)
-        replicas = [await stack.enter_async_context(serving("probe", settings, build_probe(p))) for p in probes]
+        replicas = [
+            await each.enter_async_context(serving("probe", settings, build_probe(probe)))
+            for each, probe in zip((going, stack), probes, strict=True)
+        ]
         target = "ipv4:" + ",".join(replica.endpoints["grpc"] for replica in replicas)
         stub = await stack.enter_async_context(connected(target))
         async with asyncio.timeout(10):
             while not all(probe.calls for probe in probes):
                 await stub.GetDeadlines(ASK())
-        draining = asyncio.create_task(replicas[0].drain())
-        while not draining.done():
+        stopping = asyncio.create_task(_closed(going))
+        while not stopping.done():
             await stub.GetDeadlines(ASK())
+        await stopping
         before = len(probes[0].calls)
         for _ in range(20):
             await stub.GetDeadlines(ASK())
         assert len(probes[0].calls) == before
-        await draining
+
+
+async def _closed(stack: AsyncExitStack) -> None:
+    await stack.aclose()
 
 
 async def test_a_cancelled_call_is_counted_as_such(service: Service[ServiceSettings], probe: Probe) -> None:

@@ -16,6 +16,7 @@ from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc.client import chapar_errors
 from services.chassis.grpc.status import from_rpc_error
+from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.lifecycle import Service, leaves, serving
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import mint
@@ -111,8 +112,8 @@ async def test_a_stream_is_guarded_and_ends_with_a_typed_error(stub: Stub, probe
 
 
 async def test_a_request_over_the_limit_is_refused(stub: Stub) -> None:
-    """Four MiB by default."""
-    error = await refusal(stub, bearer(token()), "x" * (5 << 20))
+    """One MiB by default."""
+    error = await refusal(stub, bearer(token()), "x" * (1 << 20))
     assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
 
 
@@ -131,7 +132,7 @@ async def test_calls_are_counted_by_method_and_code(stub: Stub, service: Service
 
 async def test_health_is_public_and_follows_readiness(service: Service[ServiceSettings]) -> None:
     """By name and as a whole; a component that is not ready takes the process out."""
-    async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
+    async with grpc.aio.insecure_channel(service.endpoints["health"]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = aiter(stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE)))
 
@@ -202,7 +203,7 @@ async def test_without_tls_a_service_refuses_all_but_loopback_development(probe:
 
 async def test_a_port_in_use_is_named(service: Service[ServiceSettings], probe: Probe, tmp_path: Path) -> None:
     """For gRPC and for the ops server alike."""
-    for name, field in (("grpc", "grpc_port"), ("ops", "ops_port")):
+    for name, field in (("grpc", "grpc_port"), ("ops", "ops_port"), ("health", "health_port")):
         taken = int(service.endpoints[name].rpartition(":")[2])
         with pytest.raises(ExceptionGroup) as caught:
             async with serving("probe", dev_settings(tmp_path, **{field: taken}), build_probe(probe)):
@@ -216,7 +217,7 @@ async def test_a_port_in_use_is_named(service: Service[ServiceSettings], probe: 
 async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> None:
     """RESOURCE_EXHAUSTED at once, instead of a queue that nobody sees."""
     async with (
-        serving("probe", dev_settings(tmp_path, grpc_max_concurrent=1), build_probe(probe)) as service,
+        serving("probe", dev_settings(tmp_path, grpc_limits=GrpcLimits(calls=1)), build_probe(probe)) as service,
         grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel,
     ):
         stub = sla_pb2_grpc.SlaServiceStub(channel)
@@ -225,7 +226,8 @@ async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> 
         )
         await probe.entered.wait()
         error = await refusal(stub, bearer(token()))
-        assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
+        assert (error.kind, error.reason) == (ErrorKind.EXHAUSTED, "TOO_MANY_CALLS_OF_SERVER")
+        assert error.retry_after_s is not None
         probe.release.set()
         await first
 

@@ -112,7 +112,7 @@ async def ask(service: Service[ServiceSettings], tls: ClientTls) -> None:
 
 async def test_only_peers_on_the_list_may_call(tmp_path: Path, authority: Authority, write: Any, probe: Probe) -> None:
     """By service; a signed certificate alone does not open a method."""
-    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: ("router",)})
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: ("dns:router",)})
     async with serving("probe", settings, build_probe(probe)) as service:
         await ask(service, client_tls(authority, write, "router"))
         with pytest.raises(ChaparError) as refused:

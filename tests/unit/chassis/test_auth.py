@@ -46,7 +46,7 @@ def test_what_is_not_described_is_closed(method: str) -> None:
     assert rule_of(method) is None
     authorizer = Authorizer(Verifier.from_secret(SECRET))
     with pytest.raises(ChaparError) as caught:
-        authorizer.authorize(method, f"Bearer {mint(SECRET, 's', 'acme', ['sla.read'])}", ())
+        authorizer.authorize(method, f"Bearer {mint(SECRET, 's', 'acme', ['sla.read'])}")
     assert (caught.value.kind, caught.value.reason) == (ErrorKind.PERMISSION_DENIED, "METHOD_CLOSED")
 
 
@@ -54,13 +54,13 @@ def test_what_is_not_described_is_closed(method: str) -> None:
     ("peers", "names", "allowed"),
     [
         ({}, (), True),
-        ({"*": ("router",)}, ("router", "10.0.0.1"), True),
-        ({"*": ("router",)}, ("feedback",), False),
-        ({"*": ("router",)}, (), False),
-        ({"chapar.sla.v1.SlaService": ("router",)}, ("router",), True),
-        ({"chapar.sla.v1.SlaService": ("feedback",), "*": ("router",)}, ("router",), False),
-        ({READ: ("feedback",), "chapar.sla.v1.SlaService": ("router",)}, ("router",), False),
-        ({"chapar.router.v1.RoutingService": ("router",)}, ("router",), False),
+        ({"*": ("dns:router",)}, ("dns:router", "uri:spiffe://x"), True),
+        ({"*": ("dns:router",)}, ("dns:feedback",), False),
+        ({"*": ("dns:router",)}, (), False),
+        ({"chapar.sla.v1.SlaService": ("dns:router",)}, ("dns:router",), True),
+        ({"chapar.sla.v1.SlaService": ("dns:feedback",), "*": ("dns:router",)}, ("dns:router",), False),
+        ({READ: ("dns:feedback",), "chapar.sla.v1.SlaService": ("dns:router",)}, ("dns:router",), False),
+        ({"chapar.router.v1.RoutingService": ("dns:router",)}, ("dns:router",), False),
     ],
 )
 def test_the_nearest_entry_of_the_peers_decides(
@@ -68,16 +68,17 @@ def test_the_nearest_entry_of_the_peers_decides(
 ) -> None:
     """Method before service before all; what no entry covers is refused."""
     authorizer = Authorizer(Verifier.from_secret(SECRET), peers)
-    token = f"bearer {mint(SECRET, 's', 'acme', ['sla.read'])}"
     if allowed:
-        assert authorizer.authorize(READ, token, names) is not None
+        authorizer.check_peer(READ, names)
         return
     with pytest.raises(ChaparError) as caught:
-        authorizer.authorize(READ, token, names)
+        authorizer.check_peer(READ, names)
     assert caught.value.reason == "PEER_REFUSED"
 
 
-def test_health_is_open_even_to_strangers() -> None:
-    """Probes have neither token nor name."""
-    authorizer = Authorizer(Verifier.from_secret(SECRET), {"*": ("router",)})
-    assert authorizer.authorize("/grpc.health.v1.Health/Check", None, ()) is None
+def test_health_is_closed_on_the_port_for_callers() -> None:
+    """It is served on a port of its own; here a probe is a stranger."""
+    authorizer = Authorizer(Verifier.from_secret(SECRET))
+    with pytest.raises(ChaparError) as caught:
+        authorizer.authorize("/grpc.health.v1.Health/Check", None)
+    assert caught.value.reason == "METHOD_CLOSED"

@@ -132,8 +132,8 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 def test_json_in_a_variable_and_json_that_is_none() -> None:
     """For settings that are maps or lists."""
     files = {f"CHAPAR_DESK_TLS_{n}_FILE": f"/{n}" for n in ("CERT", "KEY", "CA")}
-    env = {**KAFKA, **files, "CHAPAR_DESK_GRPC_PEERS": '{"*": ["router"]}'}
-    assert DeskSettings.load(env=env).grpc_peers == {"*": ("router",)}
+    env = {**KAFKA, **files, "CHAPAR_DESK_GRPC_PEERS": '{"*": ["dns:router"]}'}
+    assert DeskSettings.load(env=env).grpc_peers == {"*": ("dns:router",)}
     assert "CHAPAR_DESK_GRPC_PEERS: looks like JSON" in refused({"CHAPAR_DESK_GRPC_PEERS": "{oops"})
 
 
@@ -142,7 +142,7 @@ def test_json_in_a_variable_and_json_that_is_none() -> None:
     [
         {"CHAPAR_DESK_TLS_CERT_FILE": "/c"},
         {"CHAPAR_DESK_TLS_CA_FILE": "/c"},
-        {"CHAPAR_DESK_GRPC_PEERS": '{"*": ["x"]}'},
+        {"CHAPAR_DESK_GRPC_PEERS": '{"*": ["dns:x"]}'},
         {"CHAPAR_DESK_JWT__SECRET_FILE": "/a", "CHAPAR_DESK_JWT__JWKS_FILE": "/b"},
         {"CHAPAR_DESK_JWT": "text", "CHAPAR_DESK_JWT__ISSUER": "x"},
     ],

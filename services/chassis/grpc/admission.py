@@ -1,0 +1,127 @@
+"""Slots for calls in progress: who may begin another one. Pure: no clock, no I/O.
+
+There is a budget for each kind of call. A caller (one subject of one tenant) holds at most the budget's `per_caller`
+slots. A tenant may take another slot only while it holds fewer than are free: the dynamic threshold by which switches
+share their memory (Choudhury and Hahne, 1998). One tenant alone gets half of a budget; with n greedy tenants each gets
+1/(n + 1), and the same part remains free for a tenant that holds none. A budget therefore never runs out for others.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+_RETRY_AFTER_S = 1.0
+
+
+class CallKind(StrEnum):
+    """Which budget a call belongs to."""
+
+    CALL = "call"
+    WATCH = "watch"
+    SESSION = "session"
+
+    @classmethod
+    def of(cls, *, request_streaming: bool, response_streaming: bool) -> "CallKind":
+        """The kind of a method, by what it streams."""
+        if request_streaming:
+            return cls.SESSION
+        return cls.WATCH if response_streaming else cls.CALL
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Slots in all, and of one caller."""
+
+    total: int
+    per_caller: int
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whose slots are counted together."""
+
+    tenant: str
+    subject: str
+
+
+class Slots:
+    """The slots of one budget. Keeps an entry for callers that hold a slot and for no others."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._tenants: Counter[str] = Counter()
+        self._callers: Counter[Who] = Counter()
+        self.taken = 0
+
+    def refusal(self, who: Who) -> str:
+        """Why the caller gets no slot now; empty when there is one."""
+        if self._callers[who] >= self._budget.per_caller:
+            return "CALLER"
+        free = self._budget.total - self.taken
+        if free <= 0:
+            return "SERVER"
+        return "TENANT" if self._tenants[who.tenant] >= free else ""
+
+    def take(self, who: Who) -> None:
+        """One slot more; ask `refusal` first."""
+        self.taken += 1
+        self._tenants[who.tenant] += 1
+        self._callers[who] += 1
+
+    def release(self, who: Who) -> None:
+        """One slot less."""
+        self.taken -= 1
+        _less(self._tenants, who.tenant)
+        _less(self._callers, who)
+
+    @property
+    def known(self) -> int:
+        """Entries in memory."""
+        return len(self._tenants) + len(self._callers)
+
+
+class Admission:
+    """The budgets of one server."""
+
+    def __init__(self, budgets: Mapping[CallKind, Budget]) -> None:
+        self._slots = {kind: Slots(budget) for kind, budget in budgets.items()}
+
+    def enter(self, kind: CallKind, who: Who) -> None:
+        """Takes a slot. Raises EXHAUSTED TOO_MANY_{CALLS, WATCHES, SESSIONS}_OF_{CALLER, TENANT, SERVER}."""
+        slots = self._slots[kind]
+        scope = slots.refusal(who)
+        if scope:
+            raise _too_many(kind, scope)
+        slots.take(who)
+
+    def leave(self, kind: CallKind, who: Who) -> None:
+        """Gives the slot back."""
+        self._slots[kind].release(who)
+
+    def taken(self, kind: CallKind) -> int:
+        """Slots of a kind that are in use."""
+        return self._slots[kind].taken
+
+
+_PLURAL = {CallKind.CALL: "CALLS", CallKind.WATCH: "WATCHES", CallKind.SESSION: "SESSIONS"}
+_WHOSE = {"CALLER": "this caller", "TENANT": "this tenant", "SERVER": "this replica"}
+
+
+def _too_many(kind: CallKind, scope: str) -> ChaparError:
+    what = _PLURAL[kind]
+    return ChaparError(
+        ErrorKind.EXHAUSTED,
+        f"TOO_MANY_{what}_OF_{scope}",
+        f"{_WHOSE[scope]} has as many {what.lower()} in progress as it may have: end some, or try again later",
+        retry_after_s=_RETRY_AFTER_S,
+    )
+
+
+def _less(counter: Counter[Any], key: Any) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

@@ -1,0 +1,74 @@
+"""From bytes to a request: decoded after the caller was let in, and checked against its fields' limits.
+
+What can't be decoded is refused with a fixed text: a decoder's own words may quote what a customer wrote.
+"""
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.field_limits import FieldLimits
+
+T = TypeVar("T")
+
+
+class RequestRefused(ChaparError):  # noqa: N818 - reads as what happened
+    """A message that was decoded and breaks its limits. A stream may answer it and go on."""
+
+    def __init__(self, error: ChaparError, request: Any) -> None:
+        super().__init__(error.kind, error.reason, error.message, violations=error.violations)
+        self.request = request
+
+
+class RequestReader(Generic[T]):
+    """Reads the requests of one method."""
+
+    def __init__(self, decode: Callable[[bytes], T] | None, limits: FieldLimits) -> None:
+        """`decode` None: the method takes bytes as they are."""
+        self._decode = decode
+        self._limits = limits
+
+    def read(self, raw: bytes) -> T:
+        """The request. Raises INVALID REQUEST_UNREADABLE, or `RequestRefused` when it breaks its fields' limits."""
+        if self._decode is None:
+            return raw  # type: ignore[return-value]  # then T is bytes
+        try:
+            request = self._decode(raw)
+        except Exception as error:
+            raise ChaparError(
+                ErrorKind.INVALID, "REQUEST_UNREADABLE", "the request can't be read as a message of this method"
+            ) from error
+        if isinstance(request, Message):
+            try:
+                self._limits.check(request)
+            except ChaparError as error:
+                raise RequestRefused(error, request) from error
+        return request
+
+
+class Requests(Generic[T]):
+    """The requests of a stream. Reading goes on after one that was refused, if the handler wants that."""
+
+    def __init__(self, reader: RequestReader[T], raws: AsyncIterable[bytes]) -> None:
+        self._reader = reader
+        self._raws = aiter(raws)
+
+    def __aiter__(self) -> "Requests[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        return self._reader.read(await anext(self._raws))
+
+
+async def with_refusals(requests: AsyncIterable[T]) -> AsyncIterator[T | RequestRefused]:
+    """The requests of a stream, and in its place the refusal of each that breaks its limits."""
+    iterator = aiter(requests)
+    while True:
+        try:
+            yield await anext(iterator)
+        except StopAsyncIteration:
+            return
+        except RequestRefused as refused:
+            yield refused

@@ -1,0 +1,39 @@
+"""How much one gRPC server takes at once.
+
+`calls`, `watches` and `sessions` are separate budgets of slots, so that streams which last for hours never take the
+place of a call that is over in milliseconds, and watchers never that of agents. A tenant may hold as many slots of a
+budget as are still free, so the largest share that one tenant can take is half: size a budget for twice the largest
+tenant of a replica.
+"""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PEER_PREFIXES: Final = ("dns:", "uri:", "cn:")
+"""Types of the names in certificates that `grpc_peers` may list."""
+
+
+class GrpcLimits(BaseModel):
+    """Limits of one server. All are per process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calls: int = Field(default=2000, ge=1, description="Unary calls in progress.")
+    calls_per_caller: int = Field(default=200, ge=1, description="The same of one caller (a token's subject).")
+    watches: int = Field(default=2000, ge=1, description="Open streams that only the server writes to.")
+    watches_per_caller: int = Field(default=200, ge=1, description="The same of one caller.")
+    sessions: int = Field(default=8000, ge=1, description="Open streams that both sides write to: agents, submissions.")
+    sessions_per_caller: int = Field(default=1000, ge=1, description="The same of one caller.")
+    connections: int = Field(default=4000, ge=1, description="Open connections; more are closed at once.")
+    streams_per_connection: int = Field(default=1000, ge=1, description="Calls and streams of one connection.")
+    metadata_bytes: int = Field(default=16 << 10, ge=4 << 10, le=64 << 10, description="Largest metadata of a call.")
+    idle_s: float = Field(default=600, gt=0, description="Seconds after which a connection without calls is closed.")
+    handshake_s: float = Field(default=10, gt=0, description="Seconds that a TLS handshake may take.")
+    refusals_per_s: float = Field(
+        default=100, gt=0, description="Failed authentications answered at once; the others wait `refusal_hold_s`."
+    )
+    refusal_hold_s: float = Field(
+        default=1, ge=0, le=10, description="How long a caller that asks too much waits for the refusal, at most."
+    )
+    refusals_held: int = Field(default=2000, ge=0, description="Refusals that wait at once; more are given at once.")
