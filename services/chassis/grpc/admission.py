@@ -2,8 +2,9 @@
 
 There is a budget for each kind of call. A caller (one subject of one tenant) holds at most the budget's `per_caller`
 slots. A tenant may take another slot only while it holds fewer than are free: the dynamic threshold by which switches
-share their memory (Choudhury and Hahne, 1998). One tenant alone gets half of a budget; with n greedy tenants each gets
-1/(n + 1), and the same part remains free for a tenant that holds none. A budget therefore never runs out for others.
+share their memory (Choudhury and Hahne, 1998), so that one tenant alone gets half. The last quarter of a budget is for
+tenants that hold less than a sixty-fourth of it: when two greedy tenants have taken the rest, sixteen more tenants are
+still served at once.
 """
 
 from collections import Counter
@@ -15,6 +16,8 @@ from typing import Any
 from services.chassis.errors import ChaparError, ErrorKind
 
 _RETRY_AFTER_S = 1.0
+_RESERVED = 4  # this part of a budget is for modest tenants
+_MODEST = 64  # who hold less than this part
 
 
 class CallKind(StrEnum):
@@ -55,6 +58,8 @@ class Slots:
         self._budget = budget
         self._tenants: Counter[str] = Counter()
         self._callers: Counter[Who] = Counter()
+        self._reserve = budget.total // _RESERVED
+        self._modest = max(1, budget.total // _MODEST)
         self.taken = 0
 
     def refusal(self, who: Who) -> str:
@@ -64,7 +69,9 @@ class Slots:
         free = self._budget.total - self.taken
         if free <= 0:
             return "SERVER"
-        return "TENANT" if self._tenants[who.tenant] >= free else ""
+        held = self._tenants[who.tenant]
+        most = free if free > self._reserve else min(free, self._modest)
+        return "TENANT" if held >= most else ""
 
     def take(self, who: Who) -> None:
         """One slot more; ask `refusal` first."""
