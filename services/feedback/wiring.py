@@ -6,6 +6,7 @@ from typing import Final
 
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.feedback.v1 import feedback_pb2_grpc
+from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
@@ -90,11 +91,13 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 answers=answers,
                 clock=clock,
             )
+            audit = await stack.enter_async_context(audit_trail(service))
             await stack.enter_async_context(
                 grpc_server(
                     service,
                     lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(servicer, server),
                     [SERVICE],
+                    audit=audit,
                 )
             )
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
@@ -110,7 +111,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         outbound = OutboundServicer(publisher, identity_of, past, service.clock)
         person = PersonServicer(publisher, past, service.clock)
-        audit = AuditServicer(kept.audit if kept is not None else None)
+        audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(
                 service,
@@ -118,13 +119,14 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(ingest_servicer, server),
                     lambda server: ingest_pb2_grpc.add_OutboundServiceServicer_to_server(outbound, server),
                     lambda server: ingest_pb2_grpc.add_PersonServiceServicer_to_server(person, server),
-                    lambda server: audit_pb2_grpc.add_AuditServiceServicer_to_server(audit, server),
+                    lambda server: audit_pb2_grpc.add_AuditServiceServicer_to_server(audited, server),
                 ],
                 [
                     each.full_name
                     for file in (ingest_pb2, audit_pb2)
                     for each in file.DESCRIPTOR.services_by_name.values()
                 ],
+                audit=await enter(audit_trail(service)),
             )
         )
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.router.v1 import records_pb2 as pb
 from chapar.router.v1 import router_pb2, router_pb2_grpc
+from services.chassis.audit_log import audit_trail
 from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.ids import random_id
@@ -76,6 +77,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         mutations = Mutations(bus)
         routing = RoutingService(shards, mutations, service.clock)
         directory = AgentDirectoryService(shards, mutations)
+        audit = await enter(audit_trail(service))
         server = await enter(
             grpc_server(
                 service,
@@ -85,6 +87,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
                     lambda s: router_pb2_grpc.add_AgentDirectoryServiceServicer_to_server(directory, s),
                 ),
                 _SERVICES,
+                audit=audit,
             )
         )
         service.on_drain(gateway.drain)

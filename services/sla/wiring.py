@@ -13,6 +13,7 @@ from typing import Final
 
 from chapar.router.v1 import router_pb2_grpc
 from chapar.sla.v1 import sla_pb2_grpc
+from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
@@ -92,8 +93,14 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         window_ms = round(settings.repeat_window_days * DAY_MS)
         measures = Measures(model, service.clock, lambda: configuration.values, window_ms, 2 * window_ms)
         servicer = SlaServicer(model, broadcast, service.clock, measures)
+        audit = await stack.enter_async_context(audit_trail(service))
         server = await stack.enter_async_context(
-            grpc_server(service, lambda s: sla_pb2_grpc.add_SlaServiceServicer_to_server(servicer, s), (GRPC_NAME,))
+            grpc_server(
+                service,
+                lambda s: sla_pb2_grpc.add_SlaServiceServicer_to_server(servicer, s),
+                (GRPC_NAME,),
+                audit=audit,
+            )
         )
         if lanes_live is not None:
             runner = LaneRunner(

@@ -4,7 +4,8 @@ The interceptor calls this once the caller is admitted. Without a trail, or for 
 runs as it is.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from services.chassis.audit import AuditTrail
@@ -35,21 +36,21 @@ class AuditedCalls:
             await trail.returned(call, rule, request, response)
         return response
 
-    async def stream(self, call: Call, request: Any, answers: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async def stream(self, call: Call, request: Any, answers: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         """The handler's answers; one record for the stream, before its first answer is asked for."""
         trail, rule = self._of(call)
-        if trail is None or rule is None:
-            async for answer in answers:
-                yield answer
-            return
-        record = trail.requested(call, rule, request) if rule.changes else trail.returned(call, rule, request, None)
-        await record
-        try:
-            async for answer in answers:
-                yield answer
-        except ChaparError as error:
-            await trail.refused(call, rule, request, error)
-            raise
+        async with aclosing(answers):
+            if trail is None or rule is None:
+                async for answer in answers:
+                    yield answer
+                return
+            await (trail.requested(call, rule, request) if rule.changes else trail.returned(call, rule, request, None))
+            try:
+                async for answer in answers:
+                    yield answer
+            except ChaparError as error:
+                await trail.refused(call, rule, request, error)
+                raise
 
     def _of(self, call: Call) -> tuple[AuditTrail | None, AuditRule | None]:
         if self._trail is None or call.caller is None:

@@ -1,7 +1,7 @@
 """What every call that comes in passes, in this order; one interceptor, because each wraps every kind of handler anew.
 
     headers:  count → authenticate → take a slot
-    request:  trace → certificate's name → deadline → decode → limits of its fields → handler → errors to statuses → count
+    request:  trace → certificate's name → deadline → decode → limits of its fields → audit → handler → errors to statuses → count
 
 Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused there never
 waits for its request. The slot is given back when the call's task ends, however it ends.
@@ -15,6 +15,7 @@ of it.
 from __future__ import annotations  # grpcio's types are generic in its stubs only
 
 import asyncio
+import functools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -28,6 +29,7 @@ from opentelemetry.trace import SpanKind
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, CallKind, Who
+from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.grpc.field_limits import FieldLimits
@@ -67,11 +69,13 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         hold: RefusalHold,
         metrics: Metrics,
         tracing: Tracing,
+        audited: AuditedCalls,
     ) -> None:
         self._authorizer = authorizer
         self._admission = admission
         self._hold = hold
         self._tracing = tracing
+        self._audited = audited
         self._limits = FieldLimits()
         self._started = metrics.counter("chapar_grpc_started_total")
         self._handled = metrics.counter("chapar_grpc_handled_total")
@@ -163,8 +167,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._begin(method)
             try:
                 with self._span(method):
-                    self._open_call(method, context, needs_deadline=not many)
-                    return await inner(Requests(reader, raw) if many else reader.read(raw), context)
+                    call = self._open_call(method, context, needs_deadline=not many)
+                    request = Requests(reader, raw) if many else reader.read(raw)
+                    work = functools.partial(inner, request, context)
+                    return await self._audited.unary(call, None if many else request, work)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)
             except asyncio.CancelledError:
@@ -183,9 +189,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._begin(method)
             try:
                 with self._span(method):
-                    self._open_call(method, context, needs_deadline=False)
-                    answers = inner(Requests(reader, raw) if many else reader.read(raw), context)
-                    async with aclosing(_answers(answers)) as messages:
+                    call = self._open_call(method, context, needs_deadline=False)
+                    request = Requests(reader, raw) if many else reader.read(raw)
+                    answers = self._audited.stream(call, None if many else request, _answers(inner(request, context)))
+                    async with aclosing(answers) as messages:
                         async for message in messages:
                             yield message
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
@@ -204,7 +211,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             return self._tracing.span(method, parent=extract_metadata(metadata.items()), kind=SpanKind.SERVER)
         return _NO_SPAN
 
-    def _open_call(self, method: str, context: Context, *, needs_deadline: bool) -> None:
+    def _open_call(self, method: str, context: Context, *, needs_deadline: bool) -> Call:
         """What headers did not show. gRPC gives each call a context of its own, so nothing is reset afterwards."""
         admitted = _ADMITTED.get()
         peer = typed_names(context.auth_context())
@@ -217,9 +224,11 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                 "set a deadline for this call (grpcurl: -max-time 5; Python: timeout=5)",
             )
         key, caller = admitted.metadata.get(IDEMPOTENCY_KEY, ""), admitted.caller
-        CURRENT.set(Call(method, caller, peer, None if left is None else time.monotonic() + left, key))
+        call = Call(method, caller, peer, None if left is None else time.monotonic() + left, key)
+        CURRENT.set(call)
         if caller is not None and caller.tenant:
             bind(tenant=caller.tenant)
+        return call
 
     async def _refuse(self, method: str, context: Context, error: Exception) -> None:
         """Ends the call with a status. Always raises."""

@@ -16,8 +16,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
+from services.chassis.audit import AuditTrail
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, Budget, CallKind
+from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.refusal_hold import RefusalHold
@@ -51,10 +53,12 @@ async def grpc_server(
     service_names: Sequence[str],
     *,
     verifier: Verifier | None = None,
+    audit: AuditTrail | None = None,
 ) -> AsyncIterator[GrpcServer]:
     """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` and `health`.
 
-    `service_names`: full names, for health and reflection. Raises INVALID when it may not listen without TLS or has no
+    `service_names`: full names, for health and reflection. `audit`: records the calls whose methods ask for it.
+    Raises INVALID when it may not listen without TLS or has no
     key for tokens, UNAVAILABLE PORT_IN_USE.
     """
     settings: ServiceSettings = service.settings
@@ -67,6 +71,7 @@ async def grpc_server(
         RefusalHold(limits),
         service.metrics,
         service.tracing,
+        AuditedCalls(audit),
     )
     # No maximum_concurrent_rpcs: gRPC counts calls before anyone is authenticated, so strangers would use it up.
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))

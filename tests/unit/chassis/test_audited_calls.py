@@ -1,7 +1,7 @@
 """The order of recording and doing, as the interceptor runs it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ class Log:
     async def refuse(self) -> str:
         raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN", "no")
 
-    async def answers(self) -> AsyncIterator[str]:
+    async def answers(self) -> AsyncGenerator[str, None]:
         self.steps.append("first")
         yield "first"
         raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN", "no")
