@@ -1,3 +1,8 @@
 """Makes the shared fixtures known. What a fixture does is written where it stands."""
 
-pytest_plugins = ["tests.fixtures.broker", "tests.fixtures.browser", "tests.fixtures.postgres"]
+pytest_plugins = [
+    "tests.fixtures.broker",
+    "tests.fixtures.browser",
+    "tests.fixtures.guarded_broker",
+    "tests.fixtures.postgres",
+]

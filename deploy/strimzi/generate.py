@@ -5,7 +5,8 @@
     python deploy/strimzi/generate.py --partitions inbound.v1=24 --output DIR
     python deploy/strimzi/generate.py --prefix shop. --cluster kafka --output DIR
 
-One user per service, with the topics that it reads and writes, its consumer groups and its transactional ids, and no more.
+One user per service, with the topics that it reads and writes, its consumer groups and its transactional ids, and no more; one for the chart's
+hook, which makes topics and puts configurations in force; one for operators.
 `chapar topics apply` knows the table's partition counts only: with other counts, leave topics to Strimzi and set the chart's
 `apply.topics` to false.
 """
@@ -71,6 +72,21 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
     }
 )  # fmt: skip
 
+OPERATOR = Rights(
+    # `chapar replay`, `simulate record`, `config show` and `deadletters`: ids and attributes, and what was refused. Nothing that customers said.
+    reads=(
+        "config.v1", "deadletters.v1", "gateway.feed.v1", "router.state.v1", "routing.commands.v1", "routing.events.v1",
+        "routing.journal.v1",
+    ),
+    # `config apply`, and `deadletters replay` into whatever some consumer refused.
+    writes=("config.v1", *sorted(
+        name
+        for name in {each for rights in RIGHTS.values() for each in rights.reads}
+        if TOPICS[name].retention_ms is not None and name != "gateway.feed.v1"
+    )),
+)  # fmt: skip
+"""People who run it: every command of the runbooks and of docs/operating.md, by `tests/integration/broker/test_rights.py`."""
+
 
 def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
     """All KafkaTopics, three replicas each of which two must have a record. Raises ChaparError for a wrong count."""
@@ -94,24 +110,42 @@ def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str
 
 
 def users_yaml(cluster: str, prefix: str) -> str:
-    """One KafkaUser per service, and one for `chapar topics apply` and `chapar config apply`."""
+    """One KafkaUser per service, one for the chart's hook (`apply`), and one for the people who run it (`operator`)."""
     documents = [_user(cluster, service, _acls(prefix, service, rights)) for service, rights in RIGHTS.items()]
     documents.append(_user(cluster, "apply", _apply_acls(prefix)))
+    documents.append(_user(cluster, "operator", _operator_acls(prefix)))
     return HEAD + "---\n".join(["", *documents])
 
 
 def _acls(prefix: str, service: str, rights: Rights) -> Iterator[str]:
-    for name in sorted({*rights.reads, *rights.writes}):
-        may = [*(["Read"] if name in rights.reads else []), *(["Write"] if name in rights.writes else []), "Describe"]
-        yield _acl("topic", prefix + TOPICS[name].name, "literal", may)
+    yield from _topics(prefix, rights)
     # Lanes, dispatchers and analytics; the router also looks up who owns a shard.
     yield _acl("group", prefix + service, "prefix", ["Read", "Describe"])
     yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
 
 
+def _topics(prefix: str, rights: Rights) -> Iterator[str]:
+    for name in sorted({*rights.reads, *rights.writes}):
+        may = [*(["Read"] if name in rights.reads else []), *(["Write"] if name in rights.writes else []), "Describe"]
+        yield _acl("topic", prefix + TOPICS[name].name, "literal", may)
+
+
+def _config_acls(prefix: str) -> Iterator[str]:
+    """`chapar config apply`: one transaction over the configuration and the log of each pool."""
+    yield _acl("transactionalId", f"{prefix}config-apply-", "prefix", ["Write", "Describe"])
+
+
 def _apply_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Create", "Describe", "DescribeConfigs", "AlterConfigs"])
-    yield _acl("topic", prefix + TOPICS["config.v1"].name, "literal", ["Read", "Write", "Describe"])
+    yield from _topics(prefix, Rights(reads=("config.v1",), writes=("config.v1", "routing.commands.v1")))
+    yield from _config_acls(prefix)
+
+
+def _operator_acls(prefix: str) -> Iterator[str]:
+    # `chapar topics diff` looks at all of them, and changes nothing.
+    yield _acl("topic", prefix, "prefix", ["Describe", "DescribeConfigs"])
+    yield from _topics(prefix, OPERATOR)
+    yield from _config_acls(prefix)
 
 
 def _acl(kind: str, name: str, pattern: str, operations: Sequence[str]) -> str:

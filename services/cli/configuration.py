@@ -71,8 +71,8 @@ async def apply(
         transactional_id=f"{kafka.topic_prefix}config-apply-{wanted.tenant}",
         transaction_timeout_ms=15_000,
     )
-    await producer.start()
     try:
+        await producer.start()
         async with producer.transaction():
             futures = [
                 await producer.send(full_name(kafka.topic_prefix, topic), key=key, value=value)

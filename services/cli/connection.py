@@ -1,6 +1,12 @@
 """Calls to the services: where they are, who we say we are, and errors as one sentence.
 
-Addresses and the token come from what `chapar run` left in the home of this copy; elsewhere from CHAPAR_ADDRESS and CHAPAR_TOKEN.
+On the machine of `chapar run` all of it comes from the home of this copy. Elsewhere these variables say it, and nothing is invented:
+
+    CHAPAR_ADDRESS_INGEST, _ROUTER, _SLA, _FEEDBACK    host:port or a gRPC target of each service; CHAPAR_ADDRESS of all that are not named
+    CHAPAR_TENANT, CHAPAR_TOKEN                        which tenant, and a token of it
+    CHAPAR_TLS_CA_FILE                                 whom to believe; without it no TLS, which only loopback takes
+    CHAPAR_TLS_CERT_FILE, CHAPAR_TLS_KEY_FILE          our own certificate, where services ask for one
+    KAFKA_…, CHAPAR_TOPIC_PREFIX                       the cluster, as for the services
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens import mint
 from services.cli.output import errors
-from services.cli.workspace import Workspace
+from services.cli.workspace import SERVICES, Workspace
 
 T = TypeVar("T")
 
@@ -36,10 +42,20 @@ TOKEN_LIFETIME_S = 12 * 3600.0
 
 
 def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
-    """The token in CHAPAR_TOKEN, or one signed with this copy's development secret."""
+    """The token in CHAPAR_TOKEN, or one signed with the development secret of what runs here.
+
+    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: a secret made up on the spot would sign what nobody accepts.
+    """
     given = os.environ.get("CHAPAR_TOKEN")
     if given:
         return given
+    if workspace.running() is None or _address_given():
+        raise ChaparError(
+            ErrorKind.FAILED_PRECONDITION,
+            "NO_TOKEN",
+            "set CHAPAR_TOKEN to a token of the tenant, from whoever issues tokens where the services run; "
+            "only for what `chapar run` started here are tokens made here",
+        )
     scopes = ("agent.session", "ingest.read", "routing.read", "agents.read") if agent_id else OPERATOR_SCOPES
     subject = agent_id or "operator"
     secret = workspace.token_secret.read_bytes()
@@ -48,7 +64,9 @@ def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
 
 def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
     """Where a service's server listens; all replicas for gRPC. Raises FAILED_PRECONDITION when nothing runs here."""
-    if server == "grpc" and (given := os.environ.get("CHAPAR_ADDRESS")):
+    if server == "grpc" and (
+        given := os.environ.get(f"CHAPAR_ADDRESS_{service.upper()}") or os.environ.get("CHAPAR_ADDRESS")
+    ):
         return given
     endpoints = workspace.require_running().endpoints
     found = [servers[server] for name, servers in endpoints.items() if name.split("-")[0] == service]
@@ -57,18 +75,46 @@ def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
     return found[0] if len(found) == 1 or server != "grpc" else "ipv4:" + ",".join(found)
 
 
+def _address_given() -> bool:
+    """Whether the environment sends any call away from here."""
+    return any(os.environ.get(name) for name in ("CHAPAR_ADDRESS", *(f"CHAPAR_ADDRESS_{s.upper()}" for s in SERVICES)))
+
+
 def tenant_of(workspace: Workspace) -> str:
-    """The tenant that commands are about: CHAPAR_TENANT, or the one that runs here."""
-    return os.environ.get("CHAPAR_TENANT") or workspace.require_running().tenant
+    """The tenant that commands are about: CHAPAR_TENANT, or the one that runs here. Raises FAILED_PRECONDITION without either."""
+    if given := os.environ.get("CHAPAR_TENANT"):
+        return given
+    if _address_given():
+        raise ChaparError(
+            ErrorKind.FAILED_PRECONDITION, "NO_TENANT", "set CHAPAR_TENANT to the tenant that the command is about"
+        )
+    return workspace.require_running().tenant
+
+
+def _tls(address: str) -> ClientTls | None:
+    authority = os.environ.get("CHAPAR_TLS_CA_FILE")
+    if not authority:
+        if all(_is_loopback(each) for each in address.rpartition("///")[2].removeprefix("ipv4:").split(",")):
+            return None
+        raise ChaparError(
+            ErrorKind.FAILED_PRECONDITION,
+            "NO_TLS",
+            f"set CHAPAR_TLS_CA_FILE to the authority of the services' certificates: to {address} the token would go in plain text",
+        )
+    certificate, key = os.environ.get("CHAPAR_TLS_CERT_FILE"), os.environ.get("CHAPAR_TLS_KEY_FILE")
+    return ClientTls(Path(authority), Path(certificate) if certificate else None, Path(key) if key else None)
+
+
+def _is_loopback(address: str) -> bool:
+    return address.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
 
 
 @contextlib.asynccontextmanager
 async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a service with a token; TLS when CHAPAR_TLS_CA_FILE names whom to believe."""
     token = token_for(workspace, tenant_of(workspace), agent_id=agent_id)
-    authority = os.environ.get("CHAPAR_TLS_CA_FILE")
-    tls = ClientTls(ca_file=Path(authority)) if authority else None
-    async with grpc_channel(address_of(workspace, service), token=lambda _tenant: token, tls=tls) as channel:
+    address = address_of(workspace, service)
+    async with grpc_channel(address, token=lambda _tenant: token, tls=_tls(address)) as channel:
         with chapar_errors():
             yield channel
 

@@ -32,12 +32,13 @@ HTTP_SERVICES = frozenset({"ingest", "feedback"})
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What to start. `environment` is added to every process."""
+    """What to start. `environment` is added to every process, `of_service` to the processes of a service."""
 
     config: Path = EXAMPLE
     routers: int = 1
     ingests: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
+    of_service: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     topic_prefix: str | None = None
 
 
@@ -173,7 +174,12 @@ def _plan(
             own["CHAPAR_FEEDBACK_INGEST_ADDRESS"] = ingests
             own["CHAPAR_FEEDBACK_PUBLIC_URL"] = survey_pages
         specs.append(
-            ProcessSpec(name, f"services.{service}", {**shared, **own}, f"http://{endpoints[name]['ops']}/readyz")
+            ProcessSpec(
+                name,
+                f"services.{service}",
+                {**shared, **own, **options.of_service.get(service, {})},
+                f"http://{endpoints[name]['ops']}/readyz",
+            )
         )
     return specs, Running(os.getpid(), kafka.bootstrap_servers, kafka.topic_prefix, tenant, endpoints)
 

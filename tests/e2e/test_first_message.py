@@ -81,6 +81,11 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
         "InteractionCompleted",
     ):
         assert station in kinds
+    # The last step of the README: the interaction is over, and its decisions are explained all the same.
+    assert "sara had it" in chapar(environment, "explain", interaction)
+    explained = json.loads(chapar(environment, "explain", interaction, "--json"))
+    assert (explained["state"], explained["agent_id"]) == ("completed", "sara")
+    assert explained["considered"] > 0
     deadlines = json.loads(chapar(environment, "sla", "show", interaction, "--json"))
     assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
 
@@ -92,6 +97,23 @@ def until_told(environment: dict[str, str]) -> list[str]:
         if found:
             return [each["interaction_id"] for each in found]
     raise AssertionError("the history never told of a completed interaction")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_interaction_that_never_was_is_not_explained(environment: dict[str, str]) -> None:
+    """One sentence, exit code 1."""
+    done = subprocess.run(
+        [*CHAPAR, "explain", "no-such-id"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("INTERACTION_UNKNOWN: ")
 
 
 @pytest.mark.slow

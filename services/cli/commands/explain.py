@@ -1,8 +1,13 @@
-"""`chapar explain`: why an interaction is where it is, and what would change it."""
+"""`chapar explain`: why an interaction is where it is, and what would change it; of one that is over, why it went where it went."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
+from services.chassis.errors import ChaparError, ErrorKind
+from services.cli.closed_interactions import past
 from services.cli.commands.options import Json, Pool
 from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, emit_json, moment, table
@@ -10,17 +15,44 @@ from services.cli.workspace import Workspace
 
 
 def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) -> None:
-    """Explains the newest decision about an interaction that is still open."""
+    """Explains the newest decision about an open interaction, or the decisions about one that is over."""
 
-    async def work() -> router_pb2.ExplainResponse:
-        async with channel_to(Workspace.here(), "router") as channel:
-            stub = router_pb2_grpc.RoutingServiceStub(channel)
-            return await stub.Explain(router_pb2.ExplainRequest(pool=pool, interaction_id=interaction_id))
+    async def work() -> router_pb2.ExplainResponse | ingest_pb2.GetInteractionResponse:
+        workspace = Workspace.here()
+        try:
+            async with channel_to(workspace, "router") as channel:
+                stub = router_pb2_grpc.RoutingServiceStub(channel)
+                return await stub.Explain(router_pb2.ExplainRequest(pool=pool, interaction_id=interaction_id))
+        except ChaparError as error:
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+        # The router forgets what is over; history keeps what was decided.
+        async with channel_to(workspace, "ingest") as channel:
+            request = ingest_pb2.GetInteractionRequest(interaction_id=interaction_id)
+            return await ingest_pb2_grpc.IngestServiceStub(channel).GetInteraction(request)
 
     answer = execute(work)
-    if as_json:
+    if isinstance(answer, ingest_pb2.GetInteractionResponse):
+        _show_past(answer, as_json)
+    elif as_json:
         emit_json(as_data(answer))
+    else:
+        _show_open(answer)
+
+
+def _show_past(answer: ingest_pb2.GetInteractionResponse, as_json: bool) -> None:
+    found = past(answer.interaction, answer.story)
+    if as_json:
+        emit_json({"interaction": as_data(answer.interaction), **asdict(found)})
         return
+    i = answer.interaction
+    console.print(found.summary, markup=False, style="bold")
+    console.print(f"{i.interaction_id}: {i.channel}, queue {i.queue}", markup=False)
+    rows = ((moment(one.at_ms), one.kind, one.reason, one.text) for one in found.decisions)
+    console.print(table("decisions", ("when", "what", "reason", "details"), rows))
+
+
+def _show_open(answer: router_pb2.ExplainResponse) -> None:
     console.print(answer.summary, markup=False, style="bold")
     _facts(answer.interaction)
     console.print(

@@ -1,0 +1,255 @@
+"""A cluster that lets each user do what `deploy/strimzi/users.yaml` says and no more: the chart's hook, the services, the commands of operators."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.topics import TOPICS
+from services.cli.connection import token_for
+from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
+from services.cli.workspace import SERVICES, Workspace
+from tests.fixtures.guarded_broker import GuardedKafka
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[3]
+DOCUMENTS = (ROOT / "deploy/runbooks/README.md", ROOT / "docs/operating.md")
+POISONED = (
+    "inbound.v1",
+    "outbound.v1",
+    "routing.commands.v1",
+    "routing.events.v1",
+    "feedback.commands.v1",
+    "sla.webhooks.v1",
+    "feedback.webhooks.v1",
+)
+"""What lanes and consumers read from others: each sets a record aside that it cannot read."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs, and how people of the company reach it."""
+
+    guarded: GuardedKafka
+    stack: Stack
+    workspace: Workspace
+    elsewhere: Path
+    """A home in which nothing runs, as in a pod."""
+
+    def chapar(self, user: str, *words: str, codes: Sequence[int] = (0,)) -> str:
+        """A command where nothing runs: everything that it knows comes from the documented variables."""
+        endpoints = self.stack.running.endpoints
+        environment = {
+            **_bare(),
+            **self.guarded.environment(user),
+            "CHAPAR_HOME": str(self.elsewhere),
+            "CHAPAR_TENANT": "demo",
+            "CHAPAR_TOKEN": token_for(self.workspace, "demo"),
+            **{f"CHAPAR_ADDRESS_{service.upper()}": endpoints[service]["grpc"] for service in SERVICES},
+        }
+        return _chapar(environment, *words, codes=codes)
+
+    def logs(self) -> dict[str, str]:
+        return {path.name: path.read_text() for path in self.workspace.directory("logs").glob("*.log")}
+
+
+def _bare() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
+
+
+def _chapar(environment: Mapping[str, str], *words: str, codes: Sequence[int] = (0,)) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", *words],
+        cwd=ROOT,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode in codes, f"{words}: {done.stdout}{done.stderr}"
+    assert "Authorization" not in done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installation(guarded: GuardedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """The hook first, as its own user; then the services, each as its own."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    hook = {**_bare(), **guarded.environment("chapar-apply"), "CHAPAR_HOME": str(elsewhere)}
+    assert "chapar.inbound.v1" in _chapar(hook, "topics", "apply")
+    assert "version 1" in _chapar(hook, "config", "apply", str(EXAMPLE))
+    assert "nothing changed" in _chapar(hook, "topics", "apply")
+
+    workspace = Workspace(tmp_path_factory.mktemp("home"))
+    options = StackOptions(of_service={name: guarded.environment(f"chapar-{name}") for name in SERVICES})
+    started: list[Stack | BaseException] = []
+    ready, stop = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        try:
+            async with running_stack(workspace, options, lambda _: None) as stack:
+                started.append(stack)
+                ready.set()
+                await asyncio.to_thread(stop.wait)
+        except BaseException as error:
+            started.append(error)
+            raise
+        finally:
+            ready.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Whoever starts all of them has the rights of the hook.
+        for name, value in guarded.environment("chapar-apply").items():
+            patch.setenv(name, value)
+        thread = threading.Thread(target=lambda: asyncio.run(run()))
+        thread.start()
+        ready.wait(120)
+    try:
+        (stack,) = started
+        assert isinstance(stack, Stack), stack
+        yield Installation(guarded, stack, workspace, elsewhere)
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+async def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first answer that is not empty."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not (found := await asyncio.to_thread(look)):
+        assert loop.time() < end, "it did not come"
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
+    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story told: each service
+    with the rights of its own user."""
+    running = installation.stack.running
+    url = f"ws://{running.endpoints['ingest']['http']}/v1/demo/webchat/main/ws"
+    desk = asyncio.to_thread(_desk, installation)
+    async with websockets.connect(url) as socket:
+        await socket.send(json.dumps({"type": "hello", "name": "مینا"}))
+        await socket.send(json.dumps({"type": "message", "id": str(uuid.uuid4()), "text": "سلام، قیمت چند است؟"}))
+        answering = asyncio.create_task(desk)
+        texts: list[str] = []
+        async with asyncio.timeout(90):
+            while not any("http" in text for text in texts):
+                texts.append(json.loads(await socket.recv()).get("text", ""))
+        await answering
+    assert "سلام، ۱۰۰ تومان" in texts
+    link = next(found[0] for text in texts if (found := re.search(r"http://\S+", text)))
+    async with httpx.AsyncClient() as browser:
+        assert (await browser.post(link, data={"score": "5", "comment": "خیلی خوب"})).status_code == 200
+
+    def chapar(*words: str) -> Any:
+        return json.loads(installation.chapar("chapar-operator", *words, "--json"))
+
+    (interaction,) = await _until(lambda: chapar("interactions", "list", "--state", "completed"))
+    name = interaction["interaction_id"]
+    services = {entry["service"] for entry in chapar("interactions", "show", name)["story"]}
+    assert services >= {"router", "sla"}
+    assert {deadline["state"] for deadline in chapar("sla", "show", name)} == {"DEADLINE_STATE_MET"}
+    await _until(lambda: [each for each in chapar("scores", "--by", "queue") if each.get("estimate", {}).get("n")])
+
+
+def _desk(installation: Installation) -> None:
+    environment = {**_bare(), "CHAPAR_HOME": str(installation.workspace.home)}
+    words = [sys.executable, "-m", "services.cli", "agents", "desk", "sara", "--auto-reply", "سلام، ۱۰۰ تومان"]
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as desk:
+        try:
+            assert desk.stdout is not None
+            assert any("done:" in line for line in desk.stdout)
+        finally:
+            desk.terminate()
+
+
+async def test_what_cannot_be_read_is_set_aside_and_put_back_by_an_operator(installation: Installation) -> None:
+    """Every reader may write dead letters; an operator lists, shows and puts them back where they came from."""
+    async with DurableProducer(installation.guarded.own, client_id="vandal") as vandal:
+        for topic in POISONED:
+            await vandal.publish(topic, b"poison", b"\xff\xff\xff")
+
+    def letters() -> Any:
+        found = json.loads(installation.chapar("chapar-operator", "deadletters", "list", "--json"))
+        return found if {each["origin_topic"] for each in found} >= set(POISONED) else None
+
+    found = await _until(letters)
+    first = {each["origin_topic"]: each["id"] for each in found}
+    assert "UNDECODABLE" in installation.chapar("chapar-operator", "deadletters", "show", first["inbound.v1"])
+    installation.chapar("chapar-operator", "deadletters", "replay", *first.values(), "--yes")
+    again = await _until(lambda: [each for each in letters() or () if each["id"] not in {f["id"] for f in found}])
+    assert again
+
+
+COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "config apply": (("config", "apply", str(EXAMPLE)),),
+    "deadletters list": (("deadletters", "list"),),
+    "deadletters show": (("deadletters", "list"),),  # with an id: the test above
+    "deadletters replay": (("deadletters", "list"),),
+    "explain": (("explain", "{interaction}"),),
+    "interactions show": (("interactions", "show", "{interaction}"),),
+    "interactions list": (("interactions", "list"),),
+    "queues": (("queues",),),
+    "replay": (
+        ("replay", "--capture", "{file}"),
+        ("replay", "--state", "{file}", "--save", "{file}"),
+    ),
+    "scores": (("scores", "--by", "queue", "--window", "day", "--trend"), ("scores", "--by", "category")),
+    "simulate": (("simulate", "record", "{csv}"),),
+    "sla at-risk": (("sla", "at-risk"), ("sla", "at-risk", "--likeliest", "--queue", "sales")),
+    "topics apply": (("topics", "diff", "--check"),),  # applying is the hook's; an operator sees what it would do
+    "config show": (("config", "show"),),
+    "topics diff": (("topics", "diff"),),
+}
+
+
+def _documented() -> set[str]:
+    """Commands that the runbooks and the operator's page tell people to use."""
+    words = re.findall(r"`chapar ([a-z-]+(?: [a-z-]+)?)", "\n".join(path.read_text() for path in DOCUMENTS))
+    return {word if word in COMMANDS else word.split()[0] for word in words}
+
+
+def test_every_command_of_the_runbooks_works_for_an_operator(installation: Installation, tmp_path: Path) -> None:
+    """By the documented variables alone. A command that a page names and this test does not know fails it."""
+    assert sorted(_documented() - COMMANDS.keys()) == []
+    (interaction,) = json.loads(
+        installation.chapar("chapar-operator", "interactions", "list", "--state", "completed", "--json")
+    )
+    places = {
+        "interaction": interaction["interaction_id"],
+        "file": str(tmp_path / "state"),
+        "csv": str(tmp_path / "arrivals.csv"),
+    }
+    for variants in COMMANDS.values():
+        for words in variants:
+            installation.chapar("chapar-operator", *(word.format(**places) for word in words))
+
+
+def test_no_service_met_a_right_that_it_lacks(installation: Installation) -> None:
+    """After all of the above: whoever is refused says so in its log."""
+    for name, log in installation.logs().items():
+        assert "Authorization" not in log, f"{name}: {[line for line in log.splitlines() if 'Authorization' in line]}"
+
+
+def test_the_manifests_name_topics_of_the_table() -> None:
+    """What is poisoned above is what is read."""
+    assert TOPICS.keys() >= set(POISONED)

@@ -1,0 +1,157 @@
+"""What the users of `deploy/strimzi/users.yaml` must not do on Kafka, tried as each of them: a stolen password opens one service's door only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from services.chassis.cluster_topics import apply
+from services.chassis.topics import TOPICS
+from services.cli.workspace import SERVICES
+from tests.fixtures.guarded_broker import GuardedKafka, manifests, rules_of
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+
+Allowed = Mapping[str, frozenset[str]]
+CHANGELOGS = {
+    name: owner for name in TOPICS if name.endswith(".state.v1") for owner in SERVICES if name.startswith(owner)
+}
+READERS: Allowed = {
+    # What customers say and who they are.
+    "inbound.v1": frozenset({"ingest"}),
+    "conversations.v1": frozenset({"ingest"}),
+    "outbound.v1": frozenset({"ingest"}),
+    "deliveries.v1": frozenset({"ingest"}),
+    "feedback.answers.v1": frozenset({"ingest", "feedback"}),
+    "feedback.commands.v1": frozenset({"feedback"}),
+    "sla.webhooks.v1": frozenset({"sla"}),
+    "feedback.webhooks.v1": frozenset({"feedback"}),
+    # Records that were refused, with their content.
+    "deadletters.v1": frozenset({"operator"}),
+    **{name: frozenset({owner, *({"operator"} if owner == "router" else ())}) for name, owner in CHANGELOGS.items()},
+}
+WRITERS: Allowed = {
+    # Who decides what the tenants are, where work goes, and what was decided. Operators put back what was refused.
+    "config.v1": frozenset({"apply", "operator"}),
+    "routing.commands.v1": frozenset({"ingest", "router", "sla", "apply", "operator"}),
+    "routing.events.v1": frozenset({"router", "operator"}),
+    "routing.journal.v1": frozenset({"router"}),
+    "gateway.feed.v1": frozenset({"router"}),
+    "sla.events.v1": frozenset({"sla", "operator"}),
+    "deliveries.v1": frozenset({"ingest", "operator"}),
+    "conversations.v1": frozenset({"ingest", "operator"}),
+    "feedback.scores.v1": frozenset({"feedback"}),
+    **{name: frozenset({owner}) for name, owner in CHANGELOGS.items()},
+}
+USERS = (*SERVICES, "apply", "operator")
+
+
+@pytest.fixture
+async def cluster(guarded: GuardedKafka) -> GuardedKafka:
+    """With all topics, made by the user whose part that is."""
+    await apply(guarded.settings("chapar-apply"))
+    return guarded
+
+
+_DENIED = TopicAuthorizationFailedError.errno
+
+
+@asynccontextmanager
+async def _admin(cluster: GuardedKafka, user: str) -> AsyncIterator[Any]:
+    admin: Any = AIOKafkaAdminClient(**cluster.settings(f"chapar-{user}").client_options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _let_through(cluster: GuardedKafka, topics: Iterable[str], ask: Callable[[list[str]], Any]) -> Allowed:
+    """Who was let through, by topic, when each user asks for all topics in one request, as a patched client would."""
+    found: dict[str, set[str]] = {topic: set() for topic in topics}
+    for user in USERS:
+        async with _admin(cluster, user) as admin:
+            answer = await admin._send_to_controller(ask([f"chapar.{topic}" for topic in found]))
+        for name, ((_, code, *_), *_) in answer.topics:
+            if code != _DENIED:
+                found[name.removeprefix("chapar.")].add(user)
+    return {topic: frozenset(users) for topic, users in found.items()}
+
+
+def _fetch(topics: list[str]) -> FetchRequest:
+    return FetchRequest(0, 0, 1 << 20, 1, [(topic, [(0, 0, 1 << 20)]) for topic in topics])
+
+
+def _produce(topics: list[str]) -> ProduceRequest:
+    batch = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
+    batch.append(0, 1, b"key", b"planted", [])
+    return ProduceRequest(None, -1, 5000, [(topic, [(0, bytes(batch.build()))]) for topic in topics])
+
+
+async def test_only_those_who_must_read_a_topic_can(cluster: GuardedKafka) -> None:
+    """Each user tries each topic with personal data or private state: sla reads no customer's message, operators neither."""
+    assert await _let_through(cluster, READERS, _fetch) == READERS
+
+
+async def test_only_those_who_decide_can_write_what_was_decided(cluster: GuardedKafka) -> None:
+    """Each user tries each topic of decisions: feedback routes nothing, ingest puts no configuration in force."""
+    assert await _let_through(cluster, WRITERS, _produce) == WRITERS
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_nobody_acts_under_the_group_or_transaction_of_another(cluster: GuardedKafka, user: str) -> None:
+    """Joining another service's group takes its partitions away; its transactional id fences it."""
+    kafka = cluster.settings(f"chapar-{user}")
+    for other in (each for each in SERVICES if each != user):
+        group: Any = AIOKafkaConsumer("chapar.config.v1", **kafka.client_options(), group_id=f"chapar.{other}")
+        with pytest.raises(GroupAuthorizationFailedError):
+            await group.start()
+        await group.stop()
+        fencing: Any = AIOKafkaProducer(**kafka.client_options(), transactional_id=f"chapar.{other}-0-0")
+        with pytest.raises(TransactionalIdAuthorizationFailed):
+            await fencing.start()
+        await fencing.stop()
+
+
+@pytest.mark.parametrize("user", [each for each in USERS if each != "apply"])
+async def test_only_the_hook_changes_topics(cluster: GuardedKafka, user: str) -> None:
+    """No new topic, no other retention, no deletion; and the hook's user itself deletes nothing."""
+    async with _admin(cluster, user) as admin:
+        made = await admin.create_topics([NewTopic("chapar.mine", 1, 1)])
+        assert [code for _, code, *_ in made.topic_errors] == [_DENIED]
+        shorter = ConfigResource(ConfigResourceType.TOPIC, "chapar.inbound.v1", configs={"retention.ms": "1"})
+        (altered,) = await admin.alter_configs([shorter])
+        assert [code for code, *_ in altered.resources] == [_DENIED]
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_nobody_deletes_a_topic(cluster: GuardedKafka, user: str) -> None:
+    """Not even the hook's user: what is gone with a topic is open work."""
+    async with _admin(cluster, user) as admin:
+        deleted = await admin.delete_topics(["chapar.deliveries.v1"])
+        assert [code for _, code, *_ in deleted.topic_error_codes] == [_DENIED]
+
+
+def test_no_right_is_wider_than_its_installation() -> None:
+    """Prefixes begin with the installation's; nothing on the cluster itself; topics in one piece, but for those who look at all."""
+    for name, user in manifests().items():
+        for rule in rules_of(user):
+            assert rule.resource in ("topic", "group", "transactionalId"), (name, rule)
+            assert rule.name.startswith("chapar."), (name, rule)
+            if rule.resource == "topic" and rule.pattern != "literal":
+                assert rule.operation in ("Create", "Describe", "DescribeConfigs", "AlterConfigs"), (name, rule)
+                assert name in ("chapar-apply", "chapar-operator"), (name, rule)
