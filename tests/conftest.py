@@ -4,5 +4,6 @@ pytest_plugins = [
     "tests.fixtures.broker",
     "tests.fixtures.browser",
     "tests.fixtures.guarded_broker",
+    "tests.fixtures.helm",
     "tests.fixtures.postgres",
 ]

@@ -115,7 +115,7 @@ def installation(guarded: GuardedKafka, tmp_path_factory: pytest.TempPathFactory
             ready.set()
 
     with pytest.MonkeyPatch.context() as patch:
-        # Whoever starts all of them has the rights of the hook.
+        # The process that starts all of them has the rights of the hook.
         for name, value in guarded.environment("chapar-apply").items():
             patch.setenv(name, value)
         thread = threading.Thread(target=lambda: asyncio.run(run()))
@@ -141,7 +141,7 @@ async def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
-    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story told: each service
+    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story kept: each service
     with the rights of its own user."""
     running = installation.stack.running
     url = f"ws://{running.endpoints['ingest']['http']}/v1/demo/webchat/main/ws"
@@ -223,7 +223,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 def _documented() -> set[str]:
-    """Commands that the runbooks and the operator's page tell people to use."""
+    """Commands that the runbooks and the operator's page name."""
     words = re.findall(r"`chapar ([a-z-]+(?: [a-z-]+)?)", "\n".join(path.read_text() for path in DOCUMENTS))
     return {word if word in COMMANDS else word.split()[0] for word in words}
 
@@ -245,11 +245,11 @@ def test_every_command_of_the_runbooks_works_for_an_operator(installation: Insta
 
 
 def test_no_service_met_a_right_that_it_lacks(installation: Installation) -> None:
-    """After all of the above: whoever is refused says so in its log."""
+    """After all of the above: a client that is refused says so in its log."""
     for name, log in installation.logs().items():
         assert "Authorization" not in log, f"{name}: {[line for line in log.splitlines() if 'Authorization' in line]}"
 
 
 def test_the_manifests_name_topics_of_the_table() -> None:
-    """What is poisoned above is what is read."""
+    """The poisoned topics exist."""
     assert TOPICS.keys() >= set(POISONED)

@@ -140,7 +140,7 @@ async def test_only_the_hook_changes_topics(cluster: GuardedKafka, user: str) ->
 
 @pytest.mark.parametrize("user", USERS)
 async def test_nobody_deletes_a_topic(cluster: GuardedKafka, user: str) -> None:
-    """Not even the hook's user: what is gone with a topic is open work."""
+    """Not even the hook's user: open work would go with it."""
     async with _admin(cluster, user) as admin:
         deleted = await admin.delete_topics(["chapar.deliveries.v1"])
         assert [code for _, code, *_ in deleted.topic_error_codes] == [_DENIED]

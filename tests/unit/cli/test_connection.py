@@ -33,7 +33,7 @@ def start(workspace: Workspace) -> None:
 
 
 def test_without_anything_it_says_what_to_set_and_leaves_no_secret_behind(workspace: Workspace) -> None:
-    """A secret made on the spot would sign tokens that nobody accepts, and lie about for whoever starts something here later."""
+    """A secret made on the spot would sign tokens that no service accepts, and stay there for a later start."""
     with pytest.raises(ChaparError, match="CHAPAR_TOKEN") as error:
         token_for(workspace, "demo")
     assert error.value.reason == "NO_TOKEN"

@@ -135,6 +135,26 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{/* A value as a setting's text. Helm reads every number as a float, whose own text is 4.194304e+06: JSON's is 4194304. */}}
+{{- define "chapar.text" -}}
+{{- if kindIs "string" . -}}{{- . -}}{{- else -}}{{- toJson . -}}{{- end -}}
+{{- end -}}
+
+{{/* Settings as variables; a map whose keys are settings is one level down (JWT: {LEEWAY_S: 5} is JWT__LEEWAY_S), any other is JSON. */}}
+{{- define "chapar.settings" -}}
+{{- $prefix := .prefix -}}
+{{- range $name, $value := .settings }}
+{{- $inner := and (kindIs "map" $value) (not (empty $value)) }}
+{{- if $inner }}{{- range $key := keys $value }}{{- if not (regexMatch "^[A-Z][A-Z0-9_]*$" $key) }}{{- $inner = false }}{{- end }}{{- end }}{{- end }}
+{{- if $inner }}
+{{ include "chapar.settings" (dict "prefix" (printf "%s%s__" $prefix $name) "settings" $value) | trim }}
+{{- else }}
+- name: {{ $prefix }}{{ $name }}
+  value: {{ include "chapar.text" $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* What the schema can't say. Called by every workload. */}}
 {{- define "chapar.validate" -}}
 {{- $v := .Values -}}

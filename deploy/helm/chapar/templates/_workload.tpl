@@ -71,9 +71,9 @@ spec:
         - name: {{ $prefix }}HEALTH_PORT
           value: '9091'
         - name: {{ $prefix }}DRAIN_S
-          value: {{ $down.drainSeconds | quote }}
+          value: {{ include "chapar.text" $down.drainSeconds | quote }}
         - name: {{ $prefix }}STOP_GRACE_S
-          value: {{ $down.stopSeconds | quote }}
+          value: {{ include "chapar.text" $down.stopSeconds | quote }}
         - name: {{ $prefix }}TLS_CERT_FILE
           value: /etc/chapar/tls/tls.crt
         - name: {{ $prefix }}TLS_KEY_FILE
@@ -92,15 +92,12 @@ spec:
         - name: {{ $prefix }}OTLP_ENDPOINT
           value: {{ . | quote }}
         - name: {{ $prefix }}TRACE_RATIO
-          value: {{ $v.tracing.ratio | quote }}
+          value: {{ include "chapar.text" $v.tracing.ratio | quote }}
         {{- end }}
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
-        {{- range $name, $value := $own.settings }}
-        - name: {{ $prefix }}{{ $name }}
-          value: {{ $value | toString | quote }}
-        {{- end }}
+        {{- include "chapar.settings" (dict "prefix" $prefix "settings" $own.settings) | trim | nindent 8 }}
       ports:
         - {name: grpc, containerPort: 9000}
         - {name: ops, containerPort: 9090}

@@ -1,0 +1,93 @@
+"""The chart's rendered examples fit the services: settings, selectors, names in certificates, and no more rights than needed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.deployed import (
+    CHART,
+    RENDERED,
+    SETTINGS,
+    containers,
+    environment,
+    workloads,
+    yaml_documents,
+)
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_services_accept_the_environment_that_the_chart_gives(path: Path) -> None:
+    """Each variable is a setting, and together they are whole: a service would start with them."""
+    seen = set()
+    for workload in workloads(path):
+        for container in containers(workload):
+            if (settings := SETTINGS.get(container["name"])) is not None:
+                seen.add(container["name"])
+                loaded = settings.load(env=environment(container))
+                loaded.model_copy(update={"grpc_host": "0.0.0.0"}).require_secure_or_loopback()
+                assert loaded.jwt.configured
+    assert seen == SETTINGS.keys()
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_pods_ask_for_no_more_than_they_need(path: Path) -> None:
+    """No root, no writable root, no capability, no token of the cluster's, no secret in plain text."""
+    for workload in workloads(path):
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        mounted = {volume["name"] for volume in pod["volumes"]}
+        for container in containers(workload):
+            own = container["securityContext"]
+            assert own["readOnlyRootFilesystem"] is True
+            assert own["allowPrivilegeEscalation"] is False
+            assert own["capabilities"] == {"drop": ["ALL"]}
+            assert container["resources"]["limits"]["memory"]
+            assert {mount["name"] for mount in container["volumeMounts"]} <= mounted
+            for each in container["env"]:
+                if "PASSWORD" in each["name"] or each["name"].endswith("DATABASE_URL"):
+                    assert "secretKeyRef" in each["valueFrom"], each["name"]
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_selectors_find_the_pods_they_mean(path: Path) -> None:
+    """Every Service, disruption budget and service's network policy selects exactly one workload's pods."""
+    documents = yaml_documents(path)
+    pods = {w["metadata"]["name"]: w["spec"]["template"]["metadata"]["labels"] for w in workloads(path)}
+    for document in documents:
+        kind, spec = document["kind"], document.get("spec", {})
+        if kind not in {"Service", "PodDisruptionBudget", "NetworkPolicy"}:
+            continue
+        selector = spec.get("selector") or spec["podSelector"]
+        labels = selector.get("matchLabels", selector)
+        found = [name for name, own in pods.items() if labels.items() <= own.items()]
+        if "app.kubernetes.io/component" in labels:
+            assert len(found) == 1, document["metadata"]["name"]
+        else:
+            assert sorted(found) == sorted(pods), document["metadata"]["name"]
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_the_router_is_reached_by_the_names_in_its_certificate(path: Path) -> None:
+    """A pod's advertised name is covered by the wildcard, and the headless Service that gives the name exists."""
+    documents = yaml_documents(path)
+    router = next(d for d in documents if d["kind"] == "StatefulSet" and d["metadata"]["name"].endswith("router"))
+    advertised = environment(containers(router)[0])["CHAPAR_ROUTER_ADVERTISED_ADDRESS"]
+    name, port = advertised.replace("$(POD_NAME)", "chapar-router-0").rsplit(":", 1)
+    headless = next(d for d in documents if d["kind"] == "Service" and d["spec"].get("clusterIP") == "None")
+    assert router["spec"]["serviceName"] in {d["metadata"]["name"] for d in documents if d["kind"] == "Service"}
+    assert name.split(".")[1] == router["spec"]["serviceName"]
+    assert int(port) in {each["port"] for each in headless["spec"]["ports"]}
+    for certificate in (
+        d for d in documents if d["kind"] == "Certificate" and d["metadata"]["name"].endswith("router")
+    ):
+        assert "*." + name.split(".", 1)[1] in certificate["spec"]["dnsNames"]
+
+
+def test_a_stop_fits_into_the_grace_period() -> None:
+    """preStop, drain, and twice the time for calls in progress (hooks, then servers)."""
+    down = yaml_documents(CHART / "values.yaml")[0]["shutdown"]
+    needed = down["preStopSeconds"] + down["drainSeconds"] + 2 * down["stopSeconds"]
+    assert needed < down["terminationGracePeriodSeconds"]

@@ -1,0 +1,148 @@
+"""The image, compose and the development certificates fit the services."""
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+
+from services.chassis.grpc.client import ClientTls, grpc_channel
+from services.chassis.grpc.tls import CertificateFiles
+from tests.architecture.deployed import DEPLOY, RENDERED, SETTINGS, containers, workloads, yaml_documents
+
+
+def _compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml_documents(DEPLOY / "compose.yaml")[0]
+    return loaded
+
+
+def test_services_accept_the_environment_that_compose_gives() -> None:
+    """As on Kubernetes: every variable is a setting, TLS is whole, and all files lie in what is mounted."""
+    services = _compose()["services"]
+    for name, settings in SETTINGS.items():
+        env = {key: str(value) for key, value in services[name]["environment"].items()}
+        loaded = settings.load(env=env)
+        loaded.model_copy(update={"grpc_host": "0.0.0.0"}).require_secure_or_loopback()
+        mounts = {volume.split(":")[1] for volume in services[name]["volumes"]}
+        for value in (value for value in env.values() if value.startswith("/")):
+            assert any(value.startswith(mount) for mount in mounts), f"{name}: {value}"
+
+
+def test_compose_waits_for_services_that_exist() -> None:
+    """A misspelt dependency would only be found by starting it."""
+    services = _compose()["services"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= services.keys(), name
+    # The broker is the one that the tests run against.
+    versions = re.findall(r"kafka_2\.13</artifactId>\s*<version>([\d.]+)<", (DEPLOY / "kafka/pom.xml").read_text())
+    assert services["kafka"]["image"].endswith(f":-{versions[0]}}}")
+
+
+def _made(directory: Path) -> Sequence[Path]:
+    script = DEPLOY / "docker/dev_certificates.py"
+    run = subprocess.run(
+        [sys.executable, str(script), str(directory), *SETTINGS], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def test_development_secrets_are_made_once(tmp_path: Path) -> None:
+    """A second start changes nothing; keys are for their owner; certificates about to end are made anew."""
+    files = _made(tmp_path)
+    before = {path: path.read_bytes() for path in files}
+    assert len(before) == 1 + 3 + 2 * len(SETTINGS)
+    assert {path.stat().st_mode & 0o777 for path in files if path.name != "ca.crt"} == {0o600}
+    assert {path: path.read_bytes() for path in _made(tmp_path)} == before
+    module = runpy.run_path(str(DEPLOY / "docker/dev_certificates.py"))
+    module["make_certificates"](tmp_path, list(SETTINGS), datetime.now(UTC) - timedelta(days=84))
+    old = (tmp_path / "router/tls.crt").read_bytes()
+    _made(tmp_path)
+    renewed = x509.load_pem_x509_certificate((tmp_path / "router/tls.crt").read_bytes())
+    assert old != (tmp_path / "router/tls.crt").read_bytes()
+    assert renewed.not_valid_after_utc - datetime.now(UTC) > timedelta(days=80)
+    assert (tmp_path / "tokens").read_bytes() == before[tmp_path / "tokens"]
+
+
+async def test_services_believe_each_other_by_development_certificates(tmp_path: Path) -> None:
+    """A call with both sides' certificates succeeds by the compose name; another service's name is refused."""
+    _made(tmp_path)
+    place = tmp_path / "router"
+    authority = tmp_path / "ca.crt"
+    server = grpc.aio.server()
+    health_pb2_grpc.add_HealthServicer_to_server(health_aio.HealthServicer(), server)
+    files = CertificateFiles(place / "tls.crt", place / "tls.key", authority)
+    port = server.add_secure_port("127.0.0.1:0", files.credentials())
+    await server.start()
+    try:
+        own = (tmp_path / "sla/tls.crt", tmp_path / "sla/tls.key")
+        async with grpc_channel(f"127.0.0.1:{port}", tls=ClientTls(authority, *own, "router")) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        async with grpc_channel(f"127.0.0.1:{port}", tls=ClientTls(authority, *own, "feedback")) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    finally:
+        await server.stop(0)
+
+
+def _entrypoint(tmp_path: Path, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
+    """Runs the image's entry point with a `python` that tells its environment instead of starting a service."""
+    probe = tmp_path / "probe"
+    probe.write_text(f"#!{sys.executable}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n")
+    probe.chmod(0o755)
+    code = (
+        "import runpy, sys; sys.executable = sys.argv[1]; sys.argv = sys.argv[2:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, str(probe), str(DEPLOY / "docker/entrypoint.py"), *arguments]
+    run = subprocess.run(command, env=dict(env), capture_output=True, text=True, check=True)
+    argv, environment = json.loads(run.stdout)
+    assert argv == ["-m", f"services.{arguments[0]}"]
+    return {str(key): str(value) for key, value in environment.items()}
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_the_image_listens_where_the_manifests_say(service: str, tmp_path: Path) -> None:
+    """The entry point's ports are the container ports of the chart, and its variables are settings."""
+    given = _entrypoint(tmp_path, [service], {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"})
+    SETTINGS[service].load(env=given)
+    set_ports = {int(value) for name, value in given.items() if name.endswith("_PORT")}
+    for path in RENDERED:
+        container = next(c for w in workloads(path) for c in containers(w) if c["name"] == service)
+        assert {port["containerPort"] for port in container["ports"]} == set_ports
+
+
+def test_the_image_takes_secrets_from_a_file_where_nothing_else_sets_them(tmp_path: Path) -> None:
+    """CHAPAR_ENV_FILE: for secrets that are made when the containers start."""
+    file = tmp_path / "channels.env"
+    file.write_text("# secrets\nA_SECRET=with=equals\nGIVEN=from the file\n")
+    given = _entrypoint(tmp_path, ["ingest"], {"CHAPAR_ENV_FILE": str(file), "GIVEN": "from outside"})
+    assert (given["A_SECRET"], given["GIVEN"]) == ("with=equals", "from outside")
+    assert "CHAPAR_ENV_FILE" not in given
+
+
+def test_no_committed_file_names_a_mirror() -> None:
+    """Packages come from where pip and npm are configured to look; addresses of registries are the machine's business."""
+    registry = re.compile(r"registry\.npmjs|pypi\.org|files\.pythonhosted")
+    assert [path for path in _text_files() if registry.search(path.read_text(encoding="utf-8"))] == []
+
+
+def _text_files() -> Iterator[Path]:
+    ours = ("check", "compose.yaml", "helm", "strimzi", "prometheus", "alertmanager", "grafana", "runbooks", "docker")
+    for name in ours:
+        place = DEPLOY / name
+        yield from (p for p in place.rglob("*") if p.is_file() and p.suffix != ".pyc") if place.is_dir() else (place,)
