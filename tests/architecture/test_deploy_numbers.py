@@ -59,9 +59,7 @@ def test_every_numeric_setting_of_every_service_keeps_its_value(render: Render, 
     values: dict[str, Any] = {}
     wanted: dict[str, dict[tuple[str, ...], float]] = {}
     for service, model in SETTINGS.items():
-        numbers = {
-            path: _large(field) for path, field in _numbers(model) if "__".join(path).upper() not in CHARTS_OWN
-        }
+        numbers = {path: _large(field) for path, field in _numbers(model) if "__".join(path).upper() not in CHARTS_OWN}
         settings: dict[str, Any] = {}
         for path, number in numbers.items():
             at = settings

@@ -135,6 +135,29 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{/* Secrets that sign webhooks: the same way into both services that send them. */}}
+{{- define "chapar.webhookFrom" -}}
+{{- range .Values.webhooks.secretsEnv }}
+- secretRef:
+    name: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "chapar.webhookMounts" -}}
+{{- range .Values.webhooks.secretsFiles }}
+- {name: webhook-{{ . }}, mountPath: /etc/chapar/webhooks/{{ . }}, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "chapar.webhookVolumes" -}}
+{{- range .Values.webhooks.secretsFiles }}
+- name: webhook-{{ . }}
+  secret:
+    secretName: {{ . }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
 {{/* A value as a setting's text. Helm reads every number as a float, whose own text is 4.194304e+06: JSON's is 4194304. */}}
 {{- define "chapar.text" -}}
 {{- if kindIs "string" . -}}{{- . -}}{{- else -}}{{- toJson . -}}{{- end -}}

@@ -5,6 +5,7 @@
 {{- $own := index $v .name -}}
 {{- $prefix := printf "CHAPAR_%s_" (upper .name) -}}
 {{- $down := $v.shutdown -}}
+{{- $tells := has .name (list "sla" "feedback") -}}
 metadata:
   labels:
     {{- include "chapar.labels" (dict "root" $root "name" .name) | nindent 4 }}
@@ -55,7 +56,9 @@ spec:
       args: [{{ .name }}]
       securityContext:
         {{- include "chapar.containerSecurity" $root | nindent 8 }}
-      {{- with .envFrom }}
+      {{- $from := .envFrom }}
+      {{- if $tells }}{{- $from = include "chapar.webhookFrom" $root | trim }}{{- end }}
+      {{- with $from }}
       envFrom:
         {{- . | nindent 8 }}
       {{- end }}
@@ -94,10 +97,16 @@ spec:
         - name: {{ $prefix }}TRACE_RATIO
           value: {{ include "chapar.text" $v.tracing.ratio | quote }}
         {{- end }}
+        {{- if and $v.trustedProxies (has .name (list "ingest" "feedback")) }}
+        - name: {{ $prefix }}HTTP_PROXIES
+          value: {{ join "," $v.trustedProxies | quote }}
+        {{- end }}
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
-        {{- include "chapar.settings" (dict "prefix" $prefix "settings" $own.settings) | trim | nindent 8 }}
+        {{- with include "chapar.settings" (dict "prefix" $prefix "settings" $own.settings) | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
       ports:
         - {name: grpc, containerPort: 9000}
         - {name: ops, containerPort: 9090}
@@ -137,6 +146,11 @@ spec:
         {{- with .mounts }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- if $tells }}
+        {{- with include "chapar.webhookMounts" $root | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
+        {{- end }}
   volumes:
     - name: tls
       secret:
@@ -164,5 +178,10 @@ spec:
     {{- end }}
     {{- with .volumes }}
     {{- . | nindent 4 }}
+    {{- end }}
+    {{- if $tells }}
+    {{- with include "chapar.webhookVolumes" $root | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
     {{- end }}
 {{- end -}}

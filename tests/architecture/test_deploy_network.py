@@ -1,0 +1,201 @@
+"""Network policies and mounted secrets follow what each service really does: one table of what each reaches, held against its code and the chart."""
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.architecture.deployed import RENDERED, ROOT, SETTINGS, containers, environment, yaml_documents
+from tests.fixtures.helm import Render
+
+REACHES: Mapping[str, frozenset[str]] = {
+    # Providers' APIs and mail servers, the history's database. It calls no other service.
+    "ingest": frozenset({"providers", "database"}),
+    # Other replicas, for the owner of a shard.
+    "router": frozenset({"grpc:router"}),
+    # Raises priorities at the router; tells tenants' systems of breaches.
+    "sla": frozenset({"grpc:router", "webhooks"}),
+    # Sends invitations through ingest; tells tenants' systems of answers.
+    "feedback": frozenset({"grpc:ingest", "webhooks"}),
+}
+"""Beyond DNS, Kafka and the collector of traces, which every pod reaches."""
+EVIDENCE: Mapping[str, str] = {
+    r"services\.chassis\.webhook_retries": "webhooks",
+    r"services\.ingest\.adapters\.out\.http|import aiosmtplib": "providers",
+    r"sqlalchemy": "database",
+    r"grpc_channel\(": "grpc",
+}
+"""What in a service's code shows that it reaches something."""
+SECRETS: Mapping[str, str] = {"ingest": "channels", "sla": "webhooks", "feedback": "webhooks"}
+"""Which tenants' secrets a service reads: those of channels or those that sign webhooks."""
+
+WEB = {"ports": [{"port": 443, "protocol": "TCP"}]}
+VALUES: Mapping[str, Any] = {
+    "ingest": {
+        "database": {"existingSecret": "history", "key": "url"},
+        "channelSecretsEnv": ["channels-env"],
+        "channelSecretsFiles": ["channels-file"],
+    },
+    "webhooks": {"secretsEnv": ["hooks-env"], "secretsFiles": ["hooks-file"]},
+    "toolbox": {"enabled": True},
+    "tracing": {"endpoint": "http://collector:4317"},
+}
+
+
+def _sources(service: str) -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for file in (ROOT / "services" / service).rglob("*.py"))
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_the_table_is_what_the_code_does(service: str) -> None:
+    """A service that begins to call something belongs into the table, and from there into the policies."""
+    source = _sources(service)
+    found = {what for pattern, what in EVIDENCE.items() if re.search(pattern, source)}
+    assert found == {reached.partition(":")[0] for reached in REACHES[service]}
+    assert ("SecretReferences(" in source) == (service in SECRETS)
+
+
+def _policies(documents: list[dict[str, Any]], service: str) -> Iterator[dict[str, Any]]:
+    """Those that select the pods of a service."""
+    for document in documents:
+        if document["kind"] == "NetworkPolicy":
+            chosen = document["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component", service)
+            if chosen == service:
+                yield document
+
+
+def _reached(documents: list[dict[str, Any]], service: str) -> set[str]:
+    """What the policies let a service's pods reach."""
+    found: set[str] = set()
+    for policy in _policies(documents, service):
+        for rule in policy["spec"].get("egress", ()):
+            ports = {port["port"] for port in rule["ports"]}
+            components = {
+                peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
+                for peer in rule.get("to", ())
+                if "podSelector" in peer
+            }
+            if components:
+                assert ports == {9000}
+                found |= {f"grpc:{component}" for component in components}
+            elif ports == {53}:
+                found.add("dns")
+            elif ports == {4317}:
+                found.add("traces")
+            elif ports == {9093}:
+                found.add("kafka")
+            elif ports == {5432}:
+                found.add("database")
+            else:
+                blocks = [peer["ipBlock"] for peer in rule["to"]]
+                assert all("169.254.0.0/16" in block["except"] and "10.0.0.0/8" in block["except"] for block in blocks)
+                found.add({443: "webhooks"}[ports.pop()] if len(ports) == 1 else "providers")
+    return found
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_policies_let_out_what_the_table_says_and_no_more(render: Render, service: str) -> None:
+    """An outgoing webhook that the default policy blocks was never told to anybody."""
+    assert _reached(render(VALUES), service) == {*REACHES[service], "dns", "kafka", "traces"}
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_the_kept_examples_agree(path: Any) -> None:
+    """Whatever is switched on: nothing that the table lacks, and webhooks always."""
+    documents = yaml_documents(path)
+    for service in SETTINGS:
+        found = _reached(documents, service) - {"dns", "kafka", "traces"}
+        assert REACHES[service] - {"database"} <= found <= REACHES[service], service
+
+
+def test_who_is_called_lets_the_caller_in(render: Render) -> None:
+    """Each gRPC call of the table is let into the pods that it is for; agents' addresses do not shut services out."""
+    documents = render({**VALUES, "networkPolicy": {"agentsFrom": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}})
+    calls = {
+        (name, reached.partition(":")[2]) for name, all_ in REACHES.items() for reached in all_ if "grpc:" in reached
+    }
+    for _, callee in calls:
+        rules = itertools.chain.from_iterable(
+            policy["spec"].get("ingress", ()) for policy in _policies(documents, callee)
+        )
+        (grpc,) = [rule for rule in rules if any(port["port"] == "grpc" for port in rule["ports"])]
+        peers = [peer["podSelector"]["matchLabels"] for peer in grpc["from"] if "podSelector" in peer]
+        assert all("app.kubernetes.io/component" not in labels for labels in peers)
+        assert peers
+
+
+def _workload(documents: list[dict[str, Any]], component: str) -> dict[str, Any]:
+    return next(
+        d
+        for d in documents
+        if d["kind"] in {"Deployment", "StatefulSet", "Job"}
+        and d["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    )
+
+
+@pytest.mark.parametrize("component", [*SETTINGS, "toolbox"])
+def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, component: str) -> None:
+    """Channels' in ingest, webhooks' in sla and feedback, none anywhere else."""
+    workload = _workload(render(VALUES), component)
+    (container,) = containers(workload)
+    pod = workload["spec"]["template"]["spec"]
+    sources = {each["secretRef"]["name"] for each in container.get("envFrom", ())}
+    mounts = {m["mountPath"] for m in container["volumeMounts"] if m["mountPath"].count("/") == 4}
+    volumes = {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
+    kinds = {"channels": ("channels-env", "channels-file"), "webhooks": ("hooks-env", "hooks-file")}
+    if component in SECRETS:
+        kind = SECRETS[component]
+        env, file = kinds.pop(kind)
+        assert sources == {env}
+        assert mounts == {f"/etc/chapar/{kind}/{file}"}
+        assert file in volumes
+    else:
+        assert sources == set()
+        assert mounts == set()
+    for _, file in kinds.values():
+        assert file not in volumes
+
+
+def test_receivers_inside_the_cluster_can_be_named(render: Render) -> None:
+    """`webhooksTo` opens the way to peers of the operator's own, for sla and feedback only."""
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "crm"}}}
+    documents = render({"networkPolicy": {"webhooksTo": [peer], "webhookPorts": [443, 8443]}})
+    for service in SETTINGS:
+        rules = [
+            r for p in _policies(documents, service) for r in p["spec"].get("egress", ()) if peer in r.get("to", ())
+        ]
+        assert [{port["port"] for port in rule["ports"]} for rule in rules] == (
+            [{443, 8443}] if "webhooks" in REACHES[service] else []
+        )
+
+
+def test_trusted_proxies_reach_both_services_that_customers_reach(render: Render) -> None:
+    """One value; without it no forwarded address is believed, and the setting keeps its own default."""
+    documents = render({"trustedProxies": ["10.1.0.0/16", "2001:db8::/32"]})
+    for service in ("ingest", "feedback"):
+        variables = environment(containers(_workload(documents, service))[0])
+        assert variables[f"CHAPAR_{service.upper()}_HTTP_PROXIES"] == "10.1.0.0/16,2001:db8::/32"
+        assert SETTINGS[service].load(env=variables)
+    for service in ("router", "sla"):
+        assert "PROXIES" not in str(environment(containers(_workload(documents, service))[0]))
+    assert "HTTP_PROXIES" not in str(render({}))
+
+
+def test_the_toolbox_knows_every_address_and_no_more_than_the_operators_user(render: Render) -> None:
+    """A pod to `kubectl exec` into: `chapar` finds services, cluster and authority; the token is the person's own."""
+    documents = render(VALUES)
+    workload = _workload(documents, "toolbox")
+    variables = environment(containers(workload)[0])
+    assert variables["KAFKA_SASL_USERNAME"] == "chapar-operator"
+    assert {f"CHAPAR_ADDRESS_{name.upper()}" for name in SETTINGS} <= variables.keys()
+    assert "CHAPAR_TOKEN" not in variables
+    volumes = {v["secret"]["secretName"] for v in workload["spec"]["template"]["spec"]["volumes"] if "secret" in v}
+    assert "chapar-tokens" not in volumes
+    services = {d["metadata"]["name"] for d in documents if d["kind"] == "Service"}
+    for name in SETTINGS:
+        address = variables[f"CHAPAR_ADDRESS_{name.upper()}"]
+        assert address.removeprefix("dns:///").partition(".")[0] in services
+    assert _reached(documents, "toolbox") == {"dns", "kafka", "traces", *(f"grpc:{name}" for name in SETTINGS)}
+    assert not [d for d in render({}) if d["metadata"]["labels"]["app.kubernetes.io/component"] == "toolbox"]
