@@ -13,6 +13,7 @@ from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer, NotNow
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory, Record
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -132,8 +133,10 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             await _webhooks(stack, service, programmes, producer)
 
         if "lanes" in roles:
-            await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory)
-            await _lane(stack, service, survey_lane.SPEC, survey_lane.survey_factory(programmes, service.metrics))
+            heap = Heap()
+            await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory, heap)
+            factory = survey_lane.survey_factory(programmes, service.metrics)
+            await _lane(stack, service, survey_lane.SPEC, factory, heap)
 
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
@@ -217,7 +220,7 @@ def _recovery_batch(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Callabl
 
 
 async def _lane(
-    stack: AsyncExitStack, service: Service[FeedbackSettings], spec: LaneSpec, factory: ProcessorFactory
+    stack: AsyncExitStack, service: Service[FeedbackSettings], spec: LaneSpec, factory: ProcessorFactory, heap: Heap
 ) -> None:
     runner = LaneRunner(
         spec,
@@ -227,6 +230,7 @@ async def _lane(
         clock=service.clock,
         tuning=LaneTuning(linger=LINGER_S),
         metrics=PrometheusLaneMetrics(service.metrics),
+        heap=heap,
     )
     await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from chapar.config.v1 import config_pb2
 from services.chassis.kafka.contract import LaneMetrics
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
@@ -40,6 +41,7 @@ async def lanes(
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
     policies = CompiledPolicies(configurations, CelConditions)
     client_id = f"ingest@{settings.instance}"
+    heap = Heap()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         http = await enter(provider_client())
@@ -65,9 +67,13 @@ async def lanes(
                     clock=service.clock,
                     client_id=client_id,
                     lane_metrics=lane_metrics,
+                    heap=heap,
                 ),
             ),
-            ("relay", relay_lane(kafka, clock=service.clock, client_id=client_id, lane_metrics=lane_metrics)),
+            (
+                "relay",
+                relay_lane(kafka, clock=service.clock, client_id=client_id, lane_metrics=lane_metrics, heap=heap),
+            ),
             (
                 "sender",
                 sender_lane(
@@ -77,6 +83,7 @@ async def lanes(
                     clock=service.clock,
                     client_id=client_id,
                     lane_metrics=lane_metrics,
+                    heap=heap,
                 ),
             ),
         ):

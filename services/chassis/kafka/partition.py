@@ -9,7 +9,6 @@ holds whatever arrived while the batch before it was being sent: nothing waits w
 """
 
 import asyncio
-import gc
 import logging
 import time
 from collections import deque
@@ -118,14 +117,15 @@ class PartitionLane:
                 try:
                     await self._own()
                     continue
+                # Logged as text: a log record that is kept with its exception keeps the frames, and so the lost state.
                 except Replay as again:
-                    log.info("%s: batch replayed: %s", self, again)
+                    log.info("%s: batch replayed: %s", self, str(again))
                     self._parts.metrics.aborted(self._parts.spec.name, self.partition, again.reason)
                     continue  # nothing failed outside this process: no need to wait
                 except TransactionFailed as failure:
                     self._report(failure)
                 except (BrokerError, OSError, TimeoutError) as failure:
-                    log.warning("%s: %r; taking over again", self, failure)
+                    log.warning("%s: %s; taking over again", self, repr(failure))
                 if time.monotonic() - alive_since > 10 * wait:
                     wait = tuning.retry_least
                 await self._pause(wait)
@@ -155,9 +155,7 @@ class PartitionLane:
                 )
             )
             self._fault("after_fencing")
-            # All of it is new and lives long: the collector would look at it again and again, and find nothing.
-            gc.disable()
-            stack.callback(gc.enable)
+            ownership = stack.enter_context(parts.heap.ownership())
             restored, position = await self._restore()
             processor = parts.factory(LaneContext(self.partition, position.epoch))
             await self._feed(processor, restored)
@@ -169,8 +167,7 @@ class PartitionLane:
             await self._carry_out(turns.next_turn(), self._seal(started, position), started)
             self._begin_work(processor, position, len(restored.entries), began)
             del restored
-            gc.freeze()  # nor ever again: a full collection takes half a second in a large pool
-            gc.enable()
+            ownership.live()
             try:
                 await self._work(turns, processor, position)
             finally:
@@ -365,7 +362,7 @@ class PartitionLane:
             parts.metrics.fenced(parts.spec.name, self.partition)
         reason = "unknown_outcome" if failure.unknown else "transaction"
         parts.metrics.aborted(parts.spec.name, self.partition, reason)
-        log.warning("%s: %s; discarding both producers and restoring", self, failure)
+        log.warning("%s: %s; discarding both producers and restoring", self, str(failure))
 
     async def _still_ours(self) -> bool:
         return await self._source.still_ours(self.partition, self.committed_offset)

@@ -14,6 +14,7 @@ from services.chassis.kafka.contract import (
     Processor,
     ProcessorFactory,
 )
+from services.chassis.kafka.heap import Heap
 
 
 class Input(Protocol):
@@ -42,5 +43,6 @@ class LaneParts:
     metrics: LaneMetrics
     encode_dead_letter: DeadLetterEncoder
     restores: asyncio.Semaphore
+    heap: Heap
     on_owned: Callable[[int, Processor], None]
     on_lost: Callable[[int], None]

@@ -17,6 +17,7 @@ from services.chassis.kafka.contract import (
     Processor,
     ProcessorFactory,
 )
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.membership import Membership
 from services.chassis.kafka.parts import LaneParts
 
@@ -49,7 +50,9 @@ class LaneRunner:
         on_owned: Callable[[int, Processor], None] | None = None,
         on_lost: Callable[[int], None] | None = None,
         dead_letter: DeadLetterEncoder = deadletters.encode,
+        heap: Heap | None = None,
     ) -> None:
+        """`heap`: the process's owner of the garbage collector, which all its lanes should share."""
         self._parts = LaneParts(
             spec=spec,
             factory=factory,
@@ -60,6 +63,7 @@ class LaneRunner:
             metrics=metrics,
             encode_dead_letter=dead_letter,
             restores=asyncio.Semaphore(tuning.restore_concurrency),
+            heap=heap or Heap(),
             on_owned=on_owned or _nobody,
             on_lost=on_lost or _nobody,
         )

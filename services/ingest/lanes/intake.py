@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import (
     InvalidRecord,
     LaneContext,
@@ -50,6 +51,7 @@ def intake_lane(
     lane_metrics: LaneMetrics,
     limits: IntakeLimits = _DEFAULT_LIMITS,
     tuning: LaneTuning = _DEFAULT_TUNING,
+    heap: Heap | None = None,
 ) -> LaneRunner:
     """The lane, to be run once at least one tenant's configuration is known: records of unknown tenants become dead letters."""
     counters = IntakeCounters(metrics)
@@ -62,6 +64,7 @@ def intake_lane(
         tuning=tuning,
         metrics=lane_metrics,
         on_lost=counters.lost,
+        heap=heap,
     )
 
 

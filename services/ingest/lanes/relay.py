@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import (
     InvalidRecord,
     LaneContext,
@@ -33,6 +34,7 @@ def relay_lane(
     client_id: str,
     lane_metrics: LaneMetrics,
     tuning: LaneTuning = _DEFAULT_TUNING,
+    heap: Heap | None = None,
 ) -> LaneRunner:
     """The lane."""
     return LaneRunner(
@@ -43,6 +45,7 @@ def relay_lane(
         client_id=client_id,
         tuning=tuning,
         metrics=lane_metrics,
+        heap=heap,
     )
 
 

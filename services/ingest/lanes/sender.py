@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import (
     InvalidRecord,
     LaneContext,
@@ -56,6 +57,7 @@ def sender_lane(
     lane_metrics: LaneMetrics,
     limits: SenderLimits = _DEFAULT_LIMITS,
     tuning: LaneTuning = _DEFAULT_TUNING,
+    heap: Heap | None = None,
 ) -> LaneRunner:
     """The lane. `attempts` must outlive it."""
     return LaneRunner(
@@ -66,6 +68,7 @@ def sender_lane(
         client_id=client_id,
         tuning=tuning,
         metrics=lane_metrics,
+        heap=heap,
     )
 
 

@@ -1,0 +1,105 @@
+"""A lane frees the state of a partition that it has lost, however it lost it. Real Kafka only."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka.contract import LaneContext
+from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.runner import LaneRunner
+from services.chassis.kafka.transactions import Sealed, TakingTurns
+from services.chassis.kafka_settings import KafkaSettings
+from tests.contract.lane.ledger import Ledger
+from tests.contract.lane.real import SPEC, TUNING, Watch, create_topics, eventually
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+
+LOSSES = 5
+
+
+class Pools:
+    """Makes processors that refer to themselves, and remembers which are alive."""
+
+    def __init__(self) -> None:
+        self._made: list[weakref.ref[Ledger]] = []
+
+    def make(self, context: LaneContext) -> Ledger:
+        made = Ledger(context, lambda _: None)
+        made.cycle = made  # type: ignore[attr-defined] # as engines, indexes and callbacks have them
+        self._made.append(weakref.ref(made))
+        return made
+
+    @property
+    def made(self) -> int:
+        return len(self._made)
+
+    @property
+    def alive(self) -> int:
+        return sum(each() is not None for each in self._made)
+
+
+@pytest.fixture
+async def kafka_settings(kafka: KafkaUnderTest, prefix: str) -> AsyncIterator[KafkaSettings]:
+    settings = kafka.settings(prefix)
+    await create_topics(settings, 1)
+    yield settings
+    gc.unfreeze()
+
+
+async def fence(kafka: KafkaSettings) -> None:
+    """What a rival does: it initialises both producers of the partition, so that the owner's next commit fails."""
+    async with TakingTurns(
+        kafka, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="rival", tuning=TUNING
+    ) as rival:
+        turn = rival.next_turn()
+        await turn.fill(Sealed(BatchOutbox(1, 1000), {b"rival": b""}, 0))
+        await turn.abort()
+
+
+async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: KafkaSettings) -> None:
+    """A rival fences the lane again and again: each lost state is freed, and the last one when the lane stops."""
+    pools, watch = Pools(), Watch()
+    runner = LaneRunner(
+        SPEC, pools.make, kafka_settings, clock=system_clock, tuning=TUNING, metrics=watch, heap=Heap(soon=0.05)
+    )
+    async with DurableProducer(kafka_settings, client_id="feeder") as feeder, asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(runner.run())
+        await eventually(lambda: runner.restored, "live")
+        for loss in range(1, LOSSES + 1):
+            await fence(kafka_settings)
+            await feeder.publish(SPEC.input, b"k", b"add")
+            await eventually(lambda loss=loss: watch.records >= loss, "handled by the next owner")  # type: ignore[misc] # a bound loop variable
+            await eventually(lambda: pools.alive == 1, f"{pools.alive} pools are alive after {loss} losses", 5)
+        assert pools.made > LOSSES
+        runner.stop()
+        await running
+    await eventually(lambda: pools.alive == 0, "the last pool is freed", 5)
+
+
+async def test_a_pool_that_a_rebalance_takes_away_is_freed(kafka_settings: KafkaSettings) -> None:
+    """A partition that goes to another process for good does not stay in the memory of the first."""
+    first_pools, second_pools = Pools(), Pools()
+    first = LaneRunner(
+        SPEC, first_pools.make, kafka_settings, clock=system_clock, tuning=TUNING, client_id="ledger@b:1"
+    )
+    second = LaneRunner(
+        SPEC, second_pools.make, kafka_settings, clock=system_clock, tuning=TUNING, client_id="ledger@a:1"
+    )
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(first.run())]
+        await eventually(lambda: first.partitions == (0,), "the first owns it")
+        running.append(tasks.create_task(second.run()))
+        # One partition, two members: the group gives it to the member whose id sorts first, which has "a" in its name.
+        await eventually(lambda: second.partitions == (0,), "the second owns it")
+        await eventually(lambda: first_pools.alive == 0, "the first has freed it", 10)
+        assert second_pools.alive == 1
+        first.stop()
+        second.stop()
+        await asyncio.wait(running)
