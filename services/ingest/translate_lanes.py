@@ -30,8 +30,10 @@ from services.ingest.domain.messages import (
     SendRequest,
     Wishes,
 )
+from services.ingest.domain.origin import UNPROVEN
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate_config import requirements, selectors
+from services.ingest.translate_origin import origin, origin_record
 
 CUSTOMER_STATE: Final = b"c/"
 SEEN_STATE: Final = b"s/"
@@ -58,6 +60,7 @@ def message(record: records_pb2.CustomerMessage) -> Message:
         no_auto_reply=record.no_auto_reply,
         customer_left=record.customer_left,
         wishes=_wishes(record.wishes) if record.HasField("wishes") else NO_WISHES,
+        origin=origin(record.origin) if record.HasField("origin") else UNPROVEN,
         unparsed=bool(record.raw),
     )
 
@@ -95,6 +98,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         author_kind=int(record.author_kind),
         author_id=record.author_id,
         requested_at_ms=record.requested_at_ms,
+        checked=record.checked,
     )
 
 
@@ -114,7 +118,7 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
 
 def link(record: records_pb2.IdentityLink) -> Link:
     """A link."""
-    return Link(record.request_id, record.home_identity_id)
+    return Link(record.request_id, record.home_identity_id, record.identity_id, record.confirmed)
 
 
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
@@ -133,6 +137,7 @@ def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
         labels=dict(record.labels),
         reason=record.reason,
         requested_at_ms=record.requested_at_ms,
+        checked=record.checked,
     )
 
 
@@ -152,13 +157,15 @@ def identity_record(value: Identity) -> records_pb2.Identity:
     )
 
 
-def route_record(value: Route) -> records_pb2.ReplyRoute:
+def route_record(value: Route, *, only_if_missing: bool = False) -> records_pb2.ReplyRoute:
     """A reply route."""
     return records_pb2.ReplyRoute(
         identity=identity_record(value.identity),
         context=dict(value.context),
         subject=value.subject,
         last_customer_message_at_ms=value.last_customer_message_at_ms,
+        proof=records_pb2.OriginProof.ValueType(value.proof),
+        only_if_missing=only_if_missing,
     )
 
 
@@ -199,6 +206,7 @@ def customer_message(value: Message, interaction_id: str, edits: str) -> records
         channel=value.identity.channel,
         edits_message_id=edits,
         native_message_id=value.native_message_id,
+        origin=origin_record(value.origin),
     )
 
 
@@ -322,44 +330,6 @@ def answer_command(
     )
 
 
-# ---- the relay
-
-_NOTICES: Final = {
-    "queued": records_pb2.INTERACTION_NOTICE_KIND_QUEUED,
-    "assigned": records_pb2.INTERACTION_NOTICE_KIND_ASSIGNED,
-    "completed": records_pb2.INTERACTION_NOTICE_KIND_COMPLETED,
-    "abandoned": records_pb2.INTERACTION_NOTICE_KIND_ABANDONED,
-    "cancelled": records_pb2.INTERACTION_NOTICE_KIND_CANCELLED,
-    "customer_message_recorded": records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED,
-}
-
-
-def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord | None:
-    """What the identity's lane needs of a routing event; None for events that do not concern it."""
-    kind = _NOTICES.get(event.WhichOneof("event") or "")
-    message_id = event.customer_message_recorded.message_id
-    if kind is None or not event.interaction.identity_id:
-        return None
-    if kind == records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED and not message_id:
-        return None  # the customer left, which we told the router ourselves
-    return records_pb2.InboundRecord(
-        tenant=event.tenant,
-        notice=records_pb2.InteractionNotice(
-            event_id=event.event_id,
-            tenant=event.tenant,
-            interaction_id=event.interaction.interaction_id,
-            conversation_id=event.interaction.conversation_id,
-            kind=kind,
-            position=event.queued.position if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else 0,
-            estimated_wait_ms=(
-                event.queued.estimated_wait_ms if kind == records_pb2.INTERACTION_NOTICE_KIND_QUEUED else -1
-            ),
-            occurred_at_ms=event.occurred_at_ms,
-            message_id=message_id,
-        ),
-    )
-
-
 # ---- state
 
 
@@ -372,15 +342,19 @@ class IntakeState:
         self._chunks = msgspec.msgpack.Decoder(Chunk)
 
     def customer_key(self, key: str) -> bytes:
-        """Entry of a customer."""
+        """Entry of a customer; keys are tenant/identity."""
         return CUSTOMER_STATE + key.encode()
 
     def seen_key(self, key: str, number: int) -> bytes:
         """Entry of a chunk of ids."""
         return SEEN_STATE + key.encode() + b"/%d" % number
 
+    def customer_owner(self, entry: bytes) -> str:
+        """The key of the customer whose entry this is."""
+        return entry[len(CUSTOMER_STATE) :].decode()
+
     def seen_owner(self, entry: bytes) -> str:
-        """The identity whose chunk this is."""
+        """The key of the identity whose chunk this is."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
     def encode(self, value: Customer | Chunk) -> bytes:

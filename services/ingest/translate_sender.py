@@ -6,8 +6,10 @@ import msgspec
 
 from chapar.common.v1 import dead_letter_pb2, types_pb2
 from chapar.ingest.v1 import records_pb2
+from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import Delivery, DeliveryState, Finished, MessageSent, Outcome, Thread
 from services.ingest.domain.messages import Derive, Route
+from services.ingest.domain.origin import OriginProof
 from services.ingest.domain.seen import Chunk
 from services.ingest.translate_lanes import identity, request_record
 
@@ -17,7 +19,13 @@ SEEN_STATE: Final = b"s/"
 
 def route(record: records_pb2.ReplyRoute) -> Route:
     """A reply route."""
-    return Route(identity(record.identity), dict(record.context), record.subject, record.last_customer_message_at_ms)
+    return Route(
+        identity(record.identity),
+        dict(record.context),
+        record.subject,
+        record.last_customer_message_at_ms,
+        OriginProof(record.proof),
+    )
 
 
 def finished(record: records_pb2.AttemptFinished) -> Finished:
@@ -110,7 +118,7 @@ def dead_letter(
         origin_topic="outbound.v1",
         origin_partition=partition,
         origin_offset=-1,
-        key=thread.conversation_id.encode(),
+        key=tenant_key(thread.tenant, thread.conversation_id),
         value=asked.SerializeToString(),
         reason=reason,
         detail=f"given up after {delivery.tried} attempts",
@@ -128,16 +136,16 @@ class SenderState:
         self._threads = msgspec.msgpack.Decoder(Thread)
         self._chunks = msgspec.msgpack.Decoder(Chunk)
 
-    def thread_key(self, conversation_id: str) -> bytes:
-        """Entry of a conversation."""
-        return THREAD_STATE + conversation_id.encode()
+    def thread_key(self, place: str) -> bytes:
+        """Entry of a conversation; its place is tenant/conversation."""
+        return THREAD_STATE + place.encode()
 
-    def seen_key(self, conversation_id: str, number: int) -> bytes:
+    def seen_key(self, place: str, number: int) -> bytes:
         """Entry of a chunk of delivery ids."""
-        return SEEN_STATE + conversation_id.encode() + b"/%d" % number
+        return SEEN_STATE + place.encode() + b"/%d" % number
 
     def seen_owner(self, entry: bytes) -> str:
-        """The conversation whose chunk this is."""
+        """The place of the conversation whose chunk this is."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
     def encode(self, value: Thread | Chunk) -> bytes:

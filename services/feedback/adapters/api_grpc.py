@@ -72,7 +72,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
                 invite=pb.InviteNow(subject=about, survey=request.survey),
             )
         )
-        return pb.InviteResponse(invitation_id=derive(about.interaction_id, survey.name) if survey else "")
+        return pb.InviteResponse(invitation_id=derive(tenant, about.interaction_id, survey.name) if survey else "")
 
     async def SubmitAnswer(self, request: pb.SubmitAnswerRequest, context: Context) -> pb.SubmitAnswerResponse:  # noqa: N802 - the contract's name
         """By the link's token, or by both ids."""

@@ -5,6 +5,7 @@ from typing import Final
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
+from services.chassis.keys import tenant_key
 from services.feedback.translate import headers
 
 _TOPIC: Final = "feedback.commands.v1"
@@ -21,7 +22,7 @@ class KafkaCommandLog:
         try:
             await self._producer.publish(
                 _TOPIC,
-                command.person_id.encode("utf-8", "surrogatepass"),
+                tenant_key(command.tenant, command.person_id),
                 command.SerializeToString(),
                 headers(_SCHEMA, command.command_id, command.tenant),
             )

@@ -12,6 +12,7 @@ import msgspec
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, Outbox
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.feedback import translate_counting as translate
 from services.feedback.domain.contacts import ContactEffect, Contacts, DropThread, KeepThread, Settled, Thread
@@ -125,7 +126,7 @@ class CountingDesk:
 
 
 def _send(record: pb.FeedbackRecord, outbox: Outbox) -> None:
-    key = record.person_id.encode("utf-8", "surrogatepass")
+    key = tenant_key(record.tenant, record.person_id)
     outbox.send(OUTPUT, key, record.SerializeToString(), headers(_SCHEMA, record.event_id, record.tenant))
 
 

@@ -16,6 +16,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
+from services.chassis.keys import tenant_key
 from services.feedback.translate import headers
 
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
@@ -72,7 +73,7 @@ class RelayProcessor:
             return
         outbox.send(
             OUTPUT,
-            command.person_id.encode("utf-8", "surrogatepass"),
+            tenant_key(command.tenant, command.person_id),
             command.SerializeToString(),
             headers(_SCHEMA, command.command_id, command.tenant),
         )

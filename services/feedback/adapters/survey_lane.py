@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
+from services.chassis.keys import split_key, tenant_key
 from services.chassis.metrics import Metrics
 from services.feedback.adapters import kept
 from services.feedback.adapters.counting_desk import CountingDesk
@@ -57,15 +58,18 @@ class SurveyProcessor:
         self._now_ms = now_ms
 
     def handle(self, record: Record, outbox: Outbox) -> None:
-        if record.key and self._counting.handle(record.value, self._now_ms, outbox):
+        try:
+            key_tenant, person_id = split_key(record.key or b"")
+        except ValueError as error:
+            raise InvalidRecord("NO_KEY", "a command is keyed by its tenant and person") from error
+        if self._counting.handle(record.value, self._now_ms, outbox):
             return
         try:
             command = parse_command(record.value)
         except Untranslatable as error:
             raise InvalidRecord("UNDECODABLE", str(error)) from error
-        if not record.key:
-            raise InvalidRecord("NO_KEY", "a command is keyed by its person")
-        person_id = record.key.decode("utf-8", "replace")
+        if command.tenant != key_tenant:
+            raise InvalidRecord("TENANT_MISMATCH", "the key is of another tenant")
         if isinstance(command, inv.Answer):
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
@@ -137,7 +141,7 @@ class SurveyProcessor:
         record = event_record(event, tenant, person_id, event_id, self._now_ms)
         outbox.send(
             OUTPUT,
-            person_id.encode("utf-8", "surrogatepass"),
+            tenant_key(tenant, person_id),
             record.SerializeToString(),
             headers(_SCHEMA, event_id, tenant),
         )

@@ -143,7 +143,7 @@ class Desk:
         sampled: bool,
     ) -> list[Effect]:
         subject = command.subject
-        invitation_id = self._derive(subject.interaction_id, survey.name)
+        invitation_id = self._derive(command.tenant, subject.interaction_id, survey.name)
         known = self._invitations.get(invitation_id)
         if known is not None:
             if known.made_by == command.command_id:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from services.ingest.domain import acknowledgement, effects
+from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Gathering, OpenInteraction, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
@@ -24,22 +25,30 @@ class Aftermath:
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
         conversation = customer.conversation
+        owned = request.checked or owns(customer, request.conversation_id, request.interaction_id)
         if customer.home and (conversation is None or conversation.conversation_id != request.conversation_id):
-            return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+            # The home has the surveys and the newest route; that the conversation is this customer's is known here only.
+            vouched = bool(request.conversation_id) and owned
+            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+        if not owned:
+            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction is not this customer's")
         if customer.route is None:
             return Refused("NO_ROUTE", "this identity has never written, so there is no way to answer")
         out: list[Effect] = []
         if request.conversation_id and (
             conversation is None or conversation.conversation_id != request.conversation_id
         ):
-            target = request.conversation_id  # an older thread: the sender knows its route as long as it lives there
+            # An older thread: the sender knows its route as long as it lives there.
+            target = request.conversation_id
+            out.append(effects.RouteKnown(target, customer.route, only_if_missing=True))
         else:
             if conversation is None or not conversation.current(now_ms):
                 conversation = Conversation(
-                    conversation_id=self._routing.derive("conversation", request.request_id),
+                    conversation_id=self._routing.derive("conversation", customer.key, request.request_id),
                     opened_at_ms=now_ms,
                     last_at_ms=now_ms,
                     language=customer.language,
+                    route=customer.route,
                 )
                 out.append(
                     effects.ConversationStarted(

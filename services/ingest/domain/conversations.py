@@ -46,6 +46,7 @@ class Opening:
             text_length=self.text_length + later.text_length + 1,
             labels={**self.labels, **later.labels},
             language=self.language if self.language != "und" else later.language,
+            verified=self.verified and later.verified,
             no_auto_reply=self.no_auto_reply or later.no_auto_reply,
             wishes=self.wishes.joined(later.wishes),
         )
@@ -112,6 +113,8 @@ class Conversation:
     language: str = "und"
     gathering: Gathering | None = None
     interaction: OpenInteraction | None = None
+    route: Route | None = None
+    """Where it is answered; see `reply_routes`."""
 
     def current(self, now_ms: int) -> bool:
         """Whether a message now belongs to it: while work is open, and for the window after the last message."""
@@ -158,7 +161,7 @@ class Customer:
     key: str
     """The identity under whose key this is: the person's home, unless linked elsewhere."""
     identity: Identity
-    """The newest identity seen here."""
+    """The newest identity seen here; once proven, what is unproven does not change it."""
     last_seen_ms: int
     home: str = ""
     language: str = "und"
@@ -170,6 +173,10 @@ class Customer:
     follow_ups: tuple[FollowUp, ...] = ()
     """Work that waits for the end of what is at work."""
     acknowledged_at_ms: int = 0
+    proven: bool = False
+    """Whether a message of this customer has been proven."""
+    threads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Conversations and their interactions, the newest last; see `belongings`."""
 
     def attributes(self, verified: bool) -> dict[str, str]:
         """What conditions see as `person`: its labels, and three facts."""

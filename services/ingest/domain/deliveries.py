@@ -99,6 +99,11 @@ class Thread:
     the number of an earlier one."""
 
     @property
+    def place(self) -> str:
+        """Where it is kept."""
+        return place_of(self.tenant, self.conversation_id)
+
+    @property
     def head(self) -> Delivery | None:
         """The delivery whose turn it is."""
         for delivery in self.deliveries:
@@ -118,6 +123,11 @@ class Thread:
     def without(self, delivery_id: str) -> "Thread":
         """Without this delivery."""
         return replace(self, deliveries=tuple(d for d in self.deliveries if d.delivery_id != delivery_id))
+
+
+def place_of(tenant: str, conversation_id: str) -> str:
+    """The tenant's conversation: ids of another tenant are other places."""
+    return f"{tenant}/{conversation_id}"
 
 
 @dataclass(frozen=True, slots=True)

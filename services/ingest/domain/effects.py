@@ -64,6 +64,8 @@ class RouteKnown:
 
     conversation_id: str
     route: Route
+    only_if_missing: bool = False
+    """A conversation that has a route keeps its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +128,21 @@ class AnswerGiven:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The record belongs to another identity's key: publish it there, one hop further."""
+    """The record belongs to another identity's key: publish it there, one hop further.
+
+    `checked`: what the request names was found to belong to the identity that passes it on.
+    """
 
     identity_id: str
+    checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConfirmed:
+    """The home is ours and is nobody else's guest: tell the identity that is to be linked."""
+
+    identity_id: str
+    home_identity_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +167,6 @@ Effect = (
     | SendAsked
     | AnswerGiven
     | Forwarded
+    | LinkConfirmed
     | ConversationForgotten
 )

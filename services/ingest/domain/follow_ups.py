@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from services.ingest.domain import effects
+from services.ingest.domain.belongings import owns
 from services.ingest.domain.conversations import Conversation, Customer, Opening, OpenInteraction
 from services.ingest.domain.decisions import Decision, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
@@ -37,7 +38,10 @@ class FollowUps:
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
         if customer.home:
-            return Decision(customer, (effects.Forwarded(customer.home),), note="FORWARDED")
+            vouched = bool(request.conversation_id) and owns(customer, request.conversation_id)
+            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+        if not (request.checked or owns(customer, request.conversation_id)):
+            return Refused("UNKNOWN_CONVERSATION", "the conversation is not this customer's")
         if request.queue not in policy.pools:
             return Refused("UNKNOWN_QUEUE", f"version {policy.version} has no such queue")
         at_work = customer.conversation
@@ -68,16 +72,18 @@ class FollowUps:
         if conversation is None or not conversation.current(now_ms):
             named = request.conversation_id
             conversation = Conversation(
-                conversation_id=named or self._routing.derive("conversation", request.request_id),
+                conversation_id=named or self._routing.derive("conversation", customer.key, request.request_id),
                 opened_at_ms=now_ms,
                 last_at_ms=now_ms,
                 language=customer.language,
+                route=customer.route,
             )
             if not named:
                 out.append(effects.ConversationStarted(conversation.conversation_id, person, customer.identity))
                 customer = replace(customer, conversations=customer.conversations + 1)
         if customer.route is not None:
-            out.append(effects.RouteKnown(conversation.conversation_id, customer.route))
+            # What the conversation was answered at before stays; this is for one that the sender has forgotten, or a new one.
+            out.append(effects.RouteKnown(conversation.conversation_id, customer.route, only_if_missing=True))
         identity, language = customer.identity, first_known(conversation.language, customer.language)
         opening = Opening(
             message_id="",

@@ -18,13 +18,15 @@ from typing import assert_never
 
 from services.ingest.domain import effects
 from services.ingest.domain.aftermath import Aftermath
+from services.ingest.domain.belongings import noted
 from services.ingest.domain.conversations import RULE_TEXT_CHARS, Conversation, Customer, Gathering, Opening, OpenSurvey
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.lifetime import Lifetime
-from services.ingest.domain.messages import Derive, Erasure, FollowUp, Link, Message, Notice, Route, SendRequest
+from services.ingest.domain.messages import Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
 from services.ingest.domain.policy import TenantPolicy
+from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 
 Event = Message | SendRequest | Notice | Link | Erasure | FollowUp
@@ -44,6 +46,14 @@ class Intake:
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
     ) -> Decision | Refused:
         """One record under `key`."""
+        decision = self._decide(key, customer, event, now_ms, policy)
+        if isinstance(decision, Refused) or decision.customer is None:
+            return decision
+        return replace(decision, customer=noted(decision.customer))
+
+    def _decide(
+        self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
+    ) -> Decision | Refused:
         match event:
             case Message():
                 return self._message(key, customer, event, now_ms, policy)
@@ -77,13 +87,7 @@ class Intake:
             return Decision(
                 replace(customer, last_seen_ms=now_ms), (effects.Forwarded(customer.home),), note="FORWARDED"
             )
-        customer = replace(
-            customer,
-            identity=message.identity,
-            last_seen_ms=now_ms,
-            language=message.language if message.language != "und" else customer.language,
-            labels={**customer.labels, **_lasting(message.labels)},
-        )
+        customer = _acquainted(customer, message, now_ms)
         if message.revision > 0:
             return self._edit(customer, message, now_ms)
         account = policy.account(message.identity.channel, message.identity.account)
@@ -100,7 +104,7 @@ class Intake:
                 last_at_ms=now_ms,
             )
             customer = replace(customer, conversations=customer.conversations + 1)
-            out.append(self._started(customer, conversation, message))
+            out.append(self._started(customer, conversation))
         assert conversation is not None
         conversation = replace(
             conversation,
@@ -108,11 +112,13 @@ class Intake:
             window_ms=account.conversation_window_ms,
             language=message.language if message.language != "und" else conversation.language,
         )
-        route = Route(message.identity, message.reply_context, message.subject, now_ms)
-        customer = replace(customer, conversation=conversation)
         if message.opens:  # a reaction or a note about reachability lacks what an answer needs
-            customer = replace(customer, route=route)
-            out.append(effects.RouteKnown(conversation.conversation_id, route))
+            route = next_route(conversation.route, message, conversation.conversation_id, now_ms)
+            if route is not conversation.route:
+                out.append(effects.RouteKnown(conversation.conversation_id, route))
+            conversation = replace(conversation, route=route)
+            customer = replace(customer, route=lasting_route(customer.route, route))
+        customer = replace(customer, conversation=conversation)
 
         survey, score = self._answer(customer, conversation, message, now_ms)
         if survey is not None:
@@ -193,6 +199,8 @@ class Intake:
         # A reaction says not what it is about; a machine that answers by itself was not asked.
         if conversation.gathering is not None or message.customer_left or not message.opens or message.no_auto_reply:
             return None, 0
+        if customer.proven and not message.origin.proven(conversation.conversation_id):
+            return None, 0  # somebody may be answering in the customer's name
         at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
             if survey.awaits(conversation.conversation_id, at_work, now_ms):
@@ -202,15 +210,31 @@ class Intake:
                     return survey, score
         return None, 0
 
-    def _started(self, customer: Customer, conversation: Conversation, message: Message) -> Effect:
+    def _started(self, customer: Customer, conversation: Conversation) -> Effect:
         return effects.ConversationStarted(
-            conversation.conversation_id, self._routing.person(customer), message.identity
+            conversation.conversation_id, self._routing.person(customer), customer.identity
         )
 
     def _recorded(self, customer: Customer, conversation: Conversation, message: Message, interaction: str) -> Effect:
         return effects.MessageRecorded(
             conversation.conversation_id, self._routing.person(customer), message, interaction
         )
+
+
+def _acquainted(customer: Customer, message: Message, now_ms: int) -> Customer:
+    """What a message teaches of its customer. Of one that was proven before, an unproven message teaches nothing."""
+    conversation_id = customer.conversation.conversation_id if customer.conversation is not None else ""
+    proven = message.origin.proven(conversation_id)
+    if customer.proven and not proven:
+        return replace(customer, last_seen_ms=now_ms)
+    return replace(
+        customer,
+        identity=message.identity,
+        last_seen_ms=now_ms,
+        language=message.language if message.language != "und" else customer.language,
+        labels={**customer.labels, **_lasting(message.labels)},
+        proven=proven,
+    )
 
 
 def _opening(message: Message, now_ms: int) -> Opening:

@@ -18,6 +18,8 @@ class Lifetime:
         self._limits = limits
 
     def link(self, customer: Customer | None, link: Link) -> Decision | Refused:
+        if link.home_identity_id and not link.confirmed:
+            return self._confirm(customer, link)
         if customer is None:
             return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
         if link.home_identity_id == customer.key:
@@ -25,6 +27,16 @@ class Lifetime:
         return Decision(
             replace(customer, home=link.home_identity_id), note="LINKED" if link.home_identity_id else "UNLINKED"
         )
+
+    def _confirm(self, home: Customer | None, link: Link) -> Decision | Refused:
+        """Under the home's key: who is to be linked must find somebody here, and not go round in a circle."""
+        if home is None:
+            return Refused("UNKNOWN_HOME", "nobody has written by the home identity within memory")
+        if home.key == link.identity_id:
+            return Refused("LINK_CIRCLE", "the home is linked to this identity")
+        if home.home:
+            return Decision(home, (effects.Forwarded(home.home),), note="FORWARDED")
+        return Decision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
 
     def erase(self, customer: Customer | None, erasure: Erasure) -> Decision:
         if customer is None:

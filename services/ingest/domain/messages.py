@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, Protocol
 
+from services.ingest.domain.origin import UNPROVEN, Origin, OriginProof
 from services.ingest.domain.rules import Requirement
 
 
@@ -94,6 +95,7 @@ class Message:
     no_auto_reply: bool = False
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
+    origin: Origin = UNPROVEN
     unparsed: bool = False
     """True when the edge could only keep the raw bytes."""
 
@@ -107,12 +109,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to answer: the newest identity, and what its channel needs. Personal data. Time in ms."""
+    """How to answer: an identity, what its channel needs, and what proves it (`reply_routes`). Personal data. Time in ms."""
 
     identity: Identity
     context: Mapping[str, str]
     subject: str
     last_customer_message_at_ms: int
+    proof: OriginProof = OriginProof.NONE
 
 
 class Purpose(IntEnum):
@@ -142,6 +145,8 @@ class SendRequest:
     author_kind: int = 4
     author_id: str = ""
     requested_at_ms: int = 0
+    checked: bool = False
+    """The lane of a linked identity has found the named conversation among its own."""
 
 
 class NoticeKind(IntEnum):
@@ -172,10 +177,15 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """This identity belongs to a person's home; an empty home takes the link back."""
+    """This identity belongs to a person's home; an empty home takes the link back.
+
+    Unconfirmed it is a question to the home's lane, confirmed a fact for the identity's.
+    """
 
     request_id: str
     home_identity_id: str
+    identity_id: str = ""
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +200,8 @@ class FollowUp:
     labels: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     requested_at_ms: int = 0
+    checked: bool = False
+    """As of a `SendRequest`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from google.protobuf.message import DecodeError
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, Record
+from services.chassis.keys import split_key
 from services.ingest import translate_lanes as translate
 from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
@@ -20,12 +21,15 @@ def decoded(record: Record) -> records_pb2.InboundRecord:
         raise InvalidRecord("UNDECODABLE", "not an InboundRecord") from error
 
 
-def key_of(record: Record) -> str:
-    """The identity whose record it is. Raises InvalidRecord."""
+def key_of(record: Record, tenant: str) -> tuple[str, str]:
+    """(key, identity) of the record. Raises InvalidRecord where the key is not of the record's tenant."""
     try:
-        return (record.key or b"").decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "the key is not UTF-8") from error
+        of_tenant, identity_id = split_key(record.key or b"")
+    except ValueError as error:
+        raise InvalidRecord("UNDECODABLE", "the key is not tenant/identity") from error
+    if of_tenant != tenant:
+        raise InvalidRecord("TENANT_MISMATCH", "the key is of another tenant")
+    return f"{of_tenant}/{identity_id}", identity_id
 
 
 def event_of(inbound: records_pb2.InboundRecord) -> Event:
@@ -70,7 +74,8 @@ def identity_of_repetition(event: Event) -> str:
         case SendRequest():
             return derive("request", event.request_id)
         case Link():
-            return derive("link", event.request_id)
+            # What the home is asked is asked again by a repetition; the identity's own lane knows it by its id.
+            return derive("link", event.request_id) if event.confirmed or not event.home_identity_id else ""
         case FollowUp():
             return derive("follow-up", event.request_id)
         case _:

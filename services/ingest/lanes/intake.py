@@ -6,6 +6,7 @@ retried or a broker's answer was lost, becomes one message. A record is refused 
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, assert_never
 
 from chapar.ingest.v1 import records_pb2
@@ -23,6 +24,7 @@ from services.chassis.kafka.lane import (
     Processor,
     Record,
 )
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
@@ -133,8 +135,9 @@ class IntakeProcessor:
         """See `contract.Processor`."""
         if key.startswith(translate.CUSTOMER_STATE):
             customer = self._state.customer(value)
-            self._customers[customer.key] = customer
-            self._schedule(customer.key)
+            owner = self._state.customer_owner(key)
+            self._customers[owner] = customer
+            self._schedule(owner)
         elif key.startswith(translate.SEEN_STATE):
             owner = self._state.seen_owner(key)
             self._seen_of(owner).load(self._state.chunk(value))
@@ -154,27 +157,43 @@ class IntakeProcessor:
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         inbound = decoded(record)
-        key = key_of(record)
+        if not inbound.question_id:
+            self._handle(record, inbound, outbox)
+            return
+        # Somebody waits for this: a refusal is an answer, and nothing is left behind for an operator to look at.
+        try:
+            done = self._handle(record, inbound, outbox)
+        except InvalidRecord as refused:
+            self._verdict(inbound, refused.reason, refused.detail, outbox)
+        else:
+            if done:
+                self._verdict(inbound, "", "", outbox)
+
+    def _handle(self, record: Record, inbound: records_pb2.InboundRecord, outbox: Outbox) -> bool:
+        """Whether it ends here; otherwise another identity's lane has the last word."""
         policy = self._policy.get(inbound.tenant)
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
+        key, identity_id = key_of(record, inbound.tenant)
         event = event_of(inbound)
         known = self._customers.get(key)
-        tenants = {known.identity.tenant} if known is not None else set()
-        if isinstance(event, Message):
-            tenants.add(event.identity.tenant)
-        if tenants - {inbound.tenant}:
-            # A caller may name any identity and any home; what is another tenant's stays out of reach.
+        if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
             raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
         once = identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
             if isinstance(event, Message):
                 self._counted["duplicates", channel] += 1
-            return
+            passed_on = known is not None and bool(known.home) and once not in self._seen_of(key)
+            if passed_on and inbound.question_id:
+                # Who asks again has not heard the verdict, which is the home's.
+                self._write(effects.Forwarded(known.home if known is not None else ""), inbound.tenant, outbox, inbound)
+            return not passed_on
         if inbound.hops > MAX_HOPS:
-            raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a circle")
-        decision = self._intake.decide(key, known, event, self._now_ms, policy)
+            if known is None or not isinstance(event, Message):
+                raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a circle")
+            known = replace(known, home="")  # no message is lost in a circle: the circle ends here
+        decision = self._intake.decide(identity_id, known, event, self._now_ms, policy)
         if isinstance(decision, Refused):
             raise InvalidRecord(decision.reason, decision.detail)
         if isinstance(event, Message) and decision.note != "FORWARDED":
@@ -183,6 +202,14 @@ class IntakeProcessor:
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         self._schedule(key)
+        return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
+
+    def _verdict(self, inbound: records_pb2.InboundRecord, refused: str, detail: str, outbox: Outbox) -> None:
+        verdict = records_pb2.Verdict(
+            tenant=inbound.tenant, question_id=inbound.question_id, refused=refused, detail=detail
+        )
+        key = tenant_key(inbound.tenant, inbound.question_id)
+        outbox.send("ingest.verdicts.v1", key, verdict.SerializeToString())
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
@@ -258,40 +285,52 @@ class IntakeProcessor:
                 | effects.ConversationForgotten()
             ):
                 record = translate.conversation_record(effect, tenant, self._now_ms, derive)
-                outbox.send("conversations.v1", effect.conversation_id.encode(), record.SerializeToString())
+                outbox.send("conversations.v1", tenant_key(tenant, effect.conversation_id), record.SerializeToString())
                 self._count_interaction(effect)
                 if isinstance(effect, effects.ConversationForgotten):
                     forgotten = records_pb2.OutboundRecord(
                         tenant=tenant, conversation_id=effect.conversation_id, route=records_pb2.ReplyRoute()
                     )
-                    outbox.send("outbound.v1", effect.conversation_id.encode(), forgotten.SerializeToString())
+                    outbox.send(
+                        "outbound.v1", tenant_key(tenant, effect.conversation_id), forgotten.SerializeToString()
+                    )
             case effects.RouteKnown():
                 known = records_pb2.OutboundRecord(
                     tenant=tenant,
                     conversation_id=effect.conversation_id,
-                    route=translate.route_record(effect.route),
+                    route=translate.route_record(effect.route, only_if_missing=effect.only_if_missing),
                 )
-                outbox.send("outbound.v1", effect.conversation_id.encode(), known.SerializeToString())
+                outbox.send("outbound.v1", tenant_key(tenant, effect.conversation_id), known.SerializeToString())
             case effects.SendAsked():
                 asked = records_pb2.OutboundRecord(
                     tenant=tenant,
                     conversation_id=effect.conversation_id,
                     request=translate.request_record(effect.request, tenant),
                 )
-                outbox.send("outbound.v1", effect.conversation_id.encode(), asked.SerializeToString())
+                outbox.send("outbound.v1", tenant_key(tenant, effect.conversation_id), asked.SerializeToString())
             case effects.Enqueue() | effects.TellMessaged() | effects.TellLeft():
                 command = translate.routing_command(effect, tenant, self._now_ms, derive)
                 key = translate.routing_key(tenant, effect.pool)
                 outbox.send("routing.commands.v1", key, command.SerializeToString())
             case effects.AnswerGiven():
                 answer = translate.answer_command(effect, tenant, self._now_ms, derive)
-                outbox.send("feedback.commands.v1", effect.person_id.encode(), answer.SerializeToString())
+                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), answer.SerializeToString())
             case effects.Forwarded():
                 assert inbound is not None
                 further = records_pb2.InboundRecord()
                 further.CopyFrom(inbound)
                 further.hops += 1
-                outbox.send("inbound.v1", effect.identity_id.encode(), further.SerializeToString())
+                if effect.checked and further.HasField("outbound"):
+                    further.outbound.checked = True
+                elif effect.checked:
+                    further.follow_up.checked = True
+                outbox.send("inbound.v1", tenant_key(tenant, effect.identity_id), further.SerializeToString())
+            case effects.LinkConfirmed():
+                assert inbound is not None
+                confirmed = records_pb2.InboundRecord()
+                confirmed.CopyFrom(inbound)
+                confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
+                outbox.send("inbound.v1", tenant_key(tenant, effect.identity_id), confirmed.SerializeToString())
             case _:
                 assert_never(effect)
 

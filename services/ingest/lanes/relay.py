@@ -21,7 +21,8 @@ from services.chassis.kafka.lane import (
     Outbox,
     Record,
 )
-from services.ingest import translate_lanes as translate
+from services.chassis.keys import tenant_key
+from services.ingest.translate_notices import notice_record
 
 SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
 _DEFAULT_TUNING: Final = LaneTuning(linger=0.05)  # nobody waits for a notice as one waits for an offer
@@ -74,9 +75,10 @@ class RelayProcessor:
             event = router_pb2.RoutingEvent.FromString(record.value)
         except DecodeError as error:
             raise InvalidRecord("UNDECODABLE", "not a RoutingEvent") from error
-        notice = translate.notice_record(event)
+        notice = notice_record(event)
         if notice is not None:
-            outbox.send("inbound.v1", event.interaction.identity_id.encode(), notice.SerializeToString())
+            key = tenant_key(event.tenant, event.interaction.identity_id)
+            outbox.send("inbound.v1", key, notice.SerializeToString())
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """No timers."""

@@ -30,11 +30,12 @@ from services.chassis.kafka.lane import (
     Processor,
     Record,
 )
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
-from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision
+from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision, place_of
 from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
@@ -124,7 +125,7 @@ class SenderProcessor:
         """See `contract.Processor`."""
         if key.startswith(translate.THREAD_STATE):
             thread = self._state.thread(value)
-            self._threads[thread.conversation_id] = thread
+            self._threads[thread.place] = thread
         elif key.startswith(translate.SEEN_STATE):
             self._seen_of(self._state.seen_owner(key)).load(self._state.chunk(value))
 
@@ -145,9 +146,9 @@ class SenderProcessor:
                     thread = thread.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
                     orphans = True
             # Only in memory: should we be replaced at once, our successor must come to its own conclusions.
-            self._threads[thread.conversation_id] = thread
-        for conversation_id in {*self._threads, *self._seen}:
-            self._schedule(conversation_id)
+            self._threads[thread.place] = thread
+        for place in {*self._threads, *self._seen}:
+            self._schedule(place)
         if orphans:
             outbox.send(
                 "outbound.v1",
@@ -168,52 +169,51 @@ class SenderProcessor:
             self._caught_up(takeover)
             return
         outbound = _decoded(record)
-        conversation_id = outbound.conversation_id
-        thread = self._threads.get(conversation_id)
-        if thread is not None and thread.tenant != outbound.tenant:
-            # A caller may name any conversation; another tenant's stays out of reach.
-            raise InvalidRecord("TENANT_MISMATCH", "the conversation belongs to another tenant")
+        place = place_of(outbound.tenant, outbound.conversation_id)
+        thread = self._threads.get(place)
         if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
-            self._forget(conversation_id, outbox)
+            self._forget(place, outbox)
+            return
+        if outbound.route.only_if_missing and thread is not None and thread.route is not None:
             return
         event = _event(outbound)
         if thread is None:
             if isinstance(event, words.Finished):
                 return
-            thread = Thread(conversation_id=conversation_id, tenant=outbound.tenant, active_at_ms=self._now_ms)
+            thread = Thread(conversation_id=outbound.conversation_id, tenant=outbound.tenant, active_at_ms=self._now_ms)
         if isinstance(event, words.Asked):
-            if event.delivery_id in self._seen.get(conversation_id, ()):
+            if event.delivery_id in self._seen.get(place, ()):
                 return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
             self._apply(decision, outbox)
             if not any(
                 isinstance(e, words.GivenUp) and e.delivery.delivery_id == event.delivery_id for e in decision.effects
             ):
-                self._remember(conversation_id, event.delivery_id, outbox)
+                self._remember(place, event.delivery_id, outbox)
         else:
             if isinstance(event, words.Finished):
                 self._learn(thread, event, outbox)
             self._apply(self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant)), outbox)
-        self._schedule(conversation_id)
+        self._schedule(place)
         self._unblock(outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        for conversation_id in self._timers.pop_due(now_ms):
-            seen = self._seen.get(conversation_id)
+        for place in self._timers.pop_due(now_ms):
+            seen = self._seen.get(place)
             if seen is not None:
                 for number in seen.evict(now_ms):
-                    outbox.delete(self._state.seen_key(conversation_id, number))
+                    outbox.delete(self._state.seen_key(place, number))
                 if not len(seen):
-                    del self._seen[conversation_id]
-            thread = self._threads.get(conversation_id)
+                    del self._seen[place]
+            thread = self._threads.get(place)
             if thread is not None:
                 if self._sending.idle(thread, now_ms):
-                    del self._threads[conversation_id]
-                    outbox.delete(self._state.thread_key(conversation_id))
+                    del self._threads[place]
+                    outbox.delete(self._state.thread_key(place))
                 else:
                     self._apply(self._sending.wake(thread, now_ms, self._gate(thread.tenant)), outbox)
-            self._schedule(conversation_id)
+            self._schedule(place)
         self._unblock(outbox)
 
     def end(self, outbox: Outbox) -> None:
@@ -257,20 +257,20 @@ class SenderProcessor:
 
     def _apply(self, decision: ThreadDecision, outbox: Outbox) -> None:
         thread = decision.thread
-        before = self._threads.get(thread.conversation_id)
+        before = self._threads.get(thread.place)
         for effect in decision.effects:
             self._write(thread, effect, outbox)
         if thread is not before:
-            outbox.put(self._state.thread_key(thread.conversation_id), self._state.encode(thread))
-            self._threads[thread.conversation_id] = thread
+            outbox.put(self._state.thread_key(thread.place), self._state.encode(thread))
+            self._threads[thread.place] = thread
             for delivery in before.deliveries if before is not None else ():
                 self._in_flight.discard(delivery.delivery_id)
             self._in_flight.update(d.delivery_id for d in thread.deliveries if d.status is Status.ATTEMPTING)
-        if decision.blocked and thread.conversation_id not in self._blocked:
-            self._blocked.append(thread.conversation_id)
+        if decision.blocked and thread.place not in self._blocked:
+            self._blocked.append(thread.place)
 
     def _write(self, thread: Thread, effect: words.Effect, outbox: Outbox) -> None:
-        key = thread.conversation_id.encode()
+        key = tenant_key(thread.tenant, thread.conversation_id)
         match effect:
             case words.DeliveryChanged():
                 changed = translate.delivery_record(
@@ -289,7 +289,7 @@ class SenderProcessor:
                 outbox.send("deadletters.v1", key, letter.SerializeToString())
                 channel = thread.route.identity.channel if thread.route is not None else ""
                 self._counted["dead_letters", channel, effect.reason] += 1
-                self._allow_again(thread.conversation_id, effect.delivery.delivery_id, outbox)
+                self._allow_again(thread.place, effect.delivery.delivery_id, outbox)
             case words.Attempt():
                 job = AttemptJob(thread.tenant, thread.conversation_id, effect.delivery, effect.route)
                 outbox.after_commit(lambda: self._attempts.submit(job))
@@ -299,11 +299,11 @@ class SenderProcessor:
     def _unblock(self, outbox: Outbox) -> None:
         """Those that came while too much was under way, in their order."""
         while self._blocked and len(self._in_flight) < self._limits.max_in_flight:
-            conversation_id = self._blocked.popleft()
-            thread = self._threads.get(conversation_id)
+            place = self._blocked.popleft()
+            thread = self._threads.get(place)
             if thread is not None:
                 self._apply(self._sending.wake(thread, self._now_ms, self._gate(thread.tenant)), outbox)
-                self._schedule(conversation_id)
+                self._schedule(place)
 
     def _caught_up(self, takeover: bytes) -> None:
         """Everything written before our takeover has been read: from now on the orphans' grace counts."""
@@ -314,45 +314,45 @@ class SenderProcessor:
                 if delivery.status is Status.ORPHANED and not delivery.due_ms:
                     due_ms = self._now_ms + self._limits.orphan_grace_ms
                     thread = thread.having(replace(delivery, due_ms=due_ms))
-            self._threads[thread.conversation_id] = thread
-            self._schedule(thread.conversation_id)
+            self._threads[thread.place] = thread
+            self._schedule(thread.place)
 
-    def _forget(self, conversation_id: str, outbox: Outbox) -> None:
+    def _forget(self, place: str, outbox: Outbox) -> None:
         """A route without identity: the customer is erased."""
-        thread = self._threads.pop(conversation_id, None)
+        thread = self._threads.pop(place, None)
         if thread is not None:
             self._in_flight.difference_update(d.delivery_id for d in thread.deliveries)
-            outbox.delete(self._state.thread_key(conversation_id))
-        self._schedule(conversation_id)
+            outbox.delete(self._state.thread_key(place))
+        self._schedule(place)
 
-    def _remember(self, conversation_id: str, delivery_id: str, outbox: Outbox) -> None:
-        chunk, gone = self._seen_of(conversation_id).add(delivery_id, self._now_ms)
-        outbox.put(self._state.seen_key(conversation_id, chunk.number), self._state.encode(chunk))
+    def _remember(self, place: str, delivery_id: str, outbox: Outbox) -> None:
+        chunk, gone = self._seen_of(place).add(delivery_id, self._now_ms)
+        outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
         for number in gone:
-            outbox.delete(self._state.seen_key(conversation_id, number))
+            outbox.delete(self._state.seen_key(place, number))
 
-    def _allow_again(self, conversation_id: str, delivery_id: str, outbox: Outbox) -> None:
-        seen = self._seen.get(conversation_id)
+    def _allow_again(self, place: str, delivery_id: str, outbox: Outbox) -> None:
+        seen = self._seen.get(place)
         chunk = seen.discard(delivery_id) if seen is not None else None
         if chunk is not None:
-            outbox.put(self._state.seen_key(conversation_id, chunk.number), self._state.encode(chunk))
+            outbox.put(self._state.seen_key(place, chunk.number), self._state.encode(chunk))
 
-    def _seen_of(self, conversation_id: str) -> SeenIds:
-        seen = self._seen.get(conversation_id)
+    def _seen_of(self, place: str) -> SeenIds:
+        seen = self._seen.get(place)
         if seen is None:
             seen = SeenIds(self._limits.duplicate_window_ms, self._limits.duplicate_ids_most)
-            self._seen[conversation_id] = seen
+            self._seen[place] = seen
         return seen
 
-    def _schedule(self, conversation_id: str) -> None:
-        thread, seen = self._threads.get(conversation_id), self._seen.get(conversation_id)
+    def _schedule(self, place: str) -> None:
+        thread, seen = self._threads.get(place), self._seen.get(place)
         dues = []
-        if thread is not None and conversation_id not in self._blocked:
+        if thread is not None and place not in self._blocked:
             dues.append(self._sending.due_ms(thread))
         eviction = seen.next_eviction_ms() if seen is not None else None
         if eviction is not None:
             dues.append(eviction)
-        self._timers.set(conversation_id, min(dues) if dues else None)
+        self._timers.set(place, min(dues) if dues else None)
 
 
 def _decoded(record: Record) -> records_pb2.OutboundRecord:
@@ -362,8 +362,10 @@ def _decoded(record: Record) -> records_pb2.OutboundRecord:
         outbound = records_pb2.OutboundRecord.FromString(record.value)
     except DecodeError as error:
         raise InvalidRecord("UNDECODABLE", "not an OutboundRecord") from error
-    if not outbound.tenant or not outbound.conversation_id or record.key != outbound.conversation_id.encode():
-        raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is the conversation")
+    if not outbound.tenant or not outbound.conversation_id or record.key != tenant_key(
+        outbound.tenant, outbound.conversation_id
+    ):
+        raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
     return outbound
 
 

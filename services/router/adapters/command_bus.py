@@ -8,6 +8,7 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
+from services.chassis.keys import tenant_key
 from services.chassis.tracing import inject
 from services.router.ports import Outcome
 
@@ -84,14 +85,14 @@ class CommandBus:
                 requested_at_ms=self._clock(),
             ),
         )
-        await self._write(OUTBOUND, facts.conversation_id, record.SerializeToString(), _OUTBOUND_HEADERS)
+        await self._write(OUTBOUND, tenant_key(tenant, facts.conversation_id), record.SerializeToString(), _OUTBOUND_HEADERS)
 
     async def _publish(self, command: pb.RoutingCommand) -> None:
-        await self._write(COMMANDS, f"{command.tenant}/{command.pool}", command.SerializeToString(), _HEADERS)
+        await self._write(COMMANDS, tenant_key(command.tenant, command.pool), command.SerializeToString(), _HEADERS)
 
-    async def _write(self, topic: str, key: str, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
+    async def _write(self, topic: str, key: bytes, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> None:
         try:
-            await self._producer.publish(topic, key.encode(), value, inject(headers))
+            await self._producer.publish(topic, key, value, inject(headers))
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "Kafka can't be reached; try again", retry_after_s=1

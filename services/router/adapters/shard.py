@@ -10,6 +10,7 @@ from typing import Final
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Record
+from services.chassis.keys import tenant_key
 from services.router.adapters.shard_metrics import ShardMetrics, Tally
 from services.router.domain import effects as fx
 from services.router.domain.engine import Engine
@@ -162,7 +163,7 @@ class ShardProcessor:
                 else:
                     event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
                 # Deterministic: the order of a map's entries is otherwise another one in each process, and the digest with it.
-                send(EVENTS, key_text.encode(), event.SerializeToString(deterministic=True))
+                send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True))
             ordinal += 1
             self._count += 1
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from services.chassis.kafka.lane import LaneContext, LaneSpec, Outbox, Processor, ProcessorFactory, Record
+from services.chassis.keys import tenant_key
 from services.sla.domain.adoption import Adoption, PolicyList
 from services.sla.domain.book import Book, CalendarOf
 from services.sla.domain.calendar import NEVER_MS
@@ -141,10 +142,11 @@ class DeadlineProcessor:
         for occurrence in occurrences:
             event = event_of(occurrence)
             headers = (*SCHEMA_HEADERS, ("event-id", event.event_id.encode()), ("tenant", event.tenant.encode()))
-            outbox.send(EVENTS, event.conversation_id.encode(), event.SerializeToString(deterministic=True), headers)
+            key = tenant_key(event.tenant, event.conversation_id)
+            outbox.send(EVENTS, key, event.SerializeToString(deterministic=True), headers)
             if occurrence.orders_queue and occurrence.adequate_at_ms < NEVER_MS:
                 command = order_of(occurrence, event.event_id)
-                key = f"{command.tenant}/{command.pool}".encode()
+                key = tenant_key(command.tenant, command.pool)
                 outbox.send(COMMANDS, key, command.SerializeToString(deterministic=True), COMMAND_HEADERS)
         outbox.after_commit(lambda: self._told(occurrences))
 

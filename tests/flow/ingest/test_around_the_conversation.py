@@ -5,6 +5,7 @@ import pytest
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
+from services.chassis.keys import tenant_key
 from services.ingest.domain.decisions import IntakeLimits
 from tests.flow.ingest.world import TENANT, World, a_configuration, a_message, an_identity
 
@@ -74,7 +75,7 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     assert (answer.answer.invitation_id, answer.answer.score) == ("inv-1", 5)
     assert answer.answer.source == feedback_pb2.ANSWER_SOURCE_REPLY
     assert answer.person_id == world.enqueued[0].person_id
-    assert world.intake.sent_to("feedback.commands.v1")[0].key == answer.person_id.encode()
+    assert world.intake.sent_to("feedback.commands.v1")[0].key == tenant_key(TENANT, answer.person_id)
     assert len(world.enqueued) == 1
     assert world.texts == ["سلام", "How was it? 1-5", "۵"]
     world.customer(a_message("4", native_message_id="m3"))
@@ -211,7 +212,7 @@ def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
     link = records_pb2.IdentityLink(
         request_id="l1", identity_id=other.identity_id, home_identity_id=home.identity_id, evidence="signed-login"
     )
-    world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), other.identity_id)
+    world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), home.identity_id)
     world.customer(a_message("from telegram", native_message_id="m9", identity=other))
     world.customer(a_message("before the link", identity=other))
     first = world.enqueued[0]
@@ -227,18 +228,29 @@ def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
     assert world.conversation[-1].interaction_closed.interaction_id == world.enqueued[1].interaction_id
 
 
-def test_identities_linked_in_a_circle_end_in_the_dead_letters() -> None:
-    """Three hops, and no more."""
+def test_a_circle_of_links_is_refused_and_one_that_is_there_loses_no_message() -> None:
+    """The home's lane sees the circle. Two links at once may still make one: it ends with the first message that went round."""
     world = World()
     one, two = an_identity("1"), an_identity("2")
-    for who, home in ((one, two), (two, one)):
-        world.customer(a_message(identity=who))
+    world.customer(a_message(identity=one), a_message(identity=two))
+    for who, home in ((one, an_identity("stranger")), (one, two), (two, one)):
         link = records_pb2.IdentityLink(
-            request_id=who.native_id, identity_id=who.identity_id, home_identity_id=home.identity_id
+            request_id=home.native_id, identity_id=who.identity_id, home_identity_id=home.identity_id
+        )
+        world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), home.identity_id)
+    assert [v.reason for _, v in world.intake.dead_letters] == ["UNKNOWN_HOME", "LINK_CIRCLE"]
+    for who, home in ((one, two), (two, one)):
+        link = records_pb2.IdentityLink(
+            request_id=f"at once {who.native_id}",
+            identity_id=who.identity_id,
+            home_identity_id=home.identity_id,
+            confirmed=True,
         )
         world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), who.identity_id)
     world.customer(a_message("lost?", native_message_id="m2", identity=one))
-    assert [v.reason for _, v in world.intake.dead_letters] == ["TOO_MANY_HOPS"]
+    world.customer(a_message("lost again?", native_message_id="m3", identity=two))
+    assert len(world.intake.dead_letters) == 2
+    assert world.texts[-2:] == ["lost?", "lost again?"]
 
 
 def test_erasure_leaves_nothing_in_memory() -> None:
@@ -268,7 +280,7 @@ def test_memory_is_for_the_living() -> None:
 def test_what_can_not_be_read_is_refused_and_the_rest_flows() -> None:
     """Garbage, records of newer versions, and records without ids become dead letters; their neighbours do not suffer."""
     world = World()
-    key = an_identity().identity_id.encode()
+    key = tenant_key(TENANT, an_identity().identity_id)
     nameless = a_message()
     nameless.message.message_id = ""
     newer = a_message(native_message_id="m7")
@@ -323,8 +335,11 @@ def test_another_tenants_customers_are_out_of_reach() -> None:
         conversation_id=conversation,
         request=records_pb2.OutboundRequest(request_id="r", tenant="rival", conversation_id=conversation, text="buy"),
     )
-    world.sender.handle(reply.SerializeToString(), key=conversation.encode())
+    for key in (tenant_key("rival", conversation), tenant_key(TENANT, conversation)):
+        world.sender.handle(reply.SerializeToString(), key=key)
+    world.intake.handle(survey.SerializeToString(), key=tenant_key(TENANT, victim))
     world.pump()
-    assert [v.reason for _, v in world.intake.dead_letters] == ["TENANT_MISMATCH"]
-    assert [v.reason for _, v in world.sender.dead_letters] == ["TENANT_MISMATCH"]
+    assert [v.reason for _, v in world.intake.dead_letters] == ["UNKNOWN_IDENTITY", "TENANT_MISMATCH"]
+    assert [v.reason for _, v in world.sender.dead_letters] == ["INCOMPLETE"]
+    assert [(d.tenant, d.reason) for d in world.delivery_records] == [("rival", "NO_ROUTE")]
     assert world.texts == ["hello"]

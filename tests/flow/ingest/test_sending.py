@@ -1,6 +1,7 @@
 """What becomes of a reply: attempts, retries, halts, verdicts, takeovers."""
 
 from chapar.ingest.v1 import records_pb2
+from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Outcome, SenderLimits
 from tests.flow.ingest.world import TENANT, World, a_message, an_identity
 
@@ -130,7 +131,7 @@ def test_what_was_never_handed_over_goes_again_in_the_same_process() -> None:
     world, conversation = a_world()
     request = records_pb2.OutboundRequest(request_id="r1", tenant=TENANT, conversation_id=conversation, text="one")
     record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation, request=request)
-    batch = world.sender.record(record.SerializeToString(), key=conversation.encode())
+    batch = world.sender.record(record.SerializeToString(), key=tenant_key(TENANT, conversation))
     world.sender.batch(batch, fail="after_commit")
     assert world.attempts.jobs == []
     world.wait(0)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.message import Message as ProtoMessage
 from prometheus_client import CollectorRegistry
 
 from chapar.common.v1 import types_pb2
@@ -13,6 +14,7 @@ from chapar.ingest.v1 import records_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.outbox import Send
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain.attempts import AttemptJob
@@ -96,10 +98,17 @@ def a_message(
         language="en",
         received_at_ms=1_700_000_000_000,
         reply_context={"chat_id": who.native_id},
+        origin=records_pb2.Origin(
+            proof=records_pb2.ORIGIN_PROOF_UNSPECIFIED
+            if who.channel == "email"
+            else records_pb2.ORIGIN_PROOF_PROVIDER_SIGNATURE
+        ),
     )
     for name, value in changes.items():
         if isinstance(value, Mapping):
             getattr(message, name).update(value)
+        elif isinstance(value, ProtoMessage):
+            getattr(message, name).CopyFrom(value)
         else:
             setattr(message, name, value)
     return records_pb2.InboundRecord(tenant=TENANT, message=message)
@@ -160,14 +169,14 @@ class World:
     def customer(self, *records: records_pb2.InboundRecord, fail: Failure | None = None) -> None:
         """Messages arrive, in one batch; with `fail` the lane's process dies there."""
         batch = [
-            self.intake.record(r.SerializeToString(), key=r.message.identity.identity_id.encode()) for r in records
+            self.intake.record(r.SerializeToString(), key=tenant_key(r.tenant, r.message.identity.identity_id)) for r in records
         ]
         self.intake.batch(*batch)
         self.pump()
 
     def inbound(self, record: records_pb2.InboundRecord, key: str) -> None:
         """Any record of inbound.v1."""
-        self.intake.handle(record.SerializeToString(), key=key.encode())
+        self.intake.handle(record.SerializeToString(), key=tenant_key(record.tenant, key))
         self.pump()
 
     def routing(
@@ -185,7 +194,7 @@ class World:
         part.SetInParent()
         for name, value in fields.items():
             setattr(part, name, value)
-        key = interaction.conversation_id.encode()
+        key = tenant_key(TENANT, interaction.conversation_id)
         self.relay.handle(event.SerializeToString(), key=key)
         self.pump()
 
@@ -202,7 +211,7 @@ class World:
             **fields,
         )
         record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation_id, request=request)
-        self.sender.handle(record.SerializeToString(), key=conversation_id.encode())
+        self.sender.handle(record.SerializeToString(), key=tenant_key(TENANT, conversation_id))
         self.pump()
 
     def outcome(self, outcome: Outcome, job: AttemptJob | None = None, **fields: Any) -> None:
@@ -210,7 +219,7 @@ class World:
         job = job or self.attempts.jobs[-1]
         event = Finished(delivery_id=job.delivery.delivery_id, attempt=job.delivery.number, outcome=outcome, **fields)
         record = finished_record(job.tenant, job.conversation_id, event, self.sender.now_ms)
-        self.sender.handle(record.SerializeToString(), key=job.conversation_id.encode())
+        self.sender.handle(record.SerializeToString(), key=tenant_key(job.tenant, job.conversation_id))
         self.pump()
 
     def wait(self, ms: int) -> None:

@@ -20,6 +20,50 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _OriginProof:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OriginProofEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OriginProof.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIGIN_PROOF_UNSPECIFIED: _OriginProof.ValueType  # 0
+    """Nothing proves it: the sender is only named."""
+    ORIGIN_PROOF_REPLY_TOKEN: _OriginProof.ValueType  # 1
+    """It answers a mail of ours: its In-Reply-To or References carry the signed token of one conversation. Proves for that conversation only."""
+    ORIGIN_PROOF_DKIM_DMARC: _OriginProof.ValueType  # 2
+    """A DKIM signature of a domain that is aligned with the From address (DMARC) was verified here."""
+    ORIGIN_PROOF_TRUSTED_RESULTS: _OriginProof.ValueType  # 3
+    """A mail server that the operator trusts says so (Authentication-Results, RFC 8601)."""
+    ORIGIN_PROOF_PROVIDER_SIGNATURE: _OriginProof.ValueType  # 4
+    """The provider signed the call or knows its secret (Telegram, WhatsApp, webhook)."""
+    ORIGIN_PROOF_SIGNED_IDENTITY: _OriginProof.ValueType  # 5
+    """The site's own server signed the customer's login (web chat)."""
+    ORIGIN_PROOF_VISITOR_TOKEN: _OriginProof.ValueType  # 6
+    """The same browser as before: it holds the token that we gave it (web chat)."""
+    ORIGIN_PROOF_CALLER: _OriginProof.ValueType  # 7
+    """A caller with the right to submit answers for it (gRPC)."""
+
+class OriginProof(_OriginProof, metaclass=_OriginProofEnumTypeWrapper):
+    """How it is known that a message comes from whom it names. docs/security.md says what each channel can prove."""
+
+ORIGIN_PROOF_UNSPECIFIED: OriginProof.ValueType  # 0
+"""Nothing proves it: the sender is only named."""
+ORIGIN_PROOF_REPLY_TOKEN: OriginProof.ValueType  # 1
+"""It answers a mail of ours: its In-Reply-To or References carry the signed token of one conversation. Proves for that conversation only."""
+ORIGIN_PROOF_DKIM_DMARC: OriginProof.ValueType  # 2
+"""A DKIM signature of a domain that is aligned with the From address (DMARC) was verified here."""
+ORIGIN_PROOF_TRUSTED_RESULTS: OriginProof.ValueType  # 3
+"""A mail server that the operator trusts says so (Authentication-Results, RFC 8601)."""
+ORIGIN_PROOF_PROVIDER_SIGNATURE: OriginProof.ValueType  # 4
+"""The provider signed the call or knows its secret (Telegram, WhatsApp, webhook)."""
+ORIGIN_PROOF_SIGNED_IDENTITY: OriginProof.ValueType  # 5
+"""The site's own server signed the customer's login (web chat)."""
+ORIGIN_PROOF_VISITOR_TOKEN: OriginProof.ValueType  # 6
+"""The same browser as before: it holds the token that we gave it (web chat)."""
+ORIGIN_PROOF_CALLER: OriginProof.ValueType  # 7
+"""A caller with the right to submit answers for it (gRPC)."""
+Global___OriginProof: _TypeAlias = OriginProof  # noqa: Y015
+
 class _MessageKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -187,6 +231,44 @@ class Identity(_message.Message):
 Global___Identity: _TypeAlias = Identity  # noqa: Y015
 
 @_typing.final
+class Origin(_message.Message):
+    """Where a message says that it comes from, and what of that is proven."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROOF_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REPLY_TO_FIELD_NUMBER: _builtins.int
+    proof: Global___OriginProof.ValueType
+    """How it is proven."""
+    evidence: _builtins.str
+    """In words, e.g. "dkim d=shop.example" or "none: no aligned signature"; never a secret."""
+    conversation_id: _builtins.str
+    """The conversation that a reply token names."""
+    author: _builtins.str
+    """The address in From, where the channel has one. Personal data."""
+    reply_to: _builtins.str
+    """The address in Reply-To, where it differs from the author. Personal data. Answers go there only when the route says so."""
+    def __init__(
+        self,
+        *,
+        proof: Global___OriginProof.ValueType = ...,
+        evidence: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        author: _builtins.str = ...,
+        reply_to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "conversation_id", b"conversation_id", "evidence", b"evidence", "proof", b"proof", "reply_to", b"reply_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Origin: _TypeAlias = Origin  # noqa: Y015
+
+@_typing.final
 class Attachment(_message.Message):
     """A file that came with a message; its bytes stay where they are."""
 
@@ -318,6 +400,7 @@ class CustomerMessage(_message.Message):
     RAW_FIELD_NUMBER: _builtins.int
     CUSTOMER_LEFT_FIELD_NUMBER: _builtins.int
     WISHES_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """UUIDv5 of (identity_id, native_message_id, revision): a retry of the provider has the same."""
     native_message_id: _builtins.str
@@ -364,6 +447,10 @@ class CustomerMessage(_message.Message):
     def wishes(self) -> Global___RoutingWishes:
         """Wishes for the interaction that it opens; absent without any."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Where it says that it comes from; absent means unproven."""
+
     def __init__(
         self,
         *,
@@ -385,10 +472,11 @@ class CustomerMessage(_message.Message):
         raw: _builtins.bytes = ...,
         customer_left: _builtins.bool = ...,
         wishes: Global___RoutingWishes | None = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "wishes", b"wishes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity", "origin", b"origin", "wishes", b"wishes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "wishes", b"wishes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "customer_left", b"customer_left", "identity", b"identity", "in_reply_to", b"in_reply_to", "kind", b"kind", "labels", b"labels", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "no_auto_reply", b"no_auto_reply", "origin", b"origin", "raw", b"raw", "received_at_ms", b"received_at_ms", "reply_context", b"reply_context", "revision", b"revision", "sent_at_ms", b"sent_at_ms", "subject", b"subject", "text", b"text", "wishes", b"wishes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -414,6 +502,7 @@ class OutboundRequest(_message.Message):
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
+    CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key; the delivery's id derives from it."""
     tenant: _builtins.str
@@ -442,6 +531,8 @@ class OutboundRequest(_message.Message):
     """When it was asked for; milliseconds."""
     survey_amend_for_ms: _builtins.int
     """How long after a reply that was the survey's answer a further one amends it, milliseconds; 0 means the first stands."""
+    checked: _builtins.bool
+    """Set by a lane that has found the conversation among its identity's own and passes the request on to the identity's home."""
     def __init__(
         self,
         *,
@@ -459,10 +550,11 @@ class OutboundRequest(_message.Message):
         author_id: _builtins.str = ...,
         requested_at_ms: _builtins.int = ...,
         survey_amend_for_ms: _builtins.int = ...,
+        checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "author_kind", b"author_kind", "checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "invitation_id", b"invitation_id", "purpose", b"purpose", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "survey_amend_for_ms", b"survey_amend_for_ms", "survey_expires_at_ms", b"survey_expires_at_ms", "survey_kind", b"survey_kind", "tenant", b"tenant", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -534,6 +626,7 @@ class IdentityLink(_message.Message):
     EVIDENCE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Id of the request (idempotency key)."""
     identity_id: _builtins.str
@@ -546,6 +639,8 @@ class IdentityLink(_message.Message):
     """Who linked it."""
     occurred_at_ms: _builtins.int
     """When; milliseconds."""
+    confirmed: _builtins.bool
+    """Set by the home's lane once it has found the home among its own customers. Until then the record is under the home's key, then under the identity's."""
     def __init__(
         self,
         *,
@@ -555,10 +650,11 @@ class IdentityLink(_message.Message):
         evidence: _builtins.str = ...,
         actor: _builtins.str = ...,
         occurred_at_ms: _builtins.int = ...,
+        confirmed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "evidence", b"evidence", "home_identity_id", b"home_identity_id", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "confirmed", b"confirmed", "evidence", b"evidence", "home_identity_id", b"home_identity_id", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -633,6 +729,7 @@ class FollowUpRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
+    CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Id of the request (idempotency key); the interaction's id derives from tenant and this."""
     identity_id: _builtins.str
@@ -647,6 +744,8 @@ class FollowUpRequest(_message.Message):
     """Why, where otherwise the rule's name stands."""
     requested_at_ms: _builtins.int
     """When it was asked for; milliseconds. Waiting counts from then."""
+    checked: _builtins.bool
+    """As of OutboundRequest."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements."""
@@ -667,10 +766,11 @@ class FollowUpRequest(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         reason: _builtins.str = ...,
         requested_at_ms: _builtins.int = ...,
+        checked: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "identity_id", b"identity_id", "labels", b"labels", "priority", b"priority", "queue", b"queue", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "requirements", b"requirements"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "labels", b"labels", "priority", b"priority", "queue", b"queue", "reason", b"reason", "request_id", b"request_id", "requested_at_ms", b"requested_at_ms", "requirements", b"requirements"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -678,7 +778,7 @@ Global___FollowUpRequest: _TypeAlias = FollowUpRequest  # noqa: Y015
 
 @_typing.final
 class InboundRecord(_message.Message):
-    """One record of inbound.v1; keyed by identity_id."""
+    """One record of inbound.v1; keyed by tenant/identity_id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -690,10 +790,13 @@ class InboundRecord(_message.Message):
     ERASURE_FIELD_NUMBER: _builtins.int
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     hops: _builtins.int
     """How often a lane has forwarded it to another identity's key; more than 3 is a dead letter."""
+    question_id: _builtins.str
+    """Id of a question to the lane: who asked waits for a verdict of this id, so a refusal is a verdict and no dead letter. Empty without a waiting caller."""
     @_builtins.property
     def message(self) -> Global___CustomerMessage:
         """A customer's message."""
@@ -729,16 +832,51 @@ class InboundRecord(_message.Message):
         erasure: Global___IdentityErasure | None = ...,
         follow_up: Global___FollowUpRequest | None = ...,
         hops: _builtins.int = ...,
+        question_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 
 Global___InboundRecord: _TypeAlias = InboundRecord  # noqa: Y015
+
+@_typing.final
+class Verdict(_message.Message):
+    """What the intake lane made of a request that a caller waits for; one record of ingest.verdicts.v1, keyed by tenant/question_id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant."""
+    question_id: _builtins.str
+    """Question, see InboundRecord.question_id."""
+    refused: _builtins.str
+    """Empty when it was carried out; otherwise why not, e.g. "UNKNOWN_IDENTITY"."""
+    detail: _builtins.str
+    """For people, without personal data."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        question_id: _builtins.str = ...,
+        refused: _builtins.str = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "question_id", b"question_id", "refused", b"refused", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
 class ReplyRoute(_message.Message):
@@ -770,10 +908,16 @@ class ReplyRoute(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     LAST_CUSTOMER_MESSAGE_AT_MS_FIELD_NUMBER: _builtins.int
+    PROOF_FIELD_NUMBER: _builtins.int
+    ONLY_IF_MISSING_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Subject of the newest e-mail."""
     last_customer_message_at_ms: _builtins.int
     """When the customer wrote last; milliseconds. Windows such as WhatsApp's 24 h count from it."""
+    proof: Global___OriginProof.ValueType
+    """What proves that answers belong there; a route that is proven is not changed by what is not."""
+    only_if_missing: _builtins.bool
+    """True when it only fills a gap: a conversation that has a route keeps its own."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """The identity to answer to."""
@@ -789,10 +933,12 @@ class ReplyRoute(_message.Message):
         context: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         subject: _builtins.str = ...,
         last_customer_message_at_ms: _builtins.int = ...,
+        proof: Global___OriginProof.ValueType = ...,
+        only_if_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "only_if_missing", b"only_if_missing", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -852,7 +998,7 @@ Global___AttemptFinished: _TypeAlias = AttemptFinished  # noqa: Y015
 
 @_typing.final
 class OutboundRecord(_message.Message):
-    """One record of outbound.v1; keyed by conversation_id."""
+    """One record of outbound.v1; keyed by tenant/conversation_id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -864,7 +1010,7 @@ class OutboundRecord(_message.Message):
     tenant: _builtins.str
     """Tenant."""
     conversation_id: _builtins.str
-    """Conversation; the record's key."""
+    """Conversation; with the tenant the record's key."""
     @_builtins.property
     def route(self) -> Global___ReplyRoute:
         """How to answer this conversation from now on."""
@@ -898,7 +1044,7 @@ Global___OutboundRecord: _TypeAlias = OutboundRecord  # noqa: Y015
 
 @_typing.final
 class DeliveryRecord(_message.Message):
-    """What became of something sent; one record of deliveries.v1, keyed by conversation_id."""
+    """What became of something sent; one record of deliveries.v1, keyed by tenant/conversation_id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -986,6 +1132,7 @@ class ConversationMessage(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     EDITS_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     NATIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """Message id; for outgoing ones the delivery's id."""
     author_kind: _types_pb2.ActorKind.ValueType
@@ -1012,6 +1159,10 @@ class ConversationMessage(_message.Message):
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
         """Attachments."""
 
+    @_builtins.property
+    def origin(self) -> Global___Origin:
+        """Where a customer's message says that it comes from and what of that is proven; absent for outgoing ones."""
+
     def __init__(
         self,
         *,
@@ -1027,10 +1178,11 @@ class ConversationMessage(_message.Message):
         purpose: Global___OutboundPurpose.ValueType = ...,
         edits_message_id: _builtins.str = ...,
         native_message_id: _builtins.str = ...,
+        origin: Global___Origin | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["origin", b"origin"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "purpose", b"purpose", "subject", b"subject", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "author_kind", b"author_kind", "channel", b"channel", "edits_message_id", b"edits_message_id", "interaction_id", b"interaction_id", "language", b"language", "message_id", b"message_id", "native_message_id", b"native_message_id", "origin", b"origin", "purpose", b"purpose", "subject", b"subject", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1152,7 +1304,7 @@ Global___ConversationErased: _TypeAlias = ConversationErased  # noqa: Y015
 
 @_typing.final
 class ConversationRecord(_message.Message):
-    """One record of conversations.v1; keyed by conversation_id. Its offset is the sequence number for those who resume."""
+    """One record of conversations.v1; keyed by tenant/conversation_id. Its offset is the sequence number for those who resume."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1172,7 +1324,7 @@ class ConversationRecord(_message.Message):
     tenant: _builtins.str
     """Tenant."""
     conversation_id: _builtins.str
-    """Conversation; the record's key."""
+    """Conversation; with the tenant the record's key."""
     identity_id: _builtins.str
     """Identity that the conversation is with."""
     person_id: _builtins.str

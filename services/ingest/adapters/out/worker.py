@@ -15,6 +15,7 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError
 from services.chassis.ids import random_id
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
@@ -239,7 +240,7 @@ class AttemptWorker:
         record = finished_record(job.tenant, job.conversation_id, event, self._clock()).SerializeToString()
         while True:
             try:
-                await self._publish(job.conversation_id.encode(), record)
+                await self._publish(tenant_key(job.tenant, job.conversation_id), record)
             except BrokerUnavailable:
                 await asyncio.sleep(_REPUBLISH_S)
             else:

@@ -1,0 +1,44 @@
+"""What a customer owns: the conversations and interactions that a caller may name together with their identity.
+
+Ids in one request must belong together, and only the lane of the identity knows. It keeps the newest of them; whoever
+names an older one is refused, which is safe, and for which history has the answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from services.ingest.domain.conversations import Customer
+
+MOST_CONVERSATIONS: Final = 32
+MOST_INTERACTIONS: Final = 64
+"""Of one conversation."""
+
+
+def noted(customer: Customer) -> Customer:
+    """With what is at work now among what is owned."""
+    conversation = customer.conversation
+    if conversation is None:
+        return customer
+    owned = customer.threads.get(conversation.conversation_id)
+    at_work = conversation.interaction or conversation.gathering
+    new = at_work is not None and (owned is None or at_work.interaction_id not in owned)
+    if owned is not None and not new:
+        return customer
+    interactions = owned or ()
+    if at_work is not None and new:
+        interactions = (*interactions, at_work.interaction_id)[-MOST_INTERACTIONS:]
+    threads = {name: ids for name, ids in customer.threads.items() if name != conversation.conversation_id}
+    threads[conversation.conversation_id] = interactions
+    for oldest in list(threads)[:-MOST_CONVERSATIONS]:
+        del threads[oldest]
+    return replace(customer, threads=threads)
+
+
+def owns(customer: Customer, conversation_id: str, interaction_id: str = "") -> bool:
+    """Whether these are the customer's, and the interaction of this conversation. An empty id names nothing."""
+    threads: Mapping[str, tuple[str, ...]] = customer.threads
+    if conversation_id:
+        interactions = threads.get(conversation_id)
+        return interactions is not None and (not interaction_id or interaction_id in interactions)
+    return not interaction_id or any(interaction_id in interactions for interactions in threads.values())

@@ -1,0 +1,69 @@
+"""Where a conversation is answered. The one place that decides it.
+
+- A route changes only by a message whose origin is proven for this conversation. What is unproven is recorded and shown,
+  and answered where the conversation was answered before.
+- Where nothing is known yet, an unproven message is answered at the address of the sender whom it names: a forged mail so
+  reaches the mailbox of the person it names and nobody else's. A Reply-To of its own counts only when proven.
+- While a conversation has never had a proven message, an unproven one from the same address may say which of its mails
+  is answered (threading), because that moves no answer to another address.
+- An automatic message never changes a route: a vacation responder or a bounce is not where somebody wants an answer.
+- A message that others can read never takes over a route that only its customer reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from services.ingest.domain.messages import Message, Route
+from services.ingest.domain.origin import OriginProof
+
+REPLY_TO: Final = "reply_to"
+PUBLIC: Final = "public"
+_THREADING: Final = frozenset({"message_id", "references", "to", "callback_query_id"})
+"""What of a reply context says which message is answered; everything else is part of the address."""
+
+
+def next_route(known: Route | None, message: Message, conversation_id: str, now_ms: int) -> Route:
+    """The route of the conversation after this message; `known` itself where nothing changes."""
+    proven = message.origin.proven(conversation_id)
+    asked = _asked(message, now_ms, proven=proven)
+    if known is None:
+        return asked
+    if message.no_auto_reply or (_public(asked) and not _public(known)):
+        return known
+    if proven:
+        return asked
+    if known.proof is not OriginProof.NONE or _address(asked) != _address(known):
+        return known
+    return replace(
+        asked,
+        last_customer_message_at_ms=max(known.last_customer_message_at_ms, asked.last_customer_message_at_ms),
+    )
+
+
+def lasting_route(known: Route | None, newest: Route) -> Route:
+    """How the person is reached outside of any conversation: an unproven route never replaces a proven one."""
+    if known is not None and known.proof is not OriginProof.NONE and newest.proof is OriginProof.NONE:
+        return known
+    return newest
+
+
+def _asked(message: Message, now_ms: int, *, proven: bool) -> Route:
+    """How the message would be answered by itself."""
+    context = dict(message.reply_context)
+    if not proven:
+        context.pop(REPLY_TO, None)
+    if message.labels.get(PUBLIC) == "true":
+        context[PUBLIC] = "true"
+    proof = message.origin.proof if proven else OriginProof.NONE
+    return Route(message.identity, context, message.subject, now_ms, proof)
+
+
+def _public(route: Route) -> bool:
+    return route.context.get(PUBLIC) == "true"
+
+
+def _address(route: Route) -> tuple[str, str, str, Mapping[str, str]]:
+    where = route.identity
+    context = {name: value for name, value in route.context.items() if name not in _THREADING}
+    return where.channel, where.account, where.native_id, context

@@ -1,0 +1,20 @@
+"""Where a message says that it comes from, between the log and the core."""
+
+from chapar.ingest.v1 import records_pb2
+from services.ingest.domain.origin import Origin, OriginProof
+
+
+def origin(record: records_pb2.Origin) -> Origin:
+    """Raises ValueError for a proof that this version does not know."""
+    return Origin(OriginProof(record.proof), record.evidence, record.conversation_id, record.author, record.reply_to)
+
+
+def origin_record(value: Origin) -> records_pb2.Origin:
+    """An origin."""
+    return records_pb2.Origin(
+        proof=records_pb2.OriginProof.ValueType(value.proof),
+        evidence=value.evidence,
+        conversation_id=value.conversation_id,
+        author=value.author,
+        reply_to=value.reply_to,
+    )
