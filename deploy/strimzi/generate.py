@@ -79,7 +79,7 @@ OPERATOR = Rights(
         "routing.journal.v1",
     ),
     # `config apply`, and `deadletters replay` into whatever some consumer refused.
-    writes=("config.v1", *sorted(
+    writes=("audit.v1", "config.v1", *sorted(
         name
         for name in {each for rights in RIGHTS.values() for each in rights.reads}
         if TOPICS[name].retention_ms is not None and name != "gateway.feed.v1"
@@ -137,7 +137,7 @@ def _config_acls(prefix: str) -> Iterator[str]:
 
 def _apply_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Create", "Describe", "DescribeConfigs", "AlterConfigs"])
-    yield from _topics(prefix, Rights(reads=("config.v1",), writes=("config.v1", "routing.commands.v1")))
+    yield from _topics(prefix, Rights(reads=("config.v1",), writes=("audit.v1", "config.v1", "routing.commands.v1")))
     yield from _config_acls(prefix)
 
 
