@@ -24,7 +24,7 @@ from tests.flow.feedback.test_survey_lane import a_completed_event, an_answer
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
 
 DAY = 24 * HOUR
-KEY = b"person-1"
+KEY = b"parsa/person-1"
 
 
 def a_tenant(**fields: Any) -> config.TenantConfiguration:

@@ -76,7 +76,7 @@ def test_a_completed_interaction_is_relayed_under_its_person_with_a_frozen_subje
     """Agent, queue, channel, language and labels are those of the completion."""
     (sent,) = relayed(a_completed_event())
     command = pb.FeedbackCommand.FromString(sent.value)
-    assert (sent.topic, sent.key) == ("feedback.commands.v1", b"person-1")
+    assert (sent.topic, sent.key) == ("feedback.commands.v1", b"parsa/person-1")
     about = command.consider.subject
     assert (about.agent_id, about.queue, about.channel, about.language) == ("ada", "support", "telegram", "fa")
     assert dict(about.labels) == {"tier": "gold"}
@@ -163,7 +163,7 @@ def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> N
     """The disposition travels as a label."""
     event = a_completed_event()
     event.completed.disposition = "spam"
-    sent = a_survey_lane(metrics).handle(relayed(event)[0].value, key=b"person-1")
+    sent = a_survey_lane(metrics).handle(relayed(event)[0].value, key=b"parsa/person-1")
     assert [record.skipped.reason for record in told(sent)] == ["NOT_ASKED"]
 
 
@@ -171,16 +171,16 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
     """Created, due after its delay, answered once; the repetition refused; metrics say the same."""
     lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_answer_stands=True))
     command = relayed(a_completed_event())[0].value
-    created = told(lane.handle(command, key=b"person-1"))
+    created = told(lane.handle(command, key=b"parsa/person-1"))
     assert [record.WhichOneof("record") for record in created] == ["invited"]
     invitation_id = created[0].invited.invitation_id
     assert words(lane.advance(HOUR)) == ["due"]
-    counted = lane.handle(an_answer(invitation_id), key=b"person-1")
+    counted = lane.handle(an_answer(invitation_id), key=b"parsa/person-1")
     assert words(counted) == ["answered"]
     assert told(counted)[0].answered.subject.agent_id == "ada"
     assert told(counted)[0].answered.day == created[0].invited.day == "2023-11-14"
-    assert words(lane.handle(an_answer(invitation_id), key=b"person-1")) == []
-    refused = told(lane.handle(an_answer(invitation_id, 1, "a2"), key=b"person-1"))
+    assert words(lane.handle(an_answer(invitation_id), key=b"parsa/person-1")) == []
+    refused = told(lane.handle(an_answer(invitation_id, 1, "a2"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in refused] == ["ALREADY_ANSWERED"]
     assert metrics.value("chapar_feedback_answers_total", "telegram", "counted") == 1
     assert metrics.value("chapar_feedback_answers_total", "telegram", "repeated") == 1
@@ -193,21 +193,21 @@ def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_
     counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
     lane = FakeLane(survey_factory(programmes, metrics), now_ms=NOW)
-    made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"person-1"))[0].invited
+    made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
     first = pb.FeedbackCommand.FromString(an_answer(made.invitation_id, 2, "a1"))
     first.answer.source = pb.ANSWER_SOURCE_PAGE
     first.answer.comment = "slow\u202e"
     first.answer.responses.add(question_id="why", text="queue")
-    (counted,) = told(lane.handle(first.SerializeToString(), key=b"person-1"))
+    (counted,) = told(lane.handle(first.SerializeToString(), key=b"parsa/person-1"))
     lane.crash()
-    (amended,) = told(lane.handle(an_answer(made.invitation_id, 4, "a2"), key=b"person-1"))
+    (amended,) = told(lane.handle(an_answer(made.invitation_id, 4, "a2"), key=b"parsa/person-1"))
     assert amended.amended.before == counted.answered
     assert (counted.answered.comment, counted.answered.revision) == ("slow", 1)
     assert list(counted.answered.categories) == ["speed", "queueing"]
     now = amended.amended.answer
     assert (now.score, now.revision, now.asked_at_ms, now.day) == (4, 2, made.send_at_ms, made.day)
     assert [(each.question_id, each.text) for each in now.responses] == [("why", "queue")]
-    (again,) = told(lane.handle(an_answer(made.invitation_id, 1, "a3"), key=b"person-1"))
+    (again,) = told(lane.handle(an_answer(made.invitation_id, 1, "a3"), key=b"parsa/person-1"))
     assert len({counted.event_id, amended.event_id, again.event_id}) == 3
     assert metrics.value("chapar_feedback_answers_total", "telegram", "amended") == 2
 
@@ -215,10 +215,10 @@ def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_
 def test_a_reminder_and_a_withdrawal_are_told_with_their_invitation(metrics: Metrics) -> None:
     """So that the dispatcher can send the one, and whoever counted the other can take it out."""
     lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, remind_after_ms=5 * HOUR))
-    lane.handle(relayed(a_completed_event())[0].value, key=b"person-1")
+    lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     later = a_completed_event(interaction_id="interaction-2")
     later.event_id = "event-2"
-    sent = told(lane.handle(relayed(later)[0].value, key=b"person-1"))
+    sent = told(lane.handle(relayed(later)[0].value, key=b"parsa/person-1"))
     assert [record.WhichOneof("record") for record in sent] == ["withdrawn", "invited"]
     assert (sent[0].withdrawn.reason, sent[0].withdrawn.invitation.subject.interaction_id) == (
         "REPLACED",
@@ -236,7 +236,7 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
         lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_answer_stands=True))
-        command = lane.record(relayed(a_completed_event())[0].value, key=b"person-1")
+        command = lane.record(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
         lane.batch(command, fail="before_commit" if crashing else None)
         if crashing:
             lane.crash()
@@ -244,8 +244,8 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
         if crashing:
             lane.crash()
         invitation_id = told(lane.sent)[0].invited.invitation_id
-        lane.batch(lane.record(an_answer(invitation_id), key=b"person-1"), fail="after_commit" if crashing else None)
-        lane.handle(an_answer(invitation_id, 2, "a2"), key=b"person-1")
+        lane.batch(lane.record(an_answer(invitation_id), key=b"parsa/person-1"), fail="after_commit" if crashing else None)
+        lane.handle(an_answer(invitation_id, 2, "a2"), key=b"parsa/person-1")
         return [(record.event_id, record.WhichOneof("record")) for record in told(lane.sent)]
 
     assert run(crashing=True) == run(crashing=False)
@@ -255,18 +255,18 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
 def test_the_least_gap_survives_a_crash(metrics: Metrics) -> None:
     """Who was asked is part of the changelog."""
     lane = a_survey_lane(metrics, a_survey(least_gap_ms=24 * HOUR))
-    lane.handle(relayed(a_completed_event())[0].value, key=b"person-1")
+    lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     lane.crash()
     other = a_completed_event(interaction_id="interaction-2")
     other.event_id = "event-2"
-    sent = lane.handle(relayed(other)[0].value, key=b"person-1")
+    sent = lane.handle(relayed(other)[0].value, key=b"parsa/person-1")
     assert [record.skipped.reason for record in told(sent)] == ["TOO_SOON"]
 
 
 def test_an_answer_to_nothing_is_refused_and_counted(metrics: Metrics) -> None:
     """A forged id meets no invitation."""
     lane = a_survey_lane(metrics)
-    sent = told(lane.handle(an_answer("no such thing"), key=b"person-1"))
+    sent = told(lane.handle(an_answer("no such thing"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in sent] == ["UNKNOWN_INVITATION"]
     assert metrics.value("chapar_feedback_answers_total", "", "unknown") == 1
 
@@ -274,7 +274,7 @@ def test_an_answer_to_nothing_is_refused_and_counted(metrics: Metrics) -> None:
 def test_memory_and_changelog_are_empty_when_everything_is_over(metrics: Metrics) -> None:
     """Expired, then forgotten: lanes hold the living only."""
     lane = a_survey_lane(metrics, a_survey(least_gap_ms=24 * HOUR))
-    lane.handle(relayed(a_completed_event())[0].value, key=b"person-1")
+    lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     assert "expired" in words(lane.advance(72 * HOUR))
     lane.advance(8 * 24 * HOUR)
     assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
@@ -285,7 +285,7 @@ def test_rubbish_among_commands_is_set_aside_and_the_rest_flows(metrics: Metrics
     lane = a_survey_lane(metrics)
     good = relayed(a_completed_event())[0].value
     sent = lane.batch(
-        lane.record(b"\x00\x01rubbish", key=b"p"), lane.record(good, key=None), lane.record(good, key=b"person-1")
+        lane.record(b"\x00\x01rubbish", key=b"p"), lane.record(good, key=None), lane.record(good, key=b"parsa/person-1")
     )
     assert words(sent) == ["invited", "due"]
     assert {why.reason for _, why in lane.dead_letters} == {"UNDECODABLE", "NO_KEY"}

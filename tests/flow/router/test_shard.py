@@ -85,7 +85,7 @@ def test_events_are_keyed_by_conversation_and_have_ids_that_a_repetition_shares(
     shard.enqueue()
     (send,) = shard.lane.sent_to(EVENTS)
     event = pb.RoutingEvent.FromString(send.value)
-    assert send.key == b"c-i"
+    assert send.key == b"acme/c-i"
     assert event.event_id == derive(event.command_id, "0")
     assert (event.tenant, event.pool, event.reason, event.epoch, event.configuration_version) == (
         "acme", "default", "ENQUEUED", 1, 1,

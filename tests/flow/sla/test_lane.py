@@ -102,7 +102,7 @@ def test_a_life_on_the_lane() -> None:
         "RESOLUTION MET ADEQUATE",
     ]
     assert len(f.committed) == len(f.events), "what is counted is what was committed"
-    assert {send.key for send in f.lane.sent_to(EVENTS)} == {b"c-i1"}
+    assert {send.key for send in f.lane.sent_to(EVENTS)} == {b"acme/c-i1"}
     assert dict(f.lane.sent_to(EVENTS)[0].headers)["schema"] == b"chapar.sla.v1.SlaEvent"
 
 
