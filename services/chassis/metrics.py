@@ -132,6 +132,8 @@ class PrometheusLaneMetrics:
         gauge, counter, histogram = metrics.gauge, metrics.counter, metrics.histogram
         self._lag_records, self._lag_seconds, self._oldest, self._ratio = (gauge(n) for n in self._PER_PARTITION)
         self._partitions = gauge("chapar_lane_partitions")
+        self._input_partitions = gauge("chapar_lane_input_partitions")
+        self._owned: dict[str, int] = {}
         self._restore_seconds = histogram("chapar_lane_restore_seconds")
         self._restored_entries = counter("chapar_lane_restored_entries_total")
         self._batch = histogram("chapar_lane_batch_records")
@@ -173,12 +175,21 @@ class PrometheusLaneMetrics:
     def rebalanced(self, lane: str, partitions: int) -> None:
         """The group gave this process so many partitions."""
         self._rebalances.labels(lane).inc()
-        self._partitions.labels(lane).set(partitions)
+        self._show_owned(lane, partitions)
+
+    def input_partitions(self, lane: str, partitions: int) -> None:
+        """How many the input has: what no process owns is the difference."""
+        self._input_partitions.labels(lane).set(partitions)
 
     def lost(self, lane: str, partition: int) -> None:
         """This process no longer owns a partition: its gauges would only mislead."""
         for family in (self._lag_records, self._lag_seconds, self._oldest, self._ratio):
             family.remove(lane, str(partition))
+        self._show_owned(lane, max(0, self._owned.get(lane, 0) - 1))
+
+    def _show_owned(self, lane: str, partitions: int) -> None:
+        self._owned[lane] = partitions
+        self._partitions.labels(lane).set(partitions)
 
     def aborted(self, lane: str, partition: int, reason: str) -> None:
         """A batch was thrown away."""

@@ -44,7 +44,7 @@ TOKEN_LIFETIME_S = 12 * 3600.0
 def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
     """The token in CHAPAR_TOKEN, or one signed with the development secret of what runs here.
 
-    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: a secret made up on the spot would sign what nobody accepts.
+    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: a secret made up on the spot would sign tokens that no service accepts.
     """
     given = os.environ.get("CHAPAR_TOKEN")
     if given:

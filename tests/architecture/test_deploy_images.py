@@ -58,7 +58,7 @@ def _made(directory: Path) -> Sequence[Path]:
 
 
 def test_development_secrets_are_made_once(tmp_path: Path) -> None:
-    """A second start changes nothing; keys are for their owner; certificates about to end are made anew."""
+    """A second start changes nothing; keys are for their owner; certificates about to end are renewed."""
     files = _made(tmp_path)
     before = {path: path.read_bytes() for path in files}
     assert len(before) == 1 + 3 + 2 * len(SETTINGS)
@@ -100,7 +100,7 @@ async def test_services_believe_each_other_by_development_certificates(tmp_path:
 
 
 def _entrypoint(tmp_path: Path, arguments: Sequence[str], env: Mapping[str, str]) -> dict[str, str]:
-    """Runs the image's entry point with a `python` that tells its environment instead of starting a service."""
+    """Runs the image's entry point with a `python` that prints its environment instead of starting a service."""
     probe = tmp_path / "probe"
     probe.write_text(f"#!{sys.executable}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n")
     probe.chmod(0o755)

@@ -13,11 +13,11 @@ from services.chassis.metrics_catalogue import CATALOGUE
 from tests.architecture.deployed import CHART, DEPLOY, yaml_documents
 
 RULES = DEPLOY / "prometheus/rules/chapar.yaml"
-RULE_TESTS = DEPLOY / "prometheus/tests/chapar.yaml"
+RULE_TESTS = sorted((DEPLOY / "prometheus/tests").glob("*.yaml"))
 RUNBOOKS = DEPLOY / "runbooks/README.md"
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
 # What Prometheus and the scrape add to what the code gives.
-SCRAPED_LABELS = {"job", "instance", "le"}
+SCRAPED_LABELS = {"namespace", "job", "instance", "le"}
 SELECTOR = re.compile(r"(?<![\w:])(chapar_[a-z0-9_]+)(?:\{([^}]*)\})?")
 RECORDED = re.compile(r"(?<![\w:])[a-z]+:[a-z0-9_:]+")
 
@@ -54,6 +54,10 @@ def _recorded() -> set[str]:
     return {rule["record"] for rule in _rules() if "record" in rule}
 
 
+def _rule_tests() -> list[dict[str, Any]]:
+    return [test for path in RULE_TESTS for test in yaml_documents(path)[0]["tests"]]
+
+
 def _alerts() -> list[dict[str, Any]]:
     return [rule for rule in _rules() if "alert" in rule]
 
@@ -79,16 +83,14 @@ def test_each_alert_says_how_bad_it_is_and_what_to_do() -> None:
 def test_each_alert_has_a_test_that_it_is_quiet_and_that_it_fires() -> None:
     """promtool runs them; here it is looked at that none is missing."""
     told: dict[str, set[bool]] = {}
-    for case in itertools.chain.from_iterable(
-        test["alert_rule_test"] for test in yaml_documents(RULE_TESTS)[0]["tests"]
-    ):
+    for case in itertools.chain.from_iterable(test["alert_rule_test"] for test in _rule_tests()):
         told.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
     assert told == {alert["alert"]: {True, False} for alert in _alerts()}
 
 
 def test_rule_tests_feed_series_that_exist() -> None:
     """A test over invented series would prove nothing."""
-    series = [entry["series"] for test in yaml_documents(RULE_TESTS)[0]["tests"] for entry in test["input_series"]]
+    series = [entry["series"] for test in _rule_tests() for entry in test["input_series"]]
     assert [each for each in series if _misnamed(each, set())] == []
 
 
@@ -130,3 +132,63 @@ def test_panels_do_not_lie_over_each_other(path: Path) -> None:
         assert at["x"] + at["w"] <= 24
         for cell in itertools.product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])):
             assert seen.setdefault(cell, panel["title"]) == panel["title"]
+
+
+def _read_by(expression: str) -> set[str]:
+    """The metrics of the code that an expression reads, by recorded series too."""
+    records = {rule["record"]: rule["expr"] for rule in _rules() if "record" in rule}
+    found = {name for name, _ in SELECTOR.findall(RECORDED.sub("", expression))}
+    for name in set(RECORDED.findall(expression)):
+        found |= _read_by(records[name])
+    return found
+
+
+def test_each_alert_is_tried_without_each_series_that_it_reads() -> None:
+    """Absent, or born in the middle: a counter that begins at one, a ratio of which one side is not there. Each case says which answer is right."""
+    tried = {
+        (result["alertname"], metric)
+        for test in _rule_tests()
+        for result in test["alert_rule_test"]
+        for metric in _series()
+        if all(
+            str(each["values"]).startswith("_")
+            for each in test["input_series"]
+            if each["series"].partition("{")[0] == metric
+        )
+    }
+    wanted = {(alert["alert"], metric) for alert in _alerts() for metric in _read_by(alert["expr"])}
+    assert len(wanted) > len(_alerts())
+    assert wanted - tried == set()
+
+
+def test_no_counter_is_looked_at_in_a_way_that_misses_its_birth() -> None:
+    """`increase` sees nothing of a counter's first value: where an alert counts single events, what was not there before the window counts whole."""
+    for rule in _rules():
+        for metric, matchers, window, offset in INCREASE.findall(rule["expr"]):
+            selector = metric + matchers
+            before = f" offset {offset}" if offset else ""
+            ago = _minutes(window) + (_minutes(offset) if offset else 0)
+            birth = re.compile(re.escape(f"({selector}{before} unless {selector} offset ") + r"(\w+)\)")
+            assert [_minutes(found) for found in birth.findall(rule["expr"])] == [ago], rule
+
+
+INCREASE = re.compile(r"increase\((chapar_\w+)((?:\{[^}]*\})?)\[(\w+)\](?: offset (\w+))?\)")
+
+
+def _minutes(text: str) -> int:
+    return int(text[:-1]) * {"m": 1, "h": 60, "d": 1440}[text[-1]]
+
+
+def test_installations_do_not_answer_for_each_other() -> None:
+    """One Prometheus may scrape several namespaces: whatever is added up is added up within one."""
+    for rule in _rules():
+        adds_up = re.findall(r"\b(?:sum|max|min|avg|count|group)\b\s*(?:by\s*\(([^)]*)\))?", rule["expr"])
+        assert adds_up or RECORDED.search(rule["expr"]), rule
+        assert [labels for labels in adds_up if "namespace" not in labels] == [], rule
+
+
+def test_alerts_keep_a_cause_within_its_installation() -> None:
+    """What silences what: only of the same namespace."""
+    alertmanager = yaml_documents(DEPLOY / "alertmanager/alertmanager.yaml")[0]
+    assert all("namespace" in rule["equal"] for rule in alertmanager["inhibit_rules"])
+    assert "namespace" in alertmanager["route"]["group_by"]

@@ -86,6 +86,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             self._consumer.seek(tp, 0)
         self._assigned = True
         self._parts.metrics.rebalanced(self._parts.spec.name, len(assigned))
+        self._parts.metrics.input_partitions(
+            self._parts.spec.name, len(self._consumer.partitions_for_topic(self._topic) or ())
+        )
         if self.over.is_set():
             return
         for tp in sorted(assigned):

@@ -120,6 +120,9 @@ def test_a_lane_tells_what_it_does() -> None:
     assert value("chapar_lane_aborts_total", "router", "transaction") == 1
     assert value("chapar_lane_fences_total", "router") == 1
     assert value("chapar_lane_dead_letters_total", "router", "BAD_BYTES") == 1
+    lane.input_partitions("router", 4)
+    assert value("chapar_lane_input_partitions", "router") == 4
     lane.lost("router", 1)
     assert value("chapar_lane_lag_records", "router", "1") is None
+    assert value("chapar_lane_partitions", "router") == 1
     assert value("chapar_lane_committed_records_total", "router") == 5
