@@ -118,7 +118,8 @@ def users_yaml(cluster: str, prefix: str) -> str:
 
 
 def _acls(prefix: str, service: str, rights: Rights) -> Iterator[str]:
-    yield from _topics(prefix, rights)
+    # Every service refuses revoked tokens.
+    yield from _topics(prefix, Rights((*rights.reads, "revocations.v1"), rights.writes))
     # Lanes, dispatchers and analytics; the router also looks up who owns a shard.
     yield _acl("group", prefix + service, "prefix", ["Read", "Describe"])
     yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
@@ -137,7 +138,8 @@ def _config_acls(prefix: str) -> Iterator[str]:
 
 def _apply_acls(prefix: str) -> Iterator[str]:
     yield _acl("topic", prefix, "prefix", ["Create", "Describe", "DescribeConfigs", "AlterConfigs"])
-    yield from _topics(prefix, Rights(reads=("config.v1",), writes=("audit.v1", "config.v1", "routing.commands.v1")))
+    writes = ("audit.v1", "config.v1", "revocations.v1", "routing.commands.v1")
+    yield from _topics(prefix, Rights(reads=("config.v1", "revocations.v1"), writes=writes))
     yield from _config_acls(prefix)
 
 

@@ -12,10 +12,11 @@ Kind = Literal["counter", "gauge", "histogram"]
 LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
-        "kind", "state", "result", "within_p90",
+        "kind", "state", "result", "within_p90", "issuer",
     }
 )  # fmt: skip
-"""All labels there are. `kind`, `state` and `result` hold words of closed enumerations; `within_p90` is true or false."""
+"""All labels there are. `kind`, `state` and `result` hold words of closed enumerations; `within_p90` is true or false;
+`issuer` is an issuer of tokens as the settings name it."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -97,6 +98,22 @@ GRPC = (
     _counter("chapar_grpc_turned_away_total", "reason", "Calls refused before their request was read."),
     _gauge("chapar_grpc_slots_taken", "kind", "Slots in use: call, watch or session."),
     _counter("chapar_grpc_client_handled_total", "method code", "Unary calls that this process made to others."),
+)
+
+TOKENS = (
+    _gauge("chapar_token_keys", "issuer", "Keys by URL that verify tokens of this issuer."),
+    _counter("chapar_token_keys_fetches_total", "issuer outcome", "Fetches of a key set: fetched or failed."),
+    _gauge(
+        "chapar_token_keys_fetched_timestamp_seconds",
+        "issuer",
+        "When the key set in force was fetched, Unix time; 0 until there is one. Old keys stop being believed.",
+    ),
+    _gauge("chapar_revocations", "", "Revocations of tokens in force."),
+    _gauge(
+        "chapar_service_token_expiry_timestamp_seconds",
+        "",
+        "When the token for this service's own calls ends, Unix time; with a token file or client credentials.",
+    ),
 )
 
 INGEST = (
@@ -237,4 +254,4 @@ FEEDBACK = (
     _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
 )
 
-CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *WEBHOOKS, *LANES, *GRPC, *INGEST, *ROUTER, *SLA, *FEEDBACK)
+CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *WEBHOOKS, *LANES, *GRPC, *TOKENS, *INGEST, *ROUTER, *SLA, *FEEDBACK)

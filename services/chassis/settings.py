@@ -126,6 +126,15 @@ class ServiceSettings(BaseSettings):
                 f"set {prefix}GRPC_HOST=127.0.0.1, or give TLS files.",
             )
 
+    def require_keys_that_only_verify(self) -> None:
+        """Raises INVALID SHARED_KEY for keys that could sign, or come unprotected, unless this is development on loopback."""
+        reason = self.jwt.development_only()
+        refusal = self.jwt.refusal()
+        if reason and not refusal and not (self.insecure_dev and self.grpc_host in _LOOPBACK):
+            refusal = f"{reason}: accepted with insecure_dev and gRPC on loopback only"
+        if refusal:
+            raise ChaparError(ErrorKind.INVALID, "SHARED_KEY", refusal)
+
     @classmethod
     def settings_customise_sources(
         cls,

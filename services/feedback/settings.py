@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import ServiceTokenSettings
 
 Role = Literal["lanes", "dispatcher", "edge", "analytics"]
 ALL_ROLES: tuple[Role, ...] = ("lanes", "dispatcher", "edge", "analytics")
@@ -43,10 +44,8 @@ class FeedbackSettings(ServiceSettings):
         description="Secret that survey links are signed with, at least 32 bytes; "
         "without it a key is derived from jwt.secret_file. All replicas share it.",
     )
-    service_key_file: Path | None = Field(
-        default=None,
-        description="What this service's own calls are signed with: a PEM private key or a shared secret; "
-        "without it jwt.secret_file.",
+    service_token: ServiceTokenSettings = Field(
+        default_factory=ServiceTokenSettings, description="Where the tokens for calls to ingest come from."
     )
     config_timeout_s: float = Field(default=30, gt=0, description="How long a start waits for the configuration.")
     answers_kept: int = Field(

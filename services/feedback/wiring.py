@@ -11,6 +11,7 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
+from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer, NotNow
 from services.chassis.kafka.heap import Heap
@@ -21,7 +22,7 @@ from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics, PrometheusLaneMetrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.tokens import MIN_SECRET_BYTES, TokenSource, read_secret
+from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
 from services.chassis.webhook_retries import Webhooks
 from services.chassis.webhooks import webhook_client
 from services.feedback.adapters import relay_lane, survey_lane, webhook_answers
@@ -42,6 +43,8 @@ from services.feedback.translate import Untranslatable, parse_record
 from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 NAME: Final = "feedback"
+SCOPES: Final = ("outbound.send", "ingest.follow_up")
+"""All that this service may do at others."""
 _DAY_MS: Final = 86_400_000
 LINGER_S: Final = 0.2
 """Whether somebody is asked a fifth of a second later matters to nobody; the transactions that it saves do."""
@@ -104,7 +107,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "dispatcher" in roles:
             base_url = settings.public_url or f"http://{_own_pages(service)}"
-            tokens = TokenSource(_service_key(settings), NAME, ["outbound.send", "ingest.follow_up"], clock=clock)
+            tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
             channel = await stack.enter_async_context(
                 grpc_channel(
                     _target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics
@@ -344,14 +347,3 @@ def _link_key(settings: FeedbackSettings) -> bytes:
             f"the secret of survey links has fewer than {MIN_SECRET_BYTES} bytes.",
         )
     return secret
-
-
-def _service_key(settings: FeedbackSettings) -> bytes:
-    file = settings.service_key_file or settings.jwt.secret_file
-    if file is None:
-        raise ChaparError(
-            ErrorKind.INVALID,
-            "NO_SERVICE_KEY",
-            "calls to ingest need a token: set CHAPAR_FEEDBACK_SERVICE_KEY_FILE or CHAPAR_FEEDBACK_JWT__SECRET_FILE.",
-        )
-    return read_secret(file)

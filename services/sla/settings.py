@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import ServiceTokenSettings
 
 
 class SlaSettings(ServiceSettings):
@@ -22,9 +23,8 @@ class SlaSettings(ServiceSettings):
     router_server_name: str = Field(
         default="", description="Name in the router's certificate, where it differs from the address."
     )
-    token_key_file: Path | None = Field(
-        default=None,
-        description="Secret or PEM private key that signs this service's own tokens; default: jwt.secret_file.",
+    service_token: ServiceTokenSettings = Field(
+        default_factory=ServiceTokenSettings, description="Where the tokens for calls to the router come from."
     )
     config_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for the configuration at start.")
     settle_ms: int = Field(

@@ -8,7 +8,6 @@ Lanes start when a configuration is known, because policies are chosen from it; 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from chapar.router.v1 import router_pb2_grpc
@@ -18,6 +17,7 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
+from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
@@ -27,7 +27,6 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.tokens import TokenSource, read_secret
 from services.chassis.webhook_retries import Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
 from services.sla.adapters.broadcast import Broadcast
@@ -47,6 +46,8 @@ from services.sla.translate.configuration import Promises, decode_promises
 
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
+SCOPES: Final = ("routing.escalate",)
+"""All that this service may do at others."""
 _LOOK_S: Final = 0.2
 LINGER_S: Final = 0.1
 """Facts may wait for company, a milestone that is due does not: a tenth of a second saves most of the lane's transactions for those who answer
@@ -167,10 +168,11 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> Non
             "INSECURE_GRPC",
             "calls to the router without TLS are refused: set CHAPAR_SLA_ROUTER_CA_FILE",
         )
+    tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
     channel = await stack.enter_async_context(
         grpc_channel(
             settings.router_target,
-            token=_tokens(service),
+            token=tokens,
             tls=ClientTls(
                 settings.router_ca_file, settings.tls_cert_file, settings.tls_key_file, settings.router_server_name
             )
@@ -189,20 +191,6 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> Non
         max_batch=200,
     )
     await stack.enter_async_context(service.background(consumer.run(), "escalation"))
-
-
-def _tokens(service: Service[SlaSettings]) -> TokenSource:
-    settings = service.settings
-    file: Path | None = settings.token_key_file or settings.jwt.secret_file
-    if file is None:
-        raise ChaparError(
-            ErrorKind.INVALID,
-            "TOKEN_KEY",
-            "raising priorities needs a key for this service's own tokens: set CHAPAR_SLA_TOKEN_KEY_FILE",
-        )
-    return TokenSource(
-        read_secret(file), "service:sla", ("routing.supervise",), settings=settings.jwt, clock=service.clock
-    )
 
 
 async def _follow(kafka: KafkaSettings, model: ReadModel, caught_up: Callable[[], None]) -> None:

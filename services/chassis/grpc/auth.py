@@ -3,19 +3,24 @@
 The rule of a method is its proto option `(chapar.common.v1.auth)`, read from the descriptors. A method without the option
 is refused for everybody; so is one whose descriptor is unknown. Reflection is public where it is served; health is not
 served here but on a port of its own.
+A token that ended or was revoked is refused; a stream under it is ended (`lifetimes`). A service whose token names no tenant
+names one per call, by metadata `chapar-tenant`, where its issuer's settings let it.
 With mTLS, `peers` also restricts which certificates may call, by their typed names (`services.chassis.grpc.peers`): by
 full method, by service, or "*"; a method that no entry covers is refused.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor
 
 from chapar.common.v1 import options_pb2
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.lifetimes import Lifetimes
 from services.chassis.tokens import Caller, Verifier
+from services.chassis.tokens.claims import allowed
 
 _PUBLIC_SERVICES = frozenset(
     {
@@ -24,14 +29,25 @@ _PUBLIC_SERVICES = frozenset(
     }
 )
 _BEARER = "bearer "
+TENANT: Final = "chapar-tenant"
+"""Metadata by which a service whose token names no tenant says for which one it calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a method asks for."""
+    """What a method asks for: all of `scopes`, and one of `any_of` unless it is empty."""
 
     scopes: frozenset[str]
     public: bool = False
+    any_of: frozenset[str] = frozenset()
+
+    def missing(self, held: frozenset[str]) -> str:
+        """What a caller lacks, for people; empty when nothing."""
+        if lacks := self.scopes - held:
+            return f"the scope {', '.join(sorted(lacks))}"
+        if self.any_of and self.any_of.isdisjoint(held):
+            return f"one of the scopes {', '.join(sorted(self.any_of))}"
+        return ""
 
 
 def rule_of(method: str) -> Rule | None:
@@ -52,23 +68,35 @@ def rule_of_descriptor(descriptor: MethodDescriptor) -> Rule | None:
     if not options.HasExtension(options_pb2.auth):
         return None
     found = options.Extensions[options_pb2.auth]
-    if found.public == bool(found.scopes):
+    if found.public == bool(found.scopes or found.any_of):
         return None
-    return Rule(frozenset(found.scopes), found.public)
+    return Rule(frozenset(found.scopes), found.public, frozenset(found.any_of))
 
 
 class Authorizer:
     """Decides about each call. Rules are looked up once a method."""
 
-    def __init__(self, verifier: Verifier, peers: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        peers: Mapping[str, tuple[str, ...]] | None = None,
+        lifetimes: Lifetimes | None = None,
+    ) -> None:
+        self.lifetimes = lifetimes or Lifetimes()
         self._verifier = verifier
         self._peers = peers or {}
         self._rules: dict[str, Rule | None] = {}
 
-    def authorize(self, method: str, authorization: str | None) -> Caller | None:
-        """The caller, None for a public method. Raises UNAUTHENTICATED or PERMISSION_DENIED.
+    async def prepare(self, authorization: str | None) -> None:
+        """Lets keys that are not known yet become known, before `authorize` decides at once."""
+        if authorization is not None and authorization[: len(_BEARER)].lower() == _BEARER:
+            await self._verifier.prepare(authorization[len(_BEARER) :].strip())
 
-        Needs nothing but the call's headers, so that it comes before everything that costs memory.
+    def authorize(self, method: str, authorization: str | None, tenant: str | None = None) -> Caller | None:
+        """The caller, None for a public method. `tenant`: what a service names per call.
+
+        Raises UNAUTHENTICATED or PERMISSION_DENIED. Needs nothing but the call's headers, so that it comes before
+        everything that costs memory.
         """
         rule = self._rule(method)
         if rule.public:
@@ -80,10 +108,18 @@ class Authorizer:
                 "send a token: metadata authorization with the value 'Bearer <token>'",
             )
         caller = self._verifier.verify(authorization[len(_BEARER) :].strip())
-        missing = rule.scopes - caller.scopes
-        if missing:
-            raise _denied("SCOPE_MISSING", f"{method} needs the scope {', '.join(sorted(missing))}", method)
-        return caller
+        if (refusal := self.lifetimes.refusal(caller)) is not None:
+            raise refusal
+        if missing := rule.missing(caller.scopes):
+            raise _denied("SCOPE_MISSING", f"{method} needs {missing}", method)
+        return self._for_tenant(caller, tenant, method) if caller.names_tenant else caller
+
+    def _for_tenant(self, caller: Caller, tenant: str | None, method: str) -> Caller:
+        if not tenant:
+            raise _denied("TENANT_MISSING", f"the token names no tenant: name one in metadata {TENANT}", method)
+        if not allowed(tenant, caller.names_tenant):
+            raise _denied("TENANT_REFUSED", "this service may not call for this tenant", method)
+        return replace(caller, tenant=tenant)
 
     def check_peer(self, method: str, peer: Iterable[str]) -> None:
         """Raises PERMISSION_DENIED when the caller's certificate may not call the method. `peer`: typed names."""

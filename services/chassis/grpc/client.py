@@ -19,13 +19,15 @@ from typing import Any
 import grpc
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.auth import TENANT
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.metrics import Metrics
 from services.chassis.tracing import inject_metadata
 
 TokenFor = Callable[[str], str]
-"""A token for a tenant: `services.chassis.tokens.TokenSource`."""
+"""A token for a tenant: `services.chassis.tokens.TokenSource`. With an attribute `names_tenant` that is true the token names
+no tenant, and the call does, by metadata."""
 
 DEFAULT_TIMEOUT_S = 5.0
 MARGIN_S = 0.05
@@ -146,6 +148,7 @@ class _Outgoing:
 
     def __init__(self, token: TokenFor | None, metrics: Metrics | None, timeout_s: float) -> None:
         self._token = token
+        self._names_tenant = bool(getattr(token, "names_tenant", False))
         self._timeout_s = timeout_s
         self._handled = metrics.counter("chapar_grpc_client_handled_total") if metrics is not None else None
 
@@ -159,6 +162,8 @@ class _Outgoing:
                 call = CURRENT.get()
                 tenant = call.caller.tenant if call is not None and call.caller is not None else ""
             metadata.append(("authorization", f"Bearer {self._token(tenant)}"))
+            if self._names_tenant and tenant:
+                metadata.append((TENANT, tenant))
         metadata += [(k, v) for k, v in inject_metadata() if k not in names]
         return grpc.aio.ClientCallDetails(
             details.method,

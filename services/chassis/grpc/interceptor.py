@@ -30,7 +30,7 @@ from opentelemetry.trace import SpanKind
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, CallKind, Who
 from services.chassis.grpc.audited import AuditedCalls
-from services.chassis.grpc.auth import Authorizer
+from services.chassis.grpc.auth import TENANT, Authorizer
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.peers import typed_names
@@ -99,7 +99,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._handled.labels("unknown", grpc.StatusCode.UNIMPLEMENTED.name).inc()
             return None
         try:
-            self._admit(method, handler, handler_call_details.invocation_metadata)
+            await self._admit(method, handler, handler_call_details.invocation_metadata)
         except Exception as error:  # noqa: BLE001 - the border: gRPC would answer with the exception's own text
             return self._refusing(method, error)
         known = self._wrapped.get(method)
@@ -109,10 +109,12 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._wrapped[method] = (handler, wrapped)
         return wrapped
 
-    def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> None:
+    async def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> None:
         """Authenticates the caller and takes a slot until the call's task ends, or raises."""
         metadata = {key: value for key, value in headers or () if isinstance(value, str)}
-        caller = self._authorizer.authorize(method, metadata.get("authorization"))
+        authorization = metadata.get("authorization")
+        await self._authorizer.prepare(authorization)
+        caller = self._authorizer.authorize(method, authorization, metadata.get(TENANT))
         if len(metadata.get(IDEMPOTENCY_KEY, "")) > MAX_KEY_CHARS:
             raise ChaparError(
                 ErrorKind.INVALID, "IDEMPOTENCY_KEY_LONG", f"{IDEMPOTENCY_KEY} has more than {MAX_KEY_CHARS} characters"
@@ -191,8 +193,13 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=False)
                     request = Requests(reader, raw) if many else reader.read(raw)
-                    answers = self._audited.stream(call, None if many else request, _answers(inner(request, context)))
-                    async with aclosing(answers) as messages:
+
+                    def answers(requests: Any) -> AsyncGenerator[Any, None]:
+                        named = None if many else requests
+                        return self._audited.stream(call, named, _answers(inner(requests, context)))
+
+                    messages = self._authorizer.lifetimes.serve(call.caller, answers, request, many=many)
+                    async with aclosing(messages):
                         async for message in messages:
                             yield message
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here

@@ -24,6 +24,7 @@ from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.refusal_hold import RefusalHold
 from services.chassis.grpc.tls import CertificateFiles
+from services.chassis.grpc.trust import trusted_callers
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.http import bind
 from services.chassis.lifecycle import Service
@@ -61,12 +62,26 @@ async def grpc_server(
     Raises INVALID when it may not listen without TLS or has no
     key for tokens, UNAVAILABLE PORT_IN_USE.
     """
+    service.settings.require_secure_or_loopback()
+    async with (
+        trusted_callers(service, verifier) as authorizer,
+        _serving(service, register, service_names, authorizer, audit) as server,
+    ):
+        yield server
+
+
+@asynccontextmanager
+async def _serving(
+    service: Service[Any],
+    register: Register | Sequence[Register],
+    service_names: Sequence[str],
+    authorizer: Authorizer,
+    audit: AuditTrail | None,
+) -> AsyncIterator[GrpcServer]:
     settings: ServiceSettings = service.settings
-    settings.require_secure_or_loopback()
-    verifier = verifier or Verifier.from_settings(settings.jwt, service.clock)
     limits = settings.grpc_limits
     interceptor = ChassisInterceptor(
-        Authorizer(verifier, settings.grpc_peers),
+        authorizer,
         Admission(budgets(limits)),
         RefusalHold(limits),
         service.metrics,

@@ -9,8 +9,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-READ_ALL = "ingest.read"
-READ_OWN = "ingest.read.own"
+READ_ALL = "conversations.read"
+READ_OWN = "conversations.read.own"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
@@ -22,7 +24,9 @@ from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings, mint
 from services.chassis.tracing import inject
 
-SECRET = b"a-secret-for-tests-only-32-bytes!"
+SIGNER = Ed25519PrivateKey.generate()
+SECRET = SIGNER.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+PUBLIC = SIGNER.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 SERVICE = "chapar.sla.v1.SlaService"
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -96,13 +100,13 @@ class Probe(sla_pb2_grpc.SlaServiceServicer):
 
 
 def dev_settings(tmp_path: Path, **changes: Any) -> ServiceSettings:
-    """Loopback without TLS, tokens by a shared secret, no patience."""
-    secret = tmp_path / "secret"
-    secret.write_bytes(SECRET)
+    """Loopback without TLS, tokens by a key of this test run, no patience."""
+    public = tmp_path / "public.pem"
+    public.write_bytes(PUBLIC)
     values: dict[str, Any] = {
         "instance": "probe-0",
         "insecure_dev": True,
-        "jwt": JwtSettings(secret_file=secret),
+        "jwt": JwtSettings(public_key_file=public, revocations=False),
         "kafka": KafkaSettings(bootstrap_servers="127.0.0.1:1"),
         "drain_s": 0,
         "stop_grace_s": 5,

@@ -70,7 +70,7 @@ async def test_a_life_is_watched_from_the_queue_to_the_reply(world: World) -> No
         await eventually(lambda: world.router.calls)
         caller, request = world.router.calls[0]
         warned = next(e for e in world.events if e.kind == sla.SLA_EVENT_KIND_WARNED)
-        assert (caller.tenant, caller.scopes) == (TENANT, frozenset({"routing.supervise"}))
+        assert (caller.tenant, caller.scopes) == (TENANT, frozenset({"routing.escalate"}))
         assert request.idempotency_key == warned.event_id
         assert request.reprioritise == router.Reprioritise(interaction_id="i1", add=7, reason="SLA_WARNING")
         assert service.metrics.value("chapar_sla_breaches_total", "PICK_UP", "DESIRED", "sales") == 1

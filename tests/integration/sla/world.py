@@ -1,6 +1,7 @@
 """A whole sla service in this process, a real broker, and a router that is a real gRPC server with one method."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
-from services.chassis.tokens import Caller, TokenSource, ensure_secret, read_secret, verify
+from services.chassis.tokens import Caller, TokenSource, read_secret, verify
 from services.chassis.topics import wanted
 from services.sla.settings import SlaSettings
 from services.sla.wiring import build
@@ -216,7 +217,8 @@ async def a_world(kafka: KafkaSettings, home: Path) -> AsyncIterator[World]:
     """Topics, a producer, a router, and a reader of what sla says."""
     await create_topics(kafka)
     secret_file = home / "secret"
-    secret = ensure_secret(secret_file)
+    secret_file.write_text(secrets.token_hex(32))
+    secret = read_secret(secret_file)
     async with AsyncExitStack() as stack:
         producer = await stack.enter_async_context(DurableProducer(kafka, client_id="test"))
         router_, address = await stack.enter_async_context(fake_router(secret))

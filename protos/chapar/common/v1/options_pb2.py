@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hapar/common/v1/options.proto\x12\x10\x63hapar.common.v1\x1a google/protobuf/descriptor.proto\"*\n\x08\x41uthRule\x12\x0e\n\x06scopes\x18\x01 \x03(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\")\n\x0b\x41uditTarget\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"j\n\tAuditRule\x12-\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1d.chapar.common.v1.AuditAction\x12.\n\x07targets\x18\x02 \x03(\x0b\x32\x1d.chapar.common.v1.AuditTarget*[\n\x0b\x41uditAction\x12\x1c\n\x18\x41UDIT_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UDIT_ACTION_READ\x10\x01\x12\x17\n\x13\x41UDIT_ACTION_CHANGE\x10\x02:J\n\x04\x61uth\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1a.chapar.common.v1.AuthRule:L\n\x05\x61udit\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x0b\x32\x1b.chapar.common.v1.AuditRuleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hapar/common/v1/options.proto\x12\x10\x63hapar.common.v1\x1a google/protobuf/descriptor.proto\":\n\x08\x41uthRule\x12\x0e\n\x06scopes\x18\x01 \x03(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\x12\x0e\n\x06\x61ny_of\x18\x03 \x03(\t\")\n\x0b\x41uditTarget\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\"j\n\tAuditRule\x12-\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1d.chapar.common.v1.AuditAction\x12.\n\x07targets\x18\x02 \x03(\x0b\x32\x1d.chapar.common.v1.AuditTarget*[\n\x0b\x41uditAction\x12\x1c\n\x18\x41UDIT_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x41UDIT_ACTION_READ\x10\x01\x12\x17\n\x13\x41UDIT_ACTION_CHANGE\x10\x02:J\n\x04\x61uth\x12\x1e.google.protobuf.MethodOptions\x18\xb5\x87\x03 \x01(\x0b\x32\x1a.chapar.common.v1.AuthRule:L\n\x05\x61udit\x12\x1e.google.protobuf.MethodOptions\x18\xb6\x87\x03 \x01(\x0b\x32\x1b.chapar.common.v1.AuditRuleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chapar.common.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDITACTION']._serialized_start=281
-  _globals['_AUDITACTION']._serialized_end=372
+  _globals['_AUDITACTION']._serialized_start=297
+  _globals['_AUDITACTION']._serialized_end=388
   _globals['_AUTHRULE']._serialized_start=86
-  _globals['_AUTHRULE']._serialized_end=128
-  _globals['_AUDITTARGET']._serialized_start=130
-  _globals['_AUDITTARGET']._serialized_end=171
-  _globals['_AUDITRULE']._serialized_start=173
-  _globals['_AUDITRULE']._serialized_end=279
+  _globals['_AUTHRULE']._serialized_end=144
+  _globals['_AUDITTARGET']._serialized_start=146
+  _globals['_AUDITTARGET']._serialized_end=187
+  _globals['_AUDITRULE']._serialized_start=189
+  _globals['_AUDITRULE']._serialized_end=295
 # @@protoc_insertion_point(module_scope)

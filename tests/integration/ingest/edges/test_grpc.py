@@ -19,7 +19,7 @@ from tests.integration.ingest.edges.test_webchat import conversation_says
 pytestmark = pytest.mark.kafka
 SCOPES = [
     "ingest.submit",
-    "ingest.read",
+    "conversations.read",
     "ingest.follow_up",
     "outbound.send",
     "outbound.read",

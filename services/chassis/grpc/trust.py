@@ -1,0 +1,99 @@
+"""Whom a server believes, kept up to date: keys that come by URL, and revoked tokens from `revocations.v1`.
+
+The server listens only once the revocations that there were at its start have been read: a token that was taken back must not
+work for a moment after each restart. Afterwards they are followed; while the broker is away what was read stays in force.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.revocation_pb2 import Revocation as RevocationRecord
+from services.chassis.grpc.auth import Authorizer
+from services.chassis.grpc.lifetimes import Lifetimes
+from services.chassis.kafka.tail import tail
+from services.chassis.lifecycle import Service
+from services.chassis.logs import get_logger
+from services.chassis.settings import ServiceSettings
+from services.chassis.tokens import JwtSettings, Verifier
+from services.chassis.tokens.fetching import fetch_keys, fetcher
+from services.chassis.tokens.remote import RefreshPlan, RemoteKeys
+from services.chassis.tokens.revocations import Revocation
+
+TOPIC: Final = "revocations.v1"
+
+
+@asynccontextmanager
+async def trusted_callers(service: Service[Any], verifier: Verifier | None = None) -> AsyncIterator[Authorizer]:
+    """The authorizer of a server, for the time of the block. Raises INVALID when a key file can't be used."""
+    settings: ServiceSettings = service.settings
+    async with AsyncExitStack() as stack:
+        if verifier is None:
+            settings.require_keys_that_only_verify()
+            remote = await _remote_keys(service, settings.jwt, stack)
+            verifier = Verifier.from_settings(settings.jwt, service.clock, remote)
+        lifetimes = Lifetimes(service.clock)
+        if settings.jwt.revocations:
+            read = asyncio.Event()
+            await stack.enter_async_context(service.background(_follow(service, lifetimes, read), "revocations"))
+            await read.wait()
+        yield Authorizer(verifier, settings.grpc_peers, lifetimes)
+
+
+async def _remote_keys(service: Service[Any], jwt: JwtSettings, stack: AsyncExitStack) -> dict[str, RemoteKeys]:
+    found = {}
+    for issuer in jwt.trusted:
+        if not any(issuer.urls):
+            continue
+        http = await stack.enter_async_context(fetcher(issuer.ca_file, jwt.fetch_timeout_s))
+        plan = RefreshPlan(jwt.refresh_s, jwt.cooldown_s, jwt.stale_s)
+        keys = RemoteKeys(issuer.issuer, partial(fetch_keys, issuer, http), plan, service.metrics)
+        await stack.enter_async_context(service.background(keys.run(), f"token keys of {issuer.issuer}"))
+        found[issuer.issuer] = keys
+    if found and len(found) == len(jwt.trusted):
+        # Without any key nobody could call: a new pod must not replace one that still has them.
+        ready = service.health.component("token keys")
+        ready.set(False, "no issuer's keys have been fetched yet")
+        for keys in found.values():
+            keys.on_known = lambda: ready.set(True)
+    return found
+
+
+async def _follow(service: Service[Any], lifetimes: Lifetimes, read: asyncio.Event) -> None:
+    """Keeps the list of revoked tokens as new as the topic."""
+    log = get_logger(__name__)
+    gauge = service.metrics.gauge("chapar_revocations").labels()
+    records = tail(service.settings.kafka, TOPIC, client_id=f"{service.name}-revocations", caught_up=read.set)
+    async with aclosing(records):
+        async for record in records:
+            key, now_s = (record.key or b"").decode("utf-8", "replace"), service.clock() / 1000
+            if record.value is None:
+                lifetimes.revocations.remove(key)
+                continue
+            try:
+                entry = revocation_of(RevocationRecord.FromString(record.value))
+            except (DecodeError, ValueError) as error:
+                log.error("revocation refused", offset=record.offset, error=type(error).__name__)
+                continue
+            lifetimes.revocations.put(key, entry, now_s)
+            gauge.set(len(lifetimes.revocations))
+            lifetimes.revoked()
+
+
+def revocation_of(record: RevocationRecord) -> Revocation:
+    """From the contract. Raises ValueError for one that names nothing."""
+    if not (record.token_id or record.subject or record.agent_id):
+        raise ValueError("a revocation names a token, a subject or an agent")
+    return Revocation(
+        expires_s=record.expires_at_ms / 1000,
+        tenant=record.tenant,
+        issuer=record.issuer,
+        token_id=record.token_id,
+        subject=record.subject,
+        agent_id=record.agent_id,
+        issued_until_s=record.issued_until_ms / 1000,
+    )

@@ -1,0 +1,15 @@
+"""The errors of this package. No message holds a token, a key or a claim's value."""
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+EXPIRED = "the token has expired: get a new one"
+
+
+def refused(reason: str, message: str, *, retry_after_s: float | None = None) -> ChaparError:
+    """The caller's token is not accepted."""
+    return ChaparError(ErrorKind.UNAUTHENTICATED, reason, message, retry_after_s=retry_after_s)
+
+
+def bad_key(message: str) -> ChaparError:
+    """A key, or a setting that names one, cannot be used."""
+    return ChaparError(ErrorKind.INVALID, "TOKEN_KEY", message)

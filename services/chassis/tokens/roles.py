@@ -1,0 +1,57 @@
+"""Roles: named sets of scopes, in one table. docs/rights.md shows what each may call.
+
+A token holds scopes; roles are how people speak about them, how `chapar token --role` mints them, and what the roles of a
+company's identity provider are mapped to (`jwt.roles`). A scope that no role holds is for service keys alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Role(StrEnum):
+    """Who people are to Chapar."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"
+    SYSTEM = "system"
+
+
+_WATCH: Final = frozenset({"routing.read", "agents.read", "sla.read", "feedback.read", "outbound.read"})
+
+SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
+    {
+        # Works at a desk: their own conversations, and the queues that they serve.
+        Role.AGENT: frozenset({"agent.session", "conversations.read.own", "routing.read", "agents.read"}),
+        # Runs the floor: sees every conversation, moves work, sets agents' states. Changes no person and no skill.
+        Role.SUPERVISOR: _WATCH
+        | {"conversations.read", "person.read", "routing.supervise", "agents.supervise", "feedback.invite"},
+        # Runs the tenant: agents and their skills, persons and their erasure. Does not work at a desk.
+        Role.ADMINISTRATOR: _WATCH
+        | {
+            "conversations.read", "person.read", "person.write", "person.erase",
+            "routing.supervise", "agents.supervise", "agents.write", "feedback.invite",
+        },
+        # Reads everything, changes nothing.
+        Role.AUDITOR: _WATCH | {"conversations.read", "person.read"},
+        # Other systems of the company, and Chapar's own services: bring messages, send, invite, escalate.
+        Role.SYSTEM: frozenset(
+            {
+                "ingest.submit", "ingest.follow_up", "outbound.send", "outbound.read",
+                "feedback.invite", "feedback.answer", "routing.read", "routing.escalate", "sla.read",
+            }
+        ),
+    }
+)  # fmt: skip
+
+SCOPES: Final = frozenset().union(*SCOPES_OF.values())
+"""Every scope there is."""
+
+
+def scopes_of(roles: Iterable[str]) -> frozenset[str]:
+    """The scopes of all these roles; a name that is not a role adds none."""
+    known = {role.value: role for role in Role}
+    return frozenset[str]().union(*(SCOPES_OF[known[name]] for name in roles if name in known))
