@@ -1,4 +1,4 @@
-"""Secrets for compose.yaml: an authority, a certificate per service, the token secret, the example tenant's channel secrets.
+"""Secrets for compose.yaml: an authority, a certificate per service, key pairs of tokens, the example tenant's channel secrets.
 
     python dev_certificates.py DIRECTORY ingest router sla feedback
 
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from services.chassis.tokens.minting import make_key_pair
 
 VALID = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=7)
@@ -44,7 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     if not all(_good(directory / service / "tls.crt", now) for service in services):
         make_certificates(directory, services, now)
         print(f"certificates for {', '.join(services)} in {directory}, good for {VALID.days} days")
-    _once(directory / "tokens", secrets.token_hex(32))
+    keys = directory / "secrets" / "keys"  # where `chapar token` looks with CHAPAR_HOME set to this directory
+    keys.mkdir(parents=True, exist_ok=True)
+    for signer in ("chapar", "sla", "feedback"):
+        make_key_pair(keys / f"{signer}.pem", keys / f"{signer}.pub.pem")
     _once(directory / "links", secrets.token_hex(32))
     lines = [f"{name}={secrets.token_urlsafe(24)}" for name in CHANNEL_SECRETS]
     lines.append(f"CHAPAR_DEMO_WEBHOOK_SECRET=whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}")

@@ -27,28 +27,22 @@ from services.chassis.broker.errors import BrokerError
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.tokens import mint
+from services.chassis.tokens import Role
+from services.cli.development import scopes_for, tokens
 from services.cli.output import errors
 from services.cli.workspace import SERVICES, Workspace
 
 T = TypeVar("T")
 
-OPERATOR_SCOPES = (
-    "ingest.submit", "ingest.read", "outbound.send", "outbound.read", "person.read", "person.write", "person.erase",
-    "routing.read", "routing.supervise", "agents.read", "agents.write", "agent.session",
-    "sla.read", "feedback.invite", "feedback.answer", "feedback.read",
-)  # fmt: skip
-TOKEN_LIFETIME_S = 12 * 3600.0
 
+def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Callable[[], str]:
+    """The token in CHAPAR_TOKEN, or one signed with the development key of what runs here and renewed in time.
 
-def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
-    """The token in CHAPAR_TOKEN, or one signed with the development secret of what runs here.
-
-    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: a secret made up on the spot would sign tokens that no service accepts.
+    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: no service there would accept a token that this copy signs.
     """
     given = os.environ.get("CHAPAR_TOKEN")
     if given:
-        return given
+        return lambda: given
     if workspace.running() is None or _address_given():
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
@@ -56,10 +50,14 @@ def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
             "set CHAPAR_TOKEN to a token of the tenant, from whoever issues tokens where the services run; "
             "only for what `chapar run` started here are tokens made here",
         )
-    scopes = ("agent.session", "ingest.read", "routing.read", "agents.read") if agent_id else OPERATOR_SCOPES
-    subject = agent_id or "operator"
-    secret = workspace.token_secret.read_bytes()
-    return mint(secret, subject, tenant, scopes, agent_id, TOKEN_LIFETIME_S)
+    scopes = scopes_for(Role.AGENT if agent_id else None)
+    source = tokens(workspace, agent_id or "operator", scopes, agent_id=agent_id)
+    return lambda: source(tenant)
+
+
+def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
+    """The same as one token, for whatever cannot renew it."""
+    return tokens_for(workspace, tenant, agent_id=agent_id)()
 
 
 def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
@@ -112,9 +110,9 @@ def _is_loopback(address: str) -> bool:
 @contextlib.asynccontextmanager
 async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a service with a token; TLS when CHAPAR_TLS_CA_FILE names whom to believe."""
-    token = token_for(workspace, tenant_of(workspace), agent_id=agent_id)
+    token = tokens_for(workspace, tenant_of(workspace), agent_id=agent_id)
     address = address_of(workspace, service)
-    async with grpc_channel(address, token=lambda _tenant: token, tls=_tls(address)) as channel:
+    async with grpc_channel(address, token=lambda _tenant: token(), tls=_tls(address)) as channel:
         with chapar_errors():
             yield channel
 

@@ -6,7 +6,8 @@
                 await desk.accept(event.offered.offer_id)  # RequestResult
 
 Heartbeats are sent by themselves. A lost connection, or a replica that asks to go elsewhere, is answered by a new session at the next
-target with the resume token; requests without a result are repeated with the same ids, which the router carries out once.
+target with the resume token, and so is a token that has expired while there is a new one; requests without a result are repeated
+with the same ids, which the router carries out once.
 """
 
 import asyncio
@@ -62,6 +63,7 @@ class Desk:
         """`targets`: addresses of router replicas, in a list or with commas. `token` may be a callable that renews it."""
         self._targets = [t.strip() for t in targets.split(",")] if isinstance(targets, str) else list(targets)
         self._token = token if callable(token) else lambda: token
+        self._used = ""
         self._hello = api.Hello(agent_id=agent_id, pool=pool, credits=credits, state=state)
         self._tls = tls
         self._events: asyncio.Queue[api.SessionResponse | None] = asyncio.Queue()
@@ -219,7 +221,9 @@ class Desk:
             try:
                 await self._session(target)
             except ChaparError as error:
-                if error.kind in _FINAL or error.reason in _FINAL_REASONS:
+                # The session ends with its token: with a new one it goes on where it was, by the resume token.
+                renewed = error.reason == "TOKEN_EXPIRED" and self._token() != self._used
+                if not renewed and (error.kind in _FINAL or error.reason in _FINAL_REASONS):
                     self._end(error)
                     return
             self._welcomed.clear()
@@ -229,7 +233,8 @@ class Desk:
     async def _session(self, target: str) -> None:
         """One session at one replica, until it ends. Raises ChaparError when the call did."""
         self._outgoing = asyncio.Queue()
-        async with grpc_channel(target, token=lambda _tenant: self._token(), tls=self._tls) as channel:
+        self._used = token = self._token()
+        async with grpc_channel(target, token=lambda _tenant: token, tls=self._tls) as channel:
             stub = router_pb2_grpc.AgentServiceStub(channel)
             stream: Any = stub.Session()
             hello = api.SessionRequest(request_id=random_id(), hello=self._hello)

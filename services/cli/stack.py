@@ -20,6 +20,7 @@ from services.chassis.kafka_settings import KafkaSettings
 from services.cli import configuration
 from services.cli.config_files import Document, load
 from services.cli.config_lint import lint
+from services.cli.development import environment_of, make_keys
 from services.cli.progress import download_progress
 from services.cli.supervisor import ProcessSpec, Supervisor
 from services.cli.workspace import Running, Workspace
@@ -138,6 +139,7 @@ async def running_stack(
 def _plan(
     workspace: Workspace, options: StackOptions, kafka: KafkaSettings, tenant: str
 ) -> tuple[list[ProcessSpec], Running]:
+    make_keys(workspace)
     names = [
         *_replicas("router", options.routers),
         *_replicas("ingest", options.ingests),
@@ -164,7 +166,7 @@ def _plan(
         }
         own[f"{prefix}INSECURE_DEV"] = "true"
         own[f"{prefix}INSTANCE"] = name
-        own[f"{prefix}JWT__SECRET_FILE"] = str(workspace.token_secret)
+        own |= environment_of(workspace, service)
         own[FILE_VARIABLE] = str(workspace.directory("run") / f"{name}.endpoints.json")
         if service == "ingest":
             own["CHAPAR_INGEST_STATE_DIR"] = str(workspace.directory("state"))
@@ -173,6 +175,7 @@ def _plan(
         if service == "feedback":
             own["CHAPAR_FEEDBACK_INGEST_ADDRESS"] = ingests
             own["CHAPAR_FEEDBACK_PUBLIC_URL"] = survey_pages
+            own["CHAPAR_FEEDBACK_LINK_SECRET_FILE"] = str(workspace.link_secret)
         specs.append(
             ProcessSpec(
                 name,

@@ -74,9 +74,9 @@ class Workspace:
         return path
 
     @property
-    def token_secret(self) -> Path:
-        """File with the secret that signs development tokens."""
-        path = self.directory("secrets") / "tokens"
+    def link_secret(self) -> Path:
+        """File with the secret that signs survey links."""
+        path = self.directory("secrets") / "links"
         _write_once(path, secrets.token_hex(32))
         return path
 

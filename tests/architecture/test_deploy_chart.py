@@ -25,7 +25,8 @@ def test_services_accept_the_environment_that_the_chart_gives(path: Path) -> Non
                 seen.add(container["name"])
                 loaded = settings.load(env=environment(container))
                 loaded.model_copy(update={"grpc_host": "0.0.0.0"}).require_secure_or_loopback()
-                assert loaded.jwt.configured
+                assert loaded.jwt.trusted
+                loaded.require_keys_that_only_verify()
     assert seen == SETTINGS.keys()
 
 

@@ -61,8 +61,8 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
     """A second start changes nothing; keys are for their owner; certificates about to end are renewed."""
     files = _made(tmp_path)
     before = {path: path.read_bytes() for path in files}
-    assert len(before) == 1 + 3 + 2 * len(SETTINGS)
-    assert {path.stat().st_mode & 0o777 for path in files if path.name != "ca.crt"} == {0o600}
+    assert len(before) == 1 + 2 + 2 * 3 + 2 * len(SETTINGS)
+    assert {path.stat().st_mode & 0o777 for path in files if not path.name.endswith(("ca.crt", ".pub.pem"))} == {0o600}
     assert {path: path.read_bytes() for path in _made(tmp_path)} == before
     module = runpy.run_path(str(DEPLOY / "docker/dev_certificates.py"))
     module["make_certificates"](tmp_path, list(SETTINGS), datetime.now(UTC) - timedelta(days=84))
@@ -71,7 +71,8 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
     renewed = x509.load_pem_x509_certificate((tmp_path / "router/tls.crt").read_bytes())
     assert old != (tmp_path / "router/tls.crt").read_bytes()
     assert renewed.not_valid_after_utc - datetime.now(UTC) > timedelta(days=80)
-    assert (tmp_path / "tokens").read_bytes() == before[tmp_path / "tokens"]
+    key = tmp_path / "secrets/keys/chapar.pem"
+    assert key.read_bytes() == before[key]
 
 
 async def test_services_believe_each_other_by_development_certificates(tmp_path: Path) -> None:

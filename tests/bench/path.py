@@ -30,6 +30,7 @@ from services.chassis.cluster_topics import apply as apply_topics
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.cli import configuration
+from services.cli.development import environment_of, make_keys
 from services.cli.stack import read_config
 from services.cli.workspace import Workspace
 from tests.bench.figures import tell
@@ -143,6 +144,7 @@ class Driver:
 async def a_router(home: Workspace, kafka: KafkaSettings, profile: Path | None) -> AsyncIterator[tuple[int, str]]:
     """The router as `chapar run` starts it, ready: its process id and where its metrics are."""
     ops = home.ports(["ops"])["ops"]
+    make_keys(home)
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "CHAPAR_TOPIC_PREFIX": kafka.topic_prefix,
@@ -150,7 +152,7 @@ async def a_router(home: Workspace, kafka: KafkaSettings, profile: Path | None) 
         "CHAPAR_ROUTER_INSECURE_DEV": "true",
         "CHAPAR_ROUTER_INSTANCE": "router",
         "CHAPAR_ROUTER_DRAIN_S": "0",
-        "CHAPAR_ROUTER_JWT__SECRET_FILE": str(home.token_secret),
+        **environment_of(home, "router"),
     }
     under = ["-m", "cProfile", "-o", str(profile)] if profile is not None else []
     log = home.directory("logs") / "router.log"

@@ -6,7 +6,7 @@ by its own algorithm. Verified tokens are remembered until they end or their iss
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import jwt
@@ -40,7 +40,7 @@ class TrustedIssuer:
     issuer: str
     audience: str
     keys: KeySource
-    rules: ClaimRules = ClaimRules()
+    rules: ClaimRules = field(default_factory=ClaimRules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from services.chassis.ids import random_id
 from services.cli.commands.options import Epoch, Json, Limit, Pool
-from services.cli.connection import address_of, channel_to, execute, tenant_of, token_for
+from services.cli.connection import address_of, channel_to, execute, tenant_of, tokens_for
 from services.cli.desk import Desk, DeskClosed
 from services.cli.output import as_data, console, emit_json, moment, table
 from services.cli.workspace import Workspace
@@ -132,7 +132,7 @@ async def _sit(agent_id: str, auto: str) -> None:
     workspace = Workspace.here()
     tenant = tenant_of(workspace)
     address = address_of(workspace, "router").removeprefix("ipv4:")
-    token = token_for(workspace, tenant, agent_id=agent_id)
+    token = tokens_for(workspace, tenant, agent_id=agent_id)
     async with (
         channel_to(workspace, "ingest", agent_id=agent_id) as channel,
         Desk(address, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE) as desk,

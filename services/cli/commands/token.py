@@ -1,22 +1,109 @@
-"""`chapar token`: a development token, for grpcurl and other clients of this copy."""
+"""`chapar token`: a development token, for grpcurl and other clients of this copy; and taking tokens back."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from services.cli.connection import execute, tenant_of, token_for
+from chapar.common.v1.revocation_pb2 import Revocation
+from services.chassis.clock import system_clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.tokens.roles import Role
+from services.cli import revocations
+from services.cli.commands.options import Json
+from services.cli.connection import execute, kafka_of, tenant_of, token_for
+from services.cli.development import minted, refuse_given_token, scopes_for
+from services.cli.output import console, emit_json, table
 from services.cli.workspace import Workspace
 
+app = typer.Typer(help="A development token; `revoke` takes tokens back.", invoke_without_command=True)
 
+
+@app.callback()
 def token(
-    agent: Annotated[str, typer.Option(help="An agent's id: a desk's token instead of an operator's.")] = "",
+    context: typer.Context,
+    role: Annotated[
+        Role | None, typer.Option(help="Scopes of this role (docs/rights.md); without it, everything.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A scope more; without --role, only these. Repeat it.")
+    ] = None,
+    agent: Annotated[str, typer.Option(help="The agent's id: needed for a desk; alone it means --role agent.")] = "",
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long the token lives.")] = 720,
 ) -> None:
-    """Prints a token signed with this copy's development secret, valid for twelve hours."""
+    """Prints a token signed with this copy's development key. Elsewhere tokens come from your identity provider."""
+    if context.invoked_subcommand is not None:
+        return
 
     async def work() -> str:
         workspace = Workspace.here()
-        return token_for(workspace, tenant_of(workspace), agent_id=agent)
+        if role is None and not scope and not agent:
+            return token_for(workspace, tenant_of(workspace))
+        refuse_given_token()
+        chosen = role or (Role.AGENT if agent and not scope else None)
+        if chosen is Role.AGENT and not agent:
+            raise ChaparError(ErrorKind.INVALID, "AGENT_MISSING", "an agent's token names the agent: add --agent ID")
+        subject = agent or (chosen.value if chosen is not None else "operator")
+        scopes = scopes_for(chosen, scope or ())
+        return minted(workspace, subject, tenant_of(workspace), scopes, agent_id=agent, ttl=minutes * 60)
 
     typer.echo(execute(work))
+
+
+@app.command("revoke")
+def revoke(
+    given: Annotated[str, typer.Option("--token", help="This token.")] = "",
+    token_id: Annotated[str, typer.Option("--id", help="The token with this jti.")] = "",
+    subject: Annotated[str, typer.Option(help="All tokens of this subject until now.")] = "",
+    agent: Annotated[str, typer.Option(help="All tokens of this agent until now.")] = "",
+    issuer: Annotated[str, typer.Option(help="Only those of this issuer.")] = "",
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="In every tenant, not in this one alone.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for people.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Takes tokens back: calls are refused and open streams end within seconds, in every service."""
+
+    async def work() -> Revocation:
+        workspace = Workspace.here()
+        if sum(map(bool, (given, token_id, subject, agent))) != 1:
+            raise ChaparError(ErrorKind.INVALID, "WHAT_TO_REVOKE", "give one of --token, --id, --subject and --agent")
+        if given:
+            entry = revocations.of_token(given)
+        else:
+            entry = Revocation(token_id=token_id, subject=subject, agent_id=agent, issuer=issuer)
+            entry.tenant = "" if all_tenants or token_id else tenant_of(workspace)
+        entry.reason = reason
+        await revocations.revoke(kafka_of(workspace), entry, system_clock)
+        return entry
+
+    entry = execute(work)
+    if as_json:
+        emit_json({"key": revocations.key_of(entry), "expires_at_ms": entry.expires_at_ms})
+    else:
+        console.print(f"revoked: {revocations.key_of(entry)}", markup=False)
+
+
+@app.command("revoked")
+def revoked(as_json: Json = False) -> None:
+    """Lists the revocations in force."""
+
+    async def work() -> dict[str, Revocation]:
+        return await revocations.in_force(kafka_of(Workspace.here()), system_clock())
+
+    found = execute(work)
+    if as_json:
+        emit_json(
+            [
+                {"key": key, "revoked_at_ms": e.revoked_at_ms, "revoked_by": e.revoked_by, "reason": e.reason}
+                for key, e in found.items()
+            ]
+        )
+        return
+    rows = [(key, _at(e.revoked_at_ms), e.revoked_by, e.reason) for key, e in found.items()]
+    console.print(table("revoked", ("what", "since", "by", "reason"), rows))
+
+
+def _at(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")

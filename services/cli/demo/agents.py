@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from chapar.router.v1 import records_pb2, router_pb2
 from services.chassis import ids
-from services.cli.connection import token_for
+from services.cli.connection import tokens_for
 from services.cli.demo.ledger import Sent
 from services.cli.desk import Desk
 from services.cli.stack import Stack, service_of
@@ -112,7 +112,7 @@ async def staff(workspace: Workspace, stack: Stack, run: str, sent: Sent, seed: 
     async with contextlib.AsyncExitStack() as desks, asyncio.TaskGroup() as tasks:
         working = []
         for number, agent_id in enumerate(AGENTS):
-            token = token_for(workspace, tenant, agent_id=agent_id)
+            token = tokens_for(workspace, tenant, agent_id=agent_id)
             desk = await desks.enter_async_context(
                 Desk(routers, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE)
             )

@@ -133,10 +133,13 @@ def a_token(ttl: float = LIFE_S, **more: Any) -> str:
 
 async def end_of(call: Any) -> ChaparError:
     """The error with which a stream ends."""
+
+    async def read() -> None:
+        while await call.read() is not grpc.aio.EOF:
+            pass
+
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async with asyncio.timeout(20):
-            while await call.read() is not grpc.aio.EOF:
-                pass
+        await asyncio.wait_for(read(), 20)
     return from_rpc_error(caught.value)
 
 

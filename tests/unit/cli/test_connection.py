@@ -10,6 +10,7 @@ import pytest
 from services.chassis.errors import ChaparError
 from services.chassis.tokens import mint
 from services.cli.connection import address_of, channel_to, tenant_of, token_for
+from services.cli.development import make_keys
 from services.cli.workspace import SERVICES, Running, Workspace
 
 VARIABLES = (
@@ -28,6 +29,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def start(workspace: Workspace) -> None:
     endpoints = {service: {"grpc": f"127.0.0.1:{7000 + at}"} for at, service in enumerate(SERVICES)}
+    make_keys(workspace)
     workspace.directory("run")
     workspace.write_running(Running(os.getpid(), "127.0.0.1:9092", "chapar.", "demo", endpoints))
 

@@ -182,10 +182,9 @@ capabilities:
 {{- define "chapar.validate" -}}
 {{- $v := .Values -}}
 {{- if not $v.kafka.bootstrapServers -}}{{- fail "kafka.bootstrapServers is required: host:port of the cluster" -}}{{- end -}}
-{{- if not $v.auth.existingSecret -}}{{- fail "auth.existingSecret is required: the Secret with the key that verifies callers' tokens" -}}{{- end -}}
+{{- include "chapar.authValidate" . -}}
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
-{{- if and (eq $v.auth.mode "publicKey") (not $v.feedback.linkSecret) -}}{{- fail "feedback.linkSecret is required with auth.mode publicKey: survey links have no other secret to be signed with" -}}{{- end -}}
 {{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: a SQLite file in each pod is a different history in each" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
 {{- $sum := add $v.shutdown.preStopSeconds $v.shutdown.drainSeconds (mul 2 $v.shutdown.stopSeconds) -}}

@@ -85,12 +85,7 @@ spec:
         - name: {{ $prefix }}TLS_CA_FILE
           value: /etc/chapar/tls/ca.crt
         {{- end }}
-        - name: {{ $prefix }}JWT__{{ ternary "SECRET_FILE" "PUBLIC_KEY_FILE" (eq $v.auth.mode "secret") }}
-          value: /etc/chapar/auth/{{ ternary "secret" "public.pem" (eq $v.auth.mode "secret") }}
-        - name: {{ $prefix }}JWT__ISSUER
-          value: {{ $v.auth.issuer | quote }}
-        - name: {{ $prefix }}JWT__AUDIENCE
-          value: {{ $v.auth.audience | quote }}
+        {{- include "chapar.authEnv" (dict "root" $root "name" .name) | nindent 8 }}
         {{- with $v.tracing.endpoint }}
         - name: {{ $prefix }}OTLP_ENDPOINT
           value: {{ . | quote }}
@@ -137,7 +132,9 @@ spec:
         {{- toYaml $own.resources | nindent 8 }}
       volumeMounts:
         - {name: tls, mountPath: /etc/chapar/tls, readOnly: true}
-        - {name: auth, mountPath: /etc/chapar/auth, readOnly: true}
+        {{- with include "chapar.authMounts" (dict "root" $root "name" .name) | trim }}
+        {{- . | nindent 8 }}
+        {{- end }}
         - {name: state, mountPath: /var/lib/chapar}
         - {name: tmp, mountPath: /tmp}
         {{- with include "chapar.kafkaMounts" (dict "root" $root "name" .name) | trim }}
@@ -156,19 +153,9 @@ spec:
       secret:
         secretName: {{ include "chapar.tlsSecret" (dict "root" $root "name" .name) }}
         defaultMode: 0440
-    - name: auth
-      secret:
-        secretName: {{ $v.auth.existingSecret }}
-        defaultMode: 0440
-        items:
-          {{- if eq $v.auth.mode "secret" }}
-          - {key: secret, path: secret}
-          {{- else }}
-          - {key: public.pem, path: public.pem}
-          {{- if has .name (list "sla" "feedback") }}
-          - {key: service.pem, path: service.pem}
-          {{- end }}
-          {{- end }}
+    {{- with include "chapar.authVolumes" (dict "root" $root "name" .name) | trim }}
+    {{- . | nindent 4 }}
+    {{- end }}
     - name: state
       emptyDir: {sizeLimit: 2Gi}
     - name: tmp

@@ -1,0 +1,72 @@
+"""Writes and lists `revocations.v1`: tokens that are taken back before they end."""
+
+from __future__ import annotations
+
+import getpass
+from typing import Final
+
+import jwt
+from jwt.exceptions import PyJWTError
+
+from chapar.common.v1.revocation_pb2 import Revocation
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.tokens.revocations import MOST
+from services.chassis.tokens.settings import MAX_LIFETIME_S
+from services.cli.topic_reader import read_all
+
+TOPIC: Final = "revocations.v1"
+_MOST_IN_FORCE: Final = MOST // 2
+_LEEWAY_MS: Final = 300_000
+
+
+async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
+    """By key: what is revoked now."""
+    found: dict[str, Revocation] = {}
+    for record in await read_all(kafka, TOPIC):
+        key = (record.key or b"").decode("utf-8", "replace")
+        found.pop(key, None)
+        if record.value is not None and (entry := Revocation.FromString(record.value)).expires_at_ms > now_ms:
+            found[key] = entry
+    return found
+
+
+async def revoke(kafka: KafkaSettings, entry: Revocation, clock: Clock) -> None:
+    """Takes tokens back, within seconds in every service. Raises FAILED_PRECONDITION when the list is full."""
+    now_ms = clock()
+    entry.revoked_at_ms = now_ms
+    entry.revoked_by = entry.revoked_by or getpass.getuser()
+    entry.expires_at_ms = entry.expires_at_ms or now_ms + MAX_LIFETIME_S * 1000 + _LEEWAY_MS
+    if not entry.token_id:
+        entry.issued_until_ms = now_ms
+    if len(await in_force(kafka, now_ms)) >= _MOST_IN_FORCE:
+        raise ChaparError(
+            ErrorKind.FAILED_PRECONDITION,
+            "TOO_MANY_REVOCATIONS",
+            f"{_MOST_IN_FORCE} revocations are in force: withdraw the issuer's key instead, and let tokens be issued anew",
+        )
+    async with DurableProducer(kafka, client_id="cli-revocations") as producer:
+        await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
+
+
+def key_of(entry: Revocation) -> str:
+    """The record's key: the same revocation again replaces the one before."""
+    if entry.token_id:
+        return f"token/{entry.issuer}/{entry.token_id}"
+    if entry.subject:
+        return f"subject/{entry.tenant}/{entry.issuer}/{entry.subject}"
+    return f"agent/{entry.tenant}/{entry.issuer}/{entry.agent_id}"
+
+
+def of_token(token: str) -> Revocation:
+    """The revocation of one token. Its signature does not matter: a forged one is refused anyway. Raises INVALID."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (PyJWTError, ValueError, RecursionError) as error:
+        raise ChaparError(ErrorKind.INVALID, "TOKEN_MALFORMED", "this is not a JSON Web Token") from error
+    token_id, issuer = claims.get("jti"), claims.get("iss")
+    if not isinstance(token_id, str) or not token_id:
+        raise ChaparError(ErrorKind.INVALID, "TOKEN_WITHOUT_ID", "the token has no jti: revoke its --subject instead")
+    return Revocation(token_id=token_id, issuer=issuer if isinstance(issuer, str) else "")

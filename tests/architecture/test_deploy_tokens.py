@@ -1,0 +1,61 @@
+"""What verifies tokens cannot sign them, wherever Chapar is deployed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RENDERED = sorted((DEPLOY / "helm/chapar/rendered").glob("*.yaml"))
+SERVICES = ("ingest", "router", "sla", "feedback")
+
+
+def _pods(path: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for document in YAML(typ="safe").load_all(path.read_text(encoding="utf-8")):
+        if document and document["kind"] in {"Deployment", "StatefulSet"}:
+            pod = document["spec"]["template"]["spec"]
+            found[pod["containers"][0]["name"]] = pod
+    return found
+
+
+def _secret_keys(volume: dict[str, Any]) -> set[tuple[str, str]]:
+    sources = volume.get("projected", {}).get("sources") or [{"secret": volume.get("secret", {})}]
+    return {
+        (source["secret"].get("name") or source["secret"].get("secretName", ""), item["key"])
+        for source in sources
+        for item in source["secret"].get("items", [{"key": "*"}])
+    }
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
+def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path: Path) -> None:
+    """Each Secret of a key pair gives its private part to the service that signs with it, and to nobody else."""
+    pods = _pods(path)
+    assert pods.keys() == set(SERVICES)
+    for name, pod in pods.items():
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert all(
+            key.endswith((".pem", ".json"))
+            for _, key in _secret_keys(volumes.get("auth", {"secret": {}})) - {("", "*")}
+        )
+        assert not any("private" in key for _, key in _secret_keys(volumes.get("auth", {"secret": {}})))
+        if "signing" in volumes:
+            ((secret, _),) = _secret_keys(volumes["signing"])
+            assert name in secret
+        assert ("signing" in volumes) == (name in {"sla", "feedback"})
+        for variable in pod["containers"][0]["env"]:
+            assert not variable["name"].endswith("JWT__SECRET_FILE")
+
+
+def test_compose_gives_private_keys_to_those_who_sign() -> None:
+    """One development volume, but no service is told of another's key."""
+    services = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    for name in SERVICES:
+        environment = services[name]["environment"]
+        private = [value for value in environment.values() if str(value).endswith(".pem") and ".pub." not in str(value)]
+        assert private == ([f"/run/chapar/secrets/keys/{name}.pem"] if name in {"sla", "feedback"} else [])
+        for issuer in json.loads(environment.get(f"CHAPAR_{name.upper()}_JWT__ISSUERS", "[]")):
+            assert issuer["scopes"], "a service's key may do what its calls need, not everything"
