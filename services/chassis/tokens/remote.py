@@ -81,7 +81,9 @@ class RemoteKeys:
         self._asked = asyncio.Event()
         self._done = asyncio.Event()
         self._waiting = 0
-        self._fetches = metrics.counter("chapar_token_keys_fetches_total")
+        fetches = metrics.counter("chapar_token_keys_fetches_total")
+        # Both exist from the start: an alert on a rate would miss the first failure otherwise.
+        self._fetches = {outcome: fetches.labels(issuer, outcome) for outcome in ("fetched", "failed")}
         self._fetched = metrics.gauge("chapar_token_keys_fetched_timestamp_seconds").labels(issuer)
         self._count = metrics.gauge("chapar_token_keys").labels(issuer)
         self._log = get_logger(__name__)
@@ -131,11 +133,11 @@ class RemoteKeys:
             keys = keys_of_set(await self._fetch(), f"the key set of {self.issuer}")
         except ChaparError as error:
             self._plan.failed(self._monotonic())
-            self._fetches.labels(self.issuer, "failed").inc()
+            self._fetches["failed"].inc()
             self._log.warning("token keys not fetched", issuer=self.issuer, reason=error.reason, message=error.message)
             return
         self._plan.succeeded(self._monotonic())
-        self._fetches.labels(self.issuer, "fetched").inc()
+        self._fetches["fetched"].inc()
         self._fetched.set(time.time())
         self._count.set(len(keys))
         if _names(keys) != _names(self._keys):
