@@ -72,6 +72,7 @@ protos: .venv/.ready ## generate code from the contracts
 docs: .venv/.ready ## draw the reference tables and the schema from the code
 	$(BIN)/python -m services.chassis.topics > docs/topics.md
 	$(BIN)/python -m services.chassis.metrics > docs/metrics.md
+	$(BIN)/python -m services.chassis.grpc.rights > docs/rights.md
 	$(BIN)/chapar config schema > deploy/config/schema.json
 	$(BIN)/python -m services.router.simulation --schema > deploy/config/scenarios/schema.json
 
