@@ -72,7 +72,9 @@ LANES = (
         "How long the oldest record that was handled has been waiting for its commit.",
     ),
     _gauge("chapar_lane_partitions", "lane", "Partitions that this process owns."),
-    _gauge("chapar_lane_input_partitions", "lane", "Partitions that the lane's input has, whichever process owns them."),
+    _gauge(
+        "chapar_lane_input_partitions", "lane", "Partitions that the lane's input has, whichever process owns them."
+    ),
     _gauge("chapar_lane_restore_ratio", "lane partition", "Share of the changelog read so far by a restore, 0 to 1."),
     _histogram("chapar_lane_restore_seconds", "lane", "Time from the assignment of a partition to live.", LONG_SECONDS),
     _counter("chapar_lane_restored_entries_total", "lane", "Changelog entries restored."),

@@ -33,10 +33,10 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         Role.ADMINISTRATOR: _WATCH
         | {
             "conversations.read", "person.read", "person.write", "person.erase",
-            "routing.supervise", "agents.supervise", "agents.write", "feedback.invite",
+            "routing.supervise", "agents.supervise", "agents.write", "feedback.invite", "audit.read",
         },
         # Reads everything, changes nothing.
-        Role.AUDITOR: _WATCH | {"conversations.read", "person.read"},
+        Role.AUDITOR: _WATCH | {"conversations.read", "person.read", "audit.read"},
         # Other systems of the company, and Chapar's own services: bring messages, send, invite, escalate.
         Role.SYSTEM: frozenset(
             {

@@ -85,7 +85,9 @@ class CommandBus:
                 requested_at_ms=self._clock(),
             ),
         )
-        await self._write(OUTBOUND, tenant_key(tenant, facts.conversation_id), record.SerializeToString(), _OUTBOUND_HEADERS)
+        await self._write(
+            OUTBOUND, tenant_key(tenant, facts.conversation_id), record.SerializeToString(), _OUTBOUND_HEADERS
+        )
 
     async def _publish(self, command: pb.RoutingCommand) -> None:
         await self._write(COMMANDS, tenant_key(command.tenant, command.pool), command.SerializeToString(), _HEADERS)

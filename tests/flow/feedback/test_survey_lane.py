@@ -244,7 +244,9 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
         if crashing:
             lane.crash()
         invitation_id = told(lane.sent)[0].invited.invitation_id
-        lane.batch(lane.record(an_answer(invitation_id), key=b"parsa/person-1"), fail="after_commit" if crashing else None)
+        lane.batch(
+            lane.record(an_answer(invitation_id), key=b"parsa/person-1"), fail="after_commit" if crashing else None
+        )
         lane.handle(an_answer(invitation_id, 2, "a2"), key=b"parsa/person-1")
         return [(record.event_id, record.WhichOneof("record")) for record in told(lane.sent)]
 

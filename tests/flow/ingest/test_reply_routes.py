@@ -218,7 +218,9 @@ class Routes(RuleBasedStateMachine):
             self.the_addresses_are_linked()
 
     def _conversation(self) -> str:
-        said = [r for r in self.world.conversation if r.WhichOneof("record") == "message" and r.message.author_kind == 1]
+        said = [
+            r for r in self.world.conversation if r.WhichOneof("record") == "message" and r.message.author_kind == 1
+        ]
         return said[-1].conversation_id
 
     @rule(

@@ -169,7 +169,8 @@ class World:
     def customer(self, *records: records_pb2.InboundRecord, fail: Failure | None = None) -> None:
         """Messages arrive, in one batch; with `fail` the lane's process dies there."""
         batch = [
-            self.intake.record(r.SerializeToString(), key=tenant_key(r.tenant, r.message.identity.identity_id)) for r in records
+            self.intake.record(r.SerializeToString(), key=tenant_key(r.tenant, r.message.identity.identity_id))
+            for r in records
         ]
         self.intake.batch(*batch)
         self.pump()

@@ -15,10 +15,15 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from chapar.router.v1 import router_pb2, router_pb2_grpc
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.admission import Admission
+from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.lifetimes import Lifetimes
+from services.chassis.grpc.refusal_hold import RefusalHold
+from services.chassis.grpc.server import budgets
 from services.chassis.grpc.status import from_rpc_error
+from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.lifecycle import leaves
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Verifier, mint
@@ -109,7 +114,11 @@ async def a_place(clock: Any = None) -> AsyncIterator[Place]:
     streams, lifetimes, metrics = Streams(), Lifetimes(**kwargs), Metrics()
     authorizer = Authorizer(a_verifier(leeway_s=LEEWAY_S, **kwargs), lifetimes=lifetimes)
     tracing = Tracing.start("probe", "probe-0", "", 1.0)
-    server = grpc.aio.server(interceptors=[ChassisInterceptor(authorizer, metrics, tracing)])
+    limits = GrpcLimits()
+    interceptor = ChassisInterceptor(
+        authorizer, Admission(budgets(limits)), RefusalHold(limits), metrics, tracing, AuditedCalls(None)
+    )
+    server = grpc.aio.server(interceptors=[interceptor])
     sla_pb2_grpc.add_SlaServiceServicer_to_server(streams, server)
     router_pb2_grpc.add_AgentServiceServicer_to_server(streams, server)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(streams, server)
