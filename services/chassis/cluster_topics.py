@@ -12,11 +12,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.clients import admin_client
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.topics import WantedTopic, replication_for, wanted
 
@@ -182,12 +183,8 @@ async def _wait_until(done: Callable[[], Awaitable[bool]], timeout_s: float) -> 
 @asynccontextmanager
 async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
     try:
-        admin = AIOKafkaAdminClient(client_id="chapar-topics", request_timeout_ms=20_000, **kafka.client_options())
-        try:
-            await admin.start()
+        async with admin_client(kafka, client_id="chapar-topics") as admin:
             yield admin
-        finally:
-            await admin.close()
     except KafkaError as error:
         raise _failed(
             f"Kafka at {kafka.bootstrap_servers} cannot be used ({type(error).__name__}): "

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.clients import close_consumer, plain_reader
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
@@ -27,7 +28,7 @@ Decode = Callable[[str, bytes], T]
 
 _POLL_MS = 500
 _RETRY_S = 1.0
-_TOPIC_S = 0.25
+_CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,11 @@ class ConfigReader(Generic[T]):
         self._caught_up = asyncio.Event()
         self._log = get_logger(__name__)
 
-    async def first(self, timeout: float) -> Mapping[str, T]:  # noqa: ASYNC109 - it words the error
-        """All values there were when reading began. Raises UNAVAILABLE CONFIG_UNREAD after `timeout` seconds."""
+    async def first(self, timeout: float | None = None) -> Mapping[str, T]:  # noqa: ASYNC109 - it words the error
+        """All values there were when reading began. Waits for as long as Kafka is away.
+
+        With a time-out, raises UNAVAILABLE CONFIG_UNREAD after `timeout` seconds.
+        """
         try:
             async with asyncio.timeout(timeout):
                 await self._caught_up.wait()
@@ -118,19 +122,12 @@ class ConfigReader(Generic[T]):
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[Any]:
-        consumer = AIOKafkaConsumer(
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            fetch_max_wait_ms=_POLL_MS,
-            **self._kafka.client_options(),
-        )
+        consumer = plain_reader(self._kafka, client_id="configuration")
         try:
             await consumer.start()
             yield consumer
         finally:
-            await consumer.stop()
+            await close_consumer(consumer, _CLOSE_S)
 
     async def _follow(self, consumer: Any) -> None:
         partitions = await self._partitions(consumer)

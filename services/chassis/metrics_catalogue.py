@@ -51,6 +51,7 @@ PROCESS = (
         "chapar_event_loop_lag_seconds", "", "How late the event loop woke up last time; the worst of the last 10 s."
     ),
     _gauge("chapar_ready", "", "1 while the process accepts work, 0 while it starts or drains."),
+    _gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),
     _gauge("chapar_certificate_expiry_timestamp_seconds", "", "When the gRPC certificate expires, Unix time."),
     _gauge("chapar_config_version", "", "Version of the tenants' configuration that was last taken over."),
     _counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),

@@ -47,7 +47,6 @@ class FeedbackSettings(ServiceSettings):
     service_token: ServiceTokenSettings = Field(
         default_factory=ServiceTokenSettings, description="Where the tokens for calls to ingest come from."
     )
-    config_timeout_s: float = Field(default=30, gt=0, description="How long a start waits for the configuration.")
     answers_kept: int = Field(
         default=10_000,
         ge=1,

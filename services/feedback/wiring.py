@@ -1,6 +1,6 @@
 """The composition root of feedback: settings, configuration, clients, domain, lanes, servers, in that order."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
@@ -16,6 +16,7 @@ from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer, NotNow
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory, Record
+from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
@@ -57,11 +58,15 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
     settings = service.settings
     kafka, clock, roles = settings.kafka, service.clock, settings.roles
     async with AsyncExitStack() as stack:
+        presence = await stack.enter_async_context(kafka_presence(service, _topics(roles)))
+        await presence.first()
         if set(roles) - {"analytics"}:
             # Configuration first: a lane that does not know the surveys would skip everybody.
             reader = ConfigReader[TenantSurveys](kafka, decode, metrics=service.metrics)
             await stack.enter_async_context(service.background(reader.run(), "configuration"))
-            await reader.first(settings.config_timeout_s)
+            configured = service.health.component("configuration")
+            await reader.first()
+            configured.set(True)
             programmes = ConfiguredProgrammes(reader.get)
             producer = await stack.enter_async_context(
                 DurableProducer(kafka, client_id=f"{NAME}-commands@{settings.instance}")
@@ -144,6 +149,21 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
         yield
+
+
+def _topics(roles: Collection[str]) -> set[str]:
+    """What a process of these roles reads and writes."""
+    found = {"feedback.answers.v1"}
+    if set(roles) - {"analytics"}:
+        found |= {"config.v1", "feedback.commands.v1"}
+    if "edge" in roles or "analytics" in roles:
+        found.add("feedback.scores.v1")
+    if "dispatcher" in roles:
+        found |= {webhook_answers.TOPIC, "deadletters.v1"}
+    if "lanes" in roles:
+        found |= {relay_lane.SPEC.input, relay_lane.SPEC.changelog_topic, survey_lane.SPEC.changelog_topic}
+        found.add("deadletters.v1")
+    return found
 
 
 async def _webhooks(

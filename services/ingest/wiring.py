@@ -12,6 +12,7 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
 from services.chassis.http import http_server
+from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
@@ -36,11 +37,10 @@ from services.ingest.adapters.edges.webchat_in import Webchat, WebchatLimits
 from services.ingest.adapters.edges.webhook_in import WebhookChannel
 from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.domain.limits import Rate
+from services.ingest.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring_history import history
 from services.ingest.wiring_lanes import lanes
-
-_CONFIG_S = 30.0
 
 
 @asynccontextmanager
@@ -49,6 +49,11 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
     settings, kafka = service.settings, service.settings.kafka
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
+
+        # Nothing works without the log: a start waits for it.
+        presence = await enter(kafka_presence(service, _topics(settings)))
+        configured = service.health.component("configuration")
+        await presence.first()
 
         # Configuration: who our accounts are.
         accounts = ConfiguredAccounts()
@@ -91,7 +96,8 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             clock=service.clock,
         )
         await enter(service.background(hub.run(records), "web chat tail"))
-        await configuration.first(_CONFIG_S)
+        await configuration.first()
+        configured.set(True)
 
         # The lanes, once the tenants are known.
         if settings.lanes:
@@ -179,6 +185,17 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             )
             service.endpoints.publish("smtp", smtp)
         yield
+
+
+def _topics(settings: IngestSettings) -> set[str]:
+    """What this process reads and writes."""
+    found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1"}
+    if settings.lanes:
+        found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
+        found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "relay", "sender")}
+    if settings.history:
+        found |= set(HISTORY_TOPICS)
+    return found
 
 
 def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:

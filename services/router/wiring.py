@@ -13,6 +13,7 @@ from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.ids import random_id
 from services.chassis.kafka.lane import LaneContext, LaneRunner
+from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
@@ -31,6 +32,15 @@ from services.router.adapters.shards import Shards
 from services.router.settings import RouterSettings
 
 _WATCH_S = 0.1
+_TOPICS = (
+    COMMANDS,
+    FEED,
+    "routing.events.v1",
+    "routing.journal.v1",
+    SPEC.changelog_topic,
+    "outbound.v1",
+    "deadletters.v1",
+)
 _NAMES = ("AgentService", "RoutingService", "AgentDirectoryService")
 _SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in _NAMES)
 
@@ -43,6 +53,8 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         enter = stack.enter_async_context
         feed_ready = service.health.component("gateway feed")
         shards_ready = service.health.component("shards")
+        presence = await enter(kafka_presence(service, _TOPICS))
+        await presence.first()
         counts = await partition_counts(kafka, (COMMANDS, FEED))
 
         # The way to the shards and back. The gateway's name is new at each start: what was for its predecessor's sessions is not for ours.

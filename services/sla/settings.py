@@ -26,7 +26,6 @@ class SlaSettings(ServiceSettings):
     service_token: ServiceTokenSettings = Field(
         default_factory=ServiceTokenSettings, description="Where the tokens for calls to the router come from."
     )
-    config_timeout_s: float = Field(default=60, gt=0, description="Seconds to wait for the configuration at start.")
     settle_ms: int = Field(
         default=50, ge=0, le=10_000, description="How long after it is due a deadline is decided by the clock."
     )

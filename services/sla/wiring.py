@@ -21,6 +21,7 @@ from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
+from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
@@ -33,7 +34,7 @@ from services.sla.adapters.broadcast import Broadcast
 from services.sla.adapters.business_calendar import caching_calendars
 from services.sla.adapters.escalation import GROUP, Escalation
 from services.sla.adapters.grpc_service import SlaServicer
-from services.sla.adapters.lane import EVENTS, SPEC, factory
+from services.sla.adapters.lane import COMMANDS, EVENTS, SPEC, factory
 from services.sla.adapters.measures_service import Measures
 from services.sla.adapters.notices import GROUP as NOTICES_GROUP
 from services.sla.adapters.notices import TOPIC as WAITING_NOTICES
@@ -81,6 +82,8 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
 
     service.on_drain(end_streams)
     async with AsyncExitStack() as stack:
+        presence = await stack.enter_async_context(kafka_presence(service, _topics(settings)))
+        await presence.first()
         await stack.enter_async_context(service.background(configuration.run(), "configuration"))
         await stack.enter_async_context(
             service.background(_follow(kafka, model, lambda: state_read.set(True)), "read model")
@@ -130,6 +133,14 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
             if settings.router_address:
                 await _escalate(service, stack)
         yield
+
+
+def _topics(settings: SlaSettings) -> set[str]:
+    """What this process reads and writes."""
+    found = {"config.v1", EVENTS, SPEC.changelog_topic}
+    if settings.lanes:
+        found |= {SPEC.input, COMMANDS, WAITING_NOTICES, "deadletters.v1"}
+    return found
 
 
 def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str, Endpoint]:

@@ -3,26 +3,26 @@
 aiokafka ships no types; what leaves this module is `Any` at worst, and its callers say what they expect.
 """
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from services.chassis.kafka.calm import calm_logs
+from services.chassis.kafka.closing import close_all
 from services.chassis.kafka.records import Record
-
-log = logging.getLogger(__name__)
 
 FENCED: Final = ProducerFenced
 BrokerError: Final = KafkaError
 FETCH_WAIT_MS: Final = 200
 """A fetch in flight delays the first fetch of a partition that is resumed meanwhile, by this much at most."""
+
+_ADMIN_CLOSE: Final = 3.0
 
 FIRST_SEND_BACKOFF: Final = 0.002
 """Seconds that aiokafka sleeps when the first send after a commit meets the markers of that commit. Its own 20 ms cost more than the
@@ -149,36 +149,45 @@ def idempotent_producer(
 
 
 async def discard_producer(producer: Any, timeout: float) -> None:  # noqa: ASYNC109 - a deadline for giving up politely, not for the result
-    """Close a producer whose records no longer matter. Never raises, never waits for an absent broker longer than `timeout` seconds.
+    """Close a producer whose records no longer matter. Never raises, never waits for an absent broker longer than `timeout` seconds a step.
 
     `stop()` flushes first, which without a broker never ends: so what is still queued is failed beforehand.
     """
-    producer._message_accumulator.fail_all(KafkaError("producer discarded"))
-    async with (
-        AsyncExitStack() as stack
-    ):  # each step runs even if the one before was cut short or cancelled; all may be repeated
-        stack.push_async_callback(_bounded, producer.client.close, timeout, "producer's connections")
-        stack.push_async_callback(_bounded, producer._sender.close, timeout, "producer's sender")
-        stack.push_async_callback(_bounded, producer.stop, timeout, "producer")
+
+    async def fail_queued() -> None:
+        sender = producer._sender
+        if sender.sender_task is not None:
+            # It would fail the queue again when the sender ends, and raise AttributeError for an idempotent producer.
+            sender.sender_task.remove_done_callback(sender._fail_all)
+        producer._message_accumulator.fail_all(KafkaError("producer discarded"))
+
+    await close_all(
+        (
+            ("producer's queue", fail_queued),
+            ("producer", producer.stop),
+            ("producer's sender", producer._sender.close),
+            ("producer's connections", producer.client.close),
+        ),
+        timeout,
+    )
 
 
 async def close_consumer(consumer: Any, timeout: float) -> None:  # noqa: ASYNC109 - as above
-    """Leave the group and close. Never raises, never waits longer than `timeout` seconds for an absent broker."""
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(_bounded, consumer._client.close, timeout, "consumer's connections")
-        stack.push_async_callback(_bounded, consumer.stop, timeout, "consumer")
+    """Leave the group and close. Never raises, never waits longer than `timeout` seconds a step for an absent broker."""
+    await close_all((("consumer", consumer.stop), ("consumer's connections", consumer._client.close)), timeout)
 
 
-async def _bounded(close: Callable[[], Awaitable[None]], timeout: float, what: str) -> None:  # noqa: ASYNC109
+@asynccontextmanager
+async def admin_client(kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int = 20_000) -> AsyncIterator[Any]:
+    """A started AIOKafkaAdminClient for the time of the block. Raises KafkaError or OSError when the broker can't be reached."""
+    calm_logs()
+    admin: Any = AIOKafkaAdminClient(
+        **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms
+    )
     try:
-        async with asyncio.timeout(timeout):
-            await close()
-    except TimeoutError:
-        log.warning("closing a %s took longer than %.1f s; left to the broker's own time-outs", what, timeout)
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        log.debug("closing a %s met a task that was already cancelled", what)
-    except (KafkaError, OSError, AssertionError) as error:
-        log.debug("closing a %s: %r", what, error)
+        await admin.start()
+        yield admin
+    finally:
+        await close_all(
+            (("admin client", admin.close), ("admin client's connections", admin._client.close)), _ADMIN_CLOSE
+        )

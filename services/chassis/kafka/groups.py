@@ -3,12 +3,12 @@
 A lane's client id names the address to call (`router@host:port`); the group's coordinator knows which member holds which partition.
 """
 
+from contextlib import AsyncExitStack
 from typing import Any, Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
-from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, admin_client
 
 
 class GroupDirectory:
@@ -18,14 +18,14 @@ class GroupDirectory:
         self._kafka = kafka
         self._client_id = client_id
         self._admin: Any = None
+        self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._admin = AIOKafkaAdminClient(**self._kafka.client_options(), client_id=self._client_id)
-        await self._admin.start()
+        self._admin = await self._open.enter_async_context(admin_client(self._kafka, client_id=self._client_id))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._admin.close()
+        await self._open.aclose()
 
     async def owners(self, group: str, topic: str) -> dict[int, str]:
         """Partition -> client id of its owner (logical names). Empty while the group rebalances or has no members.

@@ -19,6 +19,7 @@ from services.chassis.kafka.clients import (
     discard_producer,
     transactional_producer,
 )
+from services.chassis.kafka.closing import close_all
 from services.chassis.kafka.contract import LaneTuning
 from services.chassis.kafka.outbox import BatchOutbox
 
@@ -190,8 +191,4 @@ class Transaction:
         """Best effort and bounded: readers need not wait for the transaction's time-out. The producer is discarded afterwards."""
         if not self._begun:
             return
-        try:
-            async with asyncio.timeout(self._turns._tuning.close_timeout):
-                await self._producer.abort_transaction()
-        except (TimeoutError, BrokerError, OSError, AssertionError):
-            return
+        await close_all((("transaction", self._producer.abort_transaction),), self._turns._tuning.close_timeout)

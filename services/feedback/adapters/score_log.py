@@ -176,8 +176,8 @@ async def committed_between(kafka: KafkaAccess, partition: int, start: int, unti
         return
     place = TopicPartition(kafka.topic_prefix + INPUT, partition)
     reader = plain_reader(kafka, client_id=f"{NAME}-between")
-    await reader.start()
     try:
+        await reader.start()
         reader.assign([place])
         first = (await reader.beginning_offsets([place]))[place]
         reader.seek(place, max(start, first))
@@ -195,8 +195,8 @@ async def end_of(kafka: KafkaAccess, partitions: list[int]) -> dict[int, int]:
     """Where the committed part of the input ends."""
     places = [TopicPartition(kafka.topic_prefix + INPUT, partition) for partition in partitions]
     reader = plain_reader(kafka, client_id=f"{NAME}-ends")
-    await reader.start()
     try:
+        await reader.start()
         return {place.partition: end for place, end in (await reader.end_offsets(places)).items()}
     finally:
         await close_consumer(reader, _CLOSE_S)

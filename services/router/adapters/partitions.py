@@ -1,15 +1,12 @@
 """How many partitions a topic has: what a key's partition follows from. Fixed when the topic was created."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-
-from services.chassis.kafka.clients import BrokerError, KafkaAccess
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, admin_client
 from services.chassis.logs import get_logger
 
 _RETRY_S: Final = 0.5
-_CLOSE_S: Final = 3.0
 
 
 async def partition_counts(kafka: KafkaAccess, topics: tuple[str, ...]) -> dict[str, int]:
@@ -33,14 +30,9 @@ async def partition_counts(kafka: KafkaAccess, topics: tuple[str, ...]) -> dict[
 
 
 async def _described(kafka: KafkaAccess, names: dict[str, str]) -> dict[str, int]:
-    admin: Any = AIOKafkaAdminClient(**kafka.client_options(), client_id="router-topics")
-    try:
-        await admin.start()
+    async with admin_client(kafka, client_id="router-topics") as admin:
         return {
             names[topic["topic"]]: len(topic["partitions"])
             for topic in await admin.describe_topics(list(names))
             if not topic["error_code"] and topic["partitions"]
         }
-    finally:
-        async with asyncio.timeout(_CLOSE_S):
-            await admin.close()

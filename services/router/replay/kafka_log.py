@@ -7,10 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.partitioner import murmur2
 
-from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader, record_of
+from services.chassis.kafka.clients import (
+    BrokerError,
+    KafkaAccess,
+    admin_client,
+    close_consumer,
+    plain_reader,
+    record_of,
+)
 from services.router.adapters.shard import COMMANDS, EVENTS, FEED, JOURNAL
 from services.router.replay.log import Bounds, Chunks, NotComparable, Place
 
@@ -28,16 +34,11 @@ _DISORDER_MS: Final = 60_000
 async def partitions_of(kafka: KafkaAccess) -> dict[str, int]:
     """How many partitions the topics have. Raises NotComparable when topics are missing, KafkaError when the cluster can't be reached."""
     names = {kafka.topic_prefix + topic: topic for topic in TOPICS}
-    admin: Any = AIOKafkaAdminClient(**kafka.client_options(), client_id=_CLIENT)
     try:
-        async with asyncio.timeout(_CONNECT_S):
-            await admin.start()
+        async with asyncio.timeout(_CONNECT_S), admin_client(kafka, client_id=_CLIENT) as admin:
             described = await admin.describe_topics(list(names))
     except TimeoutError as error:
         raise BrokerError(f"Kafka did not answer within {_CONNECT_S:g} s") from error
-    finally:
-        async with asyncio.timeout(_CLOSE_S):
-            await admin.close()
     counts = {names[t["topic"]]: len(t["partitions"]) for t in described if not t["error_code"] and t["partitions"]}
     if missing := sorted(set(TOPICS) - set(counts)):
         raise NotComparable(

@@ -32,6 +32,11 @@ class Outages:
         self.kill = self._broker.kill
         self.stop = self._broker.stop
 
+    @property
+    def pid(self) -> int | None:
+        """The broker's process, for signals."""
+        return self._broker.pid
+
     async def start(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._starter, self._broker.start)
 

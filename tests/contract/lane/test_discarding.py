@@ -1,0 +1,208 @@
+"""A client is discarded while its broker hangs or dies with requests in flight: nothing is raised, and nothing waits for ever."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from services.chassis.kafka.clients import (
+    admin_client,
+    close_consumer,
+    discard_producer,
+    group_consumer,
+    idempotent_producer,
+    plain_reader,
+    transactional_producer,
+)
+from services.chassis.kafka.outbox import BatchOutbox
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.transactions import Sealed, TakingTurns, TransactionFailed
+from services.chassis.kafka_settings import KafkaSettings
+from tests.contract.lane.ledger import OUT
+from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics
+from tests.contract.lane.test_outages import Outages
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+
+CLOSE = 0.5
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outages]:
+    """One for the module; each test brings it back."""
+    outages = Outages(tmp_path_factory.mktemp("discarding"))
+    try:
+        yield outages
+    finally:
+        outages.close()
+
+
+class Surprises:
+    """What the event loop was told of exceptions that had no owner."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self.seen.append(repr(context)))
+
+
+def freeze(broker: Outages) -> None:
+    """The broker hangs: connections stay open, and nothing is answered."""
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGSTOP)
+
+
+def wake(broker: Outages) -> None:
+    """The broker goes on."""
+    assert broker.pid is not None
+    os.kill(broker.pid, signal.SIGCONT)
+
+
+async def kill_soon(broker: Outages) -> None:
+    """The hanging broker dies while the client is being discarded: its connections break."""
+    await asyncio.sleep(CLOSE / 2)
+    broker.kill()
+
+
+async def idempotent(kafka: KafkaSettings) -> Any:
+    producer = idempotent_producer(
+        kafka, client_id="edge", request_timeout_ms=10_000, max_record_bytes=100_000, linger_ms=0
+    )
+    await producer.start()
+    await producer.send_and_wait(kafka.topic_prefix + OUT, b"first", b"k")
+    return producer
+
+
+async def transactional(kafka: KafkaSettings) -> Any:
+    producer = transactional_producer(
+        kafka,
+        transactional_id=f"{kafka.topic_prefix}discarded",
+        client_id="lane",
+        transaction_timeout_ms=15_000,
+        request_timeout_ms=10_000,
+        max_batch_bytes=100_000,
+    )
+    await producer.start()
+    await producer.begin_transaction()
+    await producer.send_and_wait(kafka.topic_prefix + OUT, b"first", b"k")
+    return producer
+
+
+@pytest.mark.parametrize("dies", [True, False], ids=["the broker dies", "the broker hangs"])
+@pytest.mark.parametrize("build", [idempotent, transactional])
+async def test_a_producer_with_records_in_flight(
+    broker: Outages, prefix: str, build: Callable[[KafkaSettings], Awaitable[Any]], dies: bool
+) -> None:
+    """The producer's own stop raises KeyError here; a discarded one is silent, and done in a bounded time."""
+    kafka = broker.settings(prefix)
+    await create_topics(kafka, 2)
+    surprises = Surprises()
+    producer = await build(kafka)
+    freeze(broker)
+    sent = [await producer.send(kafka.topic_prefix + OUT, b"x" * 1000, b"k%d" % n) for n in range(50)]
+    await asyncio.sleep(0.1)  # the requests are with the kernel
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        if dies:
+            tasks.create_task(kill_soon(broker))
+        tasks.create_task(discard_producer(producer, CLOSE))
+    assert time.monotonic() - began < STEPS * CLOSE + 5
+    if not dies:
+        wake(broker)
+    await asyncio.gather(*sent, return_exceptions=True)
+    await discard_producer(producer, CLOSE)  # once more does no harm
+    assert surprises.seen == []
+    if dies:
+        await broker.start()
+
+
+async def test_consumers_and_admins(broker: Outages, prefix: str) -> None:
+    """A reader with a fetch in flight, a group's member and an admin client are left behind as quietly."""
+    kafka = broker.settings(prefix)
+    await create_topics(kafka, 2)
+    surprises = Surprises()
+    reader = plain_reader(kafka, client_id="reader")
+    member = group_consumer(
+        kafka,
+        group="any",
+        client_id="any",
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=100,
+        rebalance_timeout_ms=6000,
+        on_unknown_position="earliest",
+    )
+    member.subscribe([kafka.topic_prefix + OUT])
+    await reader.start()
+    reader.subscribe([kafka.topic_prefix + OUT])
+    await member.start()
+    await member.getmany(timeout_ms=500)
+    async with asyncio.timeout(30), admin_client(kafka, client_id="admin") as admin:
+        await admin.list_topics()
+        freeze(broker)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(kill_soon(broker))
+            tasks.create_task(close_consumer(reader, CLOSE))
+            tasks.create_task(close_consumer(member, CLOSE))
+    assert surprises.seen == []
+    await broker.start()
+
+
+async def test_a_transaction_that_cannot_be_aborted(broker: Outages, prefix: str) -> None:
+    """A lane's batch is in flight when the broker hangs and dies: both producers are discarded without an exception of their own."""
+    kafka = broker.settings(prefix)
+    await create_topics(kafka, 2)
+    async with TakingTurns(
+        kafka, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="lane", tuning=TUNING
+    ) as turns:
+        outbox = BatchOutbox(1, 20_000)
+        for number in range(50):
+            outbox.send(OUT, b"k%d" % number, b"x" * 1000)
+        turn = turns.next_turn()
+        async with asyncio.TaskGroup() as tasks:
+            freeze(broker)
+            filling = tasks.create_task(_fails(turn.fill(Sealed(outbox, {}, 0))))
+            await asyncio.sleep(0.2)
+            await turn.abort()
+            broker.kill()
+            filling.cancel()
+    await broker.start()
+
+
+async def test_a_service_goes_on(broker: Outages, prefix: str) -> None:
+    """An edge that publishes and a lane that works meet a broker that hangs, then dies: both are there when it is back."""
+    kafka = broker.settings(prefix)
+    await create_topics(kafka, 2)
+    watch = Watch()
+    async with DurableProducer(kafka, client_id="edge", timeout=1.0) as edge, Running(kafka, watch) as lane:
+        await lane.live()
+        await edge.publish(SPEC.input, b"k", b"add")
+        await lane.until(lambda: watch.records == 1, "works")
+        in_flight = [asyncio.create_task(_fails(edge.publish(SPEC.input, b"k%d" % n, b"add"))) for n in range(20)]
+        freeze(broker)
+        await asyncio.wait(in_flight)
+        broker.kill()
+        await broker.start()
+
+        async def back() -> bool:
+            try:
+                await edge.publish(SPEC.input, b"after", b"add")
+            except BrokerUnavailable:
+                return False
+            return True
+
+        while not await back():
+            assert not lane.task.done()
+        seen = watch.records
+        await edge.publish(SPEC.input, b"after", b"add")
+        await lane.until(lambda: watch.records > seen, "the lane works again", 60)
+
+
+async def _fails(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except (BrokerUnavailable, TransactionFailed):
+        return

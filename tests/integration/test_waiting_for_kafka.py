@@ -1,0 +1,174 @@
+"""Every service waits for Kafka and its topics at its start, outlives an outage, and says so all the time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chapar.config.v1 import config_pb2
+from services.chassis import cluster_topics
+from services.chassis.endpoints import Endpoints
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import serving
+from services.feedback.settings import FeedbackSettings
+from services.feedback.wiring import build as build_feedback
+from services.ingest.settings import IngestSettings
+from services.ingest.wiring import build as build_ingest
+from services.router.settings import RouterSettings
+from services.router.wiring import build as build_router
+from services.sla.settings import SlaSettings
+from services.sla.wiring import build as build_sla
+from tests.fixtures.broker import EmbeddedTestBroker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SERVICES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "ingest": (IngestSettings, build_ingest, {"smtp_enabled": False}),
+    "router": (RouterSettings, build_router, {}),
+    "sla": (SlaSettings, build_sla, {}),
+    "feedback": (FeedbackSettings, build_feedback, {"ingest_address": "127.0.0.1:9"}),
+}
+
+
+class Broker:
+    """A broker that comes and goes. What starts it must be a thread that lives on: the broker dies with it."""
+
+    def __init__(self, home: Path) -> None:
+        self._starter = ThreadPoolExecutor(1)
+        self._broker = self._starter.submit(EmbeddedTestBroker, home, "160m").result()
+        self.settings = self._broker.settings
+        self.kill = self._broker.kill
+
+    async def start(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._starter, self._broker.start)
+
+    def close(self) -> None:
+        self._broker.close()
+        self._starter.shutdown()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    found = Broker(tmp_path / "broker")
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@dataclass
+class Started:
+    """A service in a task of its own, and its port for operators."""
+
+    name: str
+    task: "asyncio.Task[None]"
+    endpoints: Endpoints
+    leave: asyncio.Event
+    http: httpx.AsyncClient
+
+    async def get(self, path: str) -> httpx.Response:
+        assert not self.task.done(), f"{self.name} has ended: {self.task.exception()!r}"
+        return await self.http.get(f"http://{self.endpoints.known['ops']}{path}")
+
+    async def reason(self) -> str | None:
+        """Why it is not ready, by the component of Kafka; None when it is ready, "" while it waits for something else."""
+        answer = await self.get("/readyz")
+        if answer.status_code == 200:
+            return None
+        return str(answer.json()["waiting_for"].get("kafka", ""))
+
+
+@asynccontextmanager
+async def started(name: str, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Started]:
+    kind, build, more = SERVICES[name]
+    secret = folder / "secret"
+    secret.write_text("s" * 40)
+    if "state_dir" in kind.model_fields:
+        more = {**more, "state_dir": str(folder)}
+    settings = kind.model_validate(
+        {
+            "instance": f"{name}-0",
+            "insecure_dev": True,
+            "drain_s": 0,
+            "stop_grace_s": 1,
+            "ops_port": 0,
+            "jwt": {"secret_file": str(secret)},
+            "kafka": kafka,
+            **more,
+        }
+    )
+    endpoints, leave = Endpoints(), asyncio.Event()
+
+    async def serve() -> None:
+        async with serving(name, settings, build, endpoints=endpoints):
+            await leave.wait()
+
+    async with httpx.AsyncClient(timeout=10) as http:
+        task = asyncio.create_task(serve())
+        while "ops" not in endpoints.known and not task.done():  # noqa: ASYNC110 - endpoints are published without an event
+            await asyncio.sleep(0.01)
+        try:
+            yield Started(name, task, endpoints, leave, http)
+            leave.set()
+            await task
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def until(condition: Callable[[], Awaitable[bool]], what: str, within: float = 60) -> None:
+    deadline = time.monotonic() + within
+    while not await condition():
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", list(SERVICES))
+async def test_a_service_waits_for_kafka_and_outlives_its_absence(
+    broker: Broker, prefix: str, tmp_path: Path, name: str
+) -> None:
+    """Away at the start, then there without topics, then complete, then away again without any traffic, then back."""
+    kafka = broker.settings(prefix)
+    broker.kill()
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(started(name, kafka, tmp_path))
+
+        async def says(words: str) -> bool:
+            reason = await service.reason()
+            return reason is not None and words in reason
+
+        async def ready() -> bool:
+            return await service.reason() is None
+
+        await until(lambda: says(f"waiting for Kafka at {kafka.bootstrap_servers}"), "waits for Kafka")
+        assert (await service.get("/healthz")).status_code == 200
+        assert (await service.get("/startupz")).status_code == 503
+
+        await broker.start()
+        await until(lambda: says("waiting for topics"), "waits for its topics")
+        assert (await service.get("/healthz")).status_code == 200
+
+        await cluster_topics.apply(kafka)
+        async with DurableProducer(kafka, client_id="operator") as producer:
+            tenant = config_pb2.TenantConfiguration(tenant="acme", time_zone="UTC")
+            await producer.publish("config.v1", b"acme", tenant.SerializeToString(), timeout=30)
+            await until(ready, f"ready: {(await service.get('/readyz')).text}")
+        assert (await service.get("/startupz")).status_code == 200
+
+        broker.kill()
+        await until(lambda: says("waiting for Kafka"), "not ready without traffic, in half a minute", 30)
+        assert (await service.get("/healthz")).status_code == 200
+        metrics = (await service.get("/metrics")).text
+        assert "chapar_kafka_reachable 0.0" in metrics
+        assert "chapar_ready 0.0" in metrics
+
+        await broker.start()
+        await until(ready, "ready again")
