@@ -141,7 +141,7 @@ async def test_a_worker_that_can_not_start_is_no_fault_of_the_mail(monkeypatch: 
 
 async def test_a_worker_has_no_secrets_and_little_memory() -> None:
     """What reads hostile bytes knows nothing worth having, and cannot take the machine's memory."""
-    os.environ["CHAPAR_TEST_SECRET"] = "x"
+    os.environ["CHAPAR_TEST_SECRET"] = "x"  # noqa: S105 - a name to look for
     try:
         async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
             child = psutil.Process(workers.pids[0])
