@@ -1,22 +1,27 @@
 """Conditions that operators write in CEL: compiled once, bounded, and never an exception.
 
-What bounds an evaluation: the expression's length and nesting (refused when compiled), what the caller gives it, and CEL itself, which
-has no loops over strings and matches regular expressions in linear time. An expression that does not compile, raises, or does not
-yield true or false has FAILED: None. The same expression about the same input gives the same answer everywhere.
+What bounds an evaluation: the expression's length and nesting, a proved bound of its steps (`expression_cost`), both refused when it
+is compiled, and the size of what it is given, which is cut here to what that bound assumes. All expressions of one configuration that
+are asked about one input have a common bound too. An expression that is refused, raises, or does not yield true or false has FAILED:
+None. The same expression about the same input gives the same answer everywhere.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 import cel
 
+from services.chassis.expression_cost import MOST_ENTRIES, MOST_ENTRY_TEXT, MOST_TEXT, Estimate, estimate
+from services.chassis.expression_tokens import Unestimable
+
 MAX_EXPRESSION_CHARS: Final = 4_000
 MAX_NESTING: Final = 40
-MAX_COMPREHENSIONS: Final = 3
-_MACROS: Final = (".all(", ".exists(", ".exists_one(", ".map(", ".filter(")
-_BOUND: Final = re.compile(r"\.(?:all|exists|exists_one|map|filter)\(\s*([A-Za-z_]\w*)\s*,")
-"""The name that a comprehension binds; the library counts it among the variables."""
+MOST_STEPS: Final = 100_000
+"""Of one expression; about 10 ms."""
+MOST_STEPS_TOGETHER: Final = 400_000
+"""Of all expressions that one input may be asked; about 40 ms."""
+MOST_CHARS_TOGETHER: Final = 40_000
+"""Compiling takes up to 2 us a character."""
 
 Program = Callable[[Any], object]
 Given = TypeVar("Given")
@@ -30,24 +35,52 @@ class UnknownVariable(ExpressionRefused):
     """The expression is about something that it is not given."""
 
 
+class TooCostly(ExpressionRefused):
+    """The expression could take longer than messages may wait."""
+
+
 def compile_expression(source: str, variables: Iterable[str] | None = None) -> Program:
     """A program. Raises ExpressionRefused, with words for the person who wrote the expression; where `variables` are given, it may use no others."""
-    if len(source) > MAX_EXPRESSION_CHARS:
-        raise ExpressionRefused(f"longer than {MAX_EXPRESSION_CHARS} characters")
-    if _nesting(source) > MAX_NESTING:
-        raise ExpressionRefused(f"nested deeper than {MAX_NESTING}")
-    if sum(source.count(macro) for macro in _MACROS) > MAX_COMPREHENSIONS:
-        raise ExpressionRefused(f"more than {MAX_COMPREHENSIONS} comprehensions")
+    program, _ = _compiled(source, variables)
+    return program
+
+
+def steps_of(source: str) -> int:
+    """Steps that evaluating it can take at most. Raises ExpressionRefused."""
+    return _estimated(source).steps
+
+
+def _compiled(source: str, variables: Iterable[str] | None) -> tuple[Program, int]:
+    estimated = _estimated(source)
     try:
         program = cel.compile(source)
     except ValueError as error:
         raise ExpressionRefused(str(error)) from error
+    if not _same_names(program, estimated):
+        raise ExpressionRefused("its cost can not be estimated: parts of it can be read in two ways")
     if variables is not None:
         known = set(variables)
-        if unknown := sorted(set(program.variables()) - known - set(_BOUND.findall(source))):
+        if unknown := sorted(estimated.given - known):
             raise UnknownVariable(f"uses {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     execute: Program = program.execute
-    return execute
+    return execute, estimated.steps
+
+
+def _estimated(source: str) -> Estimate:
+    if len(source) > MAX_EXPRESSION_CHARS:
+        raise ExpressionRefused(f"longer than {MAX_EXPRESSION_CHARS} characters")
+    if _nesting(source) > MAX_NESTING:
+        raise ExpressionRefused(f"nested deeper than {MAX_NESTING}")
+    try:
+        estimated = estimate(source)
+    except Unestimable as error:
+        raise ExpressionRefused(f"its cost can not be estimated: {error}") from error
+    if estimated.steps > MOST_STEPS:
+        raise TooCostly(
+            f"can take {estimated.steps} steps for one message, more than {MOST_STEPS}:"
+            " use fewer comprehensions inside each other, shorter lists, or a simpler pattern"
+        )
+    return estimated
 
 
 class Expressions(Generic[Given]):
@@ -57,15 +90,16 @@ class Expressions(Generic[Given]):
         self._variables = variables
         self._programs: dict[str, Program] = {}
         self.refused: dict[str, str] = {}
-        """Expressions that did not compile, and why."""
+        """Expressions that did not compile or cost too much, and why."""
         # The expressions about one input are asked one after the other: converting it costs 38 us, asking 1.
         self._given: Given | None = None
         self._context: Any = None
+        together = Together()
         for source in sources:
-            if not source or source in self._programs:
+            if not source or source in self._programs or source in self.refused:
                 continue
             try:
-                self._programs[source] = compile_expression(source)
+                self._programs[source] = together.add(source)
             except ExpressionRefused as error:
                 self.refused[source] = str(error)
 
@@ -76,13 +110,61 @@ class Expressions(Generic[Given]):
             return None
         try:
             if given is not self._given:
-                self._context, self._given = cel.Context(variables=dict(self._variables(given))), given
+                variables = {name: bounded(value) for name, value in self._variables(given).items()}
+                self._context, self._given = cel.Context(variables=variables), given
             result = program(self._context)
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException:  # noqa: BLE001 - whatever an expression raises (a panic of the library's Rust is no Exception), deciding goes on
             return None
         return result if isinstance(result, bool) else None
+
+
+class Together:
+    """The common bound of the expressions of one configuration, in its order."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._chars = 0
+        self._known: dict[str, Program] = {}
+
+    def add(self, source: str, variables: Iterable[str] | None = None) -> Program:
+        """A program, counted once for each source. Raises ExpressionRefused; TooCostly where the expressions before leave too little for this one."""
+        if (known := self._known.get(source)) is not None:
+            return known
+        if self._chars + len(source) > MOST_CHARS_TOGETHER:
+            raise TooCostly(
+                f"is beyond the {MOST_CHARS_TOGETHER} characters of all conditions together: shorten or remove some"
+            )
+        program, steps = _compiled(source, variables)
+        if self._steps + steps > MOST_STEPS_TOGETHER:
+            raise TooCostly(
+                f"can take {steps} steps for one message, and those before it {self._steps}; all together may take"
+                f" {MOST_STEPS_TOGETHER}: simplify or remove some"
+            )
+        self._chars += len(source)
+        self._steps += steps
+        self._known[source] = program
+        return program
+
+
+def bounded(value: Any) -> Any:
+    """A variable's value within the sizes that estimates assume: longer texts are cut, of larger maps the first names are kept."""
+    if isinstance(value, str):
+        return value[:MOST_TEXT]
+    if not isinstance(value, Mapping):
+        return value
+    names = sorted(value)[:MOST_ENTRIES] if len(value) > MOST_ENTRIES else value
+    return {name[:MOST_ENTRY_TEXT]: value[name][:MOST_ENTRY_TEXT] for name in names}
+
+
+def _same_names(program: Any, estimated: Estimate) -> bool:
+    """Whether the library has read the expression as the estimate did: a text that hides code from one of them is noticed."""
+    variables = set(program.variables())
+    functions = {name for name in program.functions() if name.isidentifier()}
+    return variables | estimated.bound == estimated.given | estimated.bound and functions == estimated.functions - {
+        "has"
+    }
 
 
 def _nesting(source: str) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from services.chassis.expressions import ExpressionRefused, UnknownVariable, compile_expression
+from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
 from services.cli.config_files import Document
 from services.cli.config_lint_calendars import calendars, zone
 from services.cli.config_lint_capacity import capacity, numbers
@@ -143,6 +143,7 @@ def _references(document: Document) -> None:
 
 def _rules(document: Document) -> None:
     c = document.configuration
+    together = Together()
     for i, rule in enumerate(c.rules):
         if not rule.when:
             if i + 1 < len(c.rules):
@@ -156,7 +157,9 @@ def _rules(document: Document) -> None:
                 )
             continue
         try:
-            compile_expression(rule.when, RULE_VARIABLES)
+            together.add(rule.when, RULE_VARIABLES)
+        except TooCostly as error:
+            document.find("COSTLY_EXPRESSION", f"`when` of rule `{rule.name}` {error}", "rules", i, "when")
         except UnknownVariable as error:
             document.find("UNKNOWN_VARIABLE", f"rule `{rule.name}` {error}", "rules", i, "when")
         except ExpressionRefused as error:

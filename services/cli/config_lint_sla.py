@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from chapar.config.v1 import config_pb2
-from services.chassis.expressions import ExpressionRefused, UnknownVariable, compile_expression
+from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
 from services.cli.config_files import Document
 from services.cli.config_requirements import Path_
 from services.cli.output import duration
@@ -34,13 +34,14 @@ _IN_ORDER: Final = (
 def policies(document: Document, *, channels: Collection[str]) -> None:
     """Adds its findings to the document's."""
     c = document.configuration
+    together = Together()
     for i, policy in enumerate(c.sla_policies):
         here: Path_ = ("sla_policies", i)
         for j, channel in enumerate(policy.channels):
             if channel not in channels:
                 message = f"policy `{policy.name}`: `{channel}` is not one of {', '.join(sorted(channels))}"
                 document.find("UNKNOWN_CHANNEL", message, *here, "channels", j)
-        _condition(document, policy, here)
+        _condition(document, policy, here, together)
         _orders(document, policy, here)
         for j, target in enumerate(policy.targets):
             _target(document, policy, target, (*here, "targets", j))
@@ -48,7 +49,7 @@ def policies(document: Document, *, channels: Collection[str]) -> None:
         _shadow(document, policy, here, c.sla_policies[:i])
 
 
-def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> None:
+def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_, together: Together) -> None:
     low, high = policy.priority_at_least, policy.priority_at_most
     if policy.HasField("priority_at_least") and policy.HasField("priority_at_most") and low > high:
         message = f"policy `{policy.name}`: no priority is at least {low} and at most {high}; exchange them"
@@ -56,7 +57,9 @@ def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_) ->
     if not policy.when:
         return
     try:
-        compile_expression(policy.when, VARIABLES)
+        together.add(policy.when, VARIABLES)
+    except TooCostly as error:
+        document.find("COSTLY_EXPRESSION", f"`when` of policy `{policy.name}` {error}", *here, "when")
     except UnknownVariable as error:
         document.find("UNKNOWN_VARIABLE", f"`when` of policy `{policy.name}` {error}", *here, "when")
     except ExpressionRefused as error:

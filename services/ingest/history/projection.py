@@ -176,7 +176,7 @@ def _facts(records: Sequence[Record]) -> list[Fact | Unreadable | None]:
     for record in records:
         try:
             found.append(fact(record))
-        except Unreadable as refused:  # noqa: PERF203 - a verdict about one record only
+        except Unreadable as refused:
             found.append(refused)
     return found
 

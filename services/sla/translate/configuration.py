@@ -114,6 +114,9 @@ def _condition(policy: pb.SlaPolicy, asked: Expressions[Subject], failed: Failed
     except ExpressionRefused as error:
         raise _refused(f"SLA policy {name}: its condition is refused: {error}") from error
 
+    if source in asked.refused:
+        raise _refused(f"SLA policy {name}: its condition is refused: {asked.refused[source]}")
+
     def holds(subject: Subject) -> bool:
         answer = asked.holds(source, subject)
         if answer is None:

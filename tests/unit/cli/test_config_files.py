@@ -83,6 +83,13 @@ def test_times_and_enums_may_be_written_as_people_write_them(tmp_path: Path) -> 
             "UNKNOWN_VARIABLE",
             8,
         ),
+        (
+            "capacity_profiles",
+            "rules: [{name: r, queue: sales, when: 'labels.all(a, labels.all(b, labels.all(c, a == b)))'}]\n"
+            "capacity_profiles",
+            "COSTLY_EXPRESSION",
+            8,
+        ),
         ("capacity_profiles", "calendars: [{name: c}]\ncapacity_profiles", "NEVER_OPEN", 8),
         (
             "capacity_profiles",

@@ -95,6 +95,7 @@ ERRORS = {
     # conditions
     "no CEL": ("BAD_EXPRESSION", "priority > 3'", "priority >'"),
     "without bounds": ("BAD_EXPRESSION", "priority > 3'", f"{'!' * 60}true'"),
+    "too costly": ("COSTLY_EXPRESSION", "priority > 3'", "labels.all(a, labels.all(b, labels.all(c, a == b)))'"),
     "of what is not known": ("UNKNOWN_VARIABLE", "priority > 3'", "text > 3'"),
     "an empty range": ("PRIORITY_RANGE", "priority_at_most: 9", "priority_at_most: 0"),
     # levels

@@ -124,7 +124,9 @@ class MailWorkers:
     ) -> IncomingMessage | Unread:
         """The message in a mail. Raises UNAVAILABLE when workers can't be started or hang: the mail should come again."""
         cpu_s = self._limits.cpu_s * max(1.0, len(raw) / (4 * _MEGABYTE))
-        request = msgspec.msgpack.encode(Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s))
+        request = msgspec.msgpack.encode(
+            Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s)
+        )
         async with self._slots:
             try:
                 return await self._asked(request)

@@ -47,9 +47,7 @@ class SmtpLimits:
 class MailHandler:
     """aiosmtpd's hooks."""
 
-    def __init__(
-        self, accounts: Accounts, secrets: Secrets, door: Door, workers: MailWorkers
-    ) -> None:
+    def __init__(self, accounts: Accounts, secrets: Secrets, door: Door, workers: MailWorkers) -> None:
         self._accounts = accounts
         self._secrets = secrets
         self._door = door

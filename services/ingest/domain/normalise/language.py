@@ -12,9 +12,7 @@ import pycld2
 UNKNOWN: Final = "und"
 _MIN_LETTERS = 6
 _SAMPLE = 2000  # characters: more does not make it surer
-_NOT_TEXT = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+"
-)
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 _PERSIAN_ONLY = re.compile("[پچژگکی]")
 _ARABIC_ONLY = re.compile("[ةىيكإأ]")

@@ -58,7 +58,7 @@ def test_each_message_is_judged_by_its_own_values() -> None:
         "(" * 100 + "true" + ")" * 100,
         "!" * 100 + "true",
         "true || " * 1_000 + "true",
-        "[1].all(a, [1].all(b, [1].all(c, [1].all(d, true))))",
+        f"[{'1,' * 40}].all(a, [{'1,' * 40}].all(b, [{'1,' * 40}].all(c, a == b)))",
         "a +",
     ],
 )

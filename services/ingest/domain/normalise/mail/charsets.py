@@ -78,7 +78,7 @@ def _sure(raw: bytes, codec: str) -> str:
     for each in (codec, "utf_8") if codec else ("utf_8",):
         try:
             return _clean(raw.decode(each))
-        except UnicodeDecodeError:  # noqa: PERF203 - the label is wrong
+        except UnicodeDecodeError:
             continue
     return ""
 

@@ -53,7 +53,9 @@ def to_text(markup: str) -> str:
         elif _CELL.match(tag):
             out.append("\t")
     out.append(_flat(markup[at:]))
-    references = _LONG_REFERENCE.sub("\ufffd", "".join(out))  # no character has such a number, and reading it takes long
+    references = _LONG_REFERENCE.sub(
+        "\ufffd", "".join(out)
+    )  # no character has such a number, and reading it takes long
     text = _BLANK.sub(" ", entities.unescape(references)).replace("\x00", "")
     return _LINES.sub("\n\n", text).strip()
 
