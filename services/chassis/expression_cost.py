@@ -24,8 +24,10 @@ _SCALARS: Final = frozenset(
     ("size", "contains", "startsWith", "endsWith", "int", "uint", "double", "bool", "timestamp", "duration", "has")
 )
 _PARTS_OF_TIMES: Final = frozenset(
-    ("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek")
-    + ("getHours", "getMinutes", "getSeconds", "getMilliseconds")
+    {
+        *("getFullYear", "getMonth", "getDayOfYear", "getDayOfMonth", "getDate", "getDayOfWeek"),
+        *("getHours", "getMinutes", "getSeconds", "getMilliseconds"),
+    }
 )
 _TEXTS: Final = frozenset({"string", "bytes"})
 _CHOICES: Final = frozenset({"min", "max"})

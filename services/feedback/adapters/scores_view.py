@@ -4,23 +4,18 @@ Rows are found by grouping and window in the order of their values, then of time
 of dimensions. Weeks are summed up from their days when they are asked for.
 """
 
-import base64
-import json
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Final
 
-from services.chassis.errors import invalid
+from services.chassis.cursors import decode_cursor, encode_cursor
 from services.chassis.metrics import Metrics
 from services.feedback.domain import windows
 from services.feedback.domain.estimates import measures, response_rate
 from services.feedback.domain.scores import Dimension, Fold, total
 from services.feedback.domain.survey import Kind
 from services.feedback.domain.windows import Window
-
-_CURSOR_CHARS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +189,8 @@ class FeedbackGauges:
 
 
 def _cursor(place: tuple[int, str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+    return encode_cursor("scores", place)
 
 
 def _read_cursor(cursor: str) -> tuple[int, str, str]:
-    if not cursor:
-        return (0, "", "")
-    try:
-        kind, value, name = json.loads(base64.urlsafe_b64decode(cursor[:_CURSOR_CHARS].encode()))
-        if not (isinstance(kind, int) and kind >= 0 and isinstance(value, str) and isinstance(name, str)):
-            raise ValueError(cursor)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise invalid("page.cursor", "is not a cursor of this list", reason="BAD_CURSOR") from error
-    return kind, value, name
+    return decode_cursor("scores", cursor, tuple[int, str, str]) if cursor else (0, "", "")

@@ -5,7 +5,6 @@ A reader that is too slow to watch is let go, never waited for.
 """
 
 import asyncio
-import base64
 from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chapar.feedback.v1 import feedback_pb2 as pb
-from services.chassis.errors import ChaparError, ErrorKind, invalid
+from services.chassis.cursors import decode_cursor, encode_cursor
+from services.chassis.errors import ChaparError, ErrorKind
 from services.feedback.translate import kind
 
 _WATCH_BUFFER: Final = 1000
@@ -148,12 +148,8 @@ class Wanted:
 
 
 def _cursor(told: Told) -> str:
-    return base64.urlsafe_b64encode(f"{told.occurred_at_ms}.{told.event_id}".encode()).decode()
+    return encode_cursor("answers", (told.occurred_at_ms, told.event_id))
 
 
 def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        at_ms, event_id = base64.urlsafe_b64decode(cursor[:512].encode()).decode().split(".", 1)
-        return int(at_ms), event_id
-    except ValueError as error:
-        raise invalid("page.cursor", "is not a cursor of this list", reason="BAD_CURSOR") from error
+    return decode_cursor("answers", cursor, tuple[int, str])

@@ -11,7 +11,7 @@ from services.chassis.errors import invalid
 from services.chassis.grpc.context import current_tenant
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
-from services.router.adapters.paging import cursor_of, page_of
+from services.router.adapters.paging import after_agent, agent_of, size_of
 from services.router.adapters.shards import Shards
 from services.router.domain import views
 from services.router.domain.engine import Engine
@@ -65,13 +65,13 @@ class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
     async def ListAgents(self, request: api.ListAgentsRequest, context: Any) -> api.ListAgentsResponse:  # noqa: N802
         """All agents, by id. The cursor is the last id."""
         pool = request.pool or DEFAULT_POOL
-        size, after = page_of(request.page)
+        size, after = size_of(request.page), agent_of(request.page.cursor)
 
         def here(engine: Engine) -> api.ListAgentsResponse:
             found = views.agents(engine, after, size + 1)
             answer = api.ListAgentsResponse(agents=[from_agent(pool, a) for a in found[:size]])
             if len(found) > size:
-                answer.page.next_cursor = cursor_of(found[size - 1].profile.agent_id)
+                answer.page.next_cursor = after_agent(found[size - 1].profile.agent_id)
             return answer
 
         return await self._read(pool, context, here, "ListAgents", request)

@@ -1,30 +1,37 @@
 """Cursors: opaque to callers, checked when they come back."""
 
-import base64
-import binascii
 from typing import Final
 
 from chapar.common.v1 import types_pb2
+from services.chassis.cursors import decode_cursor, encode_cursor
 from services.chassis.errors import invalid
 
 _DEFAULT: Final = 50
 _MOST: Final = 500
-_LONGEST: Final = 400
 
 
-def page_of(page: types_pb2.PageRequest) -> tuple[int, str]:
-    """Size, and what the cursor stands for (empty for the first page). Raises INVALID."""
+def size_of(page: types_pb2.PageRequest) -> int:
+    """Entries of a page. Raises INVALID."""
     if not 0 <= page.size <= _MOST:
         raise invalid("page.size", f"is between 0 and {_MOST}")
-    if len(page.cursor) > _LONGEST:
-        raise invalid("page.cursor", "is not one of ours")
-    try:
-        where = base64.urlsafe_b64decode(page.cursor.encode("ascii")).decode()
-    except (binascii.Error, UnicodeError) as error:
-        raise invalid("page.cursor", "is not one of ours") from error
-    return page.size or _DEFAULT, where
+    return page.size or _DEFAULT
 
 
-def cursor_of(where: str) -> str:
-    """The cursor that stands for a place."""
-    return base64.urlsafe_b64encode(where.encode()).decode()
+def agent_of(cursor: str) -> str:
+    """The last agent of the page before, empty for the first page. Raises INVALID."""
+    return decode_cursor("agents", cursor, str) if cursor else ""
+
+
+def after_agent(agent_id: str) -> str:
+    """The cursor behind an agent."""
+    return encode_cursor("agents", agent_id)
+
+
+def position_of(cursor: str) -> int:
+    """How many entries the pages before have shown. Raises INVALID."""
+    return max(0, decode_cursor("waiting", cursor, int)) if cursor else 0
+
+
+def at_position(position: int) -> str:
+    """The cursor of the page that begins there."""
+    return encode_cursor("waiting", position)

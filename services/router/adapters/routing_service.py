@@ -16,7 +16,7 @@ from services.chassis.errors import invalid
 from services.chassis.grpc.context import current_tenant
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
-from services.router.adapters.paging import cursor_of, page_of
+from services.router.adapters.paging import at_position, position_of, size_of
 from services.router.adapters.shards import Shards
 from services.router.domain import views
 from services.router.domain.engine import Engine
@@ -87,16 +87,13 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     async def ListWaiting(self, request: api.ListWaitingRequest, context: Any) -> api.ListWaitingResponse:  # noqa: N802
         """What waits. The cursor is a place: what is served meanwhile moves the rest up."""
         pool = request.pool or DEFAULT_POOL
-        size, cursor = page_of(request.page)
-        if (cursor and not cursor.isascii()) or (cursor and not cursor.isdigit()):
-            raise invalid("page.cursor", "is not one of ours")
-        first = int(cursor or 0)
+        size, first = size_of(request.page), position_of(request.page.cursor)
 
         def here(engine: Engine) -> api.ListWaitingResponse:
             found = list(islice(views.waiting(engine, request.queue, self._clock()), first, first + size + 1))
             answer = api.ListWaitingResponse(waiting=[from_waiting(w) for w in found[:size]])
             if len(found) > size:
-                answer.page.next_cursor = cursor_of(str(first + size))
+                answer.page.next_cursor = at_position(first + size)
             return answer
 
         return await self._read(pool, context, here, "ListWaiting", request)

@@ -1,22 +1,16 @@
 """Domain -> the messages of SlaService, and the cursors of its lists."""
 
-import base64
-import binascii
 from datetime import UTC, datetime
-from typing import TypeVar
 
-import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chapar.sla.v1 import sla_pb2 as sla
-from services.chassis.errors import invalid
+from services.chassis.cursors import decode_cursor, encode_cursor
 from services.sla.domain.calendar import NEVER_MS, BusinessTime
 from services.sla.domain.deadlines import Deadline, State
 from services.sla.domain.policy import Level, Plan
 from services.sla.domain.work import Work
 from services.sla.translate.events import LEVELS, STATES, TARGETS
-
-T = TypeVar("T")
 
 
 def deadline_view(
@@ -67,39 +61,29 @@ def timestamp(at_ms: int) -> Timestamp | None:
 
 def cursor_of(place: tuple[int, str, int, int]) -> str:
     """Opaque to callers."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+    return encode_cursor("at_risk", place)
 
 
 def place_of(cursor: str) -> tuple[int, str, int, int]:
     """Raises INVALID for a cursor that we did not make."""
-    return _decoded(cursor, tuple[int, str, int, int])
+    return decode_cursor("at_risk", cursor, tuple[int, str, int, int])
 
 
 def ranked_cursor_of(as_of_ms: int, rank: float, place: tuple[int, str, int, int]) -> str:
     """As `cursor_of`, in the order of probability as of an instant."""
-    return base64.urlsafe_b64encode(msgspec.json.encode((as_of_ms, rank, place))).decode().rstrip("=")
+    return encode_cursor("ranked", (as_of_ms, rank, place))
 
 
 def ranked_place_of(cursor: str) -> tuple[int, float, tuple[int, str, int, int]]:
     """Raises INVALID for a cursor that we did not make."""
-    return _decoded(cursor, tuple[int, float, tuple[int, str, int, int]])
+    return decode_cursor("ranked", cursor, tuple[int, float, tuple[int, str, int, int]])
 
 
 def group_cursor_of(group: tuple[int, str, str]) -> str:
     """Opaque to callers."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(group)).decode().rstrip("=")
+    return encode_cursor("groups", group)
 
 
 def group_of(cursor: str) -> tuple[int, str, str]:
     """Raises INVALID for a cursor that we did not make."""
-    return _decoded(cursor, tuple[int, str, str])
-
-
-def _decoded(cursor: str, kind: type[T]) -> T:
-    try:
-        if len(cursor) > 1024:
-            raise ValueError("too long")
-        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=kind)
-    except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
-        raise invalid("page.cursor", "not a cursor of this list", reason="BAD_CURSOR") from error
+    return decode_cursor("groups", cursor, tuple[int, str, str])

@@ -99,5 +99,5 @@ def test_a_cursor_belongs_to_its_list() -> None:
     made = cursor.encode("messages", 7, "کلید")
     assert cursor.decode("messages", made) == (7, "کلید")
     assert cursor.decode("messages", "") is None
-    with pytest.raises(ChaparError, match="no cursor of this list"):
+    with pytest.raises(ChaparError, match="not a cursor of this list"):
         cursor.decode("interactions", made)

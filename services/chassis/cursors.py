@@ -1,0 +1,50 @@
+"""Cursors: where a page of a list ended, as an opaque word that comes back from callers as anything.
+
+One codec for all services: a cursor names its list, so that another list's is refused; it is bounded in length, and so
+are the numbers in it, so that what a caller invents is INVALID `page.cursor` and never an error of ours.
+"""
+
+import base64
+import binascii
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from services.chassis.errors import ChaparError, invalid
+
+MAX_CURSOR: Final = 2_000
+_LARGEST: Final = 2**53
+"""Whole numbers up to here are the same in every JSON."""
+T = TypeVar("T")
+
+
+def encode_cursor(name: str, place: object) -> str:
+    """The cursor for a place in the list `name`."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((name, place))).rstrip(b"=").decode()
+
+
+def decode_cursor(name: str, cursor: str, kind: type[T]) -> T:
+    """The place in the list `name`, as a `kind`. Raises INVALID page.cursor."""
+    if len(cursor) > MAX_CURSOR:
+        raise _refused()
+    try:
+        raw = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        of, value = msgspec.json.decode(raw, type=tuple[str, Any])
+        place = msgspec.convert(value, kind)
+    except (binascii.Error, msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _refused() from error
+    if of != name or not _bounded(value):
+        raise _refused()
+    return place
+
+
+def _bounded(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_bounded, value))
+    if isinstance(value, str):
+        return "\x00" not in value
+    return not isinstance(value, int | float) or abs(value) < _LARGEST
+
+
+def _refused() -> ChaparError:
+    return invalid("page.cursor", "is not a cursor of this list: hand back next_cursor as it was", reason="BAD_CURSOR")
