@@ -25,6 +25,13 @@ class GrpcLimits(BaseModel):
     watches_per_caller: int = Field(default=200, ge=1, description="The same of one caller.")
     sessions: int = Field(default=8000, ge=1, description="Open streams that both sides write to: agents, submissions.")
     sessions_per_caller: int = Field(default=1000, ge=1, description="The same of one caller.")
+    tenant_calls_per_s: float = Field(
+        default=1000,
+        ge=0,
+        description="Calls and messages of streams that one tenant may send a second; those beyond wait. 0: no limit.",
+    )
+    tenant_burst: float = Field(default=2000, ge=1, description="Calls and messages of one tenant at once.")
+    tenant_wait_s: float = Field(default=2, ge=0, le=30, description="How long a call beyond the rate may wait.")
     connections: int = Field(default=4000, ge=1, description="Open connections; more are closed at once.")
     streams_per_connection: int = Field(default=1000, ge=1, description="Calls and streams of one connection.")
     metadata_bytes: int = Field(default=16 << 10, ge=4 << 10, le=64 << 10, description="Largest metadata of a call.")

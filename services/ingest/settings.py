@@ -1,5 +1,7 @@
 """Settings of the ingest service. Variables start with CHAPAR_INGEST_."""
 
+from collections.abc import Mapping
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -41,6 +43,19 @@ class IngestSettings(ServiceSettings):
     )
     account_rate: float = Field(default=1000, ge=0, description="Messages a second of one account; 0: no limit.")
     account_burst: float = Field(default=5000, ge=1, description="Messages of one account at once.")
+    tenant_rate: float = Field(
+        default=100,
+        ge=0,
+        description="Messages a second that one tenant may let in at this replica, a large one counting for each 8 KiB; "
+        "0: no limit. Less than the intake lanes read, or other tenants wait behind it.",
+    )
+    tenant_burst: float = Field(default=500, ge=1, description="Messages of one tenant at once.")
+    tenant_weights: Mapping[str, float] = Field(
+        default_factory=dict, description="Tenants that may let in so many times as much as others."
+    )
+    tenant_wait_s: float = Field(
+        default=2, ge=0, le=30, description="How long a message beyond the rate may wait before it is refused."
+    )
     sender_rate: float = Field(default=5, ge=0, description="Messages a second of one customer; 0: no limit.")
     sender_burst: float = Field(default=60, ge=1, description="Messages of one customer at once.")
     failed_auth_rate: float = Field(default=1, ge=0, description="Failed proofs a second of one peer; 0: no limit.")

@@ -16,6 +16,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
+from services.chassis.pacing import Pace
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
@@ -31,6 +32,7 @@ from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
+from services.ingest.adapters.edges.tenant_quota import FairPublisher, QuotaSettings, TenantQuota
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat, WebchatLimits
@@ -81,7 +83,12 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             Rate(settings.sender_rate, settings.sender_burst),
             Rate(settings.failed_auth_rate, settings.failed_auth_burst),
         )
-        publisher = InboundPublisher(producer)
+        quota = TenantQuota(
+            QuotaSettings(
+                Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
+            )
+        )
+        publisher = FairPublisher(InboundPublisher(producer), quota)
         door = Door(publisher, limits, service.clock, service.metrics)
 
         # Web chat's live side.

@@ -36,7 +36,6 @@ class SlaSettings(ServiceSettings):
         default=7, gt=0, le=31, description="Within how many days of the contact before a contact counts as repeated."
     )
     lanes: bool = Field(default=True, description="Whether this replica runs deadline lanes and escalation.")
-    watchers: int = Field(default=200, ge=1, description="WatchEvents streams before new ones are refused.")
 
     @property
     def router_target(self) -> str:

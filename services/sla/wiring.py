@@ -71,7 +71,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         metrics=service.metrics,
     )
     model = ReadModel(calendar_of)
-    broadcast = Broadcast(settings.watchers)
+    broadcast = Broadcast()
     telemetry = Telemetry(service.metrics, service.clock)
     state_read = service.health.component("read model")
     events_read = service.health.component("events")

@@ -84,7 +84,9 @@ async def edge(kafka: KafkaSettings, say: Callable[[str], None], stop: asyncio.E
 
     os.environ["CHAPAR_EDGE_TEST_WEBHOOK"] = SECRET
     with tempfile.TemporaryDirectory() as directory:
-        async with ingest(kafka, Path(directory), account_rate=0, sender_rate=0, smtp_enabled=False) as edges:
+        async with ingest(
+            kafka, Path(directory), account_rate=0, sender_rate=0, tenant_rate=0, smtp_enabled=False
+        ) as edges:
             say(edges.service.endpoints["http"])
             await stop.wait()
 

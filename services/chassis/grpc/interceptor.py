@@ -1,6 +1,6 @@
 """What every call that comes in passes, in this order; one interceptor, because each wraps every kind of handler anew.
 
-    headers:  count → authenticate → take a slot
+    headers:  count → authenticate → take a slot → wait for the tenant's turn
     request:  trace → certificate's name → deadline → decode → limits of its fields → audit → handler → errors to statuses → count
 
 Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused there never
@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
@@ -37,6 +38,7 @@ from services.chassis.grpc.peers import typed_names
 from services.chassis.grpc.refusal_hold import RefusalHold
 from services.chassis.grpc.requests import RequestReader, Requests
 from services.chassis.grpc.status import CODES, to_status
+from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.logs import bind, get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.tokens import Caller
@@ -66,6 +68,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self,
         authorizer: Authorizer,
         admission: Admission,
+        pace: TenantPace,
         hold: RefusalHold,
         metrics: Metrics,
         tracing: Tracing,
@@ -73,6 +76,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
     ) -> None:
         self._authorizer = authorizer
         self._admission = admission
+        self._pace = pace
         self._hold = hold
         self._tracing = tracing
         self._audited = audited
@@ -99,7 +103,8 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             self._handled.labels("unknown", grpc.StatusCode.UNIMPLEMENTED.name).inc()
             return None
         try:
-            await self._admit(method, handler, handler_call_details.invocation_metadata)
+            caller = await self._admit(method, handler, handler_call_details.invocation_metadata)
+            await self._pace.call(caller.tenant if caller is not None else "")
         except Exception as error:  # noqa: BLE001 - the border: gRPC would answer with the exception's own text
             return self._refusing(method, error)
         known = self._wrapped.get(method)
@@ -109,7 +114,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._wrapped[method] = (handler, wrapped)
         return wrapped
 
-    async def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> None:
+    async def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> Caller | None:
         """Authenticates the caller and takes a slot until the call's task ends, or raises."""
         metadata = {key: value for key, value in headers or () if isinstance(value, str)}
         authorization = metadata.get("authorization")
@@ -133,6 +138,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
 
         task.add_done_callback(leave)
         _ADMITTED.set(_Admitted(caller, metadata))
+        return caller
 
     def _refusing(self, method: str, error: Exception) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that answers without reading a request; by its shape gRPC waits for none."""
@@ -170,7 +176,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             try:
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=not many)
-                    request = Requests(reader, raw) if many else reader.read(raw)
+                    request = self._requests(reader, raw) if many else reader.read(raw)
                     work = functools.partial(inner, request, context)
                     return await self._audited.unary(call, None if many else request, work)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
@@ -192,7 +198,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             try:
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=False)
-                    request = Requests(reader, raw) if many else reader.read(raw)
+                    request = self._requests(reader, raw) if many else reader.read(raw)
 
                     def answers(requests: Any) -> AsyncGenerator[Any, None]:
                         named = None if many else requests
@@ -211,6 +217,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                 self._end(method, context, None, cancelled)
 
         return serve
+
+    def _requests(self, reader: RequestReader[Any], raws: Any) -> Requests[Any]:
+        caller = _ADMITTED.get().caller
+        return Requests(reader, raws, partial(self._pace.message, caller.tenant if caller is not None else ""))
 
     def _span(self, method: str) -> AbstractContextManager[None]:
         metadata = _ADMITTED.get().metadata

@@ -3,7 +3,7 @@
 What can't be decoded is refused with a fixed text: a decoder's own words may quote what a customer wrote.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
@@ -51,14 +51,19 @@ class RequestReader(Generic[T]):
 class Requests(Generic[T]):
     """The requests of a stream. Reading goes on after one that was refused, if the handler wants that."""
 
-    def __init__(self, reader: RequestReader[T], raws: AsyncIterable[bytes]) -> None:
+    def __init__(
+        self, reader: RequestReader[T], raws: AsyncIterable[bytes], turn: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`turn` is awaited before each message is read."""
         self._reader = reader
         self._raws = aiter(raws)
+        self._turn = turn
 
     def __aiter__(self) -> "Requests[T]":
         return self
 
     async def __anext__(self) -> T:
+        await self._turn()
         return self._reader.read(await anext(self._raws))
 
 

@@ -23,6 +23,7 @@ from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.refusal_hold import RefusalHold
+from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.grpc.tls import CertificateFiles
 from services.chassis.grpc.trust import trusted_callers
 from services.chassis.grpc_settings import GrpcLimits
@@ -83,6 +84,7 @@ async def _serving(
     interceptor = ChassisInterceptor(
         authorizer,
         Admission(budgets(limits)),
+        TenantPace(limits),
         RefusalHold(limits),
         service.metrics,
         service.tracing,

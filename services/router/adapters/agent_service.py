@@ -15,6 +15,7 @@ from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind, invalid
 from services.chassis.grpc.context import current_caller, current_tenant
+from services.chassis.grpc.requests import RequestRefused, with_refusals
 from services.chassis.ids import derive, random_id
 from services.chassis.lifecycle import leaves
 from services.chassis.logs import get_logger
@@ -22,9 +23,9 @@ from services.chassis.metrics import Metrics
 from services.router.adapters.desk_session import DeskSession
 from services.router.adapters.gateway import Gateway
 from services.router.adapters.outcomes import refusal
+from services.router.adapters.pool_names import pool_named
 from services.router.ports import Commands, Replies
 from services.router.translate.commands import to_command
-from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.desk import KINDS, text_refusal, to_routing
 
 _HELLO_S: Final = 10.0
@@ -95,7 +96,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise invalid("hello.agent_id", "is missing, and the token names no agent")
         if caller.agent_id and caller.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token is another agent's")
-        pool = hello.pool or DEFAULT_POOL
+        pool = pool_named(hello.pool, "hello.pool")
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello
 
     async def _sign_in(self, session: DeskSession, hello: api.Hello) -> None:
@@ -159,9 +160,12 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         requests: AsyncIterator[api.SessionRequest],
         inbox: asyncio.Queue[api.SessionRequest],
     ) -> None:
-        async for request in requests:
+        async for request in with_refusals(requests):
             session.alive_at = self._clock()
-            if request.WhichOneof("request") == "heartbeat":
+            if isinstance(request, RequestRefused):
+                # One request that breaks its limits does not end an agent's day.
+                session.result(request.request.request_id[:_MAX_REQUEST_ID], False, "REQUEST_INVALID", request.message)
+            elif request.WhichOneof("request") == "heartbeat":
                 session.send(api.SessionResponse(heartbeat=api.Heartbeat()))
             else:
                 await inbox.put(request)

@@ -6,8 +6,9 @@ from services.chassis.errors import invalid
 from services.chassis.grpc.context import current_call, current_caller, current_tenant
 from services.chassis.ids import derive
 from services.router.adapters.outcomes import refusal
+from services.router.adapters.pool_names import pool_named
 from services.router.ports import Commands
-from services.router.translate.configuration import DEFAULT_POOL
+from services.router.translate.commands import to_command
 
 _DEFAULT_S = 5.0
 
@@ -24,14 +25,18 @@ class Mutations:
         key = idempotency_key or call.idempotency_key
         if not key or len(key) > 256:
             raise invalid("idempotency_key", "is missing or longer than 256 characters")
-        pool = pool or DEFAULT_POOL
+        pool = pool_named(pool, "pool")
         command = self._commands.new(tenant, pool, derive("rpc", tenant, pool, caller.subject, call.method, key))
         command.actor_kind = types_pb2.ACTOR_KIND_SUPERVISOR
         command.actor_id = caller.subject
         return command
 
     async def carry_out(self, command: pb.RoutingCommand) -> None:
-        """Raises the refusal as an error."""
+        """Raises INVALID for what the shard would set aside as a dead letter, and the shard's refusal as an error."""
+        try:
+            to_command(command)
+        except ValueError as error:
+            raise invalid("request", str(error)) from error
         left = current_call().time_left()
         outcome = await self._commands.ask(command, _DEFAULT_S if left is None else max(0.05, left - 0.05))
         if not outcome.ok:

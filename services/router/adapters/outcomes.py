@@ -8,7 +8,10 @@ _TEXTS: Final = {
     "UNKNOWN_AGENT": "there is no such agent in this pool",
     "UNKNOWN_INTERACTION": "there is no such open interaction in this pool",
     "UNKNOWN_QUEUE": "there is no such queue in this pool",
-    "UNKNOWN_POOL": "nothing is known of this pool: was a configuration applied?",
+    "UNKNOWN_POOL": "the tenant's configuration has no such pool: name one that it has (chapar queues list shows their "
+    "queues), or add the pool to the configuration and apply it (chapar config apply)",
+    "TOO_MANY_AGENTS": "the pool has as many agents as one pool may have: use another pool, or take agents out of the "
+    "configuration",
     "NO_CONFIGURATION": "no configuration has been activated in this pool: chapar config apply",
     "INTERACTION_COMPLETED": "the interaction has been completed",
     "AGENT_NOT_SIGNED_IN": "the agent is not signed in",

@@ -21,7 +21,6 @@ from services.router.adapters.shards import Shards
 from services.router.domain import views
 from services.router.domain.engine import Engine
 from services.router.domain.explain import explain
-from services.router.translate.commands import to_command
 from services.router.translate.configuration import DEFAULT_POOL
 from services.router.translate.views import from_estimate, from_explanation, from_queue, from_waiting
 
@@ -126,21 +125,21 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         """Move an interaction."""
         command = self._begin(request, request.reroute.interaction_id, "reroute")
         command.reroute.CopyFrom(request.reroute)
-        await self._carry_out(command)
+        await self._mutations.carry_out(command)
         return api.RerouteResponse()
 
     async def Reprioritise(self, request: api.ReprioritiseRequest, context: Any) -> api.ReprioritiseResponse:  # noqa: N802
         """Change a priority, or when it should be picked up."""
         command = self._begin(request, request.reprioritise.interaction_id, "reprioritise")
         command.reprioritise.CopyFrom(request.reprioritise)
-        await self._carry_out(command)
+        await self._mutations.carry_out(command)
         return api.ReprioritiseResponse()
 
     async def Cancel(self, request: api.CancelRequest, context: Any) -> api.CancelResponse:  # noqa: N802
         """Cancel an interaction."""
         command = self._begin(request, request.cancel.interaction_id, "cancel")
         command.cancel_interaction.CopyFrom(request.cancel)
-        await self._carry_out(command)
+        await self._mutations.carry_out(command)
         return api.CancelResponse()
 
     async def Assign(self, request: api.AssignRequest, context: Any) -> api.AssignResponse:  # noqa: N802
@@ -149,7 +148,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         if not request.assign.agent_id:
             raise invalid("assign.agent_id", "is missing")
         command.assign_interaction.CopyFrom(request.assign)
-        await self._carry_out(command)
+        await self._mutations.carry_out(command)
         return api.AssignResponse()
 
     async def RequestCallback(  # noqa: N802
@@ -158,7 +157,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         """Let a customer hang up and keep his place."""
         command = self._begin(request, request.callback.interaction_id, "callback")
         command.request_callback.CopyFrom(request.callback)
-        await self._carry_out(command)
+        await self._mutations.carry_out(command)
         return api.RequestCallbackResponse()
 
     def _begin(self, request: _Change, interaction_id: str, field: str) -> pb.RoutingCommand:
@@ -167,14 +166,6 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         command = self._mutations.begin(request.pool, request.idempotency_key)
         command.expected_epoch = request.expected_epoch
         return command
-
-    async def _carry_out(self, command: pb.RoutingCommand) -> None:
-        try:
-            to_command(command)
-        except ValueError as error:
-            # The shard would set it aside as a dead letter, and the caller would wait in vain.
-            raise invalid("request", str(error)) from error
-        await self._mutations.carry_out(command)
 
     async def _read(self, pool: str, context: Any, here: Callable[[Engine], R], method: str, request: Any) -> R:
         async def there(channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...], left: float) -> R:

@@ -29,8 +29,8 @@ SPEC: Final = LaneSpec(name="router", input=COMMANDS, changelog="router.state.v1
 Where = tuple[str, str]
 """Tenant and pool."""
 
-_FOUNDING: Final = frozenset({"enqueue", "activate_configuration", "upsert_agent"})
-"""Commands that may be the first of a pool; a misspelt pool in others must not leave an engine behind."""
+_FOUNDING: Final = "activate_configuration"
+"""The command that makes a pool. A name that comes from outside must not leave an engine behind."""
 
 
 class ShardProcessor:
@@ -95,7 +95,13 @@ class ShardProcessor:
         engine = self.engines.get(where)
         if engine is None:
             which = message.WhichOneof("command")
-            if which not in _FOUNDING:
+            if which == "enqueue":
+                # No caller waits for a result: a customer must not be lost without a trace.
+                raise InvalidRecord(
+                    "UNKNOWN_POOL",
+                    "the tenant's configuration has no such pool: add it, apply the configuration, then replay this record",
+                )
+            if which != _FOUNDING:
                 refused = fx.Result(command.command_id, command.reply_to, False, "UNKNOWN_POOL", which or "")
                 self._tally.note(refused)
                 self._result(refused, outbox)

@@ -53,6 +53,12 @@ class Need:
         kind.needs[self] = None
         self._groups = None
 
+    def dismiss(self, kind: Kind) -> None:
+        """A kind has no agents any more."""
+        self.kinds.remove(kind)
+        self._scores.pop(kind, None)
+        self._groups = None
+
     def score_of(self, kind: Kind) -> float:
         """How well agents of a kind exceed what is asked, to nine places: totals of equal pairs are then equal."""
         found = self._scores.get(kind)

@@ -183,16 +183,28 @@ class Core:
     def assign_kind(self, agent: Agent) -> None:
         """Find the agent's kind, and what a new kind can serve."""
         assert self.config is not None
+        before: Kind | None = agent.kind
         agent.kind, new = self.roster.kind_for(agent, self.config.profile(agent.profile.capacity_profile))
         agent.skills = agent.kind.skills
         if agent.profile.team:
             self.teams.setdefault(agent.profile.team, {})[agent.profile.agent_id] = None
         if new:
             self.lines.admit(agent.kind)
+        agent.kind.agents += 1
+        if before is not None:
+            before.agents -= 1
+            if not before.agents:
+                self.roster.forget(before)
+                for need in before.needs:
+                    need.dismiss(before)
 
     def leave_team(self, agent: Agent) -> None:
-        """His profile is about to change."""
-        self.teams.get(agent.profile.team, {}).pop(agent.profile.agent_id, None)
+        """Take the agent out of the team before their profile changes."""
+        members = self.teams.get(agent.profile.team)
+        if members is not None:
+            members.pop(agent.profile.agent_id, None)
+            if not members:
+                del self.teams[agent.profile.team]
 
     def at_desk(self, agent: Agent) -> bool:
         """Available and connected."""

@@ -45,7 +45,7 @@ class Cell:
 class Kind:
     """Agents who can do the same."""
 
-    __slots__ = ("able", "capacity", "cells", "free", "homes", "key", "needs", "queues", "skills", "soft")
+    __slots__ = ("able", "agents", "capacity", "cells", "free", "homes", "key", "needs", "queues", "skills", "soft")
 
     def __init__(self, key: KindKey, capacity: Capacity) -> None:
         self.key = key
@@ -56,6 +56,8 @@ class Kind:
         self.homes = tuple(sorted(self.queues)) or ("",)
         """Queues that they serve, or nothing for all: where they are looked for."""
         self.capacity = capacity
+        self.agents = 0
+        """Agents of this kind, at their desks or not."""
         self.cells: dict[Load, Cell] = {}
         self.free = 0
         """Cells with room."""
@@ -125,6 +127,17 @@ class Roster:
         if not kind.queues:
             self._anywhere.append(kind)
         return kind, True
+
+    def forget(self, kind: Kind) -> None:
+        """Drop a kind without agents: profiles that are changed again and again must not leave their kinds behind."""
+        del self.kinds[kind.key]
+        for queue in kind.queues:
+            listed = self._by_queue[queue]
+            listed.remove(kind)
+            if not listed:
+                del self._by_queue[queue]
+        if not kind.queues:
+            self._anywhere.remove(kind)
 
     def working_for(self, queue: str, others: Sequence[str]) -> Iterable[Kind]:
         """Kinds that serve a queue or one of the others, each once."""

@@ -21,6 +21,8 @@ UNKNOWN_SESSION = "UNKNOWN_SESSION"
 _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
 TAKEOVER_MS = 5_000
 NO_CONFIGURATION = "NO_CONFIGURATION"
+TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
+MOST_AGENTS = 50_000  # of one pool: its writer decides about all of them
 
 
 def _config(core: Core) -> PoolConfig:
@@ -196,6 +198,8 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
         return NO_CONFIGURATION
     if not command.profile.agent_id:
         return UNKNOWN_AGENT
+    if command.profile.agent_id not in core.agents and len(core.agents) >= MOST_AGENTS:
+        return TOO_MANY_AGENTS
     agent = core.adopt_profile(command.profile)
     resume(core, agent)
     core.stand(agent, freed=True)

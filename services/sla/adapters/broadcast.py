@@ -24,8 +24,7 @@ Wanted = Callable[[sla.SlaEvent], bool]
 class Broadcast:
     """Hands events on as they are committed."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._watchers: dict[asyncio.Queue[sla.SlaEvent | ChaparError], Wanted] = {}
         self._log = get_logger(__name__)
 
@@ -53,10 +52,8 @@ class Broadcast:
                 queue.put_nowait(event)
 
     async def watch(self, wanted: Wanted) -> AsyncGenerator[sla.SlaEvent, None]:
-        """Events that are wanted, from now on. Raises EXHAUSTED when there are too many watchers or this one is too
-        slow, UNAVAILABLE when this replica stops."""
-        if len(self._watchers) >= self._most:
-            raise ChaparError(ErrorKind.EXHAUSTED, "TOO_MANY_WATCHERS", f"{self._most} watchers are served already")
+        """Events that are wanted, from now on. Raises EXHAUSTED when this watcher is too slow, UNAVAILABLE when this
+        replica stops. How many watch is bounded where streams are let in, by tenant."""
         queue: asyncio.Queue[sla.SlaEvent | ChaparError] = asyncio.Queue()
         self._watchers[queue] = wanted
         try:

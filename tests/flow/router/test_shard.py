@@ -7,6 +7,7 @@ from chapar.router.v1 import records_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.contract import LaneContext
 from services.chassis.metrics import Metrics
+from services.router.adapters.outcomes import refusal
 from services.router.adapters.shard import EVENTS, FEED, JOURNAL, ShardProcessor
 from services.router.adapters.shard_metrics import ShardMetrics
 from services.router.translate.numbers import LATEST_MS, LONGEST_MS
@@ -144,6 +145,32 @@ def test_a_misspelt_pool_is_refused_and_leaves_nothing_behind(shard: Shard) -> N
     """UNKNOWN_POOL, and no engine."""
     shard.tell(pool="defualt", sign_in=pb.SignIn(agent_id="a", session_id="s"))
     assert pb.FeedRecord.FromString(shard.lane.sent_to(FEED)[-1].value).result.reason == "UNKNOWN_POOL"
+    processor = shard.lane.processor
+    assert isinstance(processor, ShardProcessor)
+    assert list(processor.engines) == [("acme", "default")]
+
+
+@pytest.mark.parametrize("pool", ["invented", "x" * 200, "default ", "Default"])
+def test_an_agent_for_an_invented_pool_leaves_nothing_behind(shard: Shard, pool: str) -> None:
+    """Whoever may write agents can name any number of pools: each is refused with what to do, and none is made."""
+    written = len(shard.lane.sent_to(EVENTS))
+    for number in range(50):
+        profile = config_pb2.AgentProfile(agent_id="mallory", pool=f"{pool}{number}")
+        shard.tell(pool=f"{pool}{number}", upsert_agent=pb.UpsertAgent(agent=profile))
+        result = pb.FeedRecord.FromString(shard.lane.sent_to(FEED)[-1].value).result
+        assert (result.ok, result.reason) == (False, "UNKNOWN_POOL")
+    processor = shard.lane.processor
+    assert isinstance(processor, ShardProcessor)
+    assert list(processor.engines) == [("acme", "default")]
+    assert len(shard.lane.sent_to(EVENTS)) == written
+    assert "chapar config apply" in refusal("UNKNOWN_POOL").message
+
+
+def test_an_interaction_for_an_unknown_pool_is_set_aside_not_lost(shard: Shard) -> None:
+    """No caller waits for its result, so it becomes a dead letter that can be replayed when the pool exists."""
+    facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", queue="sales")
+    shard.tell(pool="nowhere", enqueue=pb.Enqueue(interaction=facts))
+    assert [verdict.reason for _, verdict in shard.lane.dead_letters] == ["UNKNOWN_POOL"]
     processor = shard.lane.processor
     assert isinstance(processor, ShardProcessor)
     assert list(processor.engines) == [("acme", "default")]

@@ -48,7 +48,7 @@ class Sink(ingest_pb2_grpc.IngestServiceServicer):
 async def sink(tmp_path: Path) -> AsyncIterator[Service[ServiceSettings]]:
     @asynccontextmanager
     async def build(service: Service[ServiceSettings]) -> AsyncIterator[None]:
-        register = lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(Sink(), server)  # noqa: E731
+        register = lambda server: ingest_pb2_grpc.add_IngestServiceServicer_to_server(Sink(), server)  # type: ignore[abstract]  # noqa: E731
         async with grpc_server(service, register, ["chapar.ingest.v1.IngestService"]):
             yield
 
@@ -286,7 +286,7 @@ async def test_each_message_of_a_stream_is_checked(tmp_path: Path) -> None:
     """One that breaks its limits is answered; the stream goes on. One that can't be read ends it."""
     metadata = bearer(mint(SECRET, "tester", "acme", ["ingest.submit"]))
 
-    def message(**fields: str) -> bytes:
+    def message(**fields: Any) -> bytes:
         return ingest_pb2.SubmitStreamRequest(message=ingest_pb2.SubmitRequest(**fields)).SerializeToString()
 
     async with sink(tmp_path) as service, grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:

@@ -19,6 +19,7 @@ from services.chassis.grpc.client import chapar_errors, grpc_channel
 from services.chassis.tokens import mint
 from services.cli.desk import Desk, DeskClosed
 from tests.fixtures.broker import KafkaUnderTest
+from tests.hostile.grpc_floods import until, upsert_agent_flood
 from tests.integration.router.stand import SECRET, TENANT, Bench, a_bench, a_router, a_token, settings_for
 
 pytestmark = pytest.mark.kafka
@@ -286,3 +287,32 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
             assert (await sara.complete(interaction)).ok
             assert (await ali.grant_credits(3)).ok
         assert bench.outbound == []
+
+
+async def test_agents_for_invented_pools_are_refused_at_once_and_make_none(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
+) -> None:
+    """A flood of them leaves no engine, no state and nothing that is counted by name; others are served meanwhile."""
+    async with two_routers(kafka, prefix, tmp_path) as (bench, channels, addresses):
+        interaction = await bench.enqueue()
+        await bench.until(lambda: bench.story(interaction) == ["queued"])
+        async with upsert_agent_flood(addresses[0], a_token()) as flood:
+            await until(lambda: flood.codes["FAILED_PRECONDITION"] >= 200, 60)
+            with chapar_errors():
+                routing = router_pb2_grpc.RoutingServiceStub(channels[1])
+                assert (await routing.GetQueue(api.GetQueueRequest(queue="sales"))).queue.waiting == 1
+        assert flood.codes.keys() == {"FAILED_PRECONDITION"}
+        directory = router_pb2_grpc.AgentDirectoryServiceStub(channels[0])
+        for profile, reason, field in (
+            (config_pb2.AgentProfile(agent_id="m", pool="invented-1-"), "UNKNOWN_POOL", ""),
+            (config_pb2.AgentProfile(agent_id="m", pool="x" * 200_000), "INVALID_FIELD", "agent.pool"),
+            (config_pb2.AgentProfile(agent_id="m", display_name="x" * 200_000), "INVALID_FIELD", "agent.display_name"),
+            (config_pb2.AgentProfile(agent_id="m", pool="a/b"), "INVALID_FIELD", "pool"),
+            (config_pb2.AgentProfile(agent_id="m", pool="a|b"), "INVALID_FIELD", "pool"),
+        ):
+            with pytest.raises(ChaparError) as refused, chapar_errors():
+                await directory.UpsertAgent(api.UpsertAgentRequest(idempotency_key="k", agent=profile))
+            assert refused.value.reason == reason
+            assert [each.field for each in refused.value.violations] == ([field] if field else [])
+        with chapar_errors():
+            assert not (await directory.ListAgents(api.ListAgentsRequest(pool="invented-1-"))).agents

@@ -22,7 +22,7 @@ async def collect(events: AsyncIterator[sla.SlaEvent], seen: list[sla.SlaEvent])
 
 async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on() -> None:
     """1,000 events may wait; with the next one the slow watcher gets what waited and then its error."""
-    broadcast = Broadcast(most=2)
+    broadcast = Broadcast()
     async with aclosing(broadcast.watch(everything)) as slow, aclosing(broadcast.watch(everything)) as quick:
         waiting = asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))
         await asyncio.sleep(0)
@@ -39,14 +39,8 @@ async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on()
         assert len(seen) == 1 + 1_000, "the one that it was given, and those that waited"
 
 
-async def test_too_many_watchers_are_refused() -> None:
-    broadcast = Broadcast(most=0)
-    with pytest.raises(ChaparError, match="0 watchers"):
-        await anext(broadcast.watch(everything))
-
-
 async def test_a_replica_that_stops_sends_its_watchers_away() -> None:
-    broadcast = Broadcast(most=1)
+    broadcast = Broadcast()
     async with aclosing(broadcast.watch(everything)) as events:
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)

@@ -99,7 +99,12 @@ class Door:
                 continue
             records.append(record)
         if records:
-            await self._publisher.publish([(record.message.identity.identity_id, record) for record in records])
+            try:
+                await self._publisher.publish([(record.message.identity.identity_id, record) for record in records])
+            except ChaparError as error:
+                if error.kind is ErrorKind.EXHAUSTED:  # the tenant's quota
+                    self.refuse(account.channel, error.reason, len(records))
+                raise
             self._published.labels(account.channel).inc(len(records))
             self._seconds.labels(account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))

@@ -6,7 +6,8 @@ from typing import Any
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_caller, current_tenant
-from services.ingest.adapters.edges.grpc_checks import optional, raise_for, required
+from services.chassis.grpc.requests import RequestRefused, with_refusals
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.domain.reach import Reach, reach_of
@@ -35,7 +36,14 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     ) -> AsyncIterator[ingest_pb2.SubmitStreamResponse]:
         """Many: each is answered in order, and a refused one does not end the stream."""
         tenant = current_tenant()
-        async for each in request_iterator:
+        async for each in with_refusals(request_iterator):
+            if isinstance(each, RequestRefused):
+                yield ingest_pb2.SubmitStreamResponse(
+                    idempotency_key=each.request.message.idempotency_key[:MAX_KEY_BYTES],
+                    refused_reason=each.reason,
+                    refused_message=each.message,
+                )
+                continue
             answer = ingest_pb2.SubmitStreamResponse(idempotency_key=each.message.idempotency_key)
             try:
                 answer.accepted.CopyFrom(await self._submitter.submit(tenant, each.message))

@@ -1,0 +1,43 @@
+"""The pace of each tenant's calls: one that floods a replica waits, so that its event loop has time for the others.
+
+A call that waits holds its slot and has not been read; a stream's next message is not read before its turn, so that flow
+control holds the sender back.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc_settings import GrpcLimits
+from services.chassis.pacing import Pace, Pacer
+
+
+class TenantPace:
+    """The paces of one server's tenants."""
+
+    def __init__(self, limits: GrpcLimits, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._pacer = Pacer(Pace(limits.tenant_calls_per_s, limits.tenant_burst))
+        self._most_wait_s = limits.tenant_wait_s
+        self._now_s = now_s
+
+    async def call(self, tenant: str) -> None:
+        """Waits for the turn of a call. Raises EXHAUSTED TENANT_CALL_RATE when that would take too long."""
+        turn = self._pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
+        if turn.refused:
+            raise ChaparError(
+                ErrorKind.EXHAUSTED,
+                "TENANT_CALL_RATE",
+                "this tenant sends more calls than a replica serves for one tenant: send fewer, or later",
+                retry_after_s=turn.wait_s,
+            )
+        if turn.wait_s > 0:
+            await asyncio.sleep(turn.wait_s)
+
+    async def message(self, tenant: str) -> None:
+        """Waits for the turn of a stream's next message, however long that takes."""
+        while True:
+            turn = self._pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
+            await asyncio.sleep(min(turn.wait_s, self._most_wait_s)) if turn.wait_s > 0 else None
+            if not turn.refused:
+                return

@@ -1,0 +1,106 @@
+"""Quotas of tenants before inbound.v1: how much each may let in, and whose turn it is when many want in at once.
+
+Two things stand before the log. A tenant's pace, with a short wait beyond its burst, keeps one tenant from filling the
+partitions of inbound.v1 faster than the intake lanes read them, where others would wait behind it. Then a bounded number
+of messages is on the way to the broker at a time; when that is used up, tenants take turns. A large message costs as
+much as several small ones, which also bounds the bytes that wait.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.pacing import Pace, Pacer
+from services.ingest.domain.fair_queue import FairQueue
+from services.ingest.ports import Publisher
+
+UNIT_BYTES = 8 << 10
+"""A message costs one unit, and one more for each of these."""
+_ON_THE_WAY = 256
+_MOST_WAITING = 256
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """`pace` in units a second of a tenant of weight 1; `wait_s`: how long a message may wait for its turn."""
+
+    pace: Pace
+    wait_s: float = 2.0
+    weights: Mapping[str, float] = field(default_factory=dict)
+    on_the_way: int = _ON_THE_WAY
+
+
+class TenantQuota:
+    """Turns. One for all edges of the process: webhooks, SMTP, web chat and gRPC."""
+
+    def __init__(self, settings: QuotaSettings, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._now_s = now_s
+        self._pacer = Pacer(settings.pace, settings.weights)
+        self._queue: FairQueue[asyncio.Future[None]] = FairQueue(_MOST_WAITING, settings.weights)
+        self._free = settings.on_the_way
+
+    @asynccontextmanager
+    async def turn(self, tenant: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
+        """Waits for the tenant's turn; the messages are on the way during the block. Raises EXHAUSTED TENANT_RATE."""
+        units = messages + size_bytes / UNIT_BYTES
+        turn = self._pacer.take(tenant, units, self._now_s(), self._settings.wait_s)
+        if turn.refused:
+            raise _too_much(turn.wait_s)
+        if turn.wait_s > 0:
+            await asyncio.sleep(turn.wait_s)
+        await self._enter(tenant, units)
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _enter(self, tenant: str, units: float) -> None:
+        if self._free > 0 and not len(self._queue):
+            self._free -= 1
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self._queue.push(tenant, units, mine):
+            raise _too_much(self._settings.wait_s)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():
+                self._leave()  # the place was given to a caller that has gone away meanwhile
+            raise
+
+    def _leave(self) -> None:
+        self._free += 1
+        while self._free > 0 and (following := self._queue.pop()) is not None:
+            if not following.done():
+                self._free -= 1
+                following.set_result(None)
+
+
+class FairPublisher:
+    """`ports.Publisher` with the tenants' quotas before it. The records of one call belong to one tenant."""
+
+    def __init__(self, publisher: Publisher, quota: TenantQuota) -> None:
+        self._publisher = publisher
+        self._quota = quota
+
+    async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
+        """As the port says. Raises EXHAUSTED TENANT_RATE too; then none was sent."""
+        if not records:
+            return
+        size = sum(record.ByteSize() for _, record in records)
+        async with self._quota.turn(records[0][1].tenant, len(records), size):
+            await self._publisher.publish(records)
+
+
+def _too_much(wait_s: float) -> ChaparError:
+    return ChaparError(
+        ErrorKind.EXHAUSTED,
+        "TENANT_RATE",
+        "this tenant sends more than its quota: send later, or have the quota raised",
+        retry_after_s=max(1.0, wait_s),
+    )

@@ -1,0 +1,129 @@
+"""Quotas of tenants before the log, with a publisher that is as slow as the test wants."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.pacing import Pace
+from services.ingest.adapters.edges.tenant_quota import UNIT_BYTES, FairPublisher, QuotaSettings, TenantQuota
+
+
+class SlowLog:
+    """Takes one publish at a time when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, asyncio.Event]] = []
+        self.taken: Counter[str] = Counter()
+
+    async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
+        acknowledged = asyncio.Event()
+        self.waiting.append((records[0][1].tenant, acknowledged))
+        await acknowledged.wait()
+        self.taken[records[0][1].tenant] += len(records)
+
+    async def acknowledge(self) -> None:
+        """The oldest publish under way is durable."""
+        self.waiting.pop(0)[1].set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+def record(tenant: str, text: str = "") -> tuple[str, records_pb2.InboundRecord]:
+    message = records_pb2.CustomerMessage(text=text)
+    return "key", records_pb2.InboundRecord(tenant=tenant, message=message)
+
+
+def publisher(log: SlowLog, pace: Pace = Pace(0, 1), **settings: float) -> FairPublisher:
+    values = QuotaSettings(pace, on_the_way=int(settings.pop("on_the_way", 2)), **settings)
+    return FairPublisher(log, TenantQuota(values))
+
+
+async def begun(publisher_: FairPublisher, tenant: str, count: int) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(publisher_.publish([record(tenant)])) for _ in range(count)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def ended(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_quiet_tenant_overtakes_a_flood_that_waits() -> None:
+    """With two places to the broker, its message is among the next two."""
+    log = SlowLog()
+    fair = publisher(log)
+    flood = await begun(fair, "flood", 100)
+    assert [tenant for tenant, _ in log.waiting] == ["flood", "flood"]
+    quiet = await begun(fair, "quiet", 1)
+    await log.acknowledge()
+    await log.acknowledge()
+    assert "quiet" in [tenant for tenant, _ in log.waiting]
+    await ended(flood + quiet)
+
+
+async def test_a_flood_alone_gets_everything() -> None:
+    """Places are never kept empty."""
+    log = SlowLog()
+    flood = await begun(publisher(log), "flood", 20)
+    for _ in range(20):
+        assert log.waiting
+        await log.acknowledge()
+    assert log.taken == {"flood": 20}
+    await ended(flood)
+
+
+async def test_callers_that_go_away_leave_their_places() -> None:
+    """Waiting, on the way, or just let in."""
+    log = SlowLog()
+    fair = publisher(log)
+    flood = await begun(fair, "flood", 50)
+    await ended(flood)
+    quiet = await begun(fair, "quiet", 2)
+    assert [tenant for tenant, _ in log.waiting[-2:]] == ["quiet", "quiet"]
+    await ended(quiet)
+    again = await begun(fair, "again", 2)
+    assert [tenant for tenant, _ in log.waiting[-2:]] == ["again", "again"]
+    await ended(again)
+
+
+async def test_beyond_the_wait_a_tenant_is_refused_and_others_are_not() -> None:
+    """With a time after which it may try again."""
+    log = SlowLog()
+    fair = publisher(log, Pace(per_s=10, burst=3), wait_s=0.0)
+    tasks = await begun(fair, "flood", 10)
+    refused = [task.exception() for task in tasks if task.done()]
+    assert len(refused) >= 6
+    for error in refused:
+        assert isinstance(error, ChaparError)
+        assert (error.kind, error.reason) == (ErrorKind.EXHAUSTED, "TENANT_RATE")
+        assert error.retry_after_s is not None
+    quiet = await begun(fair, "quiet", 1)
+    assert not quiet[0].done()
+    await ended(tasks + quiet)
+
+
+async def test_a_large_message_costs_as_much_as_many_small_ones() -> None:
+    """Bytes are shared too."""
+    log = SlowLog()
+    fair = publisher(log, Pace(per_s=1, burst=30), wait_s=0.0, on_the_way=100)
+    large = asyncio.create_task(fair.publish([record("acme", "x" * (40 * UNIT_BYTES))]))
+    await asyncio.sleep(0)
+    with pytest.raises(ChaparError):
+        await fair.publish([record("acme")])
+    await ended([large])
+
+
+async def test_too_many_that_wait_are_refused() -> None:
+    """Also when a tenant has no pace: memory is bounded."""
+    log = SlowLog()
+    flood = await begun(publisher(log, on_the_way=1), "flood", 400)
+    refused = [task for task in flood if task.done()]
+    assert len(refused) == 400 - 1 - 256
+    await ended(flood)

@@ -1,0 +1,64 @@
+"""Names that come from outside leave nothing behind once no agent has them."""
+
+from typing import Any
+
+import pytest
+
+from services.router.domain import commands as cmd
+from services.router.domain import sessions
+from tests.unit.router.world import World, a_pool, an_agent
+
+
+def remembered(world: World) -> int:
+    """Entries of everything that is keyed by a name in a profile."""
+    core = world.engine.core
+    roster = core.roster
+    return (
+        len(roster.kinds)
+        + len(roster._by_queue)
+        + len(roster._anywhere)
+        + len(core.teams)
+        + sum(len(need.kinds) + len(need._scores) for need in core.lines._needs.values())
+    )
+
+
+@pytest.mark.parametrize("field", ["skills", "queues", "team"])
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_profiles_that_change_again_and_again_cost_no_memory(field: str, signed_in: bool) -> None:
+    """One agent with ever new skills, queues or teams takes the place of one agent."""
+    world = World(a_pool(an_agent("a"), an_agent("b")))
+    if signed_in:
+        world.sign_in("a")
+    world.enqueue("i")
+
+    def upsert(number: int) -> None:
+        value: Any = {"skills": {f"skill-{number}": 5.0}, "queues": (f"queue-{number}",), "team": f"team-{number}"}[
+            field
+        ]
+        assert world.ask(cmd.UpsertAgent(an_agent("a", **{field: value}))) == ""
+
+    upsert(0)
+    before = remembered(world)
+    for number in range(1, 200):
+        upsert(number)
+    assert remembered(world) == before
+
+
+def test_an_agent_who_changes_back_is_offered_work_again() -> None:
+    """Forgetting a kind of agents and finding it anew changes no decision."""
+    world = World(a_pool(an_agent("a")))
+    for number in range(3):
+        world.ask(cmd.UpsertAgent(an_agent("a", queues=(f"other-{number}",))))
+        world.ask(cmd.UpsertAgent(an_agent("a")))
+    world.sign_in("a")
+    world.enqueue("i")
+    assert list(world.engine.core.agents["a"].offers) == ["i"]
+
+
+def test_a_pool_has_a_most_of_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known agents can still be changed."""
+    monkeypatch.setattr(sessions, "MOST_AGENTS", 3)
+    world = World(a_pool(an_agent("a")))
+    assert [world.ask(cmd.UpsertAgent(an_agent(name))) for name in "bcd"] == ["", "", "TOO_MANY_AGENTS"]
+    assert world.ask(cmd.UpsertAgent(an_agent("b", team="x"))) == ""
+    assert sorted(world.engine.core.agents) == ["a", "b", "c"]
