@@ -360,7 +360,8 @@ async def run(seconds: float, rates: tuple[int, ...]) -> None:
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = (
             kafka.bootstrap_servers
         )  # where `running_stack` looks; this process ends with us
-        limits = {"CHAPAR_INGEST_ACCOUNT_RATE": "0", "CHAPAR_INGEST_SENDER_RATE": "0"}
+        limits = {f"CHAPAR_INGEST_{name}_RATE": "0" for name in ("ACCOUNT", "SENDER", "TENANT")}
+        limits["CHAPAR_INGEST_GRPC_LIMITS__TENANT_CALLS_PER_S"] = "0"
         options = StackOptions(config=file, environment=limits, topic_prefix=kafka.topic_prefix)
         stack = await exits.enter_async_context(running_stack(workspace, options, print))
         bare = await exits.enter_async_context(bare_path(stack.kafka))

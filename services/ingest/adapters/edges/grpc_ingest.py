@@ -1,5 +1,6 @@
 """IngestService."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from services.ingest.domain.reach import Reach, reach_of
 from services.ingest.ports import AgentQueues, History
 
 _MAX_WORDS_BYTES = 1000
+_SLOW_DOWN_S = 1.0
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
@@ -50,6 +52,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
             except ChaparError as error:
                 if error.kind is ErrorKind.INTERNAL:
                     raise
+                if error.retry_after_s is not None:
+                    # The sender is slowed down by flow control: an answer at once would invite the next message.
+                    await asyncio.sleep(min(error.retry_after_s, _SLOW_DOWN_S))
                 answer.refused_reason = error.reason
                 answer.refused_message = error.message
             yield answer

@@ -1,0 +1,205 @@
+"""One tenant floods, another is served: `[KAFKA_BOOTSTRAP_SERVERS=…] python -m tests.bench.hostile_fairness [seconds a round] [rounds] [floods]`.
+
+The whole product runs as `chapar run` starts it, with its default limits, and two tenants. Tenant B submits at a steady, modest rate
+(open loop) and each message is clocked from the call of Submit to the offer's arrival on an agent's stream. In every second round tenant A
+floods meanwhile, from a process of its own: Submit and SubmitStream without pause, watches of events and health, agents for invented
+pools. The figure is the p99 of B's Submit-to-offer with the flood over without.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from multiprocessing.synchronize import Event as Flag
+from typing import Final
+
+import grpc
+import uvloop
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.router.v1 import records_pb2 as pb
+from services.chassis.clock import system_clock
+from services.chassis.grpc.client import grpc_channel
+from services.cli import configuration
+from services.cli.connection import token_for
+from services.cli.desk import Desk
+from services.cli.stack import Stack, StackOptions, read_config, running_stack
+from services.cli.workspace import Workspace
+from tests.bench.figures import tell
+from tests.bench.stand import TENANT, a_broker, a_configuration, a_home, percentile
+from tests.hostile.grpc_floods import (
+    Flood,
+    health_watch_flood,
+    submit_flood,
+    submit_stream_flood,
+    upsert_agent_flood,
+    watch_events_flood,
+)
+
+GREEDY: Final = "greedy"
+RATE, ROUNDS, SECONDS = 20, 2, 20.0
+GOAL: Final = "<=3"
+FLOODS: Final = ("Submit", "SubmitStream", "WatchEvents", "health", "UpsertAgent")
+_WARM_UP_S, _LATE_S = 10.0, 60.0
+
+
+class Victim:
+    """Tenant B: submits at a steady rate, and sees its offers arrive."""
+
+    def __init__(self, stub: "ingest_pb2_grpc.IngestServiceAsyncStub") -> None:
+        self._stub = stub
+        self._round = 0
+        self._offered: dict[str, float] = {}
+        self.refused = 0
+        self.acknowledged: list[float] = []
+        """Seconds from Submit to its answer, of the newest round."""
+
+    async def desk(self, desk: Desk) -> None:
+        """One agent's stream: when each customer's offer arrived."""
+        async for event in desk.events():
+            if event.WhichOneof("response") == "offered":
+                self._offered.setdefault(event.offered.interaction.identity_id, time.monotonic())
+
+    async def round(self, seconds: float) -> list[float]:
+        """Seconds from Submit to the offer, of every message of one round."""
+        self._round += 1
+        begun: dict[str, float] = {}
+        self.acknowledged.clear()
+
+        async def submit(number: int) -> None:
+            key = f"{self._round}/{number}"
+            at = time.monotonic()
+            request = ingest_pb2.SubmitRequest(idempotency_key=key, native_id=f"customer-{key}", text="hello")
+            try:
+                answer = await self._stub.Submit(request, timeout=_LATE_S)
+            except grpc.aio.AioRpcError:
+                self.refused += 1
+                return
+            begun[answer.identity_id] = at
+            self.acknowledged.append(time.monotonic() - at)
+
+        start = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(int(RATE * seconds)):
+                await asyncio.sleep(max(0.0, start + number / RATE - time.monotonic()))
+                tasks.create_task(submit(number))
+        async with asyncio.timeout(_LATE_S):
+            while not begun.keys() <= self._offered.keys():  # noqa: ASYNC110 - filled by another task
+                await asyncio.sleep(0.01)
+        return [self._offered[identity] - at for identity, at in begun.items()]
+
+
+async def _flood(
+    endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...], over: Flag
+) -> list[tuple[str, Flood]]:
+    ingest, router, sla = (endpoints[name]["grpc"] for name in ("ingest", "router", "sla"))
+    async with AsyncExitStack() as floods:
+        made = {
+            "Submit": submit_flood(ingest, token, at_once=400),
+            "SubmitStream": submit_stream_flood(ingest, token, streams=40),
+            "WatchEvents": watch_events_flood(sla, token, streams=400),
+            "health": health_watch_flood(ingest, connections_=21, streams=50),
+            "UpsertAgent": upsert_agent_flood(router, token),
+        }
+        found = [(name, await floods.enter_async_context(made[name])) for name in names]
+        while not over.is_set():  # noqa: ASYNC110 - another process's flag
+            await asyncio.sleep(0.05)
+    return found
+
+
+def _flooding(endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...], over: Flag) -> None:
+    for name, flood in uvloop.run(_flood(endpoints, token, names, over)):
+        print(f"  {name}: sent {flood.sent}, {dict(flood.codes)} {dict(flood.reasons)}", flush=True)
+
+
+@asynccontextmanager
+async def flooded(endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...]) -> AsyncIterator[None]:
+    """Tenant A floods from another process during the block."""
+    context = multiprocessing.get_context("spawn")
+    over = context.Event()
+    process = context.Process(target=_flooding, args=(endpoints, token, names, over), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        over.set()
+        await asyncio.to_thread(process.join, 30)
+        if process.is_alive():
+            process.kill()
+
+
+@asynccontextmanager
+async def a_victim(workspace: Workspace, stack: Stack) -> AsyncIterator[Victim]:
+    """Tenant B with one agent who can hold everything."""
+    endpoints = stack.running.endpoints
+    async with AsyncExitStack() as exits:
+        operator = token_for(workspace, TENANT)
+        channel = await exits.enter_async_context(
+            grpc_channel(endpoints["ingest"]["grpc"], token=lambda _tenant: operator)
+        )
+        victim = Victim(ingest_pb2_grpc.IngestServiceStub(channel))
+        tasks = await exits.enter_async_context(asyncio.TaskGroup())
+        token = token_for(workspace, TENANT, agent_id="a0")
+        desk = await exits.enter_async_context(
+            Desk(endpoints["router"]["grpc"], token, agent_id="a0", state=pb.AGENT_STATE_AVAILABLE)
+        )
+        await desk.welcomed()
+        exits.callback(tasks.create_task(victim.desk(desk)).cancel)
+        yield victim
+
+
+async def run(seconds: float, rounds: int, names: tuple[str, ...]) -> int:
+    """Prints the figure; 1 when a message of the tenant that does nothing wrong was refused."""
+    async with AsyncExitStack() as exits:
+        kafka = await exits.enter_async_context(a_broker())
+        workspace = exits.enter_context(a_home())
+        file, other = (workspace.directory("config") / f"{name}.yaml" for name in (TENANT, GREEDY))
+        file.write_text(a_configuration(1, promises=True))
+        other.write_text(a_configuration(1).replace(f"tenant: {TENANT}", f"tenant: {GREEDY}"))
+        os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers  # where `running_stack` looks
+        options = StackOptions(config=file, topic_prefix=kafka.topic_prefix)
+        stack = await exits.enter_async_context(running_stack(workspace, options, print))
+        await configuration.apply(stack.kafka, read_config(other).configuration, system_clock)
+        token = token_for(workspace, GREEDY)
+        victim = await exits.enter_async_context(a_victim(workspace, stack))
+        await victim.round(min(_WARM_UP_S, seconds))
+        alone: list[float] = []
+        beside: list[float] = []
+        for _ in range(rounds):
+            alone += await victim.round(seconds)
+            _explain("alone", victim)
+            async with flooded(stack.running.endpoints, token, names):
+                beside += await victim.round(seconds)
+                _explain("beside a flood", victim)
+        _tell(alone, beside)
+        tell("valid_refused{gRPC}", victim.refused, "calls", "<=0")
+        return 1 if victim.refused else 0
+
+
+def _explain(what: str, victim: Victim) -> None:
+    p50, p99 = (1000 * percentile(victim.acknowledged, share) for share in (0.5, 0.99))
+    print(f"  {what}: acknowledged after {p50:.1f} ms (p50), {p99:.1f} ms (p99)", flush=True)
+
+
+def _tell(alone: list[float], beside: list[float]) -> None:
+    for share in (0.5, 0.99):
+        ms = [1000 * percentile(values, share) for values in (alone, beside)]
+        print(f"Submit to offer, p{share * 100:.0f}: alone {ms[0]:.1f} ms, beside a flood {ms[1]:.1f} ms")
+    ratio = percentile(beside, 0.99) / percentile(alone, 0.99)
+    details = {
+        f"{name}_p99_ms": round(1000 * percentile(v, 0.99), 1) for name, v in (("alone", alone), ("beside", beside))
+    }
+    tell("tenant_fairness_ratio", round(ratio, 2), "ratio", GOAL, n=len(beside), **details)
+
+
+def main() -> int:
+    """The command line."""
+    seconds, rounds = (float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS), int((sys.argv[2:] or [ROUNDS])[0])
+    return uvloop.run(run(seconds, rounds, tuple(sys.argv[3:]) or FLOODS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
