@@ -25,6 +25,13 @@ class RouterSettings(ServiceSettings):
     command_timeout_s: float = Field(
         default=10, gt=0, le=120, description="Seconds that a desk's request waits for its result."
     )
+    tenant_changes_per_s: float = Field(
+        default=50,
+        ge=0,
+        description="Changes a second that one tenant may ask for by unary calls at this replica; agents' sessions are "
+        "not counted. 0: no limit.",
+    )
+    tenant_changes_burst: float = Field(default=200, ge=1, description="The same at once.")
     peer_ca_file: Path | None = Field(
         default=None,
         description="With TLS: PEM authorities of the other replicas' certificates; default: tls_ca_file.",

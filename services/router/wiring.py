@@ -17,6 +17,7 @@ from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.pacing import Pace
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
 from services.router.adapters.directory_service import AgentDirectoryService
@@ -86,7 +87,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         )
         shards = await enter(Shards(kafka, counts[COMMANDS], metrics, _peer_tls(settings)))
         await enter(service.background(shards.follow_owners(), "shard owners"))
-        mutations = Mutations(bus)
+        mutations = Mutations(bus, Pace(settings.tenant_changes_per_s, settings.tenant_changes_burst))
         routing = RoutingService(shards, mutations, service.clock)
         directory = AgentDirectoryService(shards, mutations)
         audit = await enter(audit_trail(service))

@@ -40,7 +40,7 @@ from tests.hostile.grpc_floods import (
 )
 
 GREEDY: Final = "greedy"
-RATE, ROUNDS, SECONDS = 20, 2, 20.0
+RATE, ROUNDS, SECONDS = 10, 2, 20.0
 GOAL: Final = "<=3"
 FLOODS: Final = ("Submit", "SubmitStream", "WatchEvents", "health", "UpsertAgent")
 _WARM_UP_S, _LATE_S = 10.0, 60.0
