@@ -15,7 +15,6 @@ of it.
 from __future__ import annotations  # grpcio's types are generic in its stubs only
 
 import asyncio
-import functools
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -177,7 +176,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=not many)
                     request = self._requests(reader, raw) if many else reader.read(raw)
-                    work = functools.partial(inner, request, context)
+                    work = partial(inner, request, context)
                     return await self._audited.unary(call, None if many else request, work)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
                 await self._refuse(method, context, error)

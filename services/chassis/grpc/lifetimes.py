@@ -147,8 +147,22 @@ class Lifetime:
         if self._caller is not None and (error := self._lifetimes.refusal(self._caller)) is not None:
             raise error
 
-    async def checked(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    def checked(self, requests: AsyncIterator[Any]) -> "CheckedRequests":
         """The requests of a stream, each under a token that still counts."""
-        async for request in requests:
-            self.check()
-            yield request
+        return CheckedRequests(self, requests)
+
+
+class CheckedRequests:
+    """Not a generator: reading goes on after a request that was refused, if the handler wants that."""
+
+    def __init__(self, lifetime: Lifetime, requests: AsyncIterator[Any]) -> None:
+        self._lifetime = lifetime
+        self._requests = aiter(requests)
+
+    def __aiter__(self) -> "CheckedRequests":
+        return self
+
+    async def __anext__(self) -> Any:
+        request = await anext(self._requests)
+        self._lifetime.check()
+        return request
