@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from services.chassis.clock import Clock, system_clock
+from services.chassis.connections import dropped_counter
 from services.chassis.endpoints import FILE_VARIABLE, Endpoints
 from services.chassis.errors import ChaparError
 from services.chassis.health import Health
 from services.chassis.http import http_server
 from services.chassis.logs import configure_logging, get_logger
 from services.chassis.metrics import Metrics
-from services.chassis.ops import ops_app
+from services.chassis.ops import OPS_LIMITS, ops_app
 from services.chassis.settings import ServiceSettings
 from services.chassis.tracing import Tracing
 
@@ -120,7 +121,14 @@ async def serving(
         service = Service(name, settings, clock, metrics, health, endpoints or Endpoints(), tracing, group)
         await stack.enter_async_context(service.background(_watch_loop(metrics), "event loop lag"))
         ops = await stack.enter_async_context(
-            http_server(ops_app(metrics, health), settings.ops_host, settings.ops_port, grace_s=1)
+            http_server(
+                ops_app(metrics, health),
+                settings.ops_host,
+                settings.ops_port,
+                grace_s=1,
+                limits=OPS_LIMITS,
+                dropped=dropped_counter(metrics, "ops"),
+            )
         )
         service.endpoints.publish("ops", ops)
         await stack.enter_async_context(build(service))

@@ -54,6 +54,11 @@ PROCESS = (
     _gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),
     _gauge("chapar_certificate_expiry_timestamp_seconds", "", "When the gRPC certificate expires, Unix time."),
     _gauge("chapar_config_version", "", "Version of the tenants' configuration that was last taken over."),
+    _counter(
+        "chapar_connections_dropped_total",
+        "kind reason",
+        "Connections closed or refused for their limits, by listener (ops, http, smtp): deadlines, heads, shares.",
+    ),
     _counter("chapar_config_changes_total", "outcome", "Configuration records read: taken, unchanged or refused."),
 )
 

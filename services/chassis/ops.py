@@ -10,9 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.chassis.connections import ConnectionLimits
 from services.chassis.health import Health
+from services.chassis.http import HttpLimits
 from services.chassis.metrics import CONTENT_TYPE, Metrics
 
+OPS_LIMITS = HttpLimits(
+    connections=ConnectionLimits(total=256, per_peer=64, head_s=5, body_s=5, work_s=60),
+    head_bytes=16 << 10,
+    discard_bytes=1 << 20,
+)
+"""Probes and scrapers, nobody else: few, and quick."""
 _NO_STORE = {"cache-control": "no-store"}
 
 

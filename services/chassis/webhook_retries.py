@@ -30,7 +30,8 @@ from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
-from services.chassis.webhooks import GONE, TAKEN, Endpoint, attempt, key_of
+from services.chassis.webhook_keys import key_of
+from services.chassis.webhooks import GONE, TAKEN, Endpoint, attempt
 
 DEAD_LETTERS: Final = "deadletters.v1"
 _AT_ONCE: Final = 8

@@ -5,7 +5,6 @@ followed. Errors are told by kind, never with the address, which may hold tokens
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -17,12 +16,24 @@ from urllib.parse import urlsplit
 import httpx
 
 from chapar.config.v1 import config_pb2
+from services.chassis.webhook_keys import key_of
+
+__all__ = [
+    "GONE",
+    "TAKEN",
+    "Endpoint",
+    "attempt",
+    "endpoints_of",
+    "key_of",
+    "problem_of",
+    "signature",
+    "webhook_client",
+]
 
 TAKEN: Final = ""
 GONE: Final = "GONE"
 _SECRETS: Final = ("signing", "previous")
 _TIMEOUT_S: Final = 10.0
-_PREFIX: Final = "whsec_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +123,6 @@ def signature(key: bytes, message_id: str, stamp: str, body: bytes) -> str:
     """`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
     signed = b".".join((message_id.encode(), stamp.encode(), body))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def key_of(secret: str) -> bytes | None:
-    """The key in a `whsec_…` secret; None for one that is not base64."""
-    try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True) or None
-    except (binascii.Error, ValueError):
-        return None
 
 
 def _loopback(host: str) -> bool:

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.chassis.http import networks_of
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import ServiceTokenSettings
 
@@ -25,8 +26,12 @@ class FeedbackSettings(ServiceSettings):
     )
     http_host: str = Field(default="127.0.0.1", description="Address of the survey pages.")
     http_port: int = Field(default=0, ge=0, le=65535, description="Port of the survey pages; 0 takes a free one.")
-    http_proxies: str | None = Field(
-        default=None, description="Addresses of proxies whose X-Forwarded-* headers are believed; none by default."
+    http_proxies: str = Field(
+        default="", description="Addresses and networks (CIDR) of proxies whose X-Forwarded-For is believed."
+    )
+    http_connections: int = Field(default=5_000, ge=10, description="Connections to the survey pages at once.")
+    http_per_peer: int = Field(
+        default=128, ge=2, description="Connections of one address, or requests of one client behind a proxy, at once."
     )
     public_url: str = Field(
         default="",
@@ -54,3 +59,9 @@ class FeedbackSettings(ServiceSettings):
         description="Newest answers in memory for ListAnswers, all tenants together.",
     )
     answers_days: int = Field(default=30, ge=1, le=400, description="How many days of answers are read at a start.")
+
+    @field_validator("http_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        networks_of(value)
+        return value

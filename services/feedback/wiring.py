@@ -8,11 +8,12 @@ from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
+from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
-from services.chassis.http import http_server
+from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.consumer import GroupConsumer, NotNow
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory, Record
@@ -87,7 +88,12 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                     settings.http_host,
                     settings.http_port,
                     grace_s=settings.stop_grace_s,
-                    proxies=settings.http_proxies,
+                    limits=HttpLimits(
+                        connections=ConnectionLimits(total=settings.http_connections, per_peer=settings.http_per_peer),
+                        discard_bytes=1 << 20,
+                    ),
+                    proxies=TrustedProxies(networks_of(settings.http_proxies)),
+                    dropped=dropped_counter(service.metrics, "http"),
                 )
             )
             service.endpoints.publish("http", address)

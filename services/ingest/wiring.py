@@ -8,10 +8,12 @@ from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.audit_log import audit_trail
+from services.chassis.byte_budget import ByteBudget, ByteShares
 from services.chassis.config_reader import ConfigReader
+from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
-from services.chassis.http import http_server
+from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -33,6 +35,7 @@ from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPu
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
 from services.ingest.adapters.edges.tenant_quota import FairPublisher, QuotaSettings, TenantQuota
+from services.ingest.adapters.edges.webchat_gate import GateLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.edges.webchat_in import Webchat, WebchatLimits
@@ -150,6 +153,9 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             accounts,
             secrets,
             door,
+            ByteBudget(
+                ByteShares(settings.unproven_bytes, settings.unproven_bytes_per_peer, settings.unproven_bytes // 4)
+            ),
             max_body_bytes=settings.max_body_bytes,
             body_timeout_s=settings.body_timeout_s,
         )
@@ -163,9 +169,18 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                 settings.http_host,
                 settings.http_port,
                 grace_s=settings.stop_grace_s,
-                concurrency=settings.http_concurrency,
+                limits=HttpLimits(
+                    connections=ConnectionLimits(
+                        total=settings.http_concurrency,
+                        per_peer=settings.http_per_peer,
+                        # The webhooks' own deadline, and a moment for its answer.
+                        body_s=settings.body_timeout_s + 2,
+                    ),
+                    discard_bytes=settings.max_body_bytes + (32 << 20),
+                ),
                 ws_max_bytes=settings.webchat_max_frame_bytes,
-                proxies=settings.http_proxies or None,
+                proxies=TrustedProxies(networks_of(settings.http_proxies)),
+                dropped=dropped_counter(service.metrics, "http"),
             )
         )
         service.endpoints.publish("http", http)
@@ -177,12 +192,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     accounts,
                     secrets,
                     door,
-                    SmtpLimits(
-                        settings.smtp_max_bytes,
-                        settings.smtp_timeout_s,
-                        settings.mail_cpu_s,
-                        settings.smtp_connections,
-                    ),
+                    _smtp_limits(settings),
                     service.metrics,
                     host=settings.smtp_host,
                     port=settings.smtp_port,
@@ -220,9 +230,36 @@ def _starttls(settings: IngestSettings) -> ssl.SSLContext | None:
     return context
 
 
+def _smtp_limits(settings: IngestSettings) -> SmtpLimits:
+    return SmtpLimits(
+        settings.smtp_max_bytes,
+        settings.mail_cpu_s,
+        ConnectionLimits(
+            total=settings.smtp_connections,
+            per_peer=settings.smtp_per_peer,
+            head_s=min(60.0, settings.smtp_timeout_s),
+            idle_s=settings.smtp_timeout_s,
+            body_s=settings.smtp_data_timeout_s,
+            progress_s=min(30.0, settings.smtp_timeout_s),
+            progress_bytes=4096,
+            write_s=30.0,
+            closing_s=3.0,
+        ),
+        ByteShares(
+            settings.smtp_held_bytes, settings.smtp_held_bytes_per_peer, settings.smtp_held_bytes // 8, small=256 << 10
+        ),
+        TrustedProxies(networks_of(settings.smtp_relays)),
+    )
+
+
 def _webchat_limits(settings: IngestSettings) -> WebchatLimits:
     return WebchatLimits(
         sockets=settings.webchat_sockets,
+        gate=GateLimits(
+            settings.webchat_sockets_per_address,
+            Rate(settings.webchat_newcomer_rate, settings.webchat_newcomer_burst),
+            settings.webchat_sockets_per_visitor,
+        ),
         idle_s=settings.webchat_idle_s,
         rate=Rate(settings.webchat_rate, settings.webchat_burst),
         token_s=settings.webchat_token_days * 86_400,

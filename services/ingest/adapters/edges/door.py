@@ -1,6 +1,6 @@
 """The way of every message from an edge into the log: limits, ids, publish, count. Edges differ only in what comes before.
 
-Limits count after the proof of origin: who can't prove himself can't use up another's allowance. One customer who writes
+Limits count after the proof of origin: who can't prove themselves can't use up another's allowance. One customer who writes
 too much is refused alone; the others of the same call go in.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.http import peer_key
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, too_large
 from services.ingest.domain.limits import Limiter, Rate
@@ -45,7 +46,7 @@ class Door:
         self._clock = clock
         self._accounts = Limiter(limits.account)
         self._senders = Limiter(limits.sender)
-        self._peers = Limiter(limits.failed_auth)
+        self._failures = Limiter(limits.failed_auth)
         self._requests = metrics.counter("chapar_edge_requests_total")
         self._refused = metrics.counter("chapar_edge_refused_total")
         self._published = metrics.counter("chapar_edge_published_total")
@@ -55,17 +56,21 @@ class Door:
         """The edges' clock."""
         return self._clock()
 
-    def admit_peer(self, peer: str) -> None:
-        """Raises EXHAUSTED for a peer that has failed to prove itself too often."""
-        if self._peers.blocked(peer, self._clock()):
-            raise ChaparError(
-                ErrorKind.EXHAUSTED, "TOO_MANY_FAILED_PROOFS", "too many calls without a valid proof", retry_after_s=30
-            )
+    def failed_proof(self, account: Account, peer: str, reason: str) -> ChaparError | None:
+        """Notes a call whose proof did not hold. An error when this peer has failed at this account too often: to be told instead.
 
-    def failed_proof(self, channel: str, peer: str, reason: str) -> None:
-        """Notes a call whose proof did not hold."""
-        self._peers.take(peer, self._clock())
-        self.refuse(channel, reason)
+        Only who can't prove themselves is ever slowed by it, and only where they failed: calls with a valid proof don't come here.
+        """
+        self.refuse(account.channel, reason)
+        wait = self._failures.take(f"{_place(account)}/{peer_key(peer)}", self._clock())
+        if wait <= 0:
+            return None
+        return ChaparError(
+            ErrorKind.EXHAUSTED,
+            "TOO_MANY_FAILED_PROOFS",
+            "too many calls without a valid proof",
+            retry_after_s=max(1.0, min(30.0, wait)),
+        )
 
     def refuse(self, channel: str, reason: str, count: int = 1) -> None:
         """Counts what is refused or ignored."""
@@ -79,7 +84,7 @@ class Door:
         """Makes the messages durable, those that are too large or too many left out. Raises UNAVAILABLE when the broker is away."""
         now = self._clock()
         begun = time.monotonic()
-        place = f"{account.tenant}/{account.channel}/{account.account}"
+        place = _place(account)
         wait = self._accounts.take(place, now, len(messages))
         if wait > 0:
             self.refuse(account.channel, "ACCOUNT_RATE", len(messages))
@@ -108,6 +113,10 @@ class Door:
             self._published.labels(account.channel).inc(len(records))
             self._seconds.labels(account.channel).observe(time.monotonic() - begun)
         return Taken(tuple(records), refused, len(messages) - len(records))
+
+
+def _place(account: Account) -> str:
+    return f"{account.tenant}/{account.channel}/{account.account}"
 
 
 def _too_many(reason: str, message: str, wait_s: float) -> ChaparError:

@@ -19,7 +19,4 @@ def problem_response(problem: Problem, status: int | None = None) -> Response:
     """An RFC 9457 answer; `status` overrides the kind's own."""
     body = problem.body if status is None else {**problem.body, "status": status}
     headers = {**problem.headers, "x-content-type-options": "nosniff"}
-    if problem.status == 413:
-        # What is left of the body is not read: the connection can't serve another request.
-        headers["connection"] = "close"
     return Response(msgspec.json.encode(body), status_code=status or problem.status, headers=headers)

@@ -1,8 +1,9 @@
 """Signed webhooks by HTTP: `POST /v1/{tenant}/{channel}/{account}`.
 
 In this order, so that each step only sees what the one before has let through:
-account (404) → size while streaming (413) → proof over the raw bytes (401) → media type (415) → parse (400) →
-limits (429) → publish (503 until the broker has acknowledged) → 200.
+account (404) → form of the proof, in the head (401) → room for the body (503) and size while streaming (413) → proof over the
+raw bytes (401, or 429 for who fails again and again) → media type (415) → parse (400) → limits (429) → publish (503 until the
+broker has acknowledged) → 200.
 
 A call with several messages is answered 200 when at least one was taken: its refused neighbours are counted, and a retry
 would not mend them. Where the broker or a limit stands in the way the provider is asked to come again; ids are the same then.
@@ -15,7 +16,9 @@ from typing import Protocol
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from services.chassis.byte_budget import ByteBudget, Held, OverBudget
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation, problem
+from services.chassis.http import peer_key
 from services.chassis.logs import get_logger
 from services.ingest.adapters.edges.door import Door, Taken
 from services.ingest.adapters.edges.http_answers import json_response, problem_response
@@ -24,7 +27,7 @@ from services.ingest.domain.normalise.proof import Unproven
 from services.ingest.ports import Account, Accounts, Secrets
 
 _INLINE_BYTES = 64 << 10
-_DRAINED_BYTES = 32 << 20
+_BUSY_S = 5
 
 
 class Channel(Protocol):
@@ -33,6 +36,11 @@ class Channel(Protocol):
     @property
     def name(self) -> str:
         """The channel, as in paths and configuration."""
+
+    def plausible(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
+    ) -> Unproven | None:
+        """Why no body could make this call a proven one; None when one could. Sees the head only, before any of the body is read."""
 
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
@@ -55,6 +63,7 @@ class Webhooks:
         accounts: Accounts,
         secrets: Secrets,
         door: Door,
+        unproven: ByteBudget,
         *,
         max_body_bytes: int,
         body_timeout_s: float,
@@ -63,6 +72,7 @@ class Webhooks:
         self._accounts = accounts
         self._secrets = secrets
         self._door = door
+        self._unproven = unproven
         self._max = max_body_bytes
         self._timeout = body_timeout_s
         self._log = get_logger(__name__)
@@ -87,14 +97,23 @@ class Webhooks:
         if channel is None or account is None:
             raise ChaparError(ErrorKind.NOT_FOUND, "ACCOUNT_UNKNOWN", "there is no such account")
         peer = request.client.host if request.client is not None else ""
-        self._door.admit_peer(peer)
         if request.method == "GET":
             return self._handshake(channel, account, request, peer), ""
-        raw = await self._body(request, name)
         now_s = self._door.now_ms() / 1000
-        unproven = channel.prove(account, self._secrets, request.headers, raw, now_s)
+        hopeless = channel.plausible(account, self._secrets, request.headers, now_s)
+        if hopeless is not None:
+            raise self._failed(account, peer, hopeless)
+        with self._unproven.body(peer_key(peer)) as held:
+            return await self._proven(channel, account, request, peer, held)
+
+    async def _proven(
+        self, channel: Channel, account: Account, request: Request, peer: str, held: Held
+    ) -> tuple[Response, str]:
+        name = channel.name
+        raw = await self._body(request, name, held)
+        unproven = channel.prove(account, self._secrets, request.headers, raw, self._door.now_ms() / 1000)
         if unproven is not None:
-            raise self._unproven(name, peer, unproven)
+            raise self._failed(account, peer, unproven)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             self._door.refuse(name, "MEDIA_TYPE")
@@ -103,6 +122,7 @@ class Webhooks:
         # A large body takes longer to read than the loop may wait.
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
+        held.release()
         taken = await self._door.take(account, parsed.messages) if parsed.messages else Taken(())
         return self._outcome(name, parsed, taken)
 
@@ -111,39 +131,45 @@ class Webhooks:
         if answer is None:
             raise ChaparError(ErrorKind.NOT_FOUND, "METHOD", "this channel is called by POST")
         if isinstance(answer, Unproven):
-            raise self._unproven(channel.name, peer, answer)
+            raise self._failed(account, peer, answer)
         return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
 
-    def _unproven(self, name: str, peer: str, unproven: Unproven) -> ChaparError:
-        self._door.failed_proof(name, peer, unproven.reason)
-        return ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
+    def _failed(self, account: Account, peer: str, unproven: Unproven) -> ChaparError:
+        again = self._door.failed_proof(account, peer, unproven.reason)
+        return again or ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
 
-    async def _body(self, request: Request, name: str) -> bytes:
-        """The body, not kept beyond the limit whatever Content-Length says.
+    async def _body(self, request: Request, name: str, held: Held) -> bytes:
+        """The body, charged as it arrives and not kept beyond the limit, whatever Content-Length says.
 
-        A caller that gets its answer while it still sends often never sees it; so what is too large is read to its end and
-        thrown away, within a bound.
+        When this raises while the caller still sends, the server reads on and throws away, so that the answer is seen.
         """
-        parts: list[bytes] = []
-        size = 0
+        declared = request.headers.get("content-length", "")
+        expected = int(declared) if declared.isascii() and declared.isdecimal() and len(declared) < 16 else 0
+        if expected > self._max:
+            raise self._too_large(name)
+        raw = bytearray()
         try:
+            held.expect(expected)
             async with asyncio.timeout(self._timeout):
                 async for chunk in request.stream():
-                    size += len(chunk)
-                    if size > self._max + _DRAINED_BYTES:
-                        break
-                    if size > self._max:
-                        parts.clear()
-                    else:
-                        parts.append(chunk)
+                    if len(raw) + len(chunk) > self._max:
+                        raise self._too_large(name)
+                    held.more(len(chunk))
+                    raw += chunk
+        except OverBudget as error:
+            self._door.refuse(name, "BODY_BUDGET")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE,
+                "BODY_BUDGET",
+                "too many bodies arrive at once: send it again",
+                retry_after_s=_BUSY_S,
+            ) from error
         except TimeoutError as error:
             self._door.refuse(name, "BODY_TIMEOUT")
             raise ChaparError(ErrorKind.INVALID, "BODY_TIMEOUT", "the body did not arrive in time") from error
         except ClientDisconnect as error:
             raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller went away") from error
-        if size > self._max:
-            raise self._too_large(name)
-        return b"".join(parts)
+        return bytes(raw)
 
     def _too_large(self, name: str) -> ChaparError:
         self._door.refuse(name, "BODY_TOO_LARGE")

@@ -9,19 +9,21 @@ mail server that checks them in front, or listen for it alone. STARTTLS is offer
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from services.chassis.byte_budget import ByteBudget, ByteShares
+from services.chassis.connections import ConnectionLimits, Connections, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.http import address_of, bind
+from services.chassis.http import TrustedProxies, address_of, bind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.door import Door
 from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
+from services.ingest.adapters.edges.smtp_session import House, SmtpSession
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
 from services.ingest.domain.normalise.message import IncomingMessage
@@ -29,19 +31,20 @@ from services.ingest.domain.reply_token import conversation_of
 from services.ingest.ports import Account, Accounts, Secrets
 
 CHANNEL = "email"
-_LINE_BYTES = 1 << 20
+_SWEEP_S = 0.2
 _RECIPIENTS = 50
 _STOP_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpLimits:
-    """Bytes, seconds and sessions at once."""
+    """Of one mail, of all sessions together, and of each. `relays`: mail servers in front of us, which have no share of their own."""
 
     max_bytes: int
-    timeout_s: float
     cpu_s: float
-    connections: int
+    connections: ConnectionLimits
+    budget: ByteShares
+    relays: TrustedProxies
 
 
 class MailHandler:
@@ -123,82 +126,6 @@ class MailHandler:
         self._door.refuse(CHANNEL, reason)
 
 
-class _Session(SMTP):
-    """One connection. Lines may be long: many senders write a whole HTML body on one."""
-
-    line_length_limit = _LINE_BYTES
-
-    def __init__(self, handler: MailHandler, count: "_Count", most_bytes: int, **options: Any) -> None:
-        super().__init__(handler, data_size_limit=most_bytes, **options)
-        self._count = count
-        self._most = 2 * most_bytes + _LINE_BYTES
-        self._received = 0
-        self._counted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Too many sessions: say so and hang up."""
-        if not self._counted:
-            if self._count.full:
-                assert isinstance(transport, asyncio.Transport)
-                transport.write(b"421 4.7.0 too many connections, come again later\r\n")
-                transport.close()
-                return
-            self._counted = True
-            self._count.change(1)
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """See `connection_made`."""
-        if not self._counted:
-            return
-        self._counted = False
-        self._count.change(-1)
-        super().connection_lost(error)
-
-    def data_received(self, data: bytes) -> None:
-        """aiosmtpd gathers a line without end before it looks at the size: whoever sends one is cut off here."""
-        if not self._counted:
-            return
-        self._received += len(data)
-        if self._received > self._most:
-            self.hang_up()
-            return
-        super().data_received(data)
-
-    def eof_received(self) -> bool | None:
-        """See `connection_made`."""
-        return bool(super().eof_received()) if self._counted else False
-
-    def hang_up(self) -> None:
-        """At once."""
-        if isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
-
-    def _reset_timeout(self, duration: float | None = None) -> None:
-        # Called at each valid command: what was received before it has been dealt with.
-        self._received = 0
-        super()._reset_timeout(duration)
-
-
-class _Count:
-    """Sessions that are open."""
-
-    def __init__(self, most: int, show: Callable[[float], None]) -> None:
-        self._most = most
-        self._show = show
-        self._open = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether another one would be too many."""
-        return self._open >= self._most
-
-    def change(self, by: int) -> None:
-        """One came or went."""
-        self._open += by
-        self._show(self._open)
-
-
 @asynccontextmanager
 async def smtp_server(
     accounts: Accounts,
@@ -216,48 +143,66 @@ async def smtp_server(
     # It narrates addresses and bodies at INFO and DEBUG, and errors come to `handle_exception`.
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
     loop = asyncio.get_running_loop()
-    count = _Count(limits.connections, metrics.gauge("chapar_edge_connections").labels(CHANNEL).set)
-    sessions: set[_Session] = set()
+    house = House(
+        Connections(limits.connections, loop.time, dropped_counter(metrics, "smtp")),
+        ByteBudget(limits.budget),
+        limits.relays,
+        limits.max_bytes,
+        metrics.gauge("chapar_edge_connections").labels(CHANNEL).set,
+        lambda code, reason: _refused(door, code, reason),
+    )
+    sessions: set[SmtpSession] = set()
     async with mail_workers(WorkerLimits(limits.cpu_s)) as workers:
         handler = MailHandler(accounts, secrets, door, workers)
 
-        def session() -> _Session:
-            made = _Session(
+        def session() -> SmtpSession:
+            made = SmtpSession(
                 handler,
-                count,
-                limits.max_bytes,
+                house,
+                sessions.discard,
                 hostname=hostname,
                 ident="Chapar",
                 enable_SMTPUTF8=True,
-                timeout=limits.timeout_s,
                 tls_context=tls,
                 auth_exclude_mechanism=("LOGIN", "PLAIN"),
-                command_call_limit=1000,
                 loop=loop,
             )
             sessions.add(made)
-            sessions.intersection_update([each for each in sessions if each is made or each.transport is not None])
             return made
 
         listener = bind(host, port)
         try:
             server = await loop.create_server(session, sock=listener)
+            sweeper = loop.create_task(_sweep(house.connections), name="smtp deadlines")
             try:
                 yield address_of(listener)
             finally:
                 server.close()
                 await _settle(sessions)
+                sweeper.cancel()
+                await asyncio.wait([sweeper])
         finally:
             listener.close()
 
 
-async def _settle(sessions: "set[_Session]") -> None:
+async def _sweep(connections: Connections) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        connections.sweep()
+
+
+def _refused(door: Door, code: int, reason: str) -> None:
+    door.answered(CHANNEL, code, reason)
+    door.refuse(CHANNEL, reason)
+
+
+async def _settle(sessions: "set[SmtpSession]") -> None:
     """Lets mails that are being taken get their answer, then hangs up."""
     busy = [each._handler_coroutine for each in sessions if each.transport is not None and each._handler_coroutine]
-    for each in sessions:
+    for each in tuple(sessions):
         if each.transport is not None and not (each.envelope is not None and each.envelope.content):
             each.transport.close()
     if busy:
         await asyncio.wait(busy, timeout=_STOP_S)
-    for each in sessions:
+    for each in tuple(sessions):
         each.hang_up()

@@ -22,11 +22,13 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from services.chassis.errors import ChaparError
+from services.chassis.http import peer_key
 from services.chassis.ids import random_id
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.door import Door
 from services.ingest.adapters.edges.needed import needed
+from services.ingest.adapters.edges.webchat_gate import Entry, Gate, GateLimits, Turned
 from services.ingest.adapters.edges.webchat_hub import CHANNEL, WebchatHub
 from services.ingest.domain.limits import Bucket, Rate
 from services.ingest.domain.normalise.message import Refusal
@@ -53,13 +55,16 @@ _HELLO_S = 10.0
 _WAITING_FRAMES = 512
 _RESUME_MOST = 500
 _STRIKES = 20
+_FOR_ALL = 0.8
+"""The part of all sockets that newcomers may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebchatLimits:
-    """Per socket, and for all. Times in seconds."""
+    """Per socket, per address, and for all. Times in seconds."""
 
     sockets: int
+    gate: GateLimits
     idle_s: float
     rate: Rate
     token_s: float
@@ -94,6 +99,7 @@ class Webchat:
         self._hub = hub
         self._history = history
         self._limits = limits
+        self._gate = Gate(limits.gate)
         self._open = metrics.gauge("chapar_edge_connections").labels(CHANNEL)
         self._sockets: set[_Session] = set()
         self._log = get_logger(__name__)
@@ -107,12 +113,18 @@ class Webchat:
             self._door.refuse(CHANNEL, over.reason)
             await socket.close(over.code, over.reason)
             return
-        session = _Session(socket, account, self._secrets, self._door, self._hub, self._history, self._limits)
+        crowded = len(self._sockets) >= self._limits.sockets * _FOR_ALL
+        session = _Session(
+            socket, account, self._secrets, self._door, self._hub, self._history, self._limits, crowded=crowded
+        )
+        address = f"{account.tenant}/{account.account}/{session.peer}"
+        entry = self._gate.knock(address, self._door.now_ms(), session.give_way)
         self._sockets.add(session)
         self._open.set(len(self._sockets))
         try:
-            await session.run()
+            await session.run(entry)
         finally:
+            entry.leave()
             self._sockets.discard(session)
             self._open.set(len(self._sockets))
 
@@ -129,10 +141,6 @@ class Webchat:
         allowed = (*self._limits.origins, *account.settings.get("origins", "").replace(",", " ").split())
         if not origin_allowed(socket.headers, allowed):
             raise _Over(ORIGIN, "ORIGIN_REFUSED")
-        try:
-            self._door.admit_peer(socket.client.host if socket.client is not None else "")
-        except ChaparError as error:
-            raise _Over(TOO_FAST, error.reason) from error
         if len(self._sockets) >= self._limits.sockets:
             raise _Over(LATER, "TOO_MANY_SOCKETS")
         return account
@@ -161,7 +169,12 @@ class _Session:
         hub: WebchatHub,
         history: ChatHistory,
         limits: WebchatLimits,
+        *,
+        crowded: bool,
     ) -> None:
+        """`crowded`: newcomers are refused, so that visitors who come back find room."""
+        self.peer = peer_key(socket.client.host if socket.client is not None else "")
+        self._crowded = crowded
         self._socket = socket
         self._account = account
         self._secrets = secrets
@@ -178,13 +191,13 @@ class _Session:
         self._sent: dict[str, int] = {}
         self._log = get_logger(__name__)
 
-    async def run(self) -> None:
+    async def run(self, entry: Entry) -> None:
         """Until either side closes."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write())
                 try:
-                    await self._talk()
+                    await self._talk(entry)
                 except _Over as over:
                     self._close(over)
                 except WebSocketDisconnect:
@@ -197,9 +210,13 @@ class _Session:
         """Ends the session politely."""
         self._close(_Over(LATER, "DRAINING"))
 
-    async def _talk(self) -> None:
+    def give_way(self) -> None:
+        """Ends a session that has not said hello, because too many wait at its address."""
+        self._close(_Over(TOO_FAST, "TOO_MANY_SILENT_SOCKETS"))
+
+    async def _talk(self, entry: Entry) -> None:
         hello = await self._first()
-        who = self._welcome(hello)
+        who = self._welcome(hello, entry)
         identity_id = identity_id_of(self._account, who.native_id)
         with self._hub.listening(identity_id, self._live):
             await self._resume(identity_id, hello.after)
@@ -216,11 +233,13 @@ class _Session:
             raise _Over(NOT_PROVEN, frame.reason if isinstance(frame, Refusal) else "HELLO_EXPECTED")
         return frame
 
-    def _welcome(self, hello: Hello) -> Visitor:
+    def _welcome(self, hello: Hello, entry: Entry) -> Visitor:
+        """Proof first; limits for newcomers are for those who have none."""
         now_s = self._door.now_ms() // 1000
         try:
             if hello.identifier:
                 self._prove_login(hello.identifier, hello.identifier_hash)
+                entry.returning(f"{self._place}/user:{hello.identifier}")
                 who, token = visitor("", hello, verified=True), ""
             else:
                 secret = needed(self._secrets, self._account, "visitor_token")
@@ -228,10 +247,18 @@ class _Session:
                     visitor_of(hello.token, secret, self._place, now_s, self._limits.token_s) if hello.token else None
                 )
                 if hello.token and known is None:
-                    self._door.failed_proof(CHANNEL, self._peer(), "VISITOR_TOKEN")
-                    raise _Over(NOT_PROVEN, "VISITOR_TOKEN")
+                    raise self._unproven("VISITOR_TOKEN")
+                if known is not None:
+                    entry.returning(f"{self._place}/visitor:{known}")
+                elif self._crowded:
+                    raise _Over(LATER, "TOO_MANY_SOCKETS")
+                else:
+                    entry.newcomer(self._door.now_ms())
                 name = known or random_id()
                 who, token = visitor(name, hello, verified=False), issue_token(secret, self._place, name, now_s)
+        except Turned as turned:
+            self._door.refuse(CHANNEL, turned.reason)
+            raise _Over(TOO_FAST, turned.reason) from turned
         except ChaparError as error:
             raise _Over(LATER, error.reason) from error
         self._send({"type": "welcome", "token": token, "verified": who.verified})
@@ -240,8 +267,11 @@ class _Session:
     def _prove_login(self, identifier: str, given: str) -> None:
         unproven = identifier_hash(needed(self._secrets, self._account, "identity_secret"), identifier, given)
         if unproven is not None:
-            self._door.failed_proof(CHANNEL, self._peer(), unproven.reason)
-            raise _Over(NOT_PROVEN, unproven.reason)
+            raise self._unproven(unproven.reason)
+
+    def _unproven(self, reason: str) -> _Over:
+        again = self._door.failed_proof(self._account, self.peer, reason)
+        return _Over(NOT_PROVEN, reason) if again is None else _Over(TOO_FAST, again.reason)
 
     async def _resume(self, identity_id: str, after: After | None) -> None:
         """History first, then what the live reader knows beyond it; what arrives meanwhile is held back."""
@@ -358,6 +388,3 @@ class _Session:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 await self._socket.send_text(msgspec.json.encode({"type": "closing", "reason": over.reason}).decode())
                 await self._socket.close(over.code, over.reason)
-
-    def _peer(self) -> str:
-        return self._socket.client.host if self._socket.client is not None else ""

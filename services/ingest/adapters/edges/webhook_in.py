@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.webhook_keys import problem_of_secret
 from services.ingest.adapters.edges.needed import needed
 from services.ingest.domain.normalise.message import Parsed
-from services.ingest.domain.normalise.proof import Unproven, standard_webhook
+from services.ingest.domain.normalise.proof import Unproven, standard_webhook, standard_webhook_form
 from services.ingest.domain.normalise.webhook import parse_call
 from services.ingest.ports import Account, Secrets
 
@@ -14,11 +16,19 @@ class WebhookChannel:
 
     name = "webhook"
 
+    def plausible(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
+    ) -> Unproven | None:
+        """Whether id, time and a signature are there and well formed."""
+        return standard_webhook_form(
+            headers.get("webhook-id"), headers.get("webhook-timestamp"), headers.get("webhook-signature"), now_s
+        )
+
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
         """Any of several signatures by any of our secrets, within five minutes."""
-        keys = [needed(secrets, account, "signing_secret")]
+        keys = [_usable(account, needed(secrets, account, "signing_secret"))]
         previous = secrets.get(account, "signing_secret_previous")
         if previous is not None:
             keys.append(previous)
@@ -38,3 +48,16 @@ class WebhookChannel:
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
         """None: callers need none."""
         return None
+
+
+def _usable(account: Account, secret: str) -> str:
+    """Raises UNAVAILABLE: a secret that keeps nobody out must not let anybody in, and callers keep what they have until it is put right."""
+    problem = problem_of_secret(secret)
+    if problem:
+        raise ChaparError(
+            ErrorKind.UNAVAILABLE,
+            "SECRET_UNUSABLE",
+            f"the signing secret of webhook account {account.account} {problem}",
+            retry_after_s=60,
+        )
+    return secret

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from services.ingest.adapters.edges.needed import needed
 from services.ingest.domain.normalise.message import Parsed
-from services.ingest.domain.normalise.proof import WRONG, Unproven, hub_signature, same
+from services.ingest.domain.normalise.proof import WRONG, Unproven, hub_signature, hub_signature_form, same
 from services.ingest.domain.normalise.whatsapp import parse_notification
 from services.ingest.ports import Account, Secrets
 
@@ -15,6 +15,12 @@ class WhatsAppChannel:
     """See `http_webhooks.Channel`."""
 
     name = "whatsapp"
+
+    def plausible(
+        self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
+    ) -> Unproven | None:
+        """Whether there is a signature."""
+        return hub_signature_form(headers.get("x-hub-signature-256"))
 
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float

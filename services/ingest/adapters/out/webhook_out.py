@@ -6,7 +6,8 @@ An account without `reply_url` has its replies in the conversation alone, which 
 import httpx
 import msgspec
 
-from services.chassis.webhooks import key_of, signature
+from services.chassis.webhook_keys import key_of
+from services.chassis.webhooks import signature
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json

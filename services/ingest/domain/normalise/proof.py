@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from services.chassis.webhook_keys import key_of
+
 WEBHOOK_TOLERANCE_S = 300
 _MAX_HEADER = 4096
 _DIGITS = re.compile(r"[0-9]{1,12}")
@@ -43,13 +45,32 @@ def shared_token(given: str | None, secret: str) -> Unproven | None:
 
 def hub_signature(header: str | None, raw: bytes, app_secret: str) -> Unproven | None:
     """Meta's `X-Hub-Signature-256: sha256=<hex>`: HMAC-SHA256 of the body as received."""
+    malformed = hub_signature_form(header)
+    if malformed is not None or header is None:
+        return malformed or MISSING
+    expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).digest()
+    return None if hmac.compare_digest(bytes.fromhex(header.partition("=")[2]), expected) else WRONG
+
+
+def hub_signature_form(header: str | None) -> Unproven | None:
+    """Whether the header could prove any body."""
     if not header:
         return MISSING
     name, _, given = header.partition("=")
-    if name != "sha256" or not _HEX.fullmatch(given):
+    return None if name == "sha256" and _HEX.fullmatch(given) else WRONG
+
+
+def standard_webhook_form(
+    message_id: str | None, timestamp: str | None, signatures: str | None, now_s: float
+) -> Unproven | None:
+    """Whether the headers could prove any body: all there, well formed, and the time not long past."""
+    if not message_id or not timestamp or not signatures:
+        return MISSING
+    if len(message_id) > _MAX_HEADER or len(signatures) > _MAX_HEADER or not _DIGITS.fullmatch(timestamp):
         return WRONG
-    expected = hmac.new(app_secret.encode(), raw, hashlib.sha256).digest()
-    return None if hmac.compare_digest(bytes.fromhex(given), expected) else WRONG
+    if abs(now_s - int(timestamp)) > WEBHOOK_TOLERANCE_S:
+        return Unproven("TIMESTAMP_OUTSIDE", "webhook-timestamp is more than five minutes away from now")
+    return None if any(map(_signature, signatures.split(" "))) else WRONG
 
 
 def standard_webhook(
@@ -62,32 +83,20 @@ def standard_webhook(
 ) -> Unproven | None:
     """Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our secrets.
 
-    A secret is `whsec_<base64>`, or base64 without the prefix. Several secrets are a rotation under way.
+    Several secrets are a rotation under way. One that is no key (`services.chassis.webhook_keys`) proves nothing.
     """
-    if not message_id or not timestamp or not signatures:
-        return MISSING
-    if len(message_id) > _MAX_HEADER or len(signatures) > _MAX_HEADER or not _DIGITS.fullmatch(timestamp):
-        return WRONG
-    if abs(now_s - int(timestamp)) > WEBHOOK_TOLERANCE_S:
-        return Unproven("TIMESTAMP_OUTSIDE", "webhook-timestamp is more than five minutes away from now")
+    malformed = standard_webhook_form(message_id, timestamp, signatures, now_s)
+    if malformed is not None or message_id is None or timestamp is None or signatures is None:
+        return malformed or MISSING
     signed = b".".join((message_id.encode("utf-8", "surrogatepass"), timestamp.encode(), raw))
     given = [found for found in map(_signature, signatures.split(" ")) if found is not None]
     proven = False
-    for secret in secrets:
-        expected = hmac.new(webhook_key(secret), signed, hashlib.sha256).digest()
+    for key in filter(None, map(key_of, secrets)):
+        expected = hmac.new(key, signed, hashlib.sha256).digest()
         for candidate in given:
-            # No early exit: which of our secrets matched must not show in the time taken.
+            # No early exit: which of our keys matched must not show in the time taken.
             proven |= hmac.compare_digest(candidate, expected)
     return None if proven else WRONG
-
-
-def webhook_key(secret: str) -> bytes:
-    """The key in a `whsec_` secret; a secret that is not base64 is taken as its own bytes."""
-    text = secret.removeprefix("whsec_")
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return secret.encode()
 
 
 def _signature(item: str) -> bytes | None:
@@ -95,9 +104,10 @@ def _signature(item: str) -> bytes | None:
     if version != "v1":
         return None
     try:
-        return base64.b64decode(text, validate=True)
+        given = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
+    return given if len(given) == hashlib.sha256().digest_size else None
 
 
 def keyed_hash(secret: str, *parts: str) -> str:

@@ -8,15 +8,23 @@ import contextlib
 import errno
 import logging
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Final
 
 import uvicorn
 
+from services.chassis.connections import Connections
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.http.clients import Asgi, Clients
+from services.chassis.http.limits import HttpLimits
+from services.chassis.http.protocol import Guard, GuardedConfig, GuardedHttp
+from services.chassis.http.proxies import TrustedProxies
+from services.chassis.http.websocket import GuardedWebSocket
 
-Asgi = Callable[[Any, Any, Any], Any]
+_SWEEP_S: Final = 0.2
 
 
 @asynccontextmanager
@@ -26,46 +34,69 @@ async def http_server(
     port: int,
     *,
     grace_s: float = 5.0,
-    concurrency: int | None = None,
-    ws_max_bytes: int = 1 << 16,
-    idle_s: int = 15,
-    proxies: str | None = None,
+    limits: HttpLimits | None = None,
+    ws_max_bytes: int | None = None,
+    proxies: TrustedProxies | None = None,
+    dropped: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[str]:
     """Serves `app` until the block ends; gives the address, `host:port`. Port 0 takes a free one.
 
-    On leaving: no new connections, requests in progress get `grace_s` seconds. `proxies`: addresses whose
-    X-Forwarded-* headers are believed; nobody's by default. Raises UNAVAILABLE PORT_IN_USE.
+    On leaving: no new connections, requests in progress get `grace_s` seconds. `ws_max_bytes`: the largest message of a WebSocket; none
+    without it. `proxies`: whose X-Forwarded-For is believed; none by default. `dropped` hears, by a short word, why connections are
+    closed or refused. Raises UNAVAILABLE PORT_IN_USE.
     """
+    limits = limits or HttpLimits()
+    proxies = proxies or TrustedProxies()
     listener = bind(host, port)
-    config = uvicorn.Config(
-        app,
+    most = replace(limits.connections, total=min(limits.connections.total, _files() * 3 // 4))
+    table = Connections(most, asyncio.get_running_loop().time, dropped)
+    config = GuardedConfig(
+        Clients(app, proxies, most.per_peer, dropped) if proxies else app,
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,
         lifespan="off",
+        interface="asgi3",
         server_header=False,
         date_header=True,
-        proxy_headers=proxies is not None,
-        forwarded_allow_ips=proxies or "",
-        timeout_keep_alive=idle_s,
+        proxy_headers=False,
         timeout_graceful_shutdown=max(1, int(grace_s)),
-        limit_concurrency=concurrency,
-        h11_max_incomplete_event_size=1 << 16,
-        ws="websockets-sansio",
-        ws_max_size=ws_max_bytes,
+        http=GuardedHttp,
+        ws=GuardedWebSocket if ws_max_bytes is not None else "none",
+        ws_max_size=ws_max_bytes or 0,
     )
+    config.guard = Guard(limits, table, proxies, dropped)
     server = _Server(config)
     try:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(server.serve([listener]), name="http")
             while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event to wait for
                 await asyncio.sleep(0.005)
+            sweeper = group.create_task(_sweep(table), name="http deadlines")
             try:
                 yield address_of(listener)
             finally:
                 server.should_exit = True
+                await asyncio.wait([task])
+                sweeper.cancel()
     finally:
         listener.close()
+
+
+async def _sweep(table: Connections) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_S)
+        table.sweep()
+
+
+def _files() -> int:
+    """How many files this process may have open: past them nobody can connect any more, not even the probes."""
+    if sys.platform == "win32":
+        return 1 << 20
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else 1 << 20
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,275 @@
+"""Who may hold a connection, and for how long: the one table behind every HTTP and SMTP listener.
+
+A connection has a seat, a seat has a stage, each stage has a deadline. Within a stage all seats have the same deadline, so each stage is a
+line in the order of entering and only its head is looked at: a request costs two moves, whatever the number of connections.
+
+A peer may have its share of connections that are busy, and of connections in all. Those above the share that only wait for their client's
+bytes lose their seats, the one that has waited longest first; a moment's patience lets a burst send its requests. When the house is full, the
+same happens to whoever has waited longest. So a newcomer with a whole request gets in, and who holds connections without using them pays.
+"""
+
+import enum
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol
+
+from services.chassis.metrics import Metrics
+
+
+class Stage(enum.IntEnum):
+    """What a connection waits for."""
+
+    HEAD = 0
+    """The rest of a request's head; for a new connection, all of it."""
+    IDLE = 1
+    """The next request."""
+    BODY = 2
+    """The rest of a body."""
+    WORK = 3
+    """Us."""
+    WRITE = 4
+    """The client, which must read before more can be written."""
+    OPEN = 5
+    """Nothing in particular: a socket with its own heartbeat."""
+    CLOSING = 6
+    """The end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """How many at once, and seconds for each stage. A body needs `progress_bytes` in each `progress_s`, besides its deadline."""
+
+    total: int = 25_000
+    per_peer: int = 256
+    head_s: float = 10.0
+    idle_s: float = 15.0
+    body_s: float = 30.0
+    progress_s: float = 5.0
+    progress_bytes: int = 512
+    work_s: float = 120.0
+    write_s: float = 20.0
+    closing_s: float = 2.0
+
+
+class Owner(Protocol):
+    """A connection, as the table sees it."""
+
+    def expire(self, stage: Stage, *, evicted: bool) -> None:
+        """The seat is lost: say so if there is a way, and close. In the stage CLOSING: at once. Must not raise."""
+
+
+class Peer:
+    """Who connections come from. `busy`: how many have a request under way."""
+
+    __slots__ = ("busy", "name", "seats")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.busy = 0
+        self.seats: dict[Seat, None] = {}
+
+
+class Seat:
+    """A connection's place in the table. Set `bytes` up by what arrives of a body."""
+
+    __slots__ = ("began", "bytes", "owner", "peer", "since", "stage")
+
+    def __init__(self, owner: Owner, peer: Peer, now: float) -> None:
+        self.owner: Owner | None = owner
+        self.peer = peer
+        self.stage = Stage.HEAD
+        self.since = now
+        self.began = now
+        self.bytes = 0
+
+
+_TAKEN_AWAY: Final = (Stage.CLOSING, Stage.IDLE, Stage.HEAD)
+"""Stages in which a seat may be taken away for another connection, in this order."""
+_BUSY: Final = tuple(stage in (Stage.BODY, Stage.WORK, Stage.WRITE) for stage in Stage)
+_OPEN_SHARES: Final = 2
+"""Open sockets of a peer, in shares. Who may hold one is the application's to say; this bounds what it lets in."""
+_YOUNG_S: Final = 0.25
+_BURST: Final = 16
+"""How many times its share a peer may open at once, for the moment in which their first bytes arrive."""
+_STALLED_S: Final = 1.0
+_LOOKED_AT: Final = 64
+UNCOUNTED: Final = ""
+"""The peer of connections that no share is kept for: those of a trusted proxy, which speaks for many."""
+
+
+class Connections:
+    """The table. `clock` gives seconds; `dropped` hears why a connection was closed or refused, as a short word."""
+
+    def __init__(
+        self,
+        limits: ConnectionLimits,
+        clock: Callable[[], float],
+        dropped: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._dropped = dropped
+        self._now = clock()
+        self._lines: dict[Stage, OrderedDict[Seat, None]] = {stage: OrderedDict() for stage in Stage}
+        self._uncounted = Peer(UNCOUNTED)
+        self._peers: dict[str, Peer] = {}
+        self._crowded: dict[Peer, None] = {}
+        self._open = 0
+        # Even a low total must not be one peer's alone.
+        half = max(1, limits.total // 2)
+        self._share = min(limits.per_peer, half)
+        self._burst = min(_BURST * limits.per_peer, half)
+        self._deadlines = {
+            Stage.HEAD: limits.head_s,
+            Stage.IDLE: limits.idle_s,
+            Stage.BODY: min(limits.progress_s, limits.body_s),
+            Stage.WORK: limits.work_s,
+            Stage.WRITE: limits.write_s,
+            Stage.CLOSING: limits.closing_s,
+        }
+
+    def __len__(self) -> int:
+        return self._open
+
+    def of_peer(self, name: str) -> int:
+        """Connections of one peer."""
+        peer = self._peers.get(name)
+        return len(peer.seats) if peer is not None else 0
+
+    def stages(self) -> Counter[Stage]:
+        """How many are in which stage."""
+        return Counter({stage: len(line) for stage, line in self._lines.items()})
+
+    def admit(self, owner: Owner, name: str) -> Seat | None:
+        """A seat, in the stage HEAD; None when there is none and nobody's can be taken."""
+        self._now = self._clock()
+        peer = self._uncounted if name == UNCOUNTED else self._peers.get(name) or Peer(name)
+        if peer is not self._uncounted and len(peer.seats) >= self._share:
+            self._crowded[peer] = None
+            if len(peer.seats) >= self._burst:
+                self._dropped("PEER_REFUSED")
+                return None
+        if self._open >= self._limits.total:
+            loser = self._loser()
+            if loser is None:
+                self._dropped("ALL_REFUSED")
+                return None
+            self._end(loser, loser.stage, "ALL_FULL", evicted=True)
+        seat = Seat(owner, peer, self._now)
+        self._lines[Stage.HEAD][seat] = None
+        self._open += 1
+        if peer is not self._uncounted:
+            self._peers[name] = peer
+            peer.seats[seat] = None
+        return seat
+
+    def may_work(self, seat: Seat) -> bool:
+        """Whether its peer has a share left for one more request. One that stalls half-way through its body gives way."""
+        peer = seat.peer
+        if _BUSY[seat.stage] or peer.busy < self._share or peer is self._uncounted:
+            return True
+        stalled = [
+            each
+            for each in peer.seats
+            if each.stage is Stage.BODY and not each.bytes and self._now - each.since >= _STALLED_S
+        ]
+        if not stalled:
+            self._dropped("PEER_BUSY")
+            return False
+        self._end(min(stalled, key=lambda each: each.since), Stage.BODY, "PEER_FULL", evicted=True)
+        return True
+
+    def move(self, seat: Seat, stage: Stage) -> None:
+        """Enters a stage; its deadline begins. Entering the stage that it is in changes nothing."""
+        if seat.stage is stage or seat.owner is None:
+            return
+        del self._lines[seat.stage][seat]
+        seat.peer.busy += _BUSY[stage] - _BUSY[seat.stage]
+        seat.stage = stage
+        seat.since = self._now
+        if stage is Stage.BODY:
+            seat.began, seat.bytes = self._now, 0
+        self._lines[stage][seat] = None
+
+    def leave(self, seat: Seat) -> None:
+        """The connection is gone. Leaving twice changes nothing."""
+        if seat.owner is None:
+            return
+        seat.owner = None
+        del self._lines[seat.stage][seat]
+        self._open -= 1
+        peer = seat.peer
+        peer.busy -= _BUSY[seat.stage]
+        if peer is not self._uncounted:
+            del peer.seats[seat]
+            if not peer.seats:
+                del self._peers[peer.name]
+
+    def sweep(self) -> None:
+        """Closes what is past its deadline or above its share. To be called a few times a second."""
+        self._now = self._clock()
+        for stage, limit in self._deadlines.items():
+            line = self._lines[stage]
+            while line:
+                seat = next(iter(line))
+                if self._now - seat.since < limit:
+                    break
+                if stage is Stage.BODY and self._arrives(seat):
+                    line.move_to_end(seat)
+                    continue
+                self._end(seat, stage, f"{stage.name}_DEADLINE", evicted=False)
+        for peer in tuple(self._crowded):
+            self._thin_out(peer)
+
+    def _loser(self) -> Seat | None:
+        """Of those that have waited longest, a seat of the peer with the most."""
+        waiting = [seat for stage in _TAKEN_AWAY for seat in islice(self._lines[stage], _LOOKED_AT)]
+        return max(waiting, key=lambda seat: len(seat.peer.seats), default=None)
+
+    def _arrives(self, seat: Seat) -> bool:
+        """Whether a body may go on; its next stretch begins then."""
+        if self._now - seat.began >= self._limits.body_s or seat.bytes < self._limits.progress_bytes:
+            return False
+        seat.since, seat.bytes = self._now, 0
+        return True
+
+    def _thin_out(self, peer: Peer) -> None:
+        above = len(peer.seats) - self._share
+        if above <= 0:
+            del self._crowded[peer]
+            return
+        waiting = [
+            seat
+            for seat in peer.seats
+            if seat.stage in _TAKEN_AWAY and (seat.stage is not Stage.HEAD or self._now - seat.since >= _YOUNG_S)
+        ]
+        waiting.sort(key=lambda seat: (_TAKEN_AWAY.index(seat.stage), seat.since))
+        for seat in waiting[:above]:
+            self._end(seat, seat.stage, "PEER_FULL", evicted=True)
+        # Those that came last: whoever talks already goes on talking.
+        for seat in [seat for seat in peer.seats if seat.stage is Stage.OPEN][_OPEN_SHARES * self._share :]:
+            self._end(seat, Stage.OPEN, "PEER_FULL", evicted=True)
+
+    def _end(self, seat: Seat, stage: Stage, reason: str, *, evicted: bool) -> None:
+        owner = seat.owner
+        if stage is Stage.CLOSING:
+            # Once more at the next deadline, should the transport not obey.
+            seat.since = self._now
+            self._lines[stage].move_to_end(seat)
+        else:
+            self._dropped(reason)
+            self.move(seat, Stage.CLOSING)
+        if owner is not None:
+            owner.expire(stage, evicted=evicted)
+
+
+def dropped_counter(metrics: Metrics, listener: str) -> Callable[[str], None]:
+    """Counts what a listener drops, by reason."""
+    counter = metrics.counter("chapar_connections_dropped_total")
+
+    def count(reason: str) -> None:
+        counter.labels(listener, reason).inc()
+
+    return count

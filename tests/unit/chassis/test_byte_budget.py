@@ -1,0 +1,63 @@
+"""The budget for bytes of callers who have not proved anything yet."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.chassis.byte_budget import ByteBudget, ByteShares, Held, OverBudget
+
+SHARES = ByteShares(total=1000, per_peer=400, reserve=200, small=50)
+
+
+def test_one_peer_can_not_use_up_what_others_need() -> None:
+    """A share for each, and small bodies find room where large ones do not any more."""
+    budget = ByteBudget(SHARES)
+    loud = budget.open("loud")
+    loud.more(400)
+    with pytest.raises(OverBudget):
+        loud.more(1)
+    budget.open("other").more(400)
+    third = budget.open("third")
+    with pytest.raises(OverBudget):
+        third.more(51)
+    third.more(50)
+    with pytest.raises(OverBudget):
+        third.more(1)
+    loud.release()
+    third.more(1)
+    assert budget.held == 451
+
+
+def test_a_body_that_would_find_no_room_is_known_before_it_comes() -> None:
+    """By its declared length; nothing is held for a promise."""
+    budget = ByteBudget(SHARES)
+    held = budget.open("a")
+    with pytest.raises(OverBudget):
+        held.expect(401)
+    held.expect(400)
+    assert budget.held == 0
+    held.more(300)
+    held.expect(400)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "", "c"]), st.integers(0, 300), st.booleans()), max_size=80))
+def test_bounds_hold_and_everything_comes_back(steps: list[tuple[str, int, bool]]) -> None:
+    """Whatever the order of taking, failing and releasing."""
+    budget = ByteBudget(SHARES)
+    held: list[Held] = []
+    for peer, count, release in steps:
+        body = budget.open(peer)
+        held.append(body)
+        with contextlib.suppress(OverBudget):
+            body.more(count)
+        if release:
+            held.pop(0).release()
+        assert 0 <= budget.held <= SHARES.total
+        assert all(0 < each <= SHARES.per_peer for each in budget._peers.values())
+    for body in held:
+        body.release()
+        body.release()
+    assert budget.held == 0
+    assert budget._peers == {}

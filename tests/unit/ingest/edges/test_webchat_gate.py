@@ -1,0 +1,92 @@
+"""Who gets a web chat socket at a crowded address."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.adapters.edges.webchat_gate import Entry, Gate, GateLimits, Turned
+from services.ingest.domain.limits import Rate
+
+LIMITS = GateLimits(sockets=3, newcomers=Rate(0.001, 2), per_visitor=2)
+
+
+@dataclass
+class Street:
+    """A gate, and who was sent away from it."""
+
+    gate: Gate = field(default_factory=lambda: Gate(LIMITS))
+    sent_away: list[int] = field(default_factory=list)
+
+    def knock(self, number: int, now_ms: int = 0, address: str = "here") -> Entry:
+        return self.gate.knock(address, now_ms, lambda: self.sent_away.append(number))
+
+
+def test_strangers_are_limited_by_time_and_those_who_come_back_are_not() -> None:
+    """Two strangers of one address; the third is turned away, elsewhere and with a token nobody is."""
+    street = Street()
+    for number in range(2):
+        street.knock(number).newcomer(0)
+    with pytest.raises(Turned, match="TOO_MANY_NEW_VISITORS"):
+        street.knock(2).newcomer(0)
+    street.knock(3, address="there").newcomer(0)
+    for number in range(3):
+        street.knock(number).returning(f"v{number}")
+    with pytest.raises(Turned, match="TOO_MANY_SOCKETS_HERE"):
+        street.knock(4).returning("v4")
+
+
+def test_one_visitor_has_few_sockets() -> None:
+    """Wherever they come from; a place that is left can be taken again."""
+    street = Street()
+    first = street.knock(0)
+    first.returning("v")
+    street.knock(1, address="there").returning("v")
+    with pytest.raises(Turned, match="TOO_MANY_SOCKETS_OF_VISITOR"):
+        street.knock(2, address="elsewhere").returning("v")
+    first.leave()
+    first.leave()
+    street.knock(3, address="elsewhere").returning("v")
+
+
+def test_who_waits_longest_without_a_word_gives_way() -> None:
+    """Not in the first moment, when a hello may be under way; in a flood even then."""
+    street = Street()
+    for number in range(5):
+        street.knock(number, 0)
+    assert street.sent_away == []
+    street.knock(5, 1_000)
+    assert street.sent_away == [0, 1, 2]
+    for number in range(6, 40):
+        street.knock(number, 1_000)
+    assert len(street.sent_away) == 40 - 15
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["new", "back", "leave"]), st.sampled_from("ab")), max_size=60
+    )
+)
+def test_when_all_have_left_nothing_is_remembered(steps: list[tuple[int, str, str]]) -> None:
+    """Whatever the order."""
+    street = Street()
+    here: list[Entry] = []
+    for number, what, address in steps:
+        if what == "leave" and here:
+            here.pop(number % len(here)).leave()
+            continue
+        entry = street.knock(number, 0, address)
+        try:
+            if what == "new":
+                entry.newcomer(0)
+            else:
+                entry.returning(f"v{number}")
+        except Turned:
+            entry.leave()
+        else:
+            here.append(entry)
+    for entry in here:
+        entry.leave()
+    assert street.gate._counts == {}
+    assert street.gate._waiting == {}
