@@ -7,15 +7,15 @@ followed. Errors are told by kind, never with the address, which may hold tokens
 import base64
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
 from chapar.config.v1 import config_pb2
+from services.chassis.destinations import DEVELOPMENT, Destinations, problem_of_url
+from services.chassis.pinned import Refused, Resolve, pinned_client, system_resolve
 from services.chassis.webhook_keys import key_of
 
 __all__ = [
@@ -47,10 +47,13 @@ class Endpoint:
 
 
 def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str, Endpoint]:
-    """By name. Raises ValueError, with a text for people, for one that can't be used."""
+    """By name. Raises ValueError, with a text for people, for one that can't be used.
+
+    A URL that leads where it must not is no such one: whoever it concerns is not told, with a reason, and all else goes on.
+    """
     found: dict[str, Endpoint] = {}
     for webhook in webhooks:
-        problem = problem_of(webhook)
+        problem = _problem_of_secrets(webhook) if webhook.name else "it has no name"
         if problem or webhook.name in found:
             raise ValueError(f"webhook {webhook.name!r}: {problem or 'there are two of this name'}")
         references = tuple(webhook.secrets[name] for name in _SECRETS if name in webhook.secrets)
@@ -58,22 +61,17 @@ def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str,
     return found
 
 
-def problem_of(webhook: config_pb2.OutgoingWebhook) -> str:
-    """What is wrong with a webhook's configuration and how to mend it; empty when nothing is."""
+def problem_of(webhook: config_pb2.OutgoingWebhook, rules: Destinations = DEVELOPMENT) -> str:
+    """What is wrong with a webhook's configuration and how to put it right; empty when nothing is.
+
+    Where it may lead is asked again at each use, by the operator's own rules: a name may have another address by then.
+    """
     if not webhook.name:
         return "it has no name"
-    try:
-        parts = urlsplit(webhook.url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        return "its url can't be read"
-    if not host or parts.scheme not in ("https", "http"):
-        return "its url must be https://…"
-    if parts.username or parts.password:
-        return "a password in its url would be shown to whoever reads the configuration: the receiver knows us by the signature"
-    if parts.scheme == "http" and not _loopback(host):
-        return "its url must begin with https: only a receiver on this machine may be told by http"
+    return problem_of_url(webhook.url, rules) or _problem_of_secrets(webhook)
+
+
+def _problem_of_secrets(webhook: config_pb2.OutgoingWebhook) -> str:
     unknown = set(webhook.secrets) - set(_SECRETS)
     if unknown:
         return f"it has secrets of unknown names, {', '.join(sorted(unknown))}: there are {' and '.join(_SECRETS)}"
@@ -82,15 +80,9 @@ def problem_of(webhook: config_pb2.OutgoingWebhook) -> str:
     return ""
 
 
-def webhook_client(connections: int = 50) -> httpx.AsyncClient:
+def webhook_client(rules: Destinations, connections: int = 50, resolve: Resolve = system_resolve) -> httpx.AsyncClient:
     """A client for all receivers; the caller closes it."""
-    return httpx.AsyncClient(
-        timeout=httpx.Timeout(_TIMEOUT_S, connect=5.0, pool=None),
-        limits=httpx.Limits(max_connections=connections, keepalive_expiry=2.0),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"user-agent": "chapar"},
-    )
+    return pinned_client(rules, timeout_s=_TIMEOUT_S, connections=connections, resolve=resolve)
 
 
 async def attempt(
@@ -108,6 +100,8 @@ async def attempt(
         # The answer's body is of no interest, however long it is.
         async with client.stream("POST", url, content=body, headers=headers) as response:
             status = response.status_code
+    except Refused:
+        return "URL_REFUSED"
     except httpx.TimeoutException:
         return "TIMEOUT"
     except (httpx.ConnectError, httpx.PoolTimeout):
@@ -123,12 +117,3 @@ def signature(key: bytes, message_id: str, stamp: str, body: bytes) -> str:
     """`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
     signed = b".".join((message_id.encode(), stamp.encode(), body))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

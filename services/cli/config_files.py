@@ -24,6 +24,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
+from services.chassis.destinations import PUBLIC, Destinations
 
 LARGEST_FILE = 4_000_000
 DEEPEST = 16
@@ -56,6 +57,8 @@ class Document:
     configuration: config_pb2.TenantConfiguration
     lines: dict[Path_, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    rules: Destinations = PUBLIC
+    """Where services may send what it configures."""
 
     def line(self, *path: str | int) -> int:
         """Line of a part; of the nearest enclosing part where it is not written itself."""

@@ -15,6 +15,7 @@ from services.cli.config_files import Document
 from services.cli.config_lint_calendars import calendars, zone
 from services.cli.config_lint_capacity import capacity, numbers
 from services.cli.config_lint_counting import counting
+from services.cli.config_lint_destinations import where_to
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
@@ -217,5 +218,6 @@ _CHECKS: tuple[Callable[[Document], None], ...] = (
     partial(surveys, channels=CHANNELS),
     _templates,
     webhooks,
+    where_to,
     counting,
 )

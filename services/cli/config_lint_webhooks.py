@@ -17,7 +17,7 @@ _REFERENCE: Final = re.compile(r"(env|file):.+")
 def webhooks(document: Document) -> None:
     """Adds its findings to the document's."""
     for index, webhook in enumerate(document.configuration.webhooks):
-        if problem := problem_of(webhook):
+        if problem := problem_of(webhook, document.rules):
             document.find("WEBHOOK", f"webhook `{webhook.name}`: {problem}", "webhooks", index)
         for name, reference in webhook.secrets.items():
             if not _REFERENCE.fullmatch(reference):

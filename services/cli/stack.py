@@ -14,6 +14,7 @@ from services.chassis.broker.errors import BrokerError
 from services.chassis.broker.settings import CHECKOUT, BrokerSettings
 from services.chassis.clock import system_clock
 from services.chassis.cluster_topics import apply as apply_topics
+from services.chassis.destinations import DEVELOPMENT
 from services.chassis.endpoints import FILE_VARIABLE
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
@@ -59,6 +60,7 @@ def read_config(path: Path) -> Document:
         document = load(path)
     except OSError as error:
         raise ChaparError(ErrorKind.INVALID, "NO_CONFIG", f"{path} cannot be read: {error.strerror}") from error
+    document.rules = DEVELOPMENT
     if not document.findings:
         lint(document)
     errors = [str(f) for f in document.findings if f.severity == "error"]

@@ -7,14 +7,14 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.http import networks_of
-from services.chassis.settings import ServiceSettings
+from services.chassis.outgoing_settings import OutgoingSettings
 from services.chassis.tokens import ServiceTokenSettings
 
 Role = Literal["lanes", "dispatcher", "edge", "analytics"]
 ALL_ROLES: tuple[Role, ...] = ("lanes", "dispatcher", "edge", "analytics")
 
 
-class FeedbackSettings(ServiceSettings):
+class FeedbackSettings(OutgoingSettings):
     """Asks customers how it was, counts each answer once, and says how sure the figures are."""
 
     model_config = SettingsConfigDict(env_prefix="CHAPAR_FEEDBACK_")

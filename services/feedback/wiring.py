@@ -179,7 +179,7 @@ async def _webhooks(
     producer: DurableProducer,
 ) -> None:
     """Answers to other systems: told once by one group, again by another until they are taken."""
-    client = await stack.enter_async_context(webhook_client())
+    client = await stack.enter_async_context(webhook_client(service.settings.destinations))
     telling = Webhooks(
         webhook_answers.TOPIC,
         programmes.webhook,

@@ -7,10 +7,10 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.chassis.http import networks_of
-from services.chassis.settings import ServiceSettings
+from services.chassis.outgoing_settings import OutgoingSettings
 
 
-class IngestSettings(ServiceSettings):
+class IngestSettings(OutgoingSettings):
     """Chapar ingest: the edges, the intake, relay and sender lanes, and the history projection."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)

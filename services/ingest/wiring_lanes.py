@@ -44,12 +44,13 @@ async def lanes(
     heap = Heap()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        http = await enter(provider_client())
+        rules = settings.destinations
+        http = await enter(provider_client(rules))
         clients: dict[str, ChannelClient] = {
             "telegram": TelegramClient(http),
             "whatsapp": WhatsAppClient(http),
             "webhook": WebhookClient(http),
-            "email": EmailClient(),
+            "email": EmailClient(rules),
         }
 
         async def publish(key: bytes, value: bytes) -> object:

@@ -5,11 +5,11 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.chassis.settings import ServiceSettings
+from services.chassis.outgoing_settings import OutgoingSettings
 from services.chassis.tokens import ServiceTokenSettings
 
 
-class SlaSettings(ServiceSettings):
+class SlaSettings(OutgoingSettings):
     """Chapar sla: the deadline lane, the escalation of warnings, SlaService."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_SLA_", validate_default=True)

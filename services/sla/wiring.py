@@ -151,7 +151,7 @@ def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str
 async def _notify(service: Service[SlaSettings], stack: AsyncExitStack, receivers: Receivers) -> None:
     """Webhooks: what is new, and what was not taken at first."""
     kafka = service.settings.kafka
-    client = await stack.enter_async_context(webhook_client())
+    client = await stack.enter_async_context(webhook_client(service.settings.destinations))
     producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"{NAME}-webhooks"))
     webhooks = Webhooks(
         WAITING_NOTICES,

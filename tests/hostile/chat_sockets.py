@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from typing import Any
 
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
@@ -68,7 +69,7 @@ async def comes_back(address: str, path: str, token: str, *, source: str = "") -
     return False
 
 
-def _from(source: str) -> dict[str, tuple[str, int]]:
+def _from(source: str) -> dict[str, Any]:
     if not source:
         return {}
     assert host_port(f"{source}:0")[0] == source

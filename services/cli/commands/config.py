@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from services.chassis.clock import system_clock
+from services.chassis.destinations import destinations
 from services.cli import configuration
 from services.cli.commands.options import Json
 from services.cli.config_files import Document, load, schema
@@ -20,13 +21,21 @@ from services.cli.output import as_data, console, emit_json, table
 from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Tenants' configuration.")
+Allow = Annotated[
+    str,
+    typer.Option(
+        "--allow",
+        envvar="CHAPAR_OUTGOING_ALLOW",
+        help="Hosts, addresses and networks that URLs may name although they are not public: as the services' OUTGOING_ALLOW.",
+    ),
+]
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="YAML files, or directories of them.")]
 
 
 @app.command("lint")
-def lint_command(files: Files, as_json: Json = False) -> None:
+def lint_command(files: Files, allow: Allow = "", as_json: Json = False) -> None:
     """Names file and line of everything that is wrong; exit 1 when something is an error."""
-    documents = _checked(files)
+    documents = _checked(files, allow)
     findings = [finding for document in documents for finding in document.findings]
     if as_json:
         emit_json(
@@ -47,11 +56,12 @@ def lint_command(files: Files, as_json: Json = False) -> None:
 @app.command("apply")
 def apply_command(
     files: Files,
+    allow: Allow = "",
     actor: Annotated[str, typer.Option(envvar="CHAPAR_ACTOR", help="Who applies it, for the audit log.")] = "",
     as_json: Json = False,
 ) -> None:
     """Checks, then puts it in force for all services at once; unchanged content is left alone."""
-    documents = _checked(files)
+    documents = _checked(files, allow)
     errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
     if errors:
         console.print("\n".join(errors), markup=False, highlight=False, soft_wrap=True)
@@ -102,11 +112,16 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _checked(files: list[Path]) -> list[Document]:
+def _checked(files: list[Path], allow: str) -> list[Document]:
+    try:
+        rules = destinations(allow.replace(",", " ").split(), development=False)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--allow") from None
     paths = [p for file in files for p in (sorted(file.glob("*.y*ml")) if file.is_dir() else [file])]
     documents = []
     for path in paths:
         document = load(path)
+        document.rules = rules
         if not document.findings:
             lint(document)
         documents.append(document)

@@ -16,6 +16,7 @@ from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from services.chassis.clock import system_clock
 from services.chassis.cluster_topics import apply
+from services.chassis.destinations import DEVELOPMENT
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.producer import DurableProducer
@@ -67,7 +68,7 @@ async def telling(
 
     async with (
         http_server(app, "127.0.0.1", 0) as receiver.address,
-        webhook_client() as client,
+        webhook_client(DEVELOPMENT) as client,
         DurableProducer(settings, client_id="webhooks") as producer,
         asyncio.TaskGroup() as tasks,
     ):

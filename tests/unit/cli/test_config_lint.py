@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.destinations import destinations
 from services.cli.config_files import Document, load
 from services.cli.config_lint import lint
 
@@ -93,6 +94,7 @@ def test_a_sound_configuration_gives_no_finding(tmp_path: Path) -> None:
     assert [str(f) for f in checked(tmp_path, SOUND).findings] == []
 
 
+CHANNELS_LINE = "channels: [{channel: grpc, account: default}]\n"
 DROP_SALES = "drop: [sales], queues: [support]"
 FRENCH = "number: 8, steps: [{after: 20s, number: 6}, {after: 40s, number: 3}], expires_after: 90s"
 LAST_STEP = "{after: 40s, number: 3}"
@@ -274,3 +276,59 @@ def test_a_circle_through_several_queues_is_told_once_with_its_way(tmp_path: Pat
     (finding,) = checked(tmp_path, text).findings
     assert (finding.code, finding.severity) == ("OVERFLOW_LOOP", "error")
     assert "a to b to c to a" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("base_url", "http://127.0.0.1:9092"),
+        ("base_url", "https://169.254.169.254/latest"),
+        ("base_url", "https://2130706433/"),
+        ("reply_url", "https://ops.internal/hook"),
+        ("reply_url", "https://user@hooks.example.com/"),
+        ("smtp_url", "smtp://10.0.0.5:25"),
+        ("smtp_url", "smtp://localhost"),
+        ("smtp_url", "file:///etc/passwd"),
+    ],
+)
+def test_where_a_tenant_must_not_have_us_send(tmp_path: Path, setting: str, value: str) -> None:
+    """Named with file and line, before it is in force; what the operator allows passes."""
+    text = SOUND.replace(
+        CHANNELS_LINE,
+        f"channels:\n  - {{channel: grpc, account: default}}\n  - channel: telegram\n    account: x\n    settings:\n      {setting}: '{value}'\n",
+    )
+    found = [f for f in checked(tmp_path, text).findings if f.code == "DESTINATION"]
+    if value.startswith("file:"):
+        assert found == []  # a reference: known where it is used
+        return
+    (finding,) = found
+    assert (finding.severity, finding.line) == (
+        "error",
+        1 + [setting in line for line in text.splitlines()].index(True),
+    )
+    path = tmp_path / "allowed.yaml"
+    path.write_text(text)
+    document = load(path)
+    document.rules = destinations(["127.0.0.0/8", "10.0.0.0/8", "ops.internal", "localhost"], development=False)
+    lint(document)
+    if value.startswith(("http://127", "https://ops", "smtp://")):
+        assert [f for f in document.findings if f.code == "DESTINATION"] == []
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_AAAA", "whsec_not base64", "whsec_" + "A" * 28])
+def test_a_webhook_secret_that_is_no_key(tmp_path: Path, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty or short key, where lint can see it; where it can't, the services say so."""
+    text = SOUND.replace(
+        CHANNELS_LINE,
+        "channels:\n  - {channel: grpc, account: default}\n  - channel: webhook\n    account: x\n"
+        "    secrets: {signing_secret: 'env:HOOK_KEY'}\n",
+    )
+    assert "SECRET_UNUSABLE" not in [f.code for f in checked(tmp_path, text).findings]
+    monkeypatch.setenv("HOOK_KEY", secret)
+    monkeypatch.setenv("CRM", secret)
+    found = [f for f in checked(tmp_path, text).findings if f.code == "SECRET_UNUSABLE"]
+    assert len(found) == 2
+    assert all(secret not in f.message.replace("whsec_ and", "") for f in found if secret != "whsec_")
+    monkeypatch.setenv("HOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    monkeypatch.setenv("CRM", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    assert "SECRET_UNUSABLE" not in [f.code for f in checked(tmp_path, text).findings]

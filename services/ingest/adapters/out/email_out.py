@@ -23,6 +23,8 @@ from aiosmtplib.errors import (
     SMTPResponseException,
 )
 
+from services.chassis.destinations import Destinations
+from services.chassis.pinned import Refused, Resolve, connected_socket, system_resolve
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import Part
 from services.ingest.domain import reply_token, retry_classes
@@ -48,7 +50,16 @@ class _Server:
 class EmailClient:
     """Settings: `address`, `smtp_url` (smtp://[user[:password]@]host[:port], smtps://…), `from_name`. Secrets: `reply_token`, `smtp_password`."""
 
-    def __init__(self, *, timeout_s: float = 30.0, local_hostname: str = "localhost") -> None:
+    def __init__(
+        self,
+        rules: Destinations,
+        *,
+        timeout_s: float = 30.0,
+        local_hostname: str = "localhost",
+        resolve: Resolve = system_resolve,
+    ) -> None:
+        self._rules = rules
+        self._resolve = resolve
         self._timeout_s = timeout_s
         self._local_hostname = local_hostname
 
@@ -73,9 +84,16 @@ class EmailClient:
         return part_route.context.get("reply_to") or part_route.identity.native_id, False
 
     async def _session(self, server: _Server, sender: str, recipient: str, mail: bytes) -> PartResult:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                made = await connected_socket(server.host, server.port, self._rules, self._resolve)
+        except Refused:
+            return PartResult(outcome=Outcome.HALTED, reason="RELAY_REFUSED")
+        except (OSError, TimeoutError):
+            return PartResult(outcome=Outcome.RETRY, reason="NO_CONNECTION")
         client = aiosmtplib.SMTP(
             hostname=server.host,
-            port=server.port,
+            sock=made,
             use_tls=server.tls,
             start_tls=server.start_tls,
             timeout=self._timeout_s,
@@ -105,6 +123,8 @@ class EmailClient:
             return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT" if timed_out else "CONNECTION_CUT")
         finally:
             await _leave(client)
+            if phase == "connect":
+                made.close()  # otherwise it was the client's, and is closed
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:

@@ -13,6 +13,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from services.chassis.destinations import Destinations
+from services.chassis.pinned import Refused, Resolve, pinned_client, system_resolve
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.retry_classes import PartResult
 
@@ -29,17 +31,15 @@ class Answer:
 
 
 def provider_client(
-    *, timeout_s: float = 20.0, connections: int = 100, tls: ssl.SSLContext | None = None
+    rules: Destinations,
+    *,
+    timeout_s: float = 20.0,
+    connections: int = 100,
+    tls: ssl.SSLContext | None = None,
+    resolve: Resolve = system_resolve,
 ) -> httpx.AsyncClient:
     """A client for all providers; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's."""
-    return httpx.AsyncClient(
-        verify=tls if tls is not None else True,
-        timeout=httpx.Timeout(timeout_s, connect=5.0, pool=None),
-        limits=httpx.Limits(max_connections=connections, keepalive_expiry=2.0),
-        follow_redirects=False,
-        trust_env=False,
-        headers={"user-agent": "chapar"},
-    )
+    return pinned_client(rules, timeout_s=timeout_s, connections=connections, tls=tls, resolve=resolve)
 
 
 async def post_json(
@@ -57,6 +57,8 @@ async def post_json(
                     break
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         return PartResult(outcome=Outcome.RETRY, reason=_named("NO_CONNECTION", error))
+    except Refused:
+        return PartResult(outcome=Outcome.HALTED, reason="URL_REFUSED")
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
         return PartResult(outcome=Outcome.HALTED, reason="BAD_BASE_URL")
     except httpx.TimeoutException:

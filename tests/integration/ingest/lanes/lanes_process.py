@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from chapar.config.v1 import config_pb2
 from services.chassis.clock import system_clock
+from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.lane import NO_METRICS, LaneTuning
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.metrics import Metrics
@@ -46,13 +47,13 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(provider_client(timeout_s=2.0))
+        http = await stack.enter_async_context(provider_client(DEVELOPMENT, timeout_s=2.0))
         producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"attempts@{instance}"))
         clients: dict[str, ChannelClient] = {
             "telegram": TelegramClient(http),
             "whatsapp": WhatsAppClient(http),
             "webhook": WebhookClient(http),
-            "email": EmailClient(timeout_s=2.0),
+            "email": EmailClient(DEVELOPMENT, timeout_s=2.0),
         }
         attempts = AttemptWorker(
             clients,

@@ -5,12 +5,14 @@ import hashlib
 import hmac
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import msgspec
 import pytest
 
 from services.chassis.clock import system_clock
+from services.chassis.destinations import DEVELOPMENT, PUBLIC
 from services.chassis.errors import ChaparError
 from services.chassis.secrets import SecretReferences
 from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
@@ -46,7 +48,7 @@ async def relay() -> AsyncIterator[MailRelay]:
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     """The clients' connections, impatient."""
-    async with provider_client(timeout_s=0.5, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
+    async with provider_client(DEVELOPMENT, timeout_s=0.5, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 
@@ -56,7 +58,7 @@ def clients(http: httpx.AsyncClient) -> dict[str, ChannelClient]:
         "telegram": TelegramClient(http),
         "whatsapp": WhatsAppClient(http),
         "webhook": WebhookClient(http),
-        "email": EmailClient(timeout_s=0.5),
+        "email": EmailClient(DEVELOPMENT, timeout_s=0.5),
     }
 
 
@@ -163,7 +165,7 @@ async def test_a_mail_is_threaded_and_names_its_conversation(provider: HttpProvi
     """In-Reply-To, References, Re:, and a Message-ID whose token leads back and can't be forged."""
     context = {"message_id": "<b@mail.example>", "references": "<a@mail.example>"}
     part = a_part("email", "سلام\nپاسخ شما", context=context, subject="پرسش\nدربارهٔ سفارش")
-    result = await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    result = await EmailClient(DEVELOPMENT).send(part, an_account(accounts(provider, relay)["email"]))
     (mail,) = await relay.arrived(1)
     assert result.outcome is Outcome.ACCEPTED
     assert mail.text.replace("\r\n", "\n").strip() == "سلام\nپاسخ شما"
@@ -183,7 +185,7 @@ async def test_a_mail_is_threaded_and_names_its_conversation(provider: HttpProvi
 async def test_an_acknowledgement_by_mail_answers_no_machine(provider: HttpProvider, relay: MailRelay) -> None:
     """Null envelope sender and Auto-Submitted: auto-replied."""
     part = a_part("email", purpose=Purpose.ACKNOWLEDGEMENT)
-    await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    await EmailClient(DEVELOPMENT).send(part, an_account(accounts(provider, relay)["email"]))
     (mail,) = await relay.arrived(1)
     assert mail.account == ""
     assert mail.details["auto-submitted"] == "auto-replied"
@@ -207,7 +209,7 @@ async def test_what_a_mail_servers_answer_means(
     """By phase: a sender refused is the account's trouble, a recipient refused the customer's."""
     relay.next(behaviour)
     account = an_account(accounts(provider, relay)["email"])
-    result = await EmailClient(timeout_s=0.5).send(a_part("email"), account)
+    result = await EmailClient(DEVELOPMENT, timeout_s=0.5).send(a_part("email"), account)
     assert (result.outcome, result.reason) == (outcome, reason)
 
 
@@ -217,6 +219,25 @@ async def test_an_address_that_can_not_be_sent_to_is_rejected(
 ) -> None:
     """Nothing of it reaches the server."""
     part = a_part("email", context={"reply_to": address})
-    result = await EmailClient().send(part, an_account(accounts(provider, relay)["email"]))
+    result = await EmailClient(DEVELOPMENT).send(part, an_account(accounts(provider, relay)["email"]))
     assert result.outcome is Outcome.REJECTED
     assert relay.requests == 0
+
+
+async def test_a_relay_inside_is_refused_with_a_reason(provider: HttpProvider, relay: MailRelay) -> None:
+    """By name, by address and in other clothes; nothing connects, nothing crashes."""
+    for host in (
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "2130706433",
+        "relay.internal",
+        "169.254.169.254",
+        "mail.example.com.",
+    ):
+        policy = replace(
+            accounts(provider, relay)["email"],
+            settings={"address": "support@demo.example", "smtp_url": f"smtp://{host}:25"},
+        )
+        result = await EmailClient(PUBLIC, timeout_s=2).send(a_part("email"), an_account(policy))
+        assert (result.outcome, result.reason) == (Outcome.HALTED, "RELAY_REFUSED"), host

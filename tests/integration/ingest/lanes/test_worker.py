@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import system_clock
+from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
@@ -73,7 +74,7 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
         rules=(),
         condition=never,
     )
-    async with provider_client(timeout_s=2.0, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as http:
+    async with provider_client(DEVELOPMENT, timeout_s=2.0, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as http:
         worker = AttemptWorker(
             {"telegram": TelegramClient(http), "whatsapp": WhatsAppClient(http)},
             lambda: {TENANT: policy},
