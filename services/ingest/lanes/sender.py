@@ -362,8 +362,10 @@ def _decoded(record: Record) -> records_pb2.OutboundRecord:
         outbound = records_pb2.OutboundRecord.FromString(record.value)
     except DecodeError as error:
         raise InvalidRecord("UNDECODABLE", "not an OutboundRecord") from error
-    if not outbound.tenant or not outbound.conversation_id or record.key != tenant_key(
-        outbound.tenant, outbound.conversation_id
+    if (
+        not outbound.tenant
+        or not outbound.conversation_id
+        or record.key != tenant_key(outbound.tenant, outbound.conversation_id)
     ):
         raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
     return outbound
