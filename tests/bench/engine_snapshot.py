@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.lane import LaneContext, Record
 from services.chassis.kafka.outbox import BatchOutbox
@@ -46,7 +47,7 @@ def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTri
     processor = _processor()
     processor.start(now, _outbox())
     processor.begin(now)
-    _touch(processor, now, _outbox())  # makes the pool known
+    _found(processor, now, _outbox())
     processor.engines[_WHERE] = engine
     _mark_all(engine)
     outbox = _outbox()
@@ -76,8 +77,20 @@ def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTri
     return RoundTrip(dump_s, restore_s, len(changelog), size)
 
 
+def _found(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
+    """Makes the pool known: only a configuration does."""
+    configuration = config_pb2.TenantConfiguration(tenant=_WHERE[0], version=1)
+    configuration.pools.add(name=_WHERE[1])
+    command = pb.RoutingCommand(
+        tenant=_WHERE[0],
+        pool=_WHERE[1],
+        activate_configuration=pb.ActivateConfiguration(configuration=configuration),
+    )
+    processor.handle(Record(COMMANDS, 0, 0, now, b"acme/default", command.SerializeToString(), ()), outbox)
+
+
 def _touch(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
-    """A command that changes nothing, of a kind that may be a pool's first."""
+    """A command that changes nothing."""
     command = pb.RoutingCommand(tenant=_WHERE[0], pool=_WHERE[1], upsert_agent=pb.UpsertAgent())
     processor.handle(Record(COMMANDS, 0, 0, now, b"acme/default", command.SerializeToString(), ()), outbox)
 

@@ -287,7 +287,9 @@ def test_rubbish_among_commands_is_set_aside_and_the_rest_flows(metrics: Metrics
     lane = a_survey_lane(metrics)
     good = relayed(a_completed_event())[0].value
     sent = lane.batch(
-        lane.record(b"\x00\x01rubbish", key=b"p"), lane.record(good, key=None), lane.record(good, key=b"parsa/person-1")
+        lane.record(b"\x00\x01rubbish", key=b"parsa/p"),
+        lane.record(good, key=None),
+        lane.record(good, key=b"parsa/person-1"),
     )
     assert words(sent) == ["invited", "due"]
     assert {why.reason for _, why in lane.dead_letters} == {"UNDECODABLE", "NO_KEY"}

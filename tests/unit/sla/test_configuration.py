@@ -128,7 +128,10 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
         (lambda c: _escalate(c, at=3), "does nothing"),
         (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue 'rescue'"),
         (lambda c: _escalate(c, at=3, webhook="duty"), "there is no webhook 'duty'"),
-        (lambda c: c.webhooks.add(name="crm", url="ftp://x"), "webhook 'crm': its url"),
+        (
+            lambda c: c.webhooks.add(name="crm", secrets={"other": "env:X"}),
+            "webhook 'crm': it has secrets of unknown names",
+        ),
         (lambda c: _range(c, 5, 4), "no priority is at least 5 and at most 4"),
         (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is no time of day"),
         (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "holidays of 'DE-XX' are not known"),
