@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from multiprocessing.synchronize import Event as Flag
 from typing import Final
@@ -93,7 +93,7 @@ class Victim:
 
 
 async def _flood(
-    endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...], over: Flag
+    endpoints: Mapping[str, Mapping[str, str]], token: str, names: tuple[str, ...], over: Flag
 ) -> list[tuple[str, Flood]]:
     ingest, router, sla = (endpoints[name]["grpc"] for name in ("ingest", "router", "sla"))
     async with AsyncExitStack() as floods:
@@ -110,13 +110,15 @@ async def _flood(
     return found
 
 
-def _flooding(endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...], over: Flag) -> None:
+def _flooding(endpoints: Mapping[str, Mapping[str, str]], token: str, names: tuple[str, ...], over: Flag) -> None:
     for name, flood in uvloop.run(_flood(endpoints, token, names, over)):
         print(f"  {name}: sent {flood.sent}, {dict(flood.codes)} {dict(flood.reasons)}", flush=True)
 
 
 @asynccontextmanager
-async def flooded(endpoints: dict[str, dict[str, str]], token: str, names: tuple[str, ...]) -> AsyncIterator[None]:
+async def flooded(
+    endpoints: Mapping[str, Mapping[str, str]], token: str, names: tuple[str, ...]
+) -> AsyncIterator[None]:
     """Tenant A floods from another process during the block."""
     context = multiprocessing.get_context("spawn")
     over = context.Event()
@@ -197,7 +199,8 @@ def _tell(alone: list[float], beside: list[float]) -> None:
 
 def main() -> int:
     """The command line."""
-    seconds, rounds = (float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS), int((sys.argv[2:] or [ROUNDS])[0])
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
     return uvloop.run(run(seconds, rounds, tuple(sys.argv[3:]) or FLOODS))
 
 

@@ -22,6 +22,7 @@ from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.lifetimes import Lifetimes
 from services.chassis.grpc.refusal_hold import RefusalHold
 from services.chassis.grpc.server import budgets
+from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.lifecycle import leaves
@@ -116,7 +117,13 @@ async def a_place(clock: Any = None) -> AsyncIterator[Place]:
     tracing = Tracing.start("probe", "probe-0", "", 1.0)
     limits = GrpcLimits()
     interceptor = ChassisInterceptor(
-        authorizer, Admission(budgets(limits)), RefusalHold(limits), metrics, tracing, AuditedCalls(None)
+        authorizer,
+        Admission(budgets(limits)),
+        TenantPace(limits),
+        RefusalHold(limits),
+        metrics,
+        tracing,
+        AuditedCalls(None),
     )
     server = grpc.aio.server(interceptors=[interceptor])
     sla_pb2_grpc.add_SlaServiceServicer_to_server(streams, server)

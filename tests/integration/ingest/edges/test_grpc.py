@@ -76,8 +76,8 @@ async def test_submit_names_every_wrong_field(edges: Edges) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Submit(ingest_pb2.SubmitRequest(text="x", language="??"), metadata=token, timeout=10)
         assert {v.field for v in refused(caught.value).violations} == {"idempotency_key", "language"}
+        beyond = ingest_pb2.SubmitRequest(text="x\x00", native_id="n" * 201, labels={"tier": "g" * 101})
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            beyond = ingest_pb2.SubmitRequest(text="x\x00", native_id="n" * 201, labels={"tier": "g" * 101})
             await stub.Submit(beyond, metadata=token, timeout=10)
         assert {v.field for v in refused(caught.value).violations} == {"text", "native_id", "labels[0].value"}
         with pytest.raises(grpc.aio.AioRpcError) as caught:

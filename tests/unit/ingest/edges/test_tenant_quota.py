@@ -37,9 +37,9 @@ def record(tenant: str, text: str = "") -> tuple[str, records_pb2.InboundRecord]
     return "key", records_pb2.InboundRecord(tenant=tenant, message=message)
 
 
-def publisher(log: SlowLog, pace: Pace = Pace(0, 1), **settings: float) -> FairPublisher:
-    values = QuotaSettings(pace, on_the_way=int(settings.pop("on_the_way", 2)), **settings)
-    return FairPublisher(log, TenantQuota(values))
+def publisher(log: SlowLog, pace: Pace | None = None, *, wait_s: float = 2, on_the_way: int = 2) -> FairPublisher:
+    settings = QuotaSettings(pace or Pace(0, 1), wait_s=wait_s, on_the_way=on_the_way)
+    return FairPublisher(log, TenantQuota(settings))
 
 
 async def begun(publisher_: FairPublisher, tenant: str, count: int) -> list[asyncio.Task[None]]:
