@@ -6,10 +6,10 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
 from services.chassis.errors import ChaparError
@@ -46,19 +47,25 @@ class Authority:
         self._serial = 1
         self.cert = self._sign("test authority", self._key, authority=True)
 
-    def issue(self, name: str) -> Pair:
-        """A certificate for `name` on 127.0.0.1."""
+    def issue(self, name: str, names: Sequence[x509.GeneralName] | None = None) -> Pair:
+        """A certificate for `name` on 127.0.0.1, or with these alternative names; none when they are empty."""
         key = ec.generate_private_key(ec.SECP256R1())
         return Pair(
-            self._sign(name, key, authority=False),
+            self._sign(name, key, authority=False, names=names),
             key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         )
 
-    def _sign(self, name: str, key: ec.EllipticCurvePrivateKey, authority: bool) -> bytes:
+    def _sign(
+        self,
+        name: str,
+        key: ec.EllipticCurvePrivateKey,
+        authority: bool,
+        names: Sequence[x509.GeneralName] | None = None,
+    ) -> bytes:
         self._serial += 1
         now = dt.datetime.now(dt.UTC)
-        names: list[x509.GeneralName] = [x509.DNSName(name.replace(" ", "-"))]
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        if names is None:
+            names = [x509.DNSName(name.replace(" ", "-")), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
@@ -67,9 +74,10 @@ class Authority:
             .serial_number(self._serial)
             .not_valid_before(now - dt.timedelta(hours=1))
             .not_valid_after(now + dt.timedelta(days=self._serial))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
@@ -123,6 +131,69 @@ async def test_only_peers_on_the_list_may_call(tmp_path: Path, authority: Author
             await ask(service, ClientTls(write("ca.crt", authority.cert), stranger.cert_file, stranger.key_file))
         assert unknown.value.reason == "GRPC_UNAVAILABLE"
         assert len(probe.calls) == 1
+
+
+DNS, MAIL, URI = x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier
+
+
+@pytest.mark.parametrize(
+    ("common_name", "names", "allowed", "served"),
+    [
+        ("mallory", [DNS("router")], "dns:router", True),
+        ("mallory", [URI("spiffe://chapar/router")], "uri:spiffe://chapar/router", True),
+        ("router", [], "cn:router", True),
+        # The same letters in a name of another type, or beside one.
+        ("mallory", [MAIL("router@shop.example")], "dns:router@shop.example", False),
+        ("router", [MAIL("mallory@shop.example")], "dns:router", False),
+        ("router", [MAIL("mallory@shop.example")], "cn:router", False),
+        ("router", [DNS("mallory")], "cn:router", False),
+        ("dns:router", [], "dns:router", False),
+        ("mallory", [URI("dns:router")], "dns:router", False),
+        ("mallory", [DNS("router.evil.example")], "dns:router", False),
+    ],
+)
+async def test_names_of_peers_have_types(
+    tmp_path: Path,
+    authority: Authority,
+    write: Any,
+    probe: Probe,
+    common_name: str,
+    names: list[x509.GeneralName],
+    allowed: str,
+    served: bool,
+) -> None:
+    """A certificate that names an e-mail address or a URI is not a host's, whatever letters it holds."""
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: (allowed,)})
+    pair = authority.issue(common_name, names)
+    tls = ClientTls(write("ca.crt", authority.cert), write("peer.crt", pair.cert), write("peer.key", pair.key))
+    async with serving("probe", settings, build_probe(probe)) as service:
+        if served:
+            await ask(service, tls)
+            return
+        with pytest.raises(ChaparError) as refused:
+            await ask(service, tls)
+        assert refused.value.reason == "PEER_REFUSED"
+        assert probe.calls == []
+
+
+async def test_reflection_is_never_served_with_tls(
+    tmp_path: Path, authority: Authority, write: Any, probe: Probe
+) -> None:
+    """Nor on the health port."""
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write)
+    tls = client_tls(authority, write, "router")
+    async with serving("probe", settings, build_probe(probe)) as service:
+        channels = (
+            grpc.aio.secure_channel(service.endpoints["grpc"], tls.credentials()),
+            grpc.aio.insecure_channel(service.endpoints["health"]),
+        )
+        for opened in channels:
+            async with opened as channel:
+                stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
+                info = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await anext(aiter(info))
+                assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_health_has_a_plaintext_port_of_its_own(

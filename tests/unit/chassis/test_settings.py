@@ -13,6 +13,7 @@ from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings
 
 KAFKA = {"KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}
+TLS = {"CHAPAR_DESK_TLS_CERT_FILE": "/c", "CHAPAR_DESK_TLS_KEY_FILE": "/k"}
 
 
 class DeskSettings(ServiceSettings):
@@ -145,6 +146,9 @@ def test_json_in_a_variable_and_json_that_is_none() -> None:
         {"CHAPAR_DESK_GRPC_PEERS": '{"*": ["dns:x"]}'},
         {"CHAPAR_DESK_JWT__SECRET_FILE": "/a", "CHAPAR_DESK_JWT__JWKS_FILE": "/b"},
         {"CHAPAR_DESK_JWT": "text", "CHAPAR_DESK_JWT__ISSUER": "x"},
+        {**TLS, "CHAPAR_DESK_INSECURE_DEV": "true"},
+        {**TLS, "CHAPAR_DESK_TLS_CA_FILE": "/a", "CHAPAR_DESK_GRPC_PEERS": '{"*": ["router"]}'},
+        {**TLS, "CHAPAR_DESK_TLS_CA_FILE": "/a", "CHAPAR_DESK_GRPC_PEERS": '{"*": ["dns:a", "email:b"]}'},
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(env: dict[str, str]) -> None:
