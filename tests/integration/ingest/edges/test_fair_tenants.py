@@ -1,0 +1,118 @@
+"""One tenant floods every door of ingest; another is served as if it were alone. Real sockets, real Kafka."""
+
+from __future__ import annotations  # the async stubs exist in .pyi files only
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from services.chassis.errors import ErrorKind
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.tokens import mint
+from tests.hostile.grpc_floods import bearer, submit_flood, submit_stream_flood, until
+from tests.integration.ingest.edges.conftest import Edges, configuration, ingest, install
+from tests.integration.ingest.edges.test_http_bad_input import GOOD, WEBHOOK
+from tests.integration.ingest.edges.test_thin import signed
+
+pytestmark = pytest.mark.kafka
+SCOPES = ("ingest.submit", "ingest.read", "ingest.follow_up", "outbound.send")
+GREEDY, MODEST = "greedy", "demo"
+RATE, BURST = 20.0, 20.0
+
+
+@asynccontextmanager
+async def two_tenants(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]:
+    """A running ingest with small quotas."""
+    settings = kafka.settings(prefix)
+    for tenant in (MODEST, GREEDY):
+        await install(settings, configuration(tenant))
+    quotas = {"tenant_rate": RATE, "tenant_burst": BURST, "tenant_wait_s": 0.5}
+    async with ingest(settings, tmp_path, **quotas) as running:
+        yield running
+
+
+def token(edges: Edges, tenant: str) -> str:
+    return mint(edges.token_secret, "test", tenant, SCOPES)
+
+
+async def submit(edges: Edges, tenant: str, numbers: range) -> list[str]:
+    """Submits one after another over a connection of its own; the codes."""
+    codes = []
+    async with grpc.aio.insecure_channel(edges.service.endpoints["grpc"]) as channel:
+        stub = ingest_pb2_grpc.IngestServiceStub(channel)
+        for number in numbers:
+            request = ingest_pb2.SubmitRequest(idempotency_key=f"m-{number}", native_id=f"n-{number}", text="hello")
+            try:
+                await stub.Submit(request, metadata=bearer(token(edges, tenant)), timeout=5)
+                codes.append("OK")
+            except grpc.aio.AioRpcError as error:
+                codes.append(error.code().name)
+    return codes
+
+
+@pytest.mark.parametrize("flood", [submit_flood, submit_stream_flood])
+async def test_a_tenant_that_floods_delays_no_other(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str], flood: Any
+) -> None:
+    """The other's messages all get in; of the flood no more than the quota does, and the rest is told when to come back."""
+    async with two_tenants(kafka, prefix, tmp_path) as edges:
+        address = edges.service.endpoints["grpc"]
+        begun = time.monotonic()
+        async with flood(address, token(edges, GREEDY)) as seen:
+            await until(lambda: seen.codes["OK"] + seen.reasons["ACCEPTED"] >= BURST)
+            await until(lambda: seen.codes["RESOURCE_EXHAUSTED"] + seen.reasons["TENANT_RATE"] >= 3)
+            assert await submit(edges, MODEST, range(15)) == ["OK"] * 15
+            got_in, took = seen.codes["OK"] + seen.reasons["ACCEPTED"], time.monotonic() - begun
+        assert got_in <= BURST + RATE * (took + 0.5) + 1
+
+
+async def test_what_is_beyond_the_quota_is_told_when_to_come_back(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """RESOURCE_EXHAUSTED with RetryInfo by gRPC, for every call that writes to the log; 429 with Retry-After by HTTP."""
+    async with two_tenants(kafka, prefix, tmp_path) as edges:
+        address = edges.service.endpoints["grpc"]
+        async with submit_flood(address, token(edges, GREEDY)) as seen:
+            await until(lambda: seen.codes["RESOURCE_EXHAUSTED"] >= 3)
+            metadata = bearer(token(edges, GREEDY))
+            async with grpc.aio.insecure_channel(address) as channel:
+                stub = ingest_pb2_grpc.IngestServiceStub(channel)
+
+                async def follow_ups() -> None:
+                    for number in range(200):
+                        request = ingest_pb2.OpenFollowUpRequest(
+                            idempotency_key=f"f-{number}", identity_id="i", queue="q", reason="because"
+                        )
+                        await stub.OpenFollowUp(request, metadata=metadata, timeout=5)
+
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await follow_ups()
+            error = from_rpc_error(caught.value)
+            assert (error.kind, error.reason) == (ErrorKind.EXHAUSTED, "TENANT_RATE")
+            assert error.retry_after_s is not None
+            assert await webhook(edges, GREEDY, 40) >= {429}
+            assert await webhook(edges, MODEST, 5) == {200}
+        assert edges.service.metrics.value("chapar_edge_refused_total", "webhook", "TENANT_RATE")
+
+
+async def webhook(edges: Edges, tenant: str, count: int) -> set[int]:
+    """The status codes of signed webhooks; a refused one says when to come back."""
+    codes = set()
+    async with httpx.AsyncClient() as http:
+        for number in range(count):
+            body = json.dumps({**GOOD, "message_id": f"{tenant}-{number}"}).encode()
+            url = edges.url(WEBHOOK.replace(f"/{MODEST}/", f"/{tenant}/"))
+            answer = await http.post(url, content=body, headers=signed(body))
+            codes.add(answer.status_code)
+            if answer.status_code == 429:
+                assert int(answer.headers["retry-after"]) > 0
+                break
+    return codes
