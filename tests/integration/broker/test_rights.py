@@ -175,10 +175,13 @@ def _desk(installation: Installation) -> None:
     environment = {**_bare(), "CHAPAR_HOME": str(installation.workspace.home)}
     words = [sys.executable, "-m", "services.cli", "agents", "desk", "sara", "--auto-reply", "سلام، ۱۰۰ تومان"]
     with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as desk:
+        late = threading.Timer(80, desk.kill)
+        late.start()
         try:
             assert desk.stdout is not None
-            assert any("done:" in line for line in desk.stdout)
+            assert any("done:" in line for line in desk.stdout), "no work came to the desk"
         finally:
+            late.cancel()
             desk.terminate()
 
 
