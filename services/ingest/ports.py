@@ -75,6 +75,9 @@ class ChatHistory(Protocol):
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
         """Its messages after a sequence number, oldest first, at most so many."""
 
+    async def newest(self, tenant: str, identity_id: str, channel: str, most: int) -> Sequence[ChatMessage]:
+        """The newest messages on a channel of all conversations with this identity, one conversation after the other, in order within each."""
+
 
 class IdentityOf(Protocol):
     """Who a conversation is with."""

@@ -66,6 +66,16 @@ def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
     return select(MESSAGES).where(of).order_by(m.sequence, m.message_id).limit(most)
 
 
+def newest_messages(tenant: str, identity_id: str, channel: str, most: int) -> Found:
+    """The newest messages on a channel of the conversations with an identity, newest first."""
+    m, c, i = MESSAGES.c, CONVERSATIONS.c, IDENTITIES.c
+    # By the person, whose conversations have an index.
+    person = select(i.person_id).where(i.tenant == tenant, i.identity_id == identity_id).scalar_subquery()
+    own = select(c.conversation_id).where(c.tenant == tenant, c.person_id == person, c.identity_id == identity_id)
+    of = and_(m.tenant == tenant, m.channel == channel, m.conversation_id.in_(own))
+    return select(MESSAGES).where(of).order_by(m.occurred_at_ms.desc(), m.sequence.desc(), m.message_id).limit(most)
+
+
 def interactions_of(tenant: str, conversation_ids: Sequence[str]) -> Found:
     """Ids of the interactions of conversations, oldest first."""
     i = INTERACTIONS.c

@@ -13,6 +13,7 @@ from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.domain.reach import Reach
 from services.ingest.history import cursor, queries
+from services.ingest.history.chat_order import in_order
 from services.ingest.history.database import Database
 from services.ingest.history.story import LATEST_MS
 from services.ingest.history.text import words
@@ -158,11 +159,14 @@ class HistoryReader:
 
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
         """Messages after a sequence number, oldest first, at most so many."""
-        rows = await self._rows(queries.messages(tenant, conversation_id, sequence, most))
         return [
-            ChatMessage(row.conversation_id, row.identity_id, row.sequence, row.occurred_at_ms, _message(row))
-            for row in rows
+            _chat_message(row) for row in await self._rows(queries.messages(tenant, conversation_id, sequence, most))
         ]
+
+    async def newest(self, tenant: str, identity_id: str, channel: str, most: int) -> Sequence[ChatMessage]:
+        """The newest messages of all conversations with this identity."""
+        rows = await self._rows(queries.newest_messages(tenant, identity_id, channel, most))
+        return in_order([_chat_message(row) for row in rows])
 
     # ----
 
@@ -197,6 +201,10 @@ class HistoryReader:
 
 def _ms(time: Timestamp) -> int:
     return min(max(0, time.ToMilliseconds()), LATEST_MS)
+
+
+def _chat_message(row: Row[Any]) -> ChatMessage:
+    return ChatMessage(row.conversation_id, row.identity_id, row.sequence, row.occurred_at_ms, _message(row))
 
 
 def _message(row: Row[Any]) -> records_pb2.ConversationMessage:

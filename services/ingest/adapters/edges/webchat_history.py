@@ -15,3 +15,7 @@ class NoChatHistory:
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
         """Nothing known."""
         return ()
+
+    async def newest(self, tenant: str, identity_id: str, channel: str, most: int) -> Sequence[ChatMessage]:
+        """Nothing known."""
+        return ()

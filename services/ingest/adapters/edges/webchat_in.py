@@ -54,6 +54,7 @@ NOT_PROVEN, ORIGIN, ACCOUNT, IDLE, TOO_FAST, LATER = 4401, 4403, 4404, 4408, 442
 _HELLO_S = 10.0
 _WAITING_FRAMES = 512
 _RESUME_MOST = 500
+_SHOWN_MOST = 200
 _STRIKES = 20
 _FOR_ALL = 0.8
 """The part of all sockets that newcomers may use."""
@@ -219,7 +220,7 @@ class _Session:
         who = self._welcome(hello, entry)
         identity_id = identity_id_of(self._account, who.native_id)
         with self._hub.listening(identity_id, self._live):
-            await self._resume(identity_id, hello.after)
+            await self._resume(identity_id, hello.after, returns=bool(hello.token or hello.identifier))
             while self._over is None:
                 await self._one(who, hello)
 
@@ -273,18 +274,24 @@ class _Session:
         again = self._door.failed_proof(self._account, self.peer, reason)
         return _Over(NOT_PROVEN, reason) if again is None else _Over(TOO_FAST, again.reason)
 
-    async def _resume(self, identity_id: str, after: After | None) -> None:
-        """History first, then what the live reader knows beyond it; what arrives meanwhile is held back."""
+    async def _resume(self, identity_id: str, after: After | None, *, returns: bool) -> None:
+        """History first, then what the live reader knows beyond it; what arrives meanwhile is held back.
+
+        Who returns without a place to go on from (a page loaded again, a second tab) gets the newest of everything.
+        """
         recent = self._hub.recent(identity_id)
         conversations = [after.conversation] if after is not None else []
         conversations += [each.conversation_id for each in recent if each.conversation_id not in conversations]
         try:
+            if after is None and returns:
+                for message in await self._history.newest(self._account.tenant, identity_id, CHANNEL, _SHOWN_MOST):
+                    self._show(message)
             for conversation_id in dict.fromkeys(conversations):
                 since = after.seq if after is not None and conversation_id == after.conversation else -1
                 known = any(each.conversation_id == conversation_id for each in recent)
                 if not known and await self._history.owner(self._account.tenant, conversation_id) != identity_id:
                     continue  # somebody else's conversation is none of the visitor's business
-                self._sent[conversation_id] = since
+                since = self._sent[conversation_id] = max(since, self._sent.get(conversation_id, -1))
                 for message in await self._history.after(self._account.tenant, conversation_id, since, _RESUME_MOST):
                     if message.message.channel == CHANNEL:
                         self._show(message)
