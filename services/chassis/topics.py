@@ -17,6 +17,8 @@ LANE_PARTITIONS = 4
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_SEGMENTS = 7
+_SEGMENT_LEAST_MS, _SEGMENT_MOST_MS = 10 * 60_000, 7 * _DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,22 @@ class Topic:
     follows: str = ""
     """The topic whose partition count this one shares."""
 
+    @property
+    def segment_ms(self) -> int:
+        """After how long a segment is closed. Only closed segments are dropped, so a record may stay this much longer than its retention.
+
+        Kafka's default is a week, which makes seven days of retention fourteen. A seventh costs a small cluster eight segments a partition;
+        for topics that are kept for months it is a week, which is less.
+        """
+        if self.retention_ms is None:
+            return _HOUR_MS
+        return min(_SEGMENT_MOST_MS, max(_SEGMENT_LEAST_MS, self.retention_ms // _SEGMENTS))
+
+    @property
+    def kept_at_most_ms(self) -> int | None:
+        """When nothing of a record is left in the log at the latest, after it was written; None for compacted topics."""
+        return None if self.retention_ms is None else self.retention_ms + self.segment_ms
+
     def configs(self, min_isr: int) -> dict[str, str]:
         """The topic settings that this table decides."""
         configs = {"min.insync.replicas": str(min_isr)}
@@ -41,11 +59,12 @@ class Topic:
             # A restore reads what the cleaner has left: keep the dirty part small.
             configs["min.cleanable.dirty.ratio"] = "0.2"
             configs["segment.bytes"] = str(32 << 20)
-            configs["segment.ms"] = str(_HOUR_MS)
+            configs["segment.ms"] = str(self.segment_ms)
             configs["max.compaction.lag.ms"] = str(6 * _HOUR_MS)
         else:
             configs["cleanup.policy"] = "delete"
             configs["retention.ms"] = str(self.retention_ms)
+            configs["segment.ms"] = str(self.segment_ms)
         return configs
 
 
@@ -206,7 +225,7 @@ def render_markdown() -> str:
         "",
         "Drawn from `services/chassis/topics.py` by `python -m services.chassis.topics`; a test compares them.",
         "Names carry the installation's prefix, by default `chapar.`. Partition counts are defaults and are fixed when",
-        "a topic is created.",
+        "a topic is created. Kept: for so long at least, and at most the time of one segment longer, a seventh of it or a week.",
         "",
         "| topic | key | holds | written by | partitions | kept |",
         "|---|---|---|---|---|---|",

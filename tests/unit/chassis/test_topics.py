@@ -94,3 +94,13 @@ def test_overrides_that_make_no_sense_are_refused(partitions: dict[str, int], re
         wanted(partitions=partitions)
     assert caught.value.reason == reason
     assert next(iter(partitions)) in caught.value.message
+
+
+@pytest.mark.parametrize("name", [name for name, topic in TOPICS.items() if not topic.compact])
+def test_retention_of_some_days_is_not_twice_as_many(name: str) -> None:
+    """A record goes with its whole segment: Kafka's default of a week would keep a week's data for two. And not too many segments either."""
+    (topic,) = (each for each in wanted() if each.topic.name == name)
+    retention, segment = int(topic.configs["retention.ms"]), int(topic.configs["segment.ms"])
+    assert 10 * 60_000 <= segment <= max(10 * 60_000, retention / 7)
+    assert topic.topic.kept_at_most_ms == retention + segment < 1.2 * retention
+    assert retention / segment <= 60

@@ -55,7 +55,7 @@ class Conversation:
     async def agent(self, text: str) -> None:
         await self._message(types_pb2.ACTOR_KIND_AGENT, "sara", text, "")
 
-    async def _message(self, kind: types_pb2.ActorKind, author: str, text: str, native_id: str) -> None:
+    async def _message(self, kind: types_pb2.ActorKind.ValueType, author: str, text: str, native_id: str) -> None:
         message = records_pb2.ConversationMessage(
             message_id=str(uuid.uuid4()), author_kind=kind, author_id=author, text=text, channel="webchat",
             native_message_id=native_id,
@@ -90,7 +90,7 @@ class Page:
     def _texts(self) -> list[tuple[str, str]]:
         try:
             found = self._browser.find_elements(By.CSS_SELECTOR, "#log .m")
-            return [(e.get_attribute("class").split()[1], e.find_element(By.TAG_NAME, "span").text) for e in found]
+            return [(str(e.get_attribute("class")).split()[1], e.find_element(By.TAG_NAME, "span").text) for e in found]
         except StaleElementReferenceException:
             return []
 
