@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -54,7 +55,7 @@ def token(
 
 @app.command("revoke")
 def revoke(
-    given: Annotated[str, typer.Option("--token", help="This token.")] = "",
+    given: Annotated[str, typer.Option("--token", help="This token; - reads it from standard input.")] = "",
     token_id: Annotated[str, typer.Option("--id", help="The token with this jti.")] = "",
     subject: Annotated[str, typer.Option(help="All tokens of this subject until now.")] = "",
     agent: Annotated[str, typer.Option(help="All tokens of this agent until now.")] = "",
@@ -70,7 +71,7 @@ def revoke(
         if sum(map(bool, (given, token_id, subject, agent))) != 1:
             raise ChaparError(ErrorKind.INVALID, "WHAT_TO_REVOKE", "give one of --token, --id, --subject and --agent")
         if given:
-            entry = revocations.of_token(given)
+            entry = revocations.of_token(sys.stdin.read().strip() if given == "-" else given)
         else:
             entry = Revocation(token_id=token_id, subject=subject, agent_id=agent, issuer=issuer)
             entry.tenant = "" if all_tenants or token_id else tenant_of(workspace)

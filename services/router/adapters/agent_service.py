@@ -91,10 +91,11 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             raise invalid("request", "the first message of a session is Hello", reason="HELLO_MISSING")
         hello = first.hello
         caller, tenant = current_caller(), current_tenant()
-        agent_id = hello.agent_id or caller.agent_id
+        agent_id = caller.agent_id
         if not agent_id:
-            raise invalid("hello.agent_id", "is missing, and the token names no agent")
-        if caller.agent_id and caller.agent_id != agent_id:
+            # Or whoever may open a session could choose whose it is: an identity provider that forgets the claim is found here.
+            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token names no agent: only agents have a desk")
+        if hello.agent_id and hello.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token is another agent's")
         pool = pool_named(hello.pool, "hello.pool")
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello

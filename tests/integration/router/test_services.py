@@ -210,13 +210,19 @@ async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix:
 
 
 async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Another agent's token is refused, an unknown agent too; a second desk replaces the first, which does not come back."""
+    """Another agent's token is refused, one that names no agent and an unknown agent too; a second desk replaces the first, which does not come back."""
     async with two_routers(kafka, prefix, tmp_path) as (_bench, _channels, addresses):
         async with Desk(addresses, a_token("agent-0"), "agent-1") as desk:
             with pytest.raises(DeskClosed) as closed:
                 await desk.welcomed()
             assert closed.value.error is not None
             assert closed.value.error.kind is ErrorKind.PERMISSION_DENIED
+        nobody = mint(SECRET, "agent-0", TENANT, ["agent.session"])
+        async with Desk(addresses, nobody, "agent-0") as desk:
+            with pytest.raises(DeskClosed) as closed:
+                await desk.welcomed()
+            assert closed.value.error is not None
+            assert closed.value.error.reason == "NO_AGENT"
         async with Desk(addresses, a_token("stranger"), "stranger") as desk:
             with pytest.raises(DeskClosed) as closed:
                 await desk.welcomed()

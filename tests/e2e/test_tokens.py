@@ -1,0 +1,251 @@
+"""Tokens against the four services as `chapar run` starts them: every stream ends, every role is held, revoked is revoked."""
+
+from __future__ import annotations  # the async stubs exist in .pyi files only
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
+
+from chapar.ingest.v1 import ingest_pb2
+from chapar.router.v1 import records_pb2
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.rights import matrix, methods
+from services.chassis.grpc.status import from_rpc_error
+from services.chassis.tokens import SCOPES, Role, mint
+from services.chassis.tokens.roles import SCOPES_OF
+from services.cli.desk import Desk, DeskClosed
+
+ROOT = Path(__file__).parents[2]
+CHAPAR = (sys.executable, "-m", "services.cli")
+TENANT, AGENT = "demo", "sara"
+STREAMS = [method for method in methods() if method.client_streaming or method.server_streaming]
+LIFE_S = 3.0
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+class Running:
+    """A copy of Chapar, its key, and raw calls by descriptor."""
+
+    def __init__(self, home: Path, environment: dict[str, str], endpoints: dict[str, dict[str, str]]) -> None:
+        self.environment = environment
+        self.endpoints = endpoints
+        self._key = (home / "secrets/keys/chapar.pem").read_bytes()
+
+    def token(self, scopes: frozenset[str] = SCOPES, **options: Any) -> str:
+        options.setdefault("agent_id", AGENT)
+        return mint(self._key, options.pop("subject", "tester"), options.pop("tenant", TENANT), scopes, **options)
+
+    def chapar(self, *words: str, code: int = 0, **environment: str) -> str:
+        done = subprocess.run(
+            [*CHAPAR, *words],
+            cwd=ROOT, env={**self.environment, **environment}, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + (done.stderr if code else "")
+
+    @asynccontextmanager
+    async def channels(self) -> AsyncIterator[dict[str, grpc.aio.Channel]]:
+        found = {name: grpc.aio.insecure_channel(servers["grpc"]) for name, servers in self.endpoints.items()}
+        try:
+            yield found
+        finally:
+            for channel in found.values():
+                await channel.close()
+
+    async def call(self, channels: dict[str, Any], method: MethodDescriptor, request: Any, token: str) -> Any:
+        """One call by descriptor: the open call of a stream, the answer otherwise."""
+        service = method.full_name.split(".")[1]
+        kind = ("stream" if method.client_streaming else "unary", "stream" if method.server_streaming else "unary")
+        make = getattr(channels[service], "_".join(kind))
+        call = make(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        metadata = (("authorization", f"Bearer {token}"),)
+        if kind == ("unary", "unary"):
+            return await call(request, metadata=metadata, timeout=10)
+        if method.client_streaming:
+            opened = call(metadata=metadata)
+            await opened.write(request)
+            return opened
+        return call(request, metadata=metadata)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`chapar run` in a home of its own, ready, until the module ends."""
+    home = tmp_path_factory.mktemp("home")
+    values = {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
+    values["CHAPAR_HOME"] = str(home)
+    if cache := os.environ.get("CHAPAR_CACHE_DIR"):
+        values["CHAPAR_CACHE_DIR"] = cache
+    with subprocess.Popen([*CHAPAR, "run", "--json"], cwd=ROOT, env=values, stdout=subprocess.PIPE, text=True) as it:
+        try:
+            assert it.stdout is not None
+            yield Running(home, values, json.loads(it.stdout.readline())["endpoints"])
+        finally:
+            it.send_signal(signal.SIGTERM)
+            it.wait(60)
+
+
+async def a_conversation(running: Running, channels: dict[str, Any]) -> str:
+    """The id of a conversation that history knows."""
+    found = {method.name: method for method in methods()}
+    submit = ingest_pb2.SubmitRequest(idempotency_key="m-1", native_id="customer-1", text="سلام")
+    await running.call(channels, found["Submit"], submit, running.token())
+    async with asyncio.timeout(30):
+        while True:
+            answer = await running.call(
+                channels, found["SearchConversations"], ingest_pb2.SearchConversationsRequest(), running.token()
+            )
+            if answer.conversations:
+                return str(answer.conversations[0].conversation_id)
+            await asyncio.sleep(0.1)
+
+
+async def opened(running: Running, channels: dict[str, Any], token: str) -> dict[str, Any]:
+    """Every stream that there is, open under one token."""
+    first = {
+        "WatchConversation": {"conversation_id": await a_conversation(running, channels)},
+        "SubmitStream": {"message": {"idempotency_key": "m-2", "native_id": "customer-2", "text": "سلام"}},
+        "Session": {"request_id": "r-1", "hello": {"agent_id": AGENT}},
+    }
+    return {
+        method.full_name: await running.call(
+            channels, method, GetMessageClass(method.input_type)(**first.get(method.name, {})), token
+        )
+        for method in STREAMS
+    }
+
+
+async def end_of(call: Any) -> tuple[ChaparError, float]:
+    """The error that a stream ends with, and when."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(_read(call), 30)
+    return from_rpc_error(caught.value), time.time()
+
+
+async def _read(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def test_every_stream_ends_with_its_token(running: Running) -> None:
+    """All streaming RPCs of all services, from the descriptors: served while the token counts, ended when it does not."""
+    assert {method.name for method in STREAMS} >= {"Session", "WatchQueues", "WatchEvents", "WatchConversation"}
+    async with running.channels() as channels:
+        await a_conversation(running, channels)  # so that opening is quick
+        begun = time.time()
+        calls = await opened(running, channels, running.token(ttl=LIFE_S))
+        ends = await asyncio.gather(*(end_of(call) for call in calls.values()))
+        for name, (error, ended) in zip(calls, ends, strict=True):
+            assert (error.kind, error.reason) == (ErrorKind.UNAUTHENTICATED, "TOKEN_EXPIRED"), name
+            assert LIFE_S - 1.5 < ended - begun, f"{name} was not served until its token ended"
+
+
+@pytest.mark.parametrize("by", ["--token", "--id", "--subject", "--agent"])
+async def test_a_revoked_token_ends_every_stream_and_opens_none(running: Running, by: str) -> None:
+    """By `chapar token revoke`, through Kafka, within seconds, in every service; a token issued afterwards works."""
+    subject = f"subject-{by.strip('-')}"
+    token = running.token(ttl=600, subject=subject)
+    token_id = str(jwt.decode(token, options={"verify_signature": False})["jti"])
+    value = {"--token": token, "--id": token_id, "--subject": subject, "--agent": AGENT}[by]
+    async with running.channels() as channels:
+        calls = await opened(running, channels, token)
+        await asyncio.sleep(0)
+        ends = [asyncio.ensure_future(end_of(call)) for call in calls.values()]
+        revoked = await asyncio.to_thread(running.chapar, "token", "revoke", by, value, "--reason", "lost")
+        assert "revoked" in revoked
+        said = time.time()
+        for error, ended in await asyncio.gather(*ends):
+            assert error.reason in {"TOKEN_REVOKED", "SESSION_REPLACED"}
+            assert ended - said < 10
+        for method in methods():
+            if not method.client_streaming and not method.server_streaming:
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await running.call(channels, method, GetMessageClass(method.input_type)(), token)
+                assert from_rpc_error(caught.value).reason == "TOKEN_REVOKED", method.full_name
+        if by != "--id":
+            await asyncio.sleep(1.1)  # tokens of the same second are taken back too: `iat` has no fractions
+            await a_conversation(running, channels)
+    assert any(subject in key or "agent" in key or token_id in key for key in _keys(running))
+
+
+def _keys(running: Running) -> list[str]:
+    return [entry["key"] for entry in json.loads(running.chapar("token", "revoked", "--json"))]
+
+
+async def test_every_method_is_held_against_every_role(running: Running) -> None:
+    """On real sockets: a role that may not is refused for its scopes; one that may gets past that door."""
+    wrong = []
+    async with running.channels() as channels:
+        for method in methods():
+            for role in Role:
+                token = running.token(SCOPES_OF[role], subject="roles", agent_id="omid")
+                request = GetMessageClass(method.input_type)()
+                refused = await _scope_missing(running, channels, method, request, token)
+                if refused == (role in matrix()[method.full_name]):
+                    wrong.append((method.full_name, role, refused))
+    assert wrong == []
+
+
+async def _scope_missing(running: Running, channels: Any, method: MethodDescriptor, request: Any, token: str) -> bool:
+    try:
+        call = await running.call(channels, method, request, token)
+        if method.client_streaming or method.server_streaming:
+            if method.client_streaming:
+                await call.done_writing()
+            try:
+                await asyncio.wait_for(call.read(), 0.3)
+            except TimeoutError:
+                call.cancel()
+    except grpc.aio.AioRpcError as error:
+        return from_rpc_error(error).reason == "SCOPE_MISSING"
+    except (asyncio.CancelledError, asyncio.InvalidStateError):
+        return False
+    return False
+
+
+async def test_a_desk_goes_on_with_a_new_token(running: Running) -> None:
+    """The session ends with its token; a desk that can renew it resumes by itself, one that cannot says why it closed."""
+    address = running.endpoints["router"]["grpc"]
+    short = running.token(ttl=3, agent_id="omid", subject="omid")
+
+    def renewed() -> str:
+        """The short one until it has ended, as an identity provider's client would."""
+        if _ends(short) > time.time():
+            return short
+        return running.token(ttl=600, agent_id="omid", subject="omid")
+
+    async with Desk(address, renewed, agent_id="omid") as desk:
+        await desk.welcomed()
+        async with asyncio.timeout(30):
+            while desk.sessions < 2:
+                await asyncio.sleep(0.1)
+        assert (await desk.set_state(records_pb2.AGENT_STATE_AWAY)).ok
+    last = running.token(ttl=3, agent_id="omid", subject="omid")
+    async with Desk(address, last, agent_id="omid") as desk:
+        await desk.welcomed()
+        with pytest.raises(DeskClosed) as closed:
+            await asyncio.wait_for(desk.next("offered"), 30)
+        assert closed.value.error is not None
+        assert closed.value.error.reason == "TOKEN_EXPIRED"
+
+
+def _ends(token: str) -> float:
+    return float(jwt.decode(token, options={"verify_signature": False})["exp"])
