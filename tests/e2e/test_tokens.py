@@ -120,7 +120,7 @@ async def a_conversation(running: Running, channels: dict[str, Any]) -> str:
 
 async def opened(running: Running, channels: dict[str, Any], token: str) -> dict[str, Any]:
     """Every stream that there is, open under one token."""
-    first = {
+    first: dict[str, dict[str, Any]] = {
         "WatchConversation": {"conversation_id": await a_conversation(running, channels)},
         "SubmitStream": {"message": {"idempotency_key": "m-2", "native_id": "customer-2", "text": "سلام"}},
         "Session": {"request_id": "r-1", "hello": {"agent_id": AGENT}},
