@@ -31,7 +31,7 @@ _FORBIDDEN_SUFFIX = re.compile(r"_(body|text|token|secret|password|address|phone
 _PATTERNS = (
     (re.compile(r"/bot\d+:[A-Za-z0-9_-]+"), "/bot" + MASK),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 " + MASK),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
+    (re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), MASK),
     (
         re.compile(r"(?i)([?&](?:access_token|token|secret|sig|signature|key|hub\.verify_token)=)[^&\s\"']+"),
         r"\1" + MASK,
@@ -108,10 +108,12 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def redact_text(text: str) -> str:
     """The same for one text, for whoever shows an exception to a person."""
+    whole = len(text)
+    text = text[: 2 * _MAX_TEXT]
     if _SUSPECT.search(text) is not None:
         for pattern, mask in _PATTERNS:
             text = pattern.sub(mask, text)
-    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… ({len(text)} characters)"
+    return text if max(whole, len(text)) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… ({whole} characters)"
 
 
 @lru_cache(maxsize=2048)

@@ -19,6 +19,7 @@ TEXT_BYTES: Final = 24 << 10
 """What 4,000 Persian letters take in a form."""
 # Letters and digits of the scales: people type and send them in either script.
 _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
+_SCORE_CHARS: Final = 40
 _VIEW: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
@@ -111,7 +112,7 @@ class Form:
 
 def read_score(text: str) -> int | None:
     """A whole number in digits of either script."""
-    text = text.strip().translate(_DIGITS)
+    text = text[:_SCORE_CHARS].strip().translate(_DIGITS)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
 
 

@@ -73,36 +73,32 @@ def account_rate(rules: ChannelRules, account: AccountPolicy) -> tuple[float, fl
 def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
     """A text in parts of at most `part_chars` UTF-16 units (which is how the providers count), broken at a line or a space
     where there is one in the second half."""
-    if part_chars <= 0 or _units(text) <= part_chars:
+    if part_chars <= 0:
         return (text,)
     parts: list[str] = []
-    rest = text
-    while rest:
-        if _units(rest) <= part_chars:
-            parts.append(rest)
+    at = 0
+    while at < len(text):
+        end = _fitting(text, at, part_chars)
+        if end == len(text):
+            parts.append(text[at:])
             break
-        end = _fitting(rest, part_chars)
-        cut = max(rest.rfind("\n", end // 2, end), -1)
+        middle = at + (end - at) // 2
+        cut = text.rfind("\n", middle, end)
         if cut < 0:
-            cut = rest.rfind(" ", end // 2, end)
-        if cut <= 0:
-            parts.append(rest[:end])
-            rest = rest[end:]
-        else:
-            parts.append(rest[:cut])
-            rest = rest[cut + 1 :]
-    return tuple(part for part in parts if part.strip())
+            cut = text.rfind(" ", middle, end)
+        parts.append(text[at:cut] if cut > at else text[at:end])
+        at = cut + 1 if cut > at else end
+    return tuple(part for part in parts if part.strip()) if len(parts) > 1 else (text,)
 
 
-def _units(text: str) -> int:
-    return len(text) + sum(1 for c in text if c > "\uffff")
-
-
-def _fitting(text: str, units: int) -> int:
-    """How many characters fit into so many UTF-16 units."""
+def _fitting(text: str, start: int, units: int) -> int:
+    """The end of what fits into so many UTF-16 units; at least one character."""
+    window = text[start : start + units]
+    if not window or max(window) <= "\uffff":
+        return start + len(window)
     used = 0
-    for index, char in enumerate(text):
-        used += 2 if char > "\uffff" else 1
-        if used > units:
+    for index in range(start, len(text)):
+        used += 2 if text[index] > "\uffff" else 1
+        if used > units and index > start:
             return index
     return len(text)

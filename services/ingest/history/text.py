@@ -14,8 +14,8 @@ from typing import Final
 from services.chassis.text import is_mark, normalised
 
 MAX_WORDS: Final = 10
-MAX_FOLDED: Final = 20_000
-"""Characters of a text that are folded: four thousand words of one message."""
+MAX_FOLDED: Final = 16_000
+"""Characters of a text that are folded: three thousand words of one message."""
 MAX_QUERY: Final = 1_000
 _PASSES: Final = 4
 
@@ -49,7 +49,7 @@ def fold(text: str) -> str:
 
 def _fold(text: str) -> str:
     # Cut again after each step that can lengthen: one ligature is 18 letters.
-    composed = normalised("NFKC", text[:MAX_FOLDED].translate(_TABLE), MAX_FOLDED)
+    composed = normalised("NFKC", text[:MAX_FOLDED].translate(_TABLE), MAX_FOLDED)[: 2 * MAX_FOLDED]
     taken_apart = normalised("NFKD", composed.casefold(), 2 * MAX_FOLDED)[: 2 * MAX_FOLDED]
     letters = "".join(map(_plain, taken_apart))
     return " ".join(normalised("NFKC", letters, MAX_FOLDED).translate(_TABLE).split())[:MAX_FOLDED].rstrip()

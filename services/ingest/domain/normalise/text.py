@@ -26,6 +26,13 @@ _JOINERS = "\u200c\u200d"
 
 def forbidden(text: str, field: str) -> Refusal | None:
     """A refusal when the text holds what may not be stored."""
+    if "\x00" not in text:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            pass  # a lone surrogate: where, the search says
+        else:
+            return None
     found = _FORBIDDEN.search(text)
     if found is None:
         return None

@@ -1,0 +1,280 @@
+"""Every function that takes text or bytes from outside, with a way to feed it: walked by `tests/unit/hostile` and by the fuzzers.
+
+An entry's `feed` takes any text, or any bytes, at all. A refusal is an answer; anything else that is raised is a fault.
+`on_loop`: it runs on a service's event loop, so that the longest input that can reach it may hold the loop for a moment only.
+`inputs`: which hostile inputs it is fed: texts, the same as bytes, JSON documents, or mails. `most`: bytes that can reach it at all.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from chapar.ingest.v1 import ingest_pb2
+from services.chassis import cursors, expression_cost, expressions, logs, pattern_cost, text, tokens, tracing, webhooks
+from services.chassis.errors import ChaparError
+from services.chassis.expression_tokens import Unestimable, text_of
+from services.chassis.expression_tokens import tokens as tokens_of
+from services.chassis.kafka.changelog import Position
+from services.feedback import handlers
+from services.feedback.adapters import kept, page_form
+from services.feedback.adapters.links import SignedLinks
+from services.feedback.domain import categories, comments
+from services.feedback.domain.survey import Kind
+from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
+from services.ingest.adapters.rules_cel import CelConditions
+from services.ingest.domain import channel_rules, reply_token, survey_reply
+from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
+from services.ingest.domain.normalise import text as names
+from services.ingest.domain.normalise.mail import automatic, body, charsets, headers, html, mail, mime
+from services.ingest.domain.rules import RuleInput
+from services.ingest.history import cursor, story
+from services.ingest.history import text as folding
+from services.ingest.ports import Account
+from services.router.adapters import paging
+from services.router.translate import codec, desk
+from services.sla.translate import insight_state, state
+from services.sla.translate import views as sla_views
+
+Feed = Callable[[Any], object]
+Read = Callable[[str], object]
+SECRET: Final = "s" * 32
+_ACCOUNT: Final = Account(tenant="t", channel="grpc", account="default", default_language="fa", settings={}, secrets={})
+_MEGABYTE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One function, or several that are called together."""
+
+    functions: tuple[str, ...]
+    feed: Feed
+    inputs: str = "texts"
+    on_loop: bool = True
+    most: int = 4 * _MEGABYTE
+
+    def given(self, raw: bytes) -> "str | bytes":
+        """What these bytes are for `feed`: a text where it takes texts."""
+        return as_text(raw) if self.inputs == "texts" else raw
+
+
+def as_text(raw: bytes) -> str:
+    """Any bytes as a text that can hold anything, lone surrogates too."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace")
+
+
+def _all(*functions: Read) -> Feed:
+    def feed(given: str) -> None:
+        for each in functions:
+            each(given)
+
+    return feed
+
+
+def _refusing(function: Feed, *errors: type[Exception]) -> Feed:
+    def called(given: Any) -> object:
+        try:
+            return function(given)
+        except errors:
+            return None
+
+    return called
+
+
+@functools.lru_cache(maxsize=1)
+def _request(given: str) -> ingest_pb2.SubmitRequest:
+    # Protobuf itself takes no lone surrogates.
+    plain = given.encode("utf-8", "replace").decode()
+    return ingest_pb2.SubmitRequest(
+        idempotency_key=plain[:60],
+        native_id=plain[:60],
+        display_name=plain,
+        text=plain,
+        language="fa",
+        labels={plain[:99]: plain[:99]},
+    )
+
+
+def _submit(given: str) -> None:
+    grpc_submit.submitted(_ACCOUNT, _request(given))
+
+
+def _proofs(given: str) -> None:
+    raw = given.encode("utf-8", "surrogatepass")
+    proof.shared_token(given, SECRET)
+    proof.hub_signature(given, raw, SECRET)
+    proof.hub_signature(f"sha256={given}", raw, SECRET)
+    proof.standard_webhook(given, given, given, raw, (SECRET, f"whsec_{SECRET}"), 1.0)
+    proof.standard_webhook("id", "1", f"v1,{given} " + "v1,QQ== " * 50, raw, (SECRET,), 1.0)
+    proof.identifier_hash(SECRET, given, given)
+    proof.keyed_hash(SECRET, given, given)
+    proof.same(given, SECRET)
+    proof.webhook_key(given.encode("ascii", "replace").decode())
+
+
+def _mail_parts(raw: bytes) -> None:
+    found, content = headers.split(raw)
+    for name in ("from", "subject", "content-type"):
+        found.text(name), found.word(name), found.raw(name), found.has(name)
+    automatic.why_automatic(found, "a@b.example", "c@d.example", "text/plain", "e.example")
+    try:
+        mime.leaves(found, content)
+        body.read(found, content)
+    except mime.TooComplex:
+        pass
+
+
+def _charsets(raw: bytes) -> None:
+    decoder = charsets.Charsets()
+    for name in ("", "utf-8", "gbk", "iso-2022-jp", as_text(raw[:100])):
+        decoder.text(raw, name)
+        charsets.labelled(raw, name)
+    charsets.codec_of(as_text(raw))
+
+
+def _mail_names(given: str) -> None:
+    headers.decode_words(given.encode("utf-8", "surrogatepass"))
+    headers.sender(given.encode("utf-8", "surrogatepass"), "a@b.example")
+    headers.canonical(given)
+    headers.message_ids(given[: headers.MAX_HEADER_BYTES])
+
+
+def _form(given: str) -> None:
+    page_form.read_score(given)
+    page_form.read_view(given)
+
+
+def _conditions(given: str) -> None:
+    about = RuleInput(channel=given[:300], account=given[:300], language=given, text=given, text_length=len(given),
+                      person={given: given}, labels={given: given}, public=True)  # fmt: skip
+    for when in _CONDITIONS.refused or _WHENS:
+        _CONDITIONS(when, about)
+
+
+_WHENS: Final = (
+    'text.contains("price") || text.matches("(?i)(refund|money back)+$")',
+    "labels.exists(k, labels[k] == text || k.startsWith(channel))",
+)
+_CONDITIONS: Final = CelConditions(_WHENS)
+
+
+def _state(read: Callable[[bytes, bytes], object], *keys: bytes) -> Feed:
+    """The state of a lane. msgspec's errors are ValueErrors, and so are Unicode's."""
+
+    def feed(raw: bytes) -> None:
+        for key in keys:
+            _refusing(lambda value, key=key: read(key, value), ValueError, TypeError, RecursionError)(raw)  # type: ignore[misc]
+
+    return feed
+
+
+_VERIFIER: Final = tokens.Verifier.from_secret(SECRET.encode())
+_LINKS: Final = SignedLinks(SECRET.encode(), "https://a.example", lambda: 0)
+_DOMAIN: Final = "services.ingest.domain.normalise."
+_MAIL: Final = _DOMAIN + "mail."
+
+
+def _named(module: str, *functions: str) -> tuple[str, ...]:
+    return tuple(f"{module}.{function}" for function in functions)
+
+
+ENTRIES: Final = (
+    # names and texts
+    Entry(_named("services.chassis.text", "normalised", "few_marks", "is_mark"),
+          _all(lambda given: text.normalised("NFKC", given, 4_000), lambda given: text.few_marks(given, 4_000),
+                   lambda given: text.normalised("NFD", given, 20_000), lambda given: text.is_mark(given[:1] or "a"))),
+    Entry(_named(_DOMAIN + "text", "clean_name", "clean_line", "clean_file_name"),
+          _all(names.clean_name, lambda given: names.clean_line(given, 2_000), names.clean_file_name)),
+    Entry(_named(_DOMAIN + "text", "forbidden"), _all(lambda given: names.forbidden(given, "text"))),
+    Entry(_named(_DOMAIN + "language", "detect", "language_code"), _all(language.detect, language.language_code)),
+    Entry(_named("services.ingest.history.text", "fold"), folding.fold, on_loop=False),
+    Entry(_named("services.ingest.history.text", "words", "pattern"),
+          _all(folding.words, lambda given: folding.pattern(given[:1_000]))),
+    Entry(_named("services.ingest.history.story", "clean", "identifier", "word"),
+          _all(story.clean, _refusing(story.identifier, story.Unreadable, UnicodeEncodeError))),
+    Entry(_named("services.ingest.domain.survey_reply", "beside_quote", "parse_score"),
+          _all(survey_reply.beside_quote, lambda given: survey_reply.parse_score(survey_reply.beside_quote(given), "csat"),
+                   lambda given: survey_reply.parse_score(given[:40], "nps"))),
+    Entry(_named("services.feedback.domain.comments", "clean_comment"), _all(comments.clean_comment)),
+    Entry(_named("services.feedback.domain.categories", "text_key", "classify", "rule"),
+          _all(categories.text_key, lambda given: categories.classify((given, given)),
+                   lambda given: categories.classify((given,), (categories.rule("r", ("price.", "قیمت"), ("no",)),)),
+                   _refusing(lambda given: categories.rule("r", (given,)), ValueError))),
+    Entry(_named("services.feedback.adapters.page_form", "read_score", "read_view"), _all(_form)),
+    Entry(_named("services.feedback.handlers", "check"),
+          _all(_refusing(lambda given: handlers.check(Kind.TEXT, 0, given, "score", "text"), ChaparError))),
+    Entry(_named("services.router.translate.desk", "text_refusal"), _all(desk.text_refusal)),
+    Entry(_named("services.ingest.domain.channel_rules", "parts_of"), _all(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
+    Entry(_named("services.chassis.logs", "redact_text", "redact"), _all(logs.redact_text)),
+    # proofs, tokens, keys, metadata, cursors
+    Entry(_named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "webhook_key", "keyed_hash", "identifier_hash"),
+          _all(_proofs), most=_MEGABYTE // 4),
+    Entry(_named(_DOMAIN + "webchat", "visitor_of"), _all(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
+    Entry(_named("services.ingest.domain.reply_token", "conversation_of"),
+          _all(lambda given: reply_token.conversation_of(given, SECRET),
+                   lambda given: reply_token.conversation_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
+    Entry(_named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), _all(_LINKS.read, _LINKS.refusal)),
+    Entry(_named("services.chassis.tokens", "Verifier.verify", "verify"),
+          _all(_refusing(_VERIFIER.verify, ChaparError), _refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
+          most=_MEGABYTE // 4),
+    Entry(_named("services.chassis.tracing", "extract", "extract_metadata"),
+          _all(lambda given: tracing.extract([("traceparent", given.encode("utf-8", "replace")), ("tracestate", given.encode("utf-8", "replace"))]),
+                   lambda given: tracing.extract_metadata([("traceparent", given), ("tracestate", given), ("x-bin", b"\xff")])),
+          most=_MEGABYTE // 16),
+    Entry(_named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
+          _all(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
+    Entry((*_named("services.ingest.adapters.edges.grpc_submit", "submitted"), *_named(_DOMAIN + "webhook", "wrong_fields")),
+          _all(_refusing(_submit, ChaparError)), most=_MEGABYTE),
+    Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
+          _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
+          most=_MEGABYTE // 4),
+    Entry(_named("services.chassis.webhooks", "key_of", "signature"), _all(webhooks.key_of), most=_MEGABYTE // 4),
+    Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.history.cursor", "decode"),
+           *_named("services.router.adapters.paging", "agent_of", "position_of"),
+           *_named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
+          _all(*(_refusing(each, ChaparError) for each in (
+              lambda given: cursors.decode_cursor("l", given, list[object]), lambda given: cursor.decode("messages", given),
+              paging.agent_of, paging.position_of, sla_views.place_of, sla_views.ranked_place_of, sla_views.group_of)))),
+    # conditions
+    Entry((*_named("services.chassis.expressions", "compile_expression", "steps_of", "Together.add"),
+           *_named("services.chassis.expression_cost", "estimate"), *_named("services.chassis.expression_tokens", "tokens", "text_of")),
+          _all(_refusing(expressions.compile_expression, expressions.ExpressionRefused),
+                   _refusing(lambda given: expression_cost.estimate(given[:300]), Unestimable, RecursionError),
+                   _refusing(lambda given: tokens_of(given[:4_000]), Unestimable),
+                   _refusing(lambda given: text_of(f"'{given[:4_000]}'"), Unestimable))),
+    Entry(_named("services.chassis.pattern_cost", "pattern_cost"), _all(_refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
+    Entry(_named("services.chassis.expressions", "Expressions.holds", "bounded"), _all(_conditions)),
+    # JSON of channels: large bodies are read in a thread
+    Entry(_named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(_named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry((*_named(_DOMAIN + "webhook", "parse_call"), *_named(_DOMAIN + "json_body", "parse_json", "shaped", "may_be_unstorable", "unstorable")),
+          webhook.parse_call, "documents", on_loop=False, most=3 * _MEGABYTE),
+    Entry(_named(_DOMAIN + "webchat", "parse_frame"), webchat.parse_frame, "documents", most=_MEGABYTE // 16),
+    Entry(_named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
+    # mail: in processes of its own
+    Entry(_named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
+          lambda raw: (mail.parse_mail(raw, "a@b.example", "s@d.example", lambda _: None), mail.unread_mail(raw[:_MEGABYTE], as_text(raw[:2_000]), "s@d.example")),
+          "mails", on_loop=False, most=_MEGABYTE),
+    Entry((*_named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *_named(_MAIL + "body", "read"),
+           *_named(_MAIL + "mime", "leaves", "media_type", "parameter", "Part.parameter", "Part.word"), *_named(_MAIL + "automatic", "why_automatic")),
+          _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
+    Entry(_named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), _all(_mail_names), on_loop=False, most=_MEGABYTE),
+    Entry(_named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
+    Entry(_named(_MAIL + "html", "to_text"), _all(html.to_text), on_loop=False, most=4 * _MEGABYTE),
+    # what lanes keep of themselves
+    Entry(_named("services.chassis.kafka.changelog", "Position.decode"), _refusing(Position.decode, ValueError), "bytes"),
+    Entry(_named("services.router.translate.codec", "decode", "parse_key"),
+          _state(lambda key, value: (codec.decode(value), codec.decode(b"\x01" + value), codec.parse_key(value)), b""), "bytes"),
+    Entry(_named("services.sla.translate.state", "decode", "tally_key_of"),
+          _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
+    Entry(_named("services.sla.translate.insight_state", "decode", "flow_key_of"),
+          _state(lambda key, value: insight_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
+    Entry(_named("services.feedback.adapters.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
+)  # fmt: skip
+
+BY_NAME: Final[Mapping[str, Entry]] = MappingProxyType({entry.functions[0]: entry for entry in ENTRIES})
+REGISTERED: Final = frozenset(function for entry in ENTRIES for function in entry.functions)
