@@ -184,7 +184,11 @@ class ConfigReader(Generic[T]):
     def _changed(self, outcome: str, key: str, value: T | None) -> None:
         self._count(outcome)
         if self._on_change is not None:
-            self._on_change(key, value)
+            try:
+                self._on_change(key, value)
+            except Exception as error:  # noqa: BLE001 - a listener that one value breaks must still hear of the next ones
+                self._count("refused")
+                self._log.error("configuration not taken over", key=key, error=type(error).__name__)
 
     def _count(self, outcome: str) -> None:
         if self._changes is not None:

@@ -52,6 +52,11 @@ PROCESS = (
     ),
     _gauge("chapar_ready", "", "1 while the process accepts work, 0 while it starts or drains."),
     _gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),
+    _counter(
+        "chapar_records_stepped_over_total",
+        "topic reason",
+        "Records that a reader could not take and stepped over (lanes count chapar_lane_dead_letters_total).",
+    ),
     _gauge("chapar_certificate_expiry_timestamp_seconds", "", "When the gRPC certificate expires, Unix time."),
     _gauge("chapar_config_version", "", "Version of the tenants' configuration that was last taken over."),
     _counter(

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.feedback.domain.survey import Kind, Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
+LATEST_MS: Final = 4_102_444_800_000 * 8
+"""Year 3010: the sum of two of them is still a date."""
 
 _KIND_OF: Final[Mapping[int, Kind]] = MappingProxyType(
     {
@@ -65,6 +67,22 @@ def parse(message: pb.FeedbackCommand | pb.FeedbackRecord, raw: bytes | None) ->
         message.ParseFromString(raw)
     except DecodeError as error:
         raise Untranslatable("the record is not a message of its schema") from error
+    check_times(message)
+
+
+def check_times(message: Message) -> None:
+    """Raises Untranslatable for a time or a duration that no calendar reaches, anywhere in the message.
+
+    Times are kept, and calendars are asked about them later, when no record is at hand that could be refused.
+    """
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            if field.message_type.GetOptions().map_entry:
+                continue  # maps of feedback hold texts and counts
+            for inner in value if field.is_repeated else (value,):
+                check_times(inner)
+        elif field.name.endswith("_ms") and not 0 <= value <= LATEST_MS:
+            raise Untranslatable(f"{field.name} is out of range")
 
 
 def subject(message: pb.Subject, person_id: str) -> Subject:

@@ -2,8 +2,6 @@
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from google.protobuf.message import DecodeError
-
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
@@ -11,7 +9,7 @@ from services.feedback.domain import categories, recovery, windows
 from services.feedback.domain.contacts import DEFAULT_WINDOW_MS, Contact, Settled
 from services.feedback.domain.counting import LEAST_ANSWERS, Counting
 from services.feedback.domain.survey import SCALES
-from services.feedback.translate import Untranslatable, kind, subject, subject_message
+from services.feedback.translate import Untranslatable, kind, parse, subject, subject_message
 
 
 def counting(tenant: config.TenantConfiguration) -> Counting:
@@ -77,8 +75,8 @@ def command(raw: bytes | None) -> pb.FeedbackCommand | None:
     """A record of feedback.commands.v1, if counting has to do with it."""
     record = pb.FeedbackCommand()
     try:
-        record.ParseFromString(raw or b"")
-    except DecodeError:
+        parse(record, raw)
+    except Untranslatable:
         return None  # the survey lane says so
     return record if record.WhichOneof("command") in ("consider", "contact", "recovery") else None
 

@@ -102,8 +102,9 @@ def score_key(dimension: Dimension, partition: int) -> bytes:
 
 def parse_score_key(key: bytes | None) -> tuple[Dimension, int]:
     """Dimension and partition of a key: all that a deleted entry still says. Raises Untranslatable."""
-    rest, parts = (key or b"").decode("utf-8", "surrogatepass"), []
+    parts: list[str] = []
     try:
+        rest = (key or b"").decode("utf-8", "surrogatepass")
         while rest:
             length, _, rest = rest.partition(":")
             parts.append(rest[: int(length)])

@@ -1,10 +1,9 @@
 """The composition root of feedback: settings, configuration, clients, domain, lanes, servers, in that order."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
-from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
@@ -14,20 +13,21 @@ from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
-from services.chassis.kafka.consumer import GroupConsumer, NotNow
+from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.heap import Heap
-from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory, Record
+from services.chassis.kafka.lane import LaneRunner, LaneSpec, LaneTuning, ProcessorFactory
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
-from services.chassis.metrics import Metrics, PrometheusLaneMetrics
+from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
 from services.chassis.webhook_retries import Webhooks
 from services.chassis.webhooks import webhook_client
-from services.feedback.adapters import relay_lane, survey_lane, webhook_answers
+from services.feedback.adapters import readers, relay_lane, survey_lane, webhook_answers
 from services.feedback.adapters.analytics_faust import run_analytics
 from services.feedback.adapters.api_grpc import SERVICE, FeedbackServicer
 from services.feedback.adapters.command_log import KafkaCommandLog
@@ -39,10 +39,8 @@ from services.feedback.adapters.pages import Pages
 from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView
-from services.feedback.handlers import Answering, Dispatcher, due
+from services.feedback.handlers import Answering, Dispatcher
 from services.feedback.settings import FeedbackSettings
-from services.feedback.translate import Untranslatable, parse_record
-from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 NAME: Final = "feedback"
 SCOPES: Final = ("outbound.send", "ingest.follow_up")
@@ -132,17 +130,21 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 clock,
                 lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
             )
+            poison = Poison(f"{NAME}-dispatcher", service.metrics, producer=producer, clock=clock)
             consumer = GroupConsumer(
                 kafka,
                 group="feedback-dispatcher",
                 topics=["feedback.answers.v1"],
-                handler=_dispatch_batch(dispatcher, service.metrics),
+                handler=readers.invitations(dispatcher, poison, service.metrics),
                 client_id=f"{NAME}-dispatcher@{settings.instance}",
+                poison=poison,
                 max_batch=50,
             )
             await stack.enter_async_context(service.background(consumer.run(), "dispatcher"))
             recoveries = RecoveryDispatcher(GrpcRecoveryOpener(channel), commands, clock)
-            consumer = _answers_group(service, "feedback-recovery", _recovery_batch(recoveries, service.metrics))
+            consumer = _answers_group(
+                service, producer, "feedback-recovery", readers.recoveries(recoveries, service.metrics)
+            )
             await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
             await _webhooks(stack, service, programmes, producer)
 
@@ -190,22 +192,9 @@ async def _webhooks(
         service.metrics,
     )
 
-    async def tell(records: list[Record]) -> None:
-        found: list[WebhookNotice] = []
-        for record in records:
-            try:
-                told = parse_record(record.value)
-            except Untranslatable:
-                continue  # the other readers of the topic say so
-            # A group that begins does not tell what other systems have lived without for days.
-            if service.clock() - told.occurred_at_ms < _DAY_MS:
-                found += webhook_answers.notices(
-                    told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
-                )
-        await telling.tell(found)
-
+    tell = readers.answers_to_webhooks(telling, programmes, service.clock)
     await stack.enter_async_context(
-        service.background(_answers_group(service, "feedback-webhooks", tell).run(), "webhooks")
+        service.background(_answers_group(service, producer, "feedback-webhooks", tell).run(), "webhooks")
     )
     again = GroupConsumer(
         service.settings.kafka,
@@ -213,12 +202,13 @@ async def _webhooks(
         topics=[webhook_answers.TOPIC],
         handler=telling.again,
         client_id=f"{NAME}-webhooks-again@{service.settings.instance}",
+        poison=Poison(f"{NAME}-webhooks-again", service.metrics, producer=producer, clock=service.clock),
     )
     await stack.enter_async_context(service.background(again.run(), "webhooks again"))
 
 
 def _answers_group(
-    service: Service[FeedbackSettings], group: str, handler: Callable[[list[Record]], Awaitable[None]]
+    service: Service[FeedbackSettings], producer: DurableProducer, group: str, handler: readers.Batch
 ) -> GroupConsumer:
     return GroupConsumer(
         service.settings.kafka,
@@ -226,26 +216,8 @@ def _answers_group(
         topics=["feedback.answers.v1"],
         handler=handler,
         client_id=f"{group}@{service.settings.instance}",
+        poison=Poison(group, service.metrics, producer=producer, clock=service.clock),
     )
-
-
-def _recovery_batch(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Callable[[list[Record]], Awaitable[None]]:
-    outcomes = metrics.counter("chapar_feedback_recoveries_total")
-
-    async def handle(records: list[Record]) -> None:
-        for record in records:
-            try:
-                told = parse_record(record.value)
-            except Untranslatable:
-                continue  # the other readers of the topic say so
-            try:
-                outcome = await dispatcher.dispatch(told)
-            except ChaparError as error:
-                raise NotNow(error.reason) from error
-            if outcome == "refused":
-                outcomes.labels("refused").inc()
-
-    return handle
 
 
 async def _lane(
@@ -269,52 +241,20 @@ async def _analytics(service: Service[FeedbackSettings]) -> None:
     await run_analytics(service.settings.kafka, service.clock, on_ready=lambda: ready.set(True))
 
 
-def _dispatch_batch(dispatcher: Dispatcher, metrics: Metrics) -> Callable[[list[Record]], Awaitable[None]]:
-    outcomes = metrics.counter("chapar_feedback_invitations_total")
-
-    async def handle(records: list[Record]) -> None:
-        for record in records:
-            try:
-                told = parse_record(record.value)
-            except Untranslatable as error:
-                # The survey lane wrote it, so it is a bug; skipping one invitation is better than never sending another.
-                log.error("record not understood", offset=record.offset, partition=record.partition, why=str(error))
-                continue
-            try:
-                outcome = await dispatcher.dispatch(told)
-            except ChaparError as error:
-                raise NotNow(error.reason) from error
-            made = due(told)
-            if made is not None:
-                outcomes.labels(made.subject.channel, outcome).inc()
-
-    return handle
-
-
 async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -> None:
     ready = service.health.component("scores view")
     records = tail(
         service.settings.kafka, "feedback.scores.v1", client_id=f"{NAME}-scores", caught_up=lambda: ready.set(True)
     )
-    gauges = FeedbackGauges(service.metrics)
+    gauges, poison = FeedbackGauges(service.metrics), Poison(f"{NAME}-scores-view", service.metrics)
     async with aclosing(records):
         async for record in records:
-            try:
-                if record.value is None:
-                    view.drop(*parse_score_key(record.key))
-                    continue
-                dimension, partition, fold = parse_score(record.value)
-            except Untranslatable as error:
-                log.error("score not understood", offset=record.offset, partition=record.partition, why=str(error))
-                continue
-            if dimension != PROGRESS:
-                view.take(dimension, partition, fold)
-                gauges.show(view, dimension)
+            readers.take_score(view, gauges, poison, record)
 
 
 async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:
     ready = service.health.component("answers view")
-    settings = service.settings
+    settings, poison = service.settings, Poison(f"{NAME}-answers-view", service.metrics)
     records = tail(
         settings.kafka,
         "feedback.answers.v1",
@@ -325,10 +265,7 @@ async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView)
     )
     async with aclosing(records):
         async for record in records:
-            try:
-                view.take(parse_record(record.value))
-            except Untranslatable as error:
-                log.error("answer not understood", offset=record.offset, partition=record.partition, why=str(error))
+            readers.take_answer(view, poison, record)
 
 
 def _target(address: str) -> str:

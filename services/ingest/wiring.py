@@ -14,6 +14,7 @@ from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -95,7 +96,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         door = Door(publisher, limits, service.clock, service.metrics)
 
         # Web chat's live side.
-        hub = WebchatHub()
+        hub = WebchatHub(Poison("ingest-webchat", service.metrics))
         caught_up = service.health.component("web chat tail")
         records = tail(
             kafka,

@@ -13,6 +13,7 @@ from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
 from services.chassis.ids import random_id
 from services.chassis.kafka.lane import LaneContext, LaneRunner
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
@@ -71,7 +72,8 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
             else:
                 gateway.deliver(record)
 
-        feed = read_feed(kafka, feed_partition, gateway_id, deliver, lambda: feed_ready.set(True))
+        poison = Poison("router-gateway", metrics)
+        feed = read_feed(kafka, feed_partition, gateway_id, deliver, lambda: feed_ready.set(True), poison)
         await enter(service.background(feed, "gateway feed"))
         await enter(service.background(gateway.renew_leases(settings.lease_renewal_ms / 1000), "lease renewal"))
 

@@ -21,6 +21,7 @@ from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
@@ -71,7 +72,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         metrics=service.metrics,
     )
     model = ReadModel(calendar_of)
-    broadcast = Broadcast()
+    broadcast = Broadcast(Poison("sla-watchers", service.metrics))
     telemetry = Telemetry(service.metrics, service.clock)
     state_read = service.health.component("read model")
     events_read = service.health.component("events")
@@ -86,7 +87,10 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         await presence.first()
         await stack.enter_async_context(service.background(configuration.run(), "configuration"))
         await stack.enter_async_context(
-            service.background(_follow(kafka, model, lambda: state_read.set(True)), "read model")
+            service.background(
+                _follow(kafka, model, Poison("sla-read-model", service.metrics), lambda: state_read.set(True)),
+                "read model",
+            )
         )
         await stack.enter_async_context(
             service.background(
@@ -129,9 +133,10 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
             lanes_live.set(False, "waiting for a configuration: has `chapar config apply` run?")
             await stack.enter_async_context(service.background(_when(known, runner), "deadline lanes"))
             await stack.enter_async_context(service.background(_report(known, runner, lanes_live), "lanes' health"))
-            await _notify(service, stack, lambda tenant: _webhooks_of(configuration.values, tenant))
+            producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"{NAME}-webhooks"))
+            await _notify(service, stack, producer, lambda tenant: _webhooks_of(configuration.values, tenant))
             if settings.router_address:
-                await _escalate(service, stack)
+                await _escalate(service, stack, producer)
         yield
 
 
@@ -148,11 +153,12 @@ def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str
     return promises.webhooks if promises else {}
 
 
-async def _notify(service: Service[SlaSettings], stack: AsyncExitStack, receivers: Receivers) -> None:
+async def _notify(
+    service: Service[SlaSettings], stack: AsyncExitStack, producer: DurableProducer, receivers: Receivers
+) -> None:
     """Webhooks: what is new, and what was not taken at first."""
     kafka = service.settings.kafka
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
-    producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"{NAME}-webhooks"))
     webhooks = Webhooks(
         WAITING_NOTICES,
         lambda tenant, name: receivers(tenant).get(name),
@@ -167,11 +173,19 @@ async def _notify(service: Service[SlaSettings], stack: AsyncExitStack, receiver
         (NOTICES_GROUP, EVENTS, notices.handle),
         (f"{NOTICES_GROUP}-again", WAITING_NOTICES, webhooks.again),
     ):
-        consumer = GroupConsumer(kafka, group=group, topics=(topic,), handler=handler, client_id=group, max_batch=200)
+        consumer = GroupConsumer(
+            kafka,
+            group=group,
+            topics=(topic,),
+            handler=handler,
+            client_id=group,
+            poison=Poison(group, service.metrics, producer=producer, clock=service.clock),
+            max_batch=200,
+        )
         await stack.enter_async_context(service.background(consumer.run(), group))
 
 
-async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> None:
+async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack, producer: DurableProducer) -> None:
     settings = service.settings
     if settings.router_ca_file is None and not settings.insecure_dev:
         raise ChaparError(
@@ -199,17 +213,18 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack) -> Non
         topics=(EVENTS,),
         handler=Escalation(stub, service.metrics).handle,
         client_id=f"{NAME}-escalation",
+        poison=Poison(GROUP, service.metrics, producer=producer, clock=service.clock),
         max_batch=200,
     )
     await stack.enter_async_context(service.background(consumer.run(), "escalation"))
 
 
-async def _follow(kafka: KafkaSettings, model: ReadModel, caught_up: Callable[[], None]) -> None:
+async def _follow(kafka: KafkaSettings, model: ReadModel, poison: Poison, caught_up: Callable[[], None]) -> None:
     """Keeps the read model as new as the changelog."""
     records = tail(kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=caught_up)
     async with aclosing(records):
         async for record in records:
-            model.apply(record)
+            poison.guard(record, model.apply)
 
 
 async def _when(known: asyncio.Event, runner: LaneRunner) -> None:

@@ -5,6 +5,7 @@ the position has passed it.
 """
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,10 +18,15 @@ from services.chassis.kafka.contract import (
     Processor,
     ProcessorFailed,
 )
+from services.chassis.kafka.deadletters import shortened
+from services.chassis.kafka.failures import shown
 from services.chassis.kafka.outbox import BatchOutbox, Mark, OutputTooLarge
 from services.chassis.kafka.records import InvalidRecord, Record
 
+log = logging.getLogger(__name__)
+
 SKIPPED: Final = "SKIPPED_BY_OPERATOR"
+FAILED: Final = "PROCESSOR_FAILED"
 _SLICE: Final = 0.005
 """Seconds of handling after which the event loop gets a turn (heartbeats, other lanes, gRPC)."""
 _LOOK_AT_THE_CLOCK: Final = 8
@@ -150,23 +156,29 @@ class BatchRunner:
             taken.outbox.dead_letter(self._tuning.dead_letters, key, value)
         except OutputTooLarge:
             taken.outbox.refused = None
-            value = self._encode(*self._shortened(record, verdict), self._spec.name, now_ms)
+            room = self._tuning.max_output_bytes // 4
+            value = self._encode(*shortened(record, verdict, room), self._spec.name, now_ms)
             taken.outbox.dead_letter(self._tuning.dead_letters, key, value)
         taken.dead_letters.append(verdict.reason)
 
-    def _shortened(self, record: Record, verdict: InvalidRecord) -> tuple[Record, InvalidRecord]:
-        """The original can still be read at its origin; the dead letter holds what fits."""
-        room = self._tuning.max_output_bytes // 4
-        key, value = record.key or b"", record.value or b""
-        note = f"truncated here: key of {len(key)} bytes, value of {len(value)} bytes, {len(record.headers)} headers"
-        detail = f"{verdict.detail}; {note}" if verdict.detail else note
-        return record._replace(key=key[:room], value=value[:room], headers=()), InvalidRecord(verdict.reason, detail)
-
     def _failed(self, offset: int | None, error: Exception) -> None:
-        """A bug, counted per record (or for timers, start and end together); the last attempt is the loud one."""
+        """A bug, counted per record (or for timers, start and end together). After the last attempt the record is stepped over.
+
+        Without a record there is nothing to step over: then the lane ends.
+        """
         tries = self._failures[offset] = self._failures.get(offset, 0) + 1
         if tries >= self._tuning.attempts:
-            raise ProcessorFailed(self._spec.name, self._partition, offset, tries) from error
+            if offset is None or not self._tuning.step_over:
+                raise ProcessorFailed(self._spec.name, self._partition, offset, tries) from error
+            log.error(
+                "lane %s/%d: record %d failed %d times and becomes a dead letter: %s",
+                self._spec.name,
+                self._partition,
+                offset,
+                tries,
+                shown(error),
+            )
+            self._poison[offset] = InvalidRecord(FAILED, f"{type(error).__name__}, {tries} times")
         raise Replay(
             "processor", f"attempt {tries} at {'no record' if offset is None else offset}: {error!r}"
         ) from error

@@ -1,7 +1,7 @@
 """An at-least-once member of a consumer group, for projections and dispatchers: a batch is handed over, and its offsets are committed after.
 
-A batch is handed over again after a crash, a rebalance, or `NotNow`: the handler is idempotent. Any other exception of the handler is a bug:
-nothing is committed, and `run` raises it.
+A batch is handed over again after a crash, a rebalance, or `NotNow`: the handler is idempotent. After any other exception the records of the
+batch are handed over one by one. A record with which the handler fails again and again is stepped over (`poison`), and the others are handled.
 """
 
 import asyncio
@@ -14,7 +14,10 @@ from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, group_consumer, record_of
-from services.chassis.kafka.records import Record
+from services.chassis.kafka.failures import shown
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import InvalidRecord, Record
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ Handler = Callable[[list[Record]], Awaitable[None]]
 _POLL_MS: Final = 500
 _RETRY_LEAST, _RETRY_MOST = 0.1, 10.0
 _CLOSE: Final = 3.0
+_ATTEMPTS: Final = 3
 _FINISH: Final = 10.0
 
 
@@ -42,6 +46,7 @@ class GroupConsumer:
         topics: Sequence[str],
         handler: Handler,
         client_id: str,
+        poison: Poison,
         max_batch: int = 500,
         first: Literal["beginning", "end"] = "beginning",
     ) -> None:
@@ -52,6 +57,7 @@ class GroupConsumer:
         self._client_id = client_id
         self._max_batch = max_batch
         self._first = first
+        self._poison = poison
         self._stop = asyncio.Event()
         self._joined = asyncio.Event()
 
@@ -65,7 +71,7 @@ class GroupConsumer:
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop` or cancellation. A broker that is away is waited for. Raises what the handler raises (except NotNow)."""
+        """Until `stop` or cancellation. A broker that is away is waited for."""
         wait = _RETRY_LEAST
         while not self._stop.is_set():
             consumer = group_consumer(
@@ -104,8 +110,8 @@ class GroupConsumer:
             ]
             async with busy:
                 try:
-                    await self._handler(records)
-                except NotNow as reason:
+                    await self._handled(records)
+                except (NotNow, BrokerUnavailable) as reason:
                     log.warning("group %s: batch of %d again in %.1f s: %s", self._group, len(records), wait, reason)
                     for tp, messages in batches.items():
                         with suppress(IllegalStateError):  # it may have been taken away meanwhile
@@ -120,6 +126,33 @@ class GroupConsumer:
                 wait = min(2 * wait, _RETRY_MOST)
             else:
                 wait = _RETRY_LEAST
+
+    async def _handled(self, records: list[Record]) -> None:
+        """Hand the batch over; if that fails, each record alone, and step over those that fail again and again."""
+        try:
+            await self._handler(records)
+        except NotNow:
+            raise
+        except Exception as error:  # noqa: BLE001 - a record must not end the group's member
+            log.error("group %s: a batch of %d failed (%s); one by one now", self._group, len(records), shown(error))
+        else:
+            return
+        for record in records:
+            await self._alone(record)
+
+    async def _alone(self, record: Record) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._handler([record])
+            except NotNow:
+                raise
+            except Exception as error:  # noqa: BLE001 - as above
+                if attempt == _ATTEMPTS or isinstance(error, InvalidRecord):
+                    await self._poison.bury(record, error)
+                    return
+            else:
+                return
+            await self._pause(_RETRY_LEAST)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

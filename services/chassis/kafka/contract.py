@@ -11,8 +11,8 @@ The rules of a `Processor`:
 4. `handle` raises `InvalidRecord` for a record that can never be processed, best before it changes anything. What the record had put into the
    outbox is rolled back; if it had put anything, the instance is thrown away too, restored, and the batch replayed without that record.
 5. Any other exception is a bug. The batch is aborted, the lane restored and the record tried again, `LaneTuning.attempts` times in all;
-   then `LaneRunner.run` raises `ProcessorFailed`, which names topic, partition and offset, and the process should end. Nothing is
-   skipped by itself; an operator who has understood the record may skip it with `LaneTuning.skip`: it becomes a dead letter.
+   then the record becomes a dead letter (`PROCESSOR_FAILED`), as if it had never been handled, and the others flow on. An exception that
+   no record caused (in `start`, `begin`, `advance` or `end`) makes `LaneRunner.run` raise `ProcessorFailed`, and the process should end.
 6. One output record larger than `LaneTuning.max_output_bytes` makes the input that caused it a dead letter (`OUTPUT_TOO_LARGE`); the
    instance is thrown away, restored, and the batch replayed without that record. (From `start`, `advance` or `end`, which no record
    caused, it is a bug.)
@@ -132,7 +132,9 @@ class LaneTuning:
     retry_most: float = 5.0
     restore_concurrency: int = 4
     attempts: int = 3
-    """How often a record may make the processor raise before the runner gives up loudly."""
+    """How often a record may make the processor raise before it becomes a dead letter."""
+    step_over: bool = True
+    """False: a record that fails that often ends the lane instead. For replays, which must not decide otherwise than the original."""
     skip: frozenset[tuple[int, int]] = frozenset()
     """(partition, offset) of inputs that an operator has decided to skip; they become dead letters (SKIPPED_BY_OPERATOR)."""
     dead_letters: str = "deadletters.v1"

@@ -19,3 +19,11 @@ def encode(record: Record, verdict: InvalidRecord, refused_by: str, now_ms: int)
         refused_by=refused_by,
         occurred_at_ms=now_ms,
     ).SerializeToString(deterministic=True)
+
+
+def shortened(record: Record, verdict: InvalidRecord, room: int) -> tuple[Record, InvalidRecord]:
+    """A record and its verdict that fit. The original can still be read at its origin; the dead letter holds `room` bytes of key and value each."""
+    key, value = record.key or b"", record.value or b""
+    note = f"truncated here: key of {len(key)} bytes, value of {len(value)} bytes, {len(record.headers)} headers"
+    detail = f"{verdict.detail}; {note}" if verdict.detail else note
+    return record._replace(key=key[:room], value=value[:room], headers=()), InvalidRecord(verdict.reason, detail)

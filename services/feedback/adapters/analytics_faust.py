@@ -162,7 +162,7 @@ class _Analytics:
                 scores = self._logs.get(partition) or await self._open(partition)
                 await self._join(scores, events[0].message.offset)
                 for event in events:
-                    wrong = scores.take(event.message.offset, event.value, int(event.message.timestamp * 1000))
+                    wrong = scores.take(event.message.offset, event.value)
                     if wrong:
                         # The survey lane wrote it, so this is a bug of ours; it must not stop the figures of everybody else.
                         log.error("answer not understood", partition=partition, offset=event.message.offset, why=wrong)

@@ -7,7 +7,7 @@ already is not taken.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any, Final, Self
 
@@ -23,7 +23,9 @@ from services.chassis.kafka.clients import (
     plain_reader,
     transactional_producer,
 )
+from services.chassis.kafka.failures import shown
 from services.chassis.kafka.tail import tail
+from services.chassis.logs import get_logger
 from services.feedback.domain.scores import Book
 from services.feedback.translate import Untranslatable, parse_record
 from services.feedback.translate_scores import (
@@ -44,6 +46,8 @@ _REQUEST_MS: Final = 10_000
 _BATCH_BYTES: Final = 1 << 20
 _CLOSE_S: Final = 3.0
 _WRITE_S: Final = 20.0
+_AHEAD_MS: Final = 86_400_000
+log = get_logger(__name__)
 
 
 class NotWritten(Exception):  # noqa: N818 - an expected state of the world
@@ -88,16 +92,9 @@ class ScoreLog:
         """Never raises."""
         await discard_producer(self._producer, _CLOSE_S)
 
-    def take(self, offset: int, value: bytes | None, timestamp_ms: int) -> str:
+    def take(self, offset: int, value: bytes | None) -> str:
         """Folds one record of the input; what is wrong with it, or "". A record that is not understood is passed: it must not stop the others."""
-        seen, wrong, written_at_ms = None, "", timestamp_ms
-        try:
-            record = parse_record(value)
-            seen, written_at_ms = observation(record), record.occurred_at_ms
-        except Untranslatable as error:
-            wrong = str(error)
-        self.book.take(seen, offset, written_at_ms)
-        return wrong
+        return folded(self.book, offset, value, self._clock())
 
     async def catch_up(self, until: int) -> int:
         """Folds what lies between where the book stands and an offset. Nothing, unless whoever delivers records has left some out. How
@@ -109,7 +106,7 @@ class ScoreLog:
         async with aclosing(committed_between(self._kafka, self.partition, self.book.next_offset, until)) as records:
             async for message in records:
                 found += 1
-                self.take(message.offset, message.value, message.timestamp)
+                self.take(message.offset, message.value)
         return found
 
     async def write(self) -> None:
@@ -159,15 +156,40 @@ class ScoreLog:
             for task in (reading, finished):
                 task.cancel()
             await asyncio.wait({reading, finished})
-        for key, value in latest.items():
-            if value is None:
-                continue
-            parse_score_key(key)
-            dimension, _, fold, newest_ms = parse_entry(value)
-            if dimension == PROGRESS:
-                self.book.restore_progress(fold.next_offset, newest_ms)
-            else:
-                self.book.restore(dimension, fold)
+        restored(self.book, latest)
+
+
+def folded(book: Book, offset: int, value: bytes | None, now_ms: int) -> str:
+    """Folds one record into a book; what is wrong with it, or "". No record can do more harm than not to be counted."""
+    try:
+        record = parse_record(value)
+        if record.occurred_at_ms > now_ms + _AHEAD_MS:
+            # The newest record says which windows have left: one from the future would empty the book.
+            raise Untranslatable("occurred_at_ms is in the future")
+        book.take(observation(record), offset, record.occurred_at_ms)
+    except Exception as error:  # noqa: BLE001 - whatever a record holds, the next one is counted
+        book.take(None, offset, 0)
+        return str(error) if isinstance(error, Untranslatable) else shown(error)
+    return ""
+
+
+def restored(book: Book, latest: Mapping[bytes | None, bytes | None]) -> None:
+    """Takes back the newest entries of a partition. What is not an entry of ours is stepped over."""
+    for key, value in latest.items():
+        if value is None:
+            continue
+        try:
+            dimension, _ = parse_score_key(key)
+            told, _, fold, newest_ms = parse_entry(value)
+            if told != dimension:
+                raise Untranslatable("the key names another dimension than the entry")
+        except Untranslatable as error:
+            log.error("entry of the scores not understood", why=str(error))
+            continue
+        if dimension == PROGRESS:
+            book.restore_progress(fold.next_offset, newest_ms)
+        else:
+            book.restore(dimension, fold)
 
 
 async def committed_between(kafka: KafkaAccess, partition: int, start: int, until: int) -> AsyncGenerator[Any, None]:

@@ -7,8 +7,9 @@ from google.protobuf.message import DecodeError
 
 from chapar.router.v1 import records_pb2 as pb
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
-from services.chassis.logs import get_logger
 
 FEED = "gateway.feed.v1"
 
@@ -19,16 +20,20 @@ async def read_feed(
     gateway_id: str,
     deliver: Callable[[pb.FeedRecord], None],
     ready: Callable[[], None],
+    poison: Poison,
 ) -> None:
     """Hand every record for this gateway to `deliver`, for ever. `ready` is called when nothing can be missed any more."""
-    log = get_logger(__name__)
     source = tail(kafka, FEED, [partition], "end", client_id=f"gateway-{partition}", caught_up=ready)
     async with aclosing(source) as records:
         async for record in records:
-            try:
-                message = pb.FeedRecord.FromString(record.value or b"")
-            except DecodeError:
-                log.warning("feed record can't be read", partition=record.partition, offset=record.offset)
-                continue
-            if message.gateway_id == gateway_id:
-                deliver(message)
+            poison.guard(record, lambda each: take(each, gateway_id, deliver))
+
+
+def take(record: Record, gateway_id: str, deliver: Callable[[pb.FeedRecord], None]) -> None:
+    """One record of the feed. Raises InvalidRecord."""
+    try:
+        message = pb.FeedRecord.FromString(record.value or b"")
+    except DecodeError as error:
+        raise InvalidRecord("UNDECODABLE", "not a FeedRecord") from error
+    if message.gateway_id == gateway_id:
+        deliver(message)

@@ -55,7 +55,7 @@ class Fold:
         self._feed_partitions = feed_partitions
         self._metrics = ShardMetrics(Metrics())
         # A bug of the live engine was tried again in the hope of better luck; here one attempt tells all.
-        tuning = LaneTuning(attempts=1, skip=frozenset((state.shard, offset) for offset in skipped))
+        tuning = LaneTuning(attempts=1, step_over=False, skip=frozenset((state.shard, offset) for offset in skipped))
         self._batches = BatchRunner(SPEC, state.shard, tuning, NO_METRICS, _no_dead_letter)
         self._processor = self._resumed() if state.epoch else self._new(0)
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.router.v1 import records_pb2 as pb
-from services.chassis.kafka.batch import SKIPPED
+from services.chassis.kafka.batch import FAILED, SKIPPED
 from services.chassis.kafka.outbox import OUTPUT_TOO_LARGE, Send
 from services.chassis.kafka.records import Record
 from services.router.adapters.shard import COMMANDS, SPEC
@@ -21,7 +21,7 @@ from services.router.replay.log import Bounds, Chunks, Commands, NotComparable, 
 from services.router.replay.state import ShardState
 from services.router.replay.window import Window
 
-_UNHANDLED: Final = frozenset({SKIPPED, OUTPUT_TOO_LARGE})
+_UNHANDLED: Final = frozenset({SKIPPED, FAILED, OUTPUT_TOO_LARGE})
 """Reasons of dead letters that were not handed to the processor in the batch that was committed. Others it refused itself, and will again."""
 
 _KEPT: Final = 10_000

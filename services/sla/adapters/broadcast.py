@@ -12,9 +12,10 @@ from google.protobuf.message import DecodeError
 
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.logs import get_logger
 from services.sla.adapters.lane import EVENTS
 
 _WAITING: Final = 1000
@@ -24,20 +25,23 @@ Wanted = Callable[[sla.SlaEvent], bool]
 class Broadcast:
     """Hands events on as they are committed."""
 
-    def __init__(self) -> None:
+    def __init__(self, poison: Poison) -> None:
+        self._poison = poison
         self._watchers: dict[asyncio.Queue[sla.SlaEvent | ChaparError], Wanted] = {}
-        self._log = get_logger(__name__)
 
     async def run(self, kafka: KafkaSettings, client_id: str, caught_up: Callable[[], None]) -> None:
         """Reads for ever, from now on."""
         async with aclosing(tail(kafka, EVENTS, from_="end", client_id=client_id, caught_up=caught_up)) as records:
             async for record in records:
-                try:
-                    event = sla.SlaEvent.FromString(record.value or b"")
-                except DecodeError:
-                    self._log.warning("event not readable", partition=record.partition, offset=record.offset)
-                    continue
-                self.publish(event)
+                self._poison.guard(record, self.take)
+
+    def take(self, record: Record) -> None:
+        """One record. Raises InvalidRecord."""
+        try:
+            event = sla.SlaEvent.FromString(record.value or b"")
+        except DecodeError as error:
+            raise InvalidRecord("UNDECODABLE", "not an SlaEvent") from error
+        self.publish(event)
 
     def publish(self, event: sla.SlaEvent) -> None:
         """Hands one event to each watcher that wants it."""

@@ -79,9 +79,9 @@ def document_of(event: sla.SlaEvent, kind: str) -> bytes:
         "channel": event.channel,
         "agent_id": event.agent_id,
         "policy": event.policy,
-        "target": config_pb2.TargetKind.Name(event.target).removeprefix("TARGET_KIND_").lower(),
+        "target": _word(config_pb2.TargetKind, event.target, "TARGET_KIND_"),
         "instance": event.epoch,
-        "level": sla.SlaLevel.Name(event.level).removeprefix("SLA_LEVEL_").lower(),
+        "level": _word(sla.SlaLevel, event.level, "SLA_LEVEL_"),
         "desired_at": _time(event.desired_at_ms),
         "adequate_at": _time(event.adequate_at_ms),
         "used_ms": event.used_ms,
@@ -97,6 +97,11 @@ def document_of(event: sla.SlaEvent, kind: str) -> bytes:
         }
     document = {"type": kind, "timestamp": _time(event.occurred_at_ms), "data": data}
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _word(kind: Any, value: int, prefix: str) -> str:
+    """The name of an enumeration's value; the number, of a value that a newer version added."""
+    return str(kind.Name(value)).removeprefix(prefix).lower() if value in kind.values() else str(value)
 
 
 def _time(at_ms: int) -> str | None:

@@ -1,7 +1,7 @@
 """A small domain for the lane's contract suite: it counts per key, keeps timers, and misbehaves on demand.
 
 Values of its input: `add`, `del` (forget the key), `poison` (refuses at once), `half` (acts, then refuses), `huge` (acts, then an over-large output),
-`swallow` (the same, but hides the exception), `bug`, `timer:<ms>`, `now` (sends the batch's clock).
+`swallow` (the same, but hides the exception), `bug`, `break` (the batch cannot end), `timer:<ms>`, `now` (sends the batch's clock).
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ class Ledger:
         self.started_at: int | None = None
         self.nows: list[int] = []
         self._reply = reply
+        self.broken = False
         self._now_ms = 0
 
     def restore(self, key: bytes, value: bytes) -> None:
@@ -68,6 +69,8 @@ class Ledger:
                 due = self._now_ms + int(ms)
                 self.timers[b"timer/" + key] = due
                 outbox.put(b"timer/" + key, b"%d" % due)
+            case [b"break"]:
+                self.broken = True
             case [b"now"]:
                 outbox.send(OUT, key, b"now %d" % self._now_ms)
             case [b"traced", value]:
@@ -88,7 +91,9 @@ class Ledger:
                 outbox.delete(key)
                 outbox.send(OUT, key.removeprefix(b"timer/"), b"fired")
 
-    def end(self, outbox: Outbox) -> None: ...
+    def end(self, outbox: Outbox) -> None:
+        if self.broken:
+            raise RuntimeError("a bug that no record is to blame for")
 
     def next_wakeup(self) -> int | None:
         return min(self.timers.values(), default=None)

@@ -129,12 +129,23 @@ class LaneContract:
         assert second >= first
         assert (lane.ledger().started_at or 0) >= first
 
-    async def test_a_bug_stops_the_lane_loudly_and_an_operator_may_skip_it(self, lane: Harness) -> None:
-        """Any other exception is tried again and then ends the run, naming the record; nothing of its batch is committed."""
+    async def test_a_bug_becomes_a_dead_letter_and_the_rest_flows(self, lane: Harness) -> None:
+        """Any other exception is tried again; then the record is as if it had never been, and its neighbours in the batch are unharmed."""
         await lane.feed("a=add")
-        with pytest.raises(ProcessorFailed, match="record 2 failed 3 times"):
-            await lane.feed("a=add", "a=bug")
+        await lane.feed("a=add", "a=bug", "b=bug", "a=add")
+        assert simple(await lane.outputs()) == ["a:count 1", "a:count 2", "a:count 3"]
+        assert lane.ledger().counts == {b"a": 3}
+        assert await lane.dead_letters() == [(2, "PROCESSOR_FAILED"), (3, "PROCESSOR_FAILED")]
+
+    async def test_an_operator_may_skip_a_record(self, lane: Harness) -> None:
+        """A record that an operator names becomes a dead letter without being handled."""
+        await lane.feed("a=add")
         await lane.restart(skip=(2,))
-        await lane.feed("a=add")
+        await lane.feed("a=add", "a=add", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "a:count 2", "a:count 3"]
         assert await lane.dead_letters() == [(2, "SKIPPED_BY_OPERATOR")]
+
+    async def test_a_bug_without_a_record_ends_the_lane(self, lane: Harness) -> None:
+        """Where no record can be stepped over, going on would be wrong: the run ends and says where."""
+        with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):
+            await lane.feed("a=break")

@@ -5,10 +5,13 @@ from contextlib import aclosing
 
 import pytest
 
+from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from services.chassis.kafka.consumer import GroupConsumer, NotNow
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer, RecordTooLarge
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import From, tail
+from services.chassis.metrics import Metrics
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import create_topics, eventually, read_all
 from tests.fixtures.broker import KafkaUnderTest
@@ -68,7 +71,7 @@ async def test_an_over_large_record_is_refused_at_once(kafka: KafkaUnderTest, pr
 
 
 async def test_a_handler_may_ask_for_its_batch_again(kafka: KafkaUnderTest, prefix: str) -> None:
-    """NotNow brings the same records again; another exception ends the run with nothing committed."""
+    """NotNow brings the same records again; a record with which the handler fails again and again becomes a dead letter, alone."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     calls: list[list[bytes | None]] = []
@@ -77,22 +80,23 @@ async def test_a_handler_may_ask_for_its_batch_again(kafka: KafkaUnderTest, pref
         calls.append([record.value for record in records])
         if len(calls) == 1:
             raise NotNow("the database is away")
-        if records[-1].value == b"bug":
+        if any(record.value == b"bug" for record in records):
             raise RuntimeError("a bug")
 
-    def build() -> GroupConsumer:
-        return GroupConsumer(settings, group="g", topics=[OUT], handler=handle, client_id="g")
-
-    async with DurableProducer(settings, client_id="edge") as edge:
+    metrics = Metrics()
+    async with DurableProducer(settings, client_id="edge") as edge, asyncio.TaskGroup() as tasks:
+        poison = Poison("g", metrics, producer=edge, clock=lambda: 7)
+        consumer = GroupConsumer(settings, group="g", topics=[OUT], handler=handle, client_id="g", poison=poison)
         await edge.publish(OUT, b"k", b"1")
-        async with asyncio.TaskGroup() as tasks:
-            consumer = build()
-            running = tasks.create_task(consumer.run())
-            await eventually(lambda: calls == [[b"1"], [b"1"]], "the same batch again")
-            consumer.stop()
-            await running
-        await edge.publish(OUT, b"k", b"bug")
-        for _ in range(2):
-            with pytest.raises(RuntimeError, match="a bug"):
-                await asyncio.wait_for(build().run(), 30)
-    assert calls == [[b"1"], [b"1"], [b"bug"], [b"bug"]]
+        running = tasks.create_task(consumer.run())
+        await eventually(lambda: calls == [[b"1"], [b"1"]], "the same batch again")
+        for value in (b"2", b"bug", b"3"):
+            await edge.publish(OUT, b"k", value)
+        await eventually(lambda: [b"3"] in calls or any(call[-1] == b"3" for call in calls), "the record after it")
+        consumer.stop()
+        await running
+    assert calls.count([b"bug"]) in (3, 4)  # alone three times, and before that with what was read together
+    (letter,) = [DeadLetter.FromString(r.value or b"") for r in await read_all(settings, "deadletters.v1")]
+    assert (letter.value, letter.origin_topic, letter.origin_offset) == (b"bug", OUT, 2)
+    assert (letter.reason, letter.detail, letter.refused_by) == ("READER_FAILED", "RuntimeError", "g")
+    assert metrics.counter("chapar_records_stepped_over_total").labels(OUT, "READER_FAILED")._value.get() == 1

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import tail
+from services.chassis.metrics import Metrics
 from tests.contract.lane.ledger import OUT
 from tests.contract.lane.real import SPEC, TUNING, Running, Watch, create_topics, eventually, read_all
 from tests.contract.lane.test_ownership import counts, exact, feed
@@ -108,7 +110,9 @@ async def test_clients_outlive_the_broker(broker: Outages, prefix: str) -> None:
             async for record in records:
                 seen.append(record)  # noqa: PERF401 - the iteration never ends by itself
 
-    consumer = GroupConsumer(kafka, group="projection", topics=[OUT], handler=handle, client_id="projection")
+    consumer = GroupConsumer(
+        kafka, group="projection", topics=[OUT], handler=handle, client_id="projection", poison=Poison("p", Metrics())
+    )
     async with DurableProducer(kafka, client_id="edge", max_in_flight=50) as edge, asyncio.TaskGroup() as tasks:
         consuming, following = tasks.create_task(consumer.run()), tasks.create_task(follow())
         for number in range(20):

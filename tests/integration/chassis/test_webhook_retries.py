@@ -19,6 +19,7 @@ from services.chassis.cluster_topics import apply
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.http import http_server
 from services.chassis.kafka.consumer import GroupConsumer
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
@@ -75,7 +76,12 @@ async def telling(
         secrets = SecretReferences(system_clock, {"KEY": SECRET})
         webhooks = Webhooks(TOPIC, endpoint, secrets, client, producer, system_clock, metrics, patience)
         consumer = GroupConsumer(
-            settings, group="feedback-webhooks", topics=[TOPIC], handler=webhooks.again, client_id="again"
+            settings,
+            group="feedback-webhooks",
+            topics=[TOPIC],
+            handler=webhooks.again,
+            client_id="again",
+            poison=Poison("again", metrics),
         )
         running = tasks.create_task(consumer.run())
         try:

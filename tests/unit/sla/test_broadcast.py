@@ -8,6 +8,8 @@ import pytest
 
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.errors import ChaparError
+from services.chassis.kafka.poison import Poison
+from services.chassis.metrics import Metrics
 from services.sla.adapters.broadcast import Broadcast
 
 
@@ -22,7 +24,7 @@ async def collect(events: AsyncIterator[sla.SlaEvent], seen: list[sla.SlaEvent])
 
 async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on() -> None:
     """1,000 events may wait; with the next one the slow watcher gets what waited and then its error."""
-    broadcast = Broadcast()
+    broadcast = Broadcast(Poison("watchers", Metrics()))
     async with aclosing(broadcast.watch(everything)) as slow, aclosing(broadcast.watch(everything)) as quick:
         waiting = asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))
         await asyncio.sleep(0)
@@ -40,7 +42,7 @@ async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on()
 
 
 async def test_a_replica_that_stops_sends_its_watchers_away() -> None:
-    broadcast = Broadcast()
+    broadcast = Broadcast(Poison("watchers", Metrics()))
     async with aclosing(broadcast.watch(everything)) as events:
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)

@@ -12,8 +12,8 @@ from contextlib import aclosing, contextmanager
 from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import records_pb2
-from services.chassis.kafka.records import Record
-from services.chassis.logs import get_logger
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.records import InvalidRecord, Record
 from services.ingest.ports import ChatMessage
 
 CHANNEL = "webchat"
@@ -27,26 +27,25 @@ Listener = Callable[[ChatMessage], None]
 class WebchatHub:
     """See the module. Everything runs in one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, poison: Poison) -> None:
+        self._poison = poison
         self._listeners: dict[str, set[Listener]] = {}
         self._recent: OrderedDict[str, deque[ChatMessage]] = OrderedDict()
         self._everybody: set[Listener] = set()
         self._owners: OrderedDict[tuple[str, str], str] = OrderedDict()
-        self._log = get_logger(__name__)
 
     async def run(self, records: AsyncIterator[Record]) -> None:
         """Reads until cancelled."""
         async with aclosing(records) as stream:  # type: ignore[type-var]  # it is a generator; its type says iterator
             async for record in stream:
-                self.take(record)
+                self._poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
-        """One record of conversations.v1."""
+        """One record of conversations.v1. Raises InvalidRecord."""
         try:
             decoded = records_pb2.ConversationRecord.FromString(record.value or b"")
-        except DecodeError:
-            self._log.error("conversation record not readable", partition=record.partition, offset=record.offset)
-            return
+        except DecodeError as error:
+            raise InvalidRecord("UNDECODABLE", "not a ConversationRecord") from error
         self._note_owner(decoded)
         if decoded.WhichOneof("record") == "erased":
             self._forget(decoded.conversation_id)

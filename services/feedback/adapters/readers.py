@@ -1,0 +1,108 @@
+"""What this service's readers outside the lanes do with a record: the dispatchers' batches, the views' records.
+
+What can't be understood raises `Untranslatable`; the readers step over such a record (`services.chassis.kafka.poison`).
+"""
+
+from collections.abc import Awaitable, Callable
+
+from chapar.common.v1.webhook_pb2 import WebhookNotice
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError
+from services.chassis.kafka.consumer import NotNow
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.metrics import Metrics
+from services.chassis.webhook_retries import Webhooks
+from services.feedback.adapters import webhook_answers
+from services.feedback.adapters.configuration import ConfiguredProgrammes
+from services.feedback.adapters.recoveries import RecoveryDispatcher
+from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
+from services.feedback.adapters.views import AnswersView
+from services.feedback.handlers import Dispatcher, due
+from services.feedback.translate import Untranslatable, parse_record
+from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
+
+Batch = Callable[[list[Record]], Awaitable[None]]
+_DAY_MS = 86_400_000
+
+
+def invitations(dispatcher: Dispatcher, poison: Poison, metrics: Metrics) -> Batch:
+    """Sends the invitations that are due. This group alone writes dead letters for undecodable records of feedback.answers.v1."""
+    outcomes = metrics.counter("chapar_feedback_invitations_total")
+
+    async def handle(records: list[Record]) -> None:
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable as error:
+                await poison.bury(record, InvalidRecord("UNDECODABLE", str(error)))
+                continue
+            try:
+                outcome = await dispatcher.dispatch(told)
+            except ChaparError as error:
+                raise NotNow(error.reason) from error
+            made = due(told)
+            if made is not None:
+                outcomes.labels(made.subject.channel, outcome).inc()
+
+    return handle
+
+
+def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
+    """Opens the recoveries that are due."""
+    outcomes = metrics.counter("chapar_feedback_recoveries_total")
+
+    async def handle(records: list[Record]) -> None:
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable:
+                continue  # the dispatcher's group says so
+            try:
+                outcome = await dispatcher.dispatch(told)
+            except ChaparError as error:
+                raise NotNow(error.reason) from error
+            if outcome == "refused":
+                outcomes.labels("refused").inc()
+
+    return handle
+
+
+def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, clock: Clock) -> Batch:
+    """Tells other systems of answers."""
+
+    async def tell(records: list[Record]) -> None:
+        found: list[WebhookNotice] = []
+        for record in records:
+            try:
+                told = parse_record(record.value)
+            except Untranslatable:
+                continue  # the dispatcher's group says so
+            # A group that begins does not report what other systems have lived without for days.
+            if clock() - told.occurred_at_ms < _DAY_MS:
+                found += webhook_answers.notices(
+                    told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
+                )
+        await telling.tell(found)
+
+    return tell
+
+
+def take_answer(view: AnswersView, poison: Poison, record: Record) -> None:
+    """One record of feedback.answers.v1, into the view."""
+    poison.guard(record, lambda each: view.take(parse_record(each.value)))
+
+
+def take_score(view: ScoresView, gauges: FeedbackGauges, poison: Poison, record: Record) -> None:
+    """One record of feedback.scores.v1, into the view."""
+
+    def take(each: Record) -> None:
+        if each.value is None:
+            view.drop(*parse_score_key(each.key))
+            return
+        dimension, partition, fold = parse_score(each.value)
+        if dimension != PROGRESS:
+            view.take(dimension, partition, fold)
+            gauges.show(view, dimension)
+
+    poison.guard(record, take)
