@@ -4,6 +4,7 @@ Plausible values are drawn from a few ids, so that records meet each other: the 
 """
 
 import random
+from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -40,12 +41,12 @@ WORDS: Final = (
     "2023-11-14T22:13Z",
 )
 BY_NAME: Final = {
-    "tenant": ("acme", "acme", "acme", "acme", "parsa"),
+    "tenant": (*["acme"] * 9, "parsa"),
     "pool": ("default",),
     "queue": ("sales", "general"),
-    "interaction_id": ("i1", "i2", "i3"),
+    "interaction_id": tuple(f"i{number}" for number in range(30)),
     "conversation_id": ("c1", "c1", "c1", "c2"),
-    "person_id": ("p1", "p1", "p1", "p2"),
+    "person_id": (*["p1"] * 15, "p2"),
     "identity_id": ("d1", "d2"),
     "agent_id": ("a1", "a2"),
     "channel": ("webchat", "telegram", "email"),
@@ -109,13 +110,26 @@ class Generator:
     def __init__(self, seed: int, odd: float = 0.05) -> None:
         self.random = random.Random(seed)
         self._odd = odd
+        self._rate = odd
         self._fresh = 0
 
     def message(self, kind: type[Message]) -> Message:
-        """A message of the schema."""
+        """A message of the schema: plausible, or plausible but for one field, or with odd values anywhere."""
         made = kind()
+        choose = self.random.random()
+        self._rate = self._odd if choose < 0.2 else 0.0
         self._fill(made, kind.DESCRIPTOR, 0)
+        if choose > 0.5:
+            self._spoil(made)
         return made
+
+    def _spoil(self, made: Message) -> None:
+        """One field, however deep, gets an odd value."""
+        leaves = [(owner, field) for owner, field in _leaves(made) if field.type != FieldDescriptor.TYPE_BOOL]
+        if leaves:
+            owner, field = self.random.choice(leaves)
+            self._rate = 1.0
+            setattr(owner, field.name, self._scalar(field))
 
     def record(self, topic: str, offset: int, kind: type[Message], partition: int = 0) -> Record:
         """One record. About a third have bytes, a key or a time that no service of ours would write."""
@@ -205,14 +219,14 @@ class Generator:
                 target[name] = self._scalar(value)
 
     def _scalar(self, field: FieldDescriptor) -> Any:
-        odd = self.random.random() < self._odd
+        odd = self.random.random() < self._rate
         match field.type:
             case FieldDescriptor.TYPE_STRING:
                 return self.random.choice(ODD_WORDS) if odd else self._word(field.name)
             case FieldDescriptor.TYPE_BYTES:
                 return self.random.randbytes(self.random.randint(0, 40))
             case FieldDescriptor.TYPE_BOOL:
-                return self.random.random() < 0.5
+                return self.random.random() < 0.2
             case FieldDescriptor.TYPE_ENUM:
                 return self.random.randrange(2**31) if odd else self.random.choice(field.enum_type.values).number
             case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
@@ -238,6 +252,17 @@ class Generator:
         if name.endswith("_ms"):
             return self.random.choice((1_000, 60_000, 600_000))
         return self.random.randint(0, 6)
+
+
+def _leaves(made: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
+    """The scalar fields that are set, with the messages that hold them."""
+    for field, value in made.ListFields():
+        if field.message_type is None:
+            if not field.is_repeated:
+                yield made, field
+        elif not field.message_type.GetOptions().map_entry:
+            for inner in value if field.is_repeated else (value,):
+                yield from _leaves(inner)
 
 
 def _varint(number: int) -> bytes:

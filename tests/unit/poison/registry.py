@@ -119,8 +119,8 @@ class LaneReader:
             lane.batch()
         if self._count % 400 == 0:
             lane.crash()
-        if self._count % 2000 == 0:
-            lane.now_ms += 400 * 24 * HOUR  # everything that waits for a time meets it
+        if self._count % 300 == 0:
+            lane.now_ms += 40 * 24 * HOUR  # what waits for a time meets it
             lane.batch()
 
 
