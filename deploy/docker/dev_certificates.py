@@ -25,13 +25,13 @@ from services.chassis.tokens.minting import make_key_pair
 VALID = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=7)
 CHANNEL_SECRETS = (
-    "CHAPAR_DEMO_WEBCHAT_SECRET",
-    "CHAPAR_DEMO_TELEGRAM_SECRET",
-    "CHAPAR_DEMO_TELEGRAM_TOKEN",
-    "CHAPAR_DEMO_WHATSAPP_SECRET",
-    "CHAPAR_DEMO_WHATSAPP_VERIFY",
-    "CHAPAR_DEMO_WHATSAPP_TOKEN",
-    "CHAPAR_DEMO_EMAIL_SECRET",
+    "CHAPAR_SECRET_DEMO__WEBCHAT_SECRET",
+    "CHAPAR_SECRET_DEMO__TELEGRAM_SECRET",
+    "CHAPAR_SECRET_DEMO__TELEGRAM_TOKEN",
+    "CHAPAR_SECRET_DEMO__WHATSAPP_SECRET",
+    "CHAPAR_SECRET_DEMO__WHATSAPP_VERIFY",
+    "CHAPAR_SECRET_DEMO__WHATSAPP_TOKEN",
+    "CHAPAR_SECRET_DEMO__EMAIL_SECRET",
 )
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
         make_key_pair(keys / f"{signer}.pem", keys / f"{signer}.pub.pem")
     _once(directory / "links", secrets.token_hex(32))
     lines = [f"{name}={secrets.token_urlsafe(24)}" for name in CHANNEL_SECRETS]
-    lines.append(f"CHAPAR_DEMO_WEBHOOK_SECRET=whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}")
+    lines.append(f"CHAPAR_SECRET_DEMO__WEBHOOK_SECRET=whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}")
     _once(directory / "channels.env", "\n".join(lines) + "\n")
     return 0
 

@@ -1,41 +1,100 @@
-"""Secrets by reference: configuration says where a secret is, `env:NAME` or `file:/path`, never what it is."""
+"""Secrets by reference: configuration says where a secret is, never what it is. A tenant reaches its own secrets and no others.
+
+A tenant's configuration is written by the tenant, so a reference is a wish. The operator decides what there is:
+
+    env:CHAPAR_SECRET_<TENANT>__<NAME>   a variable of the process; TENANT in capitals, `-` as `_`; NAME of capitals, digits, single `_`
+    file:<path>                          below <secrets_dir>/<tenant>/, after every link is followed; without secrets_dir none
+
+Everything else, the platform's own secrets first of all, does not exist for it.
+"""
 
 import os
+import re
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+PREFIX: Final = "CHAPAR_SECRET_"
 _KEPT_MS: Final = 5_000
 _MAX_SECRET_BYTES: Final = 64 << 10
+_TENANT: Final = re.compile(r"[a-z0-9-]{1,40}")
+# No double underscore in a name: it ends the tenant's part, or `a` could name what is `a-b`'s.
+_NAME: Final = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)*")
+_PATH: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+
+
+def env_prefix(tenant: str) -> str:
+    """What the names of a tenant's variables begin with."""
+    return f"{PREFIX}{tenant.upper().replace('-', '_')}__"
+
+
+def reference_problem(tenant: str, reference: str) -> str:
+    """Why a tenant may not use this reference; empty when it may. Says nothing of whether the secret is there."""
+    scheme, colon, where = reference.partition(":")
+    if not colon or scheme not in ("env", "file") or not where:
+        return "must be a reference, env:NAME or file:PATH, never the secret itself"
+    if not _TENANT.fullmatch(tenant):
+        return "a tenant of this name has no secrets"
+    if scheme == "env":
+        prefix = env_prefix(tenant)
+        if where.startswith(prefix) and _NAME.fullmatch(where.removeprefix(prefix)):
+            return ""
+        return f"names a variable outside of the tenant's: they are {prefix}NAME"
+    if _PATH.fullmatch(where) and not {".", ".."} & set(where.split("/")):
+        return ""
+    return (
+        "must be a path below the tenant's directory of secrets: letters, digits, `.`, `_`, `-` and `/`, not absolute"
+    )
 
 
 class SecretReferences:
     """Looked up at use. A file is read again after five seconds, so that a rotated secret needs no restart."""
 
-    def __init__(self, clock: Callable[[], int], env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], int], directory: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
         self._clock = clock
+        self._directory = directory
         self._env = os.environ if env is None else env
-        self._kept: dict[str, tuple[int, str]] = {}
+        self._kept: dict[tuple[str, str], tuple[int, str]] = {}
 
-    def read(self, reference: str) -> str:
-        """The secret; empty when it can't be read or the reference is of no known kind."""
+    def read(self, tenant: str, reference: str) -> str:
+        """The tenant's secret; empty when it can't be read or is not the tenant's to name."""
+        if reference_problem(tenant, reference):
+            return ""
         scheme, _, where = reference.partition(":")
-        if scheme == "env":
-            return self._env.get(where, "")
-        return self._file(where) if scheme == "file" else ""
+        return self._env.get(where, "") if scheme == "env" else self._file(tenant, where)
 
-    def _file(self, path: str) -> str:
+    def _file(self, tenant: str, path: str) -> str:
         now = self._clock()
-        kept = self._kept.get(path)
+        kept = self._kept.get((tenant, path))
         if kept is not None and now - kept[0] < _KEPT_MS:
             return kept[1]
-        try:
-            with Path(path).open("rb") as file:
-                secret = file.read(_MAX_SECRET_BYTES).decode("utf-8", "replace").strip()
-        except OSError:
+        if self._directory is None:
             return ""
-        self._kept[path] = (now, secret)
+        try:
+            own = (self._directory / tenant).resolve(strict=True)
+            # Kubernetes mounts secrets behind links; what counts is where they lead.
+            found = (own / path).resolve(strict=True)
+            if own.parent != self._directory.resolve() or not found.is_relative_to(own):
+                return ""
+            secret = _content(found)
+        except (OSError, ValueError):
+            return ""
+        self._kept[tenant, path] = (now, secret)
         return secret
+
+
+def _content(path: Path) -> str:
+    """The text of a regular file; empty for one that is none or too large. Raises OSError."""
+    # Not through a link that came meanwhile, and without waiting for the other end of a pipe.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return ""
+        raw = file.read(_MAX_SECRET_BYTES + 1)
+    return raw.decode("utf-8", "replace").strip() if len(raw) <= _MAX_SECRET_BYTES else ""
 
 
 def scheme_of(reference: str) -> str:

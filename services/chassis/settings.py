@@ -75,6 +75,10 @@ class ServiceSettings(BaseSettings):
     grpc_limits: GrpcLimits = Field(default_factory=GrpcLimits, description="Slots, connections and streams.")
     grpc_max_request_bytes: int = Field(default=1 << 20, ge=1024, le=16 << 20, description="Largest gRPC request.")
     grpc_max_message_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20, description="Largest gRPC answer.")
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Directory with a directory for each tenant: what `file:` in its configuration may name. Empty: nothing.",
+    )
     otlp_endpoint: str = Field(default="", description="OTLP/gRPC collector for traces (http://host:4317); empty: off.")
     trace_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that is recorded.")
     drain_s: float = Field(

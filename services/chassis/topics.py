@@ -87,15 +87,48 @@ def _changelog(lane: str, input_: str) -> Topic:
 
 _TABLE = (
     _log(
-        "inbound.v1", "identity_id", "`chapar.ingest.v1.InboundRecord`: messages as normalised, with body", "edges", 7
+        "inbound.v1",
+        "tenant/identity_id",
+        "`chapar.ingest.v1.InboundRecord`: messages as normalised, with body",
+        "edges",
+        7,
     ),
-    _log("conversations.v1", "conversation_id", "`chapar.ingest.v1.ConversationRecord`", "intake and sender lanes", 30),
     _log(
-        "outbound.v1", "conversation_id", "`chapar.ingest.v1.OutboundRecord`: what to send", "gateways, intake lane", 7
+        "ingest.verdicts.v1",
+        "tenant/question_id",
+        "`chapar.common.v1.Verdict`: what the intake lane made of a request that a caller waits for",
+        "intake lane",
+        1 / 24,
     ),
-    _log("deliveries.v1", "conversation_id", "`chapar.ingest.v1.DeliveryRecord`: what became of it", "sender lane", 30),
+    _log(
+        "conversations.v1",
+        "tenant/conversation_id",
+        "`chapar.ingest.v1.ConversationRecord`",
+        "intake and sender lanes",
+        30,
+    ),
+    _log(
+        "outbound.v1",
+        "tenant/conversation_id",
+        "`chapar.ingest.v1.OutboundRecord`: what to send",
+        "gateways, intake lane",
+        7,
+    ),
+    _log(
+        "deliveries.v1",
+        "tenant/conversation_id",
+        "`chapar.ingest.v1.DeliveryRecord`: what became of it",
+        "sender lane",
+        30,
+    ),
     _log("routing.commands.v1", "tenant/pool", "`chapar.router.v1.RoutingCommand`", "intake lane, gateways, sla", 7),
-    _log("routing.events.v1", "conversation_id", "`chapar.router.v1.RoutingEvent`, with reasons", "router shard", 30),
+    _log(
+        "routing.events.v1",
+        "tenant/conversation_id",
+        "`chapar.router.v1.RoutingEvent`, with reasons",
+        "router shard",
+        30,
+    ),
     _log(
         "routing.journal.v1",
         "shard (explicit partition)",
@@ -112,7 +145,7 @@ _TABLE = (
         1 / 24,
         partitions=8,
     ),
-    _log("sla.events.v1", "conversation_id", "`chapar.sla.v1.SlaEvent`", "sla lane", 30),
+    _log("sla.events.v1", "tenant/conversation_id", "`chapar.sla.v1.SlaEvent`", "sla lane", 30),
     _log(
         "sla.webhooks.v1",
         "tenant/webhook",
@@ -120,8 +153,21 @@ _TABLE = (
         "sla",
         2,
     ),
-    _log("feedback.commands.v1", "person_id", "`chapar.feedback.v1.FeedbackCommand`", "feedback relay, intake lane", 7),
-    _log("feedback.answers.v1", "person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
+    _log(
+        "feedback.verdicts.v1",
+        "tenant/question_id",
+        "`chapar.common.v1.Verdict`: what the survey lane made of a request that a caller waits for",
+        "survey lane",
+        1 / 24,
+    ),
+    _log(
+        "feedback.commands.v1",
+        "tenant/person_id",
+        "`chapar.feedback.v1.FeedbackCommand`",
+        "feedback relay, intake lane",
+        7,
+    ),
+    _log("feedback.answers.v1", "tenant/person_id", "`chapar.feedback.v1.FeedbackRecord`", "survey lane", 400),
     _log(
         "feedback.webhooks.v1",
         "tenant/webhook",

@@ -125,7 +125,7 @@ class Webhooks:
             log.warning("a webhook does not take what it is told", tenant=tenant, webhook=name, reason=failed)
 
     async def _attempt(self, endpoint: Endpoint, notice: WebhookNotice) -> str:
-        keys = [key_of(self._secrets.read(reference)) for reference in endpoint.secrets]
+        keys = [key_of(self._secrets.read(notice.tenant, reference)) for reference in endpoint.secrets]
         usable = [key for key in keys if key is not None]
         reason = "SECRET_UNREADABLE"
         if usable:

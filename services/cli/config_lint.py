@@ -19,6 +19,7 @@ from services.cli.config_lint_destinations import where_to
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_lint_secrets import find_reference
 from services.cli.config_lint_sla import policies
 from services.cli.config_lint_surveys import surveys
 from services.cli.config_lint_webhooks import webhooks
@@ -33,7 +34,6 @@ PLACEHOLDERS = {
 }
 
 _TENANT = re.compile(r"[a-z0-9-]{1,40}")
-_REFERENCE = re.compile(r"(env|file):.+")
 
 
 def lint(document: Document) -> None:
@@ -181,9 +181,10 @@ def _channels(document: Document) -> None:
                 "channel",
             )
         for name, reference in account.secrets.items():
-            if not _REFERENCE.fullmatch(reference):
-                message = f"secret `{name}` must be a reference, env:NAME or file:/path, never the secret itself"
-                document.find("SECRET_IN_CLEAR", message, "channels", i, "secrets", name)
+            find_reference(document, f"secret `{name}`", reference, "channels", i, "secrets", name)
+        for name, value in account.settings.items():
+            if value.startswith(("env:", "file:")):
+                find_reference(document, f"setting `{name}`", value, "channels", i, "settings", name)
 
 
 def _templates(document: Document) -> None:

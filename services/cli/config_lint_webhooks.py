@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from services.chassis.webhooks import problem_of
 from services.cli.config_files import Document
+from services.cli.config_lint_secrets import find_reference
 
 EVENTS: Final = frozenset(
     {"feedback.answered", "feedback.answered.text", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"}
 )
-_REFERENCE: Final = re.compile(r"(env|file):.+")
 
 
 def webhooks(document: Document) -> None:
@@ -20,12 +19,8 @@ def webhooks(document: Document) -> None:
         if problem := problem_of(webhook, document.rules):
             document.find("WEBHOOK", f"webhook `{webhook.name}`: {problem}", "webhooks", index)
         for name, reference in webhook.secrets.items():
-            if not _REFERENCE.fullmatch(reference):
-                document.find(
-                    "SECRET_IN_CLEAR",
-                    f"webhook `{webhook.name}`: the secret `{name}` must be a reference, env:NAME or file:/path",
-                    "webhooks", index, "secrets", name,
-                )  # fmt: skip
+            what = f"webhook `{webhook.name}`: the secret `{name}`"
+            find_reference(document, what, reference, "webhooks", index, "secrets", name)
         for place, event in enumerate(webhook.events):
             if event not in EVENTS:
                 known = ", ".join(sorted(EVENTS))

@@ -11,6 +11,7 @@ from services.chassis.errors import ChaparError, Disposition, ErrorKind, invalid
 from services.chassis.ids import derive
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.questions import LaneQuestions
 from services.feedback.domain.comments import MAX_COMMENT_CHARS, clean_comment
 from services.feedback.domain.survey import MOST_QUESTIONS, SCALES, Kind, Programme, Survey
 from services.feedback.ports import CommandLog, InvitationSender, Links, OutgoingInvitation, Programmes, Ticket
@@ -135,9 +136,12 @@ def filled(template: str, **values: str) -> str:
 class Answering:
     """Makes an answer durable. Whether it counts is decided by the survey lane."""
 
-    def __init__(self, commands: CommandLog, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, commands: CommandLog, clock: Clock, metrics: Metrics, questions: LaneQuestions | None = None
+    ) -> None:
         self._commands = commands
         self._clock = clock
+        self._questions = questions
         self._results = metrics.counter("chapar_feedback_answers_total")
 
     async def submit(
@@ -153,8 +157,11 @@ class Answering:
         responses: Mapping[str, tuple[int, str]] = _NO_RESPONSES,
         key: str = "",
         view: str = "",
+        wait: bool = False,
     ) -> None:
-        """Returns when it is durable. Without a `key` the same answer from the same `view` of a page is the same command: a double click.
+        """Returns when it is durable; with `wait` when the lane has counted it, or raises why it has not.
+
+        Without a `key` the same answer from the same `view` of a page is the same command: a double click.
 
         Raises INVALID for an answer that does not fit a known kind, UNAVAILABLE when the log cannot be written.
         """
@@ -164,24 +171,30 @@ class Answering:
         cleaned = {name: (given, clean_comment(words)) for name, (given, words) in responses.items()}
         others = [f"{name}={given}:{words}" for name, (given, words) in sorted(cleaned.items())]
         parts = (key,) if key else (view, str(score), text, *others)
-        await self._commands.publish(
-            pb.FeedbackCommand(
-                command_id=derive("answer", tenant, invitation_id, *parts),
-                tenant=tenant,
-                person_id=person_id,
-                issued_at_ms=self._clock(),
-                answer=pb.RecordAnswer(
-                    invitation_id=invitation_id,
-                    score=score,
-                    comment=text,
-                    source=source,
-                    responses=[
-                        pb.Response(question_id=name, score=given, text=words)
-                        for name, (given, words) in cleaned.items()
-                    ],
-                ),
-            )
+        command = pb.FeedbackCommand(
+            command_id=derive("answer", tenant, invitation_id, *parts),
+            tenant=tenant,
+            person_id=person_id,
+            issued_at_ms=self._clock(),
+            answer=pb.RecordAnswer(
+                invitation_id=invitation_id,
+                score=score,
+                comment=text,
+                source=source,
+                responses=[
+                    pb.Response(question_id=name, score=given, text=words) for name, (given, words) in cleaned.items()
+                ],
+            ),
         )
+        if not wait or self._questions is None:
+            await self._commands.publish(command)
+            return
+
+        async def publish(question_id: str) -> None:
+            command.question_id = question_id
+            await self._commands.publish(command)
+
+        await self._questions.ask(tenant, publish)
 
     def refuse(self, result: str) -> None:
         """Counts an answer that goes no further: "forged", "late" or "bot"."""

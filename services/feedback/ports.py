@@ -9,6 +9,13 @@ from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Kind, Programme
 
 
+class Subjects(Protocol):
+    """Who knows which contacts there were."""
+
+    async def check(self, tenant: str, about: pb.Subject) -> None:
+        """Raises NOT_FOUND unless interaction, conversation, person and identity are this tenant's and belong together."""
+
+
 class Programmes(Protocol):
     """The tenants' surveys, as configured now."""
 

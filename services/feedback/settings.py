@@ -52,6 +52,11 @@ class FeedbackSettings(OutgoingSettings):
     service_token: ServiceTokenSettings = Field(
         default_factory=ServiceTokenSettings, description="Where the tokens for calls to ingest come from."
     )
+    verdict_timeout_s: float = Field(
+        default=10,
+        gt=0,
+        description="Seconds that the survey lane may take to decide an answer by gRPC; then UNAVAILABLE.",
+    )
     answers_kept: int = Field(
         default=10_000,
         ge=1,

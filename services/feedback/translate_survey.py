@@ -27,6 +27,11 @@ _SOURCE_TO: Final[Mapping[inv.Source, "pb.AnswerSource.ValueType"]] = MappingPro
 )
 
 
+def question_of(raw: bytes | None) -> str:
+    """The question that a record, which has been parsed before, wants answered; empty for none."""
+    return pb.FeedbackCommand.FromString(raw or b"").question_id
+
+
 def parse_command(raw: bytes | None) -> inv.Command:
     """A record of feedback.commands.v1."""
     record = pb.FeedbackCommand()

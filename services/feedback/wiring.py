@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Final
 
+import grpc
+
 from chapar.feedback.v1 import feedback_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.config_reader import ConfigReader
@@ -22,7 +24,8 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
-from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.metrics import Metrics, PrometheusLaneMetrics
+from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
 from services.chassis.webhook_retries import Webhooks
@@ -38,12 +41,18 @@ from services.feedback.adapters.outbound_grpc import GrpcInvitationSender
 from services.feedback.adapters.pages import Pages
 from services.feedback.adapters.recoveries import GrpcRecoveryOpener, RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
+from services.feedback.adapters.subjects_grpc import GrpcSubjects
 from services.feedback.adapters.views import AnswersView
 from services.feedback.handlers import Answering, Dispatcher
 from services.feedback.settings import FeedbackSettings
 
 NAME: Final = "feedback"
-SCOPES: Final = ("outbound.send", "ingest.follow_up")
+VERDICT_KINDS: Final = {
+    "UNKNOWN_INVITATION": ErrorKind.NOT_FOUND,
+    "EXPIRED": ErrorKind.FAILED_PRECONDITION,
+    "ALREADY_ANSWERED": ErrorKind.FAILED_PRECONDITION,
+}
+SCOPES: Final = ("outbound.send", "ingest.follow_up", "ingest.read", "person.read")
 """All that this service may do at others."""
 _DAY_MS: Final = 86_400_000
 LINGER_S: Final = 0.2
@@ -77,7 +86,9 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             scores, answers = ScoresView(), AnswersView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(service.background(_follow_answers(service, answers), "answers view"))
-            answering = Answering(commands, clock, service.metrics)
+            questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
+            await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
+            answering = Answering(commands, clock, service.metrics, questions)
             key = _link_key(settings)
             pages = Pages(programmes, SignedLinks(key, "", clock), answering, service.metrics)
             address = await stack.enter_async_context(
@@ -100,6 +111,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 commands=commands,
                 answering=answering,
                 links=SignedLinks(key, "", clock),
+                subjects=GrpcSubjects(await _ingest(stack, service)),
                 scores=scores,
                 answers=answers,
                 clock=clock,
@@ -116,12 +128,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
         if "dispatcher" in roles:
             base_url = settings.public_url or f"http://{_own_pages(service)}"
-            tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
-            channel = await stack.enter_async_context(
-                grpc_channel(
-                    _target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics
-                )
-            )
+            channel = await _ingest(stack, service)
             dispatcher = Dispatcher(
                 programmes,
                 SignedLinks(_link_key(settings), base_url, clock),
@@ -166,12 +173,23 @@ def _topics(roles: Collection[str]) -> set[str]:
         found |= {"config.v1", "feedback.commands.v1"}
     if "edge" in roles or "analytics" in roles:
         found.add("feedback.scores.v1")
+    if "edge" in roles or "lanes" in roles:
+        found.add(survey_lane.VERDICTS)
     if "dispatcher" in roles:
         found |= {webhook_answers.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
         found |= {relay_lane.SPEC.input, relay_lane.SPEC.changelog_topic, survey_lane.SPEC.changelog_topic}
         found.add("deadletters.v1")
     return found
+
+
+async def _ingest(stack: AsyncExitStack, service: Service[FeedbackSettings]) -> grpc.aio.Channel:
+    """A channel to ingest, as ourselves."""
+    settings = service.settings
+    tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
+    return await stack.enter_async_context(
+        grpc_channel(_target(settings.ingest_address), token=tokens, tls=_client_tls(settings), metrics=service.metrics)
+    )
 
 
 async def _webhooks(
@@ -185,7 +203,7 @@ async def _webhooks(
     telling = Webhooks(
         webhook_answers.TOPIC,
         programmes.webhook,
-        SecretReferences(service.clock),
+        SecretReferences(service.clock, service.settings.secrets_dir),
         client,
         producer,
         service.clock,
@@ -250,6 +268,19 @@ async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -
     async with aclosing(records):
         async for record in records:
             readers.take_score(view, gauges, poison, record)
+
+
+async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQuestions) -> None:
+    ready = service.health.component("verdicts")
+
+    def listening() -> None:
+        ready.set(True)
+        questions.listening()
+
+    client_id = f"{NAME}-verdicts@{service.settings.instance}"
+    await questions.run(
+        tail(service.settings.kafka, survey_lane.VERDICTS, from_="end", client_id=client_id, caught_up=listening)
+    )
 
 
 async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:

@@ -48,11 +48,18 @@ class Publisher(Protocol):
     """The log that makes a message durable."""
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
-        """Appends (key, record) to inbound.v1; returns when the broker has acknowledged all.
+        """Appends (identity, record) to inbound.v1 under the key tenant/identity; returns when the broker has acknowledged all.
 
         Raises UNAVAILABLE when it has not in time: some may be durable all the same, and a retry has the same ids.
         Raises TOO_LARGE for a record that the log can't take; then none was sent.
         """
+
+
+class Questions(Protocol):
+    """Requests that are answered when the lane has decided."""
+
+    async def ask(self, identity_id: str, record: records_pb2.InboundRecord) -> None:
+        """Returns when the request is carried out. Raises what the lane refuses it for, UNAVAILABLE NOT_DECIDED, and as `publish`."""
 
 
 @dataclass(frozen=True, slots=True)

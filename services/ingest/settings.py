@@ -57,10 +57,28 @@ class IngestSettings(OutgoingSettings):
         description="CPU seconds that reading one e-mail of up to 4 MB may cost (more in proportion); then its bytes are kept.",
     )
 
+    mail_dns_servers: str = Field(
+        default="", description="DNS servers (address or address:port, commas) for DKIM keys; empty: the system's."
+    )
+    mail_proof_cpu_s: float = Field(
+        default=2,
+        gt=0,
+        description="CPU seconds that verifying one DKIM signature may cost; then the mail is unproven.",
+    )
+    smtp_upstreams: str = Field(
+        default="",
+        description="Networks of the mail servers in front (CIDR, commas) whose Authentication-Results may be believed.",
+    )
+
     publish_timeout_s: float = Field(
         default=5,
         gt=0,
         description="Seconds that the broker may take to acknowledge; then the edge answers 503 or 451.",
+    )
+    verdict_timeout_s: float = Field(
+        default=10,
+        gt=0,
+        description="Seconds that a lane may take to decide a request by gRPC (send, link, follow-up); then UNAVAILABLE.",
     )
     account_rate: float = Field(default=1000, ge=0, description="Messages a second of one account; 0: no limit.")
     account_burst: float = Field(default=5000, ge=1, description="Messages of one account at once.")

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from ipaddress import ip_network
 
 from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
@@ -20,6 +21,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.pacing import Pace
+from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
@@ -32,6 +34,11 @@ from services.ingest.adapters.edges.grpc_person import PersonServicer
 from services.ingest.adapters.edges.grpc_submit import Submitter
 from services.ingest.adapters.edges.http_app import edge_app
 from services.ingest.adapters.edges.http_webhooks import Channel, Webhooks
+from services.ingest.adapters.edges.lane_questions import KINDS, IntakeQuestions
+from services.ingest.adapters.edges.lane_questions import TOPIC as VERDICTS
+from services.ingest.adapters.edges.mail_authentication import MailAuthentication
+from services.ingest.adapters.edges.mail_dkim import dkim_process
+from services.ingest.adapters.edges.mail_dns import DnsTxtRecords
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
@@ -71,7 +78,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         configuration = ConfigReader(kafka, _decode, on_change=follow, metrics=service.metrics)
         await enter(service.background(configuration.run(), "configuration"))
-        secrets = AccountSecrets(SecretReferences(service.clock))
+        secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
         # The log: what an edge has published is durable.
         producer = await enter(
@@ -120,14 +127,26 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # gRPC.
         submitter = Submitter(accounts, door)
-        ingest_servicer = IngestServicer(submitter, FollowUpAsker(publisher, service.clock), past, queues)
+        questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
+        intake = IntakeQuestions(publisher, questions)
+        hearing = service.health.component("verdicts")
+
+        def listening() -> None:
+            hearing.set(True)
+            questions.listening()
+
+        verdicts = tail(
+            kafka, VERDICTS, from_="end", client_id=f"ingest-verdicts@{settings.instance}", caught_up=listening
+        )
+        await enter(service.background(questions.run(verdicts), "verdicts"))
+        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), past, queues)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
-        outbound = OutboundServicer(publisher, identity_of, past, service.clock)
-        person = PersonServicer(publisher, past, service.clock)
+        outbound = OutboundServicer(intake, identity_of, past, service.clock)
+        person = PersonServicer(publisher, intake, past, service.clock)
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(
@@ -188,6 +207,11 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # SMTP.
         if settings.smtp_enabled:
+            authentication = MailAuthentication(
+                DnsTxtRecords(listed(settings.mail_dns_servers)),
+                await enter(dkim_process(settings.mail_proof_cpu_s)),
+                [ip_network(each) for each in listed(settings.smtp_upstreams)],
+            )
             smtp = await enter(
                 smtp_server(
                     accounts,
@@ -195,6 +219,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     door,
                     _smtp_limits(settings),
                     service.metrics,
+                    authentication,
                     host=settings.smtp_host,
                     port=settings.smtp_port,
                     hostname=settings.smtp_hostname,
@@ -207,7 +232,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
 def _topics(settings: IngestSettings) -> set[str]:
     """What this process reads and writes."""
-    found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1"}
+    found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1", VERDICTS}
     if settings.lanes:
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
         found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "relay", "sender")}
@@ -221,6 +246,11 @@ def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:
     if configuration.tenant != key:
         raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key is not its tenant")
     return configuration
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def _starttls(settings: IngestSettings) -> ssl.SSLContext | None:

@@ -162,7 +162,7 @@ async def _notify(
     webhooks = Webhooks(
         WAITING_NOTICES,
         lambda tenant, name: receivers(tenant).get(name),
-        SecretReferences(service.clock),
+        SecretReferences(service.clock, service.settings.secrets_dir),
         client,
         producer,
         service.clock,

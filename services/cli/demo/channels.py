@@ -128,7 +128,7 @@ class TelegramCustomer(Customer):
         body = json.dumps({"update_id": message_id, "message": message}).encode()
         headers = {
             "content-type": "application/json",
-            "x-telegram-bot-api-secret-token": self.world.secrets["CHAPAR_DEMO_TELEGRAM_SECRET"],
+            "x-telegram-bot-api-secret-token": self.world.secrets["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"],
         }
         return lambda: self._post(f"/v1/{self.world.tenant}/telegram/main", body, headers)
 
@@ -156,7 +156,7 @@ class WhatsappCustomer(Customer):
         }
         entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
         body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-        secret = self.world.secrets["CHAPAR_DEMO_WHATSAPP_SECRET"].encode()
+        secret = self.world.secrets["CHAPAR_SECRET_DEMO__WHATSAPP_SECRET"].encode()
         digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
         headers = {"content-type": "application/json", "x-hub-signature-256": f"sha256={digest}"}
         return lambda: self._post(f"/v1/{self.world.tenant}/whatsapp/main", body, headers)

@@ -67,9 +67,9 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
 
     async with HttpProvider(arrived) as provider, MailRelay(arrived) as relay:
         environment = {
-            "CHAPAR_DEMO_TELEGRAM_URL": provider.url,
-            "CHAPAR_DEMO_WHATSAPP_URL": provider.url,
-            "CHAPAR_DEMO_SMTP_URL": relay.url,
+            "CHAPAR_SECRET_DEMO__TELEGRAM_URL": provider.url,
+            "CHAPAR_SECRET_DEMO__WHATSAPP_URL": provider.url,
+            "CHAPAR_SECRET_DEMO__SMTP_URL": relay.url,
         }
         stack_options = StackOptions(
             routers=2 if options.chaos else 1, environment=environment, topic_prefix=f"demo-{run}."

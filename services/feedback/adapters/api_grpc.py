@@ -17,7 +17,7 @@ from services.feedback.adapters.views import AnswersView, Told, Wanted
 from services.feedback.domain.comments import MAX_COMMENT_CHARS
 from services.feedback.domain.survey import Kind, Survey
 from services.feedback.handlers import Answering, read_responses
-from services.feedback.ports import CommandLog, Links, Programmes
+from services.feedback.ports import CommandLog, Links, Programmes, Subjects
 from services.feedback.translate import Untranslatable, subject
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["FeedbackService"].full_name
@@ -36,6 +36,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         commands: CommandLog,
         answering: Answering,
         links: Links,
+        subjects: Subjects,
         scores: ScoresView,
         answers: AnswersView,
         clock: Clock,
@@ -44,6 +45,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         self._commands = commands
         self._answering = answering
         self._links = links
+        self._subjects = subjects
         self._scores = scores
         self._answers = answers
         self._clock = clock
@@ -63,6 +65,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         survey = self._programmes.of(tenant).choose(known, request.survey)
         if survey is None and request.survey:
             raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY", f"no survey is called {request.survey[:80]!r}")
+        await self._subjects.check(tenant, about)
         await self._commands.publish(
             pb.FeedbackCommand(
                 command_id=derive("invite", tenant, request.idempotency_key),
@@ -103,6 +106,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             responses=read_responses(request.responses, survey if survey and survey.kind is found else None),
             source=pb.ANSWER_SOURCE_API,
             key=request.idempotency_key,
+            wait=True,
         )
         return pb.SubmitAnswerResponse()
 

@@ -13,6 +13,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import split_key, tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.questions import answer_question
 from services.feedback.adapters import kept
 from services.feedback.adapters.counting_desk import CountingDesk
 from services.feedback.domain import invitations as inv
@@ -20,11 +21,14 @@ from services.feedback.domain.categories import classify
 from services.feedback.domain.desk import Desk
 from services.feedback.ports import Programmes
 from services.feedback.translate import Untranslatable, headers
-from services.feedback.translate_survey import event_record, parse_command
+from services.feedback.translate_survey import event_record, parse_command, question_of
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
 OUTPUT: Final = "feedback.answers.v1"
+VERDICTS: Final = "feedback.verdicts.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
+_REPEATED: Final = inv.RefusalReason.REPEATED
+"""The same answer once more changes nothing; who gave it has been heard."""
 _RESULTS: Final = {
     inv.RefusalReason.ALREADY_ANSWERED: "repeated",
     inv.RefusalReason.REPEATED: "repeated",
@@ -74,8 +78,12 @@ class SurveyProcessor:
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
             # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
-            command = replace(command, categories=classify(texts, rules))
+            command = replace(command, categories=classify(texts, rules), person_id=person_id)
         effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
+        question_id = question_of(record.value)
+        if question_id:
+            refused = next((e.reason for e in effects if isinstance(e, inv.Refused) and e.reason is not _REPEATED), "")
+            answer_question(outbox, VERDICTS, command.tenant, question_id, refused)
         self._perform(effects, command.tenant, person_id, command.command_id, outbox)
         if isinstance(command, inv.NoteSent) and effects:
             for effect in effects:

@@ -210,7 +210,12 @@ class Desk:
     def _answer(self, command: Answer, programme: Programme, now_ms: int) -> list[Effect]:
         invitation = self._invitations.get(command.invitation_id)
         # Another tenant's invitation does not exist for this one; nor does one that nobody got.
-        if invitation is None or invitation.tenant != command.tenant or invitation.stage is Stage.WITHDRAWN:
+        if (
+            invitation is None
+            or invitation.tenant != command.tenant
+            or invitation.stage is Stage.WITHDRAWN
+            or command.person_id not in ("", invitation.subject.person_id)
+        ):
             return [Refused(command.invitation_id, RefusalReason.UNKNOWN_INVITATION)]
         if command.command_id in (invitation.answered_by, *invitation.answers):
             return []

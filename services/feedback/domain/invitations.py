@@ -172,6 +172,8 @@ class Answer:
     responses: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     """Score and text by question after the first."""
     categories: tuple[str, ...] = ()
+    person_id: str = ""
+    """Who is said to answer; an invitation of somebody else is not theirs to answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from services.chassis.kafka.lane import (
 )
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.questions import answer_question
 from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
@@ -205,11 +206,7 @@ class IntakeProcessor:
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
 
     def _verdict(self, inbound: records_pb2.InboundRecord, refused: str, detail: str, outbox: Outbox) -> None:
-        verdict = records_pb2.Verdict(
-            tenant=inbound.tenant, question_id=inbound.question_id, refused=refused, detail=detail
-        )
-        key = tenant_key(inbound.tenant, inbound.question_id)
-        outbox.send("ingest.verdicts.v1", key, verdict.SerializeToString())
+        answer_question(outbox, "ingest.verdicts.v1", inbound.tenant, inbound.question_id, refused, detail)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""

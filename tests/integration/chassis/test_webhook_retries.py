@@ -65,7 +65,11 @@ async def telling(
     app = Starlette(routes=[Route("/{path}", receiver.hook, methods=["POST"])])
 
     def endpoint(_tenant: str, name: str) -> Endpoint | None:
-        return Endpoint(name, f"http://{receiver.address}/{name}", ("env:KEY",)) if known(name) else None
+        return (
+            Endpoint(name, f"http://{receiver.address}/{name}", ("env:CHAPAR_SECRET_ACME__KEY",))
+            if known(name)
+            else None
+        )
 
     async with (
         http_server(app, "127.0.0.1", 0) as receiver.address,
@@ -73,7 +77,7 @@ async def telling(
         DurableProducer(settings, client_id="webhooks") as producer,
         asyncio.TaskGroup() as tasks,
     ):
-        secrets = SecretReferences(system_clock, {"KEY": SECRET})
+        secrets = SecretReferences(system_clock, env={"CHAPAR_SECRET_ACME__KEY": SECRET})
         webhooks = Webhooks(TOPIC, endpoint, secrets, client, producer, system_clock, metrics, patience)
         consumer = GroupConsumer(
             settings,

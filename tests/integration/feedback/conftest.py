@@ -13,11 +13,14 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chapar.config.v1 import config_pb2 as config
+from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.feedback.v1 import feedback_pb2_grpc
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
+from chapar.ingest.v1 import records_pb2 as ingest_records
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.keys import tenant_key
 from services.chassis.lifecycle import Service, serving
 from services.chassis.tokens import JwtSettings, mint
 from services.chassis.topics import wanted
@@ -34,6 +37,7 @@ TOPICS = (
     "feedback-relay.state.v1",
     "feedback.state.v1",
     "feedback.webhooks.v1",
+    "feedback.verdicts.v1",
     "config.v1",
     "deadletters.v1",
 )
@@ -71,16 +75,49 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
 
 
 class IngestStandIn(ingest_pb2_grpc.IngestServiceServicer):
-    """Opens follow-ups: remembers what it was asked."""
+    """Opens follow-ups: remembers what it was asked. Knows the contacts that it is told of."""
 
     def __init__(self) -> None:
         self.follow_ups: list[ingest_pb2.OpenFollowUpRequest] = []
+        self.known: dict[str, pb.Subject] = {}
+
+    def knows(self, about: pb.Subject) -> pb.Subject:
+        """This contact took place."""
+        self.known[about.interaction_id] = about
+        return about
+
+    async def GetInteraction(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetInteractionRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.GetInteractionResponse:
+        about = self.known.get(request.interaction_id)
+        if about is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such interaction")
+            raise AssertionError
+        return ingest_pb2.GetInteractionResponse(
+            interaction=ingest_pb2.InteractionView(
+                interaction_id=about.interaction_id, conversation_id=about.conversation_id, person_id=about.person_id
+            )
+        )
 
     async def OpenFollowUp(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.OpenFollowUpRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.OpenFollowUpResponse:
         self.follow_ups.append(request)
         return ingest_pb2.OpenFollowUpResponse(interaction_id=f"follow-up-{request.idempotency_key}")
+
+
+class PeopleStandIn(ingest_pb2_grpc.PersonServiceServicer):
+    """The people of the contacts that are known."""
+
+    def __init__(self, ingest: IngestStandIn) -> None:
+        self._ingest = ingest
+
+    async def GetPerson(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.GetPersonRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.GetPersonResponse:
+        theirs = [about for about in self._ingest.known.values() if about.person_id == request.person_id]
+        identities = [ingest_records.Identity(identity_id=about.identity_id) for about in theirs]
+        return ingest_pb2.GetPersonResponse(person_id=request.person_id, identities=identities)
 
 
 @pytest.fixture
@@ -90,6 +127,8 @@ async def outbound() -> AsyncIterator[OutboundStandIn]:
     server = grpc.aio.server()
     ingest_pb2_grpc.add_OutboundServiceServicer_to_server(stand_in, server)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(stand_in.ingest, server)
+    people = PeopleStandIn(stand_in.ingest)  # type: ignore[abstract] # one method is enough
+    ingest_pb2_grpc.add_PersonServiceServicer_to_server(people, server)
     stand_in.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield stand_in
@@ -188,7 +227,7 @@ class Running:
         facts.setdefault("occurred_at_ms", self.service.clock())
         event = a_completed_event(number, **facts)
         await self.producer.publish(
-            "routing.events.v1", event.interaction.conversation_id.encode(), event.SerializeToString()
+            "routing.events.v1", tenant_key(event.tenant, event.interaction.conversation_id), event.SerializeToString()
         )
 
 

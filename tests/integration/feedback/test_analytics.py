@@ -23,6 +23,7 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.clock import system_clock
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.keys import tenant_key
 from services.feedback.adapters import analytics_faust
 from services.feedback.domain.scores import Dimension, Fold, total
 from services.feedback.domain.survey import Kind
@@ -164,7 +165,7 @@ async def write(
         await producer.send(
             f"{kafka.topic_prefix}feedback.answers.v1",
             record.SerializeToString(),
-            record.person_id.encode(),
+            tenant_key(record.tenant, record.person_id),
             partition=partition,
         )
         for partition, record in told

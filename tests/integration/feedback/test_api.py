@@ -82,6 +82,12 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     await feedback.complete(7)  # not in the sample
     watch = feedback.stub.WatchAnswers(pb.WatchAnswersRequest(queue="billing"), metadata=feedback.metadata)
     await watch.initial_metadata()
+    unknown = pb.InviteRequest(idempotency_key="k0", subject=a_subject())
+    assert (await refused(feedback.stub.Invite(unknown, **options)))[0] is ErrorKind.NOT_FOUND
+    outbound.ingest.knows(a_subject())
+    for name in ("conversation_id", "person_id", "identity_id"):
+        mixed = pb.InviteRequest(idempotency_key="k0", subject=a_subject(1, **{name: f"another {name}"}))
+        assert (await refused(feedback.stub.Invite(mixed, **options)))[0] is ErrorKind.NOT_FOUND
     invite = pb.InviteRequest(idempotency_key="k1", subject=a_subject())
     response = await feedback.stub.Invite(invite, **options)
     sent = await outbound.next()
@@ -149,11 +155,13 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     assert feedback.service.metrics.value("chapar_feedback_answers_total", "email", "repeated") is None
 
 
-async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_field(feedback: Running) -> None:
+async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_field(
+    feedback: Running, outbound: OutboundStandIn
+) -> None:
     """A second invitation of the person within the gap is skipped; unknown surveys and missing fields are refused at once."""
     options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
     for number in (1, 2):
-        subject = a_subject(number, person_id="person-1")
+        subject = outbound.ingest.knows(a_subject(number, person_id="person-1"))
         await feedback.stub.Invite(pb.InviteRequest(idempotency_key=f"k{number}", subject=subject), **options)
 
     async def skipped() -> float | None:

@@ -57,7 +57,7 @@ def escalating(url: str = "") -> config.TenantConfiguration:
     made.queues.add(name="rescue")
     made.sla_policies[0].orders_queue = True
     if url:
-        made.webhooks.add(name="duty", url=url, secrets={"signing": "env:DUTY_SECRET"})
+        made.webhooks.add(name="duty", url=url, secrets={"signing": "env:CHAPAR_SECRET_ACME__DUTY"})
     return made
 
 
@@ -97,7 +97,7 @@ async def test_the_router_is_told_by_when_to_pick_up_in_the_lanes_own_transactio
 
 async def test_a_webhook_is_told_with_a_signature(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The receiver that the escalation names, with the event's id."""
-    monkeypatch.setenv("DUTY_SECRET", SECRET)
+    monkeypatch.setenv("CHAPAR_SECRET_ACME__DUTY", SECRET)
     async with a_receiver([]) as (url, headers, bodies):
         await world.apply(escalating(url))
         async with world.replica():

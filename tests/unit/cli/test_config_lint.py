@@ -66,7 +66,7 @@ channels: [{channel: grpc, account: default}]
 sla_policies:
   - name: chat
     targets: [{kind: pick_up, desired: 60s, adequate: 2m}, {kind: first_response, desired: 1m, adequate: 3m, predict: {probability: 0.7}}]
-webhooks: [{name: crm, url: "https://crm.example/hook", secrets: {signing: "env:CRM"}, events: [sla.breached]}]
+webhooks: [{name: crm, url: "https://crm.example/hook", secrets: {signing: "env:CHAPAR_SECRET_SHOP__CRM"}, events: [sla.breached]}]
 """
 
 
@@ -103,8 +103,16 @@ URGENT = "threshold: 60s, set_priority: 10"
 BROKEN = {
     # webhooks
     "a webhook by plain http": ("WEBHOOK", "https://crm", "http://crm"),
-    "a webhook without a secret": ("WEBHOOK", '{signing: "env:CRM"}', "{}"),
-    "a webhook with its secret in clear": ("SECRET_IN_CLEAR", "env:CRM", "whsec_abc"),
+    "a webhook without a secret": ("WEBHOOK", '{signing: "env:CHAPAR_SECRET_SHOP__CRM"}', "{}"),
+    "a webhook with its secret in clear": ("SECRET_IN_CLEAR", "env:CHAPAR_SECRET_SHOP__CRM", "whsec_abc"),
+    "a webhook with a secret of the platform": (
+        "SECRET_OUTSIDE", "env:CHAPAR_SECRET_SHOP__CRM", "env:CHAPAR_SLA_JWT__SECRET"),
+    "a channel with a secret of the platform": (
+        "SECRET_OUTSIDE", "account: default}", 'account: default, secrets: {key: "file:/run/chapar/tokens"}}'),
+    "a setting with another tenant's secret": (
+        "SECRET_OUTSIDE", "account: default}", 'account: default, settings: {base_url: "env:CHAPAR_SECRET_OTHER__URL"}}'),
+    "a way out of the tenant's directory": (
+        "SECRET_OUTSIDE", "account: default}", 'account: default, secrets: {key: "file:a/../../other/key"}}'),
     "a webhook for no event": ("UNKNOWN_EVENT", "[sla.breached]", "[sla.broken]"),
     # names
     "UNKNOWN_SKILL in a group": ("UNKNOWN_SKILL", "{attribute: french, number: 7}", "{attribute: frensh, number: 7}"),

@@ -16,7 +16,7 @@ pools: [{name: default}]
 queues: [{name: support, pool: default}, {name: call-back, pool: default}]
 surveys: [{name: s, kind: csat, sampling: 1, questions: {fa: ؟, en: '?'}}]
 webhooks:
-  - {name: warehouse, url: "https://w.example/hook", secrets: {signing: "env:W"}, events: [feedback.answered.text]}
+  - {name: warehouse, url: "https://w.example/hook", secrets: {signing: "env:CHAPAR_SECRET_SHOP__W"}, events: [feedback.answered.text]}
 recoveries:
   - {name: unhappy, at_most: 2, queue: call-back, surveys: [s], queues: [support], kind: csat}
 categories:

@@ -23,7 +23,7 @@ queues:
   - {name: rescue, pool: default}
 rules: [{name: all, queue: sales}]
 channels: [{channel: grpc, account: default}]
-webhooks: [{name: duty, url: "https://duty.example/hook", secrets: {signing: "env:DUTY"}}]
+webhooks: [{name: duty, url: "https://duty.example/hook", secrets: {signing: "env:CHAPAR_SECRET_SHOP__DUTY"}}]
 calendars:
   - name: office
     hours:

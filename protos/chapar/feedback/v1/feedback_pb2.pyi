@@ -400,14 +400,17 @@ class FeedbackCommand(_message.Message):
     SENT_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
+    QUESTION_ID_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key."""
     tenant: _builtins.str
     """Tenant."""
     person_id: _builtins.str
-    """Person; the record's key."""
+    """Person; with the tenant the record's key."""
     issued_at_ms: _builtins.int
     """When it was issued; milliseconds."""
+    question_id: _builtins.str
+    """Who asked waits for a verdict of this id; empty without a waiting caller."""
     @_builtins.property
     def consider(self) -> Global___ConsiderInvitation:
         """See the message."""
@@ -445,10 +448,11 @@ class FeedbackCommand(_message.Message):
         sent: Global___RecordInvitationSent | None = ...,
         contact: Global___RecordContact | None = ...,
         recovery: Global___RecordRecovery | None = ...,
+        question_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "contact", b"contact", "invite", b"invite", "recovery", b"recovery", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "recovery", b"recovery", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent", "contact", "recovery"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
@@ -472,7 +476,7 @@ class InvitationCreated(_message.Message):
     DAY_FIELD_NUMBER: _builtins.int
     AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """UUIDv5 of (interaction_id, survey)."""
+    """UUIDv5 of (tenant, interaction_id, survey)."""
     survey: _builtins.str
     """Survey."""
     kind: _config_pb2.SurveyKind.ValueType

@@ -845,40 +845,6 @@ class InboundRecord(_message.Message):
 Global___InboundRecord: _TypeAlias = InboundRecord  # noqa: Y015
 
 @_typing.final
-class Verdict(_message.Message):
-    """What the intake lane made of a request that a caller waits for; one record of ingest.verdicts.v1, keyed by tenant/question_id."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TENANT_FIELD_NUMBER: _builtins.int
-    QUESTION_ID_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
-    DETAIL_FIELD_NUMBER: _builtins.int
-    tenant: _builtins.str
-    """Tenant."""
-    question_id: _builtins.str
-    """Question, see InboundRecord.question_id."""
-    refused: _builtins.str
-    """Empty when it was carried out; otherwise why not, e.g. "UNKNOWN_IDENTITY"."""
-    detail: _builtins.str
-    """For people, without personal data."""
-    def __init__(
-        self,
-        *,
-        tenant: _builtins.str = ...,
-        question_id: _builtins.str = ...,
-        refused: _builtins.str = ...,
-        detail: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "question_id", b"question_id", "refused", b"refused", "tenant", b"tenant"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
-
-@_typing.final
 class ReplyRoute(_message.Message):
     """How to answer a conversation; written by the intake lane before anything can be sent."""
 

@@ -63,7 +63,7 @@ class AccountSecrets:
         reference = account.secrets.get(name)
         if not reference:
             return None
-        secret = self._references.read(reference)
+        secret = self._references.read(account.tenant, reference)
         if not secret:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,

@@ -1,4 +1,4 @@
-"""OpenFollowUp: a request for work becomes a record of inbound.v1 under its identity's key, so that one writer decides."""
+"""OpenFollowUp: a request for work becomes a question to its identity's lane, the one writer, and its verdict the answer."""
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.clock import Clock
@@ -6,7 +6,7 @@ from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.domain.normalise.text import forbidden
-from services.ingest.ports import Publisher
+from services.ingest.ports import Questions
 
 MAX_LABELS = 20
 MAX_REQUIREMENTS = 20
@@ -15,12 +15,12 @@ MAX_REQUIREMENTS = 20
 class FollowUpAsker:
     """Takes one OpenFollowUpRequest of a tenant."""
 
-    def __init__(self, publisher: Publisher, clock: Clock) -> None:
-        self._publisher = publisher
+    def __init__(self, questions: Questions, clock: Clock) -> None:
+        self._questions = questions
         self._clock = clock
 
     async def open(self, tenant: str, request: ingest_pb2.OpenFollowUpRequest) -> ingest_pb2.OpenFollowUpResponse:
-        """Durable when it returns. Raises INVALID with violations, UNAVAILABLE."""
+        """Carried out when it returns. Raises INVALID with violations, NOT_FOUND for what is not the tenant's, UNAVAILABLE."""
         raise_for(_wrong(request))
         record = records_pb2.InboundRecord(
             tenant=tenant,
@@ -36,7 +36,7 @@ class FollowUpAsker:
                 requested_at_ms=self._clock(),
             ),
         )
-        await self._publisher.publish([(request.identity_id, record)])
+        await self._questions.ask(request.identity_id, record)
         return ingest_pb2.OpenFollowUpResponse(interaction_id=derive("follow-up", tenant, request.idempotency_key))
 
 

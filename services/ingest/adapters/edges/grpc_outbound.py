@@ -1,4 +1,4 @@
-"""OutboundService: a request to send becomes a record of inbound.v1 under its identity's key, so that one writer decides.
+"""OutboundService: a request to send becomes a question to its identity's lane, the one writer, and its verdict the answer.
 
 The delivery's id derives from tenant and idempotency key: it can be told before anything is sent, and the same request is
 the same delivery.
@@ -14,7 +14,7 @@ from services.chassis.grpc.context import current_caller, current_tenant
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
-from services.ingest.ports import Deliveries, IdentityOf, Publisher
+from services.ingest.ports import Deliveries, IdentityOf, Questions
 
 MAX_TEXT_BYTES = 200_000
 _SURVEYS = ("csat", "nps", "ces", "text")
@@ -24,15 +24,15 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
     """See the contract."""
 
     def __init__(
-        self, publisher: Publisher, identity_of: IdentityOf, deliveries: Deliveries | None, clock: Clock
+        self, questions: Questions, identity_of: IdentityOf, deliveries: Deliveries | None, clock: Clock
     ) -> None:
-        self._publisher = publisher
+        self._questions = questions
         self._identity_of = identity_of
         self._deliveries = deliveries
         self._clock = clock
 
     async def Send(self, request: ingest_pb2.SendRequest, context: Any) -> ingest_pb2.SendResponse:  # noqa: N802 - the contract's name
-        """Durable when it returns."""
+        """Asked of the sender when it returns; what is not the caller's tenant's is NOT_FOUND."""
         tenant = current_tenant()
         raise_for(_wrong(request))
         identity_id = request.identity_id or await self._identity(tenant, request.conversation_id)
@@ -58,7 +58,7 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
                 requested_at_ms=self._clock(),
             ),
         )
-        await self._publisher.publish([(identity_id, record)])
+        await self._questions.ask(identity_id, record)
         return ingest_pb2.SendResponse(delivery_id=derive(tenant, request.idempotency_key))
 
     async def GetDelivery(  # noqa: N802 - the contract's name

@@ -9,13 +9,14 @@ from services.chassis.grpc.context import current_caller, current_tenant
 from services.chassis.ids import derive
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
-from services.ingest.ports import People, Publisher
+from services.ingest.ports import People, Publisher, Questions
 
 
 class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     """See the contract."""
 
-    def __init__(self, publisher: Publisher, people: People | None, clock: Clock) -> None:
+    def __init__(self, publisher: Publisher, questions: Questions, people: People | None, clock: Clock) -> None:
+        self._questions = questions
         self._publisher = publisher
         self._people = people
         self._clock = clock
@@ -31,7 +32,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     async def LinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.LinkIdentityRequest, context: Any
     ) -> ingest_pb2.LinkIdentityResponse:
-        """Durable when it returns."""
+        """Linked when it returns. The home is asked first: it must be known to this tenant."""
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
@@ -49,7 +50,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     async def UnlinkIdentity(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.UnlinkIdentityRequest, context: Any
     ) -> ingest_pb2.UnlinkIdentityResponse:
-        """Durable when it returns."""
+        """Unlinked when it returns."""
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
@@ -97,7 +98,7 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
             actor=current_caller().subject,
             occurred_at_ms=self._clock(),
         )
-        await self._publisher.publish([(identity_id, records_pb2.InboundRecord(tenant=current_tenant(), link=link))])
+        await self._questions.ask(home or identity_id, records_pb2.InboundRecord(tenant=current_tenant(), link=link))
 
     async def _identities(self, tenant: str, person_id: str) -> list[records_pb2.Identity]:
         if self._people is None:

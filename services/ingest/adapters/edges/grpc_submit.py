@@ -12,11 +12,13 @@ from services.ingest.domain.normalise.language import language_code
 from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
 from services.ingest.domain.normalise.text import clean_name, forbidden
 from services.ingest.domain.normalise.webhook import wrong_fields
+from services.ingest.domain.origin import Origin, OriginProof
 from services.ingest.ports import Account, Accounts
 
 CHANNEL = "grpc"
 DEFAULT_ACCOUNT = "default"
 _LATEST_S = 253_402_300_800
+_VOUCHED = Origin(OriginProof.CALLER, "the caller's token")
 
 
 class Submitter:
@@ -84,6 +86,7 @@ def submitted(account: Account, request: ingest_pb2.SubmitRequest) -> IncomingMe
         labels=labels,
         reply_context={"native_id": request.native_id},
         customer_left=request.customer_left,
+        origin=_VOUCHED,
         wishes=Wishes(
             request.start_at.ToMilliseconds() if request.HasField("start_at") else 0,
             request.due_at.ToMilliseconds() if request.HasField("due_at") else 0,

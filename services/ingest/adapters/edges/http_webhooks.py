@@ -11,6 +11,7 @@ would not mend them. Where the broker or a limit stands in the way the provider 
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -24,6 +25,7 @@ from services.ingest.adapters.edges.door import Door, Taken
 from services.ingest.adapters.edges.http_answers import json_response, problem_response
 from services.ingest.domain.normalise.message import Parsed, Refusal
 from services.ingest.domain.normalise.proof import Unproven
+from services.ingest.domain.origin import Origin, OriginProof
 from services.ingest.ports import Account, Accounts, Secrets
 
 _INLINE_BYTES = 64 << 10
@@ -123,7 +125,9 @@ class Webhooks:
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         held.release()
-        taken = await self._door.take(account, parsed.messages) if parsed.messages else Taken(())
+        origin = Origin(OriginProof.PROVIDER_SIGNATURE, f"the proof of {name}")
+        messages = [replace(message, origin=origin) for message in parsed.messages]
+        taken = await self._door.take(account, messages) if messages else Taken(())
         return self._outcome(name, parsed, taken)
 
     def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:

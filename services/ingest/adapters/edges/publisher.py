@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
+from services.chassis.keys import tenant_key
 from services.chassis.tracing import inject
 
 TOPIC = "inbound.v1"
@@ -22,7 +23,7 @@ class InboundPublisher:
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
         """See `ports.Publisher.publish`."""
-        encoded = [(key.encode(), record.SerializeToString()) for key, record in records]
+        encoded = [(tenant_key(record.tenant, key), record.SerializeToString()) for key, record in records]
         if any(len(value) > MAX_RECORD_BYTES for _, value in encoded):
             raise too_large()
         try:

@@ -2,8 +2,8 @@
 
 Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is counted while
 it arrives (552). A mail is parsed in a worker process under a limit of CPU time; one that costs more is taken with its raw bytes.
-Origin: SMTP proves nothing. AUTH is not offered and DKIM and SPF are not checked here, so identities are unverified; put a
-mail server that checks them in front, or listen for it alone. STARTTLS is offered when the service has a certificate.
+Origin: SMTP proves nothing and AUTH is not offered. Whether the author is proven is decided over the raw bytes by the account's
+`authentication` (`mail_authentication`); unproven mail is taken and marked. STARTTLS is offered when there is a certificate.
 """
 
 import asyncio
@@ -22,10 +22,12 @@ from services.chassis.http import TrustedProxies, address_of, bind
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.ingest.adapters.edges.door import Door
+from services.ingest.adapters.edges.mail_authentication import MailAuthentication
 from services.ingest.adapters.edges.mail_workers import MailWorkers, Unread, WorkerLimits, mail_workers
 from services.ingest.adapters.edges.smtp_session import House, SmtpSession
 from services.ingest.domain.normalise.mail.headers import canonical
 from services.ingest.domain.normalise.mail.mail import resolved, unread_mail
+from services.ingest.domain.normalise.mail.origin import with_origin
 from services.ingest.domain.normalise.message import IncomingMessage
 from services.ingest.domain.reply_token import conversation_of
 from services.ingest.ports import Account, Accounts, Secrets
@@ -50,7 +52,15 @@ class SmtpLimits:
 class MailHandler:
     """aiosmtpd's hooks."""
 
-    def __init__(self, accounts: Accounts, secrets: Secrets, door: Door, workers: MailWorkers) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        secrets: Secrets,
+        door: Door,
+        workers: MailWorkers,
+        authentication: MailAuthentication,
+    ) -> None:
+        self._authentication = authentication
         self._accounts = accounts
         self._secrets = secrets
         self._door = door
@@ -74,6 +84,7 @@ class MailHandler:
         """One mail, for each of its recipients' accounts once."""
         raw = bytes(envelope.original_content or b"")
         sender = envelope.mail_from or ""
+        peer = str(session.peer[0]) if session.peer else ""
         taken: dict[tuple[str, str], tuple[Account, str]] = {}
         for recipient in envelope.rcpt_tos:
             account = self._account(recipient)
@@ -81,7 +92,9 @@ class MailHandler:
                 taken.setdefault((account.tenant, account.account), (account, recipient))
         try:
             for account, recipient in taken.values():
-                result = await self._door.take(account, (await self._parsed(account, raw, sender, recipient),))
+                known = await self._authentication.check(account, raw, peer)
+                message = with_origin(await self._parsed(account, raw, sender, recipient), known)
+                result = await self._door.take(account, (message,))
                 if result.refused is not None:
                     raise result.refused
         except ChaparError as error:
@@ -133,6 +146,7 @@ async def smtp_server(
     door: Door,
     limits: SmtpLimits,
     metrics: Metrics,
+    authentication: MailAuthentication,
     *,
     host: str,
     port: int,
@@ -153,7 +167,7 @@ async def smtp_server(
     )
     sessions: set[SmtpSession] = set()
     async with mail_workers(WorkerLimits(limits.cpu_s)) as workers:
-        handler = MailHandler(accounts, secrets, door, workers)
+        handler = MailHandler(accounts, secrets, door, workers, authentication)
 
         def session() -> SmtpSession:
             made = SmtpSession(

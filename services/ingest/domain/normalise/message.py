@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from services.ingest.domain.messages import NO_WISHES, Wishes
+from services.ingest.domain.origin import UNPROVEN, Origin
 
 
 class Kind(Enum):
@@ -53,6 +54,8 @@ class IncomingMessage:
     raw: bytes = b""
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
+    origin: Origin = UNPROVEN
+    """Set by the edge when it knows; what is not set is unproven."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,10 @@ from services.ingest.domain.normalise.json_body import parse_json, shaped, unsto
 from services.ingest.domain.normalise.message import IncomingMessage, Kind, Refusal
 from services.ingest.domain.normalise.proof import keyed_hash, same
 from services.ingest.domain.normalise.text import clean_name
+from services.ingest.domain.origin import Origin, OriginProof
+
+SIGNED = Origin(OriginProof.SIGNED_IDENTITY, "a login signed by the site")
+RETURNING = Origin(OriginProof.VISITOR_TOKEN, "the token of this browser")
 
 MAX_TEXT = 8_000
 MAX_IDENTIFIER = 200
@@ -143,6 +147,7 @@ def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms
         kind=Kind.TEXT if kind == "message" else Kind.SYSTEM,
         display_name=who.display_name,
         verified=who.verified,
+        origin=SIGNED if who.verified else RETURNING,
         language=who.language,
         sent_at_ms=now_ms,
         in_reply_to=frame.reply_to if isinstance(frame, Say) else "",

@@ -16,7 +16,9 @@ from services.chassis.cluster_topics import apply
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.keys import tenant_key
 from services.chassis.lifecycle import Service, serving
+from services.chassis.secrets import env_prefix
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring import build
 
@@ -44,6 +46,13 @@ def configuration(tenant: str = "demo") -> config_pb2.TenantConfiguration:
         ("whatsapp", "main", {"app_secret": "WHATSAPP", "verify_token": "VERIFY"}, {"phone_number_id": "100200300"}),
         ("webhook", "main", {"signing_secret": "WEBHOOK"}, {}),
         ("webhook", "unset", {"signing_secret": "NOT_THERE"}, {}),
+        ("email", "signed", {}, {"address": "signed@demo.example", "authentication": "dkim"}),
+        (
+            "email",
+            "fronted",
+            {},
+            {"address": "fronted@demo.example", "authentication": "trusted_results", "authserv_id": "mx.demo.example"},
+        ),
         ("email", "main", {}, {"address": "support@demo.example, پشتیبانی@demo.example"}),
         ("grpc", "default", {}, {}),
     ):
@@ -51,11 +60,20 @@ def configuration(tenant: str = "demo") -> config_pb2.TenantConfiguration:
             config_pb2.ChannelAccount(
                 channel=channel,
                 account=account,
-                secrets={name: f"env:CHAPAR_EDGE_TEST_{variable}" for name, variable in names.items()},
+                secrets={name: f"env:{env_prefix(tenant)}{variable}" for name, variable in names.items()},
                 settings=settings,
             )
         )
     return made
+
+
+def routed() -> config_pb2.TenantConfiguration:
+    """The tenant of the edges' tests, with a queue for everything."""
+    tenant = configuration()
+    tenant.pools.add(name="default")
+    tenant.queues.add(name="support", pool="default")
+    tenant.rules.add(name="everything", queue="support")
+    return tenant
 
 
 @dataclass
@@ -90,7 +108,7 @@ class Edges:
                 record = await anext(reading)
                 decoded = records_pb2.InboundRecord.FromString(record.value)
                 if decoded.WhichOneof("record") == "message":
-                    assert record.key == decoded.message.identity.identity_id.encode()
+                    assert record.key == tenant_key(decoded.tenant, decoded.message.identity.identity_id)
                 found.append(decoded)
         return found
 
@@ -116,6 +134,7 @@ async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> Asyn
         "drain_s": 0,
         "stop_grace_s": 1,
         "lanes": False,
+        "verdict_timeout_s": 3 if not overrides.get("lanes") else 15,
         "history": False,
         "state_dir": str(tmp_path),
         **overrides,
@@ -128,7 +147,7 @@ async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> Asyn
 def edge_secrets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The accounts' secrets, where their references say."""
     for name, value in SECRET.items():
-        monkeypatch.setenv(f"CHAPAR_EDGE_TEST_{name}", value)
+        monkeypatch.setenv(f"{env_prefix('demo')}{name}", value)
     return SECRET
 
 

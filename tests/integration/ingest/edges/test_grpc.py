@@ -1,8 +1,9 @@
 """gRPC: durable when answered, refusals that name the field, streams that outlive a refused message."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,9 +13,9 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.ids import derive
+from services.chassis.kafka.tail import tail
 from services.chassis.tokens import mint
-from tests.integration.ingest.edges.conftest import Edges
-from tests.integration.ingest.edges.test_webchat import conversation_says
+from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
 
 pytestmark = pytest.mark.kafka
 SCOPES = [
@@ -40,19 +41,38 @@ def refused(error: grpc.aio.AioRpcError) -> ChaparError:
     return from_rpc_error(error)
 
 
-async def eventually(
-    stub: Any, request: ingest_pb2.SendRequest, token: tuple[tuple[str, str], ...]
-) -> ingest_pb2.SendResponse:
-    """The answer once the replica has read the conversation."""
-    async with asyncio.timeout(10):
+@asynccontextmanager
+async def whole(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]:
+    """With lanes and history: what a lane has to decide is decided."""
+    settings = kafka.settings(prefix)
+    await install(settings, routed())
+    async with ingest(settings, tmp_path, lanes=True, history=True) as running:
+        yield running
+
+
+async def a_customer(edges: Edges, native_id: str) -> tuple[str, str]:
+    """(identity, conversation) of somebody who has written."""
+    async with channel(edges) as (opened, token):
+        request = ingest_pb2.SubmitRequest(idempotency_key=native_id, native_id=native_id, text="hello")
+        sent = await ingest_pb2_grpc.IngestServiceStub(opened).Submit(request, metadata=token, timeout=10)
+    return sent.identity_id, derive("conversation", sent.message_id)
+
+
+async def the_refusal(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value.code(), refused(caught.value).reason
+
+
+async def decided(edges: Edges, call: Callable[[], Any]) -> Any:
+    """The answer once the lane has read what came before on another partition."""
+    async with asyncio.timeout(20):
         while True:
             try:
-                answer = await stub.Send(request, metadata=token, timeout=10)
+                return await call()
             except grpc.aio.AioRpcError as error:
                 assert error.code() is grpc.StatusCode.NOT_FOUND  # noqa: PT017 - the loop goes on
                 await asyncio.sleep(0.05)
-            else:
-                return answer  # type: ignore[no-any-return]  # the stub is Any: its overloads do not fit a parameter
 
 
 async def test_submit(edges: Edges) -> None:
@@ -106,63 +126,90 @@ async def test_a_refused_message_does_not_end_the_stream(edges: Edges) -> None:
     assert len(await edges.inbound(2)) == 2
 
 
-async def test_send_by_conversation_finds_its_identity(edges: Edges) -> None:
-    """A conversation that was seen is enough; an unknown one is NOT_FOUND."""
+async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """Send, link, unlink and follow-up: OK means carried out; ids that do not belong together are refused; nothing becomes a dead letter."""
+    async with whole(kafka, prefix, tmp_path) as edges, channel(edges) as (opened, token):
+        ann, talk = await a_customer(edges, "ann")
+        bob, other = await a_customer(edges, "bob")
+        outbound, people = ingest_pb2_grpc.OutboundServiceStub(opened), ingest_pb2_grpc.PersonServiceStub(opened)
+        work = ingest_pb2_grpc.IngestServiceStub(opened)
+        options: dict[str, Any] = {"metadata": token, "timeout": 20}
+        notice = {"text": "hi", "purpose": records_pb2.OUTBOUND_PURPOSE_NOTICE}
+
+        def send(key: str, **ids: str) -> Any:
+            request = ingest_pb2.SendRequest(idempotency_key=key, **ids, **notice)  # type: ignore[arg-type]  # a table
+            return outbound.Send(request, **options)
+
+        answer = await decided(edges, lambda: send("s1", conversation_id=talk))
+        assert answer.delivery_id == derive("demo", "s1")
+        assert await send("s1", conversation_id=talk) == answer, "the same request again"
+        nobody = (grpc.StatusCode.NOT_FOUND, "UNKNOWN_IDENTITY")
+        elsewhere = (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CONVERSATION")
+        assert await the_refusal(send("s2", identity_id="nobody")) == nobody
+        assert await the_refusal(send("s3", identity_id=ann, conversation_id=other)) == elsewhere
+        assert await the_refusal(send("s4", identity_id=ann, interaction_id="another's")) == elsewhere
+        assert (await the_refusal(send("s5", conversation_id="c-9")))[0] is grpc.StatusCode.NOT_FOUND
+
+        def follow_up(key: str, **fields: str) -> Any:
+            values = {"identity_id": ann, "queue": "support", "reason": "r", **fields}
+            return work.OpenFollowUp(ingest_pb2.OpenFollowUpRequest(idempotency_key=key, **values), **options)  # type: ignore[arg-type]  # a table
+
+        opened_work = await follow_up("f1", conversation_id=talk)
+        assert opened_work.interaction_id == derive("follow-up", "demo", "f1")
+        assert await the_refusal(follow_up("f2", identity_id="nobody")) == nobody
+        assert await the_refusal(follow_up("f3", conversation_id=other)) == elsewhere
+        unknown_queue = (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_QUEUE")
+        assert await the_refusal(follow_up("f4", queue="nowhere")) == unknown_queue
+
+        def link(key: str, one: str, home: str) -> Any:
+            request = ingest_pb2.LinkIdentityRequest(
+                idempotency_key=key, identity_id=one, home_identity_id=home, evidence="signed-login"
+            )
+            return people.LinkIdentity(request, **options)
+
+        await link("l1", bob, ann)
+        await link("l1", bob, ann)
+        assert await the_refusal(link("l2", "nobody", ann)) == nobody
+        assert await the_refusal(link("l3", bob, "nobody")) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_HOME")
+        assert await the_refusal(link("l4", ann, bob)) == (grpc.StatusCode.INVALID_ARGUMENT, "LINK_CIRCLE")
+        unlink = ingest_pb2.UnlinkIdentityRequest
+        await people.UnlinkIdentity(unlink(idempotency_key="u1", identity_id=bob), **options)
+        assert (
+            await the_refusal(people.UnlinkIdentity(unlink(idempotency_key="u2", identity_id="nobody"), **options))
+            == nobody
+        )
+        async with aclosing(tail(edges.kafka, "deadletters.v1", caught_up=(read := asyncio.Event()).set)) as letters:
+            waiting = asyncio.ensure_future(anext(letters))
+            await read.wait()
+            waiting.cancel()
+            assert not waiting.done() or waiting.cancelled()
+            await asyncio.wait([waiting])
+
+
+async def test_without_lanes_nothing_is_promised(edges: Edges) -> None:
+    """Nobody decides: UNAVAILABLE in time, and the request may be sent again."""
     async with channel(edges) as (opened, token):
+        request = ingest_pb2.SendRequest(idempotency_key="s", identity_id="i", text="hi")
         stub = ingest_pb2_grpc.OutboundServiceStub(opened)
-        request = ingest_pb2.SendRequest(
-            idempotency_key="s1", conversation_id="c-9", text="hi", purpose=records_pb2.OUTBOUND_PURPOSE_NOTICE
-        )
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Send(request, metadata=token, timeout=10)
-        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-        await conversation_says(edges, "identity-9", "c-9", "hello")
-        answer = await eventually(stub, request, token)
-    assert answer.delivery_id == derive("demo", "s1")
-    (record,) = await edges.inbound(1)
-    assert record.outbound.identity_id == "identity-9"
-    assert record.outbound.author_id == "test"
+        got = await the_refusal(stub.Send(request, metadata=token, timeout=10))
+        assert got == (grpc.StatusCode.UNAVAILABLE, "NOT_DECIDED")
 
 
-async def test_links_and_unlinks_are_records_under_the_identity(edges: Edges) -> None:
-    """Durable when answered."""
-    async with channel(edges) as (opened, token):
-        stub = ingest_pb2_grpc.PersonServiceStub(opened)
-        await stub.LinkIdentity(
-            ingest_pb2.LinkIdentityRequest(
-                idempotency_key="l1", identity_id="i-1", home_identity_id="i-0", evidence="signed-login"
-            ),
-            metadata=token,
-            timeout=10,
-        )
-        await stub.UnlinkIdentity(
-            ingest_pb2.UnlinkIdentityRequest(idempotency_key="l2", identity_id="i-1"), metadata=token, timeout=10
-        )
-    linked, unlinked = await edges.inbound(2)
-    assert (linked.link.home_identity_id, linked.link.actor) == ("i-0", "test")
-    assert unlinked.link.home_identity_id == ""
-
-
-async def test_a_follow_up_is_a_record_under_the_identity_and_its_interaction_is_known(edges: Edges) -> None:
-    """The same key is the same interaction; each wrong field is named; whoever may only submit may not open work."""
+async def test_wrong_follow_ups_name_their_fields_and_need_their_scope(edges: Edges) -> None:
+    """All at once; whoever may only submit may not open work."""
     async with channel(edges) as (opened, token):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)
-        request = ingest_pb2.OpenFollowUpRequest(
-            idempotency_key="v1", identity_id="i-1", queue="call-back", priority=7, reason="recovery:bad"
-        )
-        answers = [await stub.OpenFollowUp(request, metadata=token, timeout=10) for _ in range(2)]
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.OpenFollowUp(ingest_pb2.OpenFollowUpRequest(queue=" "), metadata=token, timeout=10)
         fields = {violation.field for violation in refused(caught.value).violations}
         little = mint(edges.token_secret, "test", "demo", ["ingest.submit"])
+        request = ingest_pb2.OpenFollowUpRequest(idempotency_key="v1", identity_id="i-1", queue="q", reason="r")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.OpenFollowUp(request, metadata=(("authorization", f"Bearer {little}"),), timeout=10)
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
-    assert {answer.interaction_id for answer in answers} == {derive("follow-up", "demo", "v1")}
     assert {"idempotency_key", "identity_id", "queue", "reason"} <= fields
-    record, _ = await edges.inbound(2)
-    asked = record.follow_up
-    assert (record.tenant, asked.request_id, asked.queue, asked.priority) == ("demo", "v1", "call-back", 7)
 
 
 async def test_without_a_token_nothing(edges: Edges) -> None:

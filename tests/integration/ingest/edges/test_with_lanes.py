@@ -13,20 +13,11 @@ import websockets
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.tokens import mint
-from tests.integration.ingest.edges.conftest import Edges, configuration, ingest, install
+from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
 from tests.integration.ingest.edges.test_grpc import SCOPES
 from tests.integration.ingest.edges.test_webchat import PATH, chat, conversation_says, receive, say
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
-
-
-def routed() -> Any:
-    """The tenant of the edges' tests, with a queue for everything."""
-    tenant = configuration()
-    tenant.pools.add(name="default")
-    tenant.queues.add(name="support", pool="default")
-    tenant.rules.add(name="everything", queue="support")
-    return tenant
 
 
 async def conversation(edges: Edges, conversation_id: str, messages: int) -> ingest_pb2.GetConversationResponse:

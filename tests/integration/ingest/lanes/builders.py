@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.chassis.clock import system_clock
-from services.chassis.secrets import SecretReferences
+from services.chassis.secrets import SecretReferences, env_prefix
 from services.cli.providers import HttpProvider, MailRelay
 from services.ingest.adapters.edges.accounts import AccountSecrets
 from services.ingest.adapters.out.account import SendingAccount
@@ -19,16 +19,25 @@ SECRETS = {
     "REPLY": "reply-secret-of-at-least-32-bytes-long",
     "HOOK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 }
+VARIABLES = {f"{env_prefix(TENANT)}{name}": value for name, value in SECRETS.items()}
 
 
 def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str, AccountPolicy]:
     """One account a channel."""
     smtp = relay.url if relay is not None else "smtp://127.0.0.1:9"
     table: tuple[tuple[str, Mapping[str, str], Mapping[str, str]], ...] = (
-        ("telegram", {"base_url": provider.url}, {"bot_token": "env:BOT"}),
-        ("whatsapp", {"base_url": provider.url, "phone_number_id": "100"}, {"access_token": "env:TOKEN"}),
-        ("webhook", {"reply_url": f"{provider.url}/hook"}, {"signing_secret": "env:HOOK"}),
-        ("email", {"address": "support@acme.example", "smtp_url": smtp}, {"reply_token": "env:REPLY"}),
+        ("telegram", {"base_url": provider.url}, {"bot_token": "env:CHAPAR_SECRET_ACME__BOT"}),
+        (
+            "whatsapp",
+            {"base_url": provider.url, "phone_number_id": "100"},
+            {"access_token": "env:CHAPAR_SECRET_ACME__TOKEN"},
+        ),
+        ("webhook", {"reply_url": f"{provider.url}/hook"}, {"signing_secret": "env:CHAPAR_SECRET_ACME__HOOK"}),
+        (
+            "email",
+            {"address": "support@acme.example", "smtp_url": smtp},
+            {"reply_token": "env:CHAPAR_SECRET_ACME__REPLY"},
+        ),
     )
     return {
         channel: AccountPolicy(
@@ -40,7 +49,7 @@ def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str
 
 def an_account(policy: AccountPolicy) -> SendingAccount:
     """With the secrets of these tests."""
-    return SendingAccount(TENANT, policy, AccountSecrets(SecretReferences(system_clock, SECRETS)))
+    return SendingAccount(TENANT, policy, AccountSecrets(SecretReferences(system_clock, env=VARIABLES)))
 
 
 def a_part(channel: str, text: str = "سلام", **changes: Any) -> Part:

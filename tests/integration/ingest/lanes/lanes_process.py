@@ -33,7 +33,7 @@ from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender import sender_lane
 from tests.fixtures.broker import plain_settings
-from tests.integration.ingest.lanes.builders import SECRETS
+from tests.integration.ingest.lanes.builders import VARIABLES
 
 TUNING = LaneTuning(session_timeout_ms=6_000, heartbeat_interval_ms=500)
 LIMITS = SenderLimits(orphan_grace_ms=1_500, first_halt_ms=1_000)
@@ -58,7 +58,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
         attempts = AttemptWorker(
             clients,
             policies,
-            AccountSecrets(SecretReferences(system_clock, SECRETS)),
+            AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             lambda key, value: producer.publish("outbound.v1", key, value),
             metrics,
             clock=system_clock,

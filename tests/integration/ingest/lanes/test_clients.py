@@ -28,7 +28,7 @@ from services.ingest.domain import reply_token
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.messages import Purpose
 from services.ingest.domain.policy import AccountPolicy
-from tests.integration.ingest.lanes.builders import SECRETS, a_part, accounts, an_account
+from tests.integration.ingest.lanes.builders import SECRETS, VARIABLES, a_part, accounts, an_account
 
 
 @pytest.fixture
@@ -137,10 +137,15 @@ async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: 
 async def test_an_address_may_be_a_reference(provider: HttpProvider, http: httpx.AsyncClient) -> None:
     """A running installation knows it, a configuration file does not; an unreadable one halts, by its reason."""
     policy = AccountPolicy(
-        channel="telegram", account="main", settings={"base_url": "env:URL"}, secrets={"bot_token": "env:BOT"}
+        channel="telegram",
+        account="main",
+        settings={"base_url": "env:CHAPAR_SECRET_ACME__URL"},
+        secrets={"bot_token": "env:CHAPAR_SECRET_ACME__BOT"},
     )
     known = SendingAccount(
-        "acme", policy, AccountSecrets(SecretReferences(system_clock, {**SECRETS, "URL": provider.url}))
+        "acme",
+        policy,
+        AccountSecrets(SecretReferences(system_clock, env={**VARIABLES, "CHAPAR_SECRET_ACME__URL": provider.url})),
     )
     result = await clients(http)["telegram"].send(a_part("telegram"), known)
     assert result.outcome is Outcome.ACCEPTED

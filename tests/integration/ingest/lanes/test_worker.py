@@ -26,7 +26,7 @@ from services.ingest.domain.deliveries import NOT_ATTEMPTED, Delivery, Status
 from services.ingest.domain.messages import Identity, Route, SendRequest
 from services.ingest.domain.policy import AccountPolicy, TenantPolicy
 from services.ingest.domain.rules import RuleInput, Verdict
-from tests.integration.ingest.lanes.builders import SECRETS, TENANT, accounts
+from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts
 
 
 def never(when: str, given: RuleInput) -> Verdict:
@@ -78,7 +78,7 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
         worker = AttemptWorker(
             {"telegram": TelegramClient(http), "whatsapp": WhatsAppClient(http)},
             lambda: {TENANT: policy},
-            AccountSecrets(SecretReferences(system_clock, SECRETS)),
+            AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             log.publish,
             Metrics(CollectorRegistry(auto_describe=True)),
             clock=system_clock,

@@ -1,0 +1,36 @@
+"""Questions to the intake lane: is this identity known, is this conversation theirs, is this home ours?"""
+
+from typing import Final
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.errors import ErrorKind
+from services.chassis.questions import LaneQuestions
+from services.ingest.ports import Publisher
+
+TOPIC: Final = "ingest.verdicts.v1"
+KINDS: Final = {
+    "UNKNOWN_IDENTITY": ErrorKind.NOT_FOUND,
+    "UNKNOWN_HOME": ErrorKind.NOT_FOUND,
+    "UNKNOWN_CONVERSATION": ErrorKind.NOT_FOUND,
+    "UNKNOWN_TENANT": ErrorKind.NOT_FOUND,
+    "NO_ROUTE": ErrorKind.FAILED_PRECONDITION,
+    "TOO_MANY_FOLLOW_UPS": ErrorKind.EXHAUSTED,
+}
+"""What the intake lane's refusals are to a caller."""
+
+
+class IntakeQuestions:
+    """Implements `ports.Questions`."""
+
+    def __init__(self, publisher: Publisher, questions: LaneQuestions) -> None:
+        self._publisher = publisher
+        self._questions = questions
+
+    async def ask(self, identity_id: str, record: records_pb2.InboundRecord) -> None:
+        """See `ports.Questions`."""
+
+        async def publish(question_id: str) -> None:
+            record.question_id = question_id
+            await self._publisher.publish([(identity_id, record)])
+
+        await self._questions.ask(record.tenant, publish)

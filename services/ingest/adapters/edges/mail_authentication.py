@@ -1,0 +1,129 @@
+"""What proves a mail's author, by the account's setting `authentication`; over the raw bytes, before anything is decoded.
+
+`none` (the default): nothing is looked at. `dkim`: signatures are verified here. `trusted_results`: the mail server in front
+is believed, when the mail comes from one of the operator's `smtp_upstreams` and its header bears the account's `authserv_id`.
+Whatever goes wrong, the mail is taken and unproven.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+
+from publicsuffixlist import PublicSuffixList
+
+from services.ingest.adapters.edges.mail_dkim import Signatures
+from services.ingest.adapters.edges.mail_dns import DnsAway, TxtRecords
+from services.ingest.domain.normalise.mail.headers import Headers
+from services.ingest.domain.normalise.mail.origin import Authenticated
+from services.ingest.domain.normalise.mail.signatures import (
+    Candidate,
+    OrganisationOf,
+    author_of,
+    candidates,
+    domain_of,
+    every_signature_covers,
+    plain_block,
+)
+from services.ingest.domain.normalise.mail.trusted_results import trusted_result
+from services.ingest.domain.origin import OriginProof
+from services.ingest.ports import Account
+
+Networks = Sequence[IPv4Network | IPv6Network]
+_ALL_S: Final = 10.0
+_REPLY_TO: Final = "reply-to"
+
+
+class MailAuthentication:
+    """Checks one mail at a time."""
+
+    def __init__(self, records: TxtRecords, signatures: Signatures, upstreams: Networks) -> None:
+        self._records = records
+        self._signatures = signatures
+        self._upstreams = upstreams
+        self._organisation_of = organisations()
+
+    async def check(self, account: Account, raw: bytes, peer: str) -> Authenticated:
+        """What is proven of this mail, which `peer` brought."""
+        how = account.settings.get("authentication", "none")
+        if how not in ("dkim", "trusted_results"):
+            return Authenticated(evidence="not checked")
+        headers = plain_block(raw)
+        author = author_of(headers) if headers is not None else ""
+        if headers is None or not author:
+            return Authenticated(evidence="there is not one plain From")
+        if how == "trusted_results":
+            return self._trusted(account, headers, author, peer)
+        try:
+            async with asyncio.timeout(_ALL_S):
+                return await self._dkim(raw, headers, author)
+        except TimeoutError:
+            return Authenticated(author, evidence="dkim could not be verified in time")
+
+    def _trusted(self, account: Account, headers: Headers, author: str, peer: str) -> Authenticated:
+        authserv_id = account.settings.get("authserv_id", "")
+        if not authserv_id or not _within(peer, self._upstreams):
+            return Authenticated(author, evidence="not from a trusted mail server")
+        hops = int(account.settings.get("trusted_hops", "1"))
+        found = trusted_result(headers, authserv_id, hops, domain_of(author), self._organisation_of)
+        if isinstance(found, str):
+            return Authenticated(author, evidence=f"{authserv_id}: {found}")
+        evidence = f"{authserv_id}: {found.method}=pass for {found.domain}"
+        covered = every_signature_covers(headers, _REPLY_TO)
+        return Authenticated(author, OriginProof.TRUSTED_RESULTS, evidence, covered)
+
+    async def _dkim(self, raw: bytes, headers: Headers, author: str) -> Authenticated:
+        looked_at = candidates(headers, author, self._organisation_of)
+        evidence = "no signature by the author's domain"
+        proven: Authenticated | None = None
+        for candidate in looked_at:
+            try:
+                held = await self._holds(raw, candidate, domain_of(author))
+            except DnsAway:
+                evidence = f"the key of {candidate.domain} can't be looked up"
+                continue
+            evidence = f"the signature of {candidate.domain} does not hold"
+            if held:
+                proven = Authenticated(
+                    author, OriginProof.DKIM_DMARC, f"dkim d={candidate.domain}", candidate.signs_reply_to
+                )
+                if candidate.signs_reply_to:
+                    break
+        return proven or Authenticated(author, evidence=evidence)
+
+    async def _holds(self, raw: bytes, candidate: Candidate, author_domain: str) -> bool:
+        if not candidate.exact and await self._strict(author_domain):
+            return False
+        keys = [each for each in await self._records.txt(candidate.key_name) if b"p=" in each]
+        if len(keys) != 1 or _testing(keys[0]):
+            return False
+        return await self._signatures.holds(raw, candidate.index, keys[0])
+
+    async def _strict(self, author_domain: str) -> bool:
+        """Whether the author's domain, or its organisation, takes signatures of its very name only (DMARC's adkim=s)."""
+        for name in dict.fromkeys((author_domain, self._organisation_of(author_domain))):
+            policies = [each for each in await self._records.txt(f"_dmarc.{name}") if each.startswith(b"v=DMARC1")]
+            if policies:
+                return any(b"adkim=s" in each.replace(b" ", b"").lower() for each in policies)
+        return False
+
+
+def organisations() -> OrganisationOf:
+    """Organisational domains by the list of public suffixes, which is read once; a suffix itself has none: empty."""
+    suffixes = PublicSuffixList()
+    return lambda domain: str(suffixes.privatesuffix(domain) or "")
+
+
+def _testing(key: bytes) -> bool:
+    """A domain that says that it only tries DKIM out (t=y) is to be treated as if it had not signed."""
+    tags = (part.partition(b"=") for part in key.split(b";"))
+    return any(name.strip() == b"t" and b"y" in value.lower().split(b":") for name, _, value in tags)
+
+
+def _within(peer: str, networks: Networks) -> bool:
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return any((mapped or address) in network for network in networks)

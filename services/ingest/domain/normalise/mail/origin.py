@@ -1,0 +1,47 @@
+"""Whose message a mail is, and what proves it: the rules, given what the edge has verified over the raw bytes.
+
+- The author is the address in From. It is the customer, unless a proven mail asks to be answered elsewhere.
+- A proven author who signs a Reply-To of its own writes for somebody else: a form on a web site, a ticket system, a person's
+  other mailbox. The customer is the address that is to be answered, so two people behind one form are two customers. The
+  author vouches for them, which is no proof: anybody may type any address into a form. The message so opens work of its own
+  and never moves the answers of an open conversation of the person named.
+- A Reply-To that nothing proves is shown and not used.
+- A reply token proves for its conversation; see `domain.origin`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from services.ingest.domain.normalise.message import IncomingMessage
+from services.ingest.domain.origin import Origin, OriginProof
+from services.ingest.domain.reply_routes import REPLY_TO
+
+CONVERSATION_LABEL: Final = "in_reply_to_conversation"
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """What the edge verified. `author` is the address in From; `covers_reply_to`: the Reply-To is the author's word too."""
+
+    author: str = ""
+    proof: OriginProof = OriginProof.NONE
+    evidence: str = ""
+    covers_reply_to: bool = False
+
+
+def with_origin(message: IncomingMessage, known: Authenticated) -> IncomingMessage:
+    """The message with its origin, under the identity that it is from."""
+    author, reply_to = message.native_id, message.reply_context.get(REPLY_TO, "")
+    proven = known.proof is not OriginProof.NONE and known.author == author
+    evidence = known.evidence if known.author in ("", author) else "the author is ambiguous"
+    token = message.labels.get(CONVERSATION_LABEL, "")
+    if token:
+        origin = Origin(OriginProof.REPLY_TOKEN, f"reply token; {evidence}".rstrip("; "), token, author, reply_to)
+        return replace(message, origin=origin, verified=proven)
+    context = {name: value for name, value in message.reply_context.items() if name != REPLY_TO}
+    if proven and reply_to and known.covers_reply_to:
+        origin = Origin(OriginProof.NONE, f"sent by {author}: {evidence}", "", author, reply_to)
+        return replace(message, native_id=reply_to, reply_context=context, origin=origin, verified=False)
+    proof = known.proof if proven else OriginProof.NONE
+    origin = Origin(proof, evidence, "", author, reply_to)
+    return replace(message, reply_context=context, origin=origin, verified=proven)

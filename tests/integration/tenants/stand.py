@@ -1,0 +1,186 @@
+"""All four services in one process on a real broker, with two tenants that are configured alike."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+
+from chapar.common.v1 import options_pb2
+from chapar.config.v1 import config_pb2
+from chapar.feedback.v1 import feedback_pb2
+from chapar.ingest.v1 import ingest_pb2
+from chapar.router.v1 import records_pb2 as router_records
+from chapar.router.v1 import router_pb2, router_pb2_grpc
+from chapar.sla.v1 import sla_pb2
+from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply
+from services.chassis.ids import random_id
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.records import Record
+from services.chassis.kafka.tail import tail
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.lifecycle import Service, serving
+from services.chassis.tokens import mint
+from services.chassis.topics import TOPICS
+from services.feedback.settings import FeedbackSettings
+from services.feedback.wiring import build as feedback
+from services.ingest.settings import IngestSettings
+from services.ingest.wiring import build as ingest
+from services.router.settings import RouterSettings
+from services.router.wiring import build as router
+from services.sla.settings import SlaSettings
+from services.sla.wiring import build as sla
+
+VICTIM, RIVAL = "acme", "rival"
+POOL, QUEUE, AGENT, SURVEY = "default", "support", "sara", "after"
+SECRET: Final = "0123456789abcdef0123456789abcdef"
+FILES: Final = (ingest_pb2.DESCRIPTOR, router_pb2.DESCRIPTOR, sla_pb2.DESCRIPTOR, feedback_pb2.DESCRIPTOR)
+
+
+def methods() -> dict[str, Any]:
+    """Every method of every service by its path, from the contracts."""
+    found = (method for file in FILES for service in file.services_by_name.values() for method in service.methods)
+    return {f"/{method.containing_service.full_name}/{method.name}": method for method in found}
+
+
+def every_scope() -> list[str]:
+    """The scopes that any method asks for."""
+    rules = (method.GetOptions().Extensions[options_pb2.auth] for method in methods().values())
+    return sorted({scope for rule in rules for scope in rule.scopes})
+
+
+def configured(tenant: str) -> config_pb2.TenantConfiguration:
+    """One queue, one agent, one promise, one survey."""
+    made = config_pb2.TenantConfiguration(tenant=tenant, version=1, default_language="en")
+    made.pools.add(name=POOL)
+    made.queues.add(name=QUEUE, pool=POOL)
+    made.rules.add(name="everything", queue=QUEUE)
+    made.channels.add(channel="grpc", account="default")
+    made.capacity_profiles.add(name="desk", total=100).channels.add(channel="grpc", weight=10)
+    made.agents.add(agent_id=AGENT, pool=POOL)
+    policy = made.sla_policies.add(name="all")
+    policy.targets.add(kind=config_pb2.TARGET_KIND_PICK_UP, desired_ms=3_600_000, adequate_ms=7_200_000)
+    made.surveys.add(name=SURVEY, kind=config_pb2.SURVEY_KIND_CSAT, sampling=1.0)
+    return made
+
+
+@dataclass
+class Stand:
+    """What runs."""
+
+    kafka: KafkaSettings
+    addresses: dict[str, str]
+    channels: dict[str, grpc.aio.Channel]
+
+    async def call(self, tenant: str, path: str, request: Any, *, within_s: float = 20) -> Any:
+        """One call as this tenant, with every right; of a stream the first answer. Raises AioRpcError."""
+        method = methods()[path]
+        channel = self.channels[method.containing_service.file.package.split(".")[1]]
+        kind: Any = {
+            (False, False): channel.unary_unary,
+            (False, True): channel.unary_stream,
+            (True, True): channel.stream_stream,
+            (True, False): channel.stream_unary,
+        }[method.client_streaming, method.server_streaming]
+        answer = method.output_type._concrete_class
+        invoke = kind(
+            path,
+            request_serializer=method.input_type._concrete_class.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        metadata = (("authorization", f"Bearer {mint(SECRET, 'test', tenant, every_scope())}"),)
+        given = iter(request) if method.client_streaming else request
+        call = invoke(given, metadata=metadata, timeout=within_s)
+        return await call.read() if method.server_streaming else await call
+
+    async def session(
+        self, tenant: str, agent: str, requests: Sequence[router_pb2.SessionRequest]
+    ) -> router_pb2.RequestResult:
+        """A session of an agent: what became of the last request. Raises AioRpcError."""
+        metadata = (("authorization", f"Bearer {mint(SECRET, agent, tenant, every_scope(), agent)}"),)
+        call = router_pb2_grpc.AgentServiceStub(self.channels["router"]).Session(metadata=metadata, timeout=30)
+        for request in requests:
+            await call.write(request)
+        async for answer in call:
+            if answer.WhichOneof("response") == "result" and answer.result.request_id == requests[-1].request_id:
+                call.cancel()
+                return answer.result
+        raise AssertionError("the session ended")
+
+    async def records(self) -> list[tuple[str, bytes, bytes]]:
+        """(topic, key, value) of everything in the log."""
+        found: list[tuple[str, bytes, bytes]] = []
+        for topic in TOPICS:
+            read = asyncio.Event()
+            async with aclosing(tail(self.kafka, topic, client_id="test-all", caught_up=read.set)) as records:
+                collecting = asyncio.create_task(_collect(records, topic, found))
+                await read.wait()
+                collecting.cancel()
+                await asyncio.wait([collecting])
+        return found
+
+
+async def _collect(records: AsyncIterator[Record], topic: str, found: list[tuple[str, bytes, bytes]]) -> None:
+    async for record in records:  # one by one: what was read must be there when this is cancelled
+        found.append((topic, record.key or b"", record.value or b""))  # noqa: PERF401
+
+
+@asynccontextmanager
+async def a_stand(kafka: KafkaSettings, folder: Path) -> AsyncIterator[Stand]:
+    """Everything, ready."""
+    secret = folder / "jwt"
+    secret.write_text(SECRET)
+    await apply(kafka)
+    common: dict[str, Any] = {
+        "insecure_dev": True,
+        "jwt": {"secret_file": secret},
+        "kafka": kafka,
+        "drain_s": 0,
+        "stop_grace_s": 1,
+    }
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        producer = await enter(DurableProducer(kafka, client_id="test"))
+        for tenant in (VICTIM, RIVAL):
+            await producer.publish("config.v1", tenant.encode(), configured(tenant).SerializeToString())
+            activate = router_records.RoutingCommand(
+                command_id=random_id(),
+                tenant=tenant,
+                pool=POOL,
+                issued_at_ms=system_clock(),
+                activate_configuration=router_records.ActivateConfiguration(configuration=configured(tenant)),
+            )
+            await producer.publish("routing.commands.v1", f"{tenant}/{POOL}".encode(), activate.SerializeToString())
+
+        async def run(name: str, settings: Any, build: Any) -> Service[Any]:
+            return await enter(serving(name, settings, build, clock=system_clock))
+
+        running: dict[str, Service[Any]] = {}
+        running["ingest"] = await run(
+            "ingest", IngestSettings(**common, instance="ingest-0", state_dir=str(folder), smtp_enabled=False), ingest
+        )
+        running["router"] = await run(
+            "router", RouterSettings.model_validate({**common, "instance": "router-0"}), router
+        )
+        running["sla"] = await run(
+            "sla",
+            SlaSettings(**common, instance="sla-0", router_address=running["router"].endpoints["grpc"]),
+            sla,
+        )
+        running["feedback"] = await run(
+            "feedback",
+            FeedbackSettings(
+                **common,
+                instance="feedback-0",
+                roles=("lanes", "dispatcher", "edge"),
+                ingest_address=running["ingest"].endpoints["grpc"],
+            ),
+            feedback,
+        )
+        addresses = {name: service.endpoints["grpc"] for name, service in running.items()}
+        channels = {name: await enter(grpc.aio.insecure_channel(address)) for name, address in addresses.items()}
+        yield Stand(kafka, addresses, channels)

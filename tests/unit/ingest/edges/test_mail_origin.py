@@ -1,0 +1,192 @@
+"""What of a mail's headers counts as a proof, and whose message it then is. Pure; the real signatures are in the integration tests."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ingest.adapters.edges.mail_authentication import organisations
+from services.ingest.domain.normalise.mail.headers import split
+from services.ingest.domain.normalise.mail.mail import parse_mail
+from services.ingest.domain.normalise.mail.origin import Authenticated, with_origin
+from services.ingest.domain.normalise.mail.signatures import aligned, author_of, candidates, plain_block
+from services.ingest.domain.normalise.mail.trusted_results import TrustedResult, trusted_result
+from services.ingest.domain.origin import OriginProof
+from tests.fixtures.signed_mail import a_raw_mail
+
+ANN = "ann@shop.example"
+organisation_of = organisations()
+RECEIVED = "Received: from a by mx.example; today\r\n"
+PASSED = "Authentication-Results: mx.example; dmarc=pass (p=reject) header.from=shop.example\r\n"
+
+
+def results(head: str, hops: int = 1) -> TrustedResult | str:
+    headers, _ = split((head + "From: ann@shop.example\r\n\r\nhi").encode())
+    return trusted_result(headers, "mx.example", hops, "shop.example", organisation_of)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        PASSED + RECEIVED,
+        "Authentication-Results: other.example; dmarc=fail\r\n" + PASSED + RECEIVED,
+        "Authentication-Results: mx.example 1; spf=pass smtp.mailfrom=x@y; dkim=pass header.d=shop.example\r\n"
+        + RECEIVED,
+        PASSED + RECEIVED + "Authentication-Results: mx.example; dmarc=fail header.from=shop.example\r\n",
+        "AUTHENTICATION-RESULTS: MX.Example;\r\n\tdmarc=pass\r\n\theader.from=Shop.Example\r\n" + RECEIVED,
+    ],
+)
+def test_what_the_trusted_server_wrote_counts(head: str) -> None:
+    assert isinstance(results(head), TrustedResult)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        RECEIVED + PASSED,  # came with the mail
+        PASSED,  # did not pass our server at all
+        RECEIVED + PASSED + RECEIVED,
+        "Authentication-Results: mx.example; dmarc=fail header.from=shop.example\r\n" + PASSED + RECEIVED,
+        "Authentication-Results: mx.example; none\r\n" + PASSED + RECEIVED,
+        "Authentication-Results: evil.mx.example; dmarc=pass header.from=shop.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example.evil; dmarc=pass header.from=shop.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dmarc=pass header.from=other.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dkim=pass header.d=evil.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dkim=pass header.d=example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dkim=fail header.d=shop.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; spf=pass smtp.mailfrom=shop.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dmarc=fail; dmarc=pass header.from=shop.example\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dmarc=fail (; dmarc=pass header.from=shop.example)\r\n" + RECEIVED,
+        'Authentication-Results: mx.example; dkim=fail reason="; dmarc=pass header.from=shop.example"\r\n' + RECEIVED,
+        'Authentication-Results: mx.example; dkim=fail (" ; dmarc=pass header.from=shop.example (") x\r\n' + RECEIVED,
+        'Authentication-Results: mx.example; x=y reason="\\"; dmarc=pass header.from=shop.example "\r\n' + RECEIVED,
+        "Authentication-Results: mx.example; dkim=fail ((a) ; dmarc=pass header.from=shop.example )\r\n" + RECEIVED,
+        "Authentication-Results: mx.example; dmarc=pass header.from=evil.example header.from=shop.example\r\n"
+        + RECEIVED,
+    ],
+)
+def test_what_came_with_the_mail_or_says_no_proves_nothing(head: str) -> None:
+    assert isinstance(results(head), str)
+
+
+def test_more_than_one_trusted_server() -> None:
+    """The results stand above the Received header of the outer one."""
+    assert isinstance(results(RECEIVED + PASSED + RECEIVED, hops=2), TrustedResult)
+    assert isinstance(results(RECEIVED + RECEIVED + PASSED, hops=2), str)
+    assert isinstance(results(RECEIVED + PASSED, hops=2), str)
+
+
+@pytest.mark.parametrize(
+    ("domain", "author", "same"),
+    [
+        ("shop.example", "shop.example", True),
+        ("mail.shop.example", "shop.example", True),
+        ("shop.example", "mail.shop.example", True),
+        ("a.shop.example", "b.shop.example", False),
+        ("evilshop.example", "shop.example", False),
+        ("example", "shop.example", False),
+        ("co.uk", "shop.co.uk", False),
+        ("evil.co.uk", "shop.co.uk", False),
+    ],
+)
+def test_alignment(domain: str, author: str, same: bool) -> None:
+    assert aligned(domain, author, organisation_of) is same
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "v=1; a=rsa-sha256; d=evil.example; s=s; h=from; b=x; bh=y",
+        "v=1; a=rsa-sha1; d=shop.example; s=s; h=from; b=x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; s=s; h=from; l=3; b=x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; s=s; h=subject; b=x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; d=evil.example; s=s; h=from; b=x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; s=../s; h=from; b=x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; s=s; h=from; b=" + " " * 100 + "x; bh=y",
+        "v=1; a=rsa-sha256; d=shop.example; s=s; h=from; b=" + "x" * 5000 + "; bh=y",
+    ],
+)
+def test_signatures_that_are_not_worth_a_look(tags: str) -> None:
+    """Of others, of a part of the mail, by a broken hash, or made to cost time: no name is looked up for them."""
+    headers, _ = split(f"DKIM-Signature: {tags}\r\nFrom: {ANN}\r\n\r\nhi".encode())
+    assert candidates(headers, ANN, organisation_of) == ()
+    good = "v=1; a=rsa-sha256; d=shop.example; s=s; h=from:reply-to; b=x; bh=y"
+    headers, _ = split(f"DKIM-Signature: {good}\r\nFrom: {ANN}\r\n\r\nhi".encode())
+    assert len(candidates(headers, ANN, organisation_of)) == 1
+
+
+def test_only_a_few_signatures_are_looked_at() -> None:
+    line = "DKIM-Signature: v=1; a=rsa-sha256; d=shop.example; s=s; h=from; b=x; bh=y\r\n"
+    headers, _ = split((line * 50 + f"From: {ANN}\r\n\r\nhi").encode())
+    assert len(candidates(headers, ANN, organisation_of)) == 3
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"Subject: x\rFrom: ann@shop.example\r\nFrom: evil@evil.example\r\n\r\nhi",
+        b"Subject: \0\r\nFrom: ann@shop.example\r\n\r\nhi",
+        b"X: " + b"y" * 70_000 + b"\r\nFrom: ann@shop.example\r\n\r\nhi",
+    ],
+)
+def test_a_block_that_parsers_may_read_differently_proves_nothing(block: bytes) -> None:
+    assert plain_block(block) is None
+
+
+def test_the_author_is_one_address_or_nobody() -> None:
+    for text, author in (
+        ("From: Ann <ann@shop.example>\r\n", ANN),
+        ("From: ann@shop.example, evil@evil.example\r\n", ""),
+        ("From: ann@shop.example\r\nFrom: evil@evil.example\r\n", ""),
+        ("Subject: x\r\n", ""),
+    ):
+        assert author_of(split(f"{text}\r\nhi".encode())[0]) == author
+
+
+def read(reply_to: str = "", token: str = ""):  # type: ignore[no-untyped-def]  # the parser's own type
+    raw = a_raw_mail(reply_to=reply_to, extra="In-Reply-To: <ours@x>\r\n" if token else "")
+    return parse_mail(raw, ANN, "support@demo.example", {"<ours@x>": token}.get if token else lambda _: None)
+
+
+PROVEN = Authenticated(ANN, OriginProof.DKIM_DMARC, "dkim d=shop.example", True)
+
+
+def test_a_reply_to_that_nothing_proves_is_shown_and_not_used() -> None:
+    for known in (Authenticated(ANN), Authenticated(), Authenticated(ANN, OriginProof.DKIM_DMARC, "dkim", False)):
+        message = with_origin(read(reply_to="evil@attacker.example"), known)
+        assert (message.native_id, message.reply_context.get("reply_to")) == (ANN, None)
+        assert (message.origin.author, message.origin.reply_to) == (ANN, "evil@attacker.example")
+        assert message.origin.proof is known.proof
+
+
+def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> None:
+    """Two people behind one form are two customers, and neither is verified: anybody may type any address."""
+    for person in ("alice@a.example", "bob@b.example"):
+        message = with_origin(read(reply_to=person), PROVEN)
+        assert (message.native_id, message.verified, message.origin.proof) == (person, False, OriginProof.NONE)
+        assert (message.origin.author, message.origin.reply_to) == (ANN, person)
+        assert "dkim d=shop.example" in message.origin.evidence
+
+
+def test_a_proof_of_another_author_is_none() -> None:
+    """What the verifier saw and what the parser saw must be the same mail."""
+    message = with_origin(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
+    assert message.origin.proof is OriginProof.NONE
+    assert not message.verified
+
+
+def test_a_token_proves_for_its_conversation() -> None:
+    message = with_origin(read(reply_to="ann@home.example", token="c-1"), Authenticated())
+    assert (message.origin.proof, message.origin.conversation_id) == (OriginProof.REPLY_TOKEN, "c-1")
+    assert message.reply_context["reply_to"] == "ann@home.example"
+    assert not message.verified
+
+
+@given(st.text(max_size=200), st.integers(1, 3))
+def test_no_header_of_results_breaks_the_reader(text: str, hops: int) -> None:
+    results(f"Authentication-Results: mx.example; {text}\r\n" + RECEIVED * 2, hops)
+
+
+@given(st.text(alphabet="v=1;ad shfrom:.bl\t", max_size=300))
+def test_no_signature_header_breaks_the_reader(text: str) -> None:
+    headers, _ = split(f"DKIM-Signature: {text}\r\nFrom: {ANN}\r\n\r\nhi".encode())
+    candidates(headers, ANN, organisation_of)
