@@ -34,7 +34,7 @@ def where_to(document: Document) -> None:
                     "DESTINATION", f"`{setting}` of `{named}`: {problem}", "channels", index, "settings", setting
                 )
     for reference, path in _keys(document):
-        secret = SecretReferences(lambda: 0).read(reference)
+        secret = SecretReferences(lambda: 0).read(document.configuration.tenant, reference)
         problem = problem_of_secret(secret) if secret else ""
         if problem:
             document.find("SECRET_UNUSABLE", f"what `{reference}` refers to {problem}", *path)

@@ -22,7 +22,10 @@ from services.cli.workspace import Workspace
 TOKEN_LIFETIME_S: Final = 12 * 3600.0
 _PEOPLE: Final = "chapar"
 _CALLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
-    {"sla": ("router", ("routing.escalate",)), "feedback": ("ingest", ("outbound.send", "ingest.follow_up"))}
+    {
+        "sla": ("router", ("routing.escalate",)),
+        "feedback": ("ingest", ("outbound.send", "ingest.follow_up", "conversations.read", "person.read")),
+    }
 )
 """Who calls whom, and the most that they may do there."""
 

@@ -24,7 +24,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
-from services.chassis.metrics import Metrics, PrometheusLaneMetrics
+from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
@@ -52,7 +52,7 @@ VERDICT_KINDS: Final = {
     "EXPIRED": ErrorKind.FAILED_PRECONDITION,
     "ALREADY_ANSWERED": ErrorKind.FAILED_PRECONDITION,
 }
-SCOPES: Final = ("outbound.send", "ingest.follow_up", "ingest.read", "person.read")
+SCOPES: Final = ("outbound.send", "ingest.follow_up", "conversations.read", "person.read")
 """All that this service may do at others."""
 _DAY_MS: Final = 86_400_000
 LINGER_S: Final = 0.2

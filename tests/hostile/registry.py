@@ -12,7 +12,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from chapar.ingest.v1 import ingest_pb2
-from services.chassis import cursors, expression_cost, expressions, logs, pattern_cost, text, tokens, tracing, webhooks
+from services.chassis import (
+    cursors,
+    expression_cost,
+    expressions,
+    logs,
+    pattern_cost,
+    text,
+    tokens,
+    tracing,
+    webhook_keys,
+    webhooks,
+)
 from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
@@ -113,7 +124,7 @@ def _proofs(given: str) -> None:
     proof.identifier_hash(SECRET, given, given)
     proof.keyed_hash(SECRET, given, given)
     proof.same(given, SECRET)
-    proof.webhook_key(given.encode("ascii", "replace").decode())
+    webhook_keys.key_of(given.encode("ascii", "replace").decode())
 
 
 def _mail_parts(raw: bytes) -> None:

@@ -94,7 +94,9 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         agent_id = caller.agent_id
         if not agent_id:
             # Or whoever may open a session could choose whose it is: an identity provider that forgets the claim is found here.
-            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token names no agent: only agents have a desk")
+            raise ChaparError(
+                ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token names no agent: only agents have a desk"
+            )
         if hello.agent_id and hello.agent_id != agent_id:
             raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token is another agent's")
         pool = pool_named(hello.pool, "hello.pool")

@@ -22,8 +22,8 @@ from services.chassis.grpc.interceptor import ChassisInterceptor
 from services.chassis.grpc.lifetimes import Lifetimes
 from services.chassis.grpc.refusal_hold import RefusalHold
 from services.chassis.grpc.server import budgets
-from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.grpc.status import from_rpc_error
+from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.lifecycle import leaves
 from services.chassis.metrics import Metrics

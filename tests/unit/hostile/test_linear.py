@@ -21,7 +21,9 @@ def inputs_of(entry: Entry) -> Mapping[str, Callable[[int], str | bytes]]:
         return DOCUMENTS
     if entry.inputs == "texts":
         return TEXTS
-    return {name: lambda size, make=make: make(size // 4).encode("utf-8", "surrogatepass") for name, make in TEXTS.items()}  # type: ignore[misc]
+    return {
+        name: lambda size, make=make: make(size // 4).encode("utf-8", "surrogatepass") for name, make in TEXTS.items()
+    }  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -5,9 +5,9 @@ Plausible values are drawn from a few ids, so that records meet each other: the 
 
 import random
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from services.chassis.kafka.records import Record
@@ -118,7 +118,7 @@ class Generator:
         made = kind()
         choose = self.random.random()
         self._rate = self._odd if choose < 0.2 else 0.0
-        self._fill(made, kind.DESCRIPTOR, 0)
+        self._fill(made, cast(Descriptor, kind.DESCRIPTOR), 0)
         if choose > 0.5:
             self._spoil(made)
         return made
@@ -228,7 +228,11 @@ class Generator:
             case FieldDescriptor.TYPE_BOOL:
                 return self.random.random() < 0.2
             case FieldDescriptor.TYPE_ENUM:
-                return self.random.randrange(2**31) if odd else self.random.choice(field.enum_type.values).number
+                return (
+                    self.random.randrange(2**31)
+                    if odd
+                    else self.random.choice(cast(EnumDescriptor, field.enum_type).values).number
+                )
             case FieldDescriptor.TYPE_DOUBLE | FieldDescriptor.TYPE_FLOAT:
                 return self.random.choice(ODD_FLOATS) if odd else self.random.uniform(0, 10)
         number = self._number(field.name, odd)

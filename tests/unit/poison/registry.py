@@ -19,6 +19,7 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.config_reader import ConfigReader
+from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.contract import LaneContext, LaneTuning, ProcessorFactory
 from services.chassis.kafka.poison import Poison
@@ -253,7 +254,7 @@ def _webhooks(topic: str) -> Webhooks:
         topic,
         lambda _tenant, _name: None,
         SecretReferences(lambda: NOW),
-        webhook_client(),  # type: ignore[arg-type]  # not entered: no endpoint is configured, so nothing is called
+        webhook_client(DEVELOPMENT),  # not entered: no endpoint is configured, so nothing is called
         _Log(),  # type: ignore[arg-type]  # a fake
         lambda: NOW,
         Metrics(),
@@ -382,7 +383,7 @@ READERS: tuple[Reader, ...] = (
         "sla.events.v1",
         sla_pb2.SlaEvent,
         "sla/adapters/broadcast.py",
-        lambda: guarded(Broadcast(2, _poison()).take),
+        lambda: guarded(Broadcast(_poison()).take),
     ),
     Reader(
         "sla escalation",

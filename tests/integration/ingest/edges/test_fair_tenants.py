@@ -23,7 +23,7 @@ from tests.integration.ingest.edges.test_http_bad_input import GOOD, WEBHOOK
 from tests.integration.ingest.edges.test_thin import signed
 
 pytestmark = pytest.mark.kafka
-SCOPES = ("ingest.submit", "ingest.read", "ingest.follow_up", "outbound.send")
+SCOPES = ("ingest.submit", "conversations.read", "ingest.follow_up", "outbound.send")
 GREEDY, MODEST = "greedy", "demo"
 RATE, BURST = 20.0, 20.0
 
