@@ -53,7 +53,7 @@ class Streams(
         self.obeyed = 0
         self.flood = False
 
-    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: N802
+    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
         try:
             yield sla_pb2.WatchEventsResponse()
             while self.flood:
@@ -80,7 +80,7 @@ class Streams(
             while self.flood:
                 await context.write(router_pb2.SessionResponse(result=router_pb2.RequestResult(message="x" * 60_000)))
 
-    async def SubmitStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: N802
+    async def SubmitStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
         try:
             async for _request in request_iterator:
                 self.obeyed += 1
