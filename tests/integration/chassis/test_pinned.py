@@ -1,7 +1,6 @@
 """Requests to what tenants configure: every address is checked, and the connection goes to a checked one, whatever the resolver says next."""
 
 import asyncio
-import datetime
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,10 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from services.chassis.destinations import PUBLIC, Destinations, destinations
 from services.chassis.pinned import Refused, connected_socket, pinned_client
@@ -21,6 +16,7 @@ from services.chassis.webhooks import attempt, webhook_client
 from services.ingest.adapters.out.http import post_json, provider_client
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.retry_classes import PartResult
+from tests.fixtures.certificates import certificate
 
 HERE = destinations(["127.0.0.0/8"], development=False)
 
@@ -80,33 +76,6 @@ async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]
     async with server:
         yield made
         await made.settled()
-
-
-def certificate(directory: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Contexts of a server with this name, and of a client that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "server.pem"
-    file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(file)
-    return server, ssl.create_default_context(cafile=str(file))
 
 
 @pytest.mark.parametrize(

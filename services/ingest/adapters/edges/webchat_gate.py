@@ -31,7 +31,7 @@ class Turned(Exception):  # noqa: N818 - reads as what happened
 
 _NEW: Final = "new"
 _BACK: Final = "back"
-_PATIENCE_MS: Final = 1_000
+_PATIENCE_MS: Final = 5_000
 _BURST: Final = 5
 
 

@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from services.ingest import wiring
 from services.ingest.adapters.edges import smtp_session
+from tests.fixtures.certificates import certificate
 from tests.hostile import chat_sockets, slow_connections, smtp_bodies, webhook_bodies
 from tests.hostile.measurement import Measurement, rss_mb, valid_meanwhile
 from tests.integration.ingest.edges.conftest import Edges, configuration, ingest, install
@@ -27,27 +29,28 @@ SUPPORT = "support@demo.example"
 OTHER = "127.0.0.2"
 
 
+QUICK = {
+    "body_timeout_s": 4,
+    "unproven_bytes": 8 << 20,
+    "unproven_bytes_per_peer": 3 << 20,
+    "smtp_max_bytes": 3 << 20,
+    "smtp_held_bytes": 8 << 20,
+    "smtp_held_bytes_per_peer": 4 << 20,
+    "smtp_timeout_s": 3,
+    "smtp_per_peer": 8,
+    "webchat_newcomer_rate": 0.01,
+    "failed_auth_rate": 0.001,
+    "failed_auth_burst": 20,
+}
+
+
 @pytest.fixture
 async def quick(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]) -> AsyncIterator[Edges]:
     """Ingest with small budgets, for two tenants."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     await install(settings, configuration("other"))
-    async with ingest(
-        settings,
-        tmp_path,
-        body_timeout_s=4,
-        unproven_bytes=8 << 20,
-        unproven_bytes_per_peer=3 << 20,
-        smtp_max_bytes=3 << 20,
-        smtp_held_bytes=8 << 20,
-        smtp_held_bytes_per_peer=4 << 20,
-        smtp_timeout_s=3,
-        smtp_per_peer=8,
-        webchat_newcomer_rate=0.01,
-        failed_auth_rate=0.001,
-        failed_auth_burst=20,
-    ) as running:
+    async with ingest(settings, tmp_path, **QUICK) as running:
         yield running
 
 
@@ -140,7 +143,15 @@ async def test_strangers_of_one_address_open_few_conversations_and_keep_out_nobo
     assert silent.valid_refused == 0, silent
 
 
-async def test_mails_that_are_broken_off_leave_nothing_behind(quick: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "starttls"])
+async def test_mails_that_are_broken_off_leave_nothing_behind(
+    encrypted: bool,
+    kafka: Any,
+    prefix: str,
+    tmp_path: Path,
+    edge_secrets: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Ten sessions with most of a mail each: above the budget they are refused; with the cycle collector off every session is freed."""
     sessions: weakref.WeakSet[smtp_session.SmtpSession] = weakref.WeakSet()
     made = smtp_session.SmtpSession.connection_made
@@ -150,20 +161,34 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(quick: Edges, monk
         made(self, transport)
 
     monkeypatch.setattr(smtp_session.SmtpSession, "connection_made", remember)
-    address = quick.service.endpoints["smtp"]
+    server, client = certificate(tmp_path, "localhost")
+    # gRPC's own TLS would need keys that this test is not about.
+    monkeypatch.setattr(wiring, "_starttls", lambda _settings: server if encrypted else None)
     others = Measurement("others")
-    gc.collect()
-    gc.disable()
-    try:
-        before = rss_mb(os.getpid())
-        peak: list[float] = []
-        async with valid_meanwhile(
-            others, lambda: smtp_bodies.small_mail(address, SUPPORT, next(_numbers), source=OTHER)
-        ):
-            await smtp_bodies.broken_off(address, SUPPORT, 10, 2.8, look=lambda: peak.append(rss_mb(os.getpid())))
-        await _until(lambda: not sessions)
-    finally:
-        gc.enable()
+    settings = kafka.settings(prefix)
+    await install(settings, configuration())
+    async with ingest(settings, tmp_path, **QUICK) as edges:
+        address = edges.service.endpoints["smtp"]
+        gc.collect()
+        gc.disable()
+        try:
+            before = rss_mb(os.getpid())
+            peak: list[float] = []
+            async with valid_meanwhile(
+                others, lambda: smtp_bodies.small_mail(address, SUPPORT, next(_numbers), source=OTHER)
+            ):
+                attack = await smtp_bodies.broken_off(
+                    address,
+                    SUPPORT,
+                    8,
+                    2.8,
+                    tls=client if encrypted else None,
+                    look=lambda: peak.append(rss_mb(os.getpid())),
+                )
+            await _until(lambda: not sessions)
+        finally:
+            gc.enable()
+    assert attack.sent_bytes > 20 << 20, "the attack is one"
     assert others.valid_refused == 0, others
     assert peak[0] - before < 48
 
@@ -185,6 +210,19 @@ async def test_smtp_sessions_that_say_nothing_end_and_keep_out_nobody(quick: Edg
     assert others.valid_refused == 0, others
     assert [task.result().still_open for task in held] == [0, 0, 0]
     assert many.result().still_open == 0
+
+
+async def test_an_empty_key_lets_nobody_in(quick: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor a short one: the sender is told to come again, and the operator why."""
+    body = b'{"message_id": "m", "customer": {"id": "c"}, "text": "hello"}'
+    for secret in ("whsec_", "whsec_AAAA", "whsec_%%%", "short"):
+        monkeypatch.setenv("CHAPAR_EDGE_TEST_WEBHOOK", secret)
+        headers = signed(body, secret if secret in ("whsec_", "whsec_AAAA") else "whsec_")
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(quick.url(WEBHOOK), content=body, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (503, "SECRET_UNUSABLE"), secret
+        assert secret not in answer.text.replace("whsec_ and", "") or secret == "short"
+    assert await quick.inbound(0) == []
 
 
 async def test_junk_instead_of_commands_is_cut_off(quick: Edges) -> None:

@@ -56,10 +56,10 @@ def test_who_waits_longest_without_a_word_gives_way() -> None:
     for number in range(5):
         street.knock(number, 0)
     assert street.sent_away == []
-    street.knock(5, 1_000)
+    street.knock(5, 5_000)
     assert street.sent_away == [0, 1, 2]
     for number in range(6, 40):
-        street.knock(number, 1_000)
+        street.knock(number, 5_000)
     assert len(street.sent_away) == 40 - 15
 
 
