@@ -1,6 +1,6 @@
-"""Bytes that are held for callers of whom nothing is known yet: so many in all, so many for one peer, a part kept back for small ones.
+"""Bytes that are held for callers who have not proved who they are: a total, a share for each peer, and a part kept back for small bodies.
 
-A body is charged as it arrives and given back when it is no longer held. What is beyond the budget is refused at once, to be sent again: others'
+A body is charged as it arrives and given back when it is no longer held. A body beyond the budget is refused at once, to be sent again: others'
 small messages still find room in the part that large bodies may not touch.
 """
 
@@ -34,7 +34,7 @@ class Held:
         self._size = 0
 
     def more(self, count: int) -> None:
-        """So many bytes more. Raises OverBudget, and holds no more than before."""
+        """Holds `count` bytes more. Raises OverBudget, and holds no more than before."""
         self._budget.take(self._peer, self._size, count)
         self._size += count
 
@@ -43,7 +43,7 @@ class Held:
         self._budget.check(self._peer, self._size, size - self._size)
 
     def release(self) -> None:
-        """Gives all back; again is no error."""
+        """Gives all back; a second time changes nothing."""
         size, self._size = self._size, 0
         self._budget.give(self._peer, size)
 
@@ -75,7 +75,7 @@ class ByteBudget:
             held.release()
 
     def check(self, peer: str, before: int, count: int) -> None:
-        """Raises OverBudget when a body that holds `before` bytes can't hold so many more."""
+        """Raises OverBudget when a body that holds `before` bytes can't hold `count` more."""
         shares = self._shares
         room = shares.total if before + count <= shares.small else shares.total - shares.reserve
         if self._held + count > room or (peer and self._peers.get(peer, 0) + count > shares.per_peer):

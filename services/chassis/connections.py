@@ -4,8 +4,8 @@ A connection has a seat, a seat has a stage, each stage has a deadline. Within a
 line in the order of entering and only its head is looked at: a request costs two moves, whatever the number of connections.
 
 A peer may have its share of connections that are busy, and of connections in all. Those above the share that only wait for their client's
-bytes lose their seats, the one that has waited longest first; a moment's patience lets a burst send its requests. When the house is full, the
-same happens to whoever has waited longest. So a newcomer with a whole request gets in, and who holds connections without using them pays.
+bytes lose their seats, the one that has waited longest first; a moment's patience lets a burst send its requests. When the house is full, a
+waiting seat of the peer with the most goes. So a newcomer with a whole request gets in, and who holds connections without using them pays.
 """
 
 import enum
@@ -143,7 +143,7 @@ class Connections:
         return Counter({stage: len(line) for stage, line in self._lines.items()})
 
     def admit(self, owner: Owner, name: str) -> Seat | None:
-        """A seat, in the stage HEAD; None when there is none and nobody's can be taken."""
+        """A seat, in the stage HEAD; None when none is free and none can be taken away."""
         self._now = self._clock()
         peer = self._uncounted if name == UNCOUNTED else self._peers.get(name) or Peer(name)
         if peer is not self._uncounted and len(peer.seats) >= self._share:
@@ -248,7 +248,7 @@ class Connections:
         waiting.sort(key=lambda seat: (_TAKEN_AWAY.index(seat.stage), seat.since))
         for seat in waiting[:above]:
             self._end(seat, seat.stage, "PEER_FULL", evicted=True)
-        # Those that came last: whoever talks already goes on talking.
+        # The newest go: conversations under way go on.
         for seat in [seat for seat in peer.seats if seat.stage is Stage.OPEN][_OPEN_SHARES * self._share :]:
             self._end(seat, Stage.OPEN, "PEER_FULL", evicted=True)
 

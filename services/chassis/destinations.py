@@ -57,7 +57,7 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """What is allowed besides public addresses by https. `hosts`: names, lower case; `loopback`: this machine by any scheme, in development."""
+    """Destinations that are allowed besides public addresses by https. `hosts`: names, lower case; `loopback`: this machine by any scheme, in development."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
@@ -97,7 +97,7 @@ def destinations(allowed: Iterable[str], *, development: bool) -> Destinations:
 def problem_of_url(
     url: str, rules: Destinations, schemes: tuple[str, ...] = ("https",), plain: tuple[str, ...] = ("http",)
 ) -> str:
-    """What is wrong with a URL and what to do about it; empty when nothing is. `plain`: schemes without TLS, to allowed hosts only."""
+    """The problem of a URL and what to do about it; empty for none. `plain`: schemes without TLS, to allowed hosts only."""
     if len(url) > _MAX_URL or _FORBIDDEN.search(url) or not url.isascii():
         return "its url holds spaces, control characters, backslashes or letters beyond ASCII, or is too long"
     try:

@@ -20,7 +20,7 @@ OPS_LIMITS = HttpLimits(
     head_bytes=16 << 10,
     discard_bytes=1 << 20,
 )
-"""Probes and scrapers, nobody else: few, and quick."""
+"""For probes and scrapers only: few, and quick."""
 _NO_STORE = {"cache-control": "no-store"}
 
 

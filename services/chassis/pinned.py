@@ -1,7 +1,7 @@
 """Connections to what tenants configure: resolved once, every address checked, and made to a checked address.
 
 The check and the connection use the same answer of the resolver, so a name that changes its mind in between gains nothing. Name and certificate
-stay the configured ones: TLS is told the host, the request carries it, and connections are reused by host. Redirects are not followed.
+stay the configured ones: TLS and the request carry the host, and connections are reused by host. Redirects are not followed.
 """
 
 import asyncio

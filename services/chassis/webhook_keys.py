@@ -13,7 +13,7 @@ MIN_KEY_BYTES: Final = 24
 
 
 def key_of(secret: str) -> bytes | None:
-    """The key in a secret; None for one that is not base64, or too short to keep anybody out."""
+    """The key in a secret; None for one that is not base64, or too short to protect anything."""
     try:
         key = base64.b64decode(secret.strip().removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -22,7 +22,7 @@ def key_of(secret: str) -> bytes | None:
 
 
 def problem_of_secret(secret: str) -> str:
-    """What is wrong with a secret and how to put it right, without a word of it; empty when nothing is."""
+    """The problem of a secret and how to put it right, without a word of it; empty for none."""
     if key_of(secret) is not None:
         return ""
     return f"is not a webhook secret: it must be {PREFIX} and the base64 of at least {MIN_KEY_BYTES} random bytes"

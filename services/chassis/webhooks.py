@@ -49,7 +49,7 @@ class Endpoint:
 def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str, Endpoint]:
     """By name. Raises ValueError, with a text for people, for one that can't be used.
 
-    A URL that leads where it must not is no such one: whoever it concerns is not told, with a reason, and all else goes on.
+    A URL that leads to a forbidden place is not such a reason: its attempts fail with URL_REFUSED, and all else goes on.
     """
     found: dict[str, Endpoint] = {}
     for webhook in webhooks:
@@ -62,7 +62,7 @@ def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str,
 
 
 def problem_of(webhook: config_pb2.OutgoingWebhook, rules: Destinations = DEVELOPMENT) -> str:
-    """What is wrong with a webhook's configuration and how to put it right; empty when nothing is.
+    """The problem of a webhook's configuration and how to put it right; empty for none.
 
     Where it may lead is asked again at each use, by the operator's own rules: a name may have another address by then.
     """

@@ -1,4 +1,4 @@
-"""Where a configuration would have this installation send: URLs and hosts that the services refuse; and webhook secrets that are no keys.
+"""Where a configuration would have this installation send: URLs and hosts that the services refuse; and webhook secrets that are not keys.
 
 What the operator allows besides public addresses is theirs to say (the setting OUTGOING_ALLOW of the services); lint takes the same list. A
 setting that is a reference is not known here; the services check it when they use it.

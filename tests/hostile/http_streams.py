@@ -45,7 +45,7 @@ def stream(kind: Kind, path: str) -> Iterator[bytes]:
 async def send_for_ever(
     address: str, kind: Kind, megabytes: float, path: str = "/", source: str = "", within_s: float = 30.0
 ) -> Measurement:
-    """Sends until so much has gone, or the server has had enough. `still_open` is 1 when it never had."""
+    """Sends until `megabytes` have gone, or the server has had enough. `still_open` is 1 when it never had."""
     measured = Measurement(f"http_{kind}", connections=1)
     begun = time.monotonic()
     reader, writer = await connect(address, source)

@@ -1,4 +1,4 @@
-"""Connections that never finish: no head, half a head, a head that drips, a body that drips, an answer that nobody reads, silence after an answer."""
+"""Connections that never finish: no head, half a head, a head that drips, a body that drips, an answer that is never read, silence after an answer."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ KINDS: tuple[Kind, ...] = ("silent", "half_head", "dripping_head", "half_body", 
 
 
 def opening(kind: Kind, path: str, method: str = "POST") -> bytes:
-    """What is sent at first."""
+    """The first bytes of an attack."""
     head = f"{method} {path} HTTP/1.1\r\nhost: x\r\n".encode()
     if kind == "silent":
         return b""
@@ -27,7 +27,7 @@ def opening(kind: Kind, path: str, method: str = "POST") -> bytes:
 async def hold(
     address: str, kind: Kind, count: int, hold_s: float, path: str = "/", source: str = "", drip_s: float = 0.2
 ) -> Measurement:
-    """So many connections at once, held until the server closes them or the time is over. `still_open`: those it never closed."""
+    """`count` connections at once, held until the server closes them or the time is over. `still_open`: those it never closed."""
     measured = Measurement(f"slow_{kind}", connections=count)
 
     async def one() -> None:

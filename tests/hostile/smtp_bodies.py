@@ -52,7 +52,7 @@ async def broken_off(
     tls: ssl.SSLContext | None = None,
     look: Callable[[], None] = lambda: None,
 ) -> Measurement:
-    """So many sessions at once send so much each and then hang up. `look` is called when all have sent what they could."""
+    """`count` sessions at once send `megabytes` each and then hang up. `look` is called when all have sent what they could."""
     measured = Measurement("smtp_bodies", connections=count)
     writers: list[asyncio.StreamWriter] = []
 

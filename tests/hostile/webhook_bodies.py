@@ -29,7 +29,7 @@ async def send_bodies(
     hold_back: bool = True,
     within_s: float = 30.0,
 ) -> Measurement:
-    """So many at once. `hold_back`: all but the last bytes are sent, so that every body waits until all are there."""
+    """`count` at once. `hold_back`: all but the last bytes are sent, so that every body waits until all are there."""
     measured = Measurement("webhook_bodies", connections=count)
     piece = b"x" * 65536
     ready = asyncio.Semaphore(0)

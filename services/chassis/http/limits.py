@@ -10,7 +10,7 @@ class HttpLimits:
     """Of one server.
 
     `head_bytes`, `head_fields`, `url_bytes`: of one request, trailers included. `pipelined`: requests that wait behind another on one
-    connection. `discard_bytes`: what is read and thrown away of a body after its answer, so that a client that still sends gets to
+    connection. `discard_bytes`: how much of a body is read and thrown away after its answer, so that a client that still sends gets to
     read the answer. `frame_fragments`: parts of one WebSocket message. `unread_bytes`: answers that a WebSocket client may leave unread.
     """
 

@@ -2,7 +2,7 @@
 
 uvicorn parses, queues and answers; what it lacks is here. Bytes are fed in slices no larger than a head may be, so whatever a caller sends
 (endless fields, one endless field, a URL, trailers, extensions of chunks) is seen and refused before it is kept. Every wait has a stage and
-with it a deadline (`services.chassis.connections`). Whoever is refused while they still send gets the answer first: the sending side is
+with it a deadline (`services.chassis.connections`). A caller who is refused while they still send gets the answer first: the sending side is
 closed, what arrives is thrown away, and the connection ends soon after.
 """
 
@@ -30,7 +30,7 @@ _ANSWERS: Final = {
     503: b"Service Unavailable",
 }
 _LINGERED_BYTES: Final = 1 << 20
-"""What is read and thrown away of a caller that was refused; then they have to wait for their end."""
+"""How much of a refused caller is read and thrown away; then they have to wait for their end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Who a call is from: the peer of the socket, or, behind trusted proxies, the client that they name in X-Forwarded-For.
 
 Each proxy appends the address that it saw, so the list is read from the right: addresses of trusted proxies are stepped over, the first
-other one is the client. What stands further left was written by the client. Where an entry is no address the reading ends at the last
+other one is the client. Entries further left were written by the client. Where an entry is not an address the reading ends at the last
 proxy that can be believed: nothing that a client writes is ever taken for another client.
 """
 
@@ -29,7 +29,7 @@ def networks_of(text: str) -> tuple[Network, ...]:
 
 
 def address_in(text: str) -> Address | None:
-    """An address as it may stand in X-Forwarded-For: bare, with a port, in brackets; an IPv4 one mapped into IPv6 is that IPv4 one."""
+    """An address as X-Forwarded-For may have it: bare, with a port, in brackets; an IPv4 one mapped into IPv6 is that IPv4 one."""
     item = text.strip()
     if item.startswith("["):
         item = item[1:].partition("]")[0]

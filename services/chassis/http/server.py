@@ -90,7 +90,7 @@ async def _sweep(table: Connections) -> None:
 
 
 def _files() -> int:
-    """How many files this process may have open: past them nobody can connect any more, not even the probes."""
+    """How many files this process may have open: past them no connection is accepted any more, not even of the probes."""
     if sys.platform == "win32":
         return 1 << 20
     import resource

@@ -1,7 +1,7 @@
 """One WebSocket connection: uvicorn's protocol under limits.
 
 Frames are parsed a few at a time, and only as fast as the application takes them: a client that sends a thousand small ones at once waits, the
-event loop does not. A message may come in a limited number of parts. Whoever does not read what they are sent is cut off.
+event loop does not. A message may come in a limited number of parts. A client that does not read its messages is cut off.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._parse()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next event; what came with the one before is parsed when that has been taken."""
+        """The next event. Frames that came with the one before are parsed when that one has been taken."""
         message = await super().receive()
         if self._seat is not None and not self._held:
             self._parse()
@@ -103,7 +103,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """The application is done: what is left of the connection gets as long as any end may take."""
+        """The application is done: the connection gets as long as any end may take."""
         super().on_task_complete(task)
         if self._seat is not None:
             self._table.move(self._seat, Stage.CLOSING)

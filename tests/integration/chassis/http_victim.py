@@ -75,7 +75,7 @@ def _serve(limits: HttpLimits, proxies: str, pipe: Connection) -> None:
     async def main() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), stop.set)
-        # What waits for the cycle collector is seen as lost here.
+        # Memory that waits for the cycle collector is seen as lost here.
         gc.disable()
         async with http_server(
             app(),

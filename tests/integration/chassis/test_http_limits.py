@@ -135,7 +135,7 @@ async def test_a_slow_but_honest_client_is_served(server: Victim) -> None:
 
 
 async def test_who_is_answered_before_all_is_sent_reads_the_answer_and_goes_on(server: Victim) -> None:
-    """401 for two megabytes that nobody reads; the same connection serves the next request."""
+    """401 for two megabytes that are never read; the same connection serves the next request."""
     async with httpx.AsyncClient(timeout=10) as client:
         refused = await client.post(f"http://{server.address}/refused", content=b"x" * (2 << 20))
         again = await client.get(f"http://{server.address}/")
@@ -143,7 +143,7 @@ async def test_who_is_answered_before_all_is_sent_reads_the_answer_and_goes_on(s
 
 
 async def test_requests_in_a_row_are_answered_in_order(server: Victim) -> None:
-    """Pipelining within bounds is no attack."""
+    """Pipelining within bounds is not an attack."""
     reader, writer = await connect(server.address)
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n" * 10 + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     answers = await reader.read()
@@ -169,7 +169,7 @@ async def test_heads_at_their_bounds(server: Victim) -> None:
 
 
 async def test_a_websocket_takes_many_small_frames_and_not_endless_parts(server: Victim) -> None:
-    """Thousands of frames in one write are echoed in order; a message in thousands of parts, and pings that nobody reads, end the socket."""
+    """Thousands of frames in one write are echoed in order; a message in thousands of parts, and pings whose answers are not read, end the socket."""
     url = f"ws://{server.address}/ws"
     async with websockets.connect(url) as socket:
         for number in range(3000):

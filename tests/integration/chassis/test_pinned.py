@@ -35,7 +35,7 @@ class Resolver:
 
 @dataclass
 class Receiver:
-    """Counts connections, answers every request with 200, or with a redirect to where it is told."""
+    """Counts connections, answers every request with 200, or with a redirect to `location`."""
 
     port: int = 0
     connections: int = 0
@@ -153,7 +153,7 @@ async def test_tls_is_with_the_configured_name(tmp_path: Path) -> None:
 
 
 async def test_a_redirect_is_an_answer_not_a_way() -> None:
-    """Nobody is led inside by a header."""
+    """A header leads no request inside."""
     async with receiver() as inside, receiver() as outside, webhook_client(HERE) as client:
         outside.location = f"http://127.0.0.1:{inside.port}/metadata"
         reason = await attempt(client, f"http://127.0.0.1:{outside.port}/", [b"k" * 24], "msg_1", b"{}", 0)

@@ -24,7 +24,7 @@ class Clock:
 
 @dataclass
 class Owner:
-    """A connection that remembers what it was told, and goes when it is to go at once."""
+    """A connection that remembers each expiry, and goes when it is to go at once."""
 
     table: Connections
     told: list[tuple[Stage, bool]] = field(default_factory=list)
@@ -145,7 +145,7 @@ def test_open_sockets_are_bounded_and_the_first_stay() -> None:
 
 
 def test_a_full_house_takes_from_who_has_waited_longest() -> None:
-    """Whoever it is; when all work, the newcomer is refused."""
+    """When all work, the newcomer is refused."""
     hall = Hall(limits=ConnectionLimits(total=10, per_peer=5))
     first = hall.come("p0", Stage.IDLE)
     others = [hall.come(f"p{number}", Stage.WORK) for number in range(1, 10)]

@@ -1,4 +1,4 @@
-"""Whom a request is from, when proxies stand between: what they say is believed, what the client says is not."""
+"""Whom a request is from when it comes by proxies: their entries are believed, the client's are not."""
 
 import ipaddress
 

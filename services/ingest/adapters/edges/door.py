@@ -57,7 +57,7 @@ class Door:
         return self._clock()
 
     def failed_proof(self, account: Account, peer: str, reason: str) -> ChaparError | None:
-        """Notes a call whose proof did not hold. An error when this peer has failed at this account too often: to be told instead.
+        """Notes a call whose proof did not hold. Returns an error when this peer has failed at this account too often: the answer is that one then.
 
         Only who can't prove themselves is ever slowed by it, and only where they failed: calls with a valid proof don't come here.
         """

@@ -136,7 +136,7 @@ class SmtpSession(SMTP):
     # ---- commands
 
     def _reset_timeout(self, duration: float | None = None) -> None:
-        # Called at each valid command: what came before has been dealt with.
+        # Called at each valid command: bytes before it have been dealt with.
         self._junk = 0
         self._enter(Stage.WORK)
         self._enter(Stage.IDLE)
@@ -171,7 +171,7 @@ class SmtpSession(SMTP):
         self._collected = self.loop.create_future()
         self._enter(Stage.BODY)
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        early = len(self._reader._buffer)  # type: ignore[attr-defined]  # as aiosmtpd does: nothing public tells
+        early = len(self._reader._buffer)  # type: ignore[attr-defined]  # as aiosmtpd does: its size has no public name
         rest = await self._reader.read(early) if early else b""
         self._collector = collector
         if rest:

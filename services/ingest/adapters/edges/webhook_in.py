@@ -51,7 +51,7 @@ class WebhookChannel:
 
 
 def _usable(account: Account, secret: str) -> str:
-    """Raises UNAVAILABLE: a secret that keeps nobody out must not let anybody in, and callers keep what they have until it is put right."""
+    """Raises UNAVAILABLE: a secret that is not a key must not prove anything, and callers keep their messages until it is put right."""
     problem = problem_of_secret(secret)
     if problem:
         raise ChaparError(

@@ -83,7 +83,7 @@ def standard_webhook(
 ) -> Unproven | None:
     """Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our secrets.
 
-    Several secrets are a rotation under way. One that is no key (`services.chassis.webhook_keys`) proves nothing.
+    Several secrets are a rotation under way. One that is not a key (`services.chassis.webhook_keys`) proves nothing.
     """
     malformed = standard_webhook_form(message_id, timestamp, signatures, now_s)
     if malformed is not None or message_id is None or timestamp is None or signatures is None:

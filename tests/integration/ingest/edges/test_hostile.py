@@ -1,4 +1,4 @@
-"""The edges of ingest under attack: they keep their memory, and nobody else is refused."""
+"""The edges of ingest under attack: they keep their memory, and refuse no valid call of others."""
 
 import asyncio
 import gc
@@ -70,7 +70,7 @@ async def valid_call(edges: Edges, source: str = "", tenant: str = "demo") -> bo
 
 
 async def test_wrong_signatures_with_large_bodies_use_up_their_own_share_only(quick: Edges) -> None:
-    """Thirty bodies of 2.9 MB at once: a few wait, the others are told to come again, and small valid calls pass, next door and far away."""
+    """Thirty bodies of 2.9 MB at once: a few wait, the others get 503, and small valid calls pass, next door and far away."""
     others = Measurement("others")
     address = quick.service.endpoints["http"]
     async with valid_meanwhile(others, lambda: valid_call(quick, OTHER)):
@@ -213,7 +213,7 @@ async def test_smtp_sessions_that_say_nothing_end_and_keep_out_nobody(quick: Edg
 
 
 async def test_an_empty_key_lets_nobody_in(quick: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor a short one: the sender is told to come again, and the operator why."""
+    """Nor a short one: the sender gets 503 with a reason for the operator."""
     body = b'{"message_id": "m", "customer": {"id": "c"}, "text": "hello"}'
     for secret in ("whsec_", "whsec_AAAA", "whsec_%%%", "short"):
         monkeypatch.setenv("CHAPAR_EDGE_TEST_WEBHOOK", secret)

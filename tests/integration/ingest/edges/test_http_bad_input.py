@@ -166,7 +166,7 @@ async def test_telegram(edges: Edges) -> None:
 async def test_failed_proofs_are_limited_by_account_and_peer(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Who fails again and again is told to wait; a valid call of the same account from the same address is taken all the same."""
+    """A peer that fails again and again gets 429; a valid call of the same account from the same address is taken all the same."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     body = json.dumps(GOOD).encode()

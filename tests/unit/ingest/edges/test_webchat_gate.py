@@ -24,7 +24,7 @@ class Street:
 
 
 def test_strangers_are_limited_by_time_and_those_who_come_back_are_not() -> None:
-    """Two strangers of one address; the third is turned away, elsewhere and with a token nobody is."""
+    """Two strangers of one address; the third is turned away, elsewhere and with a token none is."""
     street = Street()
     for number in range(2):
         street.knock(number).newcomer(0)
