@@ -1,4 +1,4 @@
-"""Connections that never finish: no head, half a head, a head that drips, a body that drips, an answer that is never read, silence after an answer."""
+"""Connections that never finish: no head, half a head, a head or a body that drips, an answer that is never read, silence after an answer."""
 
 import asyncio
 import time
