@@ -8,13 +8,13 @@ import os
 import sys
 from pathlib import Path
 
-PORTS = {"GRPC_PORT": "9000", "OPS_PORT": "9090", "HTTP_PORT": "8080", "SMTP_PORT": "2525"}
+PORTS = {"GRPC_PORT": "9000", "OPS_PORT": "9090", "HEALTH_PORT": "9091", "HTTP_PORT": "8080", "SMTP_PORT": "2525"}
 HOSTS = ("GRPC_HOST", "OPS_HOST", "HTTP_HOST", "SMTP_HOST")
 HAS = {
-    "ingest": {"GRPC", "OPS", "HTTP", "SMTP"},
-    "router": {"GRPC", "OPS"},
-    "sla": {"GRPC", "OPS"},
-    "feedback": {"GRPC", "OPS", "HTTP"},
+    "ingest": {"GRPC", "HEALTH", "OPS", "HTTP", "SMTP"},
+    "router": {"GRPC", "HEALTH", "OPS"},
+    "sla": {"GRPC", "HEALTH", "OPS"},
+    "feedback": {"GRPC", "HEALTH", "OPS", "HTTP"},
 }
 
 
