@@ -105,6 +105,7 @@ spec:
       ports:
         - {name: grpc, containerPort: 9000}
         - {name: ops, containerPort: 9090}
+        - {name: health, containerPort: 9091}
         {{- with .ports }}
         {{- . | nindent 8 }}
         {{- end }}
