@@ -51,6 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     for signer in ("chapar", "sla", "feedback"):
         make_key_pair(keys / f"{signer}.pem", keys / f"{signer}.pub.pem")
     _once(directory / "links", secrets.token_hex(32))
+    _once(directory / "personal", secrets.token_hex(32))  # the master key of personal data
     lines = [f"{name}={secrets.token_urlsafe(24)}" for name in CHANNEL_SECRETS]
     lines.append(f"CHAPAR_SECRET_DEMO__WEBHOOK_SECRET=whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}")
     _once(directory / "channels.env", "\n".join(lines) + "\n")

@@ -39,21 +39,21 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         "ingest": Rights(
             reads=(
                 "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "inbound.v1",
-                "ingest.verdicts.v1", "outbound.v1",
+                "ingest.verdicts.v1", "outbound.v1", "personal.erasures.v1", "personal.keys.v1",
                 "routing.events.v1", "sla.events.v1",
                 "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
             ),
             writes=(
                 "audit.v1", "conversations.v1", "deadletters.v1", "deliveries.v1", "feedback.commands.v1", "inbound.v1",
                 "ingest.verdicts.v1",
-                "outbound.v1", "routing.commands.v1",
+                "outbound.v1", "personal.erasures.v1", "personal.keys.v1", "routing.commands.v1",
                 "ingest-intake.state.v1", "ingest-relay.state.v1", "ingest-sender.state.v1",
             ),
         ),
         "router": Rights(
-            reads=("config.v1", "gateway.feed.v1", "router.state.v1", "routing.commands.v1"),
+            reads=("config.v1", "gateway.feed.v1", "personal.keys.v1", "router.state.v1", "routing.commands.v1"),
             writes=(
-                "audit.v1", "deadletters.v1", "gateway.feed.v1", "outbound.v1", "router.state.v1", "routing.commands.v1",
+                "audit.v1", "deadletters.v1", "gateway.feed.v1", "outbound.v1", "personal.keys.v1", "router.state.v1", "routing.commands.v1",
                 "routing.events.v1", "routing.journal.v1",
             ),
         ),
@@ -64,11 +64,12 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
         "feedback": Rights(
             reads=(
                 "config.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1", "routing.events.v1",
-                "feedback.verdicts.v1", "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.keys.v1", "feedback-relay.state.v1", "feedback.state.v1",
             ),
             writes=(
                 "audit.v1", "deadletters.v1", "feedback.answers.v1", "feedback.commands.v1", "feedback.scores.v1",
-                "feedback.verdicts.v1", "feedback.webhooks.v1", "feedback-relay.state.v1", "feedback.state.v1",
+                "feedback.verdicts.v1", "feedback.webhooks.v1", "personal.erasures.v1", "personal.keys.v1",
+                "feedback-relay.state.v1", "feedback.state.v1",
             ),
         ),
     }
@@ -84,7 +85,7 @@ OPERATOR = Rights(
     writes=("audit.v1", "config.v1", *sorted(
         name
         for name in {each for rights in RIGHTS.values() for each in rights.reads}
-        if TOPICS[name].retention_ms is not None and name != "gateway.feed.v1"
+        if TOPICS[name].retention_ms is not None and name not in ("gateway.feed.v1", "personal.erasures.v1")
     )),
 )  # fmt: skip
 """People who run it: every command of the runbooks and of docs/operating.md, by `tests/integration/broker/test_rights.py`."""

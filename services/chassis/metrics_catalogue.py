@@ -267,4 +267,14 @@ FEEDBACK = (
     _counter("chapar_feedback_page_requests_total", "code", "Requests for survey pages, by status code."),
 )
 
-CATALOGUE: tuple[MetricSpec, ...] = (*PROCESS, *WEBHOOKS, *LANES, *GRPC, *TOKENS, *INGEST, *ROUTER, *SLA, *FEEDBACK)
+PRIVACY = (
+    _counter("chapar_personal_keys_total", "event", "Keys of persons made, and destroyed ones that were noticed."),
+    _counter("chapar_personal_erased_total", "reader", "Records of erased persons that a reader met and passed over."),
+    _counter("chapar_history_retired_rows_total", "table", "Rows of history deleted because they were too old."),
+    _counter("chapar_history_erased_rows_total", "table", "Rows of history emptied because their person was erased."),
+)
+
+CATALOGUE: tuple[MetricSpec, ...] = (
+    *(*PROCESS, *PRIVACY, *WEBHOOKS, *LANES, *GRPC, *TOKENS),
+    *(*INGEST, *ROUTER, *SLA, *FEEDBACK),
+)

@@ -34,6 +34,10 @@ class Topic:
     compact: bool = False
     follows: str = ""
     """The topic whose partition count this one shares."""
+    tombstones_ms: int | None = None
+    """How long a compacted topic keeps tombstones, where Kafka's day is too short."""
+    lag_ms: int = 6 * _HOUR_MS
+    """After this a compacted topic has dropped what is no longer the newest of its key."""
 
     @property
     def segment_ms(self) -> int:
@@ -51,6 +55,12 @@ class Topic:
         """When nothing of a record is left in the log at the latest, after it was written; None for compacted topics."""
         return None if self.retention_ms is None else self.retention_ms + self.segment_ms
 
+    @property
+    def erased_within_ms(self) -> int:
+        """The same for a record that is deleted or replaced in a compacted topic."""
+        kept = self.kept_at_most_ms
+        return kept if kept is not None else self.segment_ms + self.lag_ms
+
     def configs(self, min_isr: int) -> dict[str, str]:
         """The topic settings that this table decides."""
         configs = {"min.insync.replicas": str(min_isr)}
@@ -60,7 +70,9 @@ class Topic:
             configs["min.cleanable.dirty.ratio"] = "0.2"
             configs["segment.bytes"] = str(32 << 20)
             configs["segment.ms"] = str(self.segment_ms)
-            configs["max.compaction.lag.ms"] = str(6 * _HOUR_MS)
+            configs["max.compaction.lag.ms"] = str(self.lag_ms)
+            if self.tombstones_ms is not None:
+                configs["delete.retention.ms"] = str(self.tombstones_ms)
         else:
             configs["cleanup.policy"] = "delete"
             configs["retention.ms"] = str(self.retention_ms)
@@ -194,6 +206,24 @@ _TABLE = (
         1,
     ),
     _log("deadletters.v1", "origin", "`chapar.common.v1.DeadLetter`: raw bytes and reason", "any lane", 30, 1),
+    Topic(
+        "personal.keys.v1",
+        "id of the key",
+        "`chapar.common.v1.PersonalKey`: keys of persons, wrapped by a master key; a tombstone destroys one",
+        "ingest, gateways, feedback",
+        1,
+        compact=True,
+        tombstones_ms=7 * _DAY_MS,
+        lag_ms=_HOUR_MS,
+    ),
+    _log(
+        "personal.erasures.v1",
+        "id of the erasure",
+        "`chapar.common.v1.ErasureOutcome`: what each store did about an erasure",
+        "ingest, feedback",
+        30,
+        1,
+    ),
     _changelog("ingest-intake", "inbound.v1"),
     _changelog("ingest-relay", "routing.events.v1"),
     _changelog("ingest-sender", "outbound.v1"),

@@ -29,6 +29,8 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
+from services.chassis.privacy.sealing import DataKey, Unsealable, is_erased, seal, unseal
 from services.chassis.secrets import SecretReferences
 from services.chassis.webhook_keys import key_of
 from services.chassis.webhooks import GONE, TAKEN, Endpoint, attempt
@@ -62,7 +64,12 @@ class Webhooks:
         clock: Clock,
         metrics: Metrics,
         patience: Patience = Patience(),
+        keys: AwaitedKeys | None = None,
     ) -> None:
+        """`keys`: of persons, for services whose notices speak of one (`WebhookNotice.person_id`)."""
+        self._keys = keys
+        self._sealed_with: dict[str, DataKey] = {}
+        """Keys of notices that came out of the log and are not done with, by message id."""
         self._topic = topic
         self._endpoints = endpoints
         self._secrets = secrets
@@ -88,12 +95,16 @@ class Webhooks:
     async def again(self, records: Sequence[Record]) -> None:
         """A handler for GroupConsumer on the topic: waits until the records are due, and tells them."""
         waiting: list[WebhookNotice] = []
+        self._sealed_with.clear()
         for record in records:
-            notice = _notice_of(record)
+            notice = await self._notice_of(record)
             if notice is None:
                 log.error("notice not understood", partition=record.partition, offset=record.offset)
                 verdict = InvalidRecord("UNDECODABLE", "not a WebhookNotice")
                 await self._bury(record, verdict)
+                continue
+            if is_erased(notice):
+                log.info("a notice about an erased person is dropped", tenant=notice.tenant, webhook=notice.webhook)
                 continue
             if any(name == "replayed" for name, _ in record.headers):
                 notice.first_at_ms = self._clock()
@@ -125,6 +136,8 @@ class Webhooks:
             log.warning("a webhook does not take what it is told", tenant=tenant, webhook=name, reason=failed)
 
     async def _attempt(self, endpoint: Endpoint, notice: WebhookNotice) -> str:
+        if self._erased(notice):
+            return TAKEN
         keys = [key_of(self._secrets.read(notice.tenant, reference)) for reference in endpoint.secrets]
         usable = [key for key in keys if key is not None]
         reason = "SECRET_UNREADABLE"
@@ -143,14 +156,43 @@ class Webhooks:
 
     async def _wait(self, notice: WebhookNotice) -> None:
         notice.due_at_ms = self._clock() + self._patience.delay_ms
-        await self._producer.publish(self._topic, _key(notice), notice.SerializeToString())
+        if not self._erased(notice):
+            await self._producer.publish(self._topic, _key(notice), await self._sealed(notice))
 
     async def _give_up(self, notice: WebhookNotice, reason: str) -> None:
+        if self._erased(notice):
+            return
         log.error("a webhook was given up", tenant=notice.tenant, webhook=notice.webhook, reason=reason)
         self._given_up.labels(reason).inc()
         notice.due_at_ms = 0  # when it is put back it is tried at once
-        origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), notice.SerializeToString(), ())
+        origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), await self._sealed(notice), ())
         await self._bury(origin, InvalidRecord(f"WEBHOOK_{reason}", f"{notice.webhook}, {notice.attempts} attempts"))
+
+    def _erased(self, notice: WebhookNotice) -> bool:
+        """Whether its person was erased while it waited here: nobody is told any more, and it is not written again."""
+        own = self._sealed_with.get(notice.message_id)
+        return own is not None and self._keys is not None and self._keys.find(own.key_id) is None
+
+    async def _sealed(self, notice: WebhookNotice) -> bytes:
+        """The notice for the log. Sealing takes the body out, and it may be tried again from memory: so a copy is sealed."""
+        if self._keys is None or not notice.person_id:
+            return notice.SerializeToString()
+        copy = WebhookNotice()
+        copy.CopyFrom(notice)
+        own = await self._keys.ensure(notice.tenant, notice.person_id)
+        return seal(copy, own, self._topic, _key(notice))
+
+    async def _notice_of(self, record: Record) -> WebhookNotice | None:
+        try:
+            notice = WebhookNotice.FromString(record.value or b"")
+            if self._keys is not None:
+                await when_ready(self._keys, record)
+                own = unseal(notice, self._keys, self._topic, record.key or b"")
+                if own is not None:
+                    self._sealed_with[notice.message_id] = own
+        except (DecodeError, Unsealable):
+            return None
+        return notice if notice.webhook and notice.message_id else None
 
     async def _bury(self, record: Record, verdict: InvalidRecord) -> None:
         letter = encode(record, verdict, self._topic.partition(".")[0], self._clock())
@@ -158,14 +200,6 @@ class Webhooks:
             await self._producer.publish(DEAD_LETTERS, record.key or b"", letter)
         except BrokerUnavailable as error:
             raise NotNow("what is given up can't be kept") from error
-
-
-def _notice_of(record: Record) -> WebhookNotice | None:
-    try:
-        notice = WebhookNotice.FromString(record.value or b"")
-    except DecodeError:
-        return None
-    return notice if notice.webhook and notice.message_id else None
 
 
 def _key(notice: WebhookNotice) -> bytes:

@@ -16,6 +16,7 @@ from services.cli.commands import (
     feedback,
     interactions,
     loadgen,
+    persons,
     queues,
     replay,
     run,
@@ -50,6 +51,7 @@ app.add_typer(sla.app, name="sla")
 app.add_typer(config.app, name="config")
 app.add_typer(topics.app, name="topics")
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(persons.app, name="persons")
 
 
 def main() -> None:

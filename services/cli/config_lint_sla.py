@@ -3,16 +3,19 @@ refuses what is an error here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Final
 
 from chapar.config.v1 import config_pb2
 from services.chassis.expressions import ExpressionRefused, Together, TooCostly, UnknownVariable
+from services.chassis.privacy.labels import OWN_LABELS
 from services.cli.config_files import Document
 from services.cli.config_requirements import Path_
 from services.cli.output import duration
 
 VARIABLES: Final = ("channel", "labels", "language", "priority", "queue", "tier")
+_LABEL: Final = re.compile(r"""labels(?:\.|\[\s*["'])([A-Za-z_][\w-]*)""")
 _MOST_MS: Final = 10 * 366 * 86_400_000
 _MOST_WARNINGS: Final = 10
 _MOST_ESCALATIONS: Final = 20
@@ -56,6 +59,11 @@ def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_, to
         document.find("PRIORITY_RANGE", message, *here, "priority_at_least")
     if not policy.when:
         return
+    declared = {*document.configuration.routing_labels, *(n for r in document.configuration.rules for n in r.labels)}
+    for name in _LABEL.findall(policy.when):
+        if name not in declared and name not in OWN_LABELS:
+            message = f"`when` of policy `{policy.name}` asks for the label `{name}`, which stays with the conversation: add it to `routing_labels`"
+            document.find("LABEL_NOT_DECLARED", message, *here, "when")
     try:
         together.add(policy.when, VARIABLES)
     except TooCostly as error:

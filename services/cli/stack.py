@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -169,6 +170,9 @@ def _plan(
         own[f"{prefix}INSECURE_DEV"] = "true"
         own[f"{prefix}INSTANCE"] = name
         own |= environment_of(workspace, service)
+        if service != "sla":
+            own[f"{prefix}PERSONAL__KEY_FILES"] = json.dumps([str(workspace.personal_key)])
+            own[f"{prefix}PERSONAL__KEYS_DIR"] = str(workspace.directory("state"))
         own[FILE_VARIABLE] = str(workspace.directory("run") / f"{name}.endpoints.json")
         if service == "ingest":
             own["CHAPAR_INGEST_STATE_DIR"] = str(workspace.directory("state"))

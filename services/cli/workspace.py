@@ -80,6 +80,13 @@ class Workspace:
         _write_once(path, secrets.token_hex(32))
         return path
 
+    @property
+    def personal_key(self) -> Path:
+        """File with the master key of personal data."""
+        path = self.directory("secrets") / "personal"
+        _write_once(path, secrets.token_hex(32))
+        return path
+
     def demo_secrets(self) -> dict[str, str]:
         """Secrets of the example tenant's channels, made once: what a provider and we would have agreed on."""
         path = self.directory("secrets") / "channels.json"

@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.chassis.http import networks_of
 from services.chassis.outgoing_settings import OutgoingSettings
+from services.chassis.privacy.settings import PersonalSettings
 from services.chassis.tokens import ServiceTokenSettings
 
 Role = Literal["lanes", "dispatcher", "edge", "analytics"]
@@ -19,6 +20,7 @@ class FeedbackSettings(OutgoingSettings):
 
     model_config = SettingsConfigDict(env_prefix="CHAPAR_FEEDBACK_")
 
+    personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
     roles: tuple[Role, ...] = Field(
         default=ALL_ROLES,
         min_length=1,

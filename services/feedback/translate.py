@@ -12,6 +12,8 @@ from google.protobuf.message import DecodeError, Message
 
 from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
+from services.chassis.kafka.records import Record
+from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
 from services.feedback.domain.survey import Kind, Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
@@ -50,8 +52,23 @@ def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes],
     )
 
 
+def opened_record(record: Record, keys: Keys) -> pb.FeedbackRecord:
+    """A record of feedback.answers.v1 with its texts; of an erased person without them."""
+    found = parse_record(record.value)
+    unsealed(found, keys, record)
+    return found
+
+
+def unsealed(message: pb.FeedbackCommand | pb.FeedbackRecord, keys: Keys, record: Record) -> DataKey | None:
+    """Puts the texts back into a message. Returns their key."""
+    try:
+        return unseal(message, keys, record.topic, record.key or b"")
+    except Unsealable as error:
+        raise Untranslatable(str(error)) from error
+
+
 def parse_record(raw: bytes | None) -> pb.FeedbackRecord:
-    """A record of feedback.answers.v1."""
+    """A record of feedback.answers.v1, its texts still sealed."""
     record = pb.FeedbackRecord()
     parse(record, raw)
     return record

@@ -27,15 +27,15 @@ _SOURCE_TO: Final[Mapping[inv.Source, "pb.AnswerSource.ValueType"]] = MappingPro
 )
 
 
-def question_of(raw: bytes | None) -> str:
-    """The question that a record, which has been parsed before, wants answered; empty for none."""
-    return pb.FeedbackCommand.FromString(raw or b"").question_id
-
-
-def parse_command(raw: bytes | None) -> inv.Command:
-    """A record of feedback.commands.v1."""
+def read_command(raw: bytes | None) -> pb.FeedbackCommand:
+    """A record of feedback.commands.v1, its texts still sealed."""
     record = pb.FeedbackCommand()
     parse(record, raw)
+    return record
+
+
+def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
+    """What a record of feedback.commands.v1 wants."""
     for name in ("command_id", "tenant", "person_id"):
         if not getattr(record, name):
             raise Untranslatable(f"{name} is empty")
@@ -70,6 +70,8 @@ def parse_command(raw: bytes | None) -> inv.Command:
             )
         case "sent":
             return inv.NoteSent(record.command_id, record.tenant, record.sent.invitation_id, record.sent.delivery_id)
+        case "erase":
+            return inv.Erase(record.command_id, record.tenant, record.person_id, record.erase.request_id)
         case "contact" | "recovery":
             raise Untranslatable("a command of counting's")  # handled before it comes here
         case None:

@@ -25,6 +25,8 @@ from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.logs import get_logger
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.privacy.lanes import AwaitedKeys, Prepare, when_ready
+from services.chassis.privacy.settings import keyring
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.chassis.tokens import MIN_SECRET_BYTES, read_secret
@@ -69,6 +71,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         presence = await stack.enter_async_context(kafka_presence(service, _topics(roles)))
         await presence.first()
         if set(roles) - {"analytics"}:
+            keys = await stack.enter_async_context(keyring(service, NAME))
             # Configuration first: a lane that does not know the surveys would skip everybody.
             reader = ConfigReader[TenantSurveys](kafka, decode, metrics=service.metrics)
             await stack.enter_async_context(service.background(reader.run(), "configuration"))
@@ -79,13 +82,13 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             producer = await stack.enter_async_context(
                 DurableProducer(kafka, client_id=f"{NAME}-commands@{settings.instance}")
             )
-            commands = KafkaCommandLog(producer)
+            commands = KafkaCommandLog(producer, keys)
 
         if "edge" in roles:
             # Before the dispatcher: links need the address that the pages really got.
             scores, answers = ScoresView(), AnswersView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
-            await stack.enter_async_context(service.background(_follow_answers(service, answers), "answers view"))
+            await stack.enter_async_context(service.background(_follow_answers(service, answers, keys), "answers view"))
             questions = LaneQuestions(settings.verdict_timeout_s, VERDICT_KINDS)
             await stack.enter_async_context(service.background(_follow_verdicts(service, questions), "verdicts"))
             answering = Answering(commands, clock, service.metrics, questions)
@@ -153,13 +156,13 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 service, producer, "feedback-recovery", readers.recoveries(recoveries, service.metrics)
             )
             await stack.enter_async_context(service.background(consumer.run(), "recoveries"))
-            await _webhooks(stack, service, programmes, producer)
+            await _webhooks(stack, service, programmes, producer, keys)
 
         if "lanes" in roles:
             heap = Heap()
             await _lane(stack, service, relay_lane.SPEC, relay_lane.relay_factory, heap)
-            factory = survey_lane.survey_factory(programmes, service.metrics)
-            await _lane(stack, service, survey_lane.SPEC, factory, heap)
+            factory = survey_lane.survey_factory(programmes, service.metrics, keys)
+            await _lane(stack, service, survey_lane.SPEC, factory, heap, survey_lane.prepare(keys))
 
         if "analytics" in roles:
             await stack.enter_async_context(service.background(_analytics(service), "analytics"))
@@ -197,6 +200,7 @@ async def _webhooks(
     service: Service[FeedbackSettings],
     programmes: ConfiguredProgrammes,
     producer: DurableProducer,
+    keys: AwaitedKeys,
 ) -> None:
     """Answers to other systems: told once by one group, again by another until they are taken."""
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
@@ -208,9 +212,10 @@ async def _webhooks(
         producer,
         service.clock,
         service.metrics,
+        keys=keys,
     )
 
-    tell = readers.answers_to_webhooks(telling, programmes, service.clock)
+    tell = readers.answers_to_webhooks(telling, programmes, keys, service.clock)
     await stack.enter_async_context(
         service.background(_answers_group(service, producer, "feedback-webhooks", tell).run(), "webhooks")
     )
@@ -239,7 +244,12 @@ def _answers_group(
 
 
 async def _lane(
-    stack: AsyncExitStack, service: Service[FeedbackSettings], spec: LaneSpec, factory: ProcessorFactory, heap: Heap
+    stack: AsyncExitStack,
+    service: Service[FeedbackSettings],
+    spec: LaneSpec,
+    factory: ProcessorFactory,
+    heap: Heap,
+    prepare: Prepare | None = None,
 ) -> None:
     runner = LaneRunner(
         spec,
@@ -250,6 +260,7 @@ async def _lane(
         tuning=LaneTuning(linger=LINGER_S),
         metrics=PrometheusLaneMetrics(service.metrics),
         heap=heap,
+        prepare=prepare,
     )
     await stack.enter_async_context(service.background(runner.run(), f"lane {spec.name}"))
 
@@ -283,7 +294,7 @@ async def _follow_verdicts(service: Service[FeedbackSettings], questions: LaneQu
     )
 
 
-async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView) -> None:
+async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView, keys: AwaitedKeys) -> None:
     ready = service.health.component("answers view")
     settings, poison = service.settings, Poison(f"{NAME}-answers-view", service.metrics)
     records = tail(
@@ -296,7 +307,8 @@ async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView)
     )
     async with aclosing(records):
         async for record in records:
-            readers.take_answer(view, poison, record)
+            await when_ready(keys, record)
+            readers.take_answer(view, keys, poison, record)
 
 
 def _target(address: str) -> str:

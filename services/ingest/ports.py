@@ -107,6 +107,15 @@ class People(Protocol):
         """A person's identities; none when it is not known."""
 
 
+class Traces(Protocol):
+    """What is known of a person, past and present."""
+
+    async def traces(
+        self, tenant: str, person_id: str, identity_ids: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Identities of the person and those of the given ones that are known; and all their conversations."""
+
+
 class History(Protocol):
     """What happened, as the contract answers it. What is out of the caller's reach is NOT_FOUND; a bad cursor is INVALID."""
 

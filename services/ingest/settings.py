@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.chassis.http import networks_of
 from services.chassis.outgoing_settings import OutgoingSettings
+from services.chassis.privacy.settings import PersonalSettings
 
 
 class IngestSettings(OutgoingSettings):
@@ -15,6 +16,7 @@ class IngestSettings(OutgoingSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)
 
+    personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
     http_host: str = Field(default="127.0.0.1", description="Address of webhooks and web chat.")
     http_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
     http_proxies: str = Field(
@@ -132,6 +134,12 @@ class IngestSettings(OutgoingSettings):
     )
     state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
     lanes: bool = Field(default=True, description="Whether this replica runs the intake, relay and sender lanes.")
+    history_days: int = Field(
+        default=400,
+        ge=0,
+        le=36_500,
+        description="Days after its last message that a conversation leaves history; 0: never.",
+    )
     history: bool = Field(default=True, description="Whether this replica runs the history projection.")
 
     @field_validator("http_proxies", "smtp_relays")

@@ -29,6 +29,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
         ),
         condition=condition,
         templates={t.name: dict(t.texts) for t in configuration.templates},
+        routing_labels=frozenset(configuration.routing_labels),
     )
 
 

@@ -123,7 +123,7 @@ def link(record: records_pb2.IdentityLink) -> Link:
 
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
     """An erasure."""
-    return Erasure(record.request_id)
+    return Erasure(record.request_id, tuple(record.conversation_ids))
 
 
 def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:

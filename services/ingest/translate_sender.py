@@ -105,21 +105,44 @@ def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Deriv
     )
 
 
-def dead_letter(
-    thread: Thread, delivery: Delivery, reason: str, lane: str, partition: int, now_ms: int
-) -> dead_letter_pb2.DeadLetter:
-    """A send that was given up, as the request that asked for it, so that it can be replayed."""
-    asked = records_pb2.OutboundRecord(
+def never_sent(
+    outbound: records_pb2.OutboundRecord, reason: str, now_ms: int, derive: Derive
+) -> records_pb2.DeliveryRecord:
+    """What became of a request that nobody may carry out any more."""
+    request = outbound.request
+    delivery_id = derive(outbound.tenant, request.request_id)
+    return records_pb2.DeliveryRecord(
+        delivery_id=delivery_id,
+        tenant=outbound.tenant,
+        conversation_id=outbound.conversation_id,
+        interaction_id=request.interaction_id,
+        state=records_pb2.DELIVERY_STATE_FAILED,
+        reason=reason,
+        purpose=request.purpose,
+        occurred_at_ms=now_ms,
+        event_id=derive("delivery", delivery_id, "FAILED", "0", reason),
+    )
+
+
+def asked_record(thread: Thread, delivery: Delivery) -> records_pb2.OutboundRecord:
+    """The request that a delivery came from."""
+    return records_pb2.OutboundRecord(
         tenant=thread.tenant,
         conversation_id=thread.conversation_id,
         request=request_record(delivery.request, thread.tenant),
     )
+
+
+def dead_letter(
+    thread: Thread, delivery: Delivery, asked: bytes, reason: str, lane: str, partition: int, now_ms: int
+) -> dead_letter_pb2.DeadLetter:
+    """A send that was given up, with the sealed request that asked for it, so that it can be replayed."""
     return dead_letter_pb2.DeadLetter(
         origin_topic="outbound.v1",
         origin_partition=partition,
         origin_offset=-1,
         key=tenant_key(thread.tenant, thread.conversation_id),
-        value=asked.SerializeToString(),
+        value=asked,
         reason=reason,
         detail=f"given up after {delivery.tried} attempts",
         refused_by=lane,

@@ -21,11 +21,13 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
 from services.chassis.pacing import Pace
+from services.chassis.privacy.settings import keyring
 from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAccounts
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.door import Door, DoorLimits
+from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
@@ -80,6 +82,9 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         await enter(service.background(configuration.run(), "configuration"))
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
+        # The keys of persons: nothing personal goes into the log without one.
+        keys = await enter(keyring(service, "ingest"))
+
         # The log: what an edge has published is durable.
         producer = await enter(
             DurableProducer(
@@ -99,11 +104,11 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                 Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
             )
         )
-        publisher = FairPublisher(InboundPublisher(producer), quota)
+        publisher = FairPublisher(InboundPublisher(producer, keys), quota)
         door = Door(publisher, limits, service.clock, service.metrics)
 
         # Web chat's live side.
-        hub = WebchatHub(Poison("ingest-webchat", service.metrics))
+        hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
         caught_up = service.health.component("web chat tail")
         records = tail(
             kafka,
@@ -119,10 +124,10 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         # The lanes, once the tenants are known.
         if settings.lanes:
-            await enter(lanes(service, lambda: configuration.values, secrets, producer))
+            await enter(lanes(service, lambda: configuration.values, secrets, producer, keys))
 
         # History, for people; nothing decides by it.
-        kept = await enter(history(service)) if settings.history else None
+        kept = await enter(history(service, keys, producer)) if settings.history else None
         past = kept.reader if kept is not None else None
 
         # gRPC.
@@ -146,7 +151,12 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             return lately if lately is not None or past is None else await past.owner(tenant, conversation_id)
 
         outbound = OutboundServicer(intake, identity_of, past, service.clock)
-        person = PersonServicer(publisher, intake, past, service.clock)
+        outcomes = Outcomes()
+        following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock)
+        await enter(service.background(following, "outcomes of erasures"))
+        told_by = f"history@{settings.instance}" if settings.history else ""
+        eraser = PersonEraser(publisher, past, keys, outcomes, service.clock, history=told_by)
+        person = PersonServicer(publisher, intake, past, eraser, service.clock)
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(

@@ -11,6 +11,7 @@ from services.chassis.kafka.lane import LaneRunner
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
+from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.adapters.out.client import ChannelClient
 from services.ingest.adapters.out.email_out import EmailClient
 from services.ingest.adapters.out.http import provider_client
@@ -35,6 +36,7 @@ async def lanes(
     configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]],
     secrets: Secrets,
     producer: DurableProducer,
+    keys: AwaitedKeys,
 ) -> AsyncIterator[None]:
     """Runs the intake, relay and sender lanes; leaving stops them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
@@ -56,7 +58,7 @@ async def lanes(
         async def publish(key: bytes, value: bytes) -> object:
             return await producer.publish("outbound.v1", key, value)
 
-        attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, clock=service.clock)
+        attempts = AttemptWorker(clients, policies, secrets, publish, service.metrics, keys, clock=service.clock)
         await enter(service.background(attempts.run(), "attempts"))
         for name, runner in (
             (
@@ -65,6 +67,7 @@ async def lanes(
                     kafka,
                     policies,
                     service.metrics,
+                    keys,
                     clock=service.clock,
                     client_id=client_id,
                     lane_metrics=lane_metrics,
@@ -81,6 +84,7 @@ async def lanes(
                     kafka,
                     attempts,
                     service.metrics,
+                    keys,
                     clock=service.clock,
                     client_id=client_id,
                     lane_metrics=lane_metrics,

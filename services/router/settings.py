@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.chassis.privacy.settings import PersonalSettings
 from services.chassis.settings import ServiceSettings
 
 
@@ -13,6 +14,7 @@ class RouterSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_ROUTER_", validate_default=True)
 
+    personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
     advertised_address: str = Field(
         default="", description="host:port at which other replicas reach this one's gRPC; empty takes the bound one."
     )

@@ -19,6 +19,7 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.lifecycle import Service
 from services.chassis.metrics import PrometheusLaneMetrics
 from services.chassis.pacing import Pace
+from services.chassis.privacy.settings import keyring
 from services.router.adapters.agent_service import AgentService
 from services.router.adapters.command_bus import COMMANDS, CommandBus
 from services.router.adapters.directory_service import AgentDirectoryService
@@ -63,7 +64,8 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         gateway_id = f"{settings.instance}/{random_id()}"
         feed_partition = zlib.crc32(settings.instance.encode()) % counts[FEED]
         producer = await enter(DurableProducer(kafka, client_id=f"gateway@{settings.instance}"))
-        bus = CommandBus(producer, gateway_id, feed_partition, service.clock)
+        keys = await enter(keyring(service, "router"))
+        bus = CommandBus(producer, keys, gateway_id, feed_partition, service.clock)
         gateway = Gateway(bus, metrics)
 
         def deliver(record: pb.FeedRecord) -> None:

@@ -1,7 +1,7 @@
 """What a partition's lane is built from: what all lanes of a runner share, and what it may ask of the group's consumer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from services.chassis.kafka.contract import (
     ProcessorFactory,
 )
 from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.records import Record
 
 
 class Input(Protocol):
@@ -46,3 +47,4 @@ class LaneParts:
     heap: Heap
     on_owned: Callable[[int, Processor], None]
     on_lost: Callable[[int], None]
+    prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None

@@ -70,18 +70,18 @@ class DurableProducer:
         self,
         topic: str,
         key: bytes,
-        value: bytes,
+        value: bytes | None,
         headers: Headers = (),
         *,
         partition: int | None = None,
         timestamp_ms: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - a deadline that becomes BrokerUnavailable, not a cancellation
     ) -> tuple[int, int]:
-        """Append one record (logical topic) and wait until it is durable: (partition, offset).
+        """Append one record (logical topic; None is a tombstone) and wait until it is durable: (partition, offset).
 
         Raises BrokerUnavailable within `timeout` seconds (default: the producer's), RecordTooLarge at once.
         """
-        size = record_bytes(key, value, headers)
+        size = record_bytes(key, value or b"", headers)
         if size > self._max_record_bytes:
             raise RecordTooLarge(f"{size} bytes for {topic}, limit {self._max_record_bytes}")
         producer: Any = None
@@ -112,7 +112,7 @@ class DurableProducer:
         producer: Any,
         topic: str,
         key: bytes,
-        value: bytes,
+        value: bytes | None,
         headers: Headers,
         partition: int | None,
         timestamp_ms: int | None,

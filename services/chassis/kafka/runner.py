@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from services.chassis.kafka import deadletters
@@ -20,6 +20,7 @@ from services.chassis.kafka.contract import (
 from services.chassis.kafka.heap import Heap
 from services.chassis.kafka.membership import Membership
 from services.chassis.kafka.parts import LaneParts
+from services.chassis.kafka.records import Record
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class LaneRunner:
     """Joins the group, owns what it is given, and goes on by itself whatever the broker does.
 
     `client_id` is what `groups.owners` answers to whoever looks for the owner of a partition: name the address to call, e.g. `router@10.0.0.7:7001`.
+    `prepare(records)` is awaited before the processor sees a batch, or entries of its changelog: what they need to be read is at hand then. An
+    OSError that it raises is the broker's absence.
     `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it no longer is.
     """
 
@@ -51,6 +54,7 @@ class LaneRunner:
         on_lost: Callable[[int], None] | None = None,
         dead_letter: DeadLetterEncoder = deadletters.encode,
         heap: Heap | None = None,
+        prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
     ) -> None:
         """`heap`: the process's owner of the garbage collector, which all its lanes should share."""
         self._parts = LaneParts(
@@ -66,6 +70,7 @@ class LaneRunner:
             heap=heap or Heap(),
             on_owned=on_owned or _nobody,
             on_lost=on_lost or _nobody,
+            prepare=prepare,
         )
         self._stop = asyncio.Event()
         self._membership: Membership | None = None

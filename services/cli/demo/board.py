@@ -13,18 +13,20 @@ from rich.text import Text
 
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.cli.demo.ledger import TOPICS, Ledger, Sent
 from services.cli.output import console, table
 
 REFRESH_S = 0.5
 
 
-async def follow(kafka: KafkaSettings, ledger: Ledger) -> None:
+async def follow(kafka: KafkaSettings, keys: AwaitedKeys, ledger: Ledger) -> None:
     """Folds what is committed into the ledger, for ever."""
 
     async def one(topic: str) -> None:
         async with aclosing(tail(kafka, topic)) as records:
             async for record in records:
+                await when_ready(keys, record)
                 ledger.fold((record,))
 
     async with asyncio.TaskGroup() as group:

@@ -19,6 +19,7 @@ from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
 from services.chassis.broker.server import BrokerServer
 from services.chassis.broker.settings import BrokerSettings
 from services.chassis.grpc.client import chapar_errors
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.cli.connection import channel_to
 from services.cli.demo import board, chaos
 from services.cli.demo.agents import staff
@@ -26,6 +27,7 @@ from services.cli.demo.channels import KINDS
 from services.cli.demo.customers import OWN_END, Mailbox, World, cast, play
 from services.cli.demo.ledger import TOPICS, Audit, Ledger, Sent, audit
 from services.cli.demo.report import Report
+from services.cli.personal import keys_of
 from services.cli.providers import HttpProvider, MailRelay, Received
 from services.cli.stack import Stack, StackOptions, running_stack
 from services.cli.topic_reader import read_all
@@ -91,16 +93,17 @@ async def _play(
     say: Callable[[str], None],
 ) -> Report:
     began = time.monotonic()
-    ledger = Ledger()
     notes = [""]
     silence = asyncio.Semaphore(0)
     async with (
+        keys_of(workspace, stack.kafka) as keys,
         _world(workspace, stack, run, sent, mailbox, silence.release) as world,
         staff(workspace, stack, run, sent, options.seed),
     ):
+        ledger = Ledger(keys)
         async with asyncio.TaskGroup() as watchers:
             watching = [
-                watchers.create_task(board.follow(stack.kafka, ledger), name="follow"),
+                watchers.create_task(board.follow(stack.kafka, keys, ledger), name="follow"),
                 watchers.create_task(board.show(ledger, sent, lambda: notes[-1]), name="board"),
             ]
             havoc = chaos.Chaos(stack.supervisor, options.seed, notes.append) if options.chaos else None
@@ -120,7 +123,7 @@ async def _play(
             for task in watching:
                 task.cancel()
         acted_s = time.monotonic() - began
-        found, final = await _audit(stack, sent)
+        found, final = await _audit(stack, keys, sent)
         scores = await _scores(workspace)
     say("")
     return Report(final, found, scores, ready_s, acted_s, dict(stack.supervisor.restarts()))
@@ -167,11 +170,13 @@ async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _audit(stack: Stack, sent: Sent) -> tuple[Audit, Ledger]:
+async def _audit(stack: Stack, keys: AwaitedKeys, sent: Sent) -> tuple[Audit, Ledger]:
     """Reads the topics from the beginning, committed records only, and holds them against what was sent."""
-    ledger = Ledger()
+    ledger = Ledger(keys)
     for topic in TOPICS:
-        ledger.fold(await read_all(stack.kafka, topic))
+        records = await read_all(stack.kafka, topic)
+        await when_ready(keys, *records)
+        ledger.fold(records)
     for mark, delivery_id in sent.recorded_replies.items():
         delivery = ledger.deliveries.get(delivery_id)
         if delivery is not None and delivery.channel not in OWN_END:

@@ -22,6 +22,7 @@ from chapar.ingest.v1 import records_pb2 as ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
+from services.chassis.privacy.sealing import Keys, unseal
 
 TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.answers.v1")
 MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
@@ -51,7 +52,9 @@ class InteractionFacts:
 class Ledger:
     """Folds records; knows nothing of Kafka. Each record is to be folded once (a fresh ledger reads from the beginning)."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
+        """`keys`: of persons, without which sealed texts stay unread."""
+        self._keys = keys
         self.seen: Counter[str] = Counter()
         """Marks of customers' messages in conversations."""
         self.replies: Counter[str] = Counter()
@@ -77,7 +80,10 @@ class Ledger:
             if record.value is None:
                 continue
             if record.topic == "conversations.v1":
-                self._conversation(ingest_pb2.ConversationRecord.FromString(record.value))
+                said = ingest_pb2.ConversationRecord.FromString(record.value)
+                if self._keys is not None:
+                    unseal(said, self._keys, record.topic, record.key or b"")
+                self._conversation(said)
             elif record.topic == "routing.events.v1":
                 self._routing(router_pb2.RoutingEvent.FromString(record.value))
             elif record.topic == "deliveries.v1":

@@ -6,6 +6,8 @@ from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.sealing import seal
 from services.feedback.translate import headers
 
 _TOPIC: Final = "feedback.commands.v1"
@@ -15,17 +17,19 @@ _SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name
 class KafkaCommandLog:
     """Implements `ports.CommandLog`."""
 
-    def __init__(self, producer: DurableProducer) -> None:
+    def __init__(self, producer: DurableProducer, keys: AwaitedKeys) -> None:
         self._producer = producer
+        self._keys = keys
 
     async def publish(self, command: pb.FeedbackCommand) -> None:
         try:
-            await self._producer.publish(
-                _TOPIC,
-                tenant_key(command.tenant, command.person_id),
-                command.SerializeToString(),
-                headers(_SCHEMA, command.command_id, command.tenant),
-            )
+            named = headers(_SCHEMA, command.command_id, command.tenant)
+            key = tenant_key(command.tenant, command.person_id)
+            if command.WhichOneof("command") == "answer":
+                value = seal(command, await self._keys.ensure(command.tenant, command.person_id), _TOPIC, key)
+            else:
+                value = command.SerializeToString()
+            await self._producer.publish(_TOPIC, key, value, named)
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "the log can't be written right now", retry_after_s=5

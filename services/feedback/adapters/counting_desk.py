@@ -80,6 +80,12 @@ class CountingDesk:
         _send(translate.recovery_due(rule, score, answer, record, event_id), outbox)
         outbox.after_commit(self._recovered.labels("due").inc)
 
+    def forget(self, tenant: str, person_id: str, now_ms: int, outbox: Outbox) -> int:
+        """An erasure: the person's threads of contacts; how many there were."""
+        dropped = self._contacts.forget(tenant, person_id)
+        self._perform(dropped, now_ms, outbox)
+        return len(dropped)
+
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """What time does."""
         self._perform(self._contacts.advance(now_ms), now_ms, outbox)

@@ -12,6 +12,8 @@ from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.sealing import Keys
 from services.chassis.webhook_retries import Webhooks
 from services.feedback.adapters import webhook_answers
 from services.feedback.adapters.configuration import ConfiguredProgrammes
@@ -19,7 +21,7 @@ from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView
 from services.feedback.handlers import Dispatcher, due
-from services.feedback.translate import Untranslatable, parse_record
+from services.feedback.translate import Untranslatable, opened_record, parse_record
 from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 Batch = Callable[[list[Record]], Awaitable[None]]
@@ -68,14 +70,17 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
     return handle
 
 
-def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, clock: Clock) -> Batch:
+def answers_to_webhooks(
+    telling: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock
+) -> Batch:
     """Tells other systems of answers."""
 
     async def tell(records: list[Record]) -> None:
         found: list[WebhookNotice] = []
+        await keys.ready(record.value for record in records)
         for record in records:
             try:
-                told = parse_record(record.value)
+                told = opened_record(record, keys)
             except Untranslatable:
                 continue  # the dispatcher's group says so
             # A group that begins does not report what other systems have lived without for days.
@@ -88,9 +93,9 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, clo
     return tell
 
 
-def take_answer(view: AnswersView, poison: Poison, record: Record) -> None:
+def take_answer(view: AnswersView, keys: Keys, poison: Poison, record: Record) -> None:
     """One record of feedback.answers.v1, into the view."""
-    poison.guard(record, lambda each: view.take(parse_record(each.value)))
+    poison.guard(record, lambda each: view.take(opened_record(each, keys)))
 
 
 def take_score(view: ScoresView, gauges: FeedbackGauges, poison: Poison, record: Record) -> None:

@@ -4,15 +4,20 @@ Event ids name what happened, not when: an invitation is created, due, reminded 
 `derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. Skips and refusals belong to their command.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.feedback.v1 import feedback_pb2 as pb
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, LaneContext, LaneSpec, Outbox, Processor, Record
 from services.chassis.keys import split_key, tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys, Prepare
+from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
 from services.chassis.questions import answer_question
 from services.feedback.adapters import kept
 from services.feedback.adapters.counting_desk import CountingDesk
@@ -20,12 +25,13 @@ from services.feedback.domain import invitations as inv
 from services.feedback.domain.categories import classify
 from services.feedback.domain.desk import Desk
 from services.feedback.ports import Programmes
-from services.feedback.translate import Untranslatable, headers
-from services.feedback.translate_survey import event_record, parse_command, question_of
+from services.feedback.translate import Untranslatable, headers, unsealed
+from services.feedback.translate_survey import event_record, parse_command, read_command
 
 SPEC: Final = LaneSpec(name="feedback", input="feedback.commands.v1", changelog=None, group="feedback")
 OUTPUT: Final = "feedback.answers.v1"
 VERDICTS: Final = "feedback.verdicts.v1"
+OUTCOMES: Final = "personal.erasures.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 _REPEATED: Final = inv.RefusalReason.REPEATED
 """The same answer once more changes nothing; who gave it has been heard."""
@@ -42,21 +48,30 @@ _RESULTS: Final = {
 class SurveyProcessor:
     """The desk of one partition."""
 
-    def __init__(self, programmes: Programmes, metrics: Metrics) -> None:
+    def __init__(self, programmes: Programmes, metrics: Metrics, keys: Keys) -> None:
         self._programmes = programmes
+        self._keys = keys
+        self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
+        self._erased = metrics.counter("chapar_personal_erased_total").labels("feedback")
         self._invitations = metrics.counter("chapar_feedback_invitations_total")
         self._answers = metrics.counter("chapar_feedback_answers_total")
         self._delivered = metrics.counter("chapar_feedback_delivered_total")
         self._desk = Desk(derive)
         self._counting = CountingDesk(programmes.counting, metrics)
         self._now_ms = 0
+        self._used: DataKey | None = None
+        """The person's key, of the command at hand."""
 
     def restore(self, key: bytes, value: bytes) -> None:
         if not self._counting.restore(key, value):
-            self._desk.restore(kept.decode(key, value))
+            opened = self._entry_keys.opened(key, value)
+            if opened is not None:
+                self._desk.restore(kept.decode(key, opened))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing is in doubt after a restore: nothing here leaves Kafka."""
+        for entry in self._entry_keys.erased:
+            outbox.delete(entry)
 
     def begin(self, now_ms: int) -> None:
         self._now_ms = now_ms
@@ -69,18 +84,31 @@ class SurveyProcessor:
         if self._counting.handle(record.value, self._now_ms, outbox):
             return
         try:
-            command = parse_command(record.value)
+            read = read_command(record.value)
+            used = unsealed(read, self._keys, record)
+            if is_erased(read):
+                # The answer of a person who was erased before it came here.
+                self._count(outbox, self._erased.inc)
+                if read.question_id:
+                    unknown = inv.RefusalReason.UNKNOWN_INVITATION
+                    answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
+                return
+            command = parse_command(read)
         except Untranslatable as error:
             raise InvalidRecord("UNDECODABLE", str(error)) from error
         if command.tenant != key_tenant:
             raise InvalidRecord("TENANT_MISMATCH", "the key is of another tenant")
+        self._used = used or self._keys.current(command.tenant, person_id)
+        if isinstance(command, inv.Erase):
+            self._forget(command, outbox)
+            return
         if isinstance(command, inv.Answer):
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
             # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
             command = replace(command, categories=classify(texts, rules), person_id=person_id)
         effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
-        question_id = question_of(record.value)
+        question_id = read.question_id
         if question_id:
             refused = next((e.reason for e in effects if isinstance(e, inv.Refused) and e.reason is not _REPEATED), "")
             answer_question(outbox, VERDICTS, command.tenant, question_id, refused)
@@ -91,6 +119,7 @@ class SurveyProcessor:
                     self._count(outbox, self._delivered.labels(effect.invitation.subject.channel).inc)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
+        self._used = None
         self._perform(self._desk.advance(now_ms, self._programmes.of), "", "", "", outbox)
         self._counting.advance(now_ms, outbox)
 
@@ -105,9 +134,10 @@ class SurveyProcessor:
         for effect in effects:
             match effect:
                 case inv.Keep(invitation):
-                    outbox.put(kept.invitation_key(invitation.invitation_id), kept.encode(invitation))
+                    self._keep(invitation, outbox)
                 case inv.Drop(invitation_id):
                     outbox.delete(kept.invitation_key(invitation_id))
+                    self._entry_keys.forget(kept.invitation_key(invitation_id))
                 case inv.KeepAsked(asked):
                     outbox.put(kept.asked_key(*asked.key), kept.encode(asked))
                 case inv.DropAsked(of_tenant, of_person):
@@ -147,13 +177,50 @@ class SurveyProcessor:
 
     def _tell(self, event: inv.Event, tenant: str, person_id: str, event_id: str, outbox: Outbox) -> None:
         record = event_record(event, tenant, person_id, event_id, self._now_ms)
-        outbox.send(
-            OUTPUT,
-            tenant_key(tenant, person_id),
-            record.SerializeToString(),
-            headers(_SCHEMA, event_id, tenant),
-        )
+        key = tenant_key(tenant, person_id)
+        outbox.send(OUTPUT, key, self._sealed(record, key), headers(_SCHEMA, event_id, tenant))
         self._counting.follow(record, outbox)
+
+    def _sealed(self, record: pb.FeedbackRecord, key: bytes) -> bytes:
+        """Answers hold texts, of now or of before an amendment."""
+        if record.WhichOneof("record") not in ("answered", "amended"):
+            return record.SerializeToString()
+        own = self._used or self._keys.current(record.tenant, record.person_id)
+        return seal(record, own, OUTPUT, key) if own is not None else bare(record)
+
+    def _keep(self, invitation: inv.Invitation, outbox: Outbox) -> None:
+        entry = kept.invitation_key(invitation.invitation_id)
+        value = kept.encode(invitation)
+        if invitation.given is None:
+            outbox.put(entry, value)
+            return
+        own = self._entry_keys.choose(entry, self._used, invitation.tenant, (invitation.subject.person_id,))
+        # Of a person whose key is destroyed no text is kept; the order to forget them is on its way.
+        if own is not None:
+            outbox.put(entry, self._entry_keys.sealed(entry, value, own))
+
+    def _forget(self, command: inv.Erase, outbox: Outbox) -> None:
+        effects, counts = self._desk.forget(command.tenant, command.person_id)
+        self._perform(effects, command.tenant, command.person_id, command.command_id, outbox)
+        counts["contacts"] = self._counting.forget(command.tenant, command.person_id, self._now_ms, outbox)
+        told = pb.FeedbackRecord(
+            event_id=derive(command.command_id, "erased"),
+            tenant=command.tenant,
+            person_id=command.person_id,
+            occurred_at_ms=self._now_ms,
+            erased=pb.PersonalDataErased(request_id=command.request_id),
+        )
+        named = headers(_SCHEMA, told.event_id, told.tenant)
+        outbox.send(OUTPUT, tenant_key(told.tenant, told.person_id), told.SerializeToString(), named)
+        done = ErasureOutcome(
+            request_id=command.request_id,
+            tenant=command.tenant,
+            store="feedback",
+            part=command.person_id,
+            counts=counts,
+            occurred_at_ms=self._now_ms,
+        )
+        outbox.send(OUTCOMES, command.request_id.encode(), done.SerializeToString())
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:
@@ -161,10 +228,27 @@ class SurveyProcessor:
         outbox.after_commit(increment)
 
 
-def survey_factory(programmes: Programmes, metrics: Metrics) -> Callable[[LaneContext], Processor]:
+def survey_factory(programmes: Programmes, metrics: Metrics, keys: Keys) -> Callable[[LaneContext], Processor]:
     """Makes the processor of each partition."""
 
     def make(_context: LaneContext) -> Processor:
-        return SurveyProcessor(programmes, metrics)
+        return SurveyProcessor(programmes, metrics, keys)
 
     return make
+
+
+def prepare(keys: AwaitedKeys) -> Prepare:
+    """Before the survey lane sees records: their keys are known; a person whose answer came unsealed, by a reply, gets one."""
+
+    async def ready(records: Sequence[Record]) -> None:
+        await keys.ready(record.value for record in records)
+        for record in records:
+            if record.topic == SPEC.input and record.value:
+                try:
+                    command = pb.FeedbackCommand.FromString(record.value)
+                except DecodeError:
+                    continue  # the lane refuses it
+                if command.WhichOneof("command") == "answer" and not command.sealed and command.person_id:
+                    await keys.ensure(command.tenant, command.person_id)
+
+    return ready

@@ -45,6 +45,9 @@ class AnswersView:
                 answer, key = record.answered, (record.tenant, record.answered.invitation_id)
             case "amended":
                 answer, key = record.amended.answer, (record.tenant, record.amended.answer.invitation_id)
+            case "erased":
+                self._forget(record.tenant, record.person_id)
+                return
             case _:
                 return
         known = self._by_invitation.get(key)
@@ -65,6 +68,14 @@ class AnswersView:
             for each in self._answers[:dropped]:
                 self._by_invitation.pop((each.tenant, each.answer.invitation_id), None)
             del self._answers[:dropped]
+
+    def _forget(self, tenant: str, person_id: str) -> None:
+        """An erasure: the scores still count, the words are gone."""
+        for told in self._answers:
+            if told.tenant == tenant and told.answer.subject.person_id == person_id:
+                told.answer.comment = ""
+                for response in told.answer.responses:
+                    response.text = ""
 
     def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[Told], str]:
         """Newest first, and the cursor of the next page ("" when there is none). Raises INVALID for a cursor that is not ours."""

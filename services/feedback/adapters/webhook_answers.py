@@ -49,6 +49,7 @@ def _notice(record: pb.FeedbackRecord, hook: str, event: str, data: Mapping[str,
         tenant=record.tenant,
         webhook=hook,
         message_id="msg_" + derive(record.event_id, hook),
+        person_id=record.person_id,
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"),
     )
 

@@ -120,6 +120,14 @@ class Contacts:
                 effects += self._close(thread)
         return effects
 
+    def forget(self, tenant: str, person_id: str) -> list[ContactEffect]:
+        """An erasure: the person's threads."""
+        mine = [key for key in self._threads if key[:2] == (tenant, person_id)]
+        for key in mine:
+            for interaction_id in self._threads.pop(key).interactions:
+                self._where.pop(interaction_id, None)
+        return [DropThread(key) for key in mine]
+
     def next_wakeup(self) -> int | None:
         """When `advance` has something to do; it may turn out to be nothing."""
         return self._timers[0][0] if self._timers else None

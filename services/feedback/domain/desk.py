@@ -101,6 +101,24 @@ class Desk:
                 effects += self._step(invitation, programme_of(invitation.tenant), now_ms)
         return effects
 
+    def forget(self, tenant: str, person_id: str) -> tuple[list[Effect], dict[str, int]]:
+        """An erasure: the person's invitations with what they answered, and when they were asked. Also what was forgotten, by kind."""
+        mine = [
+            each for each in self._invitations.values() if (each.tenant, each.subject.person_id) == (tenant, person_id)
+        ]
+        effects: list[Effect] = []
+        for each in mine:
+            del self._invitations[each.invitation_id]
+            waiting = self._waiting.get((tenant, each.subject.conversation_id))
+            if waiting is not None:
+                waiting.discard(each.invitation_id)
+                if not waiting:
+                    del self._waiting[tenant, each.subject.conversation_id]
+            effects.append(Drop(each.invitation_id))
+        if self._asked.pop((tenant, person_id), None) is not None:
+            effects.append(DropAsked(tenant, person_id))
+        return effects, {"invitations": len(mine), "answers": sum(each.given is not None for each in mine)}
+
     def next_wakeup(self) -> int | None:
         """When `advance` has something to do; it may turn out to be nothing."""
         return self._timers[0][0] if self._timers else None

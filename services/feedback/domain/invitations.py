@@ -140,6 +140,16 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class Erase:
+    """The person is erased: everything about them is forgotten."""
+
+    command_id: str
+    tenant: str
+    person_id: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Consider:
     """An interaction was completed: maybe invite."""
 

@@ -75,6 +75,7 @@ class Routing:
             policy.pools,
             policy.condition,
             opening.rule_input(customer.attributes(opening.verified), language),
+            policy.routing_labels,
         )
         if choice is None:
             return Refused("NO_QUEUE", f"tenant {policy.tenant} has no queue in version {policy.version}")

@@ -155,6 +155,16 @@ class ConversationForgotten:
     request_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PersonForgotten:
+    """Everything about the person is forgotten here: whoever keeps something under the person's id does the same. What was found, by kind."""
+
+    person_id: str
+    identity_id: str
+    request_id: str
+    counts: Mapping[str, int]
+
+
 Effect = (
     ConversationStarted
     | MessageRecorded
@@ -169,4 +179,5 @@ Effect = (
     | Forwarded
     | LinkConfirmed
     | ConversationForgotten
+    | PersonForgotten
 )

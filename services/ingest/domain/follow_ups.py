@@ -15,6 +15,7 @@ from services.ingest.domain.decisions import Decision, Refused, Routing, first_k
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.messages import FollowUp
 from services.ingest.domain.policy import TenantPolicy
+from services.ingest.domain.rules import travelling
 
 MOST_WAITING: Final = 8
 REASON: Final = "FOLLOW_UP"
@@ -90,7 +91,7 @@ class FollowUps:
             channel=identity.channel,
             account=identity.account,
             language=language,
-            labels=dict(request.labels),
+            labels=travelling(request.labels, policy.routing_labels),
             text="",
             text_length=0,
             arrived_at_ms=request.requested_at_ms or now_ms,

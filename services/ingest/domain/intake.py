@@ -64,7 +64,7 @@ class Intake:
             case Link():
                 return self._lifetime.link(customer, event)
             case Erasure():
-                return self._lifetime.erase(customer, event)
+                return self._lifetime.erase(key, customer, event)
             case FollowUp():
                 return self._follow_ups.ask(customer, event, now_ms, policy)
             case _:

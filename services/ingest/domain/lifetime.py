@@ -38,24 +38,30 @@ class Lifetime:
             return Decision(home, (effects.Forwarded(home.home),), note="FORWARDED")
         return Decision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
 
-    def erase(self, customer: Customer | None, erasure: Erasure) -> Decision:
-        if customer is None:
-            return Decision(None, note="NOTHING_TO_ERASE")
+    def erase(self, key: str, customer: Customer | None, erasure: Erasure) -> Decision:
+        """Whether it is in memory or not: what others keep of the identity is forgotten, past conversations too."""
         out: list[Effect] = []
-        conversation = customer.conversation
+        person = self._routing.person_id(key)
+        conversation = customer.conversation if customer is not None else None
+        conversations = dict.fromkeys(erasure.conversation_ids)
+        counts = {"identities": 0, "interactions_ended": 0, "follow_ups_cancelled": 0, "surveys_closed": 0}
+        if customer is not None:
+            counts["identities"] = 1
+            counts["follow_ups_cancelled"] = len(customer.follow_ups)
+            counts["surveys_closed"] = len(customer.surveys)
         if conversation is not None:
+            conversations[conversation.conversation_id] = None
             if conversation.interaction is not None:
                 # The agent must not go on working for somebody who is to be forgotten.
                 open_ = conversation.interaction
                 out.append(effects.TellLeft(open_.pool, open_.interaction_id, erasure.request_id))
-            out.append(
-                effects.ConversationForgotten(
-                    conversation.conversation_id,
-                    self._routing.person(customer),
-                    customer.key,
-                    erasure.request_id,
-                )
-            )
+                counts["interactions_ended"] = 1
+        # Without a conversation the record still says that the identity's name is to be forgotten.
+        out += [
+            effects.ConversationForgotten(conversation_id, person, key, erasure.request_id)
+            for conversation_id in conversations or ("",)
+        ]
+        out.append(effects.PersonForgotten(person, key, erasure.request_id, counts))
         return Decision(None, tuple(out), note="ERASED")
 
     def due_ms(self, customer: Customer) -> int:

@@ -206,6 +206,7 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Forget what is known of this identity."""
+    """Forget what is known of this identity, and these conversations of its person."""
 
     request_id: str
+    conversation_ids: tuple[str, ...] = ()

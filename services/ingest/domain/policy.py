@@ -40,6 +40,8 @@ class TenantPolicy:
     condition: Condition
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Template to texts by language."""
+    routing_labels: frozenset[str] = frozenset()
+    """Labels that may leave the conversation besides Chapar's own."""
 
     def account(self, channel: str, account: str) -> AccountPolicy:
         """The account's policy. One that was taken out of the configuration while its messages were under way gets the defaults."""

@@ -5,10 +5,13 @@ customers. When no rule holds, the tenant's first queue takes the interaction wi
 How a condition is evaluated (CEL) is an adapter's business; the core sees a verdict.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
+
+from services.chassis.privacy.labels import OWN_LABELS
 
 NO_RULE_MATCHED: Final = "NO_RULE_MATCHED"
 RULE_MATCHED: Final = "RULE_MATCHED"
@@ -84,8 +87,29 @@ class Choice:
     failed: tuple[str, ...] = ()
 
 
-def choose(rules: tuple[Rule, ...], pools: Mapping[str, str], condition: Condition, given: RuleInput) -> Choice | None:
-    """Ask the rules in order. `pools`: queue to pool, in the configuration's order. None when the tenant has no queue at all."""
+_WORD: Final = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
+
+
+def travelling(labels: Mapping[str, str], declared: Collection[str]) -> dict[str, str]:
+    """The labels that leave the conversation, for the router, promises and surveys: declared ones, and Chapar's own where the value is a word."""
+    return {
+        name: value
+        for name, value in labels.items()
+        if name in declared or (name in OWN_LABELS and _WORD.fullmatch(value))
+    }
+
+
+def choose(
+    rules: tuple[Rule, ...],
+    pools: Mapping[str, str],
+    condition: Condition,
+    given: RuleInput,
+    declared: Collection[str] = (),
+) -> Choice | None:
+    """Ask the rules in order. `pools`: queue to pool, in the configuration's order; `declared`: labels that may travel besides Chapar's own.
+
+    None when the tenant has no queue at all.
+    """
     failed: list[str] = []
     for rule in rules:
         verdict = condition(rule.when, given) if rule.when else Verdict.HOLDS
@@ -94,7 +118,7 @@ def choose(rules: tuple[Rule, ...], pools: Mapping[str, str], condition: Conditi
         if verdict is Verdict.FAILED or rule.queue not in pools:
             failed.append(rule.name)
             continue
-        labels = {**given.labels, **rule.labels}
+        labels = {**travelling(given.labels, declared), **rule.labels}
         return Choice(
             rule.queue,
             pools[rule.queue],
@@ -106,5 +130,5 @@ def choose(rules: tuple[Rule, ...], pools: Mapping[str, str], condition: Conditi
             tuple(failed),
         )
     for queue, pool in pools.items():
-        return Choice(queue, pool, 0, (), dict(given.labels), "", NO_RULE_MATCHED, tuple(failed))
+        return Choice(queue, pool, 0, (), travelling(given.labels, declared), "", NO_RULE_MATCHED, tuple(failed))
     return None

@@ -22,6 +22,8 @@ from services.chassis.errors import ChaparError, ErrorKind
 VARIABLE: Final = "DATABASE_URL"
 _LOCK: Final = 0x6368_6170_6172  # "chapar": an advisory lock is a number in one database
 _BUSY_MS: Final = 10_000
+_CHECKPOINT_TRIES: Final = 20
+_CHECKPOINT_AGAIN_S: Final = 0.1
 _ASK_AGAIN_S: Final = 1.0
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
@@ -86,6 +88,24 @@ class Database:
             raise RuntimeError("the database is not open")
         return self._engine
 
+    async def forget_deleted(self, connection: AsyncConnection) -> None:
+        """After rows were emptied: nothing of them is left in SQLite's write-ahead log. Outside a transaction.
+
+        Readers may hold the log back; then the next erasure or SQLite's own checkpoint ends it. PostgreSQL has VACUUM, see docs/operating.md.
+        """
+        if self.postgres:
+            return
+        raw = await connection.get_raw_connection()
+        driver = raw.driver_connection
+        assert driver is not None
+        for _ in range(_CHECKPOINT_TRIES):
+            cursor = await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, *_rest = await cursor.fetchone()
+            await cursor.close()
+            if not busy:
+                return
+            await asyncio.sleep(_CHECKPOINT_AGAIN_S)
+
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose holder may fold; waits until nobody else may. The schema is current inside the block."""
@@ -127,6 +147,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     try:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
+        # What is deleted or emptied is overwritten: erasing is final.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     finally:
         cursor.close()

@@ -53,8 +53,8 @@ class Rows:
     """New ones, by tenant, conversation and message."""
     audited: list[AuditRow] = field(default_factory=list)
     """New or repeated ones: the database keeps the first of each."""
-    erasures: dict[Key, int] = field(default_factory=dict)
-    """Conversations whose stored rows are to be emptied, with the time of the erasure."""
+    erasures: dict[Key, tuple[int, str]] = field(default_factory=dict)
+    """Conversations whose stored rows are to be emptied, with the time and the request of the erasure."""
 
     def fold(self, facts: Iterable[Fact]) -> list[bool]:
         """Takes the facts in; says of each whether it had been counted before."""
@@ -95,8 +95,8 @@ class Rows:
                 interaction = self._interaction(event)
                 interaction.outcome = outcome
                 self._close(interaction, event.occurred_at_ms)
-            case Erased(identity_id):
-                self._erase(event, identity_id)
+            case Erased(identity_id, request_id):
+                self._erase(event, identity_id, request_id)
             case Routed() as routed:
                 self._route(routed, event)
             case Delivery() as delivery:
@@ -157,14 +157,17 @@ class Rows:
             row.stated_at_ms = stated.stated_at_ms
         _forget(row)
 
-    def _erase(self, event: Event, identity_id: str) -> None:
-        conversation = self._conversation(event, "")
-        conversation.erased_at_ms = max(conversation.erased_at_ms, event.occurred_at_ms)
-        self.erasures[event.tenant, event.conversation_id] = conversation.erased_at_ms
-        for message in self.messages.values():
-            if (message.tenant, message.conversation_id) == (event.tenant, event.conversation_id):
-                message.erase()
-        for each in {identity_id, conversation.identity_id} - {""}:
+    def _erase(self, event: Event, identity_id: str, request_id: str) -> None:
+        identities = {identity_id}
+        if event.conversation_id:
+            conversation = self._conversation(event, "")
+            conversation.erased_at_ms = max(conversation.erased_at_ms, event.occurred_at_ms)
+            self.erasures[event.tenant, event.conversation_id] = (conversation.erased_at_ms, request_id)
+            for message in self.messages.values():
+                if (message.tenant, message.conversation_id) == (event.tenant, event.conversation_id):
+                    message.erase()
+            identities.add(conversation.identity_id)
+        for each in identities - {""}:
             row = self._identity(event.tenant, each)
             row.erased_at_ms = max(row.erased_at_ms, event.occurred_at_ms)
             _forget(row)

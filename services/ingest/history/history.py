@@ -6,17 +6,21 @@ async with History(...) as history:
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from services.chassis.clock import Clock
 from services.chassis.health import Component
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.history import store
 from services.ingest.history.audit_reader import AuditReader
 from services.ingest.history.database import Database
 from services.ingest.history.projection import Projection
 from services.ingest.history.reader import HistoryReader
+from services.ingest.history.retention import Retention
 
 READY_AFTER_S: Final = 20.0
 """History is never on the path of a decision: when it takes longer than this to catch up, or its database is away, the replica's
@@ -34,10 +38,13 @@ class History:
         ready: Component,
         *,
         client_id: str,
+        keys: AwaitedKeys,
+        erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
         batch: int = 500,
         ready_after_s: float = READY_AFTER_S,
     ) -> None:
         self._database = database
+        self._metrics = metrics
         self._ready = ready
         self._ready_after_s = ready_after_s
         self._changed = asyncio.Event()
@@ -52,6 +59,8 @@ class History:
             client_id=client_id,
             caught_up=self._on_caught_up,
             written=self._on_written,
+            keys=keys,
+            erased=erased,
             batch=batch,
         )
 
@@ -68,6 +77,10 @@ class History:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wait_no_longer(), name="history readiness")
             group.create_task(self._projection.run(), name="history projection")
+
+    def retention(self, days: int, clock: Clock) -> Retention:
+        """What deletes conversations that are older than `days`; to be run beside `run`, once it has folded something."""
+        return Retention(self._database, days, clock, self._metrics)
 
     async def rebuild(self) -> None:
         """Drops all rows; whoever folds begins again at once. What the log no longer keeps is lost."""

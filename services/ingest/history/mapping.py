@@ -4,9 +4,9 @@ Details of a story are ids, numbers and words of ours; never texts, names or nat
 what is stored it becomes U+FFFD.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
@@ -16,6 +16,7 @@ from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import records_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.kafka.records import Record
+from services.chassis.privacy.sealing import Keys, Unsealable, unseal
 from services.ingest.history import rows
 from services.ingest.history.mapping_audit import audited
 from services.ingest.history.mapping_routing import routed
@@ -32,22 +33,41 @@ AUDIT: Final = "audit.v1"
 TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS, AUDIT)
 
 
-def fact(record: Record) -> Fact | None:
-    """What a record states; None when it is of no interest to history. Raises Unreadable."""
+def fact(record: Record, keys: Keys) -> Fact | None:
+    """What a record states, of an erased person without what was personal; None when it is of no interest to history. Raises Unreadable."""
+    raw = record.value or b""
+
+    def opened(message: Any) -> Any:
+        unseal(message, keys, record.topic, record.key or b"")
+        return message
+
     try:
-        found = _BY_TOPIC[record.topic](record.value or b"", record.offset)
+        match record.topic:
+            case "conversations.v1":
+                found = _conversation(opened(records_pb2.ConversationRecord.FromString(raw)), record.offset)
+            case "deliveries.v1":
+                found = _delivery(opened(records_pb2.DeliveryRecord.FromString(raw)), record.offset)
+            case "feedback.answers.v1":
+                found = _feedback(opened(feedback_pb2.FeedbackRecord.FromString(raw)), record.offset)
+            case "routing.events.v1":
+                found = routed(raw, record.offset)
+            case "audit.v1":
+                found = audited(raw, record.offset)
+            case _:
+                found = _deadline(raw, record.offset)
     except DecodeError as error:
         raise Unreadable("UNDECODABLE") from error
+    except Unsealable as error:
+        raise Unreadable("UNSEALABLE") from error
     if found is not None and not (found.event.tenant and found.event.event_id):
         raise Unreadable("NO_ID")
     return found
 
 
-def _conversation(raw: bytes, offset: int) -> Fact | None:
-    record = records_pb2.ConversationRecord.FromString(raw)
+def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact | None:
     tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
     identity_id = identifier(record.identity_id)
-    if not conversation_id:
+    if not conversation_id and record.WhichOneof("record") != "erased":
         raise Unreadable("NO_ID")
 
     def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
@@ -97,7 +117,7 @@ def _conversation(raw: bytes, offset: int) -> Fact | None:
                 rows.Ended(clean(ended.outcome)),
             )
         case "erased":
-            return Fact(event("ConversationErased"), rows.Erased(identity_id), identity_id)
+            return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable("UNKNOWN_KIND")
 
 
@@ -185,8 +205,7 @@ _DELIVERY_KINDS: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def _delivery(raw: bytes, offset: int) -> Fact | None:
-    record = records_pb2.DeliveryRecord.FromString(raw)
+def _delivery(record: records_pb2.DeliveryRecord, offset: int) -> Fact | None:
     kind = _DELIVERY_KINDS.get(record.state)
     if kind is None or not record.delivery_id:
         raise Unreadable("UNKNOWN_KIND" if kind is None else "NO_ID")
@@ -217,8 +236,7 @@ def _delivery(raw: bytes, offset: int) -> Fact | None:
     return Fact(step(INGEST, record, kind, *ids, position=offset, reason=record.reason, details=details), row)
 
 
-def _feedback(raw: bytes, offset: int) -> Fact | None:
-    record = feedback_pb2.FeedbackRecord.FromString(raw)
+def _feedback(record: feedback_pb2.FeedbackRecord, offset: int) -> Fact | None:
     tenant, at = identifier(record.tenant), record.occurred_at_ms
 
     def event(kind: str, about: feedback_pb2.Subject, reason: str = "", /, **details: str) -> rows.Event:
@@ -306,6 +324,8 @@ def _feedback(raw: bytes, offset: int) -> Fact | None:
                 "",
                 answer.invitation_id,
             )
+        case "erased":
+            return None
         case "skipped":
             about = feedback_pb2.Subject(interaction_id=record.skipped.interaction_id)
             return Fact(event("InvitationSkipped", about, record.skipped.reason), None)
@@ -314,15 +334,3 @@ def _feedback(raw: bytes, offset: int) -> Fact | None:
             happened = event("AnswerRefused", feedback_pb2.Subject(), record.refused.reason, invitation=invitation_id)
             return Fact(happened, rows.Declined(invitation_id), "", invitation_id)
     raise Unreadable("UNKNOWN_KIND")
-
-
-_BY_TOPIC: Final[Mapping[str, Callable[[bytes, int], Fact | None]]] = MappingProxyType(
-    {
-        CONVERSATIONS: _conversation,
-        ROUTING: routed,
-        DEADLINES: _deadline,
-        DELIVERIES: _delivery,
-        FEEDBACKS: _feedback,
-        AUDIT: audited,
-    }
-)

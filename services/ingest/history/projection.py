@@ -6,7 +6,7 @@ refuses, too, after the rest of its batch has been written without it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consu
 from services.chassis.kafka.records import Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.sealing import Keys, KeysAtHand
 from services.ingest.history import store
 from services.ingest.history.database import Database
 from services.ingest.history.mapping import TOPICS, fact
@@ -45,6 +47,8 @@ class Projection:
         client_id: str,
         caught_up: Callable[[], None],
         written: Callable[[], None],
+        keys: AwaitedKeys,
+        erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
         batch: int = _BATCH,
     ) -> None:
         self._kafka = kafka
@@ -52,8 +56,11 @@ class Projection:
         self._client_id = client_id
         self._caught_up = caught_up
         self._written = written
+        self._keys = keys
+        self._erased = erased
         self._batch = batch
         self._records = metrics.counter("chapar_history_records_total")
+        self._emptied = metrics.counter("chapar_history_erased_rows_total")
         self._lag = metrics.gauge("chapar_history_lag_records")
         self._log = get_logger(__name__)
         self._next: dict[Place, int] = {}
@@ -131,8 +138,11 @@ class Projection:
 
     async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> None:
         facts: list[tuple[str, Fact]] = []
-        # A batch of long texts takes longer to fold than the loop may wait.
-        for record, found in zip(records, await asyncio.to_thread(_facts, records), strict=True):
+        emptied: list[store.Emptied] = []
+        await self._keys.ready(record.value for record in records)
+        # A batch of long texts takes longer to open and fold than the loop may wait.
+        at_hand = KeysAtHand(self._keys, (record.value for record in records))
+        for record, found in zip(records, await asyncio.to_thread(_facts, records, at_hand), strict=True):
             if isinstance(found, Unreadable):
                 self._refuse(record, found.reason)
             elif found is not None:
@@ -140,7 +150,7 @@ class Projection:
         before = {self._place(record): self._next[self._place(record)] for record in records}
         after = {self._place(record): record.offset + 1 for record in records}
         try:
-            repeated = await store.write(connection, [found for _, found in facts], before, after)
+            repeated = await store.write(connection, [found for _, found in facts], before, after, emptied)
         except DBAPIError as error:
             if not _refuses(error):
                 raise
@@ -156,6 +166,13 @@ class Projection:
         self._next.update(after)
         for (topic, _), again in zip(facts, repeated, strict=True):
             self._records.labels(topic, "repeated" if again else "written").inc()
+        if emptied:
+            await self._database.forget_deleted(connection)
+            for each in emptied:
+                self._emptied.labels("messages").inc(each.messages)
+                self._emptied.labels("deliveries").inc(each.deliveries)
+            if self._erased is not None:
+                await self._erased(emptied)
 
     def _place(self, record: Record) -> Place:
         return (self._kafka.topic_prefix + record.topic, record.partition)
@@ -171,11 +188,11 @@ class Projection:
         )
 
 
-def _facts(records: Sequence[Record]) -> list[Fact | Unreadable | None]:
+def _facts(records: Sequence[Record], keys: Keys) -> list[Fact | Unreadable | None]:
     found: list[Fact | Unreadable | None] = []
     for record in records:
         try:
-            found.append(fact(record))
+            found.append(fact(record, keys))
         except Unreadable as refused:
             found.append(refused)
     return found

@@ -59,6 +59,20 @@ def search(reach: Reach, terms: Terms, after: After, most: int) -> Found:
     return _newest(found, c.last_message_at_ms, c.conversation_id, after, most)
 
 
+def identities_of(tenant: str, person_id: str, identity_ids: Sequence[str]) -> Found:
+    """A person's identities, and those of the given ones that are known."""
+    c = IDENTITIES.c
+    whose = or_(and_(c.person_id == person_id, c.person_id != ""), c.identity_id.in_(identity_ids))
+    return select(c.identity_id).where(c.tenant == tenant, whose).order_by(c.identity_id)
+
+
+def conversations_of(tenant: str, person_id: str, identity_ids: Sequence[str]) -> Found:
+    """All conversations of a person, and those that were with one of these identities."""
+    c = CONVERSATIONS.c
+    whose = or_(and_(c.person_id == person_id, c.person_id != ""), c.identity_id.in_(identity_ids))
+    return select(c.conversation_id).where(c.tenant == tenant, whose).order_by(c.opened_at_ms, c.conversation_id)
+
+
 def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
     """Messages after a sequence number, oldest first."""
     m = MESSAGES.c

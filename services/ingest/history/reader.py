@@ -152,6 +152,16 @@ class HistoryReader:
             return ()
         return [_identity(tenant, row) for row in await self._rows(queries.identities(tenant, person_id))]
 
+    async def traces(
+        self, tenant: str, person_id: str, identity_ids: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Identities of the person and those of the given ones that are known; and all their conversations."""
+        rows = await self._rows(queries.identities_of(tenant, person_id, identity_ids))
+        known = [row.identity_id for row in rows]
+        rows = await self._rows(queries.conversations_of(tenant, person_id, [*known, *identity_ids]))
+        found = [row.conversation_id for row in rows]
+        return known, found
+
     async def owner(self, tenant: str, conversation_id: str) -> str | None:
         """The identity that the conversation is with; None when it is not known."""
         rows = await self._rows(queries.owner(tenant, conversation_id))

@@ -179,6 +179,7 @@ class Erased:
     """The personal data of a conversation and its identity are to be forgotten."""
 
     identity_id: str
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ folds, or a rebuild, has moved them: then nothing is written (`Moved`), and read
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Table, and_, delete, select, update
@@ -32,6 +32,17 @@ Place = tuple[str, int]
 """(full name of a topic, partition)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """Rows of one conversation that an erasure emptied."""
+
+    tenant: str
+    conversation_id: str
+    request_id: str
+    messages: int
+    deliveries: int
+
+
 class Moved(Exception):  # noqa: N818 - what happened, not an error
     """The positions are not where they were: nothing was written."""
 
@@ -50,16 +61,25 @@ async def positions(connection: AsyncConnection, places: Iterable[Place]) -> dic
 
 
 async def write(
-    connection: AsyncConnection, facts: Sequence[Fact], before: Mapping[Place, int], after: Mapping[Place, int]
+    connection: AsyncConnection,
+    facts: Sequence[Fact],
+    before: Mapping[Place, int],
+    after: Mapping[Place, int],
+    erased: "list[Emptied] | None" = None,
 ) -> list[bool]:
-    """Folds the facts and moves the positions; says of each fact whether it had been counted before. Raises Moved."""
+    """Folds the facts and moves the positions; says of each fact whether it had been counted before. Raises Moved.
+
+    What erasures emptied is added to `erased`; it is true once this returns.
+    """
     async with connection.begin():
         for (log, partition), expected in sorted(before.items()):
             await _move(connection, log, partition, expected, after[log, partition])
         rows = await _load(connection, facts)
         stored = {table.name: _values(found) for table, found in _kept(rows)}
         repeated = rows.fold(facts)
-        await _save(connection, rows, stored)
+        emptied = await _save(connection, rows, stored)
+    if erased is not None:
+        erased += emptied
     return repeated
 
 
@@ -151,25 +171,30 @@ def _values(rows: Mapping[Key, Any]) -> dict[Key, dict[str, Any]]:
     return {key: asdict(row) for key, row in rows.items()}
 
 
-async def _save(connection: AsyncConnection, rows: Rows, stored: Mapping[str, Mapping[Key, dict[str, Any]]]) -> None:
+async def _save(
+    connection: AsyncConnection, rows: Rows, stored: Mapping[str, Mapping[Key, dict[str, Any]]]
+) -> "list[Emptied]":
     messages, deliveries = tables.MESSAGES, tables.DELIVERIES
-    for (tenant, conversation_id), at_ms in rows.erasures.items():
+    emptied: list[Emptied] = []
+    for (tenant, conversation_id), (at_ms, request_id) in rows.erasures.items():
         # Of this batch's messages only those after the erasure are still whole: they are inserted below.
         of = and_(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
         nothing = {"text": "", "subject": "", "folded": "", "native_message_id": "", "attachments": []}
-        await connection.execute(update(messages).where(of).values(nothing))
+        texts = await connection.execute(update(messages).where(of).values(nothing))
         sent = and_(
             deliveries.c.tenant == tenant,
             deliveries.c.conversation_id == conversation_id,
             deliveries.c.occurred_at_ms <= at_ms,
         )
-        await connection.execute(update(deliveries).where(sent).values(native_ids=[]))
+        numbers = await connection.execute(update(deliveries).where(sent).values(native_ids=[]))
+        emptied.append(Emptied(tenant, conversation_id, request_id, texts.rowcount, numbers.rowcount))
     for table, found in _kept(rows):
         before = stored[table.name]
         await _upsert(connection, table, [value for key, value in _values(found).items() if value != before.get(key)])
     await _insert_new(connection, messages, rows.messages.values())
     await _insert_new(connection, tables.EVENTS, rows.events)
     await _insert_new(connection, tables.AUDIT, rows.audited)
+    return emptied
 
 
 async def _upsert(connection: AsyncConnection, table: Table, values: list[dict[str, Any]]) -> None:

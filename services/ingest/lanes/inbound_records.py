@@ -1,24 +1,52 @@
 """Records of inbound.v1 as the intake core's events, and by which id a repetition of each is known."""
 
+from collections.abc import Sequence
+
 from google.protobuf.message import DecodeError
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.lane import InvalidRecord, Record
 from services.chassis.keys import split_key
+from services.chassis.privacy.lanes import AwaitedKeys, Prepare
+from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
 from services.ingest import translate_lanes as translate
 from services.ingest.domain.intake import Event
 from services.ingest.domain.messages import FollowUp, Link, Message, SendRequest
+from services.ingest.translate_keys import owner_of
+
+TOPIC = "inbound.v1"
 
 
-def decoded(record: Record) -> records_pb2.InboundRecord:
-    """The message. Raises InvalidRecord."""
+def decoded(record: Record, keys: Keys) -> tuple[records_pb2.InboundRecord, DataKey | None]:
+    """The message with its personal fields, and the key that they were sealed with. Raises InvalidRecord."""
     if record.value is None or not record.key:
         raise InvalidRecord("UNDECODABLE", "a record needs a key and a value")
     try:
-        return records_pb2.InboundRecord.FromString(record.value)
+        inbound = records_pb2.InboundRecord.FromString(record.value)
+        return inbound, unseal(inbound, keys, TOPIC, record.key)
     except DecodeError as error:
         raise InvalidRecord("UNDECODABLE", "not an InboundRecord") from error
+    except Unsealable as error:
+        raise InvalidRecord("UNSEALABLE", str(error)) from error
+
+
+def prepare(keys: AwaitedKeys) -> Prepare:
+    """Before the intake lane sees records: their keys are known; whose record was never sealed gets a key to go on with."""
+
+    async def ready(records: Sequence[Record]) -> None:
+        await keys.ready(record.value for record in records)
+        for record in records:
+            if record.topic == TOPIC and record.value:
+                try:
+                    inbound = records_pb2.InboundRecord.FromString(record.value)
+                except DecodeError:
+                    continue  # the lane refuses it
+                owner = "" if inbound.sealed else owner_of(inbound)
+                if owner:
+                    await keys.ensure(inbound.tenant, owner)
+
+    return ready
 
 
 def key_of(record: Record, tenant: str) -> tuple[str, str]:

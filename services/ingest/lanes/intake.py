@@ -7,7 +7,7 @@ retried or a broker's answer was lost, becomes one message. A record is refused 
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, assert_never
+from typing import Final
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
@@ -24,18 +24,28 @@ from services.chassis.kafka.lane import (
     Processor,
     Record,
 )
-from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
+from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.questions import answer_question
 from services.ingest import translate_lanes as translate
 from services.ingest.domain import effects
 from services.ingest.domain.conversations import Customer
 from services.ingest.domain.decisions import MAX_HOPS, Decision, IntakeLimits, Refused
 from services.ingest.domain.intake import Intake
-from services.ingest.domain.messages import Message
+from services.ingest.domain.messages import Erasure, Message
 from services.ingest.domain.policy import Policies, TenantPolicy
 from services.ingest.domain.seen import SeenIds
-from services.ingest.lanes.inbound_records import decoded, event_of, forwarded, identity_of_repetition, key_of
+from services.ingest.lanes.inbound_records import (
+    decoded,
+    event_of,
+    forwarded,
+    identity_of_repetition,
+    key_of,
+    prepare,
+)
+from services.ingest.lanes.intake_counters import IntakeCounters
+from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.timers import Timers
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
@@ -48,6 +58,7 @@ def intake_lane(
     kafka: KafkaAccess,
     policies: Policies,
     metrics: Metrics,
+    keys: AwaitedKeys,
     *,
     clock: Callable[[], int],
     client_id: str,
@@ -60,7 +71,7 @@ def intake_lane(
     counters = IntakeCounters(metrics)
     return LaneRunner(
         SPEC,
-        lambda context: IntakeProcessor(context.partition, policies, counters, limits),
+        lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys),
         kafka,
         clock=clock,
         client_id=client_id,
@@ -68,55 +79,28 @@ def intake_lane(
         metrics=lane_metrics,
         on_lost=counters.lost,
         heap=heap,
+        prepare=prepare(keys),
     )
 
 
 def intake_factory(
-    policies: Policies, metrics: Metrics, limits: IntakeLimits = _DEFAULT_LIMITS
+    policies: Policies, metrics: Metrics, keys: Keys, limits: IntakeLimits = _DEFAULT_LIMITS
 ) -> Callable[[LaneContext], Processor]:
     """Makes the processor of a partition."""
     counters = IntakeCounters(metrics)
-    return lambda context: IntakeProcessor(context.partition, policies, counters, limits)
-
-
-class IntakeCounters:
-    """What the lane counts, once it is durable."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._families = {
-            "messages": metrics.counter("chapar_intake_messages_total"),
-            "duplicates": metrics.counter("chapar_intake_duplicates_total"),
-            "opened": metrics.counter("chapar_intake_interactions_opened_total"),
-            "unroutable": metrics.counter("chapar_intake_unroutable_total"),
-        }
-        self._gauge = metrics.gauge("chapar_intake_open_interactions").labels()
-        self._open: dict[int, int] = {}
-
-    def add(self, counted: Counter[tuple[str, ...]]) -> None:
-        """Names and labels to how many."""
-        for (name, *labels), many in counted.items():
-            self._families[name].labels(*labels).inc(many)
-
-    def restored(self, partition: int, open_: int) -> None:
-        """A partition is ours, with so many open interactions."""
-        self._open[partition] = open_
-        self._gauge.set(sum(self._open.values()))
-
-    def open_changed(self, partition: int, by: int) -> None:
-        """So many more (or fewer) are open."""
-        self.restored(partition, self._open.get(partition, 0) + by)
-
-    def lost(self, partition: int) -> None:
-        """A partition is no longer ours."""
-        self._open.pop(partition, None)
-        self._gauge.set(sum(self._open.values()))
+    return lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys)
 
 
 class IntakeProcessor:
     """Decisions of one partition of inbound.v1."""
 
-    def __init__(self, partition: int, policies: Policies, counters: IntakeCounters, limits: IntakeLimits) -> None:
+    def __init__(
+        self, partition: int, policies: Policies, counters: IntakeCounters, limits: IntakeLimits, keys: Keys
+    ) -> None:
         self._partition = partition
+        self._keys = keys
+        self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
+        self._outputs = IntakeOutputs()
         self._policies = policies
         self._counters = counters
         self._limits = limits
@@ -135,7 +119,10 @@ class IntakeProcessor:
     def restore(self, key: bytes, value: bytes) -> None:
         """See `contract.Processor`."""
         if key.startswith(translate.CUSTOMER_STATE):
-            customer = self._state.customer(value)
+            opened = self._entry_keys.opened(key, value)
+            if opened is None:
+                return
+            customer = self._state.customer(opened)
             owner = self._state.customer_owner(key)
             self._customers[owner] = customer
             self._schedule(owner)
@@ -146,6 +133,8 @@ class IntakeProcessor:
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
+        for entry in self._entry_keys.erased:
+            outbox.delete(entry)
         threads = (customer.conversation for customer in self._customers.values())
         open_ = sum(1 for thread in threads if thread is not None and thread.interaction is not None)
         outbox.after_commit(lambda: self._counters.restored(self._partition, open_))
@@ -157,21 +146,25 @@ class IntakeProcessor:
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
-        inbound = decoded(record)
+        inbound, used = decoded(record, self._keys)
         if not inbound.question_id:
-            self._handle(record, inbound, outbox)
+            self._handle(record, inbound, used, outbox)
             return
         # Somebody waits for this: a refusal is an answer, and nothing is left behind for an operator to look at.
         try:
-            done = self._handle(record, inbound, outbox)
+            done = self._handle(record, inbound, used, outbox)
         except InvalidRecord as refused:
             self._verdict(inbound, refused.reason, refused.detail, outbox)
         else:
             if done:
                 self._verdict(inbound, "", "", outbox)
 
-    def _handle(self, record: Record, inbound: records_pb2.InboundRecord, outbox: Outbox) -> bool:
+    def _handle(self, record: Record, inbound: records_pb2.InboundRecord, used: DataKey | None, outbox: Outbox) -> bool:
         """Whether it ends here; otherwise another identity's lane has the last word."""
+        if is_erased(inbound):
+            # Its person was erased between the edge and here: there is nobody to answer.
+            self._counted["erased", "intake"] += 1
+            return True
         policy = self._policy.get(inbound.tenant)
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
@@ -180,6 +173,11 @@ class IntakeProcessor:
         known = self._customers.get(key)
         if isinstance(event, Message) and event.identity.tenant != inbound.tenant:
             raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
+        own = self._key_of(key, known, used, inbound.tenant)
+        if own is None and not isinstance(event, Erasure):
+            # Its person is being erased, and the order to forget them is on its way.
+            self._counted["erased", "intake"] += known is not None
+            return True
         once = identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
@@ -188,7 +186,8 @@ class IntakeProcessor:
             passed_on = known is not None and bool(known.home) and once not in self._seen_of(key)
             if passed_on and inbound.question_id:
                 # Who asks again has not heard the verdict, which is the home's.
-                self._write(effects.Forwarded(known.home if known is not None else ""), inbound.tenant, outbox, inbound)
+                home = effects.Forwarded(known.home if known is not None else "")
+                self._outputs.write(home, inbound.tenant, outbox, inbound, used or own, self._now_ms)
             return not passed_on
         if inbound.hops > MAX_HOPS:
             if known is None or not isinstance(event, Message):
@@ -199,7 +198,7 @@ class IntakeProcessor:
             raise InvalidRecord(decision.reason, decision.detail)
         if isinstance(event, Message) and decision.note != "FORWARDED":
             self._counted["messages", channel] += 1
-        self._apply(key, decision, inbound.tenant, outbox, inbound)
+        self._apply(key, decision, inbound.tenant, outbox, inbound, used or own)
         if once:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         self._schedule(key)
@@ -242,11 +241,13 @@ class IntakeProcessor:
             # The tenant was taken out of the configuration: what it left waits until it is back, and is looked at now and then.
             self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
             return
-        decision = self._intake.expire(customer, now_ms, policy)
-        if isinstance(decision, Refused):
+        tenant = customer.identity.tenant
+        own = self._key_of(key, customer, None, tenant)
+        decision = self._intake.expire(customer, now_ms, policy) if own is not None else None
+        if decision is None or isinstance(decision, Refused):
             self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
             return
-        self._apply(key, decision, customer.identity.tenant, outbox, None)
+        self._apply(key, decision, tenant, outbox, None, own)
 
     def _apply(
         self,
@@ -255,81 +256,32 @@ class IntakeProcessor:
         tenant: str,
         outbox: Outbox,
         inbound: records_pb2.InboundRecord | None,
+        used: DataKey | None,
     ) -> None:
-        """Write first, remember last: what the outbox refuses has changed nothing here."""
+        """Write first, remember last: what the outbox refuses has changed nothing here. `used`: the key of what is written."""
+        entry = self._state.customer_key(key)
         for effect in decision.effects:
-            self._write(effect, tenant, outbox, inbound)
+            self._outputs.write(effect, tenant, outbox, inbound, used, self._now_ms)
+            self._count_interaction(effect)
         before = self._customers.get(key)
         if decision.customer is None:
             if before is not None:
-                outbox.delete(self._state.customer_key(key))
+                outbox.delete(entry)
                 del self._customers[key]
+            self._entry_keys.forget(entry)
             if decision.note == "ERASED":
                 self._forget_ids(key, outbox)
         elif decision.customer is not before:
-            outbox.put(self._state.customer_key(key), self._state.encode(decision.customer))
+            own = self._key_of(key, decision.customer, used, tenant)
+            value = self._entry_keys.sealed(entry, self._state.encode(decision.customer), there(own))
+            outbox.put(entry, value)
             self._customers[key] = decision.customer
 
-    def _write(
-        self, effect: effects.Effect, tenant: str, outbox: Outbox, inbound: records_pb2.InboundRecord | None
-    ) -> None:
-        match effect:
-            case (
-                effects.ConversationStarted()
-                | effects.MessageRecorded()
-                | effects.InteractionStarted()
-                | effects.InteractionEnded()
-                | effects.ConversationForgotten()
-            ):
-                record = translate.conversation_record(effect, tenant, self._now_ms, derive)
-                outbox.send("conversations.v1", tenant_key(tenant, effect.conversation_id), record.SerializeToString())
-                self._count_interaction(effect)
-                if isinstance(effect, effects.ConversationForgotten):
-                    forgotten = records_pb2.OutboundRecord(
-                        tenant=tenant, conversation_id=effect.conversation_id, route=records_pb2.ReplyRoute()
-                    )
-                    outbox.send(
-                        "outbound.v1", tenant_key(tenant, effect.conversation_id), forgotten.SerializeToString()
-                    )
-            case effects.RouteKnown():
-                known = records_pb2.OutboundRecord(
-                    tenant=tenant,
-                    conversation_id=effect.conversation_id,
-                    route=translate.route_record(effect.route, only_if_missing=effect.only_if_missing),
-                )
-                outbox.send("outbound.v1", tenant_key(tenant, effect.conversation_id), known.SerializeToString())
-            case effects.SendAsked():
-                asked = records_pb2.OutboundRecord(
-                    tenant=tenant,
-                    conversation_id=effect.conversation_id,
-                    request=translate.request_record(effect.request, tenant),
-                )
-                outbox.send("outbound.v1", tenant_key(tenant, effect.conversation_id), asked.SerializeToString())
-            case effects.Enqueue() | effects.TellMessaged() | effects.TellLeft():
-                command = translate.routing_command(effect, tenant, self._now_ms, derive)
-                key = translate.routing_key(tenant, effect.pool)
-                outbox.send("routing.commands.v1", key, command.SerializeToString())
-            case effects.AnswerGiven():
-                answer = translate.answer_command(effect, tenant, self._now_ms, derive)
-                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), answer.SerializeToString())
-            case effects.Forwarded():
-                assert inbound is not None
-                further = records_pb2.InboundRecord()
-                further.CopyFrom(inbound)
-                further.hops += 1
-                if effect.checked and further.HasField("outbound"):
-                    further.outbound.checked = True
-                elif effect.checked:
-                    further.follow_up.checked = True
-                outbox.send("inbound.v1", tenant_key(tenant, effect.identity_id), further.SerializeToString())
-            case effects.LinkConfirmed():
-                assert inbound is not None
-                confirmed = records_pb2.InboundRecord()
-                confirmed.CopyFrom(inbound)
-                confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
-                outbox.send("inbound.v1", tenant_key(tenant, effect.identity_id), confirmed.SerializeToString())
-            case _:
-                assert_never(effect)
+    def _key_of(self, key: str, customer: Customer | None, used: DataKey | None, tenant: str) -> DataKey | None:
+        """The key of what is remembered under this identity's key; None when it is destroyed, or nothing was ever sealed."""
+        identity_id = key.partition("/")[2]
+        identities = [identity_id] if customer is None else [identity_id, customer.identity.identity_id]
+        return self._entry_keys.choose(self._state.customer_key(key), used, tenant, identities)
 
     def _count_interaction(self, effect: effects.Effect) -> None:
         if isinstance(effect, effects.InteractionStarted):

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, assert_never
 
-from google.protobuf.message import DecodeError
-
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
@@ -32,6 +30,8 @@ from services.chassis.kafka.lane import (
 )
 from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys, EntryKeys
+from services.chassis.privacy.sealing import DataKey, Keys, bare, is_erased, seal
 from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
@@ -39,11 +39,16 @@ from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread
 from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
+from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, owner_of, prepare
+from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
-from services.ingest.translate_lanes import send_request
+from services.ingest.translate_erasure import OUTCOMES, outcome_record
 
 SPEC: Final = LaneSpec("ingest-sender", "outbound.v1", "ingest-sender.state.v1", "ingest-sender")
 TAKEOVER_HEADER: Final = "sender-takeover"
+ERASED: Final = "ERASED"
+"""Reason of deliveries that an erasure has cancelled."""
+_RETRY_ERASED_MS: Final = 5_000
 _DEFAULT_LIMITS: Final = SenderLimits()
 _DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, for which nobody waits
 
@@ -52,6 +57,7 @@ def sender_lane(
     kafka: KafkaAccess,
     attempts: Attempts,
     metrics: Metrics,
+    keys: AwaitedKeys,
     *,
     clock: Callable[[], int],
     client_id: str,
@@ -63,47 +69,33 @@ def sender_lane(
     """The lane. `attempts` must outlive it."""
     return LaneRunner(
         SPEC,
-        sender_factory(attempts, metrics, limits),
+        sender_factory(attempts, metrics, keys, limits),
         kafka,
         clock=clock,
         client_id=client_id,
         tuning=tuning,
         metrics=lane_metrics,
         heap=heap,
+        prepare=prepare(keys),
     )
 
 
 def sender_factory(
-    attempts: Attempts, metrics: Metrics, limits: SenderLimits = _DEFAULT_LIMITS
+    attempts: Attempts, metrics: Metrics, keys: Keys, limits: SenderLimits = _DEFAULT_LIMITS
 ) -> Callable[[LaneContext], Processor]:
     """Makes the processor of a partition."""
     counters = SenderCounters(metrics)
-    return lambda context: SenderProcessor(context, attempts, counters, limits)
-
-
-class SenderCounters:
-    """What the lane counts, once it is durable."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._families = {
-            "attempts": metrics.counter("chapar_sender_attempts_total"),
-            "retries": metrics.counter("chapar_sender_retries_total"),
-            "unknown": metrics.counter("chapar_sender_unknown_total"),
-            "dead_letters": metrics.counter("chapar_sender_dead_letters_total"),
-        }
-
-    def add(self, counted: Counter[tuple[str, ...]]) -> None:
-        """Names and labels to how many."""
-        for (name, *labels), many in counted.items():
-            self._families[name].labels(*labels).inc(many)
+    return lambda context: SenderProcessor(context, attempts, counters, limits, keys)
 
 
 class SenderProcessor:
     """Decisions of one partition of outbound.v1."""
 
     def __init__(
-        self, context: LaneContext, attempts: Attempts, counters: SenderCounters, limits: SenderLimits
+        self, context: LaneContext, attempts: Attempts, counters: SenderCounters, limits: SenderLimits, keys: Keys
     ) -> None:
+        self._keys = keys
+        self._entry_keys = EntryKeys(keys, SPEC.changelog_topic)
         self._context = context
         self._attempts = attempts
         self._counters = counters
@@ -124,7 +116,10 @@ class SenderProcessor:
     def restore(self, key: bytes, value: bytes) -> None:
         """See `contract.Processor`."""
         if key.startswith(translate.THREAD_STATE):
-            thread = self._state.thread(value)
+            opened = self._entry_keys.opened(key, value)
+            if opened is None:
+                return
+            thread = self._state.thread(opened)
             self._threads[thread.place] = thread
         elif key.startswith(translate.SEEN_STATE):
             self._seen_of(self._state.seen_owner(key)).load(self._state.chunk(value))
@@ -132,6 +127,8 @@ class SenderProcessor:
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         self._now_ms = now_ms
+        for entry in self._entry_keys.erased:
+            outbox.delete(entry)
         orphans = False
         for thread in list(self._threads.values()):
             for delivery in thread.deliveries:
@@ -168,15 +165,18 @@ class SenderProcessor:
         if takeover is not None:
             self._caught_up(takeover)
             return
-        outbound = _decoded(record)
+        outbound, used = decoded(record, self._keys)
         place = place_of(outbound.tenant, outbound.conversation_id)
         thread = self._threads.get(place)
         if outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id:
-            self._forget(place, outbox)
+            self._forget(outbound, outbox)
             return
         if outbound.route.only_if_missing and thread is not None and thread.route is not None:
             return
-        event = _event(outbound)
+        if is_erased(outbound):
+            self._pass_over(outbound, outbox)
+            return
+        event = event_of(outbound)
         if thread is None:
             if isinstance(event, words.Finished):
                 return
@@ -185,7 +185,7 @@ class SenderProcessor:
             if event.delivery_id in self._seen.get(place, ()):
                 return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
-            self._apply(decision, outbox)
+            self._apply(decision, outbox, used or self._keys.current(thread.tenant, owner_of(outbound)))
             if not any(
                 isinstance(e, words.GivenUp) and e.delivery.delivery_id == event.delivery_id for e in decision.effects
             ):
@@ -193,7 +193,8 @@ class SenderProcessor:
         else:
             if isinstance(event, words.Finished):
                 self._learn(thread, event, outbox)
-            self._apply(self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant)), outbox)
+            decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
+            self._apply(decision, outbox, used)
         self._schedule(place)
         self._unblock(outbox)
 
@@ -211,8 +212,13 @@ class SenderProcessor:
                 if self._sending.idle(thread, now_ms):
                     del self._threads[place]
                     outbox.delete(self._state.thread_key(place))
+                    self._entry_keys.forget(self._state.thread_key(place))
+                elif self._key_of(thread, None) is None:
+                    # Its person is being erased, and the order to forget them is on its way.
+                    self._timers.set(place, now_ms + _RETRY_ERASED_MS)
+                    continue
                 else:
-                    self._apply(self._sending.wake(thread, now_ms, self._gate(thread.tenant)), outbox)
+                    self._apply(self._sending.wake(thread, now_ms, self._gate(thread.tenant)), outbox, None)
             self._schedule(place)
         self._unblock(outbox)
 
@@ -255,13 +261,23 @@ class SenderProcessor:
             case _:
                 assert_never(event.outcome)
 
-    def _apply(self, decision: ThreadDecision, outbox: Outbox) -> None:
+    def _key_of(self, thread: Thread, used: DataKey | None) -> DataKey | None:
+        """The key of what is remembered of a conversation; None when it is destroyed."""
+        owner = thread.route.identity.identity_id if thread.route is not None else ""
+        entry = self._state.thread_key(thread.place)
+        return self._entry_keys.choose(entry, used, thread.tenant, (owner, thread.conversation_id))
+
+    def _apply(self, decision: ThreadDecision, outbox: Outbox, used: DataKey | None) -> None:
         thread = decision.thread
         before = self._threads.get(thread.place)
+        own = self._key_of(thread, used)
+        if own is None:
+            raise InvalidRecord("NO_PERSONAL_KEY", "there is no key to seal this person's data with")
         for effect in decision.effects:
-            self._write(thread, effect, outbox)
+            self._write(thread, effect, outbox, own)
         if thread is not before:
-            outbox.put(self._state.thread_key(thread.place), self._state.encode(thread))
+            entry = self._state.thread_key(thread.place)
+            outbox.put(entry, self._entry_keys.sealed(entry, self._state.encode(thread), own))
             self._threads[thread.place] = thread
             for delivery in before.deliveries if before is not None else ():
                 self._in_flight.discard(delivery.delivery_id)
@@ -269,22 +285,23 @@ class SenderProcessor:
         if decision.blocked and thread.place not in self._blocked:
             self._blocked.append(thread.place)
 
-    def _write(self, thread: Thread, effect: words.Effect, outbox: Outbox) -> None:
+    def _write(self, thread: Thread, effect: words.Effect, outbox: Outbox, own: DataKey) -> None:
         key = tenant_key(thread.tenant, thread.conversation_id)
         match effect:
             case words.DeliveryChanged():
                 changed = translate.delivery_record(
                     thread, effect.delivery, effect.state, effect.reason, self._now_ms, derive
                 )
-                outbox.send("deliveries.v1", key, changed.SerializeToString())
+                outbox.send("deliveries.v1", key, seal(changed, own, "deliveries.v1", key))
                 if effect.state is words.DeliveryState.UNKNOWN and thread.route is not None:
                     self._counted["unknown", thread.route.identity.channel] += 1
             case words.MessageSent():
                 sent = translate.sent_message(thread, effect, self._now_ms, derive)
-                outbox.send("conversations.v1", key, sent.SerializeToString())
+                outbox.send("conversations.v1", key, seal(sent, own, "conversations.v1", key))
             case words.GivenUp():
+                asked = seal(translate.asked_record(thread, effect.delivery), own, TOPIC, key)
                 letter = translate.dead_letter(
-                    thread, effect.delivery, effect.reason, SPEC.name, self._context.partition, self._now_ms
+                    thread, effect.delivery, asked, effect.reason, SPEC.name, self._context.partition, self._now_ms
                 )
                 outbox.send("deadletters.v1", key, letter.SerializeToString())
                 channel = thread.route.identity.channel if thread.route is not None else ""
@@ -301,8 +318,8 @@ class SenderProcessor:
         while self._blocked and len(self._in_flight) < self._limits.max_in_flight:
             place = self._blocked.popleft()
             thread = self._threads.get(place)
-            if thread is not None:
-                self._apply(self._sending.wake(thread, self._now_ms, self._gate(thread.tenant)), outbox)
+            if thread is not None and self._key_of(thread, None) is not None:
+                self._apply(self._sending.wake(thread, self._now_ms, self._gate(thread.tenant)), outbox, None)
                 self._schedule(place)
 
     def _caught_up(self, takeover: bytes) -> None:
@@ -317,13 +334,36 @@ class SenderProcessor:
             self._threads[thread.place] = thread
             self._schedule(thread.place)
 
-    def _forget(self, place: str, outbox: Outbox) -> None:
-        """A route without identity: the customer is erased."""
+    def _forget(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
+        """A route without identity: the customer is erased. What waits is never sent."""
+        tenant, conversation_id, request_id = outbound.tenant, outbound.conversation_id, outbound.route.erased_by
+        place = place_of(tenant, conversation_id)
         thread = self._threads.pop(place, None)
+        entry = self._state.thread_key(place)
+        cancelled = 0
         if thread is not None:
+            for delivery in thread.deliveries:
+                left = delivery.status in (Status.ATTEMPTING, Status.ORPHANED, Status.UNKNOWN)
+                state = words.DeliveryState.UNKNOWN if left else words.DeliveryState.FAILED
+                cancelled += not left
+                said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
+                outbox.send("deliveries.v1", tenant_key(tenant, conversation_id), bare(said))
             self._in_flight.difference_update(d.delivery_id for d in thread.deliveries)
-            outbox.delete(self._state.thread_key(place))
+            outbox.delete(entry)
+        self._entry_keys.forget(entry)
+        if request_id:
+            counts = {"conversations": int(thread is not None), "deliveries_cancelled": cancelled}
+            done = outcome_record(request_id, tenant, "sender", conversation_id, counts, self._now_ms)
+            outbox.send(OUTCOMES, request_id.encode(), done.SerializeToString())
         self._schedule(place)
+
+    def _pass_over(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
+        """A record whose person was erased before it came here: what it asks for is not sent."""
+        self._counted["erased", "sender"] += 1
+        if outbound.WhichOneof("record") == "request":
+            said = translate.never_sent(outbound, ERASED, self._now_ms, derive)
+            key = tenant_key(outbound.tenant, outbound.conversation_id)
+            outbox.send("deliveries.v1", key, said.SerializeToString())
 
     def _remember(self, place: str, delivery_id: str, outbox: Outbox) -> None:
         chunk, gone = self._seen_of(place).add(delivery_id, self._now_ms)
@@ -353,37 +393,3 @@ class SenderProcessor:
         if eviction is not None:
             dues.append(eviction)
         self._timers.set(place, min(dues) if dues else None)
-
-
-def _decoded(record: Record) -> records_pb2.OutboundRecord:
-    if record.value is None:
-        raise InvalidRecord("UNDECODABLE", "a tombstone is nothing to send")
-    try:
-        outbound = records_pb2.OutboundRecord.FromString(record.value)
-    except DecodeError as error:
-        raise InvalidRecord("UNDECODABLE", "not an OutboundRecord") from error
-    if (
-        not outbound.tenant
-        or not outbound.conversation_id
-        or record.key != tenant_key(outbound.tenant, outbound.conversation_id)
-    ):
-        raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
-    return outbound
-
-
-def _event(outbound: records_pb2.OutboundRecord) -> words.Event:
-    try:
-        match outbound.WhichOneof("record"):
-            case "route":
-                return translate.route(outbound.route)
-            case "request":
-                if not outbound.request.request_id:
-                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
-                delivery_id = derive(outbound.tenant, outbound.request.request_id)
-                return words.Asked(delivery_id, send_request(outbound.request))
-            case "finished":
-                return translate.finished(outbound.finished)
-            case _:
-                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
-    except ValueError as error:
-        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error

@@ -9,6 +9,8 @@ from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.sealing import seal
 from services.chassis.tracing import inject
 from services.router.ports import Outcome
 
@@ -21,8 +23,11 @@ _OUTBOUND_HEADERS = (("content-type", b"application/x-protobuf"), ("schema", b"c
 class CommandBus:
     """Implements `ports.Commands` and `ports.Replies`."""
 
-    def __init__(self, producer: DurableProducer, gateway_id: str, feed_partition: int, clock: Clock) -> None:
+    def __init__(
+        self, producer: DurableProducer, keys: AwaitedKeys, gateway_id: str, feed_partition: int, clock: Clock
+    ) -> None:
         self._producer = producer
+        self._keys = keys
         self._reply_to = pb.ReplyTo(gateway_id=gateway_id, feed_partition=feed_partition)
         self._clock = clock
         self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
@@ -69,7 +74,7 @@ class CommandBus:
                 answer.set_result(Outcome(result.ok, result.reason))
 
     async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
-        """See `ports.Replies`."""
+        """See `ports.Replies`. Sealed with a key of the customer's identity: the shard never sees the text, the log never has it in clear."""
         record = ingest_pb.OutboundRecord(
             tenant=tenant,
             conversation_id=facts.conversation_id,
@@ -85,9 +90,12 @@ class CommandBus:
                 requested_at_ms=self._clock(),
             ),
         )
-        await self._write(
-            OUTBOUND, tenant_key(tenant, facts.conversation_id), record.SerializeToString(), _OUTBOUND_HEADERS
-        )
+        try:
+            own = await self._keys.ensure(tenant, facts.identity_id or facts.conversation_id)
+        except BrokerUnavailable as error:
+            raise _away() from error
+        key = tenant_key(tenant, facts.conversation_id)
+        await self._write(OUTBOUND, key, seal(record, own, OUTBOUND, key), _OUTBOUND_HEADERS)
 
     async def _publish(self, command: pb.RoutingCommand) -> None:
         await self._write(COMMANDS, tenant_key(command.tenant, command.pool), command.SerializeToString(), _HEADERS)
@@ -96,8 +104,12 @@ class CommandBus:
         try:
             await self._producer.publish(topic, key, value, inject(headers))
         except BrokerUnavailable as error:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "Kafka can't be reached; try again", retry_after_s=1
-            ) from error
+            raise _away() from error
         except RecordTooLarge as error:
             raise ChaparError(ErrorKind.TOO_LARGE, "TOO_LARGE", "the request is too large") from error
+
+
+def _away() -> ChaparError:
+    return ChaparError(
+        ErrorKind.UNAVAILABLE, "BROKER_UNAVAILABLE", "Kafka can't be reached; try again", retry_after_s=1
+    )

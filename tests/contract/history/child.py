@@ -9,6 +9,7 @@ import sys
 from services.chassis.metrics import Metrics
 from services.ingest.history.database import Database, database_url
 from services.ingest.history.projection import Projection
+from tests.fakes.privacy import MemoryKeys
 from tests.fixtures.broker import plain_settings
 
 
@@ -20,6 +21,7 @@ async def main(bootstrap: str, prefix: str, url: str) -> None:
             database,
             Metrics(),
             client_id="history-child",
+            keys=MemoryKeys(),
             caught_up=lambda: print("caught up", flush=True),
             written=lambda: print("written", flush=True),
             batch=3,

@@ -16,6 +16,7 @@ from services.ingest.history.mapping import fact
 from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.contract.history.tables_as_data import everything
+from tests.fakes.privacy import MemoryKeys
 
 
 async def never(timeout_s: float) -> None:
@@ -30,7 +31,7 @@ async def fold(database: Database, records: Sequence[Record], batch: int = 7) ->
             places = {(record.topic, record.partition) for record in some}
             before = await store.positions(connection, places)
             after = before | {(record.topic, record.partition): record.offset + 1 for record in some}
-            facts = [found for found in map(fact, some) if found is not None]
+            facts = [found for found in (fact(each, MemoryKeys()) for each in some) if found is not None]
             await store.write(connection, facts, before, after)
 
 
@@ -266,7 +267,7 @@ async def test_whoever_is_behind_writes_nothing(database: Database) -> None:
     """Two that fold at once: the one whose positions are old is refused, and its rows with them."""
     records = as_records(whole_life().log)
     place = ("conversations.v1", 0)
-    facts = [found for found in map(fact, records[:1]) if found is not None]
+    facts = [found for found in (fact(each, MemoryKeys()) for each in records[:1]) if found is not None]
     async with database.engine.connect() as connection:
         await store.positions(connection, [place])
         await store.write(connection, (), {place: 0}, {place: 1})

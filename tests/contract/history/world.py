@@ -13,6 +13,7 @@ from services.chassis.metrics import Metrics
 from services.ingest.history.database import Database, database_url
 from services.ingest.history.history import History
 from services.ingest.history.mapping import TOPICS
+from tests.fakes.privacy import MemoryKeys
 
 WAIT_S = 60.0
 PARTITIONS = 2
@@ -82,7 +83,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    kafka: KafkaSettings, url: str, *, batch: int = 500, ready_after_s: float = 60
+    kafka: KafkaSettings, url: str, *, batch: int = 500, ready_after_s: float = 60, keys: MemoryKeys | None = None
 ) -> AsyncIterator[Running]:
     """A history for the time of the block."""
     metrics, health = Metrics(), Health()
@@ -93,6 +94,7 @@ async def running(
         metrics,
         health.component("history"),
         client_id="history-test",
+        keys=keys or MemoryKeys(),
         batch=batch,
         ready_after_s=ready_after_s,
     )

@@ -20,11 +20,13 @@ from services.feedback.adapters.webhook_answers import notices
 from services.feedback.ports import Recovery
 from services.feedback.translate_counting import counting
 from tests.fakes.lane import FakeLane
+from tests.fakes.privacy import MemoryKeys
 from tests.flow.feedback.test_survey_lane import a_completed_event, an_answer
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme
 
 DAY = 24 * HOUR
 KEY = b"parsa/person-1"
+KEYS = MemoryKeys()
 
 
 def a_tenant(**fields: Any) -> config.TenantConfiguration:
@@ -40,11 +42,15 @@ def a_tenant(**fields: Any) -> config.TenantConfiguration:
 
 def a_lane(metrics: Metrics | None = None, **fields: Any) -> FakeLane:
     known = TenantSurveys(a_programme(), counting=counting(a_tenant(**fields)))
-    return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics()), now_ms=NOW)
+    return FakeLane(survey_factory(ConfiguredProgrammes({TENANT: known}.get), metrics or Metrics(), KEYS), now_ms=NOW)
 
 
 def told(sent: list[Send], which: str) -> list[pb.FeedbackRecord]:
-    records = [pb.FeedbackRecord.FromString(each.value) for each in sent if each.topic == "feedback.answers.v1"]
+    records = [
+        KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
+        for each in sent
+        if each.topic == "feedback.answers.v1"
+    ]
     return [record for record in records if record.WhichOneof("record") == which]
 
 

@@ -15,12 +15,15 @@ from services.feedback.domain.categories import rule
 from services.feedback.domain.counting import Counting
 from services.feedback.domain.survey import Kind, Question, Survey
 from tests.fakes.lane import FakeLane
+from tests.fakes.privacy import MemoryKeys
 from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_survey
+
+KEYS = MemoryKeys()
 
 
 def a_survey_lane(metrics: Metrics, *surveys: Survey) -> FakeLane:
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(*surveys))}.get)
-    return FakeLane(survey_factory(programmes, metrics), now_ms=NOW)
+    return FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
 
 
 def a_completed_event(**facts: Any) -> router.RoutingEvent:
@@ -51,7 +54,11 @@ def relayed(event: router.RoutingEvent) -> list[Send]:
 
 def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
     """What the lane said of invitations; what it said of contacts is in test_counting."""
-    records = [pb.FeedbackRecord.FromString(each.value) for each in sent if each.topic == "feedback.answers.v1"]
+    records = [
+        KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
+        for each in sent
+        if each.topic == "feedback.answers.v1"
+    ]
     return [record for record in records if record.WhichOneof("record") != "settled"]
 
 
@@ -192,7 +199,7 @@ def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_
     programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
     counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
-    lane = FakeLane(survey_factory(programmes, metrics), now_ms=NOW)
+    lane = FakeLane(survey_factory(programmes, metrics, KEYS), now_ms=NOW)
     made = told(lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1"))[0].invited
     first = pb.FeedbackCommand.FromString(an_answer(made.invitation_id, 2, "a1"))
     first.answer.source = pb.ANSWER_SOURCE_PAGE

@@ -26,6 +26,7 @@ from services.ingest.lanes.relay import relay_factory
 from services.ingest.lanes.sender import sender_factory
 from services.ingest.translate_sender import finished_record
 from tests.fakes.lane import Failure, FakeLane
+from tests.fakes.privacy import MemoryKeys
 
 TENANT = "acme"
 
@@ -152,14 +153,16 @@ class World:
         self.configuration = configuration if configuration is not None else a_configuration()
         self.metrics = Metrics(CollectorRegistry(auto_describe=True))
         self.attempts = RecordingAttempts()
+        self.keys = MemoryKeys()
         self.tenants: dict[str, config_pb2.TenantConfiguration] = {}
         policies = CompiledPolicies(lambda: {TENANT: self.configuration, **self.tenants}, CelConditions)
         self.intake = FakeLane(
-            intake_factory(policies, self.metrics, limits or IntakeLimits()), input_topic="inbound.v1"
+            intake_factory(policies, self.metrics, self.keys, limits or IntakeLimits()), input_topic="inbound.v1"
         )
         self.relay = FakeLane(relay_factory, input_topic="routing.events.v1")
         self.sender = FakeLane(
-            sender_factory(self.attempts, self.metrics, sender_limits or SenderLimits()), input_topic="outbound.v1"
+            sender_factory(self.attempts, self.metrics, self.keys, sender_limits or SenderLimits()),
+            input_topic="outbound.v1",
         )
         self.log: list[Send] = []
         self._read = {id(lane): 0 for lane in (self.intake, self.relay, self.sender)}
@@ -271,7 +274,10 @@ class World:
     @property
     def outbound(self) -> list[records_pb2.OutboundRecord]:
         """What intake asked the sender for."""
-        return [records_pb2.OutboundRecord.FromString(s.value) for s in self.intake.sent_to("outbound.v1")]
+        return [
+            self.keys.opened(records_pb2.OutboundRecord.FromString(s.value), s.topic, s.key)
+            for s in self.intake.sent_to("outbound.v1")
+        ]
 
     @property
     def answers(self) -> list[feedback_pb2.FeedbackCommand]:
@@ -285,7 +291,8 @@ class World:
     # ---- how it works
 
     def _all(self, topic: str, decode: Callable[[bytes], Any]) -> list[Any]:
-        return [decode(s.value) for s in self.log if s.topic == topic]
+        found = [(decode(s.value), s.key) for s in self.log if s.topic == topic]
+        return [self.keys.opened(record, topic, key) if hasattr(record, "sealed") else record for record, key in found]
 
     def pump(self) -> None:
         """Hand on what lanes have written to each other's inputs, until nothing is under way."""

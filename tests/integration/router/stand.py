@@ -16,9 +16,12 @@ from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
+from services.chassis.privacy.sealing import unseal
 from services.chassis.tokens import mint
 from services.router.settings import RouterSettings
 from services.router.wiring import build
+from tests.fakes.privacy import a_keyring
 
 TENANT, POOL = "acme", "default"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -126,6 +129,18 @@ class Bench:
                 async with self.changed:
                     self.changed.notify_all()
 
+    async def read_replies(self, keys: AwaitedKeys) -> None:
+        """What agents have written, opened, for ever."""
+        async with aclosing(tail(self.kafka, "outbound.v1")) as records:
+            async for record in records:
+                reply = ingest_pb.OutboundRecord.FromString(record.value or b"")
+                assert not reply.request.text, "a text in clear"
+                await when_ready(keys, record)
+                unseal(reply, keys, record.topic, record.key or b"")
+                self.outbound.append(reply)
+                async with self.changed:
+                    self.changed.notify_all()
+
 
 @asynccontextmanager
 async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
@@ -133,15 +148,17 @@ async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
     await cluster_topics.apply(
         kafka, partitions={"routing.commands.v1": 2, "routing.events.v1": 2, "gateway.feed.v1": 4}
     )
-    async with DurableProducer(kafka, client_id="bench") as producer, asyncio.TaskGroup() as tasks:
+    async with (
+        DurableProducer(kafka, client_id="bench") as producer,
+        a_keyring(kafka) as keys,
+        asyncio.TaskGroup() as tasks,
+    ):
         bench = Bench(kafka, producer)
         reading = [
             tasks.create_task(
                 bench.read("routing.events.v1", lambda v: bench.events.append(pb.RoutingEvent.FromString(v)))
             ),
-            tasks.create_task(
-                bench.read("outbound.v1", lambda v: bench.outbound.append(ingest_pb.OutboundRecord.FromString(v)))
-            ),
+            tasks.create_task(bench.read_replies(keys)),
         ]
         try:
             yield bench

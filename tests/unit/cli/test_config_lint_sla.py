@@ -16,6 +16,7 @@ from services.sla.translate.configuration import promises_of
 SOUND = """\
 tenant: shop
 time_zone: Asia/Tehran
+routing_labels: [campaign]
 pools: [{name: default}]
 skills: [{name: senior}]
 queues:

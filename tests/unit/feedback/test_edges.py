@@ -17,7 +17,7 @@ from services.feedback.domain.survey import Kind
 from services.feedback.handlers import filled
 from services.feedback.ports import Ticket
 from services.feedback.translate import Untranslatable
-from services.feedback.translate_survey import parse_command
+from services.feedback.translate_survey import parse_command, read_command
 from tests.unit.feedback.builders import HOUR, NOW, TENANT
 
 KEY = link_key(b"s" * 40)
@@ -119,7 +119,7 @@ def test_other_tokens_are_no_links(links: SignedLinks) -> None:
 def test_no_bytes_break_the_parser_of_commands(raw: bytes) -> None:
     """They are a command or refused."""
     try:
-        parse_command(raw)
+        parse_command(read_command(raw))
     except Untranslatable:
         return
 
@@ -130,7 +130,7 @@ def test_a_command_that_speaks_of_another_person_is_refused() -> None:
     command.consider.subject.interaction_id = "i"
     command.consider.subject.person_id = "p2"
     with pytest.raises(Untranslatable, match="person_id"):
-        parse_command(command.SerializeToString())
+        parse_command(read_command(command.SerializeToString()))
 
 
 def a_tenant(**fields: object) -> config.TenantConfiguration:

@@ -183,6 +183,7 @@ capabilities:
 {{- $v := .Values -}}
 {{- if not $v.kafka.bootstrapServers -}}{{- fail "kafka.bootstrapServers is required: host:port of the cluster" -}}{{- end -}}
 {{- include "chapar.authValidate" . -}}
+{{- if not $v.personal.masterKeySecret -}}{{- fail "personal.masterKeySecret is required: the Secret with the master keys of personal data" -}}{{- end -}}
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
 {{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: a SQLite file in each pod is a different history in each" -}}{{- end -}}

@@ -96,6 +96,14 @@ spec:
         - name: {{ $prefix }}HTTP_PROXIES
           value: {{ join "," $v.trustedProxies | quote }}
         {{- end }}
+        {{- if ne .name "sla" }}
+        {{- $files := list }}
+        {{- range $v.personal.masterKeys }}{{- $files = append $files (printf "/etc/chapar/personal/%s" .) }}{{- end }}
+        - name: {{ $prefix }}PERSONAL__KEY_FILES
+          value: {{ toJson $files | quote }}
+        - name: {{ $prefix }}PERSONAL__KEYS_DIR
+          value: /var/lib/chapar
+        {{- end }}
         {{- with .env }}
         {{- . | nindent 8 }}
         {{- end }}
@@ -136,6 +144,9 @@ spec:
         {{- with include "chapar.authMounts" (dict "root" $root "name" .name) | trim }}
         {{- . | nindent 8 }}
         {{- end }}
+        {{- if ne .name "sla" }}
+        - {name: personal, mountPath: /etc/chapar/personal, readOnly: true}
+        {{- end }}
         - {name: state, mountPath: /var/lib/chapar}
         - {name: tmp, mountPath: /tmp}
         {{- with include "chapar.kafkaMounts" (dict "root" $root "name" .name) | trim }}
@@ -156,6 +167,12 @@ spec:
         defaultMode: 0440
     {{- with include "chapar.authVolumes" (dict "root" $root "name" .name) | trim }}
     {{- . | nindent 4 }}
+    {{- end }}
+    {{- if ne .name "sla" }}
+    - name: personal
+      secret:
+        secretName: {{ $v.personal.masterKeySecret }}
+        defaultMode: 0440
     {{- end }}
     - name: state
       emptyDir: {sizeLimit: 2Gi}

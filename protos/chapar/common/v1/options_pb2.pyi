@@ -127,8 +127,11 @@ class AuditRule(_message.Message):
 
 Global___AuditRule: _TypeAlias = AuditRule  # noqa: Y015
 
+PERSONAL_FIELD_NUMBER: _builtins.int
 AUTH_FIELD_NUMBER: _builtins.int
 AUDIT_FIELD_NUMBER: _builtins.int
+personal: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""Personal data: in a record of the log the field travels inside `sealed`, encrypted with a key of the person. See docs/security.md."""
 auth: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuthRule]
 """The rule of a method, read by the server's authentication interceptor."""
 audit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuditRule]

@@ -22,15 +22,18 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from chapar.common.v1 import options_pb2 as chapar_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hapar/common/v1/webhook.proto\x12\x10\x63hapar.common.v1\"\xa1\x01\n\rWebhookNotice\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07webhook\x18\x03 \x01(\t\x12\x0c\n\x04\x62ody\x18\x04 \x01(\x0c\x12\x13\n\x0b\x66irst_at_ms\x18\x05 \x01(\x03\x12\x11\n\tdue_at_ms\x18\x06 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x13\n\x0blast_reason\x18\x08 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63hapar/common/v1/webhook.proto\x12\x10\x63hapar.common.v1\x1a\x1e\x63hapar/common/v1/options.proto\"\xca\x01\n\rWebhookNotice\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07webhook\x18\x03 \x01(\t\x12\x12\n\x04\x62ody\x18\x04 \x01(\x0c\x42\x04\x80\xbc\x18\x01\x12\x13\n\x0b\x66irst_at_ms\x18\x05 \x01(\x03\x12\x11\n\tdue_at_ms\x18\x06 \x01(\x03\x12\x10\n\x08\x61ttempts\x18\x07 \x01(\x05\x12\x13\n\x0blast_reason\x18\x08 \x01(\t\x12\x11\n\tperson_id\x18\t \x01(\t\x12\x0e\n\x06sealed\x18\x64 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'chapar.common.v1.webhook_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WEBHOOKNOTICE']._serialized_start=53
-  _globals['_WEBHOOKNOTICE']._serialized_end=214
+  _globals['_WEBHOOKNOTICE'].fields_by_name['body']._loaded_options = None
+  _globals['_WEBHOOKNOTICE'].fields_by_name['body']._serialized_options = b'\200\274\030\001'
+  _globals['_WEBHOOKNOTICE']._serialized_start=85
+  _globals['_WEBHOOKNOTICE']._serialized_end=287
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,8 @@ class WebhookNotice(_message.Message):
     DUE_AT_MS_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     LAST_REASON_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """The same in every attempt, so that the receiver can drop a repetition: the header webhook-id."""
     tenant: _builtins.str
@@ -46,6 +48,10 @@ class WebhookNotice(_message.Message):
     """Attempts made."""
     last_reason: _builtins.str
     """Why the last one failed, as a short upper-case code."""
+    person_id: _builtins.str
+    """The person that the body is about, and so whose key it is sealed with; empty when it holds ids and figures only."""
+    sealed: _builtins.bytes
+    """The body, encrypted with a key of the person; see docs/security.md."""
     def __init__(
         self,
         *,
@@ -57,10 +63,12 @@ class WebhookNotice(_message.Message):
         due_at_ms: _builtins.int = ...,
         attempts: _builtins.int = ...,
         last_reason: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "body", b"body", "due_at_ms", b"due_at_ms", "first_at_ms", b"first_at_ms", "last_reason", b"last_reason", "message_id", b"message_id", "tenant", b"tenant", "webhook", b"webhook"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "body", b"body", "due_at_ms", b"due_at_ms", "first_at_ms", b"first_at_ms", "last_reason", b"last_reason", "message_id", b"message_id", "person_id", b"person_id", "sealed", b"sealed", "tenant", b"tenant", "webhook", b"webhook"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -181,6 +181,7 @@ class TenantConfiguration(_message.Message):
     FIRST_CONTACT_WINDOW_MS_FIELD_NUMBER: _builtins.int
     LEAST_ANSWERS_FIELD_NUMBER: _builtins.int
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
+    ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant's name, [a-z0-9-]{1,40}."""
     version: _builtins.int
@@ -255,6 +256,12 @@ class TenantConfiguration(_message.Message):
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryRule]:
         """Categories of free text, by rule."""
 
+    @_builtins.property
+    def routing_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of labels that the router, SLA policies and surveys may know besides Chapar's own ("tier", "public", ...): their values travel in clear and stay
+        after an erasure, so they must not be personal. All other labels stay with the conversation, encrypted; routing rules see them all.
+        """
+
     def __init__(
         self,
         *,
@@ -281,10 +288,11 @@ class TenantConfiguration(_message.Message):
         first_contact_window_ms: _builtins.int = ...,
         least_answers: _builtins.int = ...,
         week_begins: _builtins.str = ...,
+        routing_labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "calendars", b"calendars", "capacity_profiles", b"capacity_profiles", "categories", b"categories", "channels", b"channels", "content_hash", b"content_hash", "default_language", b"default_language", "default_region", b"default_region", "first_contact_window_ms", b"first_contact_window_ms", "least_answers", b"least_answers", "pools", b"pools", "queues", b"queues", "recoveries", b"recoveries", "routing_labels", b"routing_labels", "rules", b"rules", "skills", b"skills", "sla_policies", b"sla_policies", "surveys", b"surveys", "templates", b"templates", "tenant", b"tenant", "time_zone", b"time_zone", "version", b"version", "webhooks", b"webhooks", "week_begins", b"week_begins"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -385,6 +385,28 @@ class RecordRecovery(_message.Message):
 Global___RecordRecovery: _TypeAlias = RecordRecovery  # noqa: Y015
 
 @_typing.final
+class ErasePersonalData(_message.Message):
+    """Personal data of the person are erased: forget invitations, answers and contacts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The erasure."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonalData: _TypeAlias = ErasePersonalData  # noqa: Y015
+
+@_typing.final
 class FeedbackCommand(_message.Message):
     """One record of feedback.commands.v1; keyed by person_id."""
 
@@ -400,7 +422,9 @@ class FeedbackCommand(_message.Message):
     SENT_FIELD_NUMBER: _builtins.int
     CONTACT_FIELD_NUMBER: _builtins.int
     RECOVERY_FIELD_NUMBER: _builtins.int
+    ERASE_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """Idempotency key."""
     tenant: _builtins.str
@@ -411,6 +435,8 @@ class FeedbackCommand(_message.Message):
     """When it was issued; milliseconds."""
     question_id: _builtins.str
     """Who asked waits for a verdict of this id; empty without a waiting caller."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def consider(self) -> Global___ConsiderInvitation:
         """See the message."""
@@ -435,6 +461,10 @@ class FeedbackCommand(_message.Message):
     def recovery(self) -> Global___RecordRecovery:
         """See the message."""
 
+    @_builtins.property
+    def erase(self) -> Global___ErasePersonalData:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -448,13 +478,15 @@ class FeedbackCommand(_message.Message):
         sent: Global___RecordInvitationSent | None = ...,
         contact: Global___RecordContact | None = ...,
         recovery: Global___RecordRecovery | None = ...,
+        erase: Global___ErasePersonalData | None = ...,
         question_id: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "contact", b"contact", "invite", b"invite", "recovery", b"recovery", "sent", b"sent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "recovery", b"recovery", "sent", b"sent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "command", b"command", "command_id", b"command_id", "consider", b"consider", "contact", b"contact", "erase", b"erase", "invite", b"invite", "issued_at_ms", b"issued_at_ms", "person_id", b"person_id", "question_id", b"question_id", "recovery", b"recovery", "sealed", b"sealed", "sent", b"sent", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent", "contact", "recovery"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["consider", "invite", "answer", "sent", "contact", "recovery", "erase"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -897,6 +929,28 @@ class RecoveryOpened(_message.Message):
 Global___RecoveryOpened: _TypeAlias = RecoveryOpened  # noqa: Y015
 
 @_typing.final
+class PersonalDataErased(_message.Message):
+    """Personal data of the person were erased: forget the texts of all answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The erasure."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonalDataErased: _TypeAlias = PersonalDataErased  # noqa: Y015
+
+@_typing.final
 class FeedbackRecord(_message.Message):
     """One record of feedback.answers.v1; keyed by person_id."""
 
@@ -918,6 +972,8 @@ class FeedbackRecord(_message.Message):
     SETTLED_FIELD_NUMBER: _builtins.int
     RECOVERY_DUE_FIELD_NUMBER: _builtins.int
     RECOVERY_OPENED_FIELD_NUMBER: _builtins.int
+    ERASED_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id, derived: a repetition has the same."""
     tenant: _builtins.str
@@ -926,6 +982,8 @@ class FeedbackRecord(_message.Message):
     """Person."""
     occurred_at_ms: _builtins.int
     """When; milliseconds."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def invited(self) -> Global___InvitationCreated:
         """See the message."""
@@ -974,6 +1032,10 @@ class FeedbackRecord(_message.Message):
     def recovery_opened(self) -> Global___RecoveryOpened:
         """See the message."""
 
+    @_builtins.property
+    def erased(self) -> Global___PersonalDataErased:
+        """See the message."""
+
     def __init__(
         self,
         *,
@@ -993,12 +1055,14 @@ class FeedbackRecord(_message.Message):
         settled: Global___ContactSettled | None = ...,
         recovery_due: Global___RecoveryDue | None = ...,
         recovery_opened: Global___RecoveryOpened | None = ...,
+        erased: Global___PersonalDataErased | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "expired", b"expired", "invited", b"invited", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "erased", b"erased", "expired", b"expired", "invited", b"invited", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "settled", b"settled", "skipped", b"skipped", "tenant", b"tenant", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amended", b"amended", "answered", b"answered", "due", b"due", "erased", b"erased", "event_id", b"event_id", "expired", b"expired", "invited", b"invited", "occurred_at_ms", b"occurred_at_ms", "person_id", b"person_id", "record", b"record", "recovery_due", b"recovery_due", "recovery_opened", b"recovery_opened", "refused", b"refused", "reminder", b"reminder", "sealed", b"sealed", "settled", b"settled", "skipped", b"skipped", "tenant", b"tenant", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder", "withdrawn", "settled", "recovery_due", "recovery_opened"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["invited", "skipped", "answered", "refused", "expired", "due", "amended", "reminder", "withdrawn", "settled", "recovery_due", "recovery_opened", "erased"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

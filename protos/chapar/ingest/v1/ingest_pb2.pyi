@@ -998,42 +998,177 @@ Global___UnlinkIdentityResponse: _TypeAlias = UnlinkIdentityResponse  # noqa: Y0
 
 @_typing.final
 class ErasePersonRequest(_message.Message):
-    """Asks to erase."""
+    """Asks to erase. A person, identities, or both are named."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_IDS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's id of this request; the same again is the same erasure and returns its report."""
     person_id: _builtins.str
     """Person."""
+    @_builtins.property
+    def identity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identities that are erased besides those that history knows of the person."""
+
     def __init__(
         self,
         *,
         idempotency_key: _builtins.str = ...,
         person_id: _builtins.str = ...,
+        identity_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["idempotency_key", b"idempotency_key", "identity_ids", b"identity_ids", "person_id", b"person_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ErasePersonRequest: _TypeAlias = ErasePersonRequest  # noqa: Y015
 
 @_typing.final
-class ErasePersonResponse(_message.Message):
-    """The erasure is durable and will be carried out."""
+class ErasedStore(_message.Message):
+    """What an erasure did in one store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CountsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    STORE_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    WAITING_FOR_FIELD_NUMBER: _builtins.int
+    store: _builtins.str
+    """Store, e.g. "intake", "sender", "feedback", "history@ingest-0", "personal keys"."""
+    @_builtins.property
+    def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """What was done, by kind, e.g. {"deliveries_cancelled": 1, "messages_emptied": 40}."""
+
+    @_builtins.property
+    def waiting_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts that have not answered yet; they will carry the erasure out, and the same request again shows their figures."""
+
     def __init__(
         self,
+        *,
+        store: _builtins.str = ...,
+        counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        waiting_for: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "store", b"store", "waiting_for", b"waiting_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasedStore: _TypeAlias = ErasedStore  # noqa: Y015
+
+@_typing.final
+class ErasedTopic(_message.Message):
+    """Until when a topic holds what is left of an erased person: ids and times in plain text, the rest unreadable."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    GONE_BY_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """Topic."""
+    left: _builtins.str
+    """What of the person it holds from now on, for people."""
+    @_builtins.property
+    def gone_by(self) -> _timestamp_pb2.Timestamp:
+        """The last segment with it is deleted or compacted by then."""
+
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        left: _builtins.str = ...,
+        gone_by: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gone_by", b"gone_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gone_by", b"gone_by", "left", b"left", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasedTopic: _TypeAlias = ErasedTopic  # noqa: Y015
+
+@_typing.final
+class ErasePersonResponse(_message.Message):
+    """The report of an erasure. It is complete when no store is waited for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_IDS_FIELD_NUMBER: _builtins.int
+    CONVERSATION_IDS_FIELD_NUMBER: _builtins.int
+    KEYS_DESTROYED_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    STORES_FIELD_NUMBER: _builtins.int
+    TOPICS_FIELD_NUMBER: _builtins.int
+    GONE_BY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Id of the erasure."""
+    keys_destroyed: _builtins.int
+    """Keys that were destroyed by this call."""
+    complete: _builtins.bool
+    """True when every store has answered."""
+    @_builtins.property
+    def identity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identities that were erased."""
+
+    @_builtins.property
+    def conversation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conversations that were erased."""
+
+    @_builtins.property
+    def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedStore]:
+        """What each store did."""
+
+    @_builtins.property
+    def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedTopic]:
+        """What the topics still hold, and until when."""
+
+    @_builtins.property
+    def gone_by(self) -> _timestamp_pb2.Timestamp:
+        """When the last segment of any topic is gone."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        identity_ids: _abc.Iterable[_builtins.str] | None = ...,
+        conversation_ids: _abc.Iterable[_builtins.str] | None = ...,
+        keys_destroyed: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+        stores: _abc.Iterable[Global___ErasedStore] | None = ...,
+        topics: _abc.Iterable[Global___ErasedTopic] | None = ...,
+        gone_by: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gone_by", b"gone_by"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "conversation_ids", b"conversation_ids", "gone_by", b"gone_by", "identity_ids", b"identity_ids", "keys_destroyed", b"keys_destroyed", "request_id", b"request_id", "stores", b"stores", "topics", b"topics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -670,6 +670,7 @@ class IdentityErasure(_message.Message):
     IDENTITY_ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
+    CONVERSATION_IDS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Id of the request (idempotency key)."""
     identity_id: _builtins.str
@@ -678,6 +679,10 @@ class IdentityErasure(_message.Message):
     """Who asked."""
     occurred_at_ms: _builtins.int
     """When; milliseconds."""
+    @_builtins.property
+    def conversation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Conversations of the identity's person that are known, past ones too: each is forgotten wherever it is remembered."""
+
     def __init__(
         self,
         *,
@@ -685,10 +690,11 @@ class IdentityErasure(_message.Message):
         identity_id: _builtins.str = ...,
         actor: _builtins.str = ...,
         occurred_at_ms: _builtins.int = ...,
+        conversation_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "conversation_ids", b"conversation_ids", "identity_id", b"identity_id", "occurred_at_ms", b"occurred_at_ms", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -791,12 +797,15 @@ class InboundRecord(_message.Message):
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     hops: _builtins.int
     """How often a lane has forwarded it to another identity's key; more than 3 is a dead letter."""
     question_id: _builtins.str
     """Id of a question to the lane: who asked waits for a verdict of this id, so a refusal is a verdict and no dead letter. Empty without a waiting caller."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def message(self) -> Global___CustomerMessage:
         """A customer's message."""
@@ -833,10 +842,11 @@ class InboundRecord(_message.Message):
         follow_up: Global___FollowUpRequest | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
@@ -874,12 +884,15 @@ class ReplyRoute(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     LAST_CUSTOMER_MESSAGE_AT_MS_FIELD_NUMBER: _builtins.int
+    ERASED_BY_FIELD_NUMBER: _builtins.int
     PROOF_FIELD_NUMBER: _builtins.int
     ONLY_IF_MISSING_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
     """Subject of the newest e-mail."""
     last_customer_message_at_ms: _builtins.int
     """When the customer wrote last; milliseconds. Windows such as WhatsApp's 24 h count from it."""
+    erased_by: _builtins.str
+    """The erasure that took the route away; without identity, everything about the conversation is forgotten."""
     proof: Global___OriginProof.ValueType
     """What proves that answers belong there; a route that is proven is not changed by what is not."""
     only_if_missing: _builtins.bool
@@ -899,12 +912,13 @@ class ReplyRoute(_message.Message):
         context: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         subject: _builtins.str = ...,
         last_customer_message_at_ms: _builtins.int = ...,
+        erased_by: _builtins.str = ...,
         proof: Global___OriginProof.ValueType = ...,
         only_if_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "only_if_missing", b"only_if_missing", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "erased_by", b"erased_by", "identity", b"identity", "last_customer_message_at_ms", b"last_customer_message_at_ms", "only_if_missing", b"only_if_missing", "proof", b"proof", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -973,10 +987,13 @@ class OutboundRecord(_message.Message):
     ROUTE_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     FINISHED_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant."""
     conversation_id: _builtins.str
     """Conversation; with the tenant the record's key."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def route(self) -> Global___ReplyRoute:
         """How to answer this conversation from now on."""
@@ -997,10 +1014,11 @@ class OutboundRecord(_message.Message):
         route: Global___ReplyRoute | None = ...,
         request: Global___OutboundRequest | None = ...,
         finished: Global___AttemptFinished | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finished", b"finished", "record", b"record", "request", b"request", "route", b"route"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "finished", b"finished", "record", b"record", "request", b"request", "route", b"route", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "finished", b"finished", "record", b"record", "request", b"request", "route", b"route", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["route", "request", "finished"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
@@ -1027,6 +1045,7 @@ class DeliveryRecord(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
     """UUIDv5 of (tenant, request_id)."""
     tenant: _builtins.str
@@ -1051,6 +1070,8 @@ class DeliveryRecord(_message.Message):
     """When this state was reached; milliseconds."""
     event_id: _builtins.str
     """Unique id of this record."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def native_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Provider's ids."""
@@ -1071,10 +1092,11 @@ class DeliveryRecord(_message.Message):
         purpose: Global___OutboundPurpose.ValueType = ...,
         occurred_at_ms: _builtins.int = ...,
         event_id: _builtins.str = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "reason", b"reason", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attempts", b"attempts", "channel", b"channel", "conversation_id", b"conversation_id", "delivery_id", b"delivery_id", "event_id", b"event_id", "interaction_id", b"interaction_id", "native_ids", b"native_ids", "occurred_at_ms", b"occurred_at_ms", "purpose", b"purpose", "reason", b"reason", "sealed", b"sealed", "state", b"state", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1285,6 +1307,7 @@ class ConversationRecord(_message.Message):
     INTERACTION_OPENED_FIELD_NUMBER: _builtins.int
     INTERACTION_CLOSED_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
     tenant: _builtins.str
@@ -1297,6 +1320,8 @@ class ConversationRecord(_message.Message):
     """Person."""
     occurred_at_ms: _builtins.int
     """When; milliseconds."""
+    sealed: _builtins.bytes
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
     @_builtins.property
     def opened(self) -> Global___ConversationOpened:
         """The conversation began."""
@@ -1331,10 +1356,11 @@ class ConversationRecord(_message.Message):
         interaction_opened: Global___InteractionOpened | None = ...,
         interaction_closed: Global___InteractionClosed | None = ...,
         erased: Global___ConversationErased | None = ...,
+        sealed: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015

@@ -6,19 +6,24 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_caller, current_tenant
-from services.chassis.ids import derive
-from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, raise_for, required
+from services.ingest.adapters.edges.erasure import PersonEraser
+from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
 from services.ingest.ports import People, Publisher, Questions
+
+MAX_IDENTITIES = 100
 
 
 class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     """See the contract."""
 
-    def __init__(self, publisher: Publisher, questions: Questions, people: People | None, clock: Clock) -> None:
+    def __init__(
+        self, publisher: Publisher, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock
+    ) -> None:
         self._questions = questions
         self._publisher = publisher
         self._people = people
+        self._eraser = eraser
         self._clock = clock
 
     async def GetPerson(self, request: ingest_pb2.GetPersonRequest, context: Any) -> ingest_pb2.GetPersonResponse:  # noqa: N802 - the contract's name
@@ -61,33 +66,20 @@ class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
         return ingest_pb2.UnlinkIdentityResponse()
 
     async def ErasePerson(self, request: ingest_pb2.ErasePersonRequest, context: Any) -> ingest_pb2.ErasePersonResponse:  # noqa: N802 - the contract's name
-        """An erasure for each identity of the person, each durable when it returns."""
-        tenant = current_tenant()
+        """The report of the erasure; the same request again is the same erasure, and shows what has been done since."""
+        nobody = not request.person_id and not request.identity_ids
         raise_for(
             (
                 required("idempotency_key", request.idempotency_key, MAX_KEY_BYTES),
-                required("person_id", request.person_id),
+                optional("person_id", request.person_id),
+                *(required("identity_ids", each) for each in request.identity_ids),
+                Refusal("INVALID_FIELD", "identity_ids", f"must not be more than {MAX_IDENTITIES}")
+                if len(request.identity_ids) > MAX_IDENTITIES
+                else None,
+                Refusal("INVALID_FIELD", "person_id", "or identity_ids must be given") if nobody else None,
             )
         )
-        now = self._clock()
-        actor = current_caller().subject
-        records = [
-            (
-                identity.identity_id,
-                records_pb2.InboundRecord(
-                    tenant=tenant,
-                    erasure=records_pb2.IdentityErasure(
-                        request_id=derive(request.idempotency_key, identity.identity_id),
-                        identity_id=identity.identity_id,
-                        actor=actor,
-                        occurred_at_ms=now,
-                    ),
-                ),
-            )
-            for identity in await self._identities(tenant, request.person_id)
-        ]
-        await self._publisher.publish(records)
-        return ingest_pb2.ErasePersonResponse()
+        return await self._eraser.erase(current_tenant(), request, current_caller().subject)
 
     async def _link(self, request_id: str, identity_id: str, home: str, evidence: str) -> None:
         link = records_pb2.IdentityLink(

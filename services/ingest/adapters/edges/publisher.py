@@ -7,7 +7,10 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
+from services.chassis.privacy.lanes import AwaitedKeys
+from services.chassis.privacy.sealing import seal
 from services.chassis.tracing import inject
+from services.ingest.translate_keys import owner_of
 
 TOPIC = "inbound.v1"
 MAX_RECORD_BYTES = 850_000
@@ -16,17 +19,19 @@ _RETRY_AFTER_S = 5
 
 
 class InboundPublisher:
-    """Appends to inbound.v1 and waits for the acknowledgement of all in-sync replicas."""
+    """Seals with the person's key, appends to inbound.v1 and waits for the acknowledgement of all in-sync replicas."""
 
-    def __init__(self, producer: DurableProducer) -> None:
+    def __init__(self, producer: DurableProducer, keys: AwaitedKeys) -> None:
         self._producer = producer
+        self._keys = keys
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
-        """See `ports.Publisher.publish`."""
-        encoded = [(tenant_key(record.tenant, key), record.SerializeToString()) for key, record in records]
-        if any(len(value) > MAX_RECORD_BYTES for _, value in encoded):
-            raise too_large()
+        """See `ports.Publisher.publish`. The records lose their personal fields."""
         try:
+            keyed = [(tenant_key(record.tenant, key), record) for key, record in records]
+            encoded = [(key, await self._sealed(key, record)) for key, record in keyed]
+            if any(len(value) > MAX_RECORD_BYTES for _, value in encoded):
+                raise too_large()
             if len(encoded) == 1:
                 await self._one(*encoded[0])
                 return
@@ -41,6 +46,12 @@ class InboundPublisher:
             ) from error
         except RecordTooLarge as error:
             raise too_large() from error
+
+    async def _sealed(self, key: bytes, record: records_pb2.InboundRecord) -> bytes:
+        owner = owner_of(record)
+        if not owner:
+            return record.SerializeToString()
+        return seal(record, await self._keys.ensure(record.tenant, owner), TOPIC, key)
 
     async def _one(self, key: bytes, value: bytes) -> None:
         await self._producer.publish(TOPIC, key, value, inject())

@@ -14,6 +14,8 @@ from google.protobuf.message import DecodeError
 from chapar.ingest.v1 import records_pb2
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
+from services.chassis.privacy.lanes import AwaitedKeys, when_ready
+from services.chassis.privacy.sealing import Unsealable, unseal
 from services.ingest.ports import ChatMessage
 
 CHANNEL = "webchat"
@@ -27,7 +29,8 @@ Listener = Callable[[ChatMessage], None]
 class WebchatHub:
     """See the module. Everything runs in one event loop."""
 
-    def __init__(self, poison: Poison) -> None:
+    def __init__(self, keys: AwaitedKeys, poison: Poison) -> None:
+        self._keys = keys
         self._poison = poison
         self._listeners: dict[str, set[Listener]] = {}
         self._recent: OrderedDict[str, deque[ChatMessage]] = OrderedDict()
@@ -38,14 +41,18 @@ class WebchatHub:
         """Reads until cancelled."""
         async with aclosing(records) as stream:  # type: ignore[type-var]  # it is a generator; its type says iterator
             async for record in stream:
+                await when_ready(self._keys, record)
                 self._poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
         """One record of conversations.v1. Raises InvalidRecord."""
         try:
             decoded = records_pb2.ConversationRecord.FromString(record.value or b"")
+            unseal(decoded, self._keys, record.topic, record.key or b"")
         except DecodeError as error:
             raise InvalidRecord("UNDECODABLE", "not a ConversationRecord") from error
+        except Unsealable as error:
+            raise InvalidRecord("UNSEALABLE", str(error)) from error
         self._note_owner(decoded)
         if decoded.WhichOneof("record") == "erased":
             self._forget(decoded.conversation_id)

@@ -18,6 +18,7 @@ from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.keys import tenant_key
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.sealing import Keys, bare, seal
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
 from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
@@ -29,6 +30,7 @@ from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
 from services.ingest.translate_sender import finished_record
 
+OUTBOUND: Final = "outbound.v1"
 _REPUBLISH_S: Final = 0.5
 _KEPT_MS: Final = 86_400_000
 
@@ -55,6 +57,7 @@ class AttemptWorker:
         secrets: Secrets,
         publish: Publish,
         metrics: Metrics,
+        keys: Keys,
         *,
         clock: Clock,
         concurrency: int = 32,
@@ -67,6 +70,7 @@ class AttemptWorker:
         self._policies = policies
         self._secrets = secrets
         self._publish = publish
+        self._keys = keys
         self._clock = clock
         self._concurrency = concurrency
         self._grace_s = grace_s
@@ -205,6 +209,8 @@ class AttemptWorker:
         for index in range(len(job.delivery.native_ids), len(parts)):
             if not await self._turn(self._recipient_pace(where.channel, rules, group), f"{where.account}/{address}"):
                 return _not_attempted()
+            if self._keys.current(job.tenant, where.identity_id) is None:
+                return _not_attempted()  # the customer was erased while it waited for its turn
             part = Part(
                 conversation_id=job.conversation_id,
                 delivery_id=job.delivery.delivery_id,
@@ -237,10 +243,14 @@ class AttemptWorker:
             retry_after_ms=result.retry_after_ms,
             migrated_to=result.migrated_to,
         )
-        record = finished_record(job.tenant, job.conversation_id, event, self._clock()).SerializeToString()
+        finished = finished_record(job.tenant, job.conversation_id, event, self._clock())
+        key = tenant_key(job.tenant, job.conversation_id)
+        own = self._keys.current(job.tenant, job.route.identity.identity_id)
+        # Of a customer who was erased meanwhile nothing is left to be written but that the attempt has ended.
+        record = seal(finished, own, OUTBOUND, key) if own is not None else bare(finished)
         while True:
             try:
-                await self._publish(tenant_key(job.tenant, job.conversation_id), record)
+                await self._publish(key, record)
             except BrokerUnavailable:
                 await asyncio.sleep(_REPUBLISH_S)
             else:

@@ -18,9 +18,12 @@ from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.keys import tenant_key
 from services.chassis.lifecycle import Service, serving
+from services.chassis.privacy.lanes import when_ready
+from services.chassis.privacy.sealing import unseal
 from services.chassis.secrets import env_prefix
 from services.ingest.settings import IngestSettings
 from services.ingest.wiring import build
+from tests.fakes.privacy import a_keyring
 
 SECRET = {
     "TELEGRAM": "telegram-secret",
@@ -100,7 +103,10 @@ class Edges:
             nonlocal done
             done = True
 
-        async with aclosing(tail(self.kafka, "inbound.v1", caught_up=caught_up)) as records:
+        async with (
+            a_keyring(self.kafka) as keys,
+            aclosing(tail(self.kafka, "inbound.v1", caught_up=caught_up)) as records,
+        ):
             reading: Any = records.__aiter__()
             if count == 0:
                 return found
@@ -109,6 +115,8 @@ class Edges:
                 decoded = records_pb2.InboundRecord.FromString(record.value)
                 if decoded.WhichOneof("record") == "message":
                     assert record.key == tenant_key(decoded.tenant, decoded.message.identity.identity_id)
+                await when_ready(keys, record)
+                unseal(decoded, keys, record.topic, record.key)
                 found.append(decoded)
         return found
 

@@ -18,7 +18,11 @@ from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.privacy.keyring import Keyring
+from services.chassis.privacy.lanes import when_ready
+from services.chassis.privacy.sealing import unseal
 from services.cli.providers import HttpProvider, MailRelay
+from tests.fakes.privacy import a_keyring
 from tests.integration.ingest.lanes.builders import TENANT, accounts
 
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
@@ -59,6 +63,7 @@ class Bench:
     bootstrap: str
     folder: Path
     producer: DurableProducer
+    keys: Keyring
     provider: HttpProvider
     relay: MailRelay
     seen: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _DECODERS})
@@ -168,7 +173,11 @@ class Bench:
             async for record in records:
                 if record.value is not None:
                     async with self.changed:
-                        self.seen[topic].append(_DECODERS[topic](record.value))
+                        found = _DECODERS[topic](record.value)
+                        if hasattr(found, "sealed"):
+                            await when_ready(self.keys, record)
+                            unseal(found, self.keys, topic, record.key or b"")
+                        self.seen[topic].append(found)
                         self.changed.notify_all()
 
 
@@ -183,9 +192,10 @@ async def bench(bootstrap: str, kafka: KafkaSettings, folder: Path) -> AsyncIter
         HttpProvider() as provider,
         MailRelay() as relay,
         DurableProducer(kafka, client_id="bench") as producer,
+        a_keyring(kafka, name="bench") as keys,
         asyncio.TaskGroup() as readers,
     ):
-        made = Bench(kafka, bootstrap, folder, producer, provider, relay)
+        made = Bench(kafka, bootstrap, folder, producer, keys, provider, relay)
         reading = [readers.create_task(made.read(topic)) for topic in _DECODERS]
         try:
             yield made

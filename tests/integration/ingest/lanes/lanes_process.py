@@ -32,6 +32,7 @@ from services.ingest.lanes.intake import intake_lane
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_lane
 from services.ingest.lanes.sender import sender_lane
+from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import plain_settings
 from tests.integration.ingest.lanes.builders import VARIABLES
 
@@ -49,6 +50,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(provider_client(DEVELOPMENT, timeout_s=2.0))
         producer = await stack.enter_async_context(DurableProducer(kafka, client_id=f"attempts@{instance}"))
+        keys = await stack.enter_async_context(a_keyring(kafka, name=instance))
         clients: dict[str, ChannelClient] = {
             "telegram": TelegramClient(http),
             "whatsapp": WhatsAppClient(http),
@@ -61,6 +63,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             lambda key, value: producer.publish("outbound.v1", key, value),
             metrics,
+            keys,
             clock=system_clock,
             grace_s=3.0,
         )
@@ -69,6 +72,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
                 kafka,
                 policies,
                 metrics,
+                keys,
                 clock=system_clock,
                 client_id=instance,
                 lane_metrics=NO_METRICS,
@@ -79,6 +83,7 @@ async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConf
                 kafka,
                 attempts,
                 metrics,
+                keys,
                 clock=system_clock,
                 client_id=instance,
                 lane_metrics=NO_METRICS,

@@ -26,6 +26,7 @@ from services.ingest.domain.deliveries import NOT_ATTEMPTED, Delivery, Status
 from services.ingest.domain.messages import Identity, Route, SendRequest
 from services.ingest.domain.policy import AccountPolicy, TenantPolicy
 from services.ingest.domain.rules import RuleInput, Verdict
+from tests.fakes.privacy import MemoryKeys
 from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts
 
 
@@ -41,6 +42,7 @@ class Log:
     outcomes: list[records_pb2.AttemptFinished] = field(default_factory=list)
     refusals: int = 0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    keys: MemoryKeys = field(default_factory=MemoryKeys)
 
     async def publish(self, key: bytes, value: bytes) -> None:
         if self.refusals:
@@ -48,6 +50,7 @@ class Log:
             raise BrokerUnavailable("as asked")
         record = records_pb2.OutboundRecord.FromString(value)
         assert key == record.conversation_id.encode()
+        self.keys.opened(record, "outbound.v1", key)
         async with self.changed:
             self.outcomes.append(record.finished)
             self.changed.notify_all()
@@ -81,6 +84,7 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             log.publish,
             Metrics(CollectorRegistry(auto_describe=True)),
+            log.keys,
             clock=system_clock,
             grace_s=1.0,
         )

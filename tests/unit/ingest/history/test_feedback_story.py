@@ -7,13 +7,14 @@ from services.chassis.kafka.records import Record
 from services.ingest.history.fold import Rows
 from services.ingest.history.mapping import FEEDBACKS, fact
 from services.ingest.history.rows import Fact
+from tests.fakes.privacy import MemoryKeys
 
 ABOUT = pb.Subject(interaction_id="i1", conversation_id="c1", person_id="p1")
 
 
 def told(at_ms: int, **which: object) -> Fact:
     record = pb.FeedbackRecord(event_id=f"e{at_ms}", tenant="acme", person_id="p1", occurred_at_ms=at_ms, **which)  # type: ignore[arg-type] # one of the oneof
-    found = fact(Record(FEEDBACKS, 0, at_ms, at_ms, b"p1", record.SerializeToString(), ()))
+    found = fact(Record(FEEDBACKS, 0, at_ms, at_ms, b"p1", record.SerializeToString(), ()), MemoryKeys())
     assert found is not None
     return found
 

@@ -11,6 +11,7 @@ from services.chassis.kafka.records import Record
 from services.ingest.history.fold import Rows
 from services.ingest.history.mapping import fact
 from tests.contract.history.records import T0, Life, as_records, whole_life
+from tests.fakes.privacy import MemoryKeys
 
 _TABLES: Final = (
     "events",
@@ -27,7 +28,7 @@ def folded(records: list[Record]) -> dict[str, Any]:
     """What is left of these records, folded one after the other."""
     rows = Rows()
     for record in records:
-        found = fact(record)
+        found = fact(record, MemoryKeys())
         if found is not None:
             rows.fold([found])
     rows.events.sort(key=lambda event: event.event_id)

@@ -30,7 +30,7 @@ def test_the_first_rule_that_holds_decides_and_failures_are_named() -> None:
         Rule("good", "yes", "sales", priority=4, labels={"b": "2"}),
         Rule("late", "", "general"),
     )
-    choice = choose(rules, {"general": "main", "sales": "shop"}, never, GIVEN)
+    choice = choose(rules, {"general": "main", "sales": "shop"}, never, GIVEN, {"a"})
     assert choice is not None
     assert (choice.rule, choice.queue, choice.pool, choice.priority) == ("good", "sales", "shop", 4)
     assert choice.failed == ("bad", "lost")

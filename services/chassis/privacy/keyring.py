@@ -1,0 +1,327 @@
+"""The persons' keys, followed from personal.keys.v1 by every process that seals or opens.
+
+- A key is made once: published, and used only after it has come back by the topic. So it is durable before the first record that needs it.
+- A tombstone destroys a key: in memory and on disk at once, in the topic when it is compacted.
+- A record's key that is not here yet is waited for until the topic is read to the end that it has now: what is not known then was destroyed.
+  That is a comparison of offsets, not of times. While the broker is away nothing is concluded.
+- Memory is bounded: the newest used keys; the rest is in a file (`keystore`).
+"""
+
+import asyncio
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from google.protobuf.message import DecodeError
+
+from chapar.common.v1.privacy_pb2 import PersonalKey
+from services.chassis.clock import Clock
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.chassis.privacy import master, sealing
+from services.chassis.privacy.keystore import KeyStore, StoredKey
+from services.chassis.privacy.master import MasterKeys
+from services.chassis.privacy.sealing import DataKey
+
+TOPIC: Final = "personal.keys.v1"
+STALE_MS: Final = 86_400_000
+"""A file that has not followed for so long is read anew: tombstones that it has missed may be compacted away (they are kept a week)."""
+_KEY_BYTES: Final = 32
+_IN_MEMORY: Final = 20_000
+_BATCH: Final = 1000
+_POLL_MS: Final = 500
+_WAIT_S: Final = 5.0
+_TOUCH_S: Final = 60.0
+_RETRY_LEAST, _RETRY_MOST = 0.1, 5.0
+_CLOSE: Final = 3.0
+_MAKE_TRIES: Final = 5
+
+
+class KeysAway(OSError):  # noqa: N818 - an expected state of the world
+    """The topic of keys can't be read to its end now: nothing is known of a key that is not here yet. Readers try again, as without a broker."""
+
+
+class Keyring:
+    """Implements `sealing.Keys`. `run` follows the topic until cancelled; all methods belong to its event loop."""
+
+    def __init__(
+        self,
+        kafka: KafkaAccess,
+        masters: MasterKeys,
+        store: KeyStore,
+        producer: DurableProducer,
+        *,
+        client_id: str,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._kafka = kafka
+        self._masters = masters
+        self._store = store
+        self._producer = producer
+        self._client_id = client_id
+        self._clock = clock
+        self._events = metrics.counter("chapar_personal_keys_total")
+        self._known: OrderedDict[bytes, DataKey] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._gone: OrderedDict[bytes, None] = OrderedDict()
+        self._making: dict[tuple[str, str], asyncio.Task[DataKey]] = {}
+        self._tp = TopicPartition(kafka.topic_prefix + TOPIC, 0)
+        self._asker: Any = None
+        self._next, _ = store.progress()
+        self._moved = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._log = get_logger(__name__)
+
+    # ---- sealing.Keys
+
+    def find(self, key_id: bytes) -> DataKey | None:
+        known = self._known.get(key_id)
+        if known is not None:
+            self._known.move_to_end(key_id)
+            return known
+        if key_id in self._gone:
+            return None
+        stored = self._store.find(key_id)
+        return self._unwrapped(stored) if stored is not None else None
+
+    def current(self, tenant: str, owner: str) -> DataKey | None:
+        key_id = self._newest.get((tenant, owner))
+        if key_id is not None:
+            found = self.find(key_id)
+            if found is not None:
+                return found
+        stored = self._store.newest(tenant, owner)
+        if stored is None:
+            return None
+        _remember(self._newest, (tenant, owner), stored.key_id)
+        return self._unwrapped(stored)
+
+    def knows(self, tenant: str, owner: str) -> bool:
+        """Whether the owner has a key."""
+        return self._store.newest(tenant, owner) is not None
+
+    # ---- waiting
+
+    async def first(self, timeout: float) -> None:  # noqa: ASYNC109 - it words the error
+        """Until everything that the topic held has been read. Raises UNAVAILABLE KEYS_UNREAD."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._caught_up.wait()
+        except TimeoutError as error:
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE,
+                "KEYS_UNREAD",
+                f"{self._tp.topic} was not read within {timeout:g} s: is Kafka up, and has `chapar topics apply` run?",
+            ) from error
+
+    async def ready(self, values: Iterable[bytes | None]) -> None:
+        """Until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""
+        missing = {
+            key_id for key_id in sealing.key_ids(values) if key_id not in self._gone and self.find(key_id) is None
+        }
+        if not missing:
+            return
+        await self.settle()
+        for key_id in missing:
+            if self.find(key_id) is None:
+                _remember(self._gone, key_id, None)
+
+    async def settle(self) -> None:
+        """Until everything that the topic holds now has been read. Raises KeysAway after some seconds."""
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while True:
+                    asker = self._asker
+                    if asker is not None:
+                        try:
+                            end = (await asker.end_offsets([self._tp]))[self._tp]
+                        except BrokerError:
+                            end = None
+                        if end is not None:
+                            await self._reached(end)
+                            return
+                    await self._change()
+        except TimeoutError as error:
+            raise KeysAway(f"{self._tp.topic} can't be read to its end") from error
+
+    # ---- making and destroying
+
+    async def ensure(self, tenant: str, owner: str) -> DataKey:
+        """The owner's key, made if there is none. Raises BrokerUnavailable."""
+        found = self.current(tenant, owner)
+        if found is not None:
+            return found
+        task = self._making.get((tenant, owner))
+        if task is None:
+            task = self._making[tenant, owner] = asyncio.create_task(self._make(tenant, owner))
+            task.add_done_callback(lambda _: self._making.pop((tenant, owner), None))
+        return await asyncio.shield(task)
+
+    async def destroy(self, tenant: str, owners: Iterable[str]) -> int:
+        """Destroy every key of these owners that the topic holds; return their number. Raises BrokerUnavailable. Repeating is safe."""
+        destroyed = 0
+        owners = sorted(set(owners))
+        while True:
+            await self._settled()
+            found = [key for owner in owners for key in self._store.of(tenant, owner)]
+            if not found:
+                return destroyed
+            await asyncio.gather(*(self._producer.publish(TOPIC, key.key_id, None) for key in found))
+            destroyed += len(found)
+
+    async def rewrap(self) -> int:
+        """Publish each key that an older master key protects anew, with the present one; return their number."""
+        await self._settled()
+        changed = 0
+        for stored in self._store.all():
+            if self._masters.is_current(stored.wrapped):
+                continue
+            bound = master.about(stored.tenant, stored.owner, stored.key_id)
+            raw = self._masters.unwrap(stored.wrapped, bound)
+            await self._publish(stored.tenant, stored.owner, stored.key_id, self._masters.wrap(raw, bound))
+            changed += 1
+        return changed
+
+    async def _settled(self) -> None:
+        try:
+            await self.settle()
+        except KeysAway as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def _make(self, tenant: str, owner: str) -> DataKey:
+        for _ in range(_MAKE_TRIES):
+            await self._settled()  # another process may have made one
+            found = self.current(tenant, owner)
+            if found is not None:
+                return found
+            key_id, raw = os.urandom(sealing.KEY_ID_BYTES), os.urandom(_KEY_BYTES)
+            wrapped = self._masters.wrap(raw, master.about(tenant, owner, key_id))
+            offset = await self._publish(tenant, owner, key_id, wrapped)
+            try:
+                async with asyncio.timeout(_WAIT_S):
+                    await self._reached(offset + 1)
+            except TimeoutError as error:
+                raise BrokerUnavailable(f"{self._tp.topic} does not come back") from error
+            found = self.find(key_id)
+            if found is not None:  # otherwise it was destroyed at once: the person is being erased
+                self._events.labels("made").inc()
+                return found
+        raise BrokerUnavailable("the person's keys are being destroyed")
+
+    async def _publish(self, tenant: str, owner: str, key_id: bytes, wrapped: bytes) -> int:
+        made = PersonalKey(tenant=tenant, owner=owner, wrapped=wrapped, created_at_ms=self._clock())
+        _, offset = await self._producer.publish(TOPIC, key_id, made.SerializeToString(), partition=0)
+        return offset
+
+    # ---- following
+
+    async def run(self) -> None:
+        """Follows the topic until cancelled. A broker that is away is waited for."""
+        wait = _RETRY_LEAST
+        while True:
+            reader = plain_reader(self._kafka, client_id=self._client_id)
+            # By a connection of its own: the broker answers one after the other, and a fetch takes its time.
+            asker = plain_reader(self._kafka, client_id=f"{self._client_id}-ends")
+            try:
+                await reader.start()
+                await asker.start()
+                await self._begin(reader)
+                self._asker = asker
+                wait = _RETRY_LEAST
+                await self._follow(reader)
+            except (BrokerError, OSError) as error:
+                self._log.warning("personal keys not readable", error=type(error).__name__, retry_s=round(wait, 1))
+            finally:
+                self._asker = None
+                await close_consumer(asker, _CLOSE)
+                await close_consumer(reader, _CLOSE)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _RETRY_MOST)
+
+    async def _begin(self, reader: Any) -> None:
+        # The public call answers from a stale cache; a topic that is not there yet raises, and `run` tries again.
+        await reader._client._wait_on_metadata(self._tp.topic)
+        reader.assign([self._tp])
+        end = (await reader.end_offsets([self._tp]))[self._tp]
+        self._next, at_ms = self._store.progress()
+        if self._next > end or (self._next and self._clock() - at_ms > STALE_MS):
+            self._log.warning("personal keys are read anew")
+            self._store.clear()
+            self._known.clear()
+            self._newest.clear()
+            self._next = 0
+        begin = (await reader.beginning_offsets([self._tp]))[self._tp]
+        reader.seek(self._tp, max(self._next, begin))
+
+    async def _follow(self, reader: Any) -> None:
+        goal = (await reader.end_offsets([self._tp]))[self._tp]
+        touched = time.monotonic()
+        while True:
+            found = await reader.getmany(self._tp, timeout_ms=_POLL_MS, max_records=_BATCH)
+            position = await reader.position(self._tp)
+            records = found.get(self._tp, ())
+            if records or position != self._next or time.monotonic() - touched > _TOUCH_S:
+                self._apply(records, position)
+                touched = time.monotonic()
+            if position >= goal:
+                self._caught_up.set()
+            self._wake()
+
+    def _apply(self, records: Iterable[Any], position: int) -> None:
+        made: dict[bytes, StoredKey] = {}
+        destroyed: set[bytes] = set()
+        for record in records:
+            key_id = record.key or b""
+            if record.value is None:
+                made.pop(key_id, None)
+                destroyed.add(key_id)
+                continue
+            try:
+                key = PersonalKey.FromString(record.value)
+            except DecodeError:
+                self._log.error("a personal key is not readable", offset=record.offset)
+                continue
+            destroyed.discard(key_id)
+            made[key_id] = StoredKey(key_id, key.tenant, key.owner, key.wrapped, record.offset)
+        self._store.apply(made.values(), destroyed, position, self._clock())
+        for key_id in destroyed:
+            gone = self._known.pop(key_id, None)
+            if gone is not None:
+                self._newest.pop((gone.tenant, gone.owner), None)
+            _remember(self._gone, key_id, None)
+            self._events.labels("destroyed").inc()
+        for each in made.values():
+            self._gone.pop(each.key_id, None)
+            self._newest.pop((each.tenant, each.owner), None)
+        self._next = position
+
+    async def _reached(self, offset: int) -> None:
+        while self._next < offset:
+            await self._change()
+
+    async def _change(self) -> None:
+        await self._moved.wait()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _unwrapped(self, stored: StoredKey) -> DataKey:
+        raw = self._masters.unwrap(stored.wrapped, master.about(stored.tenant, stored.owner, stored.key_id))
+        key = DataKey(stored.key_id, stored.tenant, stored.owner, sealing.cipher(raw))
+        _remember(self._known, stored.key_id, key)
+        return key
+
+
+def _remember(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > _IN_MEMORY:
+        kept.popitem(last=False)

@@ -1,0 +1,12 @@
+"""Labels of a conversation that may leave it in clear without a tenant's declaration (`routing_labels`)."""
+
+from typing import Final
+
+OWN_LABELS: Final = frozenset(
+    {
+        *("tier", "public", "spam", "callback", "reachability", "shared_own_contact"),
+        *("auto_submitted", "automatic", "unparsed", "raw_cut", "parts_cut", "ambiguous_from"),
+        *("recovery", "about", "invitation", "score"),
+    }
+)
+"""Labels with a meaning in Chapar; their values are words, figures and ids."""

@@ -1,0 +1,80 @@
+"""What a lane's partition needs to seal its outputs and its changelog: a key for each entry that it remembers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, Protocol
+
+from services.chassis.kafka.records import Record
+from services.chassis.privacy.sealing import DataKey, Keys, seal_entry, unseal_entry
+
+Prepare = Callable[[Sequence[Record]], Awaitable[None]]
+"""Given to a `LaneRunner`: makes the keys of records and restored entries ready, before the processor sees them."""
+
+
+class AwaitedKeys(Keys, Protocol):
+    """Keys that can also be waited for and made; `keyring.Keyring` in a process."""
+
+    async def ready(self, values: Iterable[bytes | None]) -> None:
+        """Until each of these can be opened, or is known to be erased. Raises OSError while that can't be said."""
+
+    async def ensure(self, tenant: str, owner: str) -> DataKey:
+        """The owner's key, made if there is none. Raises BrokerUnavailable."""
+
+
+_AGAIN_S: Final = 0.5
+
+
+async def when_ready(keys: AwaitedKeys, *records: Record) -> None:
+    """Until these records can be opened, or are known to be erased, however long that takes: for readers that have nothing else to do."""
+    while True:
+        try:
+            await keys.ready(record.value for record in records)
+        except OSError:
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            return
+
+
+class EntryKeys:
+    """The keys of the entries of one partition's changelog. A lane forgets an entry's key with the entry."""
+
+    def __init__(self, keys: Keys, changelog: str) -> None:
+        self._keys = keys
+        self._changelog = changelog
+        self._of: dict[bytes, DataKey] = {}
+        self.erased: list[bytes] = []
+        """Restored entries whose key is destroyed: the lane deletes them when it starts."""
+
+    def opened(self, entry: bytes, value: bytes) -> bytes | None:
+        """A restored entry as it was put; None when its person is erased. Raises Unsealable."""
+        found = unseal_entry(value, self._keys, self._changelog, entry)
+        if found is None:
+            self.erased.append(entry)
+            return None
+        plain, key = found
+        if key is not None:
+            self._of[entry] = key
+        return plain
+
+    def choose(self, entry: bytes, used: DataKey | None, tenant: str, owners: Iterable[str]) -> DataKey | None:
+        """The key of an entry: the one it has, else that of the record at hand, else the newest of the first owner with one.
+
+        A destroyed key is never taken. None when there is no key.
+        """
+        for known in (self._of.get(entry), used):
+            if known is not None and self._keys.find(known.key_id) is not None:
+                return known
+        for owner in owners:
+            current = self._keys.current(tenant, owner) if owner else None
+            if current is not None:
+                return current
+        return None
+
+    def sealed(self, entry: bytes, value: bytes, key: DataKey) -> bytes:
+        """The entry as it is put into the changelog; its key is remembered."""
+        self._of[entry] = key
+        return seal_entry(value, key, self._changelog, entry)
+
+    def forget(self, entry: bytes) -> None:
+        """The entry is deleted."""
+        self._of.pop(entry, None)

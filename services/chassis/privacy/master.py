@@ -1,0 +1,65 @@
+"""Master keys: they protect the persons' keys in the log and on disk. The first one wraps, all of them unwrap, so that one can be replaced."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from services.chassis.errors import ChaparError, ErrorKind
+
+MIN_SECRET_BYTES: Final = 32
+_ID: Final = 8
+_NONCE: Final = 12
+_INFO: Final = b"chapar personal keys v1"
+
+
+class MasterKeys:
+    """Wraps and unwraps. Made of secrets of at least 32 bytes, the one in use first."""
+
+    def __init__(self, secrets: Sequence[bytes]) -> None:
+        if not secrets:
+            raise ValueError("a master key is needed")
+        if any(len(secret) < MIN_SECRET_BYTES for secret in secrets):
+            raise ChaparError(
+                ErrorKind.INVALID,
+                "MASTER_KEY_SHORT",
+                f"a master key of personal data has at least {MIN_SECRET_BYTES} bytes",
+            )
+        made = [HKDF(SHA256(), 32, None, _INFO).derive(secret) for secret in secrets]
+        self._by_id = {hashlib.sha256(key).digest()[:_ID]: AESGCM(key) for key in made}
+        self._current = next(iter(self._by_id))
+
+    def wrap(self, key: bytes, about: bytes) -> bytes:
+        """The key, encrypted for the log; `about` (whose it is) is bound to it."""
+        nonce = os.urandom(_NONCE)
+        return self._current + nonce + self._by_id[self._current].encrypt(nonce, key, about)
+
+    def unwrap(self, wrapped: bytes, about: bytes) -> bytes:
+        """The key again. Raises FAILED_PRECONDITION MASTER_KEY_UNKNOWN, MASTER_KEY_WRONG."""
+        master = self._by_id.get(wrapped[:_ID])
+        if master is None:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION,
+                "MASTER_KEY_UNKNOWN",
+                "a key of personal data was wrapped by a master key that this process does not have: add its file to personal.key_files",
+            )
+        try:
+            return master.decrypt(wrapped[_ID : _ID + _NONCE], wrapped[_ID + _NONCE :], about)
+        except InvalidTag as error:
+            raise ChaparError(
+                ErrorKind.FAILED_PRECONDITION, "MASTER_KEY_WRONG", "a key of personal data does not unwrap"
+            ) from error
+
+    def is_current(self, wrapped: bytes) -> bool:
+        """Whether it is wrapped by the key in use; otherwise it should be wrapped anew before the old key is taken away."""
+        return wrapped[:_ID] == self._current
+
+
+def about(tenant: str, owner: str, key_id: bytes) -> bytes:
+    """What is bound to a wrapped key: moved to another owner it does not unwrap."""
+    return b"\x00".join((tenant.encode("utf-8", "surrogatepass"), owner.encode("utf-8", "surrogatepass"), key_id))

@@ -1,0 +1,83 @@
+"""Settings of processes that seal or open personal data: `personal` in a service's settings, and what they start from them."""
+
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.lifecycle import Service
+from services.chassis.logs import get_logger
+from services.chassis.privacy.keyring import Keyring
+from services.chassis.privacy.keystore import KeyStore
+from services.chassis.privacy.master import MasterKeys
+from services.chassis.tokens import read_secret
+
+_FIRST_S: Final = 60.0
+DEVELOPMENT: Final = b"development only: this master key protects nothing, it is in the source"
+
+
+class PersonalSettings(BaseModel):
+    """How personal data is protected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key_files: tuple[Path, ...] = Field(
+        default=(),
+        description="Files with master keys of personal data, at least 32 bytes each: the first wraps, all unwrap.",
+    )
+    keys_dir: Path | None = Field(
+        default=None,
+        description="Directory of the persons' wrapped keys, so that a restart need not read all; empty: a temporary one.",
+    )
+
+
+class WithPersonal(Protocol):
+    """Settings that have them."""
+
+    @property
+    def personal(self) -> PersonalSettings: ...
+    @property
+    def insecure_dev(self) -> bool: ...
+    @property
+    def instance(self) -> str: ...
+
+
+def master_keys(settings: WithPersonal) -> MasterKeys:
+    """The master keys. Raises INVALID NO_MASTER_KEY; in development without a file, one that protects nothing is taken."""
+    files = settings.personal.key_files
+    if files:
+        return MasterKeys([read_secret(file) for file in files])
+    if settings.insecure_dev:
+        get_logger(__name__).warning("personal data is sealed with the development key: set personal.key_files")
+        return MasterKeys([DEVELOPMENT])
+    raise ChaparError(
+        ErrorKind.INVALID,
+        "NO_MASTER_KEY",
+        "personal data needs a master key: set personal.key_files (the same file in ingest, router and feedback)",
+    )
+
+
+@asynccontextmanager
+async def keyring(service: Service, name: str) -> AsyncIterator[Keyring]:  # type: ignore[type-arg]  # of any settings with `personal`
+    """The keys of persons for the time of the block, read to the end of their topic before it begins."""
+    settings = service.settings
+    kafka, personal = settings.kafka, settings.personal
+    masters = master_keys(settings)
+    with tempfile.TemporaryDirectory(prefix="chapar-keys-") as temporary:
+        directory = personal.keys_dir or Path(temporary)
+        file = re.sub(r"[^A-Za-z0-9._-]", "_", f"personal-keys-{kafka.topic_prefix}{settings.instance}.sqlite3")
+        client_id = f"{name}-keys@{settings.instance}"
+        with KeyStore(directory / file) as store:
+            async with DurableProducer(kafka, client_id=client_id) as producer:
+                keys = Keyring(
+                    kafka, masters, store, producer, client_id=client_id, clock=service.clock, metrics=service.metrics
+                )
+                async with service.background(keys.run(), "personal keys"):
+                    await keys.first(_FIRST_S)
+                    yield keys

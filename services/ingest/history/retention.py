@@ -1,0 +1,105 @@
+"""What is too old leaves history: conversations whose last message is older than the retention, with everything that belongs to them.
+
+In small transactions with pauses between them, so that neither the fold nor readers wait. Rows are chosen by their own times, so that it may run in
+every replica, and be stopped anywhere. SQLite overwrites what is deleted (`secure_delete`).
+"""
+
+import asyncio
+from typing import Final
+
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.chassis.clock import Clock
+from services.chassis.logs import get_logger
+from services.chassis.metrics import Metrics
+from services.ingest.history import tables
+from services.ingest.history.database import Database
+
+DAY_MS: Final = 86_400_000
+BATCH: Final = 100
+"""Conversations a transaction."""
+_BEGIN_S: Final = 60.0
+"""After a start the schema is made first, and everybody has better things to do."""
+_PAUSE_S: Final = 0.05
+_OF_CONVERSATION: Final = (
+    tables.MESSAGES,
+    tables.EVENTS,
+    tables.DELIVERIES,
+    tables.ANSWERS,
+    tables.INTERACTIONS,
+    tables.CONVERSATIONS,
+)
+
+
+class Retention:
+    """Deletes what is older than `days`; with 0 nothing is ever deleted."""
+
+    def __init__(self, database: Database, days: int, clock: Clock, metrics: Metrics, every_s: float = 3600.0) -> None:
+        self._database = database
+        self._days = days
+        self._clock = clock
+        self._every_s = every_s
+        self._retired = metrics.counter("chapar_history_retired_rows_total")
+        self._log = get_logger(__name__)
+
+    async def run(self) -> None:
+        """A minute after the start and then every hour, until cancelled."""
+        await asyncio.sleep(_BEGIN_S)
+        while self._days:
+            try:
+                await self.once()
+            except (SQLAlchemyError, OSError) as error:
+                # Its text may show rows.
+                self._log.warning("old history can't be deleted now", error=type(error).__name__)
+            await asyncio.sleep(self._every_s)
+        await asyncio.Event().wait()
+
+    async def once(self) -> int:
+        """Everything that is too old now; the number of rows deleted."""
+        before_ms = self._clock() - self._days * DAY_MS
+        total = 0
+        while True:
+            async with self._database.engine.connect() as connection:
+                gone = await self._batch(connection, before_ms)
+            for table, rows in gone.items():
+                self._retired.labels(table).inc(rows)
+            total += sum(gone.values())
+            if not gone:
+                return total
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _batch(self, connection: AsyncConnection, before_ms: int) -> dict[str, int]:
+        c = tables.CONVERSATIONS.c
+        async with connection.begin():
+            old = select(c.tenant, c.conversation_id).where(c.last_message_at_ms < before_ms).limit(BATCH)
+            found = [(row.tenant, row.conversation_id) for row in await connection.execute(old)]
+            gone: dict[str, int] = {}
+            for tenant in sorted({tenant for tenant, _ in found}):
+                ids = [conversation for of, conversation in found if of == tenant]
+                for table in _OF_CONVERSATION:
+                    mine = and_(table.c.tenant == tenant, table.c.conversation_id.in_(ids))
+                    await _count(connection, table, mine, gone)
+            if not found:
+                await self._rest(connection, before_ms, gone)
+        return {table: rows for table, rows in gone.items() if rows}
+
+    async def _rest(self, connection: AsyncConnection, before_ms: int, gone: dict[str, int]) -> None:
+        """Identities without a conversation, and what belongs to no conversation."""
+        identities, conversations = tables.IDENTITIES, tables.CONVERSATIONS
+        at_home = exists().where(
+            conversations.c.tenant == identities.c.tenant, conversations.c.identity_id == identities.c.identity_id
+        )
+        newest = and_(identities.c.person_at_ms < before_ms, identities.c.stated_at_ms < before_ms)
+        await _count(connection, identities, and_(newest, ~at_home), gone)
+        for table in (tables.EVENTS, tables.DELIVERIES):
+            homeless = ~exists().where(
+                conversations.c.tenant == table.c.tenant, conversations.c.conversation_id == table.c.conversation_id
+            )
+            await _count(connection, table, and_(table.c.occurred_at_ms < before_ms, homeless), gone)
+
+
+async def _count(connection: AsyncConnection, table: Table, which: ColumnElement[bool], gone: dict[str, int]) -> None:
+    done = await connection.execute(delete(table).where(which))
+    gone[table.name] = gone.get(table.name, 0) + done.rowcount

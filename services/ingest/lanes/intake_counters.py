@@ -1,0 +1,39 @@
+"""What the intake lane counts, once it is durable."""
+
+from collections import Counter
+
+from services.chassis.metrics import Metrics
+
+
+class IntakeCounters:
+    """What the lane counts, once it is durable."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._families = {
+            "messages": metrics.counter("chapar_intake_messages_total"),
+            "duplicates": metrics.counter("chapar_intake_duplicates_total"),
+            "opened": metrics.counter("chapar_intake_interactions_opened_total"),
+            "unroutable": metrics.counter("chapar_intake_unroutable_total"),
+            "erased": metrics.counter("chapar_personal_erased_total"),
+        }
+        self._gauge = metrics.gauge("chapar_intake_open_interactions").labels()
+        self._open: dict[int, int] = {}
+
+    def add(self, counted: Counter[tuple[str, ...]]) -> None:
+        """Names and labels to how many."""
+        for (name, *labels), many in counted.items():
+            self._families[name].labels(*labels).inc(many)
+
+    def restored(self, partition: int, open_: int) -> None:
+        """A partition is ours, with so many open interactions."""
+        self._open[partition] = open_
+        self._gauge.set(sum(self._open.values()))
+
+    def open_changed(self, partition: int, by: int) -> None:
+        """So many more (or fewer) are open."""
+        self.restored(partition, self._open.get(partition, 0) + by)
+
+    def lost(self, partition: int) -> None:
+        """A partition is no longer ours."""
+        self._open.pop(partition, None)
+        self._gauge.set(sum(self._open.values()))

@@ -1,0 +1,115 @@
+"""What the intake lane writes: each effect of the core as a record of its topic, the personal fields sealed."""
+
+from typing import assert_never
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, Outbox
+from services.chassis.keys import tenant_key
+from services.chassis.privacy.sealing import DataKey, seal
+from services.ingest import translate_lanes as translate
+from services.ingest.domain import effects
+from services.ingest.lanes.inbound_records import TOPIC
+from services.ingest.translate_erasure import OUTCOMES, erase_command, outcome_record
+from services.ingest.translate_keys import owner_of
+
+
+class IntakeOutputs:
+    """Writes effects. Holds nothing."""
+
+    def write(
+        self,
+        effect: effects.Effect,
+        tenant: str,
+        outbox: Outbox,
+        inbound: records_pb2.InboundRecord | None,
+        own: DataKey | None,
+        now_ms: int,
+    ) -> None:
+        """One effect, sealed with `own`. `inbound`: the record that caused it, for those that go on to another lane."""
+        match effect:
+            case (
+                effects.ConversationStarted()
+                | effects.MessageRecorded()
+                | effects.InteractionStarted()
+                | effects.InteractionEnded()
+                | effects.ConversationForgotten()
+            ):
+                record = translate.conversation_record(effect, tenant, now_ms, derive)
+                key = tenant_key(tenant, effect.conversation_id or record.identity_id)
+                if isinstance(effect, effects.ConversationStarted | effects.MessageRecorded):
+                    outbox.send("conversations.v1", key, seal(record, there(own), "conversations.v1", key))
+                else:
+                    outbox.send("conversations.v1", key, record.SerializeToString())
+                if isinstance(effect, effects.ConversationForgotten) and effect.conversation_id:
+                    forgotten = records_pb2.OutboundRecord(
+                        tenant=tenant, conversation_id=effect.conversation_id, route=records_pb2.ReplyRoute()
+                    )
+                    forgotten.route.erased_by = effect.request_id
+                    outbox.send("outbound.v1", key, forgotten.SerializeToString())
+            case effects.RouteKnown():
+                known = records_pb2.OutboundRecord(
+                    tenant=tenant,
+                    conversation_id=effect.conversation_id,
+                    route=translate.route_record(effect.route, only_if_missing=effect.only_if_missing),
+                )
+                key = tenant_key(tenant, effect.conversation_id)
+                outbox.send("outbound.v1", key, seal(known, there(own), "outbound.v1", key))
+            case effects.SendAsked():
+                asked = records_pb2.OutboundRecord(
+                    tenant=tenant,
+                    conversation_id=effect.conversation_id,
+                    request=translate.request_record(effect.request, tenant),
+                )
+                key = tenant_key(tenant, effect.conversation_id)
+                outbox.send("outbound.v1", key, seal(asked, there(own), "outbound.v1", key))
+            case effects.Enqueue() | effects.TellMessaged() | effects.TellLeft():
+                command = translate.routing_command(effect, tenant, now_ms, derive)
+                key = translate.routing_key(tenant, effect.pool)
+                outbox.send("routing.commands.v1", key, command.SerializeToString())
+            case effects.AnswerGiven():
+                answer = translate.answer_command(effect, tenant, now_ms, derive)
+                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), answer.SerializeToString())
+            case effects.Forwarded():
+                assert inbound is not None
+                further = records_pb2.InboundRecord()
+                further.CopyFrom(inbound)
+                further.hops += 1
+                if effect.checked and further.HasField("outbound"):
+                    further.outbound.checked = True
+                elif effect.checked:
+                    further.follow_up.checked = True
+                self._pass_on(further, tenant, effect.identity_id, own, outbox)
+            case effects.LinkConfirmed():
+                assert inbound is not None
+                confirmed = records_pb2.InboundRecord()
+                confirmed.CopyFrom(inbound)
+                confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
+                self._pass_on(confirmed, tenant, effect.identity_id, own, outbox)
+            case effects.PersonForgotten():
+                erase = erase_command(effect, tenant, now_ms, derive)
+                outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), erase.SerializeToString())
+                done = outcome_record(effect.request_id, tenant, "intake", effect.identity_id, effect.counts, now_ms)
+                outbox.send(OUTCOMES, effect.request_id.encode(), done.SerializeToString())
+            case _:
+                assert_never(effect)
+
+    def _pass_on(
+        self,
+        further: records_pb2.InboundRecord,
+        tenant: str,
+        identity_id: str,
+        own: DataKey | None,
+        outbox: Outbox,
+    ) -> None:
+        """To another identity's lane. Sealed anew, because a sealed part belongs to its record's key."""
+        key = tenant_key(tenant, identity_id)
+        sealed = seal(further, there(own), TOPIC, key) if owner_of(further) else further.SerializeToString()
+        outbox.send(TOPIC, key, sealed)
+
+
+def there(key: DataKey | None) -> DataKey:
+    """A person's key: their messages come with one, and what is remembered of them has one."""
+    if key is None:
+        raise InvalidRecord("NO_PERSONAL_KEY", "there is no key to seal this person's data with")
+    return key

@@ -1,0 +1,81 @@
+"""Records of outbound.v1 as the sending core's events."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from services.chassis.kafka.lane import InvalidRecord, Record
+from services.chassis.keys import tenant_key
+from services.chassis.privacy.lanes import AwaitedKeys, Prepare
+from services.chassis.privacy.sealing import DataKey, Keys, Unsealable, unseal
+from services.ingest import translate_sender as translate
+from services.ingest.domain import deliveries as words
+from services.ingest.translate_lanes import send_request
+
+TOPIC: Final = "outbound.v1"
+
+
+def decoded(record: Record, keys: Keys) -> tuple[records_pb2.OutboundRecord, DataKey | None]:
+    """The message with its personal fields, and the key that they were sealed with. Raises InvalidRecord."""
+    if record.value is None:
+        raise InvalidRecord("UNDECODABLE", "a tombstone is nothing to send")
+    try:
+        outbound = records_pb2.OutboundRecord.FromString(record.value)
+    except DecodeError as error:
+        raise InvalidRecord("UNDECODABLE", "not an OutboundRecord") from error
+    if (
+        not outbound.tenant
+        or not outbound.conversation_id
+        or record.key != tenant_key(outbound.tenant, outbound.conversation_id)
+    ):
+        raise InvalidRecord("INCOMPLETE", "tenant and conversation are needed, and the key is tenant/conversation")
+    try:
+        return outbound, unseal(outbound, keys, TOPIC, record.key)
+    except Unsealable as error:
+        raise InvalidRecord("UNSEALABLE", str(error)) from error
+
+
+def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
+    """What the core decides about. Raises InvalidRecord."""
+    try:
+        match outbound.WhichOneof("record"):
+            case "route":
+                return translate.route(outbound.route)
+            case "request":
+                if not outbound.request.request_id:
+                    raise InvalidRecord("INCOMPLETE", "a request needs its id")
+                delivery_id = derive(outbound.tenant, outbound.request.request_id)
+                return words.Asked(delivery_id, send_request(outbound.request))
+            case "finished":
+                return translate.finished(outbound.finished)
+            case _:
+                raise InvalidRecord("UNKNOWN_RECORD", "written by a newer version")
+    except ValueError as error:
+        raise InvalidRecord("UNKNOWN_VALUE", str(error)) from error
+
+
+def owner_of(outbound: records_pb2.OutboundRecord) -> str:
+    """The identity whose key seals the record, as far as it names one: otherwise the conversation has a key of its own."""
+    named = outbound.route.identity.identity_id or outbound.request.identity_id
+    return named or outbound.conversation_id
+
+
+def prepare(keys: AwaitedKeys) -> Prepare:
+    """Before the sender lane sees records: their keys are known; whose record was never sealed gets a key to go on with."""
+
+    async def ready(records: Sequence[Record]) -> None:
+        await keys.ready(record.value for record in records)
+        for record in records:
+            if record.topic == TOPIC and record.value:
+                try:
+                    outbound = records_pb2.OutboundRecord.FromString(record.value)
+                except DecodeError:
+                    continue  # the lane refuses it
+                forgets = outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id
+                if outbound.tenant and not outbound.sealed and not forgets:
+                    await keys.ensure(outbound.tenant, owner_of(outbound))
+
+    return ready

@@ -1,0 +1,23 @@
+"""What the sender lane counts, once it is durable."""
+
+from collections import Counter
+
+from services.chassis.metrics import Metrics
+
+
+class SenderCounters:
+    """What the lane counts, once it is durable."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._families = {
+            "attempts": metrics.counter("chapar_sender_attempts_total"),
+            "retries": metrics.counter("chapar_sender_retries_total"),
+            "unknown": metrics.counter("chapar_sender_unknown_total"),
+            "dead_letters": metrics.counter("chapar_sender_dead_letters_total"),
+            "erased": metrics.counter("chapar_personal_erased_total"),
+        }
+
+    def add(self, counted: Counter[tuple[str, ...]]) -> None:
+        """Names and labels to how many."""
+        for (name, *labels), many in counted.items():
+            self._families[name].labels(*labels).inc(many)

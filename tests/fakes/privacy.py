@@ -1,0 +1,81 @@
+"""Keys of persons for tests: without Kafka, where each owner has one as soon as somebody asks; and the real ones."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from services.chassis.clock import system_clock
+from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.metrics import Metrics
+from services.chassis.privacy import sealing
+from services.chassis.privacy.keyring import Keyring
+from services.chassis.privacy.keystore import KeyStore
+from services.chassis.privacy.master import MasterKeys
+from services.chassis.privacy.sealing import DataKey
+from services.chassis.privacy.settings import DEVELOPMENT
+
+
+class MemoryKeys:
+    """Implements `sealing.Keys`; `current` makes what is missing."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[bytes, DataKey] = {}
+        self.newest: dict[tuple[str, str], DataKey] = {}
+
+    def find(self, key_id: bytes) -> DataKey | None:
+        return self.by_id.get(key_id)
+
+    def current(self, tenant: str, owner: str) -> DataKey:
+        key = self.newest.get((tenant, owner))
+        if key is None:
+            key = DataKey(os.urandom(sealing.KEY_ID_BYTES), tenant, owner, sealing.cipher(os.urandom(32)))
+            self.by_id[key.key_id] = self.newest[tenant, owner] = key
+        return key
+
+    async def ensure(self, tenant: str, owner: str) -> DataKey:
+        return self.current(tenant, owner)
+
+    async def ready(self, values: Iterable[bytes | None]) -> None:
+        """Everything is."""
+
+    def destroy(self, tenant: str, *owners: str) -> int:
+        """As an erasure does."""
+        gone = [key for key in self.by_id.values() if key.tenant == tenant and key.owner in owners]
+        for key in gone:
+            del self.by_id[key.key_id]
+            self.newest.pop((key.tenant, key.owner), None)
+        return len(gone)
+
+    def opened(self, record: Any, topic: str, key: bytes) -> Any:
+        """The record with its personal fields, as a reader sees it."""
+        sealing.unseal(record, self, topic, key)
+        return record
+
+
+@asynccontextmanager
+async def a_keyring(kafka: KafkaSettings, *, name: str = "test", file: Path | None = None) -> AsyncIterator[Keyring]:
+    """The real thing for the time of the block, caught up, with the master key of development; its store in `file` or nowhere in particular."""
+    metrics = Metrics()
+    with TemporaryDirectory() as directory, KeyStore(file or Path(directory) / "keys.sqlite3") as store:
+        async with DurableProducer(kafka, client_id=f"{name}-keys") as producer:
+            keys = Keyring(
+                kafka,
+                MasterKeys([DEVELOPMENT]),
+                store,
+                producer,
+                client_id=f"{name}-keys",
+                clock=system_clock,
+                metrics=metrics,
+            )
+            following = asyncio.create_task(keys.run())
+            try:
+                await keys.first(20)
+                yield keys
+            finally:
+                following.cancel()
+                await asyncio.wait({following})

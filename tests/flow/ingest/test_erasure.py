@@ -1,0 +1,195 @@
+"""Erasing a person: everything under way ends, nothing personal is written in clear, and the next message begins afresh."""
+
+from chapar.common.v1.dead_letter_pb2 import DeadLetter
+from chapar.common.v1.privacy_pb2 import ErasureOutcome
+from chapar.ingest.v1 import records_pb2
+from services.chassis.ids import derive
+from services.chassis.kafka.outbox import Send
+from services.chassis.keys import tenant_key
+from services.ingest.domain.deliveries import Outcome
+from tests.flow.ingest import world as worlds
+from tests.flow.ingest.world import TENANT, World, a_message
+
+NEEDLE = "needle 41ab"
+PERSONAL_TOPICS = ("inbound.v1", "conversations.v1", "outbound.v1", "deliveries.v1", "deadletters.v1")
+
+
+def an_identity(native_id: str) -> records_pb2.Identity:
+    return worlds.an_identity(native_id, "telegram", "bot")
+
+
+def an_erasure(identity_id: str, *conversations: str, request_id: str = "erase-1") -> records_pb2.InboundRecord:
+    return records_pb2.InboundRecord(
+        tenant=TENANT,
+        erasure=records_pb2.IdentityErasure(
+            request_id=request_id, identity_id=identity_id, conversation_ids=conversations
+        ),
+    )
+
+
+def outcomes(world: World) -> dict[tuple[str, str], dict[str, int]]:
+    found = [ErasureOutcome.FromString(each.value) for each in world.log if each.topic == "personal.erasures.v1"]
+    return {(each.store, each.part): dict(each.counts) for each in found}
+
+
+def everything(world: World) -> bytes:
+    """All that the lanes wrote and remember, as bytes."""
+    return b"\n".join(
+        [each.key + b"=" + each.value for each in world.log]
+        + [key + b"=" + value for lane in (world.intake, world.sender) for key, value in lane.changelog.items()]
+    )
+
+
+def a_full_life(world: World, native_id: str = NEEDLE) -> str:
+    """A customer with a needle in every field that takes one, an answer that was sent and one that waits."""
+    who = an_identity(native_id)
+    who.display_name = f"{native_id} name"
+    record = a_message(f"{native_id} text", identity=who, native_message_id=f"{native_id} m", subject=f"{native_id} s")
+    record.message.labels["note"] = f"{native_id} label"
+    record.message.in_reply_to = f"{native_id} parent"
+    record.message.raw = f"{native_id} raw".encode()
+    record.message.attachments.add(content_type="image/png", name=f"{native_id}.png", reference=f"x/{native_id}")
+    world.customer(record)
+    conversation = derive("conversation", record.message.message_id)
+    world.reply(conversation, f"{native_id} first answer", derive(native_id, "r1"))
+    world.outcome(Outcome.ACCEPTED, native_ids=(f"{native_id} wamid",))
+    world.reply(conversation, f"{native_id} second answer", derive(native_id, "r2"))
+    world.reply(conversation, f"{native_id} third answer", derive(native_id, "r3"))
+    return conversation
+
+
+def test_nothing_personal_is_written_in_clear_by_any_lane() -> None:
+    world = World()
+    a_full_life(world)
+    assert f"{NEEDLE} text" in world.texts
+    assert NEEDLE.encode() not in everything(world)
+
+
+def test_what_waits_is_cancelled_and_what_is_open_ends() -> None:
+    world = World()
+    conversation = a_full_life(world)
+    key = an_identity(NEEDLE).identity_id
+    world.inbound(an_erasure(key, conversation, "past-conversation"), key)
+    ends = [c for c in world.commands if c.WhichOneof("command") == "customer_left"]
+    assert len(ends) == 1
+    assert outcomes(world)["intake", key] == {
+        "identities": 1,
+        "interactions_ended": 1,
+        "follow_ups_cancelled": 0,
+        "surveys_closed": 0,
+    }
+    assert outcomes(world)["sender", conversation] == {"conversations": 1, "deliveries_cancelled": 1}
+    assert outcomes(world)["sender", "past-conversation"] == {"conversations": 0, "deliveries_cancelled": 0}
+    assert world.deliveries[-2:] == [("UNKNOWN", "ERASED"), ("FAILED", "ERASED")]
+    assert not [key for key in (*world.intake.changelog, *world.sender.changelog) if key.startswith((b"c/", b"t/"))]
+    erased = [r.conversation_id for r in world.conversation if r.WhichOneof("record") == "erased"]
+    assert sorted(erased) == sorted([conversation, "past-conversation"])
+    assert [c.WhichOneof("command") for c in world.answers] == ["erase"]
+    assert world.answers[0].person_id == derive("person", key)
+    jobs = len(world.attempts.jobs)
+    world.wait(60_000)
+    assert len(world.attempts.jobs) == jobs
+
+
+def test_an_identity_that_is_in_memory_no_longer_is_erased_all_the_same() -> None:
+    world = World()
+    world.inbound(an_erasure("unknown", "long-ago"), "unknown")
+    assert [r.conversation_id for r in world.conversation] == ["long-ago"]
+    assert outcomes(world)["intake", "unknown"]["identities"] == 0
+    world.inbound(an_erasure("never"), "never")
+    last = world.conversation[-1]
+    assert (last.conversation_id, last.identity_id, last.WhichOneof("record")) == ("", "never", "erased")
+    assert not world.intake.dead_letters
+    assert not world.sender.dead_letters
+
+
+def test_records_whose_key_is_destroyed_are_passed_over() -> None:
+    """Whatever was on its way when the person was erased: it opens without its fields, and asks for nothing."""
+    world = World()
+    conversation = a_full_life(world)
+    key = an_identity(NEEDLE).identity_id
+    late = [each for each in world.log if each.topic == "outbound.v1"]
+    world.inbound(an_erasure(key, conversation), key)
+    world.keys.destroy(TENANT, key)
+    before = len(world.attempts.jobs)
+    for send in late:
+        world.sender.handle(send.value, key=send.key)
+    world.pump()
+    assert len(world.attempts.jobs) == before
+    assert not world.sender.dead_letters
+    assert not [entry for entry in world.sender.changelog if entry.startswith(b"t/")]
+
+
+def test_a_crash_after_the_key_is_destroyed_restores_without_the_person() -> None:
+    world = World()
+    a_full_life(world)
+    world.customer(a_message("hello", identity=an_identity("neighbour")))
+    world.keys.destroy(TENANT, an_identity(NEEDLE).identity_id)
+    world.intake.crash()
+    world.crash()
+    entries = [key for key in (*world.intake.changelog, *world.sender.changelog) if key.startswith((b"c/", b"t/"))]
+    neighbour = f"c/{TENANT}/{an_identity('neighbour').identity_id}".encode()
+    assert neighbour in entries
+    assert len(entries) == 2, "the neighbour's customer and thread"
+    world.wait(60_000)
+    assert not world.intake.dead_letters
+
+
+def test_a_neighbour_is_untouched_and_the_erased_person_begins_afresh() -> None:
+    world = World()
+    a_full_life(world)
+    a_full_life(world, "neighbour")
+    key = an_identity(NEEDLE).identity_id
+    old = world.keys.current(TENANT, key)
+    world.inbound(an_erasure(key), key)
+    world.keys.destroy(TENANT, key)
+    assert not [text for text in world.texts if NEEDLE in text]
+    assert "neighbour text" in world.texts
+    assert world.intake.processor is not None
+    world.customer(a_message("back again", identity=an_identity(NEEDLE), native_message_id="m-new"))
+    assert world.keys.current(TENANT, key) is not old
+    assert "back again" in world.texts
+    opened = [r for r in world.conversation if r.WhichOneof("record") == "opened"]
+    assert len({r.conversation_id for r in opened}) == 3
+    assert NEEDLE.encode() not in everything(world)
+
+
+def test_a_dead_letter_holds_the_sealed_request_and_can_be_put_back() -> None:
+    world = World()
+    conversation = a_full_life(world)
+    world.outcome(Outcome.REJECTED)
+    letters = [each for each in world.log if each.topic == "deadletters.v1"]
+    assert len(letters) == 1
+    assert NEEDLE.encode() not in letters[0].value
+    letter = DeadLetter.FromString(letters[0].value)
+    jobs = len(world.attempts.jobs)
+    world.outcome(Outcome.ACCEPTED)
+    world.sender.handle(letter.value, key=letter.key)
+    world.pump()
+    assert [job.delivery.request.text for job in world.attempts.jobs[jobs:]] == [f"{NEEDLE} second answer"]
+    assert tenant_key(TENANT, conversation) == letter.key
+
+
+def test_without_a_key_the_lanes_refuse_rather_than_write_in_clear() -> None:
+    """The scan above must be able to fail: a plain record is what it would find."""
+    plain: Send = Send("conversations.v1", None, b"k", a_message(NEEDLE).SerializeToString(), ())
+    world = World()
+    world.log.append(plain)
+    assert NEEDLE.encode() in everything(world)
+
+
+def test_labels_leave_the_conversation_only_when_they_are_declared() -> None:
+    world = World(worlds.a_configuration())
+    world.configuration.routing_labels.append("plan")
+    told = {"plan": "basic", "note": NEEDLE, "tier": "gold", "public": f"{NEEDLE} is no word"}
+    world.customer(a_message("hello", identity=an_identity("v"), labels=told))
+    assert dict(world.enqueued[0].labels) == {"plan": "basic", "tier": "gold", "vip": "true"}
+    assert NEEDLE.encode() not in everything(world)
+
+
+def test_routing_rules_see_all_labels() -> None:
+    world = World(worlds.a_configuration())
+    world.configuration.rules[0].when = "labels['note'].contains('needle')"
+    world.customer(a_message("hello", identity=an_identity("v"), labels={"note": NEEDLE}))
+    assert world.enqueued[0].queue == "sales"
+    assert not world.enqueued[0].labels

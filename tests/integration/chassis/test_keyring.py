@@ -1,0 +1,118 @@
+"""Keys of persons on a real Kafka: made once, followed by others, destroyed for good."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chapar.ingest.v1 import records_pb2
+from services.chassis.cluster_topics import apply as apply_topics
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.privacy.keystore import KeyStore
+from services.chassis.privacy.sealing import is_erased, seal, unseal
+from tests.fakes.privacy import a_keyring
+from tests.fixtures.broker import EmbeddedTestBroker, KafkaUnderTest
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def cluster(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
+    settings = kafka.settings(prefix)
+    await apply_topics(settings)
+    return settings
+
+
+async def test_others_open_what_one_has_sealed_however_fast_the_record_is(cluster: KafkaSettings) -> None:
+    async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
+        for number in range(50):
+            owner = f"identity-{number}"
+            record = records_pb2.InboundRecord(tenant="acme")
+            record.message.text = f"hello {number}"
+            value = seal(record, await one.ensure("acme", owner), "inbound.v1", b"k")
+            await two.ready([value])
+            read = records_pb2.InboundRecord.FromString(value)
+            assert unseal(read, two, "inbound.v1", b"k") is not None
+            assert read.message.text == f"hello {number}"
+
+
+async def test_a_key_is_made_once_by_many_callers_and_found_by_others(cluster: KafkaSettings) -> None:
+    async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
+        made = await asyncio.gather(*(one.ensure("acme", "i") for _ in range(20)))
+        assert len({key.key_id for key in made}) == 1
+        assert (await two.ensure("acme", "i")).key_id == made[0].key_id
+        assert (await two.ensure("other", "i")).key_id != made[0].key_id
+
+
+async def test_a_destroyed_key_is_gone_everywhere_and_the_next_one_is_new(
+    cluster: KafkaSettings, tmp_path: Path
+) -> None:
+    files = [tmp_path / "one.sqlite3", tmp_path / "two.sqlite3"]
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(a_keyring(cluster, name=f.stem, file=f)) for f in files]
+        key, kept = await one.ensure("acme", "i"), await one.ensure("acme", "j")
+        await two.settle()
+        record = records_pb2.InboundRecord(tenant="acme")
+        record.message.text = "needle"
+        value = seal(record, key, "inbound.v1", b"k")
+        other = seal(records_pb2.InboundRecord(tenant="acme"), kept, "inbound.v1", b"k")
+        assert await two.destroy("acme", ["i", "unknown"]) == 1
+        assert await two.destroy("acme", ["i"]) == 0
+        await one.settle()
+        for keys in (one, two):
+            await keys.ready([value, other])
+            assert keys.find(key.key_id) is None
+            assert keys.find(kept.key_id) is not None
+            read = records_pb2.InboundRecord.FromString(value)
+            assert unseal(read, keys, "inbound.v1", b"k") is None
+            assert is_erased(read)
+        fresh = await one.ensure("acme", "i")
+        assert fresh.key_id != key.key_id
+    for file in files:
+        assert key.key_id not in file.read_bytes()
+        assert kept.key_id in file.read_bytes()
+    async with a_keyring(cluster, name="three") as three:
+        assert three.find(key.key_id) is None
+        await three.ready([value])
+        assert three.find(fresh.key_id) is not None
+
+
+async def test_a_restart_goes_on_where_it_was_and_a_topic_made_anew_is_read_anew(
+    cluster: KafkaSettings, tmp_path: Path
+) -> None:
+    file = tmp_path / "keys.sqlite3"
+    async with a_keyring(cluster, file=file) as keys:
+        key = await keys.ensure("acme", "i")
+    async with a_keyring(cluster, file=file) as keys:
+        assert keys.current("acme", "i") == key
+    with KeyStore(file) as store:
+        store.apply((), (), 10_000_000, 0)  # as after another cluster
+    async with a_keyring(cluster, file=file) as keys:
+        assert keys.current("acme", "i") == key
+    file.write_bytes(b"no database" * 1000)
+    async with a_keyring(cluster, file=file) as keys:
+        assert keys.current("acme", "i") == key
+
+
+@pytest.mark.slow
+async def test_while_the_broker_is_away_nothing_is_taken_for_erased(own_kafka: EmbeddedTestBroker, prefix: str) -> None:
+    cluster = own_kafka.settings(prefix)
+    await apply_topics(cluster)
+    async with a_keyring(cluster, name="one") as one:
+        key = await one.ensure("acme", "i")
+        value = seal(records_pb2.InboundRecord(tenant="acme"), key, "inbound.v1", b"k")
+        unknown = value.replace(key.key_id, b"\x07" * 16)
+        await asyncio.to_thread(own_kafka.kill)
+        await one.ready([value])  # what is known is known
+        with pytest.raises(OSError, match="can't be read"):
+            await one.ready([unknown])
+        await asyncio.to_thread(own_kafka.start)
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    await one.ready([unknown])
+                except OSError:
+                    continue
+                break
+        assert one.find(b"\x07" * 16) is None

@@ -1,0 +1,51 @@
+"""Looks for needles in every byte below a directory, in each form in which text is kept: a search that finds nothing must have been able to find."""
+
+import base64
+import json
+import mmap
+import quopri
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+
+def forms(needle: str) -> dict[str, bytes]:
+    """The needle as it may stand in a file, by the form's name."""
+    plain = needle.encode()
+    found = {
+        "utf-8": plain,
+        "utf-16-le": needle.encode("utf-16-le"),
+        "utf-16-be": needle.encode("utf-16-be"),
+        "hex": plain.hex().encode(),
+        "HEX": plain.hex().upper().encode(),
+        "quoted-printable": quopri.encodestring(plain),
+        "json": json.dumps(needle)[1:-1].encode(),
+        "url": quote(needle, safe="").encode(),
+        "url-plus": quote(needle, safe="").replace("%20", "+").encode(),
+    }
+    for shift in range(3):
+        # Of the needle at each place in a group of three bytes, without the characters that its neighbours share.
+        coded = base64.b64encode(b"\0" * shift + plain).rstrip(b"=")
+        first, last = (0, 2, 3)[shift], len(coded) - (0 if (shift + len(plain)) % 3 == 0 else 1)
+        found[f"base64-{shift}"] = coded[first:last]
+        found[f"base64url-{shift}"] = coded[first:last].replace(b"+", b"-").replace(b"/", b"_")
+    return found
+
+
+def scan(root: Path, needles: Mapping[str, str]) -> dict[str, dict[str, set[str]]]:
+    """Name of each needle that is found: to files (relative), to forms."""
+    wanted = [(name, form, value) for name, needle in needles.items() for form, value in forms(needle).items()]
+    found: dict[str, dict[str, set[str]]] = {}
+    for file in sorted(root.rglob("*")):
+        if not file.is_file() or file.is_symlink() or file.stat().st_size == 0:
+            continue
+        with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for name, form, value in wanted:
+                if content.find(value) >= 0:
+                    found.setdefault(name, {}).setdefault(str(file.relative_to(root)), set()).add(form)
+    return found
+
+
+def files_of(found: Mapping[str, Mapping[str, Iterable[str]]]) -> set[str]:
+    """All files in which something was found."""
+    return {file for by_file in found.values() for file in by_file}
