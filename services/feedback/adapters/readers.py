@@ -70,9 +70,7 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
     return handle
 
 
-def answers_to_webhooks(
-    telling: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock
-) -> Batch:
+def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock) -> Batch:
     """Tells other systems of answers."""
 
     async def tell(records: list[Record]) -> None:
