@@ -13,6 +13,7 @@ from services.ingest.history.audit_reader import AuditReader
 from services.ingest.history.database import Database
 from services.ingest.history.mapping import fact
 from tests.contract.history.records import T0
+from tests.fakes.privacy import MemoryKeys
 
 
 def a_record(n: int, *, tenant: str = "acme", subject: str = "operator", targets: Sequence[tuple[str, str]]) -> Record:
@@ -33,7 +34,7 @@ def a_record(n: int, *, tenant: str = "acme", subject: str = "operator", targets
 async def write(database: Database, records: Sequence[Record]) -> None:
     async with database.engine.connect() as connection:
         before = await store.positions(connection, [("audit.v1", 0)])
-        facts = [found for found in map(fact, records) if found is not None]
+        facts = [found for found in (fact(each, MemoryKeys()) for each in records) if found is not None]
         await store.write(connection, facts, before, {("audit.v1", 0): records[-1].offset + 1})
 
 

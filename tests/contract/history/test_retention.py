@@ -3,6 +3,7 @@
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.sealing import seal
+from services.ingest.domain.reach import Reach
 from services.ingest.history.database import Database
 from services.ingest.history.mapping import fact
 from services.ingest.history.retention import BATCH, DAY_MS, Retention
@@ -59,7 +60,9 @@ async def test_records_of_an_erased_person_are_rows_without_anything_personal(da
     keys.destroy("acme", "i")
     assert "needle" not in str(fact(sealed, keys))
     await fold(database, [sealed])
-    answer = await reader_of(database).conversation("acme", ingest_pb2.GetConversationRequest(conversation_id="c"))
+    answer = await reader_of(database).conversation(
+        Reach.whole("acme"), ingest_pb2.GetConversationRequest(conversation_id="c")
+    )
     (message,) = answer.messages
     assert (message.message.message_id, message.message.text) == ("m", "")
     assert message.message.attachments[0].content_type == "image/png"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chapar.audit.v1 import audit_pb2
-from chapar.common.v1 import dead_letter_pb2, privacy_pb2, revocation_pb2, types_pb2, webhook_pb2
+from chapar.common.v1 import dead_letter_pb2, privacy_pb2, revocation_pb2, types_pb2, verdict_pb2, webhook_pb2
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
@@ -86,7 +86,8 @@ RECORDS = {
     "feedback.scores.v1": feedback_pb2.ScoreRecord,
     "config.v1": config_pb2.TenantConfiguration,
     "deadletters.v1": dead_letter_pb2.DeadLetter,
-    "ingest.verdicts.v1": records_pb2.Verdict,
+    "ingest.verdicts.v1": verdict_pb2.Verdict,
+    "feedback.verdicts.v1": verdict_pb2.Verdict,
     "audit.v1": audit_pb2.AuditRecord,
     "revocations.v1": revocation_pb2.Revocation,
     "personal.keys.v1": privacy_pb2.PersonalKey,
@@ -107,7 +108,9 @@ def comments() -> Iterator[tuple[str, str]]:
     """Full names of fields and the comments above them, as the contracts have them."""
     root = Path(__file__).resolve().parents[4] / "protos"
     for path in root.rglob("*.proto"):
-        package, names, comment = "", [], []  # type: ignore[var-annotated]
+        package = ""
+        names: list[str] = []
+        comment: list[str] = []
         for line in path.read_text().splitlines():
             line = line.strip()
             if found := re.match(r"package ([\w.]+);", line):
