@@ -18,7 +18,7 @@ endif
 SAMPLE ?= 150
 SEED ?= 1
 
-.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -93,6 +93,9 @@ architecture: .venv/.ready
 contracts: .venv/.ready
 	$(BIN)/buf lint protos
 	$(BIN)/python protos/generate.py --check
+
+image: .venv/.ready ## the container image: TAG=… BUILD_IMAGE=…@sha256:… BASE_IMAGE=…@sha256:… (docs/operating.md)
+	@$(BIN)/python deploy/docker/build.py "$(TAG)" "$(BUILD_IMAGE)" "$(BASE_IMAGE)"
 
 deploy-checks: .venv/.ready
 	deploy/check

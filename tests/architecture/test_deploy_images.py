@@ -147,3 +147,50 @@ def _text_files() -> Iterator[Path]:
     for name in ours:
         place = DEPLOY / name
         yield from (p for p in place.rglob("*") if p.is_file() and p.suffix != ".pyc") if place.is_dir() else (place,)
+
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def _build(tmp_path: Path, *arguments: str) -> tuple[int, str, list[str]]:
+    """Exit code, complaints, and what `docker` was asked; it only writes that down."""
+    asked = tmp_path / "asked"
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\nfor each in "$@"; do echo "$each"; done >{asked}\n')
+    docker.chmod(0o755)
+    command = [sys.executable, str(DEPLOY / "docker/build.py"), *arguments]
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    run = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    return run.returncode, run.stderr, asked.read_text().splitlines() if asked.exists() else []
+
+
+@pytest.mark.parametrize("mirror", ["", "mirror.example:5000/library/"])
+def test_the_image_is_built_on_base_images_that_cannot_change(tmp_path: Path, mirror: str) -> None:
+    """Both by digest, from whichever registry; the Dockerfile takes exactly these two."""
+    images = runpy.run_path(str(DEPLOY / "docker/build.py"))["defaults"]()
+    pinned = [f"{mirror}{image}@{DIGEST}" for image in images.values()]
+    code, said, asked = _build(tmp_path, "chapar:1", *pinned)
+    assert (code, said) == (0, "")
+    assert {f"--build-arg={name}={image}" for name, image in zip(images, pinned, strict=True)} <= set(asked)
+    dockerfile = (DEPLOY / "docker/Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE) == [f"${{{name}}}" for name in images]
+
+
+@pytest.mark.parametrize(
+    ("tag", "build", "complaint"),
+    [
+        ("chapar:1", "", "BUILD_IMAGE is not set"),
+        ("chapar:1", "python:3.11.14-bookworm", "write it as"),
+        ("chapar:1", "python:3.11.14-bookworm@sha256:123", "write it as"),
+        ("chapar:1", f"python:3.11.14-bookworm@{DIGEST.upper()}", "write it as"),
+        ("chapar:1", f"python:latest@{DIGEST}", "the Dockerfile is made for"),
+        ("chapar:1", f"pypy:3.11.14-bookworm@{DIGEST}", "write it as"),
+        ("chapar:1", f"python:3.11.14-bookworm@{DIGEST} --network=host", "write it as"),
+        ("", f"python:3.11.14-bookworm@{DIGEST}", "TAG is not set"),
+    ],
+)
+def test_a_base_image_that_may_change_is_refused(tmp_path: Path, tag: str, build: str, complaint: str) -> None:
+    """A tag without a digest, a digest that is none, another image: nothing is built."""
+    code, said, asked = _build(tmp_path, tag, build, f"python:3.11.14-slim-bookworm@{DIGEST}")
+    assert (code, asked) == (2, [])
+    assert complaint in said

@@ -1,0 +1,50 @@
+"""Builds the image on base images that are pinned by digest: a tag may be moved to other bytes, a digest is the bytes.
+
+    docker buildx imagetools inspect python:3.11.14-bookworm --format '{{.Manifest.Digest}}'         # the same for …-slim-bookworm
+    make image TAG=registry.example/chapar:1.2.3 BUILD_IMAGE=python:3.11.14-bookworm@sha256:… BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:…
+
+The digests are arguments and not in the Dockerfile, because they have to be looked up, and looked at, where a registry is: whoever builds knows which
+one they trust, a mirror of their own perhaps. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
+ARGUMENTS = ("BUILD_IMAGE", "BASE_IMAGE")
+PINNED = re.compile(r"(?:(?P<registry>[^/@\s]+(?:/[^/@\s]+)*)/)?(?P<image>python:[^/@\s]+)@sha256:[0-9a-f]{64}")
+
+
+def defaults() -> dict[str, str]:
+    """The base images that the Dockerfile names, by argument."""
+    return dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def wrong_with(name: str, image: str) -> str:
+    """What is wrong with a base image; empty when nothing is."""
+    wanted = defaults()[name]
+    found = PINNED.fullmatch(image)
+    if found is None:
+        return f"{name} is {image or 'not set'}: write it as {wanted}@sha256:<64 hexadecimal digits>"
+    return "" if found["image"] == wanted else f"{name} is {found['image']}, the Dockerfile is made for {wanted}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """TAG BUILD_IMAGE BASE_IMAGE; the exit code."""
+    tag, *images = arguments
+    given = dict(zip(ARGUMENTS, images, strict=True))
+    wrong = [text for text in ("" if tag else "TAG is not set", *map(wrong_with, given, given.values())) if text]
+    if wrong:
+        print("\n".join([*wrong, "see deploy/docker/build.py for how to look digests up"]), file=sys.stderr)
+        return 2
+    options = [f"--build-arg={name}={image}" for name, image in given.items()]
+    command = ["docker", "build", "--pull", f"--file={DOCKERFILE}", f"--tag={tag}", *options, str(ROOT)]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 every argument was checked above
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
