@@ -3,8 +3,8 @@
     docker buildx imagetools inspect python:3.11.14-bookworm --format '{{.Manifest.Digest}}'         # the same for …-slim-bookworm
     make image TAG=registry.example/chapar:1.2.3 BUILD_IMAGE=python:3.11.14-bookworm@sha256:… BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:…
 
-The digests are arguments and not in the Dockerfile, because they have to be looked up, and looked at, where a registry is: whoever builds knows which
-one they trust, a mirror of their own perhaps. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
+The digests are arguments and not in the Dockerfile, because they have to be looked up where a registry is, in the one that the builder trusts, perhaps a
+mirror of their own. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
 """
 
 import re
@@ -25,7 +25,7 @@ def defaults() -> dict[str, str]:
 
 
 def wrong_with(name: str, image: str) -> str:
-    """What is wrong with a base image; empty when nothing is."""
+    """Why a base image is refused; empty when it is not."""
     wanted = defaults()[name]
     found = PINNED.fullmatch(image)
     if found is None:

@@ -3,6 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +37,9 @@ VALUES: Mapping[str, Any] = {
     "ingest": {
         "database": {"existingSecret": "history", "key": "url"},
         "channelSecretsEnv": ["channels-env"],
-        "channelSecretsFiles": ["channels-file"],
+        "channelSecretsFiles": [{"tenant": "shop", "secret": "channels-file"}],
     },
-    "webhooks": {"secretsEnv": ["hooks-env"], "secretsFiles": ["hooks-file"]},
+    "webhooks": {"secretsEnv": ["hooks-env"], "secretsFiles": [{"tenant": "shop", "secret": "hooks-file"}]},
     "toolbox": {"enabled": True},
     "tracing": {"endpoint": "http://collector:4317"},
 }
@@ -143,14 +144,15 @@ def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, compone
     (container,) = containers(workload)
     pod = workload["spec"]["template"]["spec"]
     sources = {each["secretRef"]["name"] for each in container.get("envFrom", ())}
-    mounts = {m["mountPath"] for m in container["volumeMounts"] if m["mountPath"].count("/") == 4}
+    mounts = {m["mountPath"] for m in container["volumeMounts"] if m["mountPath"].startswith("/etc/chapar/secrets/")}
     volumes = {v["secret"]["secretName"] for v in pod["volumes"] if "secret" in v}
     kinds = {"channels": ("channels-env", "channels-file"), "webhooks": ("hooks-env", "hooks-file")}
     if component in SECRETS:
         kind = SECRETS[component]
         env, file = kinds.pop(kind)
         assert sources == {env}
-        assert mounts == {f"/etc/chapar/{kind}/{file}"}
+        assert mounts == {f"/etc/chapar/secrets/shop/{file}"}
+        assert SETTINGS[component].load(env=environment(container)).secrets_dir == Path("/etc/chapar/secrets")
         assert file in volumes
     else:
         assert sources == set()

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import annotated_types
 import pytest
@@ -22,7 +23,7 @@ def _numbers(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tup
     """Numeric settings, at any depth."""
     for name, field in model.model_fields.items():
         kind = field.annotation
-        kinds = {kind, *get_args(kind)}
+        kinds = {kind, *(get_args(kind) if get_origin(kind) in (Union, UnionType) else ())}
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             if kind is not KafkaSettings:
                 yield from _numbers(kind, (*path, name))

@@ -144,16 +144,16 @@ capabilities:
 {{- end -}}
 
 {{- define "chapar.webhookMounts" -}}
-{{- range .Values.webhooks.secretsFiles }}
-- {name: webhook-{{ . }}, mountPath: /etc/chapar/webhooks/{{ . }}, readOnly: true}
+{{- range $index, $each := .Values.webhooks.secretsFiles }}
+- {name: tenant-secret-{{ $index }}, mountPath: /etc/chapar/secrets/{{ $each.tenant }}/{{ $each.secret }}, readOnly: true}
 {{- end }}
 {{- end -}}
 
 {{- define "chapar.webhookVolumes" -}}
-{{- range .Values.webhooks.secretsFiles }}
-- name: webhook-{{ . }}
+{{- range $index, $each := .Values.webhooks.secretsFiles }}
+- name: tenant-secret-{{ $index }}
   secret:
-    secretName: {{ . }}
+    secretName: {{ $each.secret }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}

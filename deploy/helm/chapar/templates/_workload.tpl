@@ -92,6 +92,10 @@ spec:
         - name: {{ $prefix }}TRACE_RATIO
           value: {{ include "chapar.text" $v.tracing.ratio | quote }}
         {{- end }}
+        {{- if and $tells $v.webhooks.secretsFiles }}
+        - name: {{ $prefix }}SECRETS_DIR
+          value: /etc/chapar/secrets
+        {{- end }}
         {{- if and $v.trustedProxies (has .name (list "ingest" "feedback")) }}
         - name: {{ $prefix }}HTTP_PROXIES
           value: {{ join "," $v.trustedProxies | quote }}
