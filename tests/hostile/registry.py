@@ -14,6 +14,7 @@ from typing import Any, Final
 from chapar.ingest.v1 import ingest_pb2
 from services.chassis import (
     cursors,
+    destinations,
     expression_cost,
     expressions,
     logs,
@@ -27,6 +28,8 @@ from services.chassis import (
 from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
+from services.chassis.http import TrustedProxies, networks_of, peer_key
+from services.chassis.http.proxies import address_in
 from services.chassis.kafka.changelog import Position
 from services.feedback import handlers
 from services.feedback.adapters import kept, page_form
@@ -34,6 +37,7 @@ from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
 from services.feedback.domain.survey import Kind
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
+from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
@@ -124,7 +128,21 @@ def _proofs(given: str) -> None:
     proof.identifier_hash(SECRET, given, given)
     proof.keyed_hash(SECRET, given, given)
     proof.same(given, SECRET)
-    webhook_keys.key_of(given.encode("ascii", "replace").decode())
+    proof.hub_signature_form(f"sha256={given}")
+    proof.standard_webhook_form(given, "1", f"v1,{given}", 1.0)
+
+
+_PROXIES: Final = TrustedProxies(networks_of("10.0.0.0/8"))
+
+
+def _mail_data(raw: bytes) -> None:
+    """As it arrives: in pieces of any size, and a single one."""
+    for size in (1_000, 64 << 10):
+        collector = Collector(8 * _MEGABYTE, _MEGABYTE)
+        for start in range(0, len(raw), size):
+            if collector.feed(raw[start : start + size]) is not None:
+                break
+        collector.mail()
 
 
 def _mail_parts(raw: bytes) -> None:
@@ -222,7 +240,8 @@ ENTRIES: Final = (
     Entry(_named("services.ingest.domain.channel_rules", "parts_of"), _all(lambda given: channel_rules.parts_of(given, 4_096)), most=200_000),
     Entry(_named("services.chassis.logs", "redact_text", "redact"), _all(logs.redact_text)),
     # proofs, tokens, keys, metadata, cursors
-    Entry(_named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "webhook_key", "keyed_hash", "identifier_hash"),
+    Entry(_named(_DOMAIN + "proof", "same", "shared_token", "hub_signature", "standard_webhook", "hub_signature_form", "standard_webhook_form",
+                 "keyed_hash", "identifier_hash"),
           _all(_proofs), most=_MEGABYTE // 4),
     Entry(_named(_DOMAIN + "webchat", "visitor_of"), _all(lambda given: webchat.visitor_of(given, SECRET, "t/a", 1, 1.0))),
     Entry(_named("services.ingest.domain.reply_token", "conversation_of"),
@@ -243,7 +262,18 @@ ENTRIES: Final = (
     Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
           _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
           most=_MEGABYTE // 4),
-    Entry(_named("services.chassis.webhooks", "key_of", "signature"), _all(webhooks.key_of), most=_MEGABYTE // 4),
+    Entry(_named("services.chassis.webhook_keys", "key_of", "problem_of_secret"),
+          _all(webhook_keys.key_of, webhook_keys.problem_of_secret), most=_MEGABYTE // 4),
+    Entry(_named("services.chassis.webhooks", "signature"),
+          _all(lambda given: webhooks.signature(b"k", "msg_1", "1", given.encode("utf-8", "replace"))), most=_MEGABYTE // 4),
+    # where calls come from and where tenants send
+    Entry(_named("services.chassis.http.proxies", "TrustedProxies.client", "address_in", "peer_key"),
+          _all(address_in, peer_key, lambda given: _PROXIES.client("10.0.0.1", [given, given])), most=_MEGABYTE // 16),
+    Entry(_named("services.chassis.destinations", "problem_of_url", "problem_of_host"),
+          _all(lambda given: destinations.problem_of_url(given, destinations.PUBLIC),
+                   lambda given: destinations.problem_of_url(f"https://{given}/", destinations.DEVELOPMENT),
+                   lambda given: destinations.problem_of_host(given, destinations.PUBLIC)), most=_MEGABYTE // 16),
+    Entry(_named("services.ingest.adapters.edges.smtp_data", "Collector.feed", "Collector.mail"), _mail_data, "bytes"),
     Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.history.cursor", "decode"),
            *_named("services.router.adapters.paging", "agent_of", "position_of"),
            *_named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
