@@ -43,7 +43,7 @@ def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Call
     given = os.environ.get("CHAPAR_TOKEN")
     if given:
         return lambda: given
-    if workspace.running() is None or _address_given():
+    if workspace.running() is None or address_given():
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
             "NO_TOKEN",
@@ -73,7 +73,7 @@ def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
     return found[0] if len(found) == 1 or server != "grpc" else "ipv4:" + ",".join(found)
 
 
-def _address_given() -> bool:
+def address_given() -> bool:
     """Whether the environment sends any call away from here."""
     return any(os.environ.get(name) for name in ("CHAPAR_ADDRESS", *(f"CHAPAR_ADDRESS_{s.upper()}" for s in SERVICES)))
 
@@ -82,7 +82,7 @@ def tenant_of(workspace: Workspace) -> str:
     """The tenant that commands are about: CHAPAR_TENANT, or the one that runs here. Raises FAILED_PRECONDITION without either."""
     if given := os.environ.get("CHAPAR_TENANT"):
         return given
-    if _address_given():
+    if address_given():
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION, "NO_TENANT", "set CHAPAR_TENANT to the tenant that the command is about"
         )

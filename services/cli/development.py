@@ -8,7 +8,6 @@ need: nothing that verifies can sign.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -91,22 +90,17 @@ def _signing_key(workspace: Workspace) -> bytes:
         # Not made if it is missing, nor need it be writable: compose mounts it read-only.
         return (workspace.home / "secrets" / "keys" / f"{_PEOPLE}.pem").read_bytes()
     except FileNotFoundError as error:
-        raise ChaparError(
-            ErrorKind.FAILED_PRECONDITION,
-            "NOT_DEVELOPMENT",
-            "tokens are minted in development only, beside `chapar run`: "
-            "elsewhere take one from your identity provider, and give it in CHAPAR_TOKEN",
-        ) from error
+        raise not_development() from error
 
 
-def refuse_given_token() -> None:
-    """Raises INVALID when CHAPAR_TOKEN is set: then the token is what it is, and no role can be chosen."""
-    if os.environ.get("CHAPAR_TOKEN"):
-        raise ChaparError(
-            ErrorKind.INVALID,
-            "TOKEN_GIVEN",
-            "CHAPAR_TOKEN is set, so no token is minted: unset it, or leave the options",
-        )
+def not_development() -> ChaparError:
+    """No key here signs tokens that would be accepted."""
+    return ChaparError(
+        ErrorKind.FAILED_PRECONDITION,
+        "NOT_DEVELOPMENT",
+        "tokens are minted in development only, beside `chapar run`: "
+        "elsewhere take one from your identity provider, and give it in CHAPAR_TOKEN",
+    )
 
 
 def _private(workspace: Workspace, name: str) -> Path:

@@ -101,7 +101,9 @@ class IdentityProvider:
             body = await reader.readexactly(int(fields.get("content-length", 0)))
             self.asked.append(path)
             await self._write(writer, self.mode.get(path, "ok"), path, body, fields.get("authorization", ""))
-        writer.close()
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
 
     async def _write(self, writer: asyncio.StreamWriter, mode: str, path: str, body: bytes, authorization: str) -> None:
         status, answer = self._answer(path, body, authorization)
@@ -149,6 +151,7 @@ async def identity_provider(*keys: SigningKey) -> AsyncIterator[IdentityProvider
             await provider.serve(reader, writer)
         finally:
             connections.discard(task)
+            writer.transport.abort()  # also one that hangs: nothing may outlive the test
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

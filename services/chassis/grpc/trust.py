@@ -38,9 +38,11 @@ async def trusted_callers(service: Service[Any], verifier: Verifier | None = Non
             verifier = Verifier.from_settings(settings.jwt, service.clock, remote)
         lifetimes = Lifetimes(service.clock)
         if settings.jwt.revocations:
-            read = asyncio.Event()
+            read, ready = asyncio.Event(), service.health.component("revocations")
+            ready.set(False, f"reading {TOPIC}: is Kafka up, and has `chapar topics apply` run?")
             await stack.enter_async_context(service.background(_follow(service, lifetimes, read), "revocations"))
             await read.wait()
+            ready.set(True)
         yield Authorizer(verifier, settings.grpc_peers, lifetimes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,8 +15,8 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.tokens.roles import Role
 from services.cli import revocations
 from services.cli.commands.options import Json
-from services.cli.connection import execute, kafka_of, tenant_of, token_for
-from services.cli.development import minted, refuse_given_token, scopes_for
+from services.cli.connection import address_given, execute, kafka_of, tenant_of
+from services.cli.development import minted, not_development, scopes_for
 from services.cli.output import console, emit_json, table
 from services.cli.workspace import Workspace
 
@@ -40,9 +41,9 @@ def token(
 
     async def work() -> str:
         workspace = Workspace.here()
-        if role is None and not scope and not agent:
-            return token_for(workspace, tenant_of(workspace))
-        refuse_given_token()
+        if (given := os.environ.get("CHAPAR_TOKEN")) and role is None and not scope and not agent:
+            return given
+        refuse_elsewhere()
         chosen = role or (Role.AGENT if agent and not scope else None)
         if chosen is Role.AGENT and not agent:
             raise ChaparError(ErrorKind.INVALID, "AGENT_MISSING", "an agent's token names the agent: add --agent ID")
@@ -104,6 +105,18 @@ def revoked(as_json: Json = False) -> None:
         return
     rows = [(key, _at(e.revoked_at_ms), e.revoked_by, e.reason) for key, e in found.items()]
     console.print(table("revoked", ("what", "since", "by", "reason"), rows))
+
+
+def refuse_elsewhere() -> None:
+    """Raises where no token is minted: another was given, or calls go to services that this copy did not start."""
+    if os.environ.get("CHAPAR_TOKEN"):
+        raise ChaparError(
+            ErrorKind.INVALID,
+            "TOKEN_GIVEN",
+            "CHAPAR_TOKEN is set, so no token is minted: unset it, or leave the options",
+        )
+    if address_given():
+        raise not_development()
 
 
 def _at(ms: int) -> str:

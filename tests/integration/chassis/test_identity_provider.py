@@ -18,7 +18,15 @@ from services.chassis.grpc.client import chapar_errors, grpc_channel
 from services.chassis.grpc.service_tokens import service_tokens
 from services.chassis.lifecycle import Service, leaves, serving
 from services.chassis.settings import ServiceSettings
-from services.chassis.tokens import ClaimSettings, IssuerSettings, JwtSettings, Role, ServiceTokenSettings
+from services.chassis.tokens import (
+    ClaimSettings,
+    IssuerSettings,
+    JwtSettings,
+    Role,
+    ServiceTokenSettings,
+    make_key_pair,
+    mint,
+)
 from tests.fakes.identity_provider import WELL_KNOWN, IdentityProvider, SigningKey, identity_provider, make_key
 from tests.integration.chassis.conftest import Probe, bearer, build_probe, dev_settings
 
@@ -195,20 +203,19 @@ async def test_keys_that_are_too_old_are_not_believed(tmp_path: Path) -> None:
             await call(stub, token)
             provider.mode["/keys"] = "500"
 
-            async def refused() -> bool:
-                try:
-                    await call(stub, token)
-                except ChaparError as error:
-                    return error.reason == "TOKEN_KEYS_UNAVAILABLE"
-                return False
+            async def becomes(refused: bool) -> None:
+                while True:
+                    try:
+                        await call(stub, token)
+                        now = False
+                    except ChaparError as error:
+                        now = error.reason == "TOKEN_KEYS_UNAVAILABLE"
+                    if now == refused:
+                        return
 
-            async with asyncio.timeout(10):
-                while not await refused():
-                    await asyncio.sleep(0.1)
+            await asyncio.wait_for(becomes(refused=True), 10)
             provider.mode.clear()
-            async with asyncio.timeout(10):
-                while await refused():
-                    await asyncio.sleep(0.1)
+            await asyncio.wait_for(becomes(refused=False), 10)
 
 
 async def test_services_get_tokens_by_client_credentials(tmp_path: Path) -> None:
@@ -271,8 +278,6 @@ async def test_a_token_endpoint_that_answers_nonsense_gives_no_token(tmp_path: P
 
 async def test_a_service_with_a_key_of_its_own_is_believed_within_its_limits(tmp_path: Path) -> None:
     """Its key opens the one service that trusts it, for the scopes that its calls need."""
-    from services.chassis.tokens import make_key_pair
-
     make_key_pair(tmp_path / "sla.pem", tmp_path / "sla.pub.pem")
     trusted = IssuerSettings(
         issuer="chapar.probe", public_key_file=tmp_path / "sla.pub.pem", tenants=("*",), scopes=("sla.read",)
@@ -284,15 +289,13 @@ async def test_a_service_with_a_key_of_its_own_is_believed_within_its_limits(tmp
         service_tokens(service, own, ("sla.read", "person.erase")) as tokens,
     ):
         await call(stub, tokens("acme"))
-        with pytest.raises(grpc.aio.AioRpcError, match="sla.read"):
+        with pytest.raises(grpc.aio.AioRpcError, match=r"sla\.read"):
             await stub.GetMeasures(  # the same token without its scope would be refused: see the cap
                 sla_pb2.GetMeasuresRequest(), metadata=bearer(service_token_without_scope(tmp_path)), timeout=5
             )
 
 
 def service_token_without_scope(tmp_path: Path) -> str:
-    from services.chassis.tokens import mint
-
     return mint((tmp_path / "sla.pem").read_bytes(), "x", "acme", ["routing.supervise"], issuer="chapar.probe")
 
 
@@ -302,13 +305,16 @@ async def test_a_mounted_token_file_is_read_again(tmp_path: Path, monkeypatch: p
     file.write_text("first\n")
     own = ServiceTokenSettings(token_file=file)
     monkeypatch.setattr("services.chassis.tokens.outgoing._LOOK_S", 0.0)
-    async with identity_provider(RSA) as provider, a_service(tmp_path, trusting(provider)) as (service, _):
-        async with service_tokens(service, own, ()) as tokens:
-            assert tokens("acme") == "first"
-            file.write_text("")
-            assert tokens("acme") == "first"
-            file.write_text("second")
-            assert tokens("beta") == "second"
+    async with (
+        identity_provider(RSA) as provider,
+        a_service(tmp_path, trusting(provider)) as (service, _),
+        service_tokens(service, own, ()) as tokens,
+    ):
+        assert tokens("acme") == "first"
+        file.write_text("")
+        assert tokens("acme") == "first"
+        file.write_text("second")
+        assert tokens("beta") == "second"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ TOPICS = (
     "feedback.webhooks.v1",
     "feedback.verdicts.v1",
     "config.v1",
+    "revocations.v1",
+    "audit.v1",
     "deadletters.v1",
 )
 SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")

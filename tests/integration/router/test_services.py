@@ -210,7 +210,7 @@ async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix:
 
 
 async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Another agent's token is refused, one that names no agent and an unknown agent too; a second desk replaces the first, which does not come back."""
+    """Another agent's token, one without an agent, an unknown agent: refused. A second desk replaces the first, which stays away."""
     async with two_routers(kafka, prefix, tmp_path) as (_bench, _channels, addresses):
         async with Desk(addresses, a_token("agent-0"), "agent-1") as desk:
             with pytest.raises(DeskClosed) as closed:

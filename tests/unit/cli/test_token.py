@@ -10,8 +10,7 @@ from typer.testing import CliRunner
 from services.chassis.tokens import SCOPES, JwtSettings, Role, ServiceTokenSettings, Verifier
 from services.chassis.tokens.roles import SCOPES_OF
 from services.cli.__main__ import app
-from services.cli.connection import tokens_for
-from services.cli.development import environment_of, make_keys
+from services.cli.development import environment_of, make_keys, tokens
 from services.cli.revocations import key_of, of_token
 from services.cli.workspace import SERVICES, Workspace
 
@@ -74,6 +73,10 @@ def test_nothing_is_minted_outside_of_development(
     monkeypatch.delenv("CHAPAR_TOKEN", raising=False)
     assert "NOT_DEVELOPMENT" in run(*words, code=1)
     assert list(tmp_path.rglob("*.pem")) == []
+    make_keys(Workspace(tmp_path))
+    assert run(*words).count(".") == 2
+    monkeypatch.setenv("CHAPAR_ADDRESS", "chapar.example:9000")  # a key here opens nothing there
+    assert "NOT_DEVELOPMENT" in run(*words, code=1)
 
 
 def test_what_verifies_in_development_cannot_sign(home: Workspace) -> None:
@@ -87,7 +90,7 @@ def test_what_verifies_in_development_cannot_sign(home: Workspace) -> None:
         settings = JwtSettings.model_validate(
             {"public_key_file": environment[f"{prefix}PUBLIC_KEY_FILE"], "issuers": json.loads(trusted)}
         )
-        token = tokens_for(home, "acme", agent_id="sara")()
+        token = tokens(home, "sara", SCOPES_OF[Role.AGENT], agent_id="sara")("acme")
         assert Verifier.from_settings(settings).verify(token).agent_id == "sara"
         for issuer in settings.issuers:
             assert issuer.scopes
