@@ -23,7 +23,7 @@ _LEEWAY_MS: Final = 300_000
 
 
 async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
-    """By key: what is revoked now."""
+    """The revocations in force, by key."""
     found: dict[str, Revocation] = {}
     for record in await read_all(kafka, TOPIC):
         key = (record.key or b"").decode("utf-8", "replace")

@@ -32,7 +32,7 @@ def _secret_keys(volume: dict[str, Any]) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path: Path) -> None:
-    """Each Secret of a key pair gives its private part to the service that signs with it, and to nobody else."""
+    """Each Secret of a key pair gives its private part to the service that signs with it only."""
     pods = _pods(path)
     pods.pop("toolbox", None)  # runs the CLI with a token that its user brings
     assert pods.keys() == set(SERVICES)
@@ -52,7 +52,7 @@ def test_a_pod_mounts_public_parts_of_others_and_its_own_signing_key_alone(path:
 
 
 def test_compose_gives_private_keys_to_those_who_sign() -> None:
-    """One development volume, but no service is told of another's key."""
+    """One development volume, but no service's settings name another's key."""
     services = YAML(typ="safe").load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
     for name in SERVICES:
         environment = services[name]["environment"]

@@ -57,7 +57,7 @@ async def _remote_keys(service: Service[Any], jwt: JwtSettings, stack: AsyncExit
         await stack.enter_async_context(service.background(keys.run(), f"token keys of {issuer.issuer}"))
         found[issuer.issuer] = keys
     if found and len(found) == len(jwt.trusted):
-        # Without any key nobody could call: a new pod must not replace one that still has them.
+        # Without any key no caller could be let in: a new pod must not replace one that still has them.
         ready = service.health.component("token keys")
         ready.set(False, "no issuer's keys have been fetched yet")
         for keys in found.values():

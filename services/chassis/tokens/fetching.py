@@ -1,7 +1,7 @@
 """Small JSON documents of an identity provider by https: bounded in time and size, no redirects, nothing compressed.
 
 The addresses come from the operator's settings, so they may be private; they are never a caller's. A redirect is refused:
-whoever can redirect the request for keys could answer it.
+a server that can redirect the request for keys could choose the keys.
 """
 
 import asyncio

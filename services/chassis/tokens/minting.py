@@ -101,7 +101,7 @@ def _write_once(path: Path, content: bytes) -> None:
 
 
 class TokenSource:
-    """Tokens for a service's own calls, minted anew when half of their life is over."""
+    """Tokens for a service's own calls, minted again when half of their life is over."""
 
     names_tenant = False
 

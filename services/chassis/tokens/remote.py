@@ -126,7 +126,7 @@ class RemoteKeys:
             await self._refresh()
             self._asked.clear()
             self._done.set()
-            self._done.clear()  # wakes those that wait now, and nobody later
+            self._done.clear()  # wakes the calls that wait now, and none later
 
     async def _refresh(self) -> None:
         try:

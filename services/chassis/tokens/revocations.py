@@ -14,7 +14,7 @@ MOST: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What is taken back. Empty texts mean any, but for the one that names it. Times in seconds since the Unix epoch."""
+    """One entry. Empty texts mean any, but for the one that names it. Times in seconds since the Unix epoch."""
 
     expires_s: float
     tenant: str = ""

@@ -88,7 +88,7 @@ class IssuerSettings(_Frozen):
 
     @property
     def urls(self) -> Iterator[str]:
-        """What is fetched."""
+        """The addresses that are fetched."""
         if self.jwks_url:
             yield self.jwks_url
         if self.discovery:

@@ -19,7 +19,7 @@ class KeySource(Protocol):
 
     @property
     def generation(self) -> int:
-        """Grows whenever keys change: what was verified with others must be verified again."""
+        """Grows whenever keys change: tokens that were verified with other keys must be verified again."""
 
     def candidates(self, key_id: str) -> Sequence[VerificationKey]:
         """Keys that may have signed a token with this key id (empty: a token without one).

@@ -117,7 +117,7 @@ class Verifier:
         return caller
 
     async def prepare(self, token: str) -> None:
-        """Lets a key id that is not known yet become known; what is wrong with the token `verify` will say."""
+        """Lets a key id that is not known yet become known. `verify` reports every fault of the token."""
         if token in self._seen:
             return
         with contextlib.suppress(Exception):

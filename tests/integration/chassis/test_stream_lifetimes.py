@@ -53,7 +53,7 @@ class Streams(
         self.obeyed = 0
         self.flood = False
 
-    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def WatchEvents(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the contract's name
         try:
             yield sla_pb2.WatchEventsResponse()
             while self.flood:
@@ -70,7 +70,7 @@ class Streams(
         except ExceptionGroup as group:
             raise leaves(group)[0] from group
         finally:
-            await asyncio.sleep(0.05)  # as the shard is told that the desk is gone
+            await asyncio.sleep(0.05)  # as long as it takes to report to the shard that the desk is gone
             self.closed.append("Session")
 
     async def _read(self, requests: Any, context: Any) -> None:
@@ -80,7 +80,7 @@ class Streams(
             while self.flood:
                 await context.write(router_pb2.SessionResponse(result=router_pb2.RequestResult(message="x" * 60_000)))
 
-    async def SubmitStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:
+    async def SubmitStream(self, request_iterator: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802 - the contract's name
         try:
             async for _request in request_iterator:
                 self.obeyed += 1

@@ -16,7 +16,7 @@ from services.chassis.tokens.roles import SCOPES, SCOPES_OF, Role, scopes_of
 ROOT = Path(__file__).parents[3]
 A, S, M, U, Y = Role.AGENT, Role.SUPERVISOR, Role.ADMINISTRATOR, Role.AUDITOR, Role.SYSTEM
 
-# Reviewed by hand: who needs the method for their work, and nobody else. A new method fails here until it is reviewed.
+# Reviewed by hand: the roles that need the method for their work, and no other. A new method fails here until it is reviewed.
 REVIEWED: dict[str, set[Role]] = {
     "chapar.audit.v1.AuditService.ListAudit": {M, U},
     "chapar.feedback.v1.FeedbackService.Invite": {S, M, Y},

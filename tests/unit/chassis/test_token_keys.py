@@ -110,7 +110,7 @@ PRIVATE: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", PRIVATE)
 def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
-    """A provider, or an operator, that hands out private keys is told, not followed."""
+    """Private keys of a provider, or of an operator, are never taken for public ones."""
     raw = json.dumps({"keys": [KEYS["ES384"].published, {**PRIVATE[kind], "kid": "x"}]}).encode()
     assert "able to sign" in refusal(raw)
 
@@ -125,14 +125,14 @@ def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
     ],
 )  # fmt: skip
 def test_a_key_that_does_not_fit_itself_is_passed_over(changes: dict[str, Any]) -> None:
-    """The others of the set still verify; alone it is no key."""
+    """The others of the set still verify; alone it is not a key."""
     broken = {**KEYS["ES256"].published, **changes}
     assert [key.algorithm for key in key_set(broken, KEYS["EdDSA"].published)] == ["EdDSA"]
     assert "holds no key" in refusal(json.dumps({"keys": [broken]}).encode())
 
 
 def test_weak_and_giant_rsa_keys_are_not_keys() -> None:
-    """1024 bits can be factored; a modulus of 100,000 bits would cost whoever verifies."""
+    """1024 bits can be factored; a modulus of 100,000 bits would cost the verifier dearly."""
     weak = RSAAlgorithm.to_jwk(
         rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key(), as_dict=True
     )
