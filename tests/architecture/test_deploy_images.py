@@ -61,7 +61,7 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
     """A second start changes nothing; keys are for their owner; certificates about to end are renewed."""
     files = _made(tmp_path)
     before = {path: path.read_bytes() for path in files}
-    assert len(before) == 1 + 2 + 2 * 3 + 2 * len(SETTINGS)
+    assert len(before) == 1 + 3 + 2 * 3 + 2 * len(SETTINGS)
     assert {path.stat().st_mode & 0o777 for path in files if not path.name.endswith(("ca.crt", ".pub.pem"))} == {0o600}
     assert {path: path.read_bytes() for path in _made(tmp_path)} == before
     module = runpy.run_path(str(DEPLOY / "docker/dev_certificates.py"))
