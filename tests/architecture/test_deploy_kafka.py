@@ -29,6 +29,7 @@ def test_a_services_user_may_touch_the_topics_that_its_code_names(service: str) 
     named = {
         name
         for file in (ROOT / "services" / service).rglob("*.py")
+        if file.name != "erasure.py"  # its report names topics that others read
         for name in literal.findall(file.read_text(encoding="utf-8"))
         if name in TOPICS
     }
