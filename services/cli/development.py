@@ -23,7 +23,7 @@ _PEOPLE: Final = "chapar"
 _CALLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "sla": ("router", ("routing.escalate",)),
-        "feedback": ("ingest", ("outbound.send", "ingest.follow_up", "conversations.read", "person.read")),
+        "feedback": ("ingest", ("outbound.send", "ingest.follow_up")),
     }
 )
 """Who calls whom, and the most that they may do there."""

@@ -54,7 +54,7 @@ VERDICT_KINDS: Final = {
     "EXPIRED": ErrorKind.FAILED_PRECONDITION,
     "ALREADY_ANSWERED": ErrorKind.FAILED_PRECONDITION,
 }
-SCOPES: Final = ("outbound.send", "ingest.follow_up", "conversations.read", "person.read")
+SCOPES: Final = ("outbound.send", "ingest.follow_up")
 """All that this service may do at others."""
 _DAY_MS: Final = 86_400_000
 LINGER_S: Final = 0.2

@@ -16,6 +16,7 @@ from services.ingest.domain.conversations import Customer
 from services.ingest.domain.messages import (
     NO_WISHES,
     Attachment,
+    Check,
     Derive,
     Erasure,
     FollowUp,
@@ -98,6 +99,27 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
         author_kind=int(record.author_kind),
         author_id=record.author_id,
         requested_at_ms=record.requested_at_ms,
+        checked=record.checked,
+    )
+
+
+def mark_checked(record: records_pb2.InboundRecord) -> None:
+    """What the request names was found to belong to the identity that passes it on."""
+    match record.WhichOneof("record"):
+        case "outbound":
+            record.outbound.checked = True
+        case "follow_up":
+            record.follow_up.checked = True
+        case "check":
+            record.check.checked = True
+
+
+def check(record: records_pb2.OwnershipCheck) -> Check:
+    """A question about ids."""
+    return Check(
+        conversation_id=record.conversation_id,
+        interaction_id=record.interaction_id,
+        person_id=record.person_id,
         checked=record.checked,
     )
 

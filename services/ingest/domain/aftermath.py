@@ -9,7 +9,7 @@ from services.ingest.domain.conversations import Conversation, Customer, Gatheri
 from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Routing, first_known
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
-from services.ingest.domain.messages import Notice, NoticeKind, Purpose, SendRequest
+from services.ingest.domain.messages import Check, Notice, NoticeKind, Purpose, SendRequest
 from services.ingest.domain.policy import TenantPolicy
 
 
@@ -75,6 +75,20 @@ class Aftermath:
             customer = replace(customer, surveys=(*others, survey))
         out.append(effects.SendAsked(target, replace(request, conversation_id=target)))
         return Decision(customer, tuple(out), note="SEND")
+
+    def check(self, customer: Customer | None, asked: Check) -> Decision | Refused:
+        """As for something to send, and nothing comes of it."""
+        if customer is None:
+            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+        owned = asked.checked or owns(customer, asked.conversation_id, asked.interaction_id)
+        if customer.home:
+            vouched = bool(asked.conversation_id or asked.interaction_id) and owned
+            return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
+        if not owned:
+            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction is not this customer's")
+        if asked.person_id not in ("", self._routing.person(customer)):
+            return Refused("UNKNOWN_PERSON", "the identity is another person's")
+        return Decision(customer, note="CHECKED")
 
     def notice(
         self, customer: Customer | None, notice: Notice, now_ms: int, policy: TenantPolicy

@@ -24,12 +24,12 @@ from services.ingest.domain.decisions import Decision, IntakeLimits, Refused, Ro
 from services.ingest.domain.effects import Effect
 from services.ingest.domain.follow_ups import FollowUps
 from services.ingest.domain.lifetime import Lifetime
-from services.ingest.domain.messages import Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
+from services.ingest.domain.messages import Check, Derive, Erasure, FollowUp, Link, Message, Notice, SendRequest
 from services.ingest.domain.policy import TenantPolicy
 from services.ingest.domain.reply_routes import lasting_route, next_route
 from services.ingest.domain.survey_reply import beside_quote, parse_score
 
-Event = Message | SendRequest | Notice | Link | Erasure | FollowUp
+Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp
 
 
 class Intake:
@@ -57,6 +57,8 @@ class Intake:
         match event:
             case Message():
                 return self._message(key, customer, event, now_ms, policy)
+            case Check():
+                return self._aftermath.check(customer, event)
             case SendRequest():
                 return self._aftermath.send(customer, event, now_ms)
             case Notice():

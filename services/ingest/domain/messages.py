@@ -204,6 +204,17 @@ class FollowUp:
     """As of a `SendRequest`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """Do these belong together? Empty ids are not asked about."""
+
+    conversation_id: str = ""
+    interaction_id: str = ""
+    person_id: str = ""
+    checked: bool = False
+    """As of a `SendRequest`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """Forget what is known of this identity, and these conversations of its person."""

@@ -73,6 +73,8 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
                 if not inbound.outbound.request_id:
                     raise InvalidRecord("INCOMPLETE", "a request needs its id")
                 return translate.send_request(inbound.outbound)
+            case "check":
+                return translate.check(inbound.check)
             case "notice":
                 return translate.notice(inbound.notice)
             case "link":

@@ -75,10 +75,8 @@ class IntakeOutputs:
                 further = records_pb2.InboundRecord()
                 further.CopyFrom(inbound)
                 further.hops += 1
-                if effect.checked and further.HasField("outbound"):
-                    further.outbound.checked = True
-                elif effect.checked:
-                    further.follow_up.checked = True
+                if effect.checked:
+                    translate.mark_checked(further)
                 self._pass_on(further, tenant, effect.identity_id, own, outbox)
             case effects.LinkConfirmed():
                 assert inbound is not None

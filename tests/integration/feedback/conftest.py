@@ -16,7 +16,6 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.feedback.v1 import feedback_pb2 as pb
 from chapar.feedback.v1 import feedback_pb2_grpc
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
-from chapar.ingest.v1 import records_pb2 as ingest_records
 from chapar.router.v1 import records_pb2 as router
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
@@ -66,6 +65,15 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
         await self.requests.put(request)
         return ingest_pb2.SendResponse(delivery_id=f"delivery-{request.idempotency_key}")
 
+    async def CheckRecipient(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.CheckRecipientRequest, context: "grpc.aio.ServicerContext[Any, Any]"
+    ) -> ingest_pb2.CheckRecipientResponse:
+        about = self.ingest.known.get(request.interaction_id)
+        names = ("identity_id", "conversation_id", "person_id")
+        if about is None or any(getattr(about, name) != getattr(request, name) for name in names):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "they do not belong together")
+        return ingest_pb2.CheckRecipientResponse()
+
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.GetDeliveryResponse:
@@ -88,38 +96,11 @@ class IngestStandIn(ingest_pb2_grpc.IngestServiceServicer):
         self.known[about.interaction_id] = about
         return about
 
-    async def GetInteraction(  # noqa: N802 - the contract's name
-        self, request: ingest_pb2.GetInteractionRequest, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> ingest_pb2.GetInteractionResponse:
-        about = self.known.get(request.interaction_id)
-        if about is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "no such interaction")
-            raise AssertionError
-        return ingest_pb2.GetInteractionResponse(
-            interaction=ingest_pb2.InteractionView(
-                interaction_id=about.interaction_id, conversation_id=about.conversation_id, person_id=about.person_id
-            )
-        )
-
     async def OpenFollowUp(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.OpenFollowUpRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.OpenFollowUpResponse:
         self.follow_ups.append(request)
         return ingest_pb2.OpenFollowUpResponse(interaction_id=f"follow-up-{request.idempotency_key}")
-
-
-class PeopleStandIn(ingest_pb2_grpc.PersonServiceServicer):
-    """The people of the contacts that are known."""
-
-    def __init__(self, ingest: IngestStandIn) -> None:
-        self._ingest = ingest
-
-    async def GetPerson(  # noqa: N802 - the contract's name
-        self, request: ingest_pb2.GetPersonRequest, context: "grpc.aio.ServicerContext[Any, Any]"
-    ) -> ingest_pb2.GetPersonResponse:
-        theirs = [about for about in self._ingest.known.values() if about.person_id == request.person_id]
-        identities = [ingest_records.Identity(identity_id=about.identity_id) for about in theirs]
-        return ingest_pb2.GetPersonResponse(person_id=request.person_id, identities=identities)
 
 
 @pytest.fixture
@@ -129,8 +110,6 @@ async def outbound() -> AsyncIterator[OutboundStandIn]:
     server = grpc.aio.server()
     ingest_pb2_grpc.add_OutboundServiceServicer_to_server(stand_in, server)
     ingest_pb2_grpc.add_IngestServiceServicer_to_server(stand_in.ingest, server)
-    people = PeopleStandIn(stand_in.ingest)  # type: ignore[abstract] # one method is enough
-    ingest_pb2_grpc.add_PersonServiceServicer_to_server(people, server)
     stand_in.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()
     yield stand_in

@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import types_pb2
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2 as fb
@@ -88,6 +89,16 @@ def _send(theirs: Ids, mine: Ids, _other: Ids) -> list[Any]:
         )
         for each in fields
     ]
+
+
+def _check(theirs: Ids, mine: Ids, _other: Ids) -> list[Any]:
+    fields: list[dict[str, Any]] = [
+        {"identity_id": theirs.identity},
+        {"identity_id": mine.identity, "conversation_id": theirs.conversation},
+        {"identity_id": mine.identity, "interaction_id": theirs.interaction},
+        {"identity_id": mine.identity, "person_id": theirs.person},
+    ]
+    return [ing.CheckRecipientRequest(**each) for each in fields]
 
 
 def _follow_up(theirs: Ids, mine: Ids, _other: Ids) -> list[Any]:
@@ -174,6 +185,7 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{INGEST}ListInteractions": (NOTHING, lambda t, m, o: [ing.ListInteractionsRequest(queue=QUEUE)]),
     f"{INGEST}OpenFollowUp": (REFUSED, _follow_up),
     f"{OUTBOUND}Send": (REFUSED, _send),
+    f"{OUTBOUND}CheckRecipient": (REFUSED, _check),
     f"{OUTBOUND}GetDelivery": (REFUSED, lambda t, m, o: [ing.GetDeliveryRequest(delivery_id=t.delivery)]),
     f"{PERSON}GetPerson": (REFUSED, lambda t, m, o: [ing.GetPersonRequest(person_id=t.person)]),
     f"{PERSON}LinkIdentity": (REFUSED, _link),
@@ -249,6 +261,11 @@ REGISTRY: Final[dict[str, tuple[str, Requests]]] = {
     f"{SLA}GetServiceLevel": (NOTHING, lambda t, m, o: [sla_pb2.GetServiceLevelRequest(queue=QUEUE)]),
     f"{SLA}GetMeasures": (NOTHING, lambda t, m, o: [sla_pb2.GetMeasuresRequest(queue=QUEUE)]),
     f"{SLA}GetBacklog": (NOTHING, lambda t, m, o: [sla_pb2.GetBacklogRequest(queue=QUEUE)]),
+    # The caller's own attempts are in the caller's own log.
+    "/chapar.audit.v1.AuditService/ListAudit": (
+        OWN,
+        lambda t, m, o: [audit_pb2.ListAuditRequest(), audit_pb2.ListAuditRequest(target_id=t.person)],
+    ),
     f"{FEEDBACK}Invite": (REFUSED, _invite),
     f"{FEEDBACK}SubmitAnswer": (REFUSED, _answer),
     f"{FEEDBACK}GetScores": (NOTHING, lambda t, m, o: [fb.GetScoresRequest()]),
@@ -373,7 +390,7 @@ def wrong(expected: str, got: str, theirs: Ids) -> bool:
         return got not in {code.name for code in REFUSALS}
     if expected == NOTHING:
         return any(each and each in got for each in vars(theirs).values()) or not got.startswith(("OK", "nothing"))
-    return not got.startswith("OK")
+    return not got.startswith("OK") or VICTIM in got
 
 
 async def test_ids_of_another_tenant_are_refused_at_once_and_change_nothing(scene: Scene) -> None:

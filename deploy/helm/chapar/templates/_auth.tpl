@@ -6,7 +6,7 @@
 {{- end -}}
 
 {{- define "chapar.scopesOf" -}}
-{{- if eq . "sla" -}}routing.escalate{{- else -}}outbound.send ingest.follow_up conversations.read person.read{{- end -}}
+{{- if eq . "sla" -}}routing.escalate{{- else -}}outbound.send ingest.follow_up{{- end -}}
 {{- end -}}
 
 {{/* The trusted issuers of one service as JSON: those of values, and the service that calls it with a key of its own. */}}

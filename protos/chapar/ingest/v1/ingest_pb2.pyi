@@ -807,6 +807,57 @@ class SendResponse(_message.Message):
 Global___SendResponse: _TypeAlias = SendResponse  # noqa: Y015
 
 @_typing.final
+class CheckRecipientRequest(_message.Message):
+    """Asks whether something could be sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """Identity. Required."""
+    conversation_id: _builtins.str
+    """Conversation of the identity's person; may be empty."""
+    interaction_id: _builtins.str
+    """Interaction of the conversation; may be empty."""
+    person_id: _builtins.str
+    """The identity's person; may be empty."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckRecipientRequest: _TypeAlias = CheckRecipientRequest  # noqa: Y015
+
+@_typing.final
+class CheckRecipientResponse(_message.Message):
+    """They belong together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckRecipientResponse: _TypeAlias = CheckRecipientResponse  # noqa: Y015
+
+@_typing.final
 class GetDeliveryRequest(_message.Message):
     """Asks for a delivery."""
 

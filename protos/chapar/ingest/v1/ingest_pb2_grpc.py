@@ -424,6 +424,11 @@ class OutboundServiceStub:
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendRequest.SerializeToString,
                 response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendResponse.FromString,
                 _registered_method=True)
+        self.CheckRecipient = channel.unary_unary(
+                '/chapar.ingest.v1.OutboundService/CheckRecipient',
+                request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.SerializeToString,
+                response_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.FromString,
+                _registered_method=True)
         self.GetDelivery = channel.unary_unary(
                 '/chapar.ingest.v1.OutboundService/GetDelivery',
                 request_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.GetDeliveryRequest.SerializeToString,
@@ -437,6 +442,13 @@ class OutboundServiceServicer:
 
     def Send(self, request, context):
         """Asks for a message to be sent; answered when the request is durable.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckRecipient(self, request, context):
+        """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -456,6 +468,11 @@ def add_OutboundServiceServicer_to_server(servicer, server):
                     servicer.Send,
                     request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendRequest.FromString,
                     response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendResponse.SerializeToString,
+            ),
+            'CheckRecipient': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckRecipient,
+                    request_deserializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.FromString,
+                    response_serializer=chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.SerializeToString,
             ),
             'GetDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.GetDelivery,
@@ -491,6 +508,33 @@ class OutboundService:
             '/chapar.ingest.v1.OutboundService/Send',
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendRequest.SerializeToString,
             chapar_dot_ingest_dot_v1_dot_ingest__pb2.SendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckRecipient(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chapar.ingest.v1.OutboundService/CheckRecipient',
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientRequest.SerializeToString,
+            chapar_dot_ingest_dot_v1_dot_ingest__pb2.CheckRecipientResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -150,6 +150,8 @@ class OutboundServiceStub:
     def __new__(cls, channel: _aio.Channel) -> OutboundServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SendRequest, _ingest_pb2.SendResponse]
     """Asks for a message to be sent; answered when the request is durable."""
+    CheckRecipient: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.CheckRecipientRequest, _ingest_pb2.CheckRecipientResponse]
+    """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
     """What became of it."""
 
@@ -160,6 +162,8 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SendRequest, _ingest_pb2.SendResponse]  # type: ignore[assignment]
     """Asks for a message to be sent; answered when the request is durable."""
+    CheckRecipient: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CheckRecipientRequest, _ingest_pb2.CheckRecipientResponse]  # type: ignore[assignment]
+    """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
     """What became of it."""
 
@@ -173,6 +177,14 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.SendResponse, _abc.Awaitable[_ingest_pb2.SendResponse]]:
         """Asks for a message to be sent; answered when the request is durable."""
+
+    @_abc_1.abstractmethod
+    def CheckRecipient(
+        self,
+        request: _ingest_pb2.CheckRecipientRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingest_pb2.CheckRecipientResponse, _abc.Awaitable[_ingest_pb2.CheckRecipientResponse]]:
+        """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
 
     @_abc_1.abstractmethod
     def GetDelivery(

@@ -783,6 +783,44 @@ class FollowUpRequest(_message.Message):
 Global___FollowUpRequest: _TypeAlias = FollowUpRequest  # noqa: Y015
 
 @_typing.final
+class OwnershipCheck(_message.Message):
+    """Asks whether ids belong together; answered by a verdict, and changes nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_ID_FIELD_NUMBER: _builtins.int
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    CHECKED_FIELD_NUMBER: _builtins.int
+    identity_id: _builtins.str
+    """The identity; with the tenant the record's key."""
+    conversation_id: _builtins.str
+    """Conversation; may be empty."""
+    interaction_id: _builtins.str
+    """Interaction; may be empty."""
+    person_id: _builtins.str
+    """Person; may be empty."""
+    checked: _builtins.bool
+    """As of OutboundRequest."""
+    def __init__(
+        self,
+        *,
+        identity_id: _builtins.str = ...,
+        conversation_id: _builtins.str = ...,
+        interaction_id: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        checked: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checked", b"checked", "conversation_id", b"conversation_id", "identity_id", b"identity_id", "interaction_id", b"interaction_id", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnershipCheck: _TypeAlias = OwnershipCheck  # noqa: Y015
+
+@_typing.final
 class InboundRecord(_message.Message):
     """One record of inbound.v1; keyed by tenant/identity_id."""
 
@@ -795,6 +833,7 @@ class InboundRecord(_message.Message):
     LINK_FIELD_NUMBER: _builtins.int
     ERASURE_FIELD_NUMBER: _builtins.int
     FOLLOW_UP_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
     HOPS_FIELD_NUMBER: _builtins.int
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
@@ -830,6 +869,10 @@ class InboundRecord(_message.Message):
     def follow_up(self) -> Global___FollowUpRequest:
         """Work asked for by another service."""
 
+    @_builtins.property
+    def check(self) -> Global___OwnershipCheck:
+        """Whether ids belong together."""
+
     def __init__(
         self,
         *,
@@ -840,15 +883,16 @@ class InboundRecord(_message.Message):
         link: Global___IdentityLink | None = ...,
         erasure: Global___IdentityErasure | None = ...,
         follow_up: Global___FollowUpRequest | None = ...,
+        check: Global___OwnershipCheck | None = ...,
         hops: _builtins.int = ...,
         question_id: _builtins.str = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "erasure", b"erasure", "follow_up", b"follow_up", "hops", b"hops", "link", b"link", "message", b"message", "notice", b"notice", "outbound", b"outbound", "question_id", b"question_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["message", "outbound", "notice", "link", "erasure", "follow_up", "check"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

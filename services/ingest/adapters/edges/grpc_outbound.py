@@ -61,6 +61,28 @@ class OutboundServicer(ingest_pb2_grpc.OutboundServiceServicer):
         await self._questions.ask(identity_id, record)
         return ingest_pb2.SendResponse(delivery_id=derive(tenant, request.idempotency_key))
 
+    async def CheckRecipient(  # noqa: N802 - the contract's name
+        self, request: ingest_pb2.CheckRecipientRequest, context: Any
+    ) -> ingest_pb2.CheckRecipientResponse:
+        """Asks the lane, as Send would."""
+        raise_for(
+            (
+                required("identity_id", request.identity_id),
+                *(
+                    optional(name, getattr(request, name))
+                    for name in ("conversation_id", "interaction_id", "person_id")
+                ),
+            )
+        )
+        check = records_pb2.OwnershipCheck(
+            identity_id=request.identity_id,
+            conversation_id=request.conversation_id,
+            interaction_id=request.interaction_id,
+            person_id=request.person_id,
+        )
+        await self._questions.ask(request.identity_id, records_pb2.InboundRecord(tenant=current_tenant(), check=check))
+        return ingest_pb2.CheckRecipientResponse()
+
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: Any
     ) -> ingest_pb2.GetDeliveryResponse:
