@@ -60,30 +60,28 @@ def sizes(most: int) -> Iterator[int]:
 
 def faults_of(entry: Entry, kind: str, make: Callable[[int], str | bytes], largest: int) -> list[Fault]:
     """What is wrong with a function for one kind of input, at sizes up to `largest`. Stops at the first fault, before it takes hours."""
+
+    def cost(size: int, times: int) -> float:
+        given = make(size)
+        return least(lambda: entry.feed(given), times)
+
     # Below, the clock's own grain and the pages of the allocator are seen.
     floor = baseline() / 3
-    before = before_size = 0.0
+    before, size_before = 0.0, 0
     for size in sizes(min(largest, entry.most)):
-        raw = make(size)
-        spent = least(lambda raw=raw: entry.feed(raw), 1)  # type: ignore[misc]
-        allowed = _MOST_RATIO * max(before, floor / _STEP) * max(1.0, size / max(1.0, before_size) / _STEP)
-        if spent > floor and spent > allowed:
-            spent = least(lambda raw=raw: entry.feed(raw), 4)  # type: ignore[misc]
-            if before_size:
-                smaller = make(int(before_size))
-                before = least(lambda: entry.feed(smaller), 4)
-            allowed = _MOST_RATIO * max(before, floor / _STEP)
-            if spent > floor and spent > allowed:
-                return [
-                    Fault(
-                        kind,
-                        size,
-                        f"{spent / max(before, floor / _STEP):.0f} times the CPU for {_STEP} times the input",
-                    )
-                ]
+        spent = cost(size, 1)
+        if size_before and _grows(before, spent, floor):
+            before, spent = cost(size_before, 4), cost(size, 4)
+            if _grows(before, spent, floor):
+                times = spent / max(before, floor / _STEP)
+                return [Fault(kind, size, f"{times:.0f} times the CPU for {size / size_before:.1f} times the input")]
         if entry.on_loop and spent > _LOOP_SHARE * baseline():
-            spent = least(lambda raw=raw: entry.feed(raw), 4)  # type: ignore[misc]
+            spent = cost(size, 4)
             if spent > _LOOP_SHARE * baseline():
                 return [Fault(kind, size, f"holds the loop for {spent / baseline():.1f} baselines")]
-        before, before_size = spent, size
+        before, size_before = spent, size
     return []
+
+
+def _grows(before: float, spent: float, floor: float) -> bool:
+    return spent > floor and spent > _MOST_RATIO * max(before, floor / _STEP)

@@ -28,6 +28,8 @@ from services.chassis import (
 from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
+from services.chassis.grpc.auth import Authorizer
+from services.chassis.ids import derive
 from services.chassis.http import TrustedProxies, networks_of, peer_key
 from services.chassis.http.proxies import address_in
 from services.chassis.kafka.changelog import Position
@@ -47,6 +49,8 @@ from services.ingest.domain.rules import RuleInput
 from services.ingest.history import cursor, story
 from services.ingest.history import text as folding
 from services.ingest.ports import Account
+from services.ingest.translate_lanes import IntakeState
+from services.ingest.translate_sender import SenderState
 from services.router.adapters import paging
 from services.router.translate import codec, desk
 from services.sla.translate import insight_state, state
@@ -145,6 +149,11 @@ def _mail_data(raw: bytes) -> None:
         collector.mail()
 
 
+def _mails(raw: bytes) -> None:
+    mail.parse_mail(raw, "a@b.example", "s@d.example", lambda _: None)
+    mail.unread_mail(raw[:_MEGABYTE], as_text(raw[:2_000]), "s@d.example")
+
+
 def _mail_parts(raw: bytes) -> None:
     found, content = headers.split(raw)
     for name in ("from", "subject", "content-type"):
@@ -201,7 +210,15 @@ def _state(read: Callable[[bytes, bytes], object], *keys: bytes) -> Feed:
     return feed
 
 
+_INTAKE: Final = IntakeState()
+_SENDER: Final = SenderState()
+_INGEST_STATE: Final = (
+    *(_INTAKE.customer, _INTAKE.chunk, _INTAKE.seen_owner),
+    *(_SENDER.thread, _SENDER.chunk, _SENDER.seen_owner),
+)
 _VERIFIER: Final = tokens.Verifier.from_secret(SECRET.encode())
+_AUTHORIZER: Final = Authorizer(_VERIFIER)
+_SUBMIT: Final = "/chapar.ingest.v1.IngestService/Submit"
 _LINKS: Final = SignedLinks(SECRET.encode(), "https://a.example", lambda: 0)
 _DOMAIN: Final = "services.ingest.domain.normalise."
 _MAIL: Final = _DOMAIN + "mail."
@@ -251,13 +268,17 @@ ENTRIES: Final = (
     Entry(_named("services.chassis.tokens", "Verifier.verify", "verify"),
           _all(_refusing(_VERIFIER.verify, ChaparError), _refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
           most=_MEGABYTE // 4),
+    Entry((*_named("services.chassis.grpc.auth", "Authorizer.authorize"), *_named("services.chassis.ids", "derive")),
+          _all(_refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, f"Bearer {given}", (given,)), ChaparError),
+               _refusing(lambda given: _AUTHORIZER.authorize(_SUBMIT, given, ()), ChaparError),
+               lambda given: derive("rpc", given)), most=_MEGABYTE // 4),
     Entry(_named("services.chassis.tracing", "extract", "extract_metadata"),
           _all(lambda given: tracing.extract([("traceparent", given.encode("utf-8", "replace")), ("tracestate", given.encode("utf-8", "replace"))]),
                    lambda given: tracing.extract_metadata([("traceparent", given), ("tracestate", given), ("x-bin", b"\xff")])),
           most=_MEGABYTE // 16),
     Entry(_named("services.ingest.adapters.edges.grpc_checks", "required", "optional"),
           _all(lambda given: grpc_checks.required("f", given), lambda given: grpc_checks.optional("f", given))),
-    Entry((*_named("services.ingest.adapters.edges.grpc_submit", "submitted"), *_named(_DOMAIN + "webhook", "wrong_fields")),
+    Entry(_named(_DOMAIN + "webhook", "wrong_fields"),
           _all(_refusing(_submit, ChaparError)), most=_MEGABYTE),
     Entry(_named("services.ingest.adapters.edges.webchat_in", "origin_allowed"),
           _all(lambda given: webchat_in.origin_allowed({"origin": given, "host": given}, ("https://a.example",))),
@@ -287,8 +308,9 @@ ENTRIES: Final = (
                    _refusing(lambda given: expression_cost.estimate(given[:300]), Unestimable, RecursionError),
                    _refusing(lambda given: tokens_of(given[:4_000]), Unestimable),
                    _refusing(lambda given: text_of(f"'{given[:4_000]}'"), Unestimable))),
-    Entry(_named("services.chassis.pattern_cost", "pattern_cost"), _all(_refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
-    Entry(_named("services.chassis.expressions", "Expressions.holds", "bounded"), _all(_conditions)),
+    Entry(_named("services.chassis.pattern_cost", "pattern_cost"),
+          _all(_refusing(lambda given: pattern_cost.pattern_cost(given, 4_000), Unestimable))),
+    Entry(_named("services.chassis.expressions", "Expressions.holds"), _all(_conditions)),
     # JSON of channels: large bodies are read in a thread
     Entry(_named(_DOMAIN + "telegram", "parse_update"), telegram.parse_update, "documents", on_loop=False, most=3 * _MEGABYTE),
     Entry(_named(_DOMAIN + "whatsapp", "parse_notification"), whatsapp.parse_notification, "documents", on_loop=False, most=3 * _MEGABYTE),
@@ -298,10 +320,10 @@ ENTRIES: Final = (
     Entry(_named(_DOMAIN + "json_body", "parse_json"), json_body.parse_json, "documents", on_loop=False, most=3 * _MEGABYTE),
     # mail: in processes of its own
     Entry(_named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
-          lambda raw: (mail.parse_mail(raw, "a@b.example", "s@d.example", lambda _: None), mail.unread_mail(raw[:_MEGABYTE], as_text(raw[:2_000]), "s@d.example")),
+          _mails,
           "mails", on_loop=False, most=_MEGABYTE),
     Entry((*_named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *_named(_MAIL + "body", "read"),
-           *_named(_MAIL + "mime", "leaves", "media_type", "parameter", "Part.parameter", "Part.word"), *_named(_MAIL + "automatic", "why_automatic")),
+           *_named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *_named(_MAIL + "automatic", "why_automatic")),
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), _all(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
@@ -314,6 +336,9 @@ ENTRIES: Final = (
           _state(lambda key, value: state.decode(key + value[:64], value), b"w/", b"p/", b"t/", b"v/", b""), "bytes"),
     Entry(_named("services.sla.translate.insight_state", "decode", "flow_key_of"),
           _state(lambda key, value: insight_state.decode(key + value[:64], value), b"o/", b"c/", b"f/", b"q/", b"m/"), "bytes"),
+    Entry((*_named("services.ingest.translate_lanes", "IntakeState.customer", "IntakeState.chunk", "IntakeState.seen_owner"),
+           *_named("services.ingest.translate_sender", "SenderState.thread", "SenderState.chunk", "SenderState.seen_owner")),
+          _all(*(_refusing(each, ValueError, TypeError, RecursionError) for each in _INGEST_STATE)), "bytes"),
     Entry(_named("services.feedback.adapters.kept", "decode"), _state(kept.decode, b"i/", b"p/", b""), "bytes"),
 )  # fmt: skip
 
