@@ -17,8 +17,9 @@ endif
 
 SAMPLE ?= 150
 SEED ?= 1
+SECONDS ?= 60
 
-.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -56,6 +57,9 @@ references: .venv/.ready ## the what-if simulator against Erlang B, C and A and 
 
 mutants: .venv/.ready ## would the tests notice? SAMPLE=150 mutants of the routing engine, drawn with SEED=1 (5 to 20 minutes, docs/decisions/0037-mutation-testing.md)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.mutation --sample $(SAMPLE) --seed $(SEED)
+
+fuzz: .venv/.ready ## every parser of outside text with hostile input, guided by coverage, for SECONDS=60; new inputs in build/fuzz
+	$(BIN)/python -m tests.fuzz $(SECONDS)
 
 kafka: .venv/.ready ## a real single-node Kafka in the background
 	@$(BIN)/python -m services.chassis.broker start

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from chapar.config.v1 import config_pb2
 from services.chassis.destinations import PUBLIC, Destinations
 
 LARGEST_FILE = 4_000_000
+MOST_ENTRIES = 200_000
 DEEPEST = 16
 """Steps of a path. What people need takes twelve; an alias within itself has no end."""
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -96,14 +98,23 @@ def load(path: Path) -> Document:
     except RecursionError:
         document.find("TOO_DEEP", "the file is nested too deeply")
         return document
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # of UTF-8; of a date that is none, or a number of thousands of digits
         document.findings.append(Finding(str(path), 1, "NOT_YAML", f"not valid UTF-8 YAML: {error}"))
         return document
     if not isinstance(content, CommentedMap):
         document.find("NOT_A_MAPPING", "the file must be a mapping that begins with `tenant:`")
         return document
-    _Reader(document).message(content, document.configuration, ())
+    try:
+        _Reader(document).message(content, document.configuration, ())
+    except _Expanded:
+        document.find(
+            "TOO_LARGE", f"aliases make this file more than {MOST_ENTRIES:,} entries: write out what is needed"
+        )
     return document
+
+
+class _Expanded(Exception):  # noqa: N818 - what aliases have done
+    """A few lines of aliases of aliases stand for more entries than any file could hold."""
 
 
 class _Reader:
@@ -111,8 +122,10 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._left = MOST_ENTRIES
 
     def message(self, node: Mapping[Any, Any], target: Message, path: Path_) -> None:
+        self._count(len(node))
         owner: Any = target.DESCRIPTOR
         fields = owner.fields_by_name
         self._mark(node, path)
@@ -140,6 +153,7 @@ class _Reader:
                 self._wrong("a list", value, path)
                 return
             self._mark(value, path)
+            self._count(len(value))
             for index, item in enumerate(value):
                 here = (*path, index)
                 self._mark_item(value, index, here)
@@ -149,17 +163,25 @@ class _Reader:
                     else:
                         self._wrong("a mapping", item, here)
                 elif (scalar := self._scalar(descriptor, item, here, timed=timed)) is not None:
-                    getattr(target, descriptor.name).append(scalar)
+                    self._keep(getattr(target, descriptor.name).append, scalar, here)
         elif descriptor.message_type is not None:
             if isinstance(value, CommentedMap):
                 self.message(value, getattr(target, descriptor.name), path)
             else:
                 self._wrong("a mapping", value, path)
         elif (scalar := self._scalar(descriptor, value, path, timed=timed)) is not None:
-            try:
-                setattr(target, descriptor.name, scalar)
-            except (ValueError, TypeError):
-                self._wrong("a value in range", value, path)
+            self._keep(partial(setattr, target, descriptor.name), scalar, path)
+
+    def _keep(self, put: Callable[[Any], object], value: Any, path: Path_) -> None:
+        try:
+            put(value)
+        except (ValueError, TypeError):
+            self._wrong("a value in range", value, path)
+
+    def _count(self, entries: int) -> None:
+        self._left -= entries + 1
+        if self._left < 0:
+            raise _Expanded
 
     def _map(self, target: Message, descriptor: FieldDescriptor, value: Any, path: Path_) -> None:
         if not isinstance(value, CommentedMap):
@@ -167,6 +189,7 @@ class _Reader:
             return
         assert descriptor.message_type is not None
         value_field = descriptor.message_type.fields_by_name["value"]
+        self._count(len(value))
         for key, item in value.items():
             here = (*path, str(key))
             self._mark_key(value, key, here)
@@ -176,7 +199,7 @@ class _Reader:
                 else:
                     self._wrong("a mapping", item, here)
             elif (scalar := self._scalar(value_field, item, here, timed=False)) is not None:
-                getattr(target, descriptor.name)[str(key)] = scalar
+                self._keep(partial(getattr(target, descriptor.name).__setitem__, str(key)), scalar, here)
 
     def _scalar(self, descriptor: FieldDescriptor, value: Any, path: Path_, *, timed: bool) -> Any:
         if descriptor.enum_type is not None:
@@ -192,7 +215,10 @@ class _Reader:
             self._wrong("true or false", value, path)
         elif kind == FieldDescriptor.CPPTYPE_DOUBLE:
             if isinstance(value, int | float) and not isinstance(value, bool):
-                return float(value)
+                try:
+                    return float(value)
+                except OverflowError:
+                    pass  # a whole number beyond all floats
             self._wrong("a number", value, path)
         elif timed:
             try:

@@ -39,8 +39,7 @@ def refused(read: Callable[[str], Any], cursor: str) -> bool:
     try:
         read(cursor)
     except ChaparError as error:
-        assert (error.kind, error.reason) == (ErrorKind.INVALID, "BAD_CURSOR")
-        return True
+        return (error.kind, error.reason) == (ErrorKind.INVALID, "BAD_CURSOR")
     return False
 
 

@@ -21,9 +21,11 @@ def inputs_of(entry: Entry) -> Mapping[str, Callable[[int], str | bytes]]:
         return DOCUMENTS
     if entry.inputs == "texts":
         return TEXTS
-    return {
-        name: lambda size, make=make: make(size // 4).encode("utf-8", "surrogatepass") for name, make in TEXTS.items()
-    }  # type: ignore[misc]
+    return {name: _encoded(make) for name, make in TEXTS.items()}
+
+
+def _encoded(make: Callable[[int], str]) -> Callable[[int], bytes]:
+    return lambda size: make(size // 4).encode("utf-8", "surrogatepass")
 
 
 @pytest.mark.parametrize("name", BY_NAME)

@@ -1,0 +1,70 @@
+"""Each parser is fuzzed for a moment in every run, and the fuzzers see what they should."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.__main__ import fuzz
+from tests.fuzz.one import with_hypothesis
+from tests.fuzz.targets import KINDS, feed_of, seeds_of
+from tests.hostile.registry import BY_NAME, ENTRIES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_moment_of_fuzzing_finds_nothing(kind: str, tmp_path: Path) -> None:
+    """`make fuzz SECONDS=600` looks for longer."""
+    done = fuzz(kind, 2, tmp_path)
+    assert done.returncode == 0, done.stderr[-3_000:]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kept_input_is_taken(kind: str) -> None:
+    """What once broke a parser is in the corpus, and is tried with each parser of its kind."""
+    feed = feed_of(kind)
+    for seed in seeds_of(kind):
+        feed(seed)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@settings(max_examples=60, deadline=None)
+@given(raw=st.binary(max_size=500) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_are_an_answer_or_a_refusal(name: str, raw: bytes) -> None:
+    """Nothing else comes out of any function in the registry."""
+    entry = BY_NAME[name]
+    entry.feed(entry.given(raw))
+
+
+def test_every_kind_of_input_is_fuzzed() -> None:
+    """An entry of a kind that no process takes would be left out."""
+    assert {entry.inputs for entry in ENTRIES} <= set(KINDS)
+
+
+def test_without_atheris_hypothesis_finds_a_planted_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness can fail: a parser that breaks at a byte of its corpus is caught."""
+
+    def broken(data: bytes) -> None:
+        assert b"\x7fX" not in data
+
+    monkeypatch.setattr("tests.fuzz.targets.feed_of", lambda kind: broken)
+    monkeypatch.setattr("tests.fuzz.targets.seeds_of", lambda kind: [b"seed\x7f", b"X"])
+    with pytest.raises(AssertionError):
+        with_hypothesis("texts", 20)
+
+
+def test_a_process_finds_a_planted_fault(tmp_path: Path) -> None:
+    """The same in a process of its own, guided by coverage where atheris is."""
+    program = "import sys; from tests.fuzz import one, targets\ntargets.feed_of = lambda kind: (lambda data: 1 / (len(data) < 3))\none.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "bytes", "20", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "ZeroDivisionError" in done.stderr + done.stdout
