@@ -21,8 +21,8 @@ class GrpcLimits(BaseModel):
 
     calls: int = Field(default=2000, ge=1, description="Unary calls in progress.")
     calls_per_caller: int = Field(default=200, ge=1, description="The same of one caller (a token's subject).")
-    watches: int = Field(default=2000, ge=1, description="Open streams that only the server writes to.")
-    watches_per_caller: int = Field(default=200, ge=1, description="The same of one caller.")
+    watches: int = Field(default=500, ge=1, description="Open streams that only the server writes to.")
+    watches_per_caller: int = Field(default=100, ge=1, description="The same of one caller.")
     sessions: int = Field(default=8000, ge=1, description="Open streams that both sides write to: agents, submissions.")
     sessions_per_caller: int = Field(default=1000, ge=1, description="The same of one caller.")
     tenant_calls_per_s: float = Field(
@@ -32,6 +32,9 @@ class GrpcLimits(BaseModel):
     )
     tenant_burst: float = Field(default=2000, ge=1, description="Calls and messages of one tenant at once.")
     tenant_wait_s: float = Field(default=2, ge=0, le=30, description="How long a call beyond the rate may wait.")
+    request_bytes: int = Field(
+        default=256 << 20, ge=1 << 20, description="Bytes of requests in progress; one tenant gets at most half."
+    )
     connections: int = Field(default=4000, ge=1, description="Open connections; more are closed at once.")
     streams_per_connection: int = Field(default=1000, ge=1, description="Calls and streams of one connection.")
     metadata_bytes: int = Field(default=16 << 10, ge=4 << 10, le=64 << 10, description="Largest metadata of a call.")

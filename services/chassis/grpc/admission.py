@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.chassis.grpc.request_bytes import RequestBytes
 
 _RETRY_AFTER_S = 1.0
 _RESERVED = 4  # this part of a budget is for modest tenants
@@ -94,8 +95,10 @@ class Slots:
 class Admission:
     """The budgets of one server."""
 
-    def __init__(self, budgets: Mapping[CallKind, Budget]) -> None:
+    def __init__(self, budgets: Mapping[CallKind, Budget], request_bytes: int = 256 << 20) -> None:
+        """`request_bytes`: of the requests in progress together."""
         self._slots = {kind: Slots(budget) for kind, budget in budgets.items()}
+        self.bytes = RequestBytes(request_bytes)
 
     def enter(self, kind: CallKind, who: Who) -> None:
         """Takes a slot. Raises EXHAUSTED TOO_MANY_{CALLS, WATCHES, SESSIONS}_OF_{CALLER, TENANT, SERVER}."""

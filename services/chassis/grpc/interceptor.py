@@ -35,7 +35,7 @@ from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHAR
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.peers import typed_names
 from services.chassis.grpc.refusal_hold import RefusalHold
-from services.chassis.grpc.requests import RequestReader, Requests
+from services.chassis.grpc.requests import HeldBytes, RequestReader, Requests
 from services.chassis.grpc.status import CODES, to_status
 from services.chassis.grpc.tenant_pace import TenantPace
 from services.chassis.logs import bind, get_logger
@@ -55,6 +55,12 @@ class _Admitted:
 
     caller: Caller | None
     metadata: Mapping[str, str]
+    held: HeldBytes
+
+    @property
+    def tenant(self) -> str:
+        """Whose pace it goes by."""
+        return self.caller.tenant if self.caller is not None else ""
 
 
 _ADMITTED: ContextVar[_Admitted] = ContextVar("chapar_admitted")
@@ -131,12 +137,15 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         gauge = self._slots.labels(kind)
         gauge.inc()
 
+        held = HeldBytes(self._admission.bytes, who.tenant)
+
         def leave(_task: object) -> None:
+            held.release()
             self._admission.leave(kind, who)
             gauge.dec()
 
         task.add_done_callback(leave)
-        _ADMITTED.set(_Admitted(caller, metadata))
+        _ADMITTED.set(_Admitted(caller, metadata, held))
         return caller
 
     def _refusing(self, method: str, error: Exception) -> grpc.RpcMethodHandler[Any, Any]:
@@ -175,7 +184,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             try:
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=not many)
-                    request = self._requests(reader, raw) if many else reader.read(raw)
+                    request = self._requests(reader, raw) if many else _request(reader, raw)
                     work = partial(inner, request, context)
                     return await self._audited.unary(call, None if many else request, work)
             except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
@@ -197,7 +206,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             try:
                 with self._span(method):
                     call = self._open_call(method, context, needs_deadline=False)
-                    request = self._requests(reader, raw) if many else reader.read(raw)
+                    request = self._requests(reader, raw) if many else _request(reader, raw)
 
                     def answers(requests: Any) -> AsyncGenerator[Any, None]:
                         named = None if many else requests
@@ -218,8 +227,8 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return serve
 
     def _requests(self, reader: RequestReader[Any], raws: Any) -> Requests[Any]:
-        caller = _ADMITTED.get().caller
-        return Requests(reader, raws, partial(self._pace.message, caller.tenant if caller is not None else ""))
+        admitted = _ADMITTED.get()
+        return Requests(reader, raws, partial(self._pace.message, admitted.tenant), admitted.held)
 
     def _span(self, method: str) -> AbstractContextManager[None]:
         metadata = _ADMITTED.get().metadata
@@ -273,6 +282,12 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._handled.labels(method, code).inc()
         if begun is not None:
             self._seconds.labels(method).observe(time.monotonic() - begun)
+
+
+def _request(reader: RequestReader[Any], raw: bytes) -> Any:
+    """The one request of a call. Raises EXHAUSTED when its tenant has too many bytes in progress."""
+    _ADMITTED.get().held.take(len(raw))
+    return reader.read(raw)
 
 
 async def _answers(given: Any) -> AsyncGenerator[Any, None]:

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.field_limits import FieldLimits
+from services.chassis.grpc.request_bytes import RequestBytes
 
 T = TypeVar("T")
 
@@ -49,22 +50,53 @@ class RequestReader(Generic[T]):
 
 
 class Requests(Generic[T]):
-    """The requests of a stream. Reading goes on after one that was refused, if the handler wants that."""
+    """The requests of a stream. Reading goes on after one that was refused, if the handler wants that.
+
+    The bytes of a message count as in progress until the next one is asked for, or the stream ends.
+    """
 
     def __init__(
-        self, reader: RequestReader[T], raws: AsyncIterable[bytes], turn: Callable[[], Awaitable[None]]
+        self,
+        reader: RequestReader[T],
+        raws: AsyncIterable[bytes],
+        turn: Callable[[], Awaitable[None]],
+        held: "HeldBytes",
     ) -> None:
         """`turn` is awaited before each message is read."""
         self._reader = reader
         self._raws = aiter(raws)
         self._turn = turn
+        self._held = held
 
     def __aiter__(self) -> "Requests[T]":
         return self
 
     async def __anext__(self) -> T:
+        self._held.release()
         await self._turn()
-        return self._reader.read(await anext(self._raws))
+        raw = await anext(self._raws)
+        self._held.take(len(raw))
+        return self._reader.read(raw)
+
+
+class HeldBytes:
+    """The bytes that one call holds of its tenant's budget."""
+
+    def __init__(self, budget: RequestBytes, tenant: str) -> None:
+        self._budget = budget
+        self._tenant = tenant
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """Raises EXHAUSTED TOO_MANY_BYTES."""
+        self._budget.take(self._tenant, size)
+        self._size += size
+
+    def release(self) -> None:
+        """Gives back what the call holds."""
+        size, self._size = self._size, 0
+        if size:
+            self._budget.release(self._tenant, size)
 
 
 async def with_refusals(requests: AsyncIterable[T]) -> AsyncIterator[T | RequestRefused]:

@@ -83,7 +83,7 @@ async def _serving(
     limits = settings.grpc_limits
     interceptor = ChassisInterceptor(
         authorizer,
-        Admission(budgets(limits)),
+        Admission(budgets(limits), limits.request_bytes),
         TenantPace(limits),
         RefusalHold(limits),
         service.metrics,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from chapar.router.v1 import router_pb2_grpc
 from services.chassis.clock import Clock
 from services.chassis.errors import invalid
 from services.chassis.grpc.context import current_tenant
+from services.router.adapters.boards import Boards
 from services.router.adapters.mutations import Mutations
 from services.router.adapters.outcomes import refusal
 from services.router.adapters.paging import at_position, position_of, size_of
@@ -47,6 +49,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         self._shards = shards
         self._mutations = mutations
         self._clock = clock
+        self._boards = Boards(_LEAST_INTERVAL_MS / 2000)
 
     async def GetQueue(self, request: api.GetQueueRequest, context: Any) -> api.GetQueueResponse:  # noqa: N802
         """One queue."""
@@ -76,8 +79,10 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         interval = request.interval_ms or _INTERVAL_MS
         if interval < _LEAST_INTERVAL_MS:
             raise invalid("interval_ms", f"is at least {_LEAST_INTERVAL_MS}")
+        tenant = current_tenant()
+        compute = partial(self.ListQueues, api.ListQueuesRequest(pool=request.pool), context)
         while True:
-            found = await self.ListQueues(api.ListQueuesRequest(pool=request.pool), context)
+            found = await self._boards.get(tenant, request.pool, compute)
             now = self._clock()
             at = Timestamp(seconds=now // 1000, nanos=now % 1000 * 1_000_000)
             yield api.WatchQueuesResponse(queues=found.queues, at=at)

@@ -301,3 +301,25 @@ async def test_each_message_of_a_stream_is_checked(tmp_path: Path) -> None:
         assert "message.native_id" in answers[1].refused_message
         await call.write(b"\xff\xff\xff")
         assert (await refusal(call.read())).reason == "REQUEST_UNREADABLE"
+
+
+async def test_large_requests_of_one_tenant_do_not_fill_the_memory(probe: Probe, tmp_path: Path) -> None:
+    """It gets half of the bytes, however many slots it has; the bytes come back, and another tenant is served."""
+    limits = GrpcLimits(request_bytes=1 << 20, refusal_hold_s=0)
+    async with (
+        serving("probe", dev_settings(tmp_path, grpc_limits=limits), build_probe(probe)) as service,
+        grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel,
+    ):
+        open_: Any = channel
+        # Unknown fields count too: they have arrived.
+        large = (
+            sla_pb2.GetDeadlinesRequest(interaction_id="wait").SerializeToString() + b"\x7a\x80\x80\x06" + b"x" * 98_304
+        )
+        waiting = [open_.unary_unary(GET)(large, metadata=of("acme"), timeout=20) for _ in range(12)]
+        await until(lambda: sum(call.done() for call in waiting) == 7)
+        await served(service, "beta")
+        probe.release.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(not isinstance(each, BaseException) for each in results) == 5
+        await until(lambda: taken(service) == 0)
+        await open_.unary_unary(GET)(large, metadata=of("acme"), timeout=20)
