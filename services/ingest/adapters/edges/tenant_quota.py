@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.pacing import Pace, Pacer
-from services.ingest.domain.fair_queue import FairQueue
+from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
 from services.ingest.ports import Publisher
 
 UNIT_BYTES = 8 << 10
@@ -41,8 +41,7 @@ class TenantQuota:
         self._settings = settings
         self._now_s = now_s
         self._pacer = Pacer(settings.pace, settings.weights)
-        self._queue: FairQueue[asyncio.Future[None]] = FairQueue(_MOST_WAITING, settings.weights)
-        self._free = settings.on_the_way
+        self._turns = Turns(settings.on_the_way, _MOST_WAITING, settings.weights)
 
     @asynccontextmanager
     async def turn(self, tenant: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
@@ -53,32 +52,11 @@ class TenantQuota:
             raise _too_much(turn.wait_s)
         if turn.wait_s > 0:
             await asyncio.sleep(turn.wait_s)
-        await self._enter(tenant, units)
         try:
-            yield
-        finally:
-            self._leave()
-
-    async def _enter(self, tenant: str, units: float) -> None:
-        if self._free > 0 and not len(self._queue):
-            self._free -= 1
-            return
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if not self._queue.push(tenant, units, mine):
-            raise _too_much(self._settings.wait_s)
-        try:
-            await mine
-        except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():
-                self._leave()  # the place was given to a caller that has gone away meanwhile
-            raise
-
-    def _leave(self) -> None:
-        self._free += 1
-        while self._free > 0 and (following := self._queue.pop()) is not None:
-            if not following.done():
-                self._free -= 1
-                following.set_result(None)
+            async with self._turns.turn(tenant, units):
+                yield
+        except TooManyWaiting as error:
+            raise _too_much(self._settings.wait_s) from error
 
 
 class FairPublisher:
