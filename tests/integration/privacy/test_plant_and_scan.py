@@ -83,7 +83,7 @@ class Planter:
             "from": {"id": number, "is_bot": False, "first_name": name, "language_code": "en"},
             "text": text,
         }
-        secret = self.workspace.demo_secrets()["CHAPAR_DEMO_TELEGRAM_SECRET"]
+        secret = self.workspace.demo_secrets()["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"]
         body = json.dumps({"update_id": message["message_id"], "message": message}).encode()
         await self._post("/telegram/main", {"x-telegram-bot-api-secret-token": secret}, body)
         return derive("demo", "telegram", "main", str(number))
@@ -105,7 +105,7 @@ class Planter:
         }
         entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
         body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-        secret = self.workspace.demo_secrets()["CHAPAR_DEMO_WHATSAPP_SECRET"].encode()
+        secret = self.workspace.demo_secrets()["CHAPAR_SECRET_DEMO__WHATSAPP_SECRET"].encode()
         digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
         await self._post("/whatsapp/main", {"x-hub-signature-256": f"sha256={digest}"}, body)
         return derive("demo", "whatsapp", "main", number)
@@ -182,14 +182,14 @@ def a_configuration(folder: Path) -> Path:
     """The example tenant, whose conversations are past after a moment, and with a webhook that nobody answers."""
     text = EXAMPLE.read_text()
     for account in (
-        '    secrets: {signing_secret: "env:CHAPAR_DEMO_WEBHOOK_SECRET"}\n',
+        '    secrets: {signing_secret: "env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET"}\n',
         "  - channel: grpc\n    account: default\n",
     ):
         assert account in text
         text = text.replace(account, f"{account}    conversation_window: 1s\n")
     text += (
         "\nwebhooks:\n"
-        "  - {name: deaf, url: 'http://127.0.0.1:9/', secrets: {signing: 'env:CHAPAR_DEMO_WEBHOOK_SECRET'}, "
+        "  - {name: deaf, url: 'http://127.0.0.1:9/', secrets: {signing: 'env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET'}, "
         "events: [feedback.answered.text]}\n"
     )
     file = folder / "tenant.yaml"
@@ -319,9 +319,9 @@ async def a_stack(
     workspace: Workspace, provider: HttpProvider, config: Path, needles: Needles
 ) -> AsyncIterator[Planter]:
     environment = {
-        "CHAPAR_DEMO_TELEGRAM_URL": provider.url,
-        "CHAPAR_DEMO_WHATSAPP_URL": "http://127.0.0.1:9",
-        "CHAPAR_DEMO_SMTP_URL": "smtp://127.0.0.1:9",
+        "CHAPAR_SECRET_DEMO__TELEGRAM_URL": provider.url,
+        "CHAPAR_SECRET_DEMO__WHATSAPP_URL": "http://127.0.0.1:9",
+        "CHAPAR_SECRET_DEMO__SMTP_URL": "smtp://127.0.0.1:9",
     }
     options = StackOptions(config=config, environment=environment)
     async with (

@@ -21,6 +21,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.tail import tail
+from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
 from services.ingest.ports import Publisher, Traces
 from services.ingest.translate_erasure import OUTCOMES
@@ -29,27 +30,7 @@ _LANES_S: Final = 10.0
 _STORES_S: Final = 10.0
 _REMEMBERED: Final = 1_000
 _SINCE_MS: Final = 3_600_000
-_LEFT: Final = (
-    ("inbound.v1", "ids and times"),
-    ("outbound.v1", "ids and times"),
-    ("conversations.v1", "ids and times"),
-    ("deliveries.v1", "ids, states and times"),
-    ("routing.commands.v1", "ids, queues, declared labels and times"),
-    ("routing.events.v1", "ids, queues, declared labels and times"),
-    ("gateway.feed.v1", "ids, queues, declared labels and times"),
-    ("sla.events.v1", "ids and times"),
-    ("feedback.commands.v1", "ids, scores and times"),
-    ("feedback.answers.v1", "ids, scores, categories and times"),
-    ("sla.webhooks.v1", "ids and times"),
-    ("feedback.webhooks.v1", "ids and times"),
-    ("deadletters.v1", "copies of records: ids and times"),
-    ("ingest-intake.state.v1", "entries that are not yet compacted, unreadable"),
-    ("ingest-sender.state.v1", "entries that are not yet compacted, unreadable"),
-    ("router.state.v1", "entries that are not yet compacted: ids, queues and times"),
-    ("sla.state.v1", "entries that are not yet compacted: ids and times"),
-    ("feedback.state.v1", "entries that are not yet compacted, unreadable"),
-    ("personal.keys.v1", "destroyed keys, wrapped by the master key, that are not yet compacted"),
-)
+
 
 
 class KeyDestroyer(Protocol):
@@ -225,7 +206,7 @@ class PersonEraser:
             stores[name].waiting_for.append(part)
         report.stores.extend(stores[name] for name in sorted(stores))
         last = now_ms
-        for topic, left in _LEFT:
+        for topic, left in LEFT:
             gone = now_ms + TOPICS[topic].erased_within_ms
             last = max(last, gone)
             report.topics.add(topic=topic, left=left).gone_by.FromMilliseconds(gone)

@@ -8,7 +8,7 @@ tables of methods and asyncio's streams point back at the session, so they are d
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -65,7 +65,7 @@ class SmtpSession(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Takes a seat, or says that there is none. Called again when the session goes over to TLS."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by inheritance
         if self._seat is None:
             peer = transport.get_extra_info("peername")
             host = str(peer[0]) if peer else ""
@@ -119,8 +119,8 @@ class SmtpSession(SMTP):
 
     def expire(self, stage: Stage, *, evicted: bool) -> None:
         """See `services.chassis.connections.Owner`."""
-        transport = self.transport
-        if not isinstance(transport, asyncio.Transport):
+        transport = cast(asyncio.Transport | None, self.transport)
+        if transport is None:
             return
         if stage in (Stage.CLOSING, Stage.WRITE) or transport.is_closing():
             transport.abort()

@@ -23,8 +23,8 @@ from services.chassis.privacy.fields import SEALED, has_personal, is_personal, m
 from services.chassis.topics import TOPICS
 
 FILES = (
-    audit_pb2, revocation_pb2, dead_letter_pb2, privacy_pb2, types_pb2, webhook_pb2, config_pb2, feedback_pb2, ingest_pb2, records_pb2,
-    router_records_pb2, router_pb2, sla_pb2,
+    audit_pb2, config_pb2, dead_letter_pb2, feedback_pb2, ingest_pb2, privacy_pb2, records_pb2, revocation_pb2,
+    router_pb2, router_records_pb2, sla_pb2, types_pb2, verdict_pb2, webhook_pb2,
 )  # fmt: skip
 SUSPICIOUS = frozenset(
     (
@@ -86,9 +86,9 @@ RECORDS = {
     "feedback.scores.v1": feedback_pb2.ScoreRecord,
     "config.v1": config_pb2.TenantConfiguration,
     "deadletters.v1": dead_letter_pb2.DeadLetter,
+    "audit.v1": audit_pb2.AuditRecord,
     "ingest.verdicts.v1": verdict_pb2.Verdict,
     "feedback.verdicts.v1": verdict_pb2.Verdict,
-    "audit.v1": audit_pb2.AuditRecord,
     "revocations.v1": revocation_pb2.Revocation,
     "personal.keys.v1": privacy_pb2.PersonalKey,
     "personal.erasures.v1": privacy_pb2.ErasureOutcome,
@@ -108,9 +108,7 @@ def comments() -> Iterator[tuple[str, str]]:
     """Full names of fields and the comments above them, as the contracts have them."""
     root = Path(__file__).resolve().parents[4] / "protos"
     for path in root.rglob("*.proto"):
-        package = ""
-        names: list[str] = []
-        comment: list[str] = []
+        package, names, comment = "", [], []  # type: ignore[var-annotated]
         for line in path.read_text().splitlines():
             line = line.strip()
             if found := re.match(r"package ([\w.]+);", line):
