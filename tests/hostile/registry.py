@@ -29,9 +29,9 @@ from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
 from services.chassis.grpc.auth import Authorizer
-from services.chassis.ids import derive
 from services.chassis.http import TrustedProxies, networks_of, peer_key
 from services.chassis.http.proxies import address_in
+from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
 from services.feedback import handlers
 from services.feedback.adapters import kept, page_form

@@ -32,7 +32,6 @@ _REMEMBERED: Final = 1_000
 _SINCE_MS: Final = 3_600_000
 
 
-
 class KeyDestroyer(Protocol):
     """What destroys keys; `keyring.Keyring`."""
 
