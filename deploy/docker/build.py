@@ -1,10 +1,10 @@
 """Builds the image on base images that are pinned by digest: a tag may be moved to other bytes, a digest is the bytes.
 
     docker buildx imagetools inspect python:3.11.14-bookworm --format '{{.Manifest.Digest}}'         # the same for …-slim-bookworm
-    make image TAG=registry.example/chapar:1.2.3 BUILD_IMAGE=python:3.11.14-bookworm@sha256:… BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:…
+    make image TAG=registry.example/chapar:1 BUILD_IMAGE=python:3.11.14-bookworm@sha256:… BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:…
 
-The digests are arguments and not in the Dockerfile, because they have to be looked up where a registry is, in the one that the builder trusts, perhaps a
-mirror of their own. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
+The digests are arguments and not in the Dockerfile, because they have to be looked up where a registry is: the one that the builder trusts, perhaps
+a mirror of their own. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
 """
 
 import re

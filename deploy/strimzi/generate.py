@@ -78,15 +78,16 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
 OPERATOR = Rights(
     # `chapar replay`, `simulate record`, `config show` and `deadletters`: ids and attributes, and what was refused. Nothing that customers said.
     reads=(
-        "config.v1", "deadletters.v1", "gateway.feed.v1", "router.state.v1", "routing.commands.v1", "routing.events.v1",
-        "routing.journal.v1",
+        "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1", "routing.commands.v1",
+        "routing.events.v1", "routing.journal.v1",
     ),
-    # `config apply`, and `deadletters replay` into whatever some consumer refused.
-    writes=("audit.v1", "config.v1", *sorted(
-        name
-        for name in {each for rights in RIGHTS.values() for each in rights.reads}
-        if TOPICS[name].retention_ms is not None and name not in ("gateway.feed.v1", "personal.erasures.v1")
-    )),
+    # `config apply`, `token revoke`, and `deadletters replay` into what some consumer refused. Answers that a caller waits for are over by then;
+    # keys of persons and what became of erasures are no business of theirs.
+    writes=(
+        "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "feedback.commands.v1",
+        "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
+        "sla.events.v1", "sla.webhooks.v1",
+    ),
 )  # fmt: skip
 """People who run it: every command of the runbooks and of docs/operating.md, by `tests/integration/broker/test_rights.py`."""
 

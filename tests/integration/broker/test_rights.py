@@ -219,6 +219,8 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "scores": (("scores", "--by", "queue", "--window", "day", "--trend"), ("scores", "--by", "category")),
     "simulate": (("simulate", "record", "{csv}"),),
     "sla at-risk": (("sla", "at-risk"), ("sla", "at-risk", "--likeliest", "--queue", "sales")),
+    "token revoke": (("token", "revoke", "--agent", "nobody-there", "--reason", "lost laptop"),),
+    "token revoked": (("token", "revoked"),),
     "topics apply": (("topics", "diff", "--check"),),  # applying is the hook's; an operator sees what it would do
     "config show": (("config", "show"),),
     "topics diff": (("topics", "diff"),),

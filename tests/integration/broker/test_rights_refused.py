@@ -40,13 +40,31 @@ READERS: Allowed = {
     "feedback.commands.v1": frozenset({"feedback"}),
     "sla.webhooks.v1": frozenset({"sla"}),
     "feedback.webhooks.v1": frozenset({"feedback"}),
+    # Keys of persons, wrapped, and what became of erasures.
+    "personal.keys.v1": frozenset({"ingest", "router", "feedback"}),
+    "personal.erasures.v1": frozenset({"ingest"}),
+    # Who looked at whom.
+    "audit.v1": frozenset({"ingest"}),
     # Records that were refused, with their content.
     "deadletters.v1": frozenset({"operator"}),
+    # Ids and attributes.
+    "routing.commands.v1": frozenset({"router", "operator"}),
+    "routing.events.v1": frozenset({"ingest", "sla", "feedback", "operator"}),
+    "routing.journal.v1": frozenset({"operator"}),
+    "gateway.feed.v1": frozenset({"router", "operator"}),
+    "sla.events.v1": frozenset({"ingest", "sla"}),
+    "feedback.scores.v1": frozenset({"feedback"}),
+    "ingest.verdicts.v1": frozenset({"ingest"}),
+    "feedback.verdicts.v1": frozenset({"feedback"}),
+    "config.v1": frozenset({*SERVICES, "apply", "operator"}),
+    "revocations.v1": frozenset({*SERVICES, "apply", "operator"}),
     **{name: frozenset({owner, *({"operator"} if owner == "router" else ())}) for name, owner in CHANGELOGS.items()},
 }
+"""Every topic: a new one needs its row."""
 WRITERS: Allowed = {
     # Who decides what the tenants are, where work goes, and what was decided. Operators put back what was refused.
     "config.v1": frozenset({"apply", "operator"}),
+    "revocations.v1": frozenset({"apply", "operator"}),
     "routing.commands.v1": frozenset({"ingest", "router", "sla", "apply", "operator"}),
     "routing.events.v1": frozenset({"router", "operator"}),
     "routing.journal.v1": frozenset({"router"}),
@@ -54,7 +72,19 @@ WRITERS: Allowed = {
     "sla.events.v1": frozenset({"sla", "operator"}),
     "deliveries.v1": frozenset({"ingest", "operator"}),
     "conversations.v1": frozenset({"ingest", "operator"}),
+    "inbound.v1": frozenset({"ingest", "operator"}),
+    "outbound.v1": frozenset({"ingest", "router", "operator"}),
+    "feedback.commands.v1": frozenset({"ingest", "feedback", "operator"}),
+    "feedback.answers.v1": frozenset({"feedback", "operator"}),
     "feedback.scores.v1": frozenset({"feedback"}),
+    "sla.webhooks.v1": frozenset({"sla", "operator"}),
+    "feedback.webhooks.v1": frozenset({"feedback", "operator"}),
+    "ingest.verdicts.v1": frozenset({"ingest"}),
+    "feedback.verdicts.v1": frozenset({"feedback"}),
+    "personal.keys.v1": frozenset({"ingest", "router", "feedback"}),
+    "personal.erasures.v1": frozenset({"ingest", "feedback"}),
+    "audit.v1": frozenset({*SERVICES, "apply", "operator"}),
+    "deadletters.v1": frozenset(SERVICES),
     **{name: frozenset({owner}) for name, owner in CHANGELOGS.items()},
 }
 USERS = (*SERVICES, "apply", "operator")
@@ -155,3 +185,8 @@ def test_no_right_is_wider_than_its_installation() -> None:
             if rule.resource == "topic" and rule.pattern != "literal":
                 assert rule.operation in ("Create", "Describe", "DescribeConfigs", "AlterConfigs"), (name, rule)
                 assert name in ("chapar-apply", "chapar-operator"), (name, rule)
+
+
+def test_every_topic_is_in_the_tables() -> None:
+    """A new topic is decided about, not forgotten."""
+    assert READERS.keys() == WRITERS.keys() == TOPICS.keys()
