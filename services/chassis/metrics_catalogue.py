@@ -147,7 +147,9 @@ INGEST = (
     _counter("chapar_sender_unknown_total", "channel", "Sends whose outcome nobody can tell; never repeated blindly."),
     _counter("chapar_sender_dead_letters_total", "channel reason", "Sends given up."),
     _histogram("chapar_sender_seconds", "channel", "Duration of a provider's answer.", LONG_SECONDS),
-    _gauge("chapar_sender_waiting", "channel", "Sends that wait for their turn or for a retry."),
+    _gauge(
+        "chapar_sender_waiting", "channel", "Attempts that were handed to a channel's client and have no outcome yet."
+    ),
     _gauge("chapar_history_lag_records", "topic", "Records that the history projection has not yet written."),
     _counter("chapar_history_records_total", "topic outcome", "Records projected: written, repeated or refused."),
 )

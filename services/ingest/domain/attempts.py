@@ -24,6 +24,9 @@ class Attempts(Protocol):
     def owner(self) -> str:
         """Id of this run of this process; attempts in the changelog carry it."""
 
+    def turn(self, tenant: str, route: Route) -> int:
+        """When one message by this route may leave, ms since the epoch; a caller that asks gets a moment of its own."""
+
     def submit(self, job: AttemptJob) -> None:
         """Take an attempt over. Does not block. The same (delivery, number) is never submitted twice."""
 

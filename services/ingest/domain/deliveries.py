@@ -33,6 +33,8 @@ class SenderLimits:
     last_halt_ms: int = 1_800_000
     max_in_flight: int = 500
     """Attempts under way at once, a partition."""
+    max_in_flight_account: int = 8
+    """The same by one account: the provider is asked as often as it can answer, and no attempt waits behind others."""
 
 
 class Status(Enum):
@@ -203,8 +205,11 @@ class ThreadDecision:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What holds for the partition: room for further attempts, until when an account is halted (0: it is not), who we are."""
+    """What holds for the partition: room for a further attempt, until when an account is halted (0: it is not), whose turn it
+    is by the limits of account and recipient, who we are."""
 
-    room: bool
+    room: Callable[[Route], bool] = field(compare=False)
     halted_until: Callable[[str, str], int] = field(compare=False)
+    turn: Callable[["Delivery", Route], int] = field(compare=False)
+    """When this attempt may leave, ms. The same moment for as long as the delivery waits for it."""
     owner: str = ""

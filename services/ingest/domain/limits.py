@@ -6,6 +6,7 @@ too many keys, which forgives a little and never blocks the honest.
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +70,27 @@ class Limiter:
         """Whether this key has used up what it had; takes nothing and remembers nothing."""
         bucket = self._buckets.get(key)
         return bucket is not None and bucket.empty(now_ms)
+
+
+class Turns:
+    """Moments at which something may happen, given out ahead of time: each caller gets one of its own, in the order of asking.
+
+    The same bound as `Limiter`, for callers that can wait without holding anything.
+    """
+
+    def __init__(self, rate: Rate, max_keys: int = 50_000) -> None:
+        self._rate = rate
+        self._max_keys = max_keys
+        self._next: OrderedDict[str, float] = OrderedDict()
+
+    def reserve(self, key: str, now_ms: int) -> int:
+        """The moment, ms; `now_ms` when nothing has to be waited for."""
+        if self._rate.per_s <= 0:
+            return now_ms
+        spacing = 1000 / self._rate.per_s
+        due = max(self._next.get(key, 0.0), float(now_ms))
+        if key not in self._next and len(self._next) >= self._max_keys:
+            self._next.popitem(last=False)
+        self._next[key] = due + spacing
+        self._next.move_to_end(key)
+        return max(now_ms, ceil(due - spacing * (self._rate.burst - 1)))

@@ -3,7 +3,8 @@
 The rules:
 - One attempt at a time in a conversation, in the order of asking: the first delivery blocks the others until it is sent,
   failed or unknown.
-- An attempt is in the changelog before it leaves the process. Its outcome comes back as a record. Whoever finds an attempt
+- An attempt is in the changelog before it leaves the process, and not before its turn has come by the limits of account and
+  recipient: what waits for its turn has not left. The outcome of an attempt comes back as a record. Whoever finds an attempt
   without outcome does not know what became of it, and nobody sends it again: it is UNKNOWN, and the next one goes.
 - ACCEPTED: sent. RETRY: again later, in parts from the first that was not accepted. REJECTED, UNREACHABLE: failed.
   HALTED: the whole account waits, without counting the attempt.
@@ -173,8 +174,13 @@ class Sending:
                     replace(head, due_ms=halted_until, halted_ms=head.halted_ms + halted_until - now_ms)
                 )
                 break
-            if not gate.room:
+            if not gate.room(route):
                 return ThreadDecision(thread, tuple(out), blocked=True)
+            turn = gate.turn(head, route)
+            if turn > now_ms:
+                # Still waiting, and in the changelog as that: what has not left can be sent by whoever comes next.
+                thread = thread.having(replace(head, due_ms=turn))
+                break
             attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
             if head.tried == 0 and not head.reason:
                 out.append(DeliveryChanged(attempting, DeliveryState.PENDING, ""))

@@ -8,7 +8,7 @@ partition at the takeover tells when everything written before it has been read;
 is UNKNOWN.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, assert_never
@@ -36,6 +36,7 @@ from services.ingest import translate_sender as translate
 from services.ingest.domain import deliveries as words
 from services.ingest.domain.attempts import AttemptJob, Attempts
 from services.ingest.domain.deliveries import Gate, SenderLimits, Status, Thread, ThreadDecision, place_of
+from services.ingest.domain.flights import Flights
 from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
@@ -106,8 +107,7 @@ class SenderProcessor:
         self._seen: dict[str, SeenIds] = {}
         self._timers = Timers()
         self._halts = Halts(limits)
-        self._in_flight: set[str] = set()
-        self._blocked: deque[str] = deque()
+        self._flights = Flights(limits)
         self._now_ms = 0
         self._counted: Counter[tuple[str, ...]] = Counter()
 
@@ -135,7 +135,7 @@ class SenderProcessor:
                 if delivery.status is not Status.ATTEMPTING:
                     continue
                 if self._attempts.knows(delivery.delivery_id, delivery.number):
-                    self._in_flight.add(delivery.delivery_id)
+                    self._flights.begin(thread, delivery)
                 elif delivery.owner == self._attempts.owner:
                     # Ours, and never submitted: the commit was durable, but its effect did not run.
                     thread = thread.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
@@ -236,8 +236,11 @@ class SenderProcessor:
 
     def _gate(self, tenant: str) -> Gate:
         return Gate(
-            room=len(self._in_flight) < self._limits.max_in_flight,
+            room=lambda route: self._flights.room((tenant, route.identity.channel, route.identity.account)),
             halted_until=lambda channel, account: self._halts.until(tenant, channel, account),
+            turn=lambda delivery, route: self._flights.turn(
+                delivery, self._now_ms, lambda: self._attempts.turn(tenant, route)
+            ),
             owner=self._attempts.owner,
         )
 
@@ -279,11 +282,9 @@ class SenderProcessor:
             entry = self._state.thread_key(thread.place)
             outbox.put(entry, self._entry_keys.sealed(entry, self._state.encode(thread), own))
             self._threads[thread.place] = thread
-            for delivery in before.deliveries if before is not None else ():
-                self._in_flight.discard(delivery.delivery_id)
-            self._in_flight.update(d.delivery_id for d in thread.deliveries if d.status is Status.ATTEMPTING)
-        if decision.blocked and thread.place not in self._blocked:
-            self._blocked.append(thread.place)
+            self._flights.changed(before, thread)
+        if decision.blocked:
+            self._flights.block(thread)
 
     def _write(self, thread: Thread, effect: words.Effect, outbox: Outbox, own: DataKey) -> None:
         key = tenant_key(thread.tenant, thread.conversation_id)
@@ -314,13 +315,12 @@ class SenderProcessor:
                 assert_never(effect)
 
     def _unblock(self, outbox: Outbox) -> None:
-        """Those that came while too much was under way, in their order."""
-        while self._blocked and len(self._in_flight) < self._limits.max_in_flight:
-            place = self._blocked.popleft()
+        """Those that came while too much was under way."""
+        for place in self._flights.unblocked():
             thread = self._threads.get(place)
             if thread is not None and self._key_of(thread, None) is not None:
                 self._apply(self._sending.wake(thread, self._now_ms, self._gate(thread.tenant)), outbox, None)
-                self._schedule(place)
+            self._schedule(place)
 
     def _caught_up(self, takeover: bytes) -> None:
         """Everything written before our takeover has been read: from now on the orphans' grace counts."""
@@ -348,7 +348,7 @@ class SenderProcessor:
                 cancelled += not left
                 said = translate.delivery_record(thread, delivery, state, ERASED, self._now_ms, derive)
                 outbox.send("deliveries.v1", tenant_key(tenant, conversation_id), bare(said))
-            self._in_flight.difference_update(d.delivery_id for d in thread.deliveries)
+            self._flights.changed(thread, None)
             outbox.delete(entry)
         self._entry_keys.forget(entry)
         if request_id:
@@ -387,7 +387,7 @@ class SenderProcessor:
     def _schedule(self, place: str) -> None:
         thread, seen = self._threads.get(place), self._seen.get(place)
         dues = []
-        if thread is not None and place not in self._blocked:
+        if thread is not None and not self._flights.blocked(place):
             dues.append(self._sending.due_ms(thread))
         eviction = seen.next_eviction_ms() if seen is not None else None
         if eviction is not None:

@@ -1,5 +1,7 @@
 """What becomes of a reply: attempts, retries, halts, verdicts, takeovers."""
 
+import pytest
+
 from chapar.ingest.v1 import records_pb2
 from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Outcome, SenderLimits
@@ -199,6 +201,62 @@ def test_only_so_many_attempts_are_under_way_at_once() -> None:
         done += 1
         assert len(world.attempts.jobs) - done <= 2
     assert done == 5
+
+
+def paced_world(replies: int, every_ms: int = 500, **limits: int) -> World:
+    """An account whose provider takes one message every half a second, and an agent's reply in each of some conversations."""
+    world = World(sender_limits=SenderLimits(**limits))
+    given = [world.sender.now_ms - every_ms]
+
+    def turn() -> int:
+        given[0] = max(given[0] + every_ms, world.sender.now_ms)
+        return given[0]
+
+    world.attempts.turns = turn
+    for number in range(replies):
+        world.customer(a_message(identity=an_identity(str(number), "telegram", "bot")))
+        world.reply(world.enqueued[number].conversation_id, f"reply {number}", f"r{number}")
+    return world
+
+
+def test_a_reply_that_waits_for_its_turn_has_not_been_attempted() -> None:
+    """Each leaves at its own moment, in the order of asking."""
+    world = paced_world(5)
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["reply 0"]
+    for sent in range(2, 6):
+        world.wait(500)
+        assert len(world.attempts.jobs) == sent
+    assert [j.delivery.request.text for j in world.attempts.jobs] == [f"reply {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_after_a_kill_only_attempts_that_left_are_unknown(left: int) -> None:
+    """The process dies with replies behind the rate limit: the next owner sends them, and does not send again what had left."""
+    world = paced_world(6)
+    world.wait(500 * (left - 1))
+    gone = [job.delivery.delivery_id for job in world.attempts.jobs]
+    assert len(gone) == left
+    world.crash()
+    world.wait(60_000)
+    for job in world.attempts.jobs[left:]:
+        world.outcome(Outcome.ACCEPTED, job)
+    states = [state for state, _ in world.deliveries]
+    assert states.count("UNKNOWN") == left
+    assert states.count("SENT") == 6 - left
+    submitted = [job.delivery.delivery_id for job in world.attempts.jobs]
+    assert len(submitted) == len(set(submitted)) == 6
+
+
+def test_one_account_takes_no_places_of_another() -> None:
+    """Attempts of an account whose provider hangs are bounded apart; another account goes on."""
+    world = World(sender_limits=SenderLimits(max_in_flight_account=2))
+    people = [an_identity(str(n), "telegram", "bot") for n in range(4)] + [an_identity("98912", "whatsapp", "wa")]
+    for number, who in enumerate(people):
+        world.customer(a_message(identity=who))
+        world.reply(world.enqueued[number].conversation_id, f"reply {number}", f"r{number}")
+    assert [j.delivery.request.text for j in world.attempts.jobs] == ["reply 0", "reply 1", "reply 4"]
+    world.outcome(Outcome.ACCEPTED, world.attempts.jobs[0])
+    assert world.attempts.jobs[-1].delivery.request.text == "reply 2"
 
 
 def test_a_request_without_a_route_fails() -> None:

@@ -20,6 +20,7 @@ from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.decisions import IntakeLimits
 from services.ingest.domain.deliveries import Finished, Outcome, SenderLimits
+from services.ingest.domain.messages import Route
 from services.ingest.lanes.intake import intake_factory
 from services.ingest.lanes.policies import CompiledPolicies
 from services.ingest.lanes.relay import relay_factory
@@ -122,6 +123,11 @@ class RecordingAttempts:
     owner: str = "run-1"
     jobs: list[AttemptJob] = field(default_factory=list)
     known: set[tuple[str, int]] = field(default_factory=set)
+    turns: Callable[[], int] = lambda: 0
+    """When the next message may leave."""
+
+    def turn(self, _tenant: str, _route: Route) -> int:
+        return self.turns()
 
     def submit(self, job: AttemptJob) -> None:
         at = (job.delivery.delivery_id, job.delivery.number)

@@ -24,7 +24,8 @@ from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
-from services.ingest.domain.limits import Limiter, Rate
+from services.ingest.domain.limits import Limiter, Rate, Turns
+from services.ingest.domain.messages import Route
 from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult
 from services.ingest.ports import Secrets
@@ -60,7 +61,7 @@ class AttemptWorker:
         keys: Keys,
         *,
         clock: Clock,
-        concurrency: int = 32,
+        concurrency: int = 128,
         grace_s: float = 8.0,
         owner: str | None = None,
     ) -> None:
@@ -76,6 +77,7 @@ class AttemptWorker:
         self._grace_s = grace_s
         self._known: dict[tuple[str, int], int] = {}
         self._lines: dict[tuple[str, str, str], _Line] = {}
+        self._turns: dict[tuple[float, float], Turns] = {}
         self._recipients: dict[tuple[str, bool], Limiter] = {}
         self._new_lines: asyncio.Queue[_Line] = asyncio.Queue()
         self._stopping = asyncio.Event()
@@ -84,6 +86,27 @@ class AttemptWorker:
         self._waiting = metrics.gauge("chapar_sender_waiting")
 
     # ---- the lane's side
+
+    def turn(self, tenant: str, route: Route) -> int:
+        """See `Attempts`. The later of the account's and the recipient's next moment."""
+        where, now_ms = route.identity, self._clock()
+        rules = channel_rules(where.channel) or ChannelRules()
+        account, client = self._account_of(tenant, route), self._clients.get(where.channel)
+        limits = account_rate(rules, account.policy) if account is not None else (rules.per_second, rules.burst)
+        at_ms = self._turns_by(limits).reserve(f"{tenant}/{where.channel}/{where.account}", now_ms)
+        if client is None:
+            return at_ms
+        address, group = client.recipient(route)
+        per_second = rules.group_per_second if group and rules.group_per_second else rules.chat_per_second
+        recipients = self._turns_by((per_second, rules.chat_burst))
+        return max(at_ms, recipients.reserve(f"{tenant}/{where.channel}/{where.account}/{address}", now_ms))
+
+    def _turns_by(self, limits: tuple[float, float]) -> Turns:
+        """The moments of all who share a rate: after a change of configuration an account begins with others."""
+        turns = self._turns.get(limits)
+        if turns is None:
+            turns = self._turns[limits] = Turns(Rate(*limits))
+        return turns
 
     def submit(self, job: AttemptJob) -> None:
         """See `Attempts`."""
@@ -259,10 +282,13 @@ class AttemptWorker:
     # ---- parts
 
     def _account(self, job: AttemptJob) -> SendingAccount | None:
-        policy = self._policies().get(job.tenant)
-        where = job.route.identity
+        return self._account_of(job.tenant, job.route)
+
+    def _account_of(self, tenant: str, route: Route) -> SendingAccount | None:
+        policy = self._policies().get(tenant)
+        where = route.identity
         found = policy.accounts.get((where.channel, where.account)) if policy is not None else None
-        return SendingAccount(job.tenant, found, self._secrets) if found is not None else None
+        return SendingAccount(tenant, found, self._secrets) if found is not None else None
 
     def _rules(self, job: AttemptJob) -> ChannelRules:
         return channel_rules(job.route.identity.channel) or ChannelRules()

@@ -33,15 +33,17 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-def a_configuration(provider: HttpProvider, relay: MailRelay) -> config_pb2.TenantConfiguration:
-    """Accounts that point at the counterparts; everything goes to one queue."""
+def a_configuration(
+    provider: HttpProvider, relay: MailRelay, sends_per_second: float = 0.0
+) -> config_pb2.TenantConfiguration:
+    """Accounts that point at the counterparts; everything goes to one queue. 0 sends a second: as fast as the machine can."""
     configured = [
         config_pb2.ChannelAccount(
             channel=channel,
             account=policy.account,
             settings=dict(policy.settings),
             secrets=dict(policy.secrets),
-            sends_per_second=policy.sends_per_second,
+            sends_per_second=sends_per_second or policy.sends_per_second,
         )
         for channel, policy in accounts(provider, relay).items()
     ]
@@ -66,6 +68,7 @@ class Bench:
     keys: Keyring
     provider: HttpProvider
     relay: MailRelay
+    sends_per_second: float = 0.0
     seen: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in _DECODERS})
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -75,7 +78,7 @@ class Bench:
     async def process(self, instance: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """The lanes in a process of their own, ready; killed in the end if it still runs."""
         file = self.folder / "configuration"
-        file.write_bytes(a_configuration(self.provider, self.relay).SerializeToString())
+        file.write_bytes(a_configuration(self.provider, self.relay, self.sends_per_second).SerializeToString())
         running = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",

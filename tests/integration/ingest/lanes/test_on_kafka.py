@@ -64,6 +64,28 @@ async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage
     assert stage.texts(AGENT) == ["the next"]
 
 
+async def test_replies_that_wait_for_the_rate_limit_are_sent_by_the_next_owner(stage: Bench) -> None:
+    """SIGKILL behind an account limited to two a second: only attempts that were at the provider are UNKNOWN, and nothing is sent twice."""
+    stage.sends_per_second = 2.0
+    deliveries = {}
+    async with stage.process("first") as running:
+        conversations = [await stage.customer("telegram", number, f"question {number}") for number in range(42)]
+        await stage.until(lambda: len(stage.enqueued()) == 42)
+        for number, conversation in enumerate(conversations):
+            deliveries[f"answer {number}"] = await stage.reply(conversation, f"answer {number}", f"r-{number}")
+        await stage.provider.arrived(5)
+        running.kill()
+        await running.wait()
+    async with stage.process("second"):
+        ends = ("SENT", "UNKNOWN")
+        await stage.until(lambda: all(s and s[-1] in ends for s in map(stage.states, deliveries.values())))
+    arrived = [m.text for m in stage.provider.received]
+    assert len(arrived) == len(set(arrived))
+    unknown = {text for text, delivery in deliveries.items() if stage.states(delivery)[-1] == "UNKNOWN"}
+    assert len(unknown) <= 2  # the attempts that were under way
+    assert set(deliveries) - unknown <= set(arrived)
+
+
 async def test_an_outcome_that_was_published_wins_over_the_takeover(stage: Bench) -> None:
     """Killed after the outcome was durable but perhaps before it was handled: it counts, and nothing is sent twice."""
     async with stage.process("first") as running:
