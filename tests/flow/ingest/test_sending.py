@@ -250,7 +250,7 @@ def test_after_a_kill_only_attempts_that_left_are_unknown(left: int) -> None:
 def test_one_account_takes_no_places_of_another() -> None:
     """Attempts of an account whose provider hangs are bounded apart; another account goes on."""
     world = World(sender_limits=SenderLimits(max_in_flight_account=2))
-    people = [an_identity(str(n), "telegram", "bot") for n in range(4)] + [an_identity("98912", "whatsapp", "wa")]
+    people = [an_identity(str(n), "telegram", "bot") for n in range(4)] + [an_identity("a@b.example", "email", "help")]
     for number, who in enumerate(people):
         world.customer(a_message(identity=who))
         world.reply(world.enqueued[number].conversation_id, f"reply {number}", f"r{number}")
