@@ -97,6 +97,9 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
             details = {"channel": message.channel, "message": message.message_id}
             if message.edits_message_id:
                 details["edits"] = message.edits_message_id
+            if customer and record.message.HasField("origin"):
+                proof = record.message.origin.proof
+                details["origin"] = word(records_pb2.OriginProof.Name, proof, "ORIGIN_PROOF_") or "unproven"
             if not customer:
                 details[author] = message.author_id
                 details["purpose"] = word(records_pb2.OutboundPurpose.Name, record.message.purpose, "OUTBOUND_PURPOSE_")
@@ -119,6 +122,16 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable("UNKNOWN_KIND")
+
+
+def _origin(origin: records_pb2.Origin) -> dict[str, object]:
+    return {
+        "proof": int(origin.proof),
+        "evidence": clean(origin.evidence),
+        "conversation_id": identifier(origin.conversation_id),
+        "author": clean(origin.author),
+        "reply_to": clean(origin.reply_to),
+    }
 
 
 def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Message:
@@ -151,6 +164,7 @@ def _message(record: records_pb2.ConversationRecord, offset: int) -> rows.Messag
         edits_message_id=identifier(message.edits_message_id),
         native_message_id=clean(message.native_message_id),
         folded=fold(f"{message.subject} {message.text} {names}"),
+        origin=_origin(message.origin) if message.HasField("origin") else {},
     )
 
 

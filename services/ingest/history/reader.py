@@ -231,6 +231,7 @@ def _message(row: Row[Any]) -> records_pb2.ConversationMessage:
         purpose=row.purpose,
         edits_message_id=row.edits_message_id,
         native_message_id=row.native_message_id,
+        origin=records_pb2.Origin(**row.origin) if row.origin else None,
     )
 
 

@@ -42,11 +42,14 @@ class Message:
     edits_message_id: str
     native_message_id: str
     folded: str
+    origin: dict[str, Any] = field(default_factory=dict)
+    """Where a customer's message says that it comes from; empty for ours."""
 
     def erase(self) -> None:
         """Forgets what is personal."""
         self.text = self.subject = self.folded = self.native_message_id = ""
         self.attachments = []
+        self.origin = {}
 
 
 @dataclass(slots=True)

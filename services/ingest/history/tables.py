@@ -60,6 +60,7 @@ MESSAGES: Final = Table(
     Column("purpose", Integer, nullable=False),
     _text("edits_message_id"),
     _text("native_message_id"),
+    Column("origin", JSON, nullable=False, server_default="{}"),
     _text("folded"),
     Index("messages_in_order", "tenant", "conversation_id", "sequence"),
 )

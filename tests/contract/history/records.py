@@ -93,6 +93,11 @@ class Life:
             attachments=[records_pb2.Attachment(content_type="image/png", name="a.png", size=3, reference="ref")],
             channel=channel,
             native_message_id=f"native-message-{self._count}",
+            origin=None
+            if agent
+            else records_pb2.Origin(
+                proof=records_pb2.ORIGIN_PROOF_DKIM_DMARC, evidence="dkim", author="a@b", reply_to="c@d"
+            ),
             purpose=records_pb2.OUTBOUND_PURPOSE_REPLY if agent else records_pb2.OUTBOUND_PURPOSE_UNSPECIFIED,
         )
         self.conversation(message=message)
