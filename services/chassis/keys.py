@@ -1,6 +1,6 @@
 """Keys of records and of lane state: the tenant is part of every one.
 
-Ids are derived and so can be computed by whoever knows what they are made of. A key with its tenant keeps a record that
+Ids are derived and so can be computed by all who know their parts. A key with its tenant keeps a record that
 names another tenant's id among the records of the tenant that wrote it.
 """
 

@@ -1,7 +1,7 @@
 """What a customer owns: the conversations and interactions that a caller may name together with their identity.
 
-Ids in one request must belong together, and only the lane of the identity knows. It keeps the newest of them; whoever
-names an older one is refused, which is safe, and for which history has the answer.
+Ids in one request must belong together, and only the lane of the identity knows. It keeps the newest of them; a request
+that names an older one is refused, which is safe, and for which history has the answer.
 """
 
 from collections.abc import Mapping

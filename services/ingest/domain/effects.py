@@ -139,7 +139,7 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class LinkConfirmed:
-    """The home is ours and is nobody else's guest: tell the identity that is to be linked."""
+    """The home is this tenant's and is not linked elsewhere: the identity may be linked to it."""
 
     identity_id: str
     home_identity_id: str

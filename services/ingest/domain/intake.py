@@ -202,7 +202,7 @@ class Intake:
         if conversation.gathering is not None or message.customer_left or not message.opens or message.no_auto_reply:
             return None, 0
         if customer.proven and not message.origin.proven(conversation.conversation_id):
-            return None, 0  # somebody may be answering in the customer's name
+            return None, 0  # it may be a forged answer in the customer's name
         at_work = conversation.interaction.interaction_id if conversation.interaction is not None else ""
         for survey in reversed(customer.surveys):
             if survey.awaits(conversation.conversation_id, at_work, now_ms):

@@ -29,7 +29,7 @@ class Lifetime:
         )
 
     def _confirm(self, home: Customer | None, link: Link) -> Decision | Refused:
-        """Under the home's key: who is to be linked must find somebody here, and not go round in a circle."""
+        """Under the home's key: the home must be known here, and the link must not close a circle."""
         if home is None:
             return Refused("UNKNOWN_HOME", "nobody has written by the home identity within memory")
         if home.key == link.identity_id:

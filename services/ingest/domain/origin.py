@@ -1,6 +1,6 @@
 """Who a message is from, and how that is known. An edge states it once; the core decides by it and nothing else.
 
-A proof is about the sender whom the message names. A reply token is about one conversation: whoever holds it has read a
+A proof is about the sender whom the message names. A reply token is about one conversation: its holder has read a
 mail of ours in that conversation, which says nothing about any other.
 """
 

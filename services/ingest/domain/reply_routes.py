@@ -1,12 +1,12 @@
 """Where a conversation is answered. The one place that decides it.
 
-- A route changes only by a message whose origin is proven for this conversation. What is unproven is recorded and shown,
+- A route changes only by a message whose origin is proven for this conversation. An unproven message is recorded and shown,
   and answered where the conversation was answered before.
 - Where nothing is known yet, an unproven message is answered at the address of the sender whom it names: a forged mail so
-  reaches the mailbox of the person it names and nobody else's. A Reply-To of its own counts only when proven.
+  reaches the mailbox of the person it names and no other. A Reply-To of its own counts only when proven.
 - While a conversation has never had a proven message, an unproven one from the same address may say which of its mails
   is answered (threading), because that moves no answer to another address.
-- An automatic message never changes a route: a vacation responder or a bounce is not where somebody wants an answer.
+- An automatic message never changes a route: a vacation responder or a bounce is not where a customer wants an answer.
 - A message that others can read never takes over a route that only its customer reads.
 """
 

@@ -86,14 +86,14 @@ def test_a_forged_mail_does_not_divert_the_answers_of_an_open_conversation(first
 
 
 def test_who_proves_nothing_is_answered_at_the_address_that_they_name_as_theirs() -> None:
-    """A forged From reaches the mailbox of the person named; a Reply-To of its own nobody's."""
+    """A forged From reaches the mailbox of the person named; a Reply-To of its own reaches no mailbox."""
     world = World()
     world.customer(a_mail("hello", reply_to=EVIL))
     assert answered_at(world, world.enqueued[0].conversation_id) == "ann@shop.example"
 
 
 def test_a_proven_mail_moves_the_route_and_an_unproven_one_does_not_move_it_back() -> None:
-    """Whoever is proven says where they want their answers."""
+    """A proven customer says where they want their answers."""
     world = World()
     world.customer(a_mail("one"), a_mail("two", DKIM, reply_to="ann@home.example"))
     conversation = world.enqueued[0].conversation_id
@@ -112,7 +112,7 @@ def test_a_proven_conversation_keeps_its_thread_and_subject() -> None:
 
 
 def test_a_reply_token_proves_for_its_own_conversation_only() -> None:
-    """Whoever read a mail of ours in one thread has no say in another."""
+    """The reader of a mail in one thread has no say in another."""
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
@@ -123,7 +123,7 @@ def test_a_reply_token_proves_for_its_own_conversation_only() -> None:
 
 
 def test_an_automatic_message_never_moves_a_route() -> None:
-    """A vacation responder that holds our token is not where somebody wants an answer."""
+    """A vacation responder that holds our token is not where a customer wants an answer."""
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
@@ -166,7 +166,7 @@ def test_an_unproven_message_teaches_nothing_of_a_proven_customer() -> None:
 
 
 def test_a_linked_address_moves_the_route_only_when_it_is_proven() -> None:
-    """Whoever forges the second address of a person reads nothing of what is said at the first."""
+    """A forger of the second address of a person reads no answer for the first."""
     world = World()
     home, other = ANN, an_identity("ann@home.example", "email", "help")
     world.customer(a_mail("one", DKIM), a_mail("two", DKIM, identity=other))
@@ -204,7 +204,7 @@ def test_work_in_an_older_conversation_is_answered_where_that_conversation_was()
 
 
 class Routes(RuleBasedStateMachine):
-    """Ann, her second linked address and forgers write in any order; the model knows where each open conversation is answered."""
+    """Ann, a second linked address and forgers write in any order; the model knows where each open conversation is answered."""
 
     @initialize(linked=st.booleans())
     def begin(self, linked: bool) -> None:

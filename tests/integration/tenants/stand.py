@@ -128,7 +128,7 @@ class Stand:
 
 
 async def _collect(records: AsyncIterator[Record], topic: str, found: list[tuple[str, bytes, bytes]]) -> None:
-    async for record in records:  # one by one: what was read must be there when this is cancelled
+    async for record in records:  # one by one: records that were read must be there when this is cancelled
         found.append((topic, record.key or b"", record.value or b""))  # noqa: PERF401
 
 

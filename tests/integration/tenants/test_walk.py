@@ -1,6 +1,6 @@
 """Whatever ids of another tenant a caller names, in whatever method: refused at once, without effect and without a dead letter.
 
-A new method fails `test_every_method_has_an_entry` until somebody says here how it is asked for what is another tenant's.
+A new method fails `test_every_method_has_an_entry` until it has an entry here.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class Ids:
 
 
 def computed(tenant: str, native_id: str, key: str) -> Ids:
-    """The ids of a customer's first message, as anybody can compute them."""
+    """The ids of a customer's first message, as all callers can compute them."""
     identity = derive(tenant, "grpc", "default", native_id)
     message = derive(identity, key, "0")
     interaction = derive("interaction", message)
@@ -336,7 +336,7 @@ async def plant(stand: Stand, tenant: str, native_id: str) -> Ids:
 
 @dataclass(frozen=True)
 class Scene:
-    """The stand, the victim's customer, and two of the rival's."""
+    """The services, the victim's customer, and two of the rival's."""
 
     stand: Stand
     theirs: Ids
@@ -425,5 +425,5 @@ async def test_ids_of_another_tenant_are_refused_at_once_and_change_nothing(scen
         return sum(1 for each in found.messages if each.message.author_kind == types_pb2.ACTOR_KIND_CUSTOMER)
 
     async with asyncio.timeout(30):
-        while await two_messages() < 2:  # noqa: ASYNC110 - history tells what there is, not when it changes
+        while await two_messages() < 2:  # noqa: ASYNC110 - history has no signal for a change
             await asyncio.sleep(0.05)

@@ -44,7 +44,7 @@ class MailAuthentication:
         self._organisation_of = organisations()
 
     async def check(self, account: Account, raw: bytes, peer: str) -> Authenticated:
-        """What is proven of this mail, which `peer` brought."""
+        """The proof of this mail, which `peer` brought."""
         how = account.settings.get("authentication", "none")
         if how not in ("dkim", "trusted_results"):
             return Authenticated(evidence="not checked")

@@ -51,7 +51,7 @@ async def whole(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]
 
 
 async def a_customer(edges: Edges, native_id: str) -> tuple[str, str]:
-    """(identity, conversation) of somebody who has written."""
+    """(identity, conversation) of a customer who has written."""
     async with channel(edges) as (opened, token):
         request = ingest_pb2.SubmitRequest(idempotency_key=native_id, native_id=native_id, text="hello")
         sent = await ingest_pb2_grpc.IngestServiceStub(opened).Submit(request, metadata=token, timeout=10)
@@ -189,7 +189,7 @@ async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
 
 
 async def test_without_lanes_nothing_is_promised(edges: Edges) -> None:
-    """Nobody decides: UNAVAILABLE in time, and the request may be sent again."""
+    """No lane decides: UNAVAILABLE in time, and the request may be sent again."""
     async with channel(edges) as (opened, token):
         request = ingest_pb2.SendRequest(idempotency_key="s", identity_id="i", text="hi")
         stub = ingest_pb2_grpc.OutboundServiceStub(opened)
@@ -198,7 +198,7 @@ async def test_without_lanes_nothing_is_promised(edges: Edges) -> None:
 
 
 async def test_wrong_follow_ups_name_their_fields_and_need_their_scope(edges: Edges) -> None:
-    """All at once; whoever may only submit may not open work."""
+    """All at once; a caller that may only submit may not open work."""
     async with channel(edges) as (opened, token):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -69,7 +69,7 @@ def test_what_came_with_the_mail_or_says_no_proves_nothing(head: str) -> None:
 
 
 def test_more_than_one_trusted_server() -> None:
-    """The results stand above the Received header of the outer one."""
+    """The results are above the Received header of the outer one."""
     assert isinstance(results(RECEIVED + PASSED + RECEIVED, hops=2), TrustedResult)
     assert isinstance(results(RECEIVED + RECEIVED + PASSED, hops=2), str)
     assert isinstance(results(RECEIVED + PASSED, hops=2), str)
@@ -159,7 +159,7 @@ def test_a_reply_to_that_nothing_proves_is_shown_and_not_used() -> None:
 
 
 def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> None:
-    """Two people behind one form are two customers, and neither is verified: anybody may type any address."""
+    """Two people behind one form are two customers, and neither is verified: a form takes any address."""
     for person in ("alice@a.example", "bob@b.example"):
         message = with_origin(read(reply_to=person), PROVEN)
         assert (message.native_id, message.verified, message.origin.proof) == (person, False, OriginProof.NONE)

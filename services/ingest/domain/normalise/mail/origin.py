@@ -1,9 +1,9 @@
 """Whose message a mail is, and what proves it: the rules, given what the edge has verified over the raw bytes.
 
 - The author is the address in From. It is the customer, unless a proven mail asks to be answered elsewhere.
-- A proven author who signs a Reply-To of its own writes for somebody else: a form on a web site, a ticket system, a person's
+- A proven author who signs a Reply-To of its own writes for another person: a form on a web site, a ticket system, a person's
   other mailbox. The customer is the address that is to be answered, so two people behind one form are two customers. The
-  author vouches for them, which is no proof: anybody may type any address into a form. The message so opens work of its own
+  author vouches for them, which is not a proof: a form takes any address. The message so opens work of its own
   and never moves the answers of an open conversation of the person named.
 - A Reply-To that nothing proves is shown and not used.
 - A reply token proves for its conversation; see `domain.origin`.

@@ -49,7 +49,7 @@ def author_of(headers: Headers) -> str:
 
 
 def domain_of(address: str) -> str:
-    """What stands after the last @."""
+    """The part after the last @."""
     return address.rpartition("@")[2]
 
 
@@ -75,7 +75,7 @@ def candidates(headers: Headers, author: str, organisation_of: OrganisationOf) -
 
 
 def every_signature_covers(headers: Headers, name: str) -> bool:
-    """Whether there are signatures and each of them, whoever verified which, is over this header."""
+    """Whether there are signatures and each of them is over this header, also those that were not verified."""
     found = headers.raw("dkim-signature")
     tags = [_tags(raw.decode("ascii", "replace")) for raw in found if len(raw) <= _MAX_SIGNATURE_BYTES]
     return bool(found) and len(tags) == len(found) and all(each and name in _signed(each) for each in tags)
@@ -94,7 +94,7 @@ def _candidate(index: int, raw: bytes, author_domain: str, organisation_of: Orga
     tags = _tags(raw.decode("ascii"))
     if tags is None or tags.get("v") != "1" or tags.get("a", "").lower() != _ALGORITHM:
         return None
-    if "l" in tags:  # only a part of the body is signed: the rest is anybody's
+    if "l" in tags:  # only a part of the body is signed: the rest may be an attacker's
         return None
     domain, selector = tags.get("d", "").lower(), tags.get("s", "").lower()
     if not _DOMAIN.fullmatch(domain) or not _DOMAIN.fullmatch(f"{selector}.x"):
@@ -110,7 +110,7 @@ def _signed(tags: Mapping[str, str]) -> list[str]:
 
 
 def _tags(text: str) -> dict[str, str] | None:
-    """The tag list; None when a tag stands twice."""
+    """The tag list; None when a tag occurs twice."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")

@@ -1,6 +1,6 @@
 """What a trusted mail server says of a mail: its Authentication-Results header (RFC 8601).
 
-Anybody may write such a header. Trusted is only the topmost one that bears our server's name, and only above the Received
+Every sender may write such a header. Trusted is only the topmost one that bears our server's name, and only above the Received
 header of the trusted servers: everything below came with the mail. A server that bears the name must remove forged ones (RFC
 8601, 5); that it does is not relied upon. The mail must come from that server's address, which the edge checks before.
 """
@@ -50,7 +50,7 @@ def trusted_result(
 
 
 def _topmost(headers: Headers, authserv_id: str, hops: int) -> str | None:
-    """The topmost results by our server, if they stand above the last Received header of the trusted servers."""
+    """The topmost results by our server, if they are above the last Received header of the trusted servers."""
     received = 0
     found: str | None = None
     for name, raw in headers.items:
@@ -99,6 +99,6 @@ def _result(text: str) -> tuple[str, str, dict[str, str]] | None:
     facts: dict[str, str] = {}
     for name, value in _PROPERTY.findall(text[found.end() :]):
         if name in facts:
-            return None  # which of them is meant is anybody's guess
+            return None  # it is not clear which of them is meant
         facts[name] = value
     return found[1], found[2], facts
