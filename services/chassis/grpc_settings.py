@@ -44,6 +44,6 @@ class GrpcLimits(BaseModel):
         default=100, gt=0, description="Failed authentications answered at once; the others wait `refusal_hold_s`."
     )
     refusal_hold_s: float = Field(
-        default=1, ge=0, le=10, description="How long a caller that asks too much waits for the refusal, at most."
+        default=3, ge=0, le=10, description="How long a caller that asks too much waits for the refusal, at most."
     )
     refusals_held: int = Field(default=2000, ge=0, description="Refusals that wait at once; more are given at once.")

@@ -85,12 +85,12 @@ class IngestSettings(OutgoingSettings):
     account_rate: float = Field(default=1000, ge=0, description="Messages a second of one account; 0: no limit.")
     account_burst: float = Field(default=5000, ge=1, description="Messages of one account at once.")
     tenant_rate: float = Field(
-        default=50,
+        default=20,
         ge=0,
         description="Messages a second that one tenant may let in at this replica, a large one counting for each 8 KiB; "
         "0: no limit. Less than the intake lanes read, or other tenants wait behind it.",
     )
-    tenant_burst: float = Field(default=50, ge=1, description="Messages of one tenant at once.")
+    tenant_burst: float = Field(default=40, ge=1, description="Messages of one tenant at once.")
     tenant_weights: Mapping[str, float] = Field(
         default_factory=dict, description="Tenants that may let in so many times as much as others."
     )

@@ -39,7 +39,7 @@ _READY_S, _OPEN_S = 240.0, 600.0
 async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float, dict[str, Any]]]:
     """`chapar run` until the block ends: its process id, seconds until ready, and where everything listens."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
-    environment |= {"CHAPAR_HOME": str(home.home), "CHAPAR_INGEST_ACCOUNT_RATE": "0"}
+    environment |= {"CHAPAR_HOME": str(home.home), "CHAPAR_INGEST_ACCOUNT_RATE": "0", "CHAPAR_INGEST_TENANT_RATE": "0"}
     begun = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.cli", "run", "--json", "--config", str(config)),
