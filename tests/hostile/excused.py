@@ -11,6 +11,9 @@ WALKED: Final = (
     "services/chassis/*.py",
     "services/chassis/grpc/*.py",
     "services/chassis/kafka/*.py",
+    "services/chassis/http/*.py",
+    "services/chassis/tokens/*.py",
+    "services/chassis/privacy/*.py",
     "services/ingest/domain/**/*.py",
     "services/ingest/adapters/**/*.py",
     "services/ingest/history/*.py",
@@ -33,68 +36,88 @@ _CALLS: Final = "hands the text to functions that are in the registry, after a b
 
 _MODULES: Final = {
     _OURS: (
-        "chassis.cluster_topics chassis.config_reader chassis.endpoints chassis.health chassis.http chassis.lifecycle chassis.metrics"
-        " chassis.secrets chassis.settings chassis.topics chassis.grpc.client chassis.grpc.server chassis.kafka.clients"
-        " chassis.kafka.groups ingest.adapters.edges.needed ingest.history.database router.adapters.partitions router.adapters.outcomes"
-        " router.translate.numbers feedback.adapters.analytics_faust"
+        "chassis.audit_rules chassis.cluster_topics chassis.config_reader chassis.destinations chassis.endpoints"
+        " chassis.grpc.client chassis.grpc.server chassis.grpc.service_tokens chassis.health chassis.http.server"
+        " chassis.kafka.clients chassis.kafka.groups chassis.kafka.presence chassis.lifecycle chassis.metrics chassis.pinned"
+        " chassis.privacy.settings chassis.secrets chassis.settings chassis.tokens.minting chassis.tokens.refusals"
+        " chassis.tokens.roles chassis.tokens.settings chassis.topics feedback.adapters.analytics_faust"
+        " ingest.adapters.edges.needed ingest.history.database router.adapters.outcomes router.adapters.partitions"
+        " router.translate.numbers"
     ),
     _CONFIGURED: (
-        "ingest.domain.acknowledgement ingest.domain.policy ingest.domain.rules ingest.adapters.edges.accounts ingest.adapters.out.account"
-        " feedback.adapters.configuration feedback.adapters.page_texts feedback.adapters.dates feedback.domain.quiet feedback.domain.survey"
-        " router.translate.configuration sla.adapters.periods sla.translate.configuration"
+        "feedback.adapters.configuration feedback.adapters.dates feedback.adapters.page_texts feedback.domain.quiet"
+        " feedback.domain.survey ingest.adapters.edges.accounts ingest.adapters.out.account ingest.domain.acknowledgement"
+        " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods sla.translate.configuration"
     ),
     _ID: (
-        "ingest.domain.attempts ingest.domain.conversations ingest.domain.decisions ingest.domain.deliveries ingest.domain.follow_ups"
-        " ingest.domain.halts ingest.domain.limits ingest.domain.seen ingest.adapters.edges.door ingest.adapters.edges.webchat_history"
-        " ingest.adapters.edges.webchat_hub ingest.adapters.out.worker ingest.history.queries ingest.history.store"
-        " feedback.domain.people feedback.domain.recovery feedback.domain.scores feedback.domain.windows router.adapters.command_bus"
-        " router.adapters.desk_session router.adapters.mutations router.adapters.shard_metrics router.adapters.shards"
-        " router.translate.effects router.translate.views sla.adapters.insight_model sla.adapters.measures_service"
-        " sla.adapters.read_model sla.translate.events sla.translate.measure_views"
+        "chassis.audit chassis.byte_budget chassis.connections chassis.grpc.tenant_pace chassis.pacing chassis.privacy.keyring"
+        " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"
+        " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.desk feedback.domain.people"
+        " feedback.domain.recovery feedback.domain.scores feedback.domain.windows ingest.adapters.edges.agent_queues"
+        " ingest.adapters.edges.door ingest.adapters.edges.erasure ingest.adapters.edges.grpc_audit"
+        " ingest.adapters.edges.lane_questions ingest.adapters.edges.tenant_quota ingest.adapters.edges.webchat_gate"
+        " ingest.adapters.edges.webchat_history ingest.adapters.edges.webchat_hub ingest.adapters.out.worker"
+        " ingest.domain.attempts ingest.domain.belongings ingest.domain.conversations ingest.domain.decisions"
+        " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.follow_ups ingest.domain.halts ingest.domain.lifetime"
+        " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reply_routes ingest.domain.seen"
+        " ingest.history.audit_reader ingest.history.queries ingest.history.store router.adapters.command_bus"
+        " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.adapters.shard_metrics"
+        " router.adapters.shards router.translate.effects router.translate.views sla.adapters.insight_model"
+        " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
     ),
     _LOG: (
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"
-        " ingest.domain.intake ingest.history.mapping_routing ingest.translate_edges feedback.adapters.counting_desk"
-        " feedback.adapters.relay_lane feedback.adapters.score_log feedback.adapters.survey_lane feedback.translate"
-        " feedback.translate_counting feedback.translate_scores feedback.translate_survey feedback.adapters.webhook_answers"
-        " router.adapters.feed router.adapters.shard router.translate.commands sla.adapters.broadcast sla.adapters.lane sla.adapters.notices"
+        " chassis.privacy.fields chassis.privacy.master chassis.privacy.sealing chassis.questions feedback.adapters.counting_desk"
+        " feedback.adapters.relay_lane feedback.adapters.score_log feedback.adapters.survey_lane feedback.adapters.webhook_answers"
+        " feedback.translate feedback.translate_counting feedback.translate_scores feedback.translate_survey ingest.domain.intake"
+        " ingest.history.mapping_audit ingest.history.mapping_routing ingest.translate_edges ingest.translate_erasure"
+        " router.adapters.feed router.adapters.shard router.translate.commands sla.adapters.broadcast sla.adapters.lane"
+        " sla.adapters.notices"
     ),
     _CALLS: (
-        "ingest.adapters.edges.grpc_follow_up ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_workers"
-        " ingest.adapters.edges.publisher ingest.adapters.edges.smtp_in ingest.adapters.edges.telegram_in"
-        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.history.reader feedback.adapters.scores_api"
-        " feedback.adapters.scores_view feedback.adapters.views"
+        "chassis.http.protocol chassis.http.websocket chassis.tokens.claims chassis.tokens.fetching feedback.adapters.scores_api"
+        " feedback.adapters.scores_view feedback.adapters.views ingest.adapters.edges.grpc_follow_up"
+        " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
+        " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
+        " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
+        " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.history.reader"
     ),
 }
 _FUNCTIONS: Final = {
     _OURS: (
-        "chassis.cursors.encode_cursor chassis.errors.invalid chassis.logs.configure_logging chassis.logs.get_logger"
-        " chassis.tokens.mint chassis.tokens.Verifier.from_secret chassis.tokens.seconds_left chassis.tracing.Tracing.start"
-        " chassis.tracing.Tracing.span chassis.tracing.Tracing.annotate chassis.grpc.auth.rule_of ingest.history.cursor.encode"
-        " ingest.domain.sending.backoff_ms ingest.domain.channel_rules.channel_rules feedback.adapters.links.link_key"
-        " feedback.handlers.filled feedback.handlers.Answering.refuse sla.translate.views.cursor_of sla.translate.views.ranked_cursor_of"
-        " sla.translate.views.group_cursor_of router.adapters.paging.after_agent ingest.history.story.step"
+        "chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
+        " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
+        " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
+        " chassis.tokens.verifier.Verifier.from_settings chassis.tracing.Tracing.annotate chassis.tracing.Tracing.span"
+        " chassis.tracing.Tracing.start feedback.adapters.links.link_key feedback.handlers.Answering.refuse"
+        " feedback.handlers.filled ingest.domain.channel_rules.channel_rules ingest.domain.sending.backoff_ms"
+        " ingest.history.cursor.encode ingest.history.story.step router.adapters.paging.after_agent sla.translate.views.cursor_of"
+        " sla.translate.views.group_cursor_of sla.translate.views.ranked_cursor_of"
     ),
     _ID: (
-        "chassis.logs.bound chassis.logs.bind ingest.domain.normalise.webchat.issue_token ingest.domain.reply_token.reply_token"
-        " ingest.domain.reply_token.message_id feedback.adapters.kept.invitation_key feedback.adapters.kept.asked_key"
-        " router.translate.codec.entity_key router.translate.desk.to_routing sla.translate.insight_state.story_key"
-        " sla.translate.insight_state.contact_key sla.translate.state.work_key sla.translate.state.plan_key"
-        " sla.translate.state.version_key ingest.domain.normalise.message.Collected.add ingest.translate_lanes.IntakeState.customer_key"
-        " ingest.translate_lanes.IntakeState.seen_key ingest.translate_sender.SenderState.thread_key ingest.translate_sender.SenderState.seen_key"
-        " ingest.translate_lanes.routing_key"
+        "chassis.logs.bind chassis.logs.bound feedback.adapters.kept.asked_key feedback.adapters.kept.invitation_key"
+        " ingest.domain.normalise.message.Collected.add ingest.domain.normalise.webchat.issue_token"
+        " ingest.domain.reply_token.message_id ingest.domain.reply_token.reply_token"
+        " ingest.translate_lanes.IntakeState.customer_key ingest.translate_lanes.IntakeState.customer_owner"
+        " ingest.translate_lanes.IntakeState.seen_key ingest.translate_lanes.routing_key"
+        " ingest.translate_sender.SenderState.seen_key ingest.translate_sender.SenderState.thread_key"
+        " ingest.translate_sender.never_sent router.translate.codec.entity_key router.translate.desk.to_routing"
+        " sla.translate.insight_state.contact_key sla.translate.insight_state.story_key sla.translate.state.plan_key"
+        " sla.translate.state.version_key sla.translate.state.work_key"
     ),
     _LOG: (
-        "chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog chassis.grpc.status.from_status"
-        " ingest.translate_lanes.request_record ingest.translate_lanes.customer_message ingest.translate_lanes.conversation_record"
-        " ingest.translate_lanes.routing_command ingest.translate_lanes.answer_command ingest.translate_sender.finished_record"
-        " ingest.translate_sender.delivery_record ingest.translate_sender.dead_letter sla.translate.insight_state.restore"
+        "chassis.grpc.status.from_status chassis.kafka.changelog.Restored.apply chassis.kafka.changelog.read_changelog"
+        " ingest.translate_lanes.answer_command ingest.translate_lanes.conversation_record ingest.translate_lanes.customer_message"
+        " ingest.translate_lanes.request_record ingest.translate_lanes.routing_command ingest.translate_sender.dead_letter"
+        " ingest.translate_sender.delivery_record ingest.translate_sender.finished_record sla.translate.insight_state.restore"
     ),
     _CALLS: (
-        "chassis.webhooks.attempt ingest.adapters.edges.grpc_submit.Submitter.submit ingest.domain.normalise.webchat.visitor"
-        " ingest.adapters.out.http.post_json ingest.domain.retry_classes.telegram ingest.domain.retry_classes.whatsapp"
-        " ingest.domain.retry_classes.webhook ingest.domain.retry_classes.smtp feedback.adapters.page_form.Form.missing"
-        " feedback.adapters.page_form.Form.answer feedback.adapters.page_form.Form.shown feedback.handlers.Answering.submit"
+        "chassis.grpc.auth.Authorizer.prepare chassis.tokens.keys.key_of_pem chassis.tokens.keys.shared_secret"
+        " chassis.tokens.verifier.Verifier.prepare chassis.webhooks.attempt feedback.adapters.page_form.Form.answer"
+        " feedback.adapters.page_form.Form.missing feedback.adapters.page_form.Form.shown feedback.handlers.Answering.submit"
+        " ingest.adapters.edges.grpc_submit.Submitter.submit ingest.adapters.edges.smtp_data.Collector.refuse"
+        " ingest.adapters.out.http.post_json ingest.domain.normalise.webchat.visitor ingest.domain.retry_classes.smtp"
+        " ingest.domain.retry_classes.telegram ingest.domain.retry_classes.webhook ingest.domain.retry_classes.whatsapp"
     ),
 }
 

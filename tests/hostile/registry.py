@@ -29,22 +29,38 @@ from services.chassis.errors import ChaparError
 from services.chassis.expression_tokens import Unestimable, text_of
 from services.chassis.expression_tokens import tokens as tokens_of
 from services.chassis.grpc.auth import Authorizer
+from services.chassis.grpc.field_limits import FieldLimits
+from services.chassis.grpc.peers import typed_names
+from services.chassis.grpc.requests import RequestReader
 from services.chassis.http import TrustedProxies, networks_of, peer_key
 from services.chassis.http.proxies import address_in
 from services.chassis.ids import derive
 from services.chassis.kafka.changelog import Position
+from services.chassis.keys import split_key
+from services.chassis.tokens.keys import keys_of_set
 from services.feedback import handlers
 from services.feedback.adapters import kept, page_form
 from services.feedback.adapters.links import SignedLinks
 from services.feedback.domain import categories, comments
 from services.feedback.domain.survey import Kind
 from services.ingest.adapters.edges import grpc_checks, grpc_submit, webchat_in
+from services.ingest.adapters.edges.mail_authentication import organisations
 from services.ingest.adapters.edges.smtp_data import Collector
 from services.ingest.adapters.rules_cel import CelConditions
 from services.ingest.domain import channel_rules, reply_token, survey_reply
 from services.ingest.domain.normalise import json_body, language, proof, telegram, webchat, webhook, whatsapp
 from services.ingest.domain.normalise import text as names
-from services.ingest.domain.normalise.mail import automatic, body, charsets, headers, html, mail, mime
+from services.ingest.domain.normalise.mail import (
+    automatic,
+    body,
+    charsets,
+    headers,
+    html,
+    mail,
+    mime,
+    signatures,
+    trusted_results,
+)
 from services.ingest.domain.rules import RuleInput
 from services.ingest.history import cursor, story
 from services.ingest.history import text as folding
@@ -152,6 +168,27 @@ def _mail_data(raw: bytes) -> None:
 def _mails(raw: bytes) -> None:
     mail.parse_mail(raw, "a@b.example", "s@d.example", lambda _: None)
     mail.unread_mail(raw[:_MEGABYTE], as_text(raw[:2_000]), "s@d.example")
+
+
+@functools.cache
+def _organisations() -> signatures.OrganisationOf:
+    return organisations()
+
+
+def _authentication(raw: bytes) -> None:
+    plain = signatures.plain_block(raw)
+    given = plain if plain is not None else headers.split(raw)[0]
+    author = signatures.author_of(given)
+    signatures.candidates(given, author, _organisations())
+    signatures.candidates(given, "a@b.example", _organisations())
+    signatures.every_signature_covers(given, "reply-to")
+    signatures.aligned(signatures.domain_of(author), "b.example", _organisations())
+    for hops in (1, 1_000):
+        trusted_results.trusted_result(given, "mx.example", hops, "b.example", _organisations())
+
+
+def _request_bytes(raw: bytes) -> None:
+    RequestReader(ingest_pb2.SubmitRequest.FromString, FieldLimits()).read(raw)
 
 
 def _mail_parts(raw: bytes) -> None:
@@ -265,7 +302,7 @@ ENTRIES: Final = (
           _all(lambda given: reply_token.conversation_of(given, SECRET),
                    lambda given: reply_token.conversation_of(f"<chapar.{given}.m.d@x>", SECRET)), most=_MEGABYTE // 4),
     Entry(_named("services.feedback.adapters.links", "SignedLinks.read", "SignedLinks.refusal"), _all(_LINKS.read, _LINKS.refusal)),
-    Entry(_named("services.chassis.tokens", "Verifier.verify", "verify"),
+    Entry(_named("services.chassis.tokens.verifier", "Verifier.verify", "verify"),
           _all(_refusing(_VERIFIER.verify, ChaparError), _refusing(lambda given: _VERIFIER.verify(f"{given}.{given}.{given}"), ChaparError)),
           most=_MEGABYTE // 4),
     Entry((*_named("services.chassis.grpc.auth", "Authorizer.authorize"), *_named("services.chassis.ids", "derive")),
@@ -294,7 +331,7 @@ ENTRIES: Final = (
           _all(lambda given: destinations.problem_of_url(given, destinations.PUBLIC),
                    lambda given: destinations.problem_of_url(f"https://{given}/", destinations.DEVELOPMENT),
                    lambda given: destinations.problem_of_host(given, destinations.PUBLIC)), most=_MEGABYTE // 16),
-    Entry(_named("services.ingest.adapters.edges.smtp_data", "Collector.feed", "Collector.mail"), _mail_data, "bytes"),
+    Entry(_named("services.ingest.adapters.edges.smtp_data", "Collector.feed"), _mail_data, "bytes"),
     Entry((*_named("services.chassis.cursors", "decode_cursor"), *_named("services.ingest.history.cursor", "decode"),
            *_named("services.router.adapters.paging", "agent_of", "position_of"),
            *_named("services.sla.translate.views", "place_of", "ranked_place_of", "group_of")),
@@ -322,12 +359,22 @@ ENTRIES: Final = (
     Entry(_named(_MAIL + "mail", "read_mail", "parse_mail", "unread_mail"),
           _mails,
           "mails", on_loop=False, most=_MEGABYTE),
+    Entry((*_named(_MAIL + "signatures", "domain_of", "plain_block", "candidates", "every_signature_covers", "aligned"),
+           *_named(_MAIL + "trusted_results", "trusted_result")), _authentication, "mails", most=_MEGABYTE),
     Entry((*_named(_MAIL + "headers", "split", "Headers.raw", "Headers.text", "Headers.word", "Headers.has"), *_named(_MAIL + "body", "read"),
            *_named(_MAIL + "mime", "leaves", "parameter", "Part.parameter", "Part.word"), *_named(_MAIL + "automatic", "why_automatic")),
           _mail_parts, "mails", on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "headers", "decode_words", "sender", "canonical", "message_ids"), _all(_mail_names), on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "charsets", "labelled", "Charsets.text", "codec_of"), _charsets, "bytes", on_loop=False, most=_MEGABYTE),
     Entry(_named(_MAIL + "html", "to_text"), _all(html.to_text), on_loop=False, most=4 * _MEGABYTE),
+    # calls before anything is known of them
+    Entry(_named("services.chassis.tokens.keys", "keys_of_set"),
+          _refusing(lambda raw: keys_of_set(raw, "https://a.example"), ChaparError), "documents"),
+    Entry((*_named("services.chassis.grpc.requests", "RequestReader.read"), *_named("services.chassis.grpc.field_limits", "FieldLimits.check")),
+          _refusing(_request_bytes, ChaparError), "bytes"),
+    Entry(_named("services.chassis.grpc.peers", "typed_names"), lambda raw: typed_names({"peer_dns": [raw], "x509_common_name": [raw]}), "bytes",
+          most=_MEGABYTE // 16),
+    Entry(_named("services.chassis.keys", "split_key"), _refusing(split_key, ValueError), "bytes", most=_MEGABYTE // 16),
     # what lanes keep of themselves
     Entry(_named("services.chassis.kafka.changelog", "Position.decode"), _refusing(Position.decode, ValueError), "bytes"),
     Entry(_named("services.router.translate.codec", "decode", "parse_key"),
