@@ -163,3 +163,22 @@ def test_durations_add_up(hours: int, minutes: int, seconds: int, ms: int) -> No
     assert (
         parse_duration_ms(f"{hours}h{minutes}m{seconds}s{ms}ms") == ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms
     )
+
+
+def test_aliases_of_aliases_are_a_finding(tmp_path: Path) -> None:
+    """A dozen lines that stand for a million entries are refused, not written out."""
+    levels = "".join(f"  - &s{n} {{any_of: [{', '.join([f'*s{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
+    text = f"tenant: shop\nqueues:\n- name: q\n  requirements:\n  - &s0 {{attribute: a}}\n{levels}"
+    assert "TOO_LARGE" in {finding.code for finding in checked(tmp_path, text).findings}
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-13-45", "9" * 5_000, "1" + "0" * 400, '"\\ud800"', "[1, [2]]", ".nan", "!!binary x"]
+)
+def test_a_value_that_no_reader_expects_is_a_finding(tmp_path: Path, value: str) -> None:
+    """A date that is none, numbers without end, half a character: never a traceback."""
+    for key in ("tenant", "default_language"):
+        assert checked(tmp_path, f"{key}: {value}\n").findings
+    assert checked(
+        tmp_path, f"tenant: s\npools: [{{name: {value}}}]\nskills: [{value}]\nagents: [{{skills: {{a: {value}}}}}]\n"
+    ).findings
