@@ -47,6 +47,7 @@ BENCHES: Final = {
     "sla_prediction": Bench("forecasts of broken promises on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=3),
+    "privacy": Bench("what encrypting personal data costs", kafka=False, minutes=0.5),
     "feedback": Bench("answers through the survey page, and reading scores"),
 }
 
