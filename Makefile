@@ -19,7 +19,7 @@ SAMPLE ?= 150
 SEED ?= 1
 SECONDS ?= 60
 
-.PHONY: help run demo test quick bench bench-engine bench-feedback bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
+.PHONY: help run demo test quick bench bench-engine bench-feedback bench-hostile bench-sla compiled references mutants fuzz kafka kafka-stop kafka-reset topics protos docs format lint types architecture contracts image deploy-checks checks clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, sn
 
 bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
 	$(BIN)/python -m tests.bench.sla
+
+bench-hostile: .venv/.ready ## hostile input through every edge: stalls, memory, refused neighbours, fairness of tenants (8 minutes)
+	$(BIN)/python -m tests.bench hostile hostile_fairness
 
 bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)
 	$(BIN)/python -m tests.bench feedback

@@ -46,6 +46,7 @@ BENCHES: Final = {
     "sla_engine": Bench("a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5),
     "sla_prediction": Bench("forecasts of broken promises on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
+    "hostile": Bench("stalls, memory and refused neighbours under hostile input", minutes=5),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=3),
     "privacy": Bench("what encrypting personal data costs", kafka=False, minutes=0.5),
     "feedback": Bench("answers through the survey page, and reading scores"),
