@@ -329,14 +329,14 @@ def test_a_webhook_secret_that_is_no_key(tmp_path: Path, secret: str, monkeypatc
     text = SOUND.replace(
         CHANNELS_LINE,
         "channels:\n  - {channel: grpc, account: default}\n  - channel: webhook\n    account: x\n"
-        "    secrets: {signing_secret: 'env:HOOK_KEY'}\n",
+        "    secrets: {signing_secret: 'env:CHAPAR_SECRET_SHOP__HOOK_KEY'}\n",
     )
     assert "SECRET_UNUSABLE" not in [f.code for f in checked(tmp_path, text).findings]
-    monkeypatch.setenv("HOOK_KEY", secret)
-    monkeypatch.setenv("CRM", secret)
+    monkeypatch.setenv("CHAPAR_SECRET_SHOP__HOOK_KEY", secret)
+    monkeypatch.setenv("CHAPAR_SECRET_SHOP__CRM", secret)
     found = [f for f in checked(tmp_path, text).findings if f.code == "SECRET_UNUSABLE"]
     assert len(found) == 2
     assert all(secret not in f.message.replace("whsec_ and", "") for f in found if secret != "whsec_")
-    monkeypatch.setenv("HOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    monkeypatch.setenv("CRM", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    monkeypatch.setenv("CHAPAR_SECRET_SHOP__HOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    monkeypatch.setenv("CHAPAR_SECRET_SHOP__CRM", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     assert "SECRET_UNUSABLE" not in [f.code for f in checked(tmp_path, text).findings]

@@ -45,8 +45,12 @@ QUICK = {
 
 
 @pytest.fixture
-async def quick(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]) -> AsyncIterator[Edges]:
+async def quick(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Edges]:
     """Ingest with small budgets, for two tenants."""
+    for name, value in edge_secrets.items():
+        monkeypatch.setenv(f"CHAPAR_SECRET_OTHER__{name}", value)
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     await install(settings, configuration("other"))
@@ -216,7 +220,7 @@ async def test_an_empty_key_lets_nobody_in(quick: Edges, monkeypatch: pytest.Mon
     """Nor a short one: the sender gets 503 with a reason for the operator."""
     body = b'{"message_id": "m", "customer": {"id": "c"}, "text": "hello"}'
     for secret in ("whsec_", "whsec_AAAA", "whsec_%%%", "short"):
-        monkeypatch.setenv("CHAPAR_EDGE_TEST_WEBHOOK", secret)
+        monkeypatch.setenv("CHAPAR_SECRET_DEMO__WEBHOOK", secret)
         headers = signed(body, secret if secret in ("whsec_", "whsec_AAAA") else "whsec_")
         async with httpx.AsyncClient() as client:
             answer = await client.post(quick.url(WEBHOOK), content=body, headers=headers)
