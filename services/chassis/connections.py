@@ -90,7 +90,7 @@ _TAKEN_AWAY: Final = (Stage.CLOSING, Stage.IDLE, Stage.HEAD)
 _BUSY: Final = tuple(stage in (Stage.BODY, Stage.WORK, Stage.WRITE) for stage in Stage)
 _OPEN_SHARES: Final = 2
 """Open sockets of a peer, in shares. Who may hold one is the application's to say; this bounds what it lets in."""
-_YOUNG_S: Final = 0.25
+_YOUNG_S: Final = 1.0
 _BURST: Final = 16
 """How many times its share a peer may open at once, for the moment in which their first bytes arrive."""
 _STALLED_S: Final = 1.0

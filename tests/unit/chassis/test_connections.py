@@ -104,7 +104,7 @@ def test_a_peer_above_its_share_loses_its_idlest_seats() -> None:
     """Idle before half a head, older before newer, a young head not yet; work under way never."""
     hall = Hall()
     work, head, old, new = (hall.come("a", stage) for stage in (Stage.WORK, Stage.HEAD, Stage.IDLE, Stage.IDLE))
-    hall.pass_(1)
+    hall.pass_(1.5)
     young = hall.come("a")
     hall.table.sweep()
     assert (old.told, new.told, head.told, work.told) == ([(Stage.IDLE, True)], [], [], [])
