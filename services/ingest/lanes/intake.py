@@ -162,9 +162,9 @@ class IntakeProcessor:
     def _handle(self, record: Record, inbound: records_pb2.InboundRecord, used: DataKey | None, outbox: Outbox) -> bool:
         """Whether it ends here; otherwise another identity's lane has the last word."""
         if is_erased(inbound):
-            # Its person was erased between the edge and here: there is nobody to answer.
+            # Its person was erased between the edge and here.
             self._counted["erased", "intake"] += 1
-            return True
+            return self._nobody(inbound)
         policy = self._policy.get(inbound.tenant)
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
@@ -177,7 +177,7 @@ class IntakeProcessor:
         if own is None and not isinstance(event, Erasure):
             # Its person is being erased, and the order to forget them is on its way.
             self._counted["erased", "intake"] += known is not None
-            return True
+            return self._nobody(inbound)
         once = identity_of_repetition(event)
         channel = event.identity.channel if isinstance(event, Message) else ""
         if once and self._repeated(key, once, inbound.hops):
@@ -203,6 +203,12 @@ class IntakeProcessor:
             self._remember(key, forwarded(once) if decision.note == "FORWARDED" else once, outbox)
         self._schedule(key)
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
+
+    def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
+        """Of a person without a key nothing is done; a caller who waits hears that, and not OK."""
+        if inbound.question_id:
+            raise InvalidRecord("UNKNOWN_IDENTITY", "this identity is not known, or was erased")
+        return True
 
     def _verdict(self, inbound: records_pb2.InboundRecord, refused: str, detail: str, outbox: Outbox) -> None:
         answer_question(outbox, "ingest.verdicts.v1", inbound.tenant, inbound.question_id, refused, detail)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chapar.common.v1 import types_pb2
+from chapar.common.v1 import types_pb2, verdict_pb2
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from tests.flow.ingest.world import TENANT, World, a_message, an_identity
@@ -109,3 +109,17 @@ def test_nobody_is_followed_up_who_is_not_known() -> None:
     world = World()
     world.inbound(a_follow_up(), HOME)
     assert [why.reason for _, why in world.intake.dead_letters] == ["UNKNOWN_IDENTITY"]
+
+
+@pytest.mark.parametrize("kind", ["follow_up", "check"])
+def test_who_asks_about_a_stranger_is_refused_and_leaves_no_dead_letter(kind: str) -> None:
+    """Also where the stranger has no key, so that nothing of them could be kept: OK would say that it was done."""
+    world = World()
+    record = a_follow_up()
+    if kind == "check":
+        record = records_pb2.InboundRecord(tenant=TENANT, check=records_pb2.OwnershipCheck(identity_id=HOME))
+    record.question_id = "q"
+    world.inbound(record, HOME)
+    (verdict,) = [verdict_pb2.Verdict.FromString(s.value) for s in world.intake.sent_to("ingest.verdicts.v1")]
+    assert (verdict.tenant, verdict.question_id, verdict.refused) == (TENANT, "q", "UNKNOWN_IDENTITY")
+    assert world.intake.dead_letters == []
