@@ -19,6 +19,7 @@ from services.cli.config_lint_destinations import where_to
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
+from services.cli.config_lint_mail import mail_proof_problem
 from services.cli.config_lint_secrets import find_reference
 from services.cli.config_lint_sla import policies
 from services.cli.config_lint_surveys import surveys
@@ -182,6 +183,8 @@ def _channels(document: Document) -> None:
             )
         for name, reference in account.secrets.items():
             find_reference(document, f"secret `{name}`", reference, "channels", i, "secrets", name)
+        if problem := mail_proof_problem(account):
+            document.find("MAIL_PROOF", f"`{account.account}`: {problem}", "channels", i, "settings")
         for name, value in account.settings.items():
             if value.startswith(("env:", "file:")):
                 find_reference(document, f"setting `{name}`", value, "channels", i, "settings", name)

@@ -105,6 +105,12 @@ BROKEN = {
     "a webhook by plain http": ("WEBHOOK", "https://crm", "http://crm"),
     "a webhook without a secret": ("WEBHOOK", '{signing: "env:CHAPAR_SECRET_SHOP__CRM"}', "{}"),
     "a webhook with its secret in clear": ("SECRET_IN_CLEAR", "env:CHAPAR_SECRET_SHOP__CRM", "whsec_abc"),
+    "a mail account with a misspelt proof": (
+        "MAIL_PROOF", "{channel: grpc, account: default}",
+        "{channel: grpc, account: default}, {channel: email, account: help, settings: {authentication: dkimm}}"),
+    "a mail account that trusts no named server": (
+        "MAIL_PROOF", "{channel: grpc, account: default}",
+        "{channel: grpc, account: default}, {channel: email, account: help, settings: {authentication: trusted_results}}"),
     "a webhook with a secret of the platform": (
         "SECRET_OUTSIDE", "env:CHAPAR_SECRET_SHOP__CRM", "env:CHAPAR_SLA_JWT__SECRET"),
     "a channel with a secret of the platform": (

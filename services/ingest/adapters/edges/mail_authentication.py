@@ -32,6 +32,7 @@ from services.ingest.ports import Account
 Networks = Sequence[IPv4Network | IPv6Network]
 _ALL_S: Final = 10.0
 _REPLY_TO: Final = "reply-to"
+_HOPS: Final = frozenset("123456789")
 
 
 class MailAuthentication:
@@ -62,10 +63,10 @@ class MailAuthentication:
 
     def _trusted(self, account: Account, headers: Headers, author: str, peer: str) -> Authenticated:
         authserv_id = account.settings.get("authserv_id", "")
-        if not authserv_id or not _within(peer, self._upstreams):
+        hops = account.settings.get("trusted_hops", "1")
+        if not authserv_id or hops not in _HOPS or not _within(peer, self._upstreams):
             return Authenticated(author, evidence="not from a trusted mail server")
-        hops = int(account.settings.get("trusted_hops", "1"))
-        found = trusted_result(headers, authserv_id, hops, domain_of(author), self._organisation_of)
+        found = trusted_result(headers, authserv_id, int(hops), domain_of(author), self._organisation_of)
         if isinstance(found, str):
             return Authenticated(author, evidence=f"{authserv_id}: {found}")
         evidence = f"{authserv_id}: {found.method}=pass for {found.domain}"
