@@ -15,9 +15,10 @@ from google.protobuf.message import DecodeError
 from chapar.common.v1.revocation_pb2 import Revocation as RevocationRecord
 from services.chassis.grpc.auth import Authorizer
 from services.chassis.grpc.lifetimes import Lifetimes
+from services.chassis.kafka.poison import Poison
+from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.lifecycle import Service
-from services.chassis.logs import get_logger
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import JwtSettings, Verifier
 from services.chassis.tokens.fetching import fetch_keys, fetcher
@@ -67,23 +68,27 @@ async def _remote_keys(service: Service[Any], jwt: JwtSettings, stack: AsyncExit
 
 async def _follow(service: Service[Any], lifetimes: Lifetimes, read: asyncio.Event) -> None:
     """Keeps the list of revoked tokens as new as the topic."""
-    log = get_logger(__name__)
+    poison = Poison("revocations", service.metrics)
     gauge = service.metrics.gauge("chapar_revocations").labels()
     records = tail(service.settings.kafka, TOPIC, client_id=f"{service.name}-revocations", caught_up=read.set)
     async with aclosing(records):
         async for record in records:
-            key, now_s = (record.key or b"").decode("utf-8", "replace"), service.clock() / 1000
-            if record.value is None:
-                lifetimes.revocations.remove(key)
-                continue
-            try:
-                entry = revocation_of(RevocationRecord.FromString(record.value))
-            except (DecodeError, ValueError) as error:
-                log.error("revocation refused", offset=record.offset, error=type(error).__name__)
-                continue
-            lifetimes.revocations.put(key, entry, now_s)
+            poison.guard(record, lambda each: take_revocation(lifetimes, each, service.clock() / 1000))
             gauge.set(len(lifetimes.revocations))
-            lifetimes.revoked()
+
+
+def take_revocation(lifetimes: Lifetimes, record: Record, now_s: float) -> None:
+    """One record of the topic. Raises InvalidRecord."""
+    key = (record.key or b"").decode("utf-8", "replace")
+    if record.value is None:
+        lifetimes.revocations.remove(key)
+        return
+    try:
+        entry = revocation_of(RevocationRecord.FromString(record.value))
+    except (DecodeError, ValueError) as error:
+        raise InvalidRecord("UNDECODABLE", "not a Revocation") from error
+    lifetimes.revocations.put(key, entry, now_s)
+    lifetimes.revoked()
 
 
 def revocation_of(record: RevocationRecord) -> Revocation:

@@ -5,13 +5,19 @@ of what they wrote, because a record that is taken now can do its harm later.
 """
 
 import asyncio
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from google.protobuf.message import Message
 
+from chapar.audit.v1 import audit_pb2
+from chapar.common.v1 import privacy_pb2, revocation_pb2, verdict_pb2
 from chapar.common.v1.webhook_pb2 import WebhookNotice
 from chapar.config.v1 import config_pb2
 from chapar.feedback.v1 import feedback_pb2
@@ -20,12 +26,20 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from chapar.sla.v1 import sla_pb2
 from services.chassis.config_reader import ConfigReader
 from services.chassis.destinations import DEVELOPMENT
+from services.chassis.grpc.lifetimes import Lifetimes
+from services.chassis.grpc.trust import take_revocation
 from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.contract import LaneContext, LaneTuning, ProcessorFactory
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.keyring import Keyring
+from services.chassis.privacy.keystore import KeyStore
+from services.chassis.privacy.master import MasterKeys
+from services.chassis.privacy.sealing import DataKey
+from services.chassis.privacy.settings import DEVELOPMENT as MASTER
+from services.chassis.questions import LaneQuestions
 from services.chassis.secrets import SecretReferences
 from services.chassis.webhook_retries import Patience, Webhooks
 from services.chassis.webhooks import webhook_client
@@ -44,9 +58,9 @@ from services.feedback.domain.scores import Book
 from services.feedback.handlers import Dispatcher
 from services.feedback.ports import OutgoingInvitation, Recovery
 from services.ingest.adapters.edges.accounts import ConfiguredAccounts
+from services.ingest.adapters.edges.erasure import Outcomes
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
 from services.ingest.adapters.rules_cel import CelConditions
-from services.ingest.domain.decisions import IntakeLimits
 from services.ingest.history.mapping import fact
 from services.ingest.history.story import Unreadable
 from services.ingest.lanes.intake import intake_factory
@@ -67,6 +81,7 @@ from services.sla.adapters.notices import Notices
 from services.sla.adapters.read_model import ReadModel
 from services.sla.translate.configuration import decode_promises
 from tests.fakes.lane import FakeLane
+from tests.fakes.privacy import MemoryKeys
 from tests.flow.ingest.world import RecordingAttempts, a_configuration
 from tests.flow.sla.test_lane import Flow
 from tests.unit.feedback.builders import a_programme
@@ -139,6 +154,13 @@ async def _awaited(handle: readers.Batch, record: Record) -> None:
     await handle([record])
 
 
+class AnyKey(MemoryKeys):
+    """Has a key of every id, so that what is sealed is tried with it."""
+
+    def find(self, key_id: bytes) -> DataKey:
+        return self.current("acme", "anyone")
+
+
 class _Log:
     """Takes what would be written to the log."""
 
@@ -188,7 +210,7 @@ def _router() -> Take:
 
 
 def _feed() -> Take:
-    bus = CommandBus(_Log(), "acme", 0, lambda: NOW)  # type: ignore[arg-type]  # a fake
+    bus = CommandBus(_Log(), AnyKey(), "acme", 0, lambda: NOW)  # type: ignore[arg-type]  # a fake
     gateway = Gateway(bus, Metrics())
 
     def deliver(record: router_pb2.FeedRecord) -> None:
@@ -203,7 +225,7 @@ def _feed() -> Take:
 def _intake() -> Take:
     tenants = {name: a_configuration(tenant=name) for name in ("acme", "parsa")}
     policies = CompiledPolicies(lambda: tenants, CelConditions)
-    return LaneReader(intake_factory(policies, Metrics(), IntakeLimits()), "inbound.v1")
+    return LaneReader(intake_factory(policies, Metrics(), AnyKey()), "inbound.v1")
 
 
 def _policies() -> Take:
@@ -229,13 +251,49 @@ def _policies() -> Take:
 
 
 def _history() -> Take:
+    keys = AnyKey()
+
     def take(record: Record) -> None:
         try:
-            fact(record)
+            fact(record, keys)
         except Unreadable:
             return
 
     return take
+
+
+def _verdicts() -> Take:
+    return guarded(LaneQuestions(1.0, {}).take)
+
+
+def _outcomes() -> Take:
+    outcomes = Outcomes()
+    return lambda record: outcomes.take(record.value or b"")
+
+
+def _personal_keys() -> Take:
+    directory = tempfile.mkdtemp(prefix="chapar-fuzz-")
+    atexit.register(shutil.rmtree, directory)
+    kafka = KafkaSettings.model_validate({"bootstrap_servers": "127.0.0.1:9"})
+    keys = Keyring(
+        kafka,
+        MasterKeys([MASTER]),
+        KeyStore(Path(directory) / "keys.sqlite3"),
+        _Log(),  # type: ignore[arg-type]  # a fake
+        client_id="fuzz",
+        clock=lambda: NOW,
+        metrics=Metrics(),
+    )
+
+    def take(record: Record) -> None:
+        keys._apply([record], record.offset + 1)
+
+    return take
+
+
+def _revocations() -> Take:
+    lifetimes = Lifetimes()
+    return guarded(lambda record: take_revocation(lifetimes, record, NOW / 1000))
 
 
 def _sla_lane() -> Take:
@@ -296,8 +354,8 @@ def _scores_view() -> Take:
 
 
 def _answers_view() -> Take:
-    view, poison = AnswersView(100), _Strict()
-    return lambda record: readers.take_answer(view, poison, record)
+    view, keys, poison = AnswersView(100), AnyKey(), _Strict()
+    return lambda record: readers.take_answer(view, keys, poison, record)
 
 
 class _Strict(Poison):
@@ -341,14 +399,14 @@ READERS: tuple[Reader, ...] = (
         "outbound.v1",
         ingest_pb2.OutboundRecord,
         "ingest/lanes/sender.py",
-        lambda: LaneReader(sender_factory(_Forgetful(), Metrics()), "outbound.v1"),
+        lambda: LaneReader(sender_factory(_Forgetful(), Metrics(), AnyKey()), "outbound.v1"),
     ),
     Reader(
         "ingest web chat",
         "conversations.v1",
         ingest_pb2.ConversationRecord,
         "ingest/wiring.py",
-        lambda: guarded(WebchatHub(_poison()).take),
+        lambda: guarded(WebchatHub(AnyKey(), _poison()).take),
     ),
     *(
         Reader(f"ingest history {topic}", topic, schema, "ingest/history/projection.py", _history)
@@ -358,8 +416,24 @@ READERS: tuple[Reader, ...] = (
             ("sla.events.v1", sla_pb2.SlaEvent),
             ("deliveries.v1", ingest_pb2.DeliveryRecord),
             ("feedback.answers.v1", feedback_pb2.FeedbackRecord),
+            ("audit.v1", audit_pb2.AuditRecord),
         )
     ),
+    *(
+        Reader(f"{service} verdicts", f"{service}.verdicts.v1", verdict_pb2.Verdict, f"{service}/wiring.py", _verdicts)
+        for service in ("ingest", "feedback")
+    ),
+    Reader(
+        "ingest outcomes of erasures",
+        "personal.erasures.v1",
+        privacy_pb2.ErasureOutcome,
+        "ingest/adapters/edges/erasure.py",
+        _outcomes,
+    ),
+    Reader(
+        "all personal keys", "personal.keys.v1", privacy_pb2.PersonalKey, "chassis/privacy/keyring.py", _personal_keys
+    ),
+    Reader("all revocations", "revocations.v1", revocation_pb2.Revocation, "chassis/grpc/trust.py", _revocations),
     Reader(
         "ingest configuration",
         "config.v1",
@@ -425,7 +499,7 @@ READERS: tuple[Reader, ...] = (
         "feedback.commands.v1",
         feedback_pb2.FeedbackCommand,
         "feedback/adapters/survey_lane.py",
-        lambda: LaneReader(survey_factory(_programmes(), Metrics()), "feedback.commands.v1"),
+        lambda: LaneReader(survey_factory(_programmes(), Metrics(), AnyKey()), "feedback.commands.v1"),
     ),
     Reader(
         "feedback dispatcher", "feedback.answers.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _dispatcher
@@ -442,7 +516,9 @@ READERS: tuple[Reader, ...] = (
         "feedback.answers.v1",
         feedback_pb2.FeedbackRecord,
         "feedback/wiring.py",
-        lambda: _batch(readers.answers_to_webhooks(_webhooks("feedback.webhooks.v1"), _programmes(), lambda: NOW)),
+        lambda: _batch(
+            readers.answers_to_webhooks(_webhooks("feedback.webhooks.v1"), _programmes(), AnyKey(), lambda: NOW)
+        ),
     ),
     Reader(
         "feedback answers view", "feedback.answers.v1", feedback_pb2.FeedbackRecord, "feedback/wiring.py", _answers_view
