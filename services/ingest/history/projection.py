@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.chassis.kafka.clients import BrokerError, KafkaAccess, close_consumer, plain_reader
@@ -31,6 +31,8 @@ _BATCH: Final = 500
 _POLL_MS: Final = 500
 _RETRY_LEAST, _RETRY_MOST = 0.2, 10.0
 _CLOSE: Final = 3.0
+_PATIENCE_S: Final = 30.0
+_TRIES: Final = 3
 _REFUSING_SQLSTATES: Final = ("22", "23")
 """Classes of PostgreSQL's codes: data exceptions and integrity violations, which the same data meets again."""
 
@@ -50,6 +52,7 @@ class Projection:
         keys: AwaitedKeys,
         erased: Callable[[Sequence[store.Emptied]], Awaitable[None]] | None = None,
         batch: int = _BATCH,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._kafka = kafka
         self._database = database
@@ -65,6 +68,9 @@ class Projection:
         self._log = get_logger(__name__)
         self._next: dict[Place, int] = {}
         self._wait = _RETRY_LEAST
+        self._patience_s = patience_s
+        self._careful = 0
+        self._slow: dict[tuple[str, int, int], int] = {}
         self.settled = asyncio.Lock()
         """Held while `caught_up` is found to be true, and by a rebuild, which makes it untrue."""
 
@@ -91,7 +97,11 @@ class Projection:
                 batches = await reader.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
                 records = [_record(names[tp.topic], message) for tp, found in batches.items() for message in found]
                 if records:
-                    await self._write(connection, records)
+                    while records and self._careful:
+                        await self._write(connection, [records.pop(0)])
+                        self._careful -= 1
+                    if records:
+                        await self._write(connection, records)
                     self._written()
                 self._wait = _RETRY_LEAST
                 await self._measure(reader, connection, names)
@@ -150,14 +160,27 @@ class Projection:
         before = {self._place(record): self._next[self._place(record)] for record in records}
         after = {self._place(record): record.offset + 1 for record in records}
         try:
-            repeated = await store.write(connection, [found for _, found in facts], before, after, emptied)
-        except DBAPIError as error:
+            if len(records) == 1 and self._slow.get(self._at(records[0]), 0) >= _TRIES:
+                raise _TooSlow
+            async with asyncio.timeout(self._patience_s):
+                repeated = await store.write(connection, [found for _, found in facts], before, after, emptied)
+        except TimeoutError:
+            # The connection is lost with what it was doing. From now on one by one, until the record that takes so long is known.
+            self._careful = self._batch
+            if len(records) == 1:
+                self._slow[self._at(records[0])] = self._slow.get(self._at(records[0]), 0) + 1
+            raise
+        except (Moved, BrokerError, OSError):
+            raise
+        except Exception as error:
             if not _refuses(error):
                 raise
             if len(records) == 1:
-                self._refuse(records[0], "REFUSED_BY_DATABASE")
-                await store.write(connection, (), before, after)
+                self._refuse(records[0], "TOO_SLOW" if isinstance(error, _TooSlow) else "REFUSED_BY_DATABASE")
+                async with asyncio.timeout(self._patience_s):  # if even this takes too long, the record is not to blame
+                    await store.write(connection, (), before, after)
                 self._next.update(after)
+                self._slow.pop(self._at(records[0]), None)
                 return
             middle = len(records) // 2
             await self._write(connection, records[:middle])
@@ -173,6 +196,9 @@ class Projection:
                 self._emptied.labels("deliveries").inc(each.deliveries)
             if self._erased is not None:
                 await self._erased(emptied)
+
+    def _at(self, record: Record) -> tuple[str, int, int]:
+        return (record.topic, record.partition, record.offset)
 
     def _place(self, record: Record) -> Place:
         return (self._kafka.topic_prefix + record.topic, record.partition)
@@ -195,11 +221,19 @@ def _facts(records: Sequence[Record], keys: Keys) -> list[Fact | Unreadable | No
             found.append(fact(record, keys))
         except Unreadable as refused:
             found.append(refused)
+        except Exception:  # noqa: BLE001 - a record that no mapping foresaw must not hold the others up
+            found.append(Unreadable("NOT_MAPPED"))
     return found
 
 
-def _refuses(error: DBAPIError) -> bool:
-    """Whether the database will refuse the same data again."""
+class _TooSlow(Exception):  # noqa: N818 - a verdict about a record
+    """Writing this record has taken too long again and again."""
+
+
+def _refuses(error: Exception) -> bool:
+    """Whether the same data will be refused again: by the database, by its driver (numbers and texts that it can't hold), or by a bug here."""
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, SQLAlchemyError) or type(error) is StatementError
     state = getattr(error.orig, "sqlstate", None) or ""
     return state.startswith(_REFUSING_SQLSTATES) or type(error).__name__ in ("DataError", "IntegrityError")
 
