@@ -120,9 +120,8 @@ def unstorable(value: Any, at: str = "") -> Refusal | None:
                 refusal = forbidden(key, path)
                 if refusal is not None:
                     return refusal
-                name = key[
-                    :_SHOWN
-                ]  # a path is for people; a key of a megabyte over many values would be copied for each
+                # A path is for people; a key of a megabyte over many values would be copied for each of them.
+                name = key[:_SHOWN]
                 stack.append((f"{path}.{name}" if path else name, child))
         elif isinstance(item, list):
             stack.extend((f"{path}[{index}]", child) for index, child in enumerate(item))
