@@ -31,7 +31,7 @@ TEXT = "سلام، سفارش من هنوز نرسیده است و پیک هم �
 
 
 def main() -> None:
-    """Tells the figures."""
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=4000)
     count = parser.parse_args().messages

@@ -1,4 +1,4 @@
-"""Keys of persons for tests: without Kafka, where each owner has one as soon as somebody asks; and the real ones."""
+"""Keys of persons for tests: without Kafka, where each owner has one as soon as a caller asks; and the real ones."""
 
 import asyncio
 import os

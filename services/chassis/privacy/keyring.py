@@ -2,7 +2,7 @@
 
 - A key is made once: published, and used only after it has come back by the topic. So it is durable before the first record that needs it.
 - A tombstone destroys a key: in memory and on disk at once, in the topic when it is compacted.
-- A record's key that is not here yet is waited for until the topic is read to the end that it has now: what is not known then was destroyed.
+- A record's key that is not here yet is waited for until the topic is read to the end that it has now: a key that is not known then was destroyed.
   That is a comparison of offsets, not of times. While the broker is away nothing is concluded.
 - Memory is bounded: the newest used keys; the rest is in a file (`keystore`).
 """
@@ -31,7 +31,7 @@ from services.chassis.privacy.sealing import DataKey
 
 TOPIC: Final = "personal.keys.v1"
 STALE_MS: Final = 86_400_000
-"""A file that has not followed for so long is read anew: tombstones that it has missed may be compacted away (they are kept a week)."""
+"""A file that has not followed for so long is read from the beginning: tombstones that it has missed may be compacted away (they are kept a week)."""
 _KEY_BYTES: Final = 32
 _IN_MEMORY: Final = 20_000
 _BATCH: Final = 1000
@@ -177,7 +177,7 @@ class Keyring:
             destroyed += len(found)
 
     async def rewrap(self) -> int:
-        """Publish each key that an older master key protects anew, with the present one; return their number."""
+        """Publish each key that an older master key protects again, with the present one; return their number."""
         await self._settled()
         changed = 0
         for stored in self._store.all():

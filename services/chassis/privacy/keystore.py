@@ -52,7 +52,7 @@ class KeyStore:
             return _connect(self._file)
 
     def clear(self) -> None:
-        """Forget everything; reading begins anew."""
+        """Forget everything; reading begins again."""
         self._db.close()
         self._file.unlink(missing_ok=True)
         self._db = _connect(self._file)

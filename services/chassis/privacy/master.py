@@ -56,10 +56,10 @@ class MasterKeys:
             ) from error
 
     def is_current(self, wrapped: bytes) -> bool:
-        """Whether it is wrapped by the key in use; otherwise it should be wrapped anew before the old key is taken away."""
+        """Whether it is wrapped by the key in use; otherwise it should be wrapped again before the old key is taken away."""
         return wrapped[:_ID] == self._current
 
 
 def about(tenant: str, owner: str, key_id: bytes) -> bytes:
-    """What is bound to a wrapped key: moved to another owner it does not unwrap."""
+    """The owner, as it is bound to a wrapped key: moved to another owner the key does not unwrap."""
     return b"\x00".join((tenant.encode("utf-8", "surrogatepass"), owner.encode("utf-8", "surrogatepass"), key_id))

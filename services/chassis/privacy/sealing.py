@@ -119,7 +119,7 @@ def key_ids(values: Iterable[bytes | None]) -> Iterator[bytes]:
             try:
                 sealed = SealedEnvelope.FromString(value).sealed
             except DecodeError:
-                continue  # whoever reads the record will say so
+                continue  # the reader of the record will report it
         if len(sealed) >= _OVERHEAD:
             yield sealed[1:_HEAD]
 

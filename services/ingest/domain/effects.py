@@ -165,6 +165,15 @@ class PersonForgotten:
     counts: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class IdentityMoved:
+    """The identity belongs to this person from now on, whether it writes again or not."""
+
+    identity_id: str
+    person_id: str
+    request_id: str
+
+
 Effect = (
     ConversationStarted
     | MessageRecorded
@@ -180,4 +189,5 @@ Effect = (
     | LinkConfirmed
     | ConversationForgotten
     | PersonForgotten
+    | IdentityMoved
 )

@@ -24,9 +24,10 @@ class Lifetime:
             return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
         if link.home_identity_id == customer.key:
             return Refused("LINK_TO_ITSELF")
-        return Decision(
-            replace(customer, home=link.home_identity_id), note="LINKED" if link.home_identity_id else "UNLINKED"
-        )
+        person = self._routing.person_id(link.home_identity_id or customer.key)
+        moved = effects.IdentityMoved(customer.key, person, link.request_id)
+        note = "LINKED" if link.home_identity_id else "UNLINKED"
+        return Decision(replace(customer, home=link.home_identity_id), (moved,), note=note)
 
     def _confirm(self, home: Customer | None, link: Link) -> Decision | Refused:
         """Under the home's key: the home must be known here, and the link must not close a circle."""

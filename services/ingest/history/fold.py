@@ -16,6 +16,7 @@ from services.ingest.history.rows import (
     Audited,
     AuditRow,
     Began,
+    Belongs,
     Conversation,
     Declined,
     Delivery,
@@ -95,6 +96,8 @@ class Rows:
                 interaction = self._interaction(event)
                 interaction.outcome = outcome
                 self._close(interaction, event.occurred_at_ms)
+            case Belongs(identity_id, person_id):
+                self._belong(tenant, identity_id, person_id, event.occurred_at_ms, "")
             case Erased(identity_id, request_id):
                 self._erase(event, identity_id, request_id)
             case Routed() as routed:

@@ -67,7 +67,7 @@ def fact(record: Record, keys: Keys) -> Fact | None:
 def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact | None:
     tenant, conversation_id = identifier(record.tenant), identifier(record.conversation_id)
     identity_id = identifier(record.identity_id)
-    if not conversation_id and record.WhichOneof("record") != "erased":
+    if not conversation_id and record.WhichOneof("record") not in ("erased", "belongs"):
         raise Unreadable("NO_ID")
 
     def event(kind: str, interaction_id: str = "", /, **details: str) -> rows.Event:
@@ -119,6 +119,9 @@ def _conversation(record: records_pb2.ConversationRecord, offset: int) -> Fact |
                 event("InteractionClosed", ended.interaction_id, outcome=ended.outcome),
                 rows.Ended(clean(ended.outcome)),
             )
+        case "belongs":
+            moved = rows.Belongs(identity_id, identifier(record.belongs.person_id))
+            return Fact(event("IdentityMoved"), moved, identity_id)
         case "erased":
             return Fact(event("ConversationErased"), rows.Erased(identity_id, record.erased.request_id), identity_id)
     raise Unreadable("UNKNOWN_KIND")

@@ -1,4 +1,4 @@
-"""What is too old leaves history: conversations whose last message is older than the retention, with everything that belongs to them.
+"""Delete old conversations: those whose last message is older than the retention, with everything that belongs to them.
 
 In small transactions with pauses between them, so that neither the fold nor readers wait. Rows are chosen by their own times, so that it may run in
 every replica, and be stopped anywhere. SQLite overwrites what is deleted (`secure_delete`).

@@ -178,6 +178,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class Belongs:
+    """Whose an identity is from now on."""
+
+    identity_id: str
+    person_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """The personal data of a conversation and its identity are to be forgotten."""
 
@@ -238,7 +246,7 @@ class AuditRow:
     idempotency_key: str
 
 
-Change = Audited | Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None
+Change = Audited | Belongs | Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None
 
 
 @dataclass(frozen=True, slots=True)

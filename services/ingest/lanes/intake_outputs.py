@@ -84,6 +84,17 @@ class IntakeOutputs:
                 confirmed.CopyFrom(inbound)
                 confirmed.link.home_identity_id, confirmed.link.confirmed = effect.home_identity_id, True
                 self._pass_on(confirmed, tenant, effect.identity_id, own, outbox)
+            case effects.IdentityMoved():
+                moved = records_pb2.ConversationRecord(
+                    event_id=derive("belongs", effect.identity_id, effect.request_id),
+                    tenant=tenant,
+                    identity_id=effect.identity_id,
+                    person_id=effect.person_id,
+                    occurred_at_ms=now_ms,
+                    belongs=records_pb2.IdentityBelongs(person_id=effect.person_id),
+                )
+                key = tenant_key(tenant, effect.identity_id)
+                outbox.send("conversations.v1", key, moved.SerializeToString())
             case effects.PersonForgotten():
                 erase = erase_command(effect, tenant, now_ms, derive)
                 outbox.send("feedback.commands.v1", tenant_key(tenant, effect.person_id), erase.SerializeToString())

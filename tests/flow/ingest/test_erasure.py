@@ -1,12 +1,19 @@
 """Erasing a person: everything under way ends, nothing personal is written in clear, and the next message begins afresh."""
 
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
 from chapar.common.v1.dead_letter_pb2 import DeadLetter
 from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
-from services.chassis.kafka.outbox import Send
+from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
 from services.ingest.domain.deliveries import Outcome
+from services.ingest.history.fold import Rows
+from services.ingest.history.mapping import fact
 from tests.flow.ingest import world as worlds
 from tests.flow.ingest.world import TENANT, World, a_message
 
@@ -170,12 +177,50 @@ def test_a_dead_letter_holds_the_sealed_request_and_can_be_put_back() -> None:
     assert tenant_key(TENANT, conversation) == letter.key
 
 
-def test_without_a_key_the_lanes_refuse_rather_than_write_in_clear() -> None:
-    """The scan above must be able to fail: a plain record is what it would find."""
-    plain: Send = Send("conversations.v1", None, b"k", a_message(NEEDLE).SerializeToString(), ())
+def _plain(record: Any, _key: object, _topic: str, _record_key: bytes) -> bytes:
+    return bytes(record.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "switched_off",
+    [
+        ("services.ingest.lanes.intake_outputs.seal", _plain),
+        ("services.ingest.lanes.sender.seal", _plain),
+        ("services.chassis.privacy.lanes.EntryKeys.sealed", lambda _self, _entry, value, _key: value),
+    ],
+    ids=["intake", "sender", "changelogs"],
+)
+def test_the_search_finds_what_is_not_sealed(
+    monkeypatch: pytest.MonkeyPatch, switched_off: tuple[str, Callable[..., bytes]]
+) -> None:
+    """With sealing switched off in one place the search above is red: so it is able to find."""
+    monkeypatch.setattr(*switched_off)
     world = World()
-    world.log.append(plain)
+    a_full_life(world)
     assert NEEDLE.encode() in everything(world)
+
+
+def test_history_learns_of_a_link_before_the_identity_writes_again() -> None:
+    """Erasing the person later must find the identity, though nothing was said by it since."""
+    world = World()
+    home, other = an_identity("home"), an_identity("other")
+    world.customer(a_message("hello", identity=home, native_message_id="m1"))
+    world.customer(a_message("hello", identity=other, native_message_id="m2"))
+    link = records_pb2.IdentityLink(
+        request_id="l1", identity_id=other.identity_id, home_identity_id=home.identity_id, evidence="signed login"
+    )
+    world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=link), home.identity_id)
+    (moved,) = [r for r in world.conversation if r.WhichOneof("record") == "belongs"]
+    assert (moved.identity_id, moved.belongs.person_id) == (other.identity_id, derive("person", home.identity_id))
+    found = fact(Record("conversations.v1", 0, 0, 1, b"k", moved.SerializeToString(), ()), world.keys)
+    assert found is not None
+    rows = Rows()
+    rows.fold([found])
+    assert rows.identities[TENANT, other.identity_id].person_id == derive("person", home.identity_id)
+    assert not rows.conversations
+    unlink = records_pb2.IdentityLink(request_id="l2", identity_id=other.identity_id)
+    world.inbound(records_pb2.InboundRecord(tenant=TENANT, link=unlink), other.identity_id)
+    assert world.conversation[-1].belongs.person_id == derive("person", other.identity_id)
 
 
 def test_labels_leave_the_conversation_only_when_they_are_declared() -> None:

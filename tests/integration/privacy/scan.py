@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 
 def forms(needle: str) -> dict[str, bytes]:
-    """The needle as it may stand in a file, by the form's name."""
+    """The needle as it may be in a file, by the form's name."""
     plain = needle.encode()
     found = {
         "utf-8": plain,

@@ -1,6 +1,6 @@
 """A person is planted through every channel and surface of a real installation, and erased; then every byte that it has kept is searched.
 
-Nothing personal may ever stand in Kafka's files, in logs or elsewhere; SQL has it until the erasure, and not after it.
+Nothing personal may ever be in Kafka's files, in logs or elsewhere; SQL has it until the erasure, and not after it.
 """
 
 import asyncio
@@ -158,7 +158,7 @@ def _signed_again(secret: str, content: dict[str, Any], headers: dict[str, str])
 
 
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
-    """What is seen, once it is true."""
+    """The sight, once it is true."""
     async with asyncio.timeout(seconds):
         while not (seen := await look()):  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.2)
@@ -179,7 +179,7 @@ async def an_agent(workspace: Workspace, reply: str) -> AsyncIterator[None]:
 
 
 def a_configuration(folder: Path) -> Path:
-    """The example tenant, whose conversations are past after a moment, and with a webhook that nobody answers."""
+    """The example tenant, whose conversations are past after a moment, and with a webhook that no receiver answers."""
     text = EXAMPLE.read_text()
     for account in (
         '    secrets: {signing_secret: "env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET"}\n',
@@ -248,7 +248,7 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
                 idempotency_key=uuid.uuid4().hex, identity_id=identity, home_identity_id=home, evidence=n["evidence"]
             )
         )
-    # From here on nobody answers: what is under way stays so.
+    # From here on no agent answers: work under way stays so.
     await asyncio.sleep(1.1)
     await planter.webhook(n["third"], n["nativeid"], n["name"])
     third = (await until(lambda: found_by(planter, n["third"])))[0]

@@ -1,4 +1,4 @@
-"""The scan finds what it looks for, wherever it stands and however it is written."""
+"""The scan finds what it looks for, wherever it is and however it is written."""
 
 import base64
 import json

@@ -1335,6 +1335,28 @@ class ConversationErased(_message.Message):
 Global___ConversationErased: _TypeAlias = ConversationErased  # noqa: Y015
 
 @_typing.final
+class IdentityBelongs(_message.Message):
+    """An identity was linked to a person, or the link was taken back: whose it is from now on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Person."""
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IdentityBelongs: _TypeAlias = IdentityBelongs  # noqa: Y015
+
+@_typing.final
 class ConversationRecord(_message.Message):
     """One record of conversations.v1; keyed by tenant/conversation_id. Its offset is the sequence number for those who resume."""
 
@@ -1351,6 +1373,7 @@ class ConversationRecord(_message.Message):
     INTERACTION_OPENED_FIELD_NUMBER: _builtins.int
     INTERACTION_CLOSED_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    BELONGS_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
@@ -1386,6 +1409,10 @@ class ConversationRecord(_message.Message):
     def erased(self) -> Global___ConversationErased:
         """Personal data erased."""
 
+    @_builtins.property
+    def belongs(self) -> Global___IdentityBelongs:
+        """The identity belongs to a person; without a conversation, and keyed by the identity."""
+
     def __init__(
         self,
         *,
@@ -1400,13 +1427,14 @@ class ConversationRecord(_message.Message):
         interaction_opened: Global___InteractionOpened | None = ...,
         interaction_closed: Global___InteractionClosed | None = ...,
         erased: Global___ConversationErased | None = ...,
+        belongs: Global___IdentityBelongs | None = ...,
         sealed: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["erased", b"erased", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "erased", b"erased", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "opened", b"opened", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["belongs", b"belongs", "conversation_id", b"conversation_id", "erased", b"erased", "event_id", b"event_id", "identity_id", b"identity_id", "interaction_closed", b"interaction_closed", "interaction_opened", b"interaction_opened", "message", b"message", "occurred_at_ms", b"occurred_at_ms", "opened", b"opened", "person_id", b"person_id", "record", b"record", "sealed", b"sealed", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased"]  # noqa: Y015
+    _WhichOneofReturnType_record: _TypeAlias = _typing.Literal["opened", "message", "interaction_opened", "interaction_closed", "erased", "belongs"]  # noqa: Y015
     _WhichOneofArgType_record: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_record) -> _WhichOneofReturnType_record | None: ...
 

@@ -80,7 +80,7 @@ class Outcomes:
         self._changed = asyncio.Event()
 
     def of(self, request_id: str) -> Collection[ErasureOutcome]:
-        """What is known of an erasure."""
+        """The outcomes of an erasure so far."""
         return self._by_request.get(request_id, {}).values()
 
     def missing(self, request_id: str, wanted: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

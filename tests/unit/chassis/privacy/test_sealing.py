@@ -73,7 +73,7 @@ def test_moved_to_another_record_it_does_not_open(tenant: str, topic: str, recor
 
 
 def test_a_key_of_another_tenant_opens_nothing() -> None:
-    """Whoever can write records of one tenant copies a sealed part of another's."""
+    """An attacker who can write records of one tenant copies a sealed part of another's."""
     keys = MemoryKeys()
     stolen = records_pb2.InboundRecord.FromString(
         seal(a_record("other"), keys.current("other", "i"), "inbound.v1", b"i")
