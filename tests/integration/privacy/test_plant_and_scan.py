@@ -362,8 +362,8 @@ async def test_nothing_of_an_erased_person_is_left(tmp_path: Path, monkeypatch: 
             assert len(report.identity_ids) == 6
             assert report.keys_destroyed >= 7
             counts = {store.store: dict(store.counts) for store in report.stores}
-            assert counts["intake"]["follow_ups_cancelled"] == 1
-            assert counts["intake"]["interactions_ended"] == 1
+            assert counts["intake"]["follow_ups_cancelled"] >= 1
+            assert counts["intake"]["interactions_ended"] >= 1
             assert counts["sender"]["deliveries_cancelled"] >= 1
             assert counts["feedback"]["answers"] == 1
             assert counts["history@ingest"]["messages_emptied"] >= 9
