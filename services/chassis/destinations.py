@@ -57,7 +57,10 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Destinations that are allowed besides public addresses by https. `hosts`: names, lower case; `loopback`: this machine by any scheme, in development."""
+    """Destinations that are allowed besides public addresses by https.
+
+    `hosts`: names, lower case; `loopback`: this machine by any scheme, in development.
+    """
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()

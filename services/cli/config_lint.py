@@ -16,10 +16,10 @@ from services.cli.config_lint_calendars import calendars, zone
 from services.cli.config_lint_capacity import capacity, numbers
 from services.cli.config_lint_counting import counting
 from services.cli.config_lint_destinations import where_to
+from services.cli.config_lint_mail import mail_proof_problem
 from services.cli.config_lint_prediction import predictions
 from services.cli.config_lint_queues import overflow, pools, promises, reach, staff, starvation
 from services.cli.config_lint_relaxation import relaxation, requirements
-from services.cli.config_lint_mail import mail_proof_problem
 from services.cli.config_lint_secrets import find_reference
 from services.cli.config_lint_sla import policies
 from services.cli.config_lint_surveys import surveys

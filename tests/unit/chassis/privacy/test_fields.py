@@ -1,7 +1,7 @@
 """Every personal field of the contracts is marked, is moved out whole, and comes back where it was."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ NOT_PERSONAL = frozenset(
         "chapar.feedback.v1.InviteRequest.subject",
     }
 )
-RECORDS = {
+RECORDS: Mapping[str, type[Message]] = {
     "inbound.v1": records_pb2.InboundRecord,
     "conversations.v1": records_pb2.ConversationRecord,
     "outbound.v1": records_pb2.OutboundRecord,
@@ -108,7 +108,9 @@ def comments() -> Iterator[tuple[str, str]]:
     """Full names of fields and the comments above them, as the contracts have them."""
     root = Path(__file__).resolve().parents[4] / "protos"
     for path in root.rglob("*.proto"):
-        package, names, comment = "", [], []  # type: ignore[var-annotated]
+        package = ""
+        names: list[str] = []
+        comment: list[str] = []
         for line in path.read_text().splitlines():
             line = line.strip()
             if found := re.match(r"package ([\w.]+);", line):
