@@ -12,11 +12,11 @@ Kind = Literal["counter", "gauge", "histogram"]
 LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
-        "kind", "state", "result", "within_p90", "issuer",
+        "kind", "state", "result", "within_p90", "issuer", "reader", "table", "event",
     }
 )  # fmt: skip
 """All labels there are. `kind`, `state` and `result` hold words of closed enumerations; `within_p90` is true or false;
-`issuer` is an issuer of tokens as the settings name it."""
+`issuer` is an issuer of tokens as the settings name it; `reader`, `table` and `event` are names in the code."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
