@@ -50,7 +50,8 @@ _MODULES: Final = {
         " ingest.domain.policy ingest.domain.rules router.translate.configuration sla.adapters.periods sla.translate.configuration"
     ),
     _ID: (
-        "chassis.audit chassis.byte_budget chassis.connections chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
+        "ingest.domain.flights"
+        " chassis.audit chassis.byte_budget chassis.connections chassis.grpc.request_bytes chassis.grpc.tenant_pace chassis.pacing"
         " chassis.privacy.keyring ingest.adapters.edges.fair_reads ingest.adapters.edges.turns router.adapters.boards"
         " chassis.privacy.keystore chassis.privacy.lanes chassis.tokens.remote chassis.tokens.revocations chassis.tokens.sources"
         " feedback.adapters.subjects_grpc feedback.domain.contacts feedback.domain.desk feedback.domain.people"
