@@ -60,7 +60,7 @@ _MODULES: Final = {
         " ingest.adapters.edges.lane_questions ingest.adapters.edges.tenant_quota ingest.adapters.edges.webchat_gate"
         " ingest.adapters.edges.webchat_history ingest.adapters.edges.webchat_hub ingest.adapters.out.worker"
         " ingest.domain.attempts ingest.domain.belongings ingest.domain.conversations ingest.domain.decisions"
-        " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.follow_ups ingest.domain.halts ingest.domain.lifetime"
+        " ingest.domain.deliveries ingest.domain.fair_queue ingest.domain.flights ingest.domain.follow_ups ingest.domain.halts ingest.domain.lifetime"
         " ingest.domain.limits ingest.domain.origin ingest.domain.reach ingest.domain.reply_routes ingest.domain.seen"
         " ingest.history.audit_reader ingest.history.queries ingest.history.store router.adapters.command_bus"
         " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.adapters.shard_metrics"
