@@ -18,6 +18,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.keys import tenant_key
 from services.chassis.privacy.keyring import Keyring
 from services.chassis.privacy.lanes import when_ready
 from services.chassis.privacy.sealing import unseal
@@ -125,7 +126,9 @@ class Bench:
             ),
         )
         for _ in range(repeat):
-            await self.producer.publish("inbound.v1", identity.identity_id.encode(), record.SerializeToString())
+            await self.producer.publish(
+                "inbound.v1", tenant_key(TENANT, identity.identity_id), record.SerializeToString()
+            )
         return derive("conversation", message_id)
 
     async def reply(self, conversation_id: str, text: str, request_id: str, *, repeat: int = 1) -> str:
@@ -144,7 +147,7 @@ class Bench:
             ),
         )
         for _ in range(repeat):
-            await self.producer.publish("outbound.v1", conversation_id.encode(), record.SerializeToString())
+            await self.producer.publish("outbound.v1", tenant_key(TENANT, conversation_id), record.SerializeToString())
         return derive(TENANT, request_id)
 
     # ---- what everybody sees
