@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -77,7 +78,7 @@ async def test_a_tenant_that_floods_delays_no_other(
 async def test_what_is_beyond_the_quota_is_told_when_to_come_back(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """RESOURCE_EXHAUSTED with RetryInfo by gRPC, for every call that writes to the log; 429 with Retry-After by HTTP."""
+    """RESOURCE_EXHAUSTED with RetryInfo by gRPC; 429 with Retry-After by HTTP."""
     async with two_tenants(kafka, prefix, tmp_path) as edges:
         address = edges.service.endpoints["grpc"]
         async with submit_flood(address, token(edges, GREEDY)) as seen:
@@ -86,33 +87,34 @@ async def test_what_is_beyond_the_quota_is_told_when_to_come_back(
             async with grpc.aio.insecure_channel(address) as channel:
                 stub = ingest_pb2_grpc.IngestServiceStub(channel)
 
-                async def follow_ups() -> None:
+                async def more() -> None:
                     for number in range(200):
-                        request = ingest_pb2.OpenFollowUpRequest(
-                            idempotency_key=f"f-{number}", identity_id="i", queue="q", reason="because"
+                        request = ingest_pb2.SubmitRequest(
+                            idempotency_key=f"f-{number}", native_id=f"i-{number}", text="x"
                         )
-                        await stub.OpenFollowUp(request, metadata=metadata, timeout=5)
+                        await stub.Submit(request, metadata=metadata, timeout=5)
 
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await follow_ups()
+                    await more()
             error = from_rpc_error(caught.value)
             assert (error.kind, error.reason) == (ErrorKind.EXHAUSTED, "TENANT_RATE")
             assert error.retry_after_s is not None
-            assert await webhook(edges, GREEDY, 40) >= {429}
             assert await webhook(edges, MODEST, 5) == {200}
+        assert await webhook(edges, MODEST, 60) == {200, 429}
         assert edges.service.metrics.value("chapar_edge_refused_total", "webhook", "TENANT_RATE")
 
 
 async def webhook(edges: Edges, tenant: str, count: int) -> set[int]:
-    """The status codes of signed webhooks; a refused one says when to come back."""
-    codes = set()
-    async with httpx.AsyncClient() as http:
-        for number in range(count):
-            body = json.dumps({**GOOD, "message_id": f"{tenant}-{number}"}).encode()
-            url = edges.url(WEBHOOK.replace(f"/{MODEST}/", f"/{tenant}/"))
-            answer = await http.post(url, content=body, headers=signed(body))
-            codes.add(answer.status_code)
-            if answer.status_code == 429:
-                assert int(answer.headers["retry-after"]) > 0
-                break
-    return codes
+    """The status codes of signed webhooks at the same time; a refused one says when to come back."""
+
+    async def post(http: httpx.AsyncClient, number: int) -> int:
+        customer = {"id": f"{count}-{number}"}
+        body = json.dumps({**GOOD, "message_id": f"{count}-{number}", "customer": customer}).encode()
+        url = edges.url(WEBHOOK.replace(f"/{MODEST}/", f"/{tenant}/"))
+        answer = await http.post(url, content=body, headers=signed(body))
+        if answer.status_code == 429:
+            assert int(answer.headers["retry-after"]) > 0
+        return answer.status_code
+
+    async with httpx.AsyncClient(timeout=30) as http:
+        return set(await asyncio.gather(*(post(http, number) for number in range(count))))
