@@ -36,7 +36,7 @@ from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
 from services.cli.workspace import WEBHOOK_SECRET, Workspace
 from tests.integration.privacy.scan import files_of, scan
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[3]
 CONTROL = "control-needle-in-clear"
 
