@@ -17,6 +17,8 @@ NOT_AUDITED = {
     # A customer's message and answer are records of their own, with their author.
     "chapar.ingest.v1.IngestService.Submit",
     "chapar.ingest.v1.IngestService.SubmitStream",
+    # Asks whether ids belong together, and returns no data.
+    "chapar.ingest.v1.OutboundService.CheckRecipient",
     # Figures and states of queues and agents: no person, no conversation.
     "chapar.router.v1.RoutingService.GetQueue",
     "chapar.router.v1.RoutingService.ListQueues",

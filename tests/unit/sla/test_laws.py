@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours, RoundTheClock
@@ -80,6 +80,7 @@ def test_each_milestone_at_most_once_and_each_promise_decided_at_most_once(
 
 
 @LIVES
+@example([(None, 1, "i1"), (FactKind.COMPLETED, 0, "i2"), (FactKind.QUEUED, 0, "i2")], None)
 @given(STEPS, st.sampled_from([None, OFFICE]))
 def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
     steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
@@ -95,7 +96,8 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
         used, since = started.get(promise, (0, 0))
         match o.kind:
             case OccurrenceKind.SET:
-                started[promise] = (0, o.occurred_at_ms)
+                # A promise that is open again goes on where it stood.
+                started[promise] = (o.used_ms, o.occurred_at_ms)
             case OccurrenceKind.PAUSED:
                 started[promise] = (used + time.elapsed(since, o.occurred_at_ms), 0)
                 assert o.used_ms == started[promise][0]
