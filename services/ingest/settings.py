@@ -134,6 +134,9 @@ class IngestSettings(OutgoingSettings):
     )
     state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
     lanes: bool = Field(default=True, description="Whether this replica runs the intake, relay and sender lanes.")
+    audit_days: int = Field(
+        default=400, ge=0, le=36_500, description="Days that an audit record stays in the table audit; 0: for ever."
+    )
     history_days: int = Field(
         default=400,
         ge=0,

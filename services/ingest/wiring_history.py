@@ -37,7 +37,9 @@ async def history(
             erased=_teller(producer, f"history@{settings.instance}", service.clock),
         ) as found,
         service.background(found.run(), "history"),
-        service.background(found.retention(settings.history_days, service.clock).run(), "history's retention"),
+        service.background(
+            found.retention(settings.history_days, settings.audit_days, service.clock).run(), "history's retention"
+        ),
     ):
         yield found
 

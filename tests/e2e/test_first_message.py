@@ -89,6 +89,18 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
     deadlines = json.loads(chapar(environment, "sla", "show", interaction, "--json"))
     assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
 
+    assert read_by(environment, interaction) >= {"operator"}
+
+
+def read_by(environment: dict[str, str], interaction: str) -> set[str]:
+    """Who read the interaction, by the audit log; asked again until the log's table has it."""
+    for _ in range(30):
+        found = json.loads(chapar(environment, "audit", interaction, "--kind", "interaction", "--json"))
+        readers = {each["subject"] for each in found if each["outcome"] == "AUDIT_OUTCOME_RETURNED"}
+        if readers:
+            return readers
+    raise AssertionError("nobody read the interaction, says the audit log")
+
 
 def until_told(environment: dict[str, str]) -> list[str]:
     """Ids of completed interactions, once the history has them."""

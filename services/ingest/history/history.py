@@ -78,9 +78,12 @@ class History:
             group.create_task(self._wait_no_longer(), name="history readiness")
             group.create_task(self._projection.run(), name="history projection")
 
-    def retention(self, days: int, clock: Clock) -> Retention:
-        """What deletes conversations that are older than `days`; to be run beside `run`, once it has folded something."""
-        return Retention(self._database, days, clock, self._metrics)
+    def retention(self, days: int, audit_days: int, clock: Clock) -> Retention:
+        """What deletes conversations older than `days` and audit records older than `audit_days`.
+
+        To be run beside `run`, once it has folded something.
+        """
+        return Retention(self._database, days, audit_days, clock, self._metrics)
 
     async def rebuild(self) -> None:
         """Drops all rows; whoever folds begins again at once. What the log no longer keeps is lost."""

@@ -1,10 +1,12 @@
-"""Delete old conversations: those whose last message is older than the retention, with everything that belongs to them.
+"""Delete old conversations: those whose last message is older than the retention, with everything that belongs to them; and old
+audit records, by a retention of their own.
 
 In small transactions with pauses between them, so that neither the fold nor readers wait. Rows are chosen by their own times, so that it may run in
 every replica, and be stopped anywhere. SQLite overwrites what is deleted (`secure_delete`).
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, select
@@ -20,6 +22,8 @@ from services.ingest.history.database import Database
 DAY_MS: Final = 86_400_000
 BATCH: Final = 100
 """Conversations a transaction."""
+AUDIT_BATCH: Final = 500
+"""Audit records a transaction."""
 _BEGIN_S: Final = 60.0
 """After a start the schema is made first, and everybody has better things to do."""
 _PAUSE_S: Final = 0.05
@@ -34,11 +38,20 @@ _OF_CONVERSATION: Final = (
 
 
 class Retention:
-    """Deletes what is older than `days`; with 0 nothing is ever deleted."""
+    """Deletes conversations older than `days` and audit records older than `audit_days`; with 0 none is ever deleted."""
 
-    def __init__(self, database: Database, days: int, clock: Clock, metrics: Metrics, every_s: float = 3600.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        days: int,
+        audit_days: int,
+        clock: Clock,
+        metrics: Metrics,
+        every_s: float = 3600.0,
+    ) -> None:
         self._database = database
         self._days = days
+        self._audit_days = audit_days
         self._clock = clock
         self._every_s = every_s
         self._retired = metrics.counter("chapar_history_retired_rows_total")
@@ -47,7 +60,7 @@ class Retention:
     async def run(self) -> None:
         """A minute after the start and then every hour, until cancelled."""
         await asyncio.sleep(_BEGIN_S)
-        while self._days:
+        while self._days or self._audit_days:
             try:
                 await self.once()
             except (SQLAlchemyError, OSError) as error:
@@ -58,11 +71,18 @@ class Retention:
 
     async def once(self) -> int:
         """Everything that is too old now; the number of rows deleted."""
-        before_ms = self._clock() - self._days * DAY_MS
+        total = 0
+        if self._days:
+            total += await self._until_none(self._batch, self._clock() - self._days * DAY_MS)
+        if self._audit_days:
+            total += await self._until_none(self._audit_batch, self._clock() - self._audit_days * DAY_MS)
+        return total
+
+    async def _until_none(self, batch: Callable[[AsyncConnection, int], Awaitable[dict[str, int]]], before: int) -> int:
         total = 0
         while True:
             async with self._database.engine.connect() as connection:
-                gone = await self._batch(connection, before_ms)
+                gone = await batch(connection, before)
             for table, rows in gone.items():
                 self._retired.labels(table).inc(rows)
             total += sum(gone.values())
@@ -83,6 +103,17 @@ class Retention:
                     await _count(connection, table, mine, gone)
             if not found:
                 await self._rest(connection, before_ms, gone)
+        return {table: rows for table, rows in gone.items() if rows}
+
+    async def _audit_batch(self, connection: AsyncConnection, before_ms: int) -> dict[str, int]:
+        a = tables.AUDIT.c
+        async with connection.begin():
+            old = select(a.tenant, a.event_id).where(a.occurred_at_ms < before_ms).distinct().limit(AUDIT_BATCH)
+            found = [(row.tenant, row.event_id) for row in await connection.execute(old)]
+            gone: dict[str, int] = {}
+            for tenant in sorted({tenant for tenant, _ in found}):
+                ids = [event for of, event in found if of == tenant]
+                await _count(connection, tables.AUDIT, and_(a.tenant == tenant, a.event_id.in_(ids)), gone)
         return {table: rows for table, rows in gone.items() if rows}
 
     async def _rest(self, connection: AsyncConnection, before_ms: int, gone: dict[str, int]) -> None:

@@ -9,12 +9,13 @@ from services.ingest.history.mapping import fact
 from services.ingest.history.retention import BATCH, DAY_MS, Retention
 from tests.contract.history.records import T0, Life, as_records, whole_life
 from tests.contract.history.tables_as_data import everything
+from tests.contract.history.test_audit import a_record, write
 from tests.contract.history.test_rows import fold, reader_of
 from tests.fakes.privacy import MemoryKeys
 
 
 def a_retention(database: Database, days: int, now_ms: int, metrics: Metrics | None = None) -> Retention:
-    return Retention(database, days, lambda: now_ms, metrics or Metrics())
+    return Retention(database, days, 1, lambda: now_ms, metrics or Metrics())
 
 
 async def test_old_conversations_leave_with_everything_and_young_ones_stay(database: Database) -> None:
@@ -66,3 +67,13 @@ async def test_records_of_an_erased_person_are_rows_without_anything_personal(da
     (message,) = answer.messages
     assert (message.message.message_id, message.message.text) == ("m", "")
     assert message.message.attachments[0].content_type == "image/png"
+
+
+async def test_audit_records_have_a_retention_of_their_own(database: Database) -> None:
+    """A conversation that leaves history takes no audit record with it; an old record leaves by itself."""
+    await write(database, [a_record(0, targets=[("person", "p"), ("conversation", "c")])])
+    young = Retention(database, 1, 10, lambda: T0 + 5 * DAY_MS, Metrics())
+    assert await young.once() == 0
+    old = Retention(database, 0, 10, lambda: T0 + 11 * DAY_MS, Metrics())
+    assert await old.once() == 2
+    assert (await everything(database, positions=False))["audit"] == []
