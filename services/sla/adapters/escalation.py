@@ -1,7 +1,8 @@
 """What promises in danger ask of the router: the priority of a warning or a forecast, and the actions of escalations. (`notices.py` tells webhooks.)
 
 Reads sla.events.v1 in a consumer group of its own, at least once, so that a crash between the commit of an event and the call loses
-nothing; each call's idempotency key derives from the event's id, so that calling twice does it once. While the router is away the batch is
+nothing; each call's idempotency key derives from the event's id, so that calling twice does it once. While the router is away, or refuses our
+own token, the batch is
 offered again with a growing pause. What the router refuses for good (the work is closed meanwhile, an agent has it, there is no such queue)
 is counted and left.
 """
@@ -16,7 +17,7 @@ from google.protobuf.message import DecodeError
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2, router_pb2, router_pb2_grpc
 from chapar.sla.v1 import sla_pb2 as sla
-from services.chassis.errors import ChaparError, Disposition
+from services.chassis.errors import ChaparError, Disposition, ErrorKind
 from services.chassis.grpc.client import chapar_errors, for_tenant, idempotent
 from services.chassis.kafka.consumer import NotNow
 from services.chassis.kafka.records import Record
@@ -32,6 +33,8 @@ ESCALATED: Final = "SLA_ESCALATION"
 _AT_ONCE: Final = 16
 _REMEMBERED: Final = 10_000
 _TIMEOUT_S: Final = 5.0
+_OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
+"""Refusals that say nothing about the escalation: our own key or rights are wrong until an operator corrects them."""
 
 
 class Escalation:
@@ -124,7 +127,7 @@ class Escalation:
             with chapar_errors():
                 await call
         except ChaparError as error:
-            if error.disposition is Disposition.RETRY:
+            if error.disposition is Disposition.RETRY or error.kind in _OURS:
                 return "retried"
             self._log.info(
                 "escalation refused",
