@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,6 +100,7 @@ def read_by(environment: dict[str, str], interaction: str) -> set[str]:
         readers = {each["subject"] for each in found if each["outcome"] == "AUDIT_OUTCOME_RETURNED"}
         if readers:
             return readers
+        time.sleep(0.5)  # the table follows the topic
     raise AssertionError("nobody read the interaction, says the audit log")
 
 
