@@ -60,7 +60,7 @@ async def test_a_call_without_a_deadline_gets_the_channels(service: Service[Serv
     async with connected(service.endpoints["grpc"], timeout_s=3) as stub:
         await stub.GetDeadlines(ASK())
     assert probe.time_left is not None
-    assert probe.time_left <= 3
+    assert 2 < probe.time_left < 3.5  # the server counts from its own clock's tick
 
 
 async def test_an_idempotency_key_reaches_the_handler(service: Service[ServiceSettings], probe: Probe) -> None:

@@ -40,6 +40,9 @@ TOPICS = (
     "config.v1",
     "revocations.v1",
     "audit.v1",
+    "personal.keys.v1",
+    "personal.erasures.v1",
+    "ingest.verdicts.v1",
     "deadletters.v1",
 )
 SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")

@@ -86,7 +86,7 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     assert (await refused(feedback.stub.Invite(unknown, **options)))[0] is ErrorKind.NOT_FOUND
     outbound.ingest.knows(a_subject())
     for name in ("conversation_id", "person_id", "identity_id"):
-        mixed = pb.InviteRequest(idempotency_key="k0", subject=a_subject(1, **{name: f"another {name}"}))
+        mixed = pb.InviteRequest(idempotency_key="k0", subject=a_subject(1, **{name: f"another-{name}"}))
         assert (await refused(feedback.stub.Invite(mixed, **options)))[0] is ErrorKind.NOT_FOUND
     invite = pb.InviteRequest(idempotency_key="k1", subject=a_subject())
     response = await feedback.stub.Invite(invite, **options)
