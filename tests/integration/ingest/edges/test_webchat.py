@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import records_pb2
 from services.chassis.kafka.producer import DurableProducer
+from services.chassis.keys import tenant_key
 from tests.integration.ingest.edges.conftest import SECRET, Edges
 
 pytestmark = pytest.mark.kafka
@@ -75,7 +76,11 @@ async def conversation_says(edges: Edges, identity_id: str, conversation: str, *
                 ),
             )
             offsets.append(
-                (await producer.publish("conversations.v1", conversation.encode(), record.SerializeToString()))[1]
+                (
+                    await producer.publish(
+                        "conversations.v1", tenant_key(record.tenant, conversation), record.SerializeToString()
+                    )
+                )[1]
             )
     return offsets
 

@@ -13,6 +13,7 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.clock import system_clock
 from services.chassis.destinations import DEVELOPMENT
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.keys import tenant_key
 from services.chassis.metrics import Metrics
 from services.chassis.secrets import SecretReferences
 from services.cli.providers import Hang, HttpProvider, Refuse
@@ -49,7 +50,7 @@ class Log:
             self.refusals -= 1
             raise BrokerUnavailable("as asked")
         record = records_pb2.OutboundRecord.FromString(value)
-        assert key == record.conversation_id.encode()
+        assert key == tenant_key(record.tenant, record.conversation_id)
         self.keys.opened(record, "outbound.v1", key)
         async with self.changed:
             self.outcomes.append(record.finished)
