@@ -18,7 +18,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.tls import CertificateFiles
-from tests.architecture.deployed import DEPLOY, RENDERED, SETTINGS, containers, workloads, yaml_documents
+from tests.architecture.deployed import DEPLOY, RENDERED, SETTINGS, composed, containers, workloads, yaml_documents
 
 
 def _compose() -> dict[str, Any]:
@@ -28,7 +28,7 @@ def _compose() -> dict[str, Any]:
 
 def test_services_accept_the_environment_that_compose_gives() -> None:
     """As on Kubernetes: every variable is a setting, TLS is whole, and all files lie in what is mounted."""
-    services = _compose()["services"]
+    services = composed({})["services"]
     for name, settings in SETTINGS.items():
         env = {key: str(value) for key, value in services[name]["environment"].items()}
         loaded = settings.load(env=env)

@@ -1,5 +1,6 @@
 """Network policies and mounted secrets follow what each service really does: one table of what each reaches, held against its code and the chart."""
 
+import ipaddress
 import itertools
 import re
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,7 @@ VALUES: Mapping[str, Any] = {
     "webhooks": {"secretsEnv": ["hooks-env"], "secretsFiles": [{"tenant": "shop", "secret": "hooks-file"}]},
     "toolbox": {"enabled": True},
     "tracing": {"endpoint": "http://collector:4317"},
+    "auth": {"issuers": [{"issuer": "https://login.example", "discovery": True, "tenants": ["shop"]}]},
 }
 
 
@@ -62,8 +64,12 @@ def _policies(documents: list[dict[str, Any]], service: str) -> Iterator[dict[st
     """Those that select the pods of a service."""
     for document in documents:
         if document["kind"] == "NetworkPolicy":
-            chosen = document["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/component", service)
-            if chosen == service:
+            selector = document["spec"]["podSelector"]
+            labels = {"app.kubernetes.io/component": service}
+            own = selector["matchLabels"].get("app.kubernetes.io/component", service)
+            terms = selector.get("matchExpressions", ())
+            assert all(term["operator"] == "In" for term in terms)
+            if own == service and all(labels[term["key"]] in term["values"] for term in terms):
                 yield document
 
 
@@ -90,25 +96,35 @@ def _reached(documents: list[dict[str, Any]], service: str) -> set[str]:
             elif ports == {5432}:
                 found.add("database")
             else:
-                blocks = [peer["ipBlock"] for peer in rule["to"]]
-                assert all("169.254.0.0/16" in block["except"] and "10.0.0.0/8" in block["except"] for block in blocks)
-                found.add({443: "webhooks"}[ports.pop()] if len(ports) == 1 else "providers")
+                for block in [peer["ipBlock"] for peer in rule["to"]]:
+                    _keeps_private_networks_shut(block)
+                name = policy["metadata"]["name"]
+                web = "issuers" if name.endswith("-issuers") else "webhooks"
+                found.add({443: web}[ports.pop()] if len(ports) == 1 else "providers")
     return found
+
+
+def _keeps_private_networks_shut(block: Mapping[str, Any]) -> None:
+    """A block that is not of the operator's own choice: all addresses but private networks and metadata services."""
+    if ipaddress.ip_network(block["cidr"]).is_private:
+        return
+    shut = {ipaddress.ip_network(each) for each in block["except"]}
+    for address in ("169.254.169.254", "10.0.0.1", "172.16.0.1", "192.168.0.1"):
+        assert any(ipaddress.ip_address(address) in network for network in shut), (block, address)
 
 
 @pytest.mark.parametrize("service", SETTINGS)
 def test_policies_let_out_what_the_table_says_and_no_more(render: Render, service: str) -> None:
     """A webhook that the default policy blocks reaches no receiver."""
-    assert _reached(render(VALUES), service) == {*REACHES[service], "dns", "kafka", "traces"}
+    assert _reached(render(VALUES), service) == {*REACHES[service], "dns", "kafka", "traces", "issuers"}
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
 def test_the_kept_examples_agree(path: Any) -> None:
     """Whatever is switched on: nothing that the table lacks, and webhooks always."""
-    # The way to the identity provider has a policy of its own: it may be in a private network.
-    documents = [each for each in yaml_documents(path) if not each["metadata"]["name"].endswith("-issuers")]
+    documents = list(yaml_documents(path))
     for service in SETTINGS:
-        found = _reached(documents, service) - {"dns", "kafka", "traces"}
+        found = _reached(documents, service) - {"dns", "kafka", "traces", "issuers"}
         assert REACHES[service] - {"database"} <= found <= REACHES[service], service
 
 
@@ -161,17 +177,48 @@ def test_tenants_secrets_are_mounted_where_they_are_read(render: Render, compone
         assert file not in volumes
 
 
-def test_receivers_inside_the_cluster_can_be_named(render: Render) -> None:
-    """`webhooksTo` opens the way to peers of the operator's own, for sla and feedback only."""
+@pytest.mark.parametrize(
+    ("value", "ports", "reached"),
+    [
+        ("webhooksTo", {"webhookPorts": [443, 8443]}, "webhooks"),
+        ("providersTo", {"providerPorts": [25, 8443]}, "providers"),
+    ],
+)
+def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[str, list[int]], reached: str) -> None:
+    """`webhooksTo` opens the way of sla and feedback, `providersTo` that of ingest: to the operator's own peers, and for no other pod."""
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "crm"}}}
-    documents = render({"networkPolicy": {"webhooksTo": [peer], "webhookPorts": [443, 8443]}})
-    for service in SETTINGS:
+    documents = render({**VALUES, "networkPolicy": {value: [peer], **ports}})
+    for service in [*SETTINGS, "toolbox", "apply"]:
         rules = [
             r for p in _policies(documents, service) for r in p["spec"].get("egress", ()) if peer in r.get("to", ())
         ]
         assert [{port["port"] for port in rule["ports"]} for rule in rules] == (
-            [{443, 8443}] if "webhooks" in REACHES[service] else []
+            [set(*ports.values())] if reached in REACHES.get(service, ()) else []
         )
+
+
+@pytest.mark.parametrize(
+    ("egress", "cidr"), [({}, None), ({"cidr": "0.0.0.0/0"}, None), ({"cidr": "10.4.0.7/32"}, "10.4.0.7/32")]
+)
+@pytest.mark.parametrize("by", ["issuers", "client credentials"])
+def test_the_way_to_an_identity_provider_opens_no_private_network(
+    render: Render, egress: dict[str, str], cidr: str | None, by: str
+) -> None:
+    """But the one that the operator names, and that alone."""
+    auth = {"egress": egress}
+    if by == "issuers":
+        auth |= VALUES["auth"]
+    else:
+        client = {"existingSecret": "", "clientId": "sla", "clientSecret": "client"}
+        auth |= {"clientCredentials": {"tokenUrl": "https://login.example/token"}, "services": {"sla": client}}
+    documents = render({"auth": auth})
+    (policy,) = [d for d in documents if d["kind"] == "NetworkPolicy" and d["metadata"]["name"].endswith("-issuers")]
+    ((block,),) = [[peer["ipBlock"] for peer in rule["to"]] for rule in policy["spec"]["egress"]]
+    if cidr is not None:
+        assert block == {"cidr": cidr}
+    else:
+        assert block["cidr"] == "0.0.0.0/0"
+        _keeps_private_networks_shut(block)
 
 
 def test_trusted_proxies_reach_both_services_that_customers_reach(render: Render) -> None:

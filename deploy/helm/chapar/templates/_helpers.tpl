@@ -178,6 +178,14 @@ capabilities:
 {{- end }}
 {{- end -}}
 
+{{/* What lint of `chapar config` allows: the same as the services. */}}
+{{- define "chapar.lintEnv" -}}
+{{- with .Values.outgoingAllow -}}
+- name: CHAPAR_OUTGOING_ALLOW
+  value: {{ join "," . | quote }}
+{{- end -}}
+{{- end -}}
+
 {{/* What the schema can't say. Called by every workload. */}}
 {{- define "chapar.validate" -}}
 {{- $v := .Values -}}
@@ -188,6 +196,9 @@ capabilities:
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
 {{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: a SQLite file in each pod is a different history in each" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
+{{- range $service := list "ingest" "sla" "feedback" -}}
+{{- range $name := keys (index $v $service).settings -}}{{- if eq (upper $name) "OUTGOING_ALLOW" -}}{{- fail (printf "%s.settings.OUTGOING_ALLOW: write outgoingAllow instead, or the hook refuses configurations that the service would accept" $service) -}}{{- end -}}{{- end -}}
+{{- end -}}
 {{- $sum := add $v.shutdown.preStopSeconds $v.shutdown.drainSeconds (mul 2 $v.shutdown.stopSeconds) -}}
 {{- if ge (int $sum) (int $v.shutdown.terminationGracePeriodSeconds) -}}{{- fail (printf "shutdown: preStop + drain + 2 x stop is %d s and must stay below terminationGracePeriodSeconds %d" (int $sum) (int $v.shutdown.terminationGracePeriodSeconds)) -}}{{- end -}}
 {{- end -}}

@@ -96,6 +96,10 @@ spec:
         - name: {{ $prefix }}SECRETS_DIR
           value: /etc/chapar/secrets
         {{- end }}
+        {{- if and $v.outgoingAllow (ne .name "router") }}
+        - name: {{ $prefix }}OUTGOING_ALLOW
+          value: {{ join "," $v.outgoingAllow | quote }}
+        {{- end }}
         {{- if and $v.trustedProxies (has .name (list "ingest" "feedback")) }}
         - name: {{ $prefix }}HTTP_PROXIES
           value: {{ join "," $v.trustedProxies | quote }}
