@@ -19,7 +19,7 @@ from services.chassis.destinations import DEVELOPMENT
 from services.chassis.endpoints import FILE_VARIABLE
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka_settings import KafkaSettings
-from services.cli import configuration
+from services.cli import configuration, development_limits
 from services.cli.config_files import Document, load
 from services.cli.config_lint import lint
 from services.cli.development import environment_of, make_keys
@@ -35,7 +35,10 @@ HTTP_SERVICES = frozenset({"ingest", "feedback"})
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What to start. `environment` is added to every process, `of_service` to the processes of a service."""
+    """What to start. `environment` is added to every process, `of_service` to the processes of a service.
+
+    `production_limits` keeps the services' own limits of rates and connections: for measuring them.
+    """
 
     config: Path = EXAMPLE
     routers: int = 1
@@ -43,6 +46,7 @@ class StackOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     of_service: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     topic_prefix: str | None = None
+    production_limits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ async def running_stack(
         await apply_topics(kafka)
         applied = await configuration.apply(kafka, document.configuration, system_clock)
         say(f"configuration of tenant {applied.tenant}: version {applied.version}")
-        specs, running = _plan(workspace, options, kafka, document.configuration.tenant)
+        specs, running = plan(workspace, options, kafka, document.configuration.tenant)
         supervisor = Supervisor(workspace.directory("logs"), CHECKOUT, say)
         async with supervisor.running(specs):
             workspace.write_running(running)
@@ -139,9 +143,10 @@ async def running_stack(
                 workspace.forget_running()
 
 
-def _plan(
+def plan(
     workspace: Workspace, options: StackOptions, kafka: KafkaSettings, tenant: str
 ) -> tuple[list[ProcessSpec], Running]:
+    """The processes with their environments, and where they will listen."""
     make_keys(workspace)
     names = [
         *_replicas("router", options.routers),
@@ -154,9 +159,11 @@ def _plan(
     endpoints = {name: {s: f"127.0.0.1:{ports[f'{name}.{s}']}" for s in servers[name]} for name in names}
     routers = ",".join(endpoints[name]["grpc"] for name in names if service_of(name) == "router")
     ingests = ",".join(endpoints[name]["grpc"] for name in names if service_of(name) == "ingest")
+    given = {**os.environ, **options.environment, **options.of_service.get("ingest", {})}
     shared = {
         **_kafka_environment(kafka),
         **workspace.demo_secrets(),
+        **({} if options.production_limits else development_limits.beside(given)),
         **options.environment,
     }
     survey_pages = f"http://{endpoints['feedback']['http']}"

@@ -187,7 +187,7 @@ async def run(seconds: float) -> int:
         kafka = await exits.enter_async_context(a_broker())
         workspace = exits.enter_context(a_home())
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers  # where `running_stack` looks
-        options = StackOptions(config=EXAMPLE, topic_prefix=kafka.topic_prefix)
+        options = StackOptions(config=EXAMPLE, topic_prefix=kafka.topic_prefix, production_limits=True)
         stack = await exits.enter_async_context(running_stack(workspace, options, print))
         http = await exits.enter_async_context(httpx.AsyncClient(timeout=30))
         greedy = workspace.directory("config") / f"{GREEDY}.yaml"

@@ -162,7 +162,7 @@ async def run(seconds: float, rounds: int, names: tuple[str, ...]) -> int:
         file.write_text(a_configuration(1, promises=True))
         other.write_text(a_configuration(1).replace(f"tenant: {TENANT}", f"tenant: {GREEDY}"))
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers  # where `running_stack` looks
-        options = StackOptions(config=file, topic_prefix=kafka.topic_prefix)
+        options = StackOptions(config=file, topic_prefix=kafka.topic_prefix, production_limits=True)
         stack = await exits.enter_async_context(running_stack(workspace, options, print))
         await configuration.apply(stack.kafka, read_config(other).configuration, system_clock)
         token = token_for(workspace, GREEDY)

@@ -140,3 +140,11 @@ def test_a_second_run_in_the_same_home_says_that_one_runs(environment: dict[str,
     assert done.returncode == 1
     assert "ALREADY_RUNS" in done.stderr
     assert chapar(environment, "queues", "--json").startswith("[")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_loadgen_by_its_own_defaults_is_acknowledged(environment: dict[str, str]) -> None:
+    """Longer than any burst lasts; exit code 0 says that no good message was refused."""
+    told = json.loads(chapar(environment, "loadgen", "--seconds", "5", "--json"))
+    assert told["answers"]["good 200"] > 200

@@ -41,7 +41,9 @@ class Outcome:
 def loadgen(
     rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Requests a second.")] = 50,
     seconds: Annotated[float, typer.Option(min=1, max=3600, help="For how long.")] = 10,
-    customers: Annotated[int, typer.Option(min=1, help="Different customers.")] = 1000,
+    customers: Annotated[
+        int, typer.Option(min=1, help="Different customers; one may write 60 messages at once, then 5 a second.")
+    ] = 1000,
     clean: Annotated[bool, typer.Option("--clean", help="No bad signatures, duplicates or over-size bodies.")] = False,
     seed: Annotated[int, typer.Option()] = 7,
     as_json: Json = False,

@@ -1,0 +1,100 @@
+"""What `chapar run` starts: each process with an environment that its settings accept, and limits that one machine's load fits into."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.settings import ServiceSettings
+from services.cli.commands.loadgen import DUPLICATES, loadgen
+from services.cli.demo.director import DemoOptions
+from services.cli.stack import StackOptions, plan, service_of
+from services.cli.workspace import Workspace
+from services.feedback.settings import FeedbackSettings
+from services.ingest.settings import IngestSettings
+from services.router.settings import RouterSettings
+from services.sla.settings import SlaSettings
+
+SETTINGS: Mapping[str, type[ServiceSettings]] = {
+    "ingest": IngestSettings,
+    "router": RouterSettings,
+    "sla": SlaSettings,
+    "feedback": FeedbackSettings,
+}
+LARGEST_DEMO = 20
+"""The most that `chapar demo --size` takes."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(("CHAPAR_", "KAFKA_")):
+            monkeypatch.delenv(name)
+
+
+def environments(home: Path, options: StackOptions) -> dict[str, dict[str, str]]:
+    """What each process gets, by its name: what it inherits, and what is planned for it."""
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:9")
+    specs, _ = plan(Workspace(home), options, kafka, "demo")
+    inherited = {name: value for name, value in os.environ.items() if name.upper().startswith("CHAPAR_")}
+    return {spec.name: {**inherited, **spec.environment} for spec in specs}
+
+
+def ingest(home: Path, options: StackOptions | None = None) -> IngestSettings:
+    return IngestSettings.load(env=environments(home, options or StackOptions())["ingest"])
+
+
+def test_every_process_accepts_its_environment(tmp_path: Path) -> None:
+    """Limits of development are settings that exist."""
+    for name, environment in environments(tmp_path, StackOptions(routers=2, ingests=2)).items():
+        assert SETTINGS[service_of(name)].load(env=environment).insecure_dev
+
+
+def test_the_load_of_loadgen_by_its_own_defaults_is_let_in(tmp_path: Path) -> None:
+    """One tenant, one address, however long it goes on."""
+    defaults = inspect.signature(loadgen).parameters
+    rate = defaults["rate"].default * (1 + DUPLICATES)
+    found = ingest(tmp_path)
+    assert found.tenant_rate >= 2 * rate
+    assert found.account_rate >= 2 * rate
+    assert found.http_per_peer >= 200  # its connections
+    assert rate / defaults["customers"].default < found.sender_rate
+
+
+def test_the_largest_demo_is_let_in(tmp_path: Path) -> None:
+    """All its customers come from one address; every visitor of web chat is new, and all may be there at once."""
+    count = {channel: LARGEST_DEMO * each for channel, each in DemoOptions().customers.items()}
+    found = ingest(tmp_path)
+    assert found.webchat_newcomer_burst >= count["webchat"]
+    assert found.webchat_sockets_per_address >= count["webchat"]
+    assert found.smtp_per_peer >= count["email"]
+    assert found.tenant_burst >= 3 * sum(count.values())
+
+
+def test_limits_can_be_measured_as_they_are(tmp_path: Path) -> None:
+    """A bench of hostile load means the limits of production."""
+    found = ingest(tmp_path, StackOptions(production_limits=True))
+    own = IngestSettings.model_fields
+    for name in ("tenant_rate", "tenant_burst", "webchat_newcomer_rate", "webchat_newcomer_burst", "http_per_peer"):
+        assert getattr(found, name) == own[name].default
+
+
+@pytest.mark.parametrize("how", ["exported", "for all", "for ingest"])
+def test_what_is_set_by_hand_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """An exported limit is not raised, and its burst is not raised beside it; the others are."""
+    given = {"CHAPAR_INGEST_TENANT_RATE": "3", "CHAPAR_INGEST_SMTP_PER_PEER": "2"}
+    options = StackOptions()
+    if how == "exported":
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+    elif how == "for all":
+        options = StackOptions(environment=given)
+    else:
+        options = StackOptions(of_service={"ingest": given})
+    found = ingest(tmp_path, options)
+    assert (found.tenant_rate, found.smtp_per_peer) == (3, 2)
+    assert found.tenant_burst == IngestSettings.model_fields["tenant_burst"].default
+    assert found.webchat_newcomer_burst >= 100
