@@ -6,7 +6,6 @@ For development: keys lie readable by the container's user in one directory. Wha
 within a week; then authority and certificates are made anew, and running services take them without a restart.
 """
 
-import base64
 import ipaddress
 import secrets
 import sys
@@ -21,18 +20,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from services.chassis.tokens.minting import make_key_pair
+from services.cli.kept_secrets import complete_env
 
 VALID = timedelta(days=90)
 RENEW_BEFORE = timedelta(days=7)
-CHANNEL_SECRETS = (
-    "CHAPAR_SECRET_DEMO__WEBCHAT_SECRET",
-    "CHAPAR_SECRET_DEMO__TELEGRAM_SECRET",
-    "CHAPAR_SECRET_DEMO__TELEGRAM_TOKEN",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_SECRET",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_VERIFY",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_TOKEN",
-    "CHAPAR_SECRET_DEMO__EMAIL_SECRET",
-)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,9 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         make_key_pair(keys / f"{signer}.pem", keys / f"{signer}.pub.pem")
     _once(directory / "links", secrets.token_hex(32))
     _once(directory / "personal", secrets.token_hex(32))  # the master key of personal data
-    lines = [f"{name}={secrets.token_urlsafe(24)}" for name in CHANNEL_SECRETS]
-    lines.append(f"CHAPAR_SECRET_DEMO__WEBHOOK_SECRET=whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}")
-    _once(directory / "channels.env", "\n".join(lines) + "\n")
+    complete_env(directory / "channels.env")
     return 0
 
 

@@ -6,7 +6,6 @@ never share one, so they run side by side.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -17,18 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.chassis.errors import ChaparError, ErrorKind
+from services.cli.kept_secrets import complete_json
 
 SERVICES = ("router", "ingest", "sla", "feedback")
-DEMO_SECRETS = (
-    "CHAPAR_SECRET_DEMO__WEBCHAT_SECRET",
-    "CHAPAR_SECRET_DEMO__TELEGRAM_SECRET",
-    "CHAPAR_SECRET_DEMO__TELEGRAM_TOKEN",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_SECRET",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_VERIFY",
-    "CHAPAR_SECRET_DEMO__WHATSAPP_TOKEN",
-    "CHAPAR_SECRET_DEMO__EMAIL_SECRET",
-)
-WEBHOOK_SECRET = "CHAPAR_SECRET_DEMO__WEBHOOK_SECRET"  # noqa: S105 the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +79,7 @@ class Workspace:
 
     def demo_secrets(self) -> dict[str, str]:
         """Secrets of the example tenant's channels, made once: what a provider and we would have agreed on."""
-        path = self.directory("secrets") / "channels.json"
-        made = {name: secrets.token_urlsafe(24) for name in DEMO_SECRETS}
-        made[WEBHOOK_SECRET] = "whsec_" + _base64(secrets.token_bytes(24))
-        _write_once(path, json.dumps(made))
-        known: dict[str, str] = json.loads(path.read_text())
-        return {**made, **known}
+        return complete_json(self.directory("secrets") / "channels.json")
 
     def ports(self, names: Sequence[str]) -> dict[str, int]:
         """A port for each name: the one of last time while it is free, otherwise a new one."""
@@ -167,11 +152,6 @@ def _write_once(path: Path, content: str) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(content)
-
-
-def _base64(raw: bytes) -> str:
-
-    return base64.b64encode(raw).decode()
 
 
 def _alive(pid: int) -> bool:

@@ -18,6 +18,7 @@ from grpc_health.v1.health import aio as health_aio
 
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.tls import CertificateFiles
+from services.cli.stack import EXAMPLE
 from tests.architecture.deployed import DEPLOY, RENDERED, SETTINGS, composed, containers, workloads, yaml_documents
 
 
@@ -73,6 +74,20 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
     assert renewed.not_valid_after_utc - datetime.now(UTC) > timedelta(days=80)
     key = tmp_path / "secrets/keys/chapar.pem"
     assert key.read_bytes() == before[key]
+
+
+def test_a_volume_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_path: Path) -> None:
+    """Once, into the file that the services read; what was there stays."""
+    file = tmp_path / "channels.env"
+    file.write_text("CHAPAR_DEMO_WEBCHAT_SECRET=old\nCHAPAR_SECRET_DEMO__EMAIL_SECRET=kept")
+    _made(tmp_path)
+    given = _entrypoint(tmp_path, ["ingest"], {"CHAPAR_ENV_FILE": str(file)})
+    assert given["CHAPAR_SECRET_DEMO__EMAIL_SECRET"] == "kept"
+    named = set(re.findall(r"env:(CHAPAR_SECRET_DEMO__[A-Z_]+)", EXAMPLE.read_text(encoding="utf-8")))
+    assert {name for name in named if not name.endswith("_URL")} <= given.keys()
+    written = file.read_bytes()
+    _made(tmp_path)
+    assert file.read_bytes() == written
 
 
 async def test_services_believe_each_other_by_development_certificates(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ from services.chassis.grpc.client import grpc_channel
 from services.cli import configuration
 from services.cli.commands.send import signed
 from services.cli.connection import token_for
+from services.cli.kept_secrets import WEBHOOK_SECRET
 from services.cli.stack import EXAMPLE, Stack, StackOptions, read_config, running_stack
-from services.cli.workspace import WEBHOOK_SECRET, Workspace
+from services.cli.workspace import Workspace
 from tests.bench.figures import tell
 from tests.bench.hostile_corpus import Corpus
 from tests.bench.hostile_mail import worst_mail

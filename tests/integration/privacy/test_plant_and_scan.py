@@ -31,9 +31,10 @@ from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
 from services.cli.commands.send import signed
 from services.cli.connection import channel_to
+from services.cli.kept_secrets import WEBHOOK_SECRET
 from services.cli.providers import HttpProvider, Refuse
 from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
-from services.cli.workspace import WEBHOOK_SECRET, Workspace
+from services.cli.workspace import Workspace
 from tests.integration.privacy.scan import files_of, scan
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
