@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Final
 
 import jwt
 from jwt.exceptions import PyJWTError
 
+from chapar.audit.v1 import audit_pb2
+from chapar.common.v1 import options_pb2
 from chapar.common.v1.revocation_pb2 import Revocation
+from services.chassis import ids
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.kafka.producer import DurableProducer
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.tokens.revocations import MOST
 from services.chassis.tokens.settings import MAX_LIFETIME_S
 from services.cli.topic_reader import read_all
 
 TOPIC: Final = "revocations.v1"
+AUDIT: Final = "audit.v1"
 _MOST_IN_FORCE: Final = MOST // 2
 _LEEWAY_MS: Final = 300_000
+_AUDITED_ID: Final = 200
+"""Characters of an id that the audit log can be asked for."""
 
 
 async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
@@ -33,11 +38,13 @@ async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
     return found
 
 
-async def revoke(kafka: KafkaSettings, entry: Revocation, clock: Clock) -> None:
-    """Takes tokens back, within seconds in every service. Raises FAILED_PRECONDITION when the list is full."""
+async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Clock) -> None:
+    """Takes tokens back, within seconds in every service; before that, the audit log of `tenant` says so: `revoked_by` asked for it.
+
+    Raises FAILED_PRECONDITION when the list is full, UNAVAILABLE when the cluster does not take it.
+    """
     now_ms = clock()
     entry.revoked_at_ms = now_ms
-    entry.revoked_by = entry.revoked_by or getpass.getuser()
     entry.expires_at_ms = entry.expires_at_ms or now_ms + MAX_LIFETIME_S * 1000 + _LEEWAY_MS
     if not entry.token_id:
         entry.issued_until_ms = now_ms
@@ -48,7 +55,30 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, clock: Clock) -> None:
             f"{_MOST_IN_FORCE} revocations are in force: withdraw the issuer's key instead, and let tokens be issued anew",
         )
     async with DurableProducer(kafka, client_id="cli-revocations") as producer:
-        await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
+        try:
+            # First: a change that nobody can find out about would be worse than one that is asked for again.
+            await producer.publish(AUDIT, tenant.encode(), _audit(entry, tenant, now_ms).SerializeToString())
+            await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
+        except BrokerUnavailable as error:
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE,
+                "KAFKA",
+                "the revocation may not be in force: the cluster did not answer; try again",
+            ) from error
+
+
+def _audit(entry: Revocation, tenant: str, now_ms: int) -> audit_pb2.AuditRecord:
+    return audit_pb2.AuditRecord(
+        event_id=ids.random_id(),
+        tenant=tenant,
+        service="cli",
+        method="chapar token revoke",
+        action=options_pb2.AUDIT_ACTION_CHANGE,
+        targets=[audit_pb2.AuditedTarget(kind="token", id=key_of(entry)[:_AUDITED_ID])],
+        subject=entry.revoked_by,
+        outcome=audit_pb2.AUDIT_OUTCOME_REQUESTED,
+        occurred_at_ms=now_ms,
+    )
 
 
 def key_of(entry: Revocation) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ import typer
 from services.chassis.clock import system_clock
 from services.chassis.destinations import destinations
 from services.cli import configuration
+from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Json
 from services.cli.config_files import Document, load, schema
 from services.cli.config_lint import lint
@@ -57,7 +56,7 @@ def lint_command(files: Files, allow: Allow = "", as_json: Json = False) -> None
 def apply_command(
     files: Files,
     allow: Allow = "",
-    actor: Annotated[str, typer.Option(envvar="CHAPAR_ACTOR", help="Who applies it, for the audit log.")] = "",
+    actor: Actor = "",
     as_json: Json = False,
 ) -> None:
     """Checks, then puts it in force for all services at once; unchanged content is left alone."""
@@ -68,11 +67,9 @@ def apply_command(
         raise typer.Exit(1)
 
     async def work() -> list[configuration.Applied]:
+        who = actor_or_user(actor)
         kafka = kafka_of(Workspace.here())
-        return [
-            await configuration.apply(kafka, document.configuration, system_clock, actor or _user())
-            for document in documents
-        ]
+        return [await configuration.apply(kafka, document.configuration, system_clock, who) for document in documents]
 
     applied = execute(work)
     if as_json:
@@ -102,14 +99,6 @@ def show_command(
 def schema_command() -> None:
     """The JSON Schema of a configuration file, for editors."""
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
-
-
-def _user() -> str:
-    """The user of the operating system; in a container the number may have no name."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def _checked(files: list[Path], allow: str) -> list[Document]:

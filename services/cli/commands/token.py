@@ -14,6 +14,7 @@ from services.chassis.clock import system_clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.tokens.roles import Role
 from services.cli import revocations
+from services.cli.actor import Actor, actor_or_user
 from services.cli.commands.options import Json
 from services.cli.connection import address_given, execute, kafka_of, tenant_of
 from services.cli.development import minted, not_development, scopes_for
@@ -63,6 +64,7 @@ def revoke(
     issuer: Annotated[str, typer.Option(help="Only those of this issuer.")] = "",
     all_tenants: Annotated[bool, typer.Option("--all-tenants", help="In every tenant, not in this one alone.")] = False,
     reason: Annotated[str, typer.Option(help="Why, for people.")] = "",
+    actor: Actor = "",
     as_json: Json = False,
 ) -> None:
     """Takes tokens back: calls are refused and open streams end within seconds, in every service."""
@@ -76,8 +78,8 @@ def revoke(
         else:
             entry = Revocation(token_id=token_id, subject=subject, agent_id=agent, issuer=issuer)
             entry.tenant = "" if all_tenants or token_id else tenant_of(workspace)
-        entry.reason = reason
-        await revocations.revoke(kafka_of(workspace), entry, system_clock)
+        entry.reason, entry.revoked_by = reason, actor_or_user(actor)
+        await revocations.revoke(kafka_of(workspace), entry, entry.tenant or tenant_of(workspace), system_clock)
         return entry
 
     entry = execute(work)
