@@ -1,5 +1,6 @@
 """The chart's rendered examples fit the services: settings, selectors, names in certificates, and no more rights than needed."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,15 @@ def test_a_stop_fits_into_the_grace_period() -> None:
     down = yaml_documents(CHART / "values.yaml")[0]["shutdown"]
     needed = down["preStopSeconds"] + down["drainSeconds"] + 2 * down["stopSeconds"]
     assert needed < down["terminationGracePeriodSeconds"]
+
+
+def test_what_the_chart_asks_for_is_said_where_people_look() -> None:
+    """Each value without which rendering fails: at the head of values.yaml, and Secrets in the operators' table."""
+    templates = "\n".join(path.read_text(encoding="utf-8") for path in (CHART / "templates").iterdir())
+    required = re.findall(r'fail "([A-Za-z.]+) is required(?! when)', templates)
+    assert {"kafka.bootstrapServers", "personal.masterKeySecret", "feedback.linkSecret"} <= {*required}
+    (head,) = re.findall(r"^# Required: .*$", (CHART / "values.yaml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in required if name not in head] == []
+    page = (CHART.parents[2] / "docs/operating.md").read_text(encoding="utf-8")
+    rows = "\n".join(line for line in page.splitlines() if line.lstrip().startswith("| `"))
+    assert [name for name in required if name.endswith("Secret") and f"`{name}` (required)" not in rows] == []
