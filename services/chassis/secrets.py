@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Final
 
 PREFIX: Final = "CHAPAR_SECRET_"
+FORMS: Final = "env:CHAPAR_SECRET_<TENANT>__<NAME> or file:<secret>/<key>"
+"""What people are told to write."""
 _KEPT_MS: Final = 5_000
 _MAX_SECRET_BYTES: Final = 64 << 10
 _TENANT: Final = re.compile(r"[a-z0-9-]{1,40}")
@@ -33,7 +35,7 @@ def reference_problem(tenant: str, reference: str) -> str:
     """Why a tenant may not use this reference; empty when it may. Says nothing of whether the secret is there."""
     scheme, colon, where = reference.partition(":")
     if not colon or scheme not in ("env", "file") or not where:
-        return "must be a reference, env:NAME or file:PATH, never the secret itself"
+        return f"must be a reference, {FORMS}, never the secret itself"
     if not _TENANT.fullmatch(tenant):
         return "a tenant of this name has no secrets"
     if scheme == "env":

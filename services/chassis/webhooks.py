@@ -76,7 +76,7 @@ def _problem_of_secrets(webhook: config_pb2.OutgoingWebhook) -> str:
     if unknown:
         return f"it has secrets of unknown names, {', '.join(sorted(unknown))}: there are {' and '.join(_SECRETS)}"
     if "signing" not in webhook.secrets:
-        return 'it has no secret: write secrets: {signing: "env:NAME"}'
+        return 'it has no secret: write secrets: {signing: "env:CHAPAR_SECRET_<TENANT>__<NAME>"} or {signing: "file:<secret>/<key>"}'
     return ""
 
 

@@ -4,7 +4,7 @@ What the files may say beyond the contract's own field names:
 - a field that ends in `_ms` may be written without the suffix and with units: `offer_timeout: 20s`, `1h30m`, `250ms`; where a field has
   both spellings, a text is the time and a number the other: `threshold: 60s`, `threshold: 10`;
 - an enum value may be written short and in lower case: `kind: pick_up` for TARGET_KIND_PICK_UP;
-- a value of a channel's settings may be `env:NAME`; it is resolved where it is used, never here.
+- a value of a channel's settings may be a reference (`env:…`); it is resolved where it is used, never here.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from services.ingest.domain.reach import Reach
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A configured account of a channel. `secrets` holds references (`env:NAME`, `file:/path`), never secrets."""
+    """A configured account of a channel. `secrets` holds references (`env:…`, `file:…`), never secrets."""
 
     tenant: str
     channel: str

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.chassis import metrics_catalogue, topics
+from services.chassis.secrets import reference_problem
 from services.cli.config_files import schema
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +51,27 @@ def test_generated_code_is_what_the_contracts_give() -> None:
         [sys.executable, "protos/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (check.returncode, check.stdout) == (0, "")
+
+
+REFERENCES = re.compile(r"\b(?:env:(?=[A-Z<])[\w<>]+|file:[\w/<][\w./<>-]*)")
+PLACES = {"<TENANT>": "SHOP", "<NAME>": "NAME", "<secret>": "secret", "<key>": "key", "<path>": "secret/key"}
+
+
+def test_every_reference_to_a_secret_that_people_are_shown_is_one_that_is_read() -> None:
+    """In contracts, messages, examples and documents: a reader who copies a refused form has to guess the right one."""
+    kinds = ("protos/**/*.proto", "services/**/*.py", "deploy/**/*.yaml", "docs/**/*.md", "*.md")
+    files = [path for kind in kinds for path in ROOT.glob(kind) if ".venv" not in path.parts]
+    shown: dict[str, list[str]] = {}
+    for path in files:
+        for reference in REFERENCES.findall(path.read_text(encoding="utf-8")):
+            shown.setdefault(reference, []).append(str(path.relative_to(ROOT)))
+    wrong = {}
+    for reference, where in shown.items():
+        filled = reference
+        for place, value in PLACES.items():
+            filled = filled.replace(place, value)
+        tenant = "demo" if "_DEMO__" in filled else "shop"
+        if reference_problem(tenant, filled):
+            wrong[reference] = where
+    assert wrong == {}
+    assert {"env:CHAPAR_SECRET_<TENANT>__<NAME>", "file:<secret>/<key>"} <= shown.keys()

@@ -23,7 +23,7 @@ class AccountPolicy:
     sends_per_second: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """Names to references ("env:NAME", "file:/path"), never secrets."""
+    """Names to references ("env:…", "file:…"), never secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

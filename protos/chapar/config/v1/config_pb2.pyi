@@ -899,7 +899,7 @@ class ChannelAccount(_message.Message):
     """Most messages a second that the sender sends by this account; 0 means the channel's default."""
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where its secrets are: name to a reference "env:NAME" or "file:/path". Never the secret itself."""
+        """Where its secrets are: name to a reference "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>". Never the secret itself."""
 
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1496,10 +1496,10 @@ class OutgoingWebhook(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant; policies and rules name it."""
     url: _builtins.str
-    """Address, https; http only to loopback."""
+    """Address, https; http only to what the operator allows."""
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where its secrets are: "signing" to a reference "env:NAME" or "file:/path" of a "whsec_…" secret; "previous" as well while secrets are changed."""
+        """Where its secrets are: "signing" to a reference "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>" of a "whsec_…" secret; "previous" as well while secrets are changed."""
 
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -13,7 +13,7 @@ class Unconfigured(Exception):  # noqa: N818 - reads as what happened
 
 
 class SendingAccount:
-    """Settings may be references too ("env:NAME"), for addresses that only a running installation knows."""
+    """Settings may be references too ("env:…"), for addresses that only a running installation knows."""
 
     def __init__(self, tenant: str, policy: AccountPolicy, secrets: Secrets) -> None:
         self.tenant = tenant
