@@ -11,7 +11,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,13 @@ class Installation:
     workspace: Workspace
     elsewhere: Path
     """A home in which nothing runs, as in a pod."""
+    told: list[str] = field(default_factory=list)
+    """What the customer of the one interaction has read, which every test finds completed."""
+
+    def completed(self) -> str:
+        """The id of that interaction."""
+        found = json.loads(self.chapar("chapar-operator", "interactions", "list", "--state", "completed", "--json"))
+        return str(found[0]["interaction_id"]) if found else ""
 
     def chapar(self, user: str, *words: str, codes: Sequence[int] = (0,)) -> str:
         """A command where nothing runs: everything that it knows comes from the documented variables."""
@@ -124,7 +131,9 @@ def installation(guarded: GuardedKafka, tmp_path_factory: pytest.TempPathFactory
     try:
         (stack,) = started
         assert isinstance(stack, Stack), stack
-        yield Installation(guarded, stack, workspace, elsewhere)
+        made = Installation(guarded, stack, workspace, elsewhere)
+        made.told.extend(asyncio.run(_an_interaction(made)))
+        yield made
     finally:
         stop.set()
         thread.join(60)
@@ -140,9 +149,8 @@ async def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
-async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
-    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story kept: each service
-    with the rights of its own user."""
+async def _an_interaction(installation: Installation) -> list[str]:
+    """From web chat to an agent and back, its survey answered: the texts that came to the customer. It is in the history when this returns."""
     running = installation.stack.running
     url = f"ws://{running.endpoints['ingest']['http']}/v1/demo/webchat/main/ws"
     desk = asyncio.to_thread(_desk, installation)
@@ -155,16 +163,22 @@ async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Insta
             while not any("http" in text for text in texts):
                 texts.append(json.loads(await socket.recv()).get("text", ""))
         await answering
-    assert "سلام، ۱۰۰ تومان" in texts
     link = next(found[0] for text in texts if (found := re.search(r"http://\S+", text)))
     async with httpx.AsyncClient() as browser:
         assert (await browser.post(link, data={"score": "5", "comment": "خیلی خوب"})).status_code == 200
+    await _until(installation.completed)
+    return texts
+
+
+async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
+    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story kept: each service
+    with the rights of its own user."""
+    assert "سلام، ۱۰۰ تومان" in installation.told
 
     def chapar(*words: str) -> Any:
         return json.loads(installation.chapar("chapar-operator", *words, "--json"))
 
-    (interaction,) = await _until(lambda: chapar("interactions", "list", "--state", "completed"))
-    name = interaction["interaction_id"]
+    name = installation.completed()
     services = {entry["service"] for entry in chapar("interactions", "show", name)["story"]}
     assert services >= {"router", "sla"}
     assert {deadline["state"] for deadline in chapar("sla", "show", name)} == {"DEADLINE_STATE_MET"}
@@ -204,6 +218,7 @@ async def test_what_cannot_be_read_is_set_aside_and_put_back_by_an_operator(inst
 
 
 COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "config lint": (("config", "lint", str(EXAMPLE)),),
     "config apply": (("config", "apply", str(EXAMPLE)),),
     "deadletters list": (("deadletters", "list"),),
     "deadletters show": (("deadletters", "list"),),  # with an id: the test above
@@ -236,11 +251,8 @@ def _documented() -> set[str]:
 def test_every_command_of_the_runbooks_works_for_an_operator(installation: Installation, tmp_path: Path) -> None:
     """By the documented variables alone. A command that a page names and this test does not know fails it."""
     assert sorted(_documented() - COMMANDS.keys()) == []
-    (interaction,) = json.loads(
-        installation.chapar("chapar-operator", "interactions", "list", "--state", "completed", "--json")
-    )
     places = {
-        "interaction": interaction["interaction_id"],
+        "interaction": installation.completed(),
         "file": str(tmp_path / "state"),
         "csv": str(tmp_path / "arrivals.csv"),
     }
