@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.chassis.kafka.away import Away
 from services.chassis.kafka.contract import (
     DeadLetterEncoder,
     LaneMetrics,
@@ -84,12 +85,14 @@ class BatchRunner:
         taken = self._new(epoch)
         try:
             processor.start(now_ms, taken.outbox)
+        except Away:
+            raise
         except Exception as error:  # noqa: BLE001 - any exception is a bug, counted and raised again
             self._failed(None, error)
         return taken
 
     async def run(self, processor: Processor, records: list[Record], now_ms: int, epoch: int) -> Taken:
-        """Begin, timers that are due, records in order, end. Raises Replay or ProcessorFailed."""
+        """Begin, timers that are due, records in order, end. Raises Replay, ProcessorFailed, or Away."""
         taken = self._new(epoch)
         self._metrics.batch(self._spec.name, self._partition, len(records))
         try:
@@ -98,12 +101,16 @@ class BatchRunner:
             if due is not None and due <= now_ms:
                 processor.advance(now_ms, taken.outbox)
             _nothing_hidden(taken.outbox)
+        except Away:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(None, error)
         await self._handle(processor, records, now_ms, taken)
         try:
             processor.end(taken.outbox)
             _nothing_hidden(taken.outbox)
+        except Away:
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             self._failed(None, error)
         if records:
@@ -127,6 +134,8 @@ class BatchRunner:
                 handle(record, outbox)
             except InvalidRecord as verdict:
                 self._refused(record, verdict, before, now_ms, taken)
+            except Away:
+                raise
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(record.offset, error)
             else:

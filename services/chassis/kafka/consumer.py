@@ -1,7 +1,8 @@
 """An at-least-once member of a consumer group, for projections and dispatchers: a batch is handed over, and its offsets are committed after.
 
-A batch is handed over again after a crash, a rebalance, or `NotNow`: the handler is idempotent. After any other exception the records of the
-batch are handed over one by one. A record with which the handler fails again and again is stepped over (`poison`), and the others are handled.
+A batch is handed over again after a crash, a rebalance, `NotNow`, or an outage (`_AWAY`): the handler is idempotent. After any other
+exception the records of the batch are handed over one by one. A record with which the handler fails again and again is stepped over
+(`poison`), and the others are handled.
 """
 
 import asyncio
@@ -33,6 +34,10 @@ _FINISH: Final = 10.0
 
 class NotNow(Exception):  # noqa: N818 - a request, not a failure
     """Raised by a handler whose own dependency is away: the same batch comes again after a growing pause."""
+
+
+_AWAY: Final = (NotNow, BrokerUnavailable, BrokerError, OSError)
+"""What says nothing about a record: the broker, the keys or another system is away. No record is stepped over for it."""
 
 
 class GroupConsumer:
@@ -111,7 +116,7 @@ class GroupConsumer:
             async with busy:
                 try:
                     await self._handled(records)
-                except (NotNow, BrokerUnavailable) as reason:
+                except _AWAY as reason:
                     log.warning("group %s: batch of %d again in %.1f s: %s", self._group, len(records), wait, reason)
                     for tp, messages in batches.items():
                         with suppress(IllegalStateError):  # it may have been taken away meanwhile
@@ -131,7 +136,7 @@ class GroupConsumer:
         """Hand the batch over; if that fails, each record alone, and step over those that fail again and again."""
         try:
             await self._handler(records)
-        except NotNow:
+        except _AWAY:
             raise
         except Exception as error:  # noqa: BLE001 - a record must not end the group's member
             log.error("group %s: a batch of %d failed (%s); one by one now", self._group, len(records), shown(error))
@@ -144,7 +149,7 @@ class GroupConsumer:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 await self._handler([record])
-            except NotNow:
+            except _AWAY:
                 raise
             except Exception as error:  # noqa: BLE001 - as above
                 if attempt == _ATTEMPTS or isinstance(error, InvalidRecord):

@@ -16,6 +16,8 @@ The rules of a `Processor`:
 6. One output record larger than `LaneTuning.max_output_bytes` makes the input that caused it a dead letter (`OUTPUT_TOO_LARGE`); the
    instance is thrown away, restored, and the batch replayed without that record. (From `start`, `advance` or `end`, which no record
    caused, it is a bug.)
+7. `Away` is raised when what a record needs (a key) can't be had now. The batch is aborted, and the lane takes over again after a pause. No
+   record is to blame, however often that happens.
 """
 
 from collections.abc import Callable

@@ -200,12 +200,12 @@ class PartitionLane:
         return restored, Position(max(last.offset, begin), last.now_ms, last.epoch + 1)
 
     async def _feed(self, processor: Processor, restored: Restored) -> None:
-        prepare, entries = self._parts.prepare, list(restored.entries.items())
+        entries = list(restored.entries.items())
         for number, (key, value) in enumerate(entries):
-            if prepare is not None and number % _RESTORE_SLICE == 0:
+            if number % _RESTORE_SLICE == 0:
                 slice_ = entries[number : number + _RESTORE_SLICE]
                 topic = self._parts.spec.changelog_topic
-                await prepare([Record(topic, self.partition, -1, 0, *entry, ()) for entry in slice_])
+                await self._parts.ready([Record(topic, self.partition, -1, 0, *entry, ()) for entry in slice_])
             processor.restore(key, value)
             if number % _RESTORE_SLICE == 0:
                 await asyncio.sleep(0)
@@ -252,8 +252,8 @@ class PartitionLane:
                 if self._parts.tuning.linger and self._buffer:
                     await self._pause(self._linger(processor))
                 batch = self._take()
-                if self._parts.prepare is not None and batch:
-                    await self._parts.prepare(batch)
+                if batch:
+                    await self._parts.ready(batch)
                 taken = await self._batches.run(processor, batch, self._tick(), position.epoch)
                 if taken.idle:
                     await asyncio.sleep(_IDLE_TIMERS)

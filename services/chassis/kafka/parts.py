@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.chassis.kafka.away import Away
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.contract import (
     DeadLetterEncoder,
@@ -15,6 +16,7 @@ from services.chassis.kafka.contract import (
     ProcessorFactory,
 )
 from services.chassis.kafka.heap import Heap
+from services.chassis.kafka.producer import BrokerUnavailable
 from services.chassis.kafka.records import Record
 
 
@@ -48,3 +50,12 @@ class LaneParts:
     on_owned: Callable[[int, Processor], None]
     on_lost: Callable[[int], None]
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
+
+    async def ready(self, records: Sequence[Record]) -> None:
+        """Before the processor sees these records or entries. Raises OSError while that takes what is away: the lane takes over again later."""
+        if self.prepare is None:
+            return
+        try:
+            await self.prepare(records)
+        except BrokerUnavailable as error:
+            raise Away(str(error)) from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -128,6 +128,8 @@ class Running:
     clock: Callable[[], int] = system_clock
     client_id: str = "ledger@test:1"
     reply: Callable[[str], None] | None = None
+    prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
+    kind: type[Ledger] = Ledger
     replies: list[str] = field(default_factory=list)
     runner: LaneRunner = field(init=False)
     task: "asyncio.Task[None]" = field(init=False)
@@ -135,12 +137,13 @@ class Running:
     async def __aenter__(self) -> Self:
         self.runner = LaneRunner(
             SPEC,
-            lambda context: Ledger(context, self.reply or self.replies.append),
+            lambda context: self.kind(context, self.reply or self.replies.append),
             self.kafka,
             clock=self.clock,
             client_id=self.client_id,
             tuning=self.tuning,
             metrics=self.watch,
+            prepare=self.prepare,
         )
         self.task = asyncio.create_task(self.runner.run())
         return self
