@@ -271,6 +271,11 @@ FEEDBACK = (
 
 PRIVACY = (
     _counter("chapar_personal_keys_total", "event", "Keys of persons made, and destroyed ones that were noticed."),
+    _gauge(
+        "chapar_personal_keys_refused",
+        "",
+        "1 while the topic of keys lacks what this process has read from it: it was shortened or made anew.",
+    ),
     _counter("chapar_personal_erased_total", "reader", "Records of erased persons that a reader met and passed over."),
     _counter("chapar_history_retired_rows_total", "table", "Rows of history deleted because they were too old."),
     _counter("chapar_history_erased_rows_total", "table", "Rows of history emptied because their person was erased."),

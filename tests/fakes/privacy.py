@@ -58,9 +58,18 @@ class MemoryKeys:
 
 
 @asynccontextmanager
-async def a_keyring(kafka: KafkaSettings, *, name: str = "test", file: Path | None = None) -> AsyncIterator[Keyring]:
-    """The real thing for the time of the block, caught up, with the master key of development; its store in `file` or nowhere in particular."""
-    metrics = Metrics()
+async def a_keyring(
+    kafka: KafkaSettings,
+    *,
+    name: str = "test",
+    file: Path | None = None,
+    metrics: Metrics | None = None,
+    waits: bool = True,
+) -> AsyncIterator[Keyring]:
+    """The real thing for the time of the block, caught up, with the master key of development; its store in `file` or nowhere in particular.
+
+    Without `waits` it need not be caught up when the block begins.
+    """
     with TemporaryDirectory() as directory, KeyStore(file or Path(directory) / "keys.sqlite3") as store:
         async with DurableProducer(kafka, client_id=f"{name}-keys") as producer:
             keys = Keyring(
@@ -70,11 +79,12 @@ async def a_keyring(kafka: KafkaSettings, *, name: str = "test", file: Path | No
                 producer,
                 client_id=f"{name}-keys",
                 clock=system_clock,
-                metrics=metrics,
+                metrics=metrics or Metrics(),
             )
             following = asyncio.create_task(keys.run())
             try:
-                await keys.first(20)
+                if waits:
+                    await keys.first(20)
                 yield keys
             finally:
                 following.cancel()

@@ -89,8 +89,11 @@ def group_consumer(
     )
 
 
-def plain_reader(kafka: KafkaAccess, *, client_id: str) -> Any:
-    """A read_committed consumer without a group; whoever uses it assigns partitions and seeks."""
+def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = "earliest") -> Any:
+    """A read_committed consumer without a group; whoever uses it assigns partitions and seeks.
+
+    `on_lost_position` "none": a position that the topic does not have any more raises OffsetOutOfRangeError.
+    """
     calm_logs()
     return AIOKafkaConsumer(
         **kafka.client_options(),
@@ -98,7 +101,7 @@ def plain_reader(kafka: KafkaAccess, *, client_id: str) -> Any:
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=on_lost_position,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=4 << 20,
         retry_backoff_ms=50,

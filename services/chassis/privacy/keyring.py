@@ -25,13 +25,13 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
 from services.chassis.privacy import master, sealing
+from services.chassis.privacy.away import KeysAway
+from services.chassis.privacy.continuity import TopicReplaced, check_continuity
 from services.chassis.privacy.keystore import KeyStore, StoredKey
 from services.chassis.privacy.master import MasterKeys
 from services.chassis.privacy.sealing import DataKey
 
 TOPIC: Final = "personal.keys.v1"
-STALE_MS: Final = 86_400_000
-"""A file that has not followed for so long is read from the beginning: tombstones that it has missed may be compacted away (they are kept a week)."""
 _KEY_BYTES: Final = 32
 _IN_MEMORY: Final = 20_000
 _BATCH: Final = 1000
@@ -41,10 +41,6 @@ _TOUCH_S: Final = 60.0
 _RETRY_LEAST, _RETRY_MOST = 0.1, 5.0
 _CLOSE: Final = 3.0
 _MAKE_TRIES: Final = 5
-
-
-class KeysAway(OSError):  # noqa: N818 - an expected state of the world
-    """The topic of keys can't be read to its end now: nothing is known of a key that is not here yet. Readers try again, as without a broker."""
 
 
 class Keyring:
@@ -68,13 +64,14 @@ class Keyring:
         self._client_id = client_id
         self._clock = clock
         self._events = metrics.counter("chapar_personal_keys_total")
+        self._refused = metrics.gauge("chapar_personal_keys_refused").labels()
         self._known: OrderedDict[bytes, DataKey] = OrderedDict()
         self._newest: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._gone: OrderedDict[bytes, None] = OrderedDict()
         self._making: dict[tuple[str, str], asyncio.Task[DataKey]] = {}
         self._tp = TopicPartition(kafka.topic_prefix + TOPIC, 0)
         self._asker: Any = None
-        self._next, _ = store.progress()
+        self._next = store.went_to
         self._moved = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._log = get_logger(__name__)
@@ -89,7 +86,10 @@ class Keyring:
         if key_id in self._gone:
             return None
         stored = self._store.find(key_id)
-        return self._unwrapped(stored) if stored is not None else None
+        if stored is None:
+            self._store.check_complete()
+            return None
+        return self._unwrapped(stored)
 
     def current(self, tenant: str, owner: str) -> DataKey | None:
         key_id = self._newest.get((tenant, owner))
@@ -99,6 +99,7 @@ class Keyring:
                 return found
         stored = self._store.newest(tenant, owner)
         if stored is None:
+            self._store.check_complete()
             return None
         _remember(self._newest, (tenant, owner), stored.key_id)
         return self._unwrapped(stored)
@@ -123,13 +124,10 @@ class Keyring:
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
         """Until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""
-        missing = {
-            key_id for key_id in sealing.key_ids(values) if key_id not in self._gone and self.find(key_id) is None
-        }
-        if not missing:
-            return
-        await self.settle()
-        for key_id in missing:
+        asked = {key_id for key_id in sealing.key_ids(values) if key_id not in self._gone}
+        if not all(key_id in self._known or self._store.find(key_id) is not None for key_id in asked):
+            await self.settle()
+        for key_id in asked:
             if self.find(key_id) is None:
                 _remember(self._gone, key_id, None)
 
@@ -155,7 +153,7 @@ class Keyring:
 
     async def ensure(self, tenant: str, owner: str) -> DataKey:
         """The owner's key, made if there is none. Raises BrokerUnavailable."""
-        found = self.current(tenant, owner)
+        found = self._current(tenant, owner)
         if found is not None:
             return found
         task = self._making.get((tenant, owner))
@@ -195,10 +193,16 @@ class Keyring:
         except KeysAway as error:
             raise BrokerUnavailable(str(error)) from error
 
+    def _current(self, tenant: str, owner: str) -> DataKey | None:
+        try:
+            return self.current(tenant, owner)
+        except KeysAway as error:
+            raise BrokerUnavailable(str(error)) from error
+
     async def _make(self, tenant: str, owner: str) -> DataKey:
         for _ in range(_MAKE_TRIES):
             await self._settled()  # another process may have made one
-            found = self.current(tenant, owner)
+            found = self._current(tenant, owner)
             if found is not None:
                 return found
             key_id, raw = os.urandom(sealing.KEY_ID_BYTES), os.urandom(_KEY_BYTES)
@@ -207,9 +211,9 @@ class Keyring:
             try:
                 async with asyncio.timeout(_WAIT_S):
                     await self._reached(offset + 1)
-            except TimeoutError as error:
+                found = self.find(key_id)
+            except (TimeoutError, KeysAway) as error:
                 raise BrokerUnavailable(f"{self._tp.topic} does not come back") from error
-            found = self.find(key_id)
             if found is not None:  # otherwise it was destroyed at once: the person is being erased
                 self._events.labels("made").inc()
                 return found
@@ -226,7 +230,7 @@ class Keyring:
         """Follows the topic until cancelled. A broker that is away is waited for."""
         wait = _RETRY_LEAST
         while True:
-            reader = plain_reader(self._kafka, client_id=self._client_id)
+            reader = plain_reader(self._kafka, client_id=self._client_id, on_lost_position="none")
             # By a connection of its own: the broker answers one after the other, and a fetch takes its time.
             asker = plain_reader(self._kafka, client_id=f"{self._client_id}-ends")
             try:
@@ -236,6 +240,8 @@ class Keyring:
                 self._asker = asker
                 wait = _RETRY_LEAST
                 await self._follow(reader)
+            except TopicReplaced as error:
+                self._refuse(error)
             except (BrokerError, OSError) as error:
                 self._log.warning("personal keys not readable", error=type(error).__name__, retry_s=round(wait, 1))
             finally:
@@ -249,16 +255,25 @@ class Keyring:
         # The public call answers from a stale cache; a topic that is not there yet raises, and `run` tries again.
         await reader._client._wait_on_metadata(self._tp.topic)
         reader.assign([self._tp])
-        end = (await reader.end_offsets([self._tp]))[self._tp]
-        self._next, at_ms = self._store.progress()
-        if self._next > end or (self._next and self._clock() - at_ms > STALE_MS):
-            self._log.warning("personal keys are read anew")
-            self._store.clear()
-            self._known.clear()
-            self._newest.clear()
+        why = self._store.doubt(self._clock())
+        await check_continuity(reader, self._tp, self._store)
+        self._refused.set(0)
+        self._next = self._store.went_to
+        if why:
+            self._log.warning("personal keys are read anew", reason=why)
+            self._store.begin_anew()
             self._next = 0
         begin = (await reader.beginning_offsets([self._tp]))[self._tp]
         reader.seek(self._tp, max(self._next, begin))
+
+    def _refuse(self, error: TopicReplaced) -> None:
+        """What this process holds may be the last copy of the keys: it is kept, and nothing is taken for destroyed."""
+        self._log.error(
+            "personal keys are refused: see `personal.keys.v1 was replaced` in operations", reason=str(error)
+        )
+        self._refused.set(1)
+        self._caught_up.clear()
+        self._store.suspend()
 
     async def _follow(self, reader: Any) -> None:
         goal = (await reader.end_offsets([self._tp]))[self._tp]
@@ -271,6 +286,9 @@ class Keyring:
                 self._apply(records, position)
                 touched = time.monotonic()
             if position >= goal:
+                if self._store.caught_up():
+                    self._known.clear()
+                    self._newest.clear()
                 self._caught_up.set()
             self._wake()
 
@@ -303,7 +321,7 @@ class Keyring:
         self._next = position
 
     async def _reached(self, offset: int) -> None:
-        while self._next < offset:
+        while not self._store.complete or self._next < offset:
             await self._change()
 
     async def _change(self) -> None:

@@ -1,20 +1,35 @@
-"""The persons' keys on this machine's disk: wrapped, indexed by owner, drawn from their topic and thrown away whenever in doubt.
+"""The persons' keys on this machine's disk: wrapped, indexed by owner, drawn from their topic.
 
 SQLite overwrites what it deletes (`secure_delete`), and has no write-ahead log in which a deleted key would go on.
+
+A file in doubt (damaged, too old, or written before the machine was started) is never emptied: the topic is read anew into a second file, which
+takes the place of the first when it is complete. Until then the first answers for what it holds, and nothing is said of what it does not hold.
+Nothing is flushed to disk, so a power cut may keep one page and lose another: the kernel's boot id tells.
 """
 
+import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-_SCHEMA: Final = """
+from services.chassis.privacy.away import KeysAway
+
+STALE_MS: Final = 86_400_000
+"""A file that has not followed for so long is in doubt: tombstones that it has missed may be compacted away (they are kept a week)."""
+_FORMAT: Final = 2
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_SCHEMA: Final = f"""
 CREATE TABLE IF NOT EXISTS keys (
   key_id BLOB PRIMARY KEY, tenant TEXT NOT NULL, owner TEXT NOT NULL, wrapped BLOB NOT NULL, place INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS keys_of_owner ON keys (tenant, owner, place);
-CREATE TABLE IF NOT EXISTS progress (one INTEGER PRIMARY KEY CHECK (one = 1), next_offset INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS progress (
+  one INTEGER PRIMARY KEY CHECK (one = 1), next_offset INTEGER NOT NULL, at_ms INTEGER NOT NULL, boot TEXT NOT NULL
+);
+PRAGMA user_version = {_FORMAT};
 """
 
 
@@ -30,55 +45,129 @@ class StoredKey:
 
 
 class KeyStore:
-    """One file, one process. Calls are short reads and writes by index, made in the event loop."""
+    """One file, one process. Calls are short reads and writes by index, made in the event loop. All raise KeysAway when the file is damaged."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._new_file = file.with_name(file.name + ".new")
+        _remove(self._new_file)  # or keys that are destroyed later would stay in it
+        self._new: sqlite3.Connection | None = None
+        self._boot = _boot() or os.urandom(8).hex()
+        self._damaged = False
+        self._complete = False
         self._db = self._opened()
+        self._went_to = self._progress()[0]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._db.close()
+        if self._new is not None:
+            self._new.close()
+            _remove(self._new_file)
 
     def _opened(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         try:
             return _connect(self._file)
+        except sqlite3.OperationalError:
+            raise  # the disk is full or not ours: no verdict about the file
         except sqlite3.DatabaseError:
-            # Damaged by a crash: the topic has everything.
-            self._file.unlink()
+            # Not readable at all: the topic has everything.
+            _remove(self._file)
             return _connect(self._file)
 
-    def clear(self) -> None:
-        """Forget everything; reading begins again."""
-        self._db.close()
-        self._file.unlink(missing_ok=True)
-        self._db = _connect(self._file)
+    # ---- reading anew
 
-    def progress(self) -> tuple[int, int]:
-        """Offset at which reading goes on, and when it came there; zeros when new."""
-        row = self._db.execute("SELECT next_offset, at_ms FROM progress").fetchone()
-        return (int(row[0]), int(row[1])) if row is not None else (0, 0)
+    @property
+    def anew(self) -> bool:
+        """Whether the topic is being read into a second file."""
+        return self._new is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether this file holds every key that the topic held at some time, so that the lack of a key says that it is destroyed."""
+        return self._complete
+
+    @property
+    def went_to(self) -> int:
+        """How far the topic was read into this file, also when it can't be asked any more."""
+        return self._went_to
+
+    def doubt(self, now_ms: int) -> str:
+        """Why this file must be read anew; empty when it need not."""
+        if self._damaged:
+            return "damaged"
+        next_offset, at_ms, boot = self._progress()
+        if not next_offset:
+            return ""
+        if boot != self._boot:
+            return "written before the machine was started"
+        return "too old" if now_ms - at_ms > STALE_MS else ""
+
+    def begin_anew(self) -> None:
+        """What `apply` is given from now on, from the beginning of the topic, goes into a second file."""
+        with self._damage_noticed():
+            if self._new is not None:
+                self._new.close()
+                self._new = None
+            _remove(self._new_file)
+            self._new = _connect(self._new_file)
+            self._complete = False
+
+    def caught_up(self) -> bool:
+        """Everything that the topic held has been applied. Return whether a second file took the place of the first."""
+        swapped = self._new is not None
+        if self._new is not None:
+            with self._damage_noticed():
+                self._new.close()
+                self._new = None
+                self._db.close()
+                # The journal's name follows the file's: so renamed while closed, and no old journal is played into it.
+                _journal(self._file).unlink(missing_ok=True)
+                os.replace(self._new_file, self._file)
+                self._db = _connect(self._file)
+                self._damaged = False
+            self._went_to = self._progress()[0]
+        if self._damaged:
+            raise KeysAway("the file of personal keys is damaged")
+        self._complete = True
+        return swapped
+
+    def suspend(self) -> None:
+        """The topic is not the one that this file was drawn from: nothing is said any more of keys that are not here."""
+        self._complete = False
+
+    def check_complete(self) -> None:
+        """Before the lack of a key is taken for its destruction. Raises KeysAway."""
+        if not self._complete:
+            raise KeysAway("the personal keys are not read to the end of their topic")
+
+    # ---- the keys
 
     def apply(self, made: Iterable[StoredKey], destroyed: Iterable[bytes], next_offset: int, at_ms: int) -> None:
         """What the topic said next, in one transaction: keys made, then keys destroyed."""
-        with self._db:
-            self._db.execute("BEGIN")
-            self._db.executemany(
-                "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
-                [(each.key_id, each.tenant, each.owner, each.wrapped, each.place) for each in made],
-            )
-            self._db.executemany("DELETE FROM keys WHERE key_id = ?", [(each,) for each in destroyed])
-            self._db.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (next_offset, at_ms))
+        gone = [(each,) for each in destroyed]
+        with self._damage_noticed():
+            if self._new is not None and not self._damaged:
+                self._db.executemany("DELETE FROM keys WHERE key_id = ?", gone)
+            target = self._db if self._new is None else self._new
+            with target:
+                target.execute("BEGIN")
+                target.executemany(
+                    "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
+                    [(each.key_id, each.tenant, each.owner, each.wrapped, each.place) for each in made],
+                )
+                target.executemany("DELETE FROM keys WHERE key_id = ?", gone)
+                target.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?)", (next_offset, at_ms, self._boot))
+            if self._new is None:
+                self._went_to = next_offset
 
     def find(self, key_id: bytes) -> StoredKey | None:
         """A key by its id."""
-        row = self._db.execute(
-            "SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE key_id = ?", (key_id,)
-        ).fetchone()
-        return StoredKey(*row) if row is not None else None
+        found = self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE key_id = ?", key_id)
+        return found[0] if found else None
 
     def newest(self, tenant: str, owner: str) -> StoredKey | None:
         """An owner's newest key."""
@@ -87,20 +176,60 @@ class KeyStore:
 
     def of(self, tenant: str, owner: str) -> list[StoredKey]:
         """All keys of an owner, oldest first."""
-        rows = self._db.execute(
+        return self._keys(
             "SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE tenant = ? AND owner = ? ORDER BY place",
-            (tenant, owner),
+            tenant,
+            owner,
         )
-        return [StoredKey(*row) for row in rows]
+
+    def last(self) -> StoredKey | None:
+        """The key that was made last of those that are alive."""
+        found = self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place DESC LIMIT 1")
+        return found[0] if found else None
 
     def all(self) -> list[StoredKey]:
         """Every key: for the change of the master key."""
-        rows = self._db.execute("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place")
-        return [StoredKey(*row) for row in rows]
+        return self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place")
 
     def count(self) -> int:
         """Keys that are alive."""
-        return int(self._db.execute("SELECT COUNT(*) FROM keys").fetchone()[0])
+        with self._damage_noticed():
+            return int(self._db.execute("SELECT COUNT(*) FROM keys").fetchone()[0])
+
+    def _keys(self, query: str, *values: object) -> list[StoredKey]:
+        with self._damage_noticed():
+            return [StoredKey(*row) for row in self._db.execute(query, values)]
+
+    def _progress(self) -> tuple[int, int, str]:
+        with self._damage_noticed():
+            row = self._db.execute("SELECT next_offset, at_ms, boot FROM progress").fetchone()
+        return (int(row[0]), int(row[1]), str(row[2])) if row is not None else (0, 0, "")
+
+    @contextmanager
+    def _damage_noticed(self) -> Iterator[None]:
+        """From then on the file is in doubt, and no key's lack says anything."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._damaged, self._complete = True, False
+            raise KeysAway(f"the file of personal keys is not usable: {error}") from error
+
+
+def _boot() -> str:
+    """What differs after each start of the machine; empty where nothing says: then a file is read anew at each start of its process."""
+    try:
+        return _BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _journal(file: Path) -> Path:
+    return file.with_name(file.name + "-journal")
+
+
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    _journal(file).unlink(missing_ok=True)
 
 
 def _connect(file: Path) -> sqlite3.Connection:
@@ -108,8 +237,11 @@ def _connect(file: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA journal_mode=TRUNCATE")
-        # What a power cut loses or spoils is read again from the topic.
+        # Flushing would hold up the event loop for every new person. What a power cut has mixed up is read anew.
         db.execute("PRAGMA synchronous=OFF")
+        known = db.execute("PRAGMA user_version").fetchone()[0]
+        if known != _FORMAT and db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:
+            raise sqlite3.DatabaseError("written by another version")
         db.executescript(_SCHEMA)
     except BaseException:
         db.close()

@@ -45,10 +45,13 @@ class Keys(Protocol):
     """The keys that this process knows, at hand without waiting."""
 
     def find(self, key_id: bytes) -> DataKey | None:
-        """A key; None when it is destroyed. What a caller opens, it has made ready before (`Keyring.ready`)."""
+        """A key; None when it is destroyed. Raises OSError when that can't be said.
+
+        What a caller opens, it has made ready before (`Keyring.ready`).
+        """
 
     def current(self, tenant: str, owner: str) -> DataKey | None:
-        """The key with which new records of this owner are sealed; None when there is none."""
+        """The key with which new records of this owner are sealed; None when there is none. Raises OSError when that can't be said."""
 
 
 def seal(record: Any, key: DataKey, topic: str, record_key: bytes) -> bytes:

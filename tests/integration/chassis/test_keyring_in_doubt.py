@@ -1,0 +1,203 @@
+"""A topic of keys that lacks what was read from it, and a file of keys that can't be trusted: no key is taken for destroyed by mistake."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, closing, contextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from chapar.common.v1.privacy_pb2 import PersonalKey
+from chapar.ingest.v1 import records_pb2
+from services.chassis.clock import system_clock
+from services.chassis.cluster_topics import apply as apply_topics
+from services.chassis.errors import ChaparError
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka_settings import KafkaSettings
+from services.chassis.metrics import Metrics
+from services.chassis.privacy.keyring import TOPIC, Keyring
+from services.chassis.privacy.keystore import STALE_MS, KeyStore
+from services.chassis.privacy.sealing import DataKey, seal
+from tests.contract.lane.real import eventually
+from tests.fakes.privacy import a_keyring
+from tests.fixtures.broker import KafkaUnderTest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
+REFUSED = "chapar_personal_keys_refused"
+
+
+@pytest.fixture
+async def cluster(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
+    settings = kafka.settings(prefix)
+    await apply_topics(settings)
+    return settings
+
+
+async def made_anew(cluster: KafkaSettings, strangers: int = 0) -> None:
+    """The topic of keys is deleted and made again, with some keys of other people."""
+    admin = AIOKafkaAdminClient(**cluster.client_options())
+    await admin.start()
+    try:
+        await admin.delete_topics([cluster.topic_prefix + TOPIC])
+
+        async def gone() -> bool:
+            return cluster.topic_prefix + TOPIC not in await admin.list_topics()
+
+        await eventually(gone, "deleted")
+    finally:
+        await admin.close()
+    await apply_topics(cluster)
+    async with DurableProducer(cluster, client_id="strangers") as producer:
+        for number in range(strangers):
+            value = PersonalKey(tenant="acme", owner=f"stranger-{number}", wrapped=b"w").SerializeToString()
+            await producer.publish(TOPIC, b"%16d" % number, value, partition=0)
+
+
+def sealed_by(key: DataKey) -> bytes:
+    return seal(records_pb2.InboundRecord(tenant="acme"), key, "inbound.v1", b"k")
+
+
+@contextmanager
+def edited(file: Path) -> Iterator[sqlite3.Connection]:
+    """The file of keys, as an accident would change it."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        yield db
+
+
+async def some_keys(keys: Keyring, count: int = 5) -> list[DataKey]:
+    return [await keys.ensure("acme", f"i{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("strangers", [0, 1, 5, 20])
+async def test_a_topic_made_anew_erases_nobody(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
+    """However long the new one is: a process that starts with its file is not ready, says so, and keeps what it holds."""
+    file = tmp_path / "keys.sqlite3"
+    async with a_keyring(cluster, file=file) as keys:
+        made = await some_keys(keys)
+    await made_anew(cluster, strangers)
+    metrics = Metrics()
+    async with a_keyring(cluster, file=file, metrics=metrics, waits=False) as keys:
+        await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
+        with pytest.raises(ChaparError, match="was not read"):
+            await keys.first(0.5)
+        await keys.ready([sealed_by(key) for key in made])
+        assert [keys.find(key.key_id) for key in made] == made
+        unknown = b"\x07" * 16
+        with pytest.raises(OSError, match="read"):
+            keys.find(unknown)
+        with pytest.raises(OSError, match="read"):
+            await keys.ready([sealed_by(made[0]).replace(made[0].key_id, unknown)])
+        with pytest.raises(BrokerUnavailable):
+            await keys.ensure("acme", "new")
+    with KeyStore(file) as store:
+        assert store.count() == len(made)
+
+
+async def test_a_topic_made_anew_is_noticed_by_those_who_follow_it(cluster: KafkaSettings) -> None:
+    metrics = Metrics()
+    async with a_keyring(cluster, metrics=metrics) as keys:
+        made = await some_keys(keys)
+        await made_anew(cluster)
+        await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
+        assert [keys.find(key.key_id) for key in made] == made
+        with pytest.raises(OSError, match="read"):
+            keys.find(b"\x07" * 16)
+
+
+def _before_the_start_of_the_machine(db: sqlite3.Connection) -> None:
+    # What a power cut may leave of pages that were never flushed: the progress, and not all keys.
+    db.execute("UPDATE progress SET boot = 'another'")
+    db.execute("DELETE FROM keys WHERE owner <> 'i0'")
+
+
+def _too_old(db: sqlite3.Connection) -> None:
+    db.execute("UPDATE progress SET at_ms = ?", (system_clock() - STALE_MS - 1,))
+    db.execute("DELETE FROM keys WHERE owner <> 'i0'")
+
+
+def _of_another_version(db: sqlite3.Connection) -> None:
+    db.execute("DROP TABLE keys")
+    db.execute("PRAGMA user_version = 1")
+
+
+@pytest.mark.parametrize("accident", [_before_the_start_of_the_machine, _too_old, _of_another_version])
+async def test_a_file_in_doubt_is_read_anew(
+    cluster: KafkaSettings, tmp_path: Path, accident: Callable[[sqlite3.Connection], None]
+) -> None:
+    """Its keys are there again before anyone asks, and a destroyed one is not."""
+    file = tmp_path / "keys.sqlite3"
+    async with a_keyring(cluster, file=file) as keys:
+        made = await some_keys(keys)
+        await keys.destroy("acme", ["i1"])
+    with edited(file) as db:
+        accident(db)
+    async with a_keyring(cluster, file=file) as keys:
+        assert [keys.find(key.key_id) for key in made] == [key if key.owner != "i1" else None for key in made]
+    assert not file.with_name("keys.sqlite3.new").exists()
+    assert made[1].key_id not in file.read_bytes()
+    async with a_keyring(cluster, file=file) as keys:
+        assert keys.current("acme", "i4") == made[4]
+
+
+async def test_a_file_in_doubt_is_kept_when_the_topic_is_not_its_own(cluster: KafkaSettings, tmp_path: Path) -> None:
+    """Both accidents at once: nothing is thrown away."""
+    file = tmp_path / "keys.sqlite3"
+    async with a_keyring(cluster, file=file) as keys:
+        made = await some_keys(keys)
+    with edited(file) as db:
+        db.execute("UPDATE progress SET boot = 'another', at_ms = 0")
+    await made_anew(cluster, 20)
+    metrics = Metrics()
+    async with a_keyring(cluster, file=file, metrics=metrics, waits=False) as keys:
+        await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
+        assert [keys.find(key.key_id) for key in made] == made
+
+
+@pytest.mark.parametrize("how", ["overwritten", "without its table"])
+async def test_a_file_that_is_damaged_in_use_is_read_anew(cluster: KafkaSettings, tmp_path: Path, how: str) -> None:
+    """What it can't say meanwhile is not taken for destroyed; afterwards all is there, also for a process that starts anew."""
+    file = tmp_path / "keys.sqlite3"
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(a_keyring(cluster, name="other"))
+        made = await some_keys(other, 50)
+        keys = await stack.enter_async_context(a_keyring(cluster, file=file))
+        if how == "overwritten":
+            file.write_bytes(b"no database" * 10_000)
+        else:
+            with edited(file) as db:
+                db.execute("DROP TABLE keys")
+        for key in made:  # none is in memory yet
+            with pytest.raises(OSError, match="personal keys"):
+                keys.find(key.key_id)
+
+        async def back() -> bool:
+            try:
+                await keys.ready([sealed_by(key) for key in made])
+            except OSError:
+                return False
+            return True
+
+        await eventually(back, "read anew")
+        assert [keys.find(key.key_id) for key in made] == made
+        assert keys.find(b"\x07" * 16) is None
+        await keys.ensure("acme", "after")
+    async with a_keyring(cluster, file=file) as keys:
+        assert [keys.find(key.key_id) for key in made] == made
+        assert keys.current("acme", "after") is not None
+
+
+async def test_keys_made_and_destroyed_while_a_file_is_read_anew(cluster: KafkaSettings, tmp_path: Path) -> None:
+    """Others go on meanwhile; nothing of it is missed."""
+    file = tmp_path / "keys.sqlite3"
+    async with a_keyring(cluster, name="one", file=file) as one:
+        made = await some_keys(one, 30)
+    with edited(file) as db:
+        db.execute("UPDATE progress SET boot = 'another'")
+    async with a_keyring(cluster, name="two") as two, a_keyring(cluster, name="one", file=file, waits=False) as one:
+        _, new = await asyncio.gather(two.destroy("acme", [key.owner for key in made[:10]]), two.ensure("acme", "new"))
+        await one.first(20)
+        await one.settle()
+        assert [one.find(key.key_id) for key in made] == [None] * 10 + made[10:]
+        assert one.find(new.key_id) == new
