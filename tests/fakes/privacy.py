@@ -21,16 +21,20 @@ from services.chassis.privacy.settings import DEVELOPMENT
 
 
 class MemoryKeys:
-    """Implements `sealing.Keys`; `current` makes what is missing."""
+    """Implements `sealing.Keys`; `current` makes what is missing, as long as `makes`."""
 
     def __init__(self) -> None:
+        self.makes = True
         self.by_id: dict[bytes, DataKey] = {}
         self.newest: dict[tuple[str, str], DataKey] = {}
 
     def find(self, key_id: bytes) -> DataKey | None:
         return self.by_id.get(key_id)
 
-    def current(self, tenant: str, owner: str) -> DataKey:
+    def current(self, tenant: str, owner: str) -> DataKey | None:
+        return self._made(tenant, owner) if self.makes else self.newest.get((tenant, owner))
+
+    def _made(self, tenant: str, owner: str) -> DataKey:
         key = self.newest.get((tenant, owner))
         if key is None:
             key = DataKey(os.urandom(sealing.KEY_ID_BYTES), tenant, owner, sealing.cipher(os.urandom(32)))
@@ -38,7 +42,7 @@ class MemoryKeys:
         return key
 
     async def ensure(self, tenant: str, owner: str) -> DataKey:
-        return self.current(tenant, owner)
+        return self._made(tenant, owner)
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
         """Everything is."""

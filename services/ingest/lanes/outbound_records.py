@@ -74,8 +74,10 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                     outbound = records_pb2.OutboundRecord.FromString(record.value)
                 except DecodeError:
                     continue  # the lane refuses it
-                forgets = outbound.WhichOneof("record") == "route" and not outbound.route.identity.identity_id
-                if outbound.tenant and not outbound.sealed and not forgets:
+                kind = outbound.WhichOneof("record")
+                forgets = kind == "route" and not outbound.route.identity.identity_id
+                # An outcome goes on with the key of its conversation. If that is destroyed, a new one would seal what was erased.
+                if outbound.tenant and not outbound.sealed and not forgets and kind != "finished":
                     await keys.ensure(outbound.tenant, owner_of(outbound))
 
     return ready

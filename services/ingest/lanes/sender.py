@@ -40,7 +40,7 @@ from services.ingest.domain.flights import Flights
 from services.ingest.domain.halts import Halts
 from services.ingest.domain.seen import SeenIds
 from services.ingest.domain.sending import Sending
-from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, owner_of, prepare
+from services.ingest.lanes.outbound_records import TOPIC, decoded, event_of, prepare
 from services.ingest.lanes.sender_counters import SenderCounters
 from services.ingest.lanes.timers import Timers
 from services.ingest.translate_erasure import OUTCOMES, outcome_record
@@ -185,7 +185,8 @@ class SenderProcessor:
             if event.delivery_id in self._seen.get(place, ()):
                 return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
-            self._apply(decision, outbox, used or self._keys.current(thread.tenant, owner_of(outbound)))
+            named = outbound.request.identity_id
+            self._apply(decision, outbox, used or (self._keys.current(thread.tenant, named) if named else None))
             if not any(
                 isinstance(e, words.GivenUp) and e.delivery.delivery_id == event.delivery_id for e in decision.effects
             ):
@@ -193,6 +194,9 @@ class SenderProcessor:
         else:
             if isinstance(event, words.Finished):
                 self._learn(thread, event, outbox)
+                if self._key_of(thread, used) is None:
+                    self._counted["erased", "sender"] += 1  # the order to forget its person is on its way
+                    return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
             self._apply(decision, outbox, used)
         self._schedule(place)
@@ -266,9 +270,9 @@ class SenderProcessor:
 
     def _key_of(self, thread: Thread, used: DataKey | None) -> DataKey | None:
         """The key of what is remembered of a conversation; None when it is destroyed."""
-        owner = thread.route.identity.identity_id if thread.route is not None else ""
-        entry = self._state.thread_key(thread.place)
-        return self._entry_keys.choose(entry, used, thread.tenant, (owner, thread.conversation_id))
+        # The conversation's own key is for those that have no route: an erasure of the identity may not know of it.
+        owner = thread.route.identity.identity_id if thread.route is not None else thread.conversation_id
+        return self._entry_keys.choose(self._state.thread_key(thread.place), used, thread.tenant, (owner,))
 
     def _apply(self, decision: ThreadDecision, outbox: Outbox, used: DataKey | None) -> None:
         thread = decision.thread

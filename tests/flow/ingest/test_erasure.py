@@ -1,5 +1,6 @@
 """Erasing a person: everything under way ends, nothing personal is written in clear, and the next message begins afresh."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,11 @@ from chapar.ingest.v1 import records_pb2
 from services.chassis.ids import derive
 from services.chassis.kafka.records import Record
 from services.chassis.keys import tenant_key
-from services.ingest.domain.deliveries import Outcome
+from services.ingest.domain.deliveries import Finished, Outcome
 from services.ingest.history.fold import Rows
 from services.ingest.history.mapping import fact
+from services.ingest.lanes.outbound_records import prepare
+from services.ingest.translate_sender import finished_record
 from tests.flow.ingest import world as worlds
 from tests.flow.ingest.world import TENANT, World, a_message
 
@@ -238,3 +241,46 @@ def test_routing_rules_see_all_labels() -> None:
     world.customer(a_message("hello", identity=an_identity("v"), labels={"note": NEEDLE}))
     assert world.enqueued[0].queue == "sales"
     assert not world.enqueued[0].labels
+
+
+async def prepared(world: World, *records: Record) -> None:
+    """What the sender lane does before it sees records."""
+    await prepare(world.keys)(records)
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_an_outcome_that_comes_after_the_keys_are_destroyed_writes_nothing(outcome: Outcome) -> None:
+    """Before the order to forget has come: no key is made for what was erased, and nothing of it is sealed again."""
+    world = World()
+    conversation = a_full_life(world)
+    world.keys.makes = False
+    key = an_identity(NEEDLE).identity_id
+    world.keys.destroy(TENANT, key, conversation)
+    made, written, entries = dict(world.keys.newest), len(world.log), dict(world.sender.changelog)
+    job = world.attempts.jobs[-1]
+    event = Finished(delivery_id=job.delivery.delivery_id, attempt=job.delivery.number, outcome=outcome)
+    record = finished_record(job.tenant, job.conversation_id, event, world.sender.now_ms)
+    said = Record("outbound.v1", 0, 0, 0, tenant_key(TENANT, conversation), record.SerializeToString(), ())
+    asyncio.run(prepared(world, said))
+    world.outcome(outcome, job, reason="R", native_ids=("wamid",))
+    world.wait(3_600_000)
+    assert world.keys.newest == made
+    assert len(world.log) == written
+    assert dict(world.sender.changelog) == entries
+    assert not world.sender.dead_letters
+    world.inbound(an_erasure(key, conversation), key)
+    assert outcomes(world)["sender", conversation]["conversations"] == 1
+
+
+def test_a_request_that_comes_after_the_keys_are_destroyed_seals_no_route_with_a_key_of_its_own() -> None:
+    """The conversation has a new key, made for the request: the route and the texts of the erased person are not written with it."""
+    world = World()
+    conversation = a_full_life(world)
+    world.keys.makes = False
+    world.keys.destroy(TENANT, an_identity(NEEDLE).identity_id, conversation)
+    entries, jobs = dict(world.sender.changelog), len(world.attempts.jobs)
+    asyncio.run(world.keys.ensure(TENANT, conversation))
+    world.reply(conversation, "too late", "r9")
+    world.wait(3_600_000)
+    assert dict(world.sender.changelog) == entries
+    assert len(world.attempts.jobs) == jobs
