@@ -14,8 +14,9 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 import httpx
@@ -51,6 +52,14 @@ class Patience:
     give_up_ms: int = 86_400_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A notice, and the key of its person if what it says was sealed. The same key seals it again: a new one would outlive an erasure."""
+
+    notice: WebhookNotice
+    key: DataKey | None
+
+
 class Webhooks:
     """One service's notices. `topic` (logical) holds those that wait."""
 
@@ -68,8 +77,6 @@ class Webhooks:
     ) -> None:
         """`keys`: of persons, for services whose notices speak of one (`WebhookNotice.person_id`)."""
         self._keys = keys
-        self._sealed_with: dict[str, DataKey] = {}
-        """Keys of notices that came out of the log and are not done with, by message id."""
         self._topic = topic
         self._endpoints = endpoints
         self._secrets = secrets
@@ -80,13 +87,21 @@ class Webhooks:
         self._given_up = metrics.counter("chapar_webhook_dead_letters_total")
         self._patience = patience
 
-    async def tell(self, notices: Iterable[WebhookNotice]) -> None:
-        """Returns when each is taken, waits durably, or is a dead letter. Raises NotNow when the broker can't take what must wait."""
-        by_receiver: dict[tuple[str, str], list[WebhookNotice]] = {}
-        for notice in notices:
+    async def tell(self, notices: Iterable[WebhookNotice], keys: Mapping[str, DataKey] = MappingProxyType({})) -> None:
+        """Returns when each is taken, waits durably, or is a dead letter. Raises NotNow when the broker can't take what must wait.
+
+        `keys`: those with which the records that the notices repeat were sealed, by message id. A notice whose key is destroyed
+        meanwhile is dropped. One without a key says nothing that had to be sealed.
+        """
+        await self._tell(_Told(notice, keys.get(notice.message_id)) for notice in notices)
+
+    async def _tell(self, told: Iterable[_Told]) -> None:
+        by_receiver: dict[tuple[str, str], list[_Told]] = {}
+        for each in told:
+            notice = each.notice
             if not notice.first_at_ms:
                 notice.first_at_ms = self._clock()
-            by_receiver.setdefault((notice.tenant, notice.webhook), []).append(notice)
+            by_receiver.setdefault((notice.tenant, notice.webhook), []).append(each)
         try:
             await asyncio.gather(*(self._tell_one(*names, waiting) for names, waiting in by_receiver.items()))
         except BrokerUnavailable as error:
@@ -94,50 +109,52 @@ class Webhooks:
 
     async def again(self, records: Sequence[Record]) -> None:
         """A handler for GroupConsumer on the topic: waits until the records are due, and tells them."""
-        waiting: list[WebhookNotice] = []
-        self._sealed_with.clear()
+        waiting: list[_Told] = []
         for record in records:
-            notice = await self._notice_of(record)
-            if notice is None:
+            told = await self._read(record)
+            if told is None:
                 log.error("notice not understood", partition=record.partition, offset=record.offset)
                 verdict = InvalidRecord("UNDECODABLE", "not a WebhookNotice")
                 await self._bury(record, verdict)
                 continue
+            notice = told.notice
             if is_erased(notice):
                 log.info("a notice about an erased person is dropped", tenant=notice.tenant, webhook=notice.webhook)
                 continue
             if any(name == "replayed" for name, _ in record.headers):
                 notice.first_at_ms = self._clock()
-            waiting.append(notice)
-        waiting.sort(key=lambda notice: notice.due_at_ms)
+            waiting.append(told)
+        waiting.sort(key=lambda told: told.notice.due_at_ms)
         while waiting:
-            await asyncio.sleep(max(0, min(waiting[0].due_at_ms - self._clock(), self._patience.delay_ms)) / 1000)
+            wait_ms = min(waiting[0].notice.due_at_ms - self._clock(), self._patience.delay_ms)
+            await asyncio.sleep(max(0, wait_ms) / 1000)
             now_ms = self._clock()
             # A clock that was set back must not hold anything up: nothing ever waits longer than the delay.
-            due = [each for each in waiting if each.due_at_ms <= now_ms] or waiting[:1]
+            due = [each for each in waiting if each.notice.due_at_ms <= now_ms] or waiting[:1]
             waiting = waiting[len(due) :]
-            await self.tell(due)
+            await self._tell(due)
 
-    async def _tell_one(self, tenant: str, name: str, waiting: list[WebhookNotice]) -> None:
+    async def _tell_one(self, tenant: str, name: str, waiting: list[_Told]) -> None:
         endpoint = self._endpoints(tenant, name)
         if endpoint is None:
-            for notice in waiting:
-                await self._give_up(notice, "NO_SUCH_WEBHOOK")
+            for told in waiting:
+                await self._give_up(told, "NO_SUCH_WEBHOOK")
             return
         failed = ""
         for first in range(0, len(waiting), _AT_ONCE):
             some = waiting[first : first + _AT_ONCE]
             if failed:
-                await asyncio.gather(*(self._wait(notice) for notice in some))
+                await asyncio.gather(*(self._wait(told) for told in some))
                 continue
-            reasons = await asyncio.gather(*(self._attempt(endpoint, notice) for notice in some))
+            reasons = await asyncio.gather(*(self._attempt(endpoint, told) for told in some))
             failed = next((reason for reason in reasons if reason not in (TAKEN, GONE)), "")
         if failed:
             log.warning("a webhook does not take what it is told", tenant=tenant, webhook=name, reason=failed)
 
-    async def _attempt(self, endpoint: Endpoint, notice: WebhookNotice) -> str:
-        if self._erased(notice):
+    async def _attempt(self, endpoint: Endpoint, told: _Told) -> str:
+        if self._erased(told):
             return TAKEN
+        notice = told.notice
         keys = [key_of(self._secrets.read(notice.tenant, reference)) for reference in endpoint.secrets]
         usable = [key for key in keys if key is not None]
         reason = "SECRET_UNREADABLE"
@@ -149,50 +166,49 @@ class Webhooks:
         notice.attempts += 1
         notice.last_reason = reason
         if reason == GONE or self._clock() - notice.first_at_ms >= self._patience.give_up_ms:
-            await self._give_up(notice, reason)
+            await self._give_up(told, reason)
         else:
-            await self._wait(notice)
+            await self._wait(told)
         return reason
 
-    async def _wait(self, notice: WebhookNotice) -> None:
+    async def _wait(self, told: _Told) -> None:
+        notice = told.notice
         notice.due_at_ms = self._clock() + self._patience.delay_ms
-        if not self._erased(notice):
-            await self._producer.publish(self._topic, _key(notice), await self._sealed(notice))
+        if not self._erased(told):
+            await self._producer.publish(self._topic, _key(notice), self._sealed(told))
 
-    async def _give_up(self, notice: WebhookNotice, reason: str) -> None:
-        if self._erased(notice):
+    async def _give_up(self, told: _Told, reason: str) -> None:
+        if self._erased(told):
             return
+        notice = told.notice
         log.error("a webhook was given up", tenant=notice.tenant, webhook=notice.webhook, reason=reason)
         self._given_up.labels(reason).inc()
         notice.due_at_ms = 0  # when it is put back it is tried at once
-        origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), await self._sealed(notice), ())
+        origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), self._sealed(told), ())
         await self._bury(origin, InvalidRecord(f"WEBHOOK_{reason}", f"{notice.webhook}, {notice.attempts} attempts"))
 
-    def _erased(self, notice: WebhookNotice) -> bool:
+    def _erased(self, told: _Told) -> bool:
         """Whether its person was erased while it waited here: nobody is told any more, and it is not written again."""
-        own = self._sealed_with.get(notice.message_id)
-        return own is not None and self._keys is not None and self._keys.find(own.key_id) is None
+        return told.key is not None and self._keys is not None and self._keys.find(told.key.key_id) is None
 
-    async def _sealed(self, notice: WebhookNotice) -> bytes:
+    def _sealed(self, told: _Told) -> bytes:
         """The notice for the log. Sealing takes the body out, and it may be tried again from memory: so a copy is sealed."""
-        if self._keys is None or not notice.person_id:
-            return notice.SerializeToString()
+        if told.key is None:
+            return told.notice.SerializeToString()
         copy = WebhookNotice()
-        copy.CopyFrom(notice)
-        own = await self._keys.ensure(notice.tenant, notice.person_id)
-        return seal(copy, own, self._topic, _key(notice))
+        copy.CopyFrom(told.notice)
+        return seal(copy, told.key, self._topic, _key(told.notice))
 
-    async def _notice_of(self, record: Record) -> WebhookNotice | None:
+    async def _read(self, record: Record) -> _Told | None:
+        key: DataKey | None = None
         try:
             notice = WebhookNotice.FromString(record.value or b"")
             if self._keys is not None:
                 await when_ready(self._keys, record)
-                own = unseal(notice, self._keys, self._topic, record.key or b"")
-                if own is not None:
-                    self._sealed_with[notice.message_id] = own
+                key = unseal(notice, self._keys, self._topic, record.key or b"")
         except (DecodeError, Unsealable):
             return None
-        return notice if notice.webhook and notice.message_id else None
+        return _Told(notice, key) if notice.webhook and notice.message_id else None
 
     async def _bury(self, record: Record, verdict: InvalidRecord) -> None:
         letter = encode(record, verdict, self._topic.partition(".")[0], self._clock())

@@ -14,7 +14,7 @@ LEFT: Final = (
     ("feedback.commands.v1", "ids, scores and times"),
     ("feedback.answers.v1", "ids, scores, categories and times"),
     ("sla.webhooks.v1", "ids and times"),
-    ("feedback.webhooks.v1", "ids and times"),
+    ("feedback.webhooks.v1", "ids, scores, categories and times"),
     ("deadletters.v1", "copies of records: ids and times"),
     ("ingest-intake.state.v1", "entries that are not yet compacted, unreadable"),
     ("ingest-sender.state.v1", "entries that are not yet compacted, unreadable"),

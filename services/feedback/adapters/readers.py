@@ -13,7 +13,7 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.metrics import Metrics
 from services.chassis.privacy.lanes import AwaitedKeys
-from services.chassis.privacy.sealing import Keys
+from services.chassis.privacy.sealing import DataKey, Keys, is_erased
 from services.chassis.webhook_retries import Webhooks
 from services.feedback.adapters import webhook_answers
 from services.feedback.adapters.configuration import ConfiguredProgrammes
@@ -21,7 +21,7 @@ from services.feedback.adapters.recoveries import RecoveryDispatcher
 from services.feedback.adapters.scores_view import FeedbackGauges, ScoresView
 from services.feedback.adapters.views import AnswersView
 from services.feedback.handlers import Dispatcher, due
-from services.feedback.translate import Untranslatable, opened_record, parse_record
+from services.feedback.translate import Untranslatable, opened_record, parse_record, unsealed
 from services.feedback.translate_scores import PROGRESS, parse_score, parse_score_key
 
 Batch = Callable[[list[Record]], Awaitable[None]]
@@ -75,18 +75,22 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, key
 
     async def tell(records: list[Record]) -> None:
         found: list[WebhookNotice] = []
+        sealed_with: dict[str, DataKey] = {}
         await keys.ready(record.value for record in records)
         for record in records:
             try:
-                told = opened_record(record, keys)
+                told = parse_record(record.value)
+                key = unsealed(told, keys, record)
             except Untranslatable:
                 continue  # the dispatcher's group says so
             # A group that begins does not report what other systems have lived without for days.
-            if clock() - told.occurred_at_ms < _DAY_MS:
-                found += webhook_answers.notices(
-                    told, programmes.webhooks(told.tenant), programmes.counting(told.tenant)
-                )
-        await telling.tell(found)
+            if is_erased(told) or clock() - told.occurred_at_ms >= _DAY_MS:
+                continue
+            notices = webhook_answers.notices(told, programmes.webhooks(told.tenant), programmes.counting(told.tenant))
+            found += notices
+            if key is not None:
+                sealed_with |= {notice.message_id: key for notice in notices}
+        await telling.tell(found, sealed_with)
 
     return tell
 

@@ -28,6 +28,7 @@ from services.chassis.webhook_retries import DEAD_LETTERS, Patience, Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.commands.deadletters import _put_back
 from tests.contract.lane.real import eventually, read_all
+from tests.fakes.privacy import MemoryKeys
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
@@ -41,6 +42,8 @@ class Receiver:
 
     address: str = ""
     answers: dict[str, list[int]] = field(default_factory=dict)
+    during: Callable[[], object] = lambda: None
+    """What happens while an attempt is under way."""
     taken: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -49,6 +52,7 @@ class Receiver:
         Webhook(SECRET).verify(body.decode(), dict(request.headers))
         path = request.url.path.removeprefix("/")
         self.calls.append(path)
+        self.during()
         status = self.answers[path].pop(0) if self.answers.get(path) else 204
         if status == 204:
             self.taken.append(request.headers["webhook-id"])
@@ -57,7 +61,10 @@ class Receiver:
 
 @asynccontextmanager
 async def telling(
-    settings: KafkaSettings, patience: Patience, known: Callable[[str], bool] = lambda _: True
+    settings: KafkaSettings,
+    patience: Patience,
+    known: Callable[[str], bool] = lambda _: True,
+    keys: MemoryKeys | None = None,
 ) -> AsyncIterator[tuple[Webhooks, Receiver, Metrics]]:
     """A receiver with a path for each webhook, and a service that tells it and tries again."""
     await apply(settings)
@@ -78,7 +85,7 @@ async def telling(
         asyncio.TaskGroup() as tasks,
     ):
         secrets = SecretReferences(system_clock, env={"CHAPAR_SECRET_ACME__KEY": SECRET})
-        webhooks = Webhooks(TOPIC, endpoint, secrets, client, producer, system_clock, metrics, patience)
+        webhooks = Webhooks(TOPIC, endpoint, secrets, client, producer, system_clock, metrics, patience, keys)
         consumer = GroupConsumer(
             settings,
             group="feedback-webhooks",
@@ -146,3 +153,31 @@ async def test_what_is_given_up_is_a_dead_letter_and_can_be_put_back(kafka: Kafk
         receiver.answers.clear()
         await _put_back(settings, list(found.values()))
         await eventually(lambda: sorted(receiver.taken) == ["dead-0", "gone-0"], "what was put back is told")
+
+
+@pytest.mark.parametrize("give_up_ms", [86_400_000, 0])
+async def test_a_person_who_is_erased_during_the_first_attempt_is_not_written_again(
+    kafka: KafkaUnderTest, prefix: str, give_up_ms: int
+) -> None:
+    """Neither to be tried again nor as a dead letter, and no key is made for it. Another person's notice waits, sealed by its own key."""
+    settings = kafka.settings(prefix)
+    keys = MemoryKeys()
+    keys.makes = False
+    gone, kept = await keys.ensure("acme", "gone"), await keys.ensure("acme", "kept")
+    told = [
+        WebhookNotice(message_id=key.owner, tenant="acme", webhook="w", person_id=key.owner, body=b'"needle"')
+        for key in (gone, kept)
+    ]
+    patience = Patience(delay_ms=60_000, give_up_ms=give_up_ms)
+    async with telling(settings, patience, keys=keys) as (webhooks, receiver, _):
+        receiver.answers["w"] = [500] * 10
+        receiver.during = lambda: keys.destroy("acme", "gone")
+        await webhooks.tell(told, {"gone": gone, "kept": kept})
+        assert receiver.calls == ["w", "w"]
+    assert list(keys.newest) == [("acme", "kept")]
+    waiting = [record.value or b"" for record in await read_all(settings, TOPIC)]
+    letters = [DeadLetter.FromString(r.value or b"").value for r in await read_all(settings, DEAD_LETTERS)]
+    (written,) = waiting + letters
+    assert b"needle" not in written
+    notice = keys.opened(WebhookNotice.FromString(written), TOPIC, b"acme/w")
+    assert (notice.message_id, notice.body) == ("kept", b'"needle"')
