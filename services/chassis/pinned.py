@@ -20,6 +20,9 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, in the order in which to try them. Raises OSError for none."""
 
 _MOST_ADDRESSES: Final = 16
+CONNECT_S: Final = 5.0
+POOL_S: Final = 5.0
+"""How long a request waits for a connection when all are in use."""
 
 
 class Refused(Exception):  # noqa: N818 - reads as what happened
@@ -156,10 +159,13 @@ def pinned_client(
     tls: ssl.SSLContext | None = None,
     resolve: Resolve = system_resolve,
 ) -> httpx.AsyncClient:
-    """A client for URLs of tenants; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's."""
+    """A client for URLs of tenants; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's.
+
+    It knows no deadline of a whole call and no tenants: `outgoing.Outgoing` does.
+    """
     return httpx.AsyncClient(
         transport=PinnedTransport(rules, resolve, tls=tls, connections=connections, keepalive_s=2.0),
-        timeout=httpx.Timeout(timeout_s, connect=5.0, pool=None),
+        timeout=httpx.Timeout(timeout_s, connect=CONNECT_S, pool=POOL_S),
         follow_redirects=False,
         trust_env=False,
         headers={"user-agent": "chapar"},

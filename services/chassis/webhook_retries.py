@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-import httpx
 from google.protobuf.message import DecodeError
 
 from chapar.common.v1.webhook_pb2 import WebhookNotice
@@ -30,6 +29,7 @@ from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
 from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.logs import get_logger
 from services.chassis.metrics import Metrics
+from services.chassis.outgoing import Outgoing
 from services.chassis.privacy.lanes import AwaitedKeys, when_ready
 from services.chassis.privacy.sealing import DataKey, Unsealable, is_erased, seal, unseal
 from services.chassis.secrets import SecretReferences
@@ -68,7 +68,7 @@ class Webhooks:
         topic: str,
         endpoints: Endpoints,
         secrets: SecretReferences,
-        client: httpx.AsyncClient,
+        client: Outgoing,
         producer: DurableProducer,
         clock: Clock,
         metrics: Metrics,
@@ -159,7 +159,9 @@ class Webhooks:
         usable = [key for key in keys if key is not None]
         reason = "SECRET_UNREADABLE"
         if usable:
-            reason = await attempt(self._client, endpoint.url, usable, notice.message_id, notice.body, self._clock())
+            reason = await attempt(
+                self._client, notice.tenant, endpoint.url, usable, notice.message_id, notice.body, self._clock()
+            )
         self._attempts.labels("taken" if reason == TAKEN else "not_taken").inc()
         if reason == TAKEN:
             return reason

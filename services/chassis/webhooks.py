@@ -15,6 +15,7 @@ import httpx
 
 from chapar.config.v1 import config_pb2
 from services.chassis.destinations import DEVELOPMENT, Destinations, problem_of_url
+from services.chassis.outgoing import CallLimits, Outgoing
 from services.chassis.pinned import Refused, Resolve, pinned_client, system_resolve
 from services.chassis.webhook_keys import key_of
 
@@ -33,7 +34,7 @@ __all__ = [
 TAKEN: Final = ""
 GONE: Final = "GONE"
 _SECRETS: Final = ("signing", "previous")
-_TIMEOUT_S: Final = 10.0
+_LIMITS: Final = CallLimits(call_s=10.0, place_s=5.0, of_tenant=16, of_host=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,15 @@ def _problem_of_secrets(webhook: config_pb2.OutgoingWebhook) -> str:
     return ""
 
 
-def webhook_client(rules: Destinations, connections: int = 50, resolve: Resolve = system_resolve) -> httpx.AsyncClient:
+def webhook_client(
+    rules: Destinations, connections: int = 200, resolve: Resolve = system_resolve, limits: CallLimits = _LIMITS
+) -> Outgoing:
     """A client for all receivers; the caller closes it."""
-    return pinned_client(rules, timeout_s=_TIMEOUT_S, connections=connections, resolve=resolve)
+    return Outgoing(pinned_client(rules, timeout_s=limits.call_s, connections=connections, resolve=resolve), limits)
 
 
 async def attempt(
-    client: httpx.AsyncClient, url: str, keys: Iterable[bytes], message_id: str, body: bytes, now_ms: int
+    client: Outgoing, tenant: str, url: str, keys: Iterable[bytes], message_id: str, body: bytes, now_ms: int
 ) -> str:
     """One POST of a JSON document: TAKEN, GONE, or why it was not taken, as a short upper-case code."""
     stamp = str(now_ms // 1000)
@@ -98,14 +101,14 @@ async def attempt(
     }
     try:
         # The answer's body is of no interest, however long it is.
-        async with client.stream("POST", url, content=body, headers=headers) as response:
+        async with client.post(tenant, url, body, headers) as response:
             status = response.status_code
     except Refused:
         return "URL_REFUSED"
-    except httpx.TimeoutException:
-        return "TIMEOUT"
     except (httpx.ConnectError, httpx.PoolTimeout):
         return "NO_CONNECTION"
+    except (httpx.TimeoutException, TimeoutError):
+        return "TIMEOUT"
     except (httpx.HTTPError, httpx.InvalidURL):
         return "CONNECTION_CUT"
     if 200 <= status < 300:

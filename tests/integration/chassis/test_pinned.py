@@ -141,10 +141,10 @@ async def test_tls_is_with_the_configured_name(tmp_path: Path) -> None:
         receiver(server_tls) as outside,
         provider_client(HERE, timeout_s=2, tls=client_tls, resolve=resolver) as client,
     ):
-        answer = await post_json(client, f"https://hooks.example.com:{outside.port}/x", b"{}")
+        answer = await post_json(client, "acme", f"https://hooks.example.com:{outside.port}/x", b"{}")
         assert not isinstance(answer, PartResult)
         assert answer.status == 200
-        other = await post_json(client, f"https://other.example.com:{outside.port}/x", b"{}")
+        other = await post_json(client, "acme", f"https://other.example.com:{outside.port}/x", b"{}")
         assert isinstance(other, PartResult)
         assert other.outcome is Outcome.RETRY
     assert seen == ["hooks.example.com", "other.example.com"]
@@ -156,7 +156,7 @@ async def test_a_redirect_is_an_answer_not_a_way() -> None:
     """A header leads no request inside."""
     async with receiver() as inside, receiver() as outside, webhook_client(HERE) as client:
         outside.location = f"http://127.0.0.1:{inside.port}/metadata"
-        reason = await attempt(client, f"http://127.0.0.1:{outside.port}/", [b"k" * 24], "msg_1", b"{}", 0)
+        reason = await attempt(client, "acme", f"http://127.0.0.1:{outside.port}/", [b"k" * 24], "msg_1", b"{}", 0)
         assert reason == "HTTP_302"
         assert inside.connections == 0
 
@@ -172,11 +172,14 @@ async def test_a_refused_url_is_a_reason_not_a_crash() -> None:
         "https://x.example.com./",
     ):
         async with provider_client(PUBLIC) as replies, webhook_client(PUBLIC) as hooks:
-            result = await post_json(replies, url, b"{}")
+            result = await post_json(replies, "acme", url, b"{}")
             assert isinstance(result, PartResult)
             assert result.outcome is Outcome.HALTED
             assert result.reason in ("URL_REFUSED", "BAD_BASE_URL")
-            assert await attempt(hooks, url, [b"k" * 24], "msg_1", b"{}", 0) in ("URL_REFUSED", "CONNECTION_CUT")
+            assert await attempt(hooks, "acme", url, [b"k" * 24], "msg_1", b"{}", 0) in (
+                "URL_REFUSED",
+                "CONNECTION_CUT",
+            )
 
 
 async def test_the_next_address_is_tried_when_the_first_is_dead() -> None:
@@ -197,7 +200,7 @@ async def test_a_resolver_that_fails_is_a_connection_that_failed() -> None:
         raise OSError("no such host")
 
     async with provider_client(PUBLIC, resolve=fails) as client:
-        result = await post_json(client, "https://nowhere.example.com/", b"{}")
+        result = await post_json(client, "acme", "https://nowhere.example.com/", b"{}")
     assert isinstance(result, PartResult)
     assert (result.outcome, result.reason) == (Outcome.RETRY, "NO_CONNECTION")
     with pytest.raises(httpx.ConnectError):

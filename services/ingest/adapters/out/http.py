@@ -1,6 +1,7 @@
 """One HTTP call to a provider, and what its failures mean.
 
-A request that may have arrived and was not answered is UNKNOWN, one that can't have is RETRY. Connections are reused for two
+A request that may have arrived and was not answered is UNKNOWN, one that can't have is RETRY. The call as a whole has a deadline,
+later than what may be spent before the request leaves, so what that ends may have arrived. Connections are reused for two
 seconds only: on an older one a provider's close can cross our request, and what should be a plain retry would be an outcome
 that nobody knows. Redirects are not followed. Errors are reported by type: their texts hold URLs, and URLs hold tokens.
 """
@@ -14,7 +15,8 @@ import httpx
 import msgspec
 
 from services.chassis.destinations import Destinations
-from services.chassis.pinned import Refused, Resolve, pinned_client, system_resolve
+from services.chassis.outgoing import CallLimits, Outgoing
+from services.chassis.pinned import CONNECT_S, POOL_S, Refused, Resolve, pinned_client, system_resolve
 from services.ingest.domain.deliveries import Outcome
 from services.ingest.domain.retry_classes import PartResult
 
@@ -34,21 +36,29 @@ def provider_client(
     rules: Destinations,
     *,
     timeout_s: float = 20.0,
-    connections: int = 100,
+    place_s: float = 20.0,
+    connections: int = 500,
     tls: ssl.SSLContext | None = None,
     resolve: Resolve = system_resolve,
-) -> httpx.AsyncClient:
-    """A client for all providers; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's."""
-    return pinned_client(rules, timeout_s=timeout_s, connections=connections, tls=tls, resolve=resolve)
+) -> Outgoing:
+    """A client for all providers; the caller closes it.
+
+    `timeout_s`: for the provider, once it may have the request; `place_s`: see `CallLimits`; `tls`: instead of the system's.
+    """
+    # Connecting is timed twice, for the address and for TLS.
+    limits = CallLimits(call_s=POOL_S + 2 * CONNECT_S + timeout_s, place_s=place_s, of_tenant=64, of_host=32)
+    return Outgoing(
+        pinned_client(rules, timeout_s=timeout_s, connections=connections, tls=tls, resolve=resolve), limits
+    )
 
 
 async def post_json(
-    client: httpx.AsyncClient, url: str, content: bytes, headers: Mapping[str, str] | None = None
+    client: Outgoing, tenant: str, url: str, content: bytes, headers: Mapping[str, str] | None = None
 ) -> Answer | PartResult:
     """POST a JSON document. A PartResult says that there was no answer."""
     try:
-        async with client.stream(
-            "POST", url, content=content, headers={"content-type": "application/json", **(headers or {})}
+        async with client.post(
+            tenant, url, content, {"content-type": "application/json", **(headers or {})}
         ) as response:
             received = bytearray()
             async for chunk in response.aiter_bytes():
@@ -61,7 +71,7 @@ async def post_json(
         return PartResult(outcome=Outcome.HALTED, reason="URL_REFUSED")
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
         return PartResult(outcome=Outcome.HALTED, reason="BAD_BASE_URL")
-    except httpx.TimeoutException:
+    except (httpx.TimeoutException, TimeoutError):
         return PartResult(outcome=Outcome.UNKNOWN, reason="TIMEOUT")
     except httpx.HTTPError as error:
         return PartResult(outcome=Outcome.UNKNOWN, reason=_named("CONNECTION_CUT", error))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import httpx
 import msgspec
 
+from services.chassis.outgoing import Outgoing
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
@@ -25,7 +25,7 @@ _BASES: Final[Mapping[str, str]] = MappingProxyType(
 class TelegramClient:
     """Settings: `base_url`. Secrets: `bot_token`."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: Outgoing) -> None:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
@@ -36,7 +36,9 @@ class TelegramClient:
         body: dict[str, Any] = {"chat_id": _number(self.recipient(part.route)[0]), "text": part.text}
         if context.get("message_thread_id"):
             body["message_thread_id"] = _number(context["message_thread_id"])
-        answer = await post_json(self._http, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body))
+        answer = await post_json(
+            self._http, account.tenant, f"{base}/bot{token}/sendMessage", msgspec.json.encode(body)
+        )
         if not isinstance(answer, Answer):
             return answer
         return retry_classes.telegram(answer.status, answer.body, answer.retry_after)

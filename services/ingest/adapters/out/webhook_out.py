@@ -3,9 +3,9 @@
 An account without `reply_url` has its replies in the conversation alone, which the other system reads by gRPC (WatchConversation).
 """
 
-import httpx
 import msgspec
 
+from services.chassis.outgoing import Outgoing
 from services.chassis.webhook_keys import key_of
 from services.chassis.webhooks import signature
 from services.ingest.adapters.out.account import SendingAccount, Unconfigured
@@ -20,7 +20,7 @@ from services.ingest.domain.retry_classes import PartResult
 class WebhookClient:
     """Settings: `reply_url`. Secrets: `signing_secret` ("whsec_…")."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: Outgoing) -> None:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
@@ -46,6 +46,7 @@ class WebhookClient:
         stamp = str(part.now_ms // 1000)
         answer = await post_json(
             self._http,
+            account.tenant,
             url,
             body,
             {

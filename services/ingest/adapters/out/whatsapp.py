@@ -2,9 +2,9 @@
 
 from typing import Any, Final
 
-import httpx
 import msgspec
 
+from services.chassis.outgoing import Outgoing
 from services.ingest.adapters.out.account import SendingAccount
 from services.ingest.adapters.out.client import Part
 from services.ingest.adapters.out.http import Answer, post_json
@@ -18,7 +18,7 @@ _BASE: Final = "https://graph.facebook.com"
 class WhatsAppClient:
     """Settings: `base_url`, `api_version`, `phone_number_id`. Secrets: `access_token`."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: Outgoing) -> None:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
@@ -37,6 +37,7 @@ class WhatsAppClient:
         version = account.setting("api_version", "v23.0")
         answer = await post_json(
             self._http,
+            account.tenant,
             f"{base}/{version}/{number}/messages",
             msgspec.json.encode(body),
             {"authorization": f"Bearer {token}"},

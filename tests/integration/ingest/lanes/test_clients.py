@@ -7,13 +7,13 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import httpx
 import msgspec
 import pytest
 
 from services.chassis.clock import system_clock
 from services.chassis.destinations import DEVELOPMENT, PUBLIC
 from services.chassis.errors import ChaparError
+from services.chassis.outgoing import Outgoing
 from services.chassis.secrets import SecretReferences
 from services.cli.providers import Behaviour, Cut, Hang, HttpProvider, MailRelay, Refuse
 from services.ingest.adapters.edges.accounts import AccountSecrets
@@ -46,13 +46,13 @@ async def relay() -> AsyncIterator[MailRelay]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+async def http() -> AsyncIterator[Outgoing]:
     """The clients' connections, impatient."""
     async with provider_client(DEVELOPMENT, timeout_s=0.5, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 
-def clients(http: httpx.AsyncClient) -> dict[str, ChannelClient]:
+def clients(http: Outgoing) -> dict[str, ChannelClient]:
     """One a channel."""
     return {
         "telegram": TelegramClient(http),
@@ -63,7 +63,7 @@ def clients(http: httpx.AsyncClient) -> dict[str, ChannelClient]:
 
 
 @pytest.mark.parametrize("channel", ["telegram", "whatsapp", "webhook"])
-async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, http: httpx.AsyncClient) -> None:
+async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, http: Outgoing) -> None:
     """Persian, emoji and all, to the right recipient, and the provider's id comes back."""
     part = a_part(channel, "سلام، «پاسخ» شما 🌟")
     result = await clients(http)[channel].send(part, an_account(accounts(provider)[channel]))
@@ -104,7 +104,7 @@ async def test_what_an_answer_means(
     outcome: Outcome,
     reason: str,
     provider: HttpProvider,
-    http: httpx.AsyncClient,
+    http: Outgoing,
 ) -> None:
     """Each way in which a provider refuses, is silent or cuts the connection has its own consequence."""
     provider.next(behaviour)
@@ -116,7 +116,7 @@ async def test_what_an_answer_means(
         assert result.retry_after_ms == 3_000
 
 
-async def test_nobody_listening_is_a_retry(http: httpx.AsyncClient) -> None:
+async def test_nobody_listening_is_a_retry(http: Outgoing) -> None:
     """A connection that was never made carried nothing."""
     async with HttpProvider() as gone:
         policies = accounts(gone)
@@ -125,7 +125,7 @@ async def test_nobody_listening_is_a_retry(http: httpx.AsyncClient) -> None:
         assert (result.outcome, result.reason) == (Outcome.RETRY, "NO_CONNECTION")
 
 
-async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: Outgoing) -> None:
     """And nothing leaves."""
     bare = AccountPolicy(channel="telegram", account="main", settings={"base_url": provider.url})
     with pytest.raises(Unconfigured) as missing:
@@ -134,7 +134,7 @@ async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: 
     assert provider.requests == 0
 
 
-async def test_an_address_may_be_a_reference(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+async def test_an_address_may_be_a_reference(provider: HttpProvider, http: Outgoing) -> None:
     """A running installation knows it, a configuration file does not; an unreadable one halts, by its reason."""
     policy = AccountPolicy(
         channel="telegram",
@@ -154,7 +154,7 @@ async def test_an_address_may_be_a_reference(provider: HttpProvider, http: httpx
     assert unreadable.value.reason == "SECRET_UNREADABLE"
 
 
-async def test_a_webhook_reply_is_signed(provider: HttpProvider, http: httpx.AsyncClient) -> None:
+async def test_a_webhook_reply_is_signed(provider: HttpProvider, http: Outgoing) -> None:
     """As Standard Webhooks say, over the very bytes."""
     part = a_part("webhook")
     await clients(http)["webhook"].send(part, an_account(accounts(provider)["webhook"]))
