@@ -1,6 +1,8 @@
-"""Performs attempts: paced per account and per recipient, each outcome published to outbound.v1 until the log has it.
+"""Performs attempts, each outcome published to outbound.v1 until the log has it.
 
-- Accounts are independent of each other: one whose turn is far away, or whose provider hangs, holds up nobody else.
+- The rates of account and recipient are kept by `turn`, before an attempt is recorded: what the lane submits leaves at once. Only the
+  further parts of a long text wait here, for their recipient.
+- Accounts are independent of each other: one whose provider hangs holds up nobody else.
 - An outcome is published again and again until it is durable or the process ends; then the attempt is unknown to whoever comes next.
 - On `stop`, what has not begun is given back (NOT_ATTEMPTED), and what is under way gets a grace to end.
 - Whatever a client raises after it may have sent something is UNKNOWN.
@@ -41,11 +43,9 @@ Publish = Callable[[bytes, bytes], Awaitable[object]]
 
 @dataclass(slots=True)
 class _Line:
-    """The queue of one account. `limits`: what its pacing was made from, so that a change of configuration is noticed."""
+    """The queue of one account."""
 
     jobs: "asyncio.Queue[AttemptJob]" = field(default_factory=asyncio.Queue)
-    limits: tuple[float, float] = (0.0, 0.0)
-    pace: Limiter = field(default_factory=lambda: Limiter(Rate(0, 1)))
 
 
 class AttemptWorker:
@@ -170,9 +170,6 @@ class AttemptWorker:
                 if not await _first(coming, stopping):
                     break
                 job = coming.result()
-                if not await self._paced(line, job):
-                    await self._report(job, _not_attempted(), [])
-                    break
                 task = tasks.create_task(self._attempt(job))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
@@ -184,17 +181,8 @@ class AttemptWorker:
                 for task in late:
                     task.cancel()
 
-    async def _paced(self, line: _Line, job: AttemptJob) -> bool:
-        """Wait for the account's turn; False when we are to stop."""
-        rules, account = self._rules(job), self._account(job)
-        limits = account_rate(rules, account.policy) if account is not None else (rules.per_second, rules.burst)
-        if line.limits != limits:
-            line.limits = limits
-            line.pace = Limiter(Rate(*limits))
-        return await self._turn(line.pace, "account")
-
     async def _turn(self, pace: Limiter, key: str) -> bool:
-        """True when it is our turn, False when we are to stop."""
+        """Wait; True when it is the key's turn, False when we are to stop."""
         while (wait_s := pace.take(key, self._clock())) > 0:
             try:
                 async with asyncio.timeout(wait_s):
@@ -228,9 +216,13 @@ class AttemptWorker:
         request = job.delivery.request
         parts = parts_of(request.text, rules.part_chars)
         address, group = client.recipient(job.route)
+        pace, to = self._recipient_pace(where.channel, rules, group), f"{job.tenant}/{where.account}/{address}"
         result = PartResult(outcome=Outcome.ACCEPTED)
-        for index in range(len(job.delivery.native_ids), len(parts)):
-            if not await self._turn(self._recipient_pace(where.channel, rules, group), f"{where.account}/{address}"):
+        first = len(job.delivery.native_ids)
+        for index in range(first, len(parts)):
+            if index == first:
+                pace.take(to, self._clock())  # it has had its turn; the next part counts from it
+            elif not await self._turn(pace, to):
                 return _not_attempted()
             if self._keys.current(job.tenant, where.identity_id) is None:
                 return _not_attempted()  # the customer was erased while it waited for its turn

@@ -30,6 +30,8 @@ from services.ingest.domain.rules import RuleInput, Verdict
 from tests.fakes.privacy import MemoryKeys
 from tests.integration.ingest.lanes.builders import TENANT, VARIABLES, accounts
 
+OTHER = "umbrella"
+
 
 def never(when: str, given: RuleInput) -> Verdict:
     """No rules here."""
@@ -62,8 +64,10 @@ class Log:
 
 
 @asynccontextmanager
-async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncIterator[AttemptWorker]:
-    """A worker that runs; stopped in order at the end."""
+async def a_worker(
+    provider: HttpProvider, log: Log, concurrency: int = 128, **changes: float
+) -> AsyncIterator[AttemptWorker]:
+    """A worker that runs; stopped in order at the end. Two tenants have the same accounts."""
     table = accounts(provider)
     table = {channel: replace(policy, **changes) for channel, policy in table.items()}  # type: ignore[arg-type]  # floats only, by name
     policy = TenantPolicy(
@@ -81,13 +85,14 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
     async with provider_client(DEVELOPMENT, timeout_s=2.0, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as http:
         worker = AttemptWorker(
             {"telegram": TelegramClient(http), "whatsapp": WhatsAppClient(http)},
-            lambda: {TENANT: policy},
+            lambda: {TENANT: policy, OTHER: replace(policy, tenant=OTHER)},
             AccountSecrets(SecretReferences(system_clock, env=VARIABLES)),
             log.publish,
             Metrics(CollectorRegistry(auto_describe=True)),
             log.keys,
             clock=system_clock,
-            grace_s=1.0,
+            concurrency=concurrency,
+            grace_s=5.0,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run())
@@ -95,10 +100,17 @@ async def a_worker(provider: HttpProvider, log: Log, **changes: float) -> AsyncI
             worker.stop()
 
 
-def a_job(number: int, channel: str = "telegram", account: str = "main", text: str = "hi") -> AttemptJob:
-    """One attempt in a conversation of its own."""
-    native = str(1_000 + number)
-    identity = Identity(f"identity-{number}", TENANT, channel, account, native)
+def a_job(
+    number: int,
+    channel: str = "telegram",
+    account: str = "main",
+    text: str = "hi",
+    tenant: str = TENANT,
+    chat: int | None = None,
+) -> AttemptJob:
+    """One attempt in a conversation of its own, and to a chat of its own if no other is named."""
+    native = str(1_000 + number if chat is None else chat)
+    identity = Identity(f"identity-{number}", tenant, channel, account, native)
     delivery = Delivery(
         delivery_id=f"delivery-{channel}-{number}",
         request=SendRequest(request_id=f"r-{number}", text=text),
@@ -106,7 +118,7 @@ def a_job(number: int, channel: str = "telegram", account: str = "main", text: s
         status=Status.ATTEMPTING,
         number=1,
     )
-    return AttemptJob(TENANT, f"conversation-{number}", delivery, Route(identity, {"chat_id": native}, "", 0))
+    return AttemptJob(tenant, f"conversation-{number}", delivery, Route(identity, {"chat_id": native}, "", 0))
 
 
 @pytest.fixture
@@ -131,16 +143,52 @@ async def test_every_attempt_has_one_outcome(provider: HttpProvider) -> None:
     assert len(provider.received) == 50
 
 
-async def test_an_account_sends_no_faster_than_allowed(provider: HttpProvider) -> None:
-    """So many at once, then so many a second."""
+def long_text(parts: int) -> str:
+    """Of Telegram's limit."""
+    return "x" * (4096 * parts)
+
+
+async def test_what_has_had_its_turn_leaves_at_once(provider: HttpProvider) -> None:
+    """The lane has waited for account and recipient; a wait after the attempt is recorded would make it UNKNOWN in a crash."""
     log = Log()
-    async with a_worker(provider, log, sends_per_second=10.0) as worker:
+    async with a_worker(provider, log, sends_per_second=1.0) as worker:
+        worker.submit(a_job(0, text=long_text(5)))  # three at once, then one a second
+        for number in range(1, 9):
+            worker.submit(a_job(number, chat=7))
+        await log.until(9)
+    assert log.outcomes[-1].delivery_id == "delivery-telegram-0"
+    assert {o.outcome for o in log.outcomes} == {records_pb2.ATTEMPT_OUTCOME_ACCEPTED}
+
+
+async def test_the_parts_of_a_text_keep_the_recipients_pace(provider: HttpProvider) -> None:
+    """Three at once, then one a second: the first part counts, although it does not wait."""
+    log = Log()
+    async with a_worker(provider, log) as worker:
         began = asyncio.get_running_loop().time()
-        for number in range(25):
-            worker.submit(a_job(number))
-        await log.until(25)
+        worker.submit(a_job(1, text=long_text(5)))
+        await log.until(1)
         took = asyncio.get_running_loop().time() - began
-    assert took >= 1.4
+    assert took >= 1.9
+    assert len(provider.received) == 5
+
+
+async def test_tenants_do_not_share_a_recipients_pace(provider: HttpProvider) -> None:
+    """Although their accounts and the recipient have the same names."""
+    log = Log()
+    async with a_worker(provider, log) as worker:
+        worker.submit(a_job(1, text=long_text(5), chat=7))
+        await provider.arrived(3)  # all at once that this chat may get
+        worker.submit(a_job(2, text=long_text(2), chat=7, tenant=OTHER))
+        await log.until(2)
+    assert [o.delivery_id for o in log.outcomes] == ["delivery-telegram-2", "delivery-telegram-1"]
+
+
+async def test_tenants_do_not_share_the_moments_of_attempts(provider: HttpProvider) -> None:
+    """The lane asks for them ahead of time."""
+    async with a_worker(provider, Log()) as worker:
+        route = a_job(1, chat=7).route
+        far = max(worker.turn(TENANT, route) for _ in range(50))
+        assert worker.turn(OTHER, route) < far - 30_000
 
 
 async def test_a_provider_that_hangs_holds_up_nobody_else(provider: HttpProvider) -> None:
@@ -194,11 +242,12 @@ async def test_an_account_that_is_not_configured_is_halted(provider: HttpProvide
 async def test_what_was_not_begun_is_given_back_at_the_end(provider: HttpProvider) -> None:
     """What was begun ends within its grace; every attempt still has exactly one outcome."""
     log = Log()
-    async with a_worker(provider, log, sends_per_second=1.0) as worker:
+    provider.next(Hang(taken=True))
+    async with a_worker(provider, log, concurrency=1) as worker:
         for number in range(10):
             worker.submit(a_job(number))
-        await provider.arrived(1)
+        await provider.asked(1)
     assert len(log.outcomes) == 10
     given_back = [o for o in log.outcomes if o.reason == NOT_ATTEMPTED]
-    assert len(given_back) + len(provider.received) == 10
-    assert given_back
+    assert [o.delivery_id for o in given_back] == [f"delivery-telegram-{n}" for n in range(1, 10)]
+    assert len(provider.received) == 1
