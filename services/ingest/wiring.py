@@ -28,7 +28,6 @@ from services.ingest.adapters.edges.accounts import AccountSecrets, ConfiguredAc
 from services.ingest.adapters.edges.agent_queues import ConfiguredAgentQueues
 from services.ingest.adapters.edges.door import Door, DoorLimits
 from services.ingest.adapters.edges.erasure import Outcomes, PersonEraser
-from services.ingest.adapters.edges.fair_reads import FairReads
 from services.ingest.adapters.edges.grpc_audit import AuditServicer
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_ingest import IngestServicer
@@ -145,8 +144,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             kafka, VERDICTS, from_="end", client_id=f"ingest-verdicts@{settings.instance}", caught_up=listening
         )
         await enter(service.background(questions.run(verdicts), "verdicts"))
-        reads = FairReads(past) if past is not None else None
-        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), reads, queues)
+        ingest_servicer = IngestServicer(submitter, FollowUpAsker(intake, service.clock), past, queues)
 
         async def identity_of(tenant: str, conversation_id: str) -> str | None:
             lately = hub.owner(tenant, conversation_id)

@@ -5,13 +5,11 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Row, Select, and_, or_, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import types_pb2
-from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.history import cursor
-from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.story import LATEST_MS
 from services.ingest.history.tables import AUDIT
 
@@ -19,18 +17,18 @@ _LIST: Final = "audit"
 
 
 class AuditReader:
-    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached."""
+    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when the tenant reads too much."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, reads: FairReads) -> None:
+        self._rows = reads.rows
 
     async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
         """A page of records, newest first; each with all of its targets. Raises INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode(_LIST, request.page.cursor)
-        found = await self._rows(_events(tenant, request, after, size + 1))
+        found = await self._rows(tenant, _events(tenant, request, after, size + 1))
         page = found[:size]
-        targets = await self._rows(_targets(tenant, [row.event_id for row in page])) if page else ()
+        targets = await self._rows(tenant, _targets(tenant, [row.event_id for row in page])) if page else ()
         records = {row.event_id: _record(row) for row in targets}
         for row in targets:
             records[row.event_id].targets.append(audit_pb2.AuditedTarget(kind=row.target_kind, id=row.target_id))
@@ -38,16 +36,6 @@ class AuditReader:
         return audit_pb2.ListAuditResponse(
             records=[records[row.event_id] for row in page], page=types_pb2.PageInfo(next_cursor=more)
         )
-
-    async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            async with self._database.engine.connect() as connection:
-                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
-                return rows
-        except (SQLAlchemyError, OSError) as error:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, "HISTORY_AWAY", "the audit log can't be read now: try again", retry_after_s=2
-            ) from error
 
 
 def _events(tenant: str, request: audit_pb2.ListAuditRequest, after: tuple[int, str] | None, most: int) -> Select[Any]:

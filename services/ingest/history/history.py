@@ -18,6 +18,7 @@ from services.chassis.privacy.lanes import AwaitedKeys
 from services.ingest.history import store
 from services.ingest.history.audit_reader import AuditReader
 from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.projection import Projection
 from services.ingest.history.reader import HistoryReader
 from services.ingest.history.retention import Retention
@@ -50,8 +51,9 @@ class History:
         self._changed = asyncio.Event()
         self._log = get_logger(__name__)
         self.caught_up = asyncio.Event()
-        self.reader = HistoryReader(database, self._until_changed)
-        self.audit = AuditReader(database)
+        reads = FairReads(database)
+        self.reader = HistoryReader(reads, self._until_changed)
+        self.audit = AuditReader(reads)
         self._projection = Projection(
             kafka,
             database,

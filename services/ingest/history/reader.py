@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Row
-from sqlalchemy.exc import SQLAlchemyError
 
 from chapar.common.v1 import types_pb2
 from chapar.ingest.v1 import ingest_pb2, records_pb2
@@ -14,7 +13,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.domain.reach import Reach
 from services.ingest.history import cursor, queries
 from services.ingest.history.chat_order import in_order
-from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.story import LATEST_MS
 from services.ingest.history.text import words
 from services.ingest.ports import ChatMessage
@@ -26,10 +25,10 @@ _WATCH_S: Final = 0.5
 
 
 class HistoryReader:
-    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached."""
+    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when the tenant reads too much."""
 
-    def __init__(self, database: Database, until_changed: Callable[[float], Awaitable[None]]) -> None:
-        self._database = database
+    def __init__(self, reads: FairReads, until_changed: Callable[[float], Awaitable[None]]) -> None:
+        self._rows = reads.rows
         self._until_changed = until_changed
 
     # ---- IngestService
@@ -40,11 +39,11 @@ class HistoryReader:
         """A conversation and a page of its messages, oldest first. Raises NOT_FOUND, INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("messages", request.page.cursor)
-        found = await self._rows(queries.conversation(reach, request.conversation_id))
+        found = await self._rows(reach.tenant, queries.conversation(reach, request.conversation_id))
         if not found:
             raise _unknown("CONVERSATION_UNKNOWN", "conversation")
         since = -1 if after is None else after[0]
-        rows = await self._rows(queries.messages(reach.tenant, request.conversation_id, since, size + 1))
+        rows = await self._rows(reach.tenant, queries.messages(reach.tenant, request.conversation_id, since, size + 1))
         page = rows[:size]
         more = cursor.encode("messages", page[-1].sequence) if len(rows) > size else ""
         return ingest_pb2.GetConversationResponse(
@@ -62,9 +61,16 @@ class HistoryReader:
         """
         at, looked = after_sequence, False
         while True:
-            rows = await self._rows(queries.messages(reach.tenant, conversation_id, at, _WATCH_PAGE))
-            if (rows or not looked) and not await self._rows(queries.conversation(reach, conversation_id)):
-                raise _unknown("CONVERSATION_UNKNOWN", "conversation")
+            try:
+                rows = await self._rows(reach.tenant, queries.messages(reach.tenant, conversation_id, at, _WATCH_PAGE))
+                if (rows or not looked) and not await self._rows(
+                    reach.tenant, queries.conversation(reach, conversation_id)
+                ):
+                    raise _unknown("CONVERSATION_UNKNOWN", "conversation")
+            except ChaparError as error:
+                if not looked or error.kind is not ErrorKind.EXHAUSTED:
+                    raise
+                rows = ()  # the tenant reads too much right now: a watch that has begun looks again
             looked = True
             for row in rows:
                 yield _message_view(row)
@@ -88,7 +94,7 @@ class HistoryReader:
         if request.words.strip() and not terms.words:
             # All of it was invisible; nothing is meant, which is not everything.
             return ingest_pb2.SearchConversationsResponse(page=types_pb2.PageInfo())
-        rows = await self._rows(queries.search(reach, terms, after, size + 1))
+        rows = await self._rows(reach.tenant, queries.search(reach, terms, after, size + 1))
         page = rows[:size]
         more = (
             cursor.encode("conversations", page[-1].last_message_at_ms, page[-1].conversation_id)
@@ -101,10 +107,10 @@ class HistoryReader:
 
     async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
         """The whole story of an interaction. Raises NOT_FOUND."""
-        found = await self._rows(queries.interaction(reach, interaction_id))
+        found = await self._rows(reach.tenant, queries.interaction(reach, interaction_id))
         if not found:
             raise _unknown("INTERACTION_UNKNOWN", "interaction")
-        steps = await self._rows(queries.story(reach.tenant, interaction_id, _LONGEST_STORY))
+        steps = await self._rows(reach.tenant, queries.story(reach.tenant, interaction_id, _LONGEST_STORY))
         return ingest_pb2.GetInteractionResponse(
             interaction=_interaction_view(found[0]), story=[_story_entry(row) for row in steps]
         )
@@ -116,7 +122,7 @@ class HistoryReader:
         size = cursor.size_of(request.page)
         after = cursor.decode("interactions", request.page.cursor)
         rows = await self._rows(
-            queries.interactions(reach, request.state, request.queue, request.channel, after, size + 1)
+            reach.tenant, queries.interactions(reach, request.state, request.queue, request.channel, after, size + 1)
         )
         page = rows[:size]
         more = cursor.encode("interactions", page[-1].opened_at_ms, page[-1].interaction_id) if len(rows) > size else ""
@@ -128,7 +134,7 @@ class HistoryReader:
 
     async def delivery(self, tenant: str, delivery_id: str) -> records_pb2.DeliveryRecord | None:
         """The newest record of a delivery."""
-        for row in await self._rows(queries.delivery(tenant, delivery_id)):
+        for row in await self._rows(tenant, queries.delivery(tenant, delivery_id)):
             return records_pb2.DeliveryRecord(
                 delivery_id=row.delivery_id,
                 tenant=row.tenant,
@@ -150,32 +156,33 @@ class HistoryReader:
         """A person's identities; of linked ones that never began a conversation only id and channel are known."""
         if not person_id:
             return ()
-        return [_identity(tenant, row) for row in await self._rows(queries.identities(tenant, person_id))]
+        return [_identity(tenant, row) for row in await self._rows(tenant, queries.identities(tenant, person_id))]
 
     async def traces(
         self, tenant: str, person_id: str, identity_ids: Sequence[str]
     ) -> tuple[Sequence[str], Sequence[str]]:
         """Identities of the person and those of the given ones that are known; and all their conversations."""
-        rows = await self._rows(queries.identities_of(tenant, person_id, identity_ids))
+        rows = await self._rows(tenant, queries.identities_of(tenant, person_id, identity_ids))
         known = [row.identity_id for row in rows]
-        rows = await self._rows(queries.conversations_of(tenant, person_id, [*known, *identity_ids]))
+        rows = await self._rows(tenant, queries.conversations_of(tenant, person_id, [*known, *identity_ids]))
         found = [row.conversation_id for row in rows]
         return known, found
 
     async def owner(self, tenant: str, conversation_id: str) -> str | None:
         """The identity that the conversation is with; None when it is not known."""
-        rows = await self._rows(queries.owner(tenant, conversation_id))
+        rows = await self._rows(tenant, queries.owner(tenant, conversation_id))
         return rows[0].identity_id if rows else None
 
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
         """Messages after a sequence number, oldest first, at most so many."""
         return [
-            _chat_message(row) for row in await self._rows(queries.messages(tenant, conversation_id, sequence, most))
+            _chat_message(row)
+            for row in await self._rows(tenant, queries.messages(tenant, conversation_id, sequence, most))
         ]
 
     async def newest(self, tenant: str, identity_id: str, channel: str, most: int) -> Sequence[ChatMessage]:
         """The newest messages of all conversations with this identity."""
-        rows = await self._rows(queries.newest_messages(tenant, identity_id, channel, most))
+        rows = await self._rows(tenant, queries.newest_messages(tenant, identity_id, channel, most))
         return in_order([_chat_message(row) for row in rows])
 
     # ----
@@ -184,7 +191,7 @@ class HistoryReader:
         if not rows:
             return []
         ids: dict[str, list[str]] = {row.conversation_id: [] for row in rows}
-        for row in await self._rows(queries.interactions_of(tenant, list(ids))):
+        for row in await self._rows(tenant, queries.interactions_of(tenant, list(ids))):
             ids[row.conversation_id].append(row.interaction_id)
         views = []
         for row in rows:
@@ -198,15 +205,6 @@ class HistoryReader:
             view.last_message_at.FromMilliseconds(row.last_message_at_ms)
             views.append(view)
         return views
-
-    async def _rows(self, query: queries.Found) -> Sequence[Row[Any]]:
-        try:
-            async with self._database.engine.connect() as connection:
-                return (await connection.execute(query)).all()
-        except (SQLAlchemyError, OSError) as error:
-            raise ChaparError(
-                ErrorKind.UNAVAILABLE, "HISTORY_AWAY", "history can't be read now: try again", retry_after_s=2
-            ) from error
 
 
 def _ms(time: Timestamp) -> int:

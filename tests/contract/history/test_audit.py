@@ -11,6 +11,7 @@ from services.chassis.kafka.records import Record
 from services.ingest.history import store
 from services.ingest.history.audit_reader import AuditReader
 from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.mapping import fact
 from tests.contract.history.records import T0
 from tests.fakes.privacy import MemoryKeys
@@ -46,7 +47,7 @@ async def test_records_come_newest_first_in_pages_with_all_their_targets(databas
     """A record with several targets is one record, also where a page ends."""
     people = [("person", f"p{n}") for n in range(3)]
     await write(database, [a_record(n, targets=people) for n in range(5)])
-    reader = AuditReader(database)
+    reader = AuditReader(FairReads(database))
     first = await reader.list("acme", audit_pb2.ListAuditRequest(page=types_pb2.PageRequest(size=3)))
     assert ids(first) == ["e004", "e003", "e002"]
     assert [[(t.kind, t.id) for t in record.targets] for record in first.records] == [people] * 3
@@ -65,7 +66,7 @@ async def test_terms_choose_by_actor_target_and_time(database: Database) -> None
             a_record(2, subject="bob", targets=[("person", "p2")]),
         ],
     )
-    reader = AuditReader(database)
+    reader = AuditReader(FairReads(database))
     assert ids(await reader.list("acme", audit_pb2.ListAuditRequest(actor="bob"))) == ["e002", "e001"]
     assert ids(await reader.list("acme", audit_pb2.ListAuditRequest(target_id="p1"))) == ["e001", "e000"]
     assert ids(await reader.list("acme", audit_pb2.ListAuditRequest(target_kind="conversation"))) == ["e001"]
@@ -78,7 +79,7 @@ async def test_terms_choose_by_actor_target_and_time(database: Database) -> None
 async def test_another_tenants_records_do_not_exist(database: Database) -> None:
     """Neither in a list nor by a cursor."""
     await write(database, [a_record(n, tenant="other", targets=[("person", "p")]) for n in range(3)])
-    reader = AuditReader(database)
+    reader = AuditReader(FairReads(database))
     assert ids(await reader.list("acme", audit_pb2.ListAuditRequest(target_id="p"))) == []
     with pytest.raises(ChaparError):
         await reader.list("acme", audit_pb2.ListAuditRequest(page=types_pb2.PageRequest(cursor="x")))
@@ -90,4 +91,4 @@ async def test_a_repetition_is_one_record_and_a_rebuild_keeps_it(database: Datab
     async with database.engine.connect() as connection:
         await store.clear(connection)
     await write(database, [a_record(0, targets=[("person", "p")])])
-    assert ids(await AuditReader(database).list("acme", audit_pb2.ListAuditRequest())) == ["e000"]
+    assert ids(await AuditReader(FairReads(database)).list("acme", audit_pb2.ListAuditRequest())) == ["e000"]

@@ -7,6 +7,7 @@ from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.domain.reach import Reach
 from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import Life, as_records, whole_life
 from tests.contract.history.test_rows import fold, never
@@ -47,7 +48,7 @@ async def test_reach_is_the_agents_own_and_their_queues(database: Database) -> N
     two.began("sales")
     one = whole_life()
     await fold(database, as_records([*one.log, *two.log]))
-    reader = HistoryReader(database, never)
+    reader = HistoryReader(FairReads(database), never)
     assert await visible(reader, Reach.whole("acme")) == {"one", "two"}
     assert await visible(reader, SARA) == {"one"}
     assert await visible(reader, SALES) == {"one", "two"}
@@ -71,7 +72,7 @@ async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> No
         more.said("only for Omid", message_id="later")
         await fold(database, as_records([*life.log, *more.log]))
 
-    reader = HistoryReader(database, changed)
+    reader = HistoryReader(FairReads(database), changed)
     seen = []
 
     async def follow() -> None:

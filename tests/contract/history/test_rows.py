@@ -12,6 +12,7 @@ from services.chassis.kafka.records import Record
 from services.ingest.domain.reach import Reach
 from services.ingest.history import store
 from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.mapping import fact
 from services.ingest.history.reader import HistoryReader
 from tests.contract.history.records import T0, Life, as_records, whole_life
@@ -36,7 +37,7 @@ async def fold(database: Database, records: Sequence[Record], batch: int = 7) ->
 
 
 def reader_of(database: Database) -> HistoryReader:
-    return HistoryReader(database, never)
+    return HistoryReader(FairReads(database), never)
 
 
 async def test_a_whole_story_in_order(database: Database) -> None:

@@ -1,0 +1,119 @@
+"""Reads of the history by turns of tenants: whichever read a tenant floods, another's is among the next."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from chapar.audit.v1 import audit_pb2
+from chapar.ingest.v1 import ingest_pb2
+from services.chassis.errors import ChaparError, ErrorKind
+from services.ingest.domain.reach import Reach
+from services.ingest.history.audit_reader import AuditReader
+from services.ingest.history.database import Database
+from services.ingest.history.fair_reads import AT_A_TIME, MOST_WAITING, FairReads
+from services.ingest.history.reader import HistoryReader
+from tests.contract.history.records import as_records, whole_life
+from tests.contract.history.test_rows import fold
+
+Read = Callable[[HistoryReader, AuditReader, str], Awaitable[Any]]
+
+
+async def changed(_: float) -> None:
+    """At once."""
+    await asyncio.sleep(0)
+
+
+async def watched(history: HistoryReader, tenant: str) -> Any:
+    """Ends with its first look: there is no such conversation."""
+    return [each async for each in history.watch(Reach.whole(tenant), "c", 0)]
+
+
+READS: dict[str, Read] = {
+    "GetPerson": lambda history, _, tenant: history.identities(tenant, "p"),
+    "GetDelivery": lambda history, _, tenant: history.delivery(tenant, "d"),
+    "ErasePerson": lambda history, _, tenant: history.traces(tenant, "p", ["i"]),
+    "the owner of a conversation": lambda history, _, tenant: history.owner(tenant, "c"),
+    "web chat, what is new": lambda history, _, tenant: history.after(tenant, "c", 0, 10),
+    "web chat, a return": lambda history, _, tenant: history.newest(tenant, "i", "webchat", 10),
+    "ListAudit": lambda _, audit, tenant: audit.list(tenant, audit_pb2.ListAuditRequest()),
+    "WatchConversation": lambda history, _, tenant: watched(history, tenant),
+    "SearchConversations": lambda history, _, tenant: history.search(
+        Reach.whole(tenant), ingest_pb2.SearchConversationsRequest(words="x")
+    ),
+    "ListInteractions": lambda history, _, tenant: history.interactions(
+        Reach.whole(tenant), ingest_pb2.ListInteractionsRequest()
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", READS)
+async def test_a_tenant_that_floods_one_read_delays_no_other_tenant(database: Database, kind: str) -> None:
+    """200 at once of one tenant; the other's read overtakes nearly all of them."""
+    reads = FairReads(database, at_a_time=2)
+    history, audit = HistoryReader(reads, changed), AuditReader(reads)
+    ended: list[str] = []
+
+    async def one(tenant: str, read: Read) -> None:
+        try:
+            await read(history, audit, tenant)
+        except ChaparError as error:
+            assert error.kind is ErrorKind.NOT_FOUND  # noqa: PT017 - nothing is known of what some reads ask for
+        ended.append(tenant)
+
+    flood = [asyncio.create_task(one("flood", READS[kind])) for _ in range(200)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(60):
+        await one("quiet", READS["GetDelivery"])
+    assert len(ended) < 20
+    await asyncio.gather(*flood)
+    assert len(ended) == 201
+
+
+async def test_a_tenant_beyond_its_waiting_reads_is_told_when_to_come_back(database: Database) -> None:
+    """And the database is not called away: other tenants read on."""
+    reader = HistoryReader(FairReads(database, at_a_time=1, most_waiting=10), changed)
+    flood = [asyncio.create_task(reader.identities("flood", "p")) for _ in range(50)]
+    quiet = asyncio.create_task(reader.identities("quiet", "p"))
+    answers = await asyncio.gather(*flood, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, BaseException)]
+    assert len(refused) == 50 - 11
+    for error in refused:
+        assert isinstance(error, ChaparError)
+        assert (error.kind, error.reason, error.retry_after_s) == (ErrorKind.EXHAUSTED, "TENANT_READS", 1.0)
+    assert await quiet == []
+
+
+async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Database) -> None:
+    """It looks again later; a watch that begins then is refused."""
+    await fold(database, as_records(whole_life().log))
+    reads = FairReads(database, at_a_time=1, most_waiting=1)
+    looked, again = asyncio.Queue[None](), asyncio.Semaphore(0)
+
+    async def next_look(_: float) -> None:
+        looked.put_nowait(None)
+        await again.acquire()
+
+    reader, beyond = HistoryReader(reads, next_look), 10**12
+    watch = asyncio.ensure_future(anext(reader.watch(Reach.whole("acme"), "one-c", beyond)))
+    async with asyncio.timeout(20):
+        await looked.get()
+        async with reads._turns.turn("acme"):
+            waiting = asyncio.create_task(reader.owner("acme", "one-c"))
+            await asyncio.sleep(0)
+            for _ in range(3):
+                again.release()
+                await looked.get()
+            assert not watch.done()
+            with pytest.raises(ChaparError, match="too many reads"):
+                await anext(reader.watch(Reach.whole("acme"), "one-c", beyond))
+        await waiting
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+
+def test_the_pool_has_room_for_all_reads_and_the_projection() -> None:
+    """A turn never waits for a connection: the default pool of 5 grows to 15, and projection and retention take one each."""
+    assert AT_A_TIME <= 15 - 4
+    assert MOST_WAITING >= AT_A_TIME
