@@ -82,13 +82,19 @@ class IngestSettings(OutgoingSettings):
         gt=0,
         description="Seconds that a lane may take to decide a request by gRPC (send, link, follow-up); then UNAVAILABLE.",
     )
-    account_rate: float = Field(default=1000, ge=0, description="Messages a second of one account; 0: no limit.")
-    account_burst: float = Field(default=5000, ge=1, description="Messages of one account at once.")
+    account_rate: float = Field(
+        default=0,
+        ge=0,
+        description="Messages a second that customers may write to one account; 0: no limit. Off by default, because all accounts of a "
+        "tenant share tenant_rate: one below that keeps an account from using it all.",
+    )
+    account_burst: float = Field(default=40, ge=1, description="Messages of one account at once.")
     tenant_rate: float = Field(
         default=20,
         ge=0,
-        description="Messages a second that one tenant may let in at this replica, a large one counting for each 8 KiB; "
-        "0: no limit. Less than the intake lanes read, or other tenants wait behind it.",
+        description="Messages a second that one tenant's customers may write at this replica, a large one counting for each 8 KiB; its callers' "
+        "requests (sends, links, follow-ups) have as much again, and erasures no limit. 0: no limit. "
+        "Both together less than the intake lanes read, or other tenants wait behind it.",
     )
     tenant_burst: float = Field(default=40, ge=1, description="Messages of one tenant at once.")
     tenant_weights: Mapping[str, float] = Field(

@@ -44,7 +44,7 @@ from services.ingest.adapters.edges.mail_dns import DnsTxtRecords
 from services.ingest.adapters.edges.publisher import MAX_RECORD_BYTES, InboundPublisher
 from services.ingest.adapters.edges.smtp_in import SmtpLimits, smtp_server
 from services.ingest.adapters.edges.telegram_in import TelegramChannel
-from services.ingest.adapters.edges.tenant_quota import FairPublisher, QuotaSettings, TenantQuota
+from services.ingest.adapters.edges.tenant_quota import QuotaSettings, ways_in
 from services.ingest.adapters.edges.webchat_gate import GateLimits
 from services.ingest.adapters.edges.webchat_history import NoChatHistory
 from services.ingest.adapters.edges.webchat_hub import WebchatHub
@@ -99,13 +99,11 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             Rate(settings.sender_rate, settings.sender_burst),
             Rate(settings.failed_auth_rate, settings.failed_auth_burst),
         )
-        quota = TenantQuota(
-            QuotaSettings(
-                Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
-            )
+        quota = QuotaSettings(
+            Pace(settings.tenant_rate, settings.tenant_burst), settings.tenant_wait_s, settings.tenant_weights
         )
-        publisher = FairPublisher(InboundPublisher(producer, keys), quota)
-        door = Door(publisher, limits, service.clock, service.metrics)
+        ways = ways_in(InboundPublisher(producer, keys), quota)
+        door = Door(ways.customers, limits, service.clock, service.metrics)
 
         # Web chat's live side.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
@@ -133,7 +131,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         # gRPC.
         submitter = Submitter(accounts, door)
         questions = LaneQuestions(settings.verdict_timeout_s, KINDS)
-        intake = IntakeQuestions(publisher, questions)
+        intake = IntakeQuestions(ways.callers, questions)
         hearing = service.health.component("verdicts")
 
         def listening() -> None:
@@ -155,8 +153,8 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock)
         await enter(service.background(following, "outcomes of erasures"))
         told_by = f"history@{settings.instance}" if settings.history else ""
-        eraser = PersonEraser(publisher, past, keys, outcomes, service.clock, history=told_by)
-        person = PersonServicer(publisher, intake, past, eraser, service.clock)
+        eraser = PersonEraser(ways.erasures, past, keys, outcomes, service.clock, history=told_by)
+        person = PersonServicer(intake, past, eraser, service.clock)
         audited = AuditServicer(kept.audit if kept is not None else None)
         await enter(
             grpc_server(

@@ -9,7 +9,7 @@ from services.chassis.grpc.context import current_caller, current_tenant
 from services.ingest.adapters.edges.erasure import PersonEraser
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.domain.normalise.message import Refusal
-from services.ingest.ports import People, Publisher, Questions
+from services.ingest.ports import People, Questions
 
 MAX_IDENTITIES = 100
 
@@ -17,11 +17,8 @@ MAX_IDENTITIES = 100
 class PersonServicer(ingest_pb2_grpc.PersonServiceServicer):
     """See the contract."""
 
-    def __init__(
-        self, publisher: Publisher, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock
-    ) -> None:
+    def __init__(self, questions: Questions, people: People | None, eraser: PersonEraser, clock: Clock) -> None:
         self._questions = questions
-        self._publisher = publisher
         self._people = people
         self._eraser = eraser
         self._clock = clock

@@ -35,7 +35,7 @@ class QuotaSettings:
 
 
 class TenantQuota:
-    """Turns. One for all edges of the process: webhooks, SMTP, web chat and gRPC."""
+    """Turns of one way in. That of customers is one for all their edges: webhooks, SMTP, web chat and Submit."""
 
     def __init__(self, settings: QuotaSettings, now_s: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -73,6 +73,22 @@ class FairPublisher:
         size = sum(record.ByteSize() for _, record in records)
         async with self._quota.turn(records[0][1].tenant, len(records), size):
             await self._publisher.publish(records)
+
+
+@dataclass(frozen=True, slots=True)
+class WaysIn:
+    """Ways to the log with separate quotas: for what customers write, for callers' requests (sends, links, follow-ups), for erasures."""
+
+    customers: Publisher
+    callers: Publisher
+    erasures: Publisher
+
+
+def ways_in(publisher: Publisher, settings: QuotaSettings) -> WaysIn:
+    """A quota each for customers and callers, of the same size. Erasures have none: they are few, and must not wait for a flood."""
+    return WaysIn(
+        FairPublisher(publisher, TenantQuota(settings)), FairPublisher(publisher, TenantQuota(settings)), publisher
+    )
 
 
 def _too_much(wait_s: float) -> ChaparError:

@@ -30,12 +30,12 @@ RATE, BURST = 20.0, 20.0
 
 
 @asynccontextmanager
-async def two_tenants(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]:
+async def two_tenants(kafka: Any, prefix: str, tmp_path: Path, **more: float) -> AsyncIterator[Edges]:
     """A running ingest with small quotas."""
     settings = kafka.settings(prefix)
     for tenant in (MODEST, GREEDY):
         await install(settings, configuration(tenant))
-    quotas = {"tenant_rate": RATE, "tenant_burst": BURST, "tenant_wait_s": 0.5}
+    quotas = {"tenant_rate": RATE, "tenant_burst": BURST, "tenant_wait_s": 0.5, **more}
     async with ingest(settings, tmp_path, **quotas) as running:
         yield running
 
@@ -73,6 +73,23 @@ async def test_a_tenant_that_floods_delays_no_other(
             assert await submit(edges, MODEST, range(15)) == ["OK"] * 15
             got_in, took = seen.codes["OK"] + seen.reasons["ACCEPTED"], time.monotonic() - begun
         assert got_in <= BURST + RATE * (took + 0.5) + 1
+
+
+async def test_a_flood_of_a_tenants_customers_refuses_none_of_its_callers_requests(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """They get to the lane, which does not run here: so they are not decided, and not refused for the quota."""
+    async with two_tenants(kafka, prefix, tmp_path, verdict_timeout_s=0.2) as edges:
+        address = edges.service.endpoints["grpc"]
+        async with submit_flood(address, token(edges, GREEDY)) as seen:
+            await until(lambda: seen.codes["RESOURCE_EXHAUSTED"] >= 3)
+            async with grpc.aio.insecure_channel(address) as channel:
+                stub = ingest_pb2_grpc.OutboundServiceStub(channel)
+                request = ingest_pb2.CheckRecipientRequest(identity_id="i")
+                for _ in range(5):
+                    with pytest.raises(grpc.aio.AioRpcError) as caught:
+                        await stub.CheckRecipient(request, metadata=bearer(token(edges, GREEDY)), timeout=10)
+                    assert from_rpc_error(caught.value).reason == "NOT_DECIDED"
 
 
 async def test_what_is_beyond_the_quota_is_told_when_to_come_back(

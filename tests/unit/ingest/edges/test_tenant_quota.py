@@ -9,7 +9,14 @@ import pytest
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.pacing import Pace
-from services.ingest.adapters.edges.tenant_quota import UNIT_BYTES, FairPublisher, QuotaSettings, TenantQuota
+from services.ingest.adapters.edges.tenant_quota import (
+    UNIT_BYTES,
+    FairPublisher,
+    QuotaSettings,
+    TenantQuota,
+    ways_in,
+)
+from services.ingest.ports import Publisher
 
 
 class SlowLog:
@@ -42,7 +49,7 @@ def publisher(log: SlowLog, pace: Pace | None = None, *, wait_s: float = 2, on_t
     return FairPublisher(log, TenantQuota(settings))
 
 
-async def begun(publisher_: FairPublisher, tenant: str, count: int) -> list[asyncio.Task[None]]:
+async def begun(publisher_: Publisher, tenant: str, count: int) -> list[asyncio.Task[None]]:
     tasks = [asyncio.create_task(publisher_.publish([record(tenant)])) for _ in range(count)]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -127,3 +134,21 @@ async def test_too_many_that_wait_are_refused() -> None:
     refused = [task for task in flood if task.done()]
     assert len(refused) == 400 - 1 - 256
     await ended(flood)
+
+
+@pytest.mark.parametrize(("flooded", "other"), [("callers", "customers"), ("customers", "callers")])
+async def test_customers_and_callers_of_a_tenant_do_not_use_up_each_others_quota(flooded: str, other: str) -> None:
+    """A bulk of sends refuses no customer, a flood of customers refuses no agent, and erasures go in always."""
+    log = SlowLog()
+    ways = ways_in(log, QuotaSettings(Pace(per_s=1, burst=3), wait_s=0.0, on_the_way=100))
+    flood = await begun(getattr(ways, flooded), "acme", 20)
+    assert sum(task.done() for task in flood) >= 16
+    rest = [*await begun(getattr(ways, other), "acme", 3), *await begun(ways.erasures, "acme", 100)]
+    assert not any(task.done() for task in rest)
+    while log.waiting:
+        await log.acknowledge()
+    assert log.taken["acme"] >= 103 + 3
+    await asyncio.gather(*rest)
+    for task in flood:
+        assert task.done()
+        task.exception()
