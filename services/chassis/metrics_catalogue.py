@@ -270,7 +270,16 @@ FEEDBACK = (
 )
 
 PRIVACY = (
-    _counter("chapar_personal_keys_total", "event", "Keys of persons made, and destroyed ones that were noticed."),
+    _counter(
+        "chapar_personal_keys_total",
+        "event",
+        "Keys of persons made, wrapped anew, and destroyed ones that were noticed.",
+    ),
+    _gauge(
+        "chapar_personal_keys_old_master",
+        "",
+        "Keys of persons that this process could not wrap by the first master key at its last look.",
+    ),
     _gauge(
         "chapar_personal_keys_refused",
         "",

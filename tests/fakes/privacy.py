@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,9 @@ class MemoryKeys:
     async def ensure(self, tenant: str, owner: str) -> DataKey:
         return self._made(tenant, owner)
 
+    async def existing(self, tenant: str, owner: str) -> DataKey | None:
+        return self.newest.get((tenant, owner))
+
     async def ready(self, values: Iterable[bytes | None]) -> None:
         """Everything is."""
 
@@ -69,6 +72,8 @@ async def a_keyring(
     file: Path | None = None,
     metrics: Metrics | None = None,
     waits: bool = True,
+    masters: Sequence[bytes] = (DEVELOPMENT,),
+    say: Callable[[bool, str], None] = lambda ready, reason: None,
 ) -> AsyncIterator[Keyring]:
     """The real thing for the time of the block, caught up, with the master key of development; its store in `file` or nowhere in particular.
 
@@ -78,12 +83,13 @@ async def a_keyring(
         async with DurableProducer(kafka, client_id=f"{name}-keys") as producer:
             keys = Keyring(
                 kafka,
-                MasterKeys([DEVELOPMENT]),
+                MasterKeys(masters),
                 store,
                 producer,
                 client_id=f"{name}-keys",
                 clock=system_clock,
                 metrics=metrics or Metrics(),
+                say=say,
             )
             following = asyncio.create_task(keys.run())
             try:

@@ -4,6 +4,8 @@
 - A tombstone destroys a key: in memory and on disk at once, in the topic when it is compacted.
 - A record's key that is not here yet is waited for until the topic is read to the end that it has now: a key that is not known then was destroyed.
   That is a comparison of offsets, not of times. While the broker is away nothing is concluded.
+- A key that no master key of this process unwraps is waited for too, as if the topic were away; readiness says so (`say`).
+- A destroyed key never comes back: whoever sees one that was published again, by a process that wrapped it anew meanwhile, destroys it again.
 - Memory is bounded: the newest used keys; the rest is in a file (`keystore`).
 """
 
@@ -11,7 +13,8 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -56,18 +59,24 @@ class Keyring:
         client_id: str,
         clock: Clock,
         metrics: Metrics,
+        say: Callable[[bool, str], None] = lambda ready, reason: None,
     ) -> None:
+        """`say`: told whether this process can read the keys that it needs, and why not."""
         self._kafka = kafka
-        self._masters = masters
-        self._store = store
+        self.masters = masters
+        self.store = store
         self._producer = producer
         self._client_id = client_id
         self._clock = clock
         self._events = metrics.counter("chapar_personal_keys_total")
+        self._say = say
         self._refused = metrics.gauge("chapar_personal_keys_refused").labels()
         self._known: OrderedDict[bytes, DataKey] = OrderedDict()
         self._newest: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._gone: OrderedDict[bytes, None] = OrderedDict()
+        self._tombs: OrderedDict[bytes, None] = OrderedDict()
+        self._returned: set[bytes] = set()
+        self._locked: OrderedDict[bytes, None] = OrderedDict()
         self._making: dict[tuple[str, str], asyncio.Task[DataKey]] = {}
         self._tp = TopicPartition(kafka.topic_prefix + TOPIC, 0)
         self._asker: Any = None
@@ -85,9 +94,9 @@ class Keyring:
             return known
         if key_id in self._gone:
             return None
-        stored = self._store.find(key_id)
+        stored = self.store.find(key_id)
         if stored is None:
-            self._store.check_complete()
+            self.store.check_complete()
             return None
         return self._unwrapped(stored)
 
@@ -97,21 +106,28 @@ class Keyring:
             found = self.find(key_id)
             if found is not None:
                 return found
-        stored = self._store.newest(tenant, owner)
-        if stored is None:
-            self._store.check_complete()
-            return None
-        _remember(self._newest, (tenant, owner), stored.key_id)
-        return self._unwrapped(stored)
+        away: KeysAway | None = None
+        for stored in reversed(self.store.of(tenant, owner)):
+            try:
+                found = self._unwrapped(stored)
+            except KeysAway as error:
+                away = error
+                continue
+            _remember(self._newest, (tenant, owner), stored.key_id)
+            return found
+        if away is not None:
+            raise away
+        self.store.check_complete()
+        return None
 
     def knows(self, tenant: str, owner: str) -> bool:
         """Whether the owner has a key."""
-        return self._store.newest(tenant, owner) is not None
+        return self.store.newest(tenant, owner) is not None
 
     # ---- waiting
 
-    async def first(self, timeout: float) -> None:  # noqa: ASYNC109 - it words the error
-        """Until everything that the topic held has been read. Raises UNAVAILABLE KEYS_UNREAD."""
+    async def first(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - it words the error
+        """Until everything that the topic held has been read. Raises UNAVAILABLE KEYS_UNREAD when there is a timeout."""
         try:
             async with asyncio.timeout(timeout):
                 await self._caught_up.wait()
@@ -119,13 +135,13 @@ class Keyring:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "KEYS_UNREAD",
-                f"{self._tp.topic} was not read within {timeout:g} s: is Kafka up, and has `chapar topics apply` run?",
+                f"{self._tp.topic} was not read within {timeout} s: is Kafka up, and has `chapar topics apply` run?",
             ) from error
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
         """Until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""
         asked = {key_id for key_id in sealing.key_ids(values) if key_id not in self._gone}
-        if not all(key_id in self._known or self._store.find(key_id) is not None for key_id in asked):
+        if not all(key_id in self._known or self.store.find(key_id) is not None for key_id in asked):
             await self.settle()
         for key_id in asked:
             if self.find(key_id) is None:
@@ -151,6 +167,12 @@ class Keyring:
 
     # ---- making and destroying
 
+    async def existing(self, tenant: str, owner: str) -> DataKey | None:
+        """The owner's key; None when there is none at the topic's end. Raises BrokerUnavailable."""
+        if not self.knows(tenant, owner):
+            await self._settled()
+        return self._current(tenant, owner)
+
     async def ensure(self, tenant: str, owner: str) -> DataKey:
         """The owner's key, made if there is none. Raises BrokerUnavailable."""
         found = self._current(tenant, owner)
@@ -168,24 +190,11 @@ class Keyring:
         owners = sorted(set(owners))
         while True:
             await self._settled()
-            found = [key for owner in owners for key in self._store.of(tenant, owner)]
+            found = [key for owner in owners for key in self.store.of(tenant, owner)]
             if not found:
                 return destroyed
             await asyncio.gather(*(self._producer.publish(TOPIC, key.key_id, None) for key in found))
             destroyed += len(found)
-
-    async def rewrap(self) -> int:
-        """Publish each key that an older master key protects again, with the present one; return their number."""
-        await self._settled()
-        changed = 0
-        for stored in self._store.all():
-            if self._masters.is_current(stored.wrapped):
-                continue
-            bound = master.about(stored.tenant, stored.owner, stored.key_id)
-            raw = self._masters.unwrap(stored.wrapped, bound)
-            await self._publish(stored.tenant, stored.owner, stored.key_id, self._masters.wrap(raw, bound))
-            changed += 1
-        return changed
 
     async def _settled(self) -> None:
         try:
@@ -206,8 +215,8 @@ class Keyring:
             if found is not None:
                 return found
             key_id, raw = os.urandom(sealing.KEY_ID_BYTES), os.urandom(_KEY_BYTES)
-            wrapped = self._masters.wrap(raw, master.about(tenant, owner, key_id))
-            offset = await self._publish(tenant, owner, key_id, wrapped)
+            wrapped = self.masters.wrap(raw, master.about(tenant, owner, key_id))
+            offset = await self.publish(tenant, owner, key_id, wrapped)
             try:
                 async with asyncio.timeout(_WAIT_S):
                     await self._reached(offset + 1)
@@ -219,7 +228,8 @@ class Keyring:
                 return found
         raise BrokerUnavailable("the person's keys are being destroyed")
 
-    async def _publish(self, tenant: str, owner: str, key_id: bytes, wrapped: bytes) -> int:
+    async def publish(self, tenant: str, owner: str, key_id: bytes, wrapped: bytes) -> int:
+        """Write a wrapped key into the topic; return its offset. Raises BrokerUnavailable."""
         made = PersonalKey(tenant=tenant, owner=owner, wrapped=wrapped, created_at_ms=self._clock())
         _, offset = await self._producer.publish(TOPIC, key_id, made.SerializeToString(), partition=0)
         return offset
@@ -228,6 +238,7 @@ class Keyring:
 
     async def run(self) -> None:
         """Follows the topic until cancelled. A broker that is away is waited for."""
+        self._report()
         wait = _RETRY_LEAST
         while True:
             reader = plain_reader(self._kafka, client_id=self._client_id, on_lost_position="none")
@@ -255,13 +266,15 @@ class Keyring:
         # The public call answers from a stale cache; a topic that is not there yet raises, and `run` tries again.
         await reader._client._wait_on_metadata(self._tp.topic)
         reader.assign([self._tp])
-        why = self._store.doubt(self._clock())
-        await check_continuity(reader, self._tp, self._store)
+        why = self.store.doubt(self._clock())
+        await check_continuity(reader, self._tp, self.store)
         self._refused.set(0)
-        self._next = self._store.went_to
+        self._next = self.store.went_to
         if why:
             self._log.warning("personal keys are read anew", reason=why)
-            self._store.begin_anew()
+            self.store.begin_anew()
+            self._tombs.clear()
+            self._returned.clear()
             self._next = 0
         begin = (await reader.beginning_offsets([self._tp]))[self._tp]
         reader.seek(self._tp, max(self._next, begin))
@@ -273,7 +286,8 @@ class Keyring:
         )
         self._refused.set(1)
         self._caught_up.clear()
-        self._store.suspend()
+        self.store.suspend()
+        self._report()
 
     async def _follow(self, reader: Any) -> None:
         goal = (await reader.end_offsets([self._tp]))[self._tp]
@@ -286,11 +300,21 @@ class Keyring:
                 self._apply(records, position)
                 touched = time.monotonic()
             if position >= goal:
-                if self._store.caught_up():
+                if self.store.caught_up():
                     self._known.clear()
                     self._newest.clear()
                 self._caught_up.set()
+            self._report()
             self._wake()
+            await self._destroy_again()
+
+    async def _destroy_again(self) -> None:
+        for key_id in list(self._returned):
+            try:
+                await self._producer.publish(TOPIC, key_id, None)
+            except BrokerUnavailable:
+                return  # at the next look
+            self._returned.discard(key_id)
 
     def _apply(self, records: Iterable[Any], position: int) -> None:
         made: dict[bytes, StoredKey] = {}
@@ -300,28 +324,35 @@ class Keyring:
             if record.value is None:
                 made.pop(key_id, None)
                 destroyed.add(key_id)
+                self._returned.discard(key_id)
+                continue
+            if key_id in destroyed or key_id in self._tombs:
+                self._returned.add(key_id)  # ids are random: nobody makes the same key twice
                 continue
             try:
                 key = PersonalKey.FromString(record.value)
             except DecodeError:
                 self._log.error("a personal key is not readable", offset=record.offset)
                 continue
-            destroyed.discard(key_id)
-            made[key_id] = StoredKey(key_id, key.tenant, key.owner, key.wrapped, record.offset)
-        self._store.apply(made.values(), destroyed, position, self._clock())
+            fresh = StoredKey(key_id, key.tenant, key.owner, key.wrapped, record.offset)
+            made[key_id] = self._usable(fresh, made)
+        self.store.apply(made.values(), destroyed, position, self._clock())
         for key_id in destroyed:
             gone = self._known.pop(key_id, None)
             if gone is not None:
                 self._newest.pop((gone.tenant, gone.owner), None)
             _remember(self._gone, key_id, None)
+            _remember(self._tombs, key_id, None)
+            self._locked.pop(key_id, None)
             self._events.labels("destroyed").inc()
         for each in made.values():
+            self._locked.pop(each.key_id, None)
             self._gone.pop(each.key_id, None)
             self._newest.pop((each.tenant, each.owner), None)
         self._next = position
 
     async def _reached(self, offset: int) -> None:
-        while not self._store.complete or self._next < offset:
+        while not self.store.complete or self._next < offset:
             await self._change()
 
     async def _change(self) -> None:
@@ -331,11 +362,33 @@ class Keyring:
         self._moved.set()
         self._moved = asyncio.Event()
 
+    def _usable(self, fresh: StoredKey, made: dict[bytes, StoredKey]) -> StoredKey:
+        """The key as it came; as it was known before when only that can be unwrapped here: it is the same key."""
+        if self.masters.knows(fresh.wrapped):
+            return fresh
+        before = made.get(fresh.key_id) or self.store.find(fresh.key_id)
+        if before is None or not self.masters.knows(before.wrapped):
+            return fresh
+        return replace(before, place=fresh.place)
+
     def _unwrapped(self, stored: StoredKey) -> DataKey:
-        raw = self._masters.unwrap(stored.wrapped, master.about(stored.tenant, stored.owner, stored.key_id))
+        try:
+            raw = self.masters.unwrap(stored.wrapped, master.about(stored.tenant, stored.owner, stored.key_id))
+        except ChaparError as error:
+            _remember(self._locked, stored.key_id, None)
+            self._report()
+            raise KeysAway(error.message) from error
         key = DataKey(stored.key_id, stored.tenant, stored.owner, sealing.cipher(raw))
         _remember(self._known, stored.key_id, key)
         return key
+
+    def _report(self) -> None:
+        if not self._caught_up.is_set():
+            self._say(False, f"reading {self._tp.topic}")
+        elif self._locked:
+            self._say(False, f"{len(self._locked)} keys wait for their master key: add its file to personal.key_files")
+        else:
+            self._say(True, "")
 
 
 def _remember(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:

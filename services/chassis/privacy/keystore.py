@@ -187,9 +187,13 @@ class KeyStore:
         found = self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place DESC LIMIT 1")
         return found[0] if found else None
 
-    def all(self) -> list[StoredKey]:
-        """Every key: for the change of the master key."""
-        return self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place")
+    def page(self, after: bytes, limit: int) -> list[StoredKey]:
+        """The next keys in the order of their ids: for the change of the master key."""
+        return self._keys(
+            "SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE key_id > ? ORDER BY key_id LIMIT ?",
+            after,
+            limit,
+        )
 
     def count(self) -> int:
         """Keys that are alive."""

@@ -20,6 +20,9 @@ class AwaitedKeys(Keys, Protocol):
     async def ensure(self, tenant: str, owner: str) -> DataKey:
         """The owner's key, made if there is none. Raises BrokerUnavailable."""
 
+    async def existing(self, tenant: str, owner: str) -> DataKey | None:
+        """The owner's key; None when there is none. Raises BrokerUnavailable."""
+
 
 _AGAIN_S: Final = 0.5
 

@@ -55,6 +55,10 @@ class MasterKeys:
                 ErrorKind.FAILED_PRECONDITION, "MASTER_KEY_WRONG", "a key of personal data does not unwrap"
             ) from error
 
+    def knows(self, wrapped: bytes) -> bool:
+        """Whether the master key that wrapped it is here."""
+        return wrapped[:_ID] in self._by_id
+
     def is_current(self, wrapped: bytes) -> bool:
         """Whether it is wrapped by the key in use; otherwise it should be wrapped again before the old key is taken away."""
         return wrapped[:_ID] == self._current

@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -16,9 +16,9 @@ from services.chassis.logs import get_logger
 from services.chassis.privacy.keyring import Keyring
 from services.chassis.privacy.keystore import KeyStore
 from services.chassis.privacy.master import MasterKeys
+from services.chassis.privacy.rewrap import Rewrapping
 from services.chassis.tokens import read_secret
 
-_FIRST_S: Final = 60.0
 DEVELOPMENT: Final = b"development only: this master key protects nothing, it is in the source"
 
 
@@ -64,20 +64,34 @@ def master_keys(settings: WithPersonal) -> MasterKeys:
 
 
 @asynccontextmanager
-async def keyring(service: Service, name: str) -> AsyncIterator[Keyring]:  # type: ignore[type-arg]  # of any settings with `personal`
-    """The keys of persons for the time of the block, read to the end of their topic before it begins."""
+async def keyring(service: Service, name: str, *, rewraps: bool = False) -> AsyncIterator[Keyring]:  # type: ignore[type-arg]  # of any settings with `personal`
+    """The keys of persons for the time of the block, read to the end of their topic before it begins, however long that takes.
+
+    `rewraps`: this process wraps them anew after a change of the master key.
+    """
     settings = service.settings
     kafka, personal = settings.kafka, settings.personal
     masters = master_keys(settings)
-    with tempfile.TemporaryDirectory(prefix="chapar-keys-") as temporary:
+    async with AsyncExitStack() as stack:
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="chapar-keys-"))
         directory = personal.keys_dir or Path(temporary)
         file = re.sub(r"[^A-Za-z0-9._-]", "_", f"personal-keys-{kafka.topic_prefix}{settings.instance}.sqlite3")
         client_id = f"{name}-keys@{settings.instance}"
-        with KeyStore(directory / file) as store:
-            async with DurableProducer(kafka, client_id=client_id) as producer:
-                keys = Keyring(
-                    kafka, masters, store, producer, client_id=client_id, clock=service.clock, metrics=service.metrics
-                )
-                async with service.background(keys.run(), "personal keys"):
-                    await keys.first(_FIRST_S)
-                    yield keys
+        store = stack.enter_context(KeyStore(directory / file))
+        producer = await stack.enter_async_context(DurableProducer(kafka, client_id=client_id))
+        keys = Keyring(
+            kafka,
+            masters,
+            store,
+            producer,
+            client_id=client_id,
+            clock=service.clock,
+            metrics=service.metrics,
+            say=service.health.component("personal keys").set,
+        )
+        await stack.enter_async_context(service.background(keys.run(), "personal keys"))
+        await keys.first()
+        if rewraps:
+            rewrapping = Rewrapping(keys, service.metrics)
+            await stack.enter_async_context(service.background(rewrapping.run(), "wrapping keys anew"))
+        yield keys

@@ -1,15 +1,21 @@
 """Keys of persons on a real Kafka: made once, followed by others, destroyed for good."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import pytest
 
+from chapar.common.v1.privacy_pb2 import PersonalKey
 from chapar.ingest.v1 import records_pb2
 from services.chassis.cluster_topics import apply as apply_topics
+from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer
+from services.chassis.kafka.tail import tail
 from services.chassis.kafka_settings import KafkaSettings
-from services.chassis.privacy.sealing import is_erased, seal, unseal
+from services.chassis.metrics import Metrics
+from services.chassis.privacy.keyring import Keyring
+from services.chassis.privacy.rewrap import Rewrapping
+from services.chassis.privacy.sealing import DataKey, is_erased, seal, unseal
 from tests.fakes.privacy import a_keyring
 from tests.fixtures.broker import EmbeddedTestBroker, KafkaUnderTest
 
@@ -86,6 +92,89 @@ async def test_a_restart_goes_on_where_it_was(cluster: KafkaSettings, tmp_path: 
     file.write_bytes(b"no database" * 1000)
     async with a_keyring(cluster, file=file) as keys:
         assert keys.current("acme", "i") == key
+
+
+OLD, NEW = b"o" * 40, b"n" * 40
+
+
+def a_sealed(key: DataKey, text: str = "needle") -> bytes:
+    record = records_pb2.InboundRecord(tenant="acme")
+    record.message.text = text
+    return seal(record, key, "inbound.v1", b"k")
+
+
+async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaSettings) -> None:
+    """Two roll-outs, append and then put first; wrapped anew by two replicas at once; then the old one is gone."""
+    async with AsyncExitStack() as stack:
+
+        async def pod(name: str, *masters: bytes) -> Keyring:
+            return await stack.enter_async_context(a_keyring(cluster, name=name, masters=masters))
+
+        before, appended = await pod("before", OLD), await pod("appended", OLD, NEW)
+        made = [await before.ensure("acme", f"identity-{number}") for number in range(20)]
+        values = [a_sealed(key) for key in made]
+        first, second = await pod("first", NEW, OLD), await pod("second", NEW, OLD)
+        by_new = await first.ensure("acme", "newcomer")
+        await asyncio.gather(*(Rewrapping(each, Metrics()).once() for each in (first, second)))
+        assert await Rewrapping(first, Metrics()).once() == (0, 0)
+        await appended.ready([*values, a_sealed(by_new)])
+        await before.settle()
+        await before.ready(values)  # it does not know the new master key, and goes on with what it had read
+        after = await pod("after", NEW)
+        await after.ready(values)
+        assert all(after.find(key.key_id) is not None for key in (*made, by_new))
+        assert await after.ensure("acme", "identity-3") == made[3]
+
+
+async def test_what_no_master_key_here_opens_waits_and_readiness_says_so(cluster: KafkaSettings) -> None:
+    """A roll-out in the wrong order ends no process, loses no record, and makes no second key."""
+    said: list[tuple[bool, str]] = []
+    async with (
+        a_keyring(cluster, name="old", masters=(OLD,)) as old,
+        a_keyring(cluster, name="both", masters=(NEW, OLD)) as both,
+        a_keyring(cluster, name="new", masters=(NEW,), say=lambda *now: said.append(now)) as new,
+    ):
+        assert said[0][0] is False
+        assert said[-1] == (True, "")
+        key = await old.ensure("acme", "i")
+        value = a_sealed(key)
+        await new.settle()
+        with pytest.raises(OSError, match="master key"):
+            await new.ready([value])
+        assert said[-1][0] is False
+        assert "personal.key_files" in said[-1][1]
+        with pytest.raises(BrokerUnavailable, match="master key"):
+            await new.ensure("acme", "i")
+        assert await Rewrapping(new, Metrics()).once() == (0, 1)
+        assert await Rewrapping(both, Metrics()).once() == (1, 0)
+        await new.settle()
+        await new.ready([value])
+        assert (await new.ensure("acme", "i")).key_id == key.key_id
+        assert said[-1] == (True, "")
+
+
+async def test_a_key_that_is_wrapped_anew_while_it_is_destroyed_stays_destroyed(cluster: KafkaSettings) -> None:
+    async with a_keyring(cluster, name="one") as one, DurableProducer(cluster, client_id="late") as late:
+        key = await one.ensure("acme", "i")
+        value = a_sealed(key)
+        stored = one.store.find(key.key_id)
+        assert stored is not None
+        again = PersonalKey(tenant="acme", owner="i", wrapped=stored.wrapped, created_at_ms=1)
+        await one.destroy("acme", ["i"])
+        await late.publish("personal.keys.v1", key.key_id, again.SerializeToString(), partition=0)
+        await one.settle()
+        await one.ready([value])
+        assert one.find(key.key_id) is None
+        assert one.current("acme", "i") is None
+
+        # As the topic says it last, which is what compaction leaves for those who read it later.
+        seen: list[bool] = []
+        async with asyncio.timeout(20), aclosing(tail(cluster, "personal.keys.v1")) as records:
+            async for record in records:
+                if record.key == key.key_id:
+                    seen.append(record.value is not None)
+                if seen == [True, False, True, False]:
+                    break
 
 
 @pytest.mark.slow
