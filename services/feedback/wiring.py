@@ -14,6 +14,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
+from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.heap import Heap
@@ -68,7 +69,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
     settings = service.settings
     kafka, clock, roles = settings.kafka, service.clock, settings.roles
     async with AsyncExitStack() as stack:
-        presence = await stack.enter_async_context(kafka_presence(service, _topics(roles)))
+        presence = await stack.enter_async_context(kafka_presence(service, topics(roles)))
         await presence.first()
         if set(roles) - {"analytics"}:
             keys = await stack.enter_async_context(keyring(service, NAME))
@@ -145,7 +146,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
                 kafka,
                 group="feedback-dispatcher",
                 topics=["feedback.answers.v1"],
-                handler=readers.invitations(dispatcher, poison, service.metrics),
+                handler=readers.invitations(dispatcher, keys, poison, service.metrics),
                 client_id=f"{NAME}-dispatcher@{settings.instance}",
                 poison=poison,
                 max_batch=50,
@@ -169,20 +170,22 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         yield
 
 
-def _topics(roles: Collection[str]) -> set[str]:
-    """What a process of these roles reads and writes."""
+def topics(roles: Collection[str]) -> set[str]:
+    """What a process of these roles reads and writes: its start waits for all. An architecture test compares with the rights of its user."""
     found = {"feedback.answers.v1"}
     if set(roles) - {"analytics"}:
-        found |= {"config.v1", "feedback.commands.v1"}
+        found |= {"config.v1", "feedback.commands.v1", "personal.keys.v1"}
     if "edge" in roles or "analytics" in roles:
         found.add("feedback.scores.v1")
     if "edge" in roles or "lanes" in roles:
         found.add(survey_lane.VERDICTS)
+    if "edge" in roles:
+        found |= {"audit.v1", REVOCATIONS}
     if "dispatcher" in roles:
         found |= {webhook_answers.TOPIC, "deadletters.v1"}
     if "lanes" in roles:
         found |= {relay_lane.SPEC.input, relay_lane.SPEC.changelog_topic, survey_lane.SPEC.changelog_topic}
-        found.add("deadletters.v1")
+        found |= {survey_lane.OUTCOMES, "deadletters.v1"}
     return found
 
 

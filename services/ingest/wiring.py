@@ -14,6 +14,7 @@ from services.chassis.config_reader import ConfigReader
 from services.chassis.connections import ConnectionLimits, dropped_counter
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.server import grpc_server
+from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.http import HttpLimits, TrustedProxies, http_server, networks_of
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.presence import kafka_presence
@@ -54,6 +55,7 @@ from services.ingest.adapters.edges.whatsapp_in import WhatsAppChannel
 from services.ingest.domain.limits import Rate
 from services.ingest.history.mapping import TOPICS as HISTORY_TOPICS
 from services.ingest.settings import IngestSettings
+from services.ingest.translate_erasure import OUTCOMES
 from services.ingest.wiring_history import history
 from services.ingest.wiring_lanes import lanes
 
@@ -66,7 +68,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         enter = stack.enter_async_context
 
         # Nothing works without the log: a start waits for it.
-        presence = await enter(kafka_presence(service, _topics(settings)))
+        presence = await enter(kafka_presence(service, topics(settings)))
         configured = service.health.component("configuration")
         await presence.first()
 
@@ -83,7 +85,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
         # The keys of persons: nothing personal goes into the log without one.
-        keys = await enter(keyring(service, "ingest"))
+        keys = await enter(keyring(service, "ingest", rewraps=True))
 
         # The log: what an edge has published is durable.
         producer = await enter(
@@ -238,9 +240,10 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         yield
 
 
-def _topics(settings: IngestSettings) -> set[str]:
-    """What this process reads and writes."""
+def topics(settings: IngestSettings) -> set[str]:
+    """What this process reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
     found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1", VERDICTS}
+    found |= {"personal.keys.v1", OUTCOMES, "audit.v1", REVOCATIONS}
     if settings.lanes:
         found |= {"deliveries.v1", "routing.commands.v1", "routing.events.v1", "feedback.commands.v1", "deadletters.v1"}
         found |= {f"ingest-{lane}.state.v1" for lane in ("intake", "relay", "sender")}

@@ -11,6 +11,7 @@ from chapar.router.v1 import router_pb2, router_pb2_grpc
 from services.chassis.audit_log import audit_trail
 from services.chassis.grpc.client import ClientTls
 from services.chassis.grpc.server import grpc_server
+from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.ids import random_id
 from services.chassis.kafka.lane import LaneContext, LaneRunner
 from services.chassis.kafka.poison import Poison
@@ -35,15 +36,19 @@ from services.router.adapters.shards import Shards
 from services.router.settings import RouterSettings
 
 _WATCH_S = 0.1
-_TOPICS = (
+TOPICS = (
     COMMANDS,
     FEED,
     "routing.events.v1",
     "routing.journal.v1",
     SPEC.changelog_topic,
     "outbound.v1",
+    "personal.keys.v1",
+    "audit.v1",
+    REVOCATIONS,
     "deadletters.v1",
 )
+"""What the router reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
 _NAMES = ("AgentService", "RoutingService", "AgentDirectoryService")
 _SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in _NAMES)
 
@@ -56,7 +61,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         enter = stack.enter_async_context
         feed_ready = service.health.component("gateway feed")
         shards_ready = service.health.component("shards")
-        presence = await enter(kafka_presence(service, _TOPICS))
+        presence = await enter(kafka_presence(service, TOPICS))
         await presence.first()
         counts = await partition_counts(kafka, (COMMANDS, FEED))
 

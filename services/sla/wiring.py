@@ -18,6 +18,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.client import ClientTls, grpc_channel
 from services.chassis.grpc.server import grpc_server
 from services.chassis.grpc.service_tokens import service_tokens
+from services.chassis.grpc.trust import TOPIC as REVOCATIONS
 from services.chassis.health import Component
 from services.chassis.kafka.consumer import GroupConsumer
 from services.chassis.kafka.lane import LaneRunner, LaneTuning
@@ -83,7 +84,7 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
 
     service.on_drain(end_streams)
     async with AsyncExitStack() as stack:
-        presence = await stack.enter_async_context(kafka_presence(service, _topics(settings)))
+        presence = await stack.enter_async_context(kafka_presence(service, topics(settings)))
         await presence.first()
         await stack.enter_async_context(service.background(configuration.run(), "configuration"))
         await stack.enter_async_context(
@@ -140,9 +141,9 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
         yield
 
 
-def _topics(settings: SlaSettings) -> set[str]:
-    """What this process reads and writes."""
-    found = {"config.v1", EVENTS, SPEC.changelog_topic}
+def topics(settings: SlaSettings) -> set[str]:
+    """What this process reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
+    found = {"config.v1", EVENTS, SPEC.changelog_topic, "audit.v1", REVOCATIONS}
     if settings.lanes:
         found |= {SPEC.input, COMMANDS, WAITING_NOTICES, "deadletters.v1"}
     return found

@@ -8,6 +8,12 @@ import sys
 import pytest
 
 from services.chassis.topics import TOPICS
+from services.feedback.wiring import topics as feedback_topics
+from services.ingest.settings import IngestSettings
+from services.ingest.wiring import topics as ingest_topics
+from services.router.wiring import TOPICS as ROUTER_TOPICS
+from services.sla.settings import SlaSettings
+from services.sla.wiring import topics as sla_topics
 from tests.architecture.deployed import DEPLOY, ROOT, SETTINGS, yaml_documents
 
 
@@ -45,3 +51,21 @@ def test_groups_of_a_service_start_with_its_name(service: str) -> None:
     found = [name for file in files for name in group.findall(file.read_text(encoding="utf-8"))]
     assert found
     assert [name for name in found if not name.startswith(service)] == []
+
+
+_AWAITED = {
+    "ingest": lambda: ingest_topics(IngestSettings.model_construct(lanes=True, history=True)),
+    "router": lambda: set(ROUTER_TOPICS),
+    "sla": lambda: sla_topics(SlaSettings.model_construct(lanes=True)),
+    "feedback": lambda: feedback_topics(("edge", "dispatcher", "lanes", "analytics")),
+}
+_MAY_BUT_DOES_NOT = {"router": {"config.v1"}}
+"""Every service may read configurations; the router gets what it needs of them by its commands."""
+
+
+@pytest.mark.parametrize("service", SETTINGS)
+def test_a_start_waits_for_every_topic_that_the_service_may_touch(service: str) -> None:
+    """One that is missing from the list is found out by the first record that needs it, by a process that says that it is ready."""
+    rights = runpy.run_path(str(DEPLOY / "strimzi/generate.py"))["RIGHTS"][service]
+    may = {*rights.reads, *rights.writes, "revocations.v1"} - _MAY_BUT_DOES_NOT.get(service, set())
+    assert _AWAITED[service]() == may
