@@ -158,9 +158,11 @@ class Answering:
         key: str = "",
         view: str = "",
         wait: bool = False,
+        proven: bool = True,
     ) -> None:
         """Returns when it is durable; with `wait` when the lane has counted it, or raises why it has not.
 
+        Not `proven`: nothing but the caller says that there is such a person and invitation; then wait.
         Without a `key` the same answer from the same `view` of a page is the same command: a double click.
 
         Raises INVALID for an answer that does not fit a known kind, UNAVAILABLE when the log cannot be written.
@@ -187,12 +189,12 @@ class Answering:
             ),
         )
         if not wait or self._questions is None:
-            await self._commands.publish(command)
+            await self._commands.publish(command, proven=proven)
             return
 
         async def publish(question_id: str) -> None:
             command.question_id = question_id
-            await self._commands.publish(command)
+            await self._commands.publish(command, proven=proven)
 
         await self._questions.ask(tenant, publish)
 

@@ -35,8 +35,12 @@ class Programmes(Protocol):
 class CommandLog(Protocol):
     """Where commands become durable."""
 
-    async def publish(self, command: pb.FeedbackCommand) -> None:
-        """Returns when the broker has acknowledged. Raises ChaparError UNAVAILABLE."""
+    async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
+        """Returns when the broker has acknowledged. Raises ChaparError UNAVAILABLE.
+
+        Not `proven`: the caller may have invented the person. An answer of a person without a key is then written without its words, and the lane
+        refuses it.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             process.wait(60)
 
 
-def chapar(environment: dict[str, str], *words: str, typed: str = "") -> str:
-    done = subprocess.run(
+def asked(environment: dict[str, str], *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [*CHAPAR, *words],
         cwd=ROOT,
         env=environment,
@@ -48,6 +48,10 @@ def chapar(environment: dict[str, str], *words: str, typed: str = "") -> str:
         timeout=60,
         check=False,
     )
+
+
+def chapar(environment: dict[str, str], *words: str, typed: str = "") -> str:
+    done = asked(environment, *words, typed=typed)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -91,6 +95,33 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
     assert {d["state"] for d in deadlines} == {"DEADLINE_STATE_MET"}
 
     assert read_by(environment, interaction) >= {"operator"}
+    erase(environment, story["interaction"]["person_id"])
+
+
+def erase(environment: dict[str, str], person: str) -> None:
+    """The person of the story is shown, and then erased: what an operator types, its exit codes, and the report."""
+    (identity,) = json.loads(chapar(environment, "persons", "show", person, "--json"))["identities"]
+    assert identity["native_id"]
+    words = ("persons", "erase", person, "--json", "--key", "gone")
+    assert asked(environment, *words).returncode == 1  # asks first; nothing is typed
+    done = asked(environment, *words, "--yes")
+    for _ in range(10):
+        if done.returncode != 2:  # 2: a store has not answered yet
+            break
+        done = asked(environment, *words, "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["idempotency_key"] == "gone"
+    assert report["complete"] is True
+    assert report["identity_ids"] == [identity["identity_id"]]
+    stores = {store["store"]: store["counts"] for store in report["stores"]}
+    assert stores.keys() >= {"intake", "sender", "feedback"}
+    assert any(name.startswith("history@") and counts for name, counts in stores.items())
+    assert {"inbound.v1", "personal.keys.v1"} <= {topic["topic"] for topic in report["topics"]}
+    left = asked(environment, "persons", "show", person, "--json")
+    assert identity["native_id"] not in left.stdout
+    unknown = asked(environment, "persons", "erase", "no-such-person", "--yes", "--json")
+    assert (unknown.returncode, unknown.stderr.partition(":")[0]) == (1, "PERSON_UNKNOWN")
 
 
 def read_by(environment: dict[str, str], interaction: str) -> set[str]:

@@ -107,6 +107,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             source=pb.ANSWER_SOURCE_API,
             key=request.idempotency_key,
             wait=True,
+            proven=bool(request.survey_token),
         )
         return pb.SubmitAnswerResponse()
 

@@ -7,7 +7,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
-from services.chassis.privacy.sealing import seal
+from services.chassis.privacy.sealing import bare, seal
 from services.feedback.translate import headers
 
 _TOPIC: Final = "feedback.commands.v1"
@@ -21,13 +21,18 @@ class KafkaCommandLog:
         self._producer = producer
         self._keys = keys
 
-    async def publish(self, command: pb.FeedbackCommand) -> None:
+    async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
+        """See `ports.CommandLog`."""
         try:
             named = headers(_SCHEMA, command.command_id, command.tenant)
             key = tenant_key(command.tenant, command.person_id)
             if command.WhichOneof("command") == "answer":
-                value = seal(command, await self._keys.ensure(command.tenant, command.person_id), _TOPIC, key)
+                find = self._keys.ensure if proven else self._keys.existing
+                own = await find(command.tenant, command.person_id)
+                value = seal(command, own, _TOPIC, key) if own is not None else bare(command)
             else:
+                if command.WhichOneof("command") == "invite":
+                    await self._keys.ensure(command.tenant, command.person_id)  # an answer may follow at once
                 value = command.SerializeToString()
             await self._producer.publish(_TOPIC, key, value, named)
         except BrokerUnavailable as error:

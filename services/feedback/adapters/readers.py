@@ -28,8 +28,11 @@ Batch = Callable[[list[Record]], Awaitable[None]]
 _DAY_MS = 86_400_000
 
 
-def invitations(dispatcher: Dispatcher, poison: Poison, metrics: Metrics) -> Batch:
-    """Sends the invitations that are due. This group alone writes dead letters for undecodable records of feedback.answers.v1."""
+def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metrics: Metrics) -> Batch:
+    """Sends the invitations that are due. Who is to be asked gets the key that seals their answers first.
+
+    This group alone writes dead letters for undecodable records of feedback.answers.v1.
+    """
     outcomes = metrics.counter("chapar_feedback_invitations_total")
 
     async def handle(records: list[Record]) -> None:
@@ -39,6 +42,8 @@ def invitations(dispatcher: Dispatcher, poison: Poison, metrics: Metrics) -> Bat
             except Untranslatable as error:
                 await poison.bury(record, InvalidRecord("UNDECODABLE", str(error)))
                 continue
+            if told.WhichOneof("record") in ("invited", "due"):
+                await keys.ensure(told.tenant, told.person_id)
             try:
                 outcome = await dispatcher.dispatch(told)
             except ChaparError as error:

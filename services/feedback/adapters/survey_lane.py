@@ -103,6 +103,11 @@ class SurveyProcessor:
             self._forget(command, outbox)
             return
         if isinstance(command, inv.Answer):
+            if used is None and read.question_id:
+                # Its person has no key, so nothing was ever asked of them: the edge has left the words out.
+                unknown = inv.RefusalReason.UNKNOWN_INVITATION
+                answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
+                return
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
             # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
@@ -248,7 +253,8 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                     command = pb.FeedbackCommand.FromString(record.value)
                 except DecodeError:
                     continue  # the lane refuses it
-                if command.WhichOneof("command") == "answer" and not command.sealed and command.person_id:
+                asked = command.sealed or command.question_id
+                if command.WhichOneof("command") == "answer" and not asked and command.person_id:
                     await keys.ensure(command.tenant, command.person_id)
 
     return ready

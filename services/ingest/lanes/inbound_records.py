@@ -42,7 +42,7 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                     inbound = records_pb2.InboundRecord.FromString(record.value)
                 except DecodeError:
                     continue  # the lane refuses it
-                owner = "" if inbound.sealed else owner_of(inbound)
+                owner = "" if inbound.sealed or inbound.question_id else owner_of(inbound)
                 if owner:
                     await keys.ensure(inbound.tenant, owner)
 

@@ -47,6 +47,7 @@ from services.ingest.lanes.inbound_records import (
 from services.ingest.lanes.intake_counters import IntakeCounters
 from services.ingest.lanes.intake_outputs import IntakeOutputs, there
 from services.ingest.lanes.timers import Timers
+from services.ingest.translate_keys import is_about_unknown
 
 SPEC: Final = LaneSpec("ingest-intake", "inbound.v1", "ingest-intake.state.v1", "ingest-intake")
 _RETRY_UNCONFIGURED_MS: Final = 5_000
@@ -168,6 +169,8 @@ class IntakeProcessor:
         policy = self._policy.get(inbound.tenant)
         if policy is None:
             raise InvalidRecord("UNKNOWN_TENANT", f"no configuration for tenant {inbound.tenant!r}")
+        if used is None and is_about_unknown(inbound):
+            return self._nobody(inbound)
         key, identity_id = key_of(record, inbound.tenant)
         event = event_of(inbound)
         known = self._customers.get(key)
@@ -207,7 +210,8 @@ class IntakeProcessor:
     def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
         """Of a person without a key nothing is done; a caller who waits hears that, and not OK."""
         if inbound.question_id:
-            raise InvalidRecord("UNKNOWN_IDENTITY", "this identity is not known, or was erased")
+            reason = "UNKNOWN_HOME" if inbound.link.home_identity_id else "UNKNOWN_IDENTITY"
+            raise InvalidRecord(reason, "this identity is not known, or was erased")
         return True
 
     def _verdict(self, inbound: records_pb2.InboundRecord, refused: str, detail: str, outbox: Outbox) -> None:

@@ -204,7 +204,7 @@ class CommandsStandIn:
     def __init__(self) -> None:
         self.published: list[pb.FeedbackCommand] = []
 
-    async def publish(self, command: pb.FeedbackCommand) -> None:
+    async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
         self.published.append(command)
 
 

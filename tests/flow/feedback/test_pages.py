@@ -36,7 +36,7 @@ class Log:
         self.commands: list[pb.FeedbackCommand] = []
         self.down = False
 
-    async def publish(self, command: pb.FeedbackCommand) -> None:
+    async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
         if self.down:
             raise ChaparError(ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "down")
         self.commands.append(command)

@@ -331,7 +331,7 @@ def _dispatcher() -> Take:
         lambda: NOW,
         lambda at_ms, programme, language: shown(at_ms, programme.zone, language),
     )
-    return _batch(readers.invitations(dispatcher, _poison(), Metrics()))
+    return _batch(readers.invitations(dispatcher, AnyKey(), _poison(), Metrics()))
 
 
 def _analytics() -> Take:

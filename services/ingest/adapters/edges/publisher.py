@@ -8,9 +8,9 @@ from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.kafka.producer import BrokerUnavailable, DurableProducer, RecordTooLarge
 from services.chassis.keys import tenant_key
 from services.chassis.privacy.lanes import AwaitedKeys
-from services.chassis.privacy.sealing import seal
+from services.chassis.privacy.sealing import bare, seal
 from services.chassis.tracing import inject
-from services.ingest.translate_keys import owner_of
+from services.ingest.translate_keys import owner_of, owners_of_question
 
 TOPIC = "inbound.v1"
 MAX_RECORD_BYTES = 850_000
@@ -26,7 +26,7 @@ class InboundPublisher:
         self._keys = keys
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
-        """See `ports.Publisher.publish`. The records lose their personal fields."""
+        """See `ports.Publisher.publish`. The records lose their personal fields; a question about unknown identities is written without them."""
         try:
             keyed = [(tenant_key(record.tenant, key), record) for key, record in records]
             encoded = [(key, await self._sealed(key, record)) for key, record in keyed]
@@ -51,6 +51,13 @@ class InboundPublisher:
         owner = owner_of(record)
         if not owner:
             return record.SerializeToString()
+        if record.question_id:
+            # Whoever asks may have invented the identity: a key is not made before the lane knows it.
+            for known in owners_of_question(record):
+                own = await self._keys.existing(record.tenant, known)
+                if own is not None:
+                    return seal(record, own, TOPIC, key)
+            return bare(record)
         return seal(record, await self._keys.ensure(record.tenant, owner), TOPIC, key)
 
     async def _one(self, key: bytes, value: bytes) -> None:
