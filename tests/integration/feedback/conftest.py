@@ -24,27 +24,11 @@ from services.chassis.lifecycle import Service, serving
 from services.chassis.tokens import JwtSettings, mint
 from services.chassis.topics import wanted
 from services.feedback.settings import FeedbackSettings
-from services.feedback.wiring import NAME, build
+from services.feedback.wiring import NAME, build, topics
 from tests.fixtures.broker import KafkaUnderTest
 
 TENANT = "parsa"
-TOPICS = (
-    "routing.events.v1",
-    "feedback.commands.v1",
-    "feedback.answers.v1",
-    "feedback.scores.v1",
-    "feedback-relay.state.v1",
-    "feedback.state.v1",
-    "feedback.webhooks.v1",
-    "feedback.verdicts.v1",
-    "config.v1",
-    "revocations.v1",
-    "audit.v1",
-    "personal.keys.v1",
-    "personal.erasures.v1",
-    "ingest.verdicts.v1",
-    "deadletters.v1",
-)
+TOPICS = topics(("edge", "dispatcher", "lanes", "analytics"))
 SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")
 
 
@@ -125,14 +109,14 @@ async def topics_of(settings: KafkaSettings) -> AsyncIterator[None]:
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()
     try:
-        names = [
+        made = [
             NewTopic(topic.full_name, 2 if topic.partitions > 1 else 1, 1, topic_configs=dict(topic.configs))
             for topic in wanted(settings.topic_prefix)
             if topic.topic.name in TOPICS
         ]
-        await admin.create_topics(names)
+        await admin.create_topics(made)
         yield
-        await admin.delete_topics([topic.name for topic in names])
+        await admin.delete_topics([topic.name for topic in made])
     finally:
         await admin.close()
 

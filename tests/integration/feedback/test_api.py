@@ -25,6 +25,7 @@ from services.chassis.tokens import mint
 from services.feedback.adapters.links import SignedLinks, link_key
 from services.feedback.domain.survey import Kind
 from services.feedback.ports import Ticket
+from tests.fakes.privacy import a_keyring
 from tests.integration.feedback.conftest import (
     SCOPES,
     TENANT,
@@ -184,6 +185,40 @@ async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_fie
         feedback.stub.ListAnswers(pb.ListAnswersRequest(page=PageRequest(size=501)), **options),
     ):
         assert (await refused(wrong))[0] is ErrorKind.INVALID
+
+
+async def test_an_answer_by_ids_is_counted_and_one_for_invented_ids_leaves_no_key(
+    feedback: Running, outbound: OutboundStandIn, cluster: KafkaSettings
+) -> None:
+    """The words of a real answer are kept; whoever invents persons is refused, and leaves neither words nor a key behind."""
+    options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
+    subject = outbound.ingest.knows(a_subject(1, person_id="person-1"))
+    invited = await feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=subject), **options)
+
+    def answer(key: str, person: str, invitation: str) -> Any:
+        request = pb.SubmitAnswerRequest(
+            idempotency_key=key,
+            person_id=person,
+            invitation_id=invitation,
+            score=9,
+            comment="needle",
+            responses=[pb.Response(question_id="effort", score=2)],
+        )
+        return feedback.stub.SubmitAnswer(request, **options)
+
+    for person, invitation in (("invented", invited.invitation_id), ("person-2", "invented"), ("invented", "invented")):
+        got = await refused(answer("a", person, invitation))
+        assert got == (ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION")
+    await answer("b", "person-1", invited.invitation_id)
+
+    async def listed() -> list[pb.AnswerView]:
+        return list((await feedback.stub.ListAnswers(pb.ListAnswersRequest(), **options)).answers)
+
+    (told,) = await eventually(listed, bool)
+    assert told.answer.comment == "needle"
+    async with a_keyring(cluster) as keys:
+        assert await keys.existing(TENANT, "person-1") is not None
+        assert not any(keys.knows(TENANT, person) for person in ("invented", "person-2"))
 
 
 @pytest.mark.slow

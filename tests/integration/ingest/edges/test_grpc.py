@@ -15,6 +15,7 @@ from services.chassis.grpc.status import from_rpc_error
 from services.chassis.ids import derive
 from services.chassis.kafka.tail import tail
 from services.chassis.tokens import mint
+from tests.fakes.privacy import a_keyring
 from tests.integration.ingest.edges.conftest import Edges, ingest, install, routed
 
 pytestmark = pytest.mark.kafka
@@ -180,6 +181,11 @@ async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
             await the_refusal(people.UnlinkIdentity(unlink(idempotency_key="u2", identity_id="nobody"), **options))
             == nobody
         )
+        assert await the_refusal(link("l5", "nobody", "nowhere")) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_HOME")
+        # Whoever invents identities leaves no keys behind, and none of the words that were meant for them.
+        async with a_keyring(edges.kafka) as keys:
+            assert await keys.existing("demo", ann) is not None
+            assert not any(keys.knows("demo", each) for each in ("nobody", "nowhere"))
         async with aclosing(tail(edges.kafka, "deadletters.v1", caught_up=(read := asyncio.Event()).set)) as letters:
             waiting = asyncio.ensure_future(anext(letters))
             await read.wait()
