@@ -11,13 +11,16 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka.admin import NewTopic
 
 from chapar.config.v1 import config_pb2
 from services.chassis import cluster_topics
 from services.chassis.endpoints import Endpoints
+from services.chassis.kafka.clients import admin_client
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import serving
+from services.chassis.topics import wanted
 from services.feedback.settings import FeedbackSettings
 from services.feedback.wiring import build as build_feedback
 from services.ingest.settings import IngestSettings
@@ -26,7 +29,7 @@ from services.router.settings import RouterSettings
 from services.router.wiring import build as build_router
 from services.sla.settings import SlaSettings
 from services.sla.wiring import build as build_sla
-from tests.fixtures.broker import EmbeddedTestBroker
+from tests.fixtures.broker import EmbeddedTestBroker, KafkaUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -172,3 +175,41 @@ async def test_a_service_waits_for_kafka_and_outlives_its_absence(
 
         await broker.start()
         await until(ready, "ready again")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("ingest", "personal.erasures.v1"),
+        ("router", "personal.keys.v1"),
+        ("sla", "audit.v1"),
+        ("feedback", "personal.keys.v1"),
+    ],
+)
+async def test_a_service_waits_for_the_last_topic_that_it_touches(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, name: str, missing: str
+) -> None:
+    """All the others are there: it says which one it waits for, does not end, and is ready when that one is made."""
+    settings = kafka.settings(prefix)
+    async with admin_client(settings, client_id="test") as admin, started(name, settings, tmp_path) as service:
+        made = [
+            NewTopic(topic.full_name, 1, 1, topic_configs=dict(topic.configs))
+            for topic in wanted(settings.topic_prefix)
+            if topic.topic.name != missing
+        ]
+        await admin.create_topics(made)
+
+        async def says() -> bool:
+            return await service.reason() == f"waiting for topics {missing}: has `chapar topics apply` run?"
+
+        await until(says, f"says that it waits for {missing}")
+        await admin.create_topics([NewTopic(settings.topic_prefix + missing, 1, 1)])
+        async with DurableProducer(settings, client_id="operator") as producer:
+            tenant = config_pb2.TenantConfiguration(tenant="acme", time_zone="UTC")
+            await producer.publish("config.v1", b"acme", tenant.SerializeToString(), timeout=30)
+
+        async def ready() -> bool:
+            return await service.reason() is None
+
+        await until(ready, f"ready: {(await service.get('/readyz')).text}")
