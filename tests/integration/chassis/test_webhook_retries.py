@@ -23,12 +23,13 @@ from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import DurableProducer
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.metrics import Metrics
+from services.chassis.privacy.lanes import AwaitedKeys
 from services.chassis.secrets import SecretReferences
 from services.chassis.webhook_retries import DEAD_LETTERS, Patience, Webhooks
 from services.chassis.webhooks import Endpoint, webhook_client
 from services.cli.commands.deadletters import _put_back
 from tests.contract.lane.real import eventually, read_all
-from tests.fakes.privacy import MemoryKeys
+from tests.fakes.privacy import MemoryKeys, a_keyring
 from tests.fixtures.broker import KafkaUnderTest
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
@@ -64,7 +65,7 @@ async def telling(
     settings: KafkaSettings,
     patience: Patience,
     known: Callable[[str], bool] = lambda _: True,
-    keys: MemoryKeys | None = None,
+    keys: AwaitedKeys | None = None,
 ) -> AsyncIterator[tuple[Webhooks, Receiver, Metrics]]:
     """A receiver with a path for each webhook, and a service that tells it and tries again."""
     await apply(settings)
@@ -181,3 +182,29 @@ async def test_a_person_who_is_erased_during_the_first_attempt_is_not_written_ag
     assert b"needle" not in written
     notice = keys.opened(WebhookNotice.FromString(written), TOPIC, b"acme/w")
     assert (notice.message_id, notice.body) == ("kept", b'"needle"')
+
+
+async def test_what_waits_of_an_erased_person_is_dropped(kafka: KafkaUnderTest, prefix: str) -> None:
+    """Sealed while it waits; told with its words once its receiver is back, unless its person was erased meanwhile."""
+    settings = kafka.settings(prefix)
+    await apply(settings)
+    gone, stays = notices("down", 2)
+    gone.person_id, stays.person_id = "person-1", "person-2"
+    gone.body = stays.body = b'{"comment": "needle"}'
+    async with (
+        a_keyring(settings) as keys,
+        telling(settings, Patience(delay_ms=100), keys=keys) as (webhooks, receiver, _),
+    ):
+        receiver.answers["down"] = [503] * 1000
+        owned = {each.message_id: await keys.ensure("acme", each.person_id) for each in (gone, stays)}
+        await webhooks.tell([gone, stays], owned)
+        await eventually(lambda: len(receiver.calls) > 4, "both were tried again")
+        assert await keys.destroy("acme", ["person-1"]) == 1
+        before = len(receiver.calls)
+        await eventually(lambda: len(receiver.calls) > before + 4, "rounds went by")
+        receiver.answers.clear()
+        await eventually(lambda: receiver.taken == [stays.message_id], "the other person's is told")
+    written = [record.value or b"" for record in await read_all(settings, TOPIC)]
+    assert len(written) > 2
+    assert not any(b"needle" in value for value in written)
+    assert await read_all(settings, DEAD_LETTERS) == []

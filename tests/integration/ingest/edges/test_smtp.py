@@ -3,12 +3,15 @@
 import asyncio
 import smtplib
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
+import uvloop
 
 from services.chassis.errors import ChaparError
 from services.chassis.http import bind
-from tests.integration.ingest.edges.conftest import Edges
+from tests.fixtures.broker import KafkaUnderTest
+from tests.integration.ingest.edges.conftest import Edges, configuration, ingest, install
 
 pytestmark = pytest.mark.kafka
 
@@ -55,6 +58,22 @@ async def test_a_mail_is_in_the_log_when_it_is_accepted(edges: Edges) -> None:
     assert message.native_message_id == "<m1@shop.example>"
     assert message.reply_context["message_id"] == "<m1@shop.example>"
     assert not message.no_auto_reply
+
+
+def test_a_mail_by_the_loop_that_services_run_on(
+    kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """Its transports are not those of asyncio: a session that looks at their class takes no mail in production."""
+
+    async def mailed() -> None:
+        settings = kafka.settings(prefix)
+        await install(settings, configuration())
+        async with ingest(settings, tmp_path) as edges:
+            assert (await send(edges, plain_mail().as_bytes()))[0] == 250
+            (record,) = await edges.inbound(1)
+            assert record.message.subject == "سفارش ۱۲۳"
+
+    uvloop.run(mailed())
 
 
 async def test_a_plus_tag_reaches_the_mailbox_and_strangers_do_not(edges: Edges) -> None:
