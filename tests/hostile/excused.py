@@ -81,13 +81,15 @@ _MODULES: Final = {
         " feedback.adapters.scores_view feedback.adapters.views ingest.adapters.edges.grpc_follow_up"
         " ingest.adapters.edges.http_webhooks ingest.adapters.edges.mail_authentication ingest.adapters.edges.mail_dkim"
         " ingest.adapters.edges.mail_dns ingest.adapters.edges.mail_workers ingest.adapters.edges.publisher"
+        " ingest.adapters.edges.worker_process"
         " ingest.adapters.edges.smtp_in ingest.adapters.edges.smtp_session ingest.adapters.edges.telegram_in"
         " ingest.adapters.edges.webhook_in ingest.adapters.edges.whatsapp_in ingest.history.reader"
     ),
 }
 _FUNCTIONS: Final = {
     _OURS: (
-        "chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
+        "ingest.adapters.edges.mail_worker.send"
+        " chassis.cursors.encode_cursor chassis.errors.invalid chassis.grpc.auth.Authorizer.check_peer"
         " chassis.grpc.auth.Rule.missing chassis.grpc.auth.rule_of chassis.http.proxies.networks_of chassis.keys.tenant_key"
         " chassis.logs.configure_logging chassis.logs.get_logger chassis.tokens.verifier.Verifier.from_secret"
         " chassis.tokens.verifier.Verifier.from_settings chassis.tracing.Tracing.annotate chassis.tracing.Tracing.span"

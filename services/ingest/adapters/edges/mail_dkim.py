@@ -1,64 +1,78 @@
-"""DKIM by dkimpy, in a process of its own: its canonicalisation takes time that grows with the square of some hostile mails.
+"""DKIM signatures, verified one at a time in a process of its own (`dkim_worker`); tenants that wait for it take turns.
 
-The process verifies one signature at a time within a limit of CPU time, after which the kernel ends it; the mail is then
-unproven, and the next one gets a new process. It sees a mail and a public key, has no secrets and looks nothing up.
+A signature that uses up its CPU time ends the process; it does not hold then, and the next one gets a new process.
 """
 
 import asyncio
-import binascii
-import contextlib
-import logging
-import resource
-import signal
 from collections.abc import AsyncIterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager
-from multiprocessing import get_context
 from typing import Final, Protocol
 
-import dkim
+import msgspec
 
-_MEMORY_BYTES: Final = 1 << 30
+from services.chassis.logs import get_logger
+from services.ingest.adapters.edges.dkim_worker import YES, Signature
+from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
+from services.ingest.adapters.edges.worker_process import Ended, NotStarted, WorkerProcess, started
+
+_MODULE: Final = "services.ingest.adapters.edges.dkim_worker"
 _WALL_S: Final = 20.0
-"""For a process that does not run at all; CPU is what is limited."""
+"""From the moment at which it is a signature's turn; for a process that does not run at all. CPU is what is limited."""
+_MOST_WAITING: Final = 64
 
 
 class Signatures(Protocol):
     """Verifies signatures."""
 
-    async def holds(self, raw: bytes, index: int, key: bytes) -> bool:
+    async def holds(self, tenant: str, raw: bytes, index: int, key: bytes) -> bool:
         """Whether the `index`-th DKIM signature of the mail holds for the key in this TXT record. Never raises for any mail."""
 
 
 class DkimProcess:
     """Implements `Signatures`."""
 
-    def __init__(self, cpu_s: float) -> None:
+    def __init__(self, cpu_s: float, wall_s: float = _WALL_S) -> None:
         self._cpu_s = cpu_s
-        self._pool: ProcessPoolExecutor | None = None
-        self._one = asyncio.Lock()
+        self._wall_s = wall_s
+        self._turns = Turns(1, _MOST_WAITING)
+        self._worker: WorkerProcess | None = None
+        self._log = get_logger(__name__)
 
-    async def holds(self, raw: bytes, index: int, key: bytes) -> bool:
-        """See `Signatures`."""
-        async with self._one:
-            if self._pool is None:
-                self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin)
-            try:
-                async with asyncio.timeout(_WALL_S):
-                    loop = asyncio.get_running_loop()
-                    return await loop.run_in_executor(self._pool, _holds, raw, index, key, self._cpu_s)
-            except (BrokenProcessPool, TimeoutError):
-                self.close()
-                return False
+    @property
+    def pid(self) -> int | None:
+        """The process, when there is one."""
+        return self._worker.pid if self._worker is not None else None
 
-    def close(self) -> None:
+    async def holds(self, tenant: str, raw: bytes, index: int, key: bytes) -> bool:
+        """See `Signatures`. Not when the tenant has too many waiting."""
+        request = msgspec.msgpack.encode(Signature(raw, index, key, self._cpu_s))
+        try:
+            async with self._turns.turn(tenant):
+                return await self._asked(request)
+        except TooManyWaiting:
+            return False
+
+    async def close(self) -> None:
         """Ends the process, whatever it is at."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            for process in list((pool._processes or {}).values()):
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await asyncio.shield(worker.end())
+
+    async def _asked(self, request: bytes) -> bool:
+        answer = b""
+        try:
+            async with asyncio.timeout(self._wall_s):
+                if self._worker is None or not self._worker.alive:
+                    self._worker = await started(_MODULE, self._wall_s)
+                answer = await self._worker.ask(request)
+        except NotStarted:
+            self._log.error("the process that verifies DKIM does not start")
+        except (Ended, TimeoutError):
+            self._log.warning("a DKIM signature was given up")
+        finally:
+            if not answer:  # it has ended, hangs, or still works for a caller that has gone away
+                await self.close()
+        return answer == YES
 
 
 @asynccontextmanager
@@ -68,25 +82,4 @@ async def dkim_process(cpu_s: float) -> AsyncIterator[DkimProcess]:
     try:
         yield made
     finally:
-        made.close()
-
-
-def _begin() -> None:
-    for number in (signal.SIGPROF, signal.SIGXCPU):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's Ctrl-C is the parent's to answer
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
-    logging.getLogger("dkimpy").setLevel(logging.CRITICAL)  # it narrates what senders wrote
-
-
-def _holds(raw: bytes, index: int, key: bytes, cpu_s: float) -> bool:
-    signal.setitimer(signal.ITIMER_PROF, cpu_s)
-    verifier = dkim.DKIM(minkey=1024)
-    held = False
-    # What dkimpy raises for signatures that are none; anything else it raises is a mail that proves nothing either.
-    with contextlib.suppress(dkim.DKIMException, binascii.Error, ValueError, ArithmeticError, LookupError, TypeError):
-        verifier.set_message(raw)
-        held = bool(verifier.verify(idx=index, dnsfunc=lambda _name, timeout=5: key))
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    return held
+        await made.close()

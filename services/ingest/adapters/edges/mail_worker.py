@@ -43,13 +43,13 @@ _requests = msgspec.msgpack.Decoder(Request)
 
 def serve(source: BinaryIO, target: BinaryIO) -> None:
     """Answer requests until the input ends."""
-    _send(target, b"")
+    send(target, b"")
     while header := source.read(LENGTH_BYTES):
         request = _requests.decode(source.read(int.from_bytes(header)))
         allow_cpu(request.cpu_s)
         reply = _answer(request)
         allow_cpu(0)
-        _send(target, msgspec.msgpack.encode(reply))
+        send(target, msgspec.msgpack.encode(reply))
 
 
 def _answer(request: Request) -> Reply:
@@ -68,18 +68,24 @@ def allow_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
-def _send(target: BinaryIO, content: bytes) -> None:
+def send(target: BinaryIO, content: bytes) -> None:
+    """One message, with its length before it."""
     target.write(len(content).to_bytes(LENGTH_BYTES) + content)
     target.flush()
 
 
-def main() -> None:
-    """Limits, then work."""
+def limited() -> None:
+    """The limits of such a process."""
     for number in (signal.SIGPROF, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+def main() -> None:
+    """Limits, then work."""
+    limited()
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

@@ -5,25 +5,24 @@ reported as unreadable; the caller keeps its bytes. A slow machine makes no mail
 """
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.logs import get_logger
-from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES, Reply, Request
+from services.ingest.adapters.edges.mail_worker import Reply, Request
+from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
+from services.ingest.adapters.edges.worker_process import Ended, NotStarted, WorkerProcess, started
 from services.ingest.domain.normalise.message import IncomingMessage
 
 _MODULE = "services.ingest.adapters.edges.mail_worker"
-_MAX_REPLY = 16 << 20
 _MEGABYTE = 1 << 20
 _STOP_S = 1.0
+_MOST_WAITING = 256
 _NO_CPU_LEFT = (-signal.SIGPROF, -signal.SIGXCPU)
 
 
@@ -44,73 +43,13 @@ class Unread:
     reason: str
 
 
-class _Ended(Exception):  # noqa: N818 - what happened to a worker
-    """The worker has ended before it answered."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class _Worker:
-    """One process."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.mails = 0
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
-    def alive(self) -> bool:
-        """Whether it has not ended, as far as is known."""
-        return self._process.returncode is None
-
-    async def answer(self) -> bytes:
-        """The next reply. Raises _Ended."""
-        source = self._process.stdout
-        assert source is not None
-        try:
-            size = int.from_bytes(await source.readexactly(LENGTH_BYTES))
-            if size > _MAX_REPLY:
-                raise _Ended(0)
-            return await source.readexactly(size)
-        except asyncio.IncompleteReadError as error:
-            raise _Ended(await self._process.wait()) from error
-
-    async def ask(self, request: bytes) -> bytes:
-        """The reply to a request. Raises _Ended."""
-        self.mails += 1
-        target = self._process.stdin
-        assert target is not None
-        with suppress(ConnectionError):  # it has ended: the reply says how
-            target.write(len(request).to_bytes(LENGTH_BYTES))
-            target.write(request)
-            await target.drain()
-        return await self.answer()
-
-    async def end(self, patience_s: float = 0.0) -> None:
-        """End it: by closing its input, then by force."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                await self._process.wait()
-        with suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-
-
 class MailWorkers:
     """Reads mails in processes. Made by `mail_workers`."""
 
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.workers)
-        self._idle: list[_Worker] = []
+        self._turns = Turns(limits.workers, _MOST_WAITING)
+        self._idle: list[WorkerProcess] = []
         self._replies = msgspec.msgpack.Decoder(Reply)
         self._log = get_logger(__name__)
 
@@ -120,25 +59,31 @@ class MailWorkers:
         return tuple(worker.pid for worker in self._idle)
 
     async def read(
-        self, raw: bytes, envelope_from: str, recipient: str, own_domain: str = ""
+        self, tenant: str, raw: bytes, envelope_from: str, recipient: str, own_domain: str = ""
     ) -> IncomingMessage | Unread:
-        """The message in a mail. Raises UNAVAILABLE when workers can't be started or hang: the mail should come again."""
+        """The message in a mail; tenants take turns. Raises UNAVAILABLE when workers can't be started or hang: the mail should come again."""
         cpu_s = self._limits.cpu_s * max(1.0, len(raw) / (4 * _MEGABYTE))
         request = msgspec.msgpack.encode(
             Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s)
         )
-        async with self._slots:
-            try:
-                return await self._asked(request)
-            except _Ended as ended:
-                if ended.code in _NO_CPU_LEFT:
-                    return Unread("MAIL_CPU")
-            try:
-                # It may have been ended from outside, for want of memory. Once more, by itself.
-                return await self._asked(request)
-            except _Ended as ended:
-                self._log.error("a mail ends its worker", code=ended.code)
-                return Unread("MAIL_CPU" if ended.code in _NO_CPU_LEFT else "MAIL_CRASH")
+        try:
+            async with self._turns.turn(tenant):
+                return await self._read(request)
+        except TooManyWaiting as error:
+            raise _unavailable("MAIL_WORKERS_BUSY") from error
+
+    async def _read(self, request: bytes) -> IncomingMessage | Unread:
+        try:
+            return await self._asked(request)
+        except Ended as ended:
+            if ended.code in _NO_CPU_LEFT:
+                return Unread("MAIL_CPU")
+        try:
+            # It may have been ended from outside, for want of memory. Once more, by itself.
+            return await self._asked(request)
+        except Ended as ended:
+            self._log.error("a mail ends its worker", code=ended.code)
+            return Unread("MAIL_CPU" if ended.code in _NO_CPU_LEFT else "MAIL_CRASH")
 
     async def warm(self) -> None:
         """Have a worker ready. Raises UNAVAILABLE."""
@@ -155,7 +100,7 @@ class MailWorkers:
         try:
             async with asyncio.timeout(self._limits.stuck_s):
                 reply = self._replies.decode(await worker.ask(request))
-            usable = worker.mails < self._limits.mails and not reply.error
+            usable = worker.asked < self._limits.mails and not reply.error
         except TimeoutError as error:
             raise _unavailable("MAIL_WORKER_STUCK") from error
         except msgspec.MsgspecError as error:
@@ -170,7 +115,7 @@ class MailWorkers:
             return Unread("MAIL_FAULT")
         return reply.message
 
-    async def _take(self) -> _Worker:
+    async def _take(self) -> WorkerProcess:
         while self._idle:
             worker = self._idle.pop()
             if worker.alive:
@@ -178,34 +123,11 @@ class MailWorkers:
             await worker.end()
         return await self._start()
 
-    async def _start(self) -> _Worker:
-        # Its environment holds no secrets of ours.
-        environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath, "LANG": "C.UTF-8"}
+    async def _start(self) -> WorkerProcess:
         try:
-            worker = _Worker(
-                await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    _MODULE,
-                    stdin=PIPE,
-                    stdout=PIPE,
-                    stderr=DEVNULL,
-                    env=environment,
-                    start_new_session=True,  # a signal for the service's group is the service's to deal with
-                )
-            )
-        except OSError as error:
+            return await started(_MODULE, self._limits.stuck_s)
+        except NotStarted as error:
             raise _unavailable("MAIL_WORKER_NOT_STARTED") from error
-        ready = False
-        try:
-            async with asyncio.timeout(self._limits.stuck_s):
-                ready = await worker.answer() == b""
-        except (_Ended, TimeoutError) as error:
-            raise _unavailable("MAIL_WORKER_NOT_STARTED") from error
-        finally:
-            if not ready:
-                await asyncio.shield(worker.end())
-        return worker
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ ENVELOPE = ("a@b.example", "support@demo.example")
 async def test_a_worker_reads_as_the_function_does() -> None:
     """Nothing is lost between the processes: text, subject, labels, context."""
     async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
-        assert await workers.read(MAIL, *ENVELOPE) == read_mail(MAIL, *ENVELOPE)
+        assert await workers.read("acme", MAIL, *ENVELOPE) == read_mail(MAIL, *ENVELOPE)
 
 
 async def test_the_same_worker_is_kept_and_then_renewed() -> None:
@@ -32,7 +32,7 @@ async def test_the_same_worker_is_kept_and_then_renewed() -> None:
         (first,) = workers.pids
         seen = []
         for _ in range(4):
-            await workers.read(MAIL, *ENVELOPE)
+            await workers.read("acme", MAIL, *ENVELOPE)
             seen.append(workers.pids)
         assert seen[:2] == [(first,), (first,)]
         assert seen[2] == ()
@@ -44,11 +44,11 @@ async def test_a_mail_that_costs_too_much_is_given_up_and_its_neighbours_are_rea
     """The kernel ends the process; nothing waits for a clock."""
     large = b"From: a@b.example\r\nContent-Type: text/html\r\n\r\n" + b"<>" * 500_000
     async with mail_workers(WorkerLimits(cpu_s=0.003)) as workers:
-        given_up = await workers.read(large, *ENVELOPE)
+        given_up = await workers.read("acme", large, *ENVELOPE)
         assert given_up == Unread("MAIL_CPU")
     async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
         costly, *others = await asyncio.gather(
-            workers.read(large, *ENVELOPE), *(workers.read(MAIL, *ENVELOPE) for _ in range(5))
+            workers.read("acme", large, *ENVELOPE), *(workers.read("acme", MAIL, *ENVELOPE) for _ in range(5))
         )
         assert all(isinstance(each, IncomingMessage) and each.text for each in others)
         assert isinstance(costly, IncomingMessage)
@@ -60,7 +60,7 @@ async def test_a_stopped_process_makes_no_mail_unreadable() -> None:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(ChaparError) as refused:
-            await workers.read(MAIL, *ENVELOPE)
+            await workers.read("acme", MAIL, *ENVELOPE)
         assert refused.value.reason == "MAIL_WORKER_STUCK"
         assert not psutil.pid_exists(pid)
 
@@ -70,7 +70,7 @@ async def test_a_slow_worker_is_waited_for() -> None:
     async with mail_workers(WorkerLimits(cpu_s=0.5, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
-        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        reading = asyncio.create_task(workers.read("acme", MAIL, *ENVELOPE))
         done, _ = await asyncio.wait({reading}, timeout=1.0)
         assert not done
         os.kill(pid, signal.SIGCONT)
@@ -82,7 +82,7 @@ async def test_a_worker_that_is_killed_costs_no_mail() -> None:
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
-        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        reading = asyncio.create_task(workers.read("acme", MAIL, *ENVELOPE))
         await asyncio.wait({reading}, timeout=0.1)
         os.kill(pid, signal.SIGKILL)
         assert isinstance(await reading, IncomingMessage)
@@ -92,7 +92,7 @@ async def test_a_worker_that_is_killed_costs_no_mail() -> None:
 async def test_no_worker_is_left_when_the_service_ends() -> None:
     """Neither when it ends in order, while a mail is being read, nor when it is killed."""
     async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
-        await asyncio.gather(*(workers.read(MAIL, *ENVELOPE) for _ in range(4)))
+        await asyncio.gather(*(workers.read("acme", MAIL, *ENVELOPE) for _ in range(4)))
         pids = workers.pids
     assert pids
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -122,20 +122,20 @@ async def test_a_cancelled_reading_gives_its_worker_up() -> None:
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
-        reading = asyncio.create_task(workers.read(MAIL, *ENVELOPE))
+        reading = asyncio.create_task(workers.read("acme", MAIL, *ENVELOPE))
         await asyncio.wait({reading}, timeout=0.1)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert not psutil.pid_exists(pid)
-        assert isinstance(await workers.read(MAIL, *ENVELOPE), IncomingMessage)
+        assert isinstance(await workers.read("acme", MAIL, *ENVELOPE), IncomingMessage)
 
 
 async def test_a_worker_that_can_not_start_is_no_fault_of_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sending server keeps it."""
     monkeypatch.setattr(module, "_MODULE", "services.ingest.no_such_module")
     with pytest.raises(ChaparError) as refused:
-        await MailWorkers(WorkerLimits(cpu_s=5.0)).read(MAIL, *ENVELOPE)
+        await MailWorkers(WorkerLimits(cpu_s=5.0)).read("acme", MAIL, *ENVELOPE)
     assert refused.value.reason == "MAIL_WORKER_NOT_STARTED"
 
 
@@ -156,7 +156,7 @@ async def test_the_hostile_corpus_is_read_within_the_limit_of_every_service() ->
     """A megabyte of each kind, in real workers with the CPU time that a service gives: all are read, or kept as bytes."""
     async with mail_workers(WorkerLimits(cpu_s=0.5)) as workers:
         for name, raw in worst(1 << 20):
-            assert isinstance(await workers.read(raw, *ENVELOPE), IncomingMessage), name
+            assert isinstance(await workers.read("acme", raw, *ENVELOPE), IncomingMessage), name
 
 
 def test_an_unread_mail_is_not_decoded_at_all() -> None:

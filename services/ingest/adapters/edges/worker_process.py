@@ -1,0 +1,106 @@
+"""A process of our own that works on hostile bytes: started by exec with an empty environment, so it has none of our secrets."""
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
+from typing import Final
+
+from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES
+
+_MAX_REPLY: Final = 16 << 20
+
+
+class NotStarted(Exception):  # noqa: N818 - reads as what happened
+    """The process could not be started, or was not ready in time."""
+
+
+class Ended(Exception):  # noqa: N818 - what happened to a worker
+    """The worker has ended before it answered."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class WorkerProcess:
+    """One process, and the length-prefixed messages to and from it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.asked = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended, as far as is known."""
+        return self._process.returncode is None
+
+    async def answer(self) -> bytes:
+        """The next reply. Raises Ended."""
+        source = self._process.stdout
+        assert source is not None
+        try:
+            size = int.from_bytes(await source.readexactly(LENGTH_BYTES))
+            if size > _MAX_REPLY:
+                raise Ended(0)
+            return await source.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            raise Ended(await self._process.wait()) from error
+
+    async def ask(self, request: bytes) -> bytes:
+        """The reply to a request. Raises Ended."""
+        self.asked += 1
+        target = self._process.stdin
+        assert target is not None
+        with suppress(ConnectionError):  # it has ended: the reply says how
+            target.write(len(request).to_bytes(LENGTH_BYTES))
+            target.write(request)
+            await target.drain()
+        return await self.answer()
+
+    async def end(self, patience_s: float = 0.0) -> None:
+        """End it: by closing its input, then by force."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._process.wait()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+
+
+async def started(module: str, within_s: float) -> WorkerProcess:
+    """A process that runs this module and has said that it is ready. Raises NotStarted."""
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath, "LANG": "C.UTF-8"}
+    try:
+        worker = WorkerProcess(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=environment,
+                start_new_session=True,  # a signal for the service's group is the service's to deal with
+            )
+        )
+    except OSError as error:
+        raise NotStarted from error
+    ready = False
+    try:
+        async with asyncio.timeout(within_s):
+            ready = await worker.answer() == b""
+    except (Ended, TimeoutError) as error:
+        raise NotStarted from error
+    finally:
+        if not ready:
+            await asyncio.shield(worker.end())
+    return worker
