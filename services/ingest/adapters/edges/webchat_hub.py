@@ -24,6 +24,8 @@ _KEPT_IDENTITIES = 20_000
 _KEPT_OWNERS = 100_000
 
 Listener = Callable[[ChatMessage], None]
+_Key = tuple[str, str]
+"""Tenant and id: ids are a tenant's own."""
 
 
 class WebchatHub:
@@ -32,10 +34,12 @@ class WebchatHub:
     def __init__(self, keys: AwaitedKeys, poison: Poison) -> None:
         self._keys = keys
         self._poison = poison
-        self._listeners: dict[str, set[Listener]] = {}
-        self._recent: OrderedDict[str, deque[ChatMessage]] = OrderedDict()
-        self._everybody: set[Listener] = set()
-        self._owners: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._listeners: dict[_Key, set[Listener]] = {}
+        self._recent: OrderedDict[_Key, deque[ChatMessage]] = OrderedDict()
+        """By identity."""
+        self._remembered_of: dict[_Key, dict[_Key, int]] = {}
+        """By conversation: its messages in `_recent`, counted by identity. So an erasure looks at what it erases only."""
+        self._owners: OrderedDict[_Key, str] = OrderedDict()
 
     async def run(self, records: AsyncIterator[Record]) -> None:
         """Reads until cancelled."""
@@ -55,15 +59,13 @@ class WebchatHub:
             raise InvalidRecord("UNSEALABLE", str(error)) from error
         self._note_owner(decoded)
         if decoded.WhichOneof("record") == "erased":
-            self._forget(decoded.conversation_id)
+            self._forget((decoded.tenant, decoded.conversation_id))
             return
         if decoded.WhichOneof("record") != "message":
             return
         seen = ChatMessage(
             decoded.conversation_id, decoded.identity_id, record.offset, decoded.occurred_at_ms, decoded.message
         )
-        for listener in tuple(self._everybody):
-            listener(seen)
         if decoded.message.channel != CHANNEL:
             return
         # A linked identity writes in its person's conversation, whose own identity may be another one.
@@ -71,8 +73,8 @@ class WebchatHub:
         if decoded.message.author_kind == 1:
             identities.add(decoded.message.author_id)
         for identity_id in identities:
-            self._remember(identity_id, seen)
-            for listener in tuple(self._listeners.get(identity_id, ())):
+            self._remember(decoded.tenant, identity_id, seen)
+            for listener in tuple(self._listeners.get((decoded.tenant, identity_id), ())):
                 listener(seen)
 
     def owner(self, tenant: str, conversation_id: str) -> str | None:
@@ -80,29 +82,21 @@ class WebchatHub:
         return self._owners.get((tenant, conversation_id))
 
     @contextmanager
-    def listening(self, identity_id: str, listener: Listener) -> Iterator[None]:
+    def listening(self, tenant: str, identity_id: str, listener: Listener) -> Iterator[None]:
         """Calls `listener` with each web chat message of this identity, as it is read. It must not block."""
-        group = self._listeners.setdefault(identity_id, set())
+        key = (tenant, identity_id)
+        group = self._listeners.setdefault(key, set())
         group.add(listener)
         try:
             yield
         finally:
             group.discard(listener)
-            if not group and self._listeners.get(identity_id) is group:
-                del self._listeners[identity_id]
+            if not group and self._listeners.get(key) is group:
+                del self._listeners[key]
 
-    @contextmanager
-    def watching(self, listener: Listener) -> Iterator[None]:
-        """Calls `listener` with every message of every channel. It must not block."""
-        self._everybody.add(listener)
-        try:
-            yield
-        finally:
-            self._everybody.discard(listener)
-
-    def recent(self, identity_id: str) -> tuple[ChatMessage, ...]:
+    def recent(self, tenant: str, identity_id: str) -> tuple[ChatMessage, ...]:
         """What was read lately of this identity, in the order of the log."""
-        return tuple(self._recent.get(identity_id, ()))
+        return tuple(self._recent.get((tenant, identity_id), ()))
 
     def _note_owner(self, record: records_pb2.ConversationRecord) -> None:
         if not record.identity_id:
@@ -113,18 +107,36 @@ class WebchatHub:
         if len(self._owners) > _KEPT_OWNERS:
             self._owners.popitem(last=False)
 
-    def _remember(self, identity_id: str, message: ChatMessage) -> None:
-        kept = self._recent.get(identity_id)
+    def _remember(self, tenant: str, identity_id: str, message: ChatMessage) -> None:
+        key = (tenant, identity_id)
+        kept = self._recent.get(key)
         if kept is None:
             if len(self._recent) >= _KEPT_IDENTITIES:
-                self._recent.popitem(last=False)
-            kept = self._recent[identity_id] = deque(maxlen=_KEPT_MESSAGES)
+                (longest_ago, dropped) = self._recent.popitem(last=False)
+                for each in dropped:
+                    self._uncount(longest_ago, each)
+            kept = self._recent[key] = deque()
         else:
-            self._recent.move_to_end(identity_id)
+            self._recent.move_to_end(key)
+            if len(kept) >= _KEPT_MESSAGES:
+                self._uncount(key, kept.popleft())
         kept.append(message)
+        counts = self._remembered_of.setdefault((tenant, message.conversation_id), {})
+        counts[key] = counts.get(key, 0) + 1
 
-    def _forget(self, conversation_id: str) -> None:
-        for identity_id, kept in list(self._recent.items()):
-            left = [message for message in kept if message.conversation_id != conversation_id]
-            if len(left) != len(kept):
-                self._recent[identity_id] = deque(left, maxlen=_KEPT_MESSAGES)
+    def _uncount(self, key: _Key, message: ChatMessage) -> None:
+        conversation = (key[0], message.conversation_id)
+        counts = self._remembered_of[conversation]
+        counts[key] -= 1
+        if not counts[key]:
+            del counts[key]
+        if not counts:
+            del self._remembered_of[conversation]
+
+    def _forget(self, conversation: _Key) -> None:
+        for key in self._remembered_of.pop(conversation, ()):
+            left = [message for message in self._recent[key] if message.conversation_id != conversation[1]]
+            if left:
+                self._recent[key] = deque(left)
+            else:
+                del self._recent[key]

@@ -219,7 +219,7 @@ class _Session:
         hello = await self._first()
         who = self._welcome(hello, entry)
         identity_id = identity_id_of(self._account, who.native_id)
-        with self._hub.listening(identity_id, self._live):
+        with self._hub.listening(self._account.tenant, identity_id, self._live):
             await self._resume(identity_id, hello.after, returns=bool(hello.token or hello.identifier))
             while self._over is None:
                 await self._one(who, hello)
@@ -279,7 +279,7 @@ class _Session:
 
         Who returns without a place to go on from (a page loaded again, a second tab) gets the newest of everything.
         """
-        recent = self._hub.recent(identity_id)
+        recent = self._hub.recent(self._account.tenant, identity_id)
         conversations = [after.conversation] if after is not None else []
         conversations += [each.conversation_id for each in recent if each.conversation_id not in conversations]
         try:
