@@ -69,7 +69,7 @@ class IngestSettings(OutgoingSettings):
     )
     smtp_upstreams: str = Field(
         default="",
-        description="Networks of the mail servers in front (CIDR, commas) whose Authentication-Results may be believed.",
+        description="Addresses and networks (CIDR) of the mail servers in front whose Authentication-Results may be believed.",
     )
 
     publish_timeout_s: float = Field(
@@ -151,7 +151,7 @@ class IngestSettings(OutgoingSettings):
     )
     history: bool = Field(default=True, description="Whether this replica runs the history projection.")
 
-    @field_validator("http_proxies", "smtp_relays")
+    @field_validator("http_proxies", "smtp_relays", "smtp_upstreams")
     @classmethod
     def _networks(cls, value: str) -> str:
         networks_of(value)

@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from ipaddress import ip_network
 
 from chapar.audit.v1 import audit_pb2, audit_pb2_grpc
 from chapar.config.v1 import config_pb2
@@ -220,7 +219,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
             authentication = MailAuthentication(
                 DnsTxtRecords(listed(settings.mail_dns_servers)),
                 await enter(dkim_process(settings.mail_proof_cpu_s)),
-                [ip_network(each) for each in listed(settings.smtp_upstreams)],
+                TrustedProxies(networks_of(settings.smtp_upstreams)),
             )
             smtp = await enter(
                 smtp_server(

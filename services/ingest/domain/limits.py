@@ -39,11 +39,6 @@ class Bucket:
             return 0.0
         return (amount - self._level) / self._rate.per_s
 
-    def empty(self, now_ms: int) -> bool:
-        """Whether one more would be refused; takes nothing."""
-        passed = max(0, now_ms - self._at_ms) / 1000
-        return self._rate.per_s > 0 and self._level + passed * self._rate.per_s < 1.0
-
 
 class Limiter:
     """A bucket for each key."""
@@ -66,13 +61,8 @@ class Limiter:
             self._buckets.move_to_end(key)
         return bucket.take(now_ms, min(amount, self._rate.burst))
 
-    def blocked(self, key: str, now_ms: int) -> bool:
-        """Whether this key has used up what it had; takes nothing and remembers nothing."""
-        bucket = self._buckets.get(key)
-        return bucket is not None and bucket.empty(now_ms)
 
-
-class Turns:
+class Moments:
     """Moments at which something may happen, given out ahead of time: each caller gets one of its own, in the order of asking.
 
     The same bound as `Limiter`, for callers that can wait without holding anything.

@@ -7,11 +7,11 @@ Whatever goes wrong, the mail is taken and unproven.
 
 import asyncio
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Final
 
 from publicsuffixlist import PublicSuffixList
 
+from services.chassis.http import TrustedProxies
 from services.ingest.adapters.edges.mail_dkim import Signatures
 from services.ingest.adapters.edges.mail_dns import DnsAway, TxtRecords
 from services.ingest.domain.normalise.mail.headers import Headers
@@ -29,7 +29,6 @@ from services.ingest.domain.normalise.mail.trusted_results import trusted_result
 from services.ingest.domain.origin import OriginProof
 from services.ingest.ports import Account
 
-Networks = Sequence[IPv4Network | IPv6Network]
 _LOOKUPS_S: Final = 10.0
 _REPLY_TO: Final = "reply-to"
 _HOPS: Final = frozenset("123456789")
@@ -38,7 +37,7 @@ _HOPS: Final = frozenset("123456789")
 class MailAuthentication:
     """Checks one mail at a time."""
 
-    def __init__(self, records: TxtRecords, signatures: Signatures, upstreams: Networks) -> None:
+    def __init__(self, records: TxtRecords, signatures: Signatures, upstreams: TrustedProxies) -> None:
         self._records = records
         self._signatures = signatures
         self._upstreams = upstreams
@@ -60,7 +59,7 @@ class MailAuthentication:
     def _trusted(self, account: Account, headers: Headers, author: str, peer: str) -> Authenticated:
         authserv_id = account.settings.get("authserv_id", "")
         hops = account.settings.get("trusted_hops", "1")
-        if not authserv_id or hops not in _HOPS or not _within(peer, self._upstreams):
+        if not authserv_id or hops not in _HOPS or peer not in self._upstreams:
             return Authenticated(author, evidence="not from a trusted mail server")
         found = trusted_result(headers, authserv_id, int(hops), domain_of(author), self._organisation_of)
         if isinstance(found, str):
@@ -129,12 +128,3 @@ def _testing(key: bytes) -> bool:
     """A domain that says that it only tries DKIM out (t=y) is to be treated as if it had not signed."""
     tags = (part.partition(b"=") for part in key.split(b";"))
     return any(name.strip() == b"t" and b"y" in value.lower().split(b":") for name, _, value in tags)
-
-
-def _within(peer: str, networks: Networks) -> bool:
-    try:
-        address = ip_address(peer)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)

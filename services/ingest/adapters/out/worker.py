@@ -26,7 +26,7 @@ from services.ingest.adapters.out.client import ChannelClient, Part
 from services.ingest.domain.attempts import AttemptJob
 from services.ingest.domain.channel_rules import ChannelRules, account_rate, channel_rules, parts_of
 from services.ingest.domain.deliveries import NOT_ATTEMPTED, Finished, Outcome
-from services.ingest.domain.limits import Limiter, Rate, Turns
+from services.ingest.domain.limits import Limiter, Moments, Rate
 from services.ingest.domain.messages import Route
 from services.ingest.domain.policy import Policies
 from services.ingest.domain.retry_classes import PartResult
@@ -77,7 +77,7 @@ class AttemptWorker:
         self._grace_s = grace_s
         self._known: dict[tuple[str, int], int] = {}
         self._lines: dict[tuple[str, str, str], _Line] = {}
-        self._turns: dict[tuple[float, float], Turns] = {}
+        self._moments: dict[tuple[float, float], Moments] = {}
         self._recipients: dict[tuple[str, bool], Limiter] = {}
         self._new_lines: asyncio.Queue[_Line] = asyncio.Queue()
         self._stopping = asyncio.Event()
@@ -93,20 +93,20 @@ class AttemptWorker:
         rules = channel_rules(where.channel) or ChannelRules()
         account, client = self._account_of(tenant, route), self._clients.get(where.channel)
         limits = account_rate(rules, account.policy) if account is not None else (rules.per_second, rules.burst)
-        at_ms = self._turns_by(limits).reserve(f"{tenant}/{where.channel}/{where.account}", now_ms)
+        at_ms = self._moments_by(limits).reserve(f"{tenant}/{where.channel}/{where.account}", now_ms)
         if client is None:
             return at_ms
         address, group = client.recipient(route)
         per_second = rules.group_per_second if group and rules.group_per_second else rules.chat_per_second
-        recipients = self._turns_by((per_second, rules.chat_burst))
+        recipients = self._moments_by((per_second, rules.chat_burst))
         return max(at_ms, recipients.reserve(f"{tenant}/{where.channel}/{where.account}/{address}", now_ms))
 
-    def _turns_by(self, limits: tuple[float, float]) -> Turns:
+    def _moments_by(self, limits: tuple[float, float]) -> Moments:
         """The moments of all who share a rate: after a change of configuration an account begins with others."""
-        turns = self._turns.get(limits)
-        if turns is None:
-            turns = self._turns[limits] = Turns(Rate(*limits))
-        return turns
+        moments = self._moments.get(limits)
+        if moments is None:
+            moments = self._moments[limits] = Moments(Rate(*limits))
+        return moments
 
     def submit(self, job: AttemptJob) -> None:
         """See `Attempts`."""

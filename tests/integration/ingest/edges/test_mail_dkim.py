@@ -10,6 +10,7 @@ import dkim
 import psutil  # type: ignore[import-untyped] # its stubs are a package of their own, for a few calls
 import pytest
 
+from services.chassis.http import TrustedProxies
 from services.ingest.adapters.edges import dkim_worker
 from services.ingest.adapters.edges.dkim_worker import Signature
 from services.ingest.adapters.edges.mail_authentication import MailAuthentication
@@ -156,7 +157,7 @@ async def test_a_mail_that_waits_for_its_turn_is_proven_all_the_same(
 ) -> None:
     """The limit of seconds is for what is looked up, not for the mails before it."""
     monkeypatch.setattr("services.ingest.adapters.edges.mail_authentication._LOOKUPS_S", 0.2)
-    checks = MailAuthentication(Names(shop), process, [])
+    checks = MailAuthentication(Names(shop), process, TrustedProxies())
     account = Account("acme", "email", "main", {}, {"authentication": "dkim"}, "en")
     async with process._turns.turn("other"):
         waiting = asyncio.create_task(checks.check(account, shop.signed(a_raw_mail()), "192.0.2.1"))

@@ -3,23 +3,23 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.domain.limits import Bucket, Rate, Turns
+from services.ingest.domain.limits import Bucket, Moments, Rate
 
 NOW = 1_700_000_000_000
 
 
 def test_the_burst_goes_at_once_and_the_rest_at_the_rate() -> None:
-    turns = Turns(Rate(2.0, 3.0))
+    turns = Moments(Rate(2.0, 3.0))
     assert [turns.reserve("a", NOW) - NOW for _ in range(6)] == [0, 0, 0, 500, 1000, 1500]
 
 
 def test_accounts_do_not_wait_for_each_other() -> None:
-    turns = Turns(Rate(1.0, 1.0))
+    turns = Moments(Rate(1.0, 1.0))
     assert [turns.reserve(key, NOW) - NOW for key in ("a", "a", "b")] == [0, 1000, 0]
 
 
 def test_no_rate_is_no_limit() -> None:
-    turns = Turns(Rate(0.0, 1.0))
+    turns = Moments(Rate(0.0, 1.0))
     assert {turns.reserve("a", NOW) for _ in range(100)} == {NOW}
 
 
@@ -30,7 +30,7 @@ def test_no_rate_is_no_limit() -> None:
 )
 def test_the_bucket_would_have_allowed_each(per_s: float, burst: int, gaps: list[int]) -> None:
     """Whenever the callers ask: in order, never earlier than asked, and never faster than a bucket of the same rate allows."""
-    turns, bucket, now = Turns(Rate(per_s, burst)), Bucket(Rate(per_s, burst + 0.01), NOW), NOW
+    turns, bucket, now = Moments(Rate(per_s, burst)), Bucket(Rate(per_s, burst + 0.01), NOW), NOW
     before = 0
     for gap in gaps:
         now += gap
@@ -41,7 +41,7 @@ def test_the_bucket_would_have_allowed_each(per_s: float, burst: int, gaps: list
 
 
 def test_memory_is_bounded() -> None:
-    turns = Turns(Rate(1.0, 1.0), max_keys=10)
+    turns = Moments(Rate(1.0, 1.0), max_keys=10)
     for number in range(1_000):
         turns.reserve(str(number), NOW)
     assert len(turns._next) == 10
