@@ -16,4 +16,5 @@ def test_what_is_no_network_is_refused(field: str, wrong: str) -> None:
 @pytest.mark.parametrize("field", ["http_proxies", "smtp_relays", "smtp_upstreams"])
 def test_networks_and_addresses_may_be_listed(field: str) -> None:
     text = "10.0.0.0/8, 192.0.2.1 2001:db8::/32"
-    assert getattr(IngestSettings.model_validate({field: text, "insecure_dev": True}), field) == text
+    settings = IngestSettings.model_validate({field: text, "kafka": {"bootstrap_servers": "127.0.0.1:1"}})
+    assert getattr(settings, field) == text
