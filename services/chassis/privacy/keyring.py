@@ -282,7 +282,7 @@ class Keyring:
     def _refuse(self, error: TopicReplaced) -> None:
         """What this process holds may be the last copy of the keys: it is kept, and nothing is taken for destroyed."""
         self._log.error(
-            "personal keys are refused: see `personal.keys.v1 was replaced` in operations", reason=str(error)
+            "personal keys are refused: see ChaparPersonalKeysRefused in the runbooks", reason=str(error)
         )
         self._refused.set(1)
         self._caught_up.clear()
