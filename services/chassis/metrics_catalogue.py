@@ -283,7 +283,7 @@ PRIVACY = (
     _gauge(
         "chapar_personal_keys_refused",
         "",
-        "1 while the topic of keys lacks what this process has read from it: it was shortened or made anew.",
+        "1 while the topic of keys lacks what this process has read from it: it was shortened or recreated.",
     ),
     _counter("chapar_personal_erased_total", "reader", "Records of erased persons that a reader met and passed over."),
     _counter("chapar_history_retired_rows_total", "table", "Rows of history deleted because they were too old."),

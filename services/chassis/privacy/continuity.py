@@ -1,6 +1,6 @@
 """Whether personal.keys.v1 is still the topic that a process's file of keys was drawn from.
 
-A topic that was shortened or made anew lacks keys that are in use. To take them for destroyed would erase everybody.
+A topic that was shortened or recreated lacks keys that are in use. To take them for destroyed would erase everybody.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ async def check_continuity(reader: Any, tp: Any, store: KeyStore) -> None:
     begin = (await reader.beginning_offsets([tp]))[tp]
     end = (await reader.end_offsets([tp]))[tp]
     if went_to > end:
-        raise TopicReplaced(f"{tp.topic} ends at {end}, and was read to {went_to}: it was shortened or made anew")
+        raise TopicReplaced(f"{tp.topic} ends at {end}, and was read to {went_to}: it was shortened or recreated")
     if went_to < begin:
         raise TopicReplaced(f"{tp.topic} begins at {begin}, and was read to {went_to}: unread keys were deleted")
     try:
@@ -37,7 +37,7 @@ async def check_continuity(reader: Any, tp: Any, store: KeyStore) -> None:
     found = await _at(reader, tp, last.place)
     if found is not None and found.key != last.key_id:
         raise TopicReplaced(
-            f"{tp.topic} holds another key at {last.place} than the one that was read: it was made anew"
+            f"{tp.topic} holds another key at {last.place} than the one that was read: it was recreated"
         )
 
 

@@ -271,8 +271,8 @@ class Keyring:
         self._refused.set(0)
         self._next = self.store.went_to
         if why:
-            self._log.warning("personal keys are read anew", reason=why)
-            self.store.begin_anew()
+            self._log.warning("personal keys are read again", reason=why)
+            self.store.begin_again()
             self._tombs.clear()
             self._returned.clear()
             self._next = 0
@@ -281,9 +281,7 @@ class Keyring:
 
     def _refuse(self, error: TopicReplaced) -> None:
         """What this process holds may be the last copy of the keys: it is kept, and nothing is taken for destroyed."""
-        self._log.error(
-            "personal keys are refused: see ChaparPersonalKeysRefused in the runbooks", reason=str(error)
-        )
+        self._log.error("personal keys are refused: see ChaparPersonalKeysRefused in the runbooks", reason=str(error))
         self._refused.set(1)
         self._caught_up.clear()
         self.store.suspend()

@@ -2,7 +2,7 @@
 
 SQLite overwrites what it deletes (`secure_delete`), and has no write-ahead log in which a deleted key would go on.
 
-A file in doubt (damaged, too old, or written before the machine was started) is never emptied: the topic is read anew into a second file, which
+A file in doubt (damaged, too old, or written before the machine was started) is never emptied: the topic is read again into a second file, which
 takes the place of the first when it is complete. Until then the first answers for what it holds, and nothing is said of what it does not hold.
 Nothing is flushed to disk, so a power cut may keep one page and lose another: the kernel's boot id tells.
 """
@@ -78,12 +78,7 @@ class KeyStore:
             _remove(self._file)
             return _connect(self._file)
 
-    # ---- reading anew
-
-    @property
-    def anew(self) -> bool:
-        """Whether the topic is being read into a second file."""
-        return self._new is not None
+    # ---- reading again
 
     @property
     def complete(self) -> bool:
@@ -96,7 +91,7 @@ class KeyStore:
         return self._went_to
 
     def doubt(self, now_ms: int) -> str:
-        """Why this file must be read anew; empty when it need not."""
+        """Why this file must be read again; empty when it need not."""
         if self._damaged:
             return "damaged"
         next_offset, at_ms, boot = self._progress()
@@ -106,7 +101,7 @@ class KeyStore:
             return "written before the machine was started"
         return "too old" if now_ms - at_ms > STALE_MS else ""
 
-    def begin_anew(self) -> None:
+    def begin_again(self) -> None:
         """What `apply` is given from now on, from the beginning of the topic, goes into a second file."""
         with self._damage_noticed():
             if self._new is not None:
@@ -220,7 +215,7 @@ class KeyStore:
 
 
 def _boot() -> str:
-    """What differs after each start of the machine; empty where nothing says: then a file is read anew at each start of its process."""
+    """What differs after each start of the machine; empty where nothing says: then a file is read again at each start of its process."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -241,7 +236,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA journal_mode=TRUNCATE")
-        # Flushing would hold up the event loop for every new person. What a power cut has mixed up is read anew.
+        # Flushing would hold up the event loop for every new person. What a power cut has mixed up is read again.
         db.execute("PRAGMA synchronous=OFF")
         known = db.execute("PRAGMA user_version").fetchone()[0]
         if known != _FORMAT and db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:

@@ -35,7 +35,7 @@ async def cluster(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
     return settings
 
 
-async def made_anew(cluster: KafkaSettings, strangers: int = 0) -> None:
+async def recreated(cluster: KafkaSettings, strangers: int = 0) -> None:
     """The topic of keys is deleted and made again, with some keys of other people."""
     admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
@@ -71,12 +71,12 @@ async def some_keys(keys: Keyring, count: int = 5) -> list[DataKey]:
 
 
 @pytest.mark.parametrize("strangers", [0, 1, 5, 20])
-async def test_a_topic_made_anew_erases_nobody(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
+async def test_a_topic_recreated_erases_nobody(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
     """However long the new one is: a process that starts with its file is not ready, says so, and keeps what it holds."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
         made = await some_keys(keys)
-    await made_anew(cluster, strangers)
+    await recreated(cluster, strangers)
     metrics = Metrics()
     async with a_keyring(cluster, file=file, metrics=metrics, waits=False) as keys:
         await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
@@ -95,11 +95,11 @@ async def test_a_topic_made_anew_erases_nobody(cluster: KafkaSettings, tmp_path:
         assert store.count() == len(made)
 
 
-async def test_a_topic_made_anew_is_noticed_by_those_who_follow_it(cluster: KafkaSettings) -> None:
+async def test_a_topic_recreated_is_noticed_by_those_who_follow_it(cluster: KafkaSettings) -> None:
     metrics = Metrics()
     async with a_keyring(cluster, metrics=metrics) as keys:
         made = await some_keys(keys)
-        await made_anew(cluster)
+        await recreated(cluster)
         await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
         assert [keys.find(key.key_id) for key in made] == made
         with pytest.raises(OSError, match="read"):
@@ -123,7 +123,7 @@ def _of_another_version(db: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("accident", [_before_the_start_of_the_machine, _too_old, _of_another_version])
-async def test_a_file_in_doubt_is_read_anew(
+async def test_a_file_in_doubt_is_read_again(
     cluster: KafkaSettings, tmp_path: Path, accident: Callable[[sqlite3.Connection], None]
 ) -> None:
     """Its keys are there again before anyone asks, and a destroyed one is not."""
@@ -148,7 +148,7 @@ async def test_a_file_in_doubt_is_kept_when_the_topic_is_not_its_own(cluster: Ka
         made = await some_keys(keys)
     with edited(file) as db:
         db.execute("UPDATE progress SET boot = 'another', at_ms = 0")
-    await made_anew(cluster, 20)
+    await recreated(cluster, 20)
     metrics = Metrics()
     async with a_keyring(cluster, file=file, metrics=metrics, waits=False) as keys:
         await eventually(lambda: metrics.value(REFUSED) == 1, "refused")
@@ -156,7 +156,7 @@ async def test_a_file_in_doubt_is_kept_when_the_topic_is_not_its_own(cluster: Ka
 
 
 @pytest.mark.parametrize("how", ["overwritten", "without its table"])
-async def test_a_file_that_is_damaged_in_use_is_read_anew(cluster: KafkaSettings, tmp_path: Path, how: str) -> None:
+async def test_a_file_that_is_damaged_in_use_is_read_again(cluster: KafkaSettings, tmp_path: Path, how: str) -> None:
     """What it can't say meanwhile is not taken for destroyed; afterwards all is there, also for a process that starts anew."""
     file = tmp_path / "keys.sqlite3"
     async with AsyncExitStack() as stack:
@@ -179,7 +179,7 @@ async def test_a_file_that_is_damaged_in_use_is_read_anew(cluster: KafkaSettings
                 return False
             return True
 
-        await eventually(back, "read anew")
+        await eventually(back, "read again")
         assert [keys.find(key.key_id) for key in made] == made
         assert keys.find(b"\x07" * 16) is None
         await keys.ensure("acme", "after")
@@ -188,7 +188,7 @@ async def test_a_file_that_is_damaged_in_use_is_read_anew(cluster: KafkaSettings
         assert keys.current("acme", "after") is not None
 
 
-async def test_keys_made_and_destroyed_while_a_file_is_read_anew(cluster: KafkaSettings, tmp_path: Path) -> None:
+async def test_keys_made_and_destroyed_while_a_file_is_read_again(cluster: KafkaSettings, tmp_path: Path) -> None:
     """Others go on meanwhile; nothing of it is missed."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, name="one", file=file) as one:
