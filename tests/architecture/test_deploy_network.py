@@ -205,7 +205,7 @@ def test_the_way_to_an_identity_provider_opens_no_private_network(
     render: Render, egress: dict[str, str], cidr: str | None, by: str
 ) -> None:
     """But the one that the operator names, and that alone."""
-    auth = {"egress": egress}
+    auth: dict[str, Any] = {"egress": egress}
     if by == "issuers":
         auth |= VALUES["auth"]
     else:

@@ -67,7 +67,7 @@ def _message(number: int) -> records_pb2.InboundRecord:
 
 def _records(count: int, *, sealed: bool) -> float:
     keys = MemoryKeys()
-    key = keys.current(TENANT, "i")
+    key = keys.made(TENANT, "i")
     records = [_message(number) for number in range(count)]
     begun = time.process_time()
     for record in records:
@@ -94,7 +94,7 @@ def _path(count: int, *, sealed: bool) -> float:
         begun = time.process_time()
         for record in records:
             key = tenant_key(TENANT, record.message.identity.identity_id)
-            own = world.keys.current(TENANT, record.message.identity.identity_id)
+            own = world.keys.made(TENANT, record.message.identity.identity_id)
             value = seal(record, own, "inbound.v1", key) if sealed else record.SerializeToString()
             world.intake.handle(value, key=key)
             world.pump()

@@ -32,9 +32,10 @@ class MemoryKeys:
         return self.by_id.get(key_id)
 
     def current(self, tenant: str, owner: str) -> DataKey | None:
-        return self._made(tenant, owner) if self.makes else self.newest.get((tenant, owner))
+        return self.made(tenant, owner) if self.makes else self.newest.get((tenant, owner))
 
-    def _made(self, tenant: str, owner: str) -> DataKey:
+    def made(self, tenant: str, owner: str) -> DataKey:
+        """The owner's key, made if there is none."""
         key = self.newest.get((tenant, owner))
         if key is None:
             key = DataKey(os.urandom(sealing.KEY_ID_BYTES), tenant, owner, sealing.cipher(os.urandom(32)))
@@ -42,7 +43,7 @@ class MemoryKeys:
         return key
 
     async def ensure(self, tenant: str, owner: str) -> DataKey:
-        return self._made(tenant, owner)
+        return self.made(tenant, owner)
 
     async def existing(self, tenant: str, owner: str) -> DataKey | None:
         return self.newest.get((tenant, owner))

@@ -51,7 +51,7 @@ async def test_records_of_an_erased_person_are_rows_without_anything_personal(da
     )
     record.message.message_id, record.message.text, record.message.channel = "m", "needle", "telegram"
     record.message.attachments.add(content_type="image/png", name="needle.png")
-    value = seal(record, keys.current("acme", "i"), "conversations.v1", b"c")
+    value = seal(record, keys.made("acme", "i"), "conversations.v1", b"c")
     life = Life()
     life.log.append(("conversations.v1", b"c", value))
     (sealed,) = as_records(life.log)

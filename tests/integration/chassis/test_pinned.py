@@ -204,5 +204,5 @@ async def test_a_resolver_that_fails_is_a_connection_that_failed() -> None:
     assert isinstance(result, PartResult)
     assert (result.outcome, result.reason) == (Outcome.RETRY, "NO_CONNECTION")
     with pytest.raises(httpx.ConnectError):
-        async with pinned_client(PUBLIC, timeout_s=1, connections=1, resolve=fails) as client:
-            await client.get("https://nowhere.example.com/")
+        async with pinned_client(PUBLIC, timeout_s=1, connections=1, resolve=fails) as plain:
+            await plain.get("https://nowhere.example.com/")

@@ -42,7 +42,7 @@ def a_record(tenant: str = "acme", text: str = NEEDLE) -> records_pb2.InboundRec
 
 def test_nothing_personal_is_in_the_bytes_and_ids_are() -> None:
     keys = MemoryKeys()
-    value = seal(a_record(), keys.current("acme", "i"), "inbound.v1", b"i")
+    value = seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i")
     assert NEEDLE.encode() not in value
     assert b"image/png" in value
     read = records_pb2.InboundRecord.FromString(value)
@@ -52,7 +52,7 @@ def test_nothing_personal_is_in_the_bytes_and_ids_are() -> None:
 
 def test_it_opens_where_it_was_sealed() -> None:
     keys = MemoryKeys()
-    key = keys.current("acme", "i")
+    key = keys.made("acme", "i")
     read = records_pb2.InboundRecord.FromString(seal(a_record(), key, "inbound.v1", b"i"))
     assert unseal(read, keys, "inbound.v1", b"i") is key
     assert read == a_record()
@@ -65,7 +65,7 @@ def test_it_opens_where_it_was_sealed() -> None:
 )
 def test_moved_to_another_record_it_does_not_open(tenant: str, topic: str, record_key: bytes) -> None:
     keys = MemoryKeys()
-    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.current("acme", "i"), "inbound.v1", b"i"))
+    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i"))
     read.tenant = tenant
     with pytest.raises(Unsealable):
         unseal(read, keys, topic, record_key)
@@ -75,9 +75,7 @@ def test_moved_to_another_record_it_does_not_open(tenant: str, topic: str, recor
 def test_a_key_of_another_tenant_opens_nothing() -> None:
     """An attacker who can write records of one tenant copies a sealed part of another's."""
     keys = MemoryKeys()
-    stolen = records_pb2.InboundRecord.FromString(
-        seal(a_record("other"), keys.current("other", "i"), "inbound.v1", b"i")
-    )
+    stolen = records_pb2.InboundRecord.FromString(seal(a_record("other"), keys.made("other", "i"), "inbound.v1", b"i"))
     forged = records_pb2.InboundRecord(tenant="acme", sealed=stolen.sealed)
     with pytest.raises(Unsealable):
         unseal(forged, keys, "inbound.v1", b"i")
@@ -85,7 +83,7 @@ def test_a_key_of_another_tenant_opens_nothing() -> None:
 
 def test_without_its_key_it_is_erased_and_reading_goes_on() -> None:
     keys = MemoryKeys()
-    value = seal(a_record(), keys.current("acme", "i"), "inbound.v1", b"i")
+    value = seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i")
     keys.destroy("acme", "i")
     read = records_pb2.InboundRecord.FromString(value)
     assert unseal(read, keys, "inbound.v1", b"i") is None
@@ -112,7 +110,7 @@ def test_bare_is_without_anything_personal() -> None:
 @given(sealed=st.binary(max_size=120))
 def test_whatever_stands_in_the_sealed_part_is_refused_and_never_a_crash(sealed: bytes) -> None:
     keys = MemoryKeys()
-    key = keys.current("acme", "i")
+    key = keys.made("acme", "i")
     for forged in (sealed, b"\x01" + key.key_id + sealed):
         record = records_pb2.InboundRecord(tenant="acme", sealed=forged)
         with suppress(Unsealable):
@@ -123,7 +121,7 @@ def test_whatever_stands_in_the_sealed_part_is_refused_and_never_a_crash(sealed:
 @given(flip=st.integers(min_value=0, max_value=10_000))
 def test_a_changed_bit_is_noticed(flip: int) -> None:
     keys = MemoryKeys()
-    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.current("acme", "i"), "inbound.v1", b"i"))
+    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i"))
     changed = bytearray(read.sealed)
     changed[flip % len(changed)] ^= 1 << (flip % 8)
     read.sealed = bytes(changed)
@@ -134,7 +132,7 @@ def test_a_changed_bit_is_noticed(flip: int) -> None:
 
 def test_elements_of_a_list_that_was_shortened_do_not_get_the_words_of_others() -> None:
     keys = MemoryKeys()
-    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.current("acme", "i"), "inbound.v1", b"i"))
+    read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i"))
     del read.message.attachments[1:]
     unseal(read, keys, "inbound.v1", b"i")
     assert [each.name for each in read.message.attachments] == [NEEDLE]
@@ -142,14 +140,14 @@ def test_elements_of_a_list_that_was_shortened_do_not_get_the_words_of_others() 
 
 def test_two_records_with_the_same_text_have_nothing_in_common() -> None:
     keys = MemoryKeys()
-    key = keys.current("acme", "i")
+    key = keys.made("acme", "i")
     one, two = (records_pb2.InboundRecord.FromString(seal(a_record(), key, "t", b"i")).sealed[29:] for _ in range(2))
     assert not any(one[at : at + 8] in two for at in range(len(one) - 8))
 
 
 def test_an_entry_of_a_changelog() -> None:
     keys = MemoryKeys()
-    key = keys.current("acme", "i")
+    key = keys.made("acme", "i")
     value = seal_entry(NEEDLE.encode(), key, "state.v1", b"c/i")
     assert NEEDLE.encode() not in value
     assert list(key_ids([value])) == [key.key_id]
@@ -164,7 +162,7 @@ def test_an_entry_of_a_changelog() -> None:
 
 def test_an_entry_keeps_its_key_until_it_is_destroyed() -> None:
     keys = MemoryKeys()
-    first, other = keys.current("acme", "i"), keys.current("acme", "j")
+    first, other = keys.made("acme", "i"), keys.made("acme", "j")
     entries = EntryKeys(keys, "state.v1")
     restored = EntryKeys(keys, "state.v1")
     assert restored.opened(b"c/i", entries.sealed(b"c/i", b"x", first)) == b"x"
