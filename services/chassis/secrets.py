@@ -17,7 +17,7 @@ from typing import Final
 
 PREFIX: Final = "CHAPAR_SECRET_"
 FORMS: Final = "env:CHAPAR_SECRET_<TENANT>__<NAME> or file:<secret>/<key>"
-"""What people are told to write."""
+"""The forms that people may write."""
 _KEPT_MS: Final = 5_000
 _MAX_SECRET_BYTES: Final = 64 << 10
 _TENANT: Final = re.compile(r"[a-z0-9-]{1,40}")

@@ -56,7 +56,7 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
         )
     async with DurableProducer(kafka, client_id="cli-revocations") as producer:
         try:
-            # First: a change that nobody can find out about would be worse than one that is asked for again.
+            # First: a change without a trace is worse than one that is asked for again.
             await producer.publish(AUDIT, tenant.encode(), _audit(entry, tenant, now_ms).SerializeToString())
             await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
         except BrokerUnavailable as error:

@@ -77,7 +77,7 @@ def test_development_secrets_are_made_once(tmp_path: Path) -> None:
 
 
 def test_a_volume_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_path: Path) -> None:
-    """Once, into the file that the services read; what was there stays."""
+    """Once, into the file that the services read; earlier lines stay."""
     file = tmp_path / "channels.env"
     file.write_text("CHAPAR_DEMO_WEBCHAT_SECRET=old\nCHAPAR_SECRET_DEMO__EMAIL_SECRET=kept")
     _made(tmp_path)

@@ -198,11 +198,12 @@ def test_private_receivers_can_be_named(render: Render, value: str, ports: dict[
 
 
 @pytest.mark.parametrize(
-    ("egress", "cidr"), [({}, None), ({"cidr": "0.0.0.0/0"}, None), ({"cidr": "10.4.0.7/32"}, "10.4.0.7/32")]
+    ("egress", "cidr"),
+    [({}, None), ({"cidr": None}, None), ({"cidr": "0.0.0.0/0"}, None), ({"cidr": "10.4.0.7/32"}, "10.4.0.7/32")],
 )
 @pytest.mark.parametrize("by", ["issuers", "client credentials"])
 def test_the_way_to_an_identity_provider_opens_no_private_network(
-    render: Render, egress: dict[str, str], cidr: str | None, by: str
+    render: Render, egress: dict[str, str | None], cidr: str | None, by: str
 ) -> None:
     """But the one that the operator names, and that alone."""
     auth: dict[str, Any] = {"egress": egress}

@@ -1,4 +1,4 @@
-"""What is allowed besides public addresses is one list for those who send and those who lint.
+"""Destinations besides public addresses: one list for those who send and those who lint.
 
 Two lists that differ fail a release in its hook, or put a configuration in force that the services then refuse to carry out.
 """
