@@ -1,4 +1,4 @@
-"""Calls to what tenants configure: each call has one deadline, and each tenant has so many calls under way.
+"""Calls to what tenants configure: each call has one deadline, and each tenant a bound of calls under way.
 
 The time-outs of an HTTP client are for each read: an endpoint that sends one byte before each of them lasts for days. Here
 the whole call ends at its deadline, however busy it looks. And the connections are shared by all tenants: one tenant, and
