@@ -59,7 +59,7 @@ def test_the_load_of_loadgen_by_its_own_defaults_is_let_in(tmp_path: Path) -> No
     rate = defaults["rate"].default * (1 + DUPLICATES)
     found = ingest(tmp_path)
     assert found.tenant_rate >= 2 * rate
-    assert found.account_rate >= 2 * rate
+    assert not found.account_rate or found.account_rate >= 2 * rate  # 0: no limit
     assert found.http_per_peer >= 200  # its connections
     assert rate / defaults["customers"].default < found.sender_rate
 
