@@ -111,7 +111,8 @@ async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaS
             return await stack.enter_async_context(a_keyring(cluster, name=name, masters=masters))
 
         before, appended = await pod("before", OLD), await pod("appended", OLD, NEW)
-        made = [await before.ensure("acme", f"identity-{number}") for number in range(20)]
+        made = [await appended.ensure("acme", f"identity-{number}") for number in range(20)]
+        await before.settle()
         values = [a_sealed(key) for key in made]
         first, second = await pod("first", NEW, OLD), await pod("second", NEW, OLD)
         by_new = await first.ensure("acme", "newcomer")
