@@ -257,8 +257,10 @@ class Keyring:
                 self._log.warning("personal keys not readable", error=type(error).__name__, retry_s=round(wait, 1))
             finally:
                 self._asker = None
-                await close_consumer(asker, _CLOSE)
-                await close_consumer(reader, _CLOSE)
+                try:
+                    await close_consumer(asker, _CLOSE)
+                finally:  # also when that passes a cancellation on
+                    await close_consumer(reader, _CLOSE)
             await asyncio.sleep(wait)
             wait = min(2 * wait, _RETRY_MOST)
 
