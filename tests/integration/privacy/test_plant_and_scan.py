@@ -227,7 +227,8 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
         person = derive("person", home)
         first = (await until(lambda: found_by(planter, n["first"])))[0]
         await until(lambda: _has(planter, first.conversation_id, "completed"))
-        await asyncio.sleep(1.1)  # the conversation's window, which only time closes
+        # The conversation's window, which only time closes, after the intake lane has heard that the interaction is over.
+        await asyncio.sleep(5)
         await planter.webhook(n["second"], n["nativeid"], n["name"])
         second = (await until(lambda: found_by(planter, n["second"])))[0]
         assert second.conversation_id != first.conversation_id
