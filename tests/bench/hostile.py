@@ -233,7 +233,9 @@ def _tell(watch: Watch, neighbours: Neighbours) -> int:
     tell("hostile_mail_cpu_s", round(cpu_s, 3), "s", "<=.5", mail=mail)
     refused = sum(each.valid_refused for each in neighbours.refused.values())
     sent = {name: each.valid_sent for name, each in neighbours.refused.items()}
-    tell("valid_refused", refused, "messages", "<=0", sent=sent)
+    of = {name: each.valid_refused for name, each in neighbours.refused.items()}
+    print(f"refused neighbours: {of} of {sent}", flush=True)
+    tell("valid_refused", refused, "messages", "<=0", sent=sent, refused=of)
     return 1 if refused else 0
 
 
