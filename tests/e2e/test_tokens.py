@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,8 @@ class Running:
             return await call(request, metadata=metadata, timeout=10)
         if method.client_streaming:
             opened = call(metadata=metadata)
-            await opened.write(request)
+            with suppress(asyncio.InvalidStateError):  # refused before it could write: reading says why
+                await opened.write(request)
             return opened
         return call(request, metadata=metadata)
 
@@ -210,17 +211,25 @@ async def _scope_missing(running: Running, channels: Any, method: MethodDescript
     try:
         call = await running.call(channels, method, request, token)
         if method.client_streaming or method.server_streaming:
-            if method.client_streaming:
-                await call.done_writing()
-            try:
-                await asyncio.wait_for(call.read(), 0.3)
-            except TimeoutError:
-                call.cancel()
+            await _first_of(call, client_streaming=method.client_streaming)
     except grpc.aio.AioRpcError as error:
         return from_rpc_error(error).reason == "SCOPE_MISSING"
-    except (asyncio.CancelledError, asyncio.InvalidStateError):
-        return False
     return False
+
+
+async def _first_of(call: Any, *, client_streaming: bool) -> None:
+    """What a stream says first, if it says anything: raises its refusal. A stream that is served may stay silent; it is closed then."""
+    if client_streaming:
+        with suppress(asyncio.InvalidStateError):  # it has ended: reading says why
+            await call.done_writing()
+    reading = asyncio.ensure_future(call.read())
+    done, _ = await asyncio.wait({reading}, timeout=2)
+    if done:
+        reading.result()
+    else:
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
 
 
 async def test_a_desk_goes_on_with_a_new_token(running: Running) -> None:
