@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Final
 
-import jdatetime
-
+from services.chassis.jalali import JalaliDay
 from services.cli.config_files import parse_duration_ms
 
 _JALALI: Final = re.compile(r"(1[34]\d\d)[/-](\d{1,2})[/-](\d{1,2})(?:[ T](\d{1,2}):(\d{2}))?")
@@ -22,12 +21,10 @@ def parse_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
     if found := _JALALI.fullmatch(plain):
         year, month, day, hour, minute = (int(part or 0) for part in found.groups())
         try:
-            gregorian = jdatetime.datetime(year, month, day, hour, minute).togregorian()
+            at = datetime.combine(JalaliDay(year, month, day).gregorian(), time(hour, minute), tzinfo=zone)
         except ValueError as error:
             raise ValueError(f"{text!r} is no day of the Jalali calendar: {error}") from error
-        return datetime(
-            gregorian.year, gregorian.month, gregorian.day, gregorian.hour, gregorian.minute, tzinfo=zone
-        ).astimezone(UTC)
+        return at.astimezone(UTC)
     try:
         return now - timedelta(milliseconds=parse_duration_ms(plain))
     except (ValueError, OverflowError):
@@ -45,6 +42,6 @@ def shown(at: datetime, zone: tzinfo, *, jalali: bool, with_time: bool = True) -
     """A time for people, in a zone."""
     local = at.astimezone(zone)
     if jalali:
-        form = "%Y/%m/%d %H:%M" if with_time else "%Y/%m/%d"
-        return str(jdatetime.datetime.fromgregorian(datetime=local).strftime(form))
+        day = str(JalaliDay.of(local.date()))
+        return f"{day} {local:%H:%M}" if with_time else day
     return local.strftime("%Y-%m-%d %H:%M" if with_time else "%Y-%m-%d")

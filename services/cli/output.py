@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import jdatetime
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from services.chassis.jalali import JalaliDay
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -93,5 +94,5 @@ def moment(ms: int, *, jalali: bool = False) -> str:
         return ""
     at = datetime.fromtimestamp(ms / 1_000, UTC).astimezone()
     if jalali:
-        return str(jdatetime.datetime.fromgregorian(datetime=at).strftime("%Y/%m/%d %H:%M:%S"))
+        return f"{JalaliDay.of(at.date())} {at:%H:%M:%S}"
     return at.strftime("%Y-%m-%d %H:%M:%S")

@@ -7,12 +7,12 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-import jdatetime
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from chapar.common.v1 import types_pb2
 from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
+from services.chassis.jalali import JalaliDay
 from services.cli.commands.options import Json
 from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, emit_json, table
@@ -158,7 +158,7 @@ def window_name(name: str, jalali: bool) -> str:
         return "all time"
     text, rest = name[:10], name[10:]
     if jalali:
-        text = jdatetime.date.fromgregorian(date=date.fromisoformat(text)).strftime("%Y/%m/%d")
+        text = str(JalaliDay.of(date.fromisoformat(text)))
     return f"week of {text}" if rest == "/P7D" else text + rest.replace("T", " ").replace("Z", " UTC")
 
 
@@ -169,7 +169,7 @@ def _gregorian(text: str, jalali: bool) -> str:
         if not jalali:
             return date.fromisoformat(text).isoformat()
         year, month, day = (int(part) for part in text.replace("/", "-").split("-"))
-        found: date = jdatetime.date(year, month, day).togregorian()
+        found = JalaliDay(year, month, day).gregorian()
         return found.isoformat()
     except ValueError as error:
         calendar = "1405-01-01" if jalali else "2026-03-21"

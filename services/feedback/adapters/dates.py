@@ -4,8 +4,7 @@ from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Final
 
-import jdatetime
-
+from services.chassis.jalali import JalaliDay
 from services.feedback.domain.survey import primary
 
 PERSIAN_DIGITS: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -50,7 +49,7 @@ def shown(at_ms: int, zone: tzinfo, language: str) -> str:
 def _shown(minute: int, zone: tzinfo, language: str) -> str:
     local = datetime.fromtimestamp(minute * 60, zone)
     if primary(language) == "fa":
-        day = jdatetime.date.fromgregorian(date=local.date())
+        day = JalaliDay.of(local.date())
         text = f"{_WEEKDAYS[local.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year} ساعت {local:%H:%M}"
         return text.translate(PERSIAN_DIGITS)
     return f"{_ENGLISH_WEEKDAYS[local.weekday()]}, {local.day} {_ENGLISH_MONTHS[local.month - 1]} {local.year}, {local:%H:%M}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import jdatetime
+from services.chassis.jalali import JalaliDay
 
 _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
 _AGO: Final = re.compile(r"(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -53,7 +53,7 @@ def _gregorian(text: str) -> str:
     if jalali is None:
         return text
     year, month, day = (int(part) for part in jalali.groups()[:3])
-    return f"{jdatetime.date(year, month, day).togregorian().isoformat()}{jalali[4]}"
+    return f"{JalaliDay(year, month, day).gregorian().isoformat()}{jalali[4]}"
 
 
 @dataclass(frozen=True, slots=True)

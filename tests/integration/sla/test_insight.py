@@ -10,7 +10,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import grpc
-import jdatetime
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner
@@ -19,6 +18,7 @@ from chapar.config.v1 import config_pb2 as config
 from chapar.router.v1 import records_pb2 as router
 from chapar.sla.v1 import sla_pb2 as sla
 from services.chassis.clock import system_clock
+from services.chassis.jalali import JalaliDay
 from services.chassis.tokens import TokenSource, read_secret
 from services.cli.__main__ import app
 from tests.fixtures.broker import KafkaUnderTest
@@ -158,7 +158,7 @@ async def test_people_read_them_by_commands(world: World, tmp_path: Path) -> Non
         risk = await chapar("at-risk", "--likeliest", "--json")
         exported = await chapar("export", str(file), "--from", "1d")
         refused = await chapar("measures", "--from", "yesterday", fails=True)
-        today = jdatetime.datetime.fromgregorian(datetime=datetime.now(ZoneInfo("Asia/Tehran"))).strftime("%Y/%m/%d")
+        today = str(JalaliDay.of(datetime.now(ZoneInfo("Asia/Tehran")).date()))
         assert today in days
         assert "sales" in days
         [row] = json.loads(data)
