@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from services.chassis.build import show_build
 from services.chassis.clock import Clock, system_clock
 from services.chassis.connections import dropped_counter
 from services.chassis.endpoints import FILE_VARIABLE, Endpoints
@@ -111,6 +112,7 @@ async def serving(
     Raises an exception group when a background task fails; the block is cancelled then.
     """
     metrics = metrics or Metrics()
+    show_build(metrics)
     health = Health()
     ready = metrics.gauge("chapar_ready").labels()
     health.on_change(lambda now: ready.set(1 if now else 0))

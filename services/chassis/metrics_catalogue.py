@@ -13,10 +13,12 @@ LABELS = frozenset(
     {
         "queue", "channel", "reason", "method", "code", "lane", "partition", "topic", "level", "target", "outcome",
         "kind", "state", "result", "within_p90", "issuer", "reader", "table", "event",
+        "version", "python", "engine",
     }
 )  # fmt: skip
 """All labels there are. `kind`, `state` and `result` hold words of closed enumerations; `within_p90` is true or false;
-`issuer` is an issuer of tokens as the settings name it; `reader`, `table` and `event` are names in the code."""
+`issuer` is an issuer of tokens as the settings name it; `reader`, `table` and `event` are names in the code;
+`version`, `python` and `engine` have one value in a process."""
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LONG_SECONDS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -49,6 +51,11 @@ def _histogram(name: str, labels: str, help_: str, buckets: tuple[float, ...] = 
 PROCESS = (
     _gauge(
         "chapar_event_loop_lag_seconds", "", "How late the event loop woke up last time; the worst of the last 10 s."
+    ),
+    _gauge(
+        "chapar_build_info",
+        "version python engine",
+        "Always 1. The labels are Chapar's version, Python's version, and the engine's build: compiled or pure.",
     ),
     _gauge("chapar_ready", "", "1 while the process accepts work, 0 while it starts or drains."),
     _gauge("chapar_kafka_reachable", "", "1 while Kafka answers and has the topics of this service, 0 otherwise."),

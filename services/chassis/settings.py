@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from services.chassis.build import version
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc_settings import PEER_PREFIXES, GrpcLimits
 from services.chassis.kafka_settings import KafkaSettings
@@ -180,9 +181,10 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> Self:
-        """Settings of a service's `__main__`: `--config FILE` and the environment."""
+        """Settings of a service's `__main__`: `--config FILE` and the environment. `--version` prints it and exits."""
         parser = argparse.ArgumentParser(description=(cls.__doc__ or "").strip().splitlines()[0])
         parser.add_argument("--config", type=Path, default=None, metavar="FILE", help="YAML file with settings")
+        parser.add_argument("--version", action="version", version=version())
         return cls.load(parser.parse_args(argv).config, env)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
 import typer
 
+from services.chassis.build import version
 from services.cli.commands import (
     agents,
     audit,
@@ -33,6 +35,23 @@ app = typer.Typer(
     help="Chapar routes every customer contact to the person who can help. Every command answers with --json for programs.",
     pretty_exceptions_show_locals=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 app.command()(run.run)
 app.command()(demo.demo)
 app.command()(send.send)

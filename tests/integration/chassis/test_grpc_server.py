@@ -186,6 +186,7 @@ async def test_ops_pages_tell_alive_ready_and_metrics(service: Service[ServiceSe
         assert ready.status_code == 503
         assert ready.json()["waiting_for"] == {"lane": "restoring partition 3"}
         text = (await ops.get("/metrics")).text
+    assert "chapar_build_info{" in text
     assert "chapar_ready 0.0" in text
     assert "_created" not in text
 
