@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.build import version
 from tests.architecture.deployed import (
     CHART,
     RENDERED,
@@ -14,6 +15,14 @@ from tests.architecture.deployed import (
     workloads,
     yaml_documents,
 )
+
+
+def test_the_chart_has_the_version_of_the_project() -> None:
+    """The chart installs the image of its own version where the values name none."""
+    stated = re.findall(
+        r"^(version|appVersion): (\S+)$", (CHART / "Chart.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert stated == [("version", version()), ("appVersion", version())]
 
 
 @pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.name)
