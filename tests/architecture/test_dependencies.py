@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-OURS = frozenset({"services", "tests", "chapar"})
+OURS = frozenset({"services", "tests", "chapar", "docs"})
 
 RUNTIME_WITHOUT_IMPORT: Final = {
     "aiosqlite": "SQLAlchemy loads it for sqlite+aiosqlite URLs",
