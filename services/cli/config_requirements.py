@@ -1,7 +1,7 @@
 """Who could take what, as the configuration stands: requirements against skills, as they relax.
 
-The rules are the router's (docs/routing-policies.md, "Who may take it"). The command line does not import a service, so they are written down
-here once more; a test compares them with the router's own for any requirement and any agent.
+The rules are the router's (docs/routing-policies.md, "Which agents are eligible"). The command line does not import a service, so they are
+written down here once more; a test compares them with the router's own for any requirement and any agent.
 """
 
 from __future__ import annotations
