@@ -64,6 +64,11 @@ def test_chapar_replay_where_nothing_runs_is_not_a_difference(monkeypatch: pytes
     assert answer.exit_code == 2
 
 
+def _hear_ctrl_c() -> None:
+    """Restore SIGINT in the child: a shell that starts the tests in the background makes every process below it ignore the signal."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize("command", [("services.router.replay",), ("services.cli", "replay")])
 async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path: Path) -> None:
     """While it waits for a broker that never answers: 130, one line, no file. `chapar` passes it on."""
@@ -81,6 +86,7 @@ async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path
             env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": f"{host}:{port}"},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            preexec_fn=_hear_ctrl_c,
         )  # fmt: skip
         async with asyncio.timeout(30):
             await called.wait()
