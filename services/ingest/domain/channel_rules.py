@@ -3,6 +3,7 @@
 Sources: the providers' documentation as collected in the channel contracts; limits a second are the provider's for one account.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -92,13 +93,14 @@ def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
 
 
 def _fitting(text: str, start: int, units: int) -> int:
-    """The end of what fits into so many UTF-16 units; at least one character."""
+    """Return the end of the text that fits into this number of UTF-16 units; at least one character."""
     window = text[start : start + units]
     if not window or max(window) <= "\uffff":
         return start + len(window)
-    used = 0
-    for index in range(start, len(text)):
-        used += 2 if text[index] > "\uffff" else 1
-        if used > units and index > start:
-            return index
-    return len(text)
+    # A search over prefixes counts in C. A loop over the characters of a long message would hold the event loop.
+    fits = bisect_right(range(1, len(window) + 1), units, key=lambda chars: _units(window[:chars]))
+    return start + max(1, fits)
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
