@@ -1,1 +1,2 @@
-"""sla: promises to customers. A lane over routing.events.v1 sets, pauses, warns, breaks and keeps deadlines; SlaService tells."""
+"""sla: SLA tracking. A lane over routing.events.v1 sets, pauses, warns about, breaches and meets deadlines;
+SlaService answers queries."""

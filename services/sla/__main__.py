@@ -1,4 +1,4 @@
-"""`python -m services.sla`."""
+"""Run the service: `python -m services.sla`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the lane needs from outside."""
+"""Ports: what the lane needs from other parts of the process."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from services.sla.domain.facts import Occurrence
 
 
 class Told(Protocol):
-    """Is told what the lanes of this process have done."""
+    """Callback that receives the occurrences that the lanes of this process have committed."""
 
     def __call__(self, occurrences: list[Occurrence]) -> None:
-        """These are durable. Must not block or raise."""
+        """Handle occurrences that are durable. Must not block or raise."""

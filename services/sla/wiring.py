@@ -2,7 +2,7 @@
 
     configuration → read model, events, telemetry → gRPC server → (configuration known) → notices, escalation, deadline lanes
 
-Lanes start when a configuration is known, because policies are chosen from it; the rest serves before.
+The lanes start when a configuration is known, because policies are chosen from it. Everything else starts before that.
 """
 
 import asyncio
@@ -50,18 +50,19 @@ from services.sla.translate.configuration import Promises, decode_promises
 NAME: Final = "sla"
 GRPC_NAME: Final = "chapar.sla.v1.SlaService"
 SCOPES: Final = ("routing.escalate",)
-"""All that this service may do at others."""
+"""Scopes that this service needs at other services."""
 _LOOK_S: Final = 0.2
 LINGER_S: Final = 0.1
-"""Facts may wait for company, a milestone that is due does not: a tenth of a second saves most of the lane's transactions for those who answer
-customers."""
+"""Longest wait before a batch is committed, in seconds. Events may wait for a batch; a due milestone does not wait.
+A tenth of a second saves most of the lane's transactions for agents' replies."""
 MOST_RECORDS: Final = 64
-"""Clocks are looked at when a batch ends: under load the next look must not wait for a second's worth of records."""
+"""Most records in a batch. Timers are checked when a batch ends, so under load the next check must not wait for a
+second's worth of records."""
 
 
 @asynccontextmanager
 async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
-    """Everything started inside, everything closed after, in reverse."""
+    """Start everything inside the context, and close everything in reverse order after it."""
     settings, kafka = service.settings, service.settings.kafka
     calendar_of = caching_calendars()
     known = asyncio.Event()
@@ -142,7 +143,8 @@ async def build(service: Service[SlaSettings]) -> AsyncIterator[None]:
 
 
 def topics(settings: SlaSettings) -> set[str]:
-    """What this process reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
+    """Return the topics that this process reads and writes: its start waits for all of them. An architecture test
+    compares them with the rights of its user."""
     found = {"config.v1", EVENTS, SPEC.changelog_topic, "audit.v1", REVOCATIONS}
     if settings.lanes:
         found |= {SPEC.input, COMMANDS, WAITING_NOTICES, "deadletters.v1"}
@@ -157,7 +159,7 @@ def _webhooks_of(configured: Mapping[str, Promises], tenant: str) -> Mapping[str
 async def _notify(
     service: Service[SlaSettings], stack: AsyncExitStack, producer: DurableProducer, receivers: Receivers
 ) -> None:
-    """Webhooks: what is new, and what was not taken at first."""
+    """Start the webhook notices: new events, and the retries of notices that a receiver did not take at first."""
     kafka = service.settings.kafka
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
     webhooks = Webhooks(
@@ -221,7 +223,7 @@ async def _escalate(service: Service[SlaSettings], stack: AsyncExitStack, produc
 
 
 async def _follow(kafka: KafkaSettings, model: ReadModel, poison: Poison, caught_up: Callable[[], None]) -> None:
-    """Keeps the read model as new as the changelog."""
+    """Keep the read model as new as the changelog."""
     records = tail(kafka, SPEC.changelog_topic, client_id=f"{NAME}-read-model", caught_up=caught_up)
     async with aclosing(records):
         async for record in records:
@@ -234,7 +236,8 @@ async def _when(known: asyncio.Event, runner: LaneRunner) -> None:
 
 
 async def _report(known: asyncio.Event, runner: LaneRunner, component: Component) -> None:
-    """Tells health what the lanes say. There is nothing to wait for: a rebalance has no event of its own."""
+    """Report the state of the lanes to the health check. This polls, because a rebalance has no event of its own to
+    wait for."""
     await known.wait()
     while True:
         component.set(runner.restored, "" if runner.restored else "restoring")

@@ -1,1 +1,1 @@
-"""One file per outside thing."""
+"""Adapters: one file for each external system."""

@@ -1,6 +1,6 @@
-"""sla.events.v1 to whoever watches: one reader a process, a bounded queue a watcher.
+"""Sends sla.events.v1 to callers that watch: one reader per process, one bounded queue per watcher.
 
-A watcher that does not keep up is told so and dropped; it never holds the others up or fills the memory.
+A watcher that does not keep up gets an error and is dropped; it never delays the other watchers or fills the memory.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ Wanted = Callable[[sla.SlaEvent], bool]
 
 
 class Broadcast:
-    """Hands events on as they are committed."""
+    """Passes events on to watchers as they are committed."""
 
     def __init__(self, poison: Poison) -> None:
         self._poison = poison
         self._watchers: dict[asyncio.Queue[sla.SlaEvent | ChaparError], Wanted] = {}
 
     async def run(self, kafka: KafkaSettings, client_id: str, caught_up: Callable[[], None]) -> None:
-        """Reads for ever, from now on."""
+        """Read events forever, from now on."""
         async with aclosing(tail(kafka, EVENTS, from_="end", client_id=client_id, caught_up=caught_up)) as records:
             async for record in records:
                 self._poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
-        """One record. Raises InvalidRecord."""
+        """Decode and publish one record. Raises InvalidRecord."""
         try:
             event = sla.SlaEvent.FromString(record.value or b"")
         except DecodeError as error:
@@ -44,20 +44,20 @@ class Broadcast:
         self.publish(event)
 
     def publish(self, event: sla.SlaEvent) -> None:
-        """Hands one event to each watcher that wants it."""
+        """Pass one event to each watcher that wants it."""
         for queue, wanted in list(self._watchers.items()):
             if not wanted(event):
                 continue
             if queue.qsize() >= _WAITING:
                 del self._watchers[queue]
-                text = f"more than {_WAITING} events waited for you"
+                text = f"this watcher is too slow: more than {_WAITING} events are waiting"
                 queue.put_nowait(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", text))
             else:
                 queue.put_nowait(event)
 
     async def watch(self, wanted: Wanted) -> AsyncGenerator[sla.SlaEvent, None]:
-        """Events that are wanted, from now on. Raises EXHAUSTED when this watcher is too slow, UNAVAILABLE when this
-        replica stops. How many watch is bounded where streams are let in, by tenant."""
+        """Yield the wanted events, from now on. Raises EXHAUSTED if this watcher is too slow, UNAVAILABLE if this
+        replica stops. The number of watchers is limited by tenant where streams are admitted, not here."""
         queue: asyncio.Queue[sla.SlaEvent | ChaparError] = asyncio.Queue()
         self._watchers[queue] = wanted
         try:
@@ -70,7 +70,7 @@ class Broadcast:
             self._watchers.pop(queue, None)
 
     def close(self) -> None:
-        """Ends all streams: this replica stops, another one serves."""
+        """End all streams because this replica stops; another replica serves the callers."""
         for queue in self._watchers:
-            queue.put_nowait(ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica stops: connect again"))
+            queue.put_nowait(ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is stopping: connect again"))
         self._watchers.clear()

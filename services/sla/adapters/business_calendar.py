@@ -1,7 +1,7 @@
-"""Opening hours in a zone of the world: zoneinfo and `holidays` behind the domain's `BusinessTime`.
+"""Opening hours in a time zone: zoneinfo and `holidays` behind the domain's `BusinessTime`.
 
-`OpenYears` is a pure function of the year once its zone has been read, so a lane decides the same wherever it runs (with the same
-time zone and holiday data: their versions are pinned in the lock).
+`OpenYears` is a pure function of the year once its zone has been read, so a lane decides the same wherever it runs,
+given the same time zone and holiday data (their versions are pinned in the lock file).
 """
 
 from collections.abc import Callable
@@ -20,11 +20,12 @@ _MOST_EXCEPTIONS: Final = 2_000
 
 
 class CalendarRefused(ValueError):  # noqa: N818 - a verdict about configuration
-    """A calendar that can't be used. The text is for people and names what is wrong."""
+    """A calendar that cannot be used. The text is for people and names the fault."""
 
 
 class OpenYears:
-    """Open intervals of a UTC year. Raises CalendarRefused for a zone, a country, a date or hours that make no sense."""
+    """Open intervals of a UTC year. Raises CalendarRefused for an unknown zone or country, or an invalid date or
+    hours."""
 
     def __init__(self, spec: CalendarSpec) -> None:
         try:
@@ -52,7 +53,8 @@ class OpenYears:
         self._countries = tuple(name for name in (spec.holidays_country, *spec.more_countries) if name)
         self._holidays: dict[int, frozenset[date]] = {}
         for country in self._countries:
-            # The first call imports the country's module, half a second: here, not in a lane's first batch.
+            # The first call imports the country's module, which takes half a second: do it here, not in a lane's first
+            # batch.
             _holidays(country, None)
 
     def __call__(self, year: int) -> list[tuple[int, int]]:
@@ -61,7 +63,8 @@ class OpenYears:
         last = _utc_s(year + 1)
         found: list[tuple[int, int]] = []
         for start, end, offset in self._constant_offsets(first, last):
-            # Within such a stretch a wall clock is UTC plus the offset, and each local day is 24 hours, if cut at its ends.
+            # Within such a stretch, a wall clock is UTC plus the offset, and each local day is 24 hours, if cut at the
+            # stretch's ends.
             for day in range((start + offset) // _DAY_S, (end - 1 + offset) // _DAY_S + 1):
                 for from_s, to_s in self._open_on(day):
                     low = max(start, day * _DAY_S + from_s - offset)
@@ -88,7 +91,8 @@ class OpenYears:
         return found
 
     def _constant_offsets(self, first: int, last: int) -> list[tuple[int, int, int]]:
-        """Stretches [from, to) of UTC seconds with one offset. Found by looking once a day, then by bisection to the second."""
+        """Return stretches [from, to) of UTC seconds with one offset. They are found by one look a day, then by
+        bisection to the second."""
         found: list[tuple[int, int, int]] = []
         begun, offset = first, self._offset(first)
         at = first
@@ -96,7 +100,7 @@ class OpenYears:
             ahead = min(at + _DAY_S, last)
             other = self._offset(ahead - 1)
             if other != offset:
-                low, high = at, ahead - 1  # the offset at `low` is the old one, at `high` it is not
+                low, high = at, ahead - 1  # the offset at `low` is the old one; at `high` it has changed
                 while high - low > 1:
                     middle = (low + high) // 2
                     if self._offset(middle) == offset:
@@ -117,12 +121,13 @@ class OpenYears:
 
 
 def year_of(at_ms: int) -> int:
-    """The UTC year of an instant."""
+    """Return the UTC year of an instant."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).year
 
 
 def caching_calendars() -> Callable[[CalendarSpec], BusinessTime]:
-    """Builds each calendar once; lanes and the view share it. A calendar only grows by years that it is asked for."""
+    """Return a function that builds each calendar once; lanes and the read model share them. A calendar grows only
+    by the years for which it is asked."""
     known: dict[CalendarSpec, BusinessTime] = {}
 
     def calendar_of(spec: CalendarSpec) -> BusinessTime:
@@ -156,7 +161,7 @@ def _date(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise CalendarRefused(f"{text!r} is no date: write YYYY-MM-DD") from error
+        raise CalendarRefused(f"{text!r} is not a date: write YYYY-MM-DD") from error
 
 
 def _merged(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:

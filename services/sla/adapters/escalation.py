@@ -1,10 +1,11 @@
-"""What promises in danger ask of the router: the priority of a warning or a forecast, and the actions of escalations. (`notices.py` tells webhooks.)
+"""Requests to the router for deadlines at risk: the priority of a warning or a forecast, and the actions of
+escalations. (`notices.py` notifies webhooks.)
 
-Reads sla.events.v1 in a consumer group of its own, at least once, so that a crash between the commit of an event and the call loses
-nothing; each call's idempotency key derives from the event's id, so that calling twice does it once. While the router is away, or refuses our
-own token, the batch is
-offered again with a growing pause. What the router refuses for good (the work is closed meanwhile, an agent has it, there is no such queue)
-is counted and left.
+It reads sla.events.v1 in a consumer group of its own, at least once, so that a crash between the commit of an event and
+the call loses nothing. Each call's idempotency key derives from the event's id, so a repeated call takes effect once.
+While the router is unavailable, or rejects this service's token, the batch is retried with a growing pause. An
+escalation that the router refuses for good (the interaction was closed meanwhile, an agent has it, the queue does not
+exist) is counted and skipped.
 """
 
 import asyncio
@@ -34,11 +35,12 @@ _AT_ONCE: Final = 16
 _REMEMBERED: Final = 10_000
 _TIMEOUT_S: Final = 5.0
 _OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
-"""Refusals that say nothing about the escalation: our own key or rights are wrong until an operator corrects them."""
+"""Refusals that say nothing about the escalation: this service's key or rights are wrong until an operator corrects
+them."""
 
 
 class Escalation:
-    """A handler for GroupConsumer."""
+    """Handler for GroupConsumer."""
 
     def __init__(self, router: "router_pb2_grpc.RoutingServiceAsyncStub", metrics: Metrics) -> None:
         self._router = router
@@ -49,19 +51,20 @@ class Escalation:
         self._log = get_logger(__name__)
 
     async def handle(self, records: list[Record]) -> None:
-        """Raises NotNow when somebody could not be reached for some of them: all come again."""
+        """Handle a batch. Raises NotNow if a call for some of the records failed for now; then all records come
+        again."""
         waiting = [event for record in records if (event := self._wanted(record)) is not None]
         if waiting:
             async with asyncio.TaskGroup() as calls:
                 tasks = [calls.create_task(self._settle(event)) for event in waiting]
             if missed := sum(not task.result() for task in tasks):
-                raise NotNow(f"{len(tasks) - missed} of {len(tasks)} escalations could be settled")
+                raise NotNow(f"{len(tasks) - missed} of {len(tasks)} escalations were settled")
 
     def _wanted(self, record: Record) -> sla.SlaEvent | None:
         try:
             event = sla.SlaEvent.FromString(record.value or b"")
         except DecodeError:
-            # Nobody but our own lane writes this topic: tell, and go on.
+            # Only the sla lanes write this topic: log it and go on.
             self._log.error("event not readable", partition=record.partition, offset=record.offset)
             return None
         raised = event.kind in REASONS and event.escalate_priority > 0
@@ -69,7 +72,8 @@ class Escalation:
         return event if wanted and event.event_id not in self._done else None
 
     async def _settle(self, event: sla.SlaEvent) -> bool:
-        """Whether all that it asks for is settled: done, or refused for good. What is done already is repeated harmlessly."""
+        """Return whether everything that the event asks for is settled: done, or refused for good. Repeating a call
+        that is already done is harmless."""
         async with self._slots:
             if event.kind in REASONS:
                 call = self._reprioritise(event, event.event_id, event.escalate_priority, REASONS[event.kind])
@@ -114,7 +118,7 @@ class Escalation:
                 interaction_id=event.interaction_id,
                 queue=event.action.queue,
                 add_requirements=event.action.requirements,
-                # A pick-up is about work that nobody has: who has it by now keeps it.
+                # A pick-up target concerns an interaction without an agent: an agent who has it by now keeps it.
                 waiting_only=event.target == config_pb2.TARGET_KIND_PICK_UP,
             ),
         )
@@ -122,7 +126,7 @@ class Escalation:
         return self._router.Reroute(request, timeout=_TIMEOUT_S, metadata=metadata)
 
     async def _called(self, event: sla.SlaEvent, kind: str, call: Awaitable[object]) -> str:
-        """done, refused (for good) or retried (later)."""
+        """Return `done`, `refused` (for good) or `retried` (later)."""
         try:
             with chapar_errors():
                 await call

@@ -1,4 +1,4 @@
-"""SlaService. Any replica answers anything, from its read model."""
+"""SlaService. Any replica answers any query, from its read model."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -25,7 +25,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
-    """The tenant is the caller's; another tenant's work does not exist."""
+    """Implements SlaService. The tenant is the caller's; for the caller, interactions of other tenants do not exist."""
 
     def __init__(self, model: ReadModel, broadcast: Broadcast, clock: Clock, measures: Measures) -> None:
         self._model = model
@@ -34,7 +34,8 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         self._clock = clock
 
     async def GetDeadlines(self, request: sla.GetDeadlinesRequest, context: Context) -> sla.GetDeadlinesResponse:  # noqa: N802 - gRPC's name
-        """NOT_FOUND for work that no policy covers, that was never queued, or that was closed a while ago."""
+        """Return deadlines. NOT_FOUND for an interaction that no policy covers, that was never queued, or that was
+        closed too long ago."""
         if not request.interaction_id:
             raise invalid("interaction_id", "is needed")
         work = self._model.work(current_tenant(), request.interaction_id)
@@ -42,22 +43,23 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
             raise ChaparError(
                 ErrorKind.NOT_FOUND,
                 "NO_DEADLINES",
-                f"no promise is known for interaction {request.interaction_id[:64]}: no policy covers it, or it was "
-                "closed a while ago (then `chapar interactions show` has its story)",
+                f"no deadline is known for interaction {request.interaction_id[:64]}: no policy covers it, or it was "
+                "closed a while ago (then `chapar interactions show` shows its history)",
             )
         return sla.GetDeadlinesResponse(deadlines=[self._view(work, deadline) for deadline in work.deadlines])
 
     async def ListAtRisk(self, request: sla.ListAtRiskRequest, context: Context) -> sla.ListAtRiskResponse:  # noqa: N802 - gRPC's name
-        """Running deadlines by the time at which the adequate level is due, or the likeliest to break first; paused ones are not at risk."""
+        """Return running deadlines, ordered by the time at which the adequate level is due or by the probability of
+        a breach. Paused deadlines are not at risk."""
         size = request.page.size or _PAGE
         if not 0 < size <= _MOST_PAGE:
-            raise invalid("page.size", f"is between 1 and {_MOST_PAGE}, or 0 for {_PAGE}")
+            raise invalid("page.size", f"must be between 1 and {_MOST_PAGE}, or 0 for {_PAGE}")
         if request.within_ms < 0:
-            raise invalid("within_ms", "is not negative")
+            raise invalid("within_ms", "must not be negative")
         if not 0 <= request.least_probability <= 1:
-            raise invalid("least_probability", "lies between 0 and 1")
+            raise invalid("least_probability", "must be between 0 and 1")
         if request.order not in (sla.AT_RISK_ORDER_UNSPECIFIED, sla.AT_RISK_ORDER_DUE, sla.AT_RISK_ORDER_PROBABILITY):
-            raise invalid("order", "is no order that this version knows")
+            raise invalid("order", "is not an order that this version knows")
         if request.order == sla.AT_RISK_ORDER_PROBABILITY:
             return self._ranked(request, size)
         after = place_of(request.page.cursor) if request.page.cursor else FIRST
@@ -77,7 +79,8 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
         return sla.ListAtRiskResponse(deadlines=found, page=types_pb2.PageInfo(next_cursor=cursor))
 
     def _ranked(self, request: sla.ListAtRiskRequest, size: int) -> sla.ListAtRiskResponse:
-        """Later pages rank as of the time of the first; what was decided meanwhile is gone, what has changed may be met twice or not at all."""
+        """Return a page in the order of probability as of the time of the first page. Deadlines decided meanwhile
+        are gone; a deadline that has changed may appear twice or not at all."""
         as_of, rank, after = self._clock(), -1.0, FIRST
         if request.page.cursor:
             as_of, rank, after = ranked_place_of(request.page.cursor)
@@ -99,28 +102,28 @@ class SlaServicer(sla_pb2_grpc.SlaServiceServicer):
     async def GetServiceLevel(  # noqa: N802 - gRPC's name
         self, request: sla.GetServiceLevelRequest, context: Context
     ) -> sla.GetServiceLevelResponse:
-        """Over a range of time within the last 31 days, by the half hour of the decision."""
+        """Return the service level over a range of time within the last 31 days, by the half hour of the decision."""
         return self._measures.service_level(current_tenant(), request)
 
     async def GetMeasures(self, request: sla.GetMeasuresRequest, context: Context) -> sla.GetMeasuresResponse:  # noqa: N802 - gRPC's name
-        """Over a range of time within the last 31 days."""
+        """Return measures over a range of time within the last 31 days."""
         return self._measures.measures(current_tenant(), request)
 
     async def GetBacklog(self, request: sla.GetBacklogRequest, context: Context) -> sla.GetBacklogResponse:  # noqa: N802 - gRPC's name
-        """Open work as it is now, whether a policy covers it or not."""
+        """Return open interactions as they are now, whether a policy covers them or not."""
         return self._measures.backlog(current_tenant(), request)
 
     async def WatchEvents(  # noqa: N802 - gRPC's name
         self, request: sla.WatchEventsRequest, context: Context
     ) -> AsyncIterator[sla.WatchEventsResponse]:
-        """From now on; gaps after a lost connection are filled from sla.events.v1, not from here."""
+        """Stream events from now on. A gap after a lost connection is filled from sla.events.v1, not from here."""
         tenant, queue, kinds = current_tenant(), request.queue, frozenset(request.kinds)
 
         def wanted(event: sla.SlaEvent) -> bool:
             return event.tenant == tenant and (not queue or event.queue == queue) and (not kinds or event.kind in kinds)
 
         async with aclosing(self._broadcast.watch(wanted)) as events:
-            # Headers at once: whoever watches knows that nothing from here on is missed.
+            # Send the headers at once, so that the caller knows that it misses no event from here on.
             await context.send_initial_metadata(())
             async for event in events:
                 yield sla.WatchEventsResponse(event=event)

@@ -1,7 +1,8 @@
-"""What SlaService reads of insight: stories, flows, contacts, and what the lanes have learned, followed from their changelog.
+"""Analytics data that SlaService reads: stories, flows, contacts, and the lanes' models, followed from the lanes'
+changelog.
 
-Each lane learns by itself, so pulses, models and lines are kept by partition, and work is forecast with those of its own lane: what is shown is what
-that lane would say.
+Each lane learns by itself, so pulses, models and waiting lines are kept by partition, and an interaction is forecast
+with those of its own lane: the result is what that lane would forecast.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ class InsightModel:
         self._lines: dict[int, Lines] = {}
 
     def apply(self, record: Record) -> bool:
-        """One record of the changelog. False for a key of another kind."""
+        """Apply one record of the changelog. Returns False for a key of another kind."""
         key = record.key or b""
         if record.value is None:
             return self._remove(record.partition, key)
@@ -52,12 +53,12 @@ class InsightModel:
         return True
 
     def follow(self, partition: int, work: Work) -> None:
-        """Work as it is now."""
+        """Update the waiting lines with an interaction as it is now."""
         self._partitions[work.interaction_id] = partition
         self._lines_of(partition).follow(work)
 
     def forget(self, interaction_id: str) -> None:
-        """Work that is gone."""
+        """Remove an interaction from the waiting lines."""
         partition = self._partitions.pop(interaction_id, None)
         if partition is not None:
             self._lines_of(partition).forget(interaction_id)
@@ -65,7 +66,8 @@ class InsightModel:
     def forecast(
         self, work: Work, deadline: Deadline, allowed_ms: int, time: BusinessTime, now_ms: int
     ) -> tuple[float, int] | None:
-        """Probability that the adequate level will be passed, and from how many outcomes it was learned; None unless it is running."""
+        """Return the probability of a breach of the adequate level, and the number of outcomes from which it was
+        learned; None unless the deadline is running."""
         if deadline.state is not State.RUNNING:
             return None
         partition = self._partitions.get(work.interaction_id, 0)
@@ -77,18 +79,19 @@ class InsightModel:
         return model.probability(x), model.learned
 
     def stories(self, tenant: str, queue: str, channel: str) -> Iterator[Story]:
-        """Open and recently closed work of a tenant."""
+        """Return the open and recently closed interactions of a tenant."""
         for story in self._stories.values():
             wanted = (not queue or story.queue == queue) and (not channel or story.channel == channel)
             if story.tenant == tenant and wanted:
                 yield story
 
     def flows(self, tenant: str) -> Iterable[tuple[FlowKey, Flow]]:
-        """All flows of a tenant, of all lanes."""
+        """Return all flows of a tenant, of all lanes."""
         return ((key, flow) for (_, key), flow in self._flows.get(tenant, {}).items())
 
     def contacts(self, tenant: str, kept_ms: int, window_ms: int, now_ms: int) -> tuple[list[Contact], int]:
-        """Those of a tenant, and from when on it is known of each whether the same person had come less than a window before."""
+        """Return a tenant's contacts, and the time from which on it is known of each contact whether the same person
+        had come less than a window before."""
         covered = now_ms - kept_ms + window_ms
         found: list[Contact] = []
         for contacts in self._contacts.values():

@@ -1,10 +1,12 @@
-"""The deadline lane: routing.events.v1 in, sla.events.v1 out, everything about open work in sla.state.v1.
+"""The deadline lane: routing.events.v1 in, sla.events.v1 out, and all state of open interactions in sla.state.v1.
 
-Order of a batch: records first, each judged by its own time; then, in `end`, the timers as far as `Pace` allows. So an answer that
-is read in the same batch as its deadline's end still counts. `advance` itself only has to wake the lane up. Last, some of the open
-work is held against a configuration that is new; what came of it is in the changelog, and so is the version when all is done.
+Order of a batch: first the records, each at its own time; then, in `end`, the timers as far as `Pace` allows. So a
+reply that is read in the same batch as the end of its deadline still counts. `advance` itself only wakes the lane up.
+Last, a portion of the open interactions is checked against a new configuration. The results are in the changelog, and
+so is the version when all are done.
 
-What orders a queue goes to the router as a command in the same transaction: exactly once, and without a call.
+A deadline that orders a queue goes to the router as a command in the same transaction: exactly once, and without a
+call.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,13 +33,14 @@ COMMANDS: Final = "routing.commands.v1"
 SCHEMA_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.sla.v1.SlaEvent"))
 COMMAND_HEADERS: Final = (("content-type", b"application/x-protobuf"), ("schema", b"chapar.router.v1.RoutingCommand"))
 _AT_ONCE: Final = 2_000
-"""Pieces of work held against a new configuration in one batch, or a tenth of them where all change: some tens of milliseconds."""
+"""Interactions checked against a new configuration in one batch, or a tenth of them if all change: some tens of
+milliseconds."""
 _LOOK_MS: Final = 1_000
-"""How often the configuration is looked at when nothing else happens."""
+"""How often the configuration is checked when nothing else happens."""
 
 
 class DeadlineProcessor:
-    """A `Processor`: the engine of one partition and its place in the log."""
+    """A `Processor`: the engine of one partition and its position in the log."""
 
     def __init__(
         self,
@@ -48,8 +51,8 @@ class DeadlineProcessor:
         insight: Insight | None = None,
         measured: Callable[[list[Noted]], None] | None = None,
     ) -> None:
-        """`promises`: the configuration that runs, by tenant; asked once a batch. `told` and `measured`: called with what was
-        committed."""
+        """`promises`: returns the running configuration, by tenant; called once a batch. `told` and `measured`:
+        called with the occurrences and durations that were committed."""
         self.book = book
         self.insight = Insight(book, 600_000) if insight is None else insight
         self._engine = Engine(book)
@@ -75,7 +78,7 @@ class DeadlineProcessor:
             case None if insight_state.restore(self.insight, key, value):
                 pass
             case None:
-                raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of no known kind: {key[:2]!r}")
+                raise ValueError(f"an entry of {SPEC.changelog_topic} has a key of an unknown kind: {key[:2]!r}")
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """See Processor."""
@@ -109,7 +112,7 @@ class DeadlineProcessor:
         found += self.insight.look(found, self._now_ms)
         self._emit(found + self.insight.advance(until, self._now_ms), outbox)
         changes, book = self.book.take_changes(), self.book
-        # Plans first: whoever follows the changelog meets a plan before the work that it is for.
+        # Plans first, so that a reader of the changelog meets a plan before the interactions that use it.
         for plan_id in changes.plans:
             plan = book.plans.get(plan_id)
             _put(outbox, state.plan_key(plan_id), state.encode(plan) if plan else None)
@@ -168,7 +171,7 @@ def factory(
     contacts_kept_ms: int = 2 * WEEK_MS,
     measured: Callable[[list[Noted]], None] | None = None,
 ) -> ProcessorFactory:
-    """Makes the processor of a partition."""
+    """Return a function that builds the processor of a partition."""
 
     def make(_context: LaneContext) -> Processor:
         book = Book(calendar_of, forget_after_ms)

@@ -1,4 +1,4 @@
-"""The reading of measures: what is asked for, checked, and answered from the read model."""
+"""Queries for measures: the request is checked and answered from the read model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -25,7 +25,7 @@ Question = sla.GetServiceLevelRequest | sla.GetMeasuresRequest
 
 
 class Measures:
-    """Answers for one tenant at a time; the tenant is the caller's."""
+    """Answers queries for one tenant at a time; the tenant is the caller's."""
 
     def __init__(
         self,
@@ -35,7 +35,8 @@ class Measures:
         window_ms: int,
         contacts_kept_ms: int,
     ) -> None:
-        """`running`: gives the configuration in force, by tenant; `window_ms`: within which a contact is a repeated one."""
+        """`running`: returns the configuration in force, by tenant. `window_ms`: within this time a person's next
+        contact counts as repeated."""
         self._model = model
         self._clock = clock
         self._running = running
@@ -43,10 +44,10 @@ class Measures:
         self._contacts_kept_ms = contacts_kept_ms
 
     def service_level(self, tenant: str, request: sla.GetServiceLevelRequest) -> sla.GetServiceLevelResponse:
-        """Raises ChaparError INVALID."""
+        """Return the service level. Raises ChaparError INVALID."""
         number = request.target or config_pb2.TARGET_KIND_PICK_UP
         if number not in Target._value2member_map_:
-            raise invalid("target", "is no target that this version knows")
+            raise invalid("target", "is not a target that this version knows")
         target = Target(number)
         size = _size(request.page)
         zone, asked = self._asked(tenant, request)
@@ -67,7 +68,7 @@ class Measures:
         return answer
 
     def measures(self, tenant: str, request: sla.GetMeasuresRequest) -> sla.GetMeasuresResponse:
-        """Raises ChaparError INVALID."""
+        """Return a page of measures. Raises ChaparError INVALID."""
         size = _size(request.page)
         zone, asked = self._asked(tenant, request)
         insight = self._model.insight
@@ -86,7 +87,7 @@ class Measures:
         return answer
 
     def backlog(self, tenant: str, request: sla.GetBacklogRequest) -> sla.GetBacklogResponse:
-        """Raises ChaparError INVALID."""
+        """Return a page of the backlog. Raises ChaparError INVALID."""
         size = _size(request.page)
         rows = backlog(self._model.insight.stories(tenant, request.queue, request.channel), self._clock())
         by_group: dict[Group, object] = {(0, queue, channel): row for (queue, channel), row in rows.items()}
@@ -99,7 +100,7 @@ class Measures:
         )
 
     def _asked(self, tenant: str, request: Question) -> tuple[str, Asked]:
-        """The zone and the question."""
+        """Return the zone and the query."""
         name = request.time_zone or self._zone(tenant)
         try:
             zone = periods.zone(name)
@@ -110,14 +111,14 @@ class Measures:
             raise invalid("group_by", "names a group that this version does not know")
         days = sla.MEASURE_GROUP_DAY in groups
         if days and sla.MEASURE_GROUP_HOUR in groups:
-            raise invalid("group_by", "names hours or days, not both")
+            raise invalid("group_by", "must name hours or days, not both")
         timed = days or sla.MEASURE_GROUP_HOUR in groups
         now = self._clock()
         since = _ms(request.since, "since") if request.HasField("since") else 0
-        # What was counted a moment ahead of this process's clock belongs to now.
+        # A count made a moment ahead of this process's clock belongs to the present.
         until = _ms(request.until, "until") if request.HasField("until") else now + DAY_MS
         if until <= since:
-            raise invalid("until", "is later than `since`")
+            raise invalid("until", "must be later than `since`")
         return name, Asked(
             since,
             until,
@@ -129,7 +130,7 @@ class Measures:
         )
 
     def _coarse_until(self, tenant: str) -> int:
-        """The end of the newest day that is kept whole; 0 when none is."""
+        """Return the end of the newest day that is kept whole; 0 if there is none."""
         days = [key.day for key, _ in self._model.tallies(tenant) if key.slot == WHOLE_DAY]
         days += [key.day for key, _ in self._model.insight.flows(tenant) if key.slot == WHOLE_DAY]
         return (max(days) + 1) * DAY_MS if days else 0
@@ -146,12 +147,12 @@ class Measures:
 def _size(page: types_pb2.PageRequest) -> int:
     size = page.size or _PAGE
     if not 0 < size <= _MOST_PAGE:
-        raise invalid("page.size", f"is between 1 and {_MOST_PAGE}, or 0 for {_PAGE}")
+        raise invalid("page.size", f"must be between 1 and {_MOST_PAGE}, or 0 for {_PAGE}")
     return size
 
 
 def _page(rows: Mapping[Group, T], page: types_pb2.PageRequest, size: int) -> tuple[Sequence[Group], str]:
-    """The groups of a page, in order, and the cursor of the next."""
+    """Return the groups of a page, in order, and the cursor of the next page."""
     after = group_of(page.cursor) if page.cursor else None
     groups = sorted(group for group in rows if after is None or group > after)
     shown = groups[:size]
@@ -160,7 +161,7 @@ def _page(rows: Mapping[Group, T], page: types_pb2.PageRequest, size: int) -> tu
 
 def _ms(at: Timestamp, field: str) -> int:
     if not 0 <= at.seconds < 253_402_300_800 or not 0 <= at.nanos < 1_000_000_000:
-        raise invalid(field, "is a time between 1970 and 9999")
+        raise invalid(field, "must be a time between 1970 and 9999")
     return at.seconds * 1000 + at.nanos // 1_000_000
 
 

@@ -1,8 +1,9 @@
-"""What other systems are told of promises: by the escalation that names their webhook, or because they want to hear of such events.
+"""Webhook notices about deadlines: to the webhook that an escalation names, and to webhooks that subscribe to such
+events.
 
-Reads sla.events.v1 in a consumer group of its own, at least once; a notice has its event's id, so that a receiver drops a repetition. Who
-repeats attempts, and what becomes of those that nobody takes, is `services.chassis.webhook_retries`. What happened longer ago than a day is
-not told any more: a group that is new would begin with last month.
+It reads sla.events.v1 in a consumer group of its own, at least once; a notice has its event's id, so that a receiver
+can drop a repetition. `services.chassis.webhook_retries` repeats attempts, and decides what becomes of notices that no
+receiver takes. Events older than a day are not sent: otherwise a new group would begin with last month.
 """
 
 import json
@@ -30,11 +31,11 @@ _TYPES: Final = {
     sla.SLA_EVENT_KIND_ESCALATED: "sla.escalated",
 }
 Receivers = Callable[[str], Mapping[str, Endpoint]]
-"""The webhooks of a tenant, by name, as configured now."""
+"""Returns the webhooks of a tenant, by name, as configured now."""
 
 
 class Notices:
-    """A handler for GroupConsumer."""
+    """Handler for GroupConsumer."""
 
     def __init__(self, receivers: Receivers, webhooks: Webhooks, clock: Clock) -> None:
         self._receivers = receivers
@@ -43,7 +44,7 @@ class Notices:
         self._log = get_logger(__name__)
 
     async def handle(self, records: list[Record]) -> None:
-        """Raises NotNow when what could not be told can't be kept either."""
+        """Send the notices of a batch. Raises NotNow if a notice can neither be sent nor kept for later."""
         notices = [notice for record in records for notice in self._of(record)]
         if notices:
             await self._webhooks.tell(notices)
@@ -52,7 +53,7 @@ class Notices:
         try:
             event = sla.SlaEvent.FromString(record.value or b"")
         except DecodeError:
-            # Nobody but our own lane writes this topic: tell, and go on.
+            # Only the sla lanes write this topic: log it and go on.
             self._log.error("event not readable", partition=record.partition, offset=record.offset)
             return []
         kind = _TYPES.get(event.kind)
@@ -69,7 +70,8 @@ class Notices:
 
 
 def document_of(event: sla.SlaEvent, kind: str) -> bytes:
-    """The JSON document: type and time as Standard Webhooks say, ids and attributes as `data`, no text of anybody."""
+    """Return the JSON document: type and time as in Standard Webhooks, ids and attributes as `data`, and no text of
+    a customer or an agent."""
     data: dict[str, Any] = {
         "event_id": event.event_id,
         "tenant": event.tenant,
@@ -100,12 +102,12 @@ def document_of(event: sla.SlaEvent, kind: str) -> bytes:
 
 
 def _word(kind: Any, value: int, prefix: str) -> str:
-    """The name of an enumeration's value; the number, of a value that a newer version added."""
+    """Return the name of an enumeration's value; the number, for a value that a newer version added."""
     return str(kind.Name(value)).removeprefix(prefix).lower() if value in kind.values() else str(value)
 
 
 def _time(at_ms: int) -> str | None:
-    """ISO 8601, UTC; null for none, and for a time that no calendar reaches."""
+    """Return ISO 8601, UTC; null for no time, and for a time outside the calendar's range."""
     if not 0 < at_ms < 253_370_764_800_000:
         return None
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Hours and days in a zone of the world."""
+"""Hours and days in a time zone."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def zone(name: str) -> ZoneInfo:
-    """Raises ValueError for what is no zone."""
+    """Return a time zone. Raises ValueError for an unknown name."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -15,13 +15,14 @@ def zone(name: str) -> ZoneInfo:
 
 
 def beginnings(where: ZoneInfo, *, days: bool) -> Callable[[int], int]:
-    """When the hour (or day) in which an instant lies begins; milliseconds. A repeated hour is two."""
+    """Return a function that returns when the hour (or day) begins in which an instant lies; milliseconds. A
+    repeated hour counts as two."""
 
     @lru_cache(maxsize=4096)
     def begins(at_ms: int) -> int:
         local = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(where)
         if not days:
-            # By subtraction in UTC: the wall's arithmetic knows the first of two repeated hours only.
+            # Subtract in UTC: wall-clock arithmetic knows only the first of two repeated hours.
             return (at_ms // 1000 - local.minute * 60 - local.second) * 1000
         return round(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()) * 1000
 

@@ -1,8 +1,8 @@
-"""What SlaService reads: all open work of all partitions, followed from the lanes' changelog.
+"""Read model of SlaService: the open interactions of all partitions, followed from the lanes' changelog.
 
-Every replica follows the whole of sla.state.v1, so any replica answers any question, and a lane that moves is no gap
-(docs/decisions/0010-sla-reads.md). What is shown is what was committed. Tallies and plans are kept per partition, because each
-lane keeps its own; an interaction has one lane.
+Every replica follows the whole of sla.state.v1, so any replica answers any query, and a lane that moves leaves no gap
+(docs/decisions/0010-sla-reads.md). It shows committed state only. Tallies and plans are kept per partition, because
+each lane keeps its own; an interaction has one lane.
 """
 
 from bisect import bisect_left, insort
@@ -22,7 +22,7 @@ from services.sla.domain.work import Work
 from services.sla.translate import state
 
 Place = tuple[int, str, int, int]
-"""Where a deadline stands in the order of risk: adequate level's due time, interaction, target, epoch."""
+"""Position of a deadline in the order of risk: due time of the adequate level, interaction, target, epoch."""
 FIRST: Final[Place] = (0, "", 0, 0)
 MOST_RANKED: Final = 10_000
 
@@ -40,7 +40,7 @@ class ReadModel:
         self._open: Counter[tuple[str, str, str, Target]] = Counter()
 
     def apply(self, record: Record) -> None:
-        """One record of the changelog. Keys that begin with a zero byte are the lane's own."""
+        """Apply one record of the changelog. Keys that begin with a zero byte are the lane's own."""
         key = record.key
         if not key or key.startswith(b"\x00"):
             return
@@ -60,10 +60,11 @@ class ReadModel:
             case state.KeptTally() as kept:
                 self._tallies.setdefault(kept.key.tenant, {})[record.partition, kept.key] = kept.tally
             case None:
-                pass  # a later version's entry
+                pass  # an entry of a later version
 
     def forecast(self, work: Work, deadline: Deadline, now_ms: int) -> tuple[float, int] | None:
-        """Probability of a breach, and from how many outcomes it was learned; None unless the deadline is running."""
+        """Return the probability of a breach, and the number of outcomes from which it was learned; None unless the
+        deadline is running."""
         plan = self.plan_of(work)
         target = plan.target(deadline.target) if plan is not None else None
         if plan is None or target is None:
@@ -73,7 +74,8 @@ class ReadModel:
     def likeliest(
         self, tenant: str, until_ms: int, queue: str, now_ms: int
     ) -> list[tuple[float, Place, Work, Deadline]]:
-        """Running deadlines due up to an instant, the likeliest to break first; of the nearest `MOST_RANKED`."""
+        """Return running deadlines due up to an instant, the most probable breach first; only the nearest
+        `MOST_RANKED` are ranked."""
         found = [
             (-forecast[0], place, work, deadline)
             for place, work, deadline in islice(self.at_risk(tenant, FIRST, until_ms, queue), MOST_RANKED)
@@ -82,20 +84,20 @@ class ReadModel:
         return sorted(found, key=lambda item: item[:2])
 
     def work(self, tenant: str, interaction_id: str) -> Work | None:
-        """Work of this tenant, open or recently closed."""
+        """Return an interaction of this tenant, open or recently closed."""
         work = self._works.get(interaction_id)
         return work if work is not None and work.tenant == tenant else None
 
     def plan_of(self, work: Work) -> Plan | None:
-        """What was promised; None in the moment before the plan has been read."""
+        """Return the interaction's plan; None until the plan has been read."""
         return next(iter(self._plans.get(work.plan_id, {}).values()), None)
 
     def time_of(self, plan: Plan) -> BusinessTime:
-        """The plan's time."""
+        """Return the business time of the plan."""
         return RoundTheClock() if plan.calendar is None else self._calendar_of(plan.calendar)
 
     def at_risk(self, tenant: str, after: Place, until_ms: int, queue: str) -> Iterator[tuple[Place, Work, Deadline]]:
-        """Running deadlines due at the adequate level up to an instant, the nearest first, after a place."""
+        """Yield running deadlines due at the adequate level up to an instant, the nearest first, after a position."""
         places = self._by_risk.get(tenant, [])
         for at in range(bisect_left(places, (*after[:3], after[3] + 1)), len(places)):
             place = places[at]
@@ -108,12 +110,12 @@ class ReadModel:
             yield place, work, deadline
 
     def tallies(self, tenant: str) -> Iterator[tuple[TallyKey, Tally]]:
-        """All counts of a tenant, of all lanes."""
+        """Return all counts of a tenant, of all lanes."""
         for (_, key), tally in self._tallies.get(tenant, {}).items():
             yield key, tally
 
     def open(self, tenant: str, queue: str, channel: str, target: Target) -> int:
-        """Open deadlines."""
+        """Return the number of open deadlines."""
         return sum(
             count
             for (of, at_queue, at_channel, kind), count in self._open.items()
@@ -163,7 +165,7 @@ class ReadModel:
 
 
 def _places(work: Work) -> Iterator[Place]:
-    """The last milestone is the breach of the adequate level."""
+    """Yield the positions of an interaction's deadlines. The last milestone is the breach of the adequate level."""
     for deadline in work.deadlines:
         if deadline.state is State.RUNNING:
             yield (deadline.dues[-1], work.interaction_id, int(deadline.target), deadline.epoch)

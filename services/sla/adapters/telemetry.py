@@ -1,4 +1,4 @@
-"""What the lanes of this process did and hold, on the catalogue's metrics."""
+"""Metrics of the lanes in this process: what they did and what they hold."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from services.sla.domain.policy import Target
 _PERIOD_S: Final = 1.0
 _RECENT: Final = 500
 _PAST_DUE_MS: Final = 2_000
-"""Later than settling and a slow batch explain: from here on somebody should look."""
+"""Longer than settling and a slow batch can explain: from here on an operator should look."""
 
 
 class Telemetry:
@@ -44,21 +44,21 @@ class Telemetry:
         self._shown: set[tuple[str, Target]] = set()
 
     def owned(self, partition: int, processor: Processor) -> None:
-        """A partition is live."""
+        """Record that a partition is live."""
         if isinstance(processor, DeadlineProcessor):
             self._owned[partition] = processor
 
     def lost(self, partition: int) -> None:
-        """A partition is gone."""
+        """Record that a partition is gone."""
         self._owned.pop(partition, None)
 
     @property
     def partitions(self) -> frozenset[int]:
-        """What this process owns."""
+        """Return the partitions that this process owns."""
         return frozenset(self._owned)
 
     def committed(self, occurrences: list[Occurrence]) -> None:
-        """See ports.Told."""
+        """Count occurrences. See ports.Told."""
         for o in occurrences:
             target, level = o.target.name, o.level.name
             if o.due_ms:
@@ -79,18 +79,18 @@ class Telemetry:
                     pass  # pauses and cancellations have no metric of their own
 
     def measured(self, noted: list[Noted]) -> None:
-        """Durations that were committed."""
+        """Observe durations that were committed."""
         for one in noted:
             self._durations[one.kind].labels(one.queue, one.channel).observe(one.ms / 1000)
 
     async def watch(self) -> None:
-        """Keeps the gauges; runs as long as the process."""
+        """Update the gauges for as long as the process runs."""
         while True:
             self.look()
             await asyncio.sleep(_PERIOD_S)
 
     def look(self) -> None:
-        """Sets the gauges once."""
+        """Update the gauges once."""
         books = [processor.book for processor in self._owned.values()]
         counts: Counter[Target] = Counter()
         for book in books:
@@ -112,7 +112,7 @@ class Telemetry:
             self._forecast_open.labels(target.name, queue).set(followed[queue, target])
             self._at_risk.labels(target.name, queue).set(likely[queue, target])
         for target in Target:
-            # By what each has seen of late: a lane that has just begun says little.
+            # Weighted by the number of recent outcomes: a lane that has just begun counts little.
             models = [m for f in foresights for (_, kind), m in f.models.items() if kind is target and m.learned]
             weight = sum(min(_RECENT, m.learned) for m in models)
             if weight:

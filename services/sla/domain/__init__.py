@@ -1,1 +1,1 @@
-"""What is promised, in whose time, and what became of it. Pure: no I/O, no clock, no protobuf, no logging."""
+"""SLA targets, business time, and the outcome of deadlines. Pure: no I/O, no clock, no protobuf, no logging."""

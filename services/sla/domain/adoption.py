@@ -1,9 +1,10 @@
-"""Open work under a new configuration.
+"""How open interactions come under a new configuration.
 
-A policy that says `applies_to_open` takes over the open work for which it is chosen now, by what was known when that work was first
-queued. Looking at all work of a tenant takes a while, so it is done some at a time, between batches; which of it is done already does
-not matter, because work that has the new plan is left alone. Only when all is done the version is written down, so an owner that takes
-the partition over in between begins again and ends the same.
+A policy with `applies_to_open` takes over the open interactions that match it now, by the attributes that were known
+when each interaction was first queued. To check all interactions of a tenant takes a while, so they are checked in
+portions, between batches. It does not matter which of them are done already, because an interaction that has the new
+plan is left unchanged. The version is written down only when all are done. An owner that takes the partition over
+before that begins again, and the result is the same.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ _A_CHANGE: Final = 9
 
 @dataclass(frozen=True, slots=True)
 class PolicyList:
-    """A tenant's policies, in the order in which they are tried, and the version of the configuration that they are from."""
+    """A tenant's policies, in the order in which they are tried, and the version of the configuration that they come
+    from."""
 
     version: int
     policies: tuple[Policy, ...]
@@ -36,7 +38,8 @@ class _Task:
 
 
 class Adoption:
-    """Holds open work against configurations that it has not been held against. Not concurrent."""
+    """Checks open interactions against configuration versions that they have not been checked against yet. Not
+    concurrent."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -44,11 +47,12 @@ class Adoption:
 
     @property
     def busy(self) -> bool:
-        """Whether there is work that has not been looked at yet."""
+        """Return whether some interactions have not been checked yet."""
         return bool(self._tasks)
 
     def look(self, in_force: Mapping[str, PolicyList], now_ms: int, most: int) -> list[Occurrence]:
-        """Looks at `most` pieces of work at most; one that changes takes as long as ten that are only looked at, and more."""
+        """Check up to `most` interactions; one that changes counts as ten or more, because it takes that much longer
+        than a check alone."""
         for tenant, wanted in in_force.items():
             task = self._tasks.get(tenant)
             if (task.wanted.version if task else self._book.versions.get(tenant)) != wanted.version:
@@ -84,7 +88,7 @@ class Adoption:
         old = book.plans[work.plan_id]
         if policy is None or not policy.applies_to_open or policy.plan.says_as(old):
             return []
-        # Times never go backwards for one interaction, also where this process's clock is behind the router's.
+        # Times never go backwards for one interaction, even if this process's clock is behind the router's.
         at_ms = max(now_ms, work.last_ms)
         before = work.next_due()
         changes = _Change(book, work, old, policy.plan, at_ms)
@@ -94,7 +98,7 @@ class Adoption:
 
 
 class _Change:
-    """One piece of work goes from one plan to another."""
+    """Moves one interaction from one plan to another."""
 
     def __init__(self, book: Book, work: Work, old: Plan, new: Plan, at_ms: int) -> None:
         self._book, self._work, self._old, self._new, self._at_ms = book, work, old, new, at_ms

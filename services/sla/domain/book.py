@@ -1,10 +1,12 @@
-"""What the engine remembers about one partition, its timers, and what of it has changed since the changelog was last written.
+"""The state that the engine keeps for one partition, its timers, and what has changed since the last write to the
+changelog.
 
-One heap of timers holds the next milestone of each piece of work, or when it is to be forgotten once it is closed. An entry that no
-longer says what its work says is stale and is dropped when met. Entries order by time, then by id: the same everywhere.
+One heap of timers holds, for each interaction, the time of its next milestone, or the time to forget it once it is
+closed. An entry that no longer agrees with its interaction is stale and is dropped when it is reached. Entries are
+ordered by time, then by id, so that the order is the same in every process.
 
-A million deadlines fit into one process, so what many pieces of work have in common is kept once: names are interned, and so is what
-policies were chosen by.
+A million deadlines must fit into one process, so values that many interactions share are kept once: names are interned,
+and so are the attributes by which policies were chosen.
 """
 
 from collections.abc import Callable
@@ -21,24 +23,24 @@ from services.sla.domain.work import Changes, Work
 
 KEPT_DAYS: Final = 31
 MOST_TALLIES: Final = 50_000
-"""Beyond it the oldest days are kept as whole days."""
+"""Above this number, the counts of the oldest days are kept as whole days."""
 _STALE_SLACK: Final = 1024
 
 CalendarOf = Callable[[CalendarSpec], BusinessTime]
 
 
 class Book:
-    """Work, plans, counts and timers. Not concurrent."""
+    """Interactions, plans, counts and timers of one partition. Not concurrent."""
 
     def __init__(self, calendar_of: CalendarOf, forget_after_ms: int) -> None:
-        """`forget_after_ms`: how long closed work stays readable and guards against repeated events."""
+        """`forget_after_ms`: how long a closed interaction stays readable and guards against repeated events."""
         self._calendar_of = calendar_of
         self._forget_after_ms = forget_after_ms
         self.works: dict[str, Work] = {}
         self.plans: dict[str, Plan] = {}
         self.tallies: dict[TallyKey, Tally] = {}
         self.versions: dict[str, int] = {}
-        """Version of its configuration that a tenant's open work has been held against."""
+        """By tenant: the version of its configuration against which all its open interactions have been checked."""
         self.open_by_target: dict[Target, int] = dict.fromkeys(Target, 0)
         self._uses: dict[str, int] = {}
         self._times: dict[str, BusinessTime] = {}
@@ -49,11 +51,11 @@ class Book:
 
     # ── restoring ────────────────────────────────────────────────────────────────────────────────────────────────
     def restore_plan(self, plan: Plan) -> None:
-        """A plan from the changelog; may come after the work that uses it."""
+        """Restore a plan from the changelog. The plan may come after the interaction that uses it."""
         self.plans[plan.plan_id] = plan
 
     def restore_work(self, work: Work) -> None:
-        """Work from the changelog."""
+        """Restore an interaction from the changelog."""
         self._share(work)
         self.works[work.interaction_id] = work
         self._uses[work.plan_id] = self._uses.get(work.plan_id, 0) + 1
@@ -63,40 +65,40 @@ class Book:
         self.arm(work)
 
     def restore_tally(self, key: TallyKey, tally: Tally) -> None:
-        """Counts from the changelog."""
+        """Restore counts from the changelog."""
         self.tallies[key] = tally
         self._newest_day = max(self._newest_day, key.day)
 
     def restore_version(self, tenant: str, version: int) -> None:
-        """A version from the changelog."""
+        """Restore a tenant's configuration version from the changelog."""
         self.versions[tenant] = version
 
     def take_changes(self) -> Changes:
-        """What was touched since the last call."""
+        """Return the keys that were touched since the last call."""
         changes, self._changes = self._changes, Changes()
         return changes
 
     def touch(self, work: Work) -> None:
-        """Marks work as changed."""
+        """Mark an interaction as changed."""
         self._changes.works[work.interaction_id] = None
 
     def add(self, work: Work, plan: Plan) -> None:
-        """Begins to watch new work under a plan."""
+        """Begin to track a new interaction under a plan."""
         self._share(work)
         self.works[work.interaction_id] = work
         self.touch(work)
         self._use(plan)
 
     def move(self, work: Work, queue: str) -> None:
-        """Work is in another queue."""
+        """Record that an interaction is in another queue."""
         work.queue = intern(queue)
 
     def hand(self, work: Work, agent_id: str) -> None:
-        """Work is with another agent, or with none."""
+        """Record that another agent has the interaction, or no agent (empty id)."""
         work.agent_id = intern(agent_id)
 
     def replan(self, work: Work, plan: Plan) -> None:
-        """Puts work under another plan."""
+        """Put an interaction under another plan."""
         before = work.plan_id
         work.plan_id = plan.plan_id
         self._use(plan)
@@ -105,21 +107,23 @@ class Book:
         self.touch(work)
 
     def taken_over(self, tenant: str, version: int) -> None:
-        """All open work of a tenant has been held against a version of its configuration."""
+        """Record that all open interactions of a tenant have been checked against a version of its configuration."""
         self.versions[tenant] = version
         self._changes.versions[tenant] = None
 
     # ── timers ───────────────────────────────────────────────────────────────────────────────────────────────────
     def next_wakeup(self) -> int | None:
-        """When the next milestone is due (or closed work is to be forgotten)."""
+        """Return when the next milestone is due or the next closed interaction is to be forgotten; None if there is
+        no timer."""
         while self._heap and self._is_stale(self._heap[0]):
             heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def take_due(self, until_ms: int) -> tuple[Work, Deadline] | None:
-        """The running deadline whose milestone is due first, at or before an instant. Forgets closed work on the way.
+        """Return the running deadline whose milestone is due first, at or before an instant. Closed interactions that
+        are due are forgotten on the way.
 
-        The caller passes the milestone and arms the work again.
+        The caller passes the milestone and arms the interaction again.
         """
         while self._heap and self._heap[0][0] <= until_ms:
             entry = heappop(self._heap)
@@ -134,7 +138,8 @@ class Book:
         return None
 
     def past_due(self, before_ms: int, most: int = 10_000) -> int:
-        """Deadlines with milestones that were due before an instant and have not been passed; stops counting at `most`."""
+        """Count the deadlines with milestones that were due before an instant and have not been passed. Counting
+        stops at `most`."""
         late: dict[str, int] = {}
         stack = [0]
         while stack and len(late) < most:
@@ -148,7 +153,7 @@ class Book:
         return min(most, sum(late.values()))
 
     def arm(self, work: Work, before: int | None = None) -> None:
-        """Sets the timer of work, unless it is what it was `before`."""
+        """Set the timer of an interaction, unless its due time is still `before`."""
         due = self._due_of(work)
         if due is None or due == before:
             return
@@ -157,9 +162,9 @@ class Book:
             heapify(self._heap)
         heappush(self._heap, (due, work.interaction_id))
 
-    # ── looking up and counting ──────────────────────────────────────────────────────────────────────────────────
+    # ── ── look-up and counting ────────────────────────────────────────────────────────────────────────────────────
     def time_of(self, work: Work) -> BusinessTime:
-        """The time in which the promises to this work run."""
+        """Return the business time in which the deadlines of this interaction run."""
         time = self._times.get(work.plan_id)
         if time is None:
             spec = self.plans[work.plan_id].calendar
@@ -167,14 +172,17 @@ class Book:
         return time
 
     def target_plan(self, work: Work, deadline: Deadline) -> TargetPlan:
-        """What was promised."""
+        """Return the plan of this deadline's target."""
         plan = self.plans[work.plan_id].target(deadline.target)
         if plan is None:
-            raise LookupError(f"plan {work.plan_id} promises no {deadline.target.name}, yet there is a deadline")
+            raise LookupError(
+                f"plan {work.plan_id} has no target {deadline.target.name}, but there is a deadline for it"
+            )
         return plan
 
     def tally(self, work: Work, target: Target, now_ms: int) -> Tally:
-        """The counts into which a decision about this work goes, marked as touched. A new day drops days long past."""
+        """Return the counts to which a decision about this interaction is added, marked as touched. A new day drops
+        days older than KEPT_DAYS."""
         slot = now_ms % DAY_MS // SLOT_MS
         key = TallyKey(work.tenant, now_ms // DAY_MS, work.queue, work.channel, target, slot)
         if key.day > self._newest_day:
@@ -188,7 +196,7 @@ class Book:
         return self.tallies.setdefault(key, Tally())
 
     def close(self, work: Work, at_ms: int) -> None:
-        """Nothing more will happen to this work; it is forgotten after a while."""
+        """Close an interaction: nothing more happens to it, and it is forgotten after `forget_after_ms`."""
         work.closed_at_ms = at_ms
 
     def _due_of(self, work: Work) -> int | None:
@@ -212,13 +220,13 @@ class Book:
     def _release(self, plan_id: str) -> None:
         self._uses[plan_id] -= 1
         if not self._uses[plan_id]:
-            # A plan that is in use again in a moment is simply written again.
+            # If the plan is used again soon, it is written again.
             del self._uses[plan_id], self.plans[plan_id]
             self._times.pop(plan_id, None)
             self._changes.plans[plan_id] = None
 
     def _share(self, work: Work) -> None:
-        """Names that thousands of pieces of work have in common take their place once."""
+        """Intern the names that thousands of interactions share, so that each takes memory once."""
         work.tenant, work.pool = intern(work.tenant), intern(work.pool)
         work.queue, work.channel = intern(work.queue), intern(work.channel)
         work.plan_id, work.agent_id = intern(work.plan_id), intern(work.agent_id)

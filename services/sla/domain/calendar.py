@@ -1,12 +1,12 @@
 """Business time.
 
-The rule is the wall clock's: an instant is open if and only if a clock on the wall of the calendar's zone then shows a day and a time
-within the opening hours. So when clocks go forward, opening hours inside the skipped hour do not exist; when they go back, the
-repeated hour is open twice if it is open at all.
+The rule follows the wall clock: an instant is open if and only if a wall clock in the calendar's zone then shows a day
+and a time within the opening hours. So when clocks go forward, opening hours inside the skipped hour do not exist; when
+they go back, the repeated hour is open twice if it is open at all.
 
-A calendar gets its open intervals (UTC, milliseconds) year by year from a source that is a pure function of the year; it keeps
-them in three sorted arrays, so `add` and `elapsed` are binary searches. Zones and holidays belong to the source
-(`adapters/business_calendar.py`), because reading them is I/O.
+A calendar gets its open intervals (UTC, milliseconds) year by year from a source that is a pure function of the year.
+It keeps them in three sorted arrays, so `add` and `elapsed` are binary searches. Zones and holidays belong to the
+source (`adapters/business_calendar.py`), because reading them is I/O.
 """
 
 from bisect import bisect_left, bisect_right
@@ -15,17 +15,18 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 NEVER_MS: Final = 253_370_764_800_000
-"""The first instant of the year 9999: later than anything that a calendar is asked for."""
+"""The first instant of the year 9999, later than any instant for which a calendar is asked."""
 MOST_YEARS_AHEAD: Final = 60
 _YEAR_MS: Final = 365 * 86_400_000
 
 YearSource = Callable[[int], Sequence[tuple[int, int]]]
-"""Open intervals [from, to) of one UTC year, sorted, disjoint, clipped to the year."""
+"""Returns the open intervals [from, to) of one UTC year: sorted, disjoint, clipped to the year."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenHours:
-    """One open interval of a week day. `weekday` 0 is Monday; minutes since local midnight, `to_minute` 1440 is the day's end."""
+    """One open interval of a weekday. `weekday` 0 is Monday; minutes count from local midnight; `to_minute` 1440 is
+    the end of the day."""
 
     weekday: int
     from_minute: int
@@ -34,7 +35,7 @@ class OpenHours:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionalHours:
-    """One open interval of a date (ISO 8601), in the place of the week's."""
+    """One open interval of a date (ISO 8601), which replaces the hours of its weekday."""
 
     date: str
     from_minute: int
@@ -43,7 +44,8 @@ class ExceptionalHours:
 
 @dataclass(frozen=True, slots=True)
 class CalendarSpec:
-    """What an operator configured, in full: kept with a deadline, so that it never changes under it. Dates are ISO 8601."""
+    """A business calendar as an operator configured it, in full. It is kept with each deadline, so that it never
+    changes while the deadline runs. Dates are ISO 8601."""
 
     zone: str
     hours: tuple[OpenHours, ...]
@@ -52,21 +54,22 @@ class CalendarSpec:
     open_dates: tuple[str, ...] = ()
     exceptions: tuple[ExceptionalHours, ...] = ()
     more_countries: tuple[str, ...] = ()
-    """Besides `holidays_country`; a part of a country is written `DE-BY`."""
+    """In addition to `holidays_country`; a part of a country is written `DE-BY`."""
 
 
 class BusinessTime(Protocol):
-    """Arithmetic in the time in which a promise runs."""
+    """Arithmetic in the time in which a deadline runs."""
 
     def add(self, start_ms: int, duration_ms: int) -> int:
-        """The earliest instant, not before `start_ms`, at which `duration_ms` of open time has passed since it. NEVER_MS if none."""
+        """Return the earliest instant, not before `start_ms`, at which `duration_ms` of open time have passed since
+        `start_ms`; NEVER_MS if there is none."""
 
     def elapsed(self, from_ms: int, to_ms: int) -> int:
-        """Open milliseconds between two instants; 0 if the second is not later."""
+        """Return the open milliseconds between two instants; 0 if the second is not later."""
 
 
 class RoundTheClock:
-    """Always open."""
+    """A calendar that is always open."""
 
     def add(self, start_ms: int, duration_ms: int) -> int:
         """See BusinessTime."""
@@ -78,18 +81,19 @@ class RoundTheClock:
 
 
 class OpeningHours:
-    """Open at intervals. `year_of` tells the UTC year of an instant (a pure function, given because the core knows no dates)."""
+    """A calendar that is open at intervals. `year_of` returns the UTC year of an instant (a pure function, passed in
+    because the core knows no dates)."""
 
     def __init__(self, source: YearSource, year_of: Callable[[int], int]) -> None:
         self._source = source
         self._year_of = year_of
         self._first_year = 0  # covered: [first, last); empty when equal
         self._last_year = 0
-        self._low_ms = NEVER_MS  # what was asked for so far lies between these, and is covered
+        self._low_ms = NEVER_MS  # all instants asked for so far lie between these two, and are covered
         self._high_ms = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
-        self._passed: list[int] = []  # open time from the beginning of what is covered to the end of each interval
+        self._passed: list[int] = []  # open time from the beginning of the covered range to the end of each interval
 
     def add(self, start_ms: int, duration_ms: int) -> int:
         """See BusinessTime."""
@@ -112,7 +116,7 @@ class OpeningHours:
         return self._open_before(to_ms) - self._open_before(from_ms)
 
     def _open_before(self, at_ms: int) -> int:
-        """Open time between the beginning of what is covered and an instant that is covered."""
+        """Return the open time between the beginning of the covered range and an instant within it."""
         at = bisect_right(self._starts, at_ms) - 1
         if at < 0:
             return 0
@@ -126,7 +130,8 @@ class OpeningHours:
         if self._first_year == self._last_year:
             self._first_year = self._last_year = first
         if first < self._first_year:
-            # Rare: work that arrived before all work seen so far. What is known is built again, in order.
+            # Rare: an interaction that arrived before all interactions seen so far. The known years are built again, in
+            # order.
             last = max(last, self._last_year - 1)
             self._starts, self._ends, self._passed = [], [], []
             self._first_year = self._last_year = first

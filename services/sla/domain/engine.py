@@ -1,12 +1,12 @@
-"""The promises of one partition.
+"""The deadlines of one partition.
 
     fact ──▶ milestones of this interaction that were due before the fact, then the fact itself ──▶ occurrences
-    time ──▶ milestones that are due, forgotten work ──▶ occurrences
+    time ──▶ milestones that are due, interactions to forget ──▶ occurrences
 
-- A fact is judged by its own time (`occurred_at_ms`), not by when it is read: an answer given in time keeps the promise however late
-  its event is read, provided that the clock has not fired meanwhile (`pace.py` says how far the clock may go).
-- What each fact means for the clocks is in `judgement.py`, what a new configuration means in `adoption.py`; docs/sla.md is the rule.
-- The plan is chosen at the first queueing (or scheduling). Work that no policy covers is not tracked.
+- A fact counts at its own time (`occurred_at_ms`), not at the time when it is read: a reply given in time keeps the deadline, however
+  late its event is read, provided that the clock has not fired meanwhile (`pace.py` says how far the clock may go).
+- `judgement.py` says what each fact means for the clocks, `adoption.py` what a new configuration means; docs/sla.md is the rule.
+- The plan is chosen at the first queueing (or scheduling). An interaction that no policy covers is not tracked.
 """
 
 from collections.abc import Iterable
@@ -22,13 +22,14 @@ from services.sla.domain.work import Work
 
 
 class Engine:
-    """Decides about what its book holds."""
+    """Applies routing facts and the clock to the interactions in its book."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
 
     def advance(self, until_ms: int, now_ms: int) -> list[Occurrence]:
-        """Passes everything that was due at or before `until_ms`, which is not after `now_ms`, the lane's time."""
+        """Pass all milestones that were due at or before `until_ms`. `until_ms` is not later than `now_ms`, the
+        lane's time."""
         found: list[Occurrence] = []
         while (due := self._book.take_due(until_ms)) is not None:
             found += self._pass(*due, now_ms)
@@ -36,7 +37,7 @@ class Engine:
         return found
 
     def handle(self, fact: Fact, policies: Iterable[Policy], now_ms: int) -> list[Occurrence]:
-        """One event of the router."""
+        """Apply one event of the router."""
         book = self._book
         work = book.works.get(fact.interaction_id)
         if work is None:
@@ -65,7 +66,8 @@ class Engine:
         return found
 
     def _open(self, fact: Fact, plan: Plan, subject: Subject, now_ms: int) -> list[Occurrence]:
-        """From a scheduled start on, or from now and (what is counted from the arrival) from then."""
+        """Begin to track an interaction. Its clocks start at the scheduled time or now; targets that count from the
+        arrival start at the arrival."""
         work = Work(
             fact.interaction_id,
             fact.conversation_id,
@@ -90,7 +92,7 @@ class Engine:
         return judgement.found
 
     def _pass_before(self, work: Work, at_ms: int, now_ms: int) -> list[Occurrence]:
-        """What was due before a fact and has not been passed, in the order of time."""
+        """Pass the milestones that were due before a fact and have not been passed yet, in the order of time."""
         due: list[tuple[int, int, int, int, Deadline]] = []
         found: list[Occurrence] = []
         for deadline in work.deadlines:
@@ -117,7 +119,7 @@ class Engine:
         if milestone.level is Level.ADEQUATE:
             book.open_by_target[deadline.target] -= 1
             book.tally(work, deadline.target, now_ms).breached += 1
-        # After a change of plan the same number is another milestone.
+        # After a change of plan, the same index is a different milestone.
         revised = f".r{deadline.revision}" if deadline.revision else ""
         cause = f"{work.interaction_id}.{deadline.target.name}.{deadline.epoch}.{index}{revised}"
         warned = milestone.level is Level.NONE

@@ -1,4 +1,4 @@
-"""What comes in and what goes out of the engine."""
+"""The engine's input and output: routing facts and occurrences."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -8,29 +8,30 @@ from services.sla.domain.policy import Action, Level, Target
 
 
 class FactKind(Enum):
-    """What the router decided about an interaction, as far as promises are concerned."""
+    """What the router decided about an interaction, as far as it matters for SLA targets."""
 
     QUEUED = auto()
     SCHEDULED = auto()
-    """Will be queued at its time: from the beginning, or because the customer wants to be called back."""
+    """It will be queued at a later time: from the beginning, or because the customer asked for a callback."""
     ASSIGNED = auto()
     AGENT_REPLIED = auto()
     CUSTOMER_MESSAGED = auto()
     MOVED = auto()
-    """Transferred, overflowed, or its queue or priority changed."""
+    """It was transferred or overflowed, or its queue or priority changed."""
     COMPLETED = auto()
     ABANDONED = auto()
     CANCELLED = auto()
-    """By order, or as something that was no work: `reason` says which."""
+    """It was cancelled by order, or discarded because it needs no agent (spam, for example): `reason` says which."""
 
 
 OPENING: Final = frozenset({FactKind.QUEUED, FactKind.SCHEDULED})
-"""With these, work begins to be promised something."""
+"""Facts with which the tracking of an interaction begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event of the router. Times are milliseconds since the epoch; `epoch` grows with each event of the interaction."""
+    """One event of the router. Times are milliseconds since the epoch; `epoch` grows with each event of the
+    interaction."""
 
     kind: FactKind
     event_id: str
@@ -46,24 +47,24 @@ class Fact:
     epoch: int = 0
     agent_id: str = ""
     again: bool = False
-    """Queued, and not for the first time."""
+    """It was queued, and not for the first time."""
     language: str = ""
     priority: int = 0
     labels: tuple[tuple[str, str], ...] = ()
-    """Of facts that open work, sorted by name."""
+    """Only for facts that open an interaction; sorted by name."""
     start_at_ms: int = 0
-    """Of SCHEDULED: when it will be queued."""
+    """Only for SCHEDULED: when it will be queued."""
     due_at_ms: int = 0
-    """By when it is to be picked up, as given with the interaction; 0 if nobody has said."""
+    """Pick-up deadline that was given with the interaction; 0 if none was given."""
     reason: str = ""
     person_id: str = ""
     estimated_p50_ms: int = -1
-    """Queued: the median of the wait that was announced; -1 when none was, 0 when an agent was free."""
+    """Only for QUEUED: the median of the estimated wait time; -1 if there was no estimate, 0 if an agent was free."""
     estimated_p90_ms: int = -1
 
 
 class OccurrenceKind(Enum):
-    """What happened to a promise."""
+    """What happened to a deadline."""
 
     SET = auto()
     PAUSED = auto()
@@ -73,16 +74,16 @@ class OccurrenceKind(Enum):
     MET = auto()
     CANCELLED = auto()
     ESCALATED = auto()
-    """Follows WARNED or BREACHED: what is to be done about it."""
+    """Follows WARNED or BREACHED: the action that the policy asks for."""
     CHANGED = auto()
-    """A new version of the policies gave it other due times."""
+    """A new version of the policies changed its due times."""
     PREDICTED = auto()
-    """Likely to be broken: told once, where the policy asks for it."""
+    """Likely to be breached. Reported once, if the policy asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """Something that happened to a promise. (`cause`, `ordinal`) identify it: the same input gives the same pair."""
+    """An event in the life of a deadline. (`cause`, `ordinal`) identify it: the same input gives the same pair."""
 
     kind: OccurrenceKind
     cause: str
@@ -102,16 +103,17 @@ class Occurrence:
     adequate_at_ms: int
     occurred_at_ms: int
     due_ms: int
-    """When the milestone that was passed was due; 0 for what no clock decided, and for escalations, which follow their milestone."""
+    """When the milestone that was passed was due; 0 for occurrences that the clock did not decide, and for
+    escalations, which follow their milestone."""
     used_ms: int
     share: float
     escalate_priority: int
     reason: str
     action: Action | None = None
-    """Of ESCALATED."""
+    """Only for ESCALATED."""
     warning: int = 0
-    """Which warning, from 1; 0 for what is no warning."""
+    """Number of the warning, from 1; 0 if it is not a warning."""
     orders_queue: bool = False
     """The router is to order the queue by `adequate_at_ms`."""
     probability: float = 0.0
-    """PREDICTED: that the adequate level will be passed."""
+    """Only for PREDICTED: the probability that the adequate level will be breached."""

@@ -1,16 +1,16 @@
-"""What came, how long it took, and who came again: the measures that need no promise.
+"""Contact volume, durations and repeat contacts: the measures that need no SLA policy.
 
-Counted by half hours of UTC (the finest that operators' zones need: Iran's day begins at 20:30 UTC), by queue and channel as they were when it
-happened, at the time at which the router says that it happened. Times are the wall clock's.
+Events are counted by half hours of UTC (the finest that operators' zones need: Iran's day begins at 20:30 UTC), by the queue and channel
+at that time, and at the time that the router reports for the event. Durations are wall-clock time.
 
     contacts       interactions queued for the first time
     pick-up        from the first queueing to the first assignment            mean: ASA
     first response from the customer's first message to the first agent's reply   AFRT
-    response       from the first customer message that is unanswered to the next agent's reply, first responses included   ART
+    response       from the first unanswered customer message to the next agent's reply, first responses included   ART
     resolution     from the customer's first message to completion
 
-Times are kept as number, sum and a histogram of fixed buckets, eight to an octave: merging is exact, a quantile is off by at most one part in
-sixteen.
+Durations are kept as count, sum and a histogram of fixed buckets, eight to an octave: merging is exact, and a quantile is off by at most
+one part in sixteen.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _BITS: Final = 3
 
 
 class FlowKey(NamedTuple):
-    """What is counted together. `day` counts from 1970-01-01; `slot` is a half hour of it, 0 to 47, or WHOLE_DAY."""
+    """Key of a count. `day` counts from 1970-01-01; `slot` is a half hour of the day, 0 to 47, or WHOLE_DAY."""
 
     tenant: str
     day: int
@@ -35,7 +35,7 @@ class FlowKey(NamedTuple):
 
 
 def bucket_of(ms: int) -> int:
-    """The bucket of a time: exact below 8 ms, then eight to an octave."""
+    """Return the histogram bucket of a duration: exact below 8 ms, then eight buckets to an octave."""
     if ms < _PARTS:
         return max(0, ms)
     octave = ms.bit_length() - 1 - _BITS
@@ -43,7 +43,7 @@ def bucket_of(ms: int) -> int:
 
 
 def middle_of(bucket: int) -> float:
-    """The time that stands for a bucket."""
+    """Return the duration that represents a bucket."""
     if bucket < _PARTS:
         return float(bucket)
     octave = bucket // _PARTS - 1
@@ -52,16 +52,16 @@ def middle_of(bucket: int) -> float:
 
 @dataclass(slots=True)
 class Times:
-    """Durations in milliseconds, added up."""
+    """Sum, count and histogram of durations in milliseconds."""
 
     n: int = 0
     sum_ms: int = 0
     squares: float = 0.0
-    """Sum of squares, in s²: for the interval of the mean."""
+    """Sum of squares, in s²: for the confidence interval of the mean."""
     buckets: dict[int, int] = field(default_factory=dict)
 
     def note(self, ms: int) -> None:
-        """One more."""
+        """Add one duration."""
         ms = max(0, ms)
         self.n += 1
         self.sum_ms += ms
@@ -70,7 +70,7 @@ class Times:
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
     def add(self, other: "Times") -> None:
-        """Adds all of another."""
+        """Add all durations of another instance."""
         self.n += other.n
         self.sum_ms += other.sum_ms
         self.squares += other.squares
@@ -78,7 +78,7 @@ class Times:
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
 
     def mean_ms(self) -> tuple[float, float, float]:
-        """Mean with its 95 % interval by the normal approximation; zeros without observations."""
+        """Return the mean with its 95 % interval by the normal approximation; zeros without observations."""
         if not self.n:
             return 0.0, 0.0, 0.0
         mean = self.sum_ms / self.n
@@ -89,7 +89,7 @@ class Times:
         return mean, max(0.0, mean - half), mean + half
 
     def quantile_ms(self, share: float) -> float:
-        """The time within which a share of them lies; 0 without observations."""
+        """Return the duration within which this share of the observations lies; 0 without observations."""
         wanted, seen = share * self.n, 0
         for bucket in sorted(self.buckets):
             seen += self.buckets[bucket]
@@ -100,7 +100,7 @@ class Times:
 
 @dataclass(slots=True)
 class Flow:
-    """What happened in a queue and channel in a while."""
+    """What happened in one queue and channel during one period."""
 
     contacts: int = 0
     completed: int = 0
@@ -112,7 +112,7 @@ class Flow:
     resolution: Times = field(default_factory=Times)
 
     def add(self, other: "Flow") -> None:
-        """Adds all of another."""
+        """Add all counts of another instance."""
         self.contacts += other.contacts
         self.completed += other.completed
         self.abandoned += other.abandoned
@@ -124,7 +124,7 @@ class Flow:
 
 
 def together(flows: Iterable[Flow]) -> Flow:
-    """All of them as one."""
+    """Return the sum of all flows."""
     total = Flow()
     for flow in flows:
         total.add(flow)
@@ -133,7 +133,8 @@ def together(flows: Iterable[Flow]) -> Flow:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """Somebody turned to us. `who` is a digest: the same for the same person (or conversation, where no person is known)."""
+    """A customer contacted us. `who` is a digest: the same for the same person (or for the same conversation, if no
+    person is known)."""
 
     interaction_id: str
     tenant: str
@@ -144,7 +145,8 @@ class Contact:
 
 
 def repeats(contacts: Iterable[Contact], since_ms: int, until_ms: int, window_ms: int) -> dict[str, bool]:
-    """Which contacts begun in [since, until) came less than a window after the same person's previous one, by interaction."""
+    """Return, by interaction, whether each contact begun in [since, until) came less than a window after the same
+    person's previous contact."""
     last: dict[tuple[str, int], int] = {}
     found: dict[str, bool] = {}
     for contact in sorted(contacts, key=lambda c: (c.at_ms, c.interaction_id)):

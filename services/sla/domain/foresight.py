@@ -1,12 +1,13 @@
-"""Forecasts of broken promises: when they are made, what becomes of them, and whom they tell.
+"""Forecasts of breaches: when they are made, how they are scored, and to whom they are reported.
 
-A forecast is made when a promise is made, and again when a quarter, a half and three quarters of the time allowed have been used while it is
-still open; from what the lane knows at that moment and nothing else. When the promise is decided, all its forecasts are scored and learned
-from. A promise that its policy wants told about (`predict`) is told about once, at the first of these moments at which it is likely enough to
-break.
+A forecast is made when a deadline is set, and again when a quarter, a half and three quarters of the time allowed have
+been used while the deadline is still open. It uses what the lane knows at that moment and nothing else. When the
+deadline is decided, all its forecasts are scored and learned from. If the policy asks for predictions (`predict`), a
+deadline is reported once, at the first of these moments at which the probability of a breach is high enough.
 
-Bounded: where a policy asks for it, every promise is forecast. Elsewhere at most `MOST_A_SECOND` forecasts a second are made, about at most
-`MOST_OPEN` interactions: a busy lane learns from a sample, and what was not forecast on the way is forecast when somebody asks about it.
+Bounded: if a policy asks for it, every deadline is forecast. Otherwise at most `MOST_A_SECOND` forecasts are made a
+second, for at most `MOST_OPEN` interactions: a busy lane learns from a sample, and a deadline without a forecast is
+forecast when a caller asks about it.
 """
 
 from collections import Counter
@@ -25,15 +26,15 @@ from services.sla.domain.story import Sample, Story
 from services.sla.domain.work import Work
 
 AGES: Final = (0.25, 0.5, 0.75)
-"""Shares of the time allowed at which a promise that is still open is forecast again."""
+"""Shares of the time allowed at which a deadline that is still open is forecast again."""
 MOST_OPEN: Final = 10_000
 MOST_A_SECOND: Final = 100
 LIKELY: Final = 0.5
-"""From here on a promise counts as at risk in the metrics."""
+"""From this probability on, a deadline counts as at risk in the metrics."""
 ModelKey = tuple[str, Target]
-"""Tenant and promise."""
+"""Tenant and target."""
 _TICK_MS: Final = 1_000
-"""Timers of forecasts are looked at in whole seconds: no transaction is made for each of them."""
+"""Timers of forecasts are checked in whole seconds, so that a transaction is not made for each of them."""
 
 
 def look(
@@ -46,7 +47,7 @@ def look(
     pulse: Pulse,
     now_ms: int,
 ) -> Features:
-    """An open promise at an instant, as numbers."""
+    """Return the features of an open deadline at an instant."""
     target, held = deadline.target, bool(work.agent_id)
     waits = target in (Target.PICK_UP, Target.FIRST_RESPONSE)
     line = Target.NEXT_RESPONSE if target is Target.NEXT_RESPONSE else Target.PICK_UP
@@ -67,30 +68,30 @@ def look(
 
 
 class Foresight:
-    """Of one partition. Not concurrent."""
+    """Forecasts of one partition. Not concurrent."""
 
     def __init__(self, book: Book, stories: Mapping[str, Story]) -> None:
         self._book = book
         self._stories = stories
         self.lines = Lines()
         self.pulses: dict[LineKey, Pulse] = {}
-        """By tenant, queue, channel and promise."""
+        """By tenant, queue, channel and target."""
         self.models: dict[ModelKey, Model] = {}
         self.changed_pulses: dict[LineKey, None] = {}
         self.changed_models: dict[ModelKey, None] = {}
         self.changed_stories: dict[str, None] = {}
         self.followed: Counter[tuple[str, Target]] = Counter()
-        """Open promises with a forecast, by queue and promise."""
+        """Number of open deadlines with a forecast, by queue and target."""
         self.likely: Counter[tuple[str, Target]] = Counter()
-        """Of those: at least LIKELY to break."""
+        """Number of those whose probability of a breach is at least LIKELY."""
         self._open = 0
         self._second, self._made = 0, 0
         self._heap: list[tuple[int, str, int, int, int]] = []
 
-    # What happens
+    # Events
 
     def restore(self) -> None:
-        """Everything has been put back: lines and timers are drawn from it."""
+        """Build waiting lines and timers from the restored state. Call it when everything else has been restored."""
         for work in self._book.works.values():
             self.lines.follow(work)
             story = self._stories.get(work.interaction_id)
@@ -102,7 +103,7 @@ class Foresight:
                 self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
 
     def observe(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
-        """What happened to promises; what is predicted thereupon."""
+        """Apply what happened to deadlines. Returns the new predictions."""
         found: list[Occurrence] = []
         begun: list[tuple[Work, Deadline]] = []
         for occurrence in occurrences:
@@ -111,7 +112,7 @@ class Foresight:
             if work is None:
                 continue
             if deadline is None:
-                # Promised no longer, by a change of policies: nothing was proved, so nothing is learned.
+                # A change of policies removed the target: the outcome is unknown, so nothing is learned.
                 self._drop(work, occurrence.target, occurrence.epoch)
                 continue
             match occurrence.kind:
@@ -131,7 +132,7 @@ class Foresight:
         return found
 
     def follow(self, interaction_id: str) -> None:
-        """Work that an event was about stands in line as it does now."""
+        """Update the place of an interaction in its waiting line after an event."""
         work = self._book.works.get(interaction_id)
         if work is None:
             self.lines.forget(interaction_id)
@@ -143,7 +144,7 @@ class Foresight:
             self._count(story, work.queue)
 
     def advance(self, until_ms: int) -> list[Occurrence]:
-        """Forecasts that are due at or before an instant."""
+        """Make the forecasts that are due at or before an instant. Returns the new predictions."""
         found: list[Occurrence] = []
         while self._heap and self._heap[0][0] <= until_ms:
             _, interaction_id, target, epoch, since = heappop(self._heap)
@@ -155,13 +156,13 @@ class Foresight:
         return found
 
     def next_wakeup(self) -> int | None:
-        """When a forecast is due: the next whole second."""
+        """Return when the next forecast is due, rounded up to a whole second."""
         return -(-self._heap[0][0] // _TICK_MS) * _TICK_MS if self._heap else None
 
-    # How
+    # Internals
 
     def pulse(self, work: Work, target: Target) -> Pulse:
-        """What became of the promises of the work's queue of late."""
+        """Return the recent outcomes of the target in the interaction's queue and channel."""
         key = (work.tenant, work.queue, work.channel, target)
         found = self.pulses.get(key)
         if found is None:
@@ -169,7 +170,7 @@ class Foresight:
         return found
 
     def model(self, tenant: str, target: Target) -> Model:
-        """What was learned about promises of this kind."""
+        """Return the model of this tenant and target."""
         found = self.models.get((tenant, target))
         if found is None:
             found = self.models[tenant, target] = Model.new(target)
@@ -196,7 +197,8 @@ class Foresight:
         return [self._predicted(work, deadline, plan, forecast, now_ms)]
 
     def _affords(self, story: Story, now_ms: int) -> bool:
-        """Whether a forecast that no policy asks for may be made: memory and time are for deciding."""
+        """Return whether a forecast that no policy asks for may be made. Deciding deadlines comes first for memory
+        and time."""
         if not story.samples and self._open >= MOST_OPEN:
             return False
         if now_ms // 1000 != self._second:
@@ -248,12 +250,12 @@ class Foresight:
         self.changed_models[work.tenant, deadline.target] = None
 
     def forget(self, story: Story) -> None:
-        """The story is gone; forecasts that were never decided go with it."""
+        """Remove a story together with its forecasts that were never decided."""
         self._uncount(story)
         self._open -= bool(story.samples)
 
     def _drop(self, work: Work, target: Target, epoch: int) -> None:
-        """No more about this promise."""
+        """Remove all forecasts of one deadline."""
         story = self._stories.get(work.interaction_id)
         if story is None or not story.of(target, epoch):
             return
@@ -265,13 +267,15 @@ class Foresight:
         self.changed_stories[work.interaction_id] = None
 
     def _rearm(self, work: Work, deadline: Deadline) -> None:
-        """The clock runs again: what is due, is due at another time."""
+        """Set the forecast timer again after the clock of a deadline was resumed, because the due times have
+        changed."""
         story = self._stories.get(work.interaction_id)
         if story is not None:
             self._arm(work, deadline, len(story.of(deadline.target, deadline.epoch)))
 
     def _arm(self, work: Work, deadline: Deadline, made: int) -> None:
-        """Sets the timer for the next forecast, after some have been made. What has been passed meanwhile is left out."""
+        """Set the timer for the next forecast, after `made` forecasts have been made. Moments that have passed
+        meanwhile are skipped."""
         if deadline.state is not State.RUNNING or not 0 < made <= len(AGES):
             return
         allowed_ms = self._book.target_plan(work, deadline).adequate_ms

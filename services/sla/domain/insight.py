@@ -1,6 +1,7 @@
-"""What a lane learns beside deciding: measures of what came and how long it took, and forecasts.
+"""What a lane learns besides deciding: measures of contact volume and durations, and forecasts.
 
-An observer: it is told each fact after the engine has judged it, and what happened to promises. It decides nothing about them.
+This is an observer: it receives each fact after the engine has applied it, and the occurrences. It decides nothing
+about deadlines.
 """
 
 from collections import deque
@@ -18,15 +19,15 @@ from services.sla.domain.measures import DAY_MS, SLOT_MS, WHOLE_DAY
 from services.sla.domain.story import Story
 
 MOST_FLOWS: Final = 50_000
-"""Entries of flow a lane; beyond that the oldest days are kept as whole days."""
+"""Most entries of flow in a lane; above that, the oldest days are kept as whole days."""
 MOST_CONTACTS: Final = 100_000
-"""Contacts a lane; beyond that the oldest are forgotten before their time."""
+"""Most contacts in a lane; above that, the oldest are forgotten before their time."""
 WEEK_MS: Final = 7 * DAY_MS
 
 
 @dataclass(slots=True)
 class Learned:
-    """Keys of what was touched since the last time; whoever reads them looks up whether they still exist."""
+    """Keys that were touched since the last time. The reader checks whether they still exist."""
 
     stories: dict[str, None] = field(default_factory=dict)
     flows: dict[FlowKey, None] = field(default_factory=dict)
@@ -47,40 +48,41 @@ class Noted:
 
 
 class Insight:
-    """Of one partition. Not concurrent."""
+    """Measures and forecasts of one partition. Not concurrent."""
 
     def __init__(self, book: Book, forget_after_ms: int, contacts_kept_ms: int = 2 * WEEK_MS) -> None:
-        """`contacts_kept_ms`: for how long it is remembered who turned to us; repeat contacts can be told about so long."""
+        """`contacts_kept_ms`: how long contacts are remembered, and so how far back repeat contacts can be reported."""
         self._book = book
         self._forget_after_ms = forget_after_ms
         self._contacts_kept_ms = contacts_kept_ms
         self.stories: dict[str, Story] = {}
         self.flows: dict[FlowKey, Flow] = {}
         self.contacts: dict[str, int] = {}
-        """When each was, by interaction; in the order of time, as far as they came so. Who it was is for readers only."""
+        """Time of each contact, by interaction, in the order in which they were recorded. The person is not kept
+        here: only readers need it."""
         self.new_contacts: dict[str, Contact] = {}
-        """Those since somebody emptied it."""
+        """Contacts that began since the last `take_changes`."""
         self.foresight = Foresight(book, self.stories)
         self._closed: deque[tuple[int, str]] = deque()
         self._newest_day = 0
         self._changed = Learned()
         self.noted: list[Noted] = []
-        """Durations that were counted since somebody emptied it: for metrics."""
+        """Durations that were counted since the reader last emptied this list. For metrics."""
 
     # ── restoring ────────────────────────────────────────────────────────────────────────────────────────────────
     def restore_flow(self, key: FlowKey, flow: Flow) -> None:
-        """Counts from the changelog."""
+        """Restore counts from the changelog."""
         self.flows[key] = flow
         self._newest_day = max(self._newest_day, key.day)
 
     def restored(self) -> None:
-        """Everything has been put back into `stories`, `contacts`, `foresight.pulses` and `foresight.models`."""
+        """Finish the restore, when `stories`, `contacts`, `foresight.pulses` and `foresight.models` are complete."""
         self._closed.extend(sorted((s.closed_ms, s.interaction_id) for s in self.stories.values() if s.closed_ms))
         self.contacts = dict(sorted(self.contacts.items(), key=lambda item: (item[1], item[0])))
         self.foresight.restore()
 
     def take_changes(self) -> Learned:
-        """What was touched since the last call."""
+        """Return the keys that were touched since the last call."""
         changed, self._changed = self._changed, Learned()
         changed.pulses, self.foresight.changed_pulses = self.foresight.changed_pulses, {}
         changed.new_contacts, self.new_contacts = self.new_contacts, {}
@@ -89,9 +91,9 @@ class Insight:
         changed.models, self.foresight.changed_models = self.foresight.changed_models, {}
         return changed
 
-    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
     def observe(self, fact: Fact, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
-        """A fact, and what the engine said to it. Returns what is predicted."""
+        """Apply a fact and the occurrences that the engine derived from it. Returns the new predictions."""
         if self._note(fact, min(fact.occurred_at_ms, now_ms)):
             self._changed.stories[fact.interaction_id] = None
         found = self.look(occurrences, max(now_ms, fact.occurred_at_ms))
@@ -99,11 +101,11 @@ class Insight:
         return found
 
     def look(self, occurrences: Iterable[Occurrence], now_ms: int) -> list[Occurrence]:
-        """What happened to promises by the clock. Returns what is predicted."""
+        """Apply occurrences that the clock caused. Returns the new predictions."""
         return self.foresight.observe(occurrences, now_ms)
 
     def advance(self, until_ms: int, now_ms: int) -> list[Occurrence]:
-        """Forecasts that are due; what is over is forgotten. Returns what is predicted."""
+        """Make the forecasts that are due, and forget closed stories. Returns the new predictions."""
         found = self.foresight.advance(until_ms)
         while self._closed and self._closed[0][0] + self._forget_after_ms <= now_ms:
             closed_ms, interaction_id = self._closed.popleft()
@@ -116,12 +118,13 @@ class Insight:
         return found
 
     def next_wakeup(self) -> int | None:
-        """When a forecast is due."""
+        """Return when the next forecast is due."""
         return self.foresight.next_wakeup()
 
-    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ── internals ───────────────────────────────────────────────────────────────────────────────────────────────
     def _note(self, fact: Fact, counted_ms: int) -> bool:
-        """Whether the story has changed. It is counted at a time that is not later than the lane's: one wrong clock moves no calendar."""
+        """Count a fact and return whether the story has changed. The count goes to `counted_ms`, which is not later
+        than the lane's time, so that one wrong clock does not shift the counted day."""
         story = self.stories.get(fact.interaction_id)
         if story is None:
             if fact.kind is not FactKind.QUEUED or fact.again:
@@ -134,7 +137,8 @@ class Insight:
         if story.closed_ms:
             if story.over or not (fact.again and fact.kind is FactKind.QUEUED):
                 return False
-            # Taken up again: it is open work that waits for an answer. The contact and its first resolution have been counted.
+            # Reopened: it is open and waits for a reply. Its contact and its first resolution have been counted
+            # already.
             story.closed_ms, story.awaiting_ms = 0, at
         story.last_epoch = max(story.last_epoch, fact.epoch)
         story.queue = fact.queue or story.queue
@@ -181,7 +185,7 @@ class Insight:
 
     def _begin(self, fact: Fact, counted_ms: int) -> None:
         at = fact.occurred_at_ms
-        arrived = fact.arrived_at_ms if 0 < fact.arrived_at_ms < at else at  # one number kept once
+        arrived = fact.arrived_at_ms if 0 < fact.arrived_at_ms < at else at  # share one int object
         story = self.stories[fact.interaction_id] = Story(
             fact.interaction_id,
             fact.tenant,
@@ -206,7 +210,7 @@ class Insight:
         self._closed.append((at_ms, story.interaction_id))
 
     def _flow(self, story: Story, at_ms: int) -> Flow:
-        """The counts into which something about this story goes, marked as touched."""
+        """Return the counts to which an event of this story is added, marked as touched."""
         day = at_ms // DAY_MS
         if day > self._newest_day:
             self._newest_day = day
@@ -223,7 +227,7 @@ class Insight:
         return flow
 
     def _roll_up(self) -> None:
-        """The oldest day that is kept by half hours becomes whole days."""
+        """Merge the half hours of the oldest day that still has them into whole days."""
         oldest = min((key.day for key in self.flows if key.slot != WHOLE_DAY), default=self._newest_day)
         if oldest >= self._newest_day:
             return
@@ -242,6 +246,7 @@ class Insight:
 
 
 def who(fact: Fact) -> int:
-    """The same number for the same person, or conversation where no person is known; says nothing else about him."""
+    """Return the same number for the same person (or for the same conversation, if no person is known). The number
+    reveals nothing else about the person."""
     name = f"p/{fact.person_id}" if fact.person_id else f"c/{fact.conversation_id}"
     return int.from_bytes(blake2b(f"{fact.tenant}/{name}".encode(), digest_size=7).digest(), "big")

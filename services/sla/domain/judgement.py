@@ -1,10 +1,11 @@
-"""What one fact means for the clocks of one piece of work.
+"""What one fact means for the clocks of one interaction.
 
-- Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment; first response and resolution run from
-  the arrival; next response runs from the first customer message after an agent's reply to the next reply.
+- Pick-up runs from the first time in a queue (or the scheduled start) to the first assignment. First response and
+  resolution run from the arrival. Next response runs from the first customer message after an agent's reply to the next
+  reply.
 - Transfers, overflow and re-queueing change nothing.
-- The resolution stands still while the customer is awaited, if the policy says so; pick-up and first response (or what the policy names)
-  stand still until an agreed time.
+- The resolution clock is paused while a reply from the customer is awaited, if the policy says so. Pick-up and first
+  response (or the targets that the policy names) are paused until an agreed time.
 """
 
 from typing import Final, assert_never
@@ -18,11 +19,11 @@ from services.sla.domain.telling import occurrence
 from services.sla.domain.work import Work
 
 KEPT_NEXT_RESPONSES: Final = 8
-"""Instances of next response that stay readable; a long conversation has hundreds."""
+"""Number of instances of next response that stay readable; a long conversation has hundreds."""
 
 
 class Judgement:
-    """Of one fact at its time. The caller arms the work afterwards."""
+    """Applies one fact at its time. The caller arms the interaction afterwards."""
 
     def __init__(self, book: Book, work: Work, fact: Fact, at_ms: int, now_ms: int) -> None:
         self._book = book
@@ -33,7 +34,7 @@ class Judgement:
         self.found: list[Occurrence] = []
 
     def result(self) -> list[Occurrence]:
-        """Applies the fact."""
+        """Apply the fact and return the occurrences."""
         work = self._work
         match self._fact.kind:
             case FactKind.QUEUED:
@@ -56,7 +57,7 @@ class Judgement:
             case FactKind.CUSTOMER_MESSAGED:
                 self._customer_messaged()
             case FactKind.MOVED:
-                pass  # queue and time were taken over; the promise stands
+                pass  # queue and time were taken over already; the deadlines do not change
             case FactKind.COMPLETED:
                 self._fulfil(Target.RESOLUTION, "COMPLETED")
                 work.completed = True
@@ -70,7 +71,7 @@ class Judgement:
         return self.found
 
     def set(self, target: Target, since_ms: int, epoch: int = 1, reason: str = "") -> None:
-        """Makes a promise, if the plan has it."""
+        """Set a deadline, if the plan has the target."""
         plan = self._book.plans[self._work.plan_id].target(target)
         if plan is not None:
             deadline = dl.start(plan, epoch, since_ms, self._book.time_of(self._work))
@@ -82,7 +83,8 @@ class Judgement:
         self._tell(OccurrenceKind.SET, deadline, reason)
 
     def _reopen(self) -> None:
-        """Completed work that is queued again: what was decided stays, the resolution goes on where it stood."""
+        """Reopen a completed interaction that is queued again: decided deadlines stay decided, and the resolution
+        clock continues with the time used so far."""
         work = self._work
         if not work.closed_at_ms:
             return
@@ -93,7 +95,7 @@ class Judgement:
             self._add(dl.continue_as(resolution, plan, self._at_ms, self._book.time_of(work)), "REOPENED")
 
     def _start_now(self, reason: str) -> None:
-        """The agreed time has come, or somebody did not wait for it."""
+        """End the wait for the agreed time: it has come, or an agent took the interaction before it."""
         if self._work.scheduled:
             self._work.scheduled = False
             self._hold("", reason)
@@ -101,7 +103,7 @@ class Judgement:
     def _customer_messaged(self) -> None:
         work = self._work
         if not work.customer_awaited:
-            return  # nobody has answered yet: the clock that runs goes on
+            return  # no agent has replied yet: the running clock continues
         work.customer_awaited = False
         before = work.latest(Target.NEXT_RESPONSE)
         self.set(Target.NEXT_RESPONSE, self._at_ms, before.epoch + 1 if before else 1)
@@ -111,7 +113,7 @@ class Judgement:
         self._hold("", "CUSTOMER_MESSAGED")
 
     def _hold(self, pausing: str, resuming: str) -> None:
-        """Stops and starts clocks as things stand now."""
+        """Pause and resume clocks according to the current state of the interaction."""
         work = self._work
         plan, time = self._book.plans[work.plan_id], self._book.time_of(work)
         for deadline in work.deadlines:

@@ -1,11 +1,14 @@
-"""Who still waits, by queue and channel: how long the oldest of each line has waited, and how many came before somebody.
+"""Waiting lines by queue and channel: how long the oldest interaction of each line has waited, and how many came before
+a given one.
 
-Two lines each: those who wait for an agent (for the pick-up, or where none is promised for the first response), and those who wait for the next
-response. Also in line is whose promise is broken and not fulfilled yet: he is served before those who came later. Whatever order entries are told
-in, the answers are the same, so a restored line answers as the one before it did.
+Each queue and channel has two lines: interactions that wait for an agent (for the pick-up, or for the first response if
+there is no pick-up target), and interactions that wait for the next response. An interaction whose deadline is breached
+and not fulfilled yet is also in line: it is served before those that came later. The results do not depend on the order
+in which entries are added, so a restored line gives the same results as the line before it.
 
-Bounded: of a line the `MOST_IN_LINE` oldest are known one by one. Who comes when there are so many is not in it: that there are very many is said
-anyway, and by the time he is at its head others have said how long it takes. (A line that is restored knows its oldest anew.)
+Bounded: only the `MOST_IN_LINE` oldest entries of a line are known one by one. An interaction that arrives when the
+line is full is not in it: the number ahead already shows that the line is very long, and by the time the interaction is
+at the head, others have shown how long it takes. (A restored line knows its oldest entries again.)
 """
 
 from typing import Final
@@ -19,20 +22,20 @@ from services.sla.domain.work import Work
 LineKey = tuple[str, str, str, Target]
 """Tenant, queue, channel, and PICK_UP or NEXT_RESPONSE."""
 _Entry = tuple[int, str, LineKey]
-"""Since when (as if the clock had never stood still), who, and in which line."""
+"""Waiting since (as if the clock had never been paused), interaction id, and line."""
 _WAITING: Final = (Target.PICK_UP, Target.NEXT_RESPONSE)
 MOST_IN_LINE: Final = 2_000
 
 
 class Lines:
-    """All lines of a partition."""
+    """All waiting lines of a partition."""
 
     def __init__(self) -> None:
         self._lines: dict[LineKey, SortedList[_Entry]] = {}
         self._members: dict[Target, dict[str, _Entry]] = {target: {} for target in _WAITING}
 
     def follow(self, work: Work) -> None:
-        """Takes over how the promises of this work stand now."""
+        """Update the lines with the current deadlines of this interaction."""
         for target, members in self._members.items():
             before = members.get(work.interaction_id)
             since = None if work.closed_at_ms else _since(work, target)
@@ -51,14 +54,15 @@ class Lines:
                     del members[line.pop()[1]]
 
     def forget(self, interaction_id: str) -> None:
-        """The work is gone."""
+        """Remove an interaction from its lines."""
         for members in self._members.values():
             entry = members.get(interaction_id)
             if entry is not None:
                 self._leave(members, entry)
 
     def look(self, key: LineKey, interaction_id: str, now_ms: int) -> tuple[int, int]:
-        """For how long the oldest has waited, milliseconds, and how many came before this one; zeros when the line is empty."""
+        """Return how long the oldest has waited, in milliseconds, and how many came before this interaction; zeros
+        if the line is empty."""
         line = self._lines.get(key)
         if not line:
             return 0, 0
@@ -82,7 +86,7 @@ def _since(work: Work, target: Target) -> int | None:
 
 
 def _kept_waiting(deadline: Deadline) -> int | None:
-    """Since when a deadline keeps somebody waiting; None when it does not."""
+    """Return since when the customer has waited because of this deadline; None if they do not wait."""
     if deadline.state is State.RUNNING:
         return deadline.since_ms - deadline.used_ms
     if deadline.state is State.BREACHED and not deadline.late:

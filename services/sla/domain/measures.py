@@ -1,10 +1,10 @@
-"""Counting promises, and saying how sure the shares are.
+"""Counts of decided deadlines, and the confidence of their shares.
 
-A promise is counted once, when it is decided: kept (desired or adequate level), broken, or abandoned by the customer before the
-adequate level had passed. A broken promise that was fulfilled late counts as answered besides. Work that was cancelled by order, or
-completed with nothing left to answer, is no offered work and is counted nowhere. Counts are
-kept by the half hour (UTC) of the decision; days that were counted before half hours were, and the oldest of a lane that has too many, are
-kept as whole days.
+A deadline is counted once, when it is decided: kept (desired or adequate level), breached, or abandoned by the customer
+before the adequate level had passed. A breached deadline that was fulfilled late also counts as answered. An
+interaction that was cancelled by order, or completed with nothing left to answer, does not count as offered and is
+counted nowhere. Counts are kept by the half hour (UTC) of the decision. Days counted before half hours existed, and the
+oldest days of a lane that has too many counts, are kept as whole days.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,14 @@ from services.sla.domain.policy import Target
 Z_95: Final = 1.959963984540054
 DAY_MS: Final = 86_400_000
 SLOT_MS: Final = 1_800_000
-"""Counts are kept by half hours: no zone that operators work in begins its hours elsewhere but those at a quarter (Nepal's)."""
+"""Counts are kept by half hours: in the zones where operators work, hours begin on a half hour, except in zones at a
+quarter (Nepal)."""
 WHOLE_DAY: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class TallyKey:
-    """What is counted together. `day` counts from 1970-01-01, UTC."""
+    """Key of a count. `day` counts from 1970-01-01, UTC."""
 
     tenant: str
     day: int
@@ -31,24 +32,24 @@ class TallyKey:
     channel: str
     target: Target
     slot: int = WHOLE_DAY
-    """A half hour of the day, 0 to 47."""
+    """A half hour of the day, 0 to 47, or WHOLE_DAY."""
 
 
 @dataclass(slots=True)
 class Tally:
-    """Decided promises."""
+    """Counts of decided deadlines."""
 
     kept_desired: int = 0
     kept_adequate: int = 0
     """Kept, but only at the adequate level."""
     breached: int = 0
     late: int = 0
-    """Of the broken ones: fulfilled in the end."""
+    """Those of the breached ones that were fulfilled later."""
     abandoned: int = 0
     """The customer left before the adequate level had passed."""
 
     def add(self, other: "Tally") -> None:
-        """Adds another tally to this one."""
+        """Add another tally to this one."""
         self.kept_desired += other.kept_desired
         self.kept_adequate += other.kept_adequate
         self.breached += other.breached
@@ -57,7 +58,8 @@ class Tally:
 
 
 def roll_up(tallies: dict[TallyKey, Tally], newest_day: int) -> list[TallyKey]:
-    """The oldest day that is kept by half hours, and is not the newest, becomes whole days. Returns the keys that were touched."""
+    """Merge the half hours of the oldest day that has them, unless it is the newest day, into whole days. Returns
+    the keys that were touched."""
     oldest = min((key.day for key in tallies if key.slot != WHOLE_DAY), default=newest_day)
     if oldest >= newest_day:
         return []
@@ -81,7 +83,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ServiceLevel:
-    """Shares of promises kept, one for each denominator in use in the field."""
+    """Shares of deadlines kept, one for each denominator in use in the field."""
 
     over_offered: Share
     over_offered_less_short_abandons: Share
@@ -93,7 +95,8 @@ class ServiceLevel:
 
 
 def wilson(successes: int, n: int) -> Share:
-    """The Wilson score interval (E. B. Wilson, 1927) of a share; without observations everything from 0 to 1 is possible."""
+    """Return the Wilson score interval (E. B. Wilson, 1927) of a share. Without observations, the interval is 0 to
+    1."""
     if n <= 0:
         return Share(0.0, 0, 0.0, 1.0)
     p = successes / n
@@ -104,7 +107,7 @@ def wilson(successes: int, n: int) -> Share:
 
 
 def service_level(tallies: Iterable[Tally]) -> ServiceLevel:
-    """The level over all these tallies together."""
+    """Return the service level over all these tallies together."""
     total = Tally()
     for tally in tallies:
         total.add(tally)

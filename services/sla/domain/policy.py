@@ -1,7 +1,8 @@
-"""Which promises hold for a piece of work.
+"""Which SLA policy, and so which targets, hold for an interaction.
 
-The first policy that matches counts, chosen once: when the work is first queued or scheduled. What was chosen is frozen as a `Plan`
-(targets, calendar and all) and kept with the work, so a later configuration changes nothing for it, unless it says so (`adoption.py`).
+The first policy that matches is chosen, once: when the interaction is first queued or scheduled. The choice is frozen
+as a `Plan` (with targets and calendar) and kept with the interaction, so a later configuration changes nothing for it,
+unless that configuration asks for it (`adoption.py`).
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from services.sla.domain.calendar import CalendarSpec
 
 
 class Target(IntEnum):
-    """What is promised. The numbers are kept in the state: they never change."""
+    """What a target measures. The numbers are stored in the state: they never change."""
 
     PICK_UP = 1
     FIRST_RESPONSE = 2
@@ -22,7 +23,7 @@ class Target(IntEnum):
 
 
 class Level(IntEnum):
-    """How well. Also kept in the state."""
+    """Level of a target. The numbers are stored in the state too."""
 
     NONE = 0
     DESIRED = 1
@@ -30,7 +31,7 @@ class Level(IntEnum):
 
 
 class Point(IntEnum):
-    """When something is escalated. The numbers are the contract's."""
+    """When an escalation happens. The numbers are those of the API contract."""
 
     WARNING = 1
     DESIRED_PASSED = 2
@@ -39,7 +40,8 @@ class Point(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What is asked for when a milestone is passed. `requirements` are the contract's bytes: the router reads them, nobody here does."""
+    """The effects of passing a milestone. `requirements` are serialized messages of the API contract: the
+    router reads them, this service does not."""
 
     add_priority: int = 0
     queue: str = ""
@@ -50,7 +52,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """An action and when it happens. `warning` counts from 1; it means nothing at other points."""
+    """An action and when it happens. `warning` counts from 1; it has no meaning at other points."""
 
     point: Point
     action: Action
@@ -59,7 +61,7 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """A point of a target's calendar time. A warning has a share and no level; a breach has a level."""
+    """A point in a target's calendar time. A warning has a share and no level; a breach has a level."""
 
     after_ms: int
     level: Level = Level.NONE
@@ -70,16 +72,16 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target. `milestones` by time; the last one is the breach of the adequate level."""
+    """One target with its levels. `milestones` are sorted by time; the last one is the breach of the adequate level."""
 
     target: Target
     desired_ms: int
     adequate_ms: int
     milestones: tuple[Milestone, ...]
     predict_probability: float = 0.0
-    """From here on it is told that the promise will probably be broken; 0 tells nothing."""
+    """From this probability of a breach on, a prediction is reported; 0 reports none."""
     predict_priority: int = 0
-    """Added to the priority then."""
+    """Added to the priority when the prediction is reported."""
 
     @staticmethod
     def of(
@@ -93,11 +95,12 @@ class TargetPlan:
         warn_after: Iterable[int] = (),
         escalations: Iterable[Escalation] = (),
     ) -> "TargetPlan":
-        """Levels in milliseconds of calendar time, 0 < desired <= adequate. Warnings at shares of the adequate level between 0 and 1, so many
-        milliseconds before it, or so many after the start; two of one instant are one.
+        """Build a target from levels in milliseconds of calendar time, 0 < desired <= adequate. Warnings are given as
+        shares of the adequate level between 0 and 1 (`warn_at`), as milliseconds before it (`warn_before`), or as
+        milliseconds after the start (`warn_after`). Two warnings at the same instant are one.
 
-        Raises ValueError for levels that contradict each other, warnings not between start and adequate level, and escalations at a warning
-        that there is not.
+        Raises ValueError for levels that contradict each other, warnings that are not between the start and the
+        adequate level, and escalations at a warning that does not exist.
         """
         if not 0 < desired_ms <= adequate_ms:
             raise ValueError(f"levels must be 0 < desired <= adequate, not {desired_ms} and {adequate_ms} ms")
@@ -106,7 +109,7 @@ class TargetPlan:
         for escalation in escalations:
             if escalation.point is Point.WARNING and not 1 <= escalation.warning <= len(times):
                 raise ValueError(
-                    f"something is escalated at warning {escalation.warning}, but there are {len(times)} warnings"
+                    f"an escalation names warning {escalation.warning}, but there are {len(times)} warnings"
                 )
 
         def actions(point: Point, warning: int = 1) -> tuple[Action, ...]:
@@ -133,7 +136,7 @@ class TargetPlan:
         return TargetPlan(target, desired_ms, adequate_ms, tuple(milestones))
 
     def warning_number(self, index: int) -> int:
-        """Which warning a milestone is, from 1; 0 for a level."""
+        """Return the number of a warning, from 1; 0 if the milestone is a level."""
         if self.milestones[index].level is not Level.NONE:
             return 0
         return sum(milestone.level is Level.NONE for milestone in self.milestones[: index + 1])
@@ -142,28 +145,28 @@ class TargetPlan:
 def _warnings(
     adequate_ms: int, warn_at: Iterable[float], warn_before: Iterable[int], warn_after: Iterable[int]
 ) -> dict[int, float]:
-    """Times after the start, and the shares of the adequate level that they are."""
+    """Return the times of warnings after the start, with the share of the adequate level at each."""
     found: dict[int, float] = {}
     for share in warn_at:
         if not 0 < share < 1:
-            raise ValueError(f"warnings are given at shares between 0 and 1, not {share}")
+            raise ValueError(f"the share of a warning must be between 0 and 1, not {share}")
         found[max(1, round(share * adequate_ms))] = share
     for after_ms in (*(adequate_ms - before for before in warn_before), *warn_after):
         if not 0 < after_ms < adequate_ms:
             raise ValueError(
-                f"a warning {after_ms} ms after the start is not between start and adequate level ({adequate_ms} ms)"
+                f"a warning {after_ms} ms after the start is not between the start and the adequate level ({adequate_ms} ms)"
             )
         found.setdefault(after_ms, after_ms / adequate_ms)
     return found
 
 
 SCHEDULE_PAUSES: Final = (Target.PICK_UP, Target.FIRST_RESPONSE)
-"""What an agreed time (a callback) stops, if the policy names nothing else."""
+"""Targets that are paused until an agreed time (a callback), if the policy names no others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The promises that hold for a piece of work, frozen. `calendar` None is round the clock."""
+    """The targets that hold for an interaction, frozen. `calendar` None means round the clock."""
 
     plan_id: str
     policy: str
@@ -175,14 +178,14 @@ class Plan:
     orders_queue: bool = False
 
     def target(self, wanted: Target) -> TargetPlan | None:
-        """The plan of one target, if it is promised."""
+        """Return the plan of one target; None if the policy does not have it."""
         for plan in self.targets:
             if plan.target is wanted:
                 return plan
         return None
 
     def ordering(self) -> Target | None:
-        """The target by which a queue is ordered."""
+        """Return the target by which the queue is ordered; None if the policy does not order the queue."""
         if not self.orders_queue:
             return None
         for wanted in (Target.PICK_UP, Target.FIRST_RESPONSE):
@@ -191,14 +194,15 @@ class Plan:
         return None
 
     def holds(self, target: Target, *, awaited: bool, scheduled: bool) -> bool:
-        """Whether a target's clock stands still: the resolution while the customer is awaited (responses are given then, and a pick-up
-        is not for him to delay), and what the policy names until an agreed time."""
+        """Return whether a target's clock is paused: the resolution while a reply from the customer is awaited
+        (responses have been given then, and the customer cannot delay a pick-up), and the targets that the policy
+        names until an agreed time."""
         if awaited and self.pause_while_customer_awaited and target is Target.RESOLUTION:
             return True
         return scheduled and target in self.pause_until_scheduled
 
     def says_as(self, other: "Plan") -> bool:
-        """Whether two plans promise the same, whatever they are called."""
+        """Return whether two plans have the same targets and rules, whatever their names."""
         return (
             self.policy == other.policy
             and self.targets == other.targets
@@ -211,7 +215,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Subject:
-    """What a policy may ask about, as it was known when the work was first queued. `labels` are sorted by name; `priority` is its own."""
+    """Attributes of an interaction that a policy may ask about, as known when it was first queued. `labels` are
+    sorted by name; `priority` is the interaction's own."""
 
     queue: str = ""
     channel: str = ""
@@ -224,12 +229,13 @@ class Subject:
 NOTHING_KNOWN: Final = Subject()
 
 Condition = Callable[[Subject], bool]
-"""False also where it can't be told. Must depend on nothing else, and must not raise."""
+"""Returns false also if the condition cannot be evaluated. Must depend on nothing but the subject, and must not
+raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Whom a plan is for; an empty set, or None, means any."""
+    """Which interactions a plan is for. An empty set, or None, matches any."""
 
     plan: Plan
     queues: frozenset[str] = frozenset()
@@ -240,10 +246,10 @@ class Policy:
     priority_at_most: int | None = None
     condition: Condition | None = field(default=None, compare=False)
     applies_to_open: bool = False
-    """Whether open work that matches takes this plan over when the configuration changes."""
+    """Whether open interactions that match take this plan over when the configuration changes."""
 
     def matches(self, subject: Subject) -> bool:
-        """Whether this work is covered. The condition, which is dear, comes last."""
+        """Return whether this interaction is covered. The condition is expensive, so it comes last."""
         return (
             (not self.queues or subject.queue in self.queues)
             and (not self.channels or subject.channel in self.channels)
@@ -256,13 +262,13 @@ class Policy:
 
 
 def _is_variety(language: str, of: str) -> bool:
-    """`fa-IR` is a variety of `fa`, and so is `fa`."""
+    """Return whether a language tag is a variety of another: `fa-IR` is a variety of `fa`, and so is `fa`."""
     given, wanted = language.lower().replace("_", "-"), of.lower()
     return given == wanted or given.startswith(f"{wanted}-")
 
 
 def choose(policies: Iterable[Policy], subject: Subject) -> Policy | None:
-    """The first policy that matches; None promises nothing."""
+    """Return the first policy that matches; None means that the interaction has no targets."""
     for policy in policies:
         if policy.matches(subject):
             return policy

@@ -1,17 +1,20 @@
-"""How likely it is that a promise will be broken.
+"""How likely it is that a deadline will be breached.
 
-Three things are known about a promise that is still open, and none of them is from the future:
+Three things are known about an open deadline, and none of them is from the future:
 
-- **the announcement**: the router said at queueing how long the wait would be (P50 and P90). Taken as a lognormal wait W it gives
-  P(W > due | W > now). Where nothing was announced, or somebody has the work already, the history stands in.
-- **the history** (`Pulse`): of the promises of this queue and channel that were decided of late, which share was broken among those that
-  were open as long as this one is: the discrete-time hazard (Kaplan and Meier 1958), by sixteenths of the time allowed, older ones fading.
-- **the line now**: how long the oldest that still waits has waited (where it is first come, first served, that is the wait of whoever is served
-  next: the "head of the line" estimator, Ibrahim and Whitt 2009), how many wait, and how long those who were decided of late had taken.
+- **the announcement**: at queueing, the router estimated the wait time (P50 and P90). Taken as a lognormal wait W, it gives
+  P(W > due | W > now). If there was no estimate, or an agent has the interaction already, the history is used instead.
+- **the history** (`Pulse`): of the deadlines of this queue and channel that were decided recently, the share that was breached among
+  those that were open as long as this one is: the discrete-time hazard (Kaplan and Meier 1958), by sixteenths of the time allowed;
+  older outcomes fade.
+- **the line now**: how long the oldest waiting interaction has waited (in a first-come-first-served line, that is the wait of the
+  next one to be served: the "head of the line" estimator, Ibrahim and Whitt 2009), how many wait, and how long those decided
+  recently had taken.
 
-`features` makes numbers of them, and a logistic regression learned online weighs them (`Model`: the extended Kalman filter for a logistic
-observation, i.e. Bayesian logistic regression by successive Gaussian approximation, with fading memory). The weights of what grows while
-one waits are never negative, so a probability never falls only because time passes: each of those features is monotone.
+`features` turns them into numbers, and a logistic regression that is learned online weighs them (`Model`: the extended Kalman filter
+for a logistic observation, i.e. Bayesian logistic regression by successive Gaussian approximation, with fading memory). The weights
+of features that grow during the wait are never negative, so a probability never falls only because time passes: each of those features
+is monotone.
 
 Everything is plain arithmetic in a fixed order: the same inputs give the same numbers in every process.
 """
@@ -25,10 +28,10 @@ from typing import Final, NamedTuple
 from services.sla.domain.policy import Target
 
 STEPS: Final = 16
-"""Parts into which the time allowed is cut for the history."""
+"""Number of parts into which the time allowed is cut for the history."""
 MOST_LOGIT: Final = 5.0
 UNIT: Final = 100
-"""Features are kept as whole hundredths: what is learned from is bit by bit what was predicted from."""
+"""Features are kept as whole hundredths, so that the values learned from are bit by bit the values predicted from."""
 _P90: Final = 1.2815515655446004
 _LEAST_SPREAD: Final = 0.35
 _FREE_MS, _FREE_SPREAD = 2_000.0, 1.0
@@ -40,13 +43,14 @@ _LEAST_P: Final = 0.002
 _HALVED_EVERY: Final = 4_000
 _LEARNED_WHOLLY: Final = 4_000
 _THEN_EACH: Final = 4
-"""A model that has seen much learns from each fourth outcome: it costs a tenth of a millisecond, and moves little."""
+"""A model that has seen many outcomes learns from each fourth outcome only: a step takes a tenth of a millisecond
+and changes little."""
 
 FEATURES: Final = ("constant", "announced", "history", "oldest", "recent", "in line", "held")
 Features = tuple[int, ...]
 """One number for each of FEATURES, in hundredths."""
 _GROWING: Final = (1, 2, 3)
-"""Features that grow while one waits and nothing else changes."""
+"""Indexes of features that grow while the customer waits and nothing else changes."""
 
 START: Final = {
     Target.PICK_UP: (0.0, 0.5, 0.2, 0.2, 0.05, 0.3, 0.0),
@@ -54,23 +58,23 @@ START: Final = {
     Target.NEXT_RESPONSE: (0.0, 0.4, 0.4, 0.2, 0.1, 0.0, 0.0),
     Target.RESOLUTION: (0.0, 0.4, 0.45, 0.1, 0.0, 0.0, 0.0),
 }
-"""Weights before anything was learned: those that tests/bench/sla_prediction.py ends with, rounded."""
+"""Weights before any learning: the final weights of tests/bench/sla_prediction.py, rounded."""
 _START_VARIANCE: Final = 0.05
 
 
 @dataclass(slots=True)
 class Pulse:
-    """What became of one queue's promises of one kind of late. Fading counts."""
+    """Recent outcomes of one kind of deadline in one queue. Counts fade with time."""
 
     exits: list[float] = field(default_factory=lambda: [0.0] * STEPS)
-    """Kept, or left, by the share of the time allowed that had been used."""
+    """Number kept or abandoned, by the share of the time allowed that had been used."""
     broken: float = 0.0
     recent: float = 0.0
-    """Share of the time allowed that those decided of late had used: exponential mean."""
+    """Share of the time allowed that recently decided deadlines had used: exponential mean."""
     decided: int = 0
 
     def decide(self, share: float, *, broken: bool) -> None:
-        """A promise was decided after a share of the time allowed."""
+        """Count a deadline that was decided after a share of the time allowed."""
         self.exits = [count * _FADE for count in self.exits]
         self.broken *= _FADE
         if broken:
@@ -82,7 +86,8 @@ class Pulse:
         self.decided += 1
 
     def broken_share(self, share: float) -> float:
-        """Of those that were open after a share of the time allowed, how many were broken; begins at one in ten."""
+        """Return the share that was breached of those that were open after this share of the time allowed; starts at
+        one in ten."""
         at = min(1.0, max(0.0, share)) * STEPS
         whole = min(STEPS - 1, int(at))
         rest = sum(self.exits[whole + 1 :]) + self.exits[whole] * (whole + 1 - at)
@@ -90,26 +95,27 @@ class Pulse:
 
 
 class Moment(NamedTuple):
-    """What is known about an open promise at an instant."""
+    """The known facts about an open deadline at an instant."""
 
     share: float
-    """Of the time allowed, used so far; calendar time."""
+    """Share of the time allowed that is used so far; calendar time."""
     waited_ms: int
-    """Since the announcement, by the wall's clock."""
+    """Time since the estimate was announced, by the wall clock."""
     left_ms: int
-    """Until the promise breaks, by the wall's clock; not negative."""
+    """Time until the breach, by the wall clock; not negative."""
     announced: tuple[int, int]
-    """P50 and P90 of the wait; -1 when unknown, 0 when an agent was free."""
+    """P50 and P90 of the estimated wait time; -1 if unknown, 0 if an agent was free."""
     held: bool
-    """An agent has it."""
+    """An agent has the interaction."""
     oldest: float
-    """Share of the time allowed that has passed for the oldest in the same line; 0 when it is empty."""
+    """Share of the time allowed that has passed for the oldest interaction in the same line; 0 if the line is empty."""
     ahead: int
-    """Others in the same line that came before."""
+    """Number of interactions in the same line that came before."""
 
 
 def announced_share(announced: tuple[int, int], waited_ms: int, left_ms: int) -> float | None:
-    """P(W > waited + left | W > waited) for a lognormal wait with these quantiles; None when nothing was announced."""
+    """Return P(W > waited + left | W > waited) for a lognormal wait with these quantiles; None if there was no
+    estimate."""
     p50, p90 = announced
     if p50 < 0:
         return None
@@ -123,12 +129,12 @@ def announced_share(announced: tuple[int, int], waited_ms: int, left_ms: int) ->
 
 
 def _beyond(at_ms: float, middle: float, spread: float) -> float:
-    """P(W > t), lognormal."""
+    """Return P(W > t) for a lognormal W."""
     return 0.5 * erfc(log(at_ms / middle) / (spread * sqrt(2))) if at_ms > 0 else 1.0
 
 
 def features(moment: Moment, pulse: Pulse) -> Features:
-    """See FEATURES."""
+    """Return the features of a moment, in the order of FEATURES."""
     history = _logit(pulse.broken_share(moment.share))
     said = None if moment.held else announced_share(moment.announced, moment.waited_ms, moment.left_ms)
     found = (
@@ -147,12 +153,12 @@ _PACKED: Final = Struct(f"<{len(FEATURES)}h")
 
 
 def packed(x: Features) -> bytes:
-    """Features as they are kept."""
+    """Encode features for storage."""
     return _PACKED.pack(*x)
 
 
 def unpacked(x: bytes) -> Features:
-    """The other way round."""
+    """Decode features from storage."""
     return _PACKED.unpack(x)
 
 
@@ -162,41 +168,42 @@ def _logit(p: float) -> float:
 
 
 def _octaves(share: float) -> float:
-    """0 at the time allowed, -1 at half of it; between -4 and 3."""
+    """Return the base-2 logarithm of a share, between -4 and 3: 0 at the time allowed, -1 at half of it."""
     return min(3.0, max(-4.0, log2(max(share, 1e-3))))
 
 
 @dataclass(slots=True)
 class Model:
-    """Weights of the features for one tenant and kind of promise, how sure they are, and how good the forecasts were."""
+    """Weights of the features for one tenant and target, their uncertainty, and the quality of the forecasts."""
 
     weights: list[float]
     covariance: list[float]
     """Row by row."""
     learned: int = 0
-    """Forecasts whose outcome is known."""
+    """Number of forecasts whose outcome is known."""
     bins: list[list[float]] = field(default_factory=lambda: [[0.0, 0.0, 0.0] for _ in range(10)])
-    """By tenths of the forecast: how many, sum of forecasts, how many were broken. All are halved now and then."""
+    """By tenths of the forecast: number, sum of forecasts, number breached. All are halved from time to time."""
     brier: float = 0.0
-    """Mean squared error of late: exponential."""
+    """Recent mean squared error: exponential."""
     base: float = 0.0
-    """Share broken of late: exponential. Its own Brier score, base * (1 - base), is what a forecast must beat."""
+    """Recent share of breaches: exponential. Its own Brier score, base * (1 - base), is the score that a forecast
+    must beat."""
 
     @staticmethod
     def new(target: Target) -> "Model":
-        """Before anything was learned."""
+        """Return a model before any learning."""
         count = len(FEATURES)
         covariance = [_START_VARIANCE if row == column else 0.0 for row in range(count) for column in range(count)]
         return Model(list(START[target]), covariance)
 
     def probability(self, x: Features) -> float:
-        """That the promise will be broken."""
+        """Return the probability of a breach."""
         score = sum([weight * value for weight, value in zip(self.weights, x, strict=True)]) / UNIT
         p = 1 / (1 + exp(-score)) if score > -700 else 0.0
         return min(1 - _LEAST_P, max(_LEAST_P, p))
 
     def score(self, forecast: float, *, broken: bool) -> None:
-        """A forecast, and what became of it."""
+        """Score a forecast against its outcome."""
         outcome = 1.0 if broken else 0.0
         error = (forecast - outcome) ** 2
         rate = max(1 / 500, 1 / (self.learned + 1))
@@ -211,13 +218,13 @@ class Model:
         self.learned += 1
 
     def outcome(self, x: Features, forecast: float, *, broken: bool) -> None:
-        """What became of a promise about which a forecast had been made."""
+        """Score a forecast and learn from its outcome."""
         self.score(forecast, broken=broken)
         if self.learned <= _LEARNED_WHOLLY or not self.learned % _THEN_EACH:
             self.learn(x, broken=broken)
 
     def learn(self, x: Features, *, broken: bool) -> None:
-        """Moves the weights towards what happened: one step of the filter."""
+        """Move the weights towards the outcome: one step of the filter."""
         v = [value / UNIT for value in x]
         n = len(v)
         rows = [self.covariance[at : at + n] for at in range(0, n * n, n)]
@@ -235,7 +242,7 @@ class Model:
         for at, row in enumerate(rows):
             by = shrink * gain[at]
             made += [(kept - by * other) for kept, other in zip(row, gain, strict=True)]
-        # Memory fades, but never beyond not knowing more than at first.
+        # Old observations fade, but the variance never grows beyond that of an untrained model.
         if max(made[at * n + at] for at in range(n)) * _MEMORY <= _MOST_VARIANCE:
             made = [value * _MEMORY for value in made]
         self.covariance = made

@@ -1,7 +1,8 @@
-"""Counts put together for whoever asks: a range of time, by queue, channel, hour or day.
+"""Sums of counts for a query: a range of time, by queue, channel, hour or day.
 
-A count belongs to the half hour in which it was made, and is in a range when that half hour begins in it. Counts that are kept by whole days of
-UTC are in a range when their day begins in it, and belong to the day (of whatever zone) in which their noon lies.
+A count belongs to the half hour in which it was made, and is in a range if that half hour begins in it. Counts that are
+kept by whole days of UTC are in a range if their day begins in it, and belong to the day (of the zone asked for) in
+which their noon lies.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,14 +14,14 @@ from services.sla.domain.policy import Target
 from services.sla.domain.story import Story
 
 Group = tuple[int, str, str]
-"""When it begins (0 without hours or days), queue, channel; what is not asked for is empty."""
+"""Beginning of the period (0 without hours or days), queue, channel; fields that are not asked for are empty."""
 AGES_MS = (0, 5 * 60_000, 15 * 60_000, 3_600_000, 4 * 3_600_000, DAY_MS, 3 * DAY_MS, 7 * DAY_MS)
-"""Where the age groups of a backlog begin."""
+"""Where the age groups of a backlog begin, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question. `period` gives the beginning of the hour or day in which an instant lies; None asks for neither."""
+    """A query. `period` returns the beginning of the hour or day in which an instant lies; None asks for neither."""
 
     since_ms: int
     until_ms: int
@@ -31,12 +32,12 @@ class Asked:
     period: Callable[[int], int] | None = None
 
     def group(self, day: int, slot: int, queue: str, channel: str) -> Group | None:
-        """Where a count belongs; None when it is not asked for."""
+        """Return the group of a count; None if it is not asked for."""
         begins = day * DAY_MS + (0 if slot == WHOLE_DAY else slot * SLOT_MS)
         return self.group_at(begins, begins + DAY_MS // 2 if slot == WHOLE_DAY else begins, queue, channel)
 
     def group_at(self, begins_ms: int, stands_for_ms: int, queue: str, channel: str) -> Group | None:
-        """As `group`, for what began at an instant and is shown where another lies."""
+        """As `group`, for a count that began at one instant and is shown under another."""
         if not self.since_ms <= begins_ms < self.until_ms:
             return None
         if (self.queue and self.queue != queue) or (self.channel and self.channel != channel):
@@ -55,12 +56,12 @@ class Row:
     flow: Flow = field(default_factory=Flow)
     tallies: dict[Target, Tally] = field(default_factory=dict)
     contacts: int = 0
-    """Contacts about which it is known whether they were the first."""
+    """Number of contacts for which it is known whether they were the first."""
     again: int = 0
 
 
 def kept(asked: Asked, tallies: Iterable[tuple[TallyKey, Tally]], target: Target | None = None) -> dict[Group, Row]:
-    """How promises were kept, by group; of one kind where it is given."""
+    """Return how targets were kept, by group; only of `target` if it is given."""
     rows: dict[Group, Row] = {}
     for key, tally in tallies:
         if target is not None and key.target is not target:
@@ -80,7 +81,8 @@ def measured(
     window_ms: int,
     covered_since_ms: int,
 ) -> dict[Group, Row]:
-    """All measures, by group. Of contacts, `covered_since_ms` says from when on all are known whose forerunners are known too."""
+    """Return all measures, by group. `covered_since_ms`: from here on, all contacts and their possible predecessors
+    are known."""
     rows = kept(asked, tallies)
     for key, flow in flows:
         group = asked.group(key.day, key.slot, key.queue, key.channel)
@@ -103,18 +105,18 @@ def measured(
 
 @dataclass(slots=True)
 class Backlog:
-    """Open work of one queue and channel."""
+    """Open interactions of one queue and channel."""
 
     open: int = 0
     waiting: int = 0
     unanswered: int = 0
     oldest_ms: int = 0
     ages: list[list[int]] = field(default_factory=lambda: [[0, 0] for _ in AGES_MS])
-    """By AGES_MS: open, unanswered."""
+    """By AGES_MS: number open, number unanswered."""
 
 
 def backlog(stories: Iterable[Story], now_ms: int) -> dict[tuple[str, str], Backlog]:
-    """Open work by queue and channel."""
+    """Return the open interactions by queue and channel."""
     found: dict[tuple[str, str], Backlog] = {}
     for story in stories:
         if story.closed_ms:

@@ -1,4 +1,4 @@
-"""How an occurrence is made from what it is about."""
+"""How an occurrence is built from its interaction, deadline and milestone."""
 
 from services.sla.domain.deadlines import Deadline
 from services.sla.domain.facts import Occurrence, OccurrenceKind
@@ -24,10 +24,10 @@ def occurrence(
     action: Action | None = None,
     orders_queue: bool = False,
 ) -> Occurrence:
-    """See `Occurrence`. `dues` are those of the desired and the adequate level, 0 while paused."""
+    """Build an occurrence. `dues` are the due times of the desired and the adequate level, 0 while paused."""
     level = deadline.met_level
     if milestone is not None:
-        level = milestone.level or Level.ADEQUATE  # a warning is about the adequate level
+        level = milestone.level or Level.ADEQUATE  # a warning belongs to the adequate level
     return Occurrence(
         kind=kind,
         cause=cause,
@@ -46,7 +46,7 @@ def occurrence(
         desired_at_ms=dues[0],
         adequate_at_ms=dues[1],
         occurred_at_ms=now_ms,
-        due_ms=0 if action is not None else due_ms,  # its milestone has been told: lateness counts once
+        due_ms=0 if action is not None else due_ms,  # its milestone was already reported: lateness counts once
         used_ms=used_ms,
         share=milestone.share if milestone else 0.0,
         escalate_priority=milestone.escalate_priority if milestone and action is None else 0,

@@ -1,4 +1,4 @@
-"""An interaction whose promises are watched, and what of the state has changed in a batch."""
+"""An interaction whose deadlines are tracked, and which parts of the state have changed in a batch."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from services.sla.domain.policy import NOTHING_KNOWN, Subject, Target
 
 @dataclass(slots=True)
 class Work:
-    """One interaction. Rebuilt from the changelog as it is."""
+    """One tracked interaction. Restored from the changelog as it is."""
 
     interaction_id: str
     conversation_id: str
@@ -20,7 +20,7 @@ class Work:
     plan_id: str
     agent_id: str = ""
     last_epoch: int = 0
-    """Of the router's events seen: an event that is not newer has been counted."""
+    """Highest epoch of the router's events seen: an event that is not newer has been counted already."""
     last_ms: int = 0
     """Time of the last event: time never goes backwards for one interaction."""
     customer_awaited: bool = False
@@ -29,23 +29,23 @@ class Work:
     """When it was completed, abandoned or cancelled; 0 while it is open."""
     deadlines: list[Deadline] = field(default_factory=list)
     subject: Subject = NOTHING_KNOWN
-    """What the policy was chosen by; empty in work from before policies could be chosen anew."""
+    """Attributes by which the policy was chosen; empty in interactions from before policies could be chosen again."""
     scheduled: bool = False
     """It has waited, and waits again from an agreed time on."""
     due_given: bool = False
-    """By when it is to be picked up was given with it: the queue's order is not ours to change."""
+    """Its pick-up deadline was given with it: this service must not change the queue's order."""
     completed: bool = False
-    """Closed by completion, so that it can be opened again."""
+    """Closed by completion, so that it can be reopened."""
 
     def latest(self, target: Target) -> Deadline | None:
-        """The newest instance of a promise."""
+        """Return the newest deadline of a target."""
         for deadline in reversed(self.deadlines):
             if deadline.target is target:
                 return deadline
         return None
 
     def next_due(self) -> int | None:
-        """When the first of its milestones is due; None while nothing can fire."""
+        """Return when the first of its milestones is due; None while no milestone can fire."""
         first: int | None = None
         for deadline in self.deadlines:
             due = deadline.next_due
@@ -56,10 +56,10 @@ class Work:
 
 @dataclass(slots=True)
 class Changes:
-    """Keys of state that was touched since the last time; whoever reads them looks up whether they still exist."""
+    """Keys of state that was touched since the last time. The reader checks whether they still exist."""
 
     works: dict[str, None] = field(default_factory=dict)
     plans: dict[str, None] = field(default_factory=dict)
     tallies: dict[TallyKey, None] = field(default_factory=dict)
     versions: dict[str, None] = field(default_factory=dict)
-    """Tenants whose configuration has been taken over."""
+    """Tenants whose new configuration version has been adopted."""

@@ -1,1 +1,1 @@
-"""Protobuf and stored bytes <-> domain."""
+"""Conversion between protobuf or stored bytes and the domain."""

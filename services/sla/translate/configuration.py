@@ -1,7 +1,7 @@
-"""TenantConfiguration -> the policies that the engine chooses from.
+"""TenantConfiguration -> the policies from which the engine chooses.
 
-Everything is checked here, once, when configuration is read: a configuration that can't be used is refused as a whole with a
-sentence that names the policy or calendar, and the version that runs goes on.
+Everything is checked here, once, when configuration is read. A configuration that cannot be used is rejected as a
+whole, with a sentence that names the policy or calendar, and the running version stays in force.
 """
 
 import re
@@ -36,31 +36,31 @@ _MOST_WARNINGS: Final = 10
 MOST_PRIORITY: Final = 1_000_000
 _MOST_ESCALATIONS: Final = 20
 VARIABLES: Final = ("channel", "labels", "language", "priority", "queue", "tier")
-"""What the condition of a policy may ask about."""
+"""Variables that the condition of a policy may use."""
 Failed = Callable[[str], None]
-"""Is told the policy whose condition could not be told true or false."""
+"""Callback that receives the name of the policy whose condition could not be evaluated."""
 
 
 def _nobody(_policy: str) -> None:
-    """Nobody counts."""
+    """Ignore a condition that could not be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promises(PolicyList):
-    """One tenant's policies, and who is told of what becomes of them, by name."""
+    """One tenant's policies, and the webhooks to notify, by name."""
 
     webhooks: Mapping[str, Endpoint]
     time_zone: str = "UTC"
-    """In which hours and days of measures begin."""
+    """Zone in which hours and days of measures begin."""
     language: str = ""
 
 
 def decode_promises(
     calendar_of: Callable[[CalendarSpec], BusinessTime], failed: Failed = _nobody
 ) -> Callable[[str, bytes], Promises]:
-    """For ConfigReader. The result raises ChaparError INVALID SLA_CONFIGURATION, and protobuf's DecodeError.
+    """Return a decoder for ConfigReader. It raises ChaparError INVALID SLA_CONFIGURATION, and protobuf's DecodeError.
 
-    `calendar_of` is called for each calendar in use, so that one that makes no sense is found before work depends on it.
+    `calendar_of` is called for each calendar in use, so that an invalid one is found before interactions depend on it.
     """
 
     def decode(_key: str, raw: bytes) -> Promises:
@@ -112,10 +112,10 @@ def _condition(policy: pb.SlaPolicy, asked: Expressions[Subject], failed: Failed
     try:
         compile_expression(source, VARIABLES)
     except ExpressionRefused as error:
-        raise _refused(f"SLA policy {name}: its condition is refused: {error}") from error
+        raise _refused(f"SLA policy {name}: its condition is invalid: {error}") from error
 
     if source in asked.refused:
-        raise _refused(f"SLA policy {name}: its condition is refused: {asked.refused[source]}")
+        raise _refused(f"SLA policy {name}: its condition is invalid: {asked.refused[source]}")
 
     def holds(subject: Subject) -> bool:
         answer = asked.holds(source, subject)
@@ -138,13 +138,13 @@ def _variables(subject: Subject) -> dict[str, Any]:
 
 
 def calendar_spec(calendar: pb.Calendar, default_zone: str) -> CalendarSpec:
-    """Raises ChaparError for hours that can't be read."""
+    """Convert a calendar. Raises ChaparError for hours that cannot be read."""
     hours: list[OpenHours] = []
     for weekly in calendar.hours:
         low, high = (_minutes(text, calendar.name) for text in (getattr(weekly, "from"), weekly.to))
         for day in weekly.days:
             if day not in _DAYS:
-                raise _refused(f"calendar {calendar.name}: {day!r} is no day; write one of {', '.join(_DAYS)}")
+                raise _refused(f"calendar {calendar.name}: {day!r} is not a weekday; write one of {', '.join(_DAYS)}")
             hours.append(OpenHours(_DAYS[day], low, high))
     return CalendarSpec(
         calendar.time_zone or default_zone or "UTC",
@@ -215,7 +215,7 @@ def _policy(
 
 
 def _agree(policy: str, targets: dict[Target, TargetPlan]) -> None:
-    """What comes first is not promised later than what comes after it."""
+    """Check that a target is not due later than a target that can only come after it."""
     for earlier, later in (
         (Target.PICK_UP, Target.FIRST_RESPONSE),
         (Target.FIRST_RESPONSE, Target.RESOLUTION),
@@ -224,13 +224,13 @@ def _agree(policy: str, targets: dict[Target, TargetPlan]) -> None:
     ):
         if earlier in targets and later in targets and targets[earlier].adequate_ms > targets[later].adequate_ms:
             raise _refused(
-                f"SLA policy {policy}: {earlier.name} is promised later than {later.name}, which can't come before it"
+                f"SLA policy {policy}: {earlier.name} is due later than {later.name}, which cannot come before it"
             )
 
 
 def _target(target: pb.SlaTarget, policy: str) -> TargetPlan:
     kind = _kind(target.kind, policy)
-    # Whoever gives one level means both.
+    # One level alone stands for both.
     desired, adequate = target.desired_ms or target.adequate_ms, target.adequate_ms or target.desired_ms
     warnings = len(target.warn_at) + len(target.warn_before_ms) + len(target.warn_after_ms)
     if max(desired, adequate) > _MOST_MS or warnings > _MOST_WARNINGS or len(target.escalations) > _MOST_ESCALATIONS:
@@ -255,14 +255,15 @@ def _target(target: pb.SlaTarget, policy: str) -> TargetPlan:
 
 
 def predicted(plan: TargetPlan, target: pb.SlaTarget) -> TargetPlan:
-    """The plan with what is asked for about forecasts. Raises ValueError for a probability or a priority out of range."""
+    """Return the plan with the settings for forecasts. Raises ValueError for a probability or a priority out of
+    range."""
     if not target.HasField("predict"):
         return plan
     wanted = target.predict
     if not 0 < wanted.probability < 1:
-        raise ValueError(f"predict.probability lies between 0 and 1, not {wanted.probability:g}")
+        raise ValueError(f"predict.probability must be between 0 and 1, not {wanted.probability:g}")
     if not 0 <= wanted.add_priority <= MOST_PRIORITY:
-        raise ValueError(f"predict.add_priority lies between 0 and {MOST_PRIORITY}, not {wanted.add_priority}")
+        raise ValueError(f"predict.add_priority must be between 0 and {MOST_PRIORITY}, not {wanted.add_priority}")
     return replace(plan, predict_probability=wanted.probability, predict_priority=wanted.add_priority)
 
 
@@ -273,9 +274,9 @@ def _kind(number: int, policy: str) -> Target:
 
 
 def _escalation(escalation: pb.SlaEscalation) -> Escalation:
-    """Raises ValueError for one that never happens or does nothing."""
+    """Convert an escalation. Raises ValueError for one that never happens or does nothing."""
     if escalation.at not in Point._value2member_map_:
-        raise ValueError("an escalation does not say when: at warning, desired_passed or breach")
+        raise ValueError("an escalation does not say when it happens: at a warning, desired_passed or breach")
     action = Action(
         escalation.add_priority,
         escalation.queue,
@@ -292,7 +293,7 @@ def _escalation(escalation: pb.SlaEscalation) -> Escalation:
 
 def _minutes(text: str, calendar: str) -> int:
     if not _TIME.fullmatch(text):
-        raise _refused(f"calendar {calendar}: {text!r} is no time of day; write HH:MM, at most 24:00")
+        raise _refused(f"calendar {calendar}: {text!r} is not a time of day; write HH:MM, at most 24:00")
     return int(text[:2]) * 60 + int(text[3:])
 
 

@@ -28,10 +28,11 @@ _KINDS: Final = {
     "abandoned": FactKind.ABANDONED,
     "cancelled": FactKind.CANCELLED,
 }
-"""Events that mean nothing here (offers, wrap-up, agents' states, and what later versions add) are absent."""
+"""Events without a meaning for this service (offers, wrap-up, agents' states, and events that later versions add)
+are absent."""
 
 _NO_WORK: Final = frozenset({"spam", "auto_submitted"})
-"""Dispositions of what was no work: nothing is promised to it."""
+"""Dispositions of interactions that need no agent: they get no targets."""
 
 _EVENT_KINDS: Final = {
     OccurrenceKind.SET: sla.SLA_EVENT_KIND_DEADLINE_SET,
@@ -66,11 +67,13 @@ STATES: Final = {
 ACTOR: Final = "sla"
 ORDERED: Final = "SLA_DUE"
 _NEAR_MS: Final = 5 * 366 * 86_400_000
-"""No event is further than this from the time at which it was written: calendars are worked out for as far as they are asked."""
+"""No event may be further than this from the time at which it was written, because calendars are calculated as far
+as they are asked for."""
 
 
 def fact_of(record: Record) -> Fact | None:
-    """What a record of routing.events.v1 means here; None means nothing. Raises InvalidRecord for one that can't be understood."""
+    """Return what a record of routing.events.v1 means here; None if it has no meaning. Raises InvalidRecord for a
+    record that cannot be understood."""
     if record.value is None:
         raise InvalidRecord("NO_VALUE")
     try:
@@ -82,13 +85,13 @@ def fact_of(record: Record) -> Fact | None:
     if kind is None:
         return None
     if kind is FactKind.AGENT_REPLIED and not event.agent_replied.agent_id:
-        return None  # nobody wrote it: an acknowledgement, a bot's text
+        return None  # no person wrote it: an acknowledgement, a bot's text
     reason = ""
     if kind is FactKind.COMPLETED and event.completed.disposition in _NO_WORK:
         kind, reason = FactKind.CANCELLED, event.completed.disposition.upper()
     about = event.interaction
     if not (event.event_id and event.tenant and about.interaction_id):
-        raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are needed")
+        raise InvalidRecord("INCOMPLETE", "event_id, tenant and interaction are required")
     now = event.occurred_at_ms
     start_at = event.scheduled.start_at_ms
     for at_ms in (now, about.arrived_at_ms or now, start_at or now):
@@ -97,12 +100,12 @@ def fact_of(record: Record) -> Fact | None:
     return Fact(
         kind=kind,
         event_id=event.event_id,
-        # A million pieces of work share a few names: each is kept once.
+        # A million interactions share a few names: each name is kept once.
         tenant=intern(event.tenant),
         pool=intern(event.pool),
         interaction_id=about.interaction_id,
         conversation_id=about.conversation_id,
-        # After a transfer the facts may still name the queue that was left.
+        # After a transfer, the attributes may still name the queue that the interaction has left.
         queue=intern(event.transferred.queue or event.changed.queue or about.queue),
         channel=intern(about.channel),
         tier=about.labels.get("tier", ""),
@@ -113,7 +116,8 @@ def fact_of(record: Record) -> Fact | None:
         again=event.queued.again,
         language=about.language,
         priority=about.priority,
-        # Only what opens work is asked about: sorting the labels of every event costs more than judging it.
+        # Only facts that open an interaction need labels: sorting the labels of every event costs more than applying
+        # it.
         labels=tuple(sorted(about.labels.items())) if kind in OPENING else (),
         start_at_ms=start_at,
         due_at_ms=about.due_at_ms,
@@ -125,7 +129,7 @@ def fact_of(record: Record) -> Fact | None:
 
 
 def event_of(occurrence: Occurrence) -> sla.SlaEvent:
-    """The record of sla.events.v1."""
+    """Return the record of sla.events.v1."""
     o = occurrence
     event = sla.SlaEvent(
         event_id=derive("sla", o.tenant, o.cause, str(o.ordinal)),
@@ -163,7 +167,7 @@ def event_of(occurrence: Occurrence) -> sla.SlaEvent:
 
 
 def order_of(occurrence: Occurrence, event_id: str) -> router.RoutingCommand:
-    """Tells the router by when to pick it up."""
+    """Return the command that gives the router the pick-up deadline."""
     o = occurrence
     return router.RoutingCommand(
         command_id=derive("sla", "order", event_id),

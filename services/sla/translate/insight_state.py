@@ -1,4 +1,4 @@
-"""The lane's changelog, insight's part: stories, flows, contacts, pulses, models. See `state.py` for the rules.
+"""Analytics entries of the lane's changelog: stories, flows, contacts, pulses, models. See `state.py` for the rules.
 
 Keys: `o/<interaction>` a story, `c/<interaction>` a contact, `f/<json>` a flow, `q/<json>` a pulse, `m/<json>` a model.
 """
@@ -57,42 +57,43 @@ Kept = Story | Contact | KeptFlow | KeptPulse | KeptModel
 
 
 def story_key(interaction_id: str) -> bytes:
-    """Key of a story."""
+    """Return the key of a story."""
     return _STORY + interaction_id.encode()
 
 
 def contact_key(interaction_id: str) -> bytes:
-    """Key of a contact."""
+    """Return the key of a contact."""
     return _CONTACT + interaction_id.encode()
 
 
 def flow_key(key: FlowKey) -> bytes:
-    """Key of a flow."""
+    """Return the key of a flow."""
     return _FLOW + msgspec.json.encode((key.tenant, key.day, key.slot, key.queue, key.channel))
 
 
 def pulse_key(key: LineKey) -> bytes:
-    """Key of a pulse."""
+    """Return the key of a pulse."""
     return _PULSE + msgspec.json.encode((*key[:3], int(key[3])))
 
 
 def model_key(key: ModelKey) -> bytes:
-    """Key of a model."""
+    """Return the key of a model."""
     return _MODEL + msgspec.json.encode((key[0], int(key[1])))
 
 
 def encode(value: Story | Contact | Flow | Pulse | Model) -> bytes:
-    """The value of an entry."""
+    """Return the value of an entry."""
     return _encode(value)
 
 
 def flow_key_of(key: bytes) -> FlowKey:
-    """The other way round."""
+    """Decode the key of a flow."""
     return FlowKey(*_decode_flow_key(key[len(_FLOW) :]))
 
 
 def decode(key: bytes, value: bytes) -> Kept | None:
-    """An entry; None for a key of another kind. Raises msgspec.MsgspecError for one that no version of this module wrote."""
+    """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
+    this module wrote."""
     match key[:2]:
         case b"o/":
             return _decode_story(value)
@@ -111,7 +112,7 @@ def decode(key: bytes, value: bytes) -> Kept | None:
 
 
 def restore(insight: Insight, key: bytes, value: bytes) -> bool:
-    """Puts an entry back; False for a key of another kind."""
+    """Restore an entry; returns False for a key of another kind."""
     match decode(key, value):
         case Story() as story:
             insight.stories[story.interaction_id] = story
@@ -129,7 +130,7 @@ def restore(insight: Insight, key: bytes, value: bytes) -> bool:
 
 
 def changes(insight: Insight) -> Iterator[tuple[bytes, bytes | None]]:
-    """What was touched since the last call, as entries; None deletes one."""
+    """Yield the entries touched since the last call; a value of None deletes the entry."""
     changed = insight.take_changes()
     for interaction_id in changed.stories:
         yield story_key(interaction_id), _value(insight.stories.get(interaction_id))

@@ -1,4 +1,4 @@
-"""Measures -> the messages of SlaService. No share is shown without its sample size and interval."""
+"""Measures -> the messages of SlaService. Every share comes with its sample size and interval."""
 
 from collections.abc import Iterable
 
@@ -13,12 +13,12 @@ from services.sla.translate.views import timestamp
 
 
 def estimate(share: Share) -> types_pb2.Estimate:
-    """A share with n and interval."""
+    """Return a share with sample size and interval."""
     return types_pb2.Estimate(value=share.value, n=share.n, low=share.low, high=share.high, method="wilson")
 
 
 def attainment(target: Target, tally: Tally) -> sla.Attainment:
-    """How promises of one kind were kept."""
+    """Return how targets of one kind were kept."""
     level = service_level([tally])
     return sla.Attainment(
         target=TARGETS[target],
@@ -37,7 +37,7 @@ def attainment(target: Target, tally: Tally) -> sla.Attainment:
 
 
 def service_level_response(tallies: Iterable[Tally], open_: int) -> sla.GetServiceLevelResponse:
-    """All shares of all these together."""
+    """Return all shares of these tallies together."""
     level = service_level(tallies)
     return sla.GetServiceLevelResponse(
         over_offered=estimate(level.over_offered),
@@ -52,12 +52,12 @@ def service_level_response(tallies: Iterable[Tally], open_: int) -> sla.GetServi
 
 
 def key(group: Group) -> sla.MeasureKey:
-    """What a row is about."""
+    """Return the key of a row."""
     return sla.MeasureKey(queue=group[1], channel=group[2], begins_at=timestamp(group[0]))
 
 
 def measure_row(group: Group, row: Row) -> sla.MeasureRow:
-    """All measures of a group."""
+    """Return all measures of a group."""
     flow = row.flow
     return sla.MeasureRow(
         key=key(group),
@@ -75,7 +75,7 @@ def measure_row(group: Group, row: Row) -> sla.MeasureRow:
 
 
 def backlog_row(queue: str, channel: str, row: Backlog) -> sla.BacklogRow:
-    """Open work of a queue and channel."""
+    """Return the open interactions of a queue and channel."""
     ends = (*AGES_MS[1:], 0)
     return sla.BacklogRow(
         queue=queue,

@@ -1,8 +1,9 @@
-"""The lane's changelog: what of the engine is kept, and how it is written.
+"""The engine's part of the lane's changelog: its entries and their encoding.
 
-Keys: `w/<interaction>` work, `p/<plan>` a frozen plan, `t/<json>` a tally, `v/<tenant>` the version of its configuration that open work
-has been held against. Values: MessagePack of the domain's own fields by name, so
-that a field with a default can be added while old records are read. Whoever removes or renames a field writes a migration here.
+Keys: `w/<interaction>` an interaction, `p/<plan>` a frozen plan, `t/<json>` a tally, `v/<tenant>` the version of its
+configuration against which open interactions have been checked. Values: MessagePack of the domain's own fields by name,
+so that a field with a default can be added while old records are read. To remove or rename a field, write a migration
+here.
 """
 
 from dataclasses import dataclass
@@ -40,33 +41,34 @@ class KeptVersion:
 
 
 def work_key(interaction_id: str) -> bytes:
-    """Key of a piece of work."""
+    """Return the key of an interaction."""
     return _WORK + interaction_id.encode()
 
 
 def plan_key(plan_id: str) -> bytes:
-    """Key of a plan."""
+    """Return the key of a plan."""
     return _PLAN + plan_id.encode()
 
 
 def tally_key(key: TallyKey) -> bytes:
-    """Key of a tally."""
+    """Return the key of a tally."""
     whole = (key.tenant, key.day, key.queue, key.channel, int(key.target))
     return _TALLY + msgspec.json.encode(whole if key.slot == WHOLE_DAY else (*whole, key.slot))
 
 
 def version_key(tenant: str) -> bytes:
-    """Key of a tenant's version."""
+    """Return the key of a tenant's version."""
     return _VERSION + tenant.encode()
 
 
 def encode(value: Work | Plan | Tally | int) -> bytes:
-    """The value of an entry."""
+    """Return the value of an entry."""
     return _encode(value)
 
 
 def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | KeptVersion | None:
-    """An entry; None for a key of another kind. Raises msgspec.MsgspecError for one that no version of this module wrote."""
+    """Decode an entry; None for a key of another kind. Raises msgspec.MsgspecError for an entry that no version of
+    this module wrote."""
     prefix = key[:2]
     if prefix == _WORK:
         return _decode_work(value)
@@ -80,7 +82,7 @@ def decode(key: bytes, value: bytes) -> Work | Plan | KeptTally | KeptVersion | 
 
 
 def tally_key_of(key: bytes) -> TallyKey:
-    """The other way round."""
+    """Decode the key of a tally."""
     tenant, day, queue, channel, target, *slot = _decode_key(key[len(_TALLY) :])
     return TallyKey(
         str(tenant), int(day), str(queue), str(channel), Target(int(target)), int(slot[0]) if slot else WHOLE_DAY

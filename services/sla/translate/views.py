@@ -21,14 +21,15 @@ def deadline_view(
     now_ms: int,
     forecast: tuple[float, int] | None = None,
 ) -> sla.DeadlineView:
-    """A deadline as readers see it at an instant. `forecast`: probability of a breach, and from how many outcomes it was learned."""
+    """Return a deadline as readers see it at an instant. `forecast`: probability of a breach, and the number of
+    outcomes from which it was learned."""
     target = plan.target(deadline.target)
     if target is None:
-        raise LookupError(f"plan {plan.plan_id} promises no {deadline.target.name}, yet there is a deadline")
+        raise LookupError(f"plan {plan.plan_id} has no target {deadline.target.name}, but there is a deadline for it")
     used = deadline.used_at(now_ms, time)
     remaining = target.adequate_ms - used
     if deadline.state is State.BREACHED:
-        # Its own clock stopped when the level passed; how far behind it is goes on until it is fulfilled or closed.
+        # Its own clock stopped when the level passed; the overdue time keeps growing until it is fulfilled or closed.
         remaining = 0 if deadline.late or work.closed_at_ms else -time.elapsed(deadline.dues[-1], now_ms)
     return sla.DeadlineView(
         interaction_id=work.interaction_id,
@@ -50,7 +51,7 @@ def deadline_view(
 
 
 def timestamp(at_ms: int) -> Timestamp | None:
-    """None for 0: absent."""
+    """Return a timestamp; None for 0, which means absent."""
     if not at_ms:
         return None
     found = Timestamp()
@@ -60,30 +61,30 @@ def timestamp(at_ms: int) -> Timestamp | None:
 
 
 def cursor_of(place: tuple[int, str, int, int]) -> str:
-    """Opaque to callers."""
+    """Encode a position as a cursor that is opaque to callers."""
     return encode_cursor("at_risk", place)
 
 
 def place_of(cursor: str) -> tuple[int, str, int, int]:
-    """Raises INVALID for a cursor that we did not make."""
+    """Decode a cursor. Raises INVALID for a cursor that this service did not make."""
     return decode_cursor("at_risk", cursor, tuple[int, str, int, int])
 
 
 def ranked_cursor_of(as_of_ms: int, rank: float, place: tuple[int, str, int, int]) -> str:
-    """As `cursor_of`, in the order of probability as of an instant."""
+    """Encode a position in the order of probability as of an instant."""
     return encode_cursor("ranked", (as_of_ms, rank, place))
 
 
 def ranked_place_of(cursor: str) -> tuple[int, float, tuple[int, str, int, int]]:
-    """Raises INVALID for a cursor that we did not make."""
+    """Decode a ranked cursor. Raises INVALID for a cursor that this service did not make."""
     return decode_cursor("ranked", cursor, tuple[int, float, tuple[int, str, int, int]])
 
 
 def group_cursor_of(group: tuple[int, str, str]) -> str:
-    """Opaque to callers."""
+    """Encode a group as a cursor that is opaque to callers."""
     return encode_cursor("groups", group)
 
 
 def group_of(cursor: str) -> tuple[int, str, str]:
-    """Raises INVALID for a cursor that we did not make."""
+    """Decode a group cursor. Raises INVALID for a cursor that this service did not make."""
     return decode_cursor("groups", cursor, tuple[int, str, str])
