@@ -1,4 +1,4 @@
-"""Insight on the fake lane: what is predicted and told, and that a takeover changes nothing of it."""
+"""Analytics on the fake lane: predictions and their reports, and that a takeover changes nothing."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ from tests.flow.sla.test_lane import MINUTE, SECOND, Flow
 
 
 def asking(probability: float, priority: int) -> Flow:
-    """A lane whose policy wants to be told what will probably break: pick-up within 1 min, at least within 2."""
+    """Return a lane whose policy asks for predictions: pick-up desired within 1 min, adequate within 2."""
     f = Flow()
     target = config.SlaTarget(kind=config.TARGET_KIND_PICK_UP, desired_ms=MINUTE, adequate_ms=2 * MINUTE)
     target.predict.probability, target.predict.add_priority = probability, priority
@@ -42,9 +42,9 @@ def queued(f: Flow, name: str, p50: int, p90: int) -> None:
     )
 
 
-def test_what_will_probably_break_is_told_once() -> None:
-    """Announced ten minutes for a promise of two: predicted at once, with the priority that the policy adds; never again, also after a
-    takeover."""
+def test_a_likely_breach_is_predicted_once() -> None:
+    """The estimated wait is ten minutes, the target two: the breach is predicted at once, with the priority that the
+    policy adds. It is not predicted again, even after a takeover."""
     f = asking(0.6, 7)
     queued(f, "late", 10 * MINUTE, 20 * MINUTE)
     queued(f, "fine", 0, 0)
@@ -58,8 +58,9 @@ def test_what_will_probably_break_is_told_once() -> None:
     assert event.reason == "LIKELY_TO_BREAK"
 
 
-def test_a_promise_that_ages_is_forecast_again() -> None:
-    """Unlikely at first; the line stands still, and at a later moment it is likely enough: told then, before it breaks."""
+def test_a_deadline_is_forecast_again_as_time_passes() -> None:
+    """A breach is unlikely at first. The line does not move, and at a later moment the breach is likely enough: it
+    is reported then, before it happens."""
     f = asking(0.4, 3)
     for number in range(12):
         queued(f, f"i{number:02d}", 50 * SECOND, 100 * SECOND)
@@ -72,16 +73,19 @@ def test_a_promise_that_ages_is_forecast_again() -> None:
     assert len({e.event_id for e in told}) == len({e.interaction_id for e in told}) == len(told)
 
 
-def test_without_being_asked_nothing_is_told() -> None:
+def test_without_a_predict_setting_no_prediction_is_reported() -> None:
     f = Flow()
     queued(f, "late", 100 * MINUTE, 200 * MINUTE)
     assert not predicted(f)
 
 
-def test_a_busy_lane_forecasts_a_sample_and_what_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At most so many a second, and about so many interactions; a promise whose policy asks is forecast beyond that."""
+def test_a_busy_lane_forecasts_a_sample_and_the_deadlines_that_policies_ask_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forecasts per second and forecast interactions are limited; a deadline whose policy asks for a forecast is
+    forecast beyond the limits."""
     monkeypatch.setattr(foresight, "MOST_A_SECOND", 4)
-    f = Flow()  # three promises each, and no policy that asks
+    f = Flow()  # three deadlines each, and no policy that asks for forecasts
     for number in range(5):
         f.queued(f"a{number}")
     assert _made(f) == {"a0": 3, "a1": 1}
@@ -106,7 +110,8 @@ steps = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c", "d"]),
         st.sampled_from(["queued", "assigned", "agent_replied", "customer_message_recorded", "changed", "completed", "abandoned"]),
-        # Whole seconds: what falls due within half a second after a takeover is told when the log has been read, so later (see `Pace`).
+        # Whole seconds: a milestone that falls due within half a second after a takeover is reported when the log has
+        # been read, so later (see `Pace`).
         st.integers(0, 360).map(lambda seconds: seconds * SECOND),
         st.integers(-1, 20 * MINUTE),
     ),
@@ -126,7 +131,8 @@ MESSAGES = {
 @settings(max_examples=40, deadline=None)
 @given(steps)
 def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str, int, int]]) -> None:
-    """The same life, without and with the memory lost after each step: the same events, the same changelog, bit by bit; the same forecasts."""
+    """The same events without and with a loss of memory after each step give the same occurrences and the same
+    changelog, bit by bit, and the same forecasts."""
     lives: list[Flow] = []
     for crash in (False, True):
         f = asking(0.5, 1)
@@ -156,7 +162,7 @@ def test_a_takeover_after_every_step_changes_nothing(drawn: list[tuple[str, str,
 
 
 def test_readers_forecast_what_the_lane_forecasts() -> None:
-    """A read model that follows the changelog says at queueing what the lane had said."""
+    """At queueing, a read model that follows the changelog gives the lane's forecast."""
     f = asking(0.01, 1)
     queued(f, "i1", 10 * MINUTE, 20 * MINUTE)
     [event] = predicted(f)
@@ -166,7 +172,7 @@ def test_readers_forecast_what_the_lane_forecasts() -> None:
 
 
 def test_measures_reach_readers() -> None:
-    """Flows and tallies by half hour, contacts and stories, by way of the changelog."""
+    """Flows and tallies by half hour, contacts and stories reach the read model through the changelog."""
     f = Flow()
     f.queued()
     f.lane.advance(MINUTE)

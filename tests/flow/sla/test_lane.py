@@ -1,4 +1,4 @@
-"""The deadline lane on the fake lane: what is written, when, and that a takeover changes nothing."""
+"""The deadline lane on the fake lane: which records it writes and when, and that a takeover changes nothing."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ MINUTE = 60 * SECOND
 
 
 class Flow:
-    """One lane, one tenant, everything told in short."""
+    """One lane and one tenant, with a short text for every event."""
 
     def __init__(self, settle_ms: int = 0) -> None:
         self.committed: list[Occurrence] = []
@@ -67,7 +67,7 @@ class Flow:
         self.lane.handle(self.record(interaction, queued=router.InteractionQueued()))
 
     def quiet(self) -> None:
-        """The lane has heard that nothing more is coming."""
+        """Let the lane learn that no more records are coming."""
         self.lane.advance(SECOND)
 
     @property
@@ -83,8 +83,9 @@ class Flow:
         ]
 
 
-def test_a_life_on_the_lane() -> None:
-    """Deadlines set, desired level passed, warning, assignment at the adequate level, reply, completion."""
+def test_occurrences_from_queueing_to_completion() -> None:
+    """Deadlines are set, the desired level passes, a warning fires; then assignment at the adequate level, reply and
+    completion."""
     f = Flow()
     f.queued()
     f.lane.advance(16 * MINUTE)
@@ -101,13 +102,14 @@ def test_a_life_on_the_lane() -> None:
         "RESOLUTION PAUSED",
         "RESOLUTION MET ADEQUATE",
     ]
-    assert len(f.committed) == len(f.events), "what is counted is what was committed"
+    assert len(f.committed) == len(f.events), "only committed occurrences are counted"
     assert {send.key for send in f.lane.sent_to(EVENTS)} == {b"acme/c-i1"}
     assert dict(f.lane.sent_to(EVENTS)[0].headers)["schema"] == b"chapar.sla.v1.SlaEvent"
 
 
 def test_a_crash_at_any_point_changes_nothing() -> None:
-    """The same life with the memory lost after every step, and with every batch thrown away once: the same events, bit for bit."""
+    """The same events with the memory lost after every step, and with every batch thrown away once, give the same
+    occurrences, bit for bit."""
     lives = []
     for crash, fail in ((False, None), (True, None), (True, "before_commit"), (False, "after_commit")):
         f = Flow()
@@ -131,8 +133,9 @@ def test_a_crash_at_any_point_changes_nothing() -> None:
     assert len(lives[0]) > 10
 
 
-def test_a_takeover_finds_everything_that_one_batch_began() -> None:
-    """Three interactions in one batch, the memory lost, all three kept or broken as if nothing had been."""
+def test_a_takeover_finds_all_interactions_that_one_batch_opened() -> None:
+    """Three interactions in one batch; the memory is lost; all three are kept or breached as if nothing had
+    happened."""
     f = Flow()
     f.lane.batch(*[f.lane.record(f.record(name, queued=router.InteractionQueued())) for name in ("a", "b", "c")])
     f.lane.crash()
@@ -144,11 +147,11 @@ def test_a_takeover_finds_everything_that_one_batch_began() -> None:
     assert {e.interaction_id for e in pick_ups if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"a", "c"}
 
 
-def test_a_deadline_that_fell_due_while_nobody_ran_is_told_once() -> None:
-    """Restored in the middle of a life, after the due time: told late, once, with its own due time."""
+def test_a_milestone_due_while_no_process_ran_is_reported_once() -> None:
+    """After a restore past the due time, the milestone is reported late, once, with its own due time."""
     f = Flow()
     f.queued()
-    f.lane.now_ms += 12 * MINUTE  # nobody runs
+    f.lane.now_ms += 12 * MINUTE  # no process runs
     f.lane.crash()
     f.quiet()
     breached = [e for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED]
@@ -159,8 +162,8 @@ def test_a_deadline_that_fell_due_while_nobody_ran_is_told_once() -> None:
     assert len(f.events) == 6
 
 
-def test_an_answer_that_waited_in_the_log_is_no_breach() -> None:
-    """The agent replied in minute 5; nobody ran until minute 30. The reply is read first and keeps the promise."""
+def test_a_reply_that_waited_in_the_log_is_not_a_breach() -> None:
+    """The agent replied in minute 5; no process ran until minute 30. The reply is read first and keeps the deadline."""
     f = Flow()
     f.queued()
     reply = f.lane.record(
@@ -168,14 +171,14 @@ def test_an_answer_that_waited_in_the_log_is_no_breach() -> None:
     )
     f.lane.now_ms += 30 * MINUTE
     f.lane.crash()
-    assert f.lane.processor.next_wakeup() == f.lane.now_ms + 500, "it listens before it judges"
+    assert f.lane.processor.next_wakeup() == f.lane.now_ms + 500, "records are read before timers fire"
     f.lane.batch(reply)
     f.quiet()
     assert "FIRST_RESPONSE MET DESIRED" in f.told
     assert "FIRST_RESPONSE BREACHED DESIRED" not in f.told
 
 
-def test_an_answer_in_the_same_batch_as_its_due_time_counts() -> None:
+def test_a_reply_in_the_same_batch_as_its_due_time_counts() -> None:
     """Timers fire after the batch's records."""
     f = Flow()
     f.queued()
@@ -185,8 +188,8 @@ def test_an_answer_in_the_same_batch_as_its_due_time_counts() -> None:
     assert "PICK_UP BREACHED DESIRED" in f.told
 
 
-def test_a_new_configuration_is_for_new_work() -> None:
-    """Also after a takeover: the plan of open work comes from the changelog."""
+def test_a_new_configuration_applies_to_new_interactions() -> None:
+    """This also holds after a takeover: the plan of an open interaction comes from the changelog."""
     f = Flow()
     f.queued("old")
     f.promises = {"acme": f.policy(desired_ms=MINUTE, version=2)}
@@ -197,9 +200,9 @@ def test_a_new_configuration_is_for_new_work() -> None:
     assert {e.interaction_id for e in f.events if e.kind == sla.SLA_EVENT_KIND_BREACHED} == {"new"}
 
 
-def test_open_work_goes_over_once_whatever_happens_in_between() -> None:
-    """With more work than one batch looks at: memory lost in the middle, and a batch thrown away. Each is told once, the version is written
-    last, and the router hears of each new time once."""
+def test_open_interactions_change_plan_once_despite_crashes() -> None:
+    """More interactions than one batch checks; the memory is lost in the middle, and a batch is thrown away. Each
+    change is reported once, the version is written last, and the router receives each new time once."""
     told = []
     for crash, fail in ((False, None), (True, None), (False, "before_commit"), (True, "after_commit")):
         f = Flow()
@@ -221,16 +224,16 @@ def test_open_work_goes_over_once_whatever_happens_in_between() -> None:
     assert told[0] == told[1] == told[2] == told[3]
 
 
-def test_poison_is_set_aside_and_the_rest_flows() -> None:
+def test_a_poison_record_is_set_aside_and_the_others_are_processed() -> None:
     f = Flow()
     f.lane.batch(f.lane.record(b"\xff\xff"), f.lane.record(f.record(queued=router.InteractionQueued())))
     assert [verdict.reason for _, verdict in f.lane.dead_letters] == ["UNREADABLE"]
     assert len(f.events) == 3
 
 
-def test_what_is_over_leaves_the_changelog() -> None:
-    """After the time of grace nothing is left but counts, what was learned, that somebody came (for repeat contacts), and which configuration
-    open work was held against."""
+def test_closed_interactions_leave_the_changelog() -> None:
+    """After the retention time, only these remain: counts, the learned model, the contact (for repeat contacts), and
+    the configuration version against which open interactions were checked."""
     f = Flow()
     f.queued()
     f.lane.handle(f.record(abandoned=router.InteractionAbandoned()))

@@ -1,4 +1,4 @@
-"""What promises in danger make others do, on a real broker: the router by gRPC and by command, receivers by signed requests."""
+"""Actions of deadlines at risk, on a real broker: calls and commands to the router, signed requests to webhooks."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ async def world(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIter
 
 @asynccontextmanager
 async def a_receiver(answers: list[int]) -> AsyncIterator[tuple[str, list[dict[str, str]], list[bytes]]]:
-    """Takes POST requests; answers with the statuses in turn, then 204."""
+    """Accept POST requests; answer with the statuses in turn, then 204."""
     headers: list[dict[str, str]] = []
     bodies: list[bytes] = []
 
@@ -47,7 +47,7 @@ async def a_receiver(answers: list[int]) -> AsyncIterator[tuple[str, list[dict[s
 
 
 def escalating(url: str = "") -> config.TenantConfiguration:
-    """A pick-up that is escalated when its first level passes."""
+    """Return a configuration with a pick-up that is escalated when its desired level passes."""
     pick_up = target("PICK_UP", 300, 60_000)
     action = pick_up.escalations.add(at=config.ESCALATION_POINT_DESIRED_PASSED, add_priority=4, queue="rescue")
     action.requirements.add(attribute="senior")
@@ -61,9 +61,9 @@ def escalating(url: str = "") -> config.TenantConfiguration:
     return made
 
 
-async def test_the_router_is_asked_once_for_each_thing(world: World) -> None:
-    """Priority, requirement and queue, each with its own key that derives from the event; waiting work only, for it is a pick-up. While the
-    router is away nothing is lost."""
+async def test_each_action_of_an_escalation_is_called_once(world: World) -> None:
+    """Priority, requirement and queue each have their own key that derives from the event. The calls are for waiting
+    interactions only, because the target is a pick-up. While the router is unavailable, no call is lost."""
     await world.apply(escalating())
     world.router.refuse = grpc.StatusCode.UNAVAILABLE
     async with world.replica() as service:
@@ -81,8 +81,8 @@ async def test_the_router_is_asked_once_for_each_thing(world: World) -> None:
         await eventually(lambda: service.metrics.value("chapar_sla_escalations_total", "route", "done") == 1)
 
 
-async def test_the_router_is_told_by_when_to_pick_up_in_the_lanes_own_transaction(world: World) -> None:
-    """One command, keyed as all commands of its pool, with the adequate level's time."""
+async def test_the_router_gets_the_pick_up_deadline_in_the_lanes_own_transaction(world: World) -> None:
+    """One command, keyed like all commands of its pool, with the due time of the adequate level."""
     await world.apply(escalating())
     async with world.replica():
         await world.route("i1", queued=router.InteractionQueued())
@@ -95,8 +95,8 @@ async def test_the_router_is_told_by_when_to_pick_up_in_the_lanes_own_transactio
     assert asked.due_at_ms == next(e.adequate_at_ms for e in world.events if e.orders_queue)
 
 
-async def test_a_webhook_is_told_with_a_signature(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The receiver that the escalation names, with the event's id."""
+async def test_a_webhook_notice_is_signed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhook that the escalation names receives the notice, with the event's id."""
     monkeypatch.setenv("CHAPAR_SECRET_ACME__DUTY", SECRET)
     async with a_receiver([]) as (url, headers, bodies):
         await world.apply(escalating(url))
@@ -110,8 +110,9 @@ async def test_a_webhook_is_told_with_a_signature(world: World, monkeypatch: pyt
     assert (document["type"], document["data"]["interaction_id"]) == ("sla.escalated", "i1")
 
 
-async def test_open_work_goes_over_to_a_policy_that_says_so(world: World) -> None:
-    """Without any event of the router: the lane looks at the configuration by itself, and at its version after a restart once only."""
+async def test_open_interactions_come_under_a_policy_that_applies_to_open(world: World) -> None:
+    """This needs no event of the router: the lane checks the configuration by itself, and after a restart it checks
+    the version only once."""
     await world.apply(configuration(target("PICK_UP", 600_000, 900_000)))
     async with world.replica("sla-1"):
         await world.route("i1", queued=router.InteractionQueued())

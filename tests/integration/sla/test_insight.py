@@ -1,4 +1,5 @@
-"""Forecasts and measures on a real broker: told, raised, read by gRPC, by ranges of time, by nobody else."""
+"""Forecasts and measures on a real broker: reported, priority raised, read by gRPC, by ranges of time, and by no
+other tenant."""
 
 import asyncio
 import csv
@@ -42,14 +43,15 @@ def moment(ms: int) -> Timestamp:
 
 
 def foretold(*targets: config.SlaTarget) -> config.TenantConfiguration:
-    """In Tehran's days, in Persian."""
+    """Return a configuration with Tehran's days and Persian texts."""
     made = configuration(*targets)
     made.time_zone, made.default_language = "Asia/Tehran", "fa"
     return made
 
 
-async def test_what_will_probably_break_is_raised_before_it_does(world: World) -> None:
-    """Announced ten minutes for a promise of two: PREDICTED at once and the priority raised; ListAtRisk has the likeliest first."""
+async def test_a_likely_breach_raises_the_priority_before_it_happens(world: World) -> None:
+    """The estimated wait is ten minutes, the target two: PREDICTED comes at once and the priority is raised;
+    ListAtRisk shows the most probable breach first."""
     pick_up = target("PICK_UP", 60_000, 120_000)
     pick_up.predict.probability, pick_up.predict.add_priority = 0.6, 9
     await world.apply(foretold(pick_up))
@@ -77,8 +79,8 @@ async def test_what_will_probably_break_is_raised_before_it_does(world: World) -
 
 
 async def test_measures_of_a_range(world: World) -> None:
-    """Contacts, times and promises by queue and day, in the tenant's zone; outside the range nothing; another tenant sees nothing; the backlog is
-    what is open."""
+    """Contacts, durations and targets come by queue and day, in the tenant's zone. Outside the range there is
+    nothing, another tenant sees nothing, and the backlog is the open interactions."""
     await world.apply(foretold(target("PICK_UP", 30_000, 60_000)))
     now = system_clock()
     async with world.replica() as service, world.client(service) as client, world.client(service, "other") as stranger:
@@ -124,9 +126,9 @@ async def test_measures_of_a_range(world: World) -> None:
         assert not (await stranger.GetBacklog(sla.GetBacklogRequest(), timeout=5)).rows
 
 
-async def test_people_read_them_by_commands(world: World, tmp_path: Path) -> None:
-    """`chapar sla measures`, `backlog`, `level`, `at-risk`, `export` against a running replica: Jalali days for a Persian tenant, JSON for
-    programs, a file that holds what was answered, one sentence for a time that is none."""
+async def test_measures_by_command_line(world: World, tmp_path: Path) -> None:
+    """`chapar sla measures`, `backlog`, `level`, `at-risk` and `export` against a running replica: Jalali days for a
+    Persian tenant, JSON for programs, a file that holds the answer, and one sentence for an invalid time."""
     await world.apply(foretold(target("PICK_UP", 30_000, 60_000)))
     async with world.replica() as service, world.client(service) as client:
         await world.route("i1", queued=SOON)
@@ -145,7 +147,7 @@ async def test_people_read_them_by_commands(world: World, tmp_path: Path) -> Non
         }
 
         async def chapar(*words: str, fails: bool = False) -> str:
-            # In this process, in a thread: starting another takes longer than all that it does.
+            # In this process, in a thread: starting another process takes longer than the command itself.
             done = await asyncio.to_thread(CliRunner().invoke, app, ["sla", *words], env=environment)
             assert bool(done.exit_code) == fails, done.output
             return done.output
@@ -173,8 +175,9 @@ async def test_people_read_them_by_commands(world: World, tmp_path: Path) -> Non
         assert "1405/09/06" in refused
 
 
-async def test_questions_that_make_no_sense_are_refused(world: World) -> None:
-    """An unknown zone, a range that ends before it begins, hours and days at once, a stranger's cursor: INVALID_ARGUMENT."""
+async def test_invalid_queries_are_refused(world: World) -> None:
+    """An unknown zone, a range that ends before it begins, hours and days at once, a cursor of another origin:
+    INVALID_ARGUMENT."""
     await world.apply(configuration())
     async with world.replica(router_address="") as service, world.client(service) as client:
         page = sla.GetMeasuresRequest()

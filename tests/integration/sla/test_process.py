@@ -1,4 +1,4 @@
-"""sla as an operator runs it: `python -m services.sla`, killed without a word, started again, stopped by SIGTERM."""
+"""sla as an operator runs it: `python -m services.sla`, killed without warning, started again, stopped by SIGTERM."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ WORKS = 200
 
 @asynccontextmanager
 async def a_process(world: World, home: Path, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The service as a child; it is ready when the block begins, and gone when it ends."""
+    """Run the service as a child process; it is ready when the block begins, and gone when it ends."""
     endpoints = home / f"{name}.json"
     environment = {
         **os.environ,
@@ -68,11 +68,11 @@ async def eventually_ready(address: str, why: Callable[[], str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_killed_in_the_middle_each_deadline_is_told_exactly_once(
+async def test_after_a_kill_each_occurrence_is_reported_exactly_once(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Two hundred promises, kill -9 while they are warned and broken, another process goes on: none lost, none doubled, none early;
-    every priority is raised; SIGTERM ends with 0."""
+    """Two hundred deadlines; kill -9 while they are warned about and breached; another process takes over. No
+    occurrence is lost, doubled or early; every priority is raised; SIGTERM ends the process with 0."""
     async with a_world(kafka.settings(prefix), tmp_path) as world:
         await world.apply(configuration(target("PICK_UP", 2_000, 3_000, 0.5, escalate=1)))
         async with a_process(world, tmp_path, "sla-1") as first:

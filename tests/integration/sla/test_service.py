@@ -1,4 +1,5 @@
-"""sla on a real broker: deadlines set, warned, broken, kept; told by gRPC; priorities raised at the router."""
+"""sla on a real broker: deadlines are set, warned about, breached and kept, reported by gRPC, and raise priorities
+at the router."""
 
 from collections.abc import AsyncIterator
 from functools import partial
@@ -25,9 +26,9 @@ async def world(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIter
         yield made
 
 
-async def test_a_life_is_watched_from_the_queue_to_the_reply(world: World) -> None:
-    """Pick-up is warned about (and raises the priority), passes its desired level and is met at the adequate one; the first response
-    is met at the desired one; GetDeadlines says the same."""
+async def test_an_interaction_is_tracked_from_the_queue_to_the_reply(world: World) -> None:
+    """A warning is given for the pick-up (and raises the priority); its desired level passes, and it is met at the
+    adequate one. The first response is met at the desired level. GetDeadlines returns the same."""
     await world.apply(
         configuration(
             target("PICK_UP", 800, 60_000, 0.005, escalate=7),
@@ -78,7 +79,8 @@ async def test_a_life_is_watched_from_the_queue_to_the_reply(world: World) -> No
 
 
 async def test_a_deadline_outlives_the_process_that_set_it(world: World) -> None:
-    """The replica that set the deadline stops; what falls due meanwhile is told once by the next one, and never early."""
+    """The replica that set the deadline stops. A milestone that falls due meanwhile is reported once by the next
+    replica, and never early."""
     await world.apply(configuration(target("PICK_UP", 1_500, 3_000)))
     async with world.replica("sla-1"):
         await world.route("i1", queued=router.InteractionQueued())
@@ -94,8 +96,9 @@ async def test_a_deadline_outlives_the_process_that_set_it(world: World) -> None
     assert len({e.event_id for e in world.events}) == len(world.events)
 
 
-async def test_an_answer_given_in_time_is_never_called_a_breach_because_sla_was_away(world: World) -> None:
-    """The agent replied in time while no replica ran: the next one, although it is late, tells MET and no breach."""
+async def test_a_reply_in_time_is_never_a_breach_because_sla_was_down(world: World) -> None:
+    """The agent replied in time while no replica ran. The next replica, although it is late, reports MET and no
+    breach."""
     await world.apply(configuration(target("FIRST_RESPONSE", 2_000, 2_500)))
     async with world.replica("sla-1"):
         await world.route("i1", queued=router.InteractionQueued())
@@ -108,8 +111,9 @@ async def test_an_answer_given_in_time_is_never_called_a_breach_because_sla_was_
     assert world.told("i1") == [("FIRST_RESPONSE", "DEADLINE_SET", ""), ("FIRST_RESPONSE", "MET", "DESIRED")]
 
 
-async def test_a_router_that_is_away_loses_no_priority(world: World) -> None:
-    """While the router answers UNAVAILABLE the warning waits; when it is back the priority is raised, with the same key."""
+async def test_no_priority_is_lost_while_the_router_is_unavailable(world: World) -> None:
+    """While the router answers UNAVAILABLE, the warning waits; when the router is back, the priority is raised, with
+    the same key."""
     world.router.refuse = grpc.StatusCode.UNAVAILABLE
     await world.apply(configuration(target("PICK_UP", 60_000, 120_000, 0.001, escalate=3)))
     async with world.replica():
@@ -123,8 +127,9 @@ async def test_a_router_that_is_away_loses_no_priority(world: World) -> None:
     }
 
 
-async def test_any_replica_tells_about_all_partitions(world: World) -> None:
-    """Two replicas share the partitions; each tells all deadlines, the nearest first, page by page, and the service level."""
+async def test_any_replica_answers_for_all_partitions(world: World) -> None:
+    """Two replicas share the partitions. Each returns all deadlines, the nearest first, page by page, and the
+    service level."""
     await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
     async with world.replica("sla-1") as one, world.replica("sla-2") as two:
         for service in (one, two):
@@ -157,8 +162,8 @@ async def test_any_replica_tells_about_all_partitions(world: World) -> None:
                 assert found == names[2:]
 
 
-async def test_no_tenant_sees_another_tenants_work(world: World) -> None:
-    """Another tenant's interaction does not exist for the caller, in no method."""
+async def test_no_tenant_sees_another_tenants_interactions(world: World) -> None:
+    """Another tenant's interaction does not exist for the caller, in any method."""
     await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
     async with world.replica() as service, world.client(service, "other") as stranger, world.client(service) as own:
         await world.route("i1", queued=router.InteractionQueued())
@@ -196,8 +201,8 @@ def _fired(world: World) -> list[tuple[sla.SlaEvent, int]]:
     ]
 
 
-async def test_a_priority_that_the_router_refuses_holds_nothing_up(world: World) -> None:
-    """The work is closed meanwhile: NOT_FOUND is counted and left, and the next warning is taken."""
+async def test_a_priority_that_the_router_refuses_delays_nothing(world: World) -> None:
+    """The interaction was closed meanwhile: NOT_FOUND is counted and skipped, and the next warning is processed."""
     world.router.refuse = grpc.StatusCode.NOT_FOUND
     await world.apply(configuration(target("PICK_UP", 60_000, 120_000, 0.001, escalate=3)))
     async with world.replica() as service:
@@ -210,8 +215,9 @@ async def test_a_priority_that_the_router_refuses_holds_nothing_up(world: World)
         assert world.router.asked == 2
 
 
-async def test_a_configuration_that_makes_no_sense_changes_nothing(world: World) -> None:
-    """The running version goes on for new work; a later good one is taken; open work keeps what it was promised."""
+async def test_an_invalid_configuration_changes_nothing(world: World) -> None:
+    """The running version stays in force for new interactions; a later valid one is adopted; open interactions keep
+    their targets."""
     await world.apply(configuration(target("PICK_UP", 30_000, 60_000)))
     async with world.replica() as service:
         await world.apply(configuration(target("PICK_UP", 60_000, 30_000), version=2))
@@ -227,8 +233,9 @@ async def test_a_configuration_that_makes_no_sense_changes_nothing(world: World)
         assert 29_000 < spans["i1"] <= 30_000
 
 
-async def test_questions_that_make_no_sense_are_refused(world: World) -> None:
-    """A cursor of our own making only, a page of at most 500, an id, a known target: INVALID_ARGUMENT, never a 500 of ours."""
+async def test_invalid_queries_are_refused(world: World) -> None:
+    """Only a cursor of this service, a page of at most 500, an id, a known target: anything else is
+    INVALID_ARGUMENT, never an internal error."""
     await world.apply(configuration())
     async with world.replica(router_address="") as service, world.client(service) as client:
         far = sla.ListAtRiskRequest()

@@ -1,4 +1,5 @@
-"""The real router and the real sla on a real broker: one interaction's promises from its queue to its completion."""
+"""The real router and the real sla on a real broker: the deadlines of one interaction from its queue to its
+completion."""
 
 import asyncio
 from contextlib import aclosing
@@ -21,11 +22,12 @@ from tests.integration.sla.world import eventually, target
 pytestmark = pytest.mark.kafka
 
 
-async def test_a_warning_raises_the_priority_at_the_router_and_the_agents_work_keeps_the_promises(
+async def test_a_warning_raises_the_priority_and_the_agents_replies_meet_the_targets(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Waiting without an agent, the interaction is given its due time, is warned about, and its priority rises at the router; then an agent
-    comes, takes it, answers and completes it: every promise met, each told once."""
+    """Without an agent, the interaction waits: it gets its due time, a warning fires, and its priority rises at the
+    router. Then an agent accepts it, answers and completes it: every target is met, and each occurrence is
+    reported once."""
     access = kafka.settings(prefix)
     events: list[sla.SlaEvent] = []
 

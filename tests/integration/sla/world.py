@@ -1,4 +1,5 @@
-"""A whole sla service in this process, a real broker, and a router that is a real gRPC server with one method."""
+"""A whole sla service in this process, a real broker, and a real gRPC server that stands in for the router with few
+methods."""
 
 import asyncio
 import secrets
@@ -36,7 +37,7 @@ TOPICS = (
 
 
 async def create_topics(kafka: KafkaSettings, partitions: int = 2) -> None:
-    """The topics that sla needs, from the one table."""
+    """Create the topics that sla needs, from the one table."""
     counts = dict.fromkeys(("routing.events.v1", "sla.events.v1"), partitions)
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
@@ -52,7 +53,7 @@ async def create_topics(kafka: KafkaSettings, partitions: int = 2) -> None:
 
 
 def target(kind: str, desired_ms: int, adequate_ms: int, *warn_at: float, escalate: int = 0) -> config.SlaTarget:
-    """One target."""
+    """Return one target."""
     return config.SlaTarget(
         kind=config.TargetKind.Value(f"TARGET_KIND_{kind}"),
         desired_ms=desired_ms,
@@ -63,13 +64,13 @@ def target(kind: str, desired_ms: int, adequate_ms: int, *warn_at: float, escala
 
 
 def configuration(*targets: config.SlaTarget, version: int = 1, tenant: str = TENANT) -> config.TenantConfiguration:
-    """One policy for everything, round the clock."""
+    """Return one policy for everything, round the clock."""
     policy = config.SlaPolicy(name="all", targets=targets, pause_while_customer_awaited=True)
     return config.TenantConfiguration(tenant=tenant, version=version, time_zone="UTC", sla_policies=[policy])
 
 
 class FakeRouter:
-    """Takes Reprioritise and Reroute. `refuse` names the code to answer with instead."""
+    """Implements Reprioritise and Reroute. `refuse` names the code to answer with instead."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -98,7 +99,7 @@ class FakeRouter:
 
 @asynccontextmanager
 async def fake_router(secret: bytes) -> AsyncIterator[tuple[FakeRouter, str]]:
-    """A listening one, and its address."""
+    """Run a listening router, and yield it with its address."""
     servicer = FakeRouter(secret)
     server = grpc.aio.server()
     methods = {
@@ -120,7 +121,7 @@ async def fake_router(secret: bytes) -> AsyncIterator[tuple[FakeRouter, str]]:
 
 @dataclass(slots=True)
 class World:
-    """What a test acts upon."""
+    """The environment on which a test acts."""
 
     kafka: KafkaSettings
     producer: DurableProducer
@@ -131,7 +132,7 @@ class World:
     _epochs: dict[str, int] = field(default_factory=dict)
 
     async def apply(self, document: config.TenantConfiguration) -> None:
-        """As `chapar config apply`."""
+        """Apply a configuration, like `chapar config apply`."""
         await self.producer.publish("config.v1", document.tenant.encode(), document.SerializeToString())
 
     async def route(
@@ -143,7 +144,7 @@ class World:
         queue: str = "sales",
         **event: Any,
     ) -> None:
-        """One event of the router, now."""
+        """Write one event of the router, now."""
         now = system_clock()
         epoch = self._epochs[interaction] = self._epochs.get(interaction, 0) + 1
         record = router.RoutingEvent(
@@ -164,7 +165,7 @@ class World:
         await self.producer.publish("routing.events.v1", f"c-{interaction}".encode(), record.SerializeToString())
 
     def settings(self, instance: str = "sla-1", **more: Any) -> SlaSettings:
-        """Of a replica."""
+        """Return the settings of a replica."""
         values: dict[str, Any] = {
             "instance": instance,
             "insecure_dev": True,
@@ -178,7 +179,7 @@ class World:
 
     @asynccontextmanager
     async def replica(self, instance: str = "sla-1", **more: Any) -> AsyncIterator[Service[SlaSettings]]:
-        """A running, ready replica."""
+        """Run a replica until it is ready."""
         async with serving("sla", self.settings(instance, **more), build) as service:
             await eventually(lambda: service.health.ready, why=lambda: service.health.reasons())
             yield service
@@ -187,14 +188,14 @@ class World:
     async def client(
         self, service: Service[SlaSettings], tenant: str = TENANT
     ) -> "AsyncIterator[sla_pb2_grpc.SlaServiceAsyncStub]":
-        """A caller of this tenant."""
+        """Return a client of this tenant."""
         source = TokenSource(read_secret(self.secret_file), "test", ("sla.read",))
         async with grpc_channel(service.endpoints["grpc"], token=lambda _: source(tenant)) as channel:
             stub: sla_pb2_grpc.SlaServiceAsyncStub = sla_pb2_grpc.SlaServiceStub(channel)
             yield stub
 
     def told(self, interaction: str) -> list[tuple[str, str, str]]:
-        """(target, what, level) of an interaction, in the order of the log."""
+        """Return (target, kind, level) of an interaction's occurrences, in the order of the log."""
         return [
             (
                 config.TargetKind.Name(e.target).removeprefix("TARGET_KIND_"),
@@ -206,7 +207,7 @@ class World:
         ]
 
     async def follow(self, ready: asyncio.Event) -> None:
-        """Collects sla.events.v1, committed ones only."""
+        """Collect sla.events.v1, committed events only."""
         async with aclosing(tail(self.kafka, "sla.events.v1", caught_up=ready.set)) as records:
             async for record in records:
                 self.events.append(sla.SlaEvent.FromString(record.value or b""))
@@ -214,7 +215,7 @@ class World:
 
 @asynccontextmanager
 async def a_world(kafka: KafkaSettings, home: Path) -> AsyncIterator[World]:
-    """Topics, a producer, a router, and a reader of what sla says."""
+    """Start topics, a producer, a router, and a reader of sla's events."""
     await create_topics(kafka)
     secret_file = home / "secret"
     secret_file.write_text(secrets.token_hex(32))
@@ -236,17 +237,17 @@ async def a_world(kafka: KafkaSettings, home: Path) -> AsyncIterator[World]:
 async def eventually(
     condition: Callable[[], object], *, within_s: float = 20, why: Callable[[], object] = lambda: ""
 ) -> None:
-    """Waits until the condition holds; fails with `why` after a while."""
+    """Wait until the condition holds; fail with `why` after `within_s` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     while not condition():
         if loop.time() > until:
-            raise AssertionError(f"still not so after {within_s} s: {why()}")
+            raise AssertionError(f"the condition does not hold after {within_s} s: {why()}")
         await asyncio.sleep(0.02)
 
 
 async def answered(ask: Callable[[], Awaitable[T]], wanted: Callable[[T], object], *, within_s: float = 15) -> T:
-    """Asks until the answer is as wanted; fails with the last answer after a while."""
+    """Repeat the query until the answer is as wanted; fail with the last answer after `within_s` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + within_s
     while True:
@@ -254,5 +255,5 @@ async def answered(ask: Callable[[], Awaitable[T]], wanted: Callable[[T], object
         if wanted(answer):
             return answer
         if loop.time() > until:
-            raise AssertionError(f"still not so after {within_s} s: {answer}")
+            raise AssertionError(f"the answer is not as wanted after {within_s} s: {answer}")
         await asyncio.sleep(0.02)

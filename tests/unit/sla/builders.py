@@ -1,4 +1,4 @@
-"""Boring defaults."""
+"""Builders with default values."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -88,7 +88,7 @@ def a_fact(
 
 
 class Watched:
-    """An engine with its book, and everything it has told."""
+    """An engine with its book, and all occurrences that it has reported."""
 
     def __init__(self, *policies: Policy) -> None:
         self.policies = policies or (a_policy(),)
@@ -98,26 +98,26 @@ class Watched:
         self.told: list[Occurrence] = []
 
     def happens(self, kind: FactKind, at: int = T0, *, read_at: int = 0, **fact: object) -> list[str]:
-        """A fact, read when it occurred or later; what it made the engine tell, in short."""
+        """Apply a fact, read when it occurred or later; return the new occurrences in short form."""
         found = self.engine.handle(a_fact(kind, at, **fact), self.policies, read_at or at)  # type: ignore[arg-type]  # the builder's own keywords
         self.told += found
         return short(found)
 
     def clock(self, at: int) -> list[str]:
-        """Time passes."""
+        """Let the time pass, and return the new occurrences in short form."""
         found = self.engine.advance(at, at)
         self.told += found
         return short(found)
 
     def configured(self, at: int, *policies: Policy, version: int, most: int = 1_000) -> list[str]:
-        """Another configuration comes into force."""
+        """Put another configuration into force."""
         self.policies = policies
         found = self.adoption.look({"acme": PolicyList(version, policies)}, at, most)
         self.told += found
         return short(found)
 
     def restored(self) -> "Watched":
-        """Another engine with the same state, by way of bytes."""
+        """Return another engine with the same state, restored from bytes."""
         other = Watched(*self.policies)
         for work in self.book.works.values():
             kept = state.decode(state.work_key(work.interaction_id), state.encode(work))
@@ -139,7 +139,8 @@ class Watched:
 
 
 def short(occurrences: list[Occurrence]) -> list[str]:
-    """ "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP BREACHED DESIRED", "NEXT_RESPONSE#2 MET ADEQUATE"."""
+    """Return a short form: "PICK_UP SET", "PICK_UP WARNED 0.75", "PICK_UP BREACHED DESIRED", "NEXT_RESPONSE#2 MET
+    ADEQUATE"."""
     return [
         f"{o.target.name}{f'#{o.epoch}' if o.epoch > 1 else ''} {o.kind.name}"
         + (f" {o.share:g}" if o.share and not o.action else f" {o.level.name}" if o.level else "")

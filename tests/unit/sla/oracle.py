@@ -1,4 +1,5 @@
-"""Business time the slow way: ask the wall clock about every single step. Nothing is shared with the code under test but the zone data."""
+"""A slow reference for business time: it checks the wall clock at every single step. It shares only the zone data
+with the code under test."""
 
 from bisect import bisect_left
 from datetime import UTC, date, datetime
@@ -11,7 +12,7 @@ from services.sla.domain.calendar import CalendarSpec
 
 
 class WallClock:
-    """Opening hours by looking at a clock on the wall."""
+    """Opening hours by looking at a wall clock."""
 
     def __init__(self, spec: CalendarSpec) -> None:
         self._zone = ZoneInfo(spec.zone)
@@ -19,13 +20,14 @@ class WallClock:
         self._open_days: dict[date, list[tuple[int, int]]] = {}
 
     def is_open(self, at_s: int) -> bool:
-        """Whether it is open in the second that begins at this Unix time."""
+        """Return whether it is open in the second that begins at this Unix time."""
         local = datetime.fromtimestamp(at_s, UTC).astimezone(self._zone)
         second = local.hour * 3600 + local.minute * 60 + local.second
         return any(low <= second < high for low, high in self._shifts(local.date()))
 
     def add(self, start_s: int, duration_s: int) -> int:
-        """The earliest second, not before the start, at which so many open seconds have passed: second by second."""
+        """Return the earliest second, not before the start, at which `duration_s` open seconds have passed, counted
+        second by second."""
         at = start_s
         left = duration_s
         while left > 0:
@@ -34,7 +36,7 @@ class WallClock:
         return at
 
     def minutes(self, start_s: int, days: int) -> "Minutes":
-        """Every minute of some days, looked at one by one."""
+        """Check every minute of some days, one by one."""
         return Minutes(start_s, [self.is_open(at) for at in range(start_s, start_s + days * 86_400, 60)])
 
     def _shifts(self, on: date) -> list[tuple[int, int]]:
@@ -58,7 +60,7 @@ class WallClock:
 
 
 class Minutes:
-    """Looks kept, so that thousands of questions about the same days take one walk."""
+    """Stored results, so that thousands of questions about the same days need one walk."""
 
     def __init__(self, start_s: int, is_open: list[bool]) -> None:
         self.start_s = start_s
@@ -66,11 +68,11 @@ class Minutes:
         self._before = list(accumulate(is_open, initial=0))  # open minutes before each minute
 
     def elapsed(self, from_minute: int, to_minute: int) -> int:
-        """Open minutes between two minutes of the window."""
+        """Return the open minutes between two minutes of the window."""
         return self._before[to_minute] - self._before[from_minute]
 
     def add(self, from_minute: int, minutes: int) -> int | None:
-        """The first minute before which so many open ones have passed; None beyond the window."""
+        """Return the first minute before which `minutes` open minutes have passed; None beyond the window."""
         if minutes == 0:
             return from_minute
         at = bisect_left(self._before, self._before[from_minute] + minutes)
@@ -78,5 +80,5 @@ class Minutes:
 
 
 def in_zone(zone: str, text: str) -> int:
-    """Unix seconds of a local time (the first of two, where clocks go back)."""
+    """Return the Unix seconds of a local time (the first of two, where clocks go back)."""
     return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())

@@ -1,4 +1,5 @@
-"""Open work under a new configuration: only where the policy says so, from its own start, and nothing fires twice."""
+"""Open interactions under a new configuration: they change only if the policy asks for it, count from their own
+start, and no milestone fires twice."""
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours
 from services.sla.domain.deadlines import State
@@ -15,22 +16,22 @@ QUEUED, ASSIGNED, REPLIED, MESSAGED = (
 
 
 def watched_pick_up() -> Watched:
-    """Desired 10, a warning after 15, adequate 20 minutes; version 1 is in force."""
+    """Return an engine with a pick-up: desired 10 minutes, a warning after 15, adequate 20; version 1 is in force."""
     watched = Watched()
     watched.configured(T0, a_policy(a_target()), version=1)
     watched.happens(QUEUED)
     return watched
 
 
-def test_open_work_keeps_its_promise_unless_the_policy_says_otherwise() -> None:
+def test_open_interactions_keep_their_plan_unless_the_policy_says_otherwise() -> None:
     watched = watched_pick_up()
     stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE)
     assert watched.configured(T0 + MINUTE, a_policy(stricter, version=2), version=2) == []
     assert watched.clock(T0 + 9 * MINUTE) == []
 
 
-def test_due_times_are_worked_out_from_the_start() -> None:
-    """A minute after it was queued, two minutes desired means one more."""
+def test_due_times_count_from_the_start() -> None:
+    """A minute after it was queued, a desired level of two minutes leaves one more."""
     watched = watched_pick_up()
     stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE)
     assert watched.configured(T0 + MINUTE, a_policy(stricter, version=2, applies_to_open=True), version=2) == [
@@ -42,7 +43,7 @@ def test_due_times_are_worked_out_from_the_start() -> None:
     assert watched.book.plans.keys() == {"acme/2/standard"}
 
 
-def test_what_is_past_due_by_the_new_levels_fires_at_once_and_with_no_time_before_the_change() -> None:
+def test_a_milestone_past_due_by_the_new_levels_fires_at_once_with_a_time_not_before_the_change() -> None:
     watched = watched_pick_up()
     stricter = a_target(desired=2 * MINUTE, adequate=4 * MINUTE, warn_at=())
     at = T0 + 9 * MINUTE
@@ -51,8 +52,9 @@ def test_what_is_past_due_by_the_new_levels_fires_at_once_and_with_no_time_befor
     assert watched.told[-1].due_ms == at
 
 
-def test_what_fired_does_not_fire_again() -> None:
-    """Desired level and first warning were told; under the longer plan only the second warning and the breach are left."""
+def test_a_milestone_that_fired_does_not_fire_again() -> None:
+    """The desired level and the first warning were reported; under the longer plan only the second warning and the
+    breach remain."""
     watched = watched_pick_up()
     watched.clock(T0 + 15 * MINUTE)
     longer = a_target(desired=30 * MINUTE, adequate=60 * MINUTE, warn_at=(0.5, 0.75))
@@ -62,8 +64,9 @@ def test_what_fired_does_not_fire_again() -> None:
     assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
 
 
-def test_a_warning_is_remembered_through_a_plan_that_has_it_not() -> None:
-    """Two warnings told, then a plan with one, then the first plan again: nothing is told twice."""
+def test_a_warning_is_remembered_through_a_plan_without_it() -> None:
+    """Two warnings are reported, then a plan with one warning, then the first plan again: no warning is reported
+    twice."""
     two = a_target(Target.RESOLUTION, warn_at=(0.5, 0.75))
     watched = Watched(a_policy(two))
     watched.happens(QUEUED)
@@ -74,7 +77,7 @@ def test_a_warning_is_remembered_through_a_plan_that_has_it_not() -> None:
     assert watched.clock(T0 + 60 * MINUTE) == ["RESOLUTION BREACHED ADEQUATE"]
 
 
-def test_events_of_one_place_in_two_plans_are_two_events() -> None:
+def test_events_of_one_index_in_two_plans_are_two_events() -> None:
     """The first milestone is the desired level in one plan and a warning in the other."""
     watched = Watched(a_policy(a_target(warn_at=())))
     watched.happens(QUEUED)
@@ -85,8 +88,8 @@ def test_events_of_one_place_in_two_plans_are_two_events() -> None:
     assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
 
 
-def test_a_level_that_passed_is_not_kept_by_a_longer_promise() -> None:
-    """Its passing was told: what is left is the adequate level."""
+def test_a_level_that_passed_is_not_kept_under_a_longer_plan() -> None:
+    """The passing of the desired level was reported: only the adequate level can still be kept."""
     watched = watched_pick_up()
     watched.clock(T0 + 10 * MINUTE)
     longer = a_target(desired=30 * MINUTE, adequate=60 * MINUTE)
@@ -94,8 +97,8 @@ def test_a_level_that_passed_is_not_kept_by_a_longer_promise() -> None:
     assert watched.happens(ASSIGNED, T0 + 12 * MINUTE) == ["PICK_UP MET ADEQUATE"]
 
 
-def test_what_was_kept_stays_kept_and_a_target_that_is_gone_is_cancelled() -> None:
-    """A target that is new begins with its next occasion."""
+def test_kept_deadlines_stay_kept_and_a_removed_target_is_cancelled() -> None:
+    """A target that is new starts with its next event."""
     watched = Watched(a_policy(a_target(), a_target(Target.FIRST_RESPONSE)))
     watched.happens(QUEUED)
     watched.happens(ASSIGNED, T0 + MINUTE)
@@ -107,7 +110,7 @@ def test_what_was_kept_stays_kept_and_a_target_that_is_gone_is_cancelled() -> No
 
 
 def test_the_time_used_before_a_pause_counts_as_measured() -> None:
-    """Two minutes, paused, a new plan of six: four are left."""
+    """Two minutes used, then paused, then a new plan of six: four are left."""
     watched = Watched(a_policy(a_target(Target.RESOLUTION)))
     watched.happens(QUEUED)
     watched.happens(REPLIED, T0 + 2 * MINUTE)
@@ -117,7 +120,7 @@ def test_the_time_used_before_a_pause_counts_as_measured() -> None:
     assert watched.told[-1].desired_at_ms == T0 + 104 * MINUTE
 
 
-def test_the_new_plan_decides_whether_the_clock_stands() -> None:
+def test_the_new_plan_decides_whether_the_clock_is_paused() -> None:
     watched = Watched(a_policy(a_target(Target.RESOLUTION), pause=False))
     watched.happens(QUEUED)
     watched.happens(REPLIED, T0 + 2 * MINUTE)
@@ -130,7 +133,7 @@ def test_the_new_plan_decides_whether_the_clock_stands() -> None:
 
 
 def test_a_new_calendar_counts_from_the_start() -> None:
-    """Open from the beginning of the UTC hour only: T0 is 22:13:20, so nothing of today counts."""
+    """The calendar opens at the beginning of the UTC hour only: T0 is 22:13:20, so no time of today counts."""
     always = CalendarSpec("UTC", tuple(OpenHours(day, 0, 60) for day in range(7)))
     watched = watched_pick_up()
     new = a_policy(a_target(), calendar=always, version=2, applies_to_open=True)
@@ -139,8 +142,9 @@ def test_a_new_calendar_counts_from_the_start() -> None:
     assert watched.told[-1].desired_at_ms == midnight + 10 * MINUTE
 
 
-def test_the_choice_is_made_by_what_was_known_at_first() -> None:
-    """Moved to support meanwhile: the policy for sales still holds, the one for support does not."""
+def test_the_policy_is_chosen_by_the_first_known_attributes() -> None:
+    """The interaction has moved to support meanwhile: the policy for sales still holds, the one for support does
+    not."""
     watched = watched_pick_up()
     watched.happens(FactKind.MOVED, T0 + 1, queue="support")
     for_support = a_policy(a_target(desired=1), name="s", queues=["support"], version=2, applies_to_open=True)
@@ -149,8 +153,9 @@ def test_the_choice_is_made_by_what_was_known_at_first() -> None:
     assert watched.told[-1].policy == "o"
 
 
-def test_the_same_version_is_taken_over_once_and_the_same_promise_not_at_all() -> None:
-    """Also by another owner of the partition: the version is in the changelog. A promise that says the same leaves the plan alone."""
+def test_a_version_is_adopted_once_and_an_equal_plan_changes_nothing() -> None:
+    """This holds for another owner of the partition too: the version is in the changelog. A policy with the same
+    targets leaves the plan unchanged."""
     watched = watched_pick_up()
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
     watched.configured(T0 + 1, new, version=2)
@@ -163,14 +168,15 @@ def test_the_same_version_is_taken_over_once_and_the_same_promise_not_at_all() -
     assert other.book.works["i1"].plan_id == "acme/2/standard"
 
 
-def test_much_work_is_looked_at_some_at_a_time_and_an_owner_in_between_ends_the_same() -> None:
-    """The version is written down when all is done; until then a restored engine begins again and changes only what is left."""
+def test_many_interactions_are_checked_in_portions_and_a_takeover_ends_the_same() -> None:
+    """The version is written when all interactions are done; until then a restored engine begins again and changes
+    only the rest."""
     watched = Watched()
     watched.configured(T0, a_policy(a_target()), version=1)
     for number in range(5):
         watched.happens(QUEUED, interaction=f"i{number}")
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True)
-    assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change costs as much as ten looks"
+    assert len(watched.configured(T0 + 1, new, version=2, most=20)) == 2, "a change counts as ten checks"
     assert (watched.book.versions, watched.adoption.busy) == ({"acme": 1}, True)
     other = watched.restored()
     assert len(other.configured(T0 + 2, new, version=2)) == 3
@@ -200,8 +206,8 @@ def test_escalations_of_the_new_plan_count_and_those_of_fired_milestones_do_not(
     assert done == [2]
 
 
-def test_what_was_decided_still_shows_when_it_was_due() -> None:
-    """Though the new plan has its milestones in other places."""
+def test_a_decided_deadline_still_shows_its_due_times() -> None:
+    """The new plan has its milestones in other places."""
     watched = watched_pick_up()
     watched.happens(ASSIGNED, T0 + MINUTE)
     new = a_target(desired=40 * MINUTE, adequate=50 * MINUTE, warn_at=(0.3, 0.5, 0.9))
@@ -211,7 +217,7 @@ def test_what_was_decided_still_shows_when_it_was_due() -> None:
     assert (desired, adequate) == (T0 + 10 * MINUTE, T0 + 20 * MINUTE)
 
 
-def test_the_router_is_told_of_the_new_time() -> None:
+def test_the_router_gets_the_new_time() -> None:
     watched = watched_pick_up()
     new = a_policy(a_target(desired=5 * MINUTE), version=2, applies_to_open=True, orders=True)
     watched.configured(T0 + 1, new, version=2)

@@ -1,4 +1,4 @@
-"""Events for watchers: bounded, and nobody holds the others up."""
+"""Events for watchers: the number of waiting events is bounded, and no watcher delays the others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,8 +22,8 @@ async def collect(events: AsyncIterator[sla.SlaEvent], seen: list[sla.SlaEvent])
         seen.append(event)  # noqa: PERF401 - what was seen before the error counts
 
 
-async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on() -> None:
-    """1,000 events may wait; with the next one the slow watcher gets what waited and then its error."""
+async def test_a_slow_watcher_gets_an_error_and_the_others_continue() -> None:
+    """1,000 events may wait; with the next one, the slow watcher gets the waiting events and then its error."""
     broadcast = Broadcast(Poison("watchers", Metrics()))
     async with aclosing(broadcast.watch(everything)) as slow, aclosing(broadcast.watch(everything)) as quick:
         waiting = asyncio.ensure_future(anext(slow)), asyncio.ensure_future(anext(quick))
@@ -38,10 +38,10 @@ async def test_a_watcher_that_does_not_keep_up_is_told_so_and_the_others_go_on()
         with pytest.raises(ChaparError) as refused:
             await collect(slow, seen)
         assert refused.value.reason == "WATCHER_TOO_SLOW"
-        assert len(seen) == 1 + 1_000, "the one that it was given, and those that waited"
+        assert len(seen) == 1 + 1_000, "the one that it had received, and the waiting ones"
 
 
-async def test_a_replica_that_stops_sends_its_watchers_away() -> None:
+async def test_a_replica_that_stops_ends_the_streams_of_its_watchers() -> None:
     broadcast = Broadcast(Poison("watchers", Metrics()))
     async with aclosing(broadcast.watch(everything)) as events:
         waiting = asyncio.ensure_future(anext(events))

@@ -1,4 +1,4 @@
-"""Business time: exact to the second, whatever the clocks and the holidays do."""
+"""Business time: exact to the second, through clock changes and holidays."""
 
 import random
 from dataclasses import replace
@@ -57,18 +57,18 @@ def tehran(text: str) -> int:
 
 
 class TestIransWeek:
-    """Saturday to Wednesday in full, Thursday until noon, Friday closed."""
+    """Saturday to Wednesday all day, Thursday until noon, Friday closed."""
 
-    def test_a_promise_made_on_thursday_noon_is_kept_on_saturday(self) -> None:
+    def test_a_deadline_set_on_thursday_noon_is_due_on_saturday(self) -> None:
         """One hour from Thursday 11:30: half an hour on Thursday, half an hour on Saturday morning."""
         assert business_time(IRAN).add(tehran("2024-05-16T11:30"), 3_600_000) == tehran("2024-05-18T08:30")
 
     def test_time_used_up_exactly_at_closing_is_due_at_closing(self) -> None:
-        """Not at the next opening: an answer given on Friday would be late."""
+        """Not at the next opening: a reply given on Friday would be late."""
         assert business_time(IRAN).add(tehran("2024-05-16T11:30"), 1_800_000) == tehran("2024-05-16T12:00")
 
     def test_nowruz_is_closed(self) -> None:
-        """Esfand 29th (oil nationalisation) and the days of Nowruz 1403 are no business days."""
+        """Esfand 29th (oil nationalisation) and the days of Nowruz 1403 are not business days."""
         wednesday_after = business_time(IRAN).add(tehran("2024-03-18T15:00"), 2 * 3_600_000)
         assert wednesday_after > tehran("2024-03-23T00:00")
         assert business_time(IRAN).elapsed(tehran("2024-03-20T00:00"), tehran("2024-03-24T00:00")) == 0
@@ -81,7 +81,7 @@ class TestClocksThatChange:
     """The wall clock decides."""
 
     def test_a_skipped_hour_is_not_open(self) -> None:
-        """New York, 10 March 2024: 02:00 becomes 03:00, so the night shift until 03:00 has two hours only."""
+        """New York, 10 March 2024: 02:00 becomes 03:00, so the night shift until 03:00 has only two hours."""
         start = in_zone("America/New_York", "2024-03-10T00:00") * 1000
         end = in_zone("America/New_York", "2024-03-10T12:00") * 1000
         assert business_time(NEW_YORK_NIGHTS).elapsed(start, end) == 2 * 3_600_000
@@ -100,10 +100,10 @@ class TestClocksThatChange:
 
 
 class TestHolidays:
-    """By country, with the operator's last word."""
+    """Holidays by country, which the operator can override."""
 
-    def test_a_holiday_on_which_work_goes_on_is_open(self) -> None:
-        """German Unity Day 2024 is an open date, Christmas is not, 23 December is closed besides."""
+    def test_a_holiday_listed_as_open_date_is_open(self) -> None:
+        """German Unity Day 2024 is an open date, Christmas is not, and 23 December is closed in addition."""
         time = business_time(BERLIN_SPLIT)
 
         def hours_on(day: str) -> float:
@@ -112,7 +112,7 @@ class TestHolidays:
 
         assert (hours_on("2024-10-03"), hours_on("2024-12-25"), hours_on("2024-12-23")) == (8.5, 0, 0)
 
-    def test_exceptional_hours_take_the_place_of_the_week_and_beat_a_holiday(self) -> None:
+    def test_exceptional_hours_replace_the_week_and_override_a_holiday(self) -> None:
         """The last working day before Nowruz is short, its first day (a holiday) is open for two hours in two shifts."""
         spec = replace(
             IRAN,
@@ -134,7 +134,7 @@ class TestHolidays:
             0,
         ]
 
-    def test_a_closure_beats_exceptional_hours(self) -> None:
+    def test_a_closed_date_overrides_exceptional_hours(self) -> None:
         spec = replace(IRAN, closed_dates=("2026-03-18",), exceptions=(ExceptionalHours("2026-03-18", 0, 60),))
         day = tehran("2026-03-18T00:00")
         assert business_time(spec).elapsed(day, day + 86_400_000) == 0
@@ -151,17 +151,17 @@ class TestHolidays:
         assert [open_on(spec, "2026-01-06") for spec in (office, both)] == [True, False]
         assert [open_on(spec, "2025-07-04") for spec in (office, both)] == [True, False]
 
-    def test_an_explicit_closure_beats_an_open_date(self) -> None:
+    def test_a_closed_date_overrides_an_open_date(self) -> None:
         spec = CalendarSpec("UTC", (OpenHours(0, 0, 1440),), closed_dates=("2024-05-06",), open_dates=("2024-05-06",))
         monday = in_zone("UTC", "2024-05-06T00:00") * 1000
         assert business_time(spec).elapsed(monday, monday + 86_400_000) == 0
 
 
 class TestAgainstTheWallClock:
-    """The search in sorted intervals and the walk over every minute say the same."""
+    """The search in sorted intervals and the walk over every minute give the same results."""
 
     def test_5000_random_cases_by_the_minute(self) -> None:
-        """In windows of a week around clock changes, Nowruz, the turn of the year and a usual week."""
+        """In windows of a week around clock changes, Nowruz, the turn of the year and a normal week."""
         draw = random.Random(1403)
         windows = [
             (spec, WallClock(spec).minutes(in_zone("UTC", f"{day}T00:00"), 7))
@@ -177,7 +177,7 @@ class TestAgainstTheWallClock:
                 duration = draw.randrange(0, 2_000)
                 due = minutes.add(at, duration)
                 if due is None:
-                    continue  # beyond the days that were looked at
+                    continue  # beyond the days that were checked
                 expected = (minutes.start_s + due * 60) * 1000
                 assert time.add(start * 1000, duration * 60_000) == expected, (spec.zone, start, duration)
             else:
@@ -188,7 +188,7 @@ class TestAgainstTheWallClock:
         assert asked >= 5_000
 
     def test_to_the_second(self) -> None:
-        """Starts and durations that lie on no minute, in the night in which an hour comes twice."""
+        """Starts and durations that are not on a minute, in the night in which an hour comes twice."""
         draw = random.Random(7)
         wall, time = WallClock(NEW_YORK_NIGHTS), business_time(NEW_YORK_NIGHTS)
         for _ in range(12):
@@ -213,15 +213,15 @@ class TestEdges:
         friday = tehran("2024-05-17T10:00")
         assert business_time(IRAN).add(friday, 0) == friday
 
-    def test_work_older_than_all_before(self) -> None:
-        """A calendar that has grown into the future also answers about the past."""
+    def test_an_interaction_older_than_all_before(self) -> None:
+        """A calendar that has grown into the future also answers for the past."""
         time = OpeningHours(OpenYears(IRAN), year_of)
         late = time.add(tehran("2026-05-16T08:00"), 3_600_000)
         assert time.elapsed(tehran("2022-05-14T07:00"), tehran("2022-05-14T09:00")) == 3_600_000
         assert time.add(tehran("2026-05-16T08:00"), 3_600_000) == late
 
     def test_more_than_a_lifetime_is_never_due(self) -> None:
-        """One open minute a week and a promise of ten years of open time."""
+        """One open minute a week, and a target of ten years of open time."""
         spec = CalendarSpec("UTC", (OpenHours(0, 0, 1),))
         assert business_time(spec).add(1_700_000_000_000, 10 * 365 * 86_400_000) == NEVER_MS
 
@@ -239,9 +239,9 @@ class TestEdges:
             (CalendarSpec("UTC", (OpenHours(0, 0, 60),), "DE-ZZ"), "public holidays of 'DE-ZZ'"),
             (CalendarSpec("UTC", (OpenHours(0, 0, 60),), more_countries=("XX",)), "public holidays of 'XX'"),
             (CalendarSpec("UTC", (), exceptions=(ExceptionalHours("2026-03-18", 60, 60),)), "begin before they end"),
-            (CalendarSpec("UTC", (OpenHours(0, 0, 60),), closed_dates=("1403-13-01",)), "no date"),
+            (CalendarSpec("UTC", (OpenHours(0, 0, 60),), closed_dates=("1403-13-01",)), "not a date"),
         ],
     )
-    def test_what_makes_no_sense_is_refused_by_name(self, spec: CalendarSpec, says: str) -> None:
+    def test_an_invalid_part_is_named_in_the_error(self, spec: CalendarSpec, says: str) -> None:
         with pytest.raises(CalendarRefused, match=says):
             OpenYears(spec)

@@ -1,4 +1,5 @@
-"""Business time against a walk over every minute: 100,000 random cases to the second, over calendars with everything that they can have."""
+"""Business time against a walk over every minute: 100,000 random cases to the second, over calendars with every
+possible part."""
 
 import random
 from datetime import UTC, date, datetime, timedelta
@@ -29,8 +30,8 @@ COUNTRIES: Final = ("IR", "DE", "US", "AU", "DE-BY", "CA-NL", "")
 
 
 class EveryMinute:
-    """Open minutes before each minute of some days, each looked at by itself; seconds lie in their minute. Hours are whole minutes, and so
-    are the offsets of all zones today."""
+    """Open minutes before each minute of some days, each checked by itself; seconds belong to their minute. Hours
+    are whole minutes, and so are the offsets of all zones today."""
 
     def __init__(self, spec: CalendarSpec, start_s: int) -> None:
         wall = WallClock(spec)
@@ -40,12 +41,13 @@ class EveryMinute:
         self.before: npt.NDArray[np.int64] = np.concatenate(([0], np.cumsum(self.open))) * 60
 
     def used(self, second: int) -> int:
-        """Open seconds from the beginning to a second."""
+        """Return the open seconds from the beginning to a second."""
         minute, rest = divmod(second, 60)
         return int(self.before[minute]) + (rest if minute < len(self.open) and self.open[minute] else 0)
 
     def add(self, second: int, seconds: int) -> int | None:
-        """The first second before which so many open ones have passed; None beyond the days that were looked at."""
+        """Return the first second before which `seconds` open seconds have passed; None beyond the days that were
+        checked."""
         if not seconds:
             return second
         wanted = self.used(second) + seconds
@@ -56,8 +58,9 @@ class EveryMinute:
 
 
 def a_calendar(draw: random.Random) -> tuple[CalendarSpec, int]:
-    """Split shifts, some days of the week, holidays of no, one or two countries, closed and open dates and exceptional hours inside the days that
-    are looked at, which begin on any day of six years: clock changes, turns of the year and leap days among them."""
+    """Draw split shifts, some days of the week, holidays of zero, one or two countries, closed and open dates, and
+    exceptional hours inside the checked days. These begin on any day of six years, so clock changes, turns of the
+    year and leap days are among them."""
     begin = date(2021, 1, 1) + timedelta(days=draw.randrange(6 * 365))
 
     def some_date() -> str:
@@ -84,7 +87,7 @@ def a_calendar(draw: random.Random) -> tuple[CalendarSpec, int]:
 
 
 def compare(draw: random.Random, cases: int) -> tuple[int, int]:
-    """So many questions about one calendar; how many were about adding, and how many about measuring."""
+    """Ask `cases` questions about one calendar; return how many were about adding, and how many about measuring."""
     spec, start_s = a_calendar(draw)
     slow, fast = EveryMinute(spec, start_s), OpeningHours(OpenYears(spec), year_of)
     last = _DAYS * 86_400
@@ -111,7 +114,7 @@ def compare(draw: random.Random, cases: int) -> tuple[int, int]:
 
 
 def test_some_cases_by_every_minute() -> None:
-    """A few calendars at once, for the quick round."""
+    """A few calendars, for the quick run."""
     draw = random.Random(3)
     for _ in range(2):
         compare(draw, 500)

@@ -1,4 +1,4 @@
-"""What stops a clock, what does not, and what opens closed work again."""
+"""Events that pause a clock, events that do not, and events that reopen a closed interaction."""
 
 from services.sla.domain.facts import FactKind
 from services.sla.domain.policy import Target
@@ -9,10 +9,10 @@ MESSAGED, COMPLETED, SCHEDULED = FactKind.CUSTOMER_MESSAGED, FactKind.COMPLETED,
 
 
 class TestUntilAnAgreedTime:
-    """A callback stops what waits for an agent; the rest goes on."""
+    """A callback pauses the targets that wait for an agent; the other clocks run on."""
 
     def test_a_callback_stops_pick_up_and_first_response(self) -> None:
-        """Four minutes, then called back an hour later: six of ten minutes are left."""
+        """Four minutes used, then a callback an hour later: six of ten minutes are left."""
         watched = Watched(a_policy(*all_targets(), pause=False))
         watched.happens(QUEUED)
         assert watched.happens(SCHEDULED, T0 + 4 * MINUTE, start_at_ms=T0 + 64 * MINUTE) == [
@@ -26,23 +26,23 @@ class TestUntilAnAgreedTime:
         assert watched.happens(ASSIGNED, T0 + 69 * MINUTE) == ["PICK_UP MET DESIRED"]
         assert watched.told[-1].used_ms == 9 * MINUTE
 
-    def test_somebody_may_take_it_before_its_time(self) -> None:
-        """The pick-up is kept where its clock stood; the first response runs again."""
+    def test_an_agent_may_take_it_before_its_time(self) -> None:
+        """The pick-up is kept with the time used so far; the first response runs again."""
         watched = Watched(a_policy(a_target(), a_target(Target.FIRST_RESPONSE)))
         watched.happens(QUEUED)
         watched.happens(SCHEDULED, T0 + 4 * MINUTE)
         assert watched.happens(ASSIGNED, T0 + 30 * MINUTE) == ["PICK_UP MET DESIRED", "FIRST_RESPONSE RESUMED"]
         assert watched.told[-2].used_ms == 4 * MINUTE
 
-    def test_the_policy_may_name_what_stops(self) -> None:
+    def test_the_policy_may_name_the_paused_targets(self) -> None:
         policy = a_policy(*all_targets())
         stops = (Target.PICK_UP, Target.RESOLUTION)
         watched = Watched(type(policy)(type(policy.plan)("p", "p", 1, all_targets(), pause_until_scheduled=stops)))
         watched.happens(QUEUED)
         assert watched.happens(SCHEDULED, T0 + 1) == ["PICK_UP PAUSED", "RESOLUTION PAUSED"]
 
-    def test_what_is_scheduled_from_the_beginning_is_promised_from_its_start(self) -> None:
-        """Nothing is due before; being queued at its time sets nothing anew."""
+    def test_an_interaction_scheduled_from_the_beginning_counts_from_its_start(self) -> None:
+        """Nothing is due before the start; being queued at that time sets no new deadline."""
         start = T0 + 60 * MINUTE
         watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
         assert watched.happens(SCHEDULED, T0, start_at_ms=start, arrived=start) == ["PICK_UP SET", "RESOLUTION SET"]
@@ -52,7 +52,7 @@ class TestUntilAnAgreedTime:
         assert watched.happens(ASSIGNED, start + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
         assert watched.told[-1].used_ms == 3 * MINUTE
 
-    def test_scheduled_again_while_the_customer_is_awaited_waits_for_both(self) -> None:
+    def test_scheduled_while_a_customer_reply_is_awaited_waits_for_both(self) -> None:
         policy = a_policy(*all_targets())
         stops = tuple(Target)
         watched = Watched(
@@ -62,15 +62,15 @@ class TestUntilAnAgreedTime:
         watched.happens(ASSIGNED, T0 + 1)
         assert watched.happens(REPLIED, T0 + 2) == ["FIRST_RESPONSE MET DESIRED", "RESOLUTION PAUSED"]
         assert watched.happens(SCHEDULED, T0 + 3) == []
-        assert watched.happens(QUEUED, T0 + 4, again=True) == [], "the customer is still awaited"
+        assert watched.happens(QUEUED, T0 + 4, again=True) == [], "a reply from the customer is still awaited"
         assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET", "RESOLUTION RESUMED"]
 
 
 class TestThePromiseIsKept:
-    """By whatever happens to the work in between."""
+    """Whatever happens to the interaction in between, the deadline stays."""
 
-    def test_through_transfer_lost_agent_other_channel_and_overflow(self) -> None:
-        """Nothing is set anew, and the clock has not moved."""
+    def test_a_deadline_survives_transfer_lost_agent_other_channel_and_overflow(self) -> None:
+        """No new deadline is set, and the clock has not changed."""
         watched = Watched(a_policy(*all_targets()))
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + MINUTE) == ["PICK_UP MET DESIRED"]
@@ -79,8 +79,9 @@ class TestThePromiseIsKept:
         assert watched.happens(ASSIGNED, T0 + 4 * MINUTE, channel="email") == []
         assert watched.happens(REPLIED, T0 + 9 * MINUTE, channel="email")[0] == "FIRST_RESPONSE MET DESIRED"
 
-    def test_reopened_work_goes_on_where_it_stood(self) -> None:
-        """Eleven minutes used: the desired level has passed and is not told again; nine minutes are left to the adequate one."""
+    def test_a_reopened_interaction_continues_with_its_used_time(self) -> None:
+        """Eleven minutes used: the desired level has passed and is not reported again; nine minutes are left to the
+        adequate one."""
         watched = Watched(a_policy(a_target(), a_target(Target.RESOLUTION)))
         watched.happens(QUEUED)
         watched.happens(ASSIGNED, T0 + MINUTE)
@@ -93,8 +94,8 @@ class TestThePromiseIsKept:
         assert watched.happens(COMPLETED, later + 5 * MINUTE, epoch=7) == ["RESOLUTION#2 MET ADEQUATE"]
         assert watched.told[-1].used_ms == 16 * MINUTE
 
-    def test_a_broken_resolution_stays_broken_when_work_is_opened_again(self) -> None:
-        """And what comes next is promised as ever."""
+    def test_a_breached_resolution_stays_breached_after_reopening(self) -> None:
+        """Later targets are set as usual."""
         watched = Watched(a_policy(a_target(Target.RESOLUTION), a_target(Target.NEXT_RESPONSE)))
         watched.happens(QUEUED)
         watched.happens(COMPLETED, T0 + 30 * MINUTE, epoch=5)
@@ -102,7 +103,7 @@ class TestThePromiseIsKept:
         watched.happens(REPLIED, T0 + 32 * MINUTE, epoch=7)
         assert watched.happens(MESSAGED, T0 + 33 * MINUTE, epoch=8) == ["NEXT_RESPONSE SET"]
 
-    def test_what_was_cancelled_is_not_opened_again(self) -> None:
+    def test_a_cancelled_interaction_is_not_reopened(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(FactKind.ABANDONED, T0 + 1, epoch=2)
@@ -117,7 +118,7 @@ class TestThePromiseIsKept:
 
 
 class TestOrderOfTheQueue:
-    """The router is told by when to pick up, once, where the policy orders queues."""
+    """The router receives the pick-up deadline, once, if the policy orders queues."""
 
     def ordered(self, watched: Watched) -> list[tuple[str, str, int]]:
         return [(o.target.name, o.kind.name, o.adequate_at_ms - T0) for o in watched.told if o.orders_queue]
@@ -130,12 +131,12 @@ class TestOrderOfTheQueue:
         watched.happens(ASSIGNED, T0 + 32 * MINUTE)
         assert self.ordered(watched) == [("PICK_UP", "SET", 20 * MINUTE), ("PICK_UP", "RESUMED", 50 * MINUTE)]
 
-    def test_the_first_response_where_no_pick_up_is_promised(self) -> None:
+    def test_the_first_response_orders_the_queue_without_a_pick_up_target(self) -> None:
         watched = Watched(a_policy(a_target(Target.FIRST_RESPONSE), a_target(Target.RESOLUTION), orders=True))
         watched.happens(QUEUED)
         assert self.ordered(watched) == [("FIRST_RESPONSE", "SET", 20 * MINUTE)]
 
-    def test_a_time_that_was_given_is_not_touched_and_nothing_is_told_unasked(self) -> None:
+    def test_a_given_deadline_is_not_changed_and_no_order_is_sent_without_the_setting(self) -> None:
         given = Watched(a_policy(orders=True))
         given.happens(QUEUED, due_at_ms=T0 + 5)
         unasked = Watched(a_policy())

@@ -1,4 +1,4 @@
-"""Configuration -> policies: what can't be used is refused by name."""
+"""Configuration -> policies: an unusable configuration is rejected, and the message names the faulty part."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from services.sla.translate.configuration import calendar_spec, decode_promises,
 
 
 def a_configuration() -> pb.TenantConfiguration:
-    """Office hours in Tehran, given as an operator writes them."""
+    """Return office hours in Tehran, as an operator writes them."""
     week = pb.WeeklyHours(days=["sat", "sun", "mon", "tue", "wed"], to="16:00")
     setattr(week, "from", "08:00")
     thursday = pb.WeeklyHours(days=["thu"], to="24:00")
@@ -57,7 +57,8 @@ def plan_for(found: PolicyList, **subject: Any) -> Plan | None:
 
 
 def test_a_policy_as_the_engine_sees_it() -> None:
-    """Milestones in order of time, the first warning carrying the escalation; version, zone and hours frozen in the plan."""
+    """Milestones are in order of time, and the first warning carries the escalation; version, zone and hours are
+    frozen in the plan."""
     plan = plan_for(promises(a_configuration()), tier="gold")
     assert plan is not None
     assert (plan.policy, plan.config_version) == ("gold", 3)
@@ -80,7 +81,7 @@ def test_one_level_given_means_both() -> None:
 
 
 def test_the_same_policy_in_another_version_is_another_plan() -> None:
-    """Open work keeps the plan that it was given."""
+    """An open interaction keeps its plan."""
     later = a_configuration()
     later.version = 4
     assert promises(a_configuration()).policies[0].plan.plan_id != promises(later).policies[0].plan.plan_id
@@ -108,10 +109,10 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
         (lambda c: setattr(c.sla_policies[0], "calendar", "nights"), "policy gold: there is no calendar 'nights'"),
         (lambda c: c.calendars[0].ClearField("hours"), "calendar office: the calendar is never open"),
         (lambda c: setattr(c.calendars[0], "time_zone", "Asia/Teheran"), "Asia/Teheran"),
-        (lambda c: _set_hours(c, "25:00"), "'25:00' is no time of day"),
+        (lambda c: _set_hours(c, "25:00"), "'25:00' is not a time of day"),
         (lambda c: _set_hours(c, "16:00"), "begin before they end"),
-        (lambda c: c.calendars[0].hours[0].days.append("someday"), "'someday' is no day"),
-        (lambda c: c.calendars[0].closed_dates.append("tomorrow"), "'tomorrow' is no date"),
+        (lambda c: c.calendars[0].hours[0].days.append("someday"), "'someday' is not a weekday"),
+        (lambda c: c.calendars[0].closed_dates.append("tomorrow"), "'tomorrow' is not a date"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", 500_000), "0 < desired <= adequate"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "desired_ms", -1), "0 < desired <= adequate"),
         (lambda c: c.sla_policies[1].targets[0].ClearField("adequate_ms"), "policy rest, RESOLUTION"),
@@ -120,10 +121,13 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
         (lambda c: c.sla_policies[0].targets[0].warn_at.append(float("nan")), "between 0 and 1"),
         (lambda c: setattr(c.sla_policies[0].targets[0], "kind", 99), "has no kind"),
         (lambda c: c.sla_policies[0].targets.append(c.sla_policies[0].targets[0]), "given twice"),
-        (lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000), "not between start and adequate"),
-        (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is promised later than FIRST_RESPONSE"),
-        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is promised later than RESOLUTION"),
-        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "at warning 3, but there are 2 warnings"),
+        (
+            lambda c: c.sla_policies[0].targets[0].warn_before_ms.append(120_000),
+            "not between the start and the adequate",
+        ),
+        (lambda c: _also(c, pb.TARGET_KIND_FIRST_RESPONSE, 60_000), "PICK_UP is due later than FIRST_RESPONSE"),
+        (lambda c: _also(c, pb.TARGET_KIND_RESOLUTION, 60_000), "PICK_UP is due later than RESOLUTION"),
+        (lambda c: _escalate(c, at=1, warning=3, add_priority=1), "names warning 3, but there are 2 warnings"),
         (lambda c: _escalate(c, add_priority=1), "does not say when"),
         (lambda c: _escalate(c, at=3), "does nothing"),
         (lambda c: _escalate(c, at=3, queue="rescue"), "there is no queue 'rescue'"),
@@ -133,11 +137,11 @@ def _range(c: pb.TenantConfiguration, least: int, most: int) -> None:
             "webhook 'crm': it has secrets of unknown names",
         ),
         (lambda c: _range(c, 5, 4), "no priority is at least 5 and at most 4"),
-        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is no time of day"),
+        (lambda c: c.calendars[0].exceptions.add(date="2026-13-01", to="10:00"), "'' is not a time of day"),
         (lambda c: c.calendars[0].holidays_countries.append("DE-XX"), "holidays of 'DE-XX' are not known"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:
+def test_an_invalid_part_is_named_in_the_error(spoil: Callable[[pb.TenantConfiguration], object], says: str) -> None:
     configuration = a_configuration()
     spoil(configuration)
     with pytest.raises(ChaparError, match=says) as refused:
@@ -145,7 +149,7 @@ def test_what_makes_no_sense_is_refused_by_name(spoil: Callable[[pb.TenantConfig
     assert refused.value.reason == "SLA_CONFIGURATION"
 
 
-def test_bytes_that_are_no_configuration_are_refused() -> None:
+def test_bytes_that_are_not_a_configuration_are_refused() -> None:
     with pytest.raises(DecodeError):
         decode_promises(caching_calendars())("acme", b"\xff\xff\xff")
 
@@ -155,7 +159,7 @@ def test_a_calendar_without_a_zone_has_the_tenants() -> None:
 
 
 def test_the_example_configuration_is_usable() -> None:
-    """What the repository ships as an example makes policies here."""
+    """The example configuration in the repository gives policies here."""
     document = load(Path(__file__).parents[3] / "deploy" / "config" / "demo.yaml")
     made = promises(document.configuration)
     assert [policy.plan.policy for policy in made.policies] == ["e-mail", "chat"]

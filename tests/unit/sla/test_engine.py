@@ -1,4 +1,4 @@
-"""What is promised, when it is kept, and when it is broken."""
+"""When targets are set, when they are kept, and when they are breached."""
 
 from services.sla.domain.calendar import CalendarSpec, OpenHours
 from services.sla.domain.deadlines import State
@@ -20,7 +20,7 @@ class TestPickUp:
     """From the first time in a queue to the first assignment."""
 
     def test_the_whole_way_past_both_levels(self) -> None:
-        """Desired 10 minutes, adequate 20, a warning at three quarters of 20: each at its time, once."""
+        """Desired 10 minutes, adequate 20, a warning at three quarters of 20: each fires at its time, once."""
         watched = pick_up_only()
         assert watched.happens(QUEUED) == ["PICK_UP SET"]
         assert watched.clock(T0 + 10 * MINUTE - 1) == []
@@ -30,7 +30,7 @@ class TestPickUp:
         assert watched.clock(T0 + 999 * MINUTE) == []
 
     def test_assigned_in_time(self) -> None:
-        """Met at the desired level; nothing fires afterwards."""
+        """The pick-up is met at the desired level; nothing fires afterwards."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 3 * MINUTE) == ["PICK_UP MET DESIRED"]
@@ -43,19 +43,19 @@ class TestPickUp:
         watched.clock(T0 + 10 * MINUTE)
         assert watched.happens(ASSIGNED, T0 + 11 * MINUTE) == ["PICK_UP MET ADEQUATE"]
 
-    def test_at_the_very_moment_it_is_due_the_promise_is_kept(self) -> None:
+    def test_an_assignment_exactly_at_the_due_time_keeps_the_deadline(self) -> None:
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 10 * MINUTE) == ["PICK_UP MET DESIRED"]
 
-    def test_a_fact_is_judged_by_its_own_time(self) -> None:
-        """Read 40 minutes late, the assignment of minute 5 keeps the promise at the desired level."""
+    def test_a_fact_counts_at_its_own_time(self) -> None:
+        """The assignment of minute 5 is read 40 minutes late, and keeps the deadline at the desired level."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 5 * MINUTE, read_at=T0 + 45 * MINUTE) == ["PICK_UP MET DESIRED"]
 
-    def test_what_was_due_before_a_fact_is_told_before_it(self) -> None:
-        """An assignment of minute 16 that is read before the clock was looked at: both milestones first, in order."""
+    def test_milestones_due_before_a_fact_are_reported_before_it(self) -> None:
+        """An assignment of minute 16 is read before the timers are checked: both milestones come first, in order."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(ASSIGNED, T0 + 16 * MINUTE) == [
@@ -64,8 +64,8 @@ class TestPickUp:
             "PICK_UP MET ADEQUATE",
         ]
 
-    def test_queued_again_continues_the_same_promise(self) -> None:
-        """A lost agent or an expired offer starts no new clock, whether the promise was kept already or not."""
+    def test_queueing_again_continues_the_same_deadline(self) -> None:
+        """A lost agent or an expired offer starts no new clock, whether the deadline was kept already or not."""
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(QUEUED, T0 + 5 * MINUTE, again=True) == []
@@ -74,7 +74,7 @@ class TestPickUp:
         assert watched.happens(QUEUED, T0 + 12 * MINUTE, again=True) == []
         assert watched.happens(ASSIGNED, T0 + 90 * MINUTE) == []
 
-    def test_a_transfer_keeps_the_promise_and_takes_the_queue_along(self) -> None:
+    def test_a_transfer_keeps_the_deadline_and_changes_the_queue(self) -> None:
         watched = pick_up_only()
         watched.happens(QUEUED)
         assert watched.happens(FactKind.MOVED, T0 + MINUTE, queue="support") == []
@@ -95,16 +95,17 @@ class TestResponses:
     """First response: arrival to the first reply. Next response: customer's message to the next reply."""
 
     def test_the_first_response_counts_from_the_arrival(self) -> None:
-        """Arrived four minutes before it was queued: six of the ten minutes are left."""
+        """It arrived four minutes before it was queued: six of the ten minutes are left."""
         watched = Watched(a_policy(a_target(Target.FIRST_RESPONSE)))
         watched.happens(QUEUED, arrived=T0 - 4 * MINUTE)
         assert watched.clock(T0 + 6 * MINUTE) == ["FIRST_RESPONSE BREACHED DESIRED"]
 
     def test_each_turn_of_the_conversation_is_an_instance(self) -> None:
-        """A message after a reply starts the clock, more messages do not restart it, the reply stops it; then again."""
+        """A message after a reply starts the clock, more messages do not restart it, and the reply stops it; then
+        the same again."""
         watched = Watched(a_policy(a_target(Target.NEXT_RESPONSE)))
         assert watched.happens(QUEUED) == []
-        assert watched.happens(MESSAGED, T0 + MINUTE) == [], "nobody has replied yet"
+        assert watched.happens(MESSAGED, T0 + MINUTE) == [], "no agent has replied yet"
         assert watched.happens(REPLIED, T0 + 2 * MINUTE) == []
         assert watched.happens(MESSAGED, T0 + 3 * MINUTE) == ["NEXT_RESPONSE SET"]
         assert watched.happens(MESSAGED, T0 + 8 * MINUTE) == []
@@ -124,7 +125,7 @@ class TestResponses:
 
 
 class TestResolution:
-    """From the arrival to the completion; stands still while the customer is awaited, if the policy says so."""
+    """From the arrival to the completion; paused while a reply from the customer is awaited, if the policy says so."""
 
     def resolution(self, *, pause: bool = True) -> Watched:
         watched = Watched(a_policy(a_target(Target.RESOLUTION), pause=pause))
@@ -145,7 +146,7 @@ class TestResolution:
         assert watched.happens(COMPLETED, T0 + day + 9 * MINUTE) == ["RESOLUTION MET ADEQUATE"]
         assert watched.told[-1].used_ms == 11 * MINUTE
 
-    def test_what_had_been_told_before_a_pause_is_not_told_again_after_it(self) -> None:
+    def test_milestones_reported_before_a_pause_are_not_reported_again(self) -> None:
         watched = self.resolution()
         watched.clock(T0 + 16 * MINUTE)
         watched.happens(REPLIED, T0 + 17 * MINUTE)
@@ -153,13 +154,13 @@ class TestResolution:
         assert watched.clock(T0 + 500 * MINUTE) == ["RESOLUTION BREACHED ADEQUATE"]
         assert watched.told[-1].adequate_at_ms == T0 + 103 * MINUTE
 
-    def test_completed_while_the_customer_is_awaited(self) -> None:
+    def test_completed_while_a_customer_reply_is_awaited(self) -> None:
         watched = self.resolution()
         watched.happens(REPLIED, T0 + 2 * MINUTE)
         assert watched.happens(COMPLETED, T0 + 500 * MINUTE) == ["RESOLUTION MET DESIRED"]
         assert watched.told[-1].used_ms == 2 * MINUTE
 
-    def test_without_the_rule_the_clock_goes_on(self) -> None:
+    def test_without_the_setting_the_clock_is_not_paused(self) -> None:
         watched = self.resolution(pause=False)
         assert watched.happens(REPLIED, T0 + 2 * MINUTE) == []
         assert watched.clock(T0 + 10 * MINUTE) == ["RESOLUTION BREACHED DESIRED"]
@@ -177,13 +178,13 @@ class TestTheEnd:
         assert watched.told[-1].reason == "ABANDONED"
         assert watched.clock(T0 + 9 * MINUTE) == []
 
-    def test_completed_without_an_answer_cancels_what_was_left_to_answer(self) -> None:
+    def test_completion_without_a_reply_cancels_the_response_targets(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(ASSIGNED, T0 + MINUTE)
         assert watched.happens(COMPLETED, T0 + 2 * MINUTE) == ["RESOLUTION MET DESIRED", "FIRST_RESPONSE CANCELLED"]
 
-    def test_a_broken_promise_fulfilled_late_tells_nothing_but_is_counted(self) -> None:
+    def test_a_breached_deadline_fulfilled_late_is_counted_without_an_occurrence(self) -> None:
         watched = pick_up_only()
         watched.happens(QUEUED)
         watched.clock(T0 + 20 * MINUTE)
@@ -192,7 +193,7 @@ class TestTheEnd:
         assert isinstance(key, TallyKey)
         assert (tally.breached, tally.late, tally.kept_desired) == (1, 1, 0)
 
-    def test_closed_work_is_forgotten_after_a_while_with_its_plan(self) -> None:
+    def test_a_closed_interaction_is_forgotten_with_its_plan(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(COMPLETED, T0 + MINUTE)
@@ -204,7 +205,7 @@ class TestTheEnd:
         assert "i1" in changes.works
         assert "acme/1/standard" in changes.plans
 
-    def test_nothing_happens_to_closed_work(self) -> None:
+    def test_facts_do_not_change_a_closed_interaction(self) -> None:
         watched = Watched()
         watched.happens(QUEUED)
         watched.happens(FactKind.CANCELLED, T0 + MINUTE)
@@ -213,7 +214,7 @@ class TestTheEnd:
 
 
 class TestPolicies:
-    """The first that matches, chosen when the work is first queued."""
+    """The first policy that matches is chosen, when the interaction is first queued."""
 
     def test_queue_channel_and_tier_decide_in_order(self) -> None:
         gold = a_policy(a_target(desired=MINUTE), name="gold", tiers=["gold"])
@@ -226,7 +227,7 @@ class TestPolicies:
         assert [o.policy for o in watched.told] == ["gold", "mail", "sales"]
         assert watched.happens(QUEUED, interaction="d", queue="other") == []
 
-    def test_a_new_configuration_changes_nothing_for_open_work(self) -> None:
+    def test_a_new_configuration_changes_nothing_for_open_interactions(self) -> None:
         watched = pick_up_only()
         watched.happens(QUEUED)
         watched.policies = (a_policy(a_target(desired=MINUTE), name="stricter"),)
@@ -234,7 +235,7 @@ class TestPolicies:
         watched.happens(QUEUED, T0 + 9 * MINUTE, interaction="i2")
         assert watched.told[-1].policy == "stricter"
 
-    def test_work_that_was_queued_before_any_policy_stays_unwatched(self) -> None:
+    def test_an_interaction_queued_before_any_policy_stays_untracked(self) -> None:
         watched = Watched()
         assert watched.happens(QUEUED, again=True) == []
         assert watched.happens(ASSIGNED, T0 + 1) == []
@@ -243,7 +244,7 @@ class TestPolicies:
 
 class TestRepetition:
     def test_an_event_that_was_counted_is_not_counted_again(self) -> None:
-        """The router numbers the events of an interaction: what is not newer is a repetition."""
+        """The router numbers the events of an interaction: an event that is not newer is a repetition."""
         watched = Watched(a_policy(a_target(Target.NEXT_RESPONSE)))
         watched.happens(QUEUED, epoch=1)
         watched.happens(REPLIED, T0 + 1, epoch=2)
@@ -263,8 +264,9 @@ class TestRepetition:
 
 
 class TestBusinessHours:
-    def test_a_promise_made_in_the_evening_is_due_in_the_morning(self) -> None:
-        """Mail at midnight: 60 minutes desired from 17:30 in Berlin, closed at 18:00, opens at 08:00 after a weekend."""
+    def test_a_deadline_set_in_the_evening_is_due_in_the_morning(self) -> None:
+        """Mail at midnight: 60 minutes desired from 17:30 in Berlin, closed at 18:00, opens at 08:00 after a
+        weekend."""
         calendar = CalendarSpec("Europe/Berlin", tuple(OpenHours(day, 8 * 60, 18 * 60) for day in range(5)))
         target = a_target(desired=60 * MINUTE, adequate=120 * MINUTE, warn_at=())
         watched = Watched(a_policy(target, calendar=calendar))
@@ -278,7 +280,7 @@ class TestBusinessHours:
 
 class TestTimersKept:
     def test_stale_timers_do_not_pile_up(self) -> None:
-        """Pausing and resuming thousands of times leaves a bounded heap."""
+        """Thousands of pauses and resumptions leave a bounded heap."""
         watched = Watched(a_policy(a_target(Target.RESOLUTION)))
         watched.happens(QUEUED)
         for turn in range(3_000):
@@ -286,7 +288,7 @@ class TestTimersKept:
             watched.happens(MESSAGED, T0 + 2 * turn + 1)
         assert len(watched.book._heap) < 1_100
 
-    def test_what_is_past_due_can_be_counted(self) -> None:
+    def test_overdue_deadlines_can_be_counted(self) -> None:
         watched = pick_up_only()
         for number in range(5):
             watched.happens(QUEUED, T0 + number * MINUTE, interaction=f"i{number}")

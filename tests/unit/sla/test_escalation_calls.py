@@ -1,4 +1,4 @@
-"""What becomes of an escalation when the router refuses the call."""
+"""How escalations are handled when the router refuses the call."""
 
 import grpc
 import pytest
@@ -12,7 +12,7 @@ from services.sla.adapters.escalation import Escalation
 
 
 class Router:
-    """Answers each call with the next status; None: done."""
+    """Answers each call with the next status; None means success."""
 
     def __init__(self, *answers: grpc.StatusCode | None) -> None:
         self._answers = list(answers)
@@ -39,8 +39,9 @@ def a_warning() -> Record:
 @pytest.mark.parametrize(
     "code", [grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAVAILABLE]
 )
-async def test_what_is_wrong_with_us_loses_no_escalation(code: grpc.StatusCode) -> None:
-    """A rotated key or a missing right is an operator's to correct: the escalation comes again, and is done then."""
+async def test_a_fault_of_this_service_loses_no_escalation(code: grpc.StatusCode) -> None:
+    """A rotated key or a missing right is for an operator to correct: the escalation comes again, and is then
+    settled."""
     router = Router(code, None)
     escalation = Escalation(router, Metrics())  # type: ignore[arg-type]  # a fake with the one method
     with pytest.raises(NotNow):
@@ -50,8 +51,8 @@ async def test_what_is_wrong_with_us_loses_no_escalation(code: grpc.StatusCode) 
     assert router.calls == 2
 
 
-async def test_a_refusal_for_good_is_counted_and_left() -> None:
-    """The interaction is closed meanwhile: asking again would change nothing."""
+async def test_a_final_refusal_is_counted_and_skipped() -> None:
+    """The interaction was closed meanwhile: another attempt would change nothing."""
     router = Router(grpc.StatusCode.NOT_FOUND)
     metrics = Metrics()
     escalation = Escalation(router, metrics)  # type: ignore[arg-type]  # a fake with the one method

@@ -1,4 +1,4 @@
-"""Warnings by share and by time, and what is done at which of them."""
+"""Warnings by share and by time, and the actions at each of them."""
 
 import pytest
 
@@ -11,7 +11,7 @@ URGENT, RESCUE, TELL = Action(add_priority=5), Action(queue="rescue"), Action(we
 
 
 def a_plan(*escalations: Escalation) -> TargetPlan:
-    """10 and 20 minutes; warnings after 5, 15, 18 and 19."""
+    """Return a target of 10 and 20 minutes, with warnings after 5, 15, 18 and 19."""
     return TargetPlan.of(
         Target.PICK_UP,
         10 * MINUTE,
@@ -30,8 +30,9 @@ def test_warnings_are_numbered_in_the_order_of_time_and_two_of_one_instant_are_o
     assert [plan.warning_number(at) for at in range(len(plan.milestones))] == [1, 0, 2, 3, 4, 0]
 
 
-def test_each_action_is_told_once_after_its_milestone() -> None:
-    """A warning by number, the desired level, the breach; several at one point in the order of the list."""
+def test_each_action_is_reported_once_after_its_milestone() -> None:
+    """A warning by number, the desired level, the breach; several actions at one point come in the order of the
+    list."""
     watched = Watched(
         a_policy(
             a_plan(
@@ -60,7 +61,7 @@ def test_each_action_is_told_once_after_its_milestone() -> None:
     assert len({(o.cause, o.ordinal) for o in watched.told}) == len(watched.told)
 
 
-def test_nothing_is_escalated_after_the_promise_was_kept() -> None:
+def test_nothing_is_escalated_after_the_deadline_was_kept() -> None:
     watched = Watched(a_policy(a_plan(Escalation(Point.BREACH, RESCUE))))
     watched.happens(FactKind.QUEUED)
     watched.happens(FactKind.ASSIGNED, T0 + 19 * MINUTE)
@@ -68,7 +69,7 @@ def test_nothing_is_escalated_after_the_promise_was_kept() -> None:
     assert not [o for o in watched.told if o.kind is OccurrenceKind.ESCALATED]
 
 
-def test_an_event_says_what_is_asked_for() -> None:
+def test_an_event_carries_the_action() -> None:
     action = Action(3, "rescue", "duty", True, (b"\n\x06senior",))
     watched = Watched(a_policy(a_plan(Escalation(Point.WARNING, action))))
     watched.happens(FactKind.QUEUED)
@@ -83,13 +84,13 @@ def test_an_event_says_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("of", "says"),
     [
-        ({"warn_before": (20 * MINUTE,)}, "not between start and adequate level"),
-        ({"warn_before": (-1,)}, "not between start and adequate level"),
-        ({"warn_after": (20 * MINUTE,)}, "not between start and adequate level"),
-        ({"warn_after": (0,)}, "not between start and adequate level"),
+        ({"warn_before": (20 * MINUTE,)}, "not between the start and the adequate level"),
+        ({"warn_before": (-1,)}, "not between the start and the adequate level"),
+        ({"warn_after": (20 * MINUTE,)}, "not between the start and the adequate level"),
+        ({"warn_after": (0,)}, "not between the start and the adequate level"),
         ({"escalations": (Escalation(Point.WARNING, URGENT, 2),), "warn_after": (5,)}, "there are 1 warnings"),
     ],
 )
-def test_what_would_never_happen_in_time_is_refused(of: dict[str, tuple[object, ...]], says: str) -> None:
+def test_a_warning_that_can_never_fire_in_time_is_refused(of: dict[str, tuple[object, ...]], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         TargetPlan.of(Target.PICK_UP, 10 * MINUTE, 20 * MINUTE, **of)  # type: ignore[arg-type]  # the test's own keywords

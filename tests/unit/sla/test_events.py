@@ -1,4 +1,4 @@
-"""Events of the router as facts, occurrences as events."""
+"""Events of the router become facts, and occurrences become events."""
 
 import pytest
 
@@ -29,13 +29,13 @@ def test_a_queued_event() -> None:
     assert (fact.kind, fact.tier, fact.queue, fact.epoch, fact.again) == (FactKind.QUEUED, "gold", "sales", 4, True)
 
 
-def test_a_transfer_names_the_queue_that_it_went_to() -> None:
+def test_a_transfer_names_its_destination_queue() -> None:
     fact = fact_of(a_record(an_event(transferred=router.InteractionTransferred(queue="support"))))
     assert fact is not None
     assert (fact.kind, fact.queue) == (FactKind.MOVED, "support")
 
 
-def test_what_a_policy_may_ask_about_comes_along() -> None:
+def test_a_fact_has_all_attributes_that_a_policy_may_use() -> None:
     facts = router.InteractionFacts(language="fa-IR", priority=7, due_at_ms=5, labels={"b": "2", "a": "1"})
     fact = fact_of(a_record(an_event(queued=router.InteractionQueued(), interaction=facts)))
     assert fact is not None
@@ -50,14 +50,14 @@ def test_a_callback_has_its_time() -> None:
 
 
 @pytest.mark.parametrize("disposition", ["spam", "auto_submitted"])
-def test_what_was_no_work_is_cancelled(disposition: str) -> None:
+def test_a_disposition_that_needs_no_agent_is_cancelled(disposition: str) -> None:
     fact = fact_of(a_record(an_event(completed=router.InteractionCompleted(disposition=disposition))))
     assert fact is not None
     assert (fact.kind, fact.reason) == (FactKind.CANCELLED, disposition.upper())
 
 
 def test_the_command_that_orders_a_queue() -> None:
-    """One id for one event, the adequate level's time, and nothing added to the priority."""
+    """One id for one event, the adequate level's time, and no change of the priority."""
     watched = Watched(a_policy(orders=True))
     watched.happens(FactKind.QUEUED)
     command = order_of(watched.told[0], "e1")
@@ -78,8 +78,8 @@ def test_the_command_that_orders_a_queue() -> None:
         router.RoutingEvent(event_id="from a later version"),
     ],
 )
-def test_what_means_nothing_here_is_passed_over(event: router.RoutingEvent) -> None:
-    """Also events of agents, which have no interaction, and kinds that this version does not know."""
+def test_events_without_meaning_for_sla_are_skipped(event: router.RoutingEvent) -> None:
+    """This includes events of agents, which have no interaction, and kinds that this version does not know."""
     assert fact_of(a_record(event)) is None
 
 
@@ -98,14 +98,14 @@ def test_what_means_nothing_here_is_passed_over(event: router.RoutingEvent) -> N
         ),
     ],
 )
-def test_poison_is_named(value: router.RoutingEvent | bytes | None, reason: str) -> None:
+def test_a_poison_record_is_refused_with_its_reason(value: router.RoutingEvent | bytes | None, reason: str) -> None:
     with pytest.raises(InvalidRecord) as refused:
         fact_of(a_record(value))
     assert refused.value.reason == reason
 
 
 def test_the_id_of_an_event_derives_from_its_cause() -> None:
-    """The same life gives the same ids, another interaction gives others, and all of one life differ."""
+    """The same history gives the same ids, another interaction gives others, and all ids of one history differ."""
     lives = []
     for name in ("i1", "i1", "i2"):
         watched = Watched()

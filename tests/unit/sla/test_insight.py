@@ -1,4 +1,5 @@
-"""Measures: exact, counted once, at the time at which it happened; and a repeated contact is one that comes back within the window."""
+"""Measures: exact, counted once, at the time of the event; a contact is repeated if the person comes back within the
+window."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,9 @@ def told(insight: Insight, *facts: Fact) -> Insight:
     return insight
 
 
-def test_a_life_is_measured() -> None:
-    """Came at 0, was queued at 10 s, picked up at 40 s, answered at 1 min; wrote again at 5, 6 min; answered at 8 min; done at 20 min."""
+def test_an_interaction_is_measured_from_contact_to_completion() -> None:
+    """It came at 0, was queued at 10 s, picked up at 40 s and answered at 1 min; the customer wrote again at 5 and 6
+    min; it was answered at 8 min and completed at 20 min."""
     insight = told(
         an_insight(),
         a_fact(FactKind.QUEUED, T0 + 10_000, arrived=T0, epoch=1),
@@ -51,7 +53,7 @@ def test_a_life_is_measured() -> None:
 
 
 def test_nothing_is_counted_twice() -> None:
-    """A repeated event, and whatever comes after the end, changes nothing."""
+    """A repeated event, or any event after the end, changes nothing."""
     life = [
         a_fact(FactKind.QUEUED, T0, epoch=1),
         a_fact(FactKind.AGENT_REPLIED, T0 + MINUTE, epoch=2),
@@ -64,9 +66,9 @@ def test_nothing_is_counted_twice() -> None:
     assert len(twice.contacts) == 1
 
 
-def test_what_is_taken_up_again_is_counted_once_and_open_again() -> None:
-    """Completed, queued again, answered, completed: one contact, one resolution, two responses; in between it is backlog, and it is not
-    forgotten when the first end is long past."""
+def test_a_reopened_interaction_is_counted_once_and_open_again() -> None:
+    """Completed, queued again, answered, completed: one contact, one resolution, two responses. In between it is in
+    the backlog, and it is not forgotten when the first end is long past."""
     again = replace(a_fact(FactKind.QUEUED, T0 + 5 * MINUTE, epoch=4), again=True)
     insight = told(
         an_insight(),
@@ -89,8 +91,9 @@ def test_what_is_taken_up_again_is_counted_once_and_open_again() -> None:
     assert not insight.stories
 
 
-def test_work_counts_where_it_is_when_it_happens() -> None:
-    """Moved to support before the answer: the contact is sales', the answer is support's; half hours are told apart."""
+def test_events_count_for_the_queue_at_their_time() -> None:
+    """It moved to support before the reply: the contact counts for sales, the reply for support; half hours are
+    counted separately."""
     insight = told(
         an_insight(),
         a_fact(FactKind.QUEUED, DAY0, epoch=1),
@@ -103,16 +106,16 @@ def test_work_counts_where_it_is_when_it_happens() -> None:
     assert found[0, "support"] == Flow()
 
 
-def test_work_that_no_policy_covers_is_measured_too() -> None:
+def test_interactions_without_a_policy_are_measured_too() -> None:
     insight = told(an_insight(), a_fact(FactKind.QUEUED), a_fact(FactKind.ABANDONED, T0 + MINUTE, epoch=2))
     assert together(insight.flows.values()).abandoned == 1
     insight.advance(T0 + 2 * FORGET_AFTER, T0 + 2 * FORGET_AFTER)
-    assert not insight.stories, "closed work leaves the memory after its grace"
+    assert not insight.stories, "a closed interaction is forgotten after its retention time"
 
 
 @dataclass
 class Naive:
-    """All measures by the book, from a list of facts, the slow way."""
+    """All measures from a list of facts, calculated the slow and simple way."""
 
     flows: dict[FlowKey, dict[str, list[int]]] = field(default_factory=dict)
 
@@ -167,7 +170,8 @@ class Naive:
 
 
 def _taken(rest: list[Fact]) -> list[Fact]:
-    """Of what follows the first fact of a life: what happens while it is open. Completed work is open again when it is queued again."""
+    """Of the facts after the first, return those that happen while the interaction is open. A completed interaction
+    is open again when it is queued again."""
     found: list[Fact] = []
     closed: FactKind | None = None
     for fact in rest:
@@ -202,7 +206,7 @@ def lives(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> list[Fact]:
 
 @settings(max_examples=200, deadline=None)
 @given(steps)
-def test_measures_are_the_naive_fold_of_the_facts(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> None:
+def test_measures_equal_a_naive_count_of_the_facts(drawn: list[tuple[str, FactKind, int, str, int, bool]]) -> None:
     facts = lives(drawn)
     insight = Insight(Book(calendars(), 10 * DAY_MS), 10 * DAY_MS)
     told(insight, *facts)
@@ -221,7 +225,7 @@ def test_measures_are_the_naive_fold_of_the_facts(drawn: list[tuple[str, FactKin
 
 @given(st.lists(st.integers(0, 10**9), min_size=1), st.lists(st.integers(0, 10**9)), st.floats(0.01, 1))
 def test_durations_merge_exactly_and_quantiles_are_near(one: list[int], other: list[int], share: float) -> None:
-    """Adding two is noting all; a quantile lies within one part in sixteen of the real one."""
+    """The sum of two equals noting all durations in one; a quantile is within one part in sixteen of the true one."""
     left, right, both = Times(), Times(), Times()
     for ms in one:
         left.note(ms)
@@ -244,8 +248,9 @@ def test_buckets_are_in_order(ms: int) -> None:
     assert bucket_of(round(middle_of(bucket_of(ms)) - 0.25)) == bucket_of(ms)
 
 
-def test_a_repeated_contact_comes_back_within_the_window() -> None:
-    """Three contacts of one person, at day 0, 6 and 14: the second is a repetition, the third is not; another person and tenant are not she."""
+def test_a_contact_within_the_window_is_repeated() -> None:
+    """Three contacts of one person, at day 0, 6 and 14: the second is repeated, the third is not. Another person and
+    the same person at another tenant do not count."""
     contacts = [
         Contact(name, tenant, person, T0 + day * DAY_MS, "sales", "webchat")
         for name, tenant, person, day in (
@@ -262,15 +267,16 @@ def test_a_repeated_contact_comes_back_within_the_window() -> None:
 
 
 def test_a_person_is_the_same_in_every_conversation() -> None:
-    """And where nobody knows the person, the conversation stands for him."""
+    """If the person is not known, the conversation stands for them."""
     one = replace(a_fact(FactKind.QUEUED), person_id="p")
     assert who(one) == who(replace(one, conversation_id="another"))
     assert who(one) != who(replace(one, tenant="other"))
     assert who(replace(one, person_id="")) != who(replace(one, person_id="", conversation_id="another"))
 
 
-def test_groups_add_up_to_the_whole() -> None:
-    """By queue and by any period, the rows' counts are those of all together; a range that begins later leaves out what came before."""
+def test_groups_add_up_to_the_total() -> None:
+    """By queue and by any period, the counts of the rows add up to the total; a range that begins later leaves out
+    earlier counts."""
     facts = lives([("a", FactKind.QUEUED, 0, "sales", 0, False), ("b", FactKind.QUEUED, 45 * MINUTE, "support", 0, False),
                    ("a", FactKind.AGENT_REPLIED, MINUTE, "sales", 0, False)])  # fmt: skip
     insight = told(an_insight(), *facts)
@@ -290,7 +296,7 @@ def test_groups_add_up_to_the_whole() -> None:
 
 
 def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After 31 days counts are gone; with too many entries the oldest days become whole days, and nothing of them is lost."""
+    """After 31 days counts are gone; with too many entries the oldest days become whole days, and no count is lost."""
     monkeypatch.setattr(insight_module, "MOST_FLOWS", 10)
     insight = an_insight()
     for number in range(40):
@@ -304,7 +310,8 @@ def test_state_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_backlog_by_age() -> None:
-    """A new one, an old one that waits for the customer, one in an agent's hands; what is closed is no backlog."""
+    """A new interaction, an old one that waits for the customer, and one with an agent; a closed one is not in the
+    backlog."""
     insight = told(
         an_insight(),
         a_fact(FactKind.QUEUED, T0, interaction="old", epoch=1),

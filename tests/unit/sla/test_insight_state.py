@@ -1,4 +1,4 @@
-"""What is kept is read again; also what the version before wrote."""
+"""Stored state can be read again, including state that the previous version wrote."""
 
 import msgspec
 
@@ -8,8 +8,9 @@ from services.sla.translate import insight_state, state
 from tests.unit.sla.builders import T0, a_target
 
 
-def test_counts_of_before_half_hours_are_whole_days() -> None:
-    """A key without a slot is the day's, and is written as it was read, so that it is replaced and not doubled."""
+def test_counts_written_before_half_hours_existed_are_whole_days() -> None:
+    """A key without a slot stands for the whole day, and is written as it was read, so that it is replaced and not
+    doubled."""
     key = b"t/" + msgspec.json.encode(("acme", 19_000, "sales", "webchat", 1))
     kept = state.decode(key, msgspec.msgpack.encode({"kept_desired": 3}))
     assert kept == state.KeptTally(TallyKey("acme", 19_000, "sales", "webchat", Target.PICK_UP, WHOLE_DAY), Tally(3))
@@ -18,7 +19,7 @@ def test_counts_of_before_half_hours_are_whole_days() -> None:
     assert state.tally_key_of(state.tally_key(half_hour)) == half_hour
 
 
-def test_plans_and_stories_of_before_forecasts_ask_for_none() -> None:
+def test_plans_and_stories_written_before_forecasts_existed_ask_for_none() -> None:
     target = msgspec.to_builtins(a_target())
     old = {name: value for name, value in target.items() if not name.startswith("predict")}
     plan = {"plan_id": "p", "policy": "p", "config_version": 1, "targets": [old]}
@@ -38,12 +39,13 @@ def test_plans_and_stories_of_before_forecasts_ask_for_none() -> None:
     assert found is not None
 
 
-def test_a_key_of_another_kind_is_not_ours() -> None:
+def test_a_key_of_another_kind_is_ignored() -> None:
     assert insight_state.decode(b"w/i1", b"") is None
 
 
-def test_rolling_up_loses_nothing() -> None:
-    """The oldest day that is kept by half hours becomes one entry for each queue, channel and promise; the newest day never does."""
+def test_roll_up_loses_no_count() -> None:
+    """The half hours of the oldest day become one entry for each queue, channel and target; those of the newest day
+    never do."""
     tallies = {
         TallyKey("acme", day, queue, "webchat", Target.PICK_UP, slot): Tally(kept_desired=1, breached=slot)
         for day in (1, 2)

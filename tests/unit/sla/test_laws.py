@@ -1,4 +1,5 @@
-"""What holds whatever happens, found by random lives: at most once, never early, nothing after the end, the same after a restore."""
+"""Invariants, checked with random histories: at most once, never early, nothing after the end, the same after a
+restore."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,7 +25,7 @@ KINDS = st.sampled_from(
 STEPS = st.lists(
     st.tuples(
         st.one_of(st.none(), KINDS),  # None: only the clock
-        st.integers(0, 40 * MINUTE),  # time that passes before it
+        st.integers(0, 40 * MINUTE),  # time that passes before the fact
         st.sampled_from(["i1", "i2"]),
     ),
     max_size=30,
@@ -38,7 +39,7 @@ def live(
     calendar: CalendarSpec | None,
     between: Callable[[Watched], Watched] = lambda watched: watched,
 ) -> Watched:
-    """Two interactions, queued at once, then these steps; `between` may put another engine in its place."""
+    """Queue two interactions at once, then apply these steps; `between` may replace the engine between steps."""
     watched = Watched(a_policy(*all_targets(), calendar=calendar))
     told: list[Occurrence] = []
     now = T0
@@ -60,10 +61,11 @@ def live(
 
 @LIVES
 @given(STEPS, st.sampled_from([None, OFFICE]))
-def test_each_milestone_at_most_once_and_each_promise_decided_at_most_once(
+def test_each_milestone_fires_at_most_once_and_each_deadline_is_decided_at_most_once(
     steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
-    """Per (interaction, target, epoch): set once, each warning and each breach once, one end: met, cancelled or the adequate level."""
+    """Per (interaction, target, epoch): set once, each warning and each breach once, one end: met, cancelled or the
+    adequate level."""
     told = live(steps, calendar).told
     seen = Counter(
         (o.interaction_id, o.target, o.epoch, o.kind, o.level, o.share)
@@ -85,8 +87,8 @@ def test_each_milestone_at_most_once_and_each_promise_decided_at_most_once(
 def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
     steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
-    """Each milestone is told at or after its due time, and the calendar time used, summed piece by piece between the pauses that were
-    told, is exactly the time that was promised."""
+    """Each milestone is reported at or after its due time. The calendar time used, summed between the reported
+    pauses, is exactly the time allowed."""
     watched = live(steps, calendar)
     time = RoundTheClock() if calendar is None else calendars()(calendar)
     promised = {(plan.target, m.level, m.share): m.after_ms for plan in all_targets() for m in plan.milestones}
@@ -96,7 +98,7 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
         used, since = started.get(promise, (0, 0))
         match o.kind:
             case OccurrenceKind.SET:
-                # A promise that is open again goes on where it stood.
+                # A reopened target continues with the time used so far.
                 started[promise] = (o.used_ms, o.occurred_at_ms)
             case OccurrenceKind.PAUSED:
                 started[promise] = (used + time.elapsed(since, o.occurred_at_ms), 0)
@@ -120,7 +122,7 @@ def test_nothing_is_early_and_used_time_is_open_time_less_pauses(
 def test_a_restore_after_every_step_changes_nothing(
     steps: list[tuple[FactKind | None, int, str]], calendar: CalendarSpec | None
 ) -> None:
-    """An engine that is rebuilt from its stored bytes between any two steps tells the same, to the last field."""
+    """An engine that is rebuilt from its stored bytes between any two steps reports the same, to the last field."""
     steady = live(steps, calendar)
     restless = live(steps, calendar, between=Watched.restored)
     assert restless.told == steady.told

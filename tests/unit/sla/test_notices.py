@@ -1,4 +1,4 @@
-"""Who is told of which event, and what he reads."""
+"""Which webhooks receive which event, and the content of the notice."""
 
 import json
 
@@ -14,7 +14,7 @@ from tests.unit.sla.builders import T0
 
 
 class Kept:
-    """Instead of `Webhooks`."""
+    """Used in place of `Webhooks`."""
 
     def __init__(self) -> None:
         self.notices: list[WebhookNotice] = []
@@ -50,7 +50,7 @@ async def told(*records: Record) -> list[WebhookNotice]:
 
 
 async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_events() -> None:
-    """Each once, with the event's id, so that a repetition is known as one."""
+    """Each webhook is notified once, with the event's id, so that it can recognise a repetition."""
     action = sla.SlaAction(webhook="duty")
     notices = await told(an_event(sla.SLA_EVENT_KIND_ESCALATED, action=action))
     assert [(n.webhook, n.message_id, n.tenant) for n in notices] == [("all", "e1", "acme"), ("duty", "e1", "acme")]
@@ -65,11 +65,11 @@ async def test_the_webhook_that_an_escalation_names_and_those_that_want_such_eve
         Record("sla.events.v1", 0, 0, T0, b"c1", b"\xff\xff", ()),
     ],
 )
-async def test_what_nobody_wants_and_what_is_a_day_old_is_told_to_nobody(record: Record) -> None:
+async def test_unwanted_and_day_old_events_are_not_sent(record: Record) -> None:
     assert await told(record) == []
 
 
-async def test_the_document_has_ids_and_times_and_no_text_of_anybody() -> None:
+async def test_the_document_has_ids_and_times_and_no_text_of_a_person() -> None:
     (notice,) = await told(an_event(sla.SLA_EVENT_KIND_WARNED, warning=2, share=0.75))
     document = json.loads(notice.body)
     assert (document["type"], document["timestamp"]) == ("sla.warned", "2023-11-14T22:13:20.000Z")

@@ -6,7 +6,7 @@ NOW = 1_700_000_000_000
 
 
 def test_a_milestone_fires_a_moment_after_it_is_due() -> None:
-    """So that the event of an answer given at the last moment can arrive."""
+    """The event of a reply given at the last moment must have time to arrive."""
     pace = Pace(settle_ms=50)
     pace.read(NOW, NOW)
     assert pace.until(NOW) == NOW - 50
@@ -14,17 +14,18 @@ def test_a_milestone_fires_a_moment_after_it_is_due() -> None:
     assert pace.wakeup(None, NOW) is None
 
 
-def test_after_a_start_nothing_fires_until_the_log_was_heard() -> None:
-    """What came while nobody read may hold the answer."""
+def test_after_a_start_nothing_fires_until_the_log_was_read() -> None:
+    """Records written while no process read may hold the reply."""
     pace = Pace(settle_ms=0, quiet_ms=500)
     pace.started(NOW)
     assert pace.until(NOW) <= 0
     assert pace.wakeup(NOW - 60_000, NOW) == NOW + 500
-    assert pace.until(NOW + 500) == NOW + 500, "silence: nothing had come"
+    assert pace.until(NOW + 500) == NOW + 500, "no record came: the lane is not behind"
 
 
-def test_behind_the_log_the_clock_is_the_logs() -> None:
-    """Reading a minute behind, milestones fire up to where the log has come, so none is forgotten and none is unfair."""
+def test_behind_the_log_the_clock_follows_the_log() -> None:
+    """While the lane reads a minute behind, milestones fire up to the log's time, so that none is forgotten and none
+    is wrong."""
     pace = Pace(settle_ms=0, behind_ms=1_000, quiet_ms=500)
     pace.started(NOW)
     pace.read(NOW - 60_000, NOW + 100)

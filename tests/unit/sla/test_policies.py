@@ -1,4 +1,4 @@
-"""Which policy holds for which work."""
+"""Which policy holds for which interaction."""
 
 import pytest
 
@@ -15,7 +15,7 @@ TARGETS = [pb.SlaTarget(kind=pb.TARGET_KIND_PICK_UP, adequate_ms=1_000)]
 
 
 def promised(*policies: pb.SlaPolicy, failed: list[str] | None = None) -> PolicyList:
-    """As the service reads them; each promises a pick-up."""
+    """Return policies as the service reads them; each has a pick-up target."""
     for policy in policies:
         policy.targets.extend(TARGETS)
     configuration = pb.TenantConfiguration(tenant="acme", version=1, sla_policies=policies)
@@ -44,7 +44,8 @@ def test_a_range_of_priorities_has_both_its_ends(priority: int, policy: str) -> 
 
 
 def test_a_condition_sees_all_that_is_known() -> None:
-    """Queue, channel, language, priority, labels, tier; every other condition must hold as well."""
+    """Queue, channel, language, priority, labels and tier are available; all other conditions of the policy must
+    hold too."""
     when = (
         "queue == 'sales' && channel == 'email' && language == 'fa' && priority > 3"
         " && tier == 'gold' && labels['campaign'] == 'nowruz'"
@@ -57,7 +58,7 @@ def test_a_condition_sees_all_that_is_known() -> None:
 
 
 def test_a_condition_that_fails_does_not_match_and_is_counted() -> None:
-    """The next policy is tried; nothing is raised."""
+    """The next policy is tried; no error is raised."""
     failed: list[str] = []
     found = promised(
         pb.SlaPolicy(name="missing", when="labels['campaign'] == 'x'"),
@@ -69,8 +70,8 @@ def test_a_condition_that_fails_does_not_match_and_is_counted() -> None:
     assert failed == ["missing", "no verdict"]
 
 
-def test_a_condition_is_asked_last() -> None:
-    """What is told by names costs nothing and cannot fail."""
+def test_a_condition_is_evaluated_last() -> None:
+    """Conditions by name cost nothing and cannot fail."""
     failed: list[str] = []
     found = promised(pb.SlaPolicy(name="mail", channels=["email"], when="1 / 0 == 1"), failed=failed)
     assert chosen(found, Subject(channel="webchat")) == ""
@@ -80,23 +81,23 @@ def test_a_condition_is_asked_last() -> None:
 @pytest.mark.parametrize(
     ("when", "says"),
     [
-        ("queue ==", "policy odd: its condition is refused"),
+        ("queue ==", "policy odd: its condition is invalid"),
         ("person.name == 'x'", "uses person; known are channel"),
         ("!" * 50 + "true", "nested deeper"),
     ],
 )
-def test_a_condition_that_can_never_be_told_is_refused_with_the_configuration(when: str, says: str) -> None:
+def test_a_condition_that_can_never_be_evaluated_is_refused_with_the_configuration(when: str, says: str) -> None:
     with pytest.raises(ChaparError, match=says) as refused:
         promised(pb.SlaPolicy(name="odd", when=when))
     assert refused.value.reason == "SLA_CONFIGURATION"
 
 
-def test_names_that_a_comprehension_binds_are_no_variables() -> None:
+def test_names_that_a_comprehension_binds_are_not_variables() -> None:
     found = promised(pb.SlaPolicy(name="any", when="labels.exists(name, name.startsWith('vip'))"))
     assert chosen(found, Subject(labels=(("vip-2", "yes"),))) == "any"
 
 
-def test_what_is_chosen_by_is_what_was_known_at_the_first_queueing() -> None:
+def test_the_policy_is_chosen_by_the_attributes_at_the_first_queueing() -> None:
     """A transfer, another priority and another label change nothing."""
     gold = a_policy(a_target(), name="gold", tiers=["gold"], priority_at_least=5)
     watched = Watched(gold)

@@ -1,4 +1,4 @@
-"""Forecasts of broken promises: probabilities, monotone in time, the same everywhere, and learned from what happened."""
+"""Forecasts of breaches: probabilities, monotone in time, the same in every process, and learned from outcomes."""
 
 import random
 import subprocess
@@ -15,7 +15,7 @@ DAY = 86_400_000
 
 
 def a_moment(share: float = 0.0, announced: tuple[int, int] = (-1, -1), *, held: bool = False) -> Moment:
-    """At a share of a minute, in an empty line."""
+    """Return a moment at a share of a minute, in an empty line."""
     return Moment(share, round(share * 60_000), round((1 - share) * 60_000), announced, held, 0.0, 0)
 
 
@@ -60,7 +60,7 @@ def learned(target: Target, told: list[tuple[list[int], bool]]) -> Model:
 def test_a_forecast_is_a_probability(
     target: Target, told: list[tuple[list[int], bool]], pulse: Pulse, moment: Moment
 ) -> None:
-    """Whatever was learned and whatever is seen: above 0, below 1, for nothing is certain."""
+    """With any training and any features, the forecast is above 0 and below 1."""
     assert 0 < learned(target, told).probability(features(moment, pulse)) < 1
 
 
@@ -74,7 +74,8 @@ def test_waiting_never_makes_a_breach_less_likely(
     other: float,
     allowed: int,
 ) -> None:
-    """While nothing else changes, the probability does not fall as time passes: whatever was learned, whatever was announced."""
+    """While nothing else changes, the probability does not fall as time passes, with any training and any estimated
+    wait."""
     early, late = sorted((one, other))
     model = learned(target, told)
 
@@ -87,8 +88,9 @@ def test_waiting_never_makes_a_breach_less_likely(
     assert at(early) <= at(late)
 
 
-def test_what_was_announced_counts() -> None:
-    """A wait announced far below the limit makes a breach unlikely, one far above it likely; an agent who is free is best of all."""
+def test_the_estimated_wait_counts() -> None:
+    """An estimated wait far below the limit makes a breach unlikely, one far above it likely; a free agent gives the
+    lowest probability."""
     model, pulse = Model.new(Target.PICK_UP), Pulse()
 
     def said(p50: int, p90: int) -> float:
@@ -104,13 +106,14 @@ def test_what_was_announced_counts() -> None:
     assert announced_share((-1, -1), 0, 1) is None
 
 
-def test_once_an_agent_has_it_the_announcement_is_past() -> None:
+def test_once_an_agent_has_it_the_estimated_wait_is_ignored() -> None:
     pulse = Pulse()
     assert features(a_moment(announced=(300_000, 600_000), held=True), pulse)[:3] == features(a_moment(), pulse)[:3]
 
 
-def test_history_is_the_share_broken_among_those_that_were_open_as_long() -> None:
-    """Nine kept in the first half, one at three quarters, ten broken: of all, one in two; of those open at the half, ten of eleven."""
+def test_history_is_the_share_breached_of_those_open_as_long() -> None:
+    """Nine kept in the first half, one at three quarters, ten breached: of all, one in two; of those open at the
+    half, ten of eleven."""
     pulse = Pulse()
     for share in [0.1] * 9 + [0.75]:
         pulse.decide(share, broken=False)
@@ -121,11 +124,12 @@ def test_history_is_the_share_broken_among_those_that_were_open_as_long() -> Non
     assert pulse.broken_share(0.9) > pulse.broken_share(0.5) > pulse.broken_share(0)
     for _ in range(3_000):
         pulse.decide(0.1, broken=False)
-    assert pulse.broken_share(0) < 0.01, "what is long past has faded"
+    assert pulse.broken_share(0) < 0.01, "old outcomes have faded"
 
 
-def test_what_happens_is_learned() -> None:
-    """When only the history tells, the forecasts come to be right: a share of .8 where eight in ten break."""
+def test_the_model_learns_from_outcomes() -> None:
+    """When only the history carries information, the forecasts become right: a share of .8 where eight in ten are
+    breached."""
     chance, model = random.Random(5), Model.new(Target.RESOLUTION)
     for _ in range(3_000):
         bad = chance.random() < 0.5
@@ -133,12 +137,13 @@ def test_what_happens_is_learned() -> None:
         model.outcome(x, model.probability(x), broken=chance.random() < (0.8 if bad else 0.1))
     assert model.probability((100, 200, 200, -400, 0, 0, 0)) == pytest.approx(0.8, abs=0.06)
     assert model.probability((100, -200, -200, -400, 0, 0, 0)) == pytest.approx(0.1, abs=0.04)
-    assert model.brier < model.base * (1 - model.base) * 0.7, "better than always telling the base rate"
+    assert model.brier < model.base * (1 - model.base) * 0.7, "better than a constant forecast of the base rate"
     assert sum(kept[0] for kept in model.bins) == pytest.approx(3_000)
 
 
-def test_no_outcome_teaches_that_waiting_helps() -> None:
-    """Taught for a long time that the longer ones are kept: the weights of what grows while one waits stop at zero."""
+def test_no_outcome_makes_waiting_reduce_the_probability() -> None:
+    """After long training in which longer waits are kept, the weights of features that grow during the wait stop at
+    zero."""
     model = Model.new(Target.PICK_UP)
     for at in range(2_000):
         late = at % 2 == 0
@@ -147,8 +152,8 @@ def test_no_outcome_teaches_that_waiting_helps() -> None:
     assert min(model.weights[1:4]) == 0
 
 
-def test_memory_fades_but_never_runs_away() -> None:
-    """Ten thousand times the same outcome: weights stay finite, and the model can still be taught otherwise."""
+def test_old_observations_fade_and_weights_stay_finite() -> None:
+    """Ten thousand times the same outcome: weights stay finite, and the model can still learn the opposite."""
     model = Model.new(Target.PICK_UP)
     x = (100, -300, -200, -400, -100, 0, 0)
     for _ in range(10_000):
@@ -172,8 +177,8 @@ print(model.probability(features(a_moment(.3, (20_000, 70_000)), pulse)).hex(), 
 """
 
 
-def test_another_process_says_the_same() -> None:
-    """Bit by bit, under another order of hashes."""
+def test_another_process_gives_the_same_numbers() -> None:
+    """The results are equal bit by bit, under another hash seed."""
     said = {
         subprocess.run(
             [sys.executable, "-c", _ELSEWHERE],

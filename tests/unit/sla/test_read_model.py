@@ -1,4 +1,4 @@
-"""What SlaService reads, followed from the changelog."""
+"""The read model of SlaService, followed from the changelog."""
 
 from services.chassis.kafka.records import Record
 from services.sla.adapters.read_model import FIRST, ReadModel
@@ -11,7 +11,7 @@ from tests.unit.sla.builders import MINUTE, T0, Watched, a_policy, a_target, cal
 
 
 class Followed:
-    """An engine and a read model that gets each change of it, as the lane would write it."""
+    """An engine and a read model that gets each of its changes, as the lane would write it."""
 
     def __init__(self) -> None:
         self.watched = Watched(a_policy(a_target(Target.PICK_UP), a_target(Target.RESOLUTION)))
@@ -36,8 +36,8 @@ class Followed:
         return [(work.interaction_id, deadline.target.name) for _, work, deadline in found]
 
 
-def test_the_nearest_first_and_only_what_runs() -> None:
-    """Kept, paused, broken and cancelled promises are not at risk."""
+def test_the_nearest_first_and_only_running_deadlines() -> None:
+    """Kept, paused, breached and cancelled deadlines are not at risk."""
     f = Followed()
     for number, name in enumerate(("b", "a", "c")):
         f.watched.happens(FactKind.QUEUED, T0 + number * MINUTE, interaction=name, arrived=T0)
@@ -51,7 +51,7 @@ def test_the_nearest_first_and_only_what_runs() -> None:
     assert f.at_risk(queue="support") == []
 
 
-def test_what_is_forgotten_by_the_lane_is_gone() -> None:
+def test_an_interaction_forgotten_by_the_lane_is_gone() -> None:
     f = Followed()
     f.watched.happens(FactKind.QUEUED)
     f.watched.happens(FactKind.COMPLETED, T0 + MINUTE)
@@ -64,8 +64,8 @@ def test_what_is_forgotten_by_the_lane_is_gone() -> None:
     assert f.at_risk() == []
 
 
-def test_a_page_goes_on_where_the_last_one_ended() -> None:
-    """Also when the deadline at which it ended is gone meanwhile."""
+def test_a_page_continues_where_the_last_one_ended() -> None:
+    """This holds also if the deadline at which the page ended is gone meanwhile."""
     f = Followed()
     for name in ("a", "b", "c"):
         f.watched.happens(FactKind.QUEUED, interaction=name)
@@ -77,7 +77,7 @@ def test_a_page_goes_on_where_the_last_one_ended() -> None:
     assert [work.interaction_id for _, work, _ in rest] == ["b", "b", "c", "c"]
 
 
-def test_tallies_of_all_partitions_are_added_and_of_other_tenants_not() -> None:
+def test_tallies_of_all_partitions_are_added_but_not_those_of_other_tenants() -> None:
     f = Followed()
     for partition, tenant, kept in ((0, "acme", 3), (1, "acme", 4), (1, "other", 50)):
         key = TallyKey(tenant, 19_000, "sales", "webchat", Target.PICK_UP)
@@ -91,7 +91,8 @@ def test_tallies_of_all_partitions_are_added_and_of_other_tenants_not() -> None:
 
 
 def test_a_deadline_as_readers_see_it() -> None:
-    """Used and remaining time are the calendar's, now; after a breach the remaining time is negative and grows."""
+    """Used and remaining time are calendar time, now; after a breach the remaining time is negative and the overdue
+    time grows."""
     f = Followed()
     f.watched.happens(FactKind.QUEUED)
     work, plan = f.watched.book.works["i1"], f.watched.book.plans["acme/1/standard"]

@@ -1,4 +1,4 @@
-"""What is kept: a restore reads what the version before wrote."""
+"""Stored state: a restore reads what the previous version wrote."""
 
 import msgspec
 
@@ -63,9 +63,9 @@ OLD_WORK = {
 }
 
 
-def test_work_and_plans_from_before_escalations_go_on() -> None:
-    """As written without conditions, actions, exceptional hours and revisions: what had passed stays passed, the rest fires at its time, and a
-    new policy that says so is chosen by queue and channel."""
+def test_state_written_before_escalations_existed_still_works() -> None:
+    """The state was written without conditions, actions, exceptional hours and revisions. Passed milestones stay
+    passed, the rest fire at their time, and a new policy with `applies_to_open` is chosen by queue and channel."""
     watched = Watched()
     plan = state.decode(state.plan_key("acme/1/standard"), msgspec.msgpack.encode(OLD_PLAN))
     work = state.decode(state.work_key("i1"), msgspec.msgpack.encode(OLD_WORK))

@@ -1,4 +1,5 @@
-"""Lives of interactions in any order, with new configurations, restores and late readers between any two steps: the laws of docs/sla.md."""
+"""Histories of interactions in any order, with new configurations, restores and late readers between any two steps:
+the rules of docs/sla.md."""
 
 from collections import Counter
 from functools import cache
@@ -31,12 +32,13 @@ def targets_of(number: int) -> tuple[TargetPlan, ...]:
 
 
 def a_variant(number: int, version: int) -> Policy:
-    """One of several configurations: other levels, other warnings, a target fewer, pausing or not."""
+    """Return one of several configurations: with other levels, other warnings, one target fewer, with or without
+    pauses."""
     return a_policy(*targets_of(number), pause=number != 2, version=version, applies_to_open=number != 1)
 
 
 class Lives(RuleBasedStateMachine):
-    """Three interactions, one engine, and what has been told."""
+    """Three interactions, one engine, and the occurrences that it has reported."""
 
     @initialize()
     def begin(self) -> None:
@@ -52,7 +54,7 @@ class Lives(RuleBasedStateMachine):
         self.starts: dict[str, int] = {}
         self.lives: Counter[str] = Counter()
 
-    # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ── events ──────────────────────────────────────────────────────────────────────────────────────────────────
     def fact(self, kind: FactKind, name: str, passes: int, late: int = 0, **of: Any) -> None:
         self.now += passes
         self.epoch += 1
@@ -64,11 +66,11 @@ class Lives(RuleBasedStateMachine):
         self.look()
 
     def named(self, name: str) -> str:
-        """The interaction of this life."""
+        """Return the id of the current interaction of this name."""
         return f"{name}.{self.lives[name]}"
 
     def begins(self, name: str, start: int) -> bool:
-        """Whether a life begins: nobody knows of the one before."""
+        """Return whether a new interaction begins: the engine does not know the one before."""
         if self.named(name) in self.watched.book.works:
             return False
         self.lives[name] += 1
@@ -113,7 +115,7 @@ class Lives(RuleBasedStateMachine):
         self.watched.clock(self.now)
         self.look()
         due = self.watched.book.next_wakeup()
-        assert due is None or due > self.now, "what was due has been passed"
+        assert due is None or due > self.now, "all due milestones have been passed"
 
     @rule(number=st.integers(0, 3))
     def configured(self, number: int) -> None:
@@ -133,7 +135,7 @@ class Lives(RuleBasedStateMachine):
     def configure(self, number: int) -> None:
         self.watched.configured(self.now, a_variant(number, self.version), version=self.version)
 
-    # ── the laws ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ── invariants ──────────────────────────────────────────────────────────────────────────────────────────────
     def look(self) -> None:
         for o in self.watched.told:
             promise = (o.interaction_id, o.target, o.epoch)
@@ -148,14 +150,14 @@ class Lives(RuleBasedStateMachine):
                 self.ended.add(promise)
             if o.kind in (OccurrenceKind.MET, OccurrenceKind.CANCELLED):
                 self.ended.add(promise)
-        # A breach ends its promise after its escalations, which follow at once.
+        # A breach ends its deadline after its escalations, which follow at once.
         for o in self.watched.told:
             if o.kind is OccurrenceKind.BREACHED and o.level is Level.ADEQUATE:
                 self.ended.add((o.interaction_id, o.target, o.epoch))
 
     def once(self, o: Occurrence, promise: Promise) -> None:
         self.causes[o.cause, o.ordinal] += 1
-        assert self.causes[o.cause, o.ordinal] == 1, "ids are those of one occurrence"
+        assert self.causes[o.cause, o.ordinal] == 1, "an id belongs to one occurrence"
         if o.kind in (OccurrenceKind.PAUSED, OccurrenceKind.RESUMED, OccurrenceKind.CHANGED):
             return
         point = o.warning or o.level.name
@@ -164,7 +166,7 @@ class Lives(RuleBasedStateMachine):
         assert self.told[key] == 1, f"{key} twice"
 
     def clock(self, o: Occurrence, promise: Promise) -> None:
-        """Time used is what passed between the starts and stops that were told."""
+        """Check that the used time is the time between the reported starts and stops."""
         if o.kind is OccurrenceKind.SET:
             first = o.target is not Target.NEXT_RESPONSE and o.epoch == 1
             since = self.starts[o.interaction_id] if first else o.occurred_at_ms
@@ -184,7 +186,7 @@ class Lives(RuleBasedStateMachine):
             assert o.used_ms == expected, f"{o.kind.name} with {o.used_ms} ms used, not {expected}"
             self.clocks[promise] = (expected, None)
         elif o.kind in (OccurrenceKind.WARNED, OccurrenceKind.BREACHED):
-            assert since_ms is not None, "nothing fires while the clock stands"
+            assert since_ms is not None, "no milestone fires while the clock is paused"
 
     @invariant()
     def counts_are_those_of_what_is_there(self) -> None:

@@ -1,4 +1,4 @@
-"""What operators see, and how the router's address is written."""
+"""The metrics that operators see, and the form of the router's address."""
 
 from dataclasses import replace
 
@@ -15,8 +15,9 @@ from services.sla.settings import SlaSettings
 from tests.unit.sla.builders import MINUTE, T0, Watched, a_fact
 
 
-def test_what_was_committed_is_counted_and_what_is_held_is_shown() -> None:
-    """Armed, warned, broken, kept, by target and queue; lateness of what the clock decided; open deadlines and overdue timers."""
+def test_committed_occurrences_are_counted_and_held_deadlines_are_shown() -> None:
+    """Armed, warned, breached, kept, by target and queue; lateness of milestones that the clock decided; open
+    deadlines and overdue timers."""
     metrics, clock = Metrics(), ManualClock(T0)
     telemetry = Telemetry(metrics, clock)
     watched = Watched()
@@ -35,16 +36,15 @@ def test_what_was_committed_is_counted_and_what_is_held_is_shown() -> None:
     assert metrics.value("chapar_sla_timers_past_due") == 0
     clock.advance(30 * MINUTE)
     telemetry.look()
-    assert metrics.value("chapar_sla_timers_past_due") == 2, (
-        "first response and resolution wait for a clock that stands"
-    )
+    assert metrics.value("chapar_sla_timers_past_due") == 2, "first response and resolution wait for a paused clock"
     telemetry.lost(0)
     telemetry.look()
     assert metrics.value("chapar_sla_timers_past_due") == 0
 
 
 def test_forecasts_and_durations_are_shown() -> None:
-    """How many are followed, how many are likely to break, how good forecasts were beside their base rate; durations by queue and channel."""
+    """The number of forecast deadlines, the number likely to be breached, and the quality of forecasts beside their
+    base rate; durations by queue and channel."""
     metrics = Metrics()
     telemetry = Telemetry(metrics, ManualClock(T0))
     watched = Watched()
@@ -67,8 +67,9 @@ def test_forecasts_and_durations_are_shown() -> None:
     assert metrics.value("chapar_sla_pick_up_seconds", "sales", "webchat") == 1
 
 
-def test_a_promise_that_is_made_no_longer_is_followed_no_longer() -> None:
-    """A change of policies takes a deadline away: its forecast is neither counted nor learned from; nor is one whose story ends undecided."""
+def test_a_removed_target_is_no_longer_forecast() -> None:
+    """A change of policies removes a deadline: its forecast is neither counted nor learned from; the same holds for
+    a story that ends undecided."""
     watched = Watched()
     insight = Insight(watched.book, MINUTE)
     found = watched.engine.handle(a_fact(FactKind.QUEUED, epoch=1), watched.policies, T0)
