@@ -1,1 +1,2 @@
-"""Asks customers how it was, counts each answer once, and says how sure the figures are."""
+"""feedback: customer surveys. Sends invitations, counts each response once, and reports scores with their
+confidence."""

@@ -1,4 +1,4 @@
-"""`python -m services.feedback`."""
+"""Run the service: `python -m services.feedback`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What happens when an invitation is due and when an answer comes in: load, decide, perform."""
+"""Handlers for a due invitation and for an incoming response: load, decide, perform."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,16 +18,18 @@ from services.feedback.ports import CommandLog, InvitationSender, Links, Outgoin
 from services.feedback.translate import kind, kind_message
 
 QUIET_GRACE_MS: Final = 5 * 60_000
-"""An invitation that was due just before the quiet hours is still sent."""
+"""An invitation that was due within this time before the quiet hours is still sent."""
 _PLACEHOLDER: Final = re.compile(r"\{(question|link|until)\}")
 _OURS: Final = frozenset({ErrorKind.UNAUTHENTICATED, ErrorKind.PERMISSION_DENIED})
-"""Refusals that say nothing about the invitation: our own key or rights are wrong, which somebody will mend."""
+"""Refusals that say nothing about the invitation: this service's key or rights are wrong until an operator corrects
+them."""
 _NO_RESPONSES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType({})
 log = get_logger(__name__)
 
 
 class Dispatcher:
-    """Sends each invitation and reminder that is due, once as far as the customer can see, and notes that an invitation was sent."""
+    """Sends each due invitation and reminder, once as far as the customer can see, and notes that an invitation was
+    sent."""
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class Dispatcher:
         clock: Clock,
         shown: Callable[[int, Programme, str], str],
     ) -> None:
-        """`shown` writes a time for readers of a language."""
+        """`shown` formats a time for readers of a language."""
         self._programmes = programmes
         self._links = links
         self._sender = sender
@@ -47,9 +49,10 @@ class Dispatcher:
         self._shown = shown
 
     async def dispatch(self, record: pb.FeedbackRecord) -> str:
-        """Handles one record of feedback.answers.v1 and says what was done: "ignored", "late", "quiet", "sent", "reminded" or "refused".
+        """Handle one record of feedback.answers.v1 and return the result: "ignored", "late", "quiet", "sent",
+        "reminded" or "refused".
 
-        Raises ChaparError when the same may succeed later: repeating is safe, because each sending has its key.
+        Raises ChaparError if a retry may succeed later: repeating is safe, because each sending has its key.
         """
         made = due(record)
         if made is None:
@@ -109,7 +112,7 @@ class Dispatcher:
         return "sent"
 
     def _quiet(self, programme: Programme, name: str) -> bool:
-        """Whether we came too late to write before the quiet hours."""
+        """Return whether it is too late to write before the quiet hours."""
         survey = programme.named(name)
         if survey is None:
             return False
@@ -118,7 +121,7 @@ class Dispatcher:
 
 
 def due(record: pb.FeedbackRecord) -> pb.InvitationCreated | None:
-    """The invitation that a record wants to be sent."""
+    """Return the invitation that a record asks to send; None if it asks for none."""
     match record.WhichOneof("record"):
         case "due":
             return record.due.invitation
@@ -129,12 +132,12 @@ def due(record: pb.FeedbackRecord) -> pb.InvitationCreated | None:
 
 
 def filled(template: str, **values: str) -> str:
-    """The template with its placeholders filled; whatever else is in braces stays as it is."""
+    """Return the template with its placeholders filled; other text in braces stays unchanged."""
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
 class Answering:
-    """Makes an answer durable. Whether it counts is decided by the survey lane."""
+    """Makes a response durable. The survey lane decides whether it counts."""
 
     def __init__(
         self, commands: CommandLog, clock: Clock, metrics: Metrics, questions: LaneQuestions | None = None
@@ -160,12 +163,13 @@ class Answering:
         wait: bool = False,
         proven: bool = True,
     ) -> None:
-        """Returns when it is durable; with `wait` when the lane has counted it, or raises why it has not.
+        """Write a response. Returns when it is durable; with `wait`, returns when the lane has counted it, or raises
+        the reason why not.
 
-        Not `proven`: nothing but the caller says that there is such a person and invitation; then wait.
-        Without a `key` the same answer from the same `view` of a page is the same command: a double click.
+        Not `proven`: only the caller says that the person and the invitation exist; then use `wait`. Without a `key`,
+        the same response from the same `view` of a page is the same command: a double click.
 
-        Raises INVALID for an answer that does not fit a known kind, UNAVAILABLE when the log cannot be written.
+        Raises INVALID for a response that does not fit a known kind, UNAVAILABLE if the log cannot be written.
         """
         text = clean_comment(comment)
         if kind is not None:
@@ -199,24 +203,25 @@ class Answering:
         await self._questions.ask(tenant, publish)
 
     def refuse(self, result: str) -> None:
-        """Counts an answer that goes no further: "forged", "late" or "bot"."""
+        """Count a response that goes no further: "forged", "late" or "bot"."""
         self._results.labels("", result).inc()
 
 
 def check(kind: Kind, score: int, text: str, score_field: str, text_field: str) -> None:
-    """Raises INVALID for an answer that is none to a question of this kind."""
+    """Raise INVALID for an answer that does not fit a question of this kind."""
     if kind is Kind.TEXT:
         if score != 0:
-            raise invalid(score_field, "is 0 for free text", reason="OUT_OF_SCALE")
+            raise invalid(score_field, "must be 0 for free text", reason="OUT_OF_SCALE")
         if not text:
-            raise invalid(text_field, "is the answer and must not be empty", reason="INCOMPLETE")
+            raise invalid(text_field, "must not be empty: it is the answer", reason="INCOMPLETE")
     elif score not in SCALES[kind]:
         scale = SCALES[kind]
-        raise invalid(score_field, f"is from {scale[0]} to {scale[-1]}", reason="OUT_OF_SCALE")
+        raise invalid(score_field, f"must be from {scale[0]} to {scale[-1]}", reason="OUT_OF_SCALE")
 
 
 def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> Mapping[str, tuple[int, str]]:
-    """Answers to the questions after the first, by question. Of a known survey they must fit it, and lack none that is not optional.
+    """Return the answers to the questions after the first, by question. If the survey is known, they must fit it, and
+    must answer every question that is not optional.
 
     Raises INVALID.
     """
@@ -225,20 +230,20 @@ def read_responses(responses: Iterable[pb.Response], survey: Survey | None) -> M
     for index, each in enumerate(responses):
         where = f"responses[{index}]"
         if index >= MOST_QUESTIONS:
-            raise invalid("responses", f"are at most {MOST_QUESTIONS}")
+            raise invalid("responses", f"must be at most {MOST_QUESTIONS}")
         if len(each.text) > MAX_COMMENT_CHARS:
             raise invalid(f"{where}.text", f"has more than {MAX_COMMENT_CHARS} characters")
         if not each.question_id or each.question_id in found:
-            raise invalid(f"{where}.question_id", "names a question, each once")
+            raise invalid(f"{where}.question_id", "must name a question, each once")
         if survey is not None:
             question = asked.get(each.question_id)
             if question is None:
-                raise invalid(f"{where}.question_id", "is no question of this survey")
+                raise invalid(f"{where}.question_id", "is not a question of this survey")
             if each.kind and each.kind != kind_message(question.kind):
-                raise invalid(f"{where}.kind", f"is {question.kind.value}")
+                raise invalid(f"{where}.kind", f"must be {question.kind.value}")
             check(question.kind, each.score, each.text.strip(), f"{where}.score", f"{where}.text")
         found[each.question_id] = (each.score, each.text)
     for question in asked.values():
         if not question.optional and question.question_id not in found:
-            raise invalid("responses", f"lack an answer to {question.question_id}", reason="INCOMPLETE")
+            raise invalid("responses", f"must contain an answer to {question.question_id}", reason="INCOMPLETE")
     return found

@@ -1,4 +1,4 @@
-"""What feedback needs from outside, as capabilities."""
+"""Ports: the capabilities that feedback needs from outside."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,42 +10,43 @@ from services.feedback.domain.survey import Kind, Programme
 
 
 class Subjects(Protocol):
-    """Who knows which contacts there were."""
+    """Checks whether the subject of an invitation exists."""
 
     async def check(self, tenant: str, about: pb.Subject) -> None:
-        """Raises NOT_FOUND unless interaction, conversation, person and identity are this tenant's and belong together."""
+        """Raise NOT_FOUND unless interaction, conversation, person and identity are this tenant's and belong
+        together."""
 
 
 class Programmes(Protocol):
     """The tenants' surveys, as configured now."""
 
     def of(self, tenant: str) -> Programme:
-        """This tenant's programme; an empty one for a tenant that is not known."""
+        """Return this tenant's programme; an empty one for an unknown tenant."""
 
     def counting(self, tenant: str) -> Counting:
-        """How this tenant's answers are counted; the defaults for a tenant that is not known."""
+        """Return how this tenant's responses are counted; the defaults for an unknown tenant."""
 
     def knows(self, tenant: str) -> bool:
-        """Whether the tenant is configured at all."""
+        """Return whether the tenant is configured at all."""
 
     def invitation_text(self, tenant: str, language: str, *, reminder: bool = False) -> str:
-        """The template of an invitation or a reminder, with {question}, {link} and {until}."""
+        """Return the template of an invitation or a reminder, with {question}, {link} and {until}."""
 
 
 class CommandLog(Protocol):
-    """Where commands become durable."""
+    """The log that makes commands durable."""
 
     async def publish(self, command: pb.FeedbackCommand, *, proven: bool = True) -> None:
-        """Returns when the broker has acknowledged. Raises ChaparError UNAVAILABLE.
+        """Write a command. Returns when the broker has acknowledged it. Raises ChaparError UNAVAILABLE.
 
-        Not `proven`: the caller may have invented the person. An answer of a person without a key is then written without its words, and the lane
-        refuses it.
+        Not `proven`: the caller may have invented the person. A response of a person without a key is then written
+        without its texts, and the lane refuses it.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a survey link stands for. `language` is BCP 47, `expires_at_ms` since the epoch."""
+    """The contents of a survey link. `language` is BCP 47, `expires_at_ms` is milliseconds since the epoch."""
 
     tenant: str
     person_id: str
@@ -60,18 +61,18 @@ class Links(Protocol):
     """Signed links to survey pages."""
 
     def url(self, ticket: Ticket) -> str:
-        """The page's address."""
+        """Return the address of the survey page."""
 
     def read(self, token: str) -> Ticket | None:
-        """What a token stands for; None for one that is forged, damaged or expired, without saying which."""
+        """Return the contents of a token; None for one that is forged, damaged or expired, without saying which."""
 
     def refusal(self, token: str) -> str:
-        """For our own figures only, of a token that could not be read: "late" or "forged"."""
+        """Return "late" or "forged" for a token that could not be read. For this service's own metrics only."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingInvitation:
-    """One invitation or reminder on its way to the customer. `key`: the same again is the same sending."""
+    """One invitation or reminder to send to the customer. A repeated `key` is the same sending."""
 
     key: str
     tenant: str
@@ -86,15 +87,16 @@ class OutgoingInvitation:
 
 
 class InvitationSender(Protocol):
-    """Hands invitations to whoever speaks the customer's channel."""
+    """Passes invitations to the service that sends on the customer's channel."""
 
     async def send(self, invitation: OutgoingInvitation) -> str:
-        """The delivery's id. The same invitation again is the same delivery. Raises ChaparError."""
+        """Send an invitation and return the delivery's id. The same invitation again is the same delivery. Raises
+        ChaparError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A recovery interaction to be opened. `requirements` are the contract's Selectors, serialised."""
+    """A recovery interaction to open. `requirements` are the contract's Selectors, serialised."""
 
     tenant: str
     invitation_id: str
@@ -108,7 +110,8 @@ class Recovery:
 
 
 class RecoveryOpener(Protocol):
-    """Whoever opens interactions."""
+    """Opens interactions."""
 
     async def open(self, recovery: Recovery) -> str:
-        """The interaction's id; the same for the same invitation again. Raises ChaparError."""
+        """Open a recovery and return the interaction's id; the same id for the same invitation again. Raises
+        ChaparError."""

@@ -1,7 +1,8 @@
-"""Protobuf to domain and back: what all of feedback shares. What cannot be understood raises `Untranslatable`; nothing is guessed.
+"""Conversion between protobuf and domain: the parts that all of feedback shares. Input that cannot be understood raises
+`Untranslatable`; nothing is guessed.
 
-Commands and records of the survey lane: `translate_survey`; the configured surveys: `translate_programme`; counting: `translate_counting`
-and `translate_scores`.
+Commands and records of the survey lane: `translate_survey`; the configured surveys: `translate_programme`; counting:
+`translate_counting` and `translate_scores`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from services.feedback.domain.survey import Kind, Subject
 
 MAX_RECORD_BYTES: Final = 256 << 10
 LATEST_MS: Final = 4_102_444_800_000 * 8
-"""Year 3010: the sum of two of them is still a date."""
+"""Year 3010: the sum of two such times is still a date."""
 
 _KIND_OF: Final[Mapping[int, Kind]] = MappingProxyType(
     {
@@ -39,11 +40,11 @@ _KIND_TO: Final[Mapping[Kind, "config.SurveyKind.ValueType"]] = MappingProxyType
 
 
 class Untranslatable(ValueError):  # noqa: N818 - a verdict about the input
-    """A message that says nothing this service can act upon. The text names the field, never its content."""
+    """A message that this service cannot act upon. The text names the field, never its content."""
 
 
 def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes], ...]:
-    """The headers of a record (DESIGN, Kafka)."""
+    """Return the headers of a record (DESIGN, Kafka)."""
     return (
         ("content-type", b"application/protobuf"),
         ("schema", schema.encode()),
@@ -53,14 +54,14 @@ def headers(schema: str, event_id: str, tenant: str) -> tuple[tuple[str, bytes],
 
 
 def opened_record(record: Record, keys: Keys) -> pb.FeedbackRecord:
-    """A record of feedback.answers.v1 with its texts; of an erased person without them."""
+    """Return a record of feedback.answers.v1 with its texts; without them if the person is erased."""
     found = parse_record(record.value)
     unsealed(found, keys, record)
     return found
 
 
 def unsealed(message: pb.FeedbackCommand | pb.FeedbackRecord, keys: Keys, record: Record) -> DataKey | None:
-    """Puts the texts back into a message. Returns their key."""
+    """Decrypt the texts of a message in place. Returns their key."""
     try:
         return unseal(message, keys, record.topic, record.key or b"")
     except Unsealable as error:
@@ -68,14 +69,14 @@ def unsealed(message: pb.FeedbackCommand | pb.FeedbackRecord, keys: Keys, record
 
 
 def parse_record(raw: bytes | None) -> pb.FeedbackRecord:
-    """A record of feedback.answers.v1, its texts still sealed."""
+    """Return a record of feedback.answers.v1 with its texts still encrypted."""
     record = pb.FeedbackRecord()
     parse(record, raw)
     return record
 
 
 def parse(message: pb.FeedbackCommand | pb.FeedbackRecord, raw: bytes | None) -> None:
-    """Fills the message from a record's value."""
+    """Fill the message from a record's value."""
     if raw is None:
         raise Untranslatable("the record has no value")
     if len(raw) > MAX_RECORD_BYTES:
@@ -88,9 +89,9 @@ def parse(message: pb.FeedbackCommand | pb.FeedbackRecord, raw: bytes | None) ->
 
 
 def check_times(message: Message) -> None:
-    """Raises Untranslatable for a time or a duration that no calendar reaches, anywhere in the message.
+    """Raise Untranslatable for a time or a duration out of the calendar's range, anywhere in the message.
 
-    Times are kept, and calendars are asked about them later, when no record is at hand that could be refused.
+    Times are kept and converted to dates later, when there is no record left to refuse.
     """
     for field, value in message.ListFields():
         if field.message_type is not None:
@@ -103,7 +104,7 @@ def check_times(message: Message) -> None:
 
 
 def subject(message: pb.Subject, person_id: str) -> Subject:
-    """A subject. Its person is the record's key: whoever writes a command for one person speaks of nobody else."""
+    """Convert a subject. Its person must be the record's key: a command for one person must not name another."""
     if message.person_id and message.person_id != person_id:
         raise Untranslatable("subject.person_id is not the record's person")
     if not message.interaction_id:
@@ -125,7 +126,7 @@ def subject(message: pb.Subject, person_id: str) -> Subject:
 
 
 def subject_message(about: Subject) -> pb.Subject:
-    """The same as a message."""
+    """Convert a subject to a message."""
     return pb.Subject(
         interaction_id=about.interaction_id,
         conversation_id=about.conversation_id,
@@ -143,10 +144,10 @@ def subject_message(about: Subject) -> pb.Subject:
 
 
 def kind(value: int) -> Kind | None:
-    """A survey's kind; None for unspecified and unknown ones."""
+    """Return a survey's kind; None for unspecified and unknown kinds."""
     return _KIND_OF.get(value)
 
 
 def kind_message(value: Kind) -> "config.SurveyKind.ValueType":
-    """The same as a number."""
+    """Return a kind as the contract's number."""
     return _KIND_TO[value]

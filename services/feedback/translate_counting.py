@@ -1,4 +1,4 @@
-"""Configuration, commands and answers to what counting decides about, and its decisions to records."""
+"""Conversion of configuration, commands and responses to the input of counting, and of its decisions to records."""
 
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,17 +13,17 @@ from services.feedback.translate import Untranslatable, kind, parse, subject, su
 
 
 def counting(tenant: config.TenantConfiguration) -> Counting:
-    """A tenant's counting. Raises Untranslatable, naming the field, for what makes no sense."""
+    """Return a tenant's counting configuration. Raises Untranslatable for invalid values and names the field."""
     try:
         zone = ZoneInfo(tenant.time_zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Untranslatable("time_zone is no IANA zone") from error
+        raise Untranslatable("time_zone is not an IANA zone") from error
     try:
         begins = windows.first_weekday(tenant.week_begins, tenant.time_zone)
     except ValueError as error:
-        raise Untranslatable("week_begins is no day of the week") from error
+        raise Untranslatable("week_begins is not a day of the week") from error
     if tenant.least_answers < 0 or tenant.first_contact_window_ms < 0:
-        raise Untranslatable("least_answers and first_contact_window are not negative")
+        raise Untranslatable("least_answers and first_contact_window must not be negative")
     return Counting(
         zone=zone,
         week_begins=begins,
@@ -40,7 +40,7 @@ def _recovery(rule: config.RecoveryRule) -> recovery.Rule:
     if found is None and rule.kind != config.SURVEY_KIND_UNSPECIFIED:
         raise Untranslatable(f"recovery {rule.name}: its kind has no score")
     if not rule.queue:
-        raise Untranslatable(f"recovery {rule.name} names no queue")
+        raise Untranslatable(f"recovery {rule.name} must name a queue")
     return recovery.Rule(
         name=rule.name,
         at_most=rule.at_most,
@@ -72,17 +72,18 @@ def _routes(tenant: config.TenantConfiguration) -> dict[str, frozenset[str]]:
 
 
 def command(raw: bytes | None) -> pb.FeedbackCommand | None:
-    """A record of feedback.commands.v1, if counting has to do with it."""
+    """Return a record of feedback.commands.v1 if counting uses it, else None."""
     record = pb.FeedbackCommand()
     try:
         parse(record, raw)
     except Untranslatable:
-        return None  # the survey lane says so
+        return None  # the survey lane refuses it
     return record if record.WhichOneof("command") in ("consider", "contact", "recovery") else None
 
 
 def contact(record: pb.FeedbackCommand) -> Contact:
-    """The contact that a command tells of: one that begins, or one that was completed by its agent. Raises Untranslatable."""
+    """Return the contact that a command reports: one that begins, or one that its agent completed. Raises
+    Untranslatable."""
     if record.WhichOneof("command") == "contact":
         about, at_ms = record.contact.subject, record.contact.at_ms
     else:
@@ -92,7 +93,7 @@ def contact(record: pb.FeedbackCommand) -> Contact:
 
 
 def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) -> pb.FeedbackRecord:
-    """A first contact whose resolution is known."""
+    """Return the record of a first contact whose resolution is known."""
     thread = settled.thread
     record = pb.FeedbackRecord(
         event_id=event_id, tenant=thread.tenant, person_id=thread.first.person_id, occurred_at_ms=now_ms
@@ -105,7 +106,7 @@ def settled_record(settled: Settled, event_id: str, now_ms: int, how: Counting) 
 
 
 def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
-    """The answer that counts from this record on; None for other records."""
+    """Return the response that counts from this record on; None for other records."""
     match record.WhichOneof("record"):
         case "answered":
             return record.answered
@@ -116,7 +117,7 @@ def counted_answer(record: pb.FeedbackRecord) -> pb.AnswerCounted | None:
 
 
 def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
-    """What recovery rules look at."""
+    """Return the input of the recovery rules."""
     first = kind(answer.kind)
     scores = [(first, answer.score)] if first is not None and answer.score in SCALES.get(first, ()) else []
     for response in answer.responses:
@@ -129,7 +130,7 @@ def judgement(answer: pb.AnswerCounted) -> recovery.Judgement:
 def recovery_due(
     rule: recovery.Rule, score: int, answer: pb.AnswerCounted, of: pb.FeedbackRecord, event_id: str
 ) -> pb.FeedbackRecord:
-    """A recovery that is to be opened."""
+    """Return the record of a recovery that is to be opened."""
     record = pb.FeedbackRecord(
         event_id=event_id, tenant=of.tenant, person_id=of.person_id, occurred_at_ms=of.occurred_at_ms
     )

@@ -1,6 +1,8 @@
-"""A tenant's surveys, from its configuration. What makes no sense is refused whole: the reader keeps what was in force.
+"""A tenant's surveys, from its configuration. An invalid configuration is refused as a whole: the reader keeps the one
+in force.
 
-`chapar config lint` finds the same before it is applied, and more (services/cli/config_lint_surveys.py).
+`chapar config lint` finds the same faults before a configuration is applied, and more
+(services/cli/config_lint_surveys.py).
 """
 
 import re
@@ -25,11 +27,11 @@ _QUESTION_ID: Final = re.compile(r"[a-z0-9-]{1,40}")
 
 
 def programme(tenant: config.TenantConfiguration) -> Programme:
-    """A tenant's surveys. Raises Untranslatable; its text names survey and field."""
+    """Return a tenant's surveys. Raises Untranslatable; its text names survey and field."""
     try:
         zone = ZoneInfo(tenant.time_zone or "UTC")
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise Untranslatable("time_zone is no IANA zone") from error
+        raise Untranslatable("time_zone is not an IANA zone") from error
     surveys = tuple(_survey(survey) for survey in tenant.surveys)
     return Programme(surveys, tenant.default_language or "fa", zone)
 
@@ -37,17 +39,17 @@ def programme(tenant: config.TenantConfiguration) -> Programme:
 def _survey(survey: config.Survey) -> Survey:
     found = kind(survey.kind)
     if found is None:
-        raise _senseless(survey, "kind is not known")
+        raise _senseless(survey, "kind is unknown")
     if not (0 <= survey.sampling <= 1 and 0 <= survey.silent_sampling <= 1):
-        raise _senseless(survey, "sampling is a share from 0 to 1")
+        raise _senseless(survey, "sampling must be a share from 0 to 1")
     times = (survey.least_gap_ms, survey.delay_ms, survey.expires_after_ms, survey.window_ms)
     if min(*times, survey.remind_after_ms, survey.silent_after_ms, survey.amend_for_ms) < 0:
-        raise _senseless(survey, "times are not negative")
+        raise _senseless(survey, "times must not be negative")
     if not 0 <= survey.most_in_window <= MOST_SENDINGS or (survey.window_ms > 0) != (survey.most_in_window > 0):
-        raise _senseless(survey, f"window and most_in_window go together, and the most is {MOST_SENDINGS}")
+        raise _senseless(survey, f"window and most_in_window must be set together, and the maximum is {MOST_SENDINGS}")
     expires_after_ms = survey.expires_after_ms or DEFAULT_EXPIRES_AFTER_MS
     if survey.remind_after_ms >= expires_after_ms:
-        raise _senseless(survey, "its reminder comes when it has expired")
+        raise _senseless(survey, "its reminder would come after its expiry")
     return Survey(
         name=survey.name,
         kind=found,
@@ -78,9 +80,9 @@ def _quiet(survey: config.Survey) -> Quiet | None:
     try:
         start, stop = minute_of_day(survey.quiet_from), minute_of_day(survey.quiet_to)
     except ValueError as error:
-        raise _senseless(survey, "quiet_from and quiet_to are times HH:MM") from error
+        raise _senseless(survey, "quiet_from and quiet_to must be times HH:MM") from error
     if start == stop:
-        raise _senseless(survey, "its quiet hours leave no time to ask")
+        raise _senseless(survey, "its quiet hours leave no time to send invitations")
     return Quiet(start, stop)
 
 
@@ -91,9 +93,9 @@ def _more(survey: config.Survey) -> tuple[Question, ...]:
     for question in survey.more:
         found: Kind | None = kind(question.kind)
         if found is None or not question.texts:
-            raise _senseless(survey, "a question needs a kind and a text")
+            raise _senseless(survey, "a question must have a kind and a text")
         if not _QUESTION_ID.fullmatch(question.id) or question.id in {each.question_id for each in questions}:
-            raise _senseless(survey, "ids of questions are [a-z0-9-]{1,40} and differ")
+            raise _senseless(survey, "ids of questions must match [a-z0-9-]{1,40} and differ")
         questions.append(Question(question.id, found, dict(question.texts), question.optional))
     return tuple(questions)
 

@@ -1,7 +1,8 @@
-"""Records of feedback.answers.v1 to what the fold counts, and folds to records of feedback.scores.v1 and back.
+"""Conversion of records of feedback.answers.v1 to score observations, and of score histograms to records of
+feedback.scores.v1 and back.
 
-On the topic first contacts are entries of kind CSAT with names "contacts.…", and how far a partition has been read is an entry of no tenant: a
-version before these existed reads past both instead of stumbling.
+On the topic, first contacts are entries of kind CSAT with names "contacts.…", and the progress of a partition is an
+entry without a tenant. A version from before these entries existed skips both instead of failing.
 """
 
 from collections.abc import Iterator
@@ -20,16 +21,16 @@ _CONTACTS: Final = "contacts."
 
 
 def observation(record: pb.FeedbackRecord) -> Observation | None:
-    """What a record adds to the scores; None for records that add nothing."""
+    """Return what a record adds to the scores; None for records that add nothing."""
     match record.WhichOneof("record"):
         case "invited":
             invited = record.invited
             asked = _scaled(invited.kind)
             if asked is None:
-                return None  # free text alone: there is no score to be invited to
+                return None  # free text alone has no score, so the invitation counts for no response rate
             return _observed(record, invited.subject, invited.day, invited.send_at_ms, (Tally(asked),))
         case "withdrawn":
-            # Nobody was asked: what was counted when it was made is taken out again.
+            # The invitation was not sent, so the count from its creation is subtracted again.
             gone = record.withdrawn.invitation
             asked = _scaled(gone.kind)
             if asked is None:
@@ -61,28 +62,29 @@ def _observed(
 
 
 def _tallies(answer: pb.AnswerCounted, by: int) -> Iterator[Tally]:
-    """Each question under its own kind; of two of one kind each counts. Free text has no scale and counts in categories only."""
+    """Yield a tally for each question under its own kind; of two questions of one kind, each counts. Free text has
+    no scale and counts in categories only."""
     categories = tuple(answer.categories)
     first = _scaled(answer.kind)
     if first is not None and answer.score in SCALES[first]:
         yield Tally(first, answer.score, by, first=True, categories=categories)
     for response in answer.responses:
         found = _scaled(response.kind)
-        # A survey's first question is in the answer's own fields already.
+        # A survey's first question is in the response's own fields already.
         if response.question_id and found is not None and response.score in SCALES[found]:
             yield Tally(found, response.score, by, first=False, categories=categories)
 
 
 def _scaled(value: int) -> Kind | None:
-    """A kind with a scale; None for free text. Raises Untranslatable for what is not known."""
+    """Return a kind with a scale; None for free text. Raises Untranslatable for an unknown kind."""
     found = kind(value)
     if found is None and value != config.SURVEY_KIND_TEXT:
-        raise Untranslatable("the kind of a question is not known")
+        raise Untranslatable("the kind of a question is unknown")
     return found if found in SCALES else None
 
 
 def dimension_message(dimension: Dimension) -> pb.Dimension:
-    """A dimension as the API tells it: first contacts are of no kind."""
+    """Return a dimension in the API's form: first contacts have no kind."""
     return pb.Dimension(
         tenant=dimension.tenant,
         kind=kind_message(dimension.kind) if dimension.kind is not None else config.SURVEY_KIND_UNSPECIFIED,
@@ -93,7 +95,8 @@ def dimension_message(dimension: Dimension) -> pb.Dimension:
 
 
 def score_key(dimension: Dimension, partition: int) -> bytes:
-    """The key on feedback.scores.v1. The parts cannot run into each other: lengths stand before them."""
+    """Return the key on feedback.scores.v1. Each part is preceded by its length, so that two different dimensions
+    never give the same key."""
     dimension = _stored(dimension)
     assert dimension.kind is not None
     parts = (dimension.tenant, dimension.kind.value, dimension.name, dimension.day, str(partition), dimension.value)
@@ -101,7 +104,7 @@ def score_key(dimension: Dimension, partition: int) -> bytes:
 
 
 def parse_score_key(key: bytes | None) -> tuple[Dimension, int]:
-    """Dimension and partition of a key: all that a deleted entry still says. Raises Untranslatable."""
+    """Return dimension and partition of a key: the only content of a deleted entry. Raises Untranslatable."""
     parts: list[str] = []
     try:
         rest = (key or b"").decode("utf-8", "surrogatepass")
@@ -116,7 +119,7 @@ def parse_score_key(key: bytes | None) -> tuple[Dimension, int]:
 
 
 def score_record(dimension: Dimension, partition: int, fold: Fold, now_ms: int) -> pb.ScoreRecord:
-    """A record of feedback.scores.v1."""
+    """Return a record of feedback.scores.v1."""
     return pb.ScoreRecord(
         dimension=dimension_message(_stored(dimension)),
         histogram=dict(fold.histogram),
@@ -129,33 +132,33 @@ def score_record(dimension: Dimension, partition: int, fold: Fold, now_ms: int) 
 
 
 def progress_record(partition: int, next_offset: int, newest_ms: int, now_ms: int) -> pb.ScoreRecord:
-    """How far a partition has been read, under the key of PROGRESS."""
+    """Return the record of how far a partition has been read, under the key of PROGRESS."""
     record = score_record(PROGRESS, partition, Fold(next_offset=next_offset), now_ms)
     record.newest_ms = newest_ms
     return record
 
 
 def parse_score(raw: bytes | None) -> tuple[Dimension, int, Fold]:
-    """A record of feedback.scores.v1: dimension (PROGRESS for how far it was read), partition, fold."""
+    """Decode a record of feedback.scores.v1: dimension (PROGRESS for the progress entry), partition, histograms."""
     dimension, partition, fold, _ = parse_entry(raw)
     return dimension, partition, fold
 
 
 def parse_entry(raw: bytes | None) -> tuple[Dimension, int, Fold, int]:
-    """The same, and the time of the newest record, which PROGRESS alone has."""
+    """As `parse_score`, with the time of the newest record, which only PROGRESS has."""
     record = pb.ScoreRecord()
     if raw is None:
         raise Untranslatable("the record has no value")
     try:
         record.ParseFromString(raw)
-    except Exception as error:  # protobuf's own, which this module need not know
+    except Exception as error:  # protobuf's own exception, which this module need not know
         raise Untranslatable("the record is not a message of its schema") from error
     found = kind(record.dimension.kind)
     if found is None:
-        raise Untranslatable("dimension.kind is not known")
+        raise Untranslatable("dimension.kind is unknown")
     told = record.dimension
     histogram = dict(record.histogram)
-    # Before there were several questions every answer was one to the first.
+    # Before surveys had several questions, every response answered the first one.
     responded = record.responded if record.HasField("responded") else sum(histogram.values())
     fold = Fold(histogram, record.invited, record.next_offset, responded)
     return (
@@ -167,7 +170,7 @@ def parse_entry(raw: bytes | None) -> tuple[Dimension, int, Fold, int]:
 
 
 def estimate_into(message: "pb.Score", estimate: Estimate, rate: Estimate | None) -> None:
-    """Writes a figure and the response rate into a score."""
+    """Write a figure and the response rate into a score."""
     for target, source in ((message.estimate, estimate), (message.response_rate, rate)):
         if source is None:
             continue

@@ -28,14 +28,14 @@ _SOURCE_TO: Final[Mapping[inv.Source, "pb.AnswerSource.ValueType"]] = MappingPro
 
 
 def read_command(raw: bytes | None) -> pb.FeedbackCommand:
-    """A record of feedback.commands.v1, its texts still sealed."""
+    """Return a record of feedback.commands.v1 with its texts still encrypted."""
     record = pb.FeedbackCommand()
     parse(record, raw)
     return record
 
 
 def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
-    """What a record of feedback.commands.v1 wants."""
+    """Return the domain command of a record of feedback.commands.v1."""
     for name in ("command_id", "tenant", "person_id"):
         if not getattr(record, name):
             raise Untranslatable(f"{name} is empty")
@@ -73,7 +73,7 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
         case "erase":
             return inv.Erase(record.command_id, record.tenant, record.person_id, record.erase.request_id)
         case "contact" | "recovery":
-            raise Untranslatable("a command of counting's")  # handled before it comes here
+            raise Untranslatable("a command for counting")  #  # handled before it comes here
         case None:
             raise Untranslatable("no command is set")
         case _ as never:
@@ -81,7 +81,7 @@ def parse_command(record: pb.FeedbackCommand) -> inv.Command | inv.Erase:
 
 
 def event_record(event: inv.Event, tenant: str, person_id: str, event_id: str, now_ms: int) -> pb.FeedbackRecord:
-    """A record of feedback.answers.v1."""
+    """Return a record of feedback.answers.v1."""
     record = pb.FeedbackRecord(event_id=event_id, tenant=tenant, person_id=person_id, occurred_at_ms=now_ms)
     match event:
         case inv.Created(made):

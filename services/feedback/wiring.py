@@ -56,16 +56,17 @@ VERDICT_KINDS: Final = {
     "ALREADY_ANSWERED": ErrorKind.FAILED_PRECONDITION,
 }
 SCOPES: Final = ("outbound.send", "ingest.follow_up")
-"""All that this service may do at others."""
+"""Scopes that this service needs at other services."""
 _DAY_MS: Final = 86_400_000
 LINGER_S: Final = 0.2
-"""Whether somebody is asked a fifth of a second later matters to nobody; the transactions that it saves do."""
+"""Longest wait before a batch is committed, in seconds. A survey may go out a fifth of a second later; the batching
+saves transactions."""
 log = get_logger(__name__)
 
 
 @asynccontextmanager
 async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
-    """Everything started; closed in reverse."""
+    """Start everything inside the context, and close everything in reverse order after it."""
     settings = service.settings
     kafka, clock, roles = settings.kafka, service.clock, settings.roles
     async with AsyncExitStack() as stack:
@@ -73,7 +74,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
         await presence.first()
         if set(roles) - {"analytics"}:
             keys = await stack.enter_async_context(keyring(service, NAME))
-            # Configuration first: a lane that does not know the surveys would skip everybody.
+            # Configuration first: a lane that does not know the surveys would skip every interaction.
             reader = ConfigReader[TenantSurveys](kafka, decode, metrics=service.metrics)
             await stack.enter_async_context(service.background(reader.run(), "configuration"))
             configured = service.health.component("configuration")
@@ -86,7 +87,7 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
             commands = KafkaCommandLog(producer, keys)
 
         if "edge" in roles:
-            # Before the dispatcher: links need the address that the pages really got.
+            # Before the dispatcher: links need the address that the pages are really bound to.
             scores, answers = ScoresView(), AnswersView(settings.answers_kept)
             await stack.enter_async_context(service.background(_follow_scores(service, scores), "scores view"))
             await stack.enter_async_context(service.background(_follow_answers(service, answers, keys), "answers view"))
@@ -171,7 +172,8 @@ async def build(service: Service[FeedbackSettings]) -> AsyncIterator[None]:
 
 
 def topics(roles: Collection[str]) -> set[str]:
-    """What a process of these roles reads and writes: its start waits for all. An architecture test compares with the rights of its user."""
+    """Return the topics that a process of these roles reads and writes: its start waits for all of them. An
+    architecture test compares them with the rights of its user."""
     found = {"feedback.answers.v1"}
     if set(roles) - {"analytics"}:
         found |= {"config.v1", "feedback.commands.v1", "personal.keys.v1"}
@@ -190,7 +192,7 @@ def topics(roles: Collection[str]) -> set[str]:
 
 
 async def _ingest(stack: AsyncExitStack, service: Service[FeedbackSettings]) -> grpc.aio.Channel:
-    """A channel to ingest, as ourselves."""
+    """Return a channel to ingest with this service's own token."""
     settings = service.settings
     tokens = await stack.enter_async_context(service_tokens(service, settings.service_token, SCOPES))
     return await stack.enter_async_context(
@@ -205,7 +207,8 @@ async def _webhooks(
     producer: DurableProducer,
     keys: AwaitedKeys,
 ) -> None:
-    """Answers to other systems: told once by one group, again by another until they are taken."""
+    """Start the webhook notices of responses: one consumer group sends each once, another repeats it until the
+    receiver takes it."""
     client = await stack.enter_async_context(webhook_client(service.settings.destinations))
     telling = Webhooks(
         webhook_answers.TOPIC,
@@ -315,12 +318,13 @@ async def _follow_answers(service: Service[FeedbackSettings], view: AnswersView,
 
 
 def _target(address: str) -> str:
-    """Several addresses with commas are what gRPC calls ipv4:a:1,b:2; names go to DNS (dns:///name:port) as they are."""
+    """Return gRPC's form of the address: several addresses with commas become ipv4:a:1,b:2; names go to DNS
+    (dns:///name:port) as they are."""
     return f"ipv4:{address}" if "," in address and "://" not in address and not address.startswith("ipv") else address
 
 
 def _client_tls(settings: FeedbackSettings) -> ClientTls | None:
-    # Apart from tls_ca_file, which asks every caller of this service for a certificate.
+    # Separate from tls_ca_file, which demands a certificate from every caller of this service.
     authority = settings.ingest_ca_file or settings.tls_ca_file
     if authority is None:
         return None
@@ -347,7 +351,7 @@ def _link_key(settings: FeedbackSettings) -> bytes:
         raise ChaparError(
             ErrorKind.INVALID,
             "NO_LINK_SECRET",
-            "survey links need a secret: set CHAPAR_FEEDBACK_LINK_SECRET_FILE (at least 32 bytes, the same in all replicas).",
+            "survey links require a secret: set CHAPAR_FEEDBACK_LINK_SECRET_FILE (at least 32 bytes, the same in all replicas).",
         )
     if len(secret) < MIN_SECRET_BYTES:
         raise ChaparError(

@@ -1,26 +1,21 @@
-"""The Faust application that folds feedback.answers.v1 into feedback.scores.v1. The only module that knows Faust.
+"""The Faust application that counts feedback.answers.v1 into feedback.scores.v1. The only module that imports Faust.
 
-Faust brings the group, the stream and the commits, at least once. What makes the fold exact stands in `score_log` and here, and why
-(docs/decisions/0011-faust-analytics.md, 0054-counting.md):
+Faust provides the consumer group, the stream and the commits, at least once. `score_log` and this module make the counts exact, as
+follows (reasons: docs/decisions/0011-faust-analytics.md, 0054-counting.md):
 
-- Faust reads uncommitted records: ours reads committed ones, or what an aborted batch of the survey lane had written
-  would count.
-- No Faust table and no Faust windows: with a table, partitions that changed hands lost counts (measured; upstream #596), and windows are lost after
-  rebalances (#193, #385). The state of a partition is read from feedback.scores.v1 itself, when its first event of a generation comes;
-  state, output
-  and position are one transaction there.
-- What Faust skips is not lost: the position in the topic, not Faust's offset, says where folding goes on, and what lies between it and the
-  first event of
-  a generation is read from the log. What comes again is not counted again.
-- Events are taken in batches, one batch at a time; they are acknowledged to Faust once the broker has committed. A revoked partition waits
-  a moment for
-  the batch under way; if that is too short, the next owner's opening fences us.
-- An agent that raises is restarted by Faust behind the lost event: here the agent only queues, and a failure of the fold ends
-  `run_analytics`, and with
-  it the process.
-- A consumer that dies slowly (#175, #640) shows in nothing but silence: when committed records lie behind the position of a partition that
-  is ours and
-  no event comes for `stall_s`, `run_analytics` ends, and with it the process.
+- Faust reads uncommitted records. This application reads committed ones only; otherwise the records of an aborted batch of the survey
+  lane would count.
+- No Faust table and no Faust windows: with a table, partitions that changed hands lost counts (measured; upstream #596), and windows are
+  lost after rebalances (#193, #385). The state of a partition is read from feedback.scores.v1 itself, when its first event of a
+  generation comes; state, output and position are one transaction there.
+- Records that Faust skips are not lost: the position in the topic, not Faust's offset, says where counting continues, and the records
+  between it and the first event of a generation are read from the log. Records that come again are not counted again.
+- Events are taken in batches, one batch at a time; they are acknowledged to Faust after the broker has committed. A revoked partition
+  waits a moment for the current batch; if that is too short, the next owner's opening fences this process.
+- If an agent raises, Faust restarts it behind the lost event. So the agent here only queues, and a failure of counting ends
+  `run_analytics`, and with it the process.
+- A consumer that dies slowly (#175, #640) gives no sign but silence: if there are committed records beyond the position of an owned
+  partition and no event comes for `stall_s`, `run_analytics` ends, and with it the process.
 """
 
 import asyncio
@@ -49,7 +44,7 @@ log = get_logger(__name__)
 
 
 class AnalyticsFailed(RuntimeError):  # noqa: N818 - reads as what happened
-    """The fold cannot go on. Restarting the process is safe: nothing is lost or counted twice."""
+    """Counting cannot continue. Restarting the process is safe: nothing is lost or counted twice."""
 
 
 async def run_analytics(
@@ -61,7 +56,8 @@ async def run_analytics(
     stall_s: float = 60.0,
     fault: Callable[[str], None] | None = None,
 ) -> None:
-    """Folds until cancelled. Raises AnalyticsFailed. `fault` is a test's seam: it is told the points that a batch passes."""
+    """Count until cancelled. Raises AnalyticsFailed. `fault` is a hook for tests: it is called with the name of each
+    point that a batch passes."""
     with tempfile.TemporaryDirectory(prefix="chapar-faust-") as directory:
         app = _application(kafka, directory, session_timeout_s)
         await _Analytics(app, kafka, clock, stall_s, fault or _no_fault).run(on_ready)
@@ -91,7 +87,8 @@ class _Analytics:
         self._app.finalize()
         starting = asyncio.ensure_future(self._app.maybe_start())
         try:
-            # A start that is cancelled halfway leaves threads and connections that nobody stops: it is ended, then stopped.
+            # A start that is cancelled halfway leaves threads and connections that no one stops: let it end, then stop
+            # it.
             await asyncio.shield(starting)
             if on_ready is not None:
                 on_ready()
@@ -102,7 +99,8 @@ class _Analytics:
         finally:
             await asyncio.wait({starting})
             await self._close_logs()
-            # What does not stop is left behind: it must not hide why this ends, nor hold it up.
+            # If the app does not stop in time, continue without it: it must neither hide the cause of the end nor delay
+            # it.
             stopping = asyncio.ensure_future(self._app.stop())
             if stopping not in (await asyncio.wait({stopping}, timeout=_STOP_S))[0]:
                 log.warning("Faust did not stop in time")
@@ -118,12 +116,12 @@ class _Analytics:
             await self._queue.put(event)
 
     async def _revoked(self, _app: Any, _revoked: Any, **_: Any) -> None:
-        # The next owner need not wait for our transaction if it is all but done; if it hangs he fences it.
+        # The next owner need not wait for this transaction if it is nearly done; if it hangs, the next owner fences it.
         try:
             async with asyncio.timeout(_REVOKE_S), self._busy:
                 return
         except TimeoutError:
-            log.warning("a batch is not finished, its partitions go on without it")
+            log.warning("a batch is not finished; its partitions are released without it")
 
     async def _fold(self) -> None:
         while True:
@@ -135,7 +133,7 @@ class _Analytics:
 
     async def _batch(self, events: list[Any]) -> None:
         generation = await self._turn()
-        # Events of an earlier generation come again, in order; taking one now would pass those before it.
+        # Events of an earlier generation come again, in order; taking one now would overtake those before it.
         ours = [event for event in events if event.message.generation_id == generation]
         by_partition: dict[int, list[Any]] = {}
         for event in ours:
@@ -148,10 +146,11 @@ class _Analytics:
                 event.ack()
 
     async def _turn(self) -> int:
-        """The present generation; what was ours before it is given up."""
+        """Return the current generation; logs of earlier generations are closed."""
         generation = int(self._app.consumer_generation_id)
         if generation != self._generation:
-            # Even a partition that stayed ours is read again from its committed offset: so is its state.
+            # A partition that stays with this process is also read again from its committed offset, and so is its
+            # state.
             await self._close_logs()
             self._generation = generation
         return generation
@@ -164,15 +163,22 @@ class _Analytics:
                 for event in events:
                     wrong = scores.take(event.message.offset, event.value)
                     if wrong:
-                        # The survey lane wrote it, so this is a bug of ours; it must not stop the figures of everybody else.
-                        log.error("answer not understood", partition=partition, offset=event.message.offset, why=wrong)
+                        # The survey lane wrote it, so this is a bug in this service; it must not stop the scores of all
+                        # other records.
+                        log.error(
+                            "record of feedback.answers.v1 not understood",
+                            partition=partition,
+                            offset=event.message.offset,
+                            why=wrong,
+                        )
                 self._fault("changed")
                 await scores.write()
                 self._fault("written")
                 return
             except (NotWritten, BrokerError, OSError) as error:
-                # If we are fenced although the partition is ours, somebody woke up who will lose it at his next heartbeat.
-                log.warning("scores can't be written, trying again", partition=partition, why=str(error))
+                # If this process is fenced although it owns the partition, a paused process woke up; it loses the
+                # partition at its next heartbeat.
+                log.warning("scores cannot be written, trying again", partition=partition, why=str(error))
                 await self._close(partition)
                 await asyncio.sleep(_RETRY_S)
 
@@ -181,16 +187,16 @@ class _Analytics:
         return scores
 
     async def _join(self, scores: ScoreLog, first: int) -> None:
-        """Closes what lies between the position in the topic and the first event of this generation."""
+        """Count the records between the position in the topic and the first event of this generation."""
         if scores.partition in self._joined:
             return
         skipped = await scores.catch_up(first)
         self._joined.add(scores.partition)
         if skipped:
-            log.error("Faust left out answers; read from the log", partition=scores.partition, answers=skipped)
+            log.error("Faust skipped records; read from the log", partition=scores.partition, answers=skipped)
 
     async def _watch_for_silence(self) -> None:
-        """Looks now and then whether committed records lie behind a position that has not moved meanwhile."""
+        """Check periodically whether committed records exist beyond a position that has not moved meanwhile."""
         before: dict[int, int] = {}
         while True:
             await asyncio.sleep(self._stall_s)
@@ -200,11 +206,11 @@ class _Analytics:
                     for partition, position in now.items():
                         if before.get(partition) == position and await self._something_behind(partition, position):
                             raise AnalyticsFailed(
-                                f"no answer came for {self._stall_s:g} s though the log has some: stalled"
+                                f"stalled: no record came for {self._stall_s:g} s although the log has new ones"
                             )
                     before = now
             except (NotWritten, BrokerError, OSError) as error:
-                log.warning("can't see whether answers come", why=str(error))
+                log.warning("cannot check for new records", why=str(error))
 
     async def _positions(self) -> dict[int, int]:
         await self._turn()
@@ -236,7 +242,8 @@ class _Analytics:
 class _Worker(WorkerThread):
     def __init__(self, service: Any, **options: Any) -> None:
         super().__init__(service, **options)
-        # Faust's thread keeps a process alive that is to end because that thread hangs; what it may leave undone comes again.
+        # Faust's thread would keep a process alive that must end because that thread hangs. Unfinished records come
+        # again.
         self.daemon = True
 
 
@@ -245,7 +252,8 @@ class _CommittedThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Faust reads committed records only in its own transactions; the client takes the level from here when it starts.
+        # Faust reads committed records only in its own transactions; the client takes the level from here when it
+        # starts.
         consumer._isolation_level = "read_committed"
         return consumer
 
@@ -281,7 +289,7 @@ def _application(kafka: KafkaSettings, directory: str, session_timeout_s: float)
         datadir=directory,
         web_enabled=False,
         topic_allow_declare=False,
-        # What is not acknowledged comes again; waiting for it would hold up a rebalance and a stop.
+        # Unacknowledged events come again; waiting for them would delay a rebalance and a stop.
         stream_wait_empty=False,
         topic_disable_leader=True,
         autodiscover=False,
@@ -302,4 +310,4 @@ def _credentials(kafka: KafkaSettings) -> Any:
 
 
 def _no_fault(_point: str) -> None:
-    """Production."""
+    """Do nothing, in production."""

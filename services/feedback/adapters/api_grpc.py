@@ -1,4 +1,4 @@
-"""FeedbackService: invite, answer, and read what was said."""
+"""FeedbackService: invite, respond, and read responses and scores."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -51,7 +51,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         self._clock = clock
 
     async def Invite(self, request: pb.InviteRequest, context: Context) -> pb.InviteResponse:  # noqa: N802 - the contract's name
-        """The least gap is kept also by hand; sampling is not."""
+        """Create an invitation by hand. The minimum gap applies; sampling does not."""
         tenant = current_tenant()
         _require_key(request.idempotency_key)
         about = request.subject
@@ -64,7 +64,7 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
             raise invalid("subject", str(error)) from error
         survey = self._programmes.of(tenant).choose(known, request.survey)
         if survey is None and request.survey:
-            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY", f"no survey is called {request.survey[:80]!r}")
+            raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_SURVEY", f"there is no survey {request.survey[:80]!r}")
         await self._subjects.check(tenant, about)
         await self._commands.publish(
             pb.FeedbackCommand(
@@ -78,17 +78,17 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         return pb.InviteResponse(invitation_id=derive(tenant, about.interaction_id, survey.name) if survey else "")
 
     async def SubmitAnswer(self, request: pb.SubmitAnswerRequest, context: Context) -> pb.SubmitAnswerResponse:  # noqa: N802 - the contract's name
-        """By the link's token, or by both ids."""
+        """Submit a response, identified by the link's token or by both ids."""
         tenant = current_tenant()
         _require_key(request.idempotency_key)
         if len(request.comment) > MAX_COMMENT_CHARS:
-            raise invalid("comment", f"has more than {MAX_COMMENT_CHARS} characters")
+            raise invalid("comment", f"must have at most {MAX_COMMENT_CHARS} characters")
         found: Kind | None = None
         survey: Survey | None = None
         person_id, invitation_id = request.person_id, request.invitation_id
         if request.survey_token:
             ticket = self._links.read(request.survey_token)
-            # Forged, expired or another tenant's: the caller is not told which.
+            # Forged, expired or another tenant's: the caller does not learn which.
             if ticket is None or ticket.tenant != tenant:
                 self._answering.refuse("forged" if ticket is not None else self._links.refusal(request.survey_token))
                 raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_INVITATION", "there is no such invitation")
@@ -112,17 +112,17 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         return pb.SubmitAnswerResponse()
 
     async def GetScores(self, request: pb.GetScoresRequest, context: Context) -> pb.GetScoresResponse:  # noqa: N802 - the contract's name
-        """Every measure with n and interval, or withheld; a page at a time."""
+        """Return every measure with n and interval, or withhold it; a page at a time."""
         tenant = current_tenant()
         return scores_api.scores(self._scores, self._programmes.counting(tenant), tenant, request)
 
     async def GetTrends(self, request: pb.GetTrendsRequest, context: Context) -> pb.GetTrendsResponse:  # noqa: N802 - the contract's name
-        """A window against the one before."""
+        """Compare a window with the one before."""
         tenant = current_tenant()
         return scores_api.changes(self._scores, self._programmes.counting(tenant), tenant, request, self._clock())
 
     async def ListAnswers(self, request: pb.ListAnswersRequest, context: Context) -> pb.ListAnswersResponse:  # noqa: N802 - the contract's name
-        """Newest first, of what is kept in memory."""
+        """Return the newest responses first, as far as they are kept in memory."""
         wanted = Wanted(request.queue, request.agent_id, request.category, _at_most(request), request.kind)
         size = scores_api.page_size(request.page)
         found, cursor = self._answers.page(current_tenant(), wanted, size, request.page.cursor)
@@ -133,10 +133,10 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
     async def WatchAnswers(  # noqa: N802 - the contract's name
         self, request: pb.WatchAnswersRequest, context: Context
     ) -> AsyncIterator[pb.WatchAnswersResponse]:
-        """From now on, until the caller goes."""
+        """Stream responses from now on, until the caller disconnects."""
         wanted = Wanted(request.queue, "", request.category, _at_most(request), request.kind)
         with self._answers.watching(current_tenant(), wanted) as watcher:
-            # Headers now, or a caller could not know from when on nothing is missed.
+            # Send the headers now, so that the caller knows from when on no response is missed.
             await context.send_initial_metadata(())
             async for told in watcher.stream():
                 yield pb.WatchAnswersResponse(answer=_view(told))
@@ -154,6 +154,6 @@ def _view(told: Told) -> pb.AnswerView:
 
 def _require_key(key: str) -> None:
     if not key:
-        raise invalid("idempotency_key", "is required: the same again when you repeat the call")
+        raise invalid("idempotency_key", "is required: use the same one when you repeat the call")
     if len(key) > _KEY_CHARS:
-        raise invalid("idempotency_key", f"has more than {_KEY_CHARS} characters")
+        raise invalid("idempotency_key", f"must have at most {_KEY_CHARS} characters")

@@ -1,4 +1,4 @@
-"""Commands to feedback.commands.v1, durable before anybody is told so."""
+"""Commands to feedback.commands.v1, durable before the caller gets a confirmation."""
 
 from typing import Final
 
@@ -32,12 +32,12 @@ class KafkaCommandLog:
                 value = seal(command, own, _TOPIC, key) if own is not None else bare(command)
             else:
                 if command.WhichOneof("command") == "invite":
-                    await self._keys.ensure(command.tenant, command.person_id)  # an answer may follow at once
+                    await self._keys.ensure(command.tenant, command.person_id)  # a response may follow at once
                 value = command.SerializeToString()
             await self._producer.publish(_TOPIC, key, value, named)
         except BrokerUnavailable as error:
             raise ChaparError(
-                ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "the log can't be written right now", retry_after_s=5
+                ErrorKind.UNAVAILABLE, "LOG_UNAVAILABLE", "the log cannot be written right now", retry_after_s=5
             ) from error
         except RecordTooLarge as error:
             raise ChaparError(ErrorKind.TOO_LARGE, "COMMAND_TOO_LARGE", "the command is too large") from error

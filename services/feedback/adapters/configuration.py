@@ -1,4 +1,5 @@
-"""The tenants' surveys and texts, from config.v1. A configuration that makes no sense is refused and the running one stays."""
+"""The tenants' surveys and texts, from config.v1. An invalid configuration is refused and the running one stays in
+force."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ _COUNTING = Counting()
 
 @dataclass(frozen=True, slots=True)
 class TenantSurveys:
-    """What feedback needs of one tenant's configuration: surveys, and texts by language."""
+    """The parts of a tenant's configuration that feedback needs: surveys, and texts by language."""
 
     programme: Programme = _NOTHING
     invitations: dict[str, str] = field(default_factory=dict)
@@ -39,7 +40,7 @@ class TenantSurveys:
 
 
 def decode(_key: str, raw: bytes) -> TenantSurveys:
-    """For `ConfigReader`. Raises ValueError."""
+    """Decode a configuration for `ConfigReader`. Raises ValueError."""
     tenant = config.TenantConfiguration.FromString(raw)
     texts = {template.name: dict(template.texts) for template in reversed(tenant.templates)}
     return TenantSurveys(
@@ -52,7 +53,7 @@ def decode(_key: str, raw: bytes) -> TenantSurveys:
 
 
 class ConfiguredProgrammes:
-    """Implements `ports.Programmes` over whatever holds the tenants' configuration."""
+    """Implements `ports.Programmes` with the tenants' current configurations."""
 
     def __init__(self, get: Callable[[str], TenantSurveys | None]) -> None:
         self._get = get
@@ -66,12 +67,12 @@ class ConfiguredProgrammes:
         return found.counting if found is not None else _COUNTING
 
     def webhook(self, tenant: str, name: str) -> Endpoint | None:
-        """A tenant's webhook."""
+        """Return a tenant's webhook; None if there is none of this name."""
         found = self._get(tenant)
         return found.webhooks.get(name) if found is not None else None
 
     def webhooks(self, tenant: str) -> Mapping[str, Endpoint]:
-        """All webhooks of a tenant."""
+        """Return all webhooks of a tenant."""
         found = self._get(tenant)
         return found.webhooks if found is not None else {}
 

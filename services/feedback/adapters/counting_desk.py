@@ -1,7 +1,8 @@
-"""What the survey lane does for counting: first contacts, categories, recoveries. State and records go through the lane's own transaction.
+"""Counting in the survey lane: first contacts, categories, recoveries. State and records go through the lane's own
+transaction.
 
-Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name what happened: a first contact is settled
-once, an invitation's recovery is due once and opened once.
+Its entries in the changelog begin with "f/" (threads of contacts) and "r/" (recoveries). Event ids name the event: a
+first contact is settled once, an invitation's recovery is due once and opened once.
 """
 
 from collections.abc import Callable
@@ -22,14 +23,14 @@ from services.feedback.translate import Untranslatable, headers
 
 OUTPUT: Final = "feedback.answers.v1"
 REMEMBERED_MS: Final = 90 * 86_400_000
-"""How long an invitation is known to have had its recovery: longer than any answer may be amended."""
+"""How long it is remembered that an invitation has had its recovery: longer than any response may be amended."""
 _THREAD: Final = b"f/"
 _OPENED: Final = b"r/"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 
 
 class CountingDesk:
-    """Of one partition. `counting`: a tenant's, as configured now."""
+    """Counting of one partition. `counting`: returns a tenant's configuration as it is now."""
 
     def __init__(self, counting: Callable[[str], Counting], metrics: Metrics) -> None:
         self._counting = counting
@@ -39,7 +40,7 @@ class CountingDesk:
         self._recovered = metrics.counter("chapar_feedback_recoveries_total")
 
     def restore(self, key: bytes, value: bytes) -> bool:
-        """Takes back an entry; False for one that is not counting's."""
+        """Restore an entry; returns False for an entry that does not belong to counting."""
         if key.startswith(_THREAD):
             self._contacts.restore(msgspec.json.decode(value, type=Thread))
         elif key.startswith(_OPENED):
@@ -49,7 +50,7 @@ class CountingDesk:
         return True
 
     def handle(self, raw: bytes | None, now_ms: int, outbox: Outbox) -> bool:
-        """A command. True when it was counting's alone."""
+        """Handle a command. Returns True if the command was for counting alone."""
         record = translate.command(raw)
         if record is None:
             return False
@@ -65,7 +66,7 @@ class CountingDesk:
         return which != "consider"
 
     def follow(self, record: pb.FeedbackRecord, outbox: Outbox) -> None:
-        """After a record is written: a bad answer gets its recovery."""
+        """After a record is written, open a recovery for a bad response."""
         answer = translate.counted_answer(record)
         if answer is None:
             return
@@ -81,19 +82,19 @@ class CountingDesk:
         outbox.after_commit(self._recovered.labels("due").inc)
 
     def forget(self, tenant: str, person_id: str, now_ms: int, outbox: Outbox) -> int:
-        """An erasure: the person's threads of contacts; how many there were."""
+        """Remove the person's threads of contacts, for an erasure; returns their number."""
         dropped = self._contacts.forget(tenant, person_id)
         self._perform(dropped, now_ms, outbox)
         return len(dropped)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
-        """What time does."""
+        """Apply the timers that are due."""
         self._perform(self._contacts.advance(now_ms), now_ms, outbox)
         for invitation_id in self._recoveries.forget(now_ms):
             outbox.delete(_opened_key(invitation_id))
 
     def next_wakeup(self) -> int | None:
-        """When `advance` may have something to do."""
+        """Return when `advance` should be called next."""
         wakeups = [at for at in (self._contacts.next_wakeup(), self._recoveries.next_wakeup()) if at is not None]
         return min(wakeups, default=None)
 

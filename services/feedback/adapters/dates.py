@@ -1,4 +1,5 @@
-"""How a customer reads a time: readers of Persian in the Jalali calendar and Persian digits, everybody else in English."""
+"""How a time is shown to a customer: the Jalali calendar and Persian digits for readers of Persian, English for all
+others."""
 
 from datetime import datetime, tzinfo
 from functools import lru_cache
@@ -41,11 +42,11 @@ _ENGLISH_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Frida
 
 
 def shown(at_ms: int, zone: tzinfo, language: str) -> str:
-    """Weekday, date and time to the minute in the zone; names do not depend on the machine's locale."""
+    """Return weekday, date and time to the minute in the zone; names do not depend on the machine's locale."""
     return _shown(at_ms // 60_000, zone, language)
 
 
-@lru_cache(maxsize=4096)  # every page says until when it can be answered, and many say the same
+@lru_cache(maxsize=4096)  # every page shows until when it can be answered, and many show the same time
 def _shown(minute: int, zone: tzinfo, language: str) -> str:
     local = datetime.fromtimestamp(minute * 60, zone)
     if primary(language) == "fa":

@@ -1,7 +1,8 @@
 """Signed survey links: `{base}/s/{token}`, the token a JWT (HS256) that only this service makes and reads.
 
 The key is its own, or derived from the installation's secret under a label, and the audience is its own: a token for
-the API is no survey link, and the other way round. A link holds ids, no names. Whoever holds it may answer once, as with a paper card.
+the API is not a survey link, and a survey link is not a token for the API. A link contains ids, no names. The holder of
+a link may respond once, as with a paper card.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ _CLAIMS: Final = ("ten", "per", "inv", "srv", "knd", "lng")
 
 
 def link_key(secret: bytes) -> bytes:
-    """A key for links alone, derived from a secret that others use too."""
+    """Return a key for links alone, derived from a secret that others use too."""
     return hmac.new(secret, _LABEL, hashlib.sha256).digest()
 
 
@@ -38,7 +39,7 @@ class SignedLinks:
         return f"{self._base_url}/s/{self.token(ticket)}"
 
     def token(self, ticket: Ticket) -> str:
-        """The link's last part."""
+        """Return the last part of the link."""
         claims: dict[str, Any] = {
             "aud": AUDIENCE,
             "ten": ticket.tenant,
@@ -59,7 +60,7 @@ class SignedLinks:
         return "forged" if self._ticket(token) is None else "late"
 
     def _ticket(self, token: str) -> Ticket | None:
-        """What is signed, whatever the time."""
+        """Return the signed contents, without regard to the expiry."""
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             return None
         try:
@@ -68,7 +69,7 @@ class SignedLinks:
                 self._key,
                 algorithms=["HS256"],
                 audience=AUDIENCE,
-                # PyJWT would compare with the machine's clock; ours is given.
+                # PyJWT would compare with the machine's clock; this service uses its own clock.
                 options={"require": ["exp", "aud"], "verify_exp": False},
             )
         except (PyJWTError, ValueError, RecursionError):

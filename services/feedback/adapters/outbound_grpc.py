@@ -1,4 +1,5 @@
-"""Invitations to ingest's OutboundService, each with its own idempotency key: a retry is the same delivery."""
+"""Sends invitations through ingest's OutboundService, each with its own idempotency key: a retry is the same
+delivery."""
 
 import grpc
 

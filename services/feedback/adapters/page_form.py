@@ -1,7 +1,7 @@
-"""What the form of a survey page holds: its questions in order, what came back, and what is missing in it.
+"""The form of a survey page: its questions in order, the submitted values, and what is missing in them.
 
-Fields: `score` or `comment` for the first question, `q-<id>` for the others, `comment` for what else there is to say, `view` for the page
-view that it came from, `website` for programs that fill in everything.
+Fields: `score` or `comment` for the first question, `q-<id>` for the others, `comment` for a final free text, `view`
+for the page view that it came from, `website` for programs that fill in everything.
 """
 
 import re
@@ -16,8 +16,8 @@ from services.feedback.ports import Ticket
 
 BASE_BYTES: Final = 64 << 10
 TEXT_BYTES: Final = 24 << 10
-"""What 4,000 Persian letters take in a form."""
-# Letters and digits of the scales: people type and send them in either script.
+"""Most bytes that 4,000 Persian letters take in a form."""
+# Digits of the scales: people type and send them in either script.
 _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "01234567890123456789")
 _SCORE_CHARS: Final = 40
 _VIEW: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -35,11 +35,11 @@ class Asked:
 
 
 class Form:
-    """The questions of one ticket's survey, in one language."""
+    """The questions of one link's survey, in one language."""
 
     def __init__(self, ticket: Ticket, programme: Programme, t: Texts, language: str) -> None:
         survey = programme.named(ticket.survey)
-        # A survey that was made another one since then asks something else: its questions are not these.
+        # A survey of another kind has replaced this one since then: its questions are not the ones of this link.
         self.survey: Survey | None = survey if survey is not None and survey.kind is ticket.kind else None
         self._t = t
         first = generic_question(ticket.kind, t.lang)
@@ -61,11 +61,11 @@ class Form:
 
     @property
     def most_bytes(self) -> int:
-        """How large a filled-in form may be."""
+        """Most bytes of a filled-in form."""
         return BASE_BYTES + TEXT_BYTES * sum(1 for each in self.more if each.kind is Kind.TEXT)
 
     def missing(self, fields: Mapping[str, str]) -> dict[str, str]:
-        """What is wrong, by field."""
+        """Return the errors, by field."""
         found: dict[str, str] = {}
         for each in self.questions:
             value = fields.get(each.field, "")
@@ -79,7 +79,7 @@ class Form:
         return found
 
     def answer(self, fields: Mapping[str, str]) -> tuple[int, dict[str, tuple[int, str]]]:
-        """The first score, and the responses by question, of a form in which nothing is missing."""
+        """Return the first score, and the answers to the other questions, of a form without errors."""
         responses: dict[str, tuple[int, str]] = {}
         for each in self.more:
             value = fields.get(each.field, "")
@@ -91,7 +91,7 @@ class Form:
         return read_score(fields.get("score", "")) or 0, responses
 
     def shown(self, fields: Mapping[str, str], wrong: Mapping[str, str]) -> list[dict[str, Any]]:
-        """The questions for the template, with what was filled in."""
+        """Return the questions for the template, with the values that were filled in."""
         return [self._shown(each, fields.get(each.field, ""), wrong.get(each.field, "")) for each in self.questions]
 
     def _shown(self, each: Asked, value: str, problem: str) -> dict[str, Any]:
@@ -111,11 +111,11 @@ class Form:
 
 
 def read_score(text: str) -> int | None:
-    """A whole number in digits of either script."""
+    """Return a whole number in digits of either script; None for other texts."""
     text = text[:_SCORE_CHARS].strip().translate(_DIGITS)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else None
 
 
 def read_view(text: str) -> str:
-    """The page view's number; empty where it is none of ours."""
+    """Return the page view's number; empty if this service did not make it."""
     return text if _VIEW.fullmatch(text) else ""

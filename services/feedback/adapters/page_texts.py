@@ -1,4 +1,4 @@
-"""The words of the survey pages, in Persian and English."""
+"""The texts of the survey pages, in Persian and English."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _HOUR_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """One language. `ends`: what the lowest and the highest score mean."""
+    """Texts of one language. `ends`: the meaning of the lowest and the highest score."""
 
     lang: str
     dir: str
@@ -42,11 +42,11 @@ class Texts:
     ends: Mapping[Kind, tuple[str, str]]
 
     def number(self, value: int) -> str:
-        """A number in this language's digits."""
+        """Return a number in this language's digits."""
         return str(value).translate(PERSIAN_DIGITS) if self.lang == "fa" else str(value)
 
     def period(self, ms: int) -> str:
-        """A length of time, in hours from two hours on."""
+        """Return a length of time, in hours from two hours on."""
         unit, template = (_HOUR_MS, self.hours) if ms >= 2 * _HOUR_MS else (60_000, self.minutes)
         return template.format(self.number(max(1, ms // unit)))
 
@@ -120,5 +120,5 @@ EN: Final = Texts(
 
 
 def texts_for(language: str) -> Texts:
-    """Persian for Persian, English for everybody else."""
+    """Return Persian texts for Persian, English texts for all other languages."""
     return FA if primary(language) == "fa" else EN

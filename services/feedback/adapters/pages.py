@@ -1,11 +1,12 @@
-"""The survey pages: questions by signed link, an answer by plain form. No script, no cookie, nothing from elsewhere.
+"""The survey pages: questions by signed link, a response by plain form. No script, no cookie, nothing from other
+servers.
 
-- Looking at a page never answers: programs that preview links look too.
-- The thank-you page comes after the answer is durable. Whether it counts is the survey lane's to say: an answer that came too late to
-  amend another is thanked for and not counted.
-- The page shows no earlier answer: whoever holds the link may answer, not read.
-- Forged, damaged, expired, foreign and unknown links get one and the same 404.
-- What a person wrote is shown again only escaped, and stored only cleaned.
+- Viewing a page never responds: programs that preview links also view it.
+- The thank-you page comes after the response is durable. The survey lane decides whether it counts: a response that
+  came too late to amend another gets the thank-you page and is not counted.
+- The page does not show an earlier response: the holder of the link may respond, not read.
+- Forged, damaged, expired, foreign and unknown links all get the same 404.
+- A person's text is shown again only escaped, and stored only cleaned.
 """
 
 import base64
@@ -40,7 +41,7 @@ _TEMPLATES: Final = Path(__file__).with_name("templates")
 
 
 class Pages:
-    """Renders and takes the forms."""
+    """Renders the pages and accepts the forms."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Pages:
         }
 
     def app(self) -> Starlette:
-        """The application."""
+        """Return the application."""
         return Starlette(
             routes=[
                 Route("/s/{token}", self._show, methods=["GET"]),
@@ -91,7 +92,7 @@ class Pages:
         ticket = self._ticket(request)
         if ticket is None:
             token = request.path_params["token"]
-            # One that can be read is of a tenant that we do not have.
+            # A readable token without a page belongs to a tenant that is not configured here.
             self._answering.refuse(self._links.refusal(token) if self._links.read(token) is None else "forged")
             return self._missing(request)
         form = self._form(request, ticket)
@@ -102,7 +103,7 @@ class Pages:
             too_large = error.kind is ErrorKind.TOO_LARGE
             return self._ask(request, ticket, form, 413 if too_large else 400, t.too_long if too_large else t.again)
         if fields.get("website"):
-            # Nobody sees this field; only programs fill it. They learn nothing.
+            # People do not see this field; only programs fill it in. They get no hint.
             self._answering.refuse("bot")
             return self._thanks(request, ticket, form)
         wrong = form.missing(fields)
@@ -133,7 +134,8 @@ class Pages:
 
     def _form(self, request: Request, ticket: Ticket) -> Form:
         t = _texts(request, ticket)
-        # In his own language where the survey speaks it, also when the page does not; unless he asked for another page.
+        # In the customer's language if the survey has it, even if the page does not; unless the customer chose another
+        # page language.
         language = t.lang if "lang" in request.query_params else ticket.language
         return Form(ticket, self._programmes.of(ticket.tenant), t, language)
 
@@ -153,7 +155,8 @@ class Pages:
             t,
             status,
             state="ask",
-            # Relative, so that a proxy may serve the pages below any path. The token holds no character with a meaning there.
+            # Relative, so that a proxy may serve the pages below any path. The token has no character with a special
+            # meaning in a URL.
             action=f"{request.path_params['token']}?lang={t.lang}",
             other=other,
             other_url=f"{request.path_params['token']}?lang={other.lang}",
@@ -166,7 +169,7 @@ class Pages:
         )
 
     def _note(self, ticket: Ticket, form: Form, t: Texts) -> str:
-        """Until when, and what becomes of an earlier answer."""
+        """Return the text that says until when to answer, and how an earlier response is treated."""
         until = t.until.format(shown(ticket.expires_at_ms, self._programmes.of(ticket.tenant).zone, t.lang))
         survey = form.survey
         if survey is None:
@@ -218,7 +221,8 @@ def _prefers_persian(request: Request) -> bool:
 
 
 async def _fields(request: Request, most_bytes: int) -> dict[str, str]:
-    """The form's fields, the last of each name. Raises TOO_LARGE or INVALID. Counted while it comes in: a length is only a claim."""
+    """Return the form's fields, the last of each name. Raises TOO_LARGE or INVALID. The size is counted while it is
+    read, because the stated length may be false."""
     body = bytearray()
     try:
         async for chunk in request.stream():

@@ -1,6 +1,8 @@
-"""What this service's readers outside the lanes do with a record: the dispatchers' batches, the views' records.
+"""How this service's readers outside the lanes handle a record: the batches of the dispatchers, the records of the
+views.
 
-What can't be understood raises `Untranslatable`; the readers step over such a record (`services.chassis.kafka.poison`).
+A record that cannot be understood raises `Untranslatable`; the readers skip such a record
+(`services.chassis.kafka.poison`).
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +31,8 @@ _DAY_MS = 86_400_000
 
 
 def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metrics: Metrics) -> Batch:
-    """Sends the invitations that are due. Who is to be asked gets the key that seals their answers first.
+    """Return a batch handler that sends the invitations that are due. An invited person first gets the key that
+    encrypts their responses.
 
     This group alone writes dead letters for undecodable records of feedback.answers.v1.
     """
@@ -56,7 +59,7 @@ def invitations(dispatcher: Dispatcher, keys: AwaitedKeys, poison: Poison, metri
 
 
 def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
-    """Opens the recoveries that are due."""
+    """Return a batch handler that opens the recoveries that are due."""
     outcomes = metrics.counter("chapar_feedback_recoveries_total")
 
     async def handle(records: list[Record]) -> None:
@@ -64,7 +67,7 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
             try:
                 told = parse_record(record.value)
             except Untranslatable:
-                continue  # the dispatcher's group says so
+                continue  # the dispatcher's group reports it
             try:
                 outcome = await dispatcher.dispatch(told)
             except ChaparError as error:
@@ -76,7 +79,7 @@ def recoveries(dispatcher: RecoveryDispatcher, metrics: Metrics) -> Batch:
 
 
 def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, keys: AwaitedKeys, clock: Clock) -> Batch:
-    """Tells other systems of answers."""
+    """Return a batch handler that notifies other systems of responses."""
 
     async def tell(records: list[Record]) -> None:
         found: list[WebhookNotice] = []
@@ -87,8 +90,8 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, key
                 told = parse_record(record.value)
                 key = unsealed(told, keys, record)
             except Untranslatable:
-                continue  # the dispatcher's group says so
-            # A group that begins does not report what other systems have lived without for days.
+                continue  # the dispatcher's group reports it
+            # A new group does not report responses from days ago.
             if is_erased(told) or clock() - told.occurred_at_ms >= _DAY_MS:
                 continue
             notices = webhook_answers.notices(told, programmes.webhooks(told.tenant), programmes.counting(told.tenant))
@@ -101,12 +104,12 @@ def answers_to_webhooks(telling: Webhooks, programmes: ConfiguredProgrammes, key
 
 
 def take_answer(view: AnswersView, keys: Keys, poison: Poison, record: Record) -> None:
-    """One record of feedback.answers.v1, into the view."""
+    """Put one record of feedback.answers.v1 into the view."""
     poison.guard(record, lambda each: view.take(opened_record(each, keys)))
 
 
 def take_score(view: ScoresView, gauges: FeedbackGauges, poison: Poison, record: Record) -> None:
-    """One record of feedback.scores.v1, into the view."""
+    """Put one record of feedback.scores.v1 into the view."""
 
     def take(each: Record) -> None:
         if each.value is None:

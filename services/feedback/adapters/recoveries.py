@@ -1,6 +1,5 @@
-"""Recoveries that are due: each is opened at ingest once, and noted. At least once, made once by the invitation's id: ingest opens one
-interaction for it.
-"""
+"""Opens the recoveries that are due at ingest, and notes each. Delivery is at least once; the invitation's id makes
+it once: ingest opens one interaction for it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -31,14 +30,16 @@ class RecoveryDispatcher:
         self._clock = clock
 
     async def dispatch(self, record: pb.FeedbackRecord) -> str:
-        """What was done: "ignored", "opened" or "refused". Raises ChaparError when the same may succeed later; repeating is safe."""
+        """Return the result: "ignored", "opened" or "refused". Raises ChaparError if a retry may succeed later;
+        repeating is safe."""
         if record.WhichOneof("record") != "recovery_due":
             return "ignored"
         due = record.recovery_due
         try:
             interaction_id = await self._opener.open(_recovery(record.tenant, due))
         except ChaparError as error:
-            # Our own key or rights being wrong says nothing about the recovery: somebody will mend it.
+            # If this service's key or rights are wrong, that says nothing about the recovery: an operator corrects
+            # them.
             if error.disposition is Disposition.RETRY or error.kind in _OURS:
                 raise
             log.error("recovery refused", reason=error.reason, tenant=record.tenant, invitation=due.invitation_id)
@@ -79,7 +80,7 @@ def _recovery(tenant: str, due: pb.RecoveryDue) -> Recovery:
 
 
 class GrpcRecoveryOpener:
-    """Implements `ports.RecoveryOpener` by ingest's OpenFollowUp, the invitation's id as idempotency key."""
+    """Implements `ports.RecoveryOpener` by ingest's OpenFollowUp, with the invitation's id as idempotency key."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = ingest_pb2_grpc.IngestServiceStub(channel)

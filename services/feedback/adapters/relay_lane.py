@@ -1,8 +1,8 @@
 """The relay lane: completed interactions of routing.events.v1 become commands keyed by person on feedback.commands.v1.
 
-Its purpose is the change of key, exactly once. It decides nothing: who is asked is the survey lane's business, which alone sees all of a
-person. A completed event names the last agent only. So the lane remembers who held an interaction while it is open, and forgets it with its
-end.
+Its purpose is the change of key, exactly once. It decides nothing: the survey lane decides whom to invite, because it
+alone sees all events of a person. A completed event names the last agent only, so the relay lane remembers the agents
+of an interaction while it is open, and forgets them at its end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,18 +22,18 @@ from services.feedback.translate import headers
 SPEC: Final = LaneSpec(name="feedback-relay", input="routing.events.v1", changelog=None, group="feedback-relay")
 OUTPUT: Final = "feedback.commands.v1"
 MOST_HOLDERS: Final = 20
-"""Of an interaction that is handed on more often, the first are left out."""
+"""If an interaction has had more agents, the first ones are left out."""
 _SCHEMA: Final = pb.FeedbackCommand.DESCRIPTOR.full_name
 _UNASKED_DISPOSITIONS: Final = frozenset({"spam", "auto_submitted"})
 _ENDS: Final = frozenset({"completed", "abandoned", "cancelled"})
 _HOLDERS: Final = b"h/"
 _TEAM: Final = "team"
-"""An attribute that the router asks for by itself; it says nothing about what the contact was about."""
+"""An attribute that the router itself requires; it says nothing about the topic of the contact."""
 _decode_holders = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class RelayProcessor:
-    """Who holds the open interactions of one partition."""
+    """Agents of the open interactions of one partition."""
 
     def __init__(self) -> None:
         self._holders: dict[bytes, tuple[str, ...]] = {}
@@ -42,10 +42,10 @@ class RelayProcessor:
         self._holders[key] = _decode_holders(value)
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Nothing to begin with."""
+        """See Processor. Nothing to do at the start."""
 
     def begin(self, now_ms: int) -> None:
-        """Times come from the events."""
+        """See Processor. Times come from the events."""
 
     def handle(self, record: Record, outbox: Outbox) -> None:
         event = router.RoutingEvent()
@@ -85,24 +85,24 @@ class RelayProcessor:
             outbox.put(key, msgspec.json.encode(holders))
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
-        """No timers."""
+        """See Processor. There are no timers."""
 
     def end(self, outbox: Outbox) -> None:
-        """No journal."""
+        """See Processor. There is no journal."""
 
     def next_wakeup(self) -> int | None:
         return None
 
 
 def held_by(holders: tuple[str, ...], agent_id: str) -> tuple[str, ...]:
-    """With one more agent at the end; each stands once, where he last came in."""
+    """Return the agents with one more at the end; each is listed once, at the latest place."""
     if not agent_id:
         return holders
     return (*(each for each in holders if each != agent_id), agent_id)[-MOST_HOLDERS:]
 
 
 def consider(event: router.RoutingEvent, holders: tuple[str, ...] = ()) -> pb.FeedbackCommand | None:
-    """The command for a completed interaction; None where there is nobody to ask or no way to reach him."""
+    """Return the command for a completed interaction; None if there is no person to invite or no way to reach them."""
     facts = event.interaction
     if not (event.tenant and facts.interaction_id and facts.person_id and facts.identity_id):
         return None
@@ -142,7 +142,7 @@ def _subject(facts: router.InteractionFacts, **more: Any) -> pb.Subject:
 
 
 def _skills(requirements: Iterable[types_pb2.Selector]) -> Sequence[str]:
-    """Attributes that the requirements name, members of groups too, each once."""
+    """Return the attributes that the requirements name, including members of groups, each once."""
     found: dict[str, None] = {}
     line = list(requirements)
     while line:
@@ -154,7 +154,7 @@ def _skills(requirements: Iterable[types_pb2.Selector]) -> Sequence[str]:
 
 
 def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
-    """The command for an interaction that begins; None where it had begun before, or there is nobody."""
+    """Return the command for an interaction that begins; None if it began before, or if there is no person."""
     facts = event.interaction
     if event.queued.again or not (event.tenant and facts.interaction_id and facts.person_id):
         return None
@@ -171,5 +171,5 @@ def contact(event: router.RoutingEvent) -> pb.FeedbackCommand | None:
 
 
 def relay_factory(_context: LaneContext) -> Processor:
-    """Makes the processor of each partition."""
+    """Return the processor of a partition."""
     return RelayProcessor()

@@ -1,9 +1,10 @@
-"""One partition's scores on feedback.scores.v1: written in transactions, restored from what is committed.
+"""One partition's scores on feedback.scores.v1: written in transactions, restored from committed records.
 
-State, how far the input is folded in, and windows that have left are one transaction, so they cannot part. The transactional id belongs to the
-partition: opening fences whoever held it before and waits for his last transaction, so an instance that was paused and wakes up can write nothing
-over newer entries, and what is restored is complete. Everything else is recovered in one way: close, open again, take the records again; what is in
-already is not taken.
+State, progress in the input, and expired windows are written in one transaction, so they always agree. The
+transactional id belongs to the partition: opening it fences the previous owner and waits for that owner's last
+transaction. So an instance that was paused and wakes up cannot overwrite newer entries, and the restored state is
+complete. There is one way to recover from all other failures: close, open again, process the records again; records
+that were counted already are not counted again.
 """
 
 import asyncio
@@ -59,7 +60,7 @@ class NotWritten(Exception):  # noqa: N818 - an expected state of the world
 
 
 class ScoreLog:
-    """Opened by `open_scores`. `book` is the fold; `take`, then `write`."""
+    """Opened by `open_scores`. `book` holds the histograms; call `take`, then `write`."""
 
     def __init__(self, kafka: KafkaAccess, partition: int, clock: Clock) -> None:
         self._kafka = kafka
@@ -76,7 +77,7 @@ class ScoreLog:
         )
 
     async def open(self) -> Self:
-        """Fences, then restores. Raises NotWritten, closed again."""
+        """Fence other owners, then restore. Raises NotWritten, and is then closed again."""
         try:
             async with asyncio.timeout(_WRITE_S):
                 await self._producer.start()
@@ -89,20 +90,20 @@ class ScoreLog:
         return self
 
     async def close(self) -> None:
-        """Never raises."""
+        """Close the log. Never raises."""
         await discard_producer(self._producer, _CLOSE_S)
 
     def take(self, offset: int, value: bytes | None) -> str:
-        """Folds one record of the input; what is wrong with it, or "". A record that is not understood is passed: it must not stop the others."""
+        """Count one record of the input. Returns the fault of the record, or "". A record that is not understood is
+        skipped: it must not stop the others."""
         return folded(self.book, offset, value, self._clock())
 
     async def catch_up(self, until: int) -> int:
-        """Folds what lies between where the book stands and an offset. Nothing, unless whoever delivers records has left some out. How
-        many there were.
-        """
+        """Count the records between the book's position and an offset, and return their number. There are none,
+        unless the source of records has skipped some."""
         found = 0
         if self.book.next_offset == 0:
-            return found  # an entry of an earlier version: how far it had read is known to the group only
+            return found  # an entry of an earlier version: only the consumer group knows how far it had read
         async with aclosing(committed_between(self._kafka, self.partition, self.book.next_offset, until)) as records:
             async for message in records:
                 found += 1
@@ -110,7 +111,8 @@ class ScoreLog:
         return found
 
     async def write(self) -> None:
-        """What has changed, in one transaction, once it is durable. Raises NotWritten: then close this log and open another."""
+        """Write all changes in one transaction; returns when it is durable. Raises NotWritten: then close this log
+        and open another."""
         changed = self.book.changes()
         if not changed:
             return
@@ -136,7 +138,7 @@ class ScoreLog:
             raise NotWritten(repr(error), fenced=isinstance(error, FENCED)) from error
 
     async def _restore(self) -> None:
-        """The newest entries of the partition, as they are in the log now."""
+        """Read the newest entries of the partition from the log."""
         done = asyncio.Event()
         latest: dict[bytes | None, bytes | None] = {}
 
@@ -151,7 +153,7 @@ class ScoreLog:
         try:
             await asyncio.wait({reading, finished}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
-                await reading  # it ends by failing only
+                await reading  # it ends only by failing
         finally:
             for task in (reading, finished):
                 task.cancel()
@@ -160,11 +162,12 @@ class ScoreLog:
 
 
 def folded(book: Book, offset: int, value: bytes | None, now_ms: int) -> str:
-    """Folds one record into a book; what is wrong with it, or "". No record can do more harm than not to be counted."""
+    """Count one record in a book. Returns the fault of the record, or "". The worst effect of any record is that it
+    is not counted."""
     try:
         record = parse_record(value)
         if record.occurred_at_ms > now_ms + _AHEAD_MS:
-            # The newest record says which windows have left: one from the future would empty the book.
+            # The newest record decides which windows expire: one from the future would empty the book.
             raise Untranslatable("occurred_at_ms is in the future")
         book.take(observation(record), offset, record.occurred_at_ms)
     except Exception as error:  # noqa: BLE001 - whatever a record holds, the next one is counted
@@ -174,7 +177,7 @@ def folded(book: Book, offset: int, value: bytes | None, now_ms: int) -> str:
 
 
 def restored(book: Book, latest: Mapping[bytes | None, bytes | None]) -> None:
-    """Takes back the newest entries of a partition. What is not an entry of ours is stepped over."""
+    """Restore the newest entries of a partition. Entries that are not understood are skipped."""
     for key, value in latest.items():
         if value is None:
             continue
@@ -184,7 +187,7 @@ def restored(book: Book, latest: Mapping[bytes | None, bytes | None]) -> None:
             if told != dimension:
                 raise Untranslatable("the key names another dimension than the entry")
         except Untranslatable as error:
-            log.error("entry of the scores not understood", why=str(error))
+            log.error("entry of feedback.scores.v1 not understood", why=str(error))
             continue
         if dimension == PROGRESS:
             book.restore_progress(fold.next_offset, newest_ms)
@@ -193,7 +196,8 @@ def restored(book: Book, latest: Mapping[bytes | None, bytes | None]) -> None:
 
 
 async def committed_between(kafka: KafkaAccess, partition: int, start: int, until: int) -> AsyncGenerator[Any, None]:
-    """The committed records of the input from one offset up to another, as aiokafka's messages; without those that retention has deleted."""
+    """Yield the committed records of the input from one offset up to another, as aiokafka's messages, without those
+    that retention has deleted."""
     if start >= until:
         return
     place = TopicPartition(kafka.topic_prefix + INPUT, partition)
@@ -203,7 +207,7 @@ async def committed_between(kafka: KafkaAccess, partition: int, start: int, unti
         reader.assign([place])
         first = (await reader.beginning_offsets([place]))[place]
         reader.seek(place, max(start, first))
-        # Markers of transactions move the position and are no records.
+        # Transaction markers move the position but are not records.
         while await reader.position(place) < until:
             for message in (await reader.getmany(place, timeout_ms=500)).get(place, ()):
                 if message.offset >= until:
@@ -214,7 +218,7 @@ async def committed_between(kafka: KafkaAccess, partition: int, start: int, unti
 
 
 async def end_of(kafka: KafkaAccess, partitions: list[int]) -> dict[int, int]:
-    """Where the committed part of the input ends."""
+    """Return the end of the committed part of the input, by partition."""
     places = [TopicPartition(kafka.topic_prefix + INPUT, partition) for partition in partitions]
     reader = plain_reader(kafka, client_id=f"{NAME}-ends")
     try:

@@ -1,4 +1,5 @@
-"""GetScores and GetTrends: requests to rows, rows to figures. Nothing is shown without n and interval, and nothing below the tenant's least n."""
+"""GetScores and GetTrends: requests to rows, rows to figures. Every figure has n and interval, and figures below the
+tenant's minimum n are withheld."""
 
 from datetime import UTC
 from typing import Final
@@ -38,7 +39,7 @@ MEASURES: Final[dict[Kind | None, tuple[str, ...]]] = {
 
 
 def scores(view: ScoresView, how: Counting, tenant: str, request: pb.GetScoresRequest) -> pb.GetScoresResponse:
-    """A page of scores. Raises INVALID, naming the field."""
+    """Return a page of scores. Raises INVALID, naming the field."""
     window = _window(request.window)
     if request.day:
         window = _day(request.day, window)
@@ -84,13 +85,13 @@ def _score(response: pb.GetScoresResponse, dimension: Dimension, fold: Fold, how
 def changes(
     view: ScoresView, how: Counting, tenant: str, request: pb.GetTrendsRequest, now_ms: int
 ) -> pb.GetTrendsResponse:
-    """A window against the one before. Raises INVALID, naming the field; EXHAUSTED for too many values."""
+    """Compare a window with the one before. Raises INVALID, naming the field; EXHAUSTED for too many values."""
     window = _window(request.window) if request.window else Window.WEEK
     if window is Window.ALL:
-        raise invalid("window", "is minute, hour, day or week: all time has nothing before it")
+        raise invalid("window", "must be minute, hour, day or week: there is no window before all time")
     level = request.level or trends.LEVEL
     if not 0 < level < 1:
-        raise invalid("level", "is between 0 and 1")
+        raise invalid("level", "must be between 0 and 1")
     kinds = _kinds(request.kind, request.measure)
     asked = Asked(tenant, kinds, _by(request.by), request.value, window, how.zone, how.week_begins)
     if request.HasField("at"):
@@ -143,16 +144,16 @@ def _trends(
 
 
 def page_size(page: types_pb2.PageRequest) -> int:
-    """How many rows a page has. Raises INVALID."""
+    """Return the number of rows of a page. Raises INVALID."""
     size = page.size or PAGE_DEFAULT
     if not 1 <= size <= PAGE_MOST:
-        raise invalid("page.size", f"is from 1 to {PAGE_MOST}")
+        raise invalid("page.size", f"must be from 1 to {PAGE_MOST}")
     return size
 
 
 def _by(name: str) -> str:
     if name and name not in GROUPS:
-        raise invalid("by", f"is one of {', '.join(GROUPS)}")
+        raise invalid("by", f"must be one of {', '.join(GROUPS)}")
     return name or "all"
 
 
@@ -162,14 +163,14 @@ def _kinds(value: int, measure: str) -> tuple[Kind | None, ...]:
     found = tuple(each for each in every if not measure or measure in MEASURES.get(each, ()))
     if not found:
         known = (name for names in MEASURES.values() for name in names)
-        raise invalid("measure", f"is one of {', '.join(known)}, and of the kind that is asked for")
+        raise invalid("measure", f"must be one of {', '.join(known)}, and belong to the requested kind")
     return found
 
 
 def _window(value: int) -> Window:
     window = _WINDOWS.get(value)
     if window is None:
-        raise invalid("window", "is not known")
+        raise invalid("window", "is unknown")
     return window
 
 
@@ -179,7 +180,7 @@ def _day(day: str, window: Window) -> Window:
         if windows.kind_of(day) is not Window.DAY or window not in (Window.ALL, Window.DAY):
             raise ValueError(day)
     except ValueError as error:
-        raise invalid("day", "is a day such as 2026-03-21, and goes with no other window") from error
+        raise invalid("day", "must be a day such as 2026-03-21, and be used with no other window") from error
     return Window.DAY
 
 
@@ -188,5 +189,5 @@ def _ms(request: pb.GetScoresRequest | pb.GetTrendsRequest, name: str) -> int:
         return 0
     stamp: Timestamp = getattr(request, name)
     if not 0 < stamp.seconds < 253_402_300_800:
-        raise invalid(name, "is a time after 1970 and before 10000")
+        raise invalid(name, "must be a time after 1970 and before 10000")
     return stamp.ToMilliseconds()

@@ -1,7 +1,7 @@
-"""Scores in memory, from feedback.scores.v1: a projection that may be thrown away and read again.
+"""Scores in memory, from feedback.scores.v1: a projection that can be thrown away and read again.
 
-Rows are found by grouping and window in the order of their values, then of time, a page at a time: what a page costs does not grow with the number
-of dimensions. Weeks are summed up from their days when they are asked for.
+Rows are found by grouping and window in the order of their values, then of time, a page at a time: the cost of a page
+does not grow with the number of dimensions. Weeks are summed from their days on request.
 """
 
 from bisect import bisect_left, insort
@@ -20,7 +20,8 @@ from services.feedback.domain.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which rows. `kinds`: None among them is first contacts. `from_ms` and `to_ms` 0: open. An empty `value`: every value."""
+    """Which rows to return. `kinds`: None among them is first contacts. `from_ms` and `to_ms` 0: open. An empty
+    `value`: every value."""
 
     tenant: str
     kinds: tuple[Kind | None, ...]
@@ -35,7 +36,7 @@ class Asked:
 
 
 class _Values:
-    """The values of one grouping and sort of window, in order, and the windows of each, in order."""
+    """The values of one grouping and window length, in order, and the windows of each, in order."""
 
     def __init__(self) -> None:
         self.order: list[str] = []
@@ -66,7 +67,7 @@ class ScoresView:
         self._values: dict[tuple[str, Kind | None, str, Window], _Values] = {}
 
     def take(self, dimension: Dimension, partition: int, fold: Fold) -> None:
-        """One entry. An older one than we know is a straggler of a predecessor and ignored."""
+        """Take one entry. An entry older than the known one comes from a previous owner and is ignored."""
         folds = self._folds.get(dimension)
         if folds is None:
             try:
@@ -81,7 +82,7 @@ class ScoresView:
             folds[partition] = fold
 
     def drop(self, dimension: Dimension, partition: int) -> None:
-        """An entry has left retention."""
+        """Drop an entry that has left retention."""
         folds = self._folds.get(dimension)
         if folds is None or folds.pop(partition, None) is None or folds:
             return
@@ -90,11 +91,12 @@ class ScoresView:
         self._values[group].remove(dimension.value, dimension.day)
 
     def __len__(self) -> int:
-        """Dimensions."""
+        """Return the number of dimensions."""
         return len(self._folds)
 
     def page(self, asked: Asked, size: int, cursor: str) -> tuple[list[tuple[Dimension, Fold]], str]:
-        """Rows and the cursor of the next page, "" when there is none. Raises INVALID for a cursor that is not ours."""
+        """Return rows and the cursor of the next page, "" if there is none. Raises INVALID for a cursor that this
+        service did not make."""
         found: list[tuple[Dimension, Fold]] = []
         for place, dimension, fold in self._rows(asked, _read_cursor(cursor)):
             if len(found) == size:
@@ -103,21 +105,21 @@ class ScoresView:
         return found, ""
 
     def fold(self, asked: Asked, kind: Kind | None, value: str, name: str) -> Fold | None:
-        """The total of one window of one value; None where nothing was counted."""
+        """Return the total of one window of one value; None if nothing was counted."""
         names = list(windows.days_of(name)) if asked.window is Window.WEEK else [name]
         parts = [self._folds.get(Dimension(asked.tenant, kind, asked.name, value, each)) for each in names]
         there = [part for part in parts if part]
         return total(fold for part in there for fold in part.values()) if there else None
 
     def values(self, asked: Asked, kind: Kind | None) -> Sequence[str]:
-        """Every value that has ever counted in this grouping."""
+        """Return every value that was ever counted in this grouping."""
         group = self._values.get((asked.tenant, kind, asked.name, Window.ALL))
         return group.order if group is not None else ()
 
     def _rows(
         self, asked: Asked, after: tuple[int, str, str]
     ) -> Iterator[tuple[tuple[int, str, str], Dimension, Fold]]:
-        """From a place on. A place is the index of the kind, the value, the window."""
+        """Yield rows after a position. A position is the index of the kind, the value, the window."""
         sort = Window.DAY if asked.window is Window.WEEK else asked.window
         for index in range(after[0], len(asked.kinds)):
             kind = asked.kinds[index]
@@ -136,7 +138,7 @@ class ScoresView:
                         yield (index, value, name), Dimension(asked.tenant, kind, asked.name, value, name), fold
 
     def _names(self, asked: Asked, days: list[str]) -> Iterator[str]:
-        """The windows of one value that were asked for, in order."""
+        """Yield the requested windows of one value, in order."""
         if asked.window is Window.ALL:
             yield windows.ALL_TIME
             return
@@ -161,7 +163,8 @@ class ScoresView:
 
 
 class FeedbackGauges:
-    """The newest day's satisfaction and response rate by queue, for alerts. Tenants are no label: the tenant with the newest change shows."""
+    """Satisfaction and response rate of the newest day by queue, for alerts. Tenants are not a label: the tenant
+    with the newest change is shown."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._ratio = metrics.gauge("chapar_feedback_csat_ratio")
@@ -171,7 +174,7 @@ class FeedbackGauges:
         self._newest = ""
 
     def show(self, view: ScoresView, dimension: Dimension) -> None:
-        """After a change of this dimension."""
+        """Update the gauges after a change of this dimension."""
         if dimension.name != "queue" or dimension.kind is not Kind.CSAT or len(dimension.day) != len("2026-03-21"):
             return
         if dimension.day < self._newest:

@@ -1,4 +1,5 @@
-"""What an invitation by hand is about, checked with ingest: a caller names four ids, which must be their tenant's and belong together."""
+"""Checks the subject of an invitation by hand with ingest: the caller names four ids, which must belong to their
+tenant and to each other."""
 
 import grpc
 
@@ -14,7 +15,7 @@ class GrpcSubjects:
         self._stub = ingest_pb2_grpc.OutboundServiceStub(channel)
 
     async def check(self, tenant: str, about: pb.Subject) -> None:
-        """See `ports.Subjects`. UNAVAILABLE while ingest can't be asked."""
+        """See `ports.Subjects`. Raises UNAVAILABLE while ingest does not answer."""
         request = ingest_pb2.CheckRecipientRequest(
             identity_id=about.identity_id,
             conversation_id=about.conversation_id,

@@ -1,7 +1,8 @@
-"""The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, the desk's state in feedback.state.v1.
+"""The survey lane: feedback.commands.v1 in, feedback.answers.v1 out, state of invitations in feedback.state.v1.
 
-Event ids name what happened, not when: an invitation is created, due, reminded of, answered and expired at most once, so
-`derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. Skips and refusals belong to their command.
+Event ids name the event, not its time: an invitation is created, due, reminded, answered and expired at most once, so
+`derive(invitation_id, word)` is the same after any repetition; an amendment names its revision too. The ids of skips
+and refusals derive from their command.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ VERDICTS: Final = "feedback.verdicts.v1"
 OUTCOMES: Final = "personal.erasures.v1"
 _SCHEMA: Final = pb.FeedbackRecord.DESCRIPTOR.full_name
 _REPEATED: Final = inv.RefusalReason.REPEATED
-"""The same answer once more changes nothing; who gave it has been heard."""
+"""The same response again changes nothing; the person has already been heard."""
 _RESULTS: Final = {
     inv.RefusalReason.ALREADY_ANSWERED: "repeated",
     inv.RefusalReason.REPEATED: "repeated",
@@ -46,7 +47,7 @@ _RESULTS: Final = {
 
 
 class SurveyProcessor:
-    """The desk of one partition."""
+    """Decides invitations and responses of one partition."""
 
     def __init__(self, programmes: Programmes, metrics: Metrics, keys: Keys) -> None:
         self._programmes = programmes
@@ -60,7 +61,7 @@ class SurveyProcessor:
         self._counting = CountingDesk(programmes.counting, metrics)
         self._now_ms = 0
         self._used: DataKey | None = None
-        """The person's key, of the command at hand."""
+        """The key of the current command's person."""
 
     def restore(self, key: bytes, value: bytes) -> None:
         if not self._counting.restore(key, value):
@@ -69,7 +70,7 @@ class SurveyProcessor:
                 self._desk.restore(kept.decode(key, opened))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Nothing is in doubt after a restore: nothing here leaves Kafka."""
+        """See Processor. A restore leaves nothing uncertain: no effect here leaves Kafka."""
         for entry in self._entry_keys.erased:
             outbox.delete(entry)
 
@@ -80,14 +81,14 @@ class SurveyProcessor:
         try:
             key_tenant, person_id = split_key(record.key or b"")
         except ValueError as error:
-            raise InvalidRecord("NO_KEY", "a command is keyed by its tenant and person") from error
+            raise InvalidRecord("NO_KEY", "a command must be keyed by its tenant and person") from error
         if self._counting.handle(record.value, self._now_ms, outbox):
             return
         try:
             read = read_command(record.value)
             used = unsealed(read, self._keys, record)
             if is_erased(read):
-                # The answer of a person who was erased before it came here.
+                # The response of a person who was erased before it arrived here.
                 self._count(outbox, self._erased.inc)
                 if read.question_id:
                     unknown = inv.RefusalReason.UNKNOWN_INVITATION
@@ -97,20 +98,21 @@ class SurveyProcessor:
         except Untranslatable as error:
             raise InvalidRecord("UNDECODABLE", str(error)) from error
         if command.tenant != key_tenant:
-            raise InvalidRecord("TENANT_MISMATCH", "the key is of another tenant")
+            raise InvalidRecord("TENANT_MISMATCH", "the key belongs to another tenant")
         self._used = used or self._keys.current(command.tenant, person_id)
         if isinstance(command, inv.Erase):
             self._forget(command, outbox)
             return
         if isinstance(command, inv.Answer):
             if used is None and read.question_id:
-                # Its person has no key, so nothing was ever asked of them: the edge has left the words out.
+                # The person has no key, so they never got an invitation: the edge has left the texts out.
                 unknown = inv.RefusalReason.UNKNOWN_INVITATION
                 answer_question(outbox, VERDICTS, read.tenant, read.question_id, unknown)
                 return
             texts = [text for text in (command.comment, *(text for _, text in command.responses.values())) if text]
             rules = self._programmes.counting(command.tenant).categories
-            # Here, not when the record is written: an amendment takes out the categories that once counted, by whatever rules.
+            # Here, not when the record is written: an amendment removes the categories that were once counted, whatever
+            # the rules were.
             command = replace(command, categories=classify(texts, rules), person_id=person_id)
         effects = self._desk.handle(command, self._programmes.of(command.tenant), self._now_ms)
         question_id = read.question_id
@@ -129,7 +131,7 @@ class SurveyProcessor:
         self._counting.advance(now_ms, outbox)
 
     def end(self, outbox: Outbox) -> None:
-        """No journal."""
+        """See Processor. There is no journal."""
 
     def next_wakeup(self) -> int | None:
         wakeups = [at for at in (self._desk.next_wakeup(), self._counting.next_wakeup()) if at is not None]
@@ -187,7 +189,7 @@ class SurveyProcessor:
         self._counting.follow(record, outbox)
 
     def _sealed(self, record: pb.FeedbackRecord, key: bytes) -> bytes:
-        """Answers hold texts, of now or of before an amendment."""
+        """Encrypt the texts of responses, both the current ones and those before an amendment."""
         if record.WhichOneof("record") not in ("answered", "amended"):
             return record.SerializeToString()
         own = self._used or self._keys.current(record.tenant, record.person_id)
@@ -200,7 +202,7 @@ class SurveyProcessor:
             outbox.put(entry, value)
             return
         own = self._entry_keys.choose(entry, self._used, invitation.tenant, (invitation.subject.person_id,))
-        # Of a person whose key is destroyed no text is kept; the order to forget them is on its way.
+        # If a person's key is destroyed, no text is kept; the command to forget the person is on its way.
         if own is not None:
             outbox.put(entry, self._entry_keys.sealed(entry, value, own))
 
@@ -229,12 +231,12 @@ class SurveyProcessor:
 
     @staticmethod
     def _count(outbox: Outbox, increment: Callable[[], None]) -> None:
-        # What an aborted batch decided has not happened.
+        # The decisions of an aborted batch did not happen.
         outbox.after_commit(increment)
 
 
 def survey_factory(programmes: Programmes, metrics: Metrics, keys: Keys) -> Callable[[LaneContext], Processor]:
-    """Makes the processor of each partition."""
+    """Return a factory for the processor of each partition."""
 
     def make(_context: LaneContext) -> Processor:
         return SurveyProcessor(programmes, metrics, keys)
@@ -243,7 +245,8 @@ def survey_factory(programmes: Programmes, metrics: Metrics, keys: Keys) -> Call
 
 
 def prepare(keys: AwaitedKeys) -> Prepare:
-    """Before the survey lane sees records: their keys are known; a person whose answer came unsealed, by a reply, gets one."""
+    """Return a step that runs before the survey lane sees records. It loads their keys, and gives a key to a person
+    whose response came unencrypted, by a reply."""
 
     async def ready(records: Sequence[Record]) -> None:
         await keys.ready(record.value for record in records)

@@ -1,7 +1,7 @@
-"""The newest answers, kept in memory from the topic: a projection that may be thrown away and read again.
+"""The newest responses, kept in memory from the topic: a projection that can be thrown away and read again.
 
-An amended answer takes the place of the one before: lists show what counts now, at the time when it was first given; whoever watches is told both.
-A reader that is too slow to watch is let go, never waited for.
+An amended response replaces the one before. Lists show what counts now, at the time of the first response; watchers
+receive both. A watcher that is too slow is disconnected; the others never wait for it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _WATCH_BUFFER: Final = 1000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Told:
-    """One answer in the order of time; the id breaks ties."""
+    """One response in the order of time; the id breaks ties."""
 
     occurred_at_ms: int
     event_id: str
@@ -30,7 +30,7 @@ class Told:
 
 
 class AnswersView:
-    """The newest answers, and those who watch."""
+    """The newest responses, and the watchers."""
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
@@ -39,7 +39,7 @@ class AnswersView:
         self._watchers: set[_Watcher] = set()
 
     def take(self, record: pb.FeedbackRecord) -> None:
-        """One record of feedback.answers.v1; others than counted and amended answers are passed over."""
+        """Take one record of feedback.answers.v1; records other than counted and amended responses are skipped."""
         match record.WhichOneof("record"):
             case "answered":
                 answer, key = record.answered, (record.tenant, record.answered.invitation_id)
@@ -62,7 +62,7 @@ class AnswersView:
             told = Told(known.occurred_at_ms, known.event_id, record.tenant, answer)
             self._answers[bisect_left(self._answers, known)] = told
         self._by_invitation[key] = told
-        # Trimmed in blocks: removing one from the front of a list moves all the others.
+        # Removed in blocks: removing one entry from the front of a list moves all the others.
         if len(self._answers) > self._kept + self._kept // 8 + 1:
             dropped = len(self._answers) - self._kept
             for each in self._answers[:dropped]:
@@ -70,7 +70,7 @@ class AnswersView:
             del self._answers[:dropped]
 
     def _forget(self, tenant: str, person_id: str) -> None:
-        """An erasure: the scores still count, the words are gone."""
+        """Remove a person's texts, for an erasure; the scores still count."""
         for told in self._answers:
             if told.tenant == tenant and told.answer.subject.person_id == person_id:
                 told.answer.comment = ""
@@ -78,7 +78,8 @@ class AnswersView:
                     response.text = ""
 
     def page(self, tenant: str, wanted: "Wanted", size: int, cursor: str) -> tuple[list[Told], str]:
-        """Newest first, and the cursor of the next page ("" when there is none). Raises INVALID for a cursor that is not ours."""
+        """Return the newest responses first, and the cursor of the next page ("" if there is none). Raises INVALID
+        for a cursor that this service did not make."""
         before = _read_cursor(cursor) if cursor else None
         found: list[Told] = []
         for told in reversed(self._answers):
@@ -93,7 +94,7 @@ class AnswersView:
 
     @contextmanager
     def watching(self, tenant: str, wanted: "Wanted") -> Iterator["_Watcher"]:
-        """Answers from now on."""
+        """Watch responses from now on."""
         watcher = _Watcher(tenant, wanted)
         self._watchers.add(watcher)
         try:
@@ -118,19 +119,20 @@ class _Watcher:
             self._lost = True
 
     async def stream(self) -> AsyncIterator[Told]:
-        """Raises EXHAUSTED WATCH_TOO_SLOW when the reader has fallen behind, after what was kept for it."""
+        """Yield responses. Raises EXHAUSTED WATCH_TOO_SLOW if the reader has fallen behind, after the responses that
+        were kept for it."""
         while not (self._lost and self._waiting.empty()):
             yield await self._waiting.get()
         raise ChaparError(
             ErrorKind.EXHAUSTED,
             "WATCH_TOO_SLOW",
-            "answers came faster than they were read: list them, then watch again",
+            "responses came faster than they were read: list them, then watch again",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which answers; empty fields and None mean any. `kind` 0: the score of the survey's first question."""
+    """Which responses; empty fields and None match any. `kind` 0: the score of the survey's first question."""
 
     queue: str = ""
     agent_id: str = ""
@@ -139,7 +141,7 @@ class Wanted:
     kind: int = 0
 
     def matches(self, answer: pb.AnswerCounted) -> bool:
-        """Whether it is one of them. A person's several agents each count."""
+        """Return whether the response matches. Each of an interaction's agents counts."""
         about = answer.subject
         if self.queue and about.queue != self.queue:
             return False

@@ -1,8 +1,9 @@
-"""What other systems are told of answers: a notice for each webhook that wants it.
+"""Webhook notices of responses, one for each webhook that subscribes to it.
 
-A webhook is told of an answer (counted or amended) when it asks for "feedback.answered" or a category rule of the answer names it, and of a
-recovery when it asks for "feedback.recovery". Told are ids, scores and categories; the customer's words only where the webhook asks for them with
-"feedback.answered.text", as they are personal data. A notice's id derives from event and webhook, so a repetition is one.
+A webhook gets a response (counted or amended) if it subscribes to "feedback.answered" or a category rule of the
+response names it, and a recovery if it subscribes to "feedback.recovery". The notice contains ids, scores and
+categories; it contains the customer's text only if the webhook subscribes to "feedback.answered.text", because the text
+is personal data. A notice's id derives from event and webhook, so a repetition has the same id.
 """
 
 import json
@@ -24,7 +25,7 @@ TEXT: Final = "feedback.answered.text"
 
 
 def notices(record: pb.FeedbackRecord, webhooks: Mapping[str, Endpoint], how: Counting) -> list[WebhookNotice]:
-    """Of one record of feedback.answers.v1."""
+    """Return the notices of one record of feedback.answers.v1."""
     answer = counted_answer(record)
     if answer is not None:
         named = frozenset[str]().union(*(how.routes.get(category, frozenset()) for category in answer.categories))

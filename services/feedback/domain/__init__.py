@@ -1,1 +1,2 @@
-"""The decisions of feedback: whom to ask, what counts as an answer, what the answers say. Pure: no I/O, no clock, no ids of its own making."""
+"""The decisions of feedback: which customers are invited, which responses count, and what the scores are. Pure: no
+I/O, no clock, no random ids."""

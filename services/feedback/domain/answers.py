@@ -1,10 +1,12 @@
-"""What an answer must hold to count, and what of it counts.
+"""Which responses count, and which parts of them.
 
-- A score lies on its question's scale; free text has none, and blank text is no answer.
-- What nobody asked is left out without a word: the survey may have changed since the page was opened.
-- Whether a question that is not optional may be left out depends on the way: a page has looked already, a program (gRPC) is refused and can say it
-  again, a reply in the channel answers the first question only.
-- A reply that amends gives another first score; the other answers stand. By page and by gRPC the whole answer is given anew.
+- A score is on its question's scale; free text has no score, and blank text is not an answer.
+- Answers to unknown questions are ignored: the survey may have changed since the page was opened.
+- Whether a question that is not optional may be left out depends on the channel of the response: a page has checked
+  already; a program (gRPC) gets an error and can try again; a reply in the conversation answers the first question
+  only.
+- A reply that amends gives another first score; the other answers stay. By page and by gRPC, the whole response is
+  given again.
 """
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ from services.feedback.domain.survey import SCALES, Kind
 
 
 def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
-    """What would count, whoever has answered before; or why nothing does."""
+    """Return what would count, whether or not there was a response before; or the reason why nothing counts."""
     before = invitation.given
     if invitation.kind is Kind.TEXT:
         if answer.score != 0:
@@ -46,5 +48,5 @@ def weigh(invitation: Invitation, answer: Answer) -> Given | RefusalReason:
 
 
 def same(one: Given, other: Given) -> bool:
-    """Whether both say the same, however they came."""
+    """Return whether two responses have the same content, however they came."""
     return (one.score, one.comment, one.responses) == (other.score, other.comment, other.responses)

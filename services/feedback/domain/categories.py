@@ -1,11 +1,13 @@
 """Categories of free text by rule: the same text and the same rules always give the same categories.
 
-Texts and words are compared by their text key: NFKC, small letters, both yeh and both kaf as one, alef without its signs, digits of all scripts as
-ASCII, no vowel signs, no kashida, half-spaces and apostrophes closed («می‌شود», "doesn't"), a separate «می» joined to its verb, everything else
-that is no letter or digit a space. A word is found at the beginnings of words; one that ends in a full stop is a whole word.
+Texts and words are compared by their text key: NFKC, lower case, both yeh and both kaf as one, alef without its signs,
+digits of all scripts as ASCII, no vowel signs, no kashida, half-spaces and apostrophes closed («می‌شود», "doesn't"), a
+separate «می» joined to its verb, and every other character that is not a letter or a digit replaced by a space. A word
+is found at the beginnings of words; a word that ends in a full stop matches a whole word.
 
-A tenant's rule holds when one of its `any` is found and none of its `none`. Where a tenant has no rules, the built-in words hold, with negation:
-what is denied in its clause ("not helpful", "no problem", «راضی نبودم», «مشکلی نداشتم») does not count, and denied praise is a complaint.
+A tenant's rule matches if one of its `any` is found and none of its `none`. If a tenant has no rules, the built-in
+words apply, with negation: a word that is negated in its clause ("not helpful", "no problem", «راضی نبودم», «مشکلی
+نداشتم») does not count, and negated praise is a complaint.
 """
 
 import re
@@ -42,7 +44,7 @@ _SPOKEN_PREFIX: Final = re.compile(r"(?<![^ ])(ن?می) (?=[^ ])")
 
 
 def text_key(text: str) -> str:
-    """A text as it is compared: words with one space between."""
+    """Return a text in its form for comparison: words with one space between."""
     folded = normalised("NFKC", text, MAX_COMMENT_CHARS)[: 2 * MAX_COMMENT_CHARS].casefold().translate(_ONE)
     plain = "".join(_plain(sign) for sign in folded if unicodedata.category(sign) != "Mn")
     return _SPOKEN_PREFIX.sub(r"\1", _NO_WORD.sub(" ", plain).strip())
@@ -50,7 +52,7 @@ def text_key(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A tenant's rule, compiled. Made by `rule`."""
+    """A tenant's rule, compiled. Created by `rule`."""
 
     name: str
     any: re.Pattern[str]
@@ -58,15 +60,16 @@ class Rule:
 
 
 def rule(name: str, any_: Iterable[str], none: Iterable[str] = ()) -> Rule:
-    """Of words and phrases of all languages. Raises ValueError where nothing could be found."""
+    """Compile a rule from words and phrases of all languages. Raises ValueError if it could never match."""
     found = _compiled(any_)
     if found is None:
-        raise ValueError(f"category {name} has no words")
+        raise ValueError(f"category {name} must have words")
     return Rule(name, found, _compiled(none))
 
 
 def classify(texts: Sequence[str], rules: Sequence[Rule] = ()) -> tuple[str, ...]:
-    """The categories of an answer's texts, in the rules' order; the built-in ones without rules."""
+    """Return the categories of a response's texts, in the rules' order; the built-in categories if there are no
+    rules."""
     if not rules:
         return _built_in(texts)
     keys = [text_key(text) for text in texts if text]
@@ -112,7 +115,7 @@ def _said(clause: str) -> set[str]:
 
 
 def _denied(clause: str, start: int, end: int) -> bool:
-    # The hit's own words may deny already ("no answer"): they are its meaning, not its denial.
+    # The matched words may contain a negation themselves ("no answer"): that is their meaning and does not negate them.
     words_before = clause[:start].split()[-_REACH:]
     rest = clause[end:].partition(" ")[2] if end < len(clause) and clause[end] != " " else clause[end:]
     words_after = rest.split()[:_REACH]
@@ -120,7 +123,7 @@ def _denied(clause: str, start: int, end: int) -> bool:
 
 
 def _plain(sign: str) -> str:
-    # Digits of every script that has them; NFKC leaves Persian and Arabic ones as they are.
+    # Digits of every script; NFKC leaves Persian and Arabic digits unchanged.
     return str(unicodedata.digit(sign)) if sign.isdigit() and not sign.isascii() else sign
 
 

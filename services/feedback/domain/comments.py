@@ -1,7 +1,9 @@
-"""What of a customer's comment may be stored: text that people can read, and nothing that changes how the text around it is shown.
+"""Which parts of a customer's comment may be stored: readable text, and no character that changes how the text around
+it is shown.
 
-Removed: control characters except line breaks and tabs, overrides, embeddings and isolates of the bidirectional algorithm (they can make text read
-as something else), lone surrogates, non-characters. Kept: zero-width non-joiner and joiner, which Persian and emoji are spelt with.
+Removed: control characters except line breaks and tabs; overrides, embeddings and isolates of the bidirectional
+algorithm (they can make text read as something else); lone surrogates; non-characters. Kept: zero-width non-joiner and
+joiner, which Persian and emoji need.
 """
 
 import re
@@ -17,7 +19,7 @@ _MANY_BREAKS = re.compile("\n{3,}")
 
 
 def clean_comment(text: str) -> str:
-    """The text as it may be stored, at most MAX_COMMENT_CHARS characters, without blank ends."""
-    # Bounded first: cleaning costs time in proportion, and removes at most everything.
+    """Return the text as it may be stored: at most MAX_COMMENT_CHARS characters, without leading or trailing blanks."""
+    # Limit the length first: the time for cleaning grows with it, and cleaning only removes characters.
     text = _LINE_BREAKS.sub("\n", text[: 4 * MAX_COMMENT_CHARS])
     return _MANY_BREAKS.sub("\n\n", _UNWANTED.sub("", text)).strip()[:MAX_COMMENT_CHARS].rstrip()

@@ -1,11 +1,14 @@
-"""First-contact resolution: did the person come again on the topic within the window?
+"""First-contact resolution: did the person contact us again on the topic within the window?
 
-The topic is the queue. A contact counts from when the customer wrote. The first contact of a person on a topic begins a thread; whoever writes again
-within the window after the thread's newest contact continues it. The thread's first contact was resolved when nothing continued it; that is told
-once: when the person comes again (not resolved), or when the window has passed (resolved). Later contacts of a thread are neither first nor counted:
-they are the repetition that the first already stands for. A contact that does not come from the customer (a recovery, spam, automatic mail) is none.
+The topic is the queue. The time of a contact is the time of the customer's message. The first contact of a person on a
+topic begins a thread; another contact within the window after the thread's newest contact continues it. The thread's
+first contact was resolved if no contact continued it. The result is reported once: when the person comes again (not
+resolved), or when the window has passed (resolved). Later contacts of a thread are not first contacts and are not
+counted: they are the repetition that already decided the first one. An interaction that does not come from the customer
+(a recovery, spam, automatic mail) is not a contact.
 
-The same interaction told twice, queued again or moved to another queue changes nothing: an interaction belongs to the topic where it was first seen.
+An interaction that is reported twice, queued again or moved to another queue changes nothing: it belongs to the topic
+where it was first seen.
 """
 
 import heapq
@@ -21,7 +24,7 @@ _REMEMBERED: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A customer wrote, and it became an interaction. `at_ms`: when he wrote."""
+    """A customer's message that became an interaction. `at_ms`: when the customer wrote."""
 
     command_id: str
     tenant: str
@@ -31,7 +34,8 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """Contacts of one person on one topic, none further from the next than the window. `interactions`: the newest ones."""
+    """Contacts of one person on one topic, none further from the next than the window. `interactions`: the newest
+    ones."""
 
     tenant: str
     first: Subject
@@ -49,7 +53,7 @@ class Thread:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Whether the thread's first contact was resolved is known."""
+    """It is known whether the thread's first contact was resolved."""
 
     thread: Thread
     resolved: bool
@@ -77,11 +81,11 @@ class Contacts:
         self._where: dict[str, tuple[str, str, str]] = {}
 
     def restore(self, thread: Thread) -> None:
-        """Takes back what was kept."""
+        """Restore a thread from the changelog."""
         self._keep(thread)
 
     def handle(self, contact: Contact, window_ms: int) -> list[ContactEffect]:
-        """One contact."""
+        """Apply one contact."""
         about = contact.subject
         if about.never_asked or about.labels.get(RECOVERY_LABEL):
             return []
@@ -91,7 +95,7 @@ class Contacts:
         thread = self._threads.get((contact.tenant, about.person_id, about.queue))
         effects: list[ContactEffect] = []
         if thread is not None and contact.at_ms >= thread.closes_at_ms:
-            effects += self._close(thread)  # its timer has not been looked at yet
+            effects += self._close(thread)  # its timer has not been checked yet
             thread = None
         if thread is None:
             closes_at_ms = contact.at_ms + window_ms
@@ -111,7 +115,7 @@ class Contacts:
         return [*effects, KeepThread(thread)]
 
     def advance(self, now_ms: int) -> list[ContactEffect]:
-        """Every thread whose window has passed, in order of time."""
+        """Settle every thread whose window has passed, in order of time."""
         effects: list[ContactEffect] = []
         while self._timers and self._timers[0][0] <= now_ms:
             at_ms, key = heapq.heappop(self._timers)
@@ -121,7 +125,7 @@ class Contacts:
         return effects
 
     def forget(self, tenant: str, person_id: str) -> list[ContactEffect]:
-        """An erasure: the person's threads."""
+        """Remove the person's threads, for an erasure."""
         mine = [key for key in self._threads if key[:2] == (tenant, person_id)]
         for key in mine:
             for interaction_id in self._threads.pop(key).interactions:
@@ -129,14 +133,14 @@ class Contacts:
         return [DropThread(key) for key in mine]
 
     def next_wakeup(self) -> int | None:
-        """When `advance` has something to do; it may turn out to be nothing."""
+        """Return when `advance` should be called next; it may then have nothing to do."""
         return self._timers[0][0] if self._timers else None
 
     def _again(self, thread: Thread, about: Subject) -> list[ContactEffect]:
         first = thread.first
         if about.interaction_id != first.interaction_id or not about.agent_id or first.agent_id:
             return []
-        # The topic stays: the thread is known by it.
+        # The topic stays: it is part of the thread's key.
         noted = replace(thread, first=replace(about, queue=first.queue))
         self._threads[noted.key] = noted
         return [KeepThread(noted)]

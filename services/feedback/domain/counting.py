@@ -1,4 +1,4 @@
-"""What a tenant has configured about counting, besides its surveys."""
+"""A tenant's configuration of counting, besides its surveys."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
@@ -13,7 +13,7 @@ LEAST_ANSWERS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """`week_begins`: 0 for Monday to 6 for Sunday. `routes`: webhooks that are told of a category's answers."""
+    """`week_begins`: 0 for Monday to 6 for Sunday. `routes`: webhooks that are notified of responses in a category."""
 
     zone: tzinfo = UTC
     week_begins: int = 0

@@ -1,15 +1,16 @@
-"""Who is asked, when, and which answer counts: the survey desk of one partition. docs/feedback.md is its specification.
+"""Which customers are invited, when, and which response counts: the invitations of one partition. docs/feedback.md is the specification.
 
-- One invitation an interaction and survey. Spam and automatic mail are never asked, by hand neither.
+- One invitation per interaction and survey. Spam and automatic mail never get an invitation, not even by hand.
 - A waiting invitation is replaced by one about a later contact of the same conversation, which takes its place in the sample.
-- Gap and window of a person: `domain.people`. Quiet hours: `domain.quiet`; both are looked at when it is planned and again when it is sent.
-- By hand (`Invite`) bypasses sampling, the survey's delay and, where it is named, whom it is for; nothing else.
-- One reminder, so long after the sending, while there is no answer; one that would come at the expiry or later is left out.
-- The first valid answer counts and may be amended until it is closed. The same command again changes nothing.
-- An invitation leaves memory a grace period after its expiry: until then a late answer is EXPIRED, later UNKNOWN_INVITATION.
+- Minimum gap and window of a person: `domain.people`. Quiet hours: `domain.quiet`. Both are checked when the invitation is planned and
+  again when it is sent.
+- An invitation by hand (`Invite`) bypasses sampling, the survey's delay and, if it names the survey, that survey's filters; nothing else.
+- There is one reminder, a configured time after the sending, while there is no response. A reminder at the expiry or later is left out.
+- The first valid response counts and may be amended until it is closed. The same command again changes nothing.
+- An invitation leaves memory a grace period after its expiry: until then a late response is EXPIRED, after that UNKNOWN_INVITATION.
 
-`handle` and `advance` return effects in order and have already changed the desk; whoever performs them writes `Keep…` and `Drop…` to the
-changelog. Commands that change nothing have no effects.
+`handle` and `advance` return effects in order and have already changed the state; the caller writes `Keep…` and `Drop…` to the changelog.
+Commands that change nothing have no effects.
 """
 
 import heapq
@@ -51,30 +52,30 @@ from services.feedback.domain.people import Asked, Sending
 from services.feedback.domain.survey import Programme, Subject, Survey
 
 ProgrammeOf = Callable[[str], Programme]
-"""A tenant's programme as it is configured now."""
+"""Returns a tenant's programme as it is configured now."""
 
 
 class Desk:
-    """The invitations and the people of one partition."""
+    """The invitations and the contact history of persons of one partition."""
 
     def __init__(self, derive: Callable[..., str]) -> None:
-        """`derive(*parts)` makes an id of its parts, always the same (UUIDv5)."""
+        """`derive(*parts)` derives an id from its parts, always the same one (UUIDv5)."""
         self._derive = derive
         self._invitations: dict[str, Invitation] = {}
         self._waiting: dict[tuple[str, str], set[str]] = {}
-        """Invitations not sent yet by tenant and conversation."""
+        """Invitations not sent yet, by tenant and conversation."""
         self._asked: dict[tuple[str, str], Asked] = {}
         self._timers: list[tuple[int, str, tuple[str, ...]]] = []
 
     def restore(self, kept: Invitation | Asked) -> None:
-        """Takes back what was kept."""
+        """Restore an entry from the changelog."""
         if isinstance(kept, Invitation):
             self._keep(kept)
         else:
             self._keep_asked(kept)
 
     def handle(self, command: Command, programme: Programme, now_ms: int) -> list[Effect]:
-        """Decides one command."""
+        """Decide one command."""
         match command:
             case Consider():
                 return self._consider(command, programme, now_ms)
@@ -88,7 +89,7 @@ class Desk:
                 assert_never(never)
 
     def advance(self, now_ms: int, programme_of: ProgrammeOf) -> list[Effect]:
-        """Everything whose time has come, in order of time."""
+        """Apply every timer that is due, in order of time."""
         effects: list[Effect] = []
         while self._timers and self._timers[0][0] <= now_ms:
             at_ms, what, key = heapq.heappop(self._timers)
@@ -96,13 +97,14 @@ class Desk:
                 effects += self._forget_asked((key[0], key[1]), at_ms)
                 continue
             invitation = self._invitations.get(key[0])
-            # A timer that an answer or a later stage has overtaken is no longer this invitation's.
+            # A timer that a response or a later stage has overtaken no longer belongs to this invitation.
             if invitation is not None and invitation.wakes_at_ms == at_ms:
                 effects += self._step(invitation, programme_of(invitation.tenant), now_ms)
         return effects
 
     def forget(self, tenant: str, person_id: str) -> tuple[list[Effect], dict[str, int]]:
-        """An erasure: the person's invitations with what they answered, and when they were asked. Also what was forgotten, by kind."""
+        """Remove the person's invitations with their responses, and the times of invitations, for an erasure. Also
+        returns the number of removed entries, by kind."""
         mine = [
             each for each in self._invitations.values() if (each.tenant, each.subject.person_id) == (tenant, person_id)
         ]
@@ -120,20 +122,20 @@ class Desk:
         return effects, {"invitations": len(mine), "answers": sum(each.given is not None for each in mine)}
 
     def next_wakeup(self) -> int | None:
-        """When `advance` has something to do; it may turn out to be nothing."""
+        """Return when `advance` should be called next; it may then have nothing to do."""
         return self._timers[0][0] if self._timers else None
 
     @property
     def size(self) -> tuple[int, int]:
-        """Invitations and people in memory."""
+        """Number of invitations and of persons in memory."""
         return len(self._invitations), len(self._asked)
 
     def kept(self) -> Iterator[Invitation | Asked]:
-        """Everything in memory, as `restore` takes it back."""
+        """Yield everything in memory, as `restore` accepts it."""
         yield from self._invitations.values()
         yield from self._asked.values()
 
-    # Asking
+    # Invitations
 
     def _consider(self, command: Consider, programme: Programme, now_ms: int) -> list[Effect]:
         survey = programme.choose(command.subject)
@@ -217,17 +219,17 @@ class Desk:
         return [Withdrawn(withdrawn, reason), Keep(withdrawn), *self._unplan(withdrawn, programme, now_ms)]
 
     def _waiting_in(self, tenant: str, subject: Subject) -> Iterator[Invitation]:
-        """Of this person in this conversation."""
+        """Yield the waiting invitations of this person in this conversation."""
         for invitation_id in sorted(self._waiting.get((tenant, subject.conversation_id), ())):
             invitation = self._invitations[invitation_id]
             if subject.conversation_id and invitation.subject.person_id == subject.person_id:
                 yield invitation
 
-    # Answers
+    # Responses
 
     def _answer(self, command: Answer, programme: Programme, now_ms: int) -> list[Effect]:
         invitation = self._invitations.get(command.invitation_id)
-        # Another tenant's invitation does not exist for this one; nor does one that nobody got.
+        # Another tenant's invitation does not exist for this tenant; nor does an invitation that was withdrawn.
         if (
             invitation is None
             or invitation.tenant != command.tenant
@@ -266,7 +268,7 @@ class Desk:
         if invitation is None or invitation.tenant != command.tenant or invitation.delivery_id == command.delivery_id:
             return []
         noted = replace(invitation, delivery_id=command.delivery_id)
-        # Neither stage nor times change, so its timer stands.
+        # Stage and times stay the same, so its timer is still right.
         self._invitations[noted.invitation_id] = noted
         return [Keep(noted)]
 
@@ -298,7 +300,7 @@ class Desk:
         own = Sending(
             invitation.invitation_id, now_ms, survey.least_gap_ms, survey.window_ms, survey.most_in_window, sent=True
         )
-        # Planned at a permitted time; but this may be much later, after an outage.
+        # It was planned at a permitted time, but this may be much later, after an outage.
         at_ms = programme.after_quiet(survey, people.earliest(person.known, own, now_ms))
         if at_ms > now_ms:
             put_off = replace(invitation, not_before_ms=at_ms)
@@ -326,7 +328,7 @@ class Desk:
         return self._asked.get((tenant, person_id)) or Asked(tenant, person_id)
 
     def _note(self, asked: Asked, programme: Programme, now_ms: int) -> list[Effect]:
-        """Keeps what still matters of a person, or nothing."""
+        """Keep what still matters of a person's history; drop the entry if nothing does."""
         asked = asked.remembered(now_ms, programme.longest_memory_ms, programme.longest_silence_ms)
         if asked.forget_at_ms > now_ms:
             if asked == self._asked.get(asked.key):
@@ -370,7 +372,7 @@ class Desk:
 
 
 def _weigh(invitation: Invitation, command: Answer, now_ms: int) -> Given | RefusalReason:
-    """What counts from now on, or why nothing new does."""
+    """Return what counts from now on, or why nothing new does."""
     before = invitation.given
     if invitation.stage is Stage.ANSWERED:
         if now_ms >= invitation.closes_at_ms or before is None or before.revision >= MOST_REVISIONS:
@@ -384,5 +386,5 @@ def _weigh(invitation: Invitation, command: Answer, now_ms: int) -> Given | Refu
 
 
 def _reminder(survey: Survey, programme: Programme, sent_at_ms: int) -> int:
-    """When to remind; 0 for never. One that would come at the expiry or later is overtaken by it."""
+    """Return when to remind; 0 for never. A reminder at the expiry or later is never sent: the expiry comes first."""
     return programme.after_quiet(survey, sent_at_ms + survey.remind_after_ms) if survey.remind_after_ms > 0 else 0

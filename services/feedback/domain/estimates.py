@@ -1,8 +1,8 @@
-"""What the answers say, and how sure that is: every figure with its sample size and its 95 % interval.
+"""Scores and their confidence: every figure with its sample size and its 95 % interval.
 
 - Shares: Wilson score interval (Wilson 1927).
-- NPS and CES net: adjusted Wald, adding three answers of which 3/4 promoters and 3/4 detractors (Bonett and Price 2012);
-  the value is the adjusted one, the middle of its interval.
+- NPS and CES net: adjusted Wald, adding three answers of which 3/4 promoters and 3/4 detractors (Bonett and Price
+  2012); the value is the adjusted one, the middle of its interval.
 - Mean: Student's t interval, cut to the scale.
 """
 
@@ -28,23 +28,24 @@ class Estimate:
 
 
 def wilson(successes: int, n: int) -> Estimate:
-    """Share `successes / n`, 0 to 1. Raises ValueError unless 0 <= successes <= n and n > 0."""
+    """Return the share `successes / n`, 0 to 1. Raises ValueError unless 0 <= successes <= n and n > 0."""
     if n <= 0 or not 0 <= successes <= n:
-        raise ValueError(f"{successes} of {n} is no share")
+        raise ValueError(f"{successes} of {n} is not a share")
     share = successes / n
     z2 = Z95 * Z95
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    # At the ends the bound is the end itself; rounding must not say otherwise.
+    # At the ends the bound is the end itself; rounding must not change that.
     low = 0.0 if successes == 0 else max(0.0, middle - half)
     high = 1.0 if successes == n else min(1.0, middle + half)
     return Estimate(share, n, low, high, "wilson")
 
 
 def net_score(positive: int, negative: int, n: int) -> Estimate:
-    """Percentage positive less percentage negative, -100 to 100. Raises ValueError for counts that do not fit or n = 0."""
+    """Return the percentage positive less the percentage negative, -100 to 100. Raises ValueError for counts that do
+    not fit or n = 0."""
     if n <= 0 or positive < 0 or negative < 0 or positive + negative > n:
-        raise ValueError(f"{positive} for and {negative} against of {n} is no net score")
+        raise ValueError(f"{positive} positive and {negative} negative of {n} is not a net score")
     total = n + 3
     p, q = (positive + 0.75) / total, (negative + 0.75) / total
     net = p - q
@@ -53,10 +54,11 @@ def net_score(positive: int, negative: int, n: int) -> Estimate:
 
 
 def mean_score(histogram: Mapping[int, int], scale: range) -> Estimate:
-    """Mean on the scale. One answer alone says nothing about spread: its interval is the whole scale. Raises ValueError for n = 0."""
+    """Return the mean on the scale. One answer alone says nothing about spread: its interval is the whole scale.
+    Raises ValueError for n = 0."""
     n = sum(histogram.values())
     if n <= 0:
-        raise ValueError("no answers, no mean")
+        raise ValueError("a mean needs answers")
     mean = sum(score * count for score, count in histogram.items()) / n
     least, most = float(scale[0]), float(scale[-1])
     if n == 1:
@@ -67,9 +69,10 @@ def mean_score(histogram: Mapping[int, int], scale: range) -> Estimate:
 
 
 def t95(df: float) -> float:
-    """Two-sided 95 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else Abramowitz and Stegun 26.7.5 (error < .01 from 3 on).
+    """Return the two-sided 95 % quantile of Student's t: exact for 1 and 2 degrees of freedom, else Abramowitz and
+    Stegun 26.7.5 (error < .01 from 3 on).
 
-    Between whole degrees (Welch) the lower whole one below 3, which is the wider interval.
+    Below 3, a fraction of degrees (Welch) is rounded down, which gives the wider interval.
     """
     if df < 2:
         return 12.706204736432095
@@ -84,7 +87,7 @@ def t95(df: float) -> float:
 
 
 def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estimate]:
-    """Every measure of this kind by name; None is first contacts, 1 for resolved.
+    """Return every measure of this kind by name; None is first contacts, where 1 means resolved.
 
     Empty without answers (no figure is better than one without n), and for free text, which has no scale.
     """
@@ -111,8 +114,9 @@ def measures(kind: Kind | None, histogram: Mapping[int, int]) -> dict[str, Estim
 
 
 def response_rate(answered: int, invited: int) -> Estimate | None:
-    """Answers over invitations, or None where nobody was invited."""
-    # More answers than invitations can only mean that the invitations were retained for less long; the rate is then not known.
+    """Return responses over invitations, or None if there were no invitations."""
+    # More responses than invitations can only mean that the invitations were retained for a shorter time; the rate is
+    # then unknown.
     if invited <= 0 or answered > invited:
         return None
     return wilson(answered, invited)

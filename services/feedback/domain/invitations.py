@@ -1,4 +1,4 @@
-"""Invitations and answers: what is kept of them, what is asked of the desk, and what it says. `domain.desk` decides."""
+"""Invitations and responses: the stored state, the commands, and the effects. `domain.desk` decides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from services.feedback.domain.survey import Kind, Question, Subject
 
 GRACE_MS: Final = 7 * 24 * 3_600_000
 MOST_REVISIONS: Final = 20
-"""An answer may be given so often, amendments counted; afterwards it stands."""
+"""Most revisions of a response, amendments included; after that it is final."""
 
 
 class Stage(StrEnum):
-    """How far an invitation has come."""
+    """Stage of an invitation."""
 
     WAITING = "waiting"
     DUE = "due"
@@ -24,7 +24,7 @@ class Stage(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why nobody was invited."""
+    """Why no invitation was created."""
 
     NO_SURVEY = "NO_SURVEY"
     NOT_ASKED = "NOT_ASKED"
@@ -36,7 +36,7 @@ class SkipReason(StrEnum):
 
 
 class RefusalReason(StrEnum):
-    """Why an answer does not count."""
+    """Why a response does not count."""
 
     UNKNOWN_INVITATION = "UNKNOWN_INVITATION"
     EXPIRED = "EXPIRED"
@@ -47,7 +47,7 @@ class RefusalReason(StrEnum):
 
 
 class WithdrawalReason(StrEnum):
-    """Why an invitation was taken back before it was sent."""
+    """Why an invitation was withdrawn before it was sent."""
 
     REPLACED = "REPLACED"
     SURVEY_REMOVED = "SURVEY_REMOVED"
@@ -55,7 +55,7 @@ class WithdrawalReason(StrEnum):
 
 
 class Source(StrEnum):
-    """How an answer came."""
+    """How a response came."""
 
     PAGE = "page"
     REPLY = "reply"
@@ -75,7 +75,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer that counts. `revision` is 1 for the first, one more with each amendment."""
+    """A response that counts. `revision` is 1 for the first, one more with each amendment."""
 
     score: int
     comment: str = ""
@@ -97,24 +97,24 @@ class Invitation:
     question: str
     day: str
     send_at_ms: int
-    """As planned; scores count it under this time for good."""
+    """As planned; scores always count the invitation under this time."""
     expires_at_ms: int
     stage: Stage = Stage.WAITING
     made_by: str = ""
-    """The command that made it."""
+    """The command that created it."""
     answered_by: str = ""
-    """The command whose answer counts."""
+    """The command whose response counts."""
     delivery_id: str = ""
     more: tuple[Question, ...] = ()
-    """What else is asked, without the wording."""
+    """The further questions, without the wording."""
     not_before_ms: int = 0
-    """Put off until then, later than planned; 0: not put off."""
+    """Postponed to this time, later than planned; 0: not postponed."""
     remind_at_ms: int = 0
-    """0: no reminder, or none any more."""
+    """0: no reminder, or no more reminders."""
     amend_for_ms: int = 0
     answered_at_ms: int = 0
     answers: tuple[str, ...] = ()
-    """The commands whose answers counted, in order."""
+    """The commands whose responses counted, in order."""
     given: Given | None = None
 
     @property
@@ -132,7 +132,7 @@ class Invitation:
 
     @property
     def closes_at_ms(self) -> int:
-        """Until when a counted answer may be amended."""
+        """Until when a counted response may be amended."""
         return min(self.expires_at_ms, self.answered_at_ms + self.amend_for_ms)
 
 
@@ -151,7 +151,7 @@ class Erase:
 
 @dataclass(frozen=True, slots=True)
 class Consider:
-    """An interaction was completed: maybe invite."""
+    """An interaction was completed: consider an invitation."""
 
     command_id: str
     tenant: str
@@ -171,7 +171,8 @@ class Invite:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer arrived. Its texts are clean already (`domain.comments`), and whoever knows the rules has put them into categories."""
+    """A response arrived. Its texts are clean already (`domain.comments`), and the adapter has put them into
+    categories."""
 
     command_id: str
     tenant: str
@@ -180,10 +181,10 @@ class Answer:
     comment: str = ""
     source: Source = Source.UNKNOWN
     responses: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """Score and text by question after the first."""
+    """Score and text, by question after the first."""
     categories: tuple[str, ...] = ()
     person_id: str = ""
-    """Who is said to answer; an invitation of somebody else is not theirs to answer."""
+    """The person who is said to respond. A response to another person's invitation is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class Amended:
 class Refused:
     invitation_id: str
     reason: RefusalReason
-    channel: str = ""  # empty where the invitation is unknown
+    channel: str = ""  # empty if the invitation is unknown
 
 
 @dataclass(frozen=True, slots=True)

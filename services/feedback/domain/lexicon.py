@@ -1,7 +1,8 @@
-"""The built-in words of categories, Persian and English, as text keys read them (`domain.categories`): small letters, ی and ک, no half-space.
+"""The built-in words of categories, Persian and English, in text-key form (`domain.categories`): lower case, ی and ک,
+no half-space.
 
-A word stands for all words that it begins ("complain" for "complaint"); one that ends in a full stop stands for itself alone.
-Spoken and written forms both: «نمی‌شود» and «نمیشه».
+A word stands for all words that begin with it ("complain" for "complaint"); a word that ends in a full stop stands for
+itself alone. Spoken and written forms are both listed: «نمی‌شود» and «نمیشه».
 """
 
 # ruff: noqa: SIM905 - lists of quoted words in two scripts are harder to read than one text a line
@@ -52,12 +53,12 @@ HOW_TO: Final = tuple(
 )
 
 NEGATES_AFTER: Final = frozenset(
-    # What these stand before is denied, up to three words on: "not very good", "no problem at all", «بدون مشکل».
+    # These words negate up to three words after them: "not very good", "no problem at all", «بدون مشکل».
     "not no never without hardly isnt wasnt arent werent dont doesnt didnt havent hasnt hadnt cant cannot couldnt wont wouldnt "
     "nothing neither nor بدون هیچ نه".split()
 )
 NEGATES_BEFORE: Final = frozenset(
-    # Persian denies by the verb at the end: «خوب نبود», «مشکلی نداشتم».
+    # Persian negates with the verb at the end: «خوب نبود», «مشکلی نداشتم».
     (
         "نیست نیستم نیستند نیستن نیستید نیستیم نبود نبودم نبودند نبودن نبودید نبودیم نباشد نباشه ندارم ندارد  "
         "نداره ندارند نداریم نداشت نداشتم نداشتند نداشتیم نشد نشدم نشده نمیشود نمیشه نکرد نکردم نکردند نمیکنم  "
@@ -65,4 +66,4 @@ NEGATES_BEFORE: Final = frozenset(
     ).split()
 )
 TURNS: Final = frozenset("but however although though yet ولی اما لیکن منتها هرچند البته".split())
-"""A denial does not reach across these."""
+"""A negation does not reach across these words."""

@@ -1,11 +1,11 @@
-"""When a person was asked and heard, and whether he may be asked again.
+"""When a person was invited and last responded, and whether they may be invited again.
 
-The law, from sending to sending and for invitations of all surveys together:
-- before an invitation lies at least its own survey's least gap;
-- within its own survey's window that ends with it, it is at most the m-th.
+The rule, from sending to sending and for invitations of all surveys together:
+- before an invitation, there is at least its own survey's minimum gap;
+- within its own survey's window that ends with it, it is at most the m-th invitation.
 
-It holds for what is planned too: an invitation that would break it for another one that is already planned for later is not made. Reminders count in
-nothing. Times in milliseconds since the epoch.
+The rule covers planned invitations too: an invitation that would break it for another one that is already planned for
+later is not created. Reminders do not count. Times are milliseconds since the epoch.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import Final
 
 MOST_SENDINGS: Final = 64
-"""So many are remembered of a person, the newest; no window allows more."""
+"""Most sendings remembered of a person, the newest; no window allows more."""
 
 
 class Fatigue(StrEnum):
-    """Which part of the law speaks against an invitation."""
+    """Which part of the rule forbids an invitation."""
 
     TOO_SOON = "TOO_SOON"
     TOO_MANY = "TOO_MANY"
@@ -26,7 +26,7 @@ class Fatigue(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An invitation that was sent, or is to be. `most` 0: its survey has no window."""
+    """An invitation that was sent, or is planned. `most` 0: its survey has no window."""
 
     invitation_id: str
     at_ms: int
@@ -38,16 +38,16 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is remembered of a person. `forget_at_ms`: from then on it matters to no survey."""
+    """The remembered history of a person. `forget_at_ms`: from then on it matters to no survey."""
 
     tenant: str
     person_id: str
     last_send_at_ms: int = 0
-    """The newest of `sendings`; all that the version before knew."""
+    """The newest of `sendings`; the only field in entries of earlier versions."""
     forget_at_ms: int = 0
     sendings: tuple[Sending, ...] = ()
     heard_at_ms: int = 0
-    """When his last answer was counted; 0: none within memory."""
+    """When the person's last response was counted; 0: none within memory."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -55,27 +55,28 @@ class Asked:
 
     @property
     def known(self) -> tuple[Sending, ...]:
-        """The sendings; for an entry of the version before, the last one."""
+        """The sendings; for an entry of an earlier version, the last one."""
         if not self.sendings and self.last_send_at_ms:
             return (Sending("", self.last_send_at_ms, sent=True),)
         return self.sendings
 
     def silent(self, after_ms: int, now_ms: int) -> bool:
-        """Whether he gave no answer for so long. Whoever was never heard is silent."""
+        """Return whether the person gave no response for this time. A person without any response is silent."""
         return now_ms - self.heard_at_ms >= after_ms
 
     def without(self, invitation_id: str) -> "Asked":
-        """As if this invitation had never been planned."""
+        """Return the history as if this invitation had never been planned."""
         left = tuple(sending for sending in self.known if sending.invitation_id != invitation_id)
         return replace(self, sendings=left, last_send_at_ms=max((each.at_ms for each in left), default=0))
 
     def having(self, sending: Sending) -> "Asked":
-        """With this invitation planned or sent, in place of what was known of it."""
+        """Return the history with this invitation planned or sent, in place of its earlier entry."""
         sendings = sorted((*self.without(sending.invitation_id).known, sending), key=lambda each: each.at_ms)
         return replace(self, sendings=tuple(sendings[-MOST_SENDINGS:]), last_send_at_ms=sendings[-1].at_ms)
 
     def remembered(self, now_ms: int, memory_ms: int, silence_ms: int) -> "Asked":
-        """Without what no longer matters, and until when the rest does: not later than `now_ms` when nothing is left."""
+        """Return the history without the parts that no longer matter, and the time until which the rest does: not
+        later than `now_ms` if nothing is left."""
         left = tuple(sending for sending in self.known if sending.at_ms + memory_ms > now_ms or not sending.sent)
         until = [sending.at_ms + memory_ms for sending in left] if memory_ms > 0 else []
         if self.heard_at_ms and silence_ms > 0:
@@ -85,10 +86,10 @@ class Asked:
 
 
 def objection(others: Iterable[Sending], new: Sending) -> Fatigue | None:
-    """What of the law speaks against planning `new` beside the others; None for nothing."""
+    """Return which part of the rule forbids planning `new` beside the others; None if it is allowed."""
     line = sorted([*(each for each in others if each.invitation_id != new.invitation_id), new], key=lambda s: s.at_ms)
     for index, sending in enumerate(line):
-        # Nothing changes for what comes before it.
+        # An invitation before it is not affected.
         if sending.at_ms < new.at_ms:
             continue
         before = line[:index]
@@ -102,7 +103,8 @@ def objection(others: Iterable[Sending], new: Sending) -> Fatigue | None:
 
 
 def earliest(others: Iterable[Sending], own: Sending, now_ms: int) -> int:
-    """From when on `own` may really be sent, by what really was: after an outage that is later than what was planned."""
+    """Return when `own` may really be sent, given the real times of the others: after an outage that is later than
+    planned."""
     times = sorted(
         (each.at_ms for each in others if each.sent and each.invitation_id != own.invitation_id), reverse=True
     )

@@ -1,8 +1,8 @@
-"""The closed loop: a bad answer opens a recovery interaction, once for each invitation.
+"""The closed loop: a bad response opens a recovery interaction, once for each invitation.
 
-The first rule that matches decides. Once it is decided nothing changes it: an amended answer that has become good does not take the recovery back
-(a customer who was unhappy a minute ago is still worth a call), one that has become bad opens it if none was opened. The decision is kept as long
-as the invitation's answer may change.
+The first rule that matches decides. Once decided, nothing changes it: an amended response that has become good does not
+withdraw the recovery (a customer who was unhappy a minute ago is still worth a call), and one that has become bad opens
+a recovery if none was opened. The decision is kept as long as the invitation's response may change.
 """
 
 import heapq
@@ -14,7 +14,8 @@ from services.feedback.domain.survey import Kind
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A tenant's rule. Empty sets match everything; `kind` None is the survey's first question. `requirements` are opaque here."""
+    """A tenant's rule. Empty sets match everything; `kind` None is the survey's first question. `requirements` are
+    opaque here."""
 
     name: str
     at_most: int
@@ -28,7 +29,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What an answer said: the survey, the queue that was judged, and each scored question's kind and score, the first one first."""
+    """The content of a response: the survey, the queue that was rated, and each scored question's kind and score,
+    the first one first."""
 
     survey: str
     queue: str
@@ -45,7 +47,7 @@ class Opened:
 
 
 def matching(rules: Sequence[Rule], judged: Judgement) -> tuple[Rule, int] | None:
-    """The first rule that matches, and the score that it looked at."""
+    """Return the first rule that matches, and the score that it used; None if no rule matches."""
     for rule in rules:
         if (rule.surveys and judged.survey not in rule.surveys) or (rule.queues and judged.queue not in rule.queues):
             continue
@@ -57,20 +59,21 @@ def matching(rules: Sequence[Rule], judged: Judgement) -> tuple[Rule, int] | Non
 
 
 class Recoveries:
-    """Which invitations of one partition have theirs."""
+    """The invitations of one partition that have a recovery."""
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
         self._timers: list[tuple[int, str]] = []
 
     def restore(self, opened: Opened) -> None:
-        """Takes back what was kept."""
+        """Restore an entry from the changelog."""
         self._keep(opened)
 
     def decide(
         self, invitation_id: str, rules: Sequence[Rule], judged: Judgement, forget_at_ms: int
     ) -> tuple[Rule, int, Opened] | None:
-        """After an answer was counted or amended: the rule, the score and what to keep; None when there is nothing to open."""
+        """Decide after a response was counted or amended. Returns the rule, the score and the entry to keep; None if
+        there is nothing to open."""
         if invitation_id in self._opened:
             return None
         found = matching(rules, judged)
@@ -81,7 +84,8 @@ class Recoveries:
         return (*found, opened)
 
     def told(self, invitation_id: str) -> Opened | None:
-        """Ingest has opened it: what to keep; None when that was known, or nothing was decided here."""
+        """Record that ingest has opened the recovery. Returns the entry to keep; None if that was known, or no
+        recovery was decided here."""
         known = self._opened.get(invitation_id)
         if known is None or known.told:
             return None
@@ -90,7 +94,7 @@ class Recoveries:
         return opened
 
     def forget(self, now_ms: int) -> list[str]:
-        """Invitations whose answers can change no more."""
+        """Forget the invitations whose responses can no longer change, and return them."""
         gone: list[str] = []
         while self._timers and self._timers[0][0] <= now_ms:
             at_ms, invitation_id = heapq.heappop(self._timers)
@@ -101,7 +105,7 @@ class Recoveries:
         return gone
 
     def next_wakeup(self) -> int | None:
-        """When `forget` has something to do; it may turn out to be nothing."""
+        """Return when `forget` should be called next; it may then have nothing to do."""
         return self._timers[0][0] if self._timers else None
 
     def _keep(self, opened: Opened) -> None:

@@ -1,14 +1,17 @@
-"""The fold of invitations, answers, amendments and first contacts into histograms, exact although each record may come more than once.
+"""Histograms of invitations, responses, amendments and first contacts, exact although each record may come more than
+once.
 
-A fold is kept per dimension and per partition of the input. Dimensions are not crossed with each other: an answer counts once under its queue and
-once under its channel, never under the pair. A partition's `Book` remembers the offset after the last record that it has taken in: records of one
-partition come in order, so whatever is below that offset is in already, and a repetition changes nothing. A dimension's total is the sum over
-partitions.
+Histograms are kept per dimension and per partition of the input. Dimensions are not crossed with each other: a response
+counts once under its queue and once under its channel, never under the pair. A partition's `Book` remembers the offset
+after the last record that it has counted. Records of one partition come in order, so every record below that offset is
+counted already, and a repetition changes nothing. A dimension's total is the sum over partitions.
 
-An amendment takes its answer out of every histogram that it was in and puts the new one in. Windows are those of the time of asking, so a window's
-response rate has numerator and denominator of the same invitations, and an amendment changes the window that its answer is in.
+An amendment removes its response from every histogram that it was in and adds the new one. Windows are those of the
+time of the invitation, so a window's response rate has numerator and denominator of the same invitations, and an
+amendment changes the window that its response is in.
 
-Windows leave by the time of the newest record of the partition, which the log alone decides: the same records leave the same windows.
+Windows expire by the time of the newest record of the partition, which only the log decides: the same records expire
+the same windows.
 """
 
 import heapq
@@ -23,14 +26,16 @@ from services.feedback.domain.survey import Kind, primary
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 GROUPS: Final = ("all", "channel", "queue", "agent", "skill", "tier", "language", "category")
 MOST_VALUES: Final = 20_000
-"""So many values of one name in a tenant and partition; what comes later counts as OTHER. Tiers and languages are words of other people."""
+"""Most values of one name in a tenant and partition; later values count as OTHER. Tiers and languages are texts from
+outside."""
 OTHER: Final = "(other)"
 _VALUE_CHARS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """What scores are grouped by. `kind` None: first contacts. `day` is the window's name (`domain.windows`), empty for all time."""
+    """What scores are grouped by. `kind` None: first contacts. `day` is the window's name (`domain.windows`), empty
+    for all time."""
 
     tenant: str
     kind: Kind | None
@@ -41,7 +46,8 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One more (`by` 1) or one less (`by` -1) of a score; without a score, of an invitation. `kind` None: of a first contact.
+    """One more (`by` 1) or one less (`by` -1) of a score; without a score, of an invitation. `kind` None: of a first
+    contact.
 
     `first`: the survey begins with this question, so it counts for the response rate.
     """
@@ -55,9 +61,8 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one record says. `groups`: names and values that it counts under (`groups_of`). `asked_at_ms`: the time that its windows hold, 0 where
-    it is not known; `day`: that day in the tenant's zone.
-    """
+    """The content of one record. `groups`: names and values that it counts under (`groups_of`). `asked_at_ms`: the
+    time that its windows hold, 0 if it is unknown; `day`: that day in the tenant's zone."""
 
     tenant: str
     groups: tuple[tuple[str, str], ...]
@@ -66,7 +71,7 @@ class Observation:
     tallies: tuple[Tally, ...]
 
     def windows(self) -> list[str]:
-        """All time, its day, its hour, its minute, as far as they are known."""
+        """Return the names of its windows: all time, its day, its hour and its minute, as far as they are known."""
         found = [windows.ALL_TIME]
         if self.day:
             found.append(self.day)
@@ -75,7 +80,7 @@ class Observation:
         return found
 
     def changes(self, names: list[str]) -> Iterator[tuple[Dimension, list[Tally]]]:
-        """Every dimension that changes in these windows, with what is tallied there."""
+        """Yield every dimension that changes in these windows, with the tallies to add."""
         by_kind: dict[Kind | None, list[Tally]] = {}
         for tally in self.tallies:
             by_kind.setdefault(tally.kind, []).append(tally)
@@ -95,21 +100,21 @@ class Observation:
 def groups_of(
     channel: str, queue: str, agents: Iterable[str], skills: Iterable[str], tier: str, language: str
 ) -> tuple[tuple[str, str], ...]:
-    """Names and values that a contact counts under: once under every agent who held it and every skill it was about."""
+    """Return the names and values that a contact counts under: once under every agent who held it and every skill it
+    required."""
     spoken = primary(language)
     found = [("all", ""), ("channel", channel), ("queue", queue)]
     found += [("agent", agent) for agent in dict.fromkeys(agents)]
     found += [("skill", skill) for skill in dict.fromkeys(skills)]
     found += [("tier", tier), ("language", "" if spoken == "und" else spoken)]
-    # Channel and queue are always said, others where they are known.
+    # Channel and queue are always included, others only if they are known.
     return tuple((name, value[:_VALUE_CHARS]) for name, value in found if value or name in ("all", "channel", "queue"))
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What one partition says about one dimension. `next_offset`: everything below is folded in. `responded`: answers that the response
-    rate counts.
-    """
+    """The histograms of one partition and one dimension. `next_offset`: everything below is counted. `responded`:
+    responses that the response rate counts."""
 
     histogram: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
     invited: int = 0
@@ -117,7 +122,7 @@ class Fold:
     responded: int = 0
 
     def take(self, tallies: Iterable[Tally], offset: int) -> "Fold":
-        """With this record folded in, or itself when it was before."""
+        """Return the histograms with this record added, or unchanged if it was added before."""
         if offset < self.next_offset:
             return self
         histogram, invited, responded = dict(self.histogram), self.invited, self.responded
@@ -125,7 +130,7 @@ class Fold:
             if tally.score is None:
                 invited += tally.by
                 continue
-            # What is taken out was counted, unless a version before this one did not know the dimension.
+            # A removed score was counted before, unless an earlier version did not know the dimension.
             left = histogram.get(tally.score, 0) + tally.by
             if left > 0:
                 histogram[tally.score] = left
@@ -137,12 +142,12 @@ class Fold:
 
     @property
     def answered(self) -> int:
-        """Answers counted."""
+        """Number of answers counted."""
         return sum(self.histogram.values())
 
 
 class Book:
-    """All folds of one partition, and how far it has read."""
+    """All histograms of one partition, and how far it has read."""
 
     def __init__(self) -> None:
         self.next_offset = 0
@@ -154,15 +159,15 @@ class Book:
         self._values: dict[tuple[str, str], set[str]] = {}
 
     def restore(self, dimension: Dimension, fold: Fold) -> None:
-        """Takes back an entry."""
+        """Restore an entry from the changelog."""
         self._keep(dimension, fold)
 
     def restore_progress(self, next_offset: int, newest_ms: int) -> None:
-        """Takes back how far it had read."""
+        """Restore how far the partition had been read."""
         self.next_offset, self.newest_ms = next_offset, newest_ms
 
     def take(self, seen: Observation | None, offset: int, written_at_ms: int) -> None:
-        """The record at an offset; None for one that says nothing about scores."""
+        """Count the record at an offset; None for a record that adds nothing to the scores."""
         if offset < self.next_offset:
             return
         self.next_offset = offset + 1
@@ -180,13 +185,13 @@ class Book:
                 self._changed[dimension] = taken
 
     def changes(self) -> dict[Dimension, Fold | None]:
-        """What has changed since it was last asked; None: has left."""
+        """Return what has changed since the last call; None means that the entry has expired."""
         changed, self._changed = self._changed, {}
         return changed
 
     @property
     def folds(self) -> Mapping[Dimension, Fold]:
-        """All that is kept."""
+        """Return all kept histograms."""
         return self._folds
 
     def _keep(self, dimension: Dimension, fold: Fold) -> None:
@@ -212,7 +217,7 @@ class Book:
 
 
 def total(folds: Iterable[Fold]) -> Fold:
-    """The sum over partitions; its `next_offset` means nothing."""
+    """Return the sum over partitions; its `next_offset` has no meaning."""
     histogram: dict[int, int] = {}
     invited = responded = 0
     for fold in folds:

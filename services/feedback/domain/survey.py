@@ -1,7 +1,8 @@
-"""Which survey fits a contact, who is in the sample, and what may be answered.
+"""Which survey fits a contact, which interactions are in the sample, and which answers are valid.
 
-Sampling is a function of the interaction and the survey alone, so a command that comes twice, or is replayed after a crash, is decided
-the same way, and nobody can be asked by trying again. A larger share holds everybody of a smaller one.
+Sampling is a function of the interaction and the survey alone, so a command that comes twice, or is replayed after a
+crash, is decided the same way, and a repeated attempt cannot change the result. A larger share contains every
+interaction of a smaller one.
 """
 
 import hashlib
@@ -16,14 +17,14 @@ from services.feedback.domain.quiet import Quiet
 
 DEFAULT_EXPIRES_AFTER_MS: Final = 72 * 3_600_000
 MOST_QUESTIONS: Final = 10
-"""After the first."""
+"""Most questions after the first."""
 _SAMPLE_SPACE: Final = 1 << 64
 _NO = frozenset({"", "0", "false", "no"})
 _NEVER_ASKED: Final = ("spam", "auto_submitted")
 
 
 class Kind(StrEnum):
-    """What a survey asks. The value is how other services spell it (`survey_kind` of a send request)."""
+    """What a survey asks. The value is the name that other services use (`survey_kind` of a send request)."""
 
     CSAT = "csat"
     NPS = "nps"
@@ -34,7 +35,7 @@ class Kind(StrEnum):
 SCALES: Final[Mapping[Kind, range]] = MappingProxyType(
     {Kind.CSAT: range(1, 6), Kind.NPS: range(11), Kind.CES: range(1, 8)}
 )
-"""Scores that may be given, by kind. Free text has none."""
+"""Valid scores, by kind. Free text has none."""
 
 GENERIC_QUESTIONS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
     {
@@ -56,12 +57,12 @@ GENERIC_QUESTIONS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
         },
     }
 )
-"""Asked where a survey has no question in the person's language and none in the tenant's."""
+"""Used if a survey has no question in the person's language and none in the tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The contact that is asked about; frozen when the invitation is made."""
+    """The contact that the survey is about; frozen when the invitation is created."""
 
     interaction_id: str
     conversation_id: str
@@ -73,25 +74,25 @@ class Subject:
     language: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     agent_ids: tuple[str, ...] = ()
-    """All who held it, in order."""
+    """All agents who held it, in order."""
     config_version: int = 0
     skills: tuple[str, ...] = ()
     """Attributes that its requirements named."""
 
     @property
     def tier(self) -> str:
-        """The customer's tier; empty where none is known."""
+        """The customer's tier; empty if it is unknown."""
         return self.labels.get("tier", "")
 
     @property
     def never_asked(self) -> bool:
-        """Spam and automatic mail have nobody behind them who could answer."""
+        """Whether no invitation may ever be sent: no person is behind spam and automatic mail."""
         return any(self.labels.get(name, "").lower() not in _NO for name in _NEVER_ASKED)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question after a survey's first. `optional`: the answer counts without it."""
+    """A question after a survey's first. `optional`: the response counts without it."""
 
     question_id: str
     kind: Kind
@@ -101,7 +102,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Whom to ask what, and how often. Times in milliseconds, 0 for a rule that is not set."""
+    """Which contacts are asked which questions, and how often. Times in milliseconds, 0 for a rule that is not set."""
 
     name: str
     kind: Kind
@@ -114,7 +115,7 @@ class Survey:
     least_gap_ms: int = 0
     window_ms: int = 0
     most_in_window: int = 0
-    """At most so many invitations of any survey within `window_ms`."""
+    """Most invitations of any survey within `window_ms`."""
     silent_after_ms: int = 0
     silent_sampling: float = 0.0
     delay_ms: int = 0
@@ -128,7 +129,7 @@ class Survey:
     more: tuple[Question, ...] = ()
 
     def fits(self, subject: Subject, default_language: str) -> bool:
-        """Whether this survey is for the subject's queue, channel, tier and language."""
+        """Return whether this survey is for the subject's queue, channel, tier and language."""
         return (
             (not self.queues or subject.queue in self.queues)
             and (not self.channels or subject.channel in self.channels)
@@ -137,14 +138,14 @@ class Survey:
         )
 
     def samples(self, interaction_id: str, *, silent: bool = False) -> bool:
-        """Whether the interaction is among the share that is asked: 64 bits of SHA-256 below the share of their space."""
+        """Return whether the interaction is in the sample: 64 bits of SHA-256 are below the share of their range."""
         share = self.silent_sampling if silent and self.silent_after_ms > 0 else self.sampling
         digest = hashlib.sha256(f"{self.name}\x1f{interaction_id}".encode("utf-8", "surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") < share * _SAMPLE_SPACE
 
     @property
     def amend_for_ms(self) -> int:
-        """How long after the first answer it may be amended; 0: the first answer stands."""
+        """How long after the first response it may be amended; 0: the first response is final."""
         if self.first_answer_stands:
             return 0
         return self.amend_within_ms or self.expires_after_ms
@@ -152,39 +153,39 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Programme:
-    """All that a tenant has configured about surveys."""
+    """A tenant's whole configuration of surveys."""
 
     surveys: tuple[Survey, ...] = ()
     default_language: str = "fa"
     zone: tzinfo = UTC
 
     def choose(self, subject: Subject, name: str = "") -> Survey | None:
-        """The survey of this name, or without one the first that fits. None: nothing to ask."""
+        """Return the survey of this name, or without a name the first that fits; None if there is none."""
         if name:
             return self.named(name)
         return next((survey for survey in self.surveys if survey.fits(subject, self.default_language)), None)
 
     def named(self, name: str) -> Survey | None:
-        """The survey of this name."""
+        """Return the survey of this name; None if there is none."""
         return next((survey for survey in self.surveys if survey.name == name), None)
 
     def question(self, survey: Survey, language: str) -> str:
-        """The survey's first question in the person's language, else in the tenant's, else the generic one."""
+        """Return the survey's first question in the person's language, else in the tenant's, else the generic one."""
         return self.wording(survey.questions, survey.kind, language)
 
     def wording(self, texts: Mapping[str, str], kind: Kind, language: str) -> str:
-        """A question in this language, else in the tenant's, else the generic one of its kind."""
+        """Return a question in this language, else in the tenant's, else the generic one of its kind."""
         for wanted in (language, primary(language), self.default_language):
             if wanted in texts:
                 return texts[wanted]
         return generic_question(kind, language or self.default_language)
 
     def day(self, at_ms: int) -> str:
-        """The calendar day of an instant in the tenant's zone, ISO 8601."""
+        """Return the calendar day of an instant in the tenant's zone, ISO 8601."""
         return datetime.fromtimestamp(at_ms / 1000, self.zone).date().isoformat()
 
     def after_quiet(self, survey: Survey, at_ms: int) -> int:
-        """The first instant from `at_ms` on at which this survey may write to people."""
+        """Return the first instant from `at_ms` on at which this survey may send."""
         return at_ms if survey.quiet is None else survey.quiet.end(at_ms, self.zone)
 
     @property
@@ -194,16 +195,16 @@ class Programme:
 
     @property
     def longest_silence_ms(self) -> int:
-        """How long an answer can still matter for the rule about the silent of any survey."""
+        """How long a response can still matter for the rule about silent customers of any survey."""
         return max((survey.silent_after_ms for survey in self.surveys), default=0)
 
 
 def primary(language: str) -> str:
-    """The primary subtag of a BCP 47 tag: "fa" of "fa-IR"."""
+    """Return the primary subtag of a BCP 47 tag: "fa" of "fa-IR"."""
     return language.replace("_", "-").split("-", 1)[0].lower()
 
 
 def generic_question(kind: Kind, language: str) -> str:
-    """A question of this kind in Persian, or in English for every other language."""
+    """Return a question of this kind in Persian, or in English for every other language."""
     texts = GENERIC_QUESTIONS[kind]
     return texts.get(primary(language), texts["en"])

@@ -1,15 +1,15 @@
-"""Whether a score has changed: one window against the one before, by a test that fits the measure, with the difference's 95 % interval.
+"""Whether a score has changed: one window against the one before, by a test that fits the measure, with the
+difference's 95 % interval.
 
-- Shares (CSAT, CES 5-7, FCR): two-proportion z test with pooled variance; interval by Newcombe's hybrid score (Newcombe 1998, method 10),
-  made of both
-  Wilson intervals.
+- Shares (CSAT, CES 5-7, FCR): two-proportion z test with pooled variance; interval by Newcombe's hybrid score (Newcombe
+  1998, method 10), from both Wilson intervals.
 - Means (CES): Welch's t test and interval.
-- NPS and CES net: difference of the two adjusted values (three answers added to each, as in the score itself), normal; Bonett and Price
-  (2012) for each side.
+- NPS and CES net: difference of the two adjusted values (three answers added to each, as in the score itself), normal;
+  Bonett and Price (2012) for each side.
 
-What is taken for granted: answers are independent of each other; the two windows hold different answers; who answers does not differ between them;
-the window was not chosen because it looked odd. Whoever looks at many groups will find a difference by chance: `holm` corrects for all
-that are compared.
+Assumptions: answers are independent of each other; the two windows hold different answers; the customers who respond do
+not differ between them; the window was not chosen because it looked unusual. A reader who compares many groups finds
+some difference by chance: `holm` corrects for all that are compared.
 """
 
 import math
@@ -29,7 +29,7 @@ ASSUMES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A measure now and before. `difference.value` is now less before; `p` is two-sided."""
+    """A measure in this window and in the one before. `difference.value` is now less before; `p` is two-sided."""
 
     measure: str
     now: Estimate
@@ -40,7 +40,7 @@ class Change:
 
 
 def changes(kind: Kind | None, now: Mapping[int, int], before: Mapping[int, int]) -> list[Change]:
-    """Every measure of this kind that both windows have."""
+    """Return every measure of this kind that both windows have."""
     earlier = measures(kind, before)
     return [
         _change(name, at, earlier[name], now, before) for name, at in measures(kind, now).items() if name in earlier
@@ -48,7 +48,8 @@ def changes(kind: Kind | None, now: Mapping[int, int], before: Mapping[int, int]
 
 
 def two_proportions(successes: int, n: int, successes_before: int, n_before: int) -> tuple[Estimate, float]:
-    """The difference of two shares with Newcombe's interval, and the pooled z test's p. Raises ValueError for shares that are none."""
+    """Return the difference of two shares with Newcombe's interval, and the pooled z test's p. Raises ValueError for
+    counts that are not shares."""
     now, before = wilson(successes, n), wilson(successes_before, n_before)
     gap = now.value - before.value
     low = gap - math.hypot(now.value - now.low, before.high - before.value)
@@ -59,7 +60,8 @@ def two_proportions(successes: int, n: int, successes_before: int, n_before: int
 
 
 def welch(now: Mapping[int, int], before: Mapping[int, int]) -> tuple[Estimate, float]:
-    """The difference of two means, and Welch's p. Where a side has one answer alone nothing is known of its spread: p is 1."""
+    """Return the difference of two means, and Welch's p. If a side has only one answer, its spread is unknown: p is
+    1."""
     (mean, spread, n), (mean_before, spread_before, n_before) = _moments(now), _moments(before)
     gap = mean - mean_before
     scores = (*now, *before)
@@ -76,7 +78,7 @@ def welch(now: Mapping[int, int], before: Mapping[int, int]) -> tuple[Estimate, 
 
 
 def net_difference(now: tuple[int, int, int], before: tuple[int, int, int]) -> tuple[Estimate, float]:
-    """The difference of two net scores, each (positive, negative, n), -200 to 200, and p."""
+    """Return the difference of two net scores, each (positive, negative, n), -200 to 200, and p."""
     gap, variance = 0.0, 0.0
     for sign, (positive, negative, n) in ((1, now), (-1, before)):
         total = n + 3
@@ -90,7 +92,8 @@ def net_difference(now: tuple[int, int, int], before: tuple[int, int, int]) -> t
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Adjusted so that the chance of one false finding among all is the level (Holm 1979), in the given order."""
+    """Return p values adjusted so that the chance of one false finding among all is the level (Holm 1979), in the
+    given order."""
     adjusted = [0.0] * len(ps)
     worst = 0.0
     for rank, index in enumerate(sorted(range(len(ps)), key=lambda each: ps[each])):
@@ -100,7 +103,8 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def student_p(t: float, freedom: float) -> float:
-    """Two-sided p of Student's t: the regularised incomplete beta function at df / (df + t²) (Abramowitz and Stegun 26.7.1)."""
+    """Return the two-sided p of Student's t: the regularised incomplete beta function at df / (df + t²) (Abramowitz
+    and Stegun 26.7.1)."""
     return _beta(freedom / (freedom + t * t), freedom / 2, 0.5)
 
 
@@ -145,7 +149,7 @@ def _p_normal(gap: float, error: float) -> float:
 
 
 def _beta(x: float, a: float, b: float) -> float:
-    """Regularised incomplete beta by Lentz's continued fraction (Abramowitz and Stegun 26.5.8)."""
+    """Return the regularised incomplete beta function by Lentz's continued fraction (Abramowitz and Stegun 26.5.8)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
