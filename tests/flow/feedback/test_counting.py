@@ -75,8 +75,9 @@ def completed(number: int) -> bytes:
 # First contacts
 
 
-def test_nobody_comes_again_so_the_first_contact_was_resolved_by_its_agent() -> None:
-    """Told when the window has passed, once, over a crash, in the day of the contact; memory is empty afterwards."""
+def test_without_another_contact_the_first_one_was_resolved_by_its_agent() -> None:
+    """The result is reported when the window has passed, once, also after a crash, on the day of the contact; memory
+    is empty afterwards."""
     lane = a_lane()
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     lane.handle(completed(1), key=KEY)
@@ -89,8 +90,8 @@ def test_nobody_comes_again_so_the_first_contact_was_resolved_by_its_agent() -> 
     assert not [key for key in lane.changelog if key.startswith(b"f/")]
 
 
-def test_who_comes_again_on_the_topic_was_not_resolved_and_the_repetition_is_no_first_contact() -> None:
-    """The second contact settles the first at once; the third and the end of the window tell nothing more."""
+def test_another_contact_on_the_topic_means_not_resolved_and_is_not_a_first_contact() -> None:
+    """The second contact settles the first at once; the third contact and the end of the window report nothing more."""
     metrics = Metrics()
     lane = a_lane(metrics)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
@@ -102,8 +103,9 @@ def test_who_comes_again_on_the_topic_was_not_resolved_and_the_repetition_is_no_
     assert metrics.value("chapar_feedback_first_contacts_total", "again") == 1
 
 
-def test_another_topic_another_window_and_the_same_interaction_again_are_no_return() -> None:
-    """The queue is the topic; a return after the window begins anew; queued again or moved it is the same contact."""
+def test_another_topic_another_window_and_the_same_interaction_are_not_repeat_contacts() -> None:
+    """The queue is the topic; a contact after the window begins a new thread; an interaction that is queued again or
+    moved is the same contact."""
     lane = a_lane()
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     assert told(lane.handle(relayed(a_queued_event(1, queue="billing")), key=KEY), "settled") == []
@@ -113,15 +115,15 @@ def test_another_topic_another_window_and_the_same_interaction_again_are_no_retu
 
 
 def test_the_window_is_the_tenants() -> None:
-    """One hour."""
+    """The window of this tenant is one hour."""
     lane = a_lane(first_contact_window_ms=HOUR)
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     assert [record.settled.resolved for record in told(lane.advance(HOUR), "settled")] == [True]
 
 
 @pytest.mark.parametrize("labels", [{"spam": "true"}, {"recovery": "true"}])
-def test_what_the_customer_did_not_begin_is_no_contact(labels: dict[str, str]) -> None:
-    """Spam, and the recovery that we opened ourselves."""
+def test_an_interaction_that_the_customer_did_not_begin_is_not_a_contact(labels: dict[str, str]) -> None:
+    """Spam, and a recovery that Chapar opened itself."""
     lane = a_lane()
     lane.handle(relayed(a_queued_event(1)), key=KEY)
     assert told(lane.handle(relayed(a_queued_event(2, labels=labels)), key=KEY), "settled") == []
@@ -132,7 +134,7 @@ def test_what_the_customer_did_not_begin_is_no_contact(labels: dict[str, str]) -
 
 
 def answered(lane: FakeLane, score: int, comment: str = "", command_id: str = "a1") -> list[Send]:
-    """One interaction completed, asked about and answered."""
+    """Complete one interaction, send its invitation and answer it."""
     lane.handle(completed(1), key=KEY)
     (invited,) = told(lane.sent, "invited")
     command = pb.FeedbackCommand.FromString(an_answer(invited.invited.invitation_id, score, command_id))
@@ -140,8 +142,8 @@ def answered(lane: FakeLane, score: int, comment: str = "", command_id: str = "a
     return lane.handle(command.SerializeToString(), key=KEY)
 
 
-def test_the_categories_of_the_words_stand_in_the_answer() -> None:
-    """By the built-in words; by the tenant's where it has rules."""
+def test_a_counted_response_has_its_categories() -> None:
+    """By the built-in words, or by the tenant's rules if it has any."""
     (record,) = told(answered(a_lane(), 3, "خیلی معطل شدم، لطفاً پیگیری کنید"), "answered")
     assert list(record.answered.categories) == ["complaint", "request"]
     rule = config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])})
@@ -152,8 +154,9 @@ def test_the_categories_of_the_words_stand_in_the_answer() -> None:
 # Recoveries
 
 
-def test_a_bad_answer_opens_one_recovery_and_a_good_one_none() -> None:
-    """Queue, priority and requirements are the rule's; a crash before the commit and repetitions make no second."""
+def test_a_bad_response_opens_one_recovery_and_a_good_one_none() -> None:
+    """Queue, priority and requirements are the rule's; a crash before the commit and repetitions open no second
+    recovery."""
     assert told(answered(a_lane(), 3), "recovery_due") == []
     lane = a_lane()
     (record,) = told(answered(lane, 2), "recovery_due")
@@ -179,15 +182,15 @@ def test_a_bad_answer_opens_one_recovery_and_a_good_one_none() -> None:
         ({"at_most": 1}, False),
     ],
 )
-def test_a_rule_looks_at_survey_queue_kind_and_score(rule: dict[str, Any], opens: bool) -> None:
-    """Empty means any; the kind's own question is looked at."""
+def test_a_rule_matches_by_survey_queue_kind_and_score(rule: dict[str, Any], opens: bool) -> None:
+    """An empty field matches any; the score is that of the question of the rule's kind."""
     options: dict[str, Any] = {"name": "r", "at_most": 2, "queue": "call-back", **rule}
     lane = a_lane(recoveries=[config.RecoveryRule(**options)])
     assert bool(told(answered(lane, 2), "recovery_due")) is opens
 
 
 class OpenerStandIn:
-    """Opens, or refuses as it is told."""
+    """Opens recoveries, or refuses them if the test says so."""
 
     def __init__(self, *errors: ChaparError) -> None:
         self.asked: list[Recovery] = []
@@ -208,8 +211,9 @@ class CommandsStandIn:
         self.published.append(command)
 
 
-async def test_the_loop_closes_once_though_everything_is_done_twice() -> None:
-    """Due, opened at ingest under the invitation's id, noted, told once as opened with the contact that was judged."""
+async def test_a_recovery_opens_once_although_every_step_is_repeated() -> None:
+    """A recovery is due, opened at ingest under the invitation's id, noted, and reported once as opened with the
+    contact that was rated."""
     lane, opener, commands = a_lane(), OpenerStandIn(), CommandsStandIn()
     (record,) = told(answered(lane, 1), "recovery_due")
     dispatcher = RecoveryDispatcher(opener, commands, lambda: NOW)
@@ -226,7 +230,7 @@ async def test_the_loop_closes_once_though_everything_is_done_twice() -> None:
 
 
 async def test_a_refusal_is_final_and_an_outage_is_not() -> None:
-    """Ingest's word about the request ends it; its absence and our own key's faults do not."""
+    """Ingest's refusal of the request is final; an outage of ingest and a fault of this service's key are not."""
     (record,) = told(answered(a_lane(), 1), "recovery_due")
     errors = [ChaparError(kind, "X", "x") for kind in (ErrorKind.UNAVAILABLE, ErrorKind.PERMISSION_DENIED)]
     dispatcher = RecoveryDispatcher(
@@ -241,8 +245,9 @@ async def test_a_refusal_is_final_and_an_outage_is_not() -> None:
 # Webhooks
 
 
-def test_a_webhook_hears_of_what_it_asks_for_and_of_categories_that_name_it_without_words() -> None:
-    """Ids, scores and categories; the customer's words only where the webhook asks for them; a repetition has the same id."""
+def test_a_webhook_gets_subscribed_events_and_categories_that_name_it_without_texts() -> None:
+    """The notice has ids, scores and categories; the customer's text only if the webhook subscribes to it; a
+    repetition has the same id."""
     rules = [config.CategoryRule(name="delivery", words={"fa": config.CategoryWords(any=["پیک"])}, webhooks=["shop"])]
     how = counting(a_tenant(categories=rules))
     (record,) = told(answered(a_lane(categories=rules), 1, "پیک نیامد"), "answered")

@@ -1,4 +1,4 @@
-"""What becomes of an invitation that is due, by what ingest answers."""
+"""How a due invitation is handled, depending on ingest's answer."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from tests.unit.feedback.builders import HOUR, NOW, TENANT, a_programme, a_surve
 
 
 class Ingest:
-    """Answers as told."""
+    """Answers as the test says."""
 
     def __init__(self) -> None:
         self.sent: list[OutgoingInvitation] = []
@@ -74,7 +74,7 @@ def dispatcher(ingest: Ingest, log: Log, clock: ManualClock, links: SignedLinks)
 async def test_a_due_invitation_is_sent_with_its_link_and_noted_under_an_id_that_repeats(
     dispatcher: Dispatcher, ingest: Ingest, log: Log, links: SignedLinks
 ) -> None:
-    """Twice the same record is twice the same request and the same note: both ends deduplicate."""
+    """The same record twice gives the same request and the same note twice: both ends deduplicate."""
     assert [await dispatcher.dispatch(a_due_record()) for _ in range(2)] == ["sent", "sent"]
     first, second = ingest.sent
     assert first == second
@@ -86,16 +86,16 @@ async def test_a_due_invitation_is_sent_with_its_link_and_noted_under_an_id_that
     assert log.commands[0].sent.delivery_id == "delivery-1"
 
 
-async def test_an_invitation_without_language_speaks_the_tenants(dispatcher: Dispatcher, ingest: Ingest) -> None:
-    """Persian is this tenant's default."""
+async def test_an_invitation_without_language_uses_the_tenants(dispatcher: Dispatcher, ingest: Ingest) -> None:
+    """Persian is this tenant's default language."""
     await dispatcher.dispatch(a_due_record(language=""))
     assert "اینجا" in ingest.sent[0].text
 
 
-async def test_an_expired_invitation_is_not_sent_however_late_the_dispatcher_comes(
+async def test_an_expired_invitation_is_not_sent_by_a_late_dispatcher(
     dispatcher: Dispatcher, ingest: Ingest, clock: ManualClock
 ) -> None:
-    """It had been down for more than an hour."""
+    """The dispatcher had been down for more than an hour."""
     clock.advance(HOUR)
     assert await dispatcher.dispatch(a_due_record()) == "late"
     assert ingest.sent == []
@@ -104,18 +104,20 @@ async def test_an_expired_invitation_is_not_sent_however_late_the_dispatcher_com
 @pytest.mark.parametrize(
     "kind", [ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE, ErrorKind.EXHAUSTED, ErrorKind.UNAUTHENTICATED]
 )
-async def test_what_may_succeed_later_comes_again(
+async def test_a_temporary_failure_is_retried(
     dispatcher: Dispatcher, ingest: Ingest, log: Log, kind: ErrorKind
 ) -> None:
-    """Ingest is away, or our own token is refused: no invitation is given up for that."""
+    """If ingest is unavailable, or this service's token is refused, no invitation is given up."""
     ingest.error = ChaparError(kind, "NOT_NOW", "not now")
     with pytest.raises(ChaparError, match="not now"):
         await dispatcher.dispatch(a_due_record())
     assert log.commands == []
 
 
-async def test_what_ingest_refuses_for_good_is_given_up(dispatcher: Dispatcher, ingest: Ingest, log: Log) -> None:
-    """An identity that was erased meanwhile must not hold up everybody else."""
+async def test_an_invitation_that_ingest_refuses_for_good_is_given_up(
+    dispatcher: Dispatcher, ingest: Ingest, log: Log
+) -> None:
+    """An identity that was erased meanwhile must not delay the other invitations."""
     ingest.error = ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN_IDENTITY", "no such identity")
     assert await dispatcher.dispatch(a_due_record()) == "refused"
     assert log.commands == []
@@ -124,7 +126,7 @@ async def test_what_ingest_refuses_for_good_is_given_up(dispatcher: Dispatcher, 
 async def test_a_reminder_is_another_sending_of_the_same_invitation(
     dispatcher: Dispatcher, ingest: Ingest, log: Log, links: SignedLinks
 ) -> None:
-    """Its own key and text, the same link; nothing is noted."""
+    """It has its own key and text, and the same link; nothing is noted."""
     due = a_due_record()
     record = pb.FeedbackRecord(event_id="r", tenant=TENANT, person_id="person-1", occurred_at_ms=NOW)
     record.reminder.invitation.CopyFrom(due.due.invitation)
@@ -139,10 +141,11 @@ async def test_a_reminder_is_another_sending_of_the_same_invitation(
 
 
 @pytest.mark.parametrize(("late_ms", "outcome"), [(4 * 60_000, "sent"), (6 * 60_000, "quiet")])
-async def test_what_ingest_could_not_take_before_the_night_is_not_sent_in_it(
+async def test_an_invitation_delayed_by_ingest_is_not_sent_in_quiet_hours(
     ingest: Ingest, log: Log, links: SignedLinks, late_ms: int, outcome: str
 ) -> None:
-    """It was due a minute before the quiet hours; five minutes into them it is given up: better not asked than woken."""
+    """It was due a minute before the quiet hours; five minutes into them it is given up: no invitation is better
+    than one at night."""
     minute = NOW // 60_000 % (24 * 60) + 1
     programme = a_programme(a_survey(quiet=Quiet(minute, minute + 60)))
     at = NOW - NOW % 60_000 + 60_000 + late_ms
@@ -155,8 +158,8 @@ async def test_what_ingest_could_not_take_before_the_night_is_not_sent_in_it(
     assert len(ingest.sent) == (outcome == "sent")
 
 
-async def test_other_records_are_passed_over(dispatcher: Dispatcher, ingest: Ingest) -> None:
-    """Only what is due is sent."""
+async def test_other_records_are_skipped(dispatcher: Dispatcher, ingest: Ingest) -> None:
+    """Only due invitations and reminders are sent."""
     record = a_due_record()
     record.refused.reason = "EXPIRED"
     assert await dispatcher.dispatch(record) == "ignored"

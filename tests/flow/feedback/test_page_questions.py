@@ -1,4 +1,4 @@
-"""A page with several questions: what is asked, what is missing, what comes out."""
+"""A page with several questions: the form, the errors, and the submitted response."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,8 @@ def visit(log: Log, links: SignedLinks) -> Visit:
 
 
 async def test_every_question_has_its_legend_and_the_order_of_the_survey(visit: Visit, links: SignedLinks) -> None:
-    """An optional scale can be left without an answer again; a question without English is asked in the tenant's language."""
+    """An optional scale can be left without an answer again; a question without an English text is asked in the
+    tenant's language."""
     async with visit() as browser:
         page = (await browser.get(links.url(a_ticket("en")))).text
     places = [page.index(text) for text in ("Satisfied?", "Was it easy?", "Why?", "پیشنهاد می‌کنید؟", "Anything you")]
@@ -57,8 +58,8 @@ async def test_every_question_has_its_legend_and_the_order_of_the_survey(visit: 
     assert page.count("No answer") == 1
 
 
-async def test_all_answers_come_out_clean_and_by_their_question(visit: Visit, links: SignedLinks, log: Log) -> None:
-    """Digits of either script; overrides taken out, yeh and kaf kept as they were written."""
+async def test_all_answers_are_cleaned_and_keyed_by_question(visit: Visit, links: SignedLinks, log: Log) -> None:
+    """Digits of either script are read; overrides are removed, yeh and kaf stay as they were written."""
     async with visit() as browser:
         fields = {"score": "۵", "q-effort": "7", "q-why": "كتاب\u202eي خوبی", "q-nps": "", "comment": "پایان"}
         page = await browser.post(links.url(a_ticket()), data=fields)
@@ -71,10 +72,10 @@ async def test_all_answers_come_out_clean_and_by_their_question(visit: Visit, li
     ]
 
 
-async def test_what_is_missing_is_said_above_and_at_the_question_and_the_rest_is_kept(
+async def test_missing_answers_are_shown_above_and_at_the_question_and_the_rest_is_kept(
     visit: Visit, links: SignedLinks, log: Log
 ) -> None:
-    """The summary takes the focus and links to each question; nothing is published."""
+    """The summary gets the focus and links to each question; nothing is published."""
     async with visit() as browser:
         fields = {"score": "4", "q-effort": "9", "q-why": " \u200f ", "q-nps": "10", "comment": "kept"}
         response = await browser.post(links.url(a_ticket("en")), data=fields)
@@ -92,7 +93,7 @@ async def test_what_is_missing_is_said_above_and_at_the_question_and_the_rest_is
     assert "kept</textarea>" in page
 
 
-async def test_free_text_as_the_first_question_has_no_scale_and_must_say_something(
+async def test_free_text_as_the_first_question_has_no_scale_and_must_not_be_empty(
     visit: Visit, links: SignedLinks, log: Log
 ) -> None:
     """Its text is the answer; there is no second field for comments."""
@@ -115,10 +116,10 @@ async def test_free_text_as_the_first_question_has_no_scale_and_must_say_somethi
         ({"first_answer_stands": True}, "Only your first answer counts.", False),
     ],
 )
-async def test_the_page_says_until_when_and_what_becomes_of_an_earlier_answer(
+async def test_the_page_shows_the_expiry_and_how_an_earlier_response_is_treated(
     visit: Visit, links: SignedLinks, survey: dict[str, Any], note: str, changes: bool
 ) -> None:
-    """And offers the form again after the thanks, without what was answered."""
+    """After the thanks, the form is offered again, without the earlier answers."""
     async with visit(more=(), **survey) as browser:
         url = links.url(a_ticket("en"))
         page = await browser.get(url)
@@ -132,16 +133,17 @@ async def test_the_page_says_until_when_and_what_becomes_of_an_earlier_answer(
 
 
 async def test_readers_of_persian_see_the_jalali_date_of_the_tenants_zone(visit: Visit, links: SignedLinks) -> None:
-    """In Persian digits."""
+    """The date has Persian digits."""
     async with visit(more=()) as browser:
         page = (await browser.get(links.url(a_ticket("fa")))).text
     assert "تا سه‌شنبه ۲۳ آبان ۱۴۰۲ ساعت ۲۳:۱۳ می‌توانید پاسخ دهید." in page
 
 
-async def test_each_free_text_may_be_as_long_as_it_may_be_and_ten_megabytes_are_refused(
+async def test_each_free_text_may_have_its_full_length_and_ten_megabytes_are_refused(
     visit: Visit, links: SignedLinks, log: Log
 ) -> None:
-    """4,000 Persian letters in both fields are an answer; the bound grows with the questions, not with the sender."""
+    """4,000 Persian letters in both fields are accepted; the limit grows with the number of questions, not with the
+    request."""
     async with visit() as browser:
         url = links.url(a_ticket("en"))
         fields = {"score": "5", "q-effort": "7", "q-why": "خ" * 4000, "comment": "م" * 4000}
@@ -154,8 +156,8 @@ async def test_each_free_text_may_be_as_long_as_it_may_be_and_ten_megabytes_are_
     assert (len(command.answer.comment), len(command.answer.responses[1].text)) == (4000, 4000)
 
 
-async def test_a_survey_that_was_changed_since_is_still_answered(visit: Visit, links: SignedLinks, log: Log) -> None:
-    """The link says CSAT, the survey of that name is NPS now: the generic question, and no others."""
+async def test_a_survey_that_was_changed_can_still_be_answered(visit: Visit, links: SignedLinks, log: Log) -> None:
+    """The link says CSAT, but the survey of that name is NPS now: the generic question is shown, and no others."""
     async with visit(kind=Kind.NPS) as browser:
         page = await browser.post(links.url(a_ticket("en")), data={"score": "5"})
     assert page.status_code == 200

@@ -1,4 +1,4 @@
-"""The survey pages, without Kafka: what a customer's browser sees, and what programs and forgers see."""
+"""The survey pages, without Kafka: what a customer's browser gets, and what programs and forged links get."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ QUESTIONS = {"fa": "چقدر راضی بودید؟ <b>", "en": "How satisfied we
 
 
 class Log:
-    """Commands in memory; `down` makes it refuse."""
+    """Keeps commands in memory; `down` makes it refuse."""
 
     def __init__(self) -> None:
         self.commands: list[pb.FeedbackCommand] = []
@@ -79,7 +79,7 @@ def a_ticket(language: str = "fa", kind: Kind = Kind.CSAT, tenant: str = TENANT)
 async def test_a_persian_page_is_right_to_left_with_persian_digits_and_values_in_ascii(
     browser: httpx.AsyncClient, links: SignedLinks
 ) -> None:
-    """The question is escaped, each choice is labelled, nothing is fetched from elsewhere and nothing runs."""
+    """The question is escaped, each choice is labelled, nothing is loaded from other servers and no script runs."""
     page = await browser.get(links.url(a_ticket()))
     assert page.status_code == 200
     assert '<html lang="fa" dir="rtl">' in page.text
@@ -106,7 +106,7 @@ async def test_an_english_page_is_left_to_right_and_offers_persian(
 async def test_the_policy_allows_the_pages_own_style_and_nothing_else(
     browser: httpx.AsyncClient, links: SignedLinks
 ) -> None:
-    """The hash in the header is that of the style in the page; the token leaks to no referrer and no cache."""
+    """The hash in the header is that of the style in the page; the token goes to no referrer and no cache."""
     page = await browser.get(links.url(a_ticket()))
     style = re.search(r"<style>(.*?)</style>", page.text, re.DOTALL)
     assert style
@@ -120,10 +120,10 @@ async def test_the_policy_allows_the_pages_own_style_and_nothing_else(
 
 
 @pytest.mark.parametrize("score", ["4", "۴", "٤", " 4 "])
-async def test_an_answer_is_in_the_log_before_the_thanks(
+async def test_a_response_is_in_the_log_before_the_thanks(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log, score: str
 ) -> None:
-    """Keyed by person, with the comment cleaned, digits of any script."""
+    """The command is keyed by person, with the comment cleaned and digits of any script read."""
     page = await browser.post(links.url(a_ticket()), data={"score": score, "comment": "خوب\u202e بود"})
     assert page.status_code == 200
     assert "سپاسگزاریم" in page.text
@@ -136,17 +136,17 @@ async def test_an_answer_is_in_the_log_before_the_thanks(
 async def test_a_double_click_is_one_command_and_a_change_of_mind_another(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log
 ) -> None:
-    """The id derives from the answer and the page view; which of them counts is the lane's to say."""
+    """The command's id derives from the answer and the page view; the lane decides which of them counts."""
     for score, view in (("4", "a"), ("4", "a"), ("1", "a"), ("4", "b")):
         await browser.post(links.url(a_ticket()), data={"score": score, "view": view})
     first, *others = [command.command_id for command in log.commands]
     assert [first == other for other in others] == [True, False, False]
 
 
-async def test_every_page_view_has_its_number_and_keeps_it_when_the_form_comes_back(
+async def test_every_page_view_has_a_number_that_a_form_with_errors_keeps(
     browser: httpx.AsyncClient, links: SignedLinks
 ) -> None:
-    """So that a change of mind and back again, on another visit, is not taken for a repetition."""
+    """So a change of mind and back again, on another visit, is not taken for a repetition."""
 
     def number(page: httpx.Response) -> str:
         found = re.search(r'name="view" value="([A-Za-z0-9_-]+)"', page.text)
@@ -160,8 +160,10 @@ async def test_every_page_view_has_its_number_and_keeps_it_when_the_form_comes_b
     assert number(await browser.post(url, data={"view": '"><script>'})) not in (first, '"><script>')
 
 
-async def test_looking_never_answers(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
-    """Link previews look; so do HEAD requests."""
+async def test_viewing_a_page_never_submits_a_response(
+    browser: httpx.AsyncClient, links: SignedLinks, log: Log
+) -> None:
+    """Link previews view the page; so do HEAD requests."""
     await browser.get(links.url(a_ticket()) + "?score=5")
     await browser.head(links.url(a_ticket()))
     assert log.commands == []
@@ -170,7 +172,7 @@ async def test_looking_never_answers(browser: httpx.AsyncClient, links: SignedLi
 @pytest.mark.parametrize(
     "fields", [{}, {"score": ""}, {"score": "6"}, {"score": "-1"}, {"score": "²"}, {"score": "1e9"}]
 )
-async def test_without_a_choice_the_form_comes_back_with_what_was_written(
+async def test_without_a_choice_the_form_is_shown_again_with_its_text(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log, fields: dict[str, str]
 ) -> None:
     """400, a sentence for screen readers, the comment kept and escaped."""
@@ -182,7 +184,7 @@ async def test_without_a_choice_the_form_comes_back_with_what_was_written(
     assert log.commands == []
 
 
-async def test_while_the_log_is_away_the_answer_is_not_lost_to_its_writer(
+async def test_while_the_log_is_unavailable_the_form_keeps_the_response(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log
 ) -> None:
     """503, and the form as it was filled in; the next attempt succeeds."""
@@ -199,7 +201,7 @@ async def test_while_the_log_is_away_the_answer_is_not_lost_to_its_writer(
 async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
     browser: httpx.AsyncClient, links: SignedLinks, clock: ManualClock, log: Log, metrics: Metrics
 ) -> None:
-    """One 404, byte for byte, for looking and for answering."""
+    """The same 404, byte for byte, for viewing and for answering."""
     good = links.token(a_ticket())
     expiring = links.token(Ticket(TENANT, "p", "i", "s", Kind.CSAT, "fa", NOW + 1000))
     clock.advance(1000)
@@ -219,8 +221,9 @@ async def test_forged_expired_and_foreign_links_and_unknown_paths_look_the_same(
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_whatever_is_done_to_a_link_it_is_not_there(data: st.DataObject) -> None:
-    """Letters changed, parts cut, swapped and doubled, claims of another sort or tenant under a wrong key: the 404 of a page that never was."""
+def test_any_changed_link_is_not_found(data: st.DataObject) -> None:
+    """Letters changed, parts cut, swapped and doubled, claims of another kind or tenant under a wrong key: all get
+    the 404 of a page that does not exist."""
     log, metrics = Log(), Metrics()
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme()), "other": TenantSurveys(a_programme())}.get)
     links = SignedLinks(link_key(b"s" * 40), "", lambda: NOW)
@@ -255,8 +258,8 @@ def test_whatever_is_done_to_a_link_it_is_not_there(data: st.DataObject) -> None
     assert log.commands == []
 
 
-async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
-    """413 above 64 KiB, without a length too; rubbish is 400; nothing is written."""
+async def test_bodies_are_limited_while_they_are_read(browser: httpx.AsyncClient, links: SignedLinks, log: Log) -> None:
+    """413 above 64 KiB, also without a length; an unreadable body is 400; nothing is written."""
     url = links.url(a_ticket())
 
     async def endless() -> AsyncIterator[bytes]:
@@ -270,10 +273,10 @@ async def test_bodies_are_bounded_while_they_come_in(browser: httpx.AsyncClient,
     assert log.commands == []
 
 
-async def test_a_program_that_fills_every_field_is_thanked_and_not_heard(
+async def test_a_program_that_fills_every_field_gets_thanks_and_is_not_counted(
     browser: httpx.AsyncClient, links: SignedLinks, log: Log, metrics: Metrics
 ) -> None:
-    """The field that nobody sees is filled; it is counted as a bot."""
+    """The hidden field is filled in; the request is counted as a bot."""
     page = await browser.post(links.url(a_ticket()), data={"score": "5", "website": "http://spam"})
     assert page.status_code == 200
     assert log.commands == []

@@ -1,4 +1,5 @@
-"""The two lanes together, without Kafka: completed events in, records of feedback.answers.v1 out, with crashes between."""
+"""The two lanes together, without Kafka: completed events in, records of feedback.answers.v1 out, with crashes
+between."""
 
 from typing import Any
 
@@ -53,7 +54,7 @@ def relayed(event: router.RoutingEvent) -> list[Send]:
 
 
 def told(sent: list[Send]) -> list[pb.FeedbackRecord]:
-    """What the lane said of invitations; what it said of contacts is in test_counting."""
+    """Return the lane's records about invitations; those about contacts are in test_counting."""
     records = [
         KEYS.opened(pb.FeedbackRecord.FromString(each.value), each.topic, each.key)
         for each in sent
@@ -80,7 +81,7 @@ def metrics() -> Metrics:
 
 
 def test_a_completed_interaction_is_relayed_under_its_person_with_a_frozen_subject() -> None:
-    """Agent, queue, channel, language and labels are those of the completion."""
+    """Agent, queue, channel, language and labels are those at the completion."""
     (sent,) = relayed(a_completed_event())
     command = pb.FeedbackCommand.FromString(sent.value)
     assert (sent.topic, sent.key) == ("feedback.commands.v1", b"parsa/person-1")
@@ -91,19 +92,19 @@ def test_a_completed_interaction_is_relayed_under_its_person_with_a_frozen_subje
 
 
 def test_the_same_event_relayed_twice_is_the_same_command() -> None:
-    """The id derives from the event's."""
+    """The command's id derives from the event's id."""
     ids = {pb.FeedbackCommand.FromString(relayed(a_completed_event())[0].value).command_id for _ in range(2)}
     assert len(ids) == 1
 
 
 @pytest.mark.parametrize("missing", ["person_id", "identity_id", "interaction_id"])
-def test_nobody_is_asked_who_cannot_be_reached(missing: str) -> None:
+def test_a_person_who_cannot_be_reached_is_not_invited(missing: str) -> None:
     """Without person, identity or interaction there is no command."""
     assert relayed(a_completed_event(**{missing: ""})) == []
 
 
-def test_other_events_are_not_relayed_and_rubbish_is_set_aside() -> None:
-    """An assignment is none of feedback's business; what is no event becomes a dead letter."""
+def test_other_events_are_not_relayed_and_unreadable_records_are_set_aside() -> None:
+    """Feedback ignores an assignment; a value that is not an event becomes a dead letter."""
     event = a_completed_event()
     event.assigned.agent_id = "ada"
     lane = FakeLane(relay_factory)
@@ -123,8 +124,8 @@ def holders(sent: list[Send]) -> list[str]:
     return list(pb.FeedbackCommand.FromString(sent[-1].value).consider.subject.agent_ids)
 
 
-def test_everybody_who_held_it_is_named_in_order_also_after_a_crash() -> None:
-    """Assigned to three, one of them twice; forgotten with its end."""
+def test_all_agents_are_named_in_order_also_after_a_crash() -> None:
+    """Assigned to three agents, one of them twice; forgotten at its end."""
     lane = FakeLane(relay_factory)
     for agent in ("carl", "bob"):
         lane.handle(an_assigned_event(agent), key=b"conversation-1")
@@ -143,8 +144,8 @@ def test_everybody_who_held_it_is_named_in_order_also_after_a_crash() -> None:
 
 
 @pytest.mark.parametrize("end", ["abandoned", "cancelled"])
-def test_whoever_held_what_ends_otherwise_is_forgotten_too(end: str) -> None:
-    """A lane holds the living only."""
+def test_agents_are_forgotten_after_any_other_end_too(end: str) -> None:
+    """A lane keeps open interactions only."""
     lane = FakeLane(relay_factory)
     lane.handle(an_assigned_event("ada"), key=b"conversation-1")
     event = a_completed_event()
@@ -153,8 +154,9 @@ def test_whoever_held_what_ends_otherwise_is_forgotten_too(end: str) -> None:
     assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
 
 
-def test_what_it_was_about_and_the_configurations_version_are_frozen_too() -> None:
-    """The attributes that its requirements name, of groups as well; the team that the router itself prefers is none."""
+def test_required_skills_and_configuration_version_are_frozen_too() -> None:
+    """The attributes that its requirements name, including those in groups; the team that the router itself prefers
+    is left out."""
     event = a_completed_event()
     event.configuration_version = 42
     requirements = event.interaction.requirements
@@ -166,8 +168,8 @@ def test_what_it_was_about_and_the_configurations_version_are_frozen_too() -> No
     assert (list(about.skills), about.config_version) == (["billing", "french"], 42)
 
 
-def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> None:
-    """The disposition travels as a label."""
+def test_an_interaction_closed_as_spam_gets_no_invitation(metrics: Metrics) -> None:
+    """The disposition is carried as a label."""
     event = a_completed_event()
     event.completed.disposition = "spam"
     sent = a_survey_lane(metrics).handle(relayed(event)[0].value, key=b"parsa/person-1")
@@ -175,7 +177,7 @@ def test_what_the_agent_closed_as_spam_is_not_asked_about(metrics: Metrics) -> N
 
 
 def test_from_completed_to_counted(metrics: Metrics) -> None:
-    """Created, due after its delay, answered once; the repetition refused; metrics say the same."""
+    """Created, due after its delay, answered once; the repetition is refused; the metrics agree."""
     lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, first_answer_stands=True))
     command = relayed(a_completed_event())[0].value
     created = told(lane.handle(command, key=b"parsa/person-1"))
@@ -194,8 +196,9 @@ def test_from_completed_to_counted(metrics: Metrics) -> None:
     assert metrics.value("chapar_feedback_invitations_total", "telegram", "due") == 1
 
 
-def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_their_own(metrics: Metrics) -> None:
-    """What counts now, what counted until now, both of the time of asking; each revision is another event."""
+def test_an_amendment_reports_both_responses_with_categories_and_separate_ids(metrics: Metrics) -> None:
+    """The event has the response that counts now and the one that counted before, both under the time of the
+    invitation; each revision is a separate event."""
     programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
     counting = Counting(categories=(rule("speed", ["slow"]), rule("queueing", ["queue"])))
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(programme, counting=counting)}.get)
@@ -219,8 +222,8 @@ def test_an_amendment_tells_both_answers_with_their_categories_and_under_ids_of_
     assert metrics.value("chapar_feedback_answers_total", "telegram", "amended") == 2
 
 
-def test_a_reminder_and_a_withdrawal_are_told_with_their_invitation(metrics: Metrics) -> None:
-    """So that the dispatcher can send the one, and whoever counted the other can take it out."""
+def test_a_reminder_and_a_withdrawal_are_reported_with_their_invitation(metrics: Metrics) -> None:
+    """The dispatcher needs the first to send it; readers that counted the invitation need the second to subtract it."""
     lane = a_survey_lane(metrics, a_survey(delay_ms=HOUR, remind_after_ms=5 * HOUR))
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     later = a_completed_event(interaction_id="interaction-2")
@@ -239,7 +242,7 @@ def test_a_reminder_and_a_withdrawal_are_told_with_their_invitation(metrics: Met
 
 
 def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
-    """The delay survives, the answer counts once, and event ids are those of the uninterrupted run."""
+    """The delay survives, the response counts once, and event ids are those of the uninterrupted run."""
 
     def run(crashing: bool) -> list[tuple[str, str | None]]:
         lane = a_survey_lane(Metrics(), a_survey(delay_ms=HOUR, first_answer_stands=True))
@@ -261,8 +264,8 @@ def test_a_crash_anywhere_changes_no_outcome(metrics: Metrics) -> None:
     assert [word for _, word in run(crashing=True)] == ["invited", "due", "answered", "refused"]
 
 
-def test_the_least_gap_survives_a_crash(metrics: Metrics) -> None:
-    """Who was asked is part of the changelog."""
+def test_the_minimum_gap_survives_a_crash(metrics: Metrics) -> None:
+    """The history of invitations is part of the changelog."""
     lane = a_survey_lane(metrics, a_survey(least_gap_ms=24 * HOUR))
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     lane.crash()
@@ -272,16 +275,16 @@ def test_the_least_gap_survives_a_crash(metrics: Metrics) -> None:
     assert [record.skipped.reason for record in told(sent)] == ["TOO_SOON"]
 
 
-def test_an_answer_to_nothing_is_refused_and_counted(metrics: Metrics) -> None:
-    """A forged id meets no invitation."""
+def test_a_response_without_an_invitation_is_refused_and_counted(metrics: Metrics) -> None:
+    """A forged id matches no invitation."""
     lane = a_survey_lane(metrics)
     sent = told(lane.handle(an_answer("no such thing"), key=b"parsa/person-1"))
     assert [record.refused.reason for record in sent] == ["UNKNOWN_INVITATION"]
     assert metrics.value("chapar_feedback_answers_total", "", "unknown") == 1
 
 
-def test_memory_and_changelog_are_empty_when_everything_is_over(metrics: Metrics) -> None:
-    """Expired, then forgotten: lanes hold the living only."""
+def test_memory_and_changelog_are_empty_at_the_end(metrics: Metrics) -> None:
+    """Expired, then forgotten: lanes keep only what is still open."""
     lane = a_survey_lane(metrics, a_survey(least_gap_ms=24 * HOUR))
     lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
     assert "expired" in words(lane.advance(72 * HOUR))
@@ -289,8 +292,8 @@ def test_memory_and_changelog_are_empty_when_everything_is_over(metrics: Metrics
     assert [key for key in lane.changelog if not key.startswith(b"\x00")] == []
 
 
-def test_rubbish_among_commands_is_set_aside_and_the_rest_flows(metrics: Metrics) -> None:
-    """Bytes that are no command, and a command without a key."""
+def test_unreadable_commands_are_set_aside_and_the_others_are_processed(metrics: Metrics) -> None:
+    """Bytes that are not a command, and a command without a key."""
     lane = a_survey_lane(metrics)
     good = relayed(a_completed_event())[0].value
     sent = lane.batch(

@@ -1,6 +1,8 @@
-"""The analytics in a process of its own that ends or stops itself where it is told to: `python -m … PREFIX POINT COUNT SIGNAL`.
+"""Analytics in a process of its own that kills or stops itself at a given point: `python -m … PREFIX POINT COUNT
+SIGNAL`.
 
-POINT is a point of `run_analytics`, COUNT how often it is passed before the process sends itself the signal; "never" runs on.
+POINT is a point of `run_analytics`, COUNT is the number of times it is passed before the process sends itself the
+signal; with "never" it runs on.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from services.feedback.adapters.analytics_faust import run_analytics
 
 
 def main(prefix: str, point: str, count: int, how: str) -> None:
-    """Until killed."""
+    """Run until killed."""
     left = count
 
     def fault(passed: str) -> None:
@@ -30,7 +32,7 @@ def main(prefix: str, point: str, count: int, how: str) -> None:
             settings,
             system_clock,
             on_ready=lambda: print("ready", flush=True),
-            session_timeout_s=6.0,  # the least that a broker allows: after a kill the next process waits for it
+            session_timeout_s=6.0,  # the minimum that a broker allows: after a kill the next process waits this long
             fault=fault,
         )
     )

@@ -1,4 +1,5 @@
-"""A feedback service in this process, on real Kafka, with an ingest that takes invitations over real gRPC."""
+"""A feedback service in this process, on real Kafka, with a test server in place of ingest that accepts invitations over real
+gRPC."""
 
 import asyncio
 import uuid
@@ -33,7 +34,7 @@ SCOPES = ("feedback.invite", "feedback.answer", "feedback.read")
 
 
 class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
-    """A real gRPC server that remembers what it was asked to send; `failing` makes it answer UNAVAILABLE so many times first."""
+    """A real gRPC server that remembers the requests to send; it first answers UNAVAILABLE `failing` times."""
 
     def __init__(self) -> None:
         self.requests: asyncio.Queue[ingest_pb2.SendRequest] = asyncio.Queue()
@@ -64,7 +65,7 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
     async def GetDelivery(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.GetDeliveryRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> ingest_pb2.GetDeliveryResponse:
-        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not ask")
+        await context.abort(grpc.StatusCode.NOT_FOUND, "feedback does not call this")
 
     async def next(self) -> ingest_pb2.SendRequest:
         async with asyncio.timeout(30):
@@ -72,14 +73,14 @@ class OutboundStandIn(ingest_pb2_grpc.OutboundServiceServicer):
 
 
 class IngestStandIn(ingest_pb2_grpc.IngestServiceServicer):
-    """Opens follow-ups: remembers what it was asked. Knows the contacts that it is told of."""
+    """Opens follow-ups and remembers the requests. Knows the contacts that a test registers."""
 
     def __init__(self) -> None:
         self.follow_ups: list[ingest_pb2.OpenFollowUpRequest] = []
         self.known: dict[str, pb.Subject] = {}
 
     def knows(self, about: pb.Subject) -> pb.Subject:
-        """This contact took place."""
+        """Register this contact."""
         self.known[about.interaction_id] = about
         return about
 
@@ -92,7 +93,7 @@ class IngestStandIn(ingest_pb2_grpc.IngestServiceServicer):
 
 @pytest.fixture
 async def outbound() -> AsyncIterator[OutboundStandIn]:
-    """An OutboundService on a free port."""
+    """Run an OutboundService on a free port."""
     stand_in = OutboundStandIn()
     server = grpc.aio.server()
     ingest_pb2_grpc.add_OutboundServiceServicer_to_server(stand_in, server)
@@ -105,7 +106,7 @@ async def outbound() -> AsyncIterator[OutboundStandIn]:
 
 @asynccontextmanager
 async def topics_of(settings: KafkaSettings) -> AsyncIterator[None]:
-    """Feedback's topics, two partitions each, for the time of the block."""
+    """Create feedback's topics, two partitions each, for the duration of the block."""
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()
     try:
@@ -123,14 +124,14 @@ async def topics_of(settings: KafkaSettings) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def cluster(kafka: KafkaUnderTest) -> AsyncIterator[KafkaSettings]:
-    """Topics of their own for one test."""
+    """Create topics for one test."""
     settings = kafka.settings(f"fb-{uuid.uuid4().hex[:10]}.")
     async with topics_of(settings):
         yield settings
 
 
 def a_configuration(**survey: Any) -> config.TenantConfiguration:
-    """One tenant in Tehran that asks everybody for CSAT at once."""
+    """Return the configuration of one tenant in Tehran that asks every customer for CSAT at once."""
     options: dict[str, Any] = {
         "name": "after-contact",
         "kind": config.SURVEY_KIND_CSAT,
@@ -154,7 +155,7 @@ def a_configuration(**survey: Any) -> config.TenantConfiguration:
 
 
 def a_completed_event(number: int = 1, **facts: Any) -> router.RoutingEvent:
-    """An interaction of person `person-{number}` that agent ada has completed just now."""
+    """Return the event of an interaction of person `person-{number}` that agent ada has completed just now."""
     options: dict[str, Any] = {
         "interaction_id": f"interaction-{number}",
         "conversation_id": f"conversation-{number}",
@@ -177,7 +178,7 @@ def a_completed_event(number: int = 1, **facts: Any) -> router.RoutingEvent:
 
 @dataclass
 class Running:
-    """The service and how to talk to it."""
+    """The running service, and its clients."""
 
     service: Service[FeedbackSettings]
     kafka: KafkaSettings
@@ -191,7 +192,7 @@ class Running:
         return (("authorization", f"Bearer {self.token}"),)
 
     async def complete(self, number: int = 1, **facts: Any) -> None:
-        """An interaction is completed."""
+        """Complete an interaction."""
         facts.setdefault("occurred_at_ms", self.service.clock())
         event = a_completed_event(number, **facts)
         await self.producer.publish(
@@ -203,7 +204,7 @@ class Running:
 async def running_feedback(
     kafka: KafkaSettings, outbound_address: str, directory: Path, **survey: Any
 ) -> AsyncIterator[Running]:
-    """Configuration applied, service started, channel open."""
+    """Apply the configuration, start the service, open the channel."""
     secret = directory / "secret"
     secret.write_text("s" * 40)
     settings = FeedbackSettings(

@@ -1,4 +1,4 @@
-"""The scores are exactly the fold of the raw answers, whatever happens to the process that folds."""
+"""The scores equal the counts of the raw responses exactly, whatever happens to the process that counts."""
 
 import asyncio
 import os
@@ -35,7 +35,8 @@ PARTITIONS = 2
 
 
 def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
-    """Invitations, for two in three answers, of those one in four amended, and first contacts, of three kinds on two partitions, over two days."""
+    """Return invitations, responses to two in three of them, amendments to one in four of those, and first contacts,
+    of three kinds on two partitions, over two days."""
     rng = random.Random(seed)
     found: list[tuple[int, pb.FeedbackRecord]] = []
     for number in range(count):
@@ -92,7 +93,8 @@ def records(count: int, seed: int) -> list[tuple[int, pb.FeedbackRecord]]:
 
 
 def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
-    """The fold by a second way: one counter a dimension, over everything at once, with what an amendment takes out never put in."""
+    """Count in a second way: one counter per dimension, over everything at once; a response that was amended is
+    never added."""
     histograms: dict[Dimension, Counter[int]] = {}
     invited: Counter[Dimension] = Counter()
     amended = {id_of(record.amended.answer) for _, record in told if record.HasField("amended")}
@@ -102,7 +104,7 @@ def expected(told: list[tuple[int, pb.FeedbackRecord]]) -> "Totals":
         groups = [("all", ""), ("channel", body.channel), ("queue", body.queue), ("tier", body.labels["tier"])]
         groups += [("agent", agent) for agent in body.agent_ids] + [("skill", skill) for skill in body.skills]
         groups += [("language", "fa")] + [("category", category) for category in more]
-        # A minute is kept for two days: what is older has left.
+        # A minute is kept for two days: older ones have expired.
         names = ["", day, f"{at:%Y-%m-%dT%HZ}", f"{at:%Y-%m-%dT%H:%MZ}"]
         return [Dimension("parsa", kind, name, value, window) for name, value in groups for window in names]
 
@@ -159,7 +161,7 @@ async def writer(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 async def write(
     producer: AIOKafkaProducer, kafka: KafkaSettings, told: list[tuple[int, pb.FeedbackRecord]], *, commit: bool = True
 ) -> None:
-    """One transaction, as the survey lane writes; without `commit` it is aborted."""
+    """Write one transaction, as the survey lane does; without `commit` it is aborted."""
     await producer.begin_transaction()
     sent = [
         await producer.send(
@@ -202,7 +204,8 @@ Totals = dict[Dimension, tuple[dict[int, int], int]]
 
 
 async def totals_until(kafka: KafkaSettings, wanted: Totals, seconds: float) -> Totals:
-    """The totals over the last record of each key of feedback.scores.v1, as soon as they are as wanted, or after so long."""
+    """Return the totals over the last record of each key of feedback.scores.v1, as soon as they are as wanted, or
+    after `seconds`."""
     last: dict[bytes | None, tuple[Dimension, Fold]] = {}
 
     async def read() -> None:
@@ -220,7 +223,7 @@ async def totals_until(kafka: KafkaSettings, wanted: Totals, seconds: float) -> 
         for dimension, fold in last.values():
             folds.setdefault(dimension, []).append(fold)
         sums = {dimension: total(each) for dimension, each in folds.items()}
-        # An amendment may leave a dimension that nothing counts in any more.
+        # An amendment may leave a dimension in which nothing counts any more.
         some = {dimension: (dict(fold.histogram), fold.invited) for dimension, fold in sums.items()}
         return {dimension: seen for dimension, seen in some.items() if seen != ({}, 0)}
 
@@ -233,8 +236,9 @@ async def totals_until(kafka: KafkaSettings, wanted: Totals, seconds: float) -> 
     return seen
 
 
-async def test_killing_the_process_midway_leaves_exactly_the_fold_of_the_raw_answers(cluster: KafkaSettings) -> None:
-    """Killed between change and acknowledgement, and after it, four times over; what a transaction aborted is not counted."""
+async def test_after_kills_the_scores_equal_the_counts_of_the_raw_responses(cluster: KafkaSettings) -> None:
+    """Killed between the change and the acknowledgement, and after the acknowledgement, four times in all; records
+    of aborted transactions are not counted."""
     told = records(250, seed=7)
     aborted = records(40, seed=8)
     points = [("changed", 1), ("written", 1), ("changed", 2), ("written", 2)]
@@ -246,15 +250,15 @@ async def test_killing_the_process_midway_leaves_exactly_the_fold_of_the_raw_ans
             await write(producer, cluster, aborted, commit=False)
             async with analytics(cluster, point, count) as process:
                 async with asyncio.timeout(60):
-                    assert await process.wait() == -9, "it was to die at its point"
+                    assert await process.wait() == -9, "the process must die at its point"
         await write(producer, cluster, parts[-1])
         async with analytics(cluster):
             wanted = expected(told)
             assert await totals_until(cluster, wanted, 60) == wanted
 
 
-async def test_two_processes_that_take_over_from_each_other_leave_exactly_the_fold(cluster: KafkaSettings) -> None:
-    """A second process joins while the first folds, then the first is killed: the partitions change hands twice."""
+async def test_after_takeovers_the_scores_equal_the_counts_of_the_raw_responses(cluster: KafkaSettings) -> None:
+    """A second process joins while the first counts, then the first is killed: the partitions change hands twice."""
     told = records(300, seed=9)
     async with writer(cluster) as producer, analytics(cluster) as first:
         await write(producer, cluster, told[:300])
@@ -269,8 +273,9 @@ async def test_two_processes_that_take_over_from_each_other_leave_exactly_the_fo
             assert await totals_until(cluster, wanted, 60) == wanted
 
 
-async def test_a_taker_over_who_is_fenced_by_a_sleeper_is_right_in_the_end(cluster: KafkaSettings) -> None:
-    """An instance is stopped in the middle of a batch until the other has its partitions, then wakes up and writes: nothing of it is seen."""
+async def test_a_new_owner_fenced_by_a_paused_process_is_right_in_the_end(cluster: KafkaSettings) -> None:
+    """An instance is paused in the middle of a batch until the other has its partitions; then it wakes up and
+    writes: nothing of that is visible."""
     told = records(150, seed=11)
     async with writer(cluster) as producer, analytics(cluster, "changed", 1, "SIGSTOP") as sleeper:
         await write(producer, cluster, told[:300])
@@ -283,12 +288,13 @@ async def test_a_taker_over_who_is_fenced_by_a_sleeper_is_right_in_the_end(clust
             wanted = expected(told)
             assert await totals_until(cluster, wanted, 60) == wanted
         sleeper.kill()
-        # Whoever reads the topic from its beginning finds the same: no late entry stands over a newer one.
+        # A reader of the topic from its beginning finds the same: no late entry follows a newer one.
         assert await totals_until(cluster, wanted, 10) == wanted
 
 
-async def test_what_faust_skips_is_read_from_the_log(cluster: KafkaSettings) -> None:
-    """The group's offsets are moved past answers that were never folded, as an event acknowledged by mistake would do."""
+async def test_records_that_faust_skips_are_read_from_the_log(cluster: KafkaSettings) -> None:
+    """The group's offsets are moved past records that were never counted, as an event acknowledged by mistake would
+    do."""
     told = records(120, seed=12)
     async with writer(cluster) as producer:
         await write(producer, cluster, told[:150])
@@ -306,7 +312,8 @@ async def test_what_faust_skips_is_read_from_the_log(cluster: KafkaSettings) -> 
 async def test_a_consumer_that_dies_slowly_ends_the_process(
     cluster: KafkaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No event comes any more, nothing fails, the group is content: silence is noticed, because the log has records."""
+    """No event comes any more, nothing fails, and the group sees no fault. The silence is noticed, because the log
+    has records."""
 
     async def deaf(self: object, stream: Any) -> None:
         async for _ in stream.noack().events():
@@ -334,7 +341,7 @@ async def commit_to_the_end(kafka: KafkaSettings) -> None:
                 try:
                     await consumer.commit({place: OffsetAndMetadata(ends[place], "") for place in places})
                     return
-                except CommitFailedError:  # the one that was killed is still a member
+                except CommitFailedError:  # the killed process is still a member
                     await asyncio.sleep(0.5)
     finally:
         await consumer.stop()
@@ -349,5 +356,5 @@ async def stopped(process: asyncio.subprocess.Process) -> None:
 
 
 def state_of(pid: int) -> str:
-    """T for a process that is stopped."""
+    """Return the state of a process; T if it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -41,7 +41,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 async def feedback(cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path) -> AsyncIterator[Running]:
-    """NPS and two questions more, nobody in the sample, a day's gap."""
+    """NPS and two further questions, no interaction in the sample, a gap of a day."""
     why = config.SurveyQuestion(id="why", kind=config.SURVEY_KIND_TEXT, texts={"fa": "چرا؟"}, optional=True)
     effort = config.SurveyQuestion(id="effort", kind=config.SURVEY_KIND_CES, texts={"fa": "آسان بود؟"})
     survey = {
@@ -75,10 +75,11 @@ async def refused(call: Any) -> tuple[ErrorKind, str]:
     return error.kind, error.reason
 
 
-async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
+async def test_by_hand_over_grpc_from_invitation_to_watched_response_and_nps(
     feedback: Running, outbound: OutboundStandIn
 ) -> None:
-    """Sampling asks nobody, the hand does; the answer by token is watched, listed and counted with n and interval."""
+    """Sampling selects no interaction, so the invitation is made by hand; the response by token is watched, listed
+    and counted with n and interval."""
     options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
     await feedback.complete(7)  # not in the sample
     watch = feedback.stub.WatchAnswers(pb.WatchAnswersRequest(queue="billing"), metadata=feedback.metadata)
@@ -146,7 +147,7 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
         )
         return found
 
-    # The invitation is counted before its answer.
+    # The invitation is counted before its response.
     (score,) = (await eventually(scores, lambda seen: any(each.estimate.n for each in seen.scores))).scores
     assert (score.measure, score.dimension.value, score.estimate.n) == ("nps", "email", 1)
     assert score.estimate.method == "adjusted-wald"
@@ -156,10 +157,11 @@ async def test_by_hand_over_grpc_from_invitation_to_watched_answer_and_nps(
     assert feedback.service.metrics.value("chapar_feedback_answers_total", "email", "repeated") is None
 
 
-async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_field(
+async def test_the_gap_holds_by_hand_too_and_errors_name_the_field(
     feedback: Running, outbound: OutboundStandIn
 ) -> None:
-    """A second invitation of the person within the gap is skipped; unknown surveys and missing fields are refused at once."""
+    """A second invitation of the person within the gap is skipped; unknown surveys and missing fields are refused at
+    once."""
     options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
     for number in (1, 2):
         subject = outbound.ingest.knows(a_subject(number, person_id="person-1"))
@@ -187,10 +189,11 @@ async def test_the_gap_holds_for_hands_too_and_wrong_requests_are_told_their_fie
         assert (await refused(wrong))[0] is ErrorKind.INVALID
 
 
-async def test_an_answer_by_ids_is_counted_and_one_for_invented_ids_leaves_no_key(
+async def test_a_response_by_ids_is_counted_and_one_for_invented_ids_leaves_no_key(
     feedback: Running, outbound: OutboundStandIn, cluster: KafkaSettings
 ) -> None:
-    """The words of a real answer are kept; whoever invents persons is refused, and leaves neither words nor a key behind."""
+    """The texts of a real response are kept; a caller who invents persons is refused, and leaves neither texts nor a
+    key behind."""
     options: dict[str, Any] = {"metadata": feedback.metadata, "timeout": 10}
     subject = outbound.ingest.knows(a_subject(1, person_id="person-1"))
     invited = await feedback.stub.Invite(pb.InviteRequest(idempotency_key="k", subject=subject), **options)
@@ -222,7 +225,7 @@ async def test_an_answer_by_ids_is_counted_and_one_for_invented_ids_leaves_no_ke
 
 
 @pytest.mark.slow
-async def test_the_process_says_where_it_listens_serves_a_page_and_stops_in_order(
+async def test_the_process_reports_its_address_serves_a_page_and_stops_in_order(
     cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
 ) -> None:
     """`python -m services.feedback` with settings from the environment only; SIGTERM ends it with 0."""

@@ -1,4 +1,5 @@
-"""The broker dies and comes back: customers are told the truth meanwhile, and afterwards everything goes on by itself."""
+"""The broker dies and comes back: meanwhile customers get a correct error, and afterwards everything continues by
+itself."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,16 +18,16 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture
 async def own_cluster(own_kafka: EmbeddedTestBroker) -> AsyncIterator[KafkaSettings]:
-    """A broker that may be killed."""
+    """Settings of a broker that the test may kill."""
     settings = own_kafka.settings("fb.")
     async with topics_of(settings):
         yield settings
 
 
-async def test_an_answer_during_an_outage_is_refused_and_accepted_after_it_and_counted_once(
+async def test_a_response_during_an_outage_is_refused_then_accepted_and_counted_once(
     own_kafka: EmbeddedTestBroker, own_cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
 ) -> None:
-    """503 with the form kept; after the restart the same click counts, and a new completion travels the whole path."""
+    """503 with the form kept; after the restart the same click counts, and a new completion goes the whole path."""
     async with (
         running_feedback(own_cluster, outbound.address, tmp_path) as feedback,
         httpx.AsyncClient(timeout=20) as browser,
@@ -55,7 +56,7 @@ async def test_an_answer_during_an_outage_is_refused_and_accepted_after_it_and_c
 
         await eventually(answered, lambda status: status == 200, 60)
         await feedback.complete(2)
-        # The first invitation may be handed over again, under its own id: the note that it was sent met the outage.
+        # The first invitation may be sent again, under its own id: the note that it was sent was lost in the outage.
         while (sent := await outbound.next()).identity_id != "identity-2":
             assert link_in(sent.text) == link
         await browser.post(link_in(sent.text), data={"score": "5"})

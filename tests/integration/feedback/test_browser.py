@@ -1,4 +1,5 @@
-"""The survey page as people meet it: a real browser without JavaScript, by keyboard, in both languages, looked at by axe-core."""
+"""The survey page as customers use it: a real browser without JavaScript, by keyboard, in both languages, checked by
+axe-core."""
 
 import asyncio
 import threading
@@ -36,7 +37,7 @@ SURVEY = a_survey(
 
 @dataclass
 class Site:
-    """A served survey page and what it published."""
+    """A served survey page, and the commands that it published."""
 
     links: SignedLinks
     log: Log
@@ -47,7 +48,7 @@ class Site:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """Served from a thread of its own: the browser's driver blocks."""
+    """Serve the page from a thread of its own, because the browser's driver blocks."""
     log, metrics = Log(), Metrics()
     programmes = ConfiguredProgrammes({TENANT: TenantSurveys(a_programme(SURVEY))}.get)
     key = link_key(b"s" * 40)
@@ -72,7 +73,7 @@ def site() -> Iterator[Site]:
 
 
 def violations(browser: Chrome) -> list[str]:
-    """What axe-core finds wrong, WCAG 2.1 AA and best practices."""
+    """Return what axe-core finds wrong: WCAG 2.1 AA and best practices."""
     browser.execute_script(files("axe_core_python").joinpath("axe.min.js").read_text("utf-8"))
     found = browser.execute_async_script("axe.run().then(r => arguments[0](r), e => arguments[0]({error: String(e)}))")
     assert found.get("passes"), found
@@ -86,13 +87,13 @@ def colours(browser: Chrome, scheme: str) -> None:
 
 
 def focused(browser: Chrome) -> str:
-    """Class, name or text of what has the focus."""
+    """Return class, name or text of the element that has the focus."""
     element = browser.switch_to.active_element
     return element.get_attribute("class") or element.get_attribute("name") or element.text
 
 
 def there(browser: Chrome, selector: str) -> WebElement:
-    """The element, once the page that has it is there: whoever presses Enter does not wait for what comes of it."""
+    """Return the element as soon as its page is loaded: pressing Enter does not wait for the next page."""
     found = WebDriverWait(browser, 20, 0.02, [StaleElementReferenceException]).until(
         lambda _: next((each for each in browser.find_elements(By.CSS_SELECTOR, selector) if each.is_displayed()), None)
     )
@@ -110,8 +111,11 @@ def test_pages_run_no_script_in_this_browser(browser: Chrome) -> None:
     assert browser.title == "without"
 
 
-def test_a_person_answers_by_keyboard_is_told_what_is_missing_and_changes_his_mind(browser: Chrome, site: Site) -> None:
-    """From right to left: a score by arrows, sent too early, the summary has the focus, the rest filled in, thanked; then once more."""
+def test_a_person_responds_by_keyboard_sees_what_is_missing_and_changes_the_response(
+    browser: Chrome, site: Site
+) -> None:
+    """From right to left: a score by arrow keys, sent too early; the summary has the focus; the rest is filled in;
+    the thanks; then once more."""
     browser.get(site.url("fa"))
     assert browser.find_element(By.TAG_NAME, "html").value_of_css_property("direction") == "rtl"
     assert browser.execute_script("return document.compatMode") == "CSS1Compat"
@@ -135,7 +139,7 @@ def test_a_person_answers_by_keyboard_is_told_what_is_missing_and_changes_his_mi
     press(browser, "كتابي خوب بود ۵", Keys.TAB, Keys.TAB)
     assert focused(browser) == "comment"
     press(browser, Keys.TAB)
-    assert browser.switch_to.active_element.tag_name == "button", "the field for programs is no stop"
+    assert browser.switch_to.active_element.tag_name == "button", "the tab key does not stop at the field for programs"
     press(browser, Keys.ENTER)
     assert there(browser, ".told h1").text == "سپاسگزاریم"
     first = site.log.commands[0].answer
@@ -160,7 +164,7 @@ def test_a_person_answers_by_keyboard_is_told_what_is_missing_and_changes_his_mi
 @pytest.mark.parametrize("language", ["fa", "en"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_wrong(inspector: Chrome, site: Site, language: str, scheme: str) -> None:
-    """The questions, the form that came back, the thanks, and the page that is not there; contrast in light and dark."""
+    """The questions, the form with errors, the thanks, and the page that does not exist; contrast in light and dark."""
     colours(inspector, scheme)
     url = site.url(language)
     inspector.get(url)
@@ -180,7 +184,7 @@ def test_axe_finds_nothing_wrong(inspector: Chrome, site: Site, language: str, s
 
 @pytest.mark.parametrize("language", ["fa", "en"])
 def test_a_narrow_screen_scrolls_in_one_direction_only(browser: Chrome, site: Site, language: str) -> None:
-    """320 CSS pixels, as WCAG 1.4.10 asks; every choice is at least 44 pixels high."""
+    """320 CSS pixels, as WCAG 1.4.10 requires; every choice is at least 44 pixels high."""
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 320, "height": 640, "deviceScaleFactor": 1, "mobile": True}
     )

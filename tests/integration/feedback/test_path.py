@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 async def eventually(look: Callable[[], Awaitable[T]], good: Callable[[T], bool], seconds: float = 30) -> T:
-    """Looks again until it is good. Fails with the last sight after `seconds`."""
+    """Repeat the query until the result is good. Fail with the last result after `seconds`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
@@ -36,12 +36,12 @@ def link_in(text: str) -> str:
     return found[0]
 
 
-async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_score(
+async def test_a_completed_interaction_becomes_an_invitation_a_response_and_a_score(
     cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
 ) -> None:
-    """Completed, invited by gRPC once ingest is there, asked on a page, answered with a Persian comment, counted once
-    although sent twice, and in the scores."""
-    outbound.failing = 9  # more than one call's retries: the dispatcher itself must come again
+    """Completed, invited by gRPC as soon as ingest is available, asked on a page, answered with a Persian comment,
+    counted once although sent twice, and included in the scores."""
+    outbound.failing = 9  # more than the retries of one call: the dispatcher itself must try again
     async with running_feedback(cluster, outbound.address, tmp_path, first_answer_stands=True) as feedback:
         await feedback.complete(1)
         sent = await outbound.next()
@@ -94,10 +94,11 @@ async def test_a_completed_interaction_becomes_an_invitation_an_answer_and_a_sco
         assert await eventually(refused, bool) == 1
 
 
-async def test_a_bad_answer_comes_back_as_a_recovery_that_everybody_can_see(
+async def test_a_bad_response_opens_a_recovery_that_watchers_and_scores_show(
     cluster: KafkaSettings, outbound: OutboundStandIn, tmp_path: Path
 ) -> None:
-    """Opened at ingest over real gRPC under the invitation's id, told to whoever watches bad answers, in the scores of hour and category."""
+    """Opened at ingest over real gRPC under the invitation's id, sent to watchers of bad responses, and included in
+    the scores of hour and category."""
     async with running_feedback(cluster, outbound.address, tmp_path) as feedback:
         bad = pb.WatchAnswersRequest(category="complaint", score_at_most=2)
         watch = feedback.stub.WatchAnswers(bad, metadata=feedback.metadata)

@@ -1,4 +1,4 @@
-"""Things with boring defaults."""
+"""Builders with default values."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def a_programme(*surveys: Survey, **fields: Any) -> Programme:
 
 
 def a_programme_of(*surveys: Survey, **fields: Any) -> ProgrammeOf:
-    """The same for whoever asks by tenant."""
+    """Return the programme for every tenant."""
     programme = a_programme(*surveys, **fields)
     return lambda _tenant: programme
 
@@ -54,5 +54,5 @@ def invited(number: int = 1, survey: str = "", **fields: Any) -> Invite:
 
 
 def events_of(effects: list[Effect]) -> list[Event]:
-    """What the world is told, without what is kept."""
+    """Return the events among the effects, without those that only change the state."""
     return [effect for effect in effects if isinstance(effect, Event)]

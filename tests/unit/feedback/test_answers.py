@@ -1,4 +1,4 @@
-"""What counts as an answer, and until when another one takes its place."""
+"""Which responses count, and until when another one may replace them."""
 
 from typing import Any
 
@@ -35,8 +35,8 @@ def given_by(effects: list[inv.Effect]) -> inv.Given:
     return event.invitation.given
 
 
-def test_an_amendment_tells_what_counts_and_what_counted() -> None:
-    """So that whoever counts can take out the one and put in the other."""
+def test_an_amendment_reports_the_new_and_the_former_response() -> None:
+    """So a reader can subtract the one and add the other."""
     desk, programme, made = a_desk_that_asked()
     desk.handle(an_answer(made, 1, 2, "slow", categories=("complaint",)), programme, NOW + 1)
     (event,) = events_of(desk.handle(an_answer(made, 2, 5, "solved now"), programme, NOW + HOUR))
@@ -45,8 +45,8 @@ def test_an_amendment_tells_what_counts_and_what_counted() -> None:
     assert (event.given.score, event.given.comment, event.given.revision) == (5, "solved now", 2)
 
 
-def test_the_same_submission_twice_changes_nothing_also_after_an_amendment() -> None:
-    """A repeated command is silent; the same words by another command are refused as a repetition."""
+def test_the_same_response_twice_changes_nothing_also_after_an_amendment() -> None:
+    """A repeated command has no effect; the same content by another command is refused as a repetition."""
     desk, programme, made = a_desk_that_asked()
     desk.handle(an_answer(made, 1, 2), programme, NOW)
     desk.handle(an_answer(made, 2, 5), programme, NOW)
@@ -57,7 +57,8 @@ def test_the_same_submission_twice_changes_nothing_also_after_an_amendment() -> 
 
 @pytest.mark.parametrize(("within", "closed_after"), [(0, 72 * HOUR), (2 * HOUR, 3 * HOUR), (500 * HOUR, 72 * HOUR)])
 def test_an_answer_may_be_amended_until_it_is_closed(within: int, closed_after: int) -> None:
-    """Until the expiry, or so long after the first answer (given an hour after the invitation); never beyond the expiry."""
+    """Until the expiry, or for a time after the first response (given an hour after the invitation); never beyond
+    the expiry."""
     desk, programme, made = a_desk_that_asked(amend_within_ms=within)
     desk.handle(an_answer(made, 1, 2), programme, NOW + HOUR)
     closes = NOW + closed_after
@@ -66,7 +67,7 @@ def test_an_answer_may_be_amended_until_it_is_closed(within: int, closed_after: 
 
 
 def test_amendments_are_bounded() -> None:
-    """Somebody who plays with the page is not kept for ever."""
+    """A customer who sends again and again does not make the state grow without limit."""
     desk, programme, made = a_desk_that_asked()
     for number in range(MOST_REVISIONS):
         desk.handle(an_answer(made, number, 1 + number % 5), programme, NOW)
@@ -74,7 +75,7 @@ def test_amendments_are_bounded() -> None:
 
 
 def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
-    """What nobody asked is left out."""
+    """Answers to unknown questions are left out."""
     desk, programme, made = a_desk_that_asked(more=MORE)
     responses = {"nps": (0, ""), "effort": (7, "x"), "why": (0, "fast"), "shoe-size": (44, "")}
     given = given_by(desk.handle(an_answer(made, responses=responses), programme, NOW))
@@ -94,10 +95,10 @@ def test_several_questions_are_answered_in_the_order_they_were_asked() -> None:
         ({"nps": (4, "")}, Source.API, RefusalReason.INCOMPLETE),
     ],
 )
-def test_what_does_not_fit_the_questions_is_refused_and_uses_nothing_up(
+def test_a_response_that_does_not_fit_is_refused_and_does_not_use_up_the_invitation(
     responses: dict[str, tuple[int, str]], source: Source, reason: RefusalReason
 ) -> None:
-    """A score beside its scale; a program that leaves out what is not optional."""
+    """A score outside its scale; a program that leaves out an answer that is not optional."""
     desk, programme, made = a_desk_that_asked(more=MORE)
     assert refusal(desk.handle(an_answer(made, 1, responses=responses, source=source), programme, NOW)) is reason
     again = an_answer(made, 2, responses={"effort": (7, "")}, source=source)
@@ -105,7 +106,7 @@ def test_what_does_not_fit_the_questions_is_refused_and_uses_nothing_up(
 
 
 def test_a_reply_answers_the_first_question_and_amends_only_that() -> None:
-    """What was said about the others on the page stands."""
+    """The answers to the other questions from the page stay."""
     desk, programme, made = a_desk_that_asked(more=MORE)
     desk.handle(an_answer(made, 1, 5, "good", responses={"effort": (7, "")}), programme, NOW)
     given = given_by(desk.handle(an_answer(made, 2, 3, source=Source.REPLY), programme, NOW))
@@ -114,7 +115,7 @@ def test_a_reply_answers_the_first_question_and_amends_only_that() -> None:
     assert given_by(desk.handle(an_answer(made, source=Source.REPLY), programme, NOW)).responses == ()
 
 
-def test_free_text_has_no_score_and_must_say_something() -> None:
+def test_free_text_has_no_score_and_must_not_be_empty() -> None:
     """Its text is the answer."""
     desk, programme, made = a_desk_that_asked(kind=Kind.TEXT)
     assert refusal(desk.handle(an_answer(made, 1, 0), programme, NOW)) is RefusalReason.INCOMPLETE

@@ -1,4 +1,4 @@
-"""When a person is asked, and when not: windows, silence, quiet hours, reminders, conversations that go on."""
+"""When a person is invited, and when not: windows, silence, quiet hours, reminders, conversations that continue."""
 
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,7 @@ def kinds(effects: list[Effect]) -> list[type]:
 
 
 def passed(desk: Desk, programme: Programme, until_ms: int) -> list[tuple[int, Effect]]:
-    """What happens until then when the lane looks whenever it wants to."""
+    """Return the effects until then, with the lane advancing at arbitrary times."""
     told: list[tuple[int, Effect]] = []
     while (at := desk.next_wakeup()) is not None and at <= until_ms:
         told += [(at, event) for event in events_of(desk.advance(at, lambda _tenant: programme))]
@@ -49,7 +49,7 @@ def in_tehran(hour: int, minute: int = 0, day: int = 20) -> int:
 
 
 def test_at_most_m_invitations_in_the_rolling_window() -> None:
-    """Two within thirty days, though a day lies between; the third when the first has left the window."""
+    """Two within thirty days, although they are a day apart; the third when the first has left the window."""
     programme = a_programme(a_survey(least_gap_ms=DAY, window_ms=30 * DAY, most_in_window=2))
     desk = a_desk()
     for number, day in ((1, 0), (2, 5)):
@@ -73,8 +73,8 @@ def test_the_window_counts_the_invitations_of_every_survey() -> None:
     assert skipped(desk.handle(considered(2, person_id="p"), programme, NOW)) is SkipReason.TOO_MANY
 
 
-def test_what_is_planned_for_later_is_protected_too() -> None:
-    """By hand now would leave the waiting invitation less than its gap."""
+def test_the_gap_covers_planned_invitations_too() -> None:
+    """An invitation by hand now would leave the waiting invitation less than its gap."""
     programme = a_programme(a_survey(least_gap_ms=6 * HOUR, delay_ms=3 * HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -82,7 +82,7 @@ def test_what_is_planned_for_later_is_protected_too() -> None:
 
 
 def test_after_an_outage_the_gap_is_that_of_the_real_sendings() -> None:
-    """Both were due meanwhile; the second is put off until a gap after the first was really sent."""
+    """Both were due meanwhile; the second is postponed until a gap after the first was really sent."""
     programme = a_programme(a_survey(least_gap_ms=6 * HOUR, delay_ms=HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -95,7 +95,7 @@ def test_after_an_outage_the_gap_is_that_of_the_real_sendings() -> None:
 
 
 def test_after_an_outage_the_window_is_that_of_the_real_sendings() -> None:
-    """One in ten hours: both were due meanwhile, the second waits ten hours more."""
+    """One in ten hours: both were due meanwhile, and the second waits ten hours more."""
     programme = a_programme(a_survey(window_ms=10 * HOUR, most_in_window=1, delay_ms=HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -106,8 +106,8 @@ def test_after_an_outage_the_window_is_that_of_the_real_sendings() -> None:
     assert [at for at, event in told if isinstance(event, inv.Due)] == [late + 10 * HOUR]
 
 
-def test_an_invitation_that_was_never_sent_counts_in_no_limit() -> None:
-    """It expired in an outage: nobody was asked, so the next contact may be."""
+def test_an_invitation_that_was_never_sent_does_not_count() -> None:
+    """It expired in an outage: the person got no invitation, so they may get one for the next contact."""
     programme = a_programme(a_survey(least_gap_ms=30 * DAY, delay_ms=HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -117,7 +117,8 @@ def test_an_invitation_that_was_never_sent_counts_in_no_limit() -> None:
 
 
 def test_an_invitation_that_falls_into_quiet_hours_is_sent_at_their_end() -> None:
-    """Completed at half past nine in the evening with an hour's delay: at eight in the morning, and its day is the next."""
+    """Completed at half past nine in the evening with an hour's delay: sent at eight in the morning, and its day is
+    the next."""
     programme = a_programme(a_survey(delay_ms=HOUR, quiet=NIGHT), zone=TEHRAN)
     desk = a_desk()
     now = in_tehran(21, 30)
@@ -129,8 +130,8 @@ def test_an_invitation_that_falls_into_quiet_hours_is_sent_at_their_end() -> Non
     ]
 
 
-def test_a_lane_that_comes_back_in_the_night_waits_for_the_morning_and_hands_are_bound_too() -> None:
-    """Planned for the afternoon, looked at again at midnight."""
+def test_a_lane_that_restarts_at_night_waits_for_the_morning_by_hand_too() -> None:
+    """Planned for the afternoon, checked again at midnight."""
     programme = a_programme(a_survey(delay_ms=HOUR, quiet=NIGHT), zone=TEHRAN)
     desk = a_desk()
     now = in_tehran(14)
@@ -143,8 +144,8 @@ def test_a_lane_that_comes_back_in_the_night_waits_for_the_morning_and_hands_are
     assert kinds(by_hand) == [inv.Created]
 
 
-def test_one_reminder_and_only_while_there_is_no_answer() -> None:
-    """A day after the sending; then the expiry; nothing else."""
+def test_one_reminder_and_only_while_there_is_no_response() -> None:
+    """A reminder a day after the sending; then the expiry; nothing else."""
     programme = a_programme(a_survey(remind_after_ms=DAY))
     desk = a_desk()
     desk.handle(considered(), programme, NOW)
@@ -157,8 +158,9 @@ def test_one_reminder_and_only_while_there_is_no_answer() -> None:
     assert passed(desk, programme, NOW + 20 * DAY) == []
 
 
-def test_a_reminder_moves_out_of_the_night_or_is_left_out() -> None:
-    """Twelve hours after noon is midnight: in the morning. Where it has expired by then, there is none."""
+def test_a_reminder_moves_out_of_the_quiet_hours_or_is_left_out() -> None:
+    """Twelve hours after noon is midnight, so the reminder comes in the morning. If the invitation has expired by
+    then, there is none."""
     cases: tuple[tuple[int, type[inv.Event]], ...] = ((72 * HOUR, inv.ReminderDue), (20 * HOUR, inv.Expired))
     for expires_after_ms, expected in cases:
         survey = a_survey(remind_after_ms=12 * HOUR, quiet=NIGHT, expires_after_ms=expires_after_ms)
@@ -169,8 +171,8 @@ def test_a_reminder_moves_out_of_the_night_or_is_left_out() -> None:
         assert [type(event) for at, event in told if at > in_tehran(12)] == [expected]
 
 
-def test_an_outage_over_the_reminders_hour_and_into_the_night_moves_it_again() -> None:
-    """Looked at first at 23:00: it waits until eight."""
+def test_an_outage_into_the_quiet_hours_moves_the_reminder_again() -> None:
+    """First checked at 23:00: it waits until eight."""
     programme = a_programme(a_survey(remind_after_ms=8 * HOUR, quiet=NIGHT), zone=TEHRAN)
     desk = a_desk()
     desk.handle(considered(at_ms=in_tehran(12)), programme, in_tehran(12))
@@ -178,8 +180,8 @@ def test_an_outage_over_the_reminders_hour_and_into_the_night_moves_it_again() -
     assert passed(desk, programme, in_tehran(9, day=21))[0][0] == in_tehran(8, day=21)
 
 
-def test_reminders_count_in_no_limit() -> None:
-    """A gap of a day after the invitation is over, though he was reminded an hour ago."""
+def test_reminders_do_not_count() -> None:
+    """A gap of a day after the invitation is over, although the person was reminded an hour ago."""
     programme = a_programme(a_survey(least_gap_ms=DAY, remind_after_ms=23 * HOUR, window_ms=10 * DAY, most_in_window=2))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -187,8 +189,8 @@ def test_reminders_count_in_no_limit() -> None:
     made_by(desk.handle(considered(2, NOW + DAY, person_id="p"), programme, NOW + DAY))
 
 
-def test_a_conversation_that_went_on_is_asked_about_once_at_its_later_end() -> None:
-    """Completed, opened again within the delay, completed again: the first invitation is taken back, the second is sent."""
+def test_a_reopened_conversation_gets_one_invitation_at_its_later_end() -> None:
+    """Completed, reopened within the delay, completed again: the first invitation is withdrawn, the second is sent."""
     programme = a_programme(a_survey(delay_ms=2 * HOUR, least_gap_ms=DAY))
     desk = a_desk()
     first = made_by(desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW))
@@ -200,14 +202,15 @@ def test_a_conversation_that_went_on_is_asked_about_once_at_its_later_end() -> N
     second = made_by(effects)
     assert [(at, type(event)) for at, event in passed(desk, programme, NOW + DAY)] == [(later + 2 * HOUR, inv.Due)]
     assert second.subject.interaction_id == "interaction-2"
-    # The log's repetition of the first completion does not bring it back.
+    # The log's repetition of the first completion does not restore it.
     assert desk.handle(considered(1, person_id="p", conversation_id="c"), programme, later) == []
     refused = desk.handle(answer(first), programme, later)
     assert [e.reason for e in refused if isinstance(e, inv.Refused)] == [inv.RefusalReason.UNKNOWN_INVITATION]
 
 
 def test_the_later_contact_takes_the_place_in_the_sample() -> None:
-    """Nobody escapes the sample, or is drawn twice, by writing again: a share of nothing from now on, and still asked."""
+    """A customer cannot leave the sample, or be drawn twice, by writing again: with a share of 0 from now on, the
+    invitation is still sent."""
     desk = a_desk()
     desk.handle(considered(1, person_id="p", conversation_id="c"), a_programme(a_survey(delay_ms=HOUR)), NOW)
     nothing = a_programme(a_survey(delay_ms=HOUR, sampling=0.0))
@@ -217,8 +220,8 @@ def test_the_later_contact_takes_the_place_in_the_sample() -> None:
     )
 
 
-def test_a_conversation_that_turned_out_to_be_spam_is_not_asked_about() -> None:
-    """The waiting invitation is taken back with it."""
+def test_a_conversation_that_turned_out_to_be_spam_gets_no_invitation() -> None:
+    """The waiting invitation is withdrawn with it."""
     programme = a_programme(a_survey(delay_ms=HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW)
@@ -227,8 +230,8 @@ def test_a_conversation_that_turned_out_to_be_spam_is_not_asked_about() -> None:
     assert passed(desk, programme, NOW + DAY) == []
 
 
-def test_a_survey_that_is_removed_asks_nobody_any_more() -> None:
-    """What waited for its time is taken back; what was sent may still be answered."""
+def test_a_removed_survey_sends_no_more_invitations() -> None:
+    """Waiting invitations are withdrawn; sent ones may still be answered."""
     programme = a_programme(a_survey(delay_ms=HOUR), a_survey(name="now", channels=frozenset({"email"})))
     desk = a_desk()
     desk.handle(considered(1), programme, NOW)
@@ -240,8 +243,8 @@ def test_a_survey_that_is_removed_asks_nobody_any_more() -> None:
     assert kinds(desk.handle(answer(sent), none, NOW + HOUR)) == [inv.Counted]
 
 
-def test_what_was_taken_back_counts_in_no_limit() -> None:
-    """A week's gap, and still asked: nobody had been."""
+def test_a_withdrawn_invitation_does_not_count() -> None:
+    """With a gap of a week, the person is still invited, because no invitation had been sent."""
     programme = a_programme(a_survey(delay_ms=HOUR, least_gap_ms=7 * DAY))
     desk = a_desk()
     desk.handle(considered(1, person_id="p", conversation_id="c"), programme, NOW)
@@ -249,19 +252,20 @@ def test_what_was_taken_back_counts_in_no_limit() -> None:
     made_by(desk.handle(considered(3, person_id="p"), programme, NOW))
 
 
-def test_the_silent_are_asked_with_their_own_share() -> None:
-    """Whoever answered within thirty days is not in a sample of nothing; whoever did not is in one of everybody."""
+def test_silent_customers_have_their_own_share() -> None:
+    """A customer who responded within thirty days is not in a sample of share 0; one who did not is in a sample of
+    share 1."""
     programme = a_programme(a_survey(sampling=0.0, silent_after_ms=30 * DAY, silent_sampling=1.0))
     desk = a_desk()
-    made = made_by(desk.handle(considered(1, person_id="p"), programme, NOW))  # never heard: silent
+    made = made_by(desk.handle(considered(1, person_id="p"), programme, NOW))  # no response so far: silent
     desk.handle(answer(made), programme, NOW + HOUR)
     at = NOW + 30 * DAY
     assert skipped(desk.handle(considered(2, at, person_id="p"), programme, at)) is SkipReason.SAMPLED_OUT
     made_by(desk.handle(considered(3, at + HOUR, person_id="p"), programme, at + HOUR))
 
 
-def test_a_person_is_forgotten_when_nothing_of_him_matters_any_more() -> None:
-    """After the longest window, and after the longest silence that his answer ended."""
+def test_a_person_is_forgotten_when_their_history_no_longer_matters() -> None:
+    """After the longest window, and after the longest silence that began with the person's response."""
     programme = a_programme(
         a_survey(window_ms=10 * DAY, most_in_window=3, silent_after_ms=40 * DAY, silent_sampling=1.0)
     )
@@ -274,8 +278,8 @@ def test_a_person_is_forgotten_when_nothing_of_him_matters_any_more() -> None:
     assert desk.size == (0, 0)
 
 
-def test_what_is_remembered_of_a_person_is_bounded() -> None:
-    """Asked by hand two hundred times: the newest stay."""
+def test_the_history_of_a_person_is_bounded() -> None:
+    """Invited by hand two hundred times: the newest sendings are kept."""
     programme = a_programme(a_survey(window_ms=400 * DAY, most_in_window=MOST_SENDINGS), a_survey(name="free"))
     desk = a_desk()
     for number in range(200):
@@ -297,14 +301,14 @@ def test_what_is_remembered_of_a_person_is_bounded() -> None:
     ],
 )
 def test_a_survey_may_be_for_tiers_and_languages(fields: dict[str, Any], asked: bool) -> None:
-    """The language by its primary subtag; without one it is the tenant's."""
+    """The language is compared by its primary subtag; without a language it is the tenant's."""
     programme = a_programme(a_survey(tiers=frozenset({"gold"}), languages=frozenset({"fa"})))
     effects = a_desk().handle(considered(**fields), programme, NOW)
     assert kinds(effects)[0] is (inv.Created if asked else inv.Skipped)
 
 
-def test_a_changelog_of_the_version_before_is_restored() -> None:
-    """Its gap holds, its invitation can be answered once, and reminders are unknown to it."""
+def test_a_changelog_of_the_previous_version_is_restored() -> None:
+    """Its gap holds, its invitation can be answered once, and it has no reminders."""
     old_person = b'{"tenant":"parsa","person_id":"person-1","last_send_at_ms":%d,"forget_at_ms":%d}' % (NOW, NOW + DAY)
     old_invitation = (
         b'{"invitation_id":"v","tenant":"parsa","survey":"after-contact","kind":"csat","subject":{"interaction_id":"i",'

@@ -1,7 +1,6 @@
-"""Categories of free text. The sample below is our own: sentences written for this test by the authors, in the words that customers use, Persian
-and English, spoken and written; it was not used to choose the words after a first reading. It is small: it guards against breakage, it
-proves no quality.
-"""
+"""Categories of free text. The authors wrote the sample below for this test, in the words that customers use,
+Persian and English, spoken and written; after a first reading it was not used to choose the words. It is small:
+it guards against breakage, it does not prove quality."""
 
 import time
 
@@ -65,7 +64,7 @@ SAMPLE: tuple[tuple[str, set[str]], ...] = (
 
 
 def test_precision_and_recall_on_the_sample(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of each category at least .85 and .7; printed with n."""
+    """At least .85 and .7 for each category; printed with n."""
     for category in (C, R, P, H):
         said = [category in classify([text]) for text, _ in SAMPLE]
         true = [category in wanted for _, wanted in SAMPLE]
@@ -91,20 +90,20 @@ def test_precision_and_recall_on_the_sample(capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_spellings_of_one_word_have_one_key(one: str, other: str) -> None:
-    """Keyboards differ, people too."""
+    """Keyboards differ, and so do people."""
     assert text_key(one) == text_key(other)
 
 
-def test_words_are_found_at_their_beginnings_and_whole_ones_whole() -> None:
-    """«بد» is not found in «بدون», with the full stop; without it everything that it begins."""
+def test_words_match_at_their_beginning_or_as_whole_words() -> None:
+    """«بد» with the full stop is not found in «بدون»; without it, it matches every word that begins with it."""
     assert classify(["بدون تو"], [rule("x", ["بد."])]) == ()
     assert classify(["خیلی بد بود"], [rule("x", ["بد."])]) == ("x",)
     assert classify(["complaints"], [rule("x", ["complain"])]) == ("x",)
     assert classify(["discomplain"], [rule("x", ["complain"])]) == ()
 
 
-def test_a_tenants_rule_does_not_hold_where_one_of_its_none_stands() -> None:
-    """And the built-in words are not asked then."""
+def test_a_tenants_rule_does_not_match_if_one_of_its_none_is_found() -> None:
+    """And the built-in words are not used then."""
     rules = [rule("refund", ["refund", "بازگشت وجه"], ["no refund needed"])]
     assert classify(["I want a refund"], rules) == ("refund",)
     assert classify(["No refund needed, thanks"], rules) == ()
@@ -112,7 +111,7 @@ def test_a_tenants_rule_does_not_hold_where_one_of_its_none_stands() -> None:
 
 
 def test_a_rule_without_words_is_refused() -> None:
-    """Signs are no words."""
+    """Punctuation marks are not words."""
     with pytest.raises(ValueError, match="no words"):
         rule("x", ["!", " "])
 
@@ -120,13 +119,13 @@ def test_a_rule_without_words_is_refused() -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_categories_each_time_and_its_key_is_its_own_key(text: str) -> None:
-    """Whatever people send."""
+    """This holds for any text."""
     assert classify([text]) == classify([text])
     assert text_key(text_key(text)) == text_key(text)
 
 
-def test_the_longest_comment_takes_no_time_that_a_lane_would_feel() -> None:
-    """40,000 characters that match at every word: below a fifth of a second on a slow machine."""
+def test_the_longest_comment_does_not_delay_a_lane() -> None:
+    """40,000 characters that match at every word take less than a fifth of a second on a slow machine."""
     began = time.perf_counter()
     classify(["no problem good not bad " * 2000])
     assert time.perf_counter() - began < 0.2

@@ -1,4 +1,4 @@
-"""First-contact resolution against a second way of counting: all contacts of a topic looked at together."""
+"""First-contact resolution against a second way of counting that sees all contacts of a topic together."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +10,8 @@ WINDOW = 24 * HOUR
 
 
 def oracle(times: list[int]) -> dict[str, bool]:
-    """A contact is a first one when nothing came in the window before it; it is resolved when nothing comes in the window after it."""
+    """A contact is a first one if no contact came in the window before it; it is resolved if no contact comes in the
+    window after it."""
     found: dict[str, bool] = {}
     for number, at_ms in enumerate(times):
         if number == 0 or at_ms - times[number - 1] >= WINDOW:
@@ -20,8 +21,9 @@ def oracle(times: list[int]) -> dict[str, bool]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=12), st.data())
-def test_the_lane_settles_what_looking_at_everything_together_settles(gaps: list[int], data: st.DataObject) -> None:
-    """Each first contact once, whenever time is looked at, over restores, with every contact told twice; nothing stays in memory."""
+def test_the_lane_settles_what_the_oracle_settles(gaps: list[int], data: st.DataObject) -> None:
+    """Each first contact is settled once, whenever the lane advances, over restores, with every contact reported
+    twice; nothing stays in memory."""
     contacts, kept = Contacts(), {}
     settled: dict[str, bool] = {}
     times: list[int] = []

@@ -1,4 +1,5 @@
-"""Whatever comes, in whatever order and however often, with outages and crashes: the laws of docs/feedback.md hold. A model watches from outside."""
+"""Commands in any order and with repetitions, with outages and crashes: the rules of docs/feedback.md hold. A model
+checks from outside."""
 
 import itertools
 from collections import Counter
@@ -29,7 +30,7 @@ def in_the_night(at_ms: int) -> bool:
 
 
 class DeskMachine(RuleBasedStateMachine):
-    """Commands, repetitions, time, and crashes after which the desk is restored from what it kept."""
+    """Commands, repetitions, time, and crashes after which the state is restored from the changelog."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class DeskMachine(RuleBasedStateMachine):
             assert not [e for _, e in self.told[before:] if isinstance(e, inv.Amended)] or not self.counted_by(command)
 
     def counted_by(self, command: inv.Answer) -> bool:
-        """Whether an answer of this command had counted before the last event."""
+        """Return whether a response of this command had counted before the last event."""
         return any(
             isinstance(event, inv.Counted | inv.Amended) and event.invitation.answered_by == command.command_id
             for _, event in self.told[:-1]
@@ -151,13 +152,13 @@ class DeskMachine(RuleBasedStateMachine):
 
     @rule(ms=st.one_of(st.integers(1, 8 * HOUR), st.integers(1, 60 * HOUR)))
     def wait(self, ms: int) -> None:
-        """Nobody looked in between: an outage, when it is long."""
+        """Let the time pass without any advance in between: an outage, if it is long."""
         self.now += ms
         self.perform(self.desk.advance(self.now, lambda _tenant: self.programme))
 
     @rule(steps=st.integers(1, 40))
     def pass_time(self, steps: int) -> None:
-        """The lane wakes whenever it wants to."""
+        """Let the lane advance at arbitrary times."""
         for _ in range(steps):
             at = self.desk.next_wakeup()
             if at is None:

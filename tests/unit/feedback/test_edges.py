@@ -1,4 +1,4 @@
-"""What comes from outside: comments, links, records, configuration."""
+"""Input from outside: comments, links, records, configuration."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def a_ticket() -> Ticket:
     ("raw", "stored"),
     [
         ("  خوب بود\r\nممنون  ", "خوب بود\nممنون"),
-        ("نمی‌دانم", "نمی‌دانم"),  # the zero-width non-joiner is spelling
+        ("نمی‌دانم", "نمی‌دانم"),  # the zero-width non-joiner is part of the spelling
         ("abc\u202egnp.exe", "abcgnp.exe"),
         ("a\x00b\x1b[31mc\x7f", "ab[31mc"),
         ("\ud800x\ufeff", "x"),
@@ -50,15 +50,15 @@ def a_ticket() -> Ticket:
         ("\u2066hidden\u2069 \u200fx", "hidden x"),
     ],
 )
-def test_comments_are_cleaned_of_what_misleads_and_keep_their_spelling(raw: str, stored: str) -> None:
-    """Controls, overrides and surrogates go; joiners, line breaks and emoji stay."""
+def test_comments_lose_misleading_characters_and_keep_their_spelling(raw: str, stored: str) -> None:
+    """Controls, overrides and surrogates are removed; joiners, line breaks and emoji stay."""
     assert clean_comment(raw) == stored
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text())
-def test_cleaning_twice_is_cleaning_once_and_always_storable(text: str) -> None:
-    """And never longer than allowed."""
+def test_cleaning_is_idempotent_and_always_storable(text: str) -> None:
+    """And it is never longer than allowed."""
     cleaned = clean_comment(text)
     assert clean_comment(cleaned) == cleaned
     assert len(cleaned) <= MAX_COMMENT_CHARS
@@ -66,19 +66,19 @@ def test_cleaning_twice_is_cleaning_once_and_always_storable(text: str) -> None:
 
 
 def test_ten_million_characters_are_cut() -> None:
-    """The limit is characters, not bytes: Persian gets as many as English."""
+    """The limit counts characters, not bytes: Persian gets as many as English."""
     assert clean_comment("خ" * 10_000_000) == "خ" * MAX_COMMENT_CHARS
 
 
 def test_a_link_is_read_as_it_was_made(links: SignedLinks) -> None:
-    """Below the public address, with ids only."""
+    """It is below the public address, and contains ids only."""
     url = links.url(a_ticket())
     assert url.startswith("https://ask.example.com/s/")
     assert links.read(url.rpartition("/")[2]) == a_ticket()
 
 
-def test_an_expired_link_is_no_link(links: SignedLinks, clock: ManualClock) -> None:
-    """By our own clock."""
+def test_an_expired_link_is_refused(links: SignedLinks, clock: ManualClock) -> None:
+    """By the service's own clock."""
     token = links.token(a_ticket())
     clock.advance(HOUR)
     assert links.read(token) is None
@@ -86,8 +86,9 @@ def test_an_expired_link_is_no_link(links: SignedLinks, clock: ManualClock) -> N
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 400), st.sampled_from("Aab0_-.é\x00"))
-def test_a_link_changed_anywhere_is_no_link(place: int, letter: str) -> None:
-    """One letter suffices. (The last letter of a signature has spare bits: the same bytes are the same signature.)"""
+def test_a_link_changed_anywhere_is_refused(place: int, letter: str) -> None:
+    """One changed letter is enough. (The last letter of a signature has spare bits: the same bytes are the same
+    signature.)"""
     links = SignedLinks(KEY, "", lambda: NOW)
     token = links.token(a_ticket())
     place %= len(token) - 1
@@ -96,8 +97,9 @@ def test_a_link_changed_anywhere_is_no_link(place: int, letter: str) -> None:
         assert links.read(changed) is None
 
 
-def test_other_tokens_are_no_links(links: SignedLinks) -> None:
-    """Not one for the API, not one without signature, not one by another key, not one with claims of the wrong sort."""
+def test_other_tokens_are_refused_as_links(links: SignedLinks) -> None:
+    """Not a token for the API, not one without a signature, not one by another key, not one with claims of the wrong
+    type."""
     good = {"aud": AUDIENCE, "ten": "t", "per": "p", "inv": "i", "srv": "s", "knd": "csat", "lng": "fa", "exp": NOW}
     assert links.read(jwt.encode(good, KEY)) is not None
     for claims in (
@@ -117,15 +119,15 @@ def test_other_tokens_are_no_links(links: SignedLinks) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_parser_of_commands(raw: bytes) -> None:
-    """They are a command or refused."""
+    """They are a command, or they are refused."""
     try:
         parse_command(read_command(raw))
     except Untranslatable:
         return
 
 
-def test_a_command_that_speaks_of_another_person_is_refused() -> None:
-    """The key is the writer's promise: one person, one partition."""
+def test_a_command_about_another_person_is_refused() -> None:
+    """The writer guarantees the key: one person, one partition."""
     command = pb.FeedbackCommand(command_id="c", tenant=TENANT, person_id="p1")
     command.consider.subject.interaction_id = "i"
     command.consider.subject.person_id = "p2"
@@ -141,7 +143,7 @@ def a_tenant(**fields: object) -> config.TenantConfiguration:
 
 
 def test_a_configuration_is_read_with_its_defaults() -> None:
-    """Expiry 72 h where none is set."""
+    """The expiry is 72 h if none is set."""
     found = ConfiguredProgrammes({TENANT: decode(TENANT, a_tenant().SerializeToString())}.get)
     survey = found.of(TENANT).surveys[0]
     assert (survey.kind, survey.sampling, survey.expires_after_ms) == (Kind.NPS, 0.5, 72 * HOUR)
@@ -152,14 +154,14 @@ def test_a_configuration_is_read_with_its_defaults() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"sampling": 1.5}, {"kind": 0}, {"delay_ms": -1}])
-def test_a_configuration_that_makes_no_sense_is_refused(fields: dict[str, object]) -> None:
-    """The reader keeps the running one then."""
+def test_an_invalid_configuration_is_refused(fields: dict[str, object]) -> None:
+    """The reader then keeps the running one."""
     with pytest.raises(Untranslatable):
         decode(TENANT, a_tenant(**fields).SerializeToString())
 
 
 def test_a_zone_that_does_not_exist_is_refused() -> None:
-    """Days could not be told."""
+    """Days could not be calculated."""
     tenant = a_tenant()
     tenant.time_zone = "Asia/Atlantis"
     with pytest.raises(Untranslatable, match="time_zone"):
@@ -167,7 +169,7 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
 
 
 def test_a_template_fills_its_own_placeholders_and_no_others() -> None:
-    """What a question holds in braces is not filled again."""
+    """Braces inside a question are not filled again."""
     assert (
         filled("{question} {link} {minutes}", question="Was {link} fine?", link="L") == "Was {link} fine? L {minutes}"
     )

@@ -15,7 +15,7 @@ def test_seven_of_twenty_have_the_wilson_lower_bound_of_the_literature() -> None
     assert wilson(7, 20).low == pytest.approx(0.1812, abs=5e-5)
 
 
-def test_ten_of_ten_are_no_certainty() -> None:
+def test_ten_of_ten_are_not_a_certainty() -> None:
     """10 of 10 is [.7225, 1]."""
     share = wilson(10, 10)
     assert share.low == pytest.approx(0.7225, abs=5e-5)
@@ -38,7 +38,7 @@ def test_csat_is_the_share_of_fours_and_fives() -> None:
 
 
 def test_ces_has_three_measures_each_under_its_own_name() -> None:
-    """There is no single CES: mean, share of 5 to 7, and 6 to 7 less 1 to 3."""
+    """There is no single CES: mean, share of 5 to 7, and share of 6 to 7 less share of 1 to 3."""
     ces = measures(Kind.CES, {7: 5, 5: 2, 4: 1, 2: 2})
     assert set(ces) == {"ces_mean", "ces_share_5_7", "ces_net"}
     assert ces["ces_mean"].value == pytest.approx(5.3)
@@ -60,13 +60,13 @@ def test_students_quantiles_are_those_of_the_tables(df: int, quantile: float) ->
 
 
 def test_one_answer_leaves_the_mean_open_over_the_whole_scale() -> None:
-    """Nothing is known of the spread."""
+    """Its spread is unknown."""
     mean = mean_score({6: 1}, SCALES[Kind.CES])
     assert (mean.low, mean.value, mean.high) == (1.0, 6.0, 7.0)
 
 
-def test_the_response_rate_is_not_shown_where_it_cannot_be_known() -> None:
-    """Nobody invited, or fewer invitations retained than answers."""
+def test_an_unknown_response_rate_is_not_shown() -> None:
+    """There were no invitations, or fewer invitations are retained than responses."""
     assert response_rate(0, 0) is None
     assert response_rate(3, 2) is None
     rate = response_rate(1, 4)
@@ -77,7 +77,7 @@ def test_the_response_rate_is_not_shown_where_it_cannot_be_known() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(list(SCALES)), st.data())
 def test_every_interval_holds_its_value_and_stays_in_range(kind: Kind, data: st.DataObject) -> None:
-    """For any histogram on the scale."""
+    """This holds for any histogram on the scale."""
     histogram = data.draw(st.dictionaries(st.sampled_from(list(SCALES[kind])), st.integers(1, 5000), min_size=1))
     for name, estimate in measures(kind, histogram).items():
         assert estimate.low <= estimate.value + 1e-9, name
@@ -96,9 +96,9 @@ def test_every_interval_holds_its_value_and_stays_in_range(kind: Kind, data: st.
 
 
 @pytest.mark.parametrize(("successes", "n"), [(1, 0), (-1, 3), (4, 3)])
-def test_counts_that_cannot_be_are_refused(successes: int, n: int) -> None:
-    """They are bugs of the caller."""
-    with pytest.raises(ValueError, match="no share"):
+def test_impossible_counts_are_refused(successes: int, n: int) -> None:
+    """Such counts are bugs of the caller."""
+    with pytest.raises(ValueError, match="not a share"):
         wilson(successes, n)
-    with pytest.raises(ValueError, match="no net score"):
+    with pytest.raises(ValueError, match="not a net score"):
         net_score(successes, 0, n)

@@ -1,4 +1,4 @@
-"""Who is asked, and which answer counts."""
+"""Which customers are invited, and which responses count."""
 
 from dataclasses import replace
 
@@ -69,26 +69,26 @@ def test_an_invitation_that_expired_before_it_was_due_is_never_sent() -> None:
     assert [type(event) for event in events_of(desk.advance(NOW + 4 * HOUR, a_programme_of()))] == [inv.Expired]
 
 
-def test_a_completion_that_comes_too_late_to_be_answered_is_not_asked_about() -> None:
-    """Nothing is created that would be born expired."""
+def test_a_completion_that_comes_too_late_gets_no_invitation() -> None:
+    """No invitation is created that would have expired already."""
     programme = a_programme(a_survey(expires_after_ms=HOUR))
     assert skipped(a_desk().handle(considered(), programme, NOW + HOUR)) is SkipReason.TOO_LATE
 
 
 @pytest.mark.parametrize("labels", [{"spam": "true"}, {"auto_submitted": "yes"}, {"spam": "1", "tier": "gold"}])
-def test_spam_and_automatic_mail_are_never_asked_by_hand_neither(labels: dict[str, str]) -> None:
-    """Nobody is behind them who could answer."""
+def test_spam_and_automatic_mail_never_get_an_invitation_not_even_by_hand(labels: dict[str, str]) -> None:
+    """No person is behind them who could answer."""
     assert skipped(a_desk().handle(considered(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
     assert skipped(a_desk().handle(invited(labels=labels), a_programme(), NOW)) is SkipReason.NOT_ASKED
 
 
-def test_a_label_that_says_no_is_no_obstacle() -> None:
+def test_a_false_label_does_not_prevent_an_invitation() -> None:
     """{"spam": "false"} is an ordinary contact."""
     made_by(a_desk().handle(considered(labels={"spam": "false"}), a_programme(), NOW))
 
 
 def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
-    """Queues and channels choose; without a fit nobody is asked."""
+    """Queues and channels decide; without a fitting survey there is no invitation."""
     programme = a_programme(
         a_survey(name="billing", queues=frozenset({"billing"})),
         a_survey(name="mail", channels=frozenset({"email"}), kind=Kind.NPS),
@@ -98,7 +98,7 @@ def test_the_first_survey_that_fits_counts_and_none_is_a_reason() -> None:
 
 
 def test_sampling_is_bypassed_by_hand_and_by_nothing_else() -> None:
-    """A share of nothing asks nobody, however often it is considered."""
+    """A share of 0 selects no interaction, however often it is considered."""
     programme = a_programme(a_survey(sampling=0.0))
     desk = a_desk()
     assert skipped(desk.handle(considered(), programme, NOW)) is SkipReason.SAMPLED_OUT
@@ -106,7 +106,7 @@ def test_sampling_is_bypassed_by_hand_and_by_nothing_else() -> None:
     made_by(desk.handle(invited(), programme, NOW))
 
 
-def test_the_share_asked_is_the_share_configured() -> None:
+def test_the_sampled_share_is_the_configured_share() -> None:
     """Of 20,000 interactions at 30 %, between 28.5 and 31.5 % (more than four standard deviations)."""
     survey = a_survey(sampling=0.3)
     asked = sum(survey.samples(f"interaction-{number}") for number in range(20_000))
@@ -114,14 +114,14 @@ def test_the_share_asked_is_the_share_configured() -> None:
 
 
 def test_two_surveys_draw_independent_samples() -> None:
-    """Otherwise the same people would be asked by every survey: at 50 % each, about a quarter gets both."""
+    """Otherwise every survey would select the same people: at 50 % each, about a quarter gets both."""
     one, other = a_survey(sampling=0.5), a_survey(name="second", sampling=0.5)
     both = sum(one.samples(f"i{n}") and other.samples(f"i{n}") for n in range(10_000))
     assert 0.23 < both / 10_000 < 0.27
 
 
-def test_the_least_gap_holds_from_sending_to_sending_by_hand_too() -> None:
-    """A second contact within the gap is not asked about; one after it is."""
+def test_the_minimum_gap_holds_from_sending_to_sending_by_hand_too() -> None:
+    """A second contact within the gap gets no invitation; one after it does."""
     programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -131,7 +131,7 @@ def test_the_least_gap_holds_from_sending_to_sending_by_hand_too() -> None:
 
 
 def test_another_person_has_another_gap() -> None:
-    """And so has the same id at another tenant."""
+    """So does the same id at another tenant."""
     programme = a_programme(a_survey(least_gap_ms=24 * HOUR))
     desk = a_desk()
     desk.handle(considered(1, person_id="p"), programme, NOW)
@@ -140,14 +140,14 @@ def test_another_person_has_another_gap() -> None:
 
 
 def test_one_interaction_is_invited_once_and_a_repeated_command_changes_nothing() -> None:
-    """The same command is silent; another one about the same interaction is told why not."""
+    """The same command has no effect; another one about the same interaction gets the reason."""
     desk = a_desk()
     desk.handle(considered(), a_programme(), NOW)
     assert desk.handle(considered(), a_programme(), NOW) == []
     assert skipped(desk.handle(invited(), a_programme(), NOW)) is SkipReason.ALREADY_INVITED
 
 
-def test_the_first_answer_counts_and_the_second_is_refused_where_the_first_stands() -> None:
+def test_the_first_response_counts_and_the_second_is_refused_if_the_first_is_final() -> None:
     """The same command again is neither: it changes nothing."""
     desk = a_desk()
     programme = a_programme(a_survey(first_answer_stands=True))
@@ -178,15 +178,15 @@ def test_a_late_answer_is_refused_even_before_the_timer_has_fired() -> None:
     assert refusal(desk.handle(answer(made), a_programme(), made.expires_at_ms)) is RefusalReason.EXPIRED
 
 
-def test_an_answer_of_another_tenant_meets_no_invitation() -> None:
-    """And is told nothing about it."""
+def test_a_response_of_another_tenant_matches_no_invitation() -> None:
+    """And the tenant learns nothing about it."""
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
     assert refusal(desk.handle(answer(made, tenant="other"), a_programme(), NOW)) is RefusalReason.UNKNOWN_INVITATION
 
 
 def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
-    """Expired at its time; after the grace period forgotten, and its late answer unknown."""
+    """It expires at its time; after the grace period it is forgotten, and a late response to it is unknown."""
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
     assert [type(e) for e in events_of(desk.advance(made.expires_at_ms, a_programme_of()))] == [inv.Expired]
@@ -198,15 +198,15 @@ def test_an_unanswered_invitation_expires_once_and_then_leaves_memory() -> None:
 
 
 def test_an_answered_invitation_does_not_expire() -> None:
-    """Nothing is told at its expiry."""
+    """Nothing is reported at its expiry."""
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
     desk.handle(answer(made), a_programme(), NOW)
     assert events_of(desk.advance(made.expires_at_ms, a_programme_of())) == []
 
 
-def test_that_it_was_sent_is_kept_once() -> None:
-    """The delivery's id is noted; the repetition has no effect, and the timers stand."""
+def test_the_delivery_is_noted_once() -> None:
+    """The delivery's id is noted; the repetition has no effect, and the timers stay."""
     desk = a_desk()
     made = made_by(desk.handle(considered(), a_programme(), NOW))
     note = inv.NoteSent("sent", TENANT, made.invitation_id, "delivery-1")
@@ -217,7 +217,7 @@ def test_that_it_was_sent_is_kept_once() -> None:
 
 
 def test_the_day_of_a_score_is_the_tenants_day_of_the_invitation() -> None:
-    """20:45 UTC is the next day in Tehran, where half past midnight has come."""
+    """20:45 UTC is the next day in Tehran, where it is a quarter past midnight."""
     from datetime import UTC, datetime
     from zoneinfo import ZoneInfo
 

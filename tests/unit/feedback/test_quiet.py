@@ -1,4 +1,4 @@
-"""Quiet hours, against the clock on the wall looked at minute by minute."""
+"""Quiet hours, compared with the wall clock minute by minute."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from services.feedback.domain.quiet import Quiet, minute_of_day
 
 MINUTE = 60_000
-# Days on which clocks are changed, by an hour or by half of one, in spring and in autumn; and an ordinary one in Tehran.
+# Days on which clocks are changed, by an hour or by half of one, in spring and in autumn; and an ordinary one in
+# Tehran.
 DAYS = [
     ("America/New_York", (2026, 3, 8)),
     ("America/New_York", (2026, 11, 1)),
@@ -20,7 +21,7 @@ DAYS = [
     ("Australia/Lord_Howe", (2026, 10, 4)),
     ("Asia/Tehran", (2022, 3, 22)),
     ("Asia/Tehran", (2026, 3, 21)),
-    ("America/Santiago", (2026, 9, 6)),  # midnight itself is left out
+    ("America/Santiago", (2026, 9, 6)),  # midnight itself is skipped
 ]
 
 
@@ -50,7 +51,7 @@ def brute(quiet: Quiet, at_ms: int, zone: ZoneInfo) -> int:
 def test_the_end_is_the_first_minute_that_is_not_quiet(
     day: tuple[str, tuple[int, int, int]], minutes: int, rest: int, start: int, stop: int
 ) -> None:
-    """Around changes of the clock too: what comes twice is quiet twice, what is left out ends with the jump."""
+    """This holds around clock changes too: a repeated time is quiet twice, a skipped end comes with the jump."""
     if start == stop:
         return
     zone = ZoneInfo(day[0])
@@ -60,7 +61,7 @@ def test_the_end_is_the_first_minute_that_is_not_quiet(
 
 
 def test_an_evening_in_tehran_ends_in_the_morning() -> None:
-    """22:30 on the day before Nowruz until 08:00 on Nowruz; 21:59 and 08:00 are free."""
+    """22:30 on the day before Nowruz until 08:00 on Nowruz; 21:59 and 08:00 are not quiet."""
     zone = ZoneInfo("Asia/Tehran")
     quiet = Quiet(minute_of_day("22:00"), minute_of_day("08:00"))
 
@@ -73,7 +74,7 @@ def test_an_evening_in_tehran_ends_in_the_morning() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8:00", "24:00", "08:60", "08-00", "۰۸:۰۰", "08:00:00"])
-def test_what_is_no_time_of_day_is_refused(text: str) -> None:
-    """Only HH:MM."""
+def test_a_text_that_is_not_a_time_of_day_is_refused(text: str) -> None:
+    """Only HH:MM is accepted."""
     with pytest.raises(ValueError, match="HH:MM"):
         minute_of_day(text)

@@ -1,4 +1,4 @@
-"""The fold is exact although records come again, are amended, and windows leave."""
+"""The counts are exact although records come again, are amended, and windows expire."""
 
 from collections import Counter
 from typing import Any
@@ -40,7 +40,7 @@ def folds(book: Book) -> dict[Dimension, tuple[dict[int, int], int, int]]:
 @settings(max_examples=60, deadline=None)
 @given(SCORES, st.data())
 def test_redelivery_from_any_earlier_offset_changes_nothing(said: list[int | None], data: st.DataObject) -> None:
-    """The log is read on, and now and then from further back, as after a crash, into the same book or one that is restored."""
+    """The log is read on, and sometimes from further back, as after a crash, into the same book or a restored one."""
     book, offset = Book(), 0
     while offset < len(said):
         book.take(of(said[offset]), offset, NOW)
@@ -71,8 +71,8 @@ def restored(book: Book) -> Book:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=20))
-def test_an_amendment_leaves_what_would_have_been_counted_had_it_been_said_at_once(said: list[tuple[int, int]]) -> None:
-    """Also in the categories, which may be others."""
+def test_an_amendment_gives_the_same_counts_as_the_final_response_alone(said: list[tuple[int, int]]) -> None:
+    """This holds for the categories too, which may differ."""
     amended, at_once = Book(), Book()
     for number, (before, after) in enumerate(said):
         first = Tally(Kind.CSAT, before, categories=("complaint",) if before < 3 else ())
@@ -85,7 +85,7 @@ def test_an_amendment_leaves_what_would_have_been_counted_had_it_been_said_at_on
     assert left == folds(at_once)
 
 
-def test_what_was_never_counted_can_not_be_taken_out() -> None:
+def test_a_score_that_was_never_counted_cannot_be_subtracted() -> None:
     """A dimension that an older version did not know begins with the amendment."""
     book = Book()
     book.take(observed(Tally(Kind.CSAT, 2, -1), Tally(Kind.CSAT, 5)), 7, NOW)
@@ -100,7 +100,7 @@ def test_the_total_is_the_sum_over_partitions() -> None:
     assert (summed.invited, summed.answered, summed.responded) == (7, 5, 5)
 
 
-def test_an_answer_counts_in_each_group_over_each_window_and_in_no_pair_of_groups() -> None:
+def test_a_response_counts_in_each_group_over_each_window_and_in_no_pair_of_groups() -> None:
     """Seven groups, each over all time, the day, the hour and the minute."""
     book = Book()
     book.take(of(5), 0, NOW)
@@ -119,14 +119,14 @@ def test_an_answer_counts_in_each_group_over_each_window_and_in_no_pair_of_group
     }
 
 
-def test_what_is_not_known_is_no_group() -> None:
-    """No agent, no tier, a language that nobody could tell."""
+def test_an_unknown_attribute_is_not_a_group() -> None:
+    """No agent, no tier, an unknown language."""
     assert groups_of("email", "", (), (), "", "und") == (("all", ""), ("channel", "email"), ("queue", ""))
     assert ("agent", "grace") in groups_of("email", "", ("ada", "grace", "ada"), (), "", "")
 
 
 def test_each_question_counts_under_its_own_kind_and_only_the_first_for_the_response_rate() -> None:
-    """One answer to a CSAT survey that also asks for NPS."""
+    """One response to a CSAT survey that also asks for NPS."""
     book = Book()
     book.take(observed(Tally(Kind.CSAT)), 0, NOW)
     book.take(observed(Tally(Kind.CSAT, 4), Tally(Kind.NPS, 9, first=False)), 1, NOW)
@@ -136,8 +136,9 @@ def test_each_question_counts_under_its_own_kind_and_only_the_first_for_the_resp
     assert (nps.answered, nps.invited, nps.responded) == (1, 0, 0)
 
 
-def test_windows_leave_by_the_time_of_the_log_and_never_come_back() -> None:
-    """Minutes after two days, hours after sixty; a record that comes again meets a window that has left, and makes no half one."""
+def test_windows_expire_by_the_time_of_the_log_and_never_come_back() -> None:
+    """Minutes after two days, hours after sixty; a record that comes again for an expired window does not create a
+    partial one."""
     book = Book()
     book.take(of(5), 0, NOW)
     book.changes()
@@ -155,8 +156,8 @@ def test_windows_leave_by_the_time_of_the_log_and_never_come_back() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 90 * 24)), max_size=40), st.integers(0, 40))
-def test_a_book_restored_anywhere_leaves_the_same_windows(said: list[tuple[int, int]], at: int) -> None:
-    """Retention is decided by the log alone: with a crash and redelivery in the middle or without one."""
+def test_a_book_restored_at_any_point_keeps_the_same_windows(said: list[tuple[int, int]], at: int) -> None:
+    """Only the log decides retention: the result is the same with and without a crash and redelivery in the middle."""
     plain, crashed = Book(), Book()
     now_ms = NOW
     for offset, (score, hours) in enumerate(said):
@@ -170,8 +171,8 @@ def test_a_book_restored_anywhere_leaves_the_same_windows(said: list[tuple[int, 
     assert folds(plain) == folds(crashed)
 
 
-def test_a_name_has_at_most_so_many_values(monkeypatch: Any) -> None:
-    """Tiers are words of other people: what is too much counts under one name, and the total stays right."""
+def test_the_number_of_values_of_a_name_is_limited(monkeypatch: Any) -> None:
+    """Tiers are texts from outside: values above the limit count under one name, and the total stays right."""
     monkeypatch.setattr(scores, "MOST_VALUES", 3)
     book = Book()
     for offset in range(5):
@@ -183,7 +184,7 @@ def test_a_name_has_at_most_so_many_values(monkeypatch: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
 def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value: str, other: str, more: str) -> None:
-    """Also when names hold the signs that keys are joined with."""
+    """This holds also if names contain the characters that join the parts of a key."""
     one = Dimension(tenant, Kind.CSAT, "queue", value)
     two = Dimension(other, None, "queue", more)
     assert score_key(one, 0) != score_key(two, 0)
@@ -195,8 +196,8 @@ def test_keys_of_different_dimensions_differ_and_can_be_read(tenant: str, value:
     assert parse_score_key(score_key(two, 12)) == (two, 12)
 
 
-def test_a_score_record_keeps_everything_that_the_fold_needs() -> None:
-    """There and back; first contacts too; how far it was read."""
+def test_a_score_record_keeps_everything_that_counting_needs() -> None:
+    """Encoded and decoded; first contacts too, and the progress."""
     for kind in (Kind.NPS, None):
         dimension = Dimension(TENANT, kind, "agent", "ada", "2026-03-21")
         fold = Fold({0: 3, 1: 1}, 9, 77, 4)
@@ -204,8 +205,8 @@ def test_a_score_record_keeps_everything_that_the_fold_needs() -> None:
     assert parse_entry(progress_record(3, 42, NOW, 5).SerializeToString()) == (PROGRESS, 3, Fold({}, 0, 42, 0), NOW)
 
 
-def test_an_entry_of_the_version_before_is_understood() -> None:
-    """Then every answer was one to the survey's first question."""
+def test_an_entry_of_the_previous_version_is_understood() -> None:
+    """At that time every response answered the survey's first question only."""
     old = score_record(Dimension(TENANT, Kind.CSAT, "all"), 0, Fold({5: 3, 1: 1}, 9, 77), 5)
     old.ClearField("responded")
     assert parse_score(old.SerializeToString())[2].responded == 4

@@ -38,8 +38,8 @@ def asked(view: ScoresView, how: Counting = TEHRAN, **fields: Any) -> pb.GetScor
     return scores(view, how, TENANT, pb.GetScoresRequest(**{"by": "queue", **fields}))
 
 
-def test_pages_hold_every_row_once_in_order_whatever_their_size() -> None:
-    """By kind, value and window; another tenant's are not there."""
+def test_pages_of_any_size_contain_every_row_once_in_order() -> None:
+    """By kind, value and window; another tenant's rows are not included."""
     entries = [csat(f"q{number}", day) for number in range(7) for day in ("", "2026-03-20", "2026-03-21")]
     entries += [csat("q1", "2026-03-20", kind=Kind.NPS), (Dimension("other", Kind.CSAT, "queue", "q1"), Fold({5: 9}))]
     view = a_view(*entries)
@@ -59,8 +59,8 @@ def test_pages_hold_every_row_once_in_order_whatever_their_size() -> None:
         assert found == list(whole.scores)
 
 
-def test_below_the_least_n_a_score_is_withheld_and_tells_n_alone() -> None:
-    """Four of five; the response rate below as many invitations likewise."""
+def test_below_the_minimum_n_a_score_is_withheld_and_only_n_is_shown() -> None:
+    """Four of five; the response rate is withheld below the same number of invitations."""
     view = a_view(csat("few", good=3, bad=1, invited=4), csat("enough", good=4, bad=1, invited=10))
     few, enough = asked(view).scores[1], asked(view).scores[0]
     assert (few.withheld, few.estimate.n, few.estimate.value, few.estimate.high, few.estimate.method) == (
@@ -77,13 +77,13 @@ def test_below_the_least_n_a_score_is_withheld_and_tells_n_alone() -> None:
 
 
 def test_many_invitations_without_an_answer_show_their_response_rate() -> None:
-    """Nothing is a figure too, with n."""
+    """Zero is a figure too, with n."""
     (score,) = asked(a_view(csat("silent", good=0, bad=0, invited=40))).scores
     assert (score.withheld, score.estimate.n, score.response_rate.value, score.response_rate.n) == (True, 0, 0, 40)
 
 
 def test_a_week_is_the_sum_of_its_days_from_the_tenants_first_day() -> None:
-    """Friday 20 March 2026 ends Iran's week, Saturday begins the next; elsewhere both are of one."""
+    """Friday 20 March 2026 ends Iran's week, Saturday begins the next; elsewhere both belong to one week."""
     view = a_view(csat("q", "2026-03-19"), csat("q", "2026-03-20"), csat("q", "2026-03-21"))
     iran = asked(view, window=pb.SCORE_WINDOW_WEEK).scores
     assert [(each.dimension.day, each.estimate.n) for each in iran] == [("2026-03-14/P7D", 20), ("2026-03-21/P7D", 10)]
@@ -93,7 +93,7 @@ def test_a_week_is_the_sum_of_its_days_from_the_tenants_first_day() -> None:
 
 
 def test_windows_are_those_that_begin_within_the_bounds() -> None:
-    """From included, to excluded, in the tenant's zone."""
+    """`from` is included, `to` is excluded, in the tenant's zone."""
     view = a_view(*(csat("q", f"2026-03-{day}") for day in range(18, 24)))
     request = pb.GetScoresRequest(by="queue", window=pb.SCORE_WINDOW_DAY)
     getattr(request, "from").FromJsonString("2026-03-18T20:30:00Z")  # midnight in Tehran
@@ -107,8 +107,8 @@ def test_windows_are_those_that_begin_within_the_bounds() -> None:
     assert scores(view, TEHRAN, TENANT, request).scores[0].dimension.day == "2026-03-20"
 
 
-def test_what_has_left_is_not_shown_and_a_stragglers_entry_is_ignored() -> None:
-    """Tombstones take a window away, partition by partition; an older entry changes nothing."""
+def test_expired_windows_are_not_shown_and_a_late_entry_is_ignored() -> None:
+    """Tombstones remove a window, partition by partition; an older entry changes nothing."""
     dimension, fold = csat("q", "2026-03-20")
     view = a_view((dimension, fold))
     view.take(dimension, 1, fold)
@@ -121,8 +121,8 @@ def test_what_has_left_is_not_shown_and_a_stragglers_entry_is_ignored() -> None:
     assert len(view) == 0
 
 
-def test_first_contacts_are_asked_for_by_their_measure() -> None:
-    """They are of no kind of survey."""
+def test_first_contacts_are_selected_by_their_measure() -> None:
+    """They have no kind of survey."""
     dimension = Dimension(TENANT, None, "queue", "q")
     view = a_view((dimension, Fold({1: 8, 0: 2})), csat("q"))
     (score,) = asked(view, measure="fcr").scores
@@ -131,7 +131,7 @@ def test_first_contacts_are_asked_for_by_their_measure() -> None:
 
 
 def test_a_trend_compares_the_newest_whole_window_and_corrects_for_all_that_it_compares() -> None:
-    """One queue fell, nine did not, one has too few; Holm counts ten comparisons."""
+    """One queue fell, nine did not, one has too few responses; Holm counts ten comparisons."""
     week, last = "2026-03-14", "2026-03-07"
     entries = [csat(f"q{n}", day, good=80, bad=20) for n in range(9) for day in (week, last)]
     entries += [csat("fell", week, good=50, bad=50), csat("fell", last, good=80, bad=20)]
@@ -150,8 +150,8 @@ def test_a_trend_compares_the_newest_whole_window_and_corrects_for_all_that_it_c
     assert (found["few"].withheld, found["few"].now.n, found["few"].p) == (True, 3, 0)
 
 
-def test_a_trend_by_too_many_values_asks_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand comparisons are enough to see nothing."""
+def test_a_trend_over_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thousand comparisons, no difference would be significant."""
     monkeypatch.setattr("services.feedback.adapters.scores_api._GROUPS_MOST", 2)
     view = a_view(*(csat(f"q{n}") for n in range(3)))
     with pytest.raises(ChaparError, match="name one"):
@@ -159,7 +159,7 @@ def test_a_trend_by_too_many_values_asks_for_one(monkeypatch: pytest.MonkeyPatch
 
 
 def test_gauges_show_the_newest_day_only() -> None:
-    """An older day that changes does not overwrite today's."""
+    """A change of an older day does not overwrite today's figures."""
     metrics = Metrics()
     gauges, view = FeedbackGauges(metrics), ScoresView()
     for dimension, fold in (csat("q", "2026-03-21"), csat("q", "2026-03-20", good=1, bad=9), csat("q", "")):
@@ -187,8 +187,8 @@ def an_answer(number: int, score: int, revision: int = 1, **fields: Any) -> pb.F
     return record
 
 
-def test_lists_show_an_amended_answer_once_and_watchers_hear_of_both() -> None:
-    """Also when the records come again, in any order."""
+def test_lists_show_an_amended_response_once_and_watchers_receive_both() -> None:
+    """This holds also if the records come again, in any order."""
     view = AnswersView(10)
     with view.watching(TENANT, Wanted(score_at_most=2)) as watcher:
         for record in (an_answer(1, 5), an_answer(2, 1), an_answer(1, 2, revision=2), an_answer(1, 5), an_answer(2, 1)):
@@ -199,7 +199,7 @@ def test_lists_show_an_amended_answer_once_and_watchers_hear_of_both() -> None:
 
 
 def test_answers_are_filtered_by_category_and_by_the_score_of_a_kind() -> None:
-    """The first question's score unless a kind is named."""
+    """The first question's score is used unless a kind is named."""
     view = AnswersView(10)
     more = [pb.Response(question_id="n", kind=config.SURVEY_KIND_NPS, score=3)]
     view.take(an_answer(1, 5, categories=["praise"], responses=more))

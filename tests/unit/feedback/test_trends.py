@@ -38,12 +38,12 @@ def test_welch_is_that_of_the_worked_example() -> None:
 
 
 def test_one_answer_alone_shows_no_change_of_a_mean() -> None:
-    """Nothing is known of its spread."""
+    """Its spread is unknown."""
     assert welch({7: 1}, {1: 30})[1] == 1.0
 
 
-def test_the_same_nps_is_no_difference_and_a_large_one_is_seen() -> None:
-    """Each side as in the score itself."""
+def test_the_same_nps_gives_no_difference_and_a_large_change_is_found() -> None:
+    """Each side is adjusted as in the score itself."""
     same, p = net_difference((50, 20, 100), (50, 20, 100))
     assert (same.value, p) == (0, 1)
     assert same.low < 0 < same.high
@@ -73,7 +73,7 @@ def test_a_difference_lies_in_its_interval_and_turned_round_it_is_the_opposite(k
         assert there.difference.n == sum(now.values()) + sum(before.values())
 
 
-def test_under_no_change_about_one_in_twenty_is_found() -> None:
+def test_without_a_change_about_one_in_twenty_is_significant() -> None:
     """A thousand pairs of windows with the same true share: 3 to 7 % are below .05 (fixed seed)."""
     rng = random.Random(5)
     found = 0

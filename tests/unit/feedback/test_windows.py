@@ -1,4 +1,4 @@
-"""Windows by name."""
+"""Windows and their names."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ def at(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp()) * 1000
 
 
-def test_a_day_is_the_tenants_and_a_minute_everybodys() -> None:
+def test_a_day_is_in_the_tenants_zone_and_a_minute_in_utc() -> None:
     """Half past nine in the evening of UTC is the next day in Tehran."""
     late = at("2026-03-20T21:30:00+00:00")
     assert windows.day(late, TEHRAN) == "2026-03-21"
@@ -41,8 +41,8 @@ def test_a_week_begins_on_the_tenants_first_day(day: str, begins: int, week: str
     assert day in list(windows.days_of(week))
 
 
-def test_the_first_day_is_configured_or_the_zones() -> None:
-    """Saturday in Iran and Afghanistan, Monday elsewhere; a word that is no day is refused."""
+def test_the_first_day_is_configured_or_follows_the_zone() -> None:
+    """Saturday in Iran and Afghanistan, Monday elsewhere; a word that is not a day is refused."""
     assert windows.first_weekday("", "Asia/Tehran") == windows.first_weekday("sat", "Europe/Berlin") == SATURDAY
     assert windows.first_weekday("", "Europe/Berlin") == MONDAY
     with pytest.raises(ValueError, match="not in tuple"):
@@ -50,15 +50,15 @@ def test_the_first_day_is_configured_or_the_zones() -> None:
 
 
 def test_a_day_of_25_hours_has_25() -> None:
-    """Where clocks are put back."""
+    """On the day when clocks go back."""
     begin, end = windows.bounds_ms("2026-10-25", ZoneInfo("Europe/Berlin"))
     assert end - begin == 25 * windows.HOUR_MS
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 4_000_000_000_000), st.sampled_from([TEHRAN, UTC]), st.integers(0, 6))
-def test_every_instant_lies_in_its_window_and_windows_join(at_ms: int, zone: ZoneInfo, begins: int) -> None:
-    """The one before ends where it begins."""
+def test_every_instant_is_in_its_window_and_windows_join(at_ms: int, zone: ZoneInfo, begins: int) -> None:
+    """The window before ends where this one begins."""
     for sort in (Window.MINUTE, Window.HOUR, Window.DAY, Window.WEEK):
         name = windows.named(sort, at_ms, zone, begins)
         begin_ms, end_ms = windows.bounds_ms(name, zone)
@@ -67,9 +67,9 @@ def test_every_instant_lies_in_its_window_and_windows_join(at_ms: int, zone: Zon
         assert windows.bounds_ms(windows.before(name, zone, begins), zone)[1] == begin_ms
 
 
-def test_names_of_nothing_are_refused_and_never_leave() -> None:
-    """A newer version's window is kept, not guessed at."""
-    with pytest.raises(ValueError, match="names no window"):
+def test_unknown_window_names_are_refused_and_never_expire() -> None:
+    """A newer version's window is kept, not guessed."""
+    with pytest.raises(ValueError, match="is not the name of a window"):
         windows.kind_of("2026")
     assert windows.leaves_ms("2026") is None
     assert windows.leaves_ms("") is None
