@@ -112,7 +112,7 @@ def test_a_tenants_rule_does_not_match_if_one_of_its_none_is_found() -> None:
 
 def test_a_rule_without_words_is_refused() -> None:
     """Punctuation marks are not words."""
-    with pytest.raises(ValueError, match="no words"):
+    with pytest.raises(ValueError, match="must have words"):
         rule("x", ["!", " "])
 
 
