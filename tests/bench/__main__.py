@@ -1,7 +1,8 @@
 """All benches, one after another, each in a process of its own: `python -m tests.bench [names…]`; `--list`; `--table`.
 
-Without KAFKA_BOOTSTRAP_SERVERS one broker of our own serves all that need one (CHAPAR_KAFKA_FULL_COMPILER and CHAPAR_KAFKA_HEAP choose its
-Java; see docs/performance.md). `--table` renders the newest value of each figure in build/figures.jsonl into docs/performance.md.
+Without KAFKA_BOOTSTRAP_SERVERS, one broker started here serves all benches that need one (CHAPAR_KAFKA_FULL_COMPILER
+and CHAPAR_KAFKA_HEAP choose its Java options; see docs/performance.md). `--table` renders the newest value of each
+figure in build/figures.jsonl into docs/performance.md.
 """
 
 import argparse
@@ -44,18 +45,18 @@ BENCHES: Final = {
     "simulator": Bench("the what-if simulator over ciw and simpy", kafka=False),
     "references": Bench("the what-if simulator against Erlang's formulas", kafka=False, minutes=1.5),
     "sla_engine": Bench("a million deadlines: memory, restore, lateness", kafka=False, minutes=2.5),
-    "sla_prediction": Bench("forecasts of broken promises on simulated days", kafka=False),
+    "sla_prediction": Bench("forecasts of breaches on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
     "hostile": Bench("stalls, memory and refused neighbours under hostile input", minutes=5),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=3),
     "privacy": Bench("what encrypting personal data costs", kafka=False, minutes=0.5),
-    "feedback": Bench("answers through the survey page, and reading scores"),
+    "feedback": Bench("responses through the survey page, and reading scores"),
 }
 
 
 @contextlib.asynccontextmanager
 async def a_shared_broker(needed: bool) -> AsyncIterator[dict[str, str]]:
-    """The environment in which benches find a broker."""
+    """Yield the environment variables by which benches find a broker."""
     if not needed or os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield {}
         return
@@ -68,7 +69,7 @@ async def a_shared_broker(needed: bool) -> AsyncIterator[dict[str, str]]:
 
 
 async def run(names: list[str]) -> int:
-    """All of them, even if one fails; returns 1 then."""
+    """Run all of them, even if one fails; return 1 then."""
     failed = []
     async with a_shared_broker(any(BENCHES[name].kafka for name in names)) as environment:
         for name in names:
@@ -89,7 +90,8 @@ async def run(names: list[str]) -> int:
 
 
 def rendered(figures: dict[str, dict[str, Any]], kept: dict[str, str]) -> str:
-    """The table. `kept`: rows of figures that were not taken again, by name; each says when it was taken."""
+    """Return the table. `kept`: rows of figures that were not measured again, by name; each shows when it was
+    measured."""
     words = {True: "yes", False: "no", None: ""}
     rows = dict(kept)
     for name, figure in figures.items():
@@ -113,7 +115,7 @@ def rendered(figures: dict[str, dict[str, Any]], kept: dict[str, str]) -> str:
 
 
 def table() -> int:
-    """Put the newest figures between the markers."""
+    """Write the newest figures between the markers."""
     page = PAGE.read_text()
     if BEGIN not in page or END not in page:
         print(f"{PAGE} lacks the markers {BEGIN} and {END}", file=sys.stderr)
@@ -133,8 +135,8 @@ def table() -> int:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="name", help="which; default: all")
-    parser.add_argument("--list", action="store_true", help="name them, and how long they take")
+    parser.add_argument("names", nargs="*", metavar="name", help="which benches; default: all")
+    parser.add_argument("--list", action="store_true", help="list the benches and how long they take")
     parser.add_argument("--table", action="store_true", help=f"write the newest figures into {PAGE}")
     given = parser.parse_args()
     if given.list:
@@ -144,7 +146,7 @@ def main() -> int:
     if given.table:
         return table()
     if unknown := [name for name in given.names if name not in BENCHES]:
-        parser.error(f"no bench is called {', '.join(unknown)}: --list names them")
+        parser.error(f"there is no bench {', '.join(unknown)}: see --list")
     return asyncio.run(run(given.names or list(BENCHES)))
 
 

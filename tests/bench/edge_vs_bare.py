@@ -1,10 +1,11 @@
-"""Webhook requests a second through the whole edge, over a bare Starlette + HMAC + produce on the same uvicorn, in one run.
+"""Webhook requests a second through the whole edge, compared with a bare Starlette + HMAC + produce on the same
+uvicorn, in one run.
 
     KAFKA_BOOTSTRAP_SERVERS=… python -m tests.bench.edge_vs_bare [seconds a round]
 
-Both servers run in processes of their own, one at a time, asked by the same clients; rounds alternate and the better half of each
-side's rounds counts, so that a busy machine disturbs both alike. Prints `figure edge_vs_bare <v> ratio goal >=0.6` and appends JSON to
-build/figures.jsonl.
+Both servers run in processes of their own, one at a time, with the same clients. Rounds alternate and the better half
+of each side's rounds counts, so that a busy machine disturbs both alike. Prints `figure edge_vs_bare <v> ratio goal
+>=0.6` and appends JSON to build/figures.jsonl.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ GOAL = 0.6
 
 
 def signed_request(path: str, number: int) -> bytes:
-    """One HTTP request, whole: the client must cost little beside the server."""
+    """Return one complete HTTP request, prepared in advance: the client must cost little compared with the server."""
     body = json.dumps(
         {
             "message_id": f"m-{number}",
@@ -60,7 +61,7 @@ def signed_request(path: str, number: int) -> bytes:
 
 
 async def bare(kafka: KafkaSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    """The least that is honest: HMAC over the body, then the broker's acknowledgement."""
+    """Run the minimal fair server: HMAC over the body, then the broker's acknowledgement."""
     async with DurableProducer(kafka, client_id="bare") as producer:
 
         async def take(request: Request) -> Response:
@@ -79,7 +80,7 @@ async def bare(kafka: KafkaSettings, say: Callable[[str], None], stop: asyncio.E
 
 
 async def edge(kafka: KafkaSettings, say: Callable[[str], None], stop: asyncio.Event) -> None:
-    """The whole ingest service without lanes, limits out of the way."""
+    """Run the whole ingest service without lanes, with limits that do not apply."""
     from tests.integration.ingest.edges.conftest import ingest
 
     os.environ["CHAPAR_EDGE_TEST_WEBHOOK"] = SECRET
@@ -102,9 +103,9 @@ def _serve(kind: str, kafka: KafkaSettings, pipe: Connection) -> None:
 
 
 async def _load(address: str, seconds: float, first: int) -> float:
-    """Requests a second over keep-alive connections, each waiting for its answer; all must be 200."""
+    """Return requests a second over keep-alive connections, each waiting for its answer; all must be 200."""
     host, _, port = address.rpartition(":")
-    # Signing is prepared beforehand: it is the providers' CPU, not ours.
+    # Requests are signed beforehand: in production the providers sign, so their CPU does not count.
     requests = [signed_request("/v1/demo/webhook/main", first + n) for n in range(20_000)]
     done = 0
     until = time.monotonic() + seconds
@@ -131,7 +132,7 @@ async def _load(address: str, seconds: float, first: int) -> float:
 
 
 async def main(seconds: float) -> None:
-    """Prints the figure."""
+    """Print the figure."""
     from tests.integration.ingest.edges.conftest import configuration, install
 
     kafka = KafkaSettings.from_environment().model_copy(update={"topic_prefix": f"bench-{uuid.uuid4().hex[:8]}."})

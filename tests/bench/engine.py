@@ -32,24 +32,24 @@ _BURSTS: Final = 200
 
 @dataclass
 class Bench:
-    """The parts; what one measures and another needs is measured once."""
+    """The parts of the bench. A measurement that several parts need is made once."""
 
     size: Size
     effort: Effort
     profile: bool = False
     versus: bool = True
-    """Whether the naive router follows the large pool while it is filled, to be compared with."""
+    """Whether the naive router follows the large pool while it is filled, for the comparison."""
     _busy: dict[Size, Measured] = field(default_factory=dict)
     _replayed: tuple[Measured, Replay] | None = None
 
     @cached_property
     def plan(self) -> Plan:
-        """Of the large pool."""
+        """Plan of the large pool."""
         return Plan(self.size)
 
     @cached_property
     def pool(self) -> tuple[Engine, Life]:
-        """The large pool, its queues full."""
+        """Return the large pool, with full queues."""
         if not self.versus:
             engine, life = busy_pool(self.plan)
             fill_queues(engine, life)
@@ -62,7 +62,7 @@ class Bench:
         return engine, life
 
     def busy(self, size: Size) -> Measured:
-        """A pool with everybody busy."""
+        """Measure a pool in which all agents are busy."""
         if size not in self._busy:
             engine, life = self.pool if size == self.size else busy_pool(Plan(size))
             effort = self.effort if size == self.size else self.effort.half()
@@ -77,12 +77,14 @@ class Bench:
     # Parts
 
     def scan(self) -> None:
-        """The naive router's cost of a command over the engine's, on the same commands."""
+        """Measure the naive router's cost of a command over the engine's, on the same commands."""
         assert self.pool
         assert self._replayed is not None
         measured, replayed = self._replayed
         if replayed.different:
-            print(f"the naive router decided otherwise {len(replayed.different)} times; first: {replayed.different[0]}")
+            print(
+                f"the naive router decided differently {len(replayed.different)} times; first: {replayed.different[0]}"
+            )
         tell(
             "engine_vs_scan",
             round(replayed.us_a_command / measured.us_a_command, 1),
@@ -95,14 +97,14 @@ class Bench:
         )
 
     def speed(self) -> None:
-        """Commands a second, and latency."""
+        """Measure commands a second, and latency."""
         measured = self.busy(self.size)
         print(kinds_table(measured))
         tell("engine_commands_per_s", measured.rate, "1/s", ">=20000", **_details(measured))
         tell("engine_p99_ms", round(measured.p99_ms(), 3), "ms", "<=1", max_ms=measured.sorted_ns()[-1] / 1e6)
 
     def snapshot(self) -> None:
-        """The pool into the changelog and back."""
+        """Measure writing the pool into the changelog and restoring it."""
         measured = self.busy(self.size)
         engine, life = self.pool
         trip = round_trip(engine, measured.remembered, life.agenda.now)
@@ -118,7 +120,8 @@ class Bench:
         )
 
     def growth(self) -> None:
-        """Cost of a command here over that in a pool of 1,000 agents with as much waiting for each."""
+        """Measure the cost of a command here over that in a pool of 1,000 agents with the same number of waiting
+        interactions per agent."""
         waiting = self.size.waiting * _SMALL_AGENTS // self.size.agents
         small = self.busy(replace(self.size, agents=_SMALL_AGENTS, waiting=waiting))
         large = self.busy(self.size)
@@ -127,12 +130,12 @@ class Bench:
         tell("engine_growth", ratio, "ratio", "<=2", us_small=us_small, us_large=us_large)
 
     def distinct(self) -> None:
-        """No two agents alike."""
+        """Measure a pool in which no two agents are alike."""
         measured = self.busy(replace(self.size, distinct=True))
         tell("engine_commands_per_s_distinct", measured.rate, "1/s", **_details(measured))
 
     def idle(self) -> None:
-        """Most agents idle."""
+        """Measure a pool in which most agents are idle."""
         engine, life = idle_pool(self.plan)
         measured = warmed(engine, life, self.effort.half(), profile=self.profile)
         print(kinds_table(measured))
@@ -140,13 +143,13 @@ class Bench:
         tell("engine_commands_per_s_idle", measured.rate, "1/s", **(_details(measured) | shares))
 
     def memory(self) -> None:
-        """Bytes of one waiting interaction, and of one agent."""
+        """Measure the bytes of one waiting interaction, and of one agent."""
         for what, goal in ((WAITING, "<=2048"), (AGENTS, "<=4096")):
             objects, resident = apart(what, self.size)
             tell(f"engine_bytes{{{what}}}", round(objects), "B", goal, resident=round(resident))
 
     def burst(self) -> None:
-        """Skill score of bursts."""
+        """Measure the skill score of bursts."""
         found = qualities(_BURSTS, {})
         quality, at_once = found[WITH_WINDOW], found[AT_ONCE]
         tell(
@@ -162,7 +165,7 @@ class Bench:
 
 
 def _details(measured: Measured) -> dict[str, Any]:
-    """What is kept beside a rate."""
+    """Return the details kept beside a rate."""
     return {
         "commands": measured.commands,
         "timers_us_a_command": round(measured.advance_s / measured.commands * 1e6, 1),
@@ -183,16 +186,18 @@ PARTS: Final[dict[str, Callable[[Bench], None]]] = {
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--agents", type=int, default=Size().agents)
     parser.add_argument("--waiting", type=int, default=Size().waiting)
     parser.add_argument("--commands", type=int, default=Effort().commands)
-    parser.add_argument("--profile", action="store_true", help="where the time goes, function by function (slower)")
+    parser.add_argument(
+        "--profile", action="store_true", help="show where the time goes, function by function (slower)"
+    )
     given = parser.parse_args()
     if unknown := [part for part in given.parts if part not in PARTS]:
-        parser.error(f"no part is called {', '.join(unknown)}")
+        parser.error(f"there is no part {', '.join(unknown)}")
     parts = given.parts or list(PARTS)
     bench = Bench(
         Size(agents=given.agents, waiting=given.waiting),

@@ -1,4 +1,5 @@
-"""Who does what when, in the engine's bench: a virtual clock, one source of chance, and the habits of customers and agents."""
+"""The schedule of actions in the engine's bench: a virtual clock, one random source, and the habits of customers and
+agents."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,13 @@ from services.router.domain import commands as cmd
 from tests.bench.engine_pool import gateway_of
 
 Act = Callable[..., cmd.Command | None]
-"""Somebody's act: the command it makes, or None when there is nothing to do any more."""
+"""An action: returns the command that it makes, or None when there is nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Shares, and mean times in milliseconds. `open` > 0 holds the number of open interactions, otherwise that of waiting ones is held.
+    """Shares, and mean times in milliseconds. `open` > 0 holds the number of open interactions constant, otherwise the
+    number of waiting ones is held constant.
 
     The defaults give about 75 completions and 600 commands a second of virtual time for 15,000 busy agents.
     """
@@ -29,7 +31,7 @@ class Habits:
     rerouted: float = 0.01
     cancelled: float = 0.005
     regret_ms: int = 200_000
-    """Within which time after its arrival an interaction is left, warned of, rerouted or cancelled."""
+    """Time after its arrival within which an interaction is abandoned, warned about, rerouted or cancelled."""
     transferred: float = 0.03
     to_agent: float = 0.2
     """Share of the transfers that name an agent."""
@@ -39,14 +41,14 @@ class Habits:
     sign_out_every_ms: int = 7_200_000
     reconnect_every_ms: int = 3_600_000
     lost: float = 0.1
-    """Share of the lost connections that do not come back before lease and grace are over."""
+    """Share of the lost connections that do not return before lease and grace have ended."""
     credits_every_ms: int = 2_500_000
     trained_every_ms: int = 40_000_000
     open: int = 0
 
 
 class Agenda:
-    """What is planned, by time."""
+    """The planned actions, by time."""
 
     def __init__(self, seed: int, now: int) -> None:
         self.rng = Random(seed)
@@ -55,12 +57,12 @@ class Agenda:
         self._planned = self._commands = 0
 
     def plan(self, after: int, act: Act, *args: Any) -> None:
-        """Let `act` happen in `after` milliseconds."""
+        """Plan `act` to happen in `after` milliseconds."""
         self._planned += 1
         heappush(self._heap, (self.now + after, self._planned, act, args))
 
     def due(self, now: int) -> list[cmd.Command]:
-        """Do what is planned until `now`."""
+        """Perform the actions planned until `now`."""
         self.now, made = now, list[cmd.Command]()
         while self._heap and self._heap[0][0] <= now:
             _, _, act, args = heappop(self._heap)
@@ -70,7 +72,8 @@ class Agenda:
         return made
 
     def command(self, kind: Callable[..., cmd.Command], *args: Any, **more: Any) -> cmd.Command:
-        """With an id of its own, as long as a UUID is; answered to the first gateway unless another is given."""
+        """Return a command with an id of its own, as long as a UUID; the answer goes to the first gateway unless
+        another is given."""
         self._commands += 1
         more.setdefault("reply_to", gateway_of(0))
         return kind(*args, command_id=f"c0ffee00-0000-5000-9000-{self._commands:012}", **more)

@@ -1,8 +1,9 @@
-"""Bursts: many interactions arrive at once while many agents are idle, in queues that choose by skill score. How near does the engine come to
-the best assignment there is (`scipy.optimize.linear_sum_assignment`, largest total score)?
+"""Bursts: many interactions arrive at once while many agents are idle, in queues that choose by skill score. How near
+does the engine come to the best possible assignment (`scipy.optimize.linear_sum_assignment`, largest total score)?
 
-With `match_window` the engine gathers what enters and matches it at the window's end: the bench enqueues the burst within one window and lets it
-pass. Without it each arrival is offered at once. `python -m tests.bench.engine_burst` prints both, and what other rules would make of the same.
+With `match_window` the engine collects new interactions and agents and matches them at the window's end: the bench
+enqueues the burst within one window and lets the window pass. Without it, each arrival is offered at once. `python -m
+tests.bench.engine_burst` prints both, and the result of other rules for the same bursts.
 """
 
 import time
@@ -33,7 +34,7 @@ from services.router.domain.model import (
 from tests.bench.engine_pool import START, gateway_of
 
 Scores = npt.NDArray[np.float64]
-"""By interaction and agent; 0 where the agent may not take it."""
+"""By interaction and agent; 0 if the agent may not take it."""
 Assignment = dict[int, int]
 """Agent of each interaction that has one."""
 
@@ -41,18 +42,18 @@ _SKILLS: Final = ("a", "b", "c", "d", "e", "f")
 _QUEUES: Final = 3
 _ROUNDING: Final = 1e-12
 _WINDOW_MS: Final = 200
-WITH_WINDOW, AT_ONCE = "engine, match_window 200 ms", "engine, each at once"
+WITH_WINDOW, AT_ONCE = "engine, match_window 200 ms", "engine, each arrival at once"
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Agents, who take one thing at a time, and what arrives at once."""
+    """Agents, who take one interaction at a time, and the interactions that arrive at once."""
 
     agents: tuple[AgentProfile, ...]
     arrivals: tuple[Facts, ...]
 
     def scores(self) -> Scores:
-        """How well each agent suits each arrival."""
+        """Return how well each agent suits each arrival."""
         found = np.zeros((len(self.arrivals), len(self.agents)))
         for row, facts in enumerate(self.arrivals):
             for column, agent in enumerate(self.agents):
@@ -63,7 +64,7 @@ class Burst:
 
 
 def a_burst(rng: Random) -> Burst:
-    """Twenty to forty interactions for thirty to fifty idle agents; one to three requirements each."""
+    """Return twenty to forty interactions for thirty to fifty idle agents; one to three requirements each."""
     agents = tuple(
         AgentProfile(
             f"agent-{n:02}",
@@ -91,7 +92,7 @@ def a_burst(rng: Random) -> Burst:
 
 
 def by_engine(burst: Burst, window_ms: int = 0) -> Assignment:
-    """Who is offered what when the burst, and the window in which it came, are over."""
+    """Return the offers after the burst and its match window have ended."""
     engine = Engine()
     queues = tuple(QueueConfig(f"q{n}", choice=Choice.SKILL_SCORE, match_window_ms=window_ms) for n in range(_QUEUES))
     config = PoolConfig(1, queues=queues, agents=burst.agents, profiles=(CapacityProfile(),))
@@ -112,35 +113,35 @@ def by_engine(burst: Burst, window_ms: int = 0) -> Assignment:
 
 
 def total(scores: Scores, assignment: Assignment) -> float:
-    """Score of an assignment, each agent in it once at most."""
+    """Return the score of an assignment in which each agent appears at most once."""
     if len(set(assignment.values())) != len(assignment):
-        raise AssertionError("somebody was given two things")
+        raise AssertionError("an agent was given two interactions")
     if not all(scores[pair] for pair in assignment.items()):
-        raise AssertionError("somebody was given what he may not take")
+        raise AssertionError("an agent was given an interaction that they may not take")
     return float(sum(scores[pair] for pair in assignment.items()))
 
 
 def best(scores: Scores) -> Assignment:
-    """An assignment of largest total."""
+    """Return an assignment with the largest total."""
     rows, columns = linear_sum_assignment(scores, maximize=True)
     return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if scores[row, column]}
 
 
-# Other rules, to advise
+# Other rules, for comparison
 
 
 def in_turn(scores: Scores) -> Assignment:
-    """Each takes the best agent left, in order of arrival."""
+    """Let each interaction take the best remaining agent, in order of arrival."""
     return _greedy(scores, range(len(scores)))
 
 
 def hardest_first(scores: Scores) -> Assignment:
-    """The same, those whom few agents can serve first."""
+    """As `in_turn`, but interactions that few agents can serve come first."""
     return _greedy(scores, sorted(range(len(scores)), key=lambda row: int(np.count_nonzero(scores[row]))))
 
 
 def by_regret(scores: Scores) -> Assignment:
-    """Always the one next who would lose most if the best agent left for it were gone."""
+    """Always assign next the interaction that would lose most if its best remaining agent were gone."""
     left, free, found = set(range(len(scores))), scores.copy(), Assignment()
     while left:
         ranked = {row: np.sort(free[row])[::-1][:2] for row in left}
@@ -164,7 +165,8 @@ def _greedy(scores: Scores, order: Iterable[int]) -> Assignment:
 
 
 def with_swaps(scores: Scores) -> Assignment:
-    """In turn; then, as long as it gains, somebody takes another's agent, who takes the one given up, or the best idle one, or none."""
+    """Assign in turn; then, as long as the total grows, let an interaction take another's agent; the other one takes
+    the agent given up, or the best idle one, or none."""
     found = in_turn(scores)
     while _improved(scores, found):
         pass
@@ -192,8 +194,9 @@ def _improved(scores: Scores, found: Assignment) -> bool:
 
 
 def one_by_one(scores: Scores, known: int | None = None) -> Assignment:
-    """Each arrival takes the path of changes that gains most (Kuhn 1955, in the form of Jonker and Volgenant 1987): the best assignment after each.
-    `known`: only so many of the best agents of each are looked at. Plain Python, as it could be in the engine."""
+    """Let each arrival take the path of changes that gains most (Kuhn 1955, in the form of Jonker and Volgenant
+    1987): the best assignment after each arrival. `known`: only this number of the best agents of each are
+    considered. Plain Python, as it could be in the engine."""
     weights = scores.copy()
     if known is not None and known < scores.shape[1]:
         least = np.sort(scores, axis=1)[:, -known]
@@ -205,8 +208,8 @@ def one_by_one(scores: Scores, known: int | None = None) -> Assignment:
 
 
 def _paths(costs: list[list[float]]) -> Assignment:
-    """Least total cost of rows, of which there are no more than columns. `owner[0]` is the row that is being placed; rows and columns count
-    from 1."""
+    """Return the least total cost of rows; there must not be more rows than columns. `owner[0]` is the row that is
+    being placed; rows and columns count from 1."""
     rows, columns = len(costs), len(costs[0]) if costs else 0
     of_row, of_column = [0.0] * (rows + 1), [0.0] * (columns + 1)
     owner = [0] * (columns + 1)
@@ -253,14 +256,14 @@ RULES: Final[dict[str, Callable[[Scores], Assignment]]] = {
 
 @dataclass(slots=True)
 class Quality:
-    """Total score and the best there is, burst by burst, and milliseconds of CPU a burst."""
+    """Total score and the best possible one, burst by burst, and milliseconds of CPU per burst."""
 
     reached: list[float] = field(default_factory=list)
     possible: list[float] = field(default_factory=list)
     ms: list[float] = field(default_factory=list)
 
     def add(self, scores: Scores, most: float, decide: Callable[[], Assignment]) -> None:
-        """One more burst."""
+        """Add one burst."""
         began = time.process_time()
         assignment = decide()
         self.ms.append((time.process_time() - began) * 1000)
@@ -269,17 +272,17 @@ class Quality:
 
     @property
     def share(self) -> float:
-        """Of the best, over all bursts."""
+        """Share of the best possible score, over all bursts."""
         return sum(self.reached) / sum(self.possible)
 
     @property
     def worst(self) -> float:
-        """Of the best, in the worst of the bursts."""
+        """Share of the best possible score, in the worst burst."""
         return min(reached / possible for reached, possible in zip(self.reached, self.possible, strict=True))
 
 
 def qualities(bursts: int, rules: dict[str, Callable[[Scores], Assignment]], seed: int = 5) -> dict[str, Quality]:
-    """Of the engine (whose time includes signing everybody in), and of other rules."""
+    """Return the quality of the engine (whose time includes signing in all agents), and of other rules."""
     rng = Random(seed)
     found = {name: Quality() for name in (WITH_WINDOW, AT_ONCE, *rules)}
     for _ in range(bursts):
@@ -294,7 +297,7 @@ def qualities(bursts: int, rules: dict[str, Callable[[Scores], Assignment]], see
 
 
 def table(found: dict[str, Quality]) -> str:
-    """By rule: share of the best over all bursts, in the worst of them, milliseconds."""
+    """Return a table by rule: share of the best over all bursts, share in the worst of them, milliseconds."""
     rows = [f"{'rule':34}{'share':>9}{'worst':>9}{'ms':>9}"]
     for name, quality in found.items():
         ms = sum(quality.ms) / len(quality.ms)

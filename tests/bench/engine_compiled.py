@@ -2,8 +2,8 @@
 
     python -m tests.bench.engine_compiled [rounds]
 
-Pure and compiled take turns, so that what else the machine does meets both; each turn is `tests.bench.engine speed` in a process of its own.
-Without a C compiler it says so, and gives no figure.
+Pure and compiled runs alternate, so that other load on the machine affects both; each run is `tests.bench.engine speed`
+in a process of its own. Without a C compiler the bench reports that, and gives no figure.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ _SIZE: Final = ("--agents", "15000", "--waiting", "10000", "--commands", "40000"
 
 
 def build() -> Path | None:
-    """build/compiled, made now unless it is of these sources already; None where there is no C compiler."""
+    """Return build/compiled, built now unless it is of these sources already; None if there is no C compiler."""
     spec = importlib.util.spec_from_file_location("hatch_build", _ROOT / "hatch_build.py")
     assert spec is not None
     assert spec.loader is not None
@@ -40,10 +40,11 @@ def build() -> Path | None:
 
 
 def turn(*first: Path) -> dict[str, float]:
-    """The figures of one run, by name, with the engine of the first place on the path that has one."""
+    """Return the figures of one run, by name. The run imports the engine from the first directory on the path that
+    has one."""
     path = os.pathsep.join(map(str, [*first, _ROOT, _ROOT / "protos"]))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    # In a directory of its own, where the run keeps its figures: under their plain names they are the pure engine's.
+    # In a separate directory, where the run keeps its figures: under their plain names they are the pure engine's.
     with TemporaryDirectory() as apart:
         command = [sys.executable, "-m", "tests.bench.engine", "speed", *_SIZE]
         subprocess.run(command, check=True, cwd=apart, env=environment, stdout=subprocess.DEVNULL)
@@ -52,7 +53,7 @@ def turn(*first: Path) -> dict[str, float]:
 
 
 def compare(compiled: Path, rounds: int) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
-    """Figures of a pure and of a compiled turn, side by side."""
+    """Yield the figures of a pure and of a compiled run, side by side."""
     for number in range(rounds):
         pair = {kind: turn(*first) for kind, first in (("pure", ()), ("compiled", (compiled,)))}
         print(
@@ -63,10 +64,10 @@ def compare(compiled: Path, rounds: int) -> Iterator[tuple[dict[str, float], dic
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     compiled = build()
     if compiled is None:
-        print("no C compiler here: the engine is measured pure only")
+        print("there is no C compiler: only the pure engine is measured")
         return
     rounds = list(compare(compiled, int(sys.argv[1]) if sys.argv[1:] else _ROUNDS))
     rates = [fast[_RATE] for _, fast in rounds]

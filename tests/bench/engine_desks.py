@@ -1,4 +1,5 @@
-"""Desks and gateways in the engine's bench: breaks, signing out and in, lost connections, credits, new proficiencies, renewed leases."""
+"""Agents' sessions and gateways in the engine's bench: breaks, signing out and in, lost connections, credits, new
+proficiencies, renewed leases."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -14,7 +15,7 @@ Deed = Callable[[str], cmd.Command | None]
 
 
 class Desks:
-    """What agents do apart from interactions, each at random times."""
+    """Actions of agents that do not concern interactions, each at random times."""
 
     def __init__(
         self, agenda: Agenda, habits: Habits, agents: Mapping[str, AgentProfile], sessions: Mapping[str, str]
@@ -40,18 +41,18 @@ class Desks:
             agenda.plan(self._soon(every), self._anybody, every, what)
 
     def at_work(self, agent: str) -> bool:
-        """Whether he is signed in and on no break."""
+        """Return whether the agent is signed in and not on a break."""
         return agent in self._at(agent) and agent not in self._away
 
     def not_responding(self, agent: str) -> None:
-        """An offer to him has expired: some time later he says that he is back."""
+        """After an offer to the agent has expired, plan their return for some time later."""
         self._agenda.plan(self._rng.randrange(20_000, 40_000), self._back, agent)
 
     def _at(self, agent: str) -> dict[str, str]:
         return self._sessions[gateway_of(self._number_of[agent]).partition]
 
     def _anybody(self, every: int, what: Deed) -> cmd.Command | None:
-        """One of all agents does it; and plan the next."""
+        """Let a random agent do it, and plan the next time."""
         self._agenda.plan(self._soon(every), self._anybody, every, what)
         return what(self._rng.choice(self.agents))
 
@@ -109,7 +110,7 @@ class Desks:
         return self._agenda.command(cmd.GrantCredits, agent, session, self._rng.choice((1, 2, 3)))
 
     def _train(self, agent: str) -> cmd.Command | None:
-        """He has learnt something: another proficiency in one skill."""
+        """Let the agent learn something: another proficiency in one skill."""
         old = self._profiles[agent]
         skills = dict(old.skills)
         skill = self._rng.choice([name for name in skills if "=" not in name])

@@ -1,4 +1,5 @@
-"""A pool in the middle of its day: everybody signed in, and as busy as is wanted. Made by commands alone, whatever the engine is inside."""
+"""A pool in the middle of its day: all agents signed in, and as busy as requested. Built by commands alone, so it
+does not depend on the engine's internals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,29 +14,31 @@ from services.router.domain.snapshot import collect
 from tests.bench.engine_pool import FEW_CREDITS, START, Plan, capacity_of, facts_of, gateway_of, room
 
 SIGN_INS_MS: Final = 14_000
-"""Virtual time over which all sign in: less than a lease, so that nobody has to renew before the day begins."""
+"""Virtual time over which all agents sign in: less than a lease, so that no session has to be renewed before the day
+begins."""
 _TRIES: Final = 12
 _BATCH: Final = 100
 _BEFORE_MS: Final = 60_000
-"""How long ago what is held now had arrived."""
+"""How long ago the interactions that are held now had arrived."""
 
 Watch = Callable[[cmd.Command | None, int, list[fx.Effect]], None]
-"""Told of each command (None: timers), its time, and what came of it."""
+"""Callback that receives each command (None: timers), its time, and its effects."""
 
 
 @dataclass(slots=True)
 class Filled:
-    """The engine, its time, its changelog so far (newest values, in the order of their writes), and what those outside know."""
+    """The engine, its time, its changelog so far (newest values, in the order of their writes), and what customers
+    and agents know."""
 
     engine: Engine
     now: int = START
     changelog: dict[tuple[str, str], Any] = field(default_factory=dict)
     sessions: dict[str, str] = field(default_factory=dict)
     open: dict[str, tuple[Facts, str]] = field(default_factory=dict)
-    """Interactions, and who holds them; empty for those that wait."""
+    """Interactions, and the agent who holds each; empty for waiting ones."""
 
     def keep(self, changes: list[tuple[tuple[str, str], Any]]) -> None:
-        """A batch's entities."""
+        """Keep a batch's entities."""
         for entity, value in changes:
             self.changelog.pop(entity, None)
             if value is not None:
@@ -52,7 +55,7 @@ class _Filling:
         self.given = 0
 
     def tell(self, kind: Callable[..., cmd.Command], *args: Any, gateway: int = 0) -> None:
-        """One command; what is offered because of it is accepted at once."""
+        """Handle one command; offers that it causes are accepted at once."""
         self.given += 1
         command_id = f"f1110000-0000-5000-9000-{self.given:012}"
         command = kind(*args, command_id=command_id, reply_to=gateway_of(gateway))
@@ -68,7 +71,7 @@ class _Filling:
                 self.tell(cmd.AcceptOffer, effect.agent_id, effect.offer_id)
 
     def enqueue(self, agent: AgentProfile) -> None:
-        """Something that the agent could take when he holds nothing."""
+        """Enqueue an interaction that the agent could take if they held nothing."""
         intent = self.rng.choice(self.plan.intents_for(agent))
         arrived = self.made.now - self.rng.randrange(_BEFORE_MS)
         facts = facts_of(intent, len(self.made.open), arrived, self.rng)
@@ -76,7 +79,8 @@ class _Filling:
         self.tell(cmd.Enqueue, facts)
 
     def fill(self, agent: AgentProfile) -> None:
-        """Until nothing more fits that he could take, or chance has offered him enough."""
+        """Enqueue interactions until nothing fits any more that the agent could take, or until they have received
+        enough offers."""
         possible = self.plan.intents_for(agent)
         capacity, counts = capacity_of(agent), self.counts[agent.agent_id]
         channels = {intent.channel for intent in possible}
@@ -86,7 +90,7 @@ class _Filling:
             self.enqueue(agent)
 
     def close_batch(self) -> None:
-        """Timers, and the changelog, as at the end of a lane's batch."""
+        """Run the timers, and write the changelog, as at the end of a lane's batch."""
         engine, now = self.made.engine, self.made.now
         due = engine.next_wakeup()
         if due is not None and due <= now:
@@ -97,7 +101,8 @@ class _Filling:
 
 
 def filled(plan: Plan, *, held: int | None = None, watch: Watch | None = None) -> Filled:
-    """All agents signed in, each with as much as fits; or, with `held`, that many interactions spread over them as the engine likes."""
+    """Return a pool with all agents signed in, each with as much as fits; or, with `held`, with that many
+    interactions spread over them as the engine decides."""
     filling = _Filling(plan, watch)
     made = filling.made
     filling.tell(cmd.ActivateConfiguration, plan.config)

@@ -1,6 +1,7 @@
-"""Customers, agents, gateways and supervisors who make the commands of the engine's bench: a closed loop on a virtual clock.
+"""Customers, agents, gateways and supervisors that produce the commands of the engine's bench: a closed loop on a
+virtual clock.
 
-What they do next follows from the engine's effects alone, so equal decisions make equal commands.
+Their next actions follow from the engine's effects alone, so equal decisions produce equal commands.
 """
 
 from collections import Counter, deque
@@ -17,14 +18,14 @@ from tests.bench.engine_fill import Filled
 from tests.bench.engine_pool import Plan, facts_of
 
 _TALK: Final = (0.15, 0.3, 0.5, 0.7, 1.0)
-"""When, as shares of the handling time: customer, agent, customer, agent, end."""
+"""Times as shares of the handling time: customer, agent, customer, agent, end."""
 _REFUSED_RETRY_MS: Final = 5_000
 _MOST_ARRIVALS: Final = 20
-"""In one batch: so the first come over some time, and what expires does not expire all at once."""
+"""Most arrivals in one batch: the first ones are spread over time, so that not everything expires at once."""
 
 
 class Where(IntEnum):
-    """Where an interaction stands, as those outside know it."""
+    """State of an interaction, as customers and agents know it."""
 
     WAITING = 1
     OFFERED = 2
@@ -33,7 +34,8 @@ class Where(IntEnum):
 
 
 class Open:
-    """An open interaction as those outside know it. `turn` counts its moves: what was planned for an earlier one is void."""
+    """An open interaction as customers and agents know it. `turn` counts its moves: an action planned for an earlier
+    turn is void."""
 
     __slots__ = ("agent", "facts", "offer", "turn", "where")
 
@@ -45,7 +47,7 @@ class Open:
 
 
 class Life:
-    """See the module. `due(now)` gives the commands of a batch, `saw(effects)` tells what came of them."""
+    """See the module. `due(now)` returns the commands of a batch, `saw(effects)` takes their effects."""
 
     def __init__(self, plan: Plan, start: Filled, habits: Habits, seed: int = 1) -> None:
         self.plan, self.habits = plan, habits
@@ -60,37 +62,38 @@ class Life:
         for facts, agent in start.open.values():
             self._adopt(facts, agent)
 
-    # What the bench calls
+    # Interface for the bench
 
     def due(self, now: int) -> list[cmd.Command]:
-        """The commands of the batch at `now`, arrivals last."""
+        """Return the commands of the batch at `now`, arrivals last."""
         made = self.agenda.due(now)
         made.extend(self._arrival() for _ in range(min(self.lacking(), _MOST_ARRIVALS)))
         self._owed.clear()
         return made
 
     def lacking(self) -> int:
-        """How many fewer are open, or wait, than there should be."""
+        """Return how many open, or waiting, interactions are missing."""
         if self.habits.open:
             return self.habits.open - len(self.open)
         return self.plan.size.waiting - self.count[Where.WAITING]
 
     def saw(self, effects: Iterable[fx.Effect]) -> None:
-        """What the engine has decided."""
+        """Take the engine's effects."""
         for effect in effects:
             look = _SAW.get(type(effect))
             if look is not None:
                 look(self, effect)
 
     def idle_share(self) -> float:
-        """Share of the agents who hold nothing and are offered nothing."""
+        """Return the share of the agents who hold nothing and are offered nothing."""
         busy = {known.agent for known in self.open.values() if known.agent}
         return 1 - len(busy) / len(self.desks.agents)
 
     # Arrivals
 
     def _arrival(self) -> cmd.Command:
-        """In the queue out of which something was taken, so that no queue runs dry or full."""
+        """Return an arrival in the queue from which an interaction was taken, so that no queue becomes empty or
+        grows."""
         queue = self._owed.popleft() if self._owed else self.plan.any_queue(self._rng)
         facts = facts_of(self._rng.choice(self.plan.intents[queue]), self._arrived, self.agenda.now, self._rng)
         self._arrived += 1
@@ -107,7 +110,7 @@ class Life:
         self.count[known.where] += 1
 
     def _fate(self, name: str) -> None:
-        """One thing at most befalls an interaction from outside."""
+        """Plan at most one event from outside for an interaction."""
         chance, habits = self._rng.random(), self.habits
         fates = (
             (habits.left, self._leave),
@@ -121,7 +124,7 @@ class Life:
                 return
             chance -= share
 
-    # What customers, the SLA service and supervisors do
+    # Actions of customers, the SLA service and supervisors
 
     def _leave(self, name: str) -> cmd.Command | None:
         known = self.open.get(name)
@@ -143,7 +146,7 @@ class Life:
             return None
         return self.agenda.command(cmd.Reroute, name, self._rng.choice(queues), None, supervisor=True)
 
-    # What agents do with an interaction
+    # Actions of agents on an interaction
 
     def _current(self, name: str, turn: int, where: Where) -> Open | None:
         known = self.open.get(name)
@@ -201,7 +204,7 @@ class Life:
         known = self._current(name, turn, Where.WRAP_UP)
         return None if known is None else self.agenda.command(cmd.EndWrapUp, known.agent, name)
 
-    # What they see
+    # Effects that customers and agents see
 
     def _queued(self, effect: fx.Queued) -> None:
         known = self.open[effect.facts.interaction_id]

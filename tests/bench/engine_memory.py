@@ -1,8 +1,10 @@
-"""What a waiting interaction and a signed-in agent take in the engine's memory: `python -m tests.bench.engine_memory waiting|agents`.
+"""Memory of a waiting interaction and of a signed-in agent in the engine: `python -m tests.bench.engine_memory
+waiting|agents`.
 
-Two measures: the sizes of all objects that can be reached from the engine, each rounded up as Python's allocator does and counted once; and the
-growth of the process's resident set. Each question has a process of its own. Commands come out of protobuf records, as in the shard, so
-that no text is shared by accident; what the engine remembers of the commands themselves (their ids, for ten minutes) counts.
+Two measures: the sizes of all objects that can be reached from the engine, each rounded up as Python's allocator does
+and counted once; and the growth of the process's resident set. Each measurement has a process of its own. Commands are
+decoded from protobuf records, as in the shard, so that no text is shared by accident. The engine's memory of the
+commands themselves (their ids, for ten minutes) counts.
 """
 
 import gc
@@ -30,13 +32,13 @@ from tests.bench.engine_pool import START, Plan, Size, facts_of
 WAITING, AGENTS = "waiting", "agents"
 _BATCH: Final = 200
 _ALIGNED: Final = 16
-"""Python's allocator gives multiples of so many bytes."""
+"""Python's allocator rounds sizes up to multiples of this number of bytes."""
 _SHARED: Final = (type, ModuleType, FunctionType, BuiltinFunctionType)
-"""Belongs to the program, not to the engine's state."""
+"""Objects that belong to the program, not to the engine's state."""
 
 
 def reachable_bytes(root: object) -> int:
-    """Size of everything that an object holds, directly or not."""
+    """Return the size of everything that an object holds, directly or indirectly."""
     seen: set[int] = set()
     total, left = 0, [root]
     while left:
@@ -50,12 +52,12 @@ def reachable_bytes(root: object) -> int:
 
 
 def resident_bytes() -> int:
-    """Memory of this process."""
+    """Return the memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Feeder:
-    """Gives an engine commands out of records, in batches; what comes back is thrown away."""
+    """Feeds an engine with commands from records, in batches; the effects are thrown away."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -64,7 +66,7 @@ class Feeder:
         self._rng = Random(3)
 
     def tell(self, bodies: Iterable[dict[str, Any]]) -> None:
-        """Each is a command's field and its message."""
+        """Handle commands; each is a command's field and its message."""
         for body in bodies:
             self.count += 1
             record = pb.RoutingCommand(
@@ -80,17 +82,17 @@ class Feeder:
         collect(self.engine, START)
 
     def configure(self) -> None:
-        """Everything but the agents."""
+        """Send the configuration, without agents."""
         self.engine.handle(cmd.ActivateConfiguration(replace(self.plan.config, agents=())), START)
 
     def arrivals(self, first: int, many: int) -> Iterable[dict[str, Any]]:
-        """So many interactions."""
+        """Yield `many` arriving interactions."""
         for number in range(first, first + many):
             intent = self._rng.choice(self.plan.intents[self.plan.any_queue(self._rng)])
             yield {"enqueue": pb.Enqueue(interaction=from_facts(facts_of(intent, number, START, self._rng)))}
 
     def sign_ins(self, profiles: Iterable[AgentProfile]) -> Iterable[dict[str, Any]]:
-        """Each agent is made known and signs in."""
+        """Yield the profile and the sign-in of each agent."""
         for number, profile in enumerate(profiles):
             agent = config_pb2.AgentProfile(
                 agent_id=profile.agent_id,
@@ -104,14 +106,14 @@ class Feeder:
 
 
 def _waiting(feeder: Feeder) -> Iterable[dict[str, Any]]:
-    """As many more waiting interactions as wait already."""
+    """Double the number of waiting interactions."""
     many = feeder.plan.size.waiting
     feeder.tell(feeder.arrivals(0, many))
     return feeder.arrivals(many, many)
 
 
 def _agents(feeder: Feeder) -> Iterable[dict[str, Any]]:
-    """All agents, in an engine that has seen all requirements but in which nothing waits."""
+    """Sign in all agents, in an engine that has seen all requirements but in which nothing waits."""
     rng = Random(4)
     for number, intent in enumerate(chain.from_iterable(feeder.plan.intents.values())):
         facts = facts_of(intent, number, START, rng)
@@ -121,7 +123,7 @@ def _agents(feeder: Feeder) -> Iterable[dict[str, Any]]:
 
 
 def measure(what: str, size: Size) -> tuple[float, float]:
-    """Bytes of one: by objects, and resident."""
+    """Return the bytes of one: by objects, and resident."""
     feeder = Feeder(Plan(size))
     feeder.configure()
     bodies = (_waiting if what == WAITING else _agents)(feeder)
@@ -135,7 +137,7 @@ def measure(what: str, size: Size) -> tuple[float, float]:
 
 
 def apart(what: str, size: Size) -> tuple[float, float]:
-    """`measure` in a process of its own."""
+    """Run `measure` in a process of its own."""
     command = [sys.executable, "-m", "tests.bench.engine_memory", what, str(size.agents), str(size.waiting)]
     objects, resident = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(objects), float(resident)

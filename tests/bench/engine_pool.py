@@ -1,8 +1,9 @@
-"""The pool that the engine's bench works on: queues, teams, skills, and what may arrive.
+"""The pool of the engine's bench: queues, teams, skills, and possible arrivals.
 
-Everything is drawn from one seed. Queues and teams stand in departments: a department has eight queues and ten of the skills; a team serves three
-to twelve queues of its own and of the neighbouring department, and its agents differ from each other in one or two proficiencies. What arrives
-needs what one of its queue's *intents* says, as rules of a configuration would: a queue has a handful of requirements, not one for each arrival.
+Everything is drawn from one seed. Queues and teams belong to departments: a department has eight queues and ten of the
+skills; a team serves three to twelve queues of its own and of the neighbouring department, and its agents differ from
+each other in one or two proficiencies. The requirements of an arrival come from one of its queue's *intents*, as rules
+of a configuration would give them: a queue has a handful of requirements, not one for each arrival.
 """
 
 from bisect import bisect
@@ -31,14 +32,15 @@ VOICE, CHAT, TELEGRAM, EMAIL = "voice", "chat", "telegram", "email"
 LANGUAGES: Final = ("fa", "en", "ar", "ku", "tr", "de")
 PERSONS: Final = 200_000
 FEW_CREDITS: Final = 10
-"""One desk in so many shows few offers at a time."""
+"""One agent in this number shows few offers at a time."""
 _SESSIONS_A_GATEWAY: Final = 750
 _QUEUES_A_DEPARTMENT: Final = 8
 _SKILLS_A_DEPARTMENT: Final = 10
 _VARIANTS: Final = 12
 _INTENTS: Final = 4
 _LEAST_SHARE: Final = 0.1
-"""Share of those who serve a queue's channel that an intent must leave: below that, lint would complain."""
+"""Smallest share of the agents of a queue's channel that an intent must leave eligible: below that, lint would
+report it."""
 _ASKED: Final = 50
 
 PROFILES: Final = (
@@ -80,7 +82,7 @@ _CHOICES: Final = (Choice.LONGEST_IDLE, Choice.LOAD_RATIO, Choice.LONGEST_IDLE, 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a pool is. `distinct`: no two agents have the same skills."""
+    """Size of a pool. `distinct`: no two agents have the same skills."""
 
     agents: int = 15_000
     waiting: int = 10_000
@@ -102,7 +104,8 @@ class Intent:
 
 
 def room(profile: CapacityProfile, counts: Mapping[str, int], channel: str) -> bool:
-    """Whether one more interaction of a channel fits on top of what is held, worked out afresh."""
+    """Return whether one more interaction of a channel fits beside the held ones, calculated independently of the
+    engine."""
     used = total = 0
     rule = None
     for known in profile.channels:
@@ -119,12 +122,12 @@ def room(profile: CapacityProfile, counts: Mapping[str, int], channel: str) -> b
 
 
 def capacity_of(agent: AgentProfile) -> CapacityProfile:
-    """The agent's capacity profile."""
+    """Return the agent's capacity profile."""
     return _PROFILES[agent.capacity_profile]
 
 
 class Plan:
-    """The configuration, and what may arrive under it."""
+    """The configuration, and the possible arrivals under it."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -164,7 +167,7 @@ class Plan:
         self._known: dict[tuple[object, ...], list[Intent]] = {}
         self._moves: dict[tuple[tuple[Selector, ...], str, str], list[str]] = {}
 
-    # Making it
+    # Construction
 
     def _queue(self, n: int, rng: Random) -> QueueConfig:
         name, department = f"queue-{n:03}", n // _QUEUES_A_DEPARTMENT % self.departments
@@ -234,7 +237,7 @@ class Plan:
                 return Intent(queue.name, channel, wanted, rng.choice(LANGUAGES[:2]))
 
     def _requirements(self, queue: str, rng: Random) -> tuple[Selector, ...]:
-        """One to three; a third of them expire."""
+        """Return one to three requirements; a third of them expire."""
         drawn: list[Selector] = []
         for skill in rng.sample(self._queue_skills[queue], rng.randint(1, 3)):
             expires = rng.choice((0, 0, 30_000, 60_000))
@@ -251,14 +254,14 @@ class Plan:
                 drawn.append(Selector(skill, Operator.AT_LEAST, float(rng.randint(1, 7)), expires_after_ms=expires))
         return tuple({s.attribute: s for s in drawn}.values())
 
-    # Drawing from it
+    # Random choices
 
     def any_queue(self, rng: Random) -> str:
-        """A queue, the busy ones more often."""
+        """Return a queue; busy queues are more frequent."""
         return self._names[bisect(self._shares, rng.random() * self._shares[-1])]
 
     def intents_for(self, agent: AgentProfile) -> list[Intent]:
-        """What the agent could take when he holds nothing."""
+        """Return the intents that the agent could take if they held nothing."""
         key = (agent.skills, agent.queues, agent.capacity_profile)
         known = self._known.get(key)
         if known is None:
@@ -273,7 +276,7 @@ class Plan:
         return known
 
     def moves(self, facts: Facts) -> list[str]:
-        """Other queues of the department where somebody could take it as it is."""
+        """Return the other queues of the department in which some agent could take it as it is."""
         key = (facts.requirements, facts.channel, facts.queue)
         known = self._moves.get(key)
         if known is None:
@@ -291,12 +294,12 @@ class Plan:
 
 
 def gateway_of(number: int) -> ReplyTo:
-    """Where the agent of that number is signed in."""
+    """Return the address of the gateway to which the agent of that number is connected."""
     return ReplyTo(f"gateway-{number // _SESSIONS_A_GATEWAY}", number // _SESSIONS_A_GATEWAY)
 
 
 def facts_of(intent: Intent, number: int, now: int, rng: Random) -> Facts:
-    """An interaction as intake would make it: ids are UUIDs."""
+    """Return an interaction as intake would make it: ids are UUIDs."""
     person = rng.randrange(PERSONS)
     tail = f"{number:012}"
     return Facts(
@@ -312,5 +315,5 @@ def facts_of(intent: Intent, number: int, now: int, rng: Random) -> Facts:
         intent.requirements,
         (("product", f"p{number % 12}"), ("tier", rng.choice(("gold", "silver", "basic")))),
         now,
-        "what the text says",
+        "text of the message",
     )

@@ -1,7 +1,8 @@
-"""Runs an engine through a part of its day, batch by batch as the lane does, and measures what each command costs.
+"""Runs an engine through a part of its day, batch by batch as the lane does, and measures the cost of each command.
 
-Per batch: timers that are due, then the batch's commands, then the changelog's entities. CPU time is the process's around each of the three,
-so the makers of the commands do not count; the garbage collector runs as it does in production. Latency is wall time around `handle` alone.
+Per batch: due timers, then the batch's commands, then the changelog's entities. CPU time is the process's around each
+of the three, so the producers of the commands do not count; the garbage collector runs as in production. Latency is
+wall time around `handle` alone.
 """
 
 import time
@@ -15,7 +16,7 @@ from tests.bench.engine_fill import Watch
 from tests.bench.engine_life import Life
 
 TICK_MS: Final = 50
-"""Virtual time a batch: some thirty commands at 600 a second."""
+"""Virtual time of a batch: some thirty commands at 600 a second."""
 
 
 @dataclass(slots=True)
@@ -35,17 +36,17 @@ class Measured:
 
     @property
     def commands(self) -> int:
-        """How many."""
+        """Number of commands."""
         return sum(map(len, self.kinds.values()))
 
     @property
     def seconds(self) -> float:
-        """CPU of decisions: commands and timers."""
+        """CPU seconds of decisions: commands and timers."""
         return self.handle_s + self.advance_s
 
     @property
     def us_a_command(self) -> float:
-        """Microseconds of CPU, timers included."""
+        """Microseconds of CPU per command, timers included."""
         return self.seconds / self.commands * 1e6
 
     @property
@@ -54,21 +55,21 @@ class Measured:
         return round(self.commands / self.seconds)
 
     def sorted_ns(self) -> list[int]:
-        """Wall time of each command, least first."""
+        """Wall time of each command, in ascending order."""
         return sorted(ns for spent in self.kinds.values() for ns in spent)
 
     def p99_ms(self) -> float:
-        """99 of 100 commands took no longer."""
+        """99 of 100 commands took no longer than this."""
         return quantile(self.sorted_ns(), 0.99)
 
 
 def quantile(sorted_ns: list[int], share: float) -> float:
-    """Milliseconds at a quantile of sorted nanoseconds."""
+    """Return the milliseconds at a quantile of sorted nanoseconds."""
     return sorted_ns[min(len(sorted_ns) - 1, int(share * len(sorted_ns)))] / 1e6
 
 
 def run(engine: Engine, life: Life, commands: int, limit_s: float, watch: Watch | None = None) -> Measured:
-    """At least so many commands, unless their CPU time reaches `limit_s` before."""
+    """Run at least `commands` commands, unless their CPU time reaches `limit_s` before."""
     measured = Measured()
     clock, cpu = time.perf_counter_ns, time.process_time
     given, began = 0, life.agenda.now

@@ -1,9 +1,10 @@
-"""The router that the engine's bench compares with: plain dictionaries, no index. For each decision it looks at every agent, and for each agent who
-comes free at everything that waits.
+"""The naive router for comparison in the engine's bench: plain dictionaries, no index. For each decision it checks
+every agent, and for each agent who becomes free it checks every waiting interaction.
 
-It decides as `docs/routing-policies.md` says, as far as the bench's workload goes (no rings, several offers, interruption, occupancy limits,
-overflow or schedules), and does less besides: it writes no events, no notices, no explanations, and remembers no commands. Timers are a heap here
-too: what is compared is finding who takes what.
+It decides as `docs/routing-policies.md` says, as far as the bench's workload needs it (no rings, several offers,
+interruption, occupancy limits, overflow or schedules). It does less otherwise: it writes no events, no notices, no
+explanations, and remembers no commands. Timers are a heap here too: the comparison is about finding the agent for each
+interaction.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,17 +39,18 @@ _MINUTE_MS: Final = 60_000
 
 
 class Scan:
-    """See the module. `handle` and `advance` return the offers made; `follow` takes over those that another engine has made instead."""
+    """See the module. `handle` and `advance` return the offers made; `follow` takes over the offers that another
+    engine has made instead."""
 
     def __init__(self) -> None:
         self.now = 0
         self.config = PoolConfig()
         self.jobs: dict[str, Job] = {}
         self.waiting: dict[str, Job] = {}
-        """Those of the jobs that wait."""
+        """The jobs that wait."""
         self.people: dict[str, Person] = {}
         self.sessions: dict[str, tuple[str, int, int]] = {}
-        """Agent, until when the lease lasts, and when its timer is due."""
+        """Agent, end of the lease, and due time of its timer."""
         self.last: dict[str, str] = {}
         self.sticky = False
         self._timers: list[tuple[int, int, str]] = []
@@ -56,7 +58,7 @@ class Scan:
         self.freed: dict[str, None] = {}
 
     def configure(self, config: PoolConfig) -> None:
-        """The pool; once, at the beginning."""
+        """Set the pool's configuration; once, at the beginning."""
         self.config = config
         self.sticky = any(queue.sticky_ms for queue in config.queues)
         self.people = {profile.agent_id: Person(profile) for profile in config.agents}
@@ -68,12 +70,12 @@ class Scan:
         return self._dispatch()
 
     def advance(self, now: int) -> list[Pair]:
-        """What is due happens together; then work is offered."""
+        """Apply everything that is due together; then offer interactions."""
         self._let_happen(now)
         return self._dispatch()
 
     def follow(self, command: cmd.Command | None, now: int, effects: Iterable[fx.Effect]) -> None:
-        """Be where the other engine is, without deciding anything; no command means timers."""
+        """Follow the other engine without deciding anything; no command means timers."""
         if command is None:
             self._let_happen(now)
         else:
@@ -86,7 +88,7 @@ class Scan:
                 self._offer(self.jobs[effect.facts.interaction_id], self.people[effect.agent_id])
 
     def next_wakeup(self) -> int | None:
-        """When the next timer that still holds is due."""
+        """Return when the next valid timer is due."""
         while self._timers:
             due, kind, name = self._timers[0]
             if self._holds(due, kind, name):
@@ -94,10 +96,10 @@ class Scan:
             heappop(self._timers)
         return None
 
-    # Deciding
+    # Decisions
 
     def _dispatch(self) -> list[Pair]:
-        """Whatever waits and can be taken now, the most urgent first, each by the best agent."""
+        """Offer every waiting interaction that can be taken now, the most urgent first, each to the best agent."""
         people, waiting = self.people, self.waiting
         freed = [person for name in self.freed if (person := people[name]).listens()]
         everybody = list(people.values())
@@ -154,10 +156,10 @@ class Scan:
         person.count(job.facts.channel, 1)
         self.set_timer(job, self.now + self.config.by_name[job.facts.queue].offer_ms, OFFER)
 
-    # Moving
+    # Moves
 
     def place(self, job: Job) -> None:
-        """It waits; a timer tells when other agents could take it."""
+        """Let it wait; a timer fires when other agents could take it."""
         job.stage, job.agent = WAITING, ""
         self.waiting[job.id] = job
         queue, now = self.config.by_name[job.facts.queue], self.now
@@ -180,12 +182,12 @@ class Scan:
         return job.handed_on or (job.facts.queue in person.queues and meets_all(job.needs, person.skills))
 
     def open(self, facts: Facts) -> Job:
-        """A new interaction; the caller says where it goes."""
+        """Open a new interaction; the caller decides where it goes."""
         job = self.jobs[facts.interaction_id] = Job(facts, self.now)
         return job
 
     def end_offer(self, job: Job) -> Person:
-        """An offer ends without an assignment; the caller says where the work goes."""
+        """End an offer without an assignment; the caller decides where the interaction goes."""
         person = self.people[job.agent]
         del person.offers[job.id]
         person.count(job.facts.channel, -1)
@@ -193,7 +195,7 @@ class Scan:
         return person
 
     def hold(self, job: Job) -> None:
-        """Whoever is asked takes it."""
+        """Assign the job to the agent to whom it is offered."""
         person = self.people[job.agent]
         del person.offers[job.id]
         person.held[job.id] = None
@@ -204,7 +206,7 @@ class Scan:
         self.freed[person.id] = None
 
     def complete(self, job: Job) -> None:
-        """The holder is done, but for wrapping up."""
+        """Complete the job; only the wrap-up may remain."""
         if self.sticky:
             self.last[job.facts.person_id] = job.agent
         wrap_up = self.config.by_name[job.facts.queue].wrap_up_ms
@@ -215,12 +217,12 @@ class Scan:
             self.close(job)
 
     def close(self, job: Job) -> None:
-        """Over, wherever it stood."""
+        """Close the job in any stage."""
         self.detach(job)
         del self.jobs[job.id]
 
     def release(self, job: Job) -> Person:
-        """The holder no longer holds it. While he had it, its queue's clock stood still."""
+        """Release the job from its holder. While the agent had it, its queue's clock was paused."""
         person = self.people[job.agent]
         if job.stage == HELD:
             job.enqueued_at += self.now - job.assigned_at
@@ -231,14 +233,14 @@ class Scan:
         return person
 
     def detach(self, job: Job) -> Person | None:
-        """From the queue, or from whoever is asked or holds it; returns the holder."""
+        """Remove it from the queue, or from the agent to whom it is offered or who holds it; return the holder."""
         self.waiting.pop(job.id, None)
         if job.stage == OFFERED:
             self.end_offer(job)
         return self.release(job) if job.stage in (HELD, WRAP_UP) else None
 
     def set_state(self, person: Person, state: AgentState) -> None:
-        """Who leaves AVAILABLE loses what is offered to him and kept for him."""
+        """Set the state. An agent who leaves AVAILABLE loses the offers and the interactions kept for them."""
         if person.state is state:
             return
         person.state = state
@@ -249,19 +251,19 @@ class Scan:
             self.take_back(person)
 
     def take_back(self, person: Person) -> None:
-        """What is offered to him, and what is kept for him."""
+        """Withdraw the offers to the agent and the interactions kept for them."""
         for name in sorted(person.offers):
             self.end_offer(self.jobs[name])
             self.place(self.jobs[name])
         self.look_again(person)
 
     def look_again(self, person: Person) -> None:
-        """Whether what is kept for him still should be."""
+        """Check again whether interactions should still be kept for the agent."""
         for job in [job for job in self.waiting.values() if job.kept_for == person.id]:
             self.place(job)
 
     def requeue(self, person: Person) -> None:
-        """What he holds waits again; his wrap-ups end."""
+        """Put the agent's interactions back into the queue; their wrap-ups end."""
         for name in sorted(person.held):
             job = self.jobs[name]
             done = job.stage == WRAP_UP
@@ -274,7 +276,7 @@ class Scan:
     # Timers
 
     def set_timer(self, job: Job, due: int, kind: int) -> None:
-        """The one timer that an interaction has, by its stage; due at 0: none."""
+        """Set the one timer that an interaction has, by its stage; due at 0: none."""
         job.due = due
         if due:
             heappush(self._timers, (due, kind, job.id))
@@ -306,7 +308,7 @@ class Scan:
                 self.set_state(person, AgentState.NOT_RESPONDING)
 
     def arm(self, session: str, agent: str) -> None:
-        """A session begins."""
+        """Begin a session."""
         until = self.now + self.config.lease_ms
         self.sessions[session] = (agent, until, until)
         heappush(self._timers, (until, LEASE, session))

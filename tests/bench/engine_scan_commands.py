@@ -1,4 +1,4 @@
-"""What each command does in the naive router of `engine_scan`."""
+"""The effect of each command in the naive router of `engine_scan`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def carry_out(scan: "Scan", command: cmd.Command) -> None:
-    """Carry out one command, or do nothing where it does not apply any more."""
+    """Carry out one command, or do nothing if it no longer applies."""
     _COMMANDS[type(command)](scan, command)
 
 
@@ -32,7 +32,7 @@ def _enqueue(scan: "Scan", command: cmd.Enqueue) -> None:
 
 
 def _facts(scan: "Scan", name: str, **fields: Any) -> None:
-    """Other facts; what waits may go to somebody else now."""
+    """Change the attributes; a waiting interaction may go to another agent now."""
     job = scan.jobs.get(name)
     if job is None:
         return
@@ -55,7 +55,7 @@ def _reprioritise(scan: "Scan", command: cmd.Reprioritise) -> None:
 
 
 def _nothing(_scan: "Scan", _command: cmd.Command) -> None:
-    """A message, a reply: nothing to decide."""
+    """Do nothing: a message or a reply needs no decision."""
 
 
 def _leave(scan: "Scan", command: cmd.CustomerLeft) -> None:
@@ -125,7 +125,7 @@ def _transfer(scan: "Scan", command: cmd.TransferInteraction) -> None:
 
 
 def _move(scan: "Scan", job: Job, queue: str) -> None:
-    """Its requirements as relaxed as they are, and the clock of the new queue."""
+    """Move the job to another queue. Its requirements stay relaxed as they are; the clock of the new queue starts."""
     own = carried_over(job.facts.requirements, (), scan.now - job.enqueued_at)
     job.facts = replace(job.facts, queue=queue, requirements=own)
     job.enqueued_at = scan.now

@@ -1,4 +1,4 @@
-"""What the naive router of `engine_scan` keeps: interactions and agents, plainly."""
+"""State of the naive router of `engine_scan`: interactions and agents, in plain form."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from tests.bench.engine_pool import capacity_of
 WAITING, OFFERED, HELD, WRAP_UP = range(4)
 LEASE, GRACE, OFFER, WRAP_UP_OVER, PLACE = range(1, 6)
 STAGE: Final = {OFFER: OFFERED, WRAP_UP_OVER: WRAP_UP, PLACE: WAITING}
-"""The stage in which a timer of an interaction holds."""
+"""The stage in which a timer of an interaction is valid."""
 
 
 class Job:
@@ -28,10 +28,10 @@ class Job:
         self.due = 0
         """When the timer of its stage is due; 0: it has none."""
         self.handed_on = False
-        """With `kept_for`: by name, so that his skills and queues are not asked."""
+        """With `kept_for`: the transfer named the agent, so their skills and queues are not checked."""
         self.needs: tuple[Any, ...] = ()
         self.declined: dict[str, int] = {}
-        """Until when an agent is not asked, or minus the number of his sign-in."""
+        """By agent: until when the agent gets no offer, or minus the number of their sign-in."""
 
     @property
     def id(self) -> str:
@@ -39,11 +39,11 @@ class Job:
         return self.facts.interaction_id
 
     def asked(self) -> str:
-        """To whom it is offered."""
+        """The agent to whom it is offered."""
         return self.agent if self.stage == OFFERED else ""
 
     def holder(self) -> str:
-        """Who holds it, or wraps it up."""
+        """The agent who holds it, or wraps it up."""
         return self.agent if self.stage in (HELD, WRAP_UP) else ""
 
 
@@ -67,7 +67,7 @@ class Person:
         self.held: dict[str, None] = {}
 
     def learn(self, profile: AgentProfile) -> None:
-        """Another profile."""
+        """Take another profile."""
         self.skills = dict(profile.skills)
         self.queues = frozenset(profile.queues)
         self.capacity = capacity_of(profile)
@@ -77,7 +77,7 @@ class Person:
         return self.state is AgentState.AVAILABLE and self.attached
 
     def listens(self) -> bool:
-        """At his desk, which can show one more offer."""
+        """Available and connected, with a desk that can show one more offer."""
         return self.at_desk() and (not self.credits or len(self.offers) < self.credits)
 
     def used(self) -> float:
@@ -86,5 +86,5 @@ class Person:
         return weight / self.capacity.total
 
     def count(self, channel: str, by: int) -> None:
-        """Book work of a channel."""
+        """Count an interaction of a channel."""
         self.counts[channel] = self.counts.get(channel, 0) + by

@@ -1,7 +1,8 @@
 """A whole pool through the shard's own processor and outbox: into changelog entries and back.
 
-The changelog has no snapshot of its own: it is written entity by entity as they change. So every entity is marked as changed and one batch writes
-them. Restoring is what a new owner does: every entry, then `start`, which rebuilds what is derived and gives all leases new time.
+The changelog has no snapshot of its own: it is written entity by entity as they change. So every entity is marked as
+changed and one batch writes them. Restoring works as in a new owner: every entry, then `start`, which rebuilds derived
+state and gives all leases new time.
 """
 
 import gc
@@ -43,7 +44,8 @@ def _outbox() -> BatchOutbox:
 
 
 def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTrip:
-    """`remembered`: the chunks of remembered commands, which the engine hands out once, in the batch in which they were decided."""
+    """Write and restore. `remembered`: the chunks of remembered commands, which the engine returns once, in the
+    batch in which they were decided."""
     processor = _processor()
     processor.start(now, _outbox())
     processor.begin(now)
@@ -61,7 +63,7 @@ def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTri
     dump_s = time.process_time() - began
     heir = _processor()
     gc.collect()
-    gc.freeze()  # who restores a pool does not hold it already
+    gc.freeze()  # a process that restores a pool does not hold one already
     gc.disable()  # as a lane does while it restores
     began = time.process_time()
     for key, value in changelog.items():
@@ -78,7 +80,7 @@ def round_trip(engine: Engine, remembered: dict[str, Any], now: int) -> RoundTri
 
 
 def _found(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
-    """Makes the pool known: only a configuration does."""
+    """Make the pool known: only a configuration does that."""
     configuration = config_pb2.TenantConfiguration(tenant=_WHERE[0], version=1)
     configuration.pools.add(name=_WHERE[1])
     command = pb.RoutingCommand(
@@ -90,7 +92,7 @@ def _found(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
 
 
 def _touch(processor: ShardProcessor, now: int, outbox: BatchOutbox) -> None:
-    """A command that changes nothing."""
+    """Handle a command that changes nothing."""
     command = pb.RoutingCommand(tenant=_WHERE[0], pool=_WHERE[1], upsert_agent=pb.UpsertAgent())
     processor.handle(Record(COMMANDS, 0, 0, now, b"acme/default", command.SerializeToString(), ()), outbox)
 
@@ -110,8 +112,8 @@ def _mark_all(engine: Engine) -> None:
 
 
 def _same(restored: Engine, original: Engine) -> None:
-    """The bench would measure nothing if something had got lost."""
+    """Check that nothing was lost; otherwise the bench would measure nothing."""
     for name in ("agents", "sessions", "works", "last_agent"):
         before, after = (getattr(engine.core, name) for engine in (original, restored))
         if before.keys() != after.keys():
-            raise AssertionError(f"{len(after)} {name} came back of {len(before)}")
+            raise AssertionError(f"{len(after)} of {len(before)} {name} were restored")

@@ -1,4 +1,5 @@
-"""What a command costs the engine: with everybody busy, with most idle, with no two agents alike, and in a small pool."""
+"""The cost of a command in the engine: with all agents busy, with most idle, with no two agents alike, and in a
+small pool."""
 
 import cProfile
 import gc
@@ -15,31 +16,32 @@ from tests.bench.engine_run import Measured, quantile, run
 
 IDLE_SHARE: Final = 0.7
 _SHORT_MS: Final = 60_000
-"""Handling time at light load: as many arrivals a second as at full load, so the same mix of commands."""
+"""Handling time at light load: as many arrivals a second as at full load, so the mix of commands is the same."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """Commands to warm up (beyond the first that fill the queues) and to measure, and CPU seconds after which each of the two stops."""
+    """Commands to warm up (beyond the first that fill the queues) and to measure, and CPU seconds after which each
+    of the two stops."""
 
     warm_up: int = 10_000
     commands: int = 100_000
     limit_s: float = 12.0
 
     def half(self) -> "Effort":
-        """For the variants."""
+        """Return half of the effort, for the variants."""
         return Effort(self.warm_up // 2, self.commands // 2, self.limit_s / 2)
 
 
 def busy_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
-    """All agents busy, and (after the warm-up) the size's number waiting."""
+    """Return a pool with all agents busy, and (after the warm-up) the size's number waiting."""
     freeze()
     start = filled(plan, watch=watch)
     return start.engine, Life(plan, start, Habits())
 
 
 def idle_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
-    """Seven of ten agents idle; nothing waits but what nobody at work can do."""
+    """Return a pool with seven of ten agents idle; only interactions wait that no present agent can take."""
     freeze()
     many = round((1 - IDLE_SHARE) * plan.size.agents)
     start = filled(plan, held=many, watch=watch)
@@ -47,19 +49,19 @@ def idle_pool(plan: Plan, watch: Watch | None = None) -> tuple[Engine, Life]:
 
 
 def freeze() -> None:
-    """What the bench holds by now is out of the collector's sight: a router does not have it."""
+    """Hide the bench's own objects from the collector: a router does not have them."""
     gc.collect()
     gc.freeze()
 
 
 def fill_queues(engine: Engine, life: Life, watch: Watch | None = None) -> None:
-    """Until as many wait, or are open, as should be."""
+    """Run until the intended number of interactions wait, or are open."""
     while life.lacking() > (life.habits.open or life.plan.size.waiting) // 100:
         run(engine, life, 1, float("inf"), watch)
 
 
 def warmed(engine: Engine, life: Life, effort: Effort, *, profile: bool = False) -> Measured:
-    """What it costs when queues are full and things have got going."""
+    """Measure when the queues are full and the load is steady."""
     fill_queues(engine, life)
     run(engine, life, effort.warm_up, effort.limit_s / 4)
     if not profile:
@@ -71,7 +73,7 @@ def warmed(engine: Engine, life: Life, effort: Effort, *, profile: bool = False)
 
 
 def kinds_table(measured: Measured) -> str:
-    """What each kind of command took, the costliest in sum first."""
+    """Return a table of the time of each kind of command, the largest sum first."""
     rows = [f"{'command':22}{'count':>8}{'share of time':>15}{'mean us':>10}{'p50 us':>10}{'p99 us':>10}{'max ms':>9}"]
     timed = {**measured.kinds, "(timers of a batch)": measured.timers_ns}
     whole = sum(map(sum, timed.values()))

@@ -16,14 +16,15 @@ class Stretch:
     steps: list[tuple[cmd.Command | None, int, list[Pair]]] = field(default_factory=list)
 
     def __call__(self, command: cmd.Command | None, now: int, effects: Iterable[fx.Effect]) -> None:
-        """One more step."""
+        """Record one more step."""
         offers = [(e.facts.interaction_id, e.agent_id) for e in effects if isinstance(e, fx.Offered)]
         self.steps.append((command, now, offers))
 
 
 @dataclass(slots=True)
 class Replay:
-    """What the naive router made of a stretch: CPU seconds, commands, offers in all, and steps whose offers were not the engine's."""
+    """The naive router's result for a stretch: CPU seconds, commands, total offers, and steps whose offers differ
+    from the engine's."""
 
     seconds: float = 0.0
     commands: int = 0
@@ -32,7 +33,7 @@ class Replay:
 
     @property
     def us_a_command(self) -> float:
-        """Microseconds of CPU."""
+        """Microseconds of CPU per command."""
         return self.seconds / self.commands * 1e6
 
 

@@ -1,13 +1,11 @@
-"""Answers a second through the survey page until they are durable, and what reading scores costs: `python -m tests.bench.feedback
-[seconds] [--profile]`.
+"""Responses a second through the survey page until they are durable, and the cost of reading scores: `python -m
+tests.bench.feedback [seconds] [--profile]`.
 
-The service (role "edge") runs in a process of its own on a real broker; a bare server beside it does the least that is honest: verify the
-link's signature,
-parse the form, produce, wait for the broker. Rounds alternate and the better half of each side's rounds counts. CPU of the server's
-process per answer says
-where the time goes when the goal is missed; `--profile` prints its functions by own time. Scores are read over gRPC by one caller after
-the other, a page of
-the default size at random places of 10,000 agents.
+The service (role "edge") runs in a process of its own on a real broker. A bare server beside it does the fair minimum:
+verify the link's signature, parse the form, produce, wait for the broker. Rounds alternate and the better half of each
+side's rounds counts. If the goal is missed, the CPU of the server's process per response shows where the time goes;
+`--profile` prints its functions by own time. Scores are read over gRPC by one caller after the other, a page of the
+default size at random places of 10,000 agents.
 """
 
 import asyncio
@@ -66,7 +64,8 @@ Say = Callable[[dict[str, str]], None]
 
 
 def requests(count: int) -> list[bytes]:
-    """Whole HTTP requests, each the answer to an invitation of its own: the client must cost little beside the server."""
+    """Return complete HTTP requests, each the response to an invitation of its own: the client must cost little
+    compared with the server."""
     links = SignedLinks(link_key(SECRET.encode()), "", system_clock)
     expires = system_clock() + 3_600_000
     made = []
@@ -80,7 +79,7 @@ def requests(count: int) -> list[bytes]:
 
 
 async def bare(kafka: KafkaSettings, say: Say, stop: asyncio.Event) -> None:
-    """Signature, form, broker."""
+    """Run the bare server: signature, form, broker."""
     key = link_key(SECRET.encode())
     async with DurableProducer(kafka, client_id="bare") as producer:
 
@@ -101,7 +100,7 @@ async def bare(kafka: KafkaSettings, say: Say, stop: asyncio.Event) -> None:
 
 
 async def edge(kafka: KafkaSettings, say: Say, stop: asyncio.Event) -> None:
-    """The service as it is, without lanes and Faust."""
+    """Run the service as it is, without lanes and Faust."""
     with tempfile.TemporaryDirectory() as directory:
         secret = Path(directory) / "secret"
         secret.write_text(SECRET)
@@ -133,7 +132,7 @@ def _serve(kind: str, kafka: KafkaSettings, profile: str, pipe: Connection) -> N
 
 
 async def load(address: str, asked: list[bytes], seconds: float) -> float:
-    """Answers a second over keep-alive connections, each waiting for its page; all must be 200."""
+    """Return responses a second over keep-alive connections, each waiting for its page; all must be 200."""
     host, _, port = address.rpartition(":")
     done = 0
     until = time.monotonic() + seconds
@@ -159,7 +158,7 @@ async def load(address: str, asked: list[bytes], seconds: float) -> float:
 
 
 async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
-    """Milliseconds of each read."""
+    """Return the milliseconds of each read."""
     rng = random.Random(1)
     async with DurableProducer(kafka, client_id="bench", linger_ms=5) as producer:
         for first in range(0, AGENTS, 1000):
@@ -184,7 +183,7 @@ async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
                     cursors.append(answer.page.next_cursor)
                 else:
                     cursors = [""]
-                    await asyncio.sleep(0.1)  # not all has been read yet
+                    await asyncio.sleep(0.1)  # some records have not been read yet
         for _ in range(READS):
             request = pb.GetScoresRequest(by="agent")
             request.page.cursor = rng.choice(cursors)
@@ -196,7 +195,7 @@ async def read_scores(kafka: KafkaSettings, address: str) -> list[float]:
 
 
 async def main(seconds: float, profile: bool) -> None:
-    """Prints the figures."""
+    """Print the figures."""
     asked = requests(20_000)
     spawn = multiprocessing.get_context("spawn")
     rates: dict[str, list[float]] = {"bare": [], "edge": []}
@@ -229,7 +228,7 @@ async def main(seconds: float, profile: bool) -> None:
             if profile:
                 pstats.Stats(stats).sort_stats("tottime").print_stats(35)
     best = {kind: statistics.mean(sorted(values)[len(values) // 2 :]) for kind, values in rates.items()}
-    print(f"edge {best['edge']:.0f}/s, bare {best['bare']:.0f}/s, CPU of the edge {min(cpu):.0f} us an answer")
+    print(f"edge {best['edge']:.0f}/s, bare {best['bare']:.0f}/s, CPU of the edge {min(cpu):.0f} us a response")
     tell(
         "answers_per_s", round(best["edge"]), "1/s", f">={GOAL_PER_S}", cpu_us=round(min(cpu)), bare=round(best["bare"])
     )

@@ -1,4 +1,5 @@
-"""How a bench tells a figure: one line for people, one line of JSON in build/figures.jsonl for the table in docs/performance.md."""
+"""How a bench reports a figure: one line for people, one line of JSON in build/figures.jsonl for the table in
+docs/performance.md."""
 
 import json
 import os
@@ -12,10 +13,11 @@ NO_GOAL: Final = "none"
 
 
 def tell(name: str, value: float, unit: str, goal: str = NO_GOAL, **details: Any) -> None:
-    """Prints `figure <name> <value> <unit> goal <op value>` and keeps it. `goal` is e.g. ">=0.7"; details go into the JSON only.
+    """Print `figure <name> <value> <unit> goal <op value>` and keep it. `goal` is e.g. ">=0.7"; details go into the
+    JSON only.
 
-    A figure of one of many carries it in braces: `rss_idle_mb{router}`. The machine's load is kept beside each, because a
-    figure taken on a busy machine is no figure.
+    A figure of one of many carries it in braces: `rss_idle_mb{router}`. The machine's load is kept beside each figure,
+    because a figure taken on a busy machine is not valid.
     """
     print(f"figure {name} {value:g} {unit} goal {goal}", flush=True)
     line = {"figure": name, "value": value, "unit": unit, "goal": goal, **details}
@@ -26,7 +28,7 @@ def tell(name: str, value: float, unit: str, goal: str = NO_GOAL, **details: Any
 
 
 def newest() -> dict[str, dict[str, Any]]:
-    """The last line of each figure, by name, in the order in which the figures were first told."""
+    """Return the last line of each figure, by name, in the order in which the figures were first reported."""
     if not FILE.exists():
         return {}
     found: dict[str, dict[str, Any]] = {}
@@ -37,7 +39,7 @@ def newest() -> dict[str, dict[str, Any]]:
 
 
 def reached(value: float, goal: str) -> bool | None:
-    """Whether a value reaches its goal; None without one."""
+    """Return whether a value reaches its goal; None without a goal."""
     if goal.startswith(">="):
         return value >= float(goal[2:])
     if goal.startswith("<="):

@@ -1,10 +1,12 @@
-"""How soon everything is ready, and what memory it takes: `python -m tests.bench.footprint [interactions]`.
+"""Time until everything is ready, and the memory that it takes: `python -m tests.bench.footprint [interactions]`.
 
-`ready_s`: from `chapar run` to its word that everything is ready, with what a second start finds: jars and class archive in the cache, topics,
-configuration and secrets made. `rss_idle_mb{…}`: resident memory of each process a few seconds later. `rss_10k_mb{…}`: the same with
-10,000 interactions open (waiting, with three deadlines each, nobody signed in) and every lane at the end of its input.
+`ready_s`: from `chapar run` to its message that everything is ready, on a second start: jars and class archive are in
+the cache; topics, configuration and secrets exist. `rss_idle_mb{…}`: resident memory of each process a few seconds
+later. `rss_10k_mb{…}`: the same with 10,000 interactions open (waiting, with three deadlines each, no agent signed in)
+and every lane at the end of its input.
 
-It starts a broker of its own in a home that is thrown away, whatever KAFKA_BOOTSTRAP_SERVERS says: the broker is part of what is measured.
+It starts a broker of its own in a temporary home, whatever KAFKA_BOOTSTRAP_SERVERS says: the broker is part of the
+measurement.
 """
 
 import asyncio
@@ -37,7 +39,8 @@ _READY_S, _OPEN_S = 240.0, 600.0
 
 @asynccontextmanager
 async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float, dict[str, Any]]]:
-    """`chapar run` until the block ends: its process id, seconds until ready, and where everything listens."""
+    """Run `chapar run` until the block ends; yield its process id, seconds until ready, and the addresses of
+    everything."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
     environment |= {"CHAPAR_HOME": str(home.home), "CHAPAR_INGEST_ACCOUNT_RATE": "0", "CHAPAR_INGEST_TENANT_RATE": "0"}
     begun = time.monotonic()
@@ -51,7 +54,7 @@ async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float
         async with asyncio.timeout(_READY_S):
             line = await process.stdout.readline()
         if not line:
-            raise RuntimeError("chapar run ended before it was ready: it has said why")
+            raise RuntimeError("chapar run ended before it was ready: see its output")
         yield process.pid, time.monotonic() - begun, json.loads(line)["endpoints"]
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -60,7 +63,7 @@ async def a_run(home: Workspace, config: Path) -> AsyncIterator[tuple[int, float
 
 
 def memory(run: int) -> dict[str, float]:
-    """MB by name of the process, of all that `chapar run` has started."""
+    """Return MB by name of the process, for all processes that `chapar run` has started."""
     found = {}
     for pid, command in processes().items():
         if _parent(pid) == run:
@@ -79,7 +82,7 @@ def _parent(pid: int) -> int | None:
 
 
 async def open_interactions(home: Workspace, address: str, count: int) -> None:
-    """As many first messages of as many customers, acknowledged."""
+    """Send `count` first messages of `count` customers, and wait for the acknowledgements."""
     token, numbers = token_for(home, TENANT), iter(range(count))
     async with grpc_channel(address, token=lambda _tenant: token) as channel, asyncio.TaskGroup() as tasks:
         stub = ingest_pb2_grpc.IngestServiceStub(channel)
@@ -96,7 +99,7 @@ async def _submit(stub: Any, numbers: Iterator[int]) -> None:
             yield ingest_pb2.SubmitStreamRequest(message=message)
 
     call = stub.SubmitStream()
-    for request in requests():  # each is answered before the next: 32 in flight in all
+    for request in requests():  # each is answered before the next: 32 in flight in total
         await call.write(request)
         answer = await call.read()
         if answer.refused_reason:
@@ -105,7 +108,7 @@ async def _submit(stub: Any, numbers: Iterator[int]) -> None:
 
 
 async def settled(endpoints: dict[str, Any], count: int) -> None:
-    """All wait in the router, and no lane and no projection has anything before it."""
+    """Wait until all interactions wait in the router, and no lane and no projection has records to read."""
     async with asyncio.timeout(_OPEN_S), httpx.AsyncClient() as http:
         for tries in itertools.count(1):
             waiting, behind = 0.0, 0.0
@@ -119,12 +122,12 @@ async def settled(endpoints: dict[str, Any], count: int) -> None:
             if waiting >= count and not behind:
                 return
             if not tries % 10:
-                print(f"{waiting:.0f} of {count} wait, {behind:.0f} records are on their way", flush=True)
+                print(f"{waiting:.0f} of {count} wait, {behind:.0f} records are not read yet", flush=True)
             await asyncio.sleep(1)
 
 
 async def run(count: int) -> None:
-    """Prints the figures."""
+    """Print the figures."""
     with a_home() as home:
         config = home.directory("config") / "bench.yaml"
         config.write_text(a_configuration(0, promises=True))

@@ -1,15 +1,17 @@
-"""From acknowledged to offered, over bare transactions: `[KAFKA_BOOTSTRAP_SERVERS=…] python -m tests.bench.hops [seconds a round] [rate …]`.
+"""From acknowledged to offered, over bare transactions: `[KAFKA_BOOTSTRAP_SERVERS=…] python -m tests.bench.hops
+[seconds a round] [rate …]`.
 
-The whole product runs as `chapar run` starts it. Messages come by `IngestService.SubmitStream` at a steady rate (open loop: nobody waits
-for anybody), agents with ample capacity hold real sessions, and each message is clocked from its acknowledgement to the offer's arrival
-on the agent's stream: edge → intake lane → router lane → feed → gateway → gRPC.
+The whole product runs as `chapar run` starts it. Messages arrive by `IngestService.SubmitStream` at a steady rate (open
+loop: no message waits for another), agents with ample capacity hold real sessions, and each message is timed from its
+acknowledgement to the offer's arrival on the agent's stream: edge → intake lane → router lane → feed → gateway → gRPC.
 
-Bare means the same number of hops without the product, on the same broker in the same run: a record is acknowledged, two processes one
-after the other consume it `read_committed` and produce it on in raw aiokafka transactions (the best known way: `send_batch`, two producers
-taking turns, position in the same transaction; four partitions, then one, as the product's), and a `read_committed` tail sees it.
+Bare means the same number of hops without the product, on the same broker in the same run: a record is acknowledged;
+two processes one after the other consume it `read_committed` and produce it on in raw aiokafka transactions (the best
+known way: `send_batch`, two producers taking turns, position in the same transaction; four partitions, then one, as in
+the product); and a `read_committed` tail sees it.
 
-Rounds of both alternate. The latencies of all rounds of a rate are put together, and the figure is the ratio of their percentiles. At the
-end of each round the interactions are cancelled, so that every round begins with idle agents.
+Rounds of both alternate. The latencies of all rounds of a rate are put together, and the figure is the ratio of their
+percentiles. At the end of each round the interactions are cancelled, so that every round begins with idle agents.
 """
 
 import asyncio
@@ -55,7 +57,7 @@ Submit = Callable[[int], Awaitable[None]]
 
 
 class Clocked:
-    """Acknowledged and arrived, by number of the message; seconds on one clock."""
+    """Times of acknowledgement and arrival, by number of the message; seconds on one clock."""
 
     def __init__(self, expected: int) -> None:
         self.acknowledged: dict[int, float] = {}
@@ -72,12 +74,12 @@ class Clocked:
             self.done.set()
 
     def latencies(self) -> list[float]:
-        """Of all; one that arrived before its acknowledgement was seen took no time."""
+        """Return the latencies of all messages; 0 for an offer that arrived before its acknowledgement was seen."""
         return [max(0.0, self.arrived[number] - at) for number, at in self.acknowledged.items()]
 
 
 async def _at_rate(rate: int, count: int, submit: Submit) -> None:
-    """Open loop: message n at n / rate, however long the others take."""
+    """Submit in an open loop: message n at n / rate, however long the others take."""
     begun = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):
@@ -95,7 +97,8 @@ async def _run(submit: Submit, number: int) -> None:
 
 
 class BareHop:
-    """One partition of one hop: what waits goes on in one transaction; the next is filled while the last commits."""
+    """One partition of one hop: waiting records go on in one transaction; the next is filled while the last one
+    commits."""
 
     def __init__(self, kafka: KafkaSettings, name: str, target: str) -> None:
         self._target, self._state = kafka.topic_prefix + target, f"{kafka.topic_prefix}{name}.state"
@@ -142,7 +145,7 @@ class BareHop:
 
 
 def _hop_process(kafka: KafkaSettings, source: str, target: str, ready: Flag) -> None:
-    """One hop in a process of its own, until it is killed; it never outlives the bench, however that ends."""
+    """Run one hop in a process of its own, until it is killed; it never outlives the bench, however the bench ends."""
     tether.tie_to(os.getppid())
 
     async def main() -> None:
@@ -175,7 +178,7 @@ class Bare:
         self._round = 0
 
     async def follow(self, begun: Callable[[], None]) -> None:
-        """See what comes out, for ever."""
+        """Read the output, forever."""
         async with aclosing(tail(self._kafka, OUT, [0], "end", caught_up=begun)) as records:
             async for record in records:
                 which, _, number = (record.key or b"").partition(b"/")
@@ -183,7 +186,7 @@ class Bare:
                     self._clocked.arrive(int(number))
 
     async def round(self, rate: int, seconds: float) -> list[float]:
-        """Latencies in seconds."""
+        """Return latencies in seconds."""
         self._round += 1
         self._clocked = clocked = Clocked(int(rate * seconds))
         value = bytes(300)
@@ -200,7 +203,7 @@ class Bare:
 
 @asynccontextmanager
 async def bare_path(kafka: KafkaSettings) -> AsyncIterator[Bare]:
-    """Topics, both hops in processes of their own, and the tail."""
+    """Create the topics, run both hops in processes of their own, and the tail."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
     states = [f"{source}-{n}.state" for source in (IN, MID) for n in range(PARTITIONS[source])]
@@ -229,7 +232,7 @@ async def bare_path(kafka: KafkaSettings) -> AsyncIterator[Bare]:
 
 
 class Product:
-    """Messages in by gRPC, offers out at the desks."""
+    """Sends messages by gRPC, and receives offers at the agents' streams."""
 
     def __init__(self, producer: DurableProducer) -> None:
         self._producer = producer
@@ -242,7 +245,7 @@ class Product:
         self._none_left = asyncio.Event()
 
     async def stream(self, stub: Any) -> None:
-        """One of the streams on which messages go in; each answers in order, so there are several."""
+        """Run one of the streams on which messages are sent; each stream answers in order, so there are several."""
         queue: asyncio.Queue[ingest_pb2.SubmitStreamRequest] = asyncio.Queue()
         self._queues.append(queue)
         call = stub.SubmitStream()
@@ -270,7 +273,7 @@ class Product:
             self._clocked.arrive(number)
 
     async def desk(self, desk: Desk) -> None:
-        """One agent's stream."""
+        """Run one agent's stream."""
         async for event in desk.events():
             kind = event.WhichOneof("response")
             if kind == "offered":
@@ -287,7 +290,7 @@ class Product:
                     self._none_left.set()
 
     async def round(self, rate: int, seconds: float) -> list[float]:
-        """Latencies in seconds."""
+        """Return latencies in seconds."""
         self._round += 1
         self._identities.clear()
         self._early.clear()
@@ -328,7 +331,7 @@ async def _published(producer: DurableProducer, key: bytes, value: bytes) -> Non
 
 @asynccontextmanager
 async def product_path(workspace: Workspace, stack: Stack) -> AsyncIterator[Product]:
-    """Agents signed in, streams open."""
+    """Sign in the agents and open the streams."""
     endpoints = stack.running.endpoints
     async with AsyncExitStack() as exits:
         product = Product(await exits.enter_async_context(DurableProducer(stack.kafka, client_id="bench")))
@@ -351,7 +354,7 @@ async def product_path(workspace: Workspace, stack: Stack) -> AsyncIterator[Prod
 
 
 async def run(seconds: float, rates: tuple[int, ...]) -> None:
-    """Prints the figures."""
+    """Print the figures."""
     async with AsyncExitStack() as exits:
         kafka = await exits.enter_async_context(a_broker())
         workspace = exits.enter_context(a_home())
@@ -359,7 +362,7 @@ async def run(seconds: float, rates: tuple[int, ...]) -> None:
         file.write_text(a_configuration(AGENTS))
         os.environ["KAFKA_BOOTSTRAP_SERVERS"] = (
             kafka.bootstrap_servers
-        )  # where `running_stack` looks; this process ends with us
+        )  # where `running_stack` looks; this process ends with the bench
         limits = {f"CHAPAR_INGEST_{name}_RATE": "0" for name in ("ACCOUNT", "SENDER", "TENANT")}
         limits["CHAPAR_INGEST_GRPC_LIMITS__TENANT_CALLS_PER_S"] = "0"
         options = StackOptions(config=file, environment=limits, topic_prefix=kafka.topic_prefix)

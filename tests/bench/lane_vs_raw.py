@@ -1,9 +1,10 @@
-"""What the lane costs: records/s of a lane whose domain only forwards, over the same transactions written by hand with aiokafka.
+"""The cost of the lane: records/s of a lane whose domain only forwards, over the same transactions written by hand with
+aiokafka.
 
     KAFKA_BOOTSTRAP_SERVERS=host:port python -m tests.bench.lane_vs_raw
 
-By hand means: the same batches of 500 records of 300 bytes, `send_batch`, two producers taking turns, the position in the same transaction.
-Rounds alternate in one run, after a warm-up of both; the figure is the ratio of the medians.
+By hand means: the same batches of 500 records of 300 bytes, `send_batch`, two producers taking turns, the position in
+the same transaction. Rounds alternate in one run, after a warm-up of both; the figure is the ratio of the medians.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ IN, OUT = "bench.in.v1", "bench.out.v1"
 
 
 class Forward:
-    """The empty domain."""
+    """A domain that only forwards."""
 
     def __init__(self, context: LaneContext) -> None: ...
     def restore(self, key: bytes, value: bytes) -> None: ...
@@ -68,7 +69,7 @@ class Rate(NamedTuple):
 
 
 class Stopwatch(NoMetrics):
-    """From live to the last commit."""
+    """Measures from live to the last commit."""
 
     def __init__(self) -> None:
         self.began = self.ended = Instant(0.0, 0.0)
@@ -156,7 +157,7 @@ async def by_hand(kafka: KafkaSettings, name: str) -> Rate:
 async def main() -> int:
     servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
     if not servers:
-        print("lane_vs_raw needs KAFKA_BOOTSTRAP_SERVERS (make kafka prints it)", file=sys.stderr)
+        print("lane_vs_raw requires KAFKA_BOOTSTRAP_SERVERS (make kafka prints it)", file=sys.stderr)
         return 2
     kafka = KafkaSettings.from_environment().model_copy(update={"topic_prefix": f"bench-{uuid.uuid4().hex[:8]}."})
     rounds = [(kind, f"{kind}{number}") for number in range(ROUNDS + 1) for kind in ("raw", "lane")]
@@ -178,7 +179,7 @@ async def main() -> int:
         await admin.close()
     raw, lane = (statistics.median(rate.per_s for rate in rates[kind][1:]) for kind in ("raw", "lane"))
     raw_cpu, lane_cpu = (statistics.median(rate.cpu_us for rate in rates[kind][1:]) for kind in ("raw", "lane"))
-    print(f"on a busy machine look at the CPU: lane {lane_cpu:.1f} us, raw {raw_cpu:.1f} us a record")
+    print(f"on a busy machine, compare the CPU: lane {lane_cpu:.1f} us, raw {raw_cpu:.1f} us a record")
     value = round(lane / raw, 3)
     details = {"lane_records_per_s": round(lane), "raw_records_per_s": round(raw), "batch": BATCH, "bytes": SIZE}
     tell(

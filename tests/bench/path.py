@@ -1,12 +1,14 @@
-"""Life cycles a second through the real router process: `[KAFKA_BOOTSTRAP_SERVERS=…] python -m tests.bench.path [seconds] [--profile FILE]`.
+"""Life cycles a second through the real router process: `[KAFKA_BOOTSTRAP_SERVERS=…] python -m tests.bench.path
+[seconds] [--profile FILE]`.
 
-A life cycle is nine commands: enqueue, accept, customer's message, reply, update, customer's message, reply, complete, end of wrap-up; and an
-offer between the first and the second. This process plays the gateway: it signs agents in, keeps a fixed number of interactions in
-flight, reads its partition of the feed, and follows each offer with the eight other commands, five of them with a result that it waits
-for. So the router does all it does in earnest (events, journal, feed, changelog, transactions), but for its gRPC.
+A life cycle is nine commands: enqueue, accept, customer's message, reply, update, customer's message, reply, complete,
+end of wrap-up; and an offer between the first and the second. This process acts as the gateway: it signs agents in,
+keeps a fixed number of interactions in flight, reads its partition of the feed, and follows each offer with the eight
+other commands, five of them with a result that it waits for. So the router does all its real work (events, journal,
+feed, changelog, transactions) except its gRPC.
 
-Besides the figure it prints where the CPU went, and what the lane says of itself. `--profile` runs the router under cProfile: good for
-the shares, not for the figure, which is then not told.
+Besides the figure it prints where the CPU time went, and the lane's own metrics. `--profile` runs the router under
+cProfile: this is good for the shares, not for the figure, which is then not reported.
 """
 
 import argparse
@@ -70,12 +72,12 @@ class Driver:
         self._more.set()
 
     def sign_in(self, number: int) -> None:
-        """An agent comes, for ever."""
+        """Sign an agent in and keep them signed in."""
         body = pb.SignIn(agent_id=f"a{number}", session_id=f"session-{number}", state=pb.AGENT_STATE_AVAILABLE)
         self.command(f"sign-in-{number}", answer=True, sign_in=body)
 
     def enqueue(self) -> None:
-        """A new interaction; ids as long as the real ones."""
+        """Enqueue a new interaction; ids are as long as the real ones."""
         self._number += 1
         name = f"8f14e45f-ceea-5167-a1b2-{self._number:012d}"
         facts = pb.InteractionFacts(
@@ -93,7 +95,7 @@ class Driver:
         self.command(f"{name}.enqueue", answer=False, enqueue=pb.Enqueue(interaction=facts))
 
     def hear(self, record: pb.FeedRecord) -> None:
-        """One record of the feed."""
+        """Handle one record of the feed."""
         kind = record.WhichOneof("record")
         if kind == "offered":
             self.offered_ms.append(record.offered.offered_at_ms - record.offered.interaction.arrived_at_ms)
@@ -126,7 +128,7 @@ class Driver:
         tell_it(f"{name}.end", answer=True, end_wrap_up=pb.EndWrapUp(agent_id=agent, interaction_id=name))
 
     async def write(self) -> None:
-        """Batches, for ever; the next is filled while the broker takes the last."""
+        """Write batches, forever; the next one is filled while the broker takes the last one."""
         while True:
             await self._more.wait()
             self._more.clear()
@@ -142,7 +144,7 @@ class Driver:
 
 @asynccontextmanager
 async def a_router(home: Workspace, kafka: KafkaSettings, profile: Path | None) -> AsyncIterator[tuple[int, str]]:
-    """The router as `chapar run` starts it, ready: its process id and where its metrics are."""
+    """Run the router as `chapar run` starts it, until ready; yield its process id and the address of its metrics."""
     ops = home.ports(["ops"])["ops"]
     make_keys(home)
     environment = {
@@ -183,7 +185,7 @@ async def _until_ready(process: asyncio.subprocess.Process, url: str, log: Path)
 
 
 async def _metrics(url: str) -> dict[str, float]:
-    """Sums over all labels, by sample name."""
+    """Return the sums over all labels, by sample name."""
     async with httpx.AsyncClient() as http:
         text = (await http.get(url)).text
     sums: dict[str, float] = {}
@@ -194,7 +196,7 @@ async def _metrics(url: str) -> dict[str, float]:
 
 
 async def run(seconds: float, profile: Path | None) -> int:
-    """Prints the figure, and where the time goes."""
+    """Print the figure, and where the time goes."""
     with a_home() as home:
         async with a_broker() as kafka:
             await apply_topics(kafka)
@@ -206,7 +208,7 @@ async def run(seconds: float, profile: Path | None) -> int:
 
 
 async def _partition_of_the_pool(kafka: KafkaSettings, producer: Any) -> int:
-    """Where Kafka's own partitioner puts the pool's commands."""
+    """Return the partition to which Kafka's own partitioner assigns the pool's commands."""
     partitions = sorted(await producer.partitions_for(kafka.topic_prefix + COMMANDS))
     return int(producer._partitioner(POOL_KEY, partitions, partitions))
 
@@ -235,7 +237,9 @@ async def _drive(kafka: KafkaSettings, router: int, metrics: str, seconds: float
                 await driver.all_in.wait()
             for _ in range(IN_FLIGHT):
                 driver.enqueue()
-            await asyncio.sleep(min(WARM_UP_S, seconds))  # a bench measures over time: nothing is awaited here
+            await asyncio.sleep(
+                min(WARM_UP_S, seconds)
+            )  # a bench measures over time: there is no condition to wait for
             pids = {"router": router, "broker": broker_pid(kafka), "driver": os.getpid()}
             cpus = {who: Cpu(pid) for who, pid in pids.items() if pid is not None}
             before, done, begun = await _metrics(metrics), driver.completed, time.monotonic()
@@ -264,7 +268,7 @@ async def _drive(kafka: KafkaSettings, router: int, metrics: str, seconds: float
 def _explain(
     before: dict[str, float], after: dict[str, float], used: dict[str, float], cycles: int, elapsed: float
 ) -> None:
-    """Where the time went: CPU by process, and the lane's own account."""
+    """Print where the time went: CPU by process, and the lane's own metrics."""
     for who, seconds in used.items():
         print(
             f"{who:7} {100 * seconds / elapsed:5.0f} % of a core, {1e6 * seconds / cycles:6.0f} us of CPU a life cycle"
@@ -277,7 +281,7 @@ def _explain(
     if commits:
         waited = 1000 * grown("chapar_lane_commit_seconds_sum") / commits
         print(f"lane    {commits / elapsed:.0f} commits/s of {records / commits:.0f} records, {waited:.1f} ms each")
-    print(f"loop    {after.get('chapar_event_loop_lag_seconds', 0) * 1000:.0f} ms late at worst in the last 10 s")
+    print(f"loop    {after.get('chapar_event_loop_lag_seconds', 0) * 1000:.0f} ms late at most in the last 10 s")
 
 
 def main() -> int:

@@ -1,11 +1,11 @@
-"""What encrypting personal data costs, in CPU time.
+"""The cost of encrypting personal data, in CPU time.
 
     python -m tests.bench.privacy [--messages 4000]
 
-- `personal_record_us`: sealing and opening one customer's message (500 letters, name, labels, reply context), beside encoding and decoding it.
+- `personal_record_us`: sealing and opening one customer's message (500 letters, name, labels, reply context), compared with encoding and decoding it.
 - `personal_encryption_ratio`: a message through ingest (sealed at the edge, decided by the intake lane, its conversation, reply route and
   changelog written, its route taken by the sender lane, its record opened for history) with sealing over the same without.
-  Kafka and the network are left out, so that the share of the whole path is smaller.
+  Kafka and the network are left out; as a share of the whole path, the cost is smaller.
 """
 
 import argparse

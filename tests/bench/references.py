@@ -1,8 +1,10 @@
-"""The simulator against theory: `python -m tests.bench.references`, or `make references`. Exit 1 when a value is outside its interval.
+"""The simulator against theory: `python -m tests.bench.references`, or `make references`. Exit 1 when a value is
+outside its interval.
 
-Each row of the table in docs/simulation.md is run through the live engine; its theoretical value must lie within the simulated 99 % interval
-(Student's, over replications). The same is done with ten times as many replications by the shortcut, which decides as the engine does and is held
-to it. Seeds are fixed, so the answer is always the same for the same engine; with others, one value in a hundred would be outside by chance alone.
+Each row of the table in docs/simulation.md is run through the live engine; its theoretical value must lie within the
+simulated 99 % interval (Student's, over replications). The same is done with ten times as many replications by the
+shortcut, which must decide as the engine does. Seeds are fixed, so the result is always the same for the same engine;
+with other seeds, one value in a hundred would be outside by chance alone.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ TIMES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model, and what theory says of it: figure of the simulator -> value. `published` are the same as others have rounded them."""
+    """A model and its theoretical values: figure of the simulator -> value. `published` are the same values as
+    rounded in publications."""
 
     name: str
     scenario: Scenario
@@ -35,19 +38,20 @@ class Row:
 
 
 def exponential(seconds: float) -> dict[str, Any]:
-    """A distribution."""
+    """Return an exponential distribution."""
     return {"distribution": "exponential", "mean": f"{seconds}s"}
 
 
 def a_type(gap_s: float, handling_s: float, **more: Any) -> dict[str, Any]:
-    """Poisson arrivals, exponential handling."""
+    """Return a type with Poisson arrivals and exponential handling."""
     return {"queue": "q", "arrivals": {"every": f"{gap_s:.9f}s"}, "handling": exponential(handling_s), **more}
 
 
 def a_scenario(
     seed: int, types: dict[str, Any], agents: int, minutes: float, replications: int, **more: Any
 ) -> Scenario:
-    """So many equal agents, all the time. With another seed for each row, rows say nothing about each other."""
+    """Return a scenario with `agents` equal agents, all the time. Each row has another seed, so that rows are
+    independent of each other."""
     return Scenario.model_validate(
         {
             "duration": f"{minutes}m",
@@ -61,8 +65,8 @@ def a_scenario(
 
 
 def rows() -> list[Row]:
-    """The table. Runs are as long as all of them together may take a minute and a half; warm-ups outlast a
-    disturbance: its time is 1 / (sqrt(n mu) - sqrt(lambda))^2, two hours for the slowest rows."""
+    """Return the table. Together all runs take at most a minute and a half. Warm-ups outlast a disturbance: its time
+    is 1 / (sqrt(n mu) - sqrt(lambda))^2, two hours for the slowest rows."""
 
     def m_m_n(arrival_s: float, handling_s: float, agents: int) -> dict[str, float]:
         queue = Queue(1 / arrival_s, handling_s, agents)
@@ -147,7 +151,7 @@ def rows() -> list[Row]:
 
 
 def check(chosen: Sequence[Row], processes: int | None = None, times: int = TIMES) -> int:
-    """Prints a line for each value; the number of values outside."""
+    """Print a line for each value; return the number of values outside."""
     outside = values = 0
     print(f"{'':48}{'theory':>9}  {'live engine, 99 % interval':^30}  {f'{times} times as many by the shortcut':^30}")
     for row, live, quick in _observed(chosen, processes, times):
@@ -165,7 +169,7 @@ def check(chosen: Sequence[Row], processes: int | None = None, times: int = TIME
 
 
 def _observed(chosen: Sequence[Row], processes: int | None, times: int) -> Iterator[tuple[Row, Observed, Observed]]:
-    """Each row by the live engine, and more often by the shortcut."""
+    """Yield each row by the live engine, and more often by the shortcut."""
     if not chosen:
         return
     with Laboratory(Question(chosen[0].scenario), processes) as laboratory:

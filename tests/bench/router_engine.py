@@ -1,10 +1,12 @@
-"""How many commands the shard decides in a second of CPU time, without Kafka (CPU time, so that a busy machine does not blur it).
+"""Number of commands that the shard decides in a second of CPU time, without Kafka (CPU time, so that a busy machine
+does not distort it).
 
     python -m tests.bench.router_engine [--profile] [--agents 200] [--interactions 10000]
 
-A life cycle is nine commands: Enqueue, AcceptOffer, then CustomerMessaged, RecordReply three times each, CompleteInteraction. What is measured is
-the whole shard in a small pool with light work: protobuf in, decisions, protobuf out, changelog, journal, in batches of 200 records. Decisions
-alone, in a large and busy pool, are measured by `engine`.
+A life cycle is nine commands: Enqueue, AcceptOffer, then CustomerMessaged, RecordReply three times each,
+CompleteInteraction. The bench measures the whole shard in a small pool with light work: protobuf in, decisions,
+protobuf out, changelog, journal, in batches of 200 records. Decisions alone, in a large and busy pool, are measured by
+`engine`.
 """
 
 import argparse
@@ -30,7 +32,7 @@ CYCLE = 9
 
 
 class Life:
-    """Commands of life cycles; each offer that comes back is accepted, answered and completed."""
+    """Commands of life cycles; each offer is accepted, answered and completed."""
 
     def __init__(self, agents: int, skills: int) -> None:
         self.count = 0
@@ -40,7 +42,7 @@ class Life:
         self._ready: deque[pb.RoutingCommand] = deque()
 
     def command(self, **body: Any) -> pb.RoutingCommand:
-        """With an envelope."""
+        """Return a command with an envelope."""
         self.count += 1
         return pb.RoutingCommand(
             command_id=f"00000000-0000-0000-0000-{self.count:012}",
@@ -51,7 +53,7 @@ class Life:
         )
 
     def opening(self) -> list[pb.RoutingCommand]:
-        """Configuration and sign-ins."""
+        """Return configuration and sign-ins."""
         agents = [
             config_pb2.AgentProfile(
                 agent_id=f"a{n}", skills={"persian": float(n % 5 + 1), f"skill-{n % self._skills}": 5.0}
@@ -72,7 +74,7 @@ class Life:
         ]
 
     def enqueue(self, n: int, now: int) -> pb.RoutingCommand:
-        """One more interaction."""
+        """Return the command for one more interaction."""
         facts = pb.InteractionFacts(
             interaction_id=f"i{n:030}", conversation_id=f"c{n:030}", person_id=f"p{n:030}", channel="webchat",
             account="main", language="fa", queue=f"q{n % 4}", priority=n % 3, labels={"tier": "gold"}, arrived_at_ms=now,
@@ -82,7 +84,7 @@ class Life:
         return self.command(enqueue=pb.Enqueue(interaction=facts))
 
     def offered(self, offer_id: str, agent: str, interaction: str) -> None:
-        """What follows from an offer."""
+        """Add the commands that follow an offer."""
         self._ready.append(self.command(accept_offer=pb.AcceptOffer(agent_id=agent, offer_id=offer_id)))
         for n in range(3):
             message = pb.CustomerMessaged(interaction_id=interaction, message_id=f"m{n}")
@@ -94,14 +96,14 @@ class Life:
         self.done += 1
 
     def take(self) -> list[pb.RoutingCommand]:
-        """Everything that follows from what came back."""
+        """Return all commands that follow from the effects so far."""
         taken = list(self._ready)
         self._ready.clear()
         return taken
 
 
 def processor_run(interactions: int, agents: int, skills: int) -> tuple[float, float]:
-    """Commands, and life cycles, a second of the whole processor."""
+    """Return commands, and life cycles, a second of the whole processor."""
     processor = ShardProcessor(LaneContext(0, 1), 8, ShardMetrics(Metrics()))
     life, now, offset = Life(agents, skills), 1_700_000_000_000, 0
 
@@ -143,7 +145,7 @@ def processor_run(interactions: int, agents: int, skills: int) -> tuple[float, f
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--interactions", type=int, default=10_000)
     parser.add_argument("--agents", type=int, default=200)

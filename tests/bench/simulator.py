@@ -1,11 +1,12 @@
-"""How quickly the what-if simulator, which runs the live engine, gets through customers, beside two libraries that simulate queues and no more.
+"""Speed of the what-if simulator, which runs the live engine, beside two libraries that only simulate queues.
 
     python -m tests.bench.simulator [--profile] [--customers 20000]
 
-The model: M/M/n, two classes, the more urgent first, no interruption, at 95 % load. All three run it one after another in this process, on CPU
-time, with their customers drawn as they see fit; an event is an arrival, a begin or an end of service, so three a customer for each of them.
-What they find is compared too: a quick simulator of something else would not count. `simulator_vs_…{live}` is the live engine, `{shortcut}` what
-`chapar simulate` does for plain pools such as this one from the second replication on (`services/router/simulation/shortcut.py`).
+The model: M/M/n, two classes, the more urgent first, no interruption, at 95 % load. All three run it one after another
+in this process, on CPU time, with customers drawn in their own ways; an event is an arrival, a begin or an end of
+service, so there are three per customer for each of them. Their results are compared too: a quick simulator of another
+model would not count. `simulator_vs_…{live}` is the live engine, `{shortcut}` is the method of `chapar simulate` for
+plain pools such as this one from the second replication on (`services/router/simulation/shortcut.py`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """So many agents, so many customers."""
+    """Number of agents, and number of customers."""
 
     agents: int
     customers: int
@@ -53,12 +54,13 @@ class Model:
 
 
 def live(model: Model) -> tuple[float, float]:
-    """Through the live engine: CPU seconds of one replication with its customers drawn, and the urgent ones' mean wait in s."""
+    """Run through the live engine: return CPU seconds of one replication with its customers drawn, and the urgent
+    ones' mean wait in s."""
     return _ours(model, lambda plan, customers: Floor(plan, customers, 0).run())
 
 
 def by_shortcut(model: Model) -> tuple[float, float]:
-    """As `live`, around the engine: what `chapar simulate` does from the second replication on."""
+    """As `live`, but without the engine, as `chapar simulate` does from the second replication on."""
     return _ours(model, shortcut.run)
 
 
@@ -89,7 +91,7 @@ def _ours(model: Model, way: Callable[[Plan, Customers], Log]) -> tuple[float, f
 
 
 def with_ciw(model: Model) -> tuple[float, float]:
-    """As `ours`."""
+    """As `live`, with ciw."""
     network: Any = ciw.create_network(
         arrival_distributions={
             "urgent": [ciw.dists.Exponential(URGENT * model.rate)],
@@ -109,7 +111,7 @@ def with_ciw(model: Model) -> tuple[float, float]:
 
 
 def with_simpy(model: Model) -> tuple[float, float]:
-    """As `ours`."""
+    """As `live`, with simpy."""
     chance = random.Random(1)
     environment = simpy.Environment()
     agents = simpy.PriorityResource(environment, model.agents)
@@ -144,7 +146,8 @@ Way = Callable[[Model], tuple[float, float]]
 
 
 def paces(model: Model) -> dict[str, float]:
-    """Events a second: the best of some rounds, in which all take turns, so that a busy moment does not hit one alone."""
+    """Return events a second: the best of some rounds, in which all take turns, so that a busy moment does not
+    affect only one."""
     ways: dict[str, Way] = {"live": live, "shortcut": by_shortcut, "ciw": with_ciw, "simpy": with_simpy}
     best = dict.fromkeys(ways, float("inf"))
     found = dict.fromkeys(ways, 0.0)
@@ -160,7 +163,7 @@ def paces(model: Model) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--customers", type=int, default=20_000)
     parser.add_argument("--profile", action="store_true")
@@ -176,7 +179,7 @@ def main() -> None:
 
 
 def _tell(model: Model, suffix: str) -> None:
-    """The live engine against each, and the shortcut against each."""
+    """Report the live engine against each library, and the shortcut against each."""
     pace = paces(model)
     details: dict[str, Any] = {"agents": model.agents, **{name: round(value) for name, value in pace.items()}}
     tell(f"simulator_events_per_s{_braces(suffix)}", round(pace["live"]), "1/s", **details)

@@ -9,7 +9,7 @@ PARTS: Final = ("sla_calendar", "sla_engine", "sla_prediction")
 
 
 def main() -> int:
-    """Runs each part that there is; 1 when one fails."""
+    """Run each part; return 1 if one fails."""
     failed = []
     for part in PARTS:
         module = f"tests.bench.{part}"

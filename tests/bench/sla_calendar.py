@@ -1,8 +1,9 @@
-"""How long one deadline takes in business time: `python -m tests.bench.sla_calendar`.
+"""Time for one deadline in business time: `python -m tests.bench.sla_calendar`.
 
-One deadline is what the engine asks for when a promise is made: three due times (a warning and two levels) and, when it is kept, the time
-used. Calendars with split shifts, daylight saving and public holidays; starts at random over three years; after a warm-up that has made the
-calendars grow; the median of several rounds, in the process's CPU time, so that neighbours on the machine do not count.
+One deadline means the calculations of the engine when a deadline is set: three due times (a warning and two levels)
+and, when it is kept, the time used. Calendars have split shifts, daylight saving and public holidays; starts are random
+over three years; a warm-up makes the calendars grow first. The figure is the median of several rounds, in the process's
+CPU time, so that other load on the machine does not count.
 """
 
 import random
@@ -27,7 +28,7 @@ PLAN = TargetPlan.of(Target.FIRST_RESPONSE, 3_600_000, 4 * 3_600_000, (0.75,))
 
 
 def main() -> None:
-    """Prints the figure."""
+    """Print the figure."""
     draw = random.Random(5)
     calendars = [OpeningHours(OpenYears(spec), year_of) for spec in SPECS]
     starts = [1_704_067_200_000 + draw.randrange(3 * 365 * 86_400_000) for _ in range(_DEADLINES)]

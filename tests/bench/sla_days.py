@@ -1,7 +1,8 @@
-"""Simulated days as the sla lanes would have read them: the live routing engine on its virtual clock, with customers of a scenario.
+"""Simulated days as the sla lanes would have read them: the live routing engine on its virtual clock, with customers of
+a scenario.
 
-`a_day` is what the router said, in order; `Lane` is one partition of the sla service without Kafka. Conversations are spread over partitions as
-in production, so that each lane sees only its share of a queue.
+`a_day` returns the router's events, in order; `Lane` is one partition of the sla service without Kafka. Conversations
+are spread over partitions as in production, so that each lane sees only its share of a queue.
 """
 
 import random
@@ -66,14 +67,16 @@ class _Heard(Routing):
 
 
 def callers(busyness: float) -> Scenario:
-    """The call centre of the examples as it is: people who hang up soon, and call again. Days differ by a coefficient of variation."""
+    """Return the call centre of the examples as it is: people who hang up soon, and call again. Days differ by a
+    coefficient of variation."""
     given = read(CALL_CENTRE)
     return given.model_copy(update={"busyness": given.busyness.model_copy(update={"day_cv": busyness})})
 
 
 def chats(busyness: float) -> Scenario:
-    """The call centre of the examples, with chats instead of calls: people wait for ten minutes on the average and do not come again, and there
-    are more of them (`BUSIER`). Days differ by a coefficient of variation, so that some are calm and others overloaded for hours."""
+    """Return the call centre of the examples, with chats instead of calls: people wait for ten minutes on average
+    and do not come again, and there are more of them (`BUSIER`). Days differ by a coefficient of variation, so
+    that some are calm and others overloaded for hours."""
     given = read(CALL_CENTRE)
     types = {}
     for name, kind in given.types.items():
@@ -94,7 +97,7 @@ def chats(busyness: float) -> Scenario:
 
 
 def a_day(wanted: Scenario, number: int) -> list[Fact]:
-    """What the router says on a day, in order; agents reply a while after they took over."""
+    """Return the router's events of a day, in order; agents reply a while after the assignment."""
     plan = make(wanted)
     floor = Floor(plan, draw(plan, number), number)
     engine = floor._engine = _Heard()
@@ -143,7 +146,7 @@ def _fact(kind: FactKind, event: fx.Event, at_ms: int, day: int) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A forecast and what became of it. `moment` 0 is at queueing, then one for each of `foresight.AGES`."""
+    """A forecast and its outcome. `moment` 0 is at queueing, then one for each of `foresight.AGES`."""
 
     target: Target
     moment: int
@@ -153,7 +156,7 @@ class Forecast:
 
 
 class _Frozen(Model):
-    """Learns nothing."""
+    """A model that does not learn."""
 
     __slots__ = ()
 
@@ -162,12 +165,12 @@ class _Frozen(Model):
 
 
 class _Watched(Foresight):
-    """Keeps what became of forecasts; learns nothing while it is examined."""
+    """Keeps the outcomes of forecasts; does not learn while it is examined."""
 
     told: list[Forecast]
 
     def examine(self) -> None:
-        """From now on nothing is learned: the weights are those of the days before."""
+        """Stop learning: from now on the weights are those of the days before."""
         for key, model in self.models.items():
             self.models[key] = _Frozen(list(model.weights), list(model.covariance))
 
@@ -192,7 +195,7 @@ class Lane:
         self.insight.foresight = self.watched = watched
 
     def take(self, fact: Fact) -> None:
-        """Everything that is due before a fact, then the fact."""
+        """Process everything that is due before a fact, then the fact."""
         self.until(fact.occurred_at_ms)
         found = self.engine.handle(fact, self._policies, fact.occurred_at_ms)
         self.insight.observe(fact, found, fact.occurred_at_ms)
@@ -200,7 +203,7 @@ class Lane:
         self.insight.take_changes()
 
     def until(self, at_ms: int) -> None:
-        """Time passes."""
+        """Let the time pass."""
         while True:
             due = [t for t in (self.book.next_wakeup(), self.insight.next_wakeup()) if t is not None and t < at_ms]
             if not due:
@@ -211,6 +214,6 @@ class Lane:
 
 
 def spread(facts: list[Fact], lanes: list[Lane]) -> None:
-    """Each fact to the lane of its conversation."""
+    """Give each fact to the lane of its conversation."""
     for fact in facts:
         lanes[crc32(fact.conversation_id.encode()) % len(lanes)].take(fact)

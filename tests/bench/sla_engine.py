@@ -1,14 +1,17 @@
-"""A million armed deadlines in one process: `python -m tests.bench.sla_engine [deadlines]`; a part by itself: `… fill FILE`, `… serve FILE`.
+"""A million armed deadlines in one process: `python -m tests.bench.sla_engine [deadlines]`; a part by itself: `… fill
+FILE`, `… serve FILE`.
 
-- **fill**: events of the router come in as protobuf records, as in the lane, until so many deadlines run (three an interaction). `deadline_bytes`
-  is the growth of the process's resident set, divided by them. What the lane would write into its changelog goes into a file.
-- **serve**, in a process of its own: `sla_restore_s` is the time to read all of that file's entries through the lane's restore, up to the first
-  batch. Then 5,000 events a second come in for some time (whole lives of new interactions, and facts about the old ones), while milestones of the
-  million fall due. `deadline_late_p99_ms` is how much later than due a milestone was told: from its due time to the end of the batch that
-  told it, its record made. The batch's pace is the service's: it settles for 50 ms, waits 100 ms for company or until a timer is due, and
-  takes 64 records at most; there is no broker.
+- **fill**: events of the router come in as protobuf records, as in the lane, until `deadlines` deadlines run (three per
+  interaction). `deadline_bytes` is the growth of the process's resident set, divided by their number. The lane's
+  changelog entries go into a file.
+- **serve**, in a process of its own: `sla_restore_s` is the time to read all entries of that file through the lane's
+  restore, up to the first batch. Then 5,000 events a second come in for some time (whole lives of new interactions, and
+  facts about the old ones), while milestones of the million fall due. `deadline_late_p99_ms` is how much later than due
+  a milestone was reported: from its due time to the end of the batch that reported it, with its record made. Batches
+  are timed as in the service: it settles for 50 ms, waits 100 ms for more records or until a timer is due, and takes 64
+  records at most; there is no broker.
 
-All times are of a wall clock, and the machine's: on a busy one they are no figures.
+All times are wall-clock times of this machine: on a busy one they are not valid.
 """
 
 import gc
@@ -40,13 +43,13 @@ EVENTS_A_SECOND: Final = 5_000
 SECONDS: Final = float(os.environ.get("CHAPAR_BENCH_SLA_SECONDS", "20"))
 _SETTLE_MS: Final = 50
 _SPREAD_MS: Final = 3_600_000
-"""Interactions were queued over so long a time, so their milestones fall due over as long."""
+"""Time over which the interactions were queued, so their milestones fall due over the same time."""
 _QUEUES: Final = ("sales", "support", "billing", "returns")
 _CHANNELS: Final = ("webchat", "email", "telegram")
 
 
 def promises() -> Mapping[str, PolicyList]:
-    """Pick-up, first response and resolution in business time, with a warning and an escalation each."""
+    """Return pick-up, first response and resolution in business time, with a warning and an escalation each."""
     calendar = config_pb2.Calendar(name="always")
     hours = calendar.hours.add(days=["sat", "sun", "mon", "tue", "wed", "thu", "fri"], to="24:00")
     setattr(hours, "from", "00:00")
@@ -64,7 +67,7 @@ def promises() -> Mapping[str, PolicyList]:
 
 
 class Outbox:
-    """What a batch writes: counted, and the changelog kept where it is wanted."""
+    """Counts what a batch writes, and keeps the changelog if requested."""
 
     def __init__(self, changelog: BinaryIO | None = None) -> None:
         self.changelog = changelog
@@ -78,7 +81,7 @@ class Outbox:
             self.changelog.write(len(key).to_bytes(4, "big") + len(value).to_bytes(4, "big") + key + value)
 
     def delete(self, key: bytes) -> None:
-        """Nothing of the file is ever forgotten."""
+        """Do nothing: no entry of the file is ever deleted."""
 
     def after_commit(self, effect: object) -> None:
         effect()  # type: ignore[operator]  # a callable without arguments
@@ -88,7 +91,7 @@ class Outbox:
 
 
 def a_lane(told: Told) -> DeadlineProcessor:
-    """The processor as the service makes it."""
+    """Return the processor as the service makes it."""
     in_force = promises()
     make = factory(caching_calendars(), lambda: in_force, told, forget_after_ms=600_000, settle_ms=_SETTLE_MS)
     made = make(LaneContext(0, 1))
@@ -97,11 +100,11 @@ def a_lane(told: Told) -> DeadlineProcessor:
 
 
 def nobody(occurrences: list[Occurrence]) -> None:
-    """Is not told."""
+    """Ignore the occurrences."""
 
 
 def an_event(number: int, epoch: int, at_ms: int, what: str, **of: object) -> Record:
-    """As the router writes it; ids are UUIDs."""
+    """Return an event as the router writes it; ids are UUIDs."""
     name = f"8f14e45f-ceea-5167-a1b2-{number:012d}"
     event = router.RoutingEvent(
         event_id=f"{epoch:08x}-{name[9:]}", tenant="acme", pool="default", occurred_at_ms=at_ms, epoch=epoch
@@ -117,12 +120,12 @@ def an_event(number: int, epoch: int, at_ms: int, what: str, **of: object) -> Re
 
 
 def resident() -> int:
-    """Bytes of memory in use."""
+    """Return the bytes of memory in use."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def fill(path: Path, armed: int) -> None:
-    """Arms them; tells what they take."""
+    """Arm the deadlines; report their memory."""
     lane = a_lane(nobody)
     works = -(-armed // 3)
     begin = int(time.time() * 1000) - _SPREAD_MS
@@ -153,7 +156,7 @@ def fill(path: Path, armed: int) -> None:
 
 
 def entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """As the lane reads its changelog."""
+    """Yield entries as the lane reads its changelog."""
     with path.open("rb") as changelog:
         while head := changelog.read(8):
             key = changelog.read(int.from_bytes(head[:4], "big"))
@@ -161,7 +164,8 @@ def entries(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, object]]]:
-    """Events without end: (interaction, epoch, what, of). New interactions live eight events; one event in eight is about old work."""
+    """Yield events without end: (interaction, epoch, what, of). New interactions live for eight events; one event in
+    eight is about an old interaction."""
     steps: tuple[tuple[str, dict[str, object]], ...] = (
         ("queued", {}),
         ("offered", {"agent_id": "sara"}),
@@ -191,7 +195,7 @@ def lives(draw: Random, works: int) -> Iterator[tuple[int, int, str, dict[str, o
 
 
 def serve(path: Path) -> None:
-    """Restores; serves in real time; tells how late milestones are."""
+    """Restore; serve in real time; report how late milestones are."""
     told: list[Occurrence] = []
     lane, outbox = a_lane(lambda occurrences: told.extend(occurrences)), Outbox()
     started = time.perf_counter()
@@ -209,7 +213,7 @@ def serve(path: Path) -> None:
     draw = Random(7)
     coming = lives(draw, works)
     made = [next(coming) for _ in range(int(EVENTS_A_SECOND * SECONDS))]
-    # What fell due meanwhile is told before the clock is looked at, as after any restart.
+    # Milestones that fell due meanwhile are reported before the measurement starts, as after any restart.
     for _ in range(20):
         time.sleep(0.1)
         lane.begin(int(time.time() * 1000))
@@ -235,11 +239,12 @@ def serve(path: Path) -> None:
 def run(
     lane: DeadlineProcessor, outbox: Outbox, told: list[Occurrence], made: list[tuple[int, int, str, dict[str, object]]]
 ) -> tuple[list[int], int, float]:
-    """Batches in real time, as the lane's runner takes them: at once for a timer, after a little waiting for records."""
+    """Run batches in real time, as the lane's runner takes them: at once for a timer, after a short wait for
+    records."""
     begin = time.time()
     until, taken, busy = begin + SECONDS, 0, 0.0
     late: list[int] = []
-    # Making a record is the router's work: it is done ahead, some at a time, while the lane waits.
+    # Making a record is the router's work: records are made ahead, in portions, while the lane waits.
     ready: list[Record] = []
     while (now := time.time()) < until:
         there = min(len(made), int((now - begin) * EVENTS_A_SECOND)) - taken
@@ -260,7 +265,7 @@ def run(
         lane.end(outbox)
         ended = time.time()
         busy += ended - started
-        # The records were made in the lane's time: what that took is not the lane's being late.
+        # The records were made in the lane's time: that time does not count as lateness of the lane.
         making = started - now
         late += [int((ended - making) * 1000 - o.due_ms) for o in told if o.due_ms]
         told.clear()
@@ -268,7 +273,7 @@ def run(
 
 
 def main() -> None:
-    """Both parts, each in a process of its own."""
+    """Run both parts, each in a process of its own."""
     given = sys.argv[1:]
     if given[:1] == ["fill"]:
         fill(Path(given[1]), int(given[2]) if len(given) > 2 else ARMED)

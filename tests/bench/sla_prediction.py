@@ -1,12 +1,15 @@
-"""How good forecasts of broken promises are: `python -m tests.bench.sla_prediction [--days 20] [--held-back 8] [--lanes 4] [--callers]`.
+"""Quality of forecasts of breaches: `python -m tests.bench.sla_prediction [--days 20] [--held-back 8] [--lanes 4]
+[--callers]`.
 
-Simulated days of a call centre (`sla_days.py`), some calm, some overloaded for hours. On the first days the lanes learn, as they do live; on the
-days that are held back nothing is learned any more, and each forecast is compared with what became of the promise. A forecast is made where the
-lane makes it: when the promise is made, and at a quarter, a half and three quarters of the time allowed, if it is then still open.
+Simulated days of a call centre (`sla_days.py`), some calm, some overloaded for hours. On the first days the lanes
+learn, as they do live. On the held-back days nothing is learned, and each forecast is compared with the outcome of its
+deadline. A forecast is made when the lane makes it: when the deadline is set, and at a quarter, a half and three
+quarters of the time allowed, if it is then still open.
 
-`breach_brier_skill` is 1 - Brier score / Brier score of the base rate, for pick-up, over all those forecasts; the base rate is the share broken on
-the held-back days themselves, which nobody can know beforehand. `{at queueing}` takes the first forecast of each promise alone, and `{own moment}`
-sets each against the base rate of its own moment: that an older promise breaks more often is then no merit. The other promises are told in braces.
+`breach_brier_skill` is 1 - Brier score / Brier score of the base rate, for pick-up, over all those forecasts; the base
+rate is the share breached on the held-back days themselves, which is not known beforehand. `{at queueing}` takes the
+first forecast of each deadline alone, and `{own moment}` compares each with the base rate of its own moment: that an
+older deadline is breached more often is then not an advantage. The other targets are reported in braces.
 """
 
 import argparse
@@ -25,7 +28,7 @@ _S: Final = 1_000
 
 
 def policy(queue: str, pick_up_s: int, resolution_s: int) -> Policy:
-    """Promises of a queue: the desired levels; the adequate ones are three and two times as long."""
+    """Return the targets of a queue: the desired levels; the adequate ones are three and two times as long."""
     targets = (
         TargetPlan.of(Target.PICK_UP, pick_up_s * _S, 3 * pick_up_s * _S),
         TargetPlan.of(Target.FIRST_RESPONSE, 2 * pick_up_s * _S, 4 * pick_up_s * _S),
@@ -38,7 +41,7 @@ POLICIES: Final = (policy("sales", 20, 240), policy("support", 60, 480))
 
 
 def forecasts(wanted: Scenario, days: int, held_back: int, lanes: int) -> list[Forecast]:
-    """Those of the days held back."""
+    """Return the forecasts of the held-back days."""
     made = [Lane(POLICIES) for _ in range(lanes)]
     for number in range(days):
         if number == days - held_back:
@@ -49,7 +52,7 @@ def forecasts(wanted: Scenario, days: int, held_back: int, lanes: int) -> list[F
 
 
 def brier(told: Iterable[Forecast]) -> tuple[float, float, int]:
-    """Sum of squared errors, what the base rate of these would have had, and how many."""
+    """Return the sum of squared errors, that of their base rate, and their number."""
     told = list(told)
     if not told:
         return 0.0, 0.0, 0
@@ -58,23 +61,23 @@ def brier(told: Iterable[Forecast]) -> tuple[float, float, int]:
 
 
 def skill(*parts: tuple[float, float, int]) -> float:
-    """Of parts, each against a base rate of its own."""
+    """Return the skill over parts, each compared with a base rate of its own."""
     reference = sum(part[1] for part in parts)
     return 1 - sum(part[0] for part in parts) / reference if reference else 0.0
 
 
 def reliability(told: list[Forecast]) -> None:
-    """By tenths of the forecast: what was forecast, and what happened."""
-    print(f"{'forecast':>10} {'n':>7} {'mean':>7} {'broken':>7}")
+    """Print by tenths of the forecast: the forecast, and the outcome."""
+    print(f"{'forecast':>10} {'n':>7} {'mean':>7} {'breached':>8}")
     for tenth in range(10):
         here = [f for f in told if min(9, int(f.probability * 10)) == tenth]
         if here:
             mean, broken = sum(f.probability for f in here) / len(here), sum(f.broken for f in here) / len(here)
-            print(f"{tenth / 10:4.1f}-{(tenth + 1) / 10:.1f}  {len(here):7} {mean:7.3f} {broken:7.3f}")
+            print(f"{tenth / 10:4.1f}-{(tenth + 1) / 10:.1f}  {len(here):7} {mean:7.3f} {broken:8.3f}")
 
 
 def main() -> None:
-    """Prints the tables and the figures."""
+    """Print the tables and the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--held-back", type=int, default=8)
@@ -89,15 +92,15 @@ def main() -> None:
         f"{given.days} days, the last {given.held_back} held back, {given.lanes} lanes: {time.monotonic() - began:.0f} s"
     )
     print(
-        "share of pick-ups broken by day held back:",
+        "share of pick-ups breached, by held-back day:",
         *(f"{_share(told, day):.3f}" for day in sorted({f.day for f in told})),
     )
-    print(f"{'promise':>15} {'moment':>7} {'n':>7} {'broken':>7} {'skill':>7}")
+    print(f"{'target':>15} {'moment':>7} {'n':>7} {'breached':>8} {'skill':>7}")
     for target in Target:
         for moment in sorted({f.moment for f in told if f.target is target}):
             here = [f for f in told if f.target is target and f.moment == moment]
             share = sum(f.broken for f in here) / len(here)
-            print(f"{target.name:>15} {moment:7} {len(here):7} {share:7.3f} {skill(brier(here)):7.3f}")
+            print(f"{target.name:>15} {moment:7} {len(here):7} {share:8.3f} {skill(brier(here)):7.3f}")
     reliability(told)
     for target in Target:
         here = [f for f in told if f.target is target]

@@ -1,4 +1,4 @@
-"""What the benches of the whole path share: a tenant made for them, a home that is thrown away, a process's memory and CPU."""
+"""Common parts of the benches of the whole path: a tenant for them, a temporary home, a process's memory and CPU."""
 
 import contextlib
 import os
@@ -18,7 +18,8 @@ QUEUE: Final = "all"
 
 
 def a_configuration(agents: int, *, promises: bool = False) -> str:
-    """One queue for everything, agents who can hold ten thousand each, offers and leases that outlast any bench."""
+    """Return one queue for everything, agents who can hold ten thousand each, and offers and leases that outlast any
+    bench."""
     staff = "\n".join(f"  - {{agent_id: a{n}, display_name: Agent {n}, pool: default}}" for n in range(agents))
     targets = ", ".join(
         f"{{kind: {kind}, desired: 2h, adequate: 4h, warn_at: [0.75]}}"
@@ -46,19 +47,20 @@ channels:
 
 @contextlib.contextmanager
 def a_home() -> Iterator[Workspace]:
-    """A workspace of its own, so that a bench disturbs no copy that runs here."""
+    """Yield a workspace of its own, so that a bench disturbs no installation that runs here."""
     with tempfile.TemporaryDirectory(prefix="chapar-bench-") as folder:
         yield Workspace(Path(folder) / "home")
 
 
 def a_prefix() -> str:
-    """For topics, groups and transactional ids that nobody else has."""
+    """Return a unique prefix for topics, groups and transactional ids."""
     return f"bench-{uuid.uuid4().hex[:8]}."
 
 
 @contextlib.asynccontextmanager
 async def a_broker() -> AsyncIterator[KafkaSettings]:
-    """The given cluster (KAFKA_BOOTSTRAP_SERVERS), or a broker for as long as the block lasts; a prefix of its own."""
+    """Yield the given cluster (KAFKA_BOOTSTRAP_SERVERS), or a broker for the duration of the block, with a unique
+    prefix."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield KafkaSettings.from_environment().model_copy(update={"topic_prefix": a_prefix()})
         return
@@ -68,40 +70,41 @@ async def a_broker() -> AsyncIterator[KafkaSettings]:
 
 
 class Cpu:
-    """CPU that a process uses from here on (Linux: /proc)."""
+    """CPU time that a process uses from here on (Linux: /proc)."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._begun = self._now()
 
     def _now(self) -> float:
-        # After the name, which may hold anything but ends with the last bracket: state, …; utime and stime are the 12th and 13th.
+        # After the name, which may contain anything but ends with the last bracket: state, …; utime and stime are the
+        # 12th and 13th.
         fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def used_s(self) -> float:
-        """Seconds of CPU since the beginning."""
+        """Return the seconds of CPU since the beginning."""
         return self._now() - self._begun
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory in MB (2^20 bytes)."""
+    """Return resident memory in MB (2^20 bytes)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1)
 
 
 def processes() -> dict[int, list[str]]:
-    """Command lines of this user's processes, by id."""
+    """Return the command lines of this user's processes, by id."""
     found = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
-            with contextlib.suppress(OSError):  # gone meanwhile, or somebody else's
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or belongs to another user
                 found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
     return found
 
 
 def broker_pid(kafka: KafkaSettings) -> int | None:
-    """The broker on this machine, by the port at which it listens; None when it runs elsewhere."""
+    """Return the broker on this machine, found by its port; None if it runs elsewhere."""
     port = f":{int(kafka.bootstrap_servers.split(',')[0].rpartition(':')[2]):04X}"
     listening = "0A"
     sockets = set()
@@ -118,6 +121,6 @@ def broker_pid(kafka: KafkaSettings) -> int | None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile."""
+    """Return the nearest-rank percentile."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

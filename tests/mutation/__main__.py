@@ -1,4 +1,5 @@
-"""`python -m tests.mutation`, or `make mutants`: draws mutants of the routing engine at random and tells which share of them the tests kill.
+"""`python -m tests.mutation`, or `make mutants`: draws mutants of the routing engine at random and reports the share of
+them that the tests kill.
 
 The same seed draws the same mutants of the same source. Exit 1 when the share misses its goal.
 """
@@ -27,7 +28,7 @@ _BEHIND: Final = Path("build/mutants.txt")
 
 
 def stages() -> tuple[Stage, ...]:
-    """From fast to slow: what the later ones run on is what the earlier ones let through."""
+    """Return the stages from fast to slow: later stages run only on mutants that survived the earlier ones."""
 
     def named(*names: str) -> tuple[str, ...]:
         return tuple(str(_UNIT / f"test_{name}.py") for name in names)
@@ -43,7 +44,7 @@ def stages() -> tuple[Stage, ...]:
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share (E. B. Wilson, 1927)."""
+    """Return the 95 % score interval of a share (E. B. Wilson, 1927)."""
     if not n:
         return 0.0, 1.0
     z, share = 1.959964, successes / n
@@ -52,13 +53,13 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """See the module."""
+    """Run the command line. See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("--sample", type=int, default=150, help="how many mutants are drawn")
-    parser.add_argument("--seed", type=int, default=1, help="of the draw")
-    parser.add_argument("--file", default="", help="of this file of the domain alone")
-    parser.add_argument("--mutant", action="append", default=[], metavar="FILE#N", help="these and no others")
-    parser.add_argument("--show", action="store_true", help="list what would be tried, and stop")
+    parser.add_argument("--sample", type=int, default=150, help="number of mutants to draw")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the draw")
+    parser.add_argument("--file", default="", help="draw from this file of the domain only")
+    parser.add_argument("--mutant", action="append", default=[], metavar="FILE#N", help="try only these mutants")
+    parser.add_argument("--show", action="store_true", help="list the mutants that would be tried, and stop")
     wanted = parser.parse_args()
     os.chdir(root())
     found = {source.mutants[0].path: source for source in sources(DOMAIN.glob("*.py"), Path()) if source.mutants}
@@ -87,11 +88,11 @@ def _draw(found: dict[str, Source], wanted: argparse.Namespace) -> tuple[list[Mu
 
 
 def _try(found: dict[str, Source], drawn: list[Mutant]) -> tuple[Counter[str], list[Mutant]]:
-    """How many were killed by what, and who was not."""
+    """Return the number of mutants killed by each stage or outcome, and the survivors."""
     plan = stages()
     began = time.monotonic()
     prepare(plan)
-    print(f"green without any change after {time.monotonic() - began:.0f} s", flush=True)
+    print(f"all stages pass without any change after {time.monotonic() - began:.0f} s", flush=True)
     killed: Counter[str] = Counter()
     survivors: list[Mutant] = []
     _BEHIND.parent.mkdir(exist_ok=True)

@@ -1,11 +1,12 @@
-"""All mutants of a source: mutmut's, with those of decorated functions and of classes' and modules' own lines, and statements removed.
+"""All mutants of a source: mutmut's, with those of decorated functions and of class-level and module-level lines, and
+removed statements.
 
-Left out by rule, because no test could or should tell the difference:
+Excluded by rule, because no test could or should detect the difference:
 
 - annotations, decorators (`slots`, `frozen`, sizes of caches) and `__slots__`;
 - docstrings, and texts with a blank in them: sentences for people;
-- `assert`, which names what cannot be, and what stands in `len(...)` or `isinstance(...)`;
-- `set[key] = ""` for `set[key] = None`: dicts are used as sets that keep their order, and nobody reads the values;
+- `assert`, which names impossible states, and the argument of `len(...)` or `isinstance(...)`;
+- `set[key] = ""` for `set[key] = None`: dicts are used as sets that keep their order, and no code reads the values;
 - constants that only bound memory (`BOUNDS`).
 """
 
@@ -37,7 +38,7 @@ _REMOVABLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change: its place, what stood there and what stands there now. `number` counts those of its file."""
+    """One change: its place, the text before and the text after. `number` counts the mutants of its file."""
 
     path: str
     number: int
@@ -47,7 +48,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """As `--mutant` takes it."""
+        """Name of the mutant for `--mutant`."""
         return f"{Path(self.path).name}#{self.number}"
 
     def __str__(self) -> str:
@@ -56,7 +57,7 @@ class Mutant:
 
 
 def _differing(before: str, after: str) -> tuple[str, str]:
-    """Two long texts, without most of what they begin and end with alike."""
+    """Return two long texts without most of their common beginning and end."""
     start = _alike(before, after)
     end = min(_alike(before[::-1], after[::-1]), len(after) - start, len(before) - start)
     first, last = max(0, start - _AROUND), max(0, end - _AROUND)
@@ -87,7 +88,7 @@ class Source:
         return " ".join(self._module.code_for_node(node).split()) or type(node).__name__
 
     def text(self, mutant: Mutant) -> str:
-        """The whole file with that change."""
+        """Return the whole file with that change."""
         _, old, new = self._changes[mutant.number]
         changed = self._module.deep_replace(old, new)
         assert isinstance(changed, cst.Module)
@@ -123,6 +124,6 @@ def _mutations(node: cst.CSTNode) -> Iterable[cst.CSTNode]:
 
 
 def sources(files: Iterable[Path], root: Path) -> Iterator[Source]:
-    """Of these files, by name."""
+    """Yield the sources of these files, by name."""
     for file in sorted(files):
         yield Source(str(file.relative_to(root)), file.read_text())

@@ -1,8 +1,8 @@
 """Tests run on a mutant, in a child process whose imports get the mutant's text instead of the file's.
 
-The parent has imported everything else that the tests need, so that a child begins with the engine and the tests at once. A child's time is
-measured as time on the processor, so that a busy machine kills nothing. A test that starts processes of its own would see the file: such tests
-take no part.
+The parent has imported everything else that the tests need, so that a child starts with the engine and the tests at
+once. A child's time limit is CPU time, so that a busy machine kills nothing. A test that starts processes of its own
+would load the unchanged file: such tests are excluded.
 """
 
 import importlib
@@ -32,7 +32,7 @@ _OWN: Final = ("services.router", "tests.unit", "tests.flow", "__main__")
 
 
 class Outcome(Enum):
-    """What became of a mutant."""
+    """Result of trying a mutant."""
 
     SURVIVED = "survived"
     KILLED = "killed"
@@ -41,7 +41,8 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Tests that are run together, and the time on the processor that a mutant may take for them: several times what the engine takes."""
+    """Tests that run together, and the CPU time that a mutant may take for them: several times that of the unchanged
+    engine."""
 
     name: str
     tests: tuple[str, ...]
@@ -61,28 +62,29 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # `"" is not None`: the compiler has a better eye than some tests
+            warnings.simplefilter("ignore")  # `"" is not None`: the compiler warns about some mutants
             code = compile(self._text, self._path, "exec")
         exec(code, module.__dict__)
 
 
 def prepare(stages: Sequence[Stage]) -> None:
-    """Import what the tests import, except what is mutated and the tests themselves; and see that they are green."""
+    """Import what the tests import, except the mutated files and the tests themselves; and check that the stages
+    pass."""
     settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), database=None)
-    settings.load_profile("mutants")  # nobody reads the smallest example
+    settings.load_profile("mutants")  # the smallest example is not needed
     for stage in stages:
         with _Report() as report:
             outcome = _run(stage, None, report)
             names = report.names()
         if outcome is not Outcome.SURVIVED:
-            raise SystemExit(f"without any change, {stage.name} is {outcome.value}: mend that first")
+            raise SystemExit(f"without any change, {stage.name} is {outcome.value}: fix that first")
         for name in names:
             if not name.startswith(_OWN) and name not in sys.modules:
                 importlib.import_module(name)
 
 
 def judge(path: str, text: str, stages: Sequence[Stage]) -> tuple[Outcome, str]:
-    """What became of a mutant, and the stage that found it."""
+    """Return the outcome for a mutant, and the stage that found it."""
     name = path.removesuffix(".py").replace("/", ".")
     for stage in stages:
         outcome = _run(stage, _Mutated(name, path, text), None)
@@ -92,7 +94,7 @@ def judge(path: str, text: str, stages: Sequence[Stage]) -> tuple[Outcome, str]:
 
 
 class _Report:
-    """A file in memory in which a child writes what it has imported."""
+    """A file in memory in which a child writes the names of its imports."""
 
     def __enter__(self) -> "_Report":
         self._file = os.memfd_create("imports")
@@ -102,12 +104,12 @@ class _Report:
         os.close(self._file)
 
     def write(self) -> None:
-        """By the child."""
+        """Write the names; called by the child."""
         found = [name for name, module in list(sys.modules.items()) if getattr(module, "__spec__", None) is not None]
         os.pwrite(self._file, "\n".join(found).encode(), 0)
 
     def names(self) -> list[str]:
-        """By the parent."""
+        """Read the names; called by the parent."""
         size = os.fstat(self._file).st_size
         return os.pread(self._file, size, 0).decode().split()
 
@@ -146,5 +148,5 @@ def _in_child(stage: Stage, mutated: _Mutated | None, report: _Report | None) ->
 
 
 def root() -> Path:
-    """Of the repository."""
+    """Return the root of the repository."""
     return Path(__file__).parents[2]
