@@ -49,7 +49,7 @@ BENCHES: Final = {
     "sla_calendar": Bench("deadlines in business time", kafka=False),
     "hostile": Bench("stalls, memory and refused neighbours under hostile input", minutes=5),
     "hostile_fairness": Bench("one tenant floods, another is served", minutes=3),
-    "privacy": Bench("what encrypting personal data costs", kafka=False, minutes=0.5),
+    "privacy": Bench("the cost of encrypting personal data", kafka=False, minutes=0.5),
     "feedback": Bench("responses through the survey page, and reading scores"),
 }
 

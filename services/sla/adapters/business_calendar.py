@@ -31,7 +31,7 @@ class OpenYears:
         try:
             self._zone = ZoneInfo(spec.zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise CalendarRefused(f"no IANA time zone is called {spec.zone!r}") from error
+            raise CalendarRefused(f"there is no IANA time zone {spec.zone!r}") from error
         if not spec.hours and not spec.exceptions:
             raise CalendarRefused("the calendar is never open: it has no hours")
         if len(spec.hours) > _MOST_SHIFTS:

@@ -11,7 +11,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"no IANA time zone is called {name[:64]!r}") from error
+        raise ValueError(f"there is no IANA time zone {name[:64]!r}") from error
 
 
 def beginnings(where: ZoneInfo, *, days: bool) -> Callable[[int], int]:

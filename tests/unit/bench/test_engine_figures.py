@@ -78,7 +78,7 @@ def test_more_arrivals_than_agents() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_engine_gives_nobody_what_he_may_not_take(seed: int) -> None:
-    """`total` raises for that, and for two things given to one agent."""
+    """`total` raises for that, and for two interactions given to one agent."""
     burst = a_burst(Random(seed))
     assert 0 < total(burst.scores(), by_engine(burst)) <= total(burst.scores(), by_engine(burst, 200))
 
@@ -86,7 +86,7 @@ def test_the_engine_gives_nobody_what_he_may_not_take(seed: int) -> None:
 def test_a_wrong_assignment_is_no_score() -> None:
     """Twice the same agent, or one who may not."""
     scores = np.array([[0.6, 0.0], [0.9, 0.7]])
-    with pytest.raises(AssertionError, match="two things"):
+    with pytest.raises(AssertionError, match="two interactions"):
         total(scores, {0: 0, 1: 0})
     with pytest.raises(AssertionError, match="may not"):
         total(scores, {0: 1})

@@ -66,7 +66,7 @@ class TestUntilAnAgreedTime:
         assert watched.happens(MESSAGED, T0 + 5) == ["NEXT_RESPONSE SET", "RESOLUTION RESUMED"]
 
 
-class TestThePromiseIsKept:
+class TestADeadlineSurvives:
     """Whatever happens to the interaction in between, the deadline stays."""
 
     def test_a_deadline_survives_transfer_lost_agent_other_channel_and_overflow(self) -> None:
