@@ -53,8 +53,8 @@ SCOPES: Final = ("routing.escalate",)
 """Scopes that this service needs at other services."""
 _LOOK_S: Final = 0.2
 LINGER_S: Final = 0.1
-"""Longest wait before a batch is committed, in seconds. Events may wait for a batch; a due milestone does not wait.
-A tenth of a second saves most of the lane's transactions for agents' replies."""
+"""Longest wait before a batch is committed, in seconds. Facts may wait for a batch; a due milestone does not wait. A tenth
+of a second saves most of the lane's transactions and leaves the broker to the services that customers wait for."""
 MOST_RECORDS: Final = 64
 """Most records in a batch. Timers are checked when a batch ends, so under load the next check must not wait for a
 second's worth of records."""

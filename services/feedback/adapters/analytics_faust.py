@@ -310,4 +310,4 @@ def _credentials(kafka: KafkaSettings) -> Any:
 
 
 def _no_fault(_point: str) -> None:
-    """Do nothing, in production."""
+    """Do nothing: the default in production."""
