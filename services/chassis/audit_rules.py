@@ -2,7 +2,8 @@
 
 The rule names where the ids are: `request.reroute.interaction_id`, `response.conversations.person_id`, `caller.agent_id`.
 A path through a repeated field gives one id for each element. Ids that are empty are left out; when no id is left, the
-record names the kind alone, because the call was about all of that kind. At most `MOST_TARGETS` targets are recorded.
+record names the kind alone, because the call was about all of that kind. A record holds at most `MOST_TARGETS` targets; a
+call about more is written as several records, so that none is left out.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from chapar.common.v1 import options_pb2
 
 MOST_TARGETS = 500
+"""Of one record; the log refuses a record of more than 900,000 bytes, and an id may have 200."""
 _ROOTS = ("request", "response", "caller")
 
 
@@ -84,7 +86,7 @@ def _check(method: MethodDescriptor, message: Descriptor | None, fields: list[st
 
 
 def targets_of(rule: AuditRule, roots: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """(kind, id) of what a call is about, without repetition, at most MOST_TARGETS.
+    """(kind, id) of all that a call is about, without repetition.
 
     `roots`: the messages by root; a root that is not there yet gives no ids.
     """
@@ -93,8 +95,6 @@ def targets_of(rule: AuditRule, roots: Mapping[str, Any]) -> tuple[tuple[str, st
         ids = [each for each in _ids(roots.get(target.root), target.fields) if each] if target.root else []
         for each in ids or [""]:
             found[target.kind, each] = None
-            if len(found) == MOST_TARGETS:
-                return tuple(found)
     named = {kind for kind, each in found if each}
     return tuple(target for target in found if target[1] or target[0] not in named)
 

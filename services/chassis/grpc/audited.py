@@ -1,5 +1,8 @@
 """Puts the audit trail around a handler: a change is recorded before it is made, a read before the data leave.
 
+A stream of reads that ends by itself without an answer is recorded at its end. One that the caller leaves before any answer
+came has disclosed nothing and is not recorded.
+
 The interceptor calls this once the caller is admitted. Without a trail, or for a method without an audit rule, the handler
 runs as it is.
 """
@@ -11,6 +14,7 @@ from typing import Any
 from services.chassis.audit import AuditTrail
 from services.chassis.audit_rules import AuditRule
 from services.chassis.errors import ChaparError
+from services.chassis.grpc.auth import CallerRefused
 from services.chassis.grpc.context import Call
 
 
@@ -37,20 +41,35 @@ class AuditedCalls:
         return response
 
     async def stream(self, call: Call, request: Any, answers: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-        """The handler's answers; one record for the stream, before its first answer is asked for."""
+        """The handler's answers; one record for the stream: of a change before it begins, of a read before its first answer."""
         trail, rule = self._of(call)
         async with aclosing(answers):
             if trail is None or rule is None:
                 async for answer in answers:
                     yield answer
                 return
-            await (trail.requested(call, rule, request) if rule.changes else trail.returned(call, rule, request, None))
-            try:
-                async for answer in answers:
-                    yield answer
-            except ChaparError as error:
-                await trail.refused(call, rule, request, error)
-                raise
+            recorded = rule.changes
+            if rule.changes:
+                await trail.requested(call, rule, request)
+            while True:
+                try:
+                    answer = await anext(answers)
+                except StopAsyncIteration:
+                    break
+                except ChaparError as error:
+                    await trail.refused(call, rule, request, error)
+                    raise
+                if not recorded:
+                    await trail.returned(call, rule, request, None)
+                    recorded = True
+                yield answer
+            if not recorded:
+                await trail.returned(call, rule, request, None)
+
+    async def turned_away(self, method: str, refused: CallerRefused) -> None:
+        """An authenticated caller was refused before the request was read. Never raises."""
+        if self._trail is not None:
+            await self._trail.turned_away(refused.caller, method, refused.reason)
 
     def _of(self, call: Call) -> tuple[AuditTrail | None, AuditRule | None]:
         if self._trail is None or call.caller is None:

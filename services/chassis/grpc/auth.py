@@ -9,6 +9,7 @@ With mTLS, `peers` also restricts which certificates may call, by their typed na
 full method, by service, or "*"; a method that no entry covers is refused.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -29,6 +30,7 @@ _PUBLIC_SERVICES = frozenset(
     }
 )
 _BEARER = "bearer "
+_TENANT_NAME: Final = re.compile(r"[a-z0-9-]{1,40}")
 TENANT: Final = "chapar-tenant"
 """Metadata by which a service whose token names no tenant says for which one it calls."""
 
@@ -48,6 +50,17 @@ class Rule:
         if self.any_of and self.any_of.isdisjoint(held):
             return f"one of the scopes {', '.join(sorted(self.any_of))}"
         return ""
+
+
+class CallerRefused(ChaparError):  # noqa: N818 - reads as what happened
+    """A caller with a valid token may not make this call; the audit log records it.
+
+    The tenant of `caller` is the one that the call was meant for, as far as that is a name.
+    """
+
+    def __init__(self, caller: Caller, method: str, reason: str, message: str) -> None:
+        super().__init__(ErrorKind.PERMISSION_DENIED, reason, message, metadata={"method": method})
+        self.caller = caller
 
 
 def rule_of(method: str) -> Rule | None:
@@ -111,24 +124,33 @@ class Authorizer:
         if (refusal := self.lifetimes.refusal(caller)) is not None:
             raise refusal
         if missing := rule.missing(caller.scopes):
-            raise _denied("SCOPE_MISSING", f"{method} needs {missing}", method)
+            meant = caller if not caller.names_tenant else _meant(caller, tenant)
+            raise CallerRefused(meant, method, "SCOPE_MISSING", f"{method} needs {missing}")
         return self._for_tenant(caller, tenant, method) if caller.names_tenant else caller
 
     def _for_tenant(self, caller: Caller, tenant: str | None, method: str) -> Caller:
         if not tenant:
-            raise _denied("TENANT_MISSING", f"the token names no tenant: name one in metadata {TENANT}", method)
+            message = f"the token names no tenant: name one in metadata {TENANT}"
+            raise CallerRefused(caller, method, "TENANT_MISSING", message)
         if not allowed(tenant, caller.names_tenant):
-            raise _denied("TENANT_REFUSED", "this service may not call for this tenant", method)
+            message = "this service may not call for this tenant"
+            raise CallerRefused(_meant(caller, tenant), method, "TENANT_REFUSED", message)
         return replace(caller, tenant=tenant)
 
-    def check_peer(self, method: str, peer: Iterable[str]) -> None:
-        """Raises PERMISSION_DENIED when the caller's certificate may not call the method. `peer`: typed names."""
+    def check_peer(self, method: str, peer: Iterable[str], caller: Caller | None = None) -> None:
+        """Raises PERMISSION_DENIED when the caller's certificate may not call the method. `peer`: typed names.
+
+        `caller`: who the token says calls; None for a public method.
+        """
         if not self._peers or method.removeprefix("/").partition("/")[0] in _PUBLIC_SERVICES:
             return
         service = method.removeprefix("/").partition("/")[0]
         allowed = self._peers.get(method) or self._peers.get(service) or self._peers.get("*") or ()
         if frozenset(peer).isdisjoint(allowed):
-            raise _denied("PEER_REFUSED", f"this certificate may not call {method}", method)
+            message = f"this certificate may not call {method}"
+            if caller is None:
+                raise _denied("PEER_REFUSED", message, method)
+            raise CallerRefused(caller, method, "PEER_REFUSED", message)
 
     def _rule(self, method: str) -> Rule:
         if method not in self._rules:
@@ -137,6 +159,11 @@ class Authorizer:
         if rule is None:
             raise _denied("METHOD_CLOSED", f"{method} has no auth option, so nobody may call it", method)
         return rule
+
+
+def _meant(caller: Caller, tenant: str | None) -> Caller:
+    """The caller with the tenant that they asked for, which need not exist; without one when it is not a name."""
+    return replace(caller, tenant=tenant if tenant is not None and _TENANT_NAME.fullmatch(tenant) else "")
 
 
 def _denied(reason: str, message: str, method: str) -> ChaparError:

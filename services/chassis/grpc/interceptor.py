@@ -30,7 +30,7 @@ from opentelemetry.trace import SpanKind
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, CallKind, Who
 from services.chassis.grpc.audited import AuditedCalls
-from services.chassis.grpc.auth import TENANT, Authorizer
+from services.chassis.grpc.auth import TENANT, Authorizer, CallerRefused
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
 from services.chassis.grpc.field_limits import FieldLimits
 from services.chassis.grpc.peers import typed_names
@@ -240,7 +240,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         """What headers did not show. gRPC gives each call a context of its own, so nothing is reset afterwards."""
         admitted = _ADMITTED.get()
         peer = typed_names(context.auth_context())
-        self._authorizer.check_peer(method, peer)
+        self._authorizer.check_peer(method, peer, admitted.caller)
         left = _time_left(context)
         if needs_deadline and left is None:
             raise ChaparError(
@@ -266,6 +266,8 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             error = ChaparError(ErrorKind.INTERNAL, "INTERNAL", str(error) or type(error).__name__)
         elif error.kind is ErrorKind.INTERNAL:
             self._log.error("handler failed", method=method, reason=error.reason, message=error.message)
+        if isinstance(error, CallerRefused):
+            await self._audited.turned_away(method, error)
         await self._hold.wait(error, _time_left(context))
         status = rpc_status.to_status(to_status(error))
         context.set_code(CODES[error.kind])

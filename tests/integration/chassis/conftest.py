@@ -4,7 +4,8 @@ from __future__ import annotations  # the async stubs exist in .pyi files only
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.audit import AuditTrail
 from services.chassis.errors import ChaparError, ErrorKind, FieldViolation
 from services.chassis.grpc.context import current_call, current_caller
 from services.chassis.grpc.server import grpc_server
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.lifecycle import Service, serving
 from services.chassis.settings import ServiceSettings
-from services.chassis.tokens import JwtSettings, mint
+from services.chassis.tokens import JwtSettings, Verifier, mint
 from services.chassis.tracing import inject
 
 SIGNER = Ed25519PrivateKey.generate()
@@ -115,14 +117,20 @@ def dev_settings(tmp_path: Path, **changes: Any) -> ServiceSettings:
     return ServiceSettings(**values)
 
 
-def build_probe(probe: Probe) -> Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[None]]:
+def build_probe(
+    probe: Probe,
+    *,
+    verifier: Verifier | None = None,
+    audit: Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[AuditTrail]] | None = None,
+) -> Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[None]]:
     """The wiring of the service under test."""
 
     @asynccontextmanager
     async def build(service: Service[ServiceSettings]) -> AsyncIterator[None]:
-        async with grpc_server(
-            service, lambda server: sla_pb2_grpc.add_SlaServiceServicer_to_server(probe, server), [SERVICE]
-        ):
+        async with AsyncExitStack() as stack:
+            trail = await stack.enter_async_context(audit(service)) if audit is not None else None
+            register = partial(sla_pb2_grpc.add_SlaServiceServicer_to_server, probe)
+            await stack.enter_async_context(grpc_server(service, register, [SERVICE], verifier=verifier, audit=trail))
             yield
 
     return build

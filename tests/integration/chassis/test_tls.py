@@ -6,7 +6,8 @@ import asyncio
 import datetime as dt
 import ipaddress
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +22,9 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from chapar.audit.v1 import audit_pb2
 from chapar.sla.v1 import sla_pb2, sla_pb2_grpc
+from services.chassis.audit import AuditTrail
 from services.chassis.errors import ChaparError
 from services.chassis.grpc.client import ClientTls, chapar_errors, grpc_channel
 from services.chassis.lifecycle import Service, leaves, serving
@@ -131,6 +134,44 @@ async def test_only_peers_on_the_list_may_call(tmp_path: Path, authority: Author
             await ask(service, ClientTls(write("ca.crt", authority.cert), stranger.cert_file, stranger.key_file))
         assert unknown.value.reason == "GRPC_UNAVAILABLE"
         assert len(probe.calls) == 1
+
+
+class Log:
+    """An audit log in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[audit_pb2.AuditRecord] = []
+
+    async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
+        self.records.append(audit_pb2.AuditRecord.FromString(value))
+
+
+async def test_a_peer_that_is_refused_is_in_the_audit_log(
+    tmp_path: Path, authority: Authority, write: Any, probe: Probe
+) -> None:
+    """Its token is valid, so who called is known: of a unary call and of a stream."""
+    log = Log()
+
+    @asynccontextmanager
+    async def audit(service: Service[ServiceSettings]) -> AsyncIterator[AuditTrail]:
+        yield AuditTrail("probe", log, service.clock, service.metrics)
+
+    settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: ("dns:router",)})
+    tls = client_tls(authority, write, "feedback")
+    async with (
+        serving("probe", settings, build_probe(probe, audit=audit)) as service,
+        grpc_channel(service.endpoints["grpc"], token=TOKENS, tls=tls, timeout_s=5) as channel,
+    ):
+        stub: Any = sla_pb2_grpc.SlaServiceStub(channel)
+        with pytest.raises(ChaparError) as refused, chapar_errors():
+            await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest())
+        assert refused.value.reason == "PEER_REFUSED"
+        with pytest.raises(ChaparError) as refused, chapar_errors():
+            await anext(aiter(stub.WatchEvents(sla_pb2.WatchEventsRequest())))
+        assert refused.value.reason == "PEER_REFUSED"
+    assert [(each.method, each.subject, each.reason) for each in log.records] == [
+        (f"{SERVICE}/{method}", "service:router", "PEER_REFUSED") for method in ("GetDeadlines", "WatchEvents")
+    ]
 
 
 DNS, MAIL, URI = x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier

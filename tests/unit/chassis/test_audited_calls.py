@@ -8,6 +8,7 @@ import pytest
 
 from chapar.audit.v1 import audit_pb2
 from chapar.ingest.v1 import ingest_pb2
+from chapar.router.v1 import router_pb2
 from services.chassis.audit import AuditTrail
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.audited import AuditedCalls
@@ -19,8 +20,13 @@ from services.chassis.tokens import Caller
 ERASE = "/chapar.ingest.v1.PersonService/ErasePerson"
 READ = "/chapar.ingest.v1.PersonService/GetPerson"
 WATCH = "/chapar.ingest.v1.IngestService/WatchConversation"
+SESSION = f"/{router_pb2.DESCRIPTOR.services_by_name['AgentService'].full_name}/Session"
 SUBMIT = "/chapar.ingest.v1.IngestService/Submit"
-REQUEST = ingest_pb2.GetPersonRequest(person_id="p")
+REQUESTS = {
+    ERASE: ingest_pb2.ErasePersonRequest(person_id="p"),
+    READ: ingest_pb2.GetPersonRequest(person_id="p"),
+    SUBMIT: ingest_pb2.SubmitRequest(),
+}
 WATCHED = ingest_pb2.WatchConversationRequest(conversation_id="c")
 
 
@@ -30,6 +36,7 @@ class Log:
     def __init__(self, *, away: bool = False) -> None:
         self.steps: list[str] = []
         self.away = away
+        self.none: tuple[str, ...] = ()
 
     async def publish(self, topic: str, key: bytes, value: bytes) -> Any:
         if self.away:
@@ -43,6 +50,13 @@ class Log:
 
     async def refuse(self) -> str:
         raise ChaparError(ErrorKind.NOT_FOUND, "UNKNOWN", "no")
+
+    async def unknown(self) -> AsyncGenerator[str, None]:
+        yield await self.refuse()
+
+    async def nothing(self) -> AsyncGenerator[str, None]:
+        for each in self.none:
+            yield each
 
     async def answers(self) -> AsyncGenerator[str, None]:
         self.steps.append("first")
@@ -64,7 +78,7 @@ def a_call(method: str) -> Call:
 def test_changes_are_recorded_before_and_reads_before_the_answer_leaves(method: str, steps: list[str]) -> None:
     """A method without a rule just runs."""
     log = Log()
-    assert asyncio.run(calls(log).unary(a_call(method), REQUEST, log.work)) == "response"
+    assert asyncio.run(calls(log).unary(a_call(method), REQUESTS[method], log.work)) == "response"
     assert log.steps == steps
 
 
@@ -73,7 +87,7 @@ def test_without_the_audit_log_nothing_is_changed_and_nothing_leaves(method: str
     """A change is not begun; a read is thrown away."""
     log = Log(away=True)
     with pytest.raises(ChaparError) as refused:
-        asyncio.run(calls(log).unary(a_call(method), REQUEST, log.work))
+        asyncio.run(calls(log).unary(a_call(method), REQUESTS[method], log.work))
     assert refused.value.reason == "AUDIT_AWAY"
     assert log.steps == steps
 
@@ -82,19 +96,51 @@ def test_a_refused_call_is_recorded_as_refused() -> None:
     """The caller gets the handler's own error."""
     log = Log()
     with pytest.raises(ChaparError) as refused:
-        asyncio.run(calls(log).unary(a_call(READ), REQUEST, log.refuse))
+        asyncio.run(calls(log).unary(a_call(READ), REQUESTS[READ], log.refuse))
     assert refused.value.reason == "UNKNOWN"
     assert log.steps == ["refused"]
 
 
-def test_a_stream_is_recorded_before_its_first_answer_and_when_it_is_refused() -> None:
+async def follow(log: Log, answers: AsyncGenerator[str, None], method: str = WATCH) -> None:
+    async for answer in calls(log).stream(a_call(method), WATCHED, answers):
+        log.steps.append(f"left: {answer}")
+
+
+def test_a_stream_is_recorded_before_its_first_answer_leaves_and_when_it_is_refused() -> None:
     """One record for the stream, not one for each answer."""
     log = Log()
-
-    async def follow() -> None:
-        async for _ in calls(log).stream(a_call(WATCH), WATCHED, log.answers()):
-            pass
-
     with pytest.raises(ChaparError):
-        asyncio.run(follow())
-    assert log.steps == ["returned", "first", "refused"]
+        asyncio.run(follow(log, log.answers()))
+    assert log.steps == ["first", "returned", "left: first", "refused"]
+
+
+def test_a_stream_that_is_refused_at_once_was_not_returned() -> None:
+    """The record shows the real outcome: a conversation that is out of reach was not read."""
+    log = Log()
+    with pytest.raises(ChaparError) as refused:
+        asyncio.run(follow(log, log.unknown()))
+    assert refused.value.reason == "UNKNOWN"
+    assert log.steps == ["refused"]
+
+
+def test_a_stream_that_ends_without_an_answer_is_recorded() -> None:
+    """The caller learned that there is nothing."""
+    log = Log()
+    asyncio.run(follow(log, log.nothing()))
+    assert log.steps == ["returned"]
+
+
+def test_a_stream_of_changes_is_recorded_before_it_begins() -> None:
+    """Nothing of the handler runs before."""
+    log = Log()
+    with pytest.raises(ChaparError):
+        asyncio.run(follow(log, log.answers(), SESSION))
+    assert log.steps == ["requested", "first", "left: first", "refused"]
+
+
+def test_without_the_audit_log_nothing_of_a_stream_leaves() -> None:
+    """The caller gets AUDIT_AWAY instead of the first answer."""
+    log = Log(away=True)
+    with pytest.raises(ChaparError) as refused:
+        asyncio.run(follow(log, log.answers()))
+    assert (refused.value.reason, log.steps) == ("AUDIT_AWAY", ["first"])

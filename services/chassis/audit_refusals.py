@@ -1,0 +1,84 @@
+"""Refusals of authenticated callers, counted so that a flood of them does not flood the audit log. Pure.
+
+Of each caller, method and reason the first refusal in a window is recorded at once. Later ones are counted, and the number is
+recorded when the window ends. A group (the callers of one tenant, or the services that name their tenant per call) has at
+most `MOST_OF_A_GROUP` windows at a time; refusals beyond are counted by reason alone, without caller and method.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+WINDOW_MS: Final = 60_000
+MOST_OF_A_GROUP: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is counted together. `method` without a leading slash; who and method are empty beyond the limit of a group."""
+
+    tenant: str
+    subject: str
+    agent_id: str
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Refusals that were counted and not recorded yet. `last_ms`: when the last of them was."""
+
+    group: str
+    refusal: Refusal
+    count: int
+    last_ms: int
+
+
+@dataclass(slots=True)
+class _Window:
+    began_ms: int
+    pending: int
+    last_ms: int
+
+
+class RefusalWindows:
+    """See the module. Memory is bounded by the number of groups."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, dict[Refusal, _Window]] = {}
+
+    def note(self, group: str, refusal: Refusal, now_ms: int) -> Refusal | None:
+        """Counts a refusal; returns what to record at once, if anything."""
+        windows = self._groups.setdefault(group, {})
+        if refusal not in windows and len(windows) >= MOST_OF_A_GROUP:
+            refusal = Refusal(group, "", "", "", refusal.reason)
+        window = windows.get(refusal)
+        if window is None:
+            windows[refusal] = _Window(now_ms, 0, now_ms)
+            return refusal
+        window.pending += 1
+        window.last_ms = now_ms
+        return None
+
+    def give_back(self, counted: Counted) -> None:
+        """Counts again what could not be recorded."""
+        windows = self._groups.setdefault(counted.group, {})
+        window = windows.setdefault(counted.refusal, _Window(counted.last_ms, 0, counted.last_ms))
+        window.pending += counted.count
+
+    def due(self, now_ms: int, *, all_windows: bool = False) -> list[Counted]:
+        """What was counted in windows that have ended, or in all of them; those windows begin anew."""
+        return [each for group in list(self._groups) for each in self._due_of(group, now_ms, all_windows=all_windows)]
+
+    def _due_of(self, group: str, now_ms: int, *, all_windows: bool) -> Iterator[Counted]:
+        windows = self._groups[group]
+        for refusal, window in list(windows.items()):
+            if not all_windows and now_ms - window.began_ms < WINDOW_MS:
+                continue
+            if window.pending:
+                yield Counted(group, refusal, window.pending, window.last_ms)
+                window.began_ms, window.pending = now_ms, 0
+            else:
+                del windows[refusal]
+        if not windows:
+            del self._groups[group]
