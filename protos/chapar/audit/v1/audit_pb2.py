@@ -28,7 +28,7 @@ from chapar.common.v1 import types_pb2 as chapar_dot_common_dot_v1_dot_types__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63hapar/audit/v1/audit.proto\x12\x0f\x63hapar.audit.v1\x1a\x1d\x63hapar/common/v1/limits.proto\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\rAuditedTarget\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xc4\x02\n\x0b\x41uditRecord\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12-\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x1d.chapar.common.v1.AuditAction\x12/\n\x07targets\x18\x06 \x03(\x0b\x32\x1e.chapar.audit.v1.AuditedTarget\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x08 \x01(\t\x12.\n\x07outcome\x18\t \x01(\x0e\x32\x1d.chapar.audit.v1.AuditOutcome\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x0b \x01(\x03\x12\x17\n\x0fidempotency_key\x18\x0c \x01(\t\"\xe9\x01\n\x10ListAuditRequest\x12\x18\n\x05\x61\x63tor\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1e\n\x0btarget_kind\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1c\n\ttarget_id\x18\x03 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x04page\x18\x06 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"l\n\x11ListAuditResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.chapar.audit.v1.AuditRecord\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo*\x81\x01\n\x0c\x41uditOutcome\x12\x1d\n\x19\x41UDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIT_OUTCOME_REQUESTED\x10\x01\x12\x1a\n\x16\x41UDIT_OUTCOME_RETURNED\x10\x02\x12\x19\n\x15\x41UDIT_OUTCOME_REFUSED\x10\x03\x32\x83\x01\n\x0c\x41uditService\x12s\n\tListAudit\x12!.chapar.audit.v1.ListAuditRequest\x1a\".chapar.audit.v1.ListAuditResponse\"\x1f\xaa\xbb\x18\x0c\n\naudit.read\xb2\xbb\x18\x0b\x08\x01\x12\x07\n\x05\x61uditb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63hapar/audit/v1/audit.proto\x12\x0f\x63hapar.audit.v1\x1a\x1d\x63hapar/common/v1/limits.proto\x1a\x1e\x63hapar/common/v1/options.proto\x1a\x1c\x63hapar/common/v1/types.proto\x1a\x1fgoogle/protobuf/timestamp.proto\")\n\rAuditedTarget\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xd3\x02\n\x0b\x41uditRecord\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12-\n\x06\x61\x63tion\x18\x05 \x01(\x0e\x32\x1d.chapar.common.v1.AuditAction\x12/\n\x07targets\x18\x06 \x03(\x0b\x32\x1e.chapar.audit.v1.AuditedTarget\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x08 \x01(\t\x12.\n\x07outcome\x18\t \x01(\x0e\x32\x1d.chapar.audit.v1.AuditOutcome\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x16\n\x0eoccurred_at_ms\x18\x0b \x01(\x03\x12\x17\n\x0fidempotency_key\x18\x0c \x01(\t\x12\r\n\x05\x63\x61lls\x18\r \x01(\x03\"\xe9\x01\n\x10ListAuditRequest\x12\x18\n\x05\x61\x63tor\x18\x01 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1e\n\x0btarget_kind\x18\x02 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12\x1c\n\ttarget_id\x18\x03 \x01(\tB\t\xb2\xbb\x18\x05\x08\xc8\x01 \x01\x12(\n\x04\x66rom\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x04page\x18\x06 \x01(\x0b\x32\x1d.chapar.common.v1.PageRequest\"l\n\x11ListAuditResponse\x12-\n\x07records\x18\x01 \x03(\x0b\x32\x1c.chapar.audit.v1.AuditRecord\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.chapar.common.v1.PageInfo*\x81\x01\n\x0c\x41uditOutcome\x12\x1d\n\x19\x41UDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41UDIT_OUTCOME_REQUESTED\x10\x01\x12\x1a\n\x16\x41UDIT_OUTCOME_RETURNED\x10\x02\x12\x19\n\x15\x41UDIT_OUTCOME_REFUSED\x10\x03\x32\x83\x01\n\x0c\x41uditService\x12s\n\tListAudit\x12!.chapar.audit.v1.ListAuditRequest\x1a\".chapar.audit.v1.ListAuditResponse\"\x1f\xaa\xbb\x18\x0c\n\naudit.read\xb2\xbb\x18\x0b\x08\x01\x12\x07\n\x05\x61uditb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,16 +43,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITREQUEST'].fields_by_name['target_id']._serialized_options = b'\262\273\030\005\010\310\001 \001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAudit']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAudit']._serialized_options = b'\252\273\030\014\n\naudit.read\262\273\030\013\010\001\022\007\n\005audit'
-  _globals['_AUDITOUTCOME']._serialized_start=891
-  _globals['_AUDITOUTCOME']._serialized_end=1020
+  _globals['_AUDITOUTCOME']._serialized_start=906
+  _globals['_AUDITOUTCOME']._serialized_end=1035
   _globals['_AUDITEDTARGET']._serialized_start=174
   _globals['_AUDITEDTARGET']._serialized_end=215
   _globals['_AUDITRECORD']._serialized_start=218
-  _globals['_AUDITRECORD']._serialized_end=542
-  _globals['_LISTAUDITREQUEST']._serialized_start=545
-  _globals['_LISTAUDITREQUEST']._serialized_end=778
-  _globals['_LISTAUDITRESPONSE']._serialized_start=780
-  _globals['_LISTAUDITRESPONSE']._serialized_end=888
-  _globals['_AUDITSERVICE']._serialized_start=1023
-  _globals['_AUDITSERVICE']._serialized_end=1154
+  _globals['_AUDITRECORD']._serialized_end=557
+  _globals['_LISTAUDITREQUEST']._serialized_start=560
+  _globals['_LISTAUDITREQUEST']._serialized_end=793
+  _globals['_LISTAUDITRESPONSE']._serialized_start=795
+  _globals['_LISTAUDITRESPONSE']._serialized_end=903
+  _globals['_AUDITSERVICE']._serialized_start=1038
+  _globals['_AUDITSERVICE']._serialized_end=1169
 # @@protoc_insertion_point(module_scope)

@@ -76,7 +76,9 @@ Global___AuditedTarget: _TypeAlias = AuditedTarget  # noqa: Y015
 
 @_typing.final
 class AuditRecord(_message.Message):
-    """Who did what to what; one record of audit.v1. Holds ids only, no names and no texts."""
+    """Who did what to what; a record of audit.v1. Holds ids only, no names and no texts.
+    A call about more than 500 targets is several records, alike in everything but targets and event_id.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -92,6 +94,7 @@ class AuditRecord(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id."""
     tenant: _builtins.str
@@ -99,9 +102,9 @@ class AuditRecord(_message.Message):
     service: _builtins.str
     """Service that was called, or "cli"."""
     method: _builtins.str
-    """Method, e.g. "chapar.ingest.v1.PersonService/ErasePerson"."""
+    """Method, e.g. "chapar.ingest.v1.PersonService/ErasePerson"; empty, with the subject, for refusals beyond the number that is told apart."""
     action: _options_pb2.AuditAction.ValueType
-    """Read or change."""
+    """Read or change; unspecified for a method whose calls are recorded only when they are refused."""
     subject: _builtins.str
     """Subject of the caller's token."""
     agent_id: _builtins.str
@@ -113,10 +116,12 @@ class AuditRecord(_message.Message):
     occurred_at_ms: _builtins.int
     """When; milliseconds since the Unix epoch, UTC."""
     idempotency_key: _builtins.str
-    """The caller's idempotency key; empty when there was none."""
+    """A hash of the caller's idempotency key, the same for the same key of a tenant; empty when there was none."""
+    calls: _builtins.int
+    """Number of calls that the record is about: more than one where refusals of a caller, method and reason were counted; 0 in old records means one."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditedTarget]:
-        """What it was about, at most 500."""
+        """What it was about, at most 500; none when the call was refused before its request was read."""
 
     def __init__(
         self,
@@ -133,10 +138,11 @@ class AuditRecord(_message.Message):
         reason: _builtins.str = ...,
         occurred_at_ms: _builtins.int = ...,
         idempotency_key: _builtins.str = ...,
+        calls: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "agent_id", b"agent_id", "event_id", b"event_id", "idempotency_key", b"idempotency_key", "method", b"method", "occurred_at_ms", b"occurred_at_ms", "outcome", b"outcome", "reason", b"reason", "service", b"service", "subject", b"subject", "targets", b"targets", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "agent_id", b"agent_id", "calls", b"calls", "event_id", b"event_id", "idempotency_key", b"idempotency_key", "method", b"method", "occurred_at_ms", b"occurred_at_ms", "outcome", b"outcome", "reason", b"reason", "service", b"service", "subject", b"subject", "targets", b"targets", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
