@@ -57,7 +57,7 @@ def audit(
             _ACTIONS.get(record.action, ""),
             record.method.rpartition("/")[2],
             _targets(record),
-            " ".join(filter(None, (_OUTCOMES.get(record.outcome, ""), record.reason))),
+            _outcome(record),
         )
         for record in answer.records
     )
@@ -70,6 +70,11 @@ def _moment(text: str) -> datetime:
         return parse_moment(text, now, now.astimezone().tzinfo or UTC)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def _outcome(record: audit_pb2.AuditRecord) -> str:
+    times = f"{record.calls} times" if record.calls > 1 else ""
+    return " ".join(filter(None, (_OUTCOMES.get(record.outcome, ""), record.reason, times)))
 
 
 def _targets(record: audit_pb2.AuditRecord) -> str:

@@ -1,10 +1,14 @@
-"""The audit log as the contract's answers, from the audit table."""
+"""The audit log as the contract's answers, from the audit table.
 
-from collections.abc import Sequence
-from typing import Any, Final
+A page ends early when its records have too many targets or bytes, so that the caller's client can take every page. A page has
+at least one record, whose targets the writer bounds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from sqlalchemy import Row, Select, and_, or_, select
+from sqlalchemy import Row, Select, and_, func, or_, select
 
 from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import types_pb2
@@ -13,7 +17,11 @@ from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.story import LATEST_MS
 from services.ingest.history.tables import AUDIT
 
+Item = TypeVar("Item")
 _LIST: Final = "audit"
+MOST_PAGE_TARGETS: Final = 5000
+MOST_PAGE_BYTES: Final = 1 << 20
+"""Clients of gRPC take 4 MiB unless they are told otherwise."""
 
 
 class AuditReader:
@@ -23,19 +31,42 @@ class AuditReader:
         self._rows = reads.rows
 
     async def list(self, tenant: str, request: audit_pb2.ListAuditRequest) -> audit_pb2.ListAuditResponse:
-        """A page of records, newest first; each with all of its targets. Raises INVALID."""
+        """A page of records, newest first; each with all of its targets.
+
+        The page may be shorter than asked for, with a cursor to the next one. Raises INVALID.
+        """
         size = cursor.size_of(request.page)
         after = cursor.decode(_LIST, request.page.cursor)
         found = await self._rows(tenant, _events(tenant, request, after, size + 1))
-        page = found[:size]
-        targets = await self._rows(tenant, _targets(tenant, [row.event_id for row in page])) if page else ()
-        records = {row.event_id: _record(row) for row in targets}
-        for row in targets:
-            records[row.event_id].targets.append(audit_pb2.AuditedTarget(kind=row.target_kind, id=row.target_id))
-        more = cursor.encode(_LIST, page[-1].occurred_at_ms, page[-1].event_id) if len(found) > size else ""
-        return audit_pb2.ListAuditResponse(
-            records=[records[row.event_id] for row in page], page=types_pb2.PageInfo(next_cursor=more)
-        )
+        page = await self._records(tenant, found[:size])
+        last = found[len(page) - 1] if len(found) > len(page) else None
+        more = "" if last is None else cursor.encode(_LIST, last.occurred_at_ms, last.event_id)
+        return audit_pb2.ListAuditResponse(records=page, page=types_pb2.PageInfo(next_cursor=more))
+
+    async def _records(self, tenant: str, found: Sequence[Row[Any]]) -> Sequence[audit_pb2.AuditRecord]:
+        """The records of as many of these events as one answer may hold, in their order."""
+        if not found:
+            return []
+        counts = {
+            row.event_id: row.targets for row in await self._rows(tenant, _counts(tenant, [e.event_id for e in found]))
+        }
+        chosen = list(_within(MOST_PAGE_TARGETS, [row.event_id for row in found], counts.__getitem__))
+        rows = await self._rows(tenant, _targets(tenant, chosen))
+        records = {row.event_id: _record(row) for row in rows}
+        for row in rows:
+            if row.target_kind:  # a record without targets has one row
+                records[row.event_id].targets.append(audit_pb2.AuditedTarget(kind=row.target_kind, id=row.target_id))
+        return list(_within(MOST_PAGE_BYTES, [records[each] for each in chosen], lambda each: each.ByteSize()))
+
+
+def _within(most: int, items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Item]:
+    """The first item, and those that follow while the sum of sizes is at most `most`."""
+    total = 0
+    for number, each in enumerate(items):
+        total += size(each)
+        if number and total > most:
+            return
+        yield each
 
 
 def _events(tenant: str, request: audit_pb2.ListAuditRequest, after: tuple[int, str] | None, most: int) -> Select[Any]:
@@ -57,6 +88,12 @@ def _events(tenant: str, request: audit_pb2.ListAuditRequest, after: tuple[int, 
     return found.order_by(a.occurred_at_ms.desc(), a.event_id.desc()).limit(most)
 
 
+def _counts(tenant: str, event_ids: Sequence[str]) -> Select[Any]:
+    a = AUDIT.c
+    of = and_(a.tenant == tenant, a.event_id.in_(event_ids))
+    return select(a.event_id, func.count().label("targets")).where(of).group_by(a.event_id)
+
+
 def _targets(tenant: str, event_ids: Sequence[str]) -> Select[Any]:
     a = AUDIT.c
     return select(AUDIT).where(a.tenant == tenant, a.event_id.in_(event_ids)).order_by(a.target_kind, a.target_id)
@@ -75,6 +112,7 @@ def _record(row: Row[Any]) -> audit_pb2.AuditRecord:
         reason=row.reason,
         occurred_at_ms=row.occurred_at_ms,
         idempotency_key=row.idempotency_key,
+        calls=row.calls,
     )
 
 

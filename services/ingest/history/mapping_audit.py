@@ -29,6 +29,7 @@ def audited(raw: bytes, offset: int) -> Fact | None:
             outcome=int(record.outcome),
             reason=clean(record.reason),
             idempotency_key=clean(record.idempotency_key),
+            calls=max(1, record.calls),
         )
         for target in record.targets or [audit_pb2.AuditedTarget()]
     )

@@ -244,6 +244,7 @@ class AuditRow:
     outcome: int
     reason: str
     idempotency_key: str
+    calls: int
 
 
 Change = Audited | Belongs | Opened | Written | Began | Ended | Erased | Routed | Delivery | Asked | Declined | None

@@ -177,6 +177,7 @@ AUDIT: Final = Table(
     Column("outcome", Integer, nullable=False),
     _text("reason"),
     _text("idempotency_key"),
+    Column("calls", BigInteger, nullable=False, server_default="1"),
     Index("audit_newest", "tenant", "occurred_at_ms", "event_id"),
     Index("audit_of_target", "tenant", "target_kind", "target_id", "occurred_at_ms"),
     Index("audit_of_subject", "tenant", "subject", "occurred_at_ms"),

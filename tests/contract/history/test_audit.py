@@ -8,8 +8,8 @@ from chapar.audit.v1 import audit_pb2
 from chapar.common.v1 import options_pb2, types_pb2
 from services.chassis.errors import ChaparError
 from services.chassis.kafka.records import Record
-from services.ingest.history import store
-from services.ingest.history.audit_reader import AuditReader
+from services.ingest.history import audit_reader, store
+from services.ingest.history.audit_reader import MOST_PAGE_BYTES, MOST_PAGE_TARGETS, AuditReader
 from services.ingest.history.database import Database
 from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.mapping import fact
@@ -17,7 +17,9 @@ from tests.contract.history.records import T0
 from tests.fakes.privacy import MemoryKeys
 
 
-def a_record(n: int, *, tenant: str = "acme", subject: str = "operator", targets: Sequence[tuple[str, str]]) -> Record:
+def a_record(
+    n: int, *, tenant: str = "acme", subject: str = "operator", targets: Sequence[tuple[str, str]], calls: int = 1
+) -> Record:
     body = audit_pb2.AuditRecord(
         event_id=f"e{n:03}",
         tenant=tenant,
@@ -28,6 +30,7 @@ def a_record(n: int, *, tenant: str = "acme", subject: str = "operator", targets
         subject=subject,
         outcome=audit_pb2.AUDIT_OUTCOME_RETURNED,
         occurred_at_ms=T0 + n,
+        calls=calls,
     )
     return Record("audit.v1", 0, n, T0, tenant.encode(), body.SerializeToString(), ())
 
@@ -54,6 +57,43 @@ async def test_records_come_newest_first_in_pages_with_all_their_targets(databas
     request = audit_pb2.ListAuditRequest(page=types_pb2.PageRequest(size=3, cursor=first.page.next_cursor))
     second = await reader.list("acme", request)
     assert (ids(second), second.page.next_cursor) == (["e001", "e000"], "")
+
+
+async def pages(reader: AuditReader) -> list[audit_pb2.ListAuditResponse]:
+    """Every page, asked for with the largest size."""
+    found, cursor = [], ""
+    while not found or cursor:
+        request = audit_pb2.ListAuditRequest(page=types_pb2.PageRequest(size=500, cursor=cursor))
+        found.append(await reader.list("acme", request))
+        cursor = found[-1].page.next_cursor
+    return found
+
+
+@pytest.mark.parametrize("id_bytes", [36, 400])
+async def test_a_page_is_bounded_in_targets_and_bytes(database: Database, id_bytes: int) -> None:
+    """Of records with 500 targets each a page holds some; all pages together hold every record with every target."""
+    targets = [("person", f"{n:0{id_bytes}}") for n in range(500)]
+    await write(database, [a_record(n, targets=targets) for n in range(12)])
+    answers = await pages(AuditReader(FairReads(database)))
+    assert [each for answer in answers for each in ids(answer)] == [f"e{n:03}" for n in reversed(range(12))]
+    assert all(len(record.targets) == 500 for answer in answers for record in answer.records)
+    assert all(answer.ByteSize() <= MOST_PAGE_BYTES + 1000 for answer in answers)
+    assert all(sum(len(record.targets) for record in answer.records) <= MOST_PAGE_TARGETS for answer in answers)
+    assert 1 < len(answers) < 12
+
+
+async def test_one_record_larger_than_a_page_is_a_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list always goes on."""
+    monkeypatch.setattr(audit_reader, "MOST_PAGE_BYTES", 1)
+    await write(database, [a_record(n, targets=[("person", "p")]) for n in range(3)])
+    assert [ids(answer) for answer in await pages(AuditReader(FairReads(database)))] == [["e002"], ["e001"], ["e000"]]
+
+
+async def test_refusals_before_the_request_was_read_have_a_number_and_no_targets(database: Database) -> None:
+    """One record for many calls."""
+    await write(database, [a_record(0, targets=[], calls=999)])
+    [record] = (await AuditReader(FairReads(database)).list("acme", audit_pb2.ListAuditRequest())).records
+    assert (record.calls, list(record.targets)) == (999, [])
 
 
 async def test_terms_choose_by_actor_target_and_time(database: Database) -> None:
