@@ -1,6 +1,6 @@
 """What the edges need of others, in their own words."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -124,8 +124,13 @@ class History(Protocol):
     ) -> ingest_pb2.GetConversationResponse:
         """A conversation and a page of its messages, oldest first."""
 
-    def watch(self, reach: Reach, conversation_id: str, after_sequence: int) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Messages after a sequence number, then new ones, for ever."""
+    def watch(
+        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
+    ) -> AsyncIterator[ingest_pb2.MessageView]:
+        """Messages after a sequence number, then new ones, while the conversation is within reach.
+
+        `reach` returns the caller's reach now; it changes while the watch lasts.
+        """
 
     async def search(
         self, reach: Reach, request: ingest_pb2.SearchConversationsRequest

@@ -1,6 +1,7 @@
 """History as the contract's answers. Every question names the tenant, and who reads conversations names their reach:
 what another tenant has, or what is out of reach, does not exist."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from services.ingest.ports import ChatMessage
 
 _LONGEST_STORY: Final = 5000
 _WATCH_PAGE: Final = 200
+_CHECKED_S: Final = 1.0
+"""A client that reads slowly gets no message by a check that is older."""
 _WATCH_S: Final = 0.5
 """A replica that stands by hears of nothing: it looks."""
 
@@ -53,26 +56,33 @@ class HistoryReader:
         )
 
     async def watch(
-        self, reach: Reach, conversation_id: str, after_sequence: int
+        self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Messages after a sequence number, then new ones as they are written, in order, for ever.
+        """Messages after a sequence number, then new ones as they are written, in order.
 
-        Raises NOT_FOUND, also when the conversation leaves the caller's reach: the interaction went to another agent.
+        `reach` is asked again before each message and at each look, so that a change of the agent's queues counts at
+        once. Who holds the interaction is looked up again when a client reads for longer than `_CHECKED_S`.
+        Raises NOT_FOUND, also when the conversation leaves the caller's reach: the interaction went to another agent, or
+        the agent lost its queue.
         """
-        at, looked = after_sequence, False
+        at, checked, checked_s = after_sequence, None, 0.0
+        seconds = asyncio.get_running_loop().time
         while True:
+            now = reach()
             try:
-                rows = await self._rows(reach.tenant, queries.messages(reach.tenant, conversation_id, at, _WATCH_PAGE))
-                if (rows or not looked) and not await self._rows(
-                    reach.tenant, queries.conversation(reach, conversation_id)
+                rows = await self._rows(now.tenant, queries.messages(now.tenant, conversation_id, at, _WATCH_PAGE))
+                if (rows or now != checked) and not await self._rows(
+                    now.tenant, queries.conversation(now, conversation_id)
                 ):
                     raise _unknown("CONVERSATION_UNKNOWN", "conversation")
+                checked, checked_s = now, seconds()
             except ChaparError as error:
-                if not looked or error.kind is not ErrorKind.EXHAUSTED:
+                if checked is None or error.kind is not ErrorKind.EXHAUSTED:
                     raise
                 rows = ()  # the tenant reads too much right now: a watch that has begun looks again
-            looked = True
-            for row in rows:
+            for number, row in enumerate(rows):
+                if reach() != checked or (number and seconds() - checked_s > _CHECKED_S):
+                    break
                 yield _message_view(row)
                 at = row.sequence
             if not rows:

@@ -27,7 +27,7 @@ async def changed(_: float) -> None:
 
 async def watched(history: HistoryReader, tenant: str) -> Any:
     """Ends with its first look: there is no such conversation."""
-    return [each async for each in history.watch(Reach.whole(tenant), "c", 0)]
+    return [each async for each in history.watch(lambda: Reach.whole(tenant), "c", 0)]
 
 
 READS: dict[str, Read] = {
@@ -96,7 +96,7 @@ async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Datab
         await again.acquire()
 
     reader, beyond = HistoryReader(reads, next_look), 10**12
-    watch = asyncio.ensure_future(anext(reader.watch(Reach.whole("acme"), "one-c", beyond)))
+    watch = asyncio.ensure_future(anext(reader.watch(lambda: Reach.whole("acme"), "one-c", beyond)))
     async with asyncio.timeout(20):
         await looked.get()
         async with reads._turns.turn("acme"):
@@ -107,7 +107,7 @@ async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Datab
                 await looked.get()
             assert not watch.done()
             with pytest.raises(ChaparError, match="too many reads"):
-                await anext(reader.watch(Reach.whole("acme"), "one-c", beyond))
+                await anext(reader.watch(lambda: Reach.whole("acme"), "one-c", beyond))
         await waiting
     watch.cancel()
     await asyncio.gather(watch, return_exceptions=True)

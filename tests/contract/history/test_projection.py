@@ -40,7 +40,7 @@ async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) 
         assert one.health.component("history").ready
         reader = one.history.reader
         assert (await reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
-        watched = aiter(reader.watch(Reach.whole("acme"), "one-c", -1))
+        watched = aiter(reader.watch(lambda: Reach.whole("acme"), "one-c", -1))
         assert [(await anext(watched)).message.message_id for _ in range(2)] == ["one-m3", "one-d"]
         more = Life(name="one")
         more.said("later", message_id="later")

@@ -1,11 +1,14 @@
 """An agent reads their own conversations and those of their queues, on SQLite and on PostgreSQL."""
 
+from dataclasses import replace
+
 import pytest
 
 from chapar.ingest.v1 import ingest_pb2
 from chapar.router.v1 import records_pb2 as router_pb2
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.domain.reach import Reach
+from services.ingest.history import reader as reading
 from services.ingest.history.database import Database
 from services.ingest.history.fair_reads import FairReads
 from services.ingest.history.reader import HistoryReader
@@ -28,7 +31,7 @@ async def visible(reader: HistoryReader, reach: Reach) -> set[str]:
         asks = (
             reader.interaction(reach, f"{name}-i"),
             reader.conversation(reach, ingest_pb2.GetConversationRequest(conversation_id=f"{name}-c")),
-            anext(aiter(reader.watch(reach, f"{name}-c", -1))),
+            anext(aiter(reader.watch(lambda: reach, f"{name}-c", -1))),
         )
         for ask in asks:
             if name in names:
@@ -76,7 +79,7 @@ async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> No
     seen = []
 
     async def follow() -> None:
-        async for view in reader.watch(SARA, "one-c", -1):
+        async for view in reader.watch(lambda: SARA, "one-c", -1):
             seen.append(view.message.message_id)  # noqa: PERF401 - what was seen before the refusal is needed
 
     with pytest.raises(ChaparError) as refused:
@@ -84,3 +87,64 @@ async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> No
     assert refused.value.kind is ErrorKind.NOT_FOUND
     assert seen
     assert "later" not in seen
+
+
+async def waiting(database: Database, *texts: str) -> Life:
+    """A conversation in the queue sales, without an agent."""
+    life = Life(name="two")
+    life.opened()
+    life.began("sales")
+    for text in texts:
+        life.said(text)
+    await fold(database, as_records(life.log))
+    return life
+
+
+async def test_a_watch_ends_when_the_agent_loses_the_queue(database: Database) -> None:
+    """Also while no message comes: the agent's queues are looked at again."""
+    await waiting(database, "hello")
+    reach = SALES
+    looks = 0
+
+    async def changed(timeout_s: float) -> None:
+        nonlocal reach, looks
+        looks += 1
+        assert looks == 1, "the watcher was to be refused by now"
+        reach = replace(SALES, queues=frozenset({"billing"}))
+
+    reader = HistoryReader(FairReads(database), changed)
+    watch = reader.watch(lambda: reach, "two-c", -1)
+    assert (await anext(watch)).message.text == "hello"
+    with pytest.raises(ChaparError) as refused:
+        await anext(watch)
+    assert refused.value.kind is ErrorKind.NOT_FOUND
+
+
+async def test_messages_that_were_already_read_are_not_shown_after_the_queue_is_lost(database: Database) -> None:
+    """A slow client takes a page one by one; what it has not taken yet is checked again."""
+    await waiting(database, "one", "two", "three")
+    reach = SALES
+    reader = HistoryReader(FairReads(database), never)
+    watch = reader.watch(lambda: reach, "two-c", -1)
+    await anext(watch)
+    reach = BILLING
+    with pytest.raises(ChaparError) as refused:
+        await anext(watch)
+    assert refused.value.kind is ErrorKind.NOT_FOUND
+
+
+async def test_a_slow_client_loses_what_went_to_another_queue(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check of a page does not hold for hours."""
+    monkeypatch.setattr(reading, "_CHECKED_S", 0.0)
+    life = await waiting(database, "one", "two", "three")
+    reader = HistoryReader(FairReads(database), never)
+    watch = reader.watch(lambda: SALES, "two-c", -1)
+    assert [(await anext(watch)).message.text for _ in range(2)] == ["one", "two"]
+    more = Life(name="two", at=life.at, _count=life._count, _epoch=life._epoch)
+    more.routed("billing", transferred=router_pb2.InteractionTransferred(queue="billing"))
+    await fold(database, as_records([*life.log, *more.log]))
+    with pytest.raises(ChaparError) as refused:
+        await anext(watch)
+    assert refused.value.kind is ErrorKind.NOT_FOUND

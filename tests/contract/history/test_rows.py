@@ -188,7 +188,7 @@ async def test_another_tenant_sees_nothing(database: Database) -> None:
     with pytest.raises(ChaparError, match="no such interaction"):
         await reader.interaction(Reach.whole("other"), "one-i")
     with pytest.raises(ChaparError, match="no such conversation"):
-        await anext(aiter(reader.watch(Reach.whole("other"), "one-c", -1)))
+        await anext(aiter(reader.watch(lambda: Reach.whole("other"), "one-c", -1)))
     assert not (
         await reader.search(Reach.whole("other"), ingest_pb2.SearchConversationsRequest(words="hello"))
     ).conversations

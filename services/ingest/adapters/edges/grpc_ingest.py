@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.context import current_caller, current_tenant
 from services.chassis.grpc.requests import RequestRefused, with_refusals
+from services.chassis.tokens import Caller
 from services.ingest.adapters.edges.grpc_checks import MAX_KEY_BYTES, optional, raise_for, required
 from services.ingest.adapters.edges.grpc_follow_up import FollowUpAsker
 from services.ingest.adapters.edges.grpc_submit import Submitter
@@ -69,9 +71,10 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
     async def WatchConversation(  # noqa: N802 - the contract's name
         self, request: ingest_pb2.WatchConversationRequest, context: Any
     ) -> AsyncIterator[ingest_pb2.WatchConversationResponse]:
-        """Messages as they come, until the caller hangs up."""
+        """Messages as they come, until the caller hangs up or the conversation leaves their reach."""
         raise_for((required("conversation_id", request.conversation_id),))
-        async for view in self._reads().watch(self._reach(), request.conversation_id, request.after_sequence):
+        reach = partial(self._reach_of, current_tenant(), current_caller())
+        async for view in self._reads().watch(reach, request.conversation_id, request.after_sequence):
             yield ingest_pb2.WatchConversationResponse(message=view)
 
     async def SearchConversations(  # noqa: N802 - the contract's name
@@ -108,7 +111,9 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         return await self._follow_ups.open(current_tenant(), request)
 
     def _reach(self) -> Reach:
-        caller, tenant = current_caller(), current_tenant()
+        return self._reach_of(current_tenant(), current_caller())
+
+    def _reach_of(self, tenant: str, caller: Caller) -> Reach:
         return reach_of(tenant, caller.scopes, caller.agent_id, self._queues.of(tenant))
 
     def _reads(self) -> History:
