@@ -60,7 +60,7 @@ def configured(tenant: str) -> config_pb2.TenantConfiguration:
     """One queue, one agent, one promise, one survey."""
     made = config_pb2.TenantConfiguration(tenant=tenant, version=1, default_language="en")
     made.pools.add(name=POOL)
-    made.queues.add(name=QUEUE, pool=POOL)
+    made.queues.add(name=QUEUE, pool=POOL, wrap_up_ms=600_000)
     made.rules.add(name="everything", queue=QUEUE)
     made.channels.add(channel="grpc", account="default")
     made.capacity_profiles.add(name="desk", total=100).channels.add(channel="grpc", weight=10)
@@ -114,22 +114,22 @@ class Stand:
                 return answer.result
         raise AssertionError("the session ended")
 
-    async def records(self) -> list[tuple[str, bytes, bytes]]:
-        """(topic, key, value) of everything in the log."""
-        found: list[tuple[str, bytes, bytes]] = []
+    async def records(self) -> list[Record]:
+        """Everything in the log."""
+        found: list[Record] = []
         for topic in TOPICS:
             read = asyncio.Event()
             async with aclosing(tail(self.kafka, topic, client_id="test-all", caught_up=read.set)) as records:
-                collecting = asyncio.create_task(_collect(records, topic, found))
+                collecting = asyncio.create_task(_collect(records, found))
                 await read.wait()
                 collecting.cancel()
                 await asyncio.wait([collecting])
         return found
 
 
-async def _collect(records: AsyncIterator[Record], topic: str, found: list[tuple[str, bytes, bytes]]) -> None:
+async def _collect(records: AsyncIterator[Record], found: list[Record]) -> None:
     async for record in records:  # one by one: records that were read must be there when this is cancelled
-        found.append((topic, record.key or b"", record.value or b""))  # noqa: PERF401
+        found.append(record)  # noqa: PERF401
 
 
 @asynccontextmanager
