@@ -4,6 +4,9 @@ import ast
 import re
 from pathlib import Path
 
+from services.chassis.topics import TOPICS
+from services.ingest.settings import IngestSettings
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "security.md"
 NODES = re.compile(r"`(tests/[\w./]+\.py)(?:::([\w:]+))?`")
@@ -35,6 +38,14 @@ def missing_tests(page: str) -> list[str]:
 def test_each_attack_of_the_security_page_has_its_test() -> None:
     """A row that names a test which was renamed or removed fails here."""
     assert missing_tests(PAGE.read_text(encoding="utf-8")) == []
+
+
+def test_the_stated_retention_of_the_audit_log_is_that_of_its_setting() -> None:
+    """The decision names the setting that the service reads, with its default, which is how long the topic keeps records."""
+    decision = (ROOT / "docs" / "decisions" / "0059-audit-log.md").read_text(encoding="utf-8")
+    [days] = re.findall(r"stays for `audit_days` \((\d+), as long as the topic keeps it\)", decision)
+    assert int(days) == IngestSettings.model_fields["audit_days"].default
+    assert int(days) * 86_400_000 == TOPICS["audit.v1"].retention_ms
 
 
 def test_a_renamed_test_is_found_missing() -> None:
