@@ -15,7 +15,7 @@ MOST_OF_A_GROUP: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is counted together. `method` without a leading slash; who and method are empty beyond the limit of a group."""
+    """A caller, method and reason, counted together. `method` has no leading slash. Caller and method are empty beyond the limit."""
 
     tenant: str
     subject: str
@@ -48,7 +48,7 @@ class RefusalWindows:
         self._groups: dict[str, dict[Refusal, _Window]] = {}
 
     def note(self, group: str, refusal: Refusal, now_ms: int) -> Refusal | None:
-        """Counts a refusal; returns what to record at once, if anything."""
+        """Counts a refusal; returns the one to record at once, if any."""
         windows = self._groups.setdefault(group, {})
         if refusal not in windows and len(windows) >= MOST_OF_A_GROUP:
             refusal = Refusal(group, "", "", "", refusal.reason)
@@ -61,13 +61,13 @@ class RefusalWindows:
         return None
 
     def give_back(self, counted: Counted) -> None:
-        """Counts again what could not be recorded."""
+        """Counts refusals again that could not be recorded."""
         windows = self._groups.setdefault(counted.group, {})
         window = windows.setdefault(counted.refusal, _Window(counted.last_ms, 0, counted.last_ms))
         window.pending += counted.count
 
     def due(self, now_ms: int, *, all_windows: bool = False) -> list[Counted]:
-        """What was counted in windows that have ended, or in all of them; those windows begin anew."""
+        """The counts of windows that have ended, or of all; those windows begin again from zero."""
         return [each for group in list(self._groups) for each in self._due_of(group, now_ms, all_windows=all_windows)]
 
     def _due_of(self, group: str, now_ms: int, *, all_windows: bool) -> Iterator[Counted]:

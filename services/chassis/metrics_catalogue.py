@@ -113,7 +113,7 @@ GRPC = (
     _counter(
         "chapar_audit_records_total",
         "outcome",
-        "Audit records: requested, returned, refused; lost: not durable, so the call was refused.",
+        "Audit records: requested, returned, refused; lost: not durable, so the call was refused or the refusal is counted again.",
     ),
     _counter("chapar_grpc_turned_away_total", "reason", "Calls refused before their request was read."),
     _gauge("chapar_grpc_slots_taken", "kind", "Slots in use: call, watch or session."),

@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 _LIST: Final = "audit"
 MOST_PAGE_TARGETS: Final = 5000
 MOST_PAGE_BYTES: Final = 1 << 20
-"""Clients of gRPC take 4 MiB unless they are told otherwise."""
+"""A gRPC client takes 4 MiB by default."""
 
 
 class AuditReader:

@@ -61,7 +61,8 @@ async def test_records_come_newest_first_in_pages_with_all_their_targets(databas
 
 async def pages(reader: AuditReader) -> list[audit_pb2.ListAuditResponse]:
     """Every page, asked for with the largest size."""
-    found, cursor = [], ""
+    found: list[audit_pb2.ListAuditResponse] = []
+    cursor = ""
     while not found or cursor:
         request = audit_pb2.ListAuditRequest(page=types_pb2.PageRequest(size=500, cursor=cursor))
         found.append(await reader.list("acme", request))

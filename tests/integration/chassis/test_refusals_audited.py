@@ -1,4 +1,4 @@
-"""A caller with a valid token who is refused before the request is read stands in the audit log, on real sockets and a real log."""
+"""A caller with a valid token who is refused before the request is read is in the audit log, on real sockets and a real log."""
 
 import asyncio
 from collections.abc import AsyncIterator
