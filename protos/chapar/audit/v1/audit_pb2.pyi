@@ -102,7 +102,7 @@ class AuditRecord(_message.Message):
     service: _builtins.str
     """Service that was called, or "cli"."""
     method: _builtins.str
-    """Method, e.g. "chapar.ingest.v1.PersonService/ErasePerson"; empty, with the subject, for refusals beyond the number that is told apart."""
+    """Method, e.g. "chapar.ingest.v1.PersonService/ErasePerson"; empty, with the subject, for refusals that are counted by reason alone."""
     action: _options_pb2.AuditAction.ValueType
     """Read or change; unspecified for a method whose calls are recorded only when they are refused."""
     subject: _builtins.str
