@@ -9,7 +9,8 @@ import pytest
 
 from services.chassis.topics import TOPICS
 from tests.unit.poison.generator import Generator
-from tests.unit.poison.registry import NOT_READ, READERS, Reader
+from tests.unit.poison.reader import Reader
+from tests.unit.poison.registry import NOT_READ, READERS
 
 ROOT = Path(__file__).parents[3]
 RECORDS = 2_000
@@ -58,7 +59,7 @@ def test_every_module_that_reads_a_topic_is_here() -> None:
         }
         if calls & READING:
             assert name in known | {"router/wiring.py"}, (
-                f"{name} reads a topic; tests/unit/poison/registry.py has no reader of it"
+                f"{name} reads a topic; tests/unit/poison/readers_of_*.py have no reader of it"
             )
 
 
