@@ -168,4 +168,10 @@ def notices(effects: Iterable[fx.Effect], agent: str) -> list[fx.Notice]:
     return [to.notice for to in all_of(effects, fx.ToDesk) if to.agent_id == agent]
 
 
+def at_once(world: World, interaction_id: str, **facts: Any) -> str:
+    """Enqueue an interaction; returns the agent to whom the engine offers it at once, or an empty string."""
+    world.enqueue(interaction_id, **facts)
+    return world.offered(interaction_id)
+
+
 __all__ = ["Choice", "Operator"]

@@ -1,0 +1,153 @@
+"""Commands about an interaction that waits or that an agent holds: what they do and refuse, one rule a test."""
+
+from services.router.domain import commands as cmd
+from services.router.domain import effects as fx
+from services.router.domain.model import Stage
+from tests.unit.router.world import World, a_pool, a_queue, all_of, an_agent, needs, notices, only
+
+FOREVER = 10**9
+
+
+def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
+    """NOT_YOURS for others, NOT_ASSIGNED while nobody holds it, UNKNOWN_INTERACTION when it is closed."""
+    world.enqueue("i")
+    assert world.ask(cmd.RecordReply("a", "i", "r")) == "NOT_ASSIGNED"
+    world.accept("i")
+    assert world.ask(cmd.RecordReply("b", "i", "r")) == "NOT_YOURS"
+    assert [only(world.tell(cmd.RecordReply("a", "i", f"r{n}")), fx.Replied).first for n in range(2)] == [True, False]
+    assert world.ask(cmd.CompleteInteraction("b", "i")) == "NOT_YOURS"
+    world.complete("i")
+    assert world.ask(cmd.RecordReply("a", "i", "late")) == "UNKNOWN_INTERACTION"
+
+
+def test_wrap_up_keeps_the_capacity_until_it_ends() -> None:
+    """By time, or when the agent says so; then the next one is offered."""
+    world = World(a_pool(an_agent("a"), queues=[a_queue(wrap_up_ms=30_000)], lease_ms=FOREVER))
+    world.sign_in("a")
+    world.holds("a", "first")
+    completed = only(world.complete("first"), fx.Completed)
+    assert completed.wrap_up_until_ms == world.now + 30_000
+    world.enqueue("second")
+    assert world.ask(cmd.CustomerMessaged("first", "m")) == "INTERACTION_COMPLETED"
+    assert not world.offered("second")
+    assert only(world.wait(30_000), fx.WrapUpEnded).reason == "WRAP_UP_TIME_OVER"
+    assert world.offered("second") == "a"
+    world.accept("second")
+    world.complete("second")
+    world.enqueue("third")
+    assert world.ask(cmd.EndWrapUp("a", "second")) == ""
+    assert world.offered("third") == "a"
+
+
+def test_a_customer_who_leaves_abandons_what_waits_and_is_reported_to_the_holder(world: World) -> None:
+    """Waiting, offered, assigned."""
+    world.holds("a", "held")
+    assert fx.CustomerNotice("held", "", True) in notices(world.tell(cmd.CustomerLeft("held")), "a")
+    world.enqueue("waiting")
+    world.wait(4_000)
+    assert only(world.tell(cmd.CustomerLeft("waiting")), fx.Abandoned).waited_ms == 4_000
+    world.complete("held")
+    world.enqueue("offered")
+    effects = world.tell(cmd.CustomerLeft("offered"))
+    assert only(effects, fx.OfferEnded).reason == only(effects, fx.Abandoned).reason == "CUSTOMER_LEFT"
+    assert world.engine.core.works == {}
+
+
+def test_a_customers_message_is_recorded_and_told_to_the_holder(world: World) -> None:
+    """Also recorded while it waits."""
+    world.holds("a", "i")
+    assert fx.CustomerNotice("i", "m", False) in notices(world.tell(cmd.CustomerMessaged("i", "m")), "a")
+    world.enqueue("w")
+    assert only(world.tell(cmd.CustomerMessaged("w", "m2")), fx.CustomerActed).message_id == "m2"
+
+
+def test_cancelling_takes_it_from_wherever_it_is(world: World) -> None:
+    """And the freed agent is offered the next."""
+    world.holds("a", "held")
+    world.enqueue("next")
+    effects = world.tell(cmd.CancelInteraction("held", "DUPLICATE"))
+    assert only(effects, fx.Cancelled).reason == "DUPLICATE"
+    assert fx.EndedNotice("held", "DUPLICATE") in notices(effects, "a")
+    assert world.offered("next") == "a"
+
+
+def test_a_transfer_to_a_queue_never_comes_back_to_the_giver(world: World) -> None:
+    """Though he is the only one there: another agent gets it when he comes."""
+    world.holds("a", "i")
+    effects = world.tell(cmd.TransferInteraction("a", "i", queue="other"))
+    assert (only(effects, fx.Transferred).from_agent_id, only(effects, fx.Queued).again) == ("a", True)
+    assert not world.offered("i")
+    world.sign_in("b")
+    assert world.offered("i") == "b"
+
+
+def test_a_transfer_to_an_agent_waits_for_that_agent_and_falls_back_when_he_leaves(world: World) -> None:
+    """Skills are not asked for; who is absent, unknown or oneself is refused."""
+    world.holds("a", "i")
+    transfer = cmd.TransferInteraction("a", "i", to_agent_id="b")
+    assert world.ask(transfer) == "AGENT_NOT_AVAILABLE"
+    assert world.ask(cmd.TransferInteraction("a", "i", to_agent_id="x")) == "UNKNOWN_AGENT"
+    assert world.ask(cmd.TransferInteraction("a", "i", to_agent_id="a")) == "SAME_AGENT"
+    world.sign_in("b")
+    world.enqueue("busy")
+    assert world.offered("busy") == "b"
+    world.accept("busy")
+    assert world.ask(transfer) == ""
+    assert world.ask(cmd.CompleteInteraction("a", "i")) == "NOT_ASSIGNED"
+    effects = world.complete("busy")
+    assert only(effects, fx.Offered).reason == "TRANSFERRED_TO_AGENT"
+    world.decline("i")
+    assert world.engine.core.works["i"].stage is Stage.WAITING
+
+
+def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:
+    """4 s before a supervisor transfers it, 3 s after; then 2 s more after it came back from an agent."""
+    world.holds("a", "busy")
+    world.enqueue("i")
+    world.wait(4_000)
+    assert world.ask(cmd.TransferInteraction("", "i", queue="other")) == ""
+    world.wait(3_000)
+    world.complete("busy")
+    world.accept("i")
+    assert all_of(world.log, fx.Assigned)[-1].waited_ms == 7_000
+    world.wait(60_000)
+    world.tell(cmd.TransferInteraction("a", "i", queue="q"))
+    world.wait(2_000)
+    assert only(world.tell(cmd.CustomerLeft("i")), fx.Abandoned).waited_ms == 9_000
+
+
+def test_rerouting_changes_queue_and_requirements(world: World) -> None:
+    """Also of work that is held: it leaves the agent."""
+    world.holds("a", "i")
+    effects = world.tell(cmd.Reroute("i", "other", (needs("persian", 5),)))
+    assert only(effects, fx.Queued).facts.queue == "other"
+    assert not world.offered("i")
+    assert world.ask(cmd.Reroute("i", "nowhere")) == "UNKNOWN_QUEUE"
+    assert only(world.tell(cmd.Reroute("i", "", ())), fx.Offered).agent_id == "a"
+
+
+def test_rerouting_may_add_requirements_to_those_that_there_are(world: World) -> None:
+    """Once, however often it is asked; the queue stays when none is named."""
+    world.enqueue("i", requirements=(needs("persian", 5),))
+    added = (needs("senior", 1), needs("persian", 5))
+    for _ in range(2):
+        assert world.ask(cmd.Reroute("i", added=added)) == ""
+    assert all_of(world.log, fx.Queued)[-1].facts.requirements == (needs("persian", 5), needs("senior", 1))
+
+
+def test_what_an_agent_holds_is_left_to_him_where_only_waiting_work_is_meant(world: World) -> None:
+    """An escalation that comes after somebody has accepted takes nothing away from him."""
+    world.holds("a", "i")
+    assert world.ask(cmd.Reroute("i", "other", waiting_only=True)) == "NOT_WAITING"
+    world.enqueue("j")
+    assert world.ask(cmd.Reroute("j", "other", waiting_only=True)) == ""
+
+
+def test_a_raised_priority_goes_first(world: World) -> None:
+    """Reprioritise moves what waits."""
+    world.holds("a", "busy")
+    world.enqueue("one")
+    world.enqueue("two")
+    assert only(world.tell(cmd.Reprioritise("two", 5, "SLA_WARNING")), fx.Changed).reason == "SLA_WARNING"
+    world.complete("busy")
+    assert world.offered("two") == "a"
