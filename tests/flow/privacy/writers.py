@@ -1,0 +1,229 @@
+"""Each module that seals records, run with words of a customer: all bytes that it gives to the log or to a changelog, and those words.
+
+`test_writers` searches the bytes, and switches the sealing off to prove that the search finds.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from chapar.feedback.v1 import feedback_pb2 as feedback
+from chapar.ingest.v1 import records_pb2 as ingest
+from chapar.router.v1 import records_pb2 as router
+from services.chassis.destinations import DEVELOPMENT
+from services.chassis.kafka.outbox import Send
+from services.chassis.kafka.records import Record
+from services.chassis.metrics import Metrics
+from services.chassis.secrets import SecretReferences
+from services.chassis.webhook_retries import Patience, Webhooks
+from services.chassis.webhooks import Endpoint, webhook_client
+from services.cli.providers import HttpProvider
+from services.feedback.adapters import readers, webhook_answers
+from services.feedback.adapters.command_log import KafkaCommandLog
+from services.feedback.adapters.configuration import ConfiguredProgrammes, TenantSurveys
+from services.feedback.adapters.survey_lane import survey_factory
+from services.feedback.domain.survey import Kind, Question
+from services.ingest.adapters.edges.publisher import InboundPublisher
+from services.router.adapters.command_bus import CommandBus
+from tests.fakes.lane import FakeLane
+from tests.fakes.privacy import MemoryKeys
+from tests.flow.feedback.test_survey_lane import a_completed_event, relayed
+from tests.flow.ingest import world as ingest_world
+from tests.flow.ingest.test_erasure import a_full_life, everything
+from tests.integration.ingest.lanes.test_worker import Log, a_job, a_worker
+from tests.unit.feedback.builders import NOW, TENANT, a_programme, a_survey
+
+NEEDLE = "needle41ab"
+DEAF = "http://127.0.0.1:9/"
+"""A receiver that no process listens at, so each attempt fails."""
+
+
+@dataclass
+class Written:
+    """Bytes that left a module, and the words to look for in them."""
+
+    values: list[bytes] = field(default_factory=list)
+    needle: str = NEEDLE
+
+    async def publish(self, _topic: str, _key: bytes, value: bytes, *_: object) -> tuple[int, int]:
+        """As `DurableProducer.publish`."""
+        self.values.append(value)
+        return 0, len(self.values)
+
+    @property
+    def in_clear(self) -> bool:
+        """Whether the needle is in any of the bytes."""
+        assert self.values
+        return any(self.needle.encode() in value for value in self.values)
+
+
+def an_answer(invitation_id: str, number: int, comment: str = NEEDLE) -> feedback.FeedbackCommand:
+    """An answer with the needle in its comment and in its open question."""
+    command = feedback.FeedbackCommand(
+        command_id=f"a{number}", tenant=TENANT, person_id="person-1", issued_at_ms=NOW + number
+    )
+    command.answer.invitation_id, command.answer.score, command.answer.comment = invitation_id, number, comment
+    command.answer.source = feedback.ANSWER_SOURCE_PAGE
+    command.answer.responses.add(question_id="why", text=comment)
+    return command
+
+
+async def commands_of_answers(keys: MemoryKeys) -> Written:
+    """The edge writes a proven answer, one of a person who has a key, and one of a person who has none."""
+    written = Written()
+    log = KafkaCommandLog(written, keys)  # type: ignore[arg-type]  # stands for the producer
+    await log.publish(an_answer("i", 1))
+    await log.publish(an_answer("i", 2), proven=False)
+    stranger = an_answer("i", 3)
+    stranger.person_id = "stranger"
+    await log.publish(stranger, proven=False)
+    assert ("parsa", "stranger") not in keys.newest
+    return written
+
+
+def a_survey_lane(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[FakeLane, str]:
+    """A survey lane that has invited one customer; and the invitation."""
+    lane = FakeLane(survey_factory(programmes, Metrics(), keys), now_ms=NOW)
+    lane.handle(relayed(a_completed_event())[0].value, key=b"parsa/person-1")
+    records = [feedback.FeedbackRecord.FromString(each.value) for each in lane.sent_to("feedback.answers.v1")]
+    return lane, next(each.invited.invitation_id for each in records if each.HasField("invited"))
+
+
+def surveys() -> ConfiguredProgrammes:
+    """A survey with an open question, and a webhook that wants the customer's words."""
+    programme = a_programme(a_survey(more=(Question("why", Kind.TEXT, optional=True),)))
+    deaf = Endpoint("deaf", DEAF, ("env:CHAPAR_SECRET_PARSA__HOOK",), frozenset({webhook_answers.TEXT}))
+    return ConfiguredProgrammes({TENANT: TenantSurveys(programme, webhooks={"deaf": deaf})}.get)
+
+
+def answered(keys: MemoryKeys, programmes: ConfiguredProgrammes) -> tuple[FakeLane, list[Send]]:
+    """The lane after an answer and an amendment, and what it wrote of them."""
+    lane, invitation_id = a_survey_lane(keys, programmes)
+    sent = [
+        each
+        for number in (1, 2)
+        for each in lane.handle(an_answer(invitation_id, number).SerializeToString(), key=b"parsa/person-1")
+        if each.topic == "feedback.answers.v1"
+    ]
+    kinds = [feedback.FeedbackRecord.FromString(each.value).WhichOneof("record") for each in sent]
+    assert kinds == ["answered", "amended"]
+    return lane, sent
+
+
+async def records_of_answers(keys: MemoryKeys) -> Written:
+    """The survey lane's records and changelog: answered, amended, and amended again after the key was destroyed."""
+    lane, _ = answered(keys, surveys())
+    written = Written([*(each.value for each in lane.sent), *lane.changelog.values()])
+    lane.crash()
+    keys.destroy(TENANT, "person-1")
+    keys.makes = False
+    without, invitation_id = a_survey_lane(keys, surveys())
+    without.handle(an_answer(invitation_id, 3).SerializeToString(), key=b"parsa/person-1")
+    written.values += [*(each.value for each in without.sent), *without.changelog.values()]
+    return written
+
+
+async def changelog_of_answers(keys: MemoryKeys) -> Written:
+    """The survey lane's changelog alone."""
+    lane, _ = answered(keys, surveys())
+    return Written(list(lane.changelog.values()))
+
+
+async def notices_that_wait(keys: MemoryKeys) -> Written:
+    """A receiver does not take an answer's notice: it waits in the retries' topic, or becomes a dead letter."""
+    written, programmes = Written(), surveys()
+    _, sent = answered(keys, programmes)
+    records = [
+        Record(each.topic, 0, offset, NOW, each.key, each.value, each.headers) for offset, each in enumerate(sent)
+    ]
+    secrets = SecretReferences(lambda: NOW, env={"CHAPAR_SECRET_PARSA__HOOK": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+    for give_up_ms in (86_400_000, 0):
+        async with webhook_client(DEVELOPMENT) as client:
+            webhooks = Webhooks(
+                "feedback.webhooks.v1",
+                programmes.webhook,
+                secrets,
+                client,
+                written,  # type: ignore[arg-type]  # stands for the producer
+                lambda: NOW,
+                Metrics(),
+                Patience(delay_ms=0, give_up_ms=give_up_ms),
+                keys,
+            )
+            await readers.answers_to_webhooks(webhooks, programmes, keys, lambda: NOW)(records)
+    assert len(written.values) == 4
+    return written
+
+
+async def replies_of_agents(keys: MemoryKeys) -> Written:
+    """An agent's reply on its way to the sender."""
+    written = Written()
+    bus = CommandBus(written, keys, "gateway", 0, lambda: NOW)  # type: ignore[arg-type]  # stands for the producer
+    facts = router.InteractionFacts(interaction_id="i", conversation_id="c", identity_id="d")
+    await bus.send("r", TENANT, "ada", facts, NEEDLE)
+    return written
+
+
+async def messages_of_customers(keys: MemoryKeys) -> Written:
+    """A message, and a question about an identity that has no key."""
+    written = Written()
+    publisher = InboundPublisher(written, keys)  # type: ignore[arg-type]  # stands for the producer
+    message = ingest_world.a_message(NEEDLE, identity=ingest_world.an_identity(NEEDLE))
+    await publisher.publish([(message.message.identity.identity_id, message)])
+    asked = ingest.InboundRecord(tenant=TENANT, question_id="q")
+    asked.link.identity_id, asked.link.home_identity_id, asked.link.evidence = "unknown", "nobody", NEEDLE
+    await publisher.publish([("unknown", asked)])
+    assert (TENANT, "unknown") not in keys.newest
+    return written
+
+
+class RawLog(Log):
+    """Keeps the bytes too."""
+
+    def __init__(self, keys: MemoryKeys) -> None:
+        super().__init__(keys=keys)
+        self.values: list[bytes] = []
+
+    async def publish(self, key: bytes, value: bytes) -> None:
+        self.values.append(value)
+        await super().publish(key, value)
+
+
+async def outcomes_of_attempts(keys: MemoryKeys) -> Written:
+    """The provider's id of a message that it accepted."""
+    log = RawLog(keys)
+    async with HttpProvider() as provider, a_worker(provider, log) as worker:
+        worker.submit(a_job(1, channel="whatsapp"))
+        await log.until(1)
+    (native_id,) = log.outcomes[0].native_ids
+    return Written(log.values, native_id)
+
+
+async def ingest_lanes(keys: MemoryKeys) -> Written:
+    """All that the intake and sender lanes write and remember of a customer."""
+    world = ingest_world.World()
+    a_full_life(world, NEEDLE)
+    return Written([everything(world)])
+
+
+WRITERS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxyType(
+    {
+        "services.chassis.webhook_retries": notices_that_wait,
+        "services.feedback.adapters.command_log": commands_of_answers,
+        "services.feedback.adapters.survey_lane": records_of_answers,
+        "services.ingest.adapters.edges.publisher": messages_of_customers,
+        "services.ingest.adapters.out.worker": outcomes_of_attempts,
+        "services.ingest.lanes.intake_outputs": ingest_lanes,
+        "services.ingest.lanes.sender": ingest_lanes,
+        "services.router.adapters.command_bus": replies_of_agents,
+    }
+)
+"""By the module that calls `seal`."""
+CHANGELOGS: Mapping[str, Callable[[MemoryKeys], Awaitable[Written]]] = MappingProxyType(
+    {
+        "services.feedback.adapters.survey_lane": changelog_of_answers,
+        "services.ingest.lanes.intake": ingest_lanes,
+        "services.ingest.lanes.sender": ingest_lanes,
+    }
+)
+"""By the module that seals its changelog with `EntryKeys`."""
