@@ -79,7 +79,7 @@ class LaneReader:
         if self._count % 400 == 0:
             lane.crash()
         if self._count % 300 == 0:
-            lane.now_ms += 40 * 24 * HOUR  # what waits for a time meets it
+            lane.now_ms += 40 * 24 * HOUR  # work that waits for a time becomes due
             lane.batch()
 
 

@@ -9,7 +9,7 @@ FOREVER = 10**9
 
 
 def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
-    """NOT_YOURS for others, NOT_ASSIGNED while nobody holds it, UNKNOWN_INTERACTION when it is closed."""
+    """NOT_YOURS for others, NOT_ASSIGNED while no agent holds it, UNKNOWN_INTERACTION when it is closed."""
     world.enqueue("i")
     assert world.ask(cmd.RecordReply("a", "i", "r")) == "NOT_ASSIGNED"
     world.accept("i")
@@ -72,7 +72,7 @@ def test_cancelling_takes_it_from_wherever_it_is(world: World) -> None:
 
 
 def test_a_transfer_to_a_queue_never_comes_back_to_the_giver(world: World) -> None:
-    """Though he is the only one there: another agent gets it when he comes."""
+    """Even if no other agent is signed in: the next agent who signs in gets the offer."""
     world.holds("a", "i")
     effects = world.tell(cmd.TransferInteraction("a", "i", queue="other"))
     assert (only(effects, fx.Transferred).from_agent_id, only(effects, fx.Queued).again) == ("a", True)
@@ -136,7 +136,7 @@ def test_rerouting_may_add_requirements_to_those_that_there_are(world: World) ->
 
 
 def test_what_an_agent_holds_is_left_to_him_where_only_waiting_work_is_meant(world: World) -> None:
-    """An escalation that comes after somebody has accepted takes nothing away from him."""
+    """An escalation that comes after an agent has accepted leaves the interaction with that agent."""
     world.holds("a", "i")
     assert world.ask(cmd.Reroute("i", "other", waiting_only=True)) == "NOT_WAITING"
     world.enqueue("j")

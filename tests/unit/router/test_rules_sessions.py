@@ -7,7 +7,7 @@ from tests.unit.router.world import GATEWAY, World, a_pool, all_of, an_agent, no
 
 
 def test_a_second_session_replaces_the_first_and_takes_over_what_is_held(world: World) -> None:
-    """The old desk is told; its offers are revoked and made again at the new one."""
+    """The old desk is notified; its offers are revoked and made again at the new one."""
     world.enqueue("i")
     effects = world.sign_in("a", session="second")
     assert fx.SessionEndedNotice("SESSION_REPLACED") in notices(effects, "a")
@@ -29,7 +29,7 @@ def test_a_resumed_session_keeps_state_and_assignments(world: World) -> None:
 
 
 def test_a_lost_connection_takes_back_offers_at_once() -> None:
-    """They are made again to whoever is there; the agent gets nothing while nobody is at his desk."""
+    """The offers are made again to available agents; the agent gets none until their desk is connected again."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=20_000))
     world.sign_in("a")
     world.enqueue("i")
@@ -41,7 +41,7 @@ def test_a_lost_connection_takes_back_offers_at_once() -> None:
 
 
 def test_a_lease_that_is_not_renewed_ends_the_session() -> None:
-    """The agent is OFFLINE; what he holds waits for the grace and is then routed again with its age; what is renewed lives."""
+    """The agent is OFFLINE; their assignments wait for the grace and are then routed again with their age. A renewed lease goes on."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=20_000, grace_ms=60_000))
     world.sign_in("a")
     arrived = world.now
@@ -85,7 +85,7 @@ def test_a_session_resumed_after_its_lease_finds_the_agent_in_the_state_he_chose
 
 
 def test_signing_out_hands_over_at_once(world: World) -> None:
-    """Nobody waits for an agent who has gone home."""
+    """No interaction waits for an agent who has signed out."""
     world.holds("a", "i")
     world.sign_in("b")
     world.tell(cmd.CloseSession("a", "s-a", signed_out=True))
