@@ -4,158 +4,34 @@ Nothing personal may ever be in Kafka's files, in logs or elsewhere; SQL has it 
 """
 
 import asyncio
-import base64
 import contextlib
-import hashlib
-import hmac
-import json
 import os
-import smtplib
 import sys
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-import grpc
-import httpx
 import pytest
-from websockets.asyncio.client import connect
 
 from chapar.feedback.v1 import feedback_pb2, feedback_pb2_grpc
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc, records_pb2
 from services.chassis.clock import system_clock
 from services.chassis.ids import derive
 from services.chassis.kafka.producer import DurableProducer
-from services.cli.commands.send import signed
 from services.cli.connection import channel_to
-from services.cli.kept_secrets import WEBHOOK_SECRET
 from services.cli.providers import HttpProvider, Refuse
-from services.cli.stack import EXAMPLE, Stack, StackOptions, running_stack
+from services.cli.stack import EXAMPLE, StackOptions, running_stack
 from services.cli.workspace import Workspace
+from tests.contract.lane.real import read_all
+from tests.integration.privacy.planter import Needles, Planter
 from tests.integration.privacy.scan import files_of, scan
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[3]
 CONTROL = "control-needle-in-clear"
-
-
-@dataclass
-class Needles:
-    """One word a surface that occurs nowhere else."""
-
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
-    words: dict[str, str] = field(default_factory=dict)
-
-    def __getitem__(self, surface: str) -> str:
-        return self.words.setdefault(surface, f"{surface}n{self.run}")
-
-
-@dataclass
-class Planter:
-    """Writes as customers, agents and other systems do."""
-
-    workspace: Workspace
-    stack: Stack
-    needles: Needles
-    ingest: grpc.aio.Channel
-    feedback: grpc.aio.Channel
-
-    @property
-    def http(self) -> str:
-        return f"http://{self.stack.running.endpoints['ingest']['http']}/v1/demo"
-
-    async def webhook(self, text: str, customer: str, name: str, **more: Any) -> str:
-        """A message by signed webhook; returns the identity."""
-        secret = self.workspace.demo_secrets()[WEBHOOK_SECRET]
-        headers, body = signed(secret, text, customer, name)
-        if more:
-            headers, body = _signed_again(secret, {**json.loads(body), **more}, headers)
-        await self._post("/webhook/main", headers, body)
-        return derive("demo", "webhook", "main", customer)
-
-    async def telegram(self, text: str, number: int, name: str) -> str:
-        message = {
-            "message_id": int(uuid.uuid4().int % 2**30),
-            "date": system_clock() // 1000,
-            "chat": {"id": number, "type": "private"},
-            "from": {"id": number, "is_bot": False, "first_name": name, "language_code": "en"},
-            "text": text,
-        }
-        secret = self.workspace.demo_secrets()["CHAPAR_SECRET_DEMO__TELEGRAM_SECRET"]
-        body = json.dumps({"update_id": message["message_id"], "message": message}).encode()
-        await self._post("/telegram/main", {"x-telegram-bot-api-secret-token": secret}, body)
-        return derive("demo", "telegram", "main", str(number))
-
-    async def whatsapp(self, text: str, number: str, name: str, native: str) -> str:
-        value = {
-            "messaging_product": "whatsapp",
-            "metadata": {"display_phone_number": "982100000000", "phone_number_id": "100200300"},
-            "contacts": [{"profile": {"name": name}, "wa_id": number}],
-            "messages": [
-                {
-                    "from": number,
-                    "id": native,
-                    "timestamp": str(system_clock() // 1000),
-                    "type": "text",
-                    "text": {"body": text},
-                }
-            ],
-        }
-        entry = {"id": "1", "changes": [{"field": "messages", "value": value}]}
-        body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-        secret = self.workspace.demo_secrets()["CHAPAR_SECRET_DEMO__WHATSAPP_SECRET"].encode()
-        digest = hmac.new(secret, body, hashlib.sha256).hexdigest()
-        await self._post("/whatsapp/main", {"x-hub-signature-256": f"sha256={digest}"}, body)
-        return derive("demo", "whatsapp", "main", number)
-
-    async def email(self, text: str, address: str, name: str, subject: str, file: str, native: str) -> None:
-        mail = EmailMessage()
-        mail["From"], mail["To"], mail["Subject"] = f"{name} <{address}>", "support@demo.example", subject
-        mail["Message-ID"] = f"<{native}@mail.example>"
-        mail.set_content(text)
-        mail.add_attachment(b"bytes", maintype="image", subtype="png", filename=file)
-        host, _, port = self.stack.running.endpoints["ingest"]["smtp"].rpartition(":")
-
-        def deliver() -> None:
-            with smtplib.SMTP(host, int(port), timeout=20) as server:
-                server.send_message(mail, address, ["support@demo.example"])
-
-        await asyncio.to_thread(deliver)
-
-    async def webchat(self, text: str, name: str) -> None:
-        async with connect(f"{self.http.replace('http', 'ws', 1)}/webchat/main/ws") as socket:
-            await socket.send(json.dumps({"type": "hello", "name": name}))
-            await socket.send(json.dumps({"type": "message", "id": str(uuid.uuid4()), "text": text}))
-            async with asyncio.timeout(20):
-                async for frame in socket:
-                    if json.loads(frame)["type"] == "ack":
-                        return
-
-    async def submit(self, text: str, native: str, name: str, labels: dict[str, str]) -> str:
-        stub = ingest_pb2_grpc.IngestServiceStub(self.ingest)
-        answer = await stub.Submit(
-            ingest_pb2.SubmitRequest(
-                idempotency_key=uuid.uuid4().hex, native_id=native, display_name=name, text=text, labels=labels
-            )
-        )
-        return str(answer.identity_id)
-
-    async def _post(self, path: str, headers: dict[str, str], body: bytes) -> None:
-        async with httpx.AsyncClient(timeout=20) as http:
-            headers = {"content-type": "application/json", **headers}
-            answer = await http.post(self.http + path, headers=headers, content=body)
-        assert answer.status_code == 200, answer.text
-
-
-def _signed_again(secret: str, content: dict[str, Any], headers: dict[str, str]) -> tuple[dict[str, str], bytes]:
-    body = json.dumps(content).encode()
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    stamp = headers["webhook-timestamp"].encode()
-    made = hmac.new(key, b".".join((headers["webhook-id"].encode(), stamp, body)), hashlib.sha256).digest()
-    return {**headers, "webhook-signature": "v1," + base64.b64encode(made).decode()}, body
+WINDOW_MS = 1_000
+"""How long after its last message a conversation without open work takes the next one."""
 
 
 async def until(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> Any:
@@ -187,7 +63,7 @@ def a_configuration(folder: Path) -> Path:
         "  - channel: grpc\n    account: default\n",
     ):
         assert account in text
-        text = text.replace(account, f"{account}    conversation_window: 1s\n")
+        text = text.replace(account, f"{account}    conversation_window: {WINDOW_MS}ms\n")
     text += (
         "\nwebhooks:\n"
         "  - {name: deaf, url: 'http://127.0.0.1:9/', secrets: {signing: 'env:CHAPAR_SECRET_DEMO__WEBHOOK_SECRET'}, "
@@ -215,6 +91,31 @@ async def states(planter: Planter, conversation: str) -> set[str]:
     return {each.state for each in listed.interactions if each.conversation_id == conversation}
 
 
+async def is_past(planter: Planter, conversation: str, *, surveyed: bool) -> bool:
+    """Whether the next message begins another conversation: its window is over.
+
+    The window begins when the intake lane closes the interaction and, if the person is `surveyed`, again with the invitation.
+    """
+    kafka = planter.stack.kafka
+    said = [
+        records_pb2.ConversationRecord.FromString(each.value or b"")
+        for each in await read_all(kafka, "conversations.v1")
+    ]
+    sent = [records_pb2.DeliveryRecord.FromString(each.value or b"") for each in await read_all(kafka, "deliveries.v1")]
+    closed = [
+        each.occurred_at_ms
+        for each in said
+        if each.conversation_id == conversation and each.HasField("interaction_closed")
+    ]
+    invited = [
+        each.occurred_at_ms
+        for each in sent
+        if each.conversation_id == conversation and each.purpose == records_pb2.OUTBOUND_PURPOSE_SURVEY
+    ]
+    ready = closed and (invited or not surveyed)
+    return bool(ready) and system_clock() >= max(closed + invited) + WINDOW_MS
+
+
 async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
     """Everything that a person may leave; returns the person and the home identity."""
     n, number = planter.needles, 700_000_000 + int(uuid.uuid4().int % 100_000_000)
@@ -227,8 +128,7 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
         person = derive("person", home)
         first = (await until(lambda: found_by(planter, n["first"])))[0]
         await until(lambda: _has(planter, first.conversation_id, "completed"))
-        # The conversation's window, which only time closes, after the intake lane has heard that the interaction is over.
-        await asyncio.sleep(5)
+        await until(lambda: is_past(planter, first.conversation_id, surveyed=True))
         await planter.webhook(n["second"], n["nativeid"], n["name"])
         second = (await until(lambda: found_by(planter, n["second"])))[0]
         assert second.conversation_id != first.conversation_id
@@ -250,8 +150,8 @@ async def plant(planter: Planter, provider: HttpProvider) -> tuple[str, str]:
                 idempotency_key=uuid.uuid4().hex, identity_id=identity, home_identity_id=home, evidence=n["evidence"]
             )
         )
-    # From here on no agent answers: work under way stays so.
-    await asyncio.sleep(1.1)
+    # From here on no agent answers: work under way stays so. The survey's least gap keeps the second contact from being asked about.
+    await until(lambda: is_past(planter, second.conversation_id, surveyed=False))
     await planter.webhook(n["third"], n["nativeid"], n["name"])
     third = (await until(lambda: found_by(planter, n["third"])))[0]
     await until(lambda: _has(planter, third.conversation_id, "queued"))
