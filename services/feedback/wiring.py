@@ -273,7 +273,8 @@ async def _lane(
 
 async def _analytics(service: Service[FeedbackSettings]) -> None:
     ready = service.health.component("analytics")
-    await run_analytics(service.settings.kafka, service.clock, on_ready=lambda: ready.set(True))
+    metrics = PrometheusLaneMetrics(service.metrics)
+    await run_analytics(service.settings.kafka, service.clock, say=ready.set, metrics=metrics)
 
 
 async def _follow_scores(service: Service[FeedbackSettings], view: ScoresView) -> None:

@@ -16,6 +16,7 @@ follows (reasons: docs/decisions/0011-faust-analytics.md, 0054-counting.md):
   `run_analytics`, and with it the process.
 - A consumer that dies slowly (#175, #640) gives no sign but silence: if there are committed records beyond the position of an owned
   partition and no event comes for `stall_s`, `run_analytics` ends, and with it the process.
+- A member that the group leaves without partitions, though some have no owner, joins again (`analytics_assignment`).
 """
 
 import asyncio
@@ -31,8 +32,10 @@ from mode.threads import WorkerThread
 
 from services.chassis.clock import Clock
 from services.chassis.kafka.clients import BrokerError
+from services.chassis.kafka.contract import NO_METRICS, LaneMetrics
 from services.chassis.kafka_settings import KafkaSettings
 from services.chassis.logs import get_logger
+from services.feedback.adapters.analytics_assignment import AssignmentWatch
 from services.feedback.adapters.score_log import INPUT, NAME, NotWritten, ScoreLog, committed_between, end_of
 
 _BATCH: Final = 1000
@@ -51,16 +54,33 @@ async def run_analytics(
     kafka: KafkaSettings,
     clock: Clock,
     *,
-    on_ready: Callable[[], None] | None = None,
+    say: Callable[[bool, str], None] | None = None,
+    metrics: LaneMetrics = NO_METRICS,
     session_timeout_s: float = 10.0,
     stall_s: float = 60.0,
+    empty_s: float = 15.0,
     fault: Callable[[str], None] | None = None,
 ) -> None:
-    """Count until cancelled. Raises AnalyticsFailed. `fault` is a hook for tests: it is called with the name of each
-    point that a batch passes."""
+    """Count until cancelled. Raises AnalyticsFailed.
+
+    `say`: called when readiness changes, with a reason if it is lost. `stall_s`: how long committed records may wait. `empty_s`: how long
+    the group may leave this member without a partition. `fault`: a hook for tests, called with each point that a batch passes.
+    """
+    say = say or _unheard
     with tempfile.TemporaryDirectory(prefix="chapar-faust-") as directory:
         app = _application(kafka, directory, session_timeout_s)
-        await _Analytics(app, kafka, clock, stall_s, fault or _no_fault).run(on_ready)
+        analytics = _Analytics(app, kafka, clock, stall_s, fault or _no_fault)
+        watch = AssignmentWatch(
+            kafka,
+            NAME,
+            INPUT,
+            assigned=analytics.assigned,
+            rejoin=analytics.join_again,
+            say=say,
+            metrics=metrics,
+            empty_s=empty_s,
+        )
+        await analytics.run(watch, say)
 
 
 class _Analytics:
@@ -82,7 +102,22 @@ class _Analytics:
         app.agent(answers, name="scores", concurrency=1)(self._agent)
         app.on_partitions_revoked.connect(self._revoked)
 
-    async def run(self, on_ready: Callable[[], None] | None) -> None:
+    def assigned(self) -> int:
+        """The number of the input's partitions that this member has."""
+        return sum(place.topic.endswith(INPUT) for place in self._app.consumer.assignment())
+
+    async def join_again(self) -> None:
+        """Read the topics' metadata and let the group assign again. Faust has no call for it, so its client is asked, in its own thread."""
+        thread = self._app.consumer._thread
+        consumer = thread._ensure_consumer()
+
+        async def ask() -> None:
+            await consumer._client.force_metadata_update()
+            consumer._coordinator.request_rejoin()
+
+        await thread.call_thread(ask)
+
+    async def run(self, watch: AssignmentWatch, say: Callable[[bool, str], None]) -> None:
         bind_to_running_loop(self._app)
         self._app.finalize()
         starting = asyncio.ensure_future(self._app.maybe_start())
@@ -90,12 +125,12 @@ class _Analytics:
             # A start that is cancelled halfway leaves threads and connections that no one stops: let it end, then stop
             # it.
             await asyncio.shield(starting)
-            if on_ready is not None:
-                on_ready()
+            say(True, "")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._fold(), name="fold")
                 tasks.create_task(self._watch(), name="faust")
                 tasks.create_task(self._watch_for_silence(), name="silence")
+                tasks.create_task(watch.run(), name="assignment")
         finally:
             await asyncio.wait({starting})
             await self._close_logs()
@@ -311,3 +346,7 @@ def _credentials(kafka: KafkaSettings) -> Any:
 
 def _no_fault(_point: str) -> None:
     """Do nothing: the default in production."""
+
+
+def _unheard(_ready: bool, _reason: str) -> None:
+    """Ignore readiness: for tests that do not look at it."""

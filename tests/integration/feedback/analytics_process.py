@@ -31,7 +31,7 @@ def main(prefix: str, point: str, count: int, how: str) -> None:
         run_analytics(
             settings,
             system_clock,
-            on_ready=lambda: print("ready", flush=True),
+            say=lambda ready, _: print("ready" if ready else "not ready", flush=True),
             session_timeout_s=6.0,  # the minimum that a broker allows: after a kill the next process waits this long
             fault=fault,
         )
