@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from services.chassis.kafka.abandoned import close_abandoned
 from services.chassis.kafka.calm import calm_logs
 from services.chassis.kafka.closing import close_all
 from services.chassis.kafka.records import Record
@@ -46,6 +47,12 @@ def lower_backoff() -> None:
     aiokafka.producer.sender.BACKOFF_OVERRIDE = FIRST_SEND_BACKOFF
 
 
+def prepare_library() -> None:
+    """Applies what holds for every client. Each function that builds one calls it."""
+    calm_logs()
+    close_abandoned()
+
+
 def record_of(topic: str, message: Any) -> Record:
     """An aiokafka message, under its logical topic name."""
     headers = message.headers
@@ -71,7 +78,7 @@ def group_consumer(
     on_unknown_position: str,
 ) -> Any:
     """A member of a consumer group: eager range assignment, read_committed, nothing committed automatically."""
-    calm_logs()
+    prepare_library()
     return AIOKafkaConsumer(
         **kafka.client_options(),
         client_id=client_id,
@@ -94,7 +101,7 @@ def plain_reader(kafka: KafkaAccess, *, client_id: str, on_lost_position: str = 
 
     `on_lost_position` "none": a position that the topic does not have any more raises OffsetOutOfRangeError.
     """
-    calm_logs()
+    prepare_library()
     return AIOKafkaConsumer(
         **kafka.client_options(),
         client_id=client_id,
@@ -119,7 +126,7 @@ def transactional_producer(
 ) -> Any:
     """Not started: starting it fences every other holder of the id and waits for its last transaction."""
     lower_backoff()
-    calm_logs()
+    prepare_library()
     return AIOKafkaProducer(
         **kafka.client_options(),
         client_id=client_id,
@@ -137,7 +144,7 @@ def idempotent_producer(
     kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int, max_record_bytes: int, linger_ms: int
 ) -> Any:
     """acks=all, each record once per attempt to publish it."""
-    calm_logs()
+    prepare_library()
     return AIOKafkaProducer(
         **kafka.client_options(),
         client_id=client_id,
@@ -183,7 +190,7 @@ async def close_consumer(consumer: Any, timeout: float) -> None:  # noqa: ASYNC1
 @asynccontextmanager
 async def admin_client(kafka: KafkaAccess, *, client_id: str, request_timeout_ms: int = 20_000) -> AsyncIterator[Any]:
     """A started AIOKafkaAdminClient for the time of the block. Raises KafkaError or OSError when the broker can't be reached."""
-    calm_logs()
+    prepare_library()
     admin: Any = AIOKafkaAdminClient(
         **kafka.client_options(), client_id=client_id, request_timeout_ms=request_timeout_ms
     )
