@@ -116,7 +116,7 @@ async def test_a_spare_member_stays_ready_and_does_not_join_again(kafka: KafkaUn
     )
     async with topics_of(settings):
         async with analytics(settings) as owner, asyncio.timeout(60):
-            while owner.partitions() != 2:  # noqa: ASYNC110 - a gauge notifies nobody
+            while owner.partitions() != 2:  # noqa: ASYNC110 - a gauge has no event
                 await asyncio.sleep(0.1)
             assert await watch.look() == 0
             assert (spare.joined, seen.said) == (0, [])
