@@ -151,7 +151,8 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
         outbound = OutboundServicer(intake, identity_of, past, service.clock)
         outcomes = Outcomes()
-        following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock)
+        poison = Poison("ingest-erasures", service.metrics)
+        following = outcomes.run(kafka, f"ingest-erasures@{settings.instance}", service.clock, poison)
         await enter(service.background(following, "outcomes of erasures"))
         told_by = f"history@{settings.instance}" if settings.history else ""
         eraser = PersonEraser(ways.erasures, past, keys, outcomes, service.clock, history=told_by)

@@ -35,7 +35,6 @@ TAKEN = re.compile(r'chapar_config_changes_total\{outcome="taken"\}')
 NOT_COUNTED = {
     "ingest.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
     "feedback.verdicts.v1": "logged: the caller who waits for this verdict gets a time-out",
-    "personal.erasures.v1": "the erasure's report shows the outcome as missing",
     "personal.keys.v1": "logged: records that the key seals stay sealed",
     "sla.state.v1": "the read model leaves out an entry that it does not know: it may be a later version's",
 }

@@ -16,6 +16,8 @@ from services.chassis.tokens.roles import scopes_of
 ANY: Final = "*"
 MAX_INSTANT_S: Final = 253_402_300_799  # the last second of the year 9999
 MAX_NAME_CHARS: Final = 256
+MAX_NAME_BYTES: Final = 400
+"""Of a subject, tenant or agent in UTF-8: the longest id that history and the audit log keep."""
 MAX_SCOPES: Final = 256
 _MAX_DEPTH: Final = 16
 
@@ -119,6 +121,8 @@ def _name(claims: Mapping[str, Any], path: str, what: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > MAX_NAME_CHARS or not value.isprintable():
+        raise refused("TOKEN_MALFORMED", f"the token's {what} is not a short text")
+    if len(value.encode()) > MAX_NAME_BYTES:
         raise refused("TOKEN_MALFORMED", f"the token's {what} is not a short text")
     return value
 

@@ -99,7 +99,7 @@ def test_whatever_the_times_are_the_token_ends_within_the_setting(times_: dict[s
 
 
 @pytest.mark.parametrize("name", ["sub", "tenant", "agent", "jti"])
-@pytest.mark.parametrize("value", [7, True, [], ["acme"], {}, "x" * 257, "a\nb", "a\x00", "\u202eb"])
+@pytest.mark.parametrize("value", [7, True, [], ["acme"], {}, "x" * 257, "س" * 201, "a\nb", "a\x00", "\u202eb"])
 def test_a_name_is_short_printable_text(name: str, value: Any) -> None:
     """Names end in logs, keys and metrics."""
     assert reason({**GOOD, name: value}) == "TOKEN_MALFORMED"

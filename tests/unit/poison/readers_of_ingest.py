@@ -76,8 +76,7 @@ def _history() -> Take:
 
 
 def _outcomes() -> Take:
-    outcomes = Outcomes()
-    return lambda record: outcomes.take(record.value or b"")
+    return guarded(Outcomes().take)
 
 
 INGEST_READERS: tuple[Reader, ...] = (

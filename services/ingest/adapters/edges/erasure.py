@@ -11,15 +11,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from google.protobuf.message import DecodeError
-
 from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.clock import Clock
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
+from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable
+from services.chassis.kafka.records import Record
 from services.chassis.kafka.tail import tail
 from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
@@ -58,18 +58,15 @@ class Outcomes:
         self._by_request: OrderedDict[str, dict[tuple[str, str], ErasureOutcome]] = OrderedDict()
         self._changed = asyncio.Event()
 
-    async def run(self, kafka: KafkaAccess, client_id: str, clock: Clock) -> None:
-        """Follows the topic until cancelled."""
+    async def run(self, kafka: KafkaAccess, client_id: str, clock: Clock, poison: Poison) -> None:
+        """Follow the topic until cancelled. A record that cannot be read is counted and stepped over."""
         async with aclosing(tail(kafka, OUTCOMES, from_=_SINCE_MS, client_id=client_id, clock=clock)) as records:
             async for record in records:
-                self.take(record.value or b"")
+                poison.guard(record, self.take)
 
-    def take(self, raw: bytes) -> None:
-        """One record."""
-        try:
-            outcome = ErasureOutcome.FromString(raw)
-        except DecodeError:
-            return
+    def take(self, record: Record) -> None:
+        """Take one record. Raises DecodeError."""
+        outcome = ErasureOutcome.FromString(record.value or b"")
         known = self._by_request.setdefault(outcome.request_id, {})
         # Repeated with nothing left to do: the first time is what happened.
         known.setdefault((outcome.store, outcome.part), outcome)
