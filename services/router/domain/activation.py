@@ -1,4 +1,4 @@
-"""A configuration comes into force, and everything derived is made from it: the same way as after a restore."""
+"""Put a configuration into force, and derive everything from it, in the same way as after a restore."""
 
 from dataclasses import replace
 from math import isfinite
@@ -14,8 +14,8 @@ from services.router.domain.transfers import resettle
 
 
 def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
-    """Another configuration is in force from here on. Agents that it names are added or changed; others stay."""
-    # The agents are entities of their own: in the configuration's they would outgrow a record of the changelog.
+    """Put another configuration into force. Agents that it names are added or changed; others stay."""
+    # Agents are entities of their own: inside the configuration they would outgrow a record of the changelog.
     config, team = replace(command.config, agents=()), command.config.agents
     if not sound(command.config):
         return "INVALID_CONFIGURATION"
@@ -42,7 +42,7 @@ def activate(core: Core, command: cmd.ActivateConfiguration) -> str:
 
 
 def _reorder(core: Core, before: PoolConfig | None) -> None:
-    """What waits in a queue that orders by something else from now on gets its key anew."""
+    """Give new keys to interactions that wait in a queue whose order has changed."""
     assert core.config is not None
     for work in core.works.values():
         queue = core.config.by_name.get(work.facts.queue)
@@ -53,7 +53,7 @@ def _reorder(core: Core, before: PoolConfig | None) -> None:
 
 
 def rebuild(core: Core) -> None:
-    """Everything derived, from configuration, works, agents and sessions."""
+    """Derive everything that is derived from configuration, interactions, agents and sessions."""
     config = core.config
     core.lines.clear()
     core.roster.clear(rotates=config is not None and any(q.choice is Choice.ROUND_ROBIN for q in config.queues))
@@ -93,7 +93,7 @@ def rebuild(core: Core) -> None:
 
 
 def sound(config: PoolConfig) -> bool:
-    """Whether a configuration can be decided by: numbers are numbers, and within bounds."""
+    """Whether the engine can decide by a configuration: its numbers are numbers, and within bounds."""
     if config.lease_ms <= 0 or config.grace_ms < 0 or len(config.by_name) != len(config.queues):
         return False
     for profile in config.profiles:

@@ -1,7 +1,7 @@
-"""The capacity ledger: one account for everything that takes an agent's capacity, offered, held, or in wrap-up.
+"""The capacity ledger: one account for everything that takes an agent's capacity: offered, held, or in wrap-up.
 
-A load is a sorted tuple of (channel, count). Agents of one profile with the same load can take the same work, so what fits is worked out
-once for each load and remembered.
+A load is a sorted tuple of (channel, count). Agents of one profile with the same load can take the same interactions, so what fits is
+computed once for each load and cached.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ EMPTY: Load = ()
 
 
 class Capacity:
-    """A capacity profile as rules."""
+    """The rules of a capacity profile."""
 
     __slots__ = ("_by_channel", "_fits", "_room", "_used", "interrupting", "profile")
 
@@ -27,22 +27,22 @@ class Capacity:
 
     @property
     def total(self) -> int:
-        """Capacity in all."""
+        """The profile's total capacity."""
         return self.profile.total
 
     def used(self, load: Load) -> int:
-        """Weight of a load."""
+        """Return the weight of a load."""
         found = self._used.get(load)
         if found is None:
             found = self._used[load] = sum(self._rule(channel).weight * count for channel, count in load)
         return found
 
     def ratio(self, load: Load) -> float:
-        """Weight of a load over the capacity."""
+        """Return the weight of a load divided by the total capacity."""
         return self.used(load) / self.total if self.total > 0 else 1.0
 
     def fits(self, load: Load, channel: str) -> bool:
-        """Whether one more interaction of a channel can be taken on top of a load."""
+        """Whether one more interaction of a channel fits on top of a load."""
         key = (load, channel)
         found = self._fits.get(key)
         if found is None:
@@ -50,7 +50,7 @@ class Capacity:
         return found
 
     def room(self, load: Load, channel: str, most: int) -> int:
-        """How many more interactions of a channel can be taken on top of a load, counted up to `most`."""
+        """How many more interactions of a channel fit on top of a load, counted up to `most`."""
         count = 0
         while count < most and self.fits(load, channel):
             load = plus(load, channel, 1)
@@ -58,26 +58,26 @@ class Capacity:
         return count
 
     def has_room(self, load: Load) -> bool:
-        """Whether anything at all can be taken on top of a load."""
+        """Whether an interaction of any channel fits on top of a load."""
         found = self._room.get(load)
         if found is None:
-            # "" stands for all channels that the profile does not list.
+            # "" represents all channels that the profile does not list.
             found = self._room[load] = any(self.fits(load, channel) for channel in (*self._by_channel, ""))
         return found
 
     def interruptible(self, load: Load) -> bool:
-        """Whether something in a load may be parked for something else."""
+        """Whether something in a load may be parked to make room for another channel."""
         if not self.interrupting:
             return False
         held = {channel for channel, _ in load}
         return any(not held.isdisjoint(channel.interrupts) for channel in self.profile.channels)
 
     def interrupts(self, channel: str) -> tuple[str, ...]:
-        """What a channel may interrupt."""
+        """Return the channels that a channel may interrupt."""
         return self._rule(channel).interrupts
 
     def refusal(self, load: Load, channel: str) -> str:
-        """Why it does not fit, as a code; empty when it does."""
+        """Return why one more interaction of a channel does not fit, as a code; empty when it fits."""
         rule = self._rule(channel)
         if rule.weight <= 0:
             return "CHANNEL_NOT_SERVED"
@@ -96,7 +96,10 @@ class Capacity:
 
 @lru_cache(maxsize=65_536)
 def plus(load: Load, channel: str, by: int) -> Load:
-    """A load with one channel's count changed."""
+    """Return a load with one channel's count changed.
+
+    Raises ValueError when the count would fall below zero.
+    """
     counts = dict(load)
     count = counts.pop(channel, 0) + by
     if count < 0:

@@ -1,4 +1,7 @@
-"""What keeps an agent from an interaction, in the order of `docs/routing-policies.md`: the slow and complete way, for refusals and explanations."""
+"""The reasons why an agent cannot take an interaction, in the order of `docs/routing-policies.md`.
+
+This is the slow and complete check, for refusals and explanations.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,14 +17,14 @@ from services.router.domain.waiting import due_at, matched_at, requirements_now
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A code, and what of it."""
+    """A reason code and its detail."""
 
     code: str
     detail: str = ""
 
 
 def of_the_time(core: Core, work: Work, queue: QueueConfig) -> Iterator[Cause]:
-    """What keeps everybody from it."""
+    """Yield the reasons that hold for every agent: it is too early."""
     if work.stage is Stage.SCHEDULED:
         yield Cause("SCHEDULED", f"{(work.not_before - core.now) / 1000:.0f} s from now")
     elif (due := due_at(queue, work)) > core.now:
@@ -33,7 +36,7 @@ def of_the_time(core: Core, work: Work, queue: QueueConfig) -> Iterator[Cause]:
 
 
 def causes(core: Core, agent: Agent, work: Work, queue: QueueConfig) -> Iterator[Cause]:
-    """Everything that keeps this agent from this work now."""
+    """Yield every reason why this agent cannot take this interaction now."""
     yield from of_the_time(core, work, queue)
     others = served_too(queue.rings, core.now - work.enqueued_at)
     if not work.handed_on and not agent.kind.works_for(queue.name, others):
@@ -46,7 +49,8 @@ def causes(core: Core, agent: Agent, work: Work, queue: QueueConfig) -> Iterator
         yield Cause("KEPT_FOR_ANOTHER_AGENT", work.reserved_for)
     if core.declines(work, agent):
         yield Cause(
-            "DECLINED", "until a time that he named" if work.declined[agent.id] > 0 else "until he signs in anew"
+            "DECLINED",
+            "until a time that the agent named" if work.declined[agent.id] > 0 else "until the agent signs in again",
         )
     if agent.id in work.offers:
         yield Cause("ALREADY_OFFERED")
@@ -75,5 +79,5 @@ def _of_presence(core: Core, agent: Agent) -> Iterator[Cause]:
 
 
 def only_of_the_desk(code: str) -> bool:
-    """Whether a cause speaks of what may be shown to him unasked: no bar to what he picks himself or is given."""
+    """Whether a reason only limits what may be offered unasked; it does not stop the agent from picking the interaction or being given it."""
     return code in ("NO_CREDITS", "DECLINED", "ALREADY_OFFERED")

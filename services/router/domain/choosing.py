@@ -1,7 +1,7 @@
-"""Who takes it: the best agent for waiting work, by its queue's choice.
+"""Choose the best agent for a waiting interaction, by its queue's choice.
 
-Two ways to the same answer. When few kinds of agents have room, the first of each of their cells are compared. When many have, the pool-wide order
-is walked from its front instead: the more of them could take it, the sooner one is found.
+There are two ways to the same answer. When few kinds of agents have room, the first agents of each of their cells are compared. When many kinds
+have room, the pool-wide order is walked from its front instead: the more agents could take the interaction, the sooner one is found.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -21,10 +21,10 @@ _FEW: Final = 64
 _SHOWN: Final = 5
 _SHOWN_OF_MANY: Final = 2
 MOST_TOGETHER: Final = 64
-"""So many are matched together at most. As many of the best openings are enough for each: of more, one that suits better would be left."""
+"""The most interactions in one batch. As many of the best openings are enough for each: among more, one that suits better would remain."""
 
 Key = tuple[float, bool, int, str]
-"""Measure of the choice (least is best), whether he is busy, since when idle, id."""
+"""Measure of the choice (least is best), whether the agent is busy, since when they are idle, their id."""
 
 REASONS: Final = {
     Choice.UNSPECIFIED: "LONGEST_IDLE",
@@ -44,7 +44,7 @@ _MEASURES: Final = {
 
 @dataclass(slots=True)
 class Pick:
-    """The answer: an agent, or whether others in the line could still be served. `parked`: what he sets aside for it."""
+    """The result: an agent, or whether other interactions of the line could still be served. `parked`: what the agent parks for it."""
 
     agent: Agent | None
     decision: fx.Decision | None = None
@@ -58,12 +58,16 @@ _PASSED_OVER: Final = Pick(None, only_passed_over=True)
 
 
 Opening = tuple[float, bool, int, str, int]
-"""Room of an agent for one more: minus its score, whether he is busy (with several, from the second on), since when idle, id, which of his."""
+"""Room of an agent for one more interaction.
+
+Minus the score, whether the agent is busy (with several openings, true from the second on), since when they are idle, their id, and which of
+their openings it is.
+"""
 
 
 @dataclass(slots=True)
 class Room:
-    """Openings for waiting work, those that suit it best first; of how many agents, at least; and whether some were passed over for it."""
+    """Openings for a waiting interaction, best first; the least number of agents who have them; and whether some agents were passed over."""
 
     openings: list[Opening]
     eligible: int
@@ -71,7 +75,7 @@ class Room:
 
 
 def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Room:
-    """Where work of a queue that chooses by skill score could go without anything being parked."""
+    """Return the openings for an interaction of a queue that chooses by skill score, when no agent parks anything."""
     need, channel = line.need, line.channel
     passed = _passed_over(core, work)
     free = core.roster.having_room(need, _FEW + 1) if among is None else []
@@ -96,7 +100,7 @@ def room_for(core: Core, line: Line, work: Work, among: list[Agent] | None) -> R
 
 
 def together(core: Core, room: Room, mine: int, matched: int, total: float) -> Pick:
-    """The opening that work got which was matched with others; who else would have suited it stands behind."""
+    """Return the pick for an opening that was matched in a batch. Other agents who could have taken it follow as candidates."""
     got = room.openings[mine]
     others = [opening for opening in room.openings if opening[4] == 0 and opening[3] != got[3]]
     ranked = [opening[:4] for opening in (got, *others[: _SHOWN - 1])]
@@ -107,12 +111,15 @@ def together(core: Core, room: Room, mine: int, matched: int, total: float) -> P
 
 
 def interrupts(core: Core, line: Line, work: Work, among: list[Agent] | None) -> bool:
-    """Whether somebody could take it who would park something for it."""
+    """Whether an agent could take it by parking something for it."""
     return _softest(core, line, _passed_over(core, work), among) is not None
 
 
 def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
-    """The best agent for work that waits in a line; `among` names those who came free, when nobody else could have taken it before."""
+    """Find the best agent for an interaction that waits in a line.
+
+    `among` lists the freed agents, when no other agent could have taken it before.
+    """
     if line.reserved_for:
         return _find_reserved(core, line, work)
     need, channel, choice = line.need, line.channel, line.queue.choice
@@ -140,12 +147,15 @@ def find(core: Core, line: Line, work: Work, among: list[Agent] | None) -> Pick:
 
 
 def _kept_free(passed: frozenset[str]) -> Pick:
-    """So few could take it that they are kept free; who was passed over here may make them more for the next in the line."""
+    """Return the pick when all agents who could take it are kept free.
+
+    An agent who was passed over for this one may be one of those who could take the next in the line.
+    """
     return _PASSED_OVER if passed else NOBODY
 
 
 def consider(core: Core, line: Line, work: Work, agent: Agent) -> Pick:
-    """`find` when nobody but this agent, whose kind meets the line's need, could take it."""
+    """Do what `find` does when only this agent, whose kind meets the line's need, could take it."""
     if _anybody_passed(work) and core.passes_over(work, agent):
         return _PASSED_OVER if _could(core, line.need, line.channel, agent.profile.agent_id) else NOBODY
     if agent.kind.capacity.fits(agent.load, line.channel):
@@ -175,7 +185,7 @@ def _passed_over(core: Core, work: Work) -> frozenset[str]:
 
 
 def _could(core: Core, need: Need, channel: str, agent_id: str) -> bool:
-    """Whether somebody who was passed over could take others of the line."""
+    """Whether an agent who was passed over could take other interactions of the line."""
     agent = core.agents[agent_id]
     if agent.cell is None or need not in agent.kind.needs:
         return False
@@ -202,7 +212,7 @@ def _find_reserved(core: Core, line: Line, work: Work) -> Pick:
 
 
 def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]) -> tuple[list[Key], int]:
-    """The best few by the queue's choice, and how many there are: exact when few kinds have room, else at least that many."""
+    """Return the best few agents by the queue's choice, and how many could take it: exact when few kinds have room, else a lower bound."""
     need, channel, choice = line.need, line.channel, line.queue.choice
     if len(free) <= _FEW:
         ready = sum(len(cell.members) for _, cell in fitting(free, channel)) if choice is Choice.ROUND_ROBIN else 0
@@ -224,7 +234,7 @@ def _candidates(core: Core, line: Line, free: list[Kind], passed: frozenset[str]
 def _from_cells(
     core: Core, line: Line, kinds: Collection[Kind], passed: frozenset[str], shown: int
 ) -> tuple[list[Key], int]:
-    """The first so many of each cell, and how many there are in all."""
+    """Return the first `shown` agents of each cell, and how many agents there are in all."""
     need, channel, choice, agents = line.need, line.channel, line.queue.choice, core.agents
     measured = choice not in (Choice.LONGEST_IDLE, Choice.UNSPECIFIED)
     keys: list[Key] = []
@@ -248,7 +258,7 @@ def _from_cells(
 
 
 def _by_score(core: Core, line: Line, passed: frozenset[str], most: int) -> tuple[list[Key], int]:
-    """Kinds in falling score, down to that with which there are `most`; and at least how many could take it."""
+    """Return agents of kinds in falling score, until there are `most`, and a lower bound of how many could take it."""
     need, channel = line.need, line.channel
     found = list[Key]()
     for _, group in need.by_score():
@@ -284,7 +294,7 @@ def _key(core: Core, need: Need, choice: Choice, agent: Agent) -> Key:
 
 
 def _demand(core: Core, need: Need, kind: Kind) -> float:
-    """What is asked of late of an agent's other queues."""
+    """Return the recent demand on the other queues of an agent."""
     assert core.config is not None
     if kind.able is None:
         queues = [queue for queue in core.config.queues if kind.serves(queue.name, queue.requirements)]
@@ -325,7 +335,7 @@ def _soft_places(
 def _softest(
     core: Core, line: Line, passed: frozenset[str], among: list[Agent] | None
 ) -> tuple[Agent, list[Work]] | None:
-    """Who would park least, then who is idle longest."""
+    """Return the agent who would park least, and among equals is idle longest, with what they would park."""
     best: tuple[int, int, str] | None = None
     for _, places in _soft_places(core, line, passed, among):
         for since, agent_id in places:
@@ -334,7 +344,7 @@ def _softest(
                 key = (len(parked), since, agent_id)
                 best = key if best is None else min(best, key)
                 if len(parked) == 1:
-                    break  # members of a cell stand in order of idleness: nobody in it is better
+                    break  # members of a cell are ordered by idle time: no later one is better
     if best is None:
         return None
     agent = core.agents[best[2]]
@@ -345,7 +355,7 @@ def _softest(
 
 
 def _more_than(core: Core, line: Line, passed: frozenset[str], count: int) -> bool:
-    """Whether more than so many agents could take it."""
+    """Whether more than `count` agents could take it."""
     need, channel, found = line.need, line.channel, 0
     free = core.roster.having_room(need, len(need.kinds))
     for kind in dict.fromkeys((*free, *core.roster.interruptible(need))):

@@ -1,4 +1,4 @@
-"""What the engine can be told. Every command names its id (idempotency key) and where its result goes."""
+"""The commands of the engine. Every command has an id (idempotency key) and says where its result goes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from services.router.domain.model import AgentProfile, AgentState, Facts, PoolCo
 
 @dataclass(frozen=True, slots=True)
 class ReplyTo:
-    """The gateway that waits, and the partition that it reads."""
+    """The gateway that waits for the result, and the partition that it reads."""
 
     gateway_id: str
     partition: int
@@ -15,9 +15,10 @@ class ReplyTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What all commands have. An empty `command_id` is never remembered.
+    """The fields of all commands. An empty `command_id` is never remembered.
 
-    `expected_epoch`, on commands about one interaction: refused when the interaction has had another number of events; 0 does not ask.
+    `expected_epoch`, for commands about one interaction: the command is refused when the interaction has had another number of events; 0
+    means no check.
     """
 
     command_id: str = ""
@@ -56,7 +57,7 @@ class CancelInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class SignIn(Command):
-    """`credits`: offers that the desk can show at once, 0 as capacity allows. `state` UNSPECIFIED: as it was, AVAILABLE when new."""
+    """`credits`: offers that the desk can show at once; 0 means as capacity allows. `state` UNSPECIFIED keeps it; a new agent is AVAILABLE."""
 
     agent_id: str
     session_id: str
@@ -121,9 +122,9 @@ class CompleteInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class TransferInteraction(Command):
-    """An empty agent means that a supervisor transfers. `requirements` None keeps the interaction's own; `labels` are the context handed on.
+    """An empty agent means that a supervisor transfers. `requirements` None keeps the interaction's own; `labels` are the context passed on.
 
-    Warm: the giver holds it until somebody has accepted.
+    In a warm transfer the transferring agent holds the interaction until another agent has accepted it.
     """
 
     agent_id: str
@@ -137,7 +138,7 @@ class TransferInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class RecallTransfer(Command):
-    """The giver of a warm transfer takes it back."""
+    """Take back a warm transfer, by the transferring agent."""
 
     agent_id: str
     interaction_id: str
@@ -145,9 +146,9 @@ class RecallTransfer(Command):
 
 @dataclass(frozen=True, slots=True)
 class AssignInteraction(Command):
-    """Give work to an agent without an offer: a supervisor's order, or the agent picks it from the queue himself (`picked`).
+    """Assign an interaction to an agent without an offer: a supervisor assigns it, or the agent picks it from the queue (`picked`).
 
-    `force` goes over capacity, state and skills; it is counted.
+    `force` ignores capacity, state and skills; forced assignments are counted.
     """
 
     interaction_id: str
@@ -158,7 +159,7 @@ class AssignInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class RequestCallback(Command):
-    """The customer hangs up and keeps his place; `at_ms` 0 means when it is his turn, otherwise not before that."""
+    """Request a call back: the customer hangs up and keeps their place. `at_ms` 0 means when it is their turn; otherwise not before that time."""
 
     interaction_id: str
     at_ms: int = 0
@@ -177,7 +178,7 @@ class UpsertAgent(Command):
 
 @dataclass(frozen=True, slots=True)
 class Reroute(Command):
-    """`requirements` None keeps the interaction's own; `added` come on top. `waiting_only` leaves alone what an agent holds."""
+    """`requirements` None keeps the interaction's own; `added` are added to them. `waiting_only` ignores interactions that an agent holds."""
 
     interaction_id: str
     queue: str = ""
@@ -188,7 +189,7 @@ class Reroute(Command):
 
 @dataclass(frozen=True, slots=True)
 class Reprioritise(Command):
-    """`due_at_ms` 0 leaves the deadline as it is."""
+    """`due_at_ms` 0 keeps the deadline."""
 
     interaction_id: str
     add: int

@@ -1,4 +1,4 @@
-"""A pool's configuration as plain tuples for the changelog, and back. What version 1 did not have is at the end of each tuple."""
+"""Convert a pool's configuration to plain tuples for the changelog, and back. Fields that version 1 did not have are at the end of a tuple."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from services.router.domain.selector_state import dump_selectors, load_selectors
 
 
 def dump_config(config: PoolConfig) -> Any:
-    """A configuration as tuples; its agents are entities of their own."""
+    """Return a configuration as tuples, without its agents: they are entities of their own."""
     return (
         config.version,
         config.lease_ms,
@@ -39,7 +39,7 @@ def dump_config(config: PoolConfig) -> Any:
 
 
 def load_config(raw: Any) -> PoolConfig:
-    """What `dump_config` gave."""
+    """Build a configuration from what `dump_config` returned."""
     profiles = tuple(
         CapacityProfile(
             p[0], p[1], tuple(_load_channel(c) for c in p[2]), p[3], *([float(p[4]), p[5]] if p[4:] else [])

@@ -1,9 +1,9 @@
-"""Commands carried out lately: the same again changes nothing and has the same result.
+"""Results of recent commands: a repeated command changes nothing and has the same result.
 
-Bounded by time and by number, so that a shard at full pace does not fill its memory: above `_MOST / WINDOW_MS` commands a second the window
-is shorter. What arrives later than that is judged by the state alone, which refuses what no longer applies.
+Bounded by time and by number, so that a shard at full load does not fill its memory: above `_MOST / WINDOW_MS` commands a second the window
+is shorter. A command that is repeated later is decided by the state alone, which refuses what no longer applies.
 
-Kept in chunks, one for each batch: the changelog then has one record for a batch, not one for a command.
+Entries are kept in chunks, one for each batch: the changelog then has one record for a batch, not one for a command.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ Chunk = tuple[int, int, tuple[Entry, ...]]
 
 
 class Dedup:
-    """The memory of one pool."""
+    """The recent commands of one pool."""
 
     __slots__ = ("_chunks", "_entries", "_fresh", "_next")
 
@@ -34,16 +34,16 @@ class Dedup:
         return len(self._entries)
 
     def result(self, command_id: str) -> str | None:
-        """The reason that the command ended with; None when it is new."""
+        """Return the reason with which the command ended; None when it is new."""
         return self._entries.get(command_id)
 
     def remember(self, command_id: str, reason: str) -> None:
-        """A command was decided."""
+        """Record a command that was decided, with its reason."""
         self._entries[command_id] = reason
         self._fresh.append((command_id, reason))
 
     def collect(self, now: int) -> tuple[list[Chunk], list[int]]:
-        """New chunks (number, time, entries) since the last call, and the numbers of those that are forgotten."""
+        """Return the new chunks (number, time, entries) since the last call, and the numbers of the chunks that were removed."""
         new: list[Chunk] = []
         if self._fresh:
             new.append((self._next, now, tuple(self._fresh)))
@@ -59,7 +59,10 @@ class Dedup:
         return new, gone
 
     def restore(self, number: int, at_ms: int, entries: Sequence[Sequence[str]]) -> None:
-        """One chunk, in order of its number. From the changelog its entries come as lists, which the compiled engine would not take for tuples."""
+        """Add one chunk, in order of its number.
+
+        From the changelog its entries come as lists, which the compiled engine would not accept as tuples.
+        """
         kept = tuple((command_id, reason) for command_id, reason in entries)
         self._chunks.append((number, at_ms, kept))
         self._entries.update(kept)

@@ -1,8 +1,9 @@
-"""Who gets what: called after every command and timer, with the lines that were stirred and the agents that were freed.
+"""The matching loop: called after every command and timer, with the waiting lines that changed and the agents that gained capacity.
 
-Before the change nothing waited that could have been served. So only stirred lines, and lines that a freed agent can serve, need a look; and for the
-latter nobody but the freed agents can be the answer. Their heads are taken in order of urgency over all lines, and each is given to the best
-agent there is, not to the one who happened to come free; what queues choose for by skill score is matched together.
+Before the change, no interaction waited that could have been served. So only two kinds of lines need a look: lines that changed (`stirred`),
+and lines that a freed agent can serve; for the latter, only the freed agents can take the head. The heads of these lines are taken in order
+of urgency over all lines. Each head is offered to the best agent of the pool, who need not be the agent that became free. Interactions of
+queues that choose by skill score are matched as a batch.
 """
 
 from collections import Counter
@@ -21,7 +22,7 @@ from services.router.domain.state import Agent, Work
 
 
 def run(core: Core) -> None:
-    """Offer everything that can be offered, and let rules act on what could not."""
+    """Offer everything that can be offered, then apply the rules to what could not be offered."""
     while True:
         if core.overdue:
             overflow.apply_due(core)
@@ -36,11 +37,11 @@ def run(core: Core) -> None:
 
 
 Head = tuple[int, Rank, int, int, Line]
-"""Offers standing, urgency, place in the line, tie-break that is never needed, line: least is served first."""
+"""Number of open offers, urgency, place in the line, tie-break that is never needed, line: the least is served first."""
 
 
 class _Heads:
-    """First of each line that is looked at, most urgent first; those with offers standing come behind all others."""
+    """The heads of the lines to look at, most urgent first; those with open offers come after all others."""
 
     __slots__ = ("_at", "_heap", "_now")
 
@@ -54,19 +55,19 @@ class _Heads:
         return (line.round, line.urgency(index, self._now), index, id(line), line)
 
     def add(self, line: Line, index: int = 0) -> None:
-        """Look at a line from a place on."""
+        """Look at a line from a place onwards."""
         if line in self._at or index >= len(line.ranks):
             return
         head = self._at[line] = self._head(line, index)
         heappush(self._heap, head)
 
     def moved_up(self, line: Line, by: int) -> None:
-        """So many before the place that is to be looked at have left a line: the same work stands further in front."""
+        """Move a head forward: `by` interactions before its place have left the line, so the same interaction is nearer to the front."""
         if line in self._at:
             self.add(line, self._at.pop(line)[2] - by)
 
     def pop(self) -> tuple[Line, int] | None:
-        """The most urgent: line and place."""
+        """Return the line and the place of the most urgent head; None when there is none."""
         while self._heap:
             head = heappop(self._heap)
             line = head[4]
@@ -76,13 +77,13 @@ class _Heads:
         return None
 
     def clear(self) -> None:
-        """Nothing more is to be looked at."""
+        """Remove all heads: there is nothing left to look at."""
         self._at.clear()
         self._heap.clear()
 
 
 def _offer_all(core: Core) -> None:
-    """The two usual cases are special ones: one agent came free, or something entered one line."""
+    """Offer what can be offered. The two usual cases have a fast path: one agent gained capacity, or one line changed."""
     if not core.stirred and len(core.freed) == 1:
         _serve(core, core.agents[core.freed.popitem()[0]])
     elif not core.freed and len(core.stirred) == 1 and not _several(core, next(iter(core.stirred))):
@@ -92,17 +93,17 @@ def _offer_all(core: Core) -> None:
 
 
 def _matchable(line: Line) -> bool:
-    """Whether what waits in a line is matched together with others."""
+    """Whether interactions of a line are matched as a batch with others."""
     return line.queue.choice is Choice.SKILL_SCORE and not line.reserved_for and not line.queue.keep_free
 
 
 def _several(core: Core, line: Line) -> bool:
-    """Whether more than one in a line can be matched now."""
+    """Whether more than one interaction of a line can be matched now."""
     return len(line.ranks) > 1 and _matchable(line) and bool(core.roster.having_room(line.need, 1))
 
 
 def _serve(core: Core, agent: Agent) -> None:
-    """One agent came free and nothing else has changed: he gets the most urgent that he may take, until he is full."""
+    """Serve one agent who gained capacity when nothing else has changed: offer them the most urgent interactions until they are full."""
     passed: dict[Line, int] = {}
     while _has_room(agent):
         if core.lines.reserved.get(agent.profile.agent_id):
@@ -113,7 +114,7 @@ def _serve(core: Core, agent: Agent) -> None:
         if line is None:
             return
         if line.queue.keep_free:
-            # Whether others are free counts too, so it is no longer about him alone.
+            # Whether other agents are free counts too, so this agent alone does not decide it.
             core.freed[agent.profile.agent_id] = None
             _match(core)
             return
@@ -127,7 +128,10 @@ def _serve(core: Core, agent: Agent) -> None:
 
 
 def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line | None:
-    """Of the lines that an agent may serve, that whose next is the most urgent; `passed`: how many of a line are not for him."""
+    """Return the line with the most urgent next interaction among the lines that an agent may serve.
+
+    `passed`: for each line, how many of its first interactions the agent may not take.
+    """
     now = core.now
     best: tuple[int, int, int, str] | None = None
     found: Line | None = None
@@ -150,12 +154,12 @@ def _most_urgent(core: Core, agent: Agent, passed: Mapping[Line, int]) -> Line |
                 if best is None or head < best:
                     best, found = head, line
             if not index:
-                break  # what stands behind in this front is served later
+                break  # lines behind this one in the front are served later
     return found
 
 
 def _offer_line(core: Core, line: Line) -> None:
-    """Something entered a line and no agent came free."""
+    """Serve one line that changed, when no agent gained capacity."""
     index = 0
     while index < len(line.ranks):
         work = line.at(index)
@@ -169,7 +173,7 @@ def _offer_line(core: Core, line: Line) -> None:
 
 
 def _match(core: Core) -> None:
-    """The general case: several agents, several lines."""
+    """Serve several agents and several lines: the general case."""
     wide = {line for line in core.stirred if line.ranks}
     freed = [agent for agent_id in core.freed if _has_room(agent := core.agents[agent_id])]
     narrow = _lines_of_freed(core, freed, wide)
@@ -203,7 +207,7 @@ def _match(core: Core) -> None:
             if pick.only_passed_over:
                 heads.add(line, index + 1)
         elif batch.entries:
-            # It has its turn after those before it, and takes what they leave.
+            # Its turn comes after those before it, and it takes what they leave.
             heads.add(line, index)
             batch = _give(core, batch, heads, wide)
         else:
@@ -216,7 +220,7 @@ def _match(core: Core) -> None:
 
 
 def _give(core: Core, batch: Batch, heads: _Heads, wide: set[Line]) -> Batch:
-    """Offer what was matched, in the order of service; the next batch is empty."""
+    """Offer the matched interactions, in the order of service, and return an empty batch."""
     given = batch.matched()
     total = -sum(entry.room.openings[mine][0] for entry, mine in zip(batch.entries, given, strict=True))
     for entry, mine in zip(batch.entries, given, strict=True):
@@ -238,7 +242,7 @@ def _has_room(agent: Agent) -> bool:
 
 
 def _could_take(agent: Agent, channel: str) -> bool:
-    """Whether an agent stands ready and has room for a channel, or may make some."""
+    """Whether an agent is ready and has room for a channel, or can make room by parking something."""
     cell: Cell | None = agent.cell
     if cell is None:
         return False
@@ -248,7 +252,10 @@ def _could_take(agent: Agent, channel: str) -> bool:
 
 
 def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Line, list[Agent]]:
-    """Lines that agents who came free may serve, and which of these may; lines where it must be asked who else is free become wide."""
+    """Return the lines that freed agents may serve, each with these agents.
+
+    Lines for which it also counts which other agents are free are added to `wide` instead.
+    """
     narrow: dict[Line, list[Agent]] = {}
     for agent in freed:
         for line in core.lines.reserved.get(agent.profile.agent_id, ()):
@@ -270,18 +277,18 @@ def _lines_of_freed(core: Core, freed: list[Agent], wide: set[Line]) -> dict[Lin
 
 
 def announce(core: Core) -> None:
-    """Fill in the announcements of what entered a queue: where it stands now, and how long that may take."""
+    """Fill in the announcement of each interaction that entered a queue: its position now, and its estimated wait."""
     entered, core.entered = core.entered, []
     for work, queued in entered:
         position, p50, p90 = _prospect(core, work, queued.facts.queue)
-        # As what the whole wait will have been: that is what the assignment is compared with.
+        # Stored as the whole wait, including the wait so far: that is what the assignment is compared with.
         so_far = work.waited_ms(core.now)
         work.announced = (p50 + so_far, p90 + so_far) if p50 >= 0 else (-1, -1)
         queued.position, queued.estimated_wait_ms, queued.estimated_p90_ms = position, p50, p90
 
 
 def _prospect(core: Core, work: Work, queue: str) -> tuple[int, int, int]:
-    """Position from 1, and the quantiles of its wait; 0 and -1 when unknown."""
+    """Return the position from 1, and the P50 and P90 of its wait, milliseconds; 0 and -1 when unknown."""
     if work.stage is Stage.OFFERED:
         return 1, 0, 0
     if work.line is None:

@@ -1,7 +1,8 @@
-"""What the engine answers with: events for the log, notices for desks, results for whoever asked. A closed union.
+"""The effects of the engine: events for the log, notices for desks, results for callers. A closed union.
 
-Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1. Nobody changes an effect once the engine
-has handed it out; they are not frozen because several are made for every command, and a frozen one takes three times as long to make (decision 0035).
+Every event carries `reason`, a machine-readable code. `epoch` counts the events of one interaction, from 1. Effects are not changed once the
+engine has returned them. They are not frozen because several are made for every command, and a frozen one takes three times as long to make
+(decision 0035).
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from services.router.domain.model import AgentState, Facts, OfferEnd
 
 @dataclass(slots=True)
 class Event:
-    """Something that happened to an interaction; `facts` are those after the event."""
+    """Something that happened to an interaction; `facts` are its attributes after the event."""
 
     facts: Facts
     epoch: int
@@ -21,7 +22,7 @@ class Event:
 
 @dataclass(slots=True)
 class Queued(Event):
-    """`position` from 1; `estimated_wait_ms` -1 when unknown, 0 when an agent was free."""
+    """`position` counts from 1; `estimated_wait_ms` is -1 when unknown, 0 when an agent was free."""
 
     position: int
     estimated_wait_ms: int
@@ -31,14 +32,14 @@ class Queued(Event):
 
 @dataclass(slots=True)
 class Scheduled(Event):
-    """It will be queued at a time."""
+    """The interaction will be queued at a time."""
 
     start_at_ms: int
 
 
 @dataclass(slots=True)
 class Overflowed(Event):
-    """A rule moved or changed it; `facts` say where it is now."""
+    """A rule moved or changed the interaction; `facts` say where it is now."""
 
     from_queue: str
     rule: str
@@ -46,7 +47,7 @@ class Overflowed(Event):
 
 @dataclass(slots=True)
 class Parked(Event):
-    """Set aside for something that may interrupt it; the agent still holds it."""
+    """The interaction was parked for one that may interrupt it; the agent still holds it."""
 
     agent_id: str
     by: str
@@ -54,7 +55,7 @@ class Parked(Event):
 
 @dataclass(slots=True)
 class Resumed(Event):
-    """The agent goes on with it."""
+    """The agent resumed the interaction."""
 
     agent_id: str
 
@@ -77,8 +78,10 @@ class OfferEnded(Event):
 
 @dataclass(slots=True)
 class Assigned(Event):
-    """`offer_id` is empty when it was given without an offer. Estimates are those announced when it was queued, -1 without; `over_capacity` is
-    true when a supervisor forced it."""
+    """`offer_id` is empty for an assignment without an offer. Estimates are those announced when it was queued, -1 without.
+
+    `over_capacity` is true when a supervisor forced it.
+    """
 
     agent_id: str
     offer_id: str
@@ -97,7 +100,7 @@ class Replied(Event):
 
 @dataclass(slots=True)
 class CustomerActed(Event):
-    """The customer wrote, or (without a message) left what an agent holds."""
+    """The customer wrote, or (without a message) left an interaction that an agent holds."""
 
     message_id: str
 
@@ -152,7 +155,7 @@ class AgentStateChanged:
 
 @dataclass(slots=True)
 class Result:
-    """What became of a command. `ok` is also true for a repetition of one that was carried out."""
+    """The result of a command. `ok` is also true for a repetition of a command that was carried out."""
 
     command_id: str
     reply_to: ReplyTo | None
@@ -272,12 +275,12 @@ Effect = InteractionEvent | AgentStateChanged | Result | ToDesk
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How the newest offer came about: kept with the interaction for `explain`."""
+    """How the newest offer was decided: kept with the interaction for `explain`."""
 
     at_ms: int = 0
     eligible: int = 0
     considered: int = 0
     candidates: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = field(default=())
     matched: int = 0
-    """How many others were matched together with it; `total` is the skill score of all, and the first candidate the one it got."""
+    """How many others were in its batch; `total` is the skill score of the batch, and the first candidate is the agent who got this one."""
     total: float = 0.0

@@ -1,4 +1,4 @@
-"""Whether an agent's skills meet requirements, and how well."""
+"""Check whether an agent's skills meet requirements, and score how well."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ _LOWERABLE = (Operator.UNSPECIFIED, Operator.AT_LEAST, Operator.GREATER)
 
 
 def describe(selector: Selector) -> str:
-    """The requirement as people write it: `persian >= 5`."""
+    """Return the requirement in readable form: `persian >= 5`."""
     if selector.any_of:
         return f"({' or '.join(describe(s) for s in selector.any_of)})"
     if selector.all_of:
@@ -36,7 +36,7 @@ def describe(selector: Selector) -> str:
 
 
 def meets(selector: Selector, skills: Skills) -> bool:
-    """Whether skills satisfy one selector. What an agent lacks satisfies nothing but `!=`."""
+    """Whether skills meet one selector. A skill that the agent does not have meets only `!=`."""
     operator = selector.operator
     attribute = selector.attribute
     if operator is Operator.AT_LEAST and not selector.text and not selector.any_of and not selector.all_of:
@@ -73,7 +73,10 @@ def meets(selector: Selector, skills: Skills) -> bool:
 
 
 def sorted_out(selectors: Iterable[Selector]) -> tuple[list[tuple[str, float]], list[Selector]]:
-    """Selectors that ask for a skill of so much at least, as pairs, and all others: a new need is compared with every kind of agents."""
+    """Split selectors into those that require at least a number of a skill, as pairs, and all others.
+
+    This makes it fast to compare a new need with every kind of agents.
+    """
     least: list[tuple[str, float]] = []
     rest: list[Selector] = []
     for s in selectors:
@@ -85,17 +88,20 @@ def sorted_out(selectors: Iterable[Selector]) -> tuple[list[tuple[str, float]], 
 
 
 def meets_all(selectors: Iterable[Selector], skills: Skills) -> bool:
-    """Whether skills satisfy all selectors."""
-    for selector in selectors:  # noqa: SIM110 - asked of every kind of agents for every new need, and `all` takes twice as long
+    """Whether skills meet all selectors."""
+    for selector in selectors:  # noqa: SIM110 - checked for every kind of agents and every new need, and `all` takes twice as long
         if not meets(selector, skills):
             return False
     return True
 
 
 def score(selectors: Iterable[Selector], skills: Skills) -> float:
-    """How well skills exceed what is required, 0 to 1: the weighted mean of sigmoid((value - required) / required), sign turned round
-    for `<` and `<=`; a label, and a number that must be equal, count 1 when they match; an or-group counts as its best member, an and-group as
-    the mean of its members. (Azure Communication Services, best worker mode.) Without selectors 1."""
+    """Return how well skills exceed the requirements, 0 to 1; without selectors 1.
+
+    It is the weighted mean of sigmoid((value - required) / required), with the sign reversed for `<` and `<=`. A label, and a number that must
+    be equal, count 1 when they match. An or-group counts as its best member, an and-group as the mean of its members. (Azure Communication
+    Services, best worker mode.)
+    """
     total = weights = 0.0
     for selector in selectors:
         weight = selector.weight if selector.weight > 0 and isfinite(selector.weight) else 1.0
@@ -128,7 +134,7 @@ def _part(selector: Selector, skills: Skills) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Widening:
-    """What the rings reached so far say together."""
+    """The combined effect of the rings reached so far."""
 
     dropped: frozenset[str]
     lowered: Mapping[str, float]
@@ -146,7 +152,7 @@ def _widening(rings: Iterable[Ring], age_ms: int) -> _Widening | None:
 
 
 def _widened(s: Selector, by: _Widening) -> Selector | None:
-    """A selector under rings; None when it is no longer asked. A dropped member of an or-group satisfies the group."""
+    """Return a selector as the rings change it; None when it is no longer required. A dropped member of an or-group satisfies the group."""
     if s.any_of:
         members = [_widened(member, by) for member in s.any_of]
         return None if None in members else replace(s, any_of=tuple(m for m in members if m is not None))
@@ -163,8 +169,11 @@ def _widened(s: Selector, by: _Widening) -> Selector | None:
 
 
 def needed(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
-    """What is still asked of an agent by work that entered its queue `age_ms` ago: without what has expired or was dropped, with what has
-    weakened as it is now. Times are stripped, so that equal needs are equal."""
+    """Return what an interaction that entered its queue `age_ms` ago still requires of an agent.
+
+    Selectors that expired or were dropped are left out, and relaxed ones have their present numbers. Times are stripped, so that equal needs
+    are equal.
+    """
     widening = _widening(rings, age_ms) if rings else None
     found = []
     for s in selectors:
@@ -186,12 +195,12 @@ def _stepped(s: Selector, age_ms: int) -> float:
 
 
 def served_too(rings: Iterable[Ring], age_ms: int) -> tuple[str, ...]:
-    """Queues whose agents may take it too, by now."""
+    """Return the other queues whose agents may take it by now."""
     return tuple(sorted({queue for ring in rings if ring.after_ms <= age_ms for queue in ring.queues}))
 
 
 def change_times(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list[int]:
-    """The ages at which `needed` or `served_too` change, rising."""
+    """Return the ages at which `needed` or `served_too` change, rising."""
     times = {ring.after_ms for ring in rings}
     for s in selectors:
         times.add(s.expires_after_ms)
@@ -200,8 +209,11 @@ def change_times(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list[i
 
 
 def carried_over(selectors: Iterable[Selector], rings: Iterable[Ring], age_ms: int) -> tuple[Selector, ...]:
-    """An interaction's own requirements when it moves to another queue, whose clock begins at nought: as relaxed as they are, by themselves and
-    by the old queue's rings, with the time that their next relaxations still have; none of which raises anything again."""
+    """Return an interaction's own requirements when it moves to another queue, whose clock starts at zero.
+
+    They are as relaxed as they are now, by themselves and by the old queue's rings, and keep the time until their next relaxations. None of
+    these relaxations raises a requirement again.
+    """
     widening = _widening(rings, age_ms)
     found = []
     for s in selectors:

@@ -1,6 +1,6 @@
 """The engine of one pool: `handle(command, now)`, `advance(now)`, `next_wakeup()`.
 
-Effects come in this order: what the command did, its result, then what could be offered because of it. A refusal is a result with a reason code,
+Effects are ordered: what the command did, its result, then what could be offered because of it. A refusal is a result with a reason code,
 never an exception.
 """
 
@@ -41,7 +41,7 @@ _HANDLERS: Final[dict[type[cmd.Command], tuple[str, Callable[[Core, Any], str]]]
 
 
 class Engine:
-    """One pool. Reads of its state are in `views` and `explain`."""
+    """The engine of one pool. `views` and `explain` read its state."""
 
     __slots__ = ("core",)
 
@@ -49,7 +49,7 @@ class Engine:
         self.core = Core()
 
     def handle(self, command: cmd.Command, now: int) -> list[Effect]:
-        """Decide one command at `now`, which never goes backwards."""
+        """Decide one command at `now`, milliseconds, which never decreases."""
         core = self.core
         core.now = now
         kind, decide = _HANDLERS[type(command)]
@@ -65,27 +65,27 @@ class Engine:
         return self._taken()
 
     def take_over(self, now: int) -> list[Effect]:
-        """After a restore in the service of another owner; then what became due meanwhile."""
+        """Take over from another owner after a restore, then do what became due in between."""
         self.core.now = now
         sessions.taken_over(self.core)
         return self.advance(now)
 
     def advance(self, now: int) -> list[Effect]:
-        """Do what is due at `now`."""
+        """Do everything that is due at `now`."""
         core = self.core
         core.now = now
         while True:
-            # What is due happens together; then work is offered once, in the order of service.
+            # Everything that is due is done together; then interactions are offered once, in the order of service.
             while (due := core.timers.pop(now)) is not None:
                 self._due(*due)
-            dispatch.run(core)  # after a restore everything may be looked at, though no timer is due
+            dispatch.run(core)  # after a restore everything may need a look, though no timer is due
             due_at = core.timers.next()
             if due_at is None or due_at > now:
                 break
         return self._taken()
 
     def next_wakeup(self) -> int | None:
-        """When `advance` should be called next; None: not before another command."""
+        """Return when `advance` should be called next; None means not before another command."""
         return self.core.timers.next()
 
     def _due(self, kind: Timer, entity: str) -> None:
@@ -113,7 +113,7 @@ class Engine:
 
 
 def _stale(core: Core, command: cmd.Command) -> str:
-    """A command may name the number of events after which it was meant."""
+    """Return the reason to refuse a command that expects another number of events; empty when it may run."""
     if not command.expected_epoch:
         return ""
     work = core.works.get(getattr(command, "interaction_id", ""))
@@ -121,5 +121,5 @@ def _stale(core: Core, command: cmd.Command) -> str:
 
 
 def kinds() -> Iterable[str]:
-    """Names of all commands, as metrics have them."""
+    """Return the names of all commands, as metrics use them."""
     return (kind for kind, _ in _HANDLERS.values())

@@ -1,6 +1,7 @@
-"""Why an interaction is where it is: who was looked at, who was left out and by what, who is best, and what little would change it.
+"""Explain why an interaction is where it is.
 
-For work that is offered or assigned, the candidates and counts are those of the decision; who is left out is told as of now.
+An explanation says which agents were considered, which were left out and why, who is best, and what smallest change would alter the outcome.
+For an interaction that is offered or assigned, the candidates and counts are those of the decision; the excluded agents are those of now.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ _STATES = {
 
 @dataclass(slots=True)
 class Excluded:
-    """Agents left out by one cause."""
+    """The agents that one reason excludes."""
 
     reason: str
     detail: str
@@ -35,7 +36,7 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The answer."""
+    """The explanation of one interaction."""
 
     facts: Facts
     state: str
@@ -51,7 +52,7 @@ class Explanation:
 
 
 def explain(engine: Engine, interaction_id: str) -> Explanation | None:
-    """Why, or None for what is not open in this pool."""
+    """Explain an interaction; return None when it is not open in this pool."""
     core = engine.core
     work = core.works.get(interaction_id)
     if work is None:
@@ -82,7 +83,7 @@ def explain(engine: Engine, interaction_id: str) -> Explanation | None:
 def _left_out(
     core: Core, work: Work, queue: QueueConfig, holder: str
 ) -> tuple[list[Excluded], list[tuple[int, str, str]]]:
-    """Agents by what comes first between them and the work; and for each how many things, the first of them, and his id."""
+    """Return the agents grouped by the first reason that excludes them, and for each agent: the number of reasons, the hardest one, their id."""
     left_out: dict[Cause, Excluded] = {}
     changes: list[tuple[int, str, str]] = []
     for agent_id in sorted(core.agents):
@@ -104,28 +105,28 @@ def _left_out(
 
 
 _CHANGES: Final = {
-    "MATCH_WINDOW": "the window ends within which it is matched together with others",
+    "MATCH_WINDOW": "the window ends within which it is matched as a batch with others",
     "DELAYED": "the queue's delay passes",
     "SCHEDULED": "its time comes",
-    "ALREADY_OFFERED": "{agent} accepts the offer that he has",
-    "KEPT_FREE": "one more agent comes free",
+    "ALREADY_OFFERED": "{agent} accepts the offer that they have",
+    "KEPT_FREE": "one more agent becomes free",
     "OFFLINE": "{agent} signs in",
     "AWAY": "{agent} becomes available",
     "NOT_RESPONDING": "{agent} becomes available",
     "CONNECTION_LOST": "{agent} reconnects",
     "NO_CREDITS": "{agent} answers an offer",
     "RESTING": "{agent} has rested",
-    "HAS_PARKED_WORK": "{agent} finishes what interrupted him",
+    "HAS_PARKED_WORK": "{agent} finishes what interrupted them",
     "NO_CAPACITY": "{agent} finishes something",
     "CHANNEL_FULL": "{agent} finishes something on this channel",
-    "EXCLUSIVE_CHANNEL": "{agent} finishes everything he holds",
-    "DECLINED": "{agent} signs in anew",
+    "EXCLUSIVE_CHANNEL": "{agent} finishes everything they hold",
+    "DECLINED": "{agent} signs in again",
     "KEPT_FOR_ANOTHER_AGENT": "the time for which it is kept for its last agent passes",
     "SKILL_TOO_LOW": "the requirement is lowered to what {agent} has",
     "SKILL_MISSING": "{agent} gets the skill",
     "QUEUE_NOT_SERVED": "{agent} is given this queue",
     "CHANNEL_NOT_SERVED": "{agent} is given this channel",
-    "GIVER": "somebody else than {agent} comes free",
+    "GIVER": "an agent other than {agent} becomes free",
 }
 _EASE: Final = {code: place for place, code in enumerate(_CHANGES)}
 
@@ -141,7 +142,7 @@ def _smallest_change(core: Core, changes: list[tuple[int, str, str]]) -> str:
 
 
 def _margin(work: Work) -> str:
-    """By what the winner was ahead of the next, or what it was matched together with."""
+    """Say by how much the chosen agent was ahead of the next, or what the interaction was matched with."""
     if work.decision.matched:
         return _together(work.decision)
     if len(work.decision.candidates) < 2:
@@ -154,7 +155,7 @@ def _margin(work: Work) -> str:
 
 
 def _together(decision: Decision) -> str:
-    """That it was one of several: what the pair and all of them score, and who would have suited it better alone."""
+    """Say that it was matched in a batch: the scores of the pair and of the batch, and which agent alone would have suited it better."""
     others = f"{decision.matched} other{'s' if decision.matched > 1 else ''}"
     _, mine = decision.candidates[0]
     found = f", matched together with {others} for the largest total skill score ({decision.total:g}, of which this {mine[0][1]:g})"

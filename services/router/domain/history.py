@@ -1,6 +1,6 @@
-"""What a queue remembers of itself: how fast it moves, how patient its people are, how well it keeps its level, how much is asked of it.
+"""The history of a queue: how fast it moves, how patient its customers are, how well it keeps its service level, how high its demand is.
 
-All of it is written to the changelog, so that a restored engine decides as the one before it would have.
+All of it is written to the changelog, so that a restored engine decides as the one before it would have done.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _INTERVALS: Final = 32
 _OUTCOMES: Final = 500
-"""Departures over which patience is estimated: older ones fade by 1/500 each."""
+"""Number of departures over which patience is estimated: each new one fades the older ones by 1/500."""
 _LEVEL_OF: Final = 100
 _EXACT: Final = 16
 _P90: Final = 1.2815515655446004
@@ -21,7 +21,7 @@ _LN2: Final = log(2)
 
 
 class History:
-    """One queue's memory."""
+    """The history of one queue."""
 
     __slots__ = (
         "_asked",
@@ -39,7 +39,7 @@ class History:
 
     def __init__(self) -> None:
         self._since = 0
-        """Departure after which something was left waiting; 0 when nothing was."""
+        """Time of the last departure after which something was still waiting; 0 when nothing was."""
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
         self._left = 0.0
         self._exposure = 0.0
@@ -50,24 +50,24 @@ class History:
         self._asked = 0.0
         self._asked_at = 0
         self.multiplier = 1.0
-        """By which the ADAPTIVE order stretches the promise of what arrives from now on."""
+        """The factor by which the ADAPTIVE order stretches the target of interactions that arrive from now on."""
 
-    # What happens
+    # Recording
 
     def arrived(self, now: int) -> None:
-        """Something entered the queue."""
+        """Record that an interaction entered the queue."""
         self._asked = self.demand(now) + 1
         self._asked_at = now
 
     def departed(self, now: int, waited_ms: int, *, in_time: bool, left_waiting: bool) -> None:
-        """Something went to an agent; `left_waiting`: and something still waits."""
+        """Record that an interaction was assigned to an agent; `left_waiting`: something still waits."""
         if self._since:
             self._intervals.append(max(0, now - self._since))
         self._since = now if left_waiting else 0
         self._ended(now, waited_ms, False, in_time)
 
     def abandoned(self, now: int, waited_ms: int, *, left_waiting: bool) -> None:
-        """Somebody left without being served."""
+        """Record that a customer left without being served."""
         if not left_waiting:
             self._since = 0
         self._ended(now, waited_ms, True, False)
@@ -89,33 +89,34 @@ class History:
         return self._period_since + _ADAPT_MS if self._period_since else 0
 
     def adapt(self, goal: float) -> None:
-        """Move the multiplier by how far the share in time was from its goal."""
+        """Move the multiplier by the distance of the share in time from its goal."""
         if self._in_period[1]:
             level = self._in_period[0] / self._in_period[1]
             self.multiplier = min(2.0, max(0.2, self.multiplier * exp(-_ETA * (goal - level))))
         self._period_since, self._in_period = 0, [0, 0]
 
-    # What it says
+    # Measures
 
     @property
     def n(self) -> int:
-        """Intervals between departures that were observed while something waited."""
+        """Number of intervals between departures that were observed while something waited."""
         return len(self._intervals)
 
     @property
     def level(self) -> float | None:
-        """Share in time of the last 100 that were answered or left; None before the first."""
+        """Share in time among the last 100 that were answered or left; None before the first."""
         return self._level.bit_count() / self._outcomes if self._outcomes else None
 
     def demand(self, now: int) -> float:
-        """Arrivals of late: each counts half after five minutes."""
+        """Return the recent arrivals: each counts half after five minutes."""
         return self._asked * exp(-_LN2 * max(0, now - self._asked_at) / _HALF_LIFE_MS)
 
     def prospect_ms(self, position: int) -> tuple[int, int]:
-        """The wait at a position, P50 and P90; -1 without history.
+        """Return the estimated wait at a position, P50 and P90, milliseconds; -1 without history.
 
-        Departures at rate r while something waits, and each of those before leaving at rate theta: stages of mean 1/(r + i theta), i below
-        the position (QLm; Whitt 1999). Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's approximation (1931).
+        Interactions depart at rate r while something waits, and each of those before it leaves at rate theta: stages of mean 1/(r + i theta),
+        i below the position (QLm; Whitt 1999). Quantiles of a gamma distribution of that mean and variance, by Wilson and Hilferty's
+        approximation (1931).
         """
         if not self._intervals:
             return (-1, -1)
@@ -128,7 +129,7 @@ class History:
     # Changelog
 
     def dump(self) -> tuple[Any, ...]:
-        """As plain values."""
+        """Return the history as plain values."""
         return (
             self._since,
             tuple(self._intervals),
@@ -145,7 +146,7 @@ class History:
 
     @classmethod
     def load(cls, raw: Sequence[Any]) -> "History":
-        """What `dump` gave; entries of before the history had more than intervals have those alone."""
+        """Build a history from what `dump` returned. Entries of the first version hold only the intervals."""
         found = cls()
         found._since = raw[0]
         found._intervals.extend(raw[1])
@@ -158,8 +159,11 @@ class History:
 
 
 def _stages(rate: float, theta: float, count: int) -> tuple[float, float]:
-    """Mean and variance of the sum of `count` independent exponential stages of rates rate + i * theta. The first are added up, the rest is
-    the integral with the midpoint rule: exact enough, and as cheap for ten thousand as for twenty."""
+    """Return the mean and variance of the sum of `count` independent exponential stages of rates rate + i * theta.
+
+    The first stages are added up; the rest is the integral with the midpoint rule. That is exact enough, and costs the same for ten thousand as
+    for twenty.
+    """
     head = min(count, _EXACT)
     mean = variance = 0.0
     for i in range(head):

@@ -1,4 +1,4 @@
-"""Offers and assignments: how work comes to an agent and leaves him. The ledger changes nowhere else."""
+"""Offers and assignments: how an interaction comes to an agent and leaves them. Only this module changes the ledger for them."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ _ENDED_KEPT = 8
 def offer(
     core: Core, work: Work, agent: Agent, reason: str, decision: fx.Decision, offer_ms: int, parked: Iterable[Work]
 ) -> None:
-    """Offer waiting work to an agent, who parks something for it if he must."""
+    """Offer a waiting interaction to an agent, who parks something for it if necessary."""
     leave_line(core, work)
     for other in parked:
         park(core, other, work)
@@ -49,7 +49,7 @@ def offer(
 
 
 def end_offer(core: Core, work: Work, agent_id: str, end: OfferEnd, reason: str) -> Agent:
-    """An offer ends without an assignment. The caller says where the work goes."""
+    """End an offer without an assignment. The caller says where the interaction goes."""
     ended = _take_offer(core, work, agent_id, int(end))
     agent = core.agents[agent_id]
     core.charge(agent, work.facts.channel, -1)
@@ -72,21 +72,21 @@ def _take_offer(core: Core, work: Work, agent_id: str, how: int) -> Offer:
 
 
 def withdraw(core: Core, work: Work, reason: str) -> None:
-    """Take work out of its line, and back from everybody to whom it is offered."""
+    """Take an interaction out of its line, and revoke its offers."""
     leave_line(core, work)
     for agent_id in list(work.offers):
         end_offer(core, work, agent_id, OfferEnd.REVOKED, reason)
 
 
 def accepted(core: Core, work: Work, agent: Agent) -> None:
-    """The agent takes what is offered to him; the others' offers are revoked."""
+    """Assign to the agent what is offered to them; the offers to other agents are revoked."""
     leave_line(core, work)
     taken = _take_offer(core, work, agent.profile.agent_id, int(ACCEPTED))
     hold(core, work, agent, taken.reason, taken.offer_id)
 
 
 def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", *, over: bool = False) -> None:
-    """From now on the agent holds it; whoever handed it on warm, or is being asked, does not."""
+    """Assign an interaction to the agent; the transferring agent of a warm transfer, and agents who have its offer, lose it."""
     queue = core.queue_of(work)
     warm = bool(work.agent_id)
     work.waited = work.waited_ms(core.now)
@@ -105,11 +105,11 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
     work.declined.pop(agent.profile.agent_id, None)
     work.giver = ("", 0)
     agent.held[work.facts.interaction_id] = None
-    if not offer_id:  # what was offered stands in the ledger already
+    if not offer_id:  # an offer is in the ledger already
         core.charge(agent, work.facts.channel, 1)
     agent.ranked_since = core.now
     core.dirty["a", agent.profile.agent_id] = None
-    # A desk with few credits can show the next one now, and what is held may be interrupted where an offer may not.
+    # A desk with few credits can show the next offer now, and an assignment may be interrupted where an offer may not.
     shows_more = bool(offer_id) and core.sessions[agent.session_id].credits > 0
     core.stand(agent, freed=shows_more or agent.kind.capacity.interrupting)
     epoch = core.event_number(work, reason)
@@ -140,7 +140,7 @@ def hold(core: Core, work: Work, agent: Agent, reason: str, offer_id: str = "", 
 
 
 def release(core: Core, work: Work, reason: str) -> Agent:
-    """The holder no longer holds it. The caller says where the work goes. Its queue's clock stood still while he had it."""
+    """Take an interaction from its holder. The caller says where it goes. Its queue's clock did not run while the agent held it."""
     agent = core.agents[work.agent_id]
     if work.stage is Stage.ASSIGNED:
         work.enqueued_at += core.now - work.assigned_at
@@ -162,19 +162,19 @@ def release(core: Core, work: Work, reason: str) -> Agent:
 
 
 def drop(core: Core, work: Work) -> None:
-    """Forget an interaction that is closed and held by nobody."""
+    """Remove an interaction that is closed and that no agent holds."""
     leave_line(core, work)
     del core.works[work.facts.interaction_id]
     core.dirty["i", work.facts.interaction_id] = None
 
 
 def offer_notice(work: Work, standing: Offer) -> fx.OfferNotice:
-    """An offer as its desk sees it."""
+    """Return the notice of an offer as the agent's desk sees it."""
     return fx.OfferNotice(work.facts, standing.offer_id, standing.expires_at, standing.offered_at, standing.reason)
 
 
 def snapshot_notice(core: Core, agent: Agent) -> fx.SnapshotNotice:
-    """All that an agent has before him."""
+    """Return the notice of everything that an agent has: offers and assignments."""
     used, total = core.used_total(agent)
     offered = [core.works[i] for i in sorted(agent.offers)]
     return fx.SnapshotNotice(

@@ -1,4 +1,4 @@
-"""Commands about interactions: each returns a reason code, empty when it was carried out."""
+"""Commands about interactions. Each returns a reason code, empty when it was carried out."""
 
 from dataclasses import replace
 from typing import Final
@@ -27,13 +27,13 @@ LONGEST_SCHEDULE_MS: Final = 366 * 86_400_000
 
 
 def enqueue(core: Core, command: cmd.Enqueue) -> str:
-    """A new interaction. Nothing is ever refused for its queue: an unknown one becomes the pool's first."""
+    """Queue a new interaction. It is never refused for its queue: an unknown queue is replaced by the pool's first."""
     facts, now = command.facts, core.now
     if facts.interaction_id in core.works:
         return ALREADY_OPEN
     latest = now + LONGEST_SCHEDULE_MS
     arrived_at = facts.arrived_at_ms
-    # An edge whose clock is ahead must not gain or lose place by it for ever.
+    # An edge whose clock is ahead must not gain or lose a place because of it.
     if not 0 < arrived_at <= now:
         arrived_at = now
     start_at = min(facts.start_at_ms, latest) if facts.start_at_ms > now else 0
@@ -54,7 +54,7 @@ def enqueue(core: Core, command: cmd.Enqueue) -> str:
 
 
 def settle_queue(core: Core, work: Work) -> str:
-    """Work of a queue that is not there belongs to the pool's first; a reason when that was so."""
+    """Move an interaction of an unknown queue to the pool's first queue; return a reason when that happened."""
     config = core.config
     if config is None or not config.queues or work.facts.queue in config.by_name:
         return ""
@@ -63,7 +63,7 @@ def settle_queue(core: Core, work: Work) -> str:
 
 
 def update(core: Core, command: cmd.UpdateInteraction) -> str:
-    """Set labels."""
+    """Set labels of an interaction."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -74,13 +74,13 @@ def update(core: Core, command: cmd.UpdateInteraction) -> str:
 
 
 def changed(core: Core, work: Work, reason: str) -> None:
-    """Tell that something about it is otherwise."""
+    """Emit the event that an interaction has changed."""
     epoch = core.event_number(work, reason)
     core.effects.append(fx.Changed(work.facts, epoch, reason))
 
 
 def customer_messaged(core: Core, command: cmd.CustomerMessaged) -> str:
-    """The customer wrote again: told to whoever holds it."""
+    """Record that the customer wrote again, and notify the holder."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -99,7 +99,7 @@ def _customer_acted(core: Core, work: Work, message_id: str, reason: str) -> Non
 
 
 def customer_left(core: Core, command: cmd.CustomerLeft) -> str:
-    """Waiting work is abandoned; the holder of assigned work is told."""
+    """Record that the customer left: a waiting interaction is abandoned; the holder of an assigned one is notified."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -132,7 +132,7 @@ def _count_abandoned(core: Core, queue: str, waited: int) -> None:
 
 
 def request_callback(core: Core, command: cmd.RequestCallback) -> str:
-    """The customer hangs up and keeps his place, or comes back to it at a time."""
+    """Schedule a call back: the customer hangs up and keeps their place, or gets it back at a time."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -153,7 +153,7 @@ def request_callback(core: Core, command: cmd.RequestCallback) -> str:
 
 
 def cancel(core: Core, command: cmd.CancelInteraction) -> str:
-    """By order of another system, at any stage."""
+    """Cancel an interaction by order of another system, at any stage."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -168,13 +168,13 @@ def cancel(core: Core, command: cmd.CancelInteraction) -> str:
 
 
 def detach(core: Core, work: Work, reason: str) -> str:
-    """Take work away from line, offers and holder; returns the holder."""
+    """Take an interaction out of its line, its offers and its holder's hands; return the holder."""
     withdraw(core, work, reason)
     return release(core, work, reason).id if work.agent_id else ""
 
 
 def held_by(core: Core, interaction_id: str, agent_id: str) -> Work | str:
-    """The interaction, if the agent holds it, be it that he is handing it on warm; otherwise why not."""
+    """Return the interaction if the agent holds it, or is transferring it warm; otherwise the reason code."""
     work = core.works.get(interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -186,7 +186,7 @@ def held_by(core: Core, interaction_id: str, agent_id: str) -> Work | str:
 
 
 def record_reply(core: Core, command: cmd.RecordReply) -> str:
-    """The holder replied; the text goes another way."""
+    """Record that the holder replied; the text itself takes another way."""
     work = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(work, str):
         return work
@@ -197,13 +197,13 @@ def record_reply(core: Core, command: cmd.RecordReply) -> str:
 
 
 def complete(core: Core, command: cmd.CompleteInteraction) -> str:
-    """The holder is done. Wrap-up, if the queue has one, keeps his capacity until it ends."""
+    """Complete an interaction by its holder. Wrap-up, if the queue has one, takes their capacity until it ends."""
     work = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(work, str):
         return work
     withdraw(core, work, "COMPLETED")
     queue = core.queue_of(work)
-    wraps_up = queue is not None and queue.wrap_up_ms and not work.parked  # what was set aside takes no time after
+    wraps_up = queue is not None and queue.wrap_up_ms and not work.parked  # a parked interaction has no wrap-up
     until = core.now + queue.wrap_up_ms if queue is not None and wraps_up else 0
     epoch = core.event_number(work, "COMPLETED")
     core.effects.append(
@@ -230,7 +230,7 @@ def _remember_agent(core: Core, work: Work) -> None:
         return
     last = core.last_agent
     if last.pop(person, None) is None and len(last) >= _PERSONS_KEPT:
-        oldest = next(iter(last))  # insertion order is that of the last writes, also after a restore
+        oldest = next(iter(last))  # insertion order is the order of the last writes, also after a restore
         del last[oldest]
         core.dirty["p", oldest] = None
     last[person] = work.agent_id
@@ -238,7 +238,7 @@ def _remember_agent(core: Core, work: Work) -> None:
 
 
 def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
-    """The agent finished wrapping up before the time."""
+    """End wrap-up early, by the agent."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION
@@ -251,7 +251,7 @@ def end_wrap_up(core: Core, command: cmd.EndWrapUp) -> str:
 
 
 def finish_wrap_up(core: Core, work: Work, reason: str) -> None:
-    """Wrap-up ends, and with it the interaction."""
+    """End wrap-up, and close the interaction."""
     agent_id = work.agent_id
     epoch = core.event_number(work, reason)
     core.effects.append(fx.WrapUpEnded(work.facts, epoch, reason, agent_id))

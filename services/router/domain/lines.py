@@ -1,11 +1,12 @@
-"""What waits, in lines.
+"""Waiting interactions, kept in lines.
 
-A *need* is a queue with the requirements that count now, and the kinds of agents who meet them. A *line* is waiting work of one need, channel,
-and agent that it is kept for; so one answer to "who could take it" holds for the whole line. Work that has offers standing and may have more is in
-lines of its own, behind all others; work that is not due for an offer yet is in lines that sleep, where only its place counts.
+A *need* (a requirement set) is a queue with the requirements that apply now, and the kinds of agents who meet them. A *line* holds the waiting
+interactions of one need, channel, and agent for whom they are kept; so the answer to "which agents could take it" is the same for a whole
+line. Interactions that have open offers and may have more are in lines of their own, behind all others. Interactions that are not due for an
+offer yet are in lines that sleep, where only their place counts.
 
 Within a line the order never changes: with priority growing by r a minute, P + r(now - arrived) orders as P - r * arrived does. Between lines
-the heads are compared by their priority now. All in whole numbers, so that no rounding decides.
+the heads are compared by their priority now. All numbers are whole, so rounding never decides.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -20,18 +21,18 @@ from services.router.domain.state import Work
 
 Rank = tuple[int, int, str]
 NeedKey = tuple[str, tuple[Selector, ...], tuple[str, ...]]
-"""Queue, requirements, queues whose agents may take it too."""
+"""Queue, requirements, other queues whose agents may take it too."""
 LineKey = tuple[str, str, bool, int, bool]
-"""Channel, agent it is kept for, handed to him by name, offers standing, asleep."""
+"""Channel, agent for whom it is kept, whether it was transferred to them by name, number of open offers, asleep."""
 
 MICRO: Final = 1_000_000
 _MINUTE_MS: Final = 60_000
 UNIT: Final = MICRO * _MINUTE_MS
-"""One of priority in a rank: millionths, times the milliseconds of a minute."""
+"""One unit of priority in a rank: millionths, times the milliseconds of a minute."""
 
 
 class Need:
-    """A queue, what is asked now, and who meets it."""
+    """A queue, the requirements that apply now, and the agents who meet them."""
 
     __slots__ = ("_groups", "_scores", "key", "kinds", "lines", "queue", "selectors", "team")
 
@@ -41,33 +42,33 @@ class Need:
         self.selectors = key[1]
         last = self.selectors[-1] if self.selectors else None
         self.team = last.text if last is not None and last.attribute == "team" else ""
-        """Team that is preferred: its requirement is the last."""
+        """The preferred team: its requirement is the last one."""
         self.kinds: list[Kind] = []
         self.lines: dict[LineKey, Line] = {}
         self._scores: dict[Kind, float] = {}
         self._groups: list[tuple[float, dict[Kind, None]]] | None = None
 
     def admit(self, kind: Kind) -> None:
-        """One more kind of agents who meet it."""
+        """Add a kind of agents who meet the requirements."""
         self.kinds.append(kind)
         kind.needs[self] = None
         self._groups = None
 
     def dismiss(self, kind: Kind) -> None:
-        """A kind has no agents any more."""
+        """Remove a kind that has no agents any more."""
         self.kinds.remove(kind)
         self._scores.pop(kind, None)
         self._groups = None
 
     def score_of(self, kind: Kind) -> float:
-        """How well agents of a kind exceed what is asked, to nine places: totals of equal pairs are then equal."""
+        """Return how well agents of a kind exceed the requirements, to nine places: totals of equal pairs are then equal."""
         found = self._scores.get(kind)
         if found is None:
             found = self._scores[kind] = round(score(self.selectors, kind.skills), 9)
         return found
 
     def by_score(self) -> list[tuple[float, dict[Kind, None]]]:
-        """Kinds by their skill score, best first; those of one score together."""
+        """Return the kinds grouped by equal skill score, best score first."""
         if self._groups is None:
             groups: dict[float, dict[Kind, None]] = {}
             for kind in self.kinds:
@@ -77,7 +78,7 @@ class Need:
 
 
 class Line:
-    """Waiting work that the same agents can take, in order of service."""
+    """Waiting interactions that the same agents can take, in the order of service."""
 
     __slots__ = (
         "asleep",
@@ -104,11 +105,11 @@ class Line:
         self.channel, self.reserved_for, self.forced, self.round, self.asleep = key
         self.ranks: list[Rank] = []
         self.first: First | None = None
-        """How it stands in its front."""
+        """The line's entry in its front."""
         self.works: dict[str, Work] = {}
 
     def add(self, work: Work) -> None:
-        """Enter the line at the place that priority and order give."""
+        """Add an interaction at the place that its priority and the queue's order give."""
         facts = work.facts
         work.rank = (self.growth * facts.arrived_at_ms - facts.priority * UNIT, work.key, facts.interaction_id)
         insort(self.ranks, work.rank)
@@ -116,33 +117,33 @@ class Line:
         work.line = self
 
     def remove(self, work: Work) -> None:
-        """Leave the line."""
+        """Remove an interaction from the line."""
         del self.ranks[bisect_left(self.ranks, work.rank)]
         del self.works[work.facts.interaction_id]
         work.line = None
 
     def index(self, work: Work) -> int:
-        """The place of work, from 0."""
+        """Return the place of an interaction, from 0."""
         return bisect_left(self.ranks, work.rank)
 
     def at(self, index: int) -> Work:
-        """The work at a place, from 0."""
+        """Return the interaction at a place, from 0."""
         return self.works[self.ranks[index][2]]
 
     def urgency(self, index: int, now: int) -> Rank:
-        """Of the work at a place; comparable between lines: least is served first."""
+        """Return the urgency of the interaction at a place. It is comparable between lines: the least is served first."""
         static, key, interaction_id = self.ranks[index]
         return (static - self.base - self.growth * now, key, interaction_id)
 
 
 First = tuple[int, int, int, str, Line]
-"""Offers standing and rank of the first of a line, and the line: least is served first among those of one queue."""
+"""The head of a line: number of open offers, rank, and the line. Among heads of one queue the least is served first."""
 Front = list[First]
-"""Firsts of the lines of one queue and channel in which something waits for whoever meets the need, in order."""
+"""Heads of the lines of one queue and channel in which something waits for any agent who meets the need, in order."""
 
 
 class Wants:
-    """What work with certain requirements of its own needs in a queue, from one relaxation to the next."""
+    """The needs, from one relaxation to the next, of interactions in one queue with certain requirements of their own."""
 
     __slots__ = ("_needs", "_own", "_queue", "_times")
 
@@ -153,7 +154,7 @@ class Wants:
         self._needs: list[Need | None] = [None] * (len(self._times) + 1)
 
     def at(self, age_ms: int, lines: "Lines", roster: Roster) -> tuple[Need, int]:
-        """The need at an age in the queue, and the age at which it next changes; 0 when it will not."""
+        """Return the need at an age in the queue, and the age at which it changes next; 0 when it will not change."""
         phase = bisect_right(self._times, age_ms)
         need = self._needs[phase]
         if need is None:
@@ -185,11 +186,11 @@ class Lines:
         self._needs: dict[NeedKey, Need] = {}
         self._queues: dict[str, dict[NeedKey, Need]] = {}
         self._widened: set[str] = set()
-        """Queues some of whose needs admit agents of other queues."""
+        """Queues with a need that admits agents of other queues."""
         self._fronts: dict[str, dict[str, Front]] = {}
-        """By queue and channel."""
+        """Queue heads by queue and channel."""
         self._lent: dict[str, dict[str, None]] = {}
-        """Other queues whose work agents of a queue may take, by that queue."""
+        """For each queue, the other queues whose interactions its agents may take."""
         self._prune_at = self._KEPT
         self._wants: dict[tuple[str, tuple[Selector, ...]], Wants] = {}
         self._open: dict[str, dict[Line, None]] = {}
@@ -197,10 +198,10 @@ class Lines:
         self.filled: dict[Line, None] = {}
         """Lines in which something waits."""
         self.reserved: dict[str, dict[Line, None]] = {}
-        """Filled lines kept for one agent, by agent."""
+        """Lines that are not empty and are kept for one agent, by agent."""
 
     def wants(self, queue: QueueConfig, own: tuple[Selector, ...]) -> Wants:
-        """What work of a queue with these requirements of its own needs."""
+        """Return the needs over time of interactions of a queue with these requirements of their own."""
         key = (queue.name, own)
         found = self._wants.get(key)
         if found is None:
@@ -208,7 +209,7 @@ class Lines:
         return found
 
     def need(self, key: NeedKey, queue: QueueConfig, roster: Roster) -> Need:
-        """The need of that key, with the kinds that meet it."""
+        """Return the need of a key, with the kinds that meet it."""
         found = self._needs.get(key)
         if found is None:
             if len(self._needs) >= self._prune_at:
@@ -232,7 +233,7 @@ class Lines:
         return found
 
     def admit(self, kind: Kind) -> None:
-        """A new kind of agents: find what they may take."""
+        """Add a new kind of agents to every need that it meets."""
         for name, needs in self._queues.items():
             if kind.queues and name not in kind.queues and name not in self._widened:
                 continue
@@ -242,7 +243,7 @@ class Lines:
                     need.admit(kind)
 
     def add(self, work: Work, need: Need, key: LineKey) -> Line:
-        """Let work wait."""
+        """Add an interaction to the line of a need and a key."""
         line = need.lines.get(key)
         if line is None:
             line = need.lines[key] = Line(key, need)
@@ -258,7 +259,7 @@ class Lines:
         return line
 
     def remove(self, work: Work) -> None:
-        """Take work out of its line; a line kept for one agent goes when it is empty."""
+        """Remove an interaction from its line. An empty line that was kept for one agent is deleted."""
         line: Line = work.line
         first = line.ranks[0] == work.rank
         line.remove(work)
@@ -277,7 +278,7 @@ class Lines:
                 del self.reserved[line.reserved_for]
 
     def _to_front(self, line: Line) -> None:
-        """Another is the first of a line now, or none."""
+        """Update the line's entry in its front: its head has changed, or it is empty."""
         if line.asleep or line.reserved_for:
             return
         channels = self._fronts.setdefault(line.need.key[0], {})
@@ -292,7 +293,10 @@ class Lines:
             insort(front, line.first)
 
     def fronts(self, kind: Kind) -> list[tuple[str, Front]]:
-        """Where what agents of a kind may take stands, with its channel; and other things, whose need they do not meet."""
+        """Return the fronts, with their channels, that contain everything agents of a kind may take.
+
+        The fronts also contain lines whose needs these agents do not meet.
+        """
         if not kind.queues:
             return [front for channels in self._fronts.values() for front in channels.items()]
         queues: Iterable[str] = kind.homes
@@ -312,7 +316,7 @@ class Lines:
         self._prune_at = max(self._KEPT, 2 * len(self._needs))
 
     def clear(self) -> None:
-        """Forget everything: the configuration has changed."""
+        """Remove everything, because the configuration has changed."""
         self._needs.clear()
         self._queues.clear()
         self._widened.clear()
@@ -324,24 +328,24 @@ class Lines:
         self.reserved.clear()
 
     def all(self) -> Iterator[Line]:
-        """Every line in which something waits without an offer."""
+        """Return every line in which something waits without an offer."""
         return (line for line in self.filled if not line.round)
 
     def of_queue(self, queue: str) -> Iterable[Line]:
-        """Those of one queue."""
+        """Return the lines of one queue in which something waits without an offer."""
         return self._open.get(queue, {})
 
     def ahead(self, queue: str, rank: Rank) -> int:
-        """How many of the queue are served before this rank."""
+        """Return how many interactions of the queue are served before this rank."""
         count = 0
         for line in self.of_queue(queue):
             count += bisect_left(line.ranks, rank)
         return count
 
     def waiting(self, queue: str) -> int:
-        """How many wait in a queue without an offer."""
+        """Return how many interactions wait in a queue without an offer."""
         return sum(len(line.ranks) for line in self.of_queue(queue))
 
     def anything_waits(self, queue: str) -> bool:
-        """Whether something waits in a queue without an offer."""
+        """Whether any interaction waits in a queue without an offer."""
         return bool(self._open.get(queue))

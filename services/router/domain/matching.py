@@ -1,10 +1,11 @@
-"""Work of queues that choose by skill score, given out together: who is served goes by the order of service alone, who gets what by the largest
-total score.
+"""Match interactions of queues that choose by skill score as a batch.
 
-What is added takes its place only where everything added before keeps one (augmenting paths: Kuhn 1955). Then the best of all assignments of what
-has a place is found by shortest paths (Jonker and Volgenant 1987). Among equal totals the first in the order has the agent who suits it best,
-then the second, so that every process decides alike. All in whole numbers: a score counts in billionths, and a preference less than those of
-everything before it.
+The order of service alone decides which interactions are served; the largest total score decides which agent each one gets.
+
+An interaction gets a place only when everything added before it keeps one (augmenting paths: Kuhn 1955). Then the best of all assignments of
+the interactions with a place is found by shortest paths (Jonker and Volgenant 1987). Among equal totals, the first in the order gets the agent
+who suits it best, then the second, so that every process decides alike. All numbers are whole: a score counts in billionths, and a
+preference counts less than those of everything before it.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from services.router.domain.lines import Line
 from services.router.domain.state import Work
 
 Seat = tuple[str, int]
-"""An agent, and which of the places that he has for a channel."""
+"""An agent, and which of their places for a channel."""
 
 _BILLION: Final = 1_000_000_000
 _BITS: Final = (MOST_TOGETHER - 1).bit_length()
@@ -24,7 +25,7 @@ _BITS: Final = (MOST_TOGETHER - 1).bit_length()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Work that has a place, and the openings that it could take."""
+    """An interaction that has a place, and the openings that it could take."""
 
     line: Line
     work: Work
@@ -32,7 +33,7 @@ class Entry:
 
 
 class Batch:
-    """Work of one channel with as many offers standing each, in the order of service."""
+    """Interactions of one channel with the same number of open offers, in the order of service."""
 
     __slots__ = ("_holders", "_seats", "entries")
 
@@ -42,14 +43,14 @@ class Batch:
         self._holders: dict[Seat, int] = {}
 
     def takes(self, line: Line) -> bool:
-        """Whether work of a line can be matched with what is here."""
+        """Whether interactions of a line can be matched in this batch."""
         if not self.entries:
             return True
         first = self.entries[0].line
         return (first.channel, first.round) == (line.channel, line.round) and len(self.entries) < MOST_TOGETHER
 
     def add(self, line: Line, work: Work, room: Room) -> bool:
-        """Whether there is a place for it beside everything added before."""
+        """Add an interaction; return whether there is a place for it beside everything added before."""
         self._seats.append([opening[3:] for opening in room.openings])
         if not self._seated(len(self.entries), set()):
             self._seats.pop()
@@ -68,7 +69,7 @@ class Batch:
         return False
 
     def matched(self) -> list[int]:
-        """For each, which of its openings it gets."""
+        """Return for each entry which of its openings it gets."""
         count = len(self.entries)
         if (in_turn := self._in_turn()) is not None:
             return in_turn
@@ -88,7 +89,10 @@ class Batch:
         ]
 
     def _in_turn(self) -> list[int] | None:
-        """What each gets when it takes the first that is left, if nobody loses by that: no total is larger then, and nobody before it gives way."""
+        """Return what each entry gets when it takes its first free opening, if none loses by that.
+
+        No total is larger then, and no earlier entry gets a worse opening.
+        """
         taken: set[Seat] = set()
         given: list[int] = []
         for entry, seats in zip(self.entries, self._seats, strict=True):
@@ -101,7 +105,10 @@ class Batch:
 
 
 def least_total(rows: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
-    """The column of each row so that the costs add up to the least. Each row lists its columns with their costs; there is a place for all."""
+    """Return the column of each row so that the sum of the costs is the least.
+
+    Each row lists its columns with their costs; there is a place for all rows.
+    """
     of_row = [0] * len(rows)
     of_column: dict[int, int] = {}
     owners: dict[int, int] = {}

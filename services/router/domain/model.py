@@ -1,4 +1,4 @@
-"""The words of routing as values: what is routed, what it needs, who can do it, and how a pool is configured.
+"""The value types of routing: interactions, requirements, agents, and the configuration of a pool.
 
 Times are milliseconds since the Unix epoch, durations milliseconds. Numbers of the enumerations equal those of the contracts.
 """
@@ -18,7 +18,7 @@ OCCUPANCY_WINDOW_MS: Final = 600_000
 
 
 class Operator(IntEnum):
-    """How a selector compares. UNSPECIFIED means AT_LEAST."""
+    """How a selector compares a value with its own. UNSPECIFIED means AT_LEAST."""
 
     UNSPECIFIED = 0
     EQUAL = 1
@@ -32,7 +32,7 @@ class Operator(IntEnum):
 
 
 class AgentState(IntEnum):
-    """What an agent is doing, as far as routing cares."""
+    """What an agent is doing, as far as routing needs to know."""
 
     UNSPECIFIED = 0
     OFFLINE = 1
@@ -42,7 +42,7 @@ class AgentState(IntEnum):
 
 
 class Choice(IntEnum):
-    """How a queue picks among eligible agents."""
+    """How a queue chooses among eligible agents."""
 
     UNSPECIFIED = 0
     LONGEST_IDLE = 1
@@ -53,7 +53,7 @@ class Choice(IntEnum):
 
 
 class Order(IntEnum):
-    """By what a queue orders work of equal priority. UNSPECIFIED means ARRIVAL."""
+    """How a queue orders interactions of equal priority. UNSPECIFIED means ARRIVAL."""
 
     UNSPECIFIED = 0
     ARRIVAL = 1
@@ -62,7 +62,7 @@ class Order(IntEnum):
 
 
 class Trigger(IntEnum):
-    """What makes an overflow rule fire."""
+    """What fires an overflow rule."""
 
     UNSPECIFIED = 0
     LENGTH = 1
@@ -81,7 +81,7 @@ class OfferEnd(IntEnum):
 
 
 class Stage(IntEnum):
-    """Where an interaction stands. Closed ones are not kept."""
+    """The stage of an open interaction. Closed interactions are not kept."""
 
     WAITING = 1
     OFFERED = 2
@@ -95,9 +95,10 @@ class Selector:
     """One requirement on the agent.
 
     A text is compared with labels, which agents carry as skills of the form `name=value` (`language=french`).
-    `expires_after_ms` counts from enqueueing; 0 means never. `weight` is the selector's part in the skill score; 0 counts as 1.
-    `steps` are pairs (after_ms, number), rising: from then on `number` is that. With `any_of` or `all_of` this is a group: it is met when one,
-    or all, of those are, and nothing but expiry and weight of its own counts; times of members do not count.
+    `expires_after_ms` counts from the time of enqueueing; 0 means that the selector never expires. `weight` is the selector's part in the
+    skill score; 0 counts as 1. `steps` are pairs (after_ms, number) with rising times: from each time on, its number replaces `number`.
+    A selector with `any_of` or `all_of` is a group: it is met when one member, or every member, is met. A group has an expiry and a weight
+    of its own, and nothing else; times of its members do not count.
     """
 
     attribute: str
@@ -114,10 +115,10 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """An interaction as the router knows it: ids and attributes, no text and no names. Labels are sorted by name.
+    """An interaction as the router knows it: ids and attributes, without text and names. Labels are sorted by name.
 
-    `due_at_ms`: when it should be picked up at the latest, 0 as its queue says. `start_at_ms`: not to be offered before, 0 at once.
-    `preferred_agent` and `preferred_team` are asked first, for the queue's `sticky_ms` and `sticky_team_ms`.
+    `due_at_ms` is the latest time at which an agent should pick it up; 0 means as its queue says. `start_at_ms` is the earliest time of an
+    offer; 0 means at once. `preferred_agent` and `preferred_team` are asked first, for the queue's `sticky_ms` and `sticky_team_ms`.
     """
 
     interaction_id: str
@@ -142,10 +143,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """A widening of the circle of agents after some time in the queue, for all requirements, the queue's and the interaction's.
+    """A step that admits more agents after some time in the queue. It weakens all requirements, the queue's and the interaction's.
 
-    `drop` names attributes that are no longer asked for; `lower` gives attributes a number to which an AT_LEAST or GREATER requirement sinks;
-    agents of `queues` may take it too.
+    `drop` names attributes that are no longer required. `lower` gives attributes a number, to which an AT_LEAST or GREATER requirement
+    is lowered. Agents of `queues` may take the interaction too.
     """
 
     after_ms: int
@@ -156,10 +157,11 @@ class Ring:
 
 @dataclass(frozen=True, slots=True)
 class OverflowRule:
-    """What happens to what waits too long, or enters a queue that is too long; once an interaction.
+    """A rule for interactions that wait too long or enter a queue that is too long. It fires once for an interaction.
 
     `threshold` is a number of interactions (LENGTH), milliseconds (WAIT, ESTIMATE) or a share (SERVICE_LEVEL, which fires below it).
-    `queue` empty stays; `set_priority` None leaves it, then `add_priority` is added; `requirements` are added to its own, or take their place.
+    An empty `queue` leaves the interaction where it is. `set_priority` None keeps the priority; `add_priority` is added after that.
+    `requirements` are added to the interaction's own requirements, or replace them.
     """
 
     name: str
@@ -175,7 +177,10 @@ class OverflowRule:
 
 @dataclass(frozen=True, slots=True)
 class PromisedPickUp:
-    """Pick-up promised for some of a queue's work, milliseconds; empty channels or tiers mean any. The first that matches counts."""
+    """The target for the pick-up of some interactions of a queue, milliseconds.
+
+    Empty channels or tiers match any. The first target that matches applies.
+    """
 
     target_ms: int
     channels: tuple[str, ...] = ()
@@ -184,12 +189,13 @@ class PromisedPickUp:
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """Where interactions of one kind wait.
+    """A queue: where interactions of one kind wait.
 
-    `delay_ms`: younger work is not offered (a lower class gives way). `max_offers`: how many agents are asked at once. `keep_free`: work is
-    offered only while more than so many agents could take it, which protects more urgent kinds. `promises` are what DEADLINE and ADAPTIVE order
-    by; `service_level_goal` is what ADAPTIVE steers to. `transfer_hold_ms`: how long work handed to an agent waits for him alone.
-    `match_window_ms`: what enters within such a stretch of the clock is offered at its end, matched together.
+    `delay_ms`: interactions younger than this are not offered (a lower class gives way). `max_offers`: how many agents are asked at the
+    same time. `keep_free`: interactions are offered only while more than this number of agents could take them, which keeps agents free
+    for more urgent kinds. DEADLINE and ADAPTIVE order by `promises`; ADAPTIVE steers to `service_level_goal`. `transfer_hold_ms`: how long
+    an interaction that was transferred to an agent waits for this agent alone. `match_window_ms`: interactions that enter within one such
+    window of the clock are offered at its end, and are matched as a batch.
     """
 
     name: str
@@ -216,9 +222,9 @@ class QueueConfig:
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapacity:
-    """Capacity that one interaction of a channel takes; `maximum` 0 means no limit but the total.
+    """Capacity that one interaction of a channel takes; `maximum` 0 means that only the total limits it.
 
-    `interrupts`: channels whose assignments are parked when that makes room for one of this channel.
+    `interrupts`: channels whose assignments are parked when that makes room for an interaction of this channel.
     """
 
     channel: str
@@ -230,20 +236,23 @@ class ChannelCapacity:
 
 @dataclass(frozen=True, slots=True)
 class CapacityProfile:
-    """What an agent can hold at once; `default_weight` 0 means that unlisted channels are not given to him."""
+    """What an agent can hold at the same time; `default_weight` 0 means that the agent does not get channels that are not listed."""
 
     name: str = ""
     total: int = 1
     channels: tuple[ChannelCapacity, ...] = ()
     default_weight: int = 1
     occupancy_limit: float = 0.0
-    """Share of his available time that an agent may be busy, over any stretch longer than the window; 0 means no limit."""
+    """Share of their available time that an agent may be busy, over any stretch longer than the window; 0 means no limit."""
     occupancy_window_ms: int = OCCUPANCY_WINDOW_MS
 
 
 @dataclass(frozen=True, slots=True)
 class AgentProfile:
-    """An agent as configured. Skills are sorted by name; no queues means every queue of the pool; a team counts as the label `team=...`."""
+    """An agent as configured.
+
+    Skills are sorted by name. No queues means every queue of the pool. A team counts as the label `team=...`.
+    """
 
     agent_id: str
     display_name: str = ""
@@ -255,7 +264,7 @@ class AgentProfile:
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """The part of a tenant's configuration that concerns one pool."""
+    """The part of a tenant's configuration that applies to one pool."""
 
     version: int = 0
     lease_ms: int = LEASE_MS
@@ -269,7 +278,10 @@ class PoolConfig:
         object.__setattr__(self, "by_name", {queue.name: queue for queue in self.queues})
 
     def profile(self, name: str) -> CapacityProfile:
-        """The capacity profile of that name; the first for an empty or unknown one; one interaction at a time when there is none."""
+        """Return the capacity profile with this name.
+
+        For an empty or unknown name, return the first profile; without profiles, one that allows one interaction at a time.
+        """
         for profile in self.profiles:
             if profile.name == name:
                 return profile

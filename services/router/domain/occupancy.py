@@ -1,6 +1,7 @@
-"""The occupancy limit as a leaky bucket: busy time fills it by (1 - limit), all other time drains it by limit, and who has filled it rests.
+"""The occupancy limit as a leaky bucket.
 
-So over any stretch of t milliseconds an agent is busy at most limit * t + (1 - limit) * window, plus what he still had in hand.
+Busy time fills the bucket by (1 - limit), all other time drains it by limit, and an agent whose bucket is full rests. So over any stretch of t
+milliseconds an agent is busy at most limit * t + (1 - limit) * window, plus what they still held when they began to rest.
 """
 
 from math import ceil, floor
@@ -15,19 +16,19 @@ def _now(agent: Agent, limit: float, busy: bool, now: int) -> float:
 
 
 def settle(agent: Agent, profile: CapacityProfile, busy: bool, now: int) -> None:
-    """Book the time since the last change, during which the agent was `busy` or not."""
+    """Add the time since the last change, during which the agent was `busy` or not, to the balance."""
     agent.debt = _now(agent, profile.occupancy_limit, busy, now)
     agent.debt_at = now
 
 
 def rests(agent: Agent, profile: CapacityProfile, now: int) -> bool:
-    """Whether he gets nothing new for now."""
+    """Whether the agent gets nothing new for now."""
     limit = profile.occupancy_limit
     return 0 < limit < 1 and _now(agent, limit, bool(agent.load), now) >= (1 - limit) * profile.occupancy_window_ms
 
 
 def next_change(agent: Agent, profile: CapacityProfile, now: int) -> int:
-    """When `rests` becomes otherwise if nothing happens; 0 when it will not."""
+    """Return when `rests` changes if nothing else happens; 0 when it will not."""
     limit = profile.occupancy_limit
     if not 0 < limit < 1:
         return 0

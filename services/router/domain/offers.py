@@ -1,4 +1,4 @@
-"""Answers to offers, and offers that nobody answered."""
+"""Answers to offers, and offers that expired without an answer."""
 
 from services.router.domain import commands as cmd
 from services.router.domain.holding import accepted, end_offer
@@ -20,7 +20,7 @@ _ENDED = {
 
 
 def _standing(core: Core, offer_id: str, agent_id: str) -> Work | str:
-    """The interaction whose offer this is, if it stands and is the agent's; otherwise why not."""
+    """Return the interaction of an offer, if the offer is open and belongs to the agent; otherwise the reason code."""
     work = core.works.get(offer_id.rpartition(".")[0])
     if work is None:
         return UNKNOWN_OFFER
@@ -34,7 +34,7 @@ def _standing(core: Core, offer_id: str, agent_id: str) -> Work | str:
 
 
 def accept(core: Core, command: cmd.AcceptOffer) -> str:
-    """The agent takes it: from now on he holds it."""
+    """Accept an offer: from now on the agent holds the interaction."""
     work = _standing(core, command.offer_id, command.agent_id)
     if isinstance(work, str):
         return work
@@ -43,7 +43,7 @@ def accept(core: Core, command: cmd.AcceptOffer) -> str:
 
 
 def decline(core: Core, command: cmd.DeclineOffer) -> str:
-    """The agent does not take it; he is not asked again until his retry time, or until he signs in anew."""
+    """Decline an offer: the agent is not asked again until their retry time, or until they sign in again."""
     work = _standing(core, command.offer_id, command.agent_id)
     if isinstance(work, str):
         return work
@@ -56,7 +56,7 @@ def decline(core: Core, command: cmd.DeclineOffer) -> str:
 
 
 def expired(core: Core, work: Work, offer_id: str) -> None:
-    """Nobody answered: the work keeps its place, and the agent gets nothing until he says that he is back."""
+    """End an offer that was not answered: the interaction keeps its place, and the agent gets nothing until they become available again."""
     agent_id = next(offer.agent_id for offer in work.offers.values() if offer.offer_id == offer_id)
     agent = end_offer(core, work, agent_id, OfferEnd.EXPIRED, "NO_ANSWER")
     leave_line(core, work)

@@ -1,4 +1,7 @@
-"""Rules for what waits too long, or enters a queue that is too long: each at most once an interaction, so every chain of them ends."""
+"""Rules for interactions that wait too long or enter a queue that is too long.
+
+Each rule fires at most once for an interaction, so every chain of rules ends.
+"""
 
 from typing import Final
 
@@ -13,7 +16,10 @@ _MOST_URGENT: Final = 1_000_000
 
 
 def ask(core: Core) -> None:
-    """Rules on entering, for the most urgent of what entered a queue and found nobody free; what it changes is offered before the next is asked."""
+    """Apply the rules on entering to the most urgent interaction that entered a queue and found no free agent.
+
+    What a rule changes is offered before the next interaction is checked.
+    """
     waiting = [work for i in core.asking if (work := core.works.get(i)) is not None and _just_waits(work)]
     if not waiting:
         core.asking.clear()
@@ -21,7 +27,7 @@ def ask(core: Core) -> None:
     work = min(waiting, key=lambda w: w.line.urgency(w.line.index(w), core.now))
     del core.asking[work.id]
     queue = core.queue_of(work)
-    assert queue is not None  # what stands in a line has a queue
+    assert queue is not None  # an interaction in a line has a queue
     for rule in queue.overflow:
         if _fired(queue, rule, work) or not _holds(core, queue, rule, work):
             continue
@@ -34,7 +40,7 @@ def _just_waits(work: Work) -> bool:
 
 
 def apply_due(core: Core) -> None:
-    """Rules on waiting whose time has come, in the order of their times."""
+    """Apply the rules on waiting that are due, in the order of their times."""
     while core.overdue:
         interaction_id = next(iter(core.overdue))
         del core.overdue[interaction_id]
@@ -68,7 +74,7 @@ def _holds(core: Core, queue: QueueConfig, rule: OverflowRule, work: Work) -> bo
 
 
 def _apply(core: Core, work: Work, queue: QueueConfig, rule: OverflowRule) -> bool:
-    """Do what the rule says; True when the interaction is no longer in this queue."""
+    """Do what the rule says; return True when the interaction is no longer in this queue."""
     assert core.config is not None
     work.overflowed = (*work.overflowed, f"{queue.name}/{rule.name}")
     leave_line(core, work)

@@ -1,4 +1,7 @@
-"""Work that makes room for what may interrupt it: parked with its agent, outside his load, and resumed before he is offered anything new."""
+"""Interactions that an urgent channel may interrupt.
+
+The engine parks them with their agent, outside the agent's load, and resumes them before the agent is offered anything new.
+"""
 
 from services.router.domain import effects as fx
 from services.router.domain.capacity import plus
@@ -8,7 +11,7 @@ from services.router.domain.state import Agent, Work
 
 
 def plan(core: Core, agent: Agent, channel: str) -> list[Work] | None:
-    """What an agent would have to park for one interaction of a channel, newest first; None when parking makes no room."""
+    """Return what an agent would have to park for one interaction of a channel, newest first; None when parking makes no room."""
     capacity = agent.kind.capacity
     may = capacity.interrupts(channel)
     if not may:
@@ -25,7 +28,7 @@ def plan(core: Core, agent: Agent, channel: str) -> list[Work] | None:
 
 
 def park(core: Core, work: Work, by: Work) -> None:
-    """Set aside; its agent still holds it."""
+    """Park an interaction; its agent still holds it."""
     agent = core.agents[work.agent_id]
     work.parked = True
     agent.parked[work.id] = None
@@ -36,7 +39,7 @@ def park(core: Core, work: Work, by: Work) -> None:
 
 
 def resume(core: Core, agent: Agent) -> None:
-    """What fits again is taken up again, oldest first; not by somebody who is leaving."""
+    """Resume the agent's parked interactions that fit again, oldest first. An agent who is leaving resumes nothing."""
     if agent.state is AgentState.OFFLINE:
         return
     for work in sorted((core.works[i] for i in agent.parked), key=lambda w: (w.assigned_at, w.id)):
@@ -51,7 +54,7 @@ def resume(core: Core, agent: Agent) -> None:
 
 
 def assignment_notice(work: Work) -> fx.AssignmentNotice:
-    """An assignment as its desk sees it."""
+    """Return the notice of an assignment as the agent's desk sees it."""
     return fx.AssignmentNotice(
         work.facts, work.assigned_at, work.stage is Stage.WRAP_UP, work.wrap_until, parked=work.parked
     )

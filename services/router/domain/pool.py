@@ -1,8 +1,9 @@
 """The state of one pool, and the primitives on agents that all decisions are made of.
 
-Every primitive keeps ledger, lines, cells and timers in step, notes what must be written to the changelog, and emits its events. Who changes
-something that could let waiting work be served says so (`stirred` lines, `freed` agents); `dispatch.run` then restores the rule that nothing waits
-while it could be served. What happens to work stands in `waiting` and `holding`.
+Every primitive keeps the ledger, lines, cells and timers consistent, notes what must be written to the changelog, and emits its events. Code
+that changes something which could let a waiting interaction be served marks it (`stirred`: waiting lines that changed; `freed`: agents that
+gained capacity). `dispatch.run` then restores the rule that no interaction waits while it could be served. The primitives on interactions are
+in `waiting` and `holding`.
 """
 
 from dataclasses import replace
@@ -19,13 +20,13 @@ from services.router.domain.state import Agent, Session, Work
 from services.router.domain.timers import Timer, Timers
 
 Entity = tuple[str, str]
-"""Kind of entity and its id: what the changelog is keyed by."""
+"""Kind of entity and its id: the key in the changelog."""
 
 _PLACED = (Stage.WAITING, Stage.OFFERED, Stage.SCHEDULED)
 
 
 class Core:
-    """State of one pool."""
+    """The state of one pool."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -34,7 +35,7 @@ class Core:
         self.agents: dict[str, Agent] = {}
         self.sessions: dict[str, Session] = {}
         self.leases: dict[int, list[tuple[str, ...]]] = {}
-        """Sessions by the end of the lease that they had, one timer for all of one time: those renewed since stand at another time too."""
+        """Sessions by the end of the lease that they had, with one timer for each time. Renewed sessions are listed at their new time too."""
         self.teams: dict[str, dict[str, None]] = {}
         """Agents by team."""
         self.last_agent: dict[str, str] = {}
@@ -44,9 +45,9 @@ class Core:
         self.roster = Roster()
         self.lines = Lines()
         self.turns = 0
-        """Offers made so far under a configuration with round robin."""
+        """Number of offers made so far under a configuration with round robin."""
         self.watches_demand = False
-        """Whether any queue chooses by demand, so that arrivals are counted."""
+        """Whether any queue chooses by demand, in which case arrivals are counted."""
         self.effects: list[fx.Effect] = []
         self.dirty: dict[Entity, None] = {}
         self.stirred: dict[Line, None] = {}
@@ -54,14 +55,14 @@ class Core:
         self.entered: list[tuple[Work, fx.Queued]] = []
         """Queued events whose position and estimate are filled in after dispatching."""
         self.asking: dict[str, None] = {}
-        """Interactions that have entered a queue, whose rules on that are to be asked."""
+        """Interactions that have entered a queue, and whose rules on entering are still to be asked."""
         self.overdue: dict[str, None] = {}
         """Interactions for which a rule on waiting is due."""
         self.tally: dict[str, list[int]] = {}
-        """Per queue since this owner took over: answered in threshold, answered, abandoned."""
+        """For each queue, since this owner took over: answered within the threshold, answered, abandoned."""
 
     def adopt(self, config: PoolConfig) -> None:
-        """Put a configuration in force; `restoring.rebuild` then derives everything from it."""
+        """Put a configuration in force; `restoring.rebuild` then derives everything else from it."""
         self.config = config
         self.watches_demand = any(queue.choice is Choice.ADAPTIVE for queue in config.queues)
 
@@ -89,10 +90,10 @@ class Core:
         agent = self.agents.get(entity)
         return agent is not None and due == (agent.grace_until if kind is Timer.GRACE else agent.rest_at)
 
-    # Telling
+    # Notices and events
 
     def event_number(self, work: Work, reason: str) -> int:
-        """Count one more event of this interaction, and note the newest reason."""
+        """Count one more event of this interaction, and note its reason as the newest."""
         work.epoch += 1
         work.reason = reason
         work.decided_at = self.now
@@ -100,7 +101,7 @@ class Core:
         return work.epoch
 
     def tell(self, agent: Agent, notice: fx.Notice) -> None:
-        """Tell an agent's desk, if he has one."""
+        """Send a notice to an agent's desk, if the agent has a session."""
         session = self.sessions.get(agent.session_id)
         if session is not None:
             self.effects.append(fx.ToDesk(session.gateway, session.session_id, session.agent_id, notice))
@@ -108,11 +109,11 @@ class Core:
     # Queues
 
     def queue_of(self, work: Work) -> QueueConfig | None:
-        """The queue of an interaction; None before any configuration."""
+        """Return the queue of an interaction; None before any configuration."""
         return self.config.by_name.get(work.facts.queue) if self.config is not None else None
 
     def history(self, queue: str) -> History:
-        """A queue's memory, about to change."""
+        """Return a queue's history, and mark it as changed."""
         found = self.histories.get(queue)
         if found is None:
             found = self.histories[queue] = History()
@@ -126,13 +127,13 @@ class Core:
             self.timers.arm(history.adapts_at, Timer.ADAPT, queue.name)
 
     def adapt(self, queue: str) -> None:
-        """The minute is over."""
+        """Move an adaptive queue's multiplier at the end of its minute."""
         known = self.config.by_name.get(queue) if self.config is not None else None
         if known is not None:
             self.history(queue).adapt(known.service_level_goal)
 
     def key_of(self, work: Work, queue: QueueConfig) -> int:
-        """What the queue's order goes by among equal priorities. It changes with the tier and the deadline, not with time."""
+        """Return what the queue orders by among equal priorities. It changes with the tier and the deadline, not with time."""
         facts = work.facts
         if queue.order is Order.DEADLINE and facts.due_at_ms:
             return facts.due_at_ms
@@ -152,21 +153,21 @@ class Core:
         return facts.arrived_at_ms + promise
 
     def count(self, queue: str) -> list[int]:
-        """The tally of a queue."""
+        """Return the tally of a queue."""
         found = self.tally.get(queue)
         if found is None:
             found = self.tally[queue] = [0, 0, 0]
         return found
 
     def refit(self, work: Work, **fields: object) -> None:
-        """Replace facts of work that stands in no line."""
+        """Replace attributes of an interaction that is in no line."""
         work.facts = replace(work.facts, **fields)  # type: ignore[arg-type]  # names and types are those of Facts
         self.dirty["i", work.facts.interaction_id] = None
 
     # Agents
 
     def adopt_profile(self, profile: AgentProfile) -> Agent:
-        """Add an agent, or give him another profile."""
+        """Add an agent, or give an agent another profile."""
         agent = self.agents.get(profile.agent_id)
         if agent is None:
             agent = self.agents[profile.agent_id] = Agent(profile)
@@ -199,7 +200,7 @@ class Core:
                     need.dismiss(before)
 
     def leave_team(self, agent: Agent) -> None:
-        """Take the agent out of the team before their profile changes."""
+        """Take the agent out of their team before their profile changes."""
         members = self.teams.get(agent.profile.team)
         if members is not None:
             members.pop(agent.profile.agent_id, None)
@@ -207,14 +208,14 @@ class Core:
                 del self.teams[agent.profile.team]
 
     def at_desk(self, agent: Agent) -> bool:
-        """Available and connected."""
+        """Whether the agent is available and connected."""
         if agent.state is not AgentState.AVAILABLE:
             return False
         session = self.sessions.get(agent.session_id)
         return session is not None and session.attached
 
     def offerable(self, agent: Agent) -> bool:
-        """Whether the agent may be offered something, capacity apart."""
+        """Whether the agent may be offered something, apart from capacity."""
         if not self.at_desk(agent) or agent.parked or agent.kind is None:
             return False
         credits_ = self.sessions[agent.session_id].credits
@@ -225,7 +226,7 @@ class Core:
         return not (profile.occupancy_limit and occupancy.rests(agent, profile, self.now))
 
     def stand(self, agent: Agent, *, freed: bool = False) -> None:
-        """Put the agent where he belongs in the roster; `freed` when he may be able to take more than before."""
+        """Put the agent at their place in the roster; `freed` when they may be able to take more than before."""
         kind: Kind | None = agent.kind
         if kind is None:
             return
@@ -245,7 +246,7 @@ class Core:
             self.timers.arm(agent.rest_at, Timer.REST, agent.profile.agent_id)
 
     def charge(self, agent: Agent, channel: str, by: int) -> None:
-        """Book work of a channel in the ledger, or out of it. The caller lets the agent stand anew."""
+        """Add an interaction of a channel to the ledger, or take it out. The caller puts the agent at their place again."""
         kind: Kind | None = agent.kind
         if kind is not None and kind.capacity.profile.occupancy_limit:
             occupancy.settle(agent, kind.capacity.profile, bool(agent.load), self.now)
@@ -253,13 +254,13 @@ class Core:
         agent.load = plus(agent.load, channel, by)
 
     def used_total(self, agent: Agent) -> tuple[int, int]:
-        """Weight in use, and capacity."""
+        """Return the weight in use, and the capacity."""
         if agent.kind is None:
             return (0, 0)
         return agent.kind.capacity.used(agent.load), agent.kind.capacity.total
 
     def arm_leases(self, session_ids: tuple[str, ...], until: int) -> None:
-        """Watch leases that all end at one time."""
+        """Watch leases that all end at the same time."""
         groups = self.leases.get(until)
         if groups is None:
             groups = self.leases[until] = []
@@ -268,18 +269,18 @@ class Core:
         self.dirty["l", str(until)] = None
 
     def declines(self, work: Work, agent: Agent) -> bool:
-        """Whether the agent has said no to this, and that still counts."""
+        """Whether the agent has declined this interaction, and that still counts."""
         until = work.declined.get(agent.profile.agent_id)
         if until is None:
             return False
         return until > self.now if until > 0 else -until == agent.sign_in
 
     def passes_over(self, work: Work, agent: Agent) -> bool:
-        """Whether this agent is not asked about this work: he has declined, is being asked, or hands it on himself."""
+        """Whether this agent is not asked about this interaction: they declined it, have its offer, or are transferring it."""
         agent_id = agent.profile.agent_id
         return agent_id in work.offers or self.gives(work, agent) or self.declines(work, agent)
 
     def gives(self, work: Work, agent: Agent) -> bool:
-        """Whether this agent hands it on, or did and nobody has had it since."""
+        """Whether this agent is transferring the interaction, or did so and no other agent has held it since."""
         agent_id = agent.profile.agent_id
         return agent_id == work.agent_id or work.giver == (agent_id, agent.sign_in)

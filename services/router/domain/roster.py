@@ -1,9 +1,9 @@
-"""Who could take work, found without looking at everybody.
+"""The roster: finds the agents who could take an interaction without looking at every agent.
 
-Agents with the same skills, queues, team and capacity profile are one *kind*; agents of one kind with the same load are one *cell*, ordered by
-how long they have been idle. Within a cell all fit the same work and only the order counts; so choosing an agent looks at cells, not at agents.
-Only agents who may be offered something stand in a cell. Those with room stand in the pool-wide orders besides, for the case that so
-many are free that walking these from the front is shorter than looking at all kinds.
+Agents with the same skills, queues, team and capacity profile are one *kind* (an agent group). Agents of one kind with the same load are one
+*cell* (a load bucket), ordered by how long they have been idle. All agents of a cell fit the same interactions, and only their order differs; so
+choosing an agent looks at cells, not at agents. Only agents who may be offered something are in a cell. Agents with room are also in the
+pool-wide orders. When very many agents are free, walking these orders from the front is shorter than looking at all kinds.
 """
 
 from bisect import bisect_left, insort
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 KindKey = tuple[tuple[tuple[str, float], ...], tuple[str, ...], str, str]
 Place = tuple[int, str]
-"""Since when idle, and the agent's id."""
+"""Since when the agent is idle, and the agent's id."""
 Standing = tuple[int, str, Agent]
-"""Since when idle (or his turn), his id, and himself: ids differ, so agents are never compared."""
+"""Since when the agent is idle (or their turn), the agent's id, and the agent: ids differ, so agents are never compared."""
 
 
 class Cell:
-    """Agents of one kind with one load, longest idle first."""
+    """Agents of one kind with the same load, longest idle first."""
 
     __slots__ = ("busy", "interruptible", "load", "members", "ratio", "room")
 
@@ -43,7 +43,7 @@ class Cell:
 
 
 class Kind:
-    """Agents who can do the same."""
+    """Agents with the same skills, queues, team and capacity profile."""
 
     __slots__ = ("able", "agents", "capacity", "cells", "free", "homes", "key", "needs", "queues", "skills", "soft")
 
@@ -54,35 +54,35 @@ class Kind:
             self.skills[f"team={key[3]}"] = 1.0
         self.queues = frozenset(key[1])
         self.homes = tuple(sorted(self.queues)) or ("",)
-        """Queues that they serve, or nothing for all: where they are looked for."""
+        """Queues that they serve, or one empty name for all queues: the keys under which they are found."""
         self.capacity = capacity
         self.agents = 0
-        """Agents of this kind, at their desks or not."""
+        """Number of agents of this kind, at their desks or not."""
         self.cells: dict[Load, Cell] = {}
         self.free = 0
-        """Cells with room."""
+        """Number of cells with room."""
         self.soft = 0
-        """Cells where something may be parked."""
+        """Number of cells in which something may be parked."""
         self.able: tuple[str, ...] | None = None
-        """Queues whose own requirements they meet; found out when it is first asked."""
+        """Queues whose own requirements they meet; computed on first use."""
         self.needs: dict[Need, None] = {}
-        """What these agents may take."""
+        """The requirement sets that these agents meet."""
 
     def works_for(self, queue: str, others: Iterable[str] = ()) -> bool:
-        """Whether these agents serve a queue, or one of the others."""
+        """Whether these agents serve a queue, or one of `others`."""
         return not self.queues or queue in self.queues or not self.queues.isdisjoint(others)
 
     def serves(self, queue: str, selectors: Iterable[Selector], others: Iterable[str] = ()) -> bool:
-        """Whether these agents work for a queue and meet requirements."""
+        """Whether these agents serve a queue and meet requirements."""
         return self.works_for(queue, others) and meets_all(selectors, self.skills)
 
 
 Group = dict[Kind, None]
-"""Some kinds."""
+"""A set of kinds."""
 
 
 class Roster:
-    """Kinds, and where each agent stands."""
+    """All kinds of agents, and the place of each agent."""
 
     __slots__ = ("_anywhere", "_by_queue", "_by_ratio", "_capacities", "_free", "_soft", "_turns", "kinds", "rotates")
 
@@ -94,14 +94,14 @@ class Roster:
         self._by_ratio: dict[tuple[float, bool], SortedList[Standing]] = {}
         self._turns: SortedList[Standing] = SortedList()
         self._free: dict[str, dict[Kind, None]] = {}
-        """Kinds of which somebody has room, by home."""
+        """Kinds with at least one agent who has room, by home."""
         self._soft: dict[str, dict[Kind, None]] = {}
-        """Kinds of which somebody has something that may be parked, by home."""
+        """Kinds with at least one agent who holds something that may be parked, by home."""
         self.rotates = False
-        """Whether any queue gives by round robin, so that the order of turns is kept."""
+        """Whether any queue chooses by round robin, in which case the order of turns is kept."""
 
     def clear(self, *, rotates: bool) -> None:
-        """Forget everything: capacity profiles have changed."""
+        """Remove everything, because capacity profiles have changed."""
         self.kinds.clear()
         self._by_queue.clear()
         self._anywhere.clear()
@@ -113,7 +113,7 @@ class Roster:
         self.rotates = rotates
 
     def kind_for(self, agent: Agent, profile: CapacityProfile) -> tuple[Kind, bool]:
-        """The agent's kind, and whether it is new."""
+        """Return the agent's kind, and whether it is new."""
         key = (agent.profile.skills, agent.profile.queues, profile.name, agent.profile.team)
         kind = self.kinds.get(key)
         if kind is not None:
@@ -129,7 +129,7 @@ class Roster:
         return kind, True
 
     def forget(self, kind: Kind) -> None:
-        """Drop a kind without agents: profiles that are changed again and again must not leave their kinds behind."""
+        """Remove a kind without agents: profiles that change again and again must not leave their kinds behind."""
         del self.kinds[kind.key]
         for queue in kind.queues:
             listed = self._by_queue[queue]
@@ -140,14 +140,14 @@ class Roster:
             self._anywhere.remove(kind)
 
     def working_for(self, queue: str, others: Sequence[str]) -> Iterable[Kind]:
-        """Kinds that serve a queue or one of the others, each once."""
+        """Return the kinds that serve a queue or one of `others`, each once."""
         listed: Iterable[Kind] = self._by_queue.get(queue, ())
         if others:
             listed = dict.fromkeys(kind for name in (queue, *others) for kind in self._by_queue.get(name, ()))
         return (*listed, *self._anywhere)
 
     def leave(self, agent: Agent) -> None:
-        """Take the agent out of his cell."""
+        """Take the agent out of their cell."""
         cell: Cell | None = agent.cell
         if cell is None:
             return
@@ -172,7 +172,7 @@ class Roster:
         agent.cell = None
 
     def stand(self, agent: Agent) -> None:
-        """Put the agent where his load and idle time belong."""
+        """Put the agent into the cell and the place of their load and idle time."""
         cell: Cell | None = agent.cell
         place = (agent.ranked_since, agent.profile.agent_id)
         if cell is not None:
@@ -206,7 +206,7 @@ class Roster:
     # Kinds with room
 
     def having_room(self, need: "Need", most: int) -> list[Kind]:
-        """Kinds that meet a need and of which somebody has room; of very many no more than `most`."""
+        """Return the kinds that meet a requirement set and have an agent with room, at most `most` of them."""
         listed = _met(self._free, need)
         if len(need.kinds) < len(listed):
             listed = need.kinds
@@ -219,28 +219,28 @@ class Roster:
         return found
 
     def interruptible(self, need: "Need") -> list[Kind]:
-        """Kinds that meet a need and of which somebody has something that may be parked."""
+        """Return the kinds that meet a requirement set and have an agent who holds something that may be parked."""
         return [kind for kind in _met(self._soft, need) if need in kind.needs] if self._soft else []
 
     # All agents with room, in order
 
     def by_idle(self) -> Iterator[Iterable[Standing]]:
-        """Idle before busy, then longest idle: parts of the order, one after the other."""
+        """Yield parts of the order, one after the other: idle agents before busy ones, then longest idle first."""
         for busy in (False, True):
             yield from _merged([order for (_, b), order in self._by_ratio.items() if b is busy and order])
 
     def by_load(self) -> Iterator[Iterable[Standing]]:
-        """Least used over total, then longest idle: parts of the order, one after the other."""
+        """Yield parts of the order, one after the other: the least share of the total in use first, then longest idle first."""
         for ratio in sorted({ratio for (ratio, _), order in self._by_ratio.items() if order}):
             yield from _merged([order for (r, _), order in self._by_ratio.items() if r == ratio and order])
 
     def by_turn(self) -> Iterator[Iterable[Standing]]:
-        """Least recently offered anything."""
+        """Yield the order of turns: the agent whose last offer is the oldest comes first."""
         yield self._turns
 
 
 def _met(by_home: dict[str, dict[Kind, None]], need: "Need") -> Collection[Kind]:
-    """Those at home in a queue of a need; whether they meet it is another question."""
+    """Return the kinds at home in a queue of a requirement set. They may or may not meet its requirements."""
     own, anywhere = by_home.get(need.queue.name, {}), by_home.get("", {})
     others = need.key[2]
     if not others:
@@ -256,7 +256,7 @@ def _merged(orders: list[SortedList[Standing]]) -> Iterator[Iterable[Standing]]:
 
 
 def fitting(kinds: Iterable[Kind], channel: str) -> Iterator[tuple[Kind, Cell]]:
-    """Cells whose agents have room for one more interaction of a channel."""
+    """Yield the cells whose agents have room for one more interaction of a channel."""
     for kind in kinds:
         fits = kind.capacity.fits
         for cell in kind.cells.values():
@@ -272,7 +272,7 @@ def first_fitting(
     most: int,
     of: Group | None = None,
 ) -> list[Agent]:
-    """The first agents in an order who meet a need (and are of a group of kinds), fit, and are not passed over; at most so many."""
+    """Return the first agents of an order who meet a requirement set (and are in the group `of`), fit, and are not in `passed`; at most `most`."""
     found: list[Agent] = []
     for part in order:
         for _, agent_id, agent in part:

@@ -1,4 +1,4 @@
-"""Requirements as plain tuples for the changelog, and back."""
+"""Convert requirements to plain tuples for the changelog, and back."""
 
 from functools import lru_cache
 from typing import Any, Final
@@ -11,7 +11,7 @@ _OPERATORS: Final = {operator.value: operator for operator in Operator}
 
 @lru_cache(maxsize=65_536)
 def dump_selectors(selectors: tuple[Selector, ...]) -> tuple[Any, ...]:
-    """Selectors as tuples; what only few have stands at the end, and only there where it is."""
+    """Return selectors as tuples. Fields that few selectors have are at the end, and only where they are set."""
     return tuple(
         (s.attribute, int(s.operator), s.number, s.text, s.texts, s.expires_after_ms, s.weight)
         + ((s.steps, dump_selectors(s.any_of), dump_selectors(s.all_of)) if s.steps or s.any_of or s.all_of else ())
@@ -20,7 +20,7 @@ def dump_selectors(selectors: tuple[Selector, ...]) -> tuple[Any, ...]:
 
 
 def load_selectors(raw: Any) -> tuple[Selector, ...]:
-    """What `dump_selectors` gave. Many interactions ask for the same: it is made once for all of them."""
+    """Build selectors from what `dump_selectors` returned. Equal selectors of many interactions are built once and shared."""
     if not raw:
         return ()
     written = repr(raw)

@@ -1,7 +1,7 @@
-"""Agents coming, going, and getting lost.
+"""Sessions of agents: sign-in, sign-out, and lost connections.
 
-A session lives as long as its gateway renews its lease. A lost session's offers are taken back at once; what the agent holds waits for
-him for the pool's grace and is then routed again. A second session of an agent replaces the first.
+A session lives as long as its gateway renews its lease. The offers of a lost session are revoked at once. What the agent holds waits for them
+for the pool's grace period and is then routed again. A second session of an agent replaces the first.
 """
 
 from services.router.domain import commands as cmd
@@ -22,7 +22,7 @@ _FOR_DESKS = (AgentState.AVAILABLE, AgentState.AWAY)
 TAKEOVER_MS = 5_000
 NO_CONFIGURATION = "NO_CONFIGURATION"
 TOO_MANY_AGENTS = "TOO_MANY_AGENTS"
-MOST_AGENTS = 50_000  # of one pool: its writer decides about all of them
+MOST_AGENTS = 50_000  # in one pool: its writer decides about all of them
 
 
 def _config(core: Core) -> PoolConfig:
@@ -59,7 +59,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     core.dirty["a", agent.id] = None
     wanted = command.state if command.state in _FOR_DESKS else AgentState.UNSPECIFIED
     if not resumed and command.resumes and command.resumes == agent.lost[0]:
-        # Late, after the lease: he is where he was, and what he declined stays declined.
+        # Late, after the lease: the agent gets their state back, and what they declined stays declined.
         resumed, wanted = True, wanted or AgentState(agent.lost[1])
     if not resumed:
         agent.sign_in += 1
@@ -68,7 +68,7 @@ def sign_in(core: Core, command: cmd.SignIn) -> str:
     if wanted and wanted is not agent.state:
         set_state(core, agent, wanted, "SESSION_RESUMED" if resumed else "SIGNED_IN")
     core.stand(agent, freed=True)
-    for work in taken:  # not before he is back at a desk: what is kept for him stays so
+    for work in taken:  # after the agent has a session again, so that interactions kept for them stay kept
         place(core, work)
     core.tell(agent, snapshot_notice(core, agent))
     return ""
@@ -82,7 +82,7 @@ def _forget(core: Core, agent: Agent, session: Session) -> None:
 
 
 def close(core: Core, command: cmd.CloseSession) -> str:
-    """Signed out, or the connection was lost and only the lease still holds the session."""
+    """Close a session: the agent signed out, or the connection was lost and only the lease still holds the session."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
         return UNKNOWN_SESSION
@@ -109,7 +109,7 @@ def _sign_out(core: Core, agent: Agent, session: Session, reason: str) -> None:
 
 
 def renew(core: Core, command: cmd.RenewLeases) -> str:
-    """Sessions that are alive at a gateway."""
+    """Renew the leases of sessions that are alive at a gateway."""
     until = core.now + _config(core).lease_ms if core.config is not None else core.now
     sessions = core.sessions
     renewed: list[str] = []
@@ -126,7 +126,7 @@ def renew(core: Core, command: cmd.RenewLeases) -> str:
 
 
 def leases_due(core: Core, due: int) -> None:
-    """Leases that were to end at a time: renewed since, or the session is lost."""
+    """Handle the leases that were to end at a time: each was renewed since, or its session is lost."""
     sessions, ended = core.sessions, set[str]()
     for group in core.leases.pop(due):
         for session_id in group:
@@ -153,14 +153,14 @@ def _lose(core: Core, session: Session) -> None:
 
 
 def grace_due(core: Core, agent: Agent) -> None:
-    """The agent did not come back."""
+    """End the grace period: the agent did not come back."""
     agent.grace_until = 0
     core.dirty["a", agent.id] = None
     requeue_held(core, agent, "AGENT_LOST")
 
 
 def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
-    """How many offers the desk can show."""
+    """Set how many offers the desk can show."""
     session = core.sessions.get(command.session_id)
     if session is None or session.agent_id != command.agent_id:
         return UNKNOWN_SESSION
@@ -171,7 +171,7 @@ def grant_credits(core: Core, command: cmd.GrantCredits) -> str:
 
 
 def set_agent_state(core: Core, command: cmd.SetAgentState) -> str:
-    """By the agent, or by a supervisor."""
+    """Set an agent's state, by the agent or by a supervisor."""
     agent = core.agents.get(command.agent_id)
     if agent is None:
         return UNKNOWN_AGENT if core.config is not None else NO_CONFIGURATION
@@ -208,7 +208,10 @@ def upsert_agent(core: Core, command: cmd.UpsertAgent) -> str:
 
 
 def taken_over(core: Core) -> None:
-    """The shard has another owner. While it had none, nobody could renew a lease, come back, or answer an offer: all get the time again."""
+    """Extend all leases, grace periods and offers after the shard got another owner.
+
+    While it had none, no session could renew its lease, no agent could come back, and no offer could be answered: all get the time again.
+    """
     if core.config is None:
         return
     lease = core.now + core.config.lease_ms

@@ -1,4 +1,4 @@
-"""The engine's memory as entities: what the changelog holds, and how it comes back.
+"""The engine's state as entities: what the changelog holds, and how a restore reads it.
 
 Kinds: `i` interaction, `a` agent, `s` session, `l` sessions whose leases end at one time, `p` a person's last agent, `q` a queue's history,
 `d` a chunk of remembered commands, `c` the configuration. Values are plain tuples; the codec gives them bytes and a version.
@@ -18,11 +18,14 @@ from services.router.domain.state import Agent, Session, Work
 from services.router.domain.timers import Timer
 
 Change = tuple[Entity, Any]
-"""An entity and its value; None deletes it."""
+"""An entity and its value; None deletes the entity."""
 
 
 def changes(engine: Engine, now: int) -> Iterator[Change]:
-    """What has changed since the last call, once per entity: each is made when it is asked for, so that a whole pool need not be in memory twice."""
+    """Yield what has changed since the last call, once for each entity.
+
+    Each value is made when it is asked for, so that the memory need not hold a whole pool twice.
+    """
     core = engine.core
     dirty, core.dirty = core.dirty, {}
     return _each(core, dirty, *core.dedup.collect(now))
@@ -38,7 +41,7 @@ def _each(core: Core, dirty: Iterable[Entity], new: Iterable[Chunk], gone: Itera
 
 
 def collect(engine: Engine, now: int) -> list[Change]:
-    """All changes together."""
+    """Return all changes as a list."""
     return list(changes(engine, now))
 
 
@@ -67,7 +70,7 @@ def _dump(core: Core, entity: Entity) -> Any:
 
 
 class Restorer:
-    """Takes entities in the order of their last writes, then makes the engine whole."""
+    """Takes entities in the order of their last writes, then rebuilds the engine."""
 
     def __init__(self) -> None:
         self._core = Core()
@@ -75,7 +78,10 @@ class Restorer:
         self._leases: list[tuple[int, Any]] = []
 
     def add(self, kind: str, name: str, value: Any) -> None:
-        """One entity."""
+        """Add one entity.
+
+        Raises ValueError for an unknown kind.
+        """
         core = self._core
         match kind:
             case "i":
@@ -98,12 +104,12 @@ class Restorer:
                 raise ValueError(f"no entity of kind {kind!r} is known")
 
     def engine(self, now: int) -> Engine:
-        """The engine as it was, at `now`: what became due since the last batch is done by the first `advance`."""
+        """Return the engine at `now`. The first `advance` does what became due since the last batch."""
         core = self._core
         core.now = now
         for number, at, entries in sorted(self._chunks, key=lambda chunk: chunk[0]):
             core.dedup.restore(number, at, entries)
-        # A session's own entry has the lease that it began with; renewals are in the groups, the latest counts.
+        # A session's own entry has its first lease; renewals are in the groups, and the latest one counts.
         for until, groups in sorted(self._leases, key=lambda lease: lease[0]):
             for group in groups:
                 for session_id in group:

@@ -1,4 +1,4 @@
-"""An agent's state, and what follows when he leaves AVAILABLE."""
+"""An agent's state, and what follows when the agent leaves AVAILABLE."""
 
 from services.router.domain import effects as fx
 from services.router.domain.holding import end_offer
@@ -9,7 +9,7 @@ from services.router.domain.waiting import leave_line, look_again, place
 
 
 def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
-    """Change an agent's state, and tell. Leaving AVAILABLE revokes his offers and frees what was kept for him."""
+    """Change an agent's state, and report it. Leaving AVAILABLE revokes the agent's offers and releases what was kept for them."""
     before = agent.state
     if before is state:
         return
@@ -31,13 +31,13 @@ def set_state(core: Core, agent: Agent, state: AgentState, reason: str) -> None:
 
 
 def revoke_offers(core: Core, agent: Agent, reason: str) -> None:
-    """Take back everything that is offered to the agent; it waits again at its place."""
+    """Revoke everything that is offered to the agent. The interactions wait again at their old places."""
     for work in take_back(core, agent, reason):
         place(core, work)
 
 
 def take_back(core: Core, agent: Agent, reason: str) -> list[Work]:
-    """Take back everything that is offered to the agent. The caller places it."""
+    """Revoke everything that is offered to the agent, and return it. The caller places the interactions."""
     taken = [core.works[interaction_id] for interaction_id in sorted(agent.offers)]
     for work in taken:
         end_offer(core, work, agent.id, OfferEnd.REVOKED, reason)

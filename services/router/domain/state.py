@@ -1,6 +1,6 @@
-"""What the engine remembers: mutable, private to the engine, and rebuilt from its entities after a restore.
+"""The engine's state: mutable, private to the engine, and rebuilt from its entities after a restore.
 
-`dump` gives an entity as plain tuples; `load` takes them back. Version numbers belong to the codec.
+`dump` returns an entity as plain tuples; `load` reads them. The codec owns the version numbers.
 """
 
 from dataclasses import dataclass, field
@@ -24,15 +24,15 @@ _STAGES: Final = {stage.value: stage for stage in Stage}
 _AGENT_STATES: Final = {state.value: state for state in AgentState}
 
 NOBODY: Final = ("", 0)
-"""No giver."""
+"""No transferring agent."""
 
 UNDECIDED = Decision()
-"""Of work that was never offered."""
+"""The decision of an interaction that was never offered."""
 
 
 @dataclass(slots=True)
 class Offer:
-    """An offer that stands."""
+    """An offer that is open."""
 
     offer_id: str
     agent_id: str
@@ -45,9 +45,10 @@ class Offer:
 class Work:
     """An open interaction.
 
-    `declined` holds, per agent, until when he is not asked again: a time, or minus his sign-in's number ("until he signs in anew").
-    `enqueued_at` is when it entered its present queue (selectors expire from there); `facts.arrived_at_ms` is its age, kept for ever.
-    `agent_id` is who holds it; while it waits or is offered, he is the giver of a warm transfer.
+    `declined` holds, for each agent, until when they are not asked again: a time, or minus the number of their sign-in ("until the agent
+    signs in again"). `enqueued_at` is when the interaction entered its present queue (selectors expire from then);
+    `facts.arrived_at_ms` is its age, and never changes. `agent_id` is the agent who holds it; while it waits or is offered, it is the
+    transferring agent of a warm transfer.
     """
 
     facts: Facts
@@ -57,7 +58,7 @@ class Work:
     waited: int = 0
     epoch: int = 0
     offers: dict[str, Offer] = field(default_factory=dict)
-    """Offers that stand, by agent."""
+    """Open offers, by agent."""
     agent_id: str = ""
     assigned_at: int = 0
     wrap_until: int = 0
@@ -65,30 +66,30 @@ class Work:
     parked: bool = False
     declined: dict[str, int] = field(default_factory=dict)
     giver: tuple[str, int] = NOBODY
-    """Who handed it on, and in which of his sign-ins: he is not asked until somebody has had it."""
+    """The transferring agent and the number of their sign-in: they are not asked until another agent has held the interaction."""
     reserved_for: str = ""
     reserved_until: int = 0
     handed_on: bool = False
-    """With `reserved_for`: given to that agent by name, so that his skills and queues are not asked."""
+    """With `reserved_for`: transferred to that agent by name, so the agent's skills and queues are not checked."""
     team_until: int = 0
-    """Until when the preferred team is asked alone; 0 when it is not, or not yet."""
+    """Until when only the preferred team is asked; 0 when it is not asked alone, or not yet."""
     not_before: int = 0
     callback: bool = False
     key: int = 0
-    """What its queue's order goes by among equal priorities, milliseconds."""
+    """What its queue orders by among equal priorities, milliseconds."""
     stretch: float = 1.0
-    """The ADAPTIVE order's multiplier when it entered its queue."""
+    """The multiplier of the ADAPTIVE order when it entered its queue."""
     overflowed: tuple[str, ...] = ()
     """Rules that have fired, as queue/rule."""
     announced: tuple[int, int] = (-1, -1)
-    """Waits announced when it was queued: P50, P90, milliseconds."""
+    """Estimated waits announced when it was queued: P50, P90, milliseconds."""
     ended: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Newest offers that ended: agent, how (OfferEnd; 0 means accepted)."""
+    """The newest offers that ended: agent, and how it ended (OfferEnd; 0 means accepted)."""
     reason: str = ""
     decided_at: int = 0
     decision: Decision = UNDECIDED
     unasked: bool = False
-    """Rules on entering its queue are asked when its match window ends."""
+    """Whether the rules on entering its queue are still to be asked, when its match window ends."""
     # Derived, not dumped.
     line: Any = None
     rank: tuple[int, int, str] = (0, 0, "")
@@ -101,16 +102,16 @@ class Work:
 
     @property
     def offer(self) -> Offer | None:
-        """The oldest offer that stands."""
+        """The oldest open offer."""
         return next(iter(self.offers.values()), None)
 
     def waited_ms(self, now: int) -> int:
-        """Waiting time in all; what an agent holds does not wait."""
+        """Return the total waiting time, milliseconds; an interaction that an agent holds does not wait."""
         waiting = self.stage in (Stage.WAITING, Stage.OFFERED) and not self.agent_id
         return self.waited + (max(0, now - self.waiting_since) if waiting else 0)
 
     def dump(self) -> tuple[Any, ...]:
-        """As plain tuples."""
+        """Return the interaction as plain tuples."""
         decision = self.decision
         return (
             dump_facts(self.facts),
@@ -147,7 +148,7 @@ class Work:
 
     @classmethod
     def load(cls, raw: Any) -> Self:
-        """What `dump` gave, or what it gave in version 1."""
+        """Build an interaction from what `dump` returned, in this version or in version 1."""
         if len(raw) == _FIRST_LENGTH:
             raw = _from_first(raw)
         at_ms, eligible, considered, candidates = raw[27][:4]
@@ -192,7 +193,7 @@ class Work:
 
 @dataclass(slots=True)
 class Agent:
-    """An agent known to the pool. `sign_in` counts his sign-ins, `ranked_since` is what "longest idle" goes by."""
+    """An agent known to the pool. `sign_in` counts the agent's sign-ins; "longest idle" is measured from `ranked_since`."""
 
     profile: AgentProfile
     state: AgentState = AgentState.OFFLINE
@@ -201,13 +202,13 @@ class Agent:
     sign_in: int = 0
     ranked_since: int = 0
     grace_until: int = 0
-    """When what he holds is routed again, unless he comes back; 0: no such date."""
+    """When what the agent holds is routed again, unless they return; 0 means never."""
     epoch: int = 0
     lost: tuple[str, int] = ("", 0)
-    """Session that was lost, and the state that he was in: it comes back when that session is resumed late."""
+    """The session that was lost, and the agent's state at that time, which is restored when that session is resumed late."""
     state_reason: str = ""
     turn: int = 0
-    """Number of the pool's offer that he had last, for round robin."""
+    """Number of the pool's offer that the agent had last, for round robin."""
     debt: float = 0.0
     debt_at: int = 0
     """Balance of the occupancy limit, milliseconds, at a time: see `occupancy`."""
@@ -215,15 +216,15 @@ class Agent:
     skills: dict[str, float] = field(default_factory=dict)
     load: Load = EMPTY
     offers: dict[str, None] = field(default_factory=dict)
-    """Interactions offered to him."""
+    """Interactions offered to the agent."""
     held: dict[str, None] = field(default_factory=dict)
-    """Interactions that he holds or wraps up, those of warm transfers and parked ones too."""
+    """Interactions that the agent holds or wraps up, including those of warm transfers and parked ones."""
     parked: dict[str, None] = field(default_factory=dict)
     kind: Any = None
     cell: Any = None
     place: tuple[int, str] = (0, "")
     stood_at: int = 0
-    """His turn when he took his place."""
+    """The agent's `turn` when they took their place."""
     rest_at: int = 0
 
     @property
@@ -232,7 +233,7 @@ class Agent:
         return self.profile.agent_id
 
     def dump(self) -> tuple[Any, ...]:
-        """As plain tuples."""
+        """Return the agent as plain tuples."""
         p = self.profile
         return (
             (p.agent_id, p.display_name, p.skills, p.capacity_profile, p.queues, p.team),
@@ -252,7 +253,7 @@ class Agent:
 
     @classmethod
     def load_from(cls, raw: Any) -> Self:
-        """What `dump` gave, or what it gave in version 1."""
+        """Build an agent from what `dump` returned, in this version or in version 1."""
         raw = (*raw, *(("", 0), "", 0, 0.0, 0)[len(raw) - 8 :])
         lost = (raw[8][0], raw[8][1])
         values = [load_profile(raw[0]), _AGENT_STATES[raw[1]], *raw[2:8], lost, *raw[9:11], float(raw[11]), raw[12]]
@@ -261,7 +262,7 @@ class Agent:
 
 @dataclass(slots=True)
 class Session:
-    """An agent's session at a gateway. `attached` is false when its connection was lost and only the lease still holds it."""
+    """An agent's session at a gateway. `attached` is false when its connection was lost and only the lease keeps it."""
 
     session_id: str
     agent_id: str
@@ -271,7 +272,7 @@ class Session:
     attached: bool = True
 
     def dump(self) -> tuple[Any, ...]:
-        """As plain tuples."""
+        """Return the session as plain tuples."""
         return (
             self.session_id,
             self.agent_id,
@@ -284,19 +285,19 @@ class Session:
 
     @classmethod
     def load(cls, raw: Any) -> Self:
-        """What `dump` gave."""
+        """Build a session from what `dump` returned."""
         return cls(raw[0], raw[1], ReplyTo(raw[2], raw[3]), raw[4], raw[5], raw[6])
 
 
 def load_profile(raw: Any) -> AgentProfile:
-    """An agent's profile."""
+    """Build an agent's profile from tuples."""
     skills = whole(tuple(whole((name(skill), float(value))) for skill, value in raw[2]))
     team = name(raw[5]) if len(raw) > 5 else ""
     return AgentProfile(raw[0], raw[1], skills, name(raw[3]), whole(tuple(name(queue) for queue in raw[4])), team)
 
 
 def dump_facts(f: Facts) -> tuple[Any, ...]:
-    """Facts as tuples."""
+    """Return an interaction's attributes as tuples."""
     return (
         f.interaction_id,
         f.conversation_id,
@@ -320,7 +321,7 @@ def dump_facts(f: Facts) -> tuple[Any, ...]:
 
 
 def load_facts(raw: Any) -> Facts:
-    """What `dump_facts` gave."""
+    """Build an interaction's attributes from what `dump_facts` returned."""
     labels = whole(tuple([(name(key), value) for key, value in raw[10]])) if raw[10] else ()
     return Facts(
         raw[0],
@@ -344,7 +345,7 @@ _FIRST_LENGTH: Final = 18
 
 
 def _from_first(raw: Any) -> tuple[Any, ...]:
-    """An interaction of version 1: one offer at most, and nothing of what came later."""
+    """Convert an interaction of version 1: it has at most one offer, and lacks the later fields."""
     arrived_at_ms, handed_on = raw[0][11], bool(raw[12]) and not raw[13]
     offer_id, agent_id, how = raw[14]
     return (
@@ -370,4 +371,4 @@ def _from_first(raw: Any) -> tuple[Any, ...]:
 
 
 ACCEPTED = OfferEnd.UNSPECIFIED
-"""How `Work.ended` names an offer that was accepted."""
+"""How `Work.ended` marks an offer that was accepted."""

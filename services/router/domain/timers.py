@@ -1,6 +1,8 @@
-"""When the engine wants to be woken. Entries are never removed, but checked when they come up: what no longer holds is dropped.
+"""The times at which the engine wants to be woken.
 
-Order among equal times is by kind and id, so it does not depend on when an entry was made.
+Entries are never removed. The engine checks them when they come up and drops those that are no longer valid.
+
+Entries of equal times are ordered by kind and id, so the order does not depend on when an entry was made.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from typing import Final
 
 
 class Timer(IntEnum):
-    """What is due. The order is that in which equal times are served."""
+    """The kinds of timers. Timers of equal times are served in this order."""
 
     LEASE = 1
     GRACE = 2
@@ -30,16 +32,16 @@ class Timers:
     __slots__ = ("_heap", "_live")
 
     def __init__(self, live: Callable[[int, Timer, str], bool]) -> None:
-        """`live` tells whether an entry still holds."""
+        """`live` returns whether an entry is still valid."""
         self._heap: list[tuple[int, int, str]] = []  # plain numbers: comparing members of an enumeration is slow
         self._live = live
 
     def arm(self, due: int, kind: Timer, entity: str) -> None:
-        """Wake at `due`."""
+        """Wake the engine at `due`."""
         heappush(self._heap, (due, kind.value, entity))
 
     def next(self) -> int | None:
-        """When the next entry that holds is due."""
+        """Return when the next valid entry is due; None without entries."""
         heap = self._heap
         while heap:
             due, kind, entity = heap[0]
@@ -49,7 +51,7 @@ class Timers:
         return None
 
     def pop(self, now: int) -> tuple[Timer, str] | None:
-        """The next entry that holds and is due; None when there is none."""
+        """Remove and return the next valid entry that is due; None when there is none."""
         heap = self._heap
         while heap and heap[0][0] <= now:
             due, number, entity = heappop(heap)

@@ -1,4 +1,4 @@
-"""Handing on, by agents and supervisors: to a queue, to requirements, to somebody. Each returns a reason code, empty when it was carried out."""
+"""Transfers, by agents and supervisors: to a queue, to requirements, to an agent. Each returns a reason code, empty when it was carried out."""
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
@@ -34,7 +34,7 @@ def _open(core: Core, interaction_id: str) -> Work | str:
 
 
 def transfer(core: Core, command: cmd.TransferInteraction) -> str:
-    """Hand on. The giver is not asked again; under a warm transfer he holds it until somebody has accepted."""
+    """Transfer an interaction. The transferring agent is not asked again; in a warm transfer they hold it until another agent has accepted."""
     work = _open(core, command.interaction_id)
     if isinstance(work, str):
         return work
@@ -113,7 +113,7 @@ def _refuse_target(core: Core, work: Work, target: Agent | None) -> str:
 
 
 def recall(core: Core, command: cmd.RecallTransfer) -> str:
-    """The giver of a warm transfer takes it back."""
+    """Take back a warm transfer, by the transferring agent."""
     work = held_by(core, command.interaction_id, command.agent_id)
     if isinstance(work, str):
         return work
@@ -128,7 +128,7 @@ def recall(core: Core, command: cmd.RecallTransfer) -> str:
 
 
 def reroute(core: Core, command: cmd.Reroute) -> str:
-    """A supervisor moves work, waiting or assigned."""
+    """Move an interaction, waiting or assigned, by a supervisor."""
     work = _open(core, command.interaction_id)
     if isinstance(work, str):
         return work
@@ -160,7 +160,7 @@ def reroute(core: Core, command: cmd.Reroute) -> str:
 
 
 def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
-    """Raise or lower the priority, or set by when it is to be picked up."""
+    """Raise or lower the priority, or set the time until which it is to be picked up."""
     work = _open(core, command.interaction_id)
     if isinstance(work, str):
         return work
@@ -172,7 +172,10 @@ def reprioritise(core: Core, command: cmd.Reprioritise) -> str:
 
 
 def assign(core: Core, command: cmd.AssignInteraction) -> str:
-    """Give waiting work to an agent without an offer. Unless forced, he must be able to take it; his own earlier no does not count."""
+    """Assign a waiting interaction to an agent without an offer.
+
+    Unless forced, the agent must be able to take it; that they declined it before does not count.
+    """
     work = _open(core, command.interaction_id)
     if isinstance(work, str):
         return work
@@ -207,7 +210,7 @@ def assign(core: Core, command: cmd.AssignInteraction) -> str:
 
 
 def _kept_free(core: Core, work: Work, queue: QueueConfig, picker: Agent) -> bool:
-    """Whether so few could take it that they are kept free for more urgent queues."""
+    """Whether all agents who could take it are kept free for more urgent queues."""
     if not queue.keep_free or work.reserved_for:
         return False
     others = (agent for agent in core.agents.values() if agent is not picker)
@@ -219,7 +222,7 @@ _OF_CAPACITY = frozenset({"NO_CAPACITY", "CHANNEL_FULL", "EXCLUSIVE_CHANNEL", "C
 
 
 def requeue_held(core: Core, agent: Agent, reason: str) -> None:
-    """What a lost agent holds is routed again, as old as it is; his wrap-ups end; what he was handing on warm goes on without him."""
+    """Route again, with its old age, what a lost agent holds. Their wrap-ups end; what they were transferring warm goes on without them."""
     for interaction_id in sorted(agent.held):
         work = core.works[interaction_id]
         if work.stage is Stage.WRAP_UP:
@@ -237,7 +240,7 @@ def requeue_held(core: Core, agent: Agent, reason: str) -> None:
 
 
 def resettle(core: Core) -> None:
-    """After another configuration: what waits in a queue that is gone goes to the pool's first."""
+    """Move interactions that wait in a queue that no longer exists to the pool's first queue, after a configuration change."""
     for interaction_id in sorted(core.works):
         work = core.works[interaction_id]
         if core.config is None or not core.config.queues or work.facts.queue in core.config.by_name:

@@ -1,4 +1,4 @@
-"""The pool as it is now, for those who look: read-only, and no part of any decision."""
+"""Read-only views of the pool as it is now, for displays and metrics. No decision depends on them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from services.router.domain.state import Agent, Work
 
 @dataclass(frozen=True, slots=True)
 class QueueNow:
-    """A queue now. Times in milliseconds; the estimate is -1 when unknown."""
+    """A queue as it is now. Times in milliseconds; the estimate is -1 when unknown."""
 
     queue: str
     waiting: int
@@ -33,7 +33,7 @@ class QueueNow:
 
 @dataclass(frozen=True, slots=True)
 class WaitingNow:
-    """Something that waits, and why."""
+    """A waiting interaction, and why it waits."""
 
     facts: Facts
     position: int
@@ -44,7 +44,7 @@ class WaitingNow:
 
 @dataclass(frozen=True, slots=True)
 class EstimateNow:
-    """What a newcomer would wait."""
+    """The wait that a new interaction would have."""
 
     p50_ms: int
     p90_ms: int
@@ -55,7 +55,7 @@ class EstimateNow:
 
 @dataclass(frozen=True, slots=True)
 class AgentNow:
-    """An agent now. `idle_since_ms` is 0 when he is busy or not available."""
+    """An agent as they are now. `idle_since_ms` is 0 when the agent is busy or not available."""
 
     profile: AgentProfile
     snapshot: SnapshotNotice
@@ -64,7 +64,7 @@ class AgentNow:
 
 
 def queues(engine: Engine, now: int) -> list[QueueNow]:
-    """All queues, by name."""
+    """Return all queues, by name."""
     core = engine.core
     if core.config is None:
         return []
@@ -102,7 +102,7 @@ def queues(engine: Engine, now: int) -> list[QueueNow]:
 
 
 def _serving(core: Core) -> dict[str, tuple[int, int]]:
-    """Per queue: agents signed in who serve it, and those of them with room for some channel."""
+    """Return for each queue the number of signed-in agents who serve it, and the number of those with room for some channel."""
     assert core.config is not None
     counts = {queue.name: [0, 0] for queue in core.config.queues}
     for agent in core.agents.values():
@@ -117,7 +117,7 @@ def _serving(core: Core) -> dict[str, tuple[int, int]]:
 
 
 def estimate(engine: Engine, queue: str) -> EstimateNow:
-    """The wait of a newcomer without requirements of his own."""
+    """Return the estimated wait of a new interaction without requirements of its own."""
     core = engine.core
     ahead = core.lines.waiting(queue)
     history = core.histories.get(queue)
@@ -138,7 +138,7 @@ def _somebody_free(core: Core, queue: str) -> bool:
 
 
 def waiting(engine: Engine, queue: str, now: int) -> Iterator[WaitingNow]:
-    """What waits, in the order of service; all queues for an empty name. Lazy: a page costs a page."""
+    """Yield the waiting interactions in the order of service; of all queues for an empty name. Lazy: reading a page costs only a page."""
     core = engine.core
     lines = list(core.lines.of_queue(queue) if queue else core.lines.all())
     ordered = merge(*(_in_order(line, now) for line in lines if line.ranks), key=lambda pair: pair[0])
@@ -156,7 +156,7 @@ def _in_order(line: Line, now: int) -> Iterator[tuple[Rank, Work]]:
 
 
 def waiting_reason(work: Work) -> str:
-    """Why it waits, in one code; `explain` says more."""
+    """Return one code for why an interaction waits; `explain` says more."""
     line = work.line
     if line is None:
         return "NO_CONFIGURATION"
@@ -168,13 +168,13 @@ def waiting_reason(work: Work) -> str:
 
 
 def agent(engine: Engine, agent_id: str) -> AgentNow | None:
-    """One agent."""
+    """Return one agent; None when the pool does not know them."""
     found = engine.core.agents.get(agent_id)
     return None if found is None else _agent_now(engine.core, found)
 
 
 def agents(engine: Engine, after: str, size: int) -> list[AgentNow]:
-    """Agents by id, after one of them."""
+    """Return agents in the order of their ids, after one of them."""
     known = sorted(agent_id for agent_id in engine.core.agents if agent_id > after)
     return [_agent_now(engine.core, engine.core.agents[agent_id]) for agent_id in known[:size]]
 
@@ -185,11 +185,11 @@ def _agent_now(core: Core, found: Agent) -> AgentNow:
 
 
 def gauges(engine: Engine, now: int) -> tuple[dict[str, tuple[int, int]], dict[str, int], int, int]:
-    """For metrics: per queue (waiting, age of the oldest, ms); signed-in agents by state; weight in use and capacity of those."""
+    """Return numbers for metrics: per queue (waiting, age of the oldest, ms); signed-in agents by state; their weight in use and capacity."""
     core = engine.core
     lines: dict[str, tuple[int, int]] = {}
     for queue in core.config.queues if core.config is not None else ():
-        # Not the heads alone: the most urgent need not be the oldest.
+        # The heads are not enough: the most urgent need not be the oldest.
         found_in = core.lines.of_queue(queue.name)
         oldest = min((w.facts.arrived_at_ms for line in found_in for w in line.works.values()), default=now)
         lines[queue.name] = (core.lines.waiting(queue.name), now - oldest)

@@ -1,4 +1,4 @@
-"""Where work waits: in the line where it belongs now, until a time at which it will belong to another."""
+"""The place of a waiting interaction: in the line where it belongs now, until the time at which it will belong to another line."""
 
 from services.router.domain import effects as fx
 from services.router.domain.capacity import EMPTY
@@ -10,7 +10,7 @@ from services.router.domain.timers import Timer
 
 
 def requirements_now(queue: QueueConfig, work: Work, now: int) -> tuple[Selector, ...]:
-    """What is asked of an agent now; nothing of one to whom it was handed by name."""
+    """Return what is required of an agent now; nothing of an agent to whom it was transferred by name."""
     if work.handed_on:
         return ()
     found = _without_preference(queue, work, now)
@@ -26,19 +26,24 @@ def _without_preference(queue: QueueConfig, work: Work, now: int) -> tuple[Selec
 
 
 def due_at(queue: QueueConfig, work: Work) -> int:
-    """From when on it may be offered, by its queue's delay and match window."""
+    """Return from when on it may be offered, by its queue's delay and match window."""
     return 0 if work.handed_on else max(work.facts.arrived_at_ms + queue.delay_ms, matched_at(queue, work))
 
 
 def matched_at(queue: QueueConfig, work: Work) -> int:
-    """When the window ends in which it entered its queue. Windows stand on the clock, so queues with the same one are matched together."""
+    """Return when the match window ends in which it entered its queue.
+
+    Windows start at multiples of their length on the clock, so queues with the same window are matched together.
+    """
     window = queue.match_window_ms
     return (work.enqueued_at // window + 1) * window if window and not work.handed_on else 0
 
 
 def place(core: Core, work: Work) -> None:
-    """Let work wait in the line where it belongs now, unless as many agents are being asked as may be; its timer is set to when it will belong to
-    another."""
+    """Put an interaction into the line where it belongs now, unless the greatest number of agents is being asked already.
+
+    Its timer is set to the time at which it will belong to another line.
+    """
     work.stage = Stage.OFFERED if work.offers else Stage.WAITING
     work.line, work.wake_at = None, 0
     queue = core.queue_of(work)
@@ -47,7 +52,7 @@ def place(core: Core, work: Work) -> None:
     now, facts = core.now, work.facts
     since = now
     if work.reserved_for and not _still_kept(core, queue, work):
-        since = min(now, work.reserved_until)  # which may have passed while an offer stood
+        since = min(now, work.reserved_until)  # which may have passed while an offer was open
         end_reservation(work)
         core.dirty["i", facts.interaction_id] = None
     if facts.preferred_team and not work.reserved_for:
@@ -58,7 +63,7 @@ def place(core: Core, work: Work) -> None:
     if not work.handed_on:
         need, change = core.lines.wants(queue, facts.requirements).at(age, core.lines, core.roster)
     if work.handed_on or work.team_until:
-        # Asked last: a new need may make another one, in which nothing waits yet, be forgotten.
+        # Computed last: a new need may remove another one in which nothing waits yet.
         others = () if work.handed_on else served_too(queue.rings, age)
         need = core.lines.need((queue.name, requirements_now(queue, work, now), others), queue, core.roster)
     asleep = due_at(queue, work) > now
@@ -89,7 +94,7 @@ def place(core: Core, work: Work) -> None:
 
 
 def _overflow_times(core: Core, queue: QueueConfig, work: Work) -> list[int]:
-    """When rules on waiting will be due; one that is due already is noted for `overflow`."""
+    """Return when rules on waiting will be due; an interaction with a rule that is due already is noted for `overflow`."""
     times = []
     for rule in queue.overflow:
         if rule.trigger is Trigger.WAIT and f"{queue.name}/{rule.name}" not in work.overflowed:
@@ -109,7 +114,7 @@ def _still_kept(core: Core, queue: QueueConfig, work: Work) -> bool:
 
 
 def _waits_for(core: Core, queue: QueueConfig, work: Work, agent: Agent, *, asks_skills: bool) -> bool:
-    """Whether it makes sense to wait for an agent: he is at his desk, though perhaps busy, and would be asked."""
+    """Whether it makes sense to wait for an agent: they have a session, though they may be busy, and would be asked."""
     if not core.at_desk(agent) or agent.kind is None or core.declines(work, agent) or core.gives(work, agent):
         return False
     if not agent.kind.capacity.fits(EMPTY, work.facts.channel):
@@ -121,12 +126,12 @@ def _waits_for(core: Core, queue: QueueConfig, work: Work, agent: Agent, *, asks
 
 
 def end_reservation(work: Work) -> None:
-    """It is kept for no agent."""
+    """End the reservation: the interaction is kept for no agent."""
     work.reserved_for, work.reserved_until, work.handed_on = "", 0, False
 
 
 def _prefer_team(core: Core, queue: QueueConfig, work: Work, since: int) -> None:
-    """Begin the team's time with the end of the agent's, or end it: when it is over, or nobody of the team is there to be waited for."""
+    """Start the team's time when the agent's time ends, or end it: when it is over, or no agent of the team is there to wait for."""
     team = work.facts.preferred_team
     started = work.team_until or since + queue.sticky_team_ms
     members = (core.agents[agent_id] for agent_id in sorted(core.teams.get(team, ())))
@@ -140,14 +145,14 @@ def _prefer_team(core: Core, queue: QueueConfig, work: Work, since: int) -> None
 
 
 def leave_line(core: Core, work: Work) -> None:
-    """Take work out of its line, if it stands in one."""
+    """Take an interaction out of its line, if it is in one."""
     if work.line is not None:
         core.lines.remove(work)
     work.wake_at = 0
 
 
 def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
-    """Queue work that was not in this queue before: it takes its key, counts as asked of the queue, and rules on entering are asked."""
+    """Queue an interaction that was not in this queue before: it gets its key, counts as demand, and rules on entering are asked."""
     queue = core.queue_of(work)
     if queue is not None:
         known = core.histories.get(queue.name)
@@ -162,17 +167,17 @@ def enter(core: Core, work: Work, reason: str, *, again: bool) -> None:
 
 
 def come_back(core: Core, work: Work, reason: str, *, again: bool = True) -> None:
-    """Queue work and announce it; position and estimate are filled in when it is known whether somebody was free."""
+    """Queue an interaction and announce it. Position and estimate are filled in when it is known whether an agent was free."""
     place(core, work)
     epoch = core.event_number(work, reason)
-    # `dispatch.announce` fills it in before the effects leave the engine.
+    # `dispatch.announce` fills in the position and the estimate before the effects leave the engine.
     untold = fx.Queued(work.facts, epoch, reason, 0, -1, again)
     core.entered.append((work, untold))
     core.effects.append(untold)
 
 
 def prefer(core: Core, work: Work) -> None:
-    """Keep it for the agent whom it asks for, or who was the person's last, and then for his team."""
+    """Keep it for the agent it asks for, or the person's last agent, and then for their team."""
     queue = core.queue_of(work)
     if queue is None:
         return
@@ -186,26 +191,26 @@ def prefer(core: Core, work: Work) -> None:
 
 
 def schedule(core: Core, work: Work, at_ms: int, reason: str) -> None:
-    """Nothing happens to it before a time, and neither its waiting time nor its queue's clock counts until then."""
+    """Schedule an interaction: nothing happens to it before a time, and neither its waiting time nor its queue's clock runs until then."""
     work.waited = work.waited_ms(core.now)
     work.waiting_since = core.now
     work.stage, work.not_before = Stage.SCHEDULED, at_ms
     queue = core.queue_of(work)
     if queue is not None:
-        work.key = core.key_of(work, queue)  # it may be given to somebody, and come back, before its time
+        work.key = core.key_of(work, queue)  # it may be assigned to an agent, and come back, before its time
     watch_schedule(core, work)
     epoch = core.event_number(work, reason)
     core.effects.append(fx.Scheduled(work.facts, epoch, reason, at_ms))
 
 
 def watch_schedule(core: Core, work: Work) -> None:
-    """Set the timer of scheduled work."""
+    """Set the timer of a scheduled interaction."""
     work.wake_at = work.not_before
     core.timers.arm(work.wake_at, Timer.PLACE, work.facts.interaction_id)
 
 
 def place_due(core: Core, work: Work) -> None:
-    """The timer of waiting or scheduled work: it belongs to another line now, or begins to wait."""
+    """Handle the timer of a waiting or scheduled interaction: it belongs to another line now, or begins to wait."""
     if work.stage is Stage.SCHEDULED:
         work.not_before = 0
         work.enqueued_at += core.now - work.waiting_since
@@ -221,14 +226,14 @@ def place_due(core: Core, work: Work) -> None:
 
 
 def wait_again(core: Core, work: Work) -> None:
-    """It enters a queue anew: selectors expire from now on. What it has waited so far is kept."""
+    """Queue an interaction again: selectors expire from now on. The time that it has waited so far is kept."""
     work.waited = work.waited_ms(core.now)
     work.waiting_since = core.now
     work.enqueued_at = core.now
 
 
 def change(core: Core, work: Work, **fields: object) -> None:
-    """Replace facts; waiting work is put where it now belongs."""
+    """Replace attributes; a waiting interaction is put where it belongs now."""
     in_line = work.line is not None
     if in_line:
         leave_line(core, work)
@@ -241,7 +246,7 @@ def change(core: Core, work: Work, **fields: object) -> None:
 
 
 def look_again(core: Core, agent: Agent) -> None:
-    """What is kept for this agent, or his team, goes to anyone, if there is no reason any more to wait for them."""
+    """Release what is kept for this agent, or their team, if there is no reason any more to wait for them."""
     lines = list(core.lines.reserved.get(agent.id, ()))
     team = agent.profile.team
     if team:

@@ -118,12 +118,12 @@ def test_a_decline_with_and_without_a_time() -> None:
     world = one()
     world.enqueue("i")
     world.decline("i")
-    assert left_out(world) == [("DECLINED", "until he signs in anew", 1, ["a"])]
-    assert said(world).smallest_change == "a signs in anew"
+    assert left_out(world) == [("DECLINED", "until the agent signs in again", 1, ["a"])]
+    assert said(world).smallest_change == "a signs in again"
     world = one()
     world.enqueue("i")
     world.decline("i", retry_after_ms=1_000)
-    assert left_out(world) == [("DECLINED", "until a time that he named", 1, ["a"])]
+    assert left_out(world) == [("DECLINED", "until a time that the agent named", 1, ["a"])]
 
 
 def test_who_hands_it_on() -> None:
@@ -131,7 +131,7 @@ def test_who_hands_it_on() -> None:
     world.holds("a", "i")
     world.tell(cmd.TransferInteraction("a", "i"))
     assert left_out(world) == [("GIVER", "", 1, ["a"])]
-    assert said(world).smallest_change == "somebody else than a comes free"
+    assert said(world).smallest_change == "an agent other than a becomes free"
 
 
 def test_who_is_being_asked_already() -> None:
@@ -184,7 +184,7 @@ def test_who_rests_or_has_parked_work() -> None:
     world.enqueue("call", channel="voice")
     world.enqueue("i")
     assert left_out(world) == [("HAS_PARKED_WORK", "", 1, ["a"])]
-    assert said(world).smallest_change == "a finishes everything he holds, and 1 more"
+    assert said(world).smallest_change == "a finishes everything they hold, and 1 more"
     world.accept("call")
     world.wait(20_000)
     world.complete("mail")
@@ -197,7 +197,7 @@ def test_who_rests_or_has_parked_work() -> None:
     ("channel", "reason", "change"),
     [
         ("chat", "CHANNEL_FULL", "a finishes something on this channel"),
-        ("voice", "EXCLUSIVE_CHANNEL", "a finishes everything he holds"),
+        ("voice", "EXCLUSIVE_CHANNEL", "a finishes everything they hold"),
         ("mail", "NO_CAPACITY", "a finishes something"),
         ("fax", "CHANNEL_NOT_SERVED", "a is given this channel"),
     ],
@@ -218,7 +218,7 @@ def test_those_kept_free() -> None:
     world = one(keep_free=1)
     world.enqueue("i")
     assert left_out(world) == [("KEPT_FREE", "1 are kept free for other queues", 1, ["a"])]
-    assert said(world).smallest_change == "one more agent comes free"
+    assert said(world).smallest_change == "one more agent becomes free"
 
 
 # All together

@@ -83,7 +83,7 @@ def test_nobody_picks_what_is_being_gathered_and_explain_says_why() -> None:
     found = explain(world.engine, "i")
     assert found is not None
     assert [(e.reason, e.detail) for e in found.excluded] == [("MATCH_WINDOW", "1 s from now")]
-    assert found.smallest_change == "the window ends within which it is matched together with others"
+    assert found.smallest_change == "the window ends within which it is matched as a batch with others"
 
 
 def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
