@@ -1,1 +1,1 @@
-"""Router: decides who gets what, holds the agents' sessions, answers why. See docs/architecture.md."""
+"""Router: assigns interactions to agents, holds the agents' sessions, and explains its decisions. See docs/architecture.md."""

@@ -1,4 +1,4 @@
-"""`python -m services.router`."""
+"""Entry point of the router: `python -m services.router`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the gateway needs from outside."""
+"""The interfaces that the gateway needs from other parts."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,28 +8,31 @@ from chapar.router.v1 import records_pb2 as pb
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a command."""
+    """The result of a command."""
 
     ok: bool
     reason: str
 
 
 class Commands(Protocol):
-    """The way to the shards."""
+    """Sends commands to the shards."""
 
     def new(self, tenant: str, pool: str, command_id: str) -> pb.RoutingCommand:
-        """An empty command with its envelope, answered to this gateway."""
+        """Return an empty command with its envelope; its result comes to this gateway."""
 
     async def ask(self, command: pb.RoutingCommand, timeout_s: float) -> Outcome:
-        """Publish and wait for the result. Raises ChaparError UNAVAILABLE (broker) or DEADLINE (no result in time): then the command may
-        have been carried out, and repeating it with the same id is safe."""
+        """Publish a command and wait for its result.
+
+        Raises ChaparError UNAVAILABLE (broker) or DEADLINE (no result in time). After DEADLINE the command may have been carried out; repeating
+        it with the same id is safe.
+        """
 
     async def tell(self, command: pb.RoutingCommand) -> None:
-        """Publish without waiting for a result. Raises ChaparError UNAVAILABLE."""
+        """Publish a command without waiting for a result. Raises ChaparError UNAVAILABLE."""
 
 
 class Replies(Protocol):
-    """The way to the customer."""
+    """Sends replies to customers."""
 
     async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
-        """Hand a reply over for sending, durably; the same id again is the same reply. Raises ChaparError UNAVAILABLE."""
+        """Pass a reply on for sending, durably; the same id again is the same reply. Raises ChaparError UNAVAILABLE."""

@@ -1,4 +1,4 @@
-"""Settings of the router: CHAPAR_ROUTER_*."""
+"""Settings of the router: environment variables CHAPAR_ROUTER_*."""
 
 from pathlib import Path
 
@@ -16,16 +16,19 @@ class RouterSettings(ServiceSettings):
 
     personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
     advertised_address: str = Field(
-        default="", description="host:port at which other replicas reach this one's gRPC; empty takes the bound one."
+        default="", description="host:port at which other replicas reach this one's gRPC; empty uses the bound address."
     )
     heartbeat_ms: int = Field(
-        default=15_000, ge=100, le=600_000, description="How often a desk must be heard; three missed end its session."
+        default=15_000,
+        ge=100,
+        le=600_000,
+        description="Heartbeat interval of a desk; three missed ones end its session.",
     )
     lease_renewal_ms: int = Field(
         default=5_000, ge=50, le=60_000, description="How often leases of live sessions are renewed."
     )
     command_timeout_s: float = Field(
-        default=10, gt=0, le=120, description="Seconds that a desk's request waits for its result."
+        default=10, gt=0, le=120, description="Seconds for which a desk's request waits for its result."
     )
     tenant_changes_per_s: float = Field(
         default=50,
@@ -33,7 +36,7 @@ class RouterSettings(ServiceSettings):
         description="Changes a second that one tenant may ask for by unary calls at this replica; agents' sessions are "
         "not counted. 0: no limit.",
     )
-    tenant_changes_burst: float = Field(default=200, ge=1, description="The same at once.")
+    tenant_changes_burst: float = Field(default=200, ge=1, description="The same, as a burst.")
     peer_ca_file: Path | None = Field(
         default=None,
         description="With TLS: PEM authorities of the other replicas' certificates; default: tls_ca_file.",

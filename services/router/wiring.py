@@ -1,4 +1,4 @@
-"""Composition root of the router: everything that runs, in the order in which it starts. Reads top to bottom."""
+"""Composition root of the router: everything that runs, in the order in which it starts. Read it from top to bottom."""
 
 import asyncio
 import socket
@@ -48,14 +48,14 @@ TOPICS = (
     REVOCATIONS,
     "deadletters.v1",
 )
-"""What the router reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
+"""Topics that the router reads and writes: it starts when all of them exist. An architecture test compares them with its user's rights."""
 _NAMES = ("AgentService", "RoutingService", "AgentDirectoryService")
 _SERVICES = tuple(router_pb2.DESCRIPTOR.services_by_name[name].full_name for name in _NAMES)
 
 
 @asynccontextmanager
 async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
-    """Starts the router; leaving closes it in reverse."""
+    """Start the router; leaving the context closes everything in reverse order."""
     settings, kafka, metrics = service.settings, service.settings.kafka, service.metrics
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -65,7 +65,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         await presence.first()
         counts = await partition_counts(kafka, (COMMANDS, FEED))
 
-        # The way to the shards and back. The gateway's name is new at each start: what was for its predecessor's sessions is not for ours.
+        # The way to the shards and back. The gateway's id is new at each start: records for its predecessor's sessions are not for ours.
         gateway_id = f"{settings.instance}/{random_id()}"
         feed_partition = zlib.crc32(settings.instance.encode()) % counts[FEED]
         producer = await enter(DurableProducer(kafka, client_id=f"gateway@{settings.instance}"))
@@ -84,7 +84,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         await enter(service.background(feed, "gateway feed"))
         await enter(service.background(gateway.renew_leases(settings.lease_renewal_ms / 1000), "lease renewal"))
 
-        # gRPC first, because the lane's client id tells the others at which address this replica answers.
+        # gRPC starts first, because the lane's client id carries the address at which this replica answers other replicas.
         agents = AgentService(
             gateway,
             bus,
@@ -137,15 +137,15 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
 
 
 async def _watch_shards(runner: LaneRunner, ready: Callable[[bool], None]) -> None:
-    """Ready when the group has assigned and everything assigned is live."""
+    """Report readiness: the group has assigned partitions, and every assigned one is live."""
     while True:
         ready(runner.restored)
         await asyncio.sleep(_WATCH_S)
 
 
 def _peer_tls(settings: RouterSettings) -> ClientTls | None:
-    """How replicas call each other: with the certificate with which they serve."""
-    # Apart from tls_ca_file, which asks every caller for a certificate, agents' desks among them.
+    """Return how replicas call each other: with the certificate with which they serve."""
+    # Not the same as tls_ca_file, which asks every caller for a certificate, also agents' desks.
     authority = settings.peer_ca_file or settings.tls_ca_file
     if not settings.tls or authority is None:
         return None
@@ -153,6 +153,6 @@ def _peer_tls(settings: RouterSettings) -> ClientTls | None:
 
 
 def _reachable(address: str) -> str:
-    """Bound to every interface is no address that others can call: then the host's name is."""
+    """Return an address that other replicas can call: the host's name for a server that is bound to every interface."""
     host, _, port = address.rpartition(":")
     return f"{socket.gethostname()}:{port}" if host in ("0.0.0.0", "[::]", "") else address  # noqa: S104 - compared only

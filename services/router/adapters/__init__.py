@@ -1,1 +1,1 @@
-"""Kafka and gRPC, one file each."""
+"""Adapters for Kafka and gRPC, one file each."""

@@ -1,8 +1,8 @@
-"""`AgentService.Session`: the agent's desk.
+"""`AgentService.Session`: the stream of one agent's desk.
 
-Requests of one desk are carried out one after the other, so that a reply is on its way before the interaction can be completed, and a desk
-that repeats what was not answered meets the same state. The resume token is the session's id: unguessable, known to the desk alone, and known to
-the shard, so that any replica can resume with it.
+The requests of one desk are carried out one after the other. So a reply is on its way before the interaction can be completed, and a desk that
+repeats a request without an answer meets the same state. The resume token is the session's id: it is unguessable, only the desk has it, and the
+shard knows it, so that any replica can resume with it.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _MISSED: Final = 3
 
 
 class AgentService(router_pb2_grpc.AgentServiceServicer):
-    """See the module."""
+    """Serves `AgentService`; see the module."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
     async def Session(  # type: ignore[override]  # noqa: N802
         self, request_iterator: AsyncIterator[api.SessionRequest], context: Any
     ) -> None:
-        """One session, from Hello to the end of the stream."""
+        """Serve one session, from Hello to the end of the stream."""
         requests = aiter(request_iterator)
         session, hello = await self._hello(requests)
         self._gateway.add(session)
@@ -81,7 +81,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
 
     async def _hello(self, requests: AsyncIterator[api.SessionRequest]) -> tuple[DeskSession, api.Hello]:
         if self._gateway.draining:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is going away: connect to another")
+            raise ChaparError(ErrorKind.UNAVAILABLE, "DRAINING", "this replica is shutting down: connect to another")
         try:
             async with asyncio.timeout(_HELLO_S):
                 first = await anext(requests)
@@ -93,12 +93,12 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         caller, tenant = current_caller(), current_tenant()
         agent_id = caller.agent_id
         if not agent_id:
-            # Or whoever may open a session could choose whose it is: an identity provider that forgets the claim is found here.
+            # Otherwise any caller who may open a session could choose its agent: this finds an identity provider that omits the claim.
             raise ChaparError(
-                ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token names no agent: only agents have a desk"
+                ErrorKind.PERMISSION_DENIED, "NO_AGENT", "the token does not name an agent: only agents have a desk"
             )
         if hello.agent_id and hello.agent_id != agent_id:
-            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token is another agent's")
+            raise ChaparError(ErrorKind.PERMISSION_DENIED, "NOT_YOUR_AGENT", "the token names another agent")
         pool = pool_named(hello.pool, "hello.pool")
         return DeskSession(random_id(), tenant, pool, agent_id, self._clock()), hello
 
@@ -123,7 +123,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             outcome = await self._commands.ask(command, self._timeout_s)
         except ChaparError:
             self._begun.labels("refused").inc()
-            session.welcomed = True  # it may have been opened: then it is given up in order
+            session.welcomed = True  # the shard may have opened it: then it is given up in order
             raise
         if not outcome.ok:
             self._begun.labels("refused").inc()
@@ -166,19 +166,19 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         async for request in with_refusals(requests):
             session.alive_at = self._clock()
             if isinstance(request, RequestRefused):
-                # One request that breaks its limits does not end an agent's day.
+                # One request that breaks its limits does not end an agent's session.
                 session.result(request.request.request_id[:_MAX_REQUEST_ID], False, "REQUEST_INVALID", request.message)
             elif request.WhichOneof("request") == "heartbeat":
                 session.send(api.SessionResponse(heartbeat=api.Heartbeat()))
             else:
                 await inbox.put(request)
-        await inbox.join()  # what was asked before hanging up is still carried out
+        await inbox.join()  # requests that came before the desk closed the stream are still carried out
         session.finish()
 
     async def _watch(self, session: DeskSession) -> None:
-        """A desk that is silent for three heartbeats is gone, whatever TCP thinks."""
+        """End a session whose desk is silent for three heartbeats, even if TCP still holds the connection."""
         silence = _MISSED * self._heartbeat_ms
-        while (left := session.alive_at + silence - self._clock()) > 0:  # noqa: ASYNC110 - time is what it waits for
+        while (left := session.alive_at + silence - self._clock()) > 0:  # noqa: ASYNC110 - it waits for time, not for an event
             await asyncio.sleep(left / 1000)
         session.finish(ChaparError(ErrorKind.ABORTED, "HEARTBEATS_MISSED", "the desk was silent for too long"))
 
@@ -211,7 +211,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         try:
             to_command(command)
         except ValueError as error:
-            # The shard would set it aside as a dead letter, and the desk would wait in vain.
+            # The shard would make it a dead letter, and the desk would never get an answer.
             session.result(request_id, False, "REQUEST_INVALID", str(error))
             return
         try:
@@ -224,7 +224,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         session.result(request_id, outcome.ok, outcome.reason)
         if kind == "sign_out" and outcome.ok:
             session.ended_by_shard = True
-            session.finish()  # as asked: no error
+            session.finish()  # the desk asked for it: not an error
 
     async def _reply(self, session: DeskSession, reply_id: str, reply: api.Reply) -> None:
         facts = session.facts(reply.interaction_id)
@@ -235,7 +235,7 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
         await self._replies.send(reply_id, session.tenant, session.agent_id, facts, reply.text)
 
     async def _give_up(self, session: DeskSession) -> None:
-        """Tell the shard that the connection is gone; if that fails the lease tells."""
+        """Report the lost connection to the shard. If that fails, the end of the lease does it."""
         command = self._commands.new(session.tenant, session.pool, derive("lost", session.session_id))
         command.ClearField("reply_to")
         command.actor_id = session.agent_id
@@ -244,4 +244,4 @@ class AgentService(router_pb2_grpc.AgentServiceServicer):
             async with asyncio.timeout(_CLOSE_S):
                 await self._commands.tell(command)
         except (ChaparError, TimeoutError) as error:
-            self._log.warning("session's end could not be told", error=type(error).__name__)
+            self._log.warning("the shard could not be notified of the session's end", error=type(error).__name__)

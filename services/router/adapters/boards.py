@@ -1,4 +1,4 @@
-"""Queues of a pool, computed once for all who watch them: many watchers cost the event loop little more than one."""
+"""The queues of a pool, computed once for all callers who watch them: many watchers cost the event loop little more than one."""
 
 import time
 from collections import OrderedDict
@@ -8,11 +8,11 @@ from typing import Final
 from chapar.router.v1 import router_pb2 as api
 
 _KEPT: Final = 256
-"""Pools; the names come from callers, so there is a most."""
+"""The greatest number of pools; their names come from callers, so there is a limit."""
 
 
 class Boards:
-    """What was computed lately, by tenant and pool."""
+    """Recent results, by tenant and pool."""
 
     def __init__(self, fresh_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
         self._fresh_s = fresh_s
@@ -22,7 +22,7 @@ class Boards:
     async def get(
         self, tenant: str, pool: str, compute: Callable[[], Awaitable[api.ListQueuesResponse]]
     ) -> api.ListQueuesResponse:
-        """The pool's queues, at most `fresh_s` old. Callers do not change what they get."""
+        """Return the pool's queues, at most `fresh_s` seconds old. Callers must not change the response."""
         known = self._kept.get((tenant, pool))
         if known is not None and self._now_s() - known[0] < self._fresh_s:
             return known[1]

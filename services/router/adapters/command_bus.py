@@ -1,4 +1,4 @@
-"""Commands to the shards and replies to customers, by Kafka; results come back by the feed."""
+"""Sends commands to the shards and replies to customers, by Kafka; the results of commands come back by the feed."""
 
 import asyncio
 
@@ -68,13 +68,16 @@ class CommandBus:
         await self._publish(command)
 
     def resolve(self, result: pb.CommandResult) -> None:
-        """A result came by the feed."""
+        """Resolve the call that waits for a result that came by the feed."""
         for answer in self._waiting.get(result.command_id, ()):
             if not answer.done():
                 answer.set_result(Outcome(result.ok, result.reason))
 
     async def send(self, reply_id: str, tenant: str, agent_id: str, facts: pb.InteractionFacts, text: str) -> None:
-        """See `ports.Replies`. Sealed with a key of the customer's identity: the shard never sees the text, the log never has it in clear."""
+        """See `ports.Replies`.
+
+        The text is sealed with a key of the customer's identity: the shard never sees it, and the log never has it in clear.
+        """
         record = ingest_pb.OutboundRecord(
             tenant=tenant,
             conversation_id=facts.conversation_id,

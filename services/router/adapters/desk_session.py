@@ -1,4 +1,4 @@
-"""One desk's session at this gateway: what is waiting to be written to it, and whether it is still alive."""
+"""One desk's session at this gateway: the responses to be written to it, and whether it is still alive."""
 
 import asyncio
 from collections import deque
@@ -26,7 +26,7 @@ class DeskSession:
         self.welcomed = False
         self.ended_by_shard = False
         self.asking = False
-        """Whether a request is being carried out: its result is still owed to the desk."""
+        """Whether a request is being carried out, so that the desk still waits for its result."""
         self.failure: ChaparError | None = None
         self._last_word: ChaparError | None = None
         self._facts: dict[str, pb.InteractionFacts] = {}
@@ -35,43 +35,43 @@ class DeskSession:
         self._over = False
 
     def send(self, response: api.SessionResponse) -> None:
-        """Queue something for the desk. A desk that reads too slowly loses its session: it would act on what is long gone."""
+        """Queue a response for the desk. A desk that reads too slowly loses its session: it would act on outdated information."""
         if self._over:
             return
         if len(self._outgoing) >= _MOST:
-            self.finish(ChaparError(ErrorKind.EXHAUSTED, "SLOW_DESK", "the desk does not read what it is sent"))
+            self.finish(ChaparError(ErrorKind.EXHAUSTED, "SLOW_DESK", "the desk reads its responses too slowly"))
             return
         self._outgoing.append(response)
         self._more.set()
 
     def result(self, request_id: str, ok: bool, reason: str = "", message: str = "") -> None:
-        """The result of a request."""
+        """Queue the result of a request."""
         self.send(
             api.SessionResponse(result=api.RequestResult(request_id=request_id, ok=ok, reason=reason, message=message))
         )
 
     def finish(self, failure: ChaparError | None = None) -> None:
-        """Nothing more will be sent; what is queued still is."""
+        """End the session: responses that are queued are still sent, and no more are accepted."""
         if not self._over:
             self._over = True
             self.failure = failure
             self._more.set()
 
     def finish_when_answered(self, failure: ChaparError | None) -> None:
-        """As `finish`, but not before the result of the request under way has been queued."""
+        """End the session as `finish` does, but not before the result of the current request has been queued."""
         if self.asking:
             self._last_word = failure
         else:
             self.finish(failure)
 
     def answered(self) -> None:
-        """The request under way has its result."""
+        """Record that the current request has its result."""
         self.asking = False
         if self.ended_by_shard:
             self.finish(self._last_word)
 
     async def next(self) -> api.SessionResponse | None:
-        """What to write next; None when the session is over."""
+        """Return the next response to write; None when the session is over."""
         while not self._outgoing:
             if self._over:
                 return None
@@ -80,12 +80,12 @@ class DeskSession:
         return self._outgoing.popleft()
 
     def learn(self, facts: pb.InteractionFacts) -> None:
-        """Remember an interaction that the agent holds: its conversation is where replies go."""
+        """Remember an interaction that the agent holds: replies go to its conversation."""
         self._facts.pop(facts.interaction_id, None)
         while len(self._facts) >= _FACTS_KEPT:
             del self._facts[next(iter(self._facts))]
         self._facts[facts.interaction_id] = facts
 
     def facts(self, interaction_id: str) -> pb.InteractionFacts | None:
-        """An interaction that the agent holds or held in this session."""
+        """Return an interaction that the agent holds or held in this session; None when it is not known."""
         return self._facts.get(interaction_id)

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
-    """See the module."""
+    """Serves `AgentDirectoryService`; see the module."""
 
     def __init__(self, shards: Shards, mutations: Mutations) -> None:
         self._shards = shards
@@ -42,7 +42,7 @@ class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
     async def SetAgentState(  # noqa: N802
         self, request: api.SetAgentStateRequest, context: Any
     ) -> api.SetAgentStateResponse:
-        """Set an agent's state by a supervisor."""
+        """Set an agent's state, by a supervisor."""
         if not request.set.agent_id:
             raise invalid("set.agent_id", "is missing")
         command = self._mutations.begin(request.pool, request.idempotency_key)
@@ -51,7 +51,7 @@ class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
         return api.SetAgentStateResponse()
 
     async def GetAgent(self, request: api.GetAgentRequest, context: Any) -> api.GetAgentResponse:  # noqa: N802
-        """One agent."""
+        """Return one agent."""
         pool = request.pool or DEFAULT_POOL
 
         def here(engine: Engine) -> api.GetAgentResponse:
@@ -63,7 +63,7 @@ class AgentDirectoryService(router_pb2_grpc.AgentDirectoryServiceServicer):
         return await self._read(pool, context, here, "GetAgent", request)
 
     async def ListAgents(self, request: api.ListAgentsRequest, context: Any) -> api.ListAgentsResponse:  # noqa: N802
-        """All agents, by id. The cursor is the last id."""
+        """Return all agents, by id. The cursor is the last id."""
         pool = request.pool or DEFAULT_POOL
         size, after = size_of(request.page), agent_of(request.page.cursor)
 

@@ -1,4 +1,7 @@
-"""This gateway's part of the feed: read without a group, from the end, because what was said before this process began concerns no session of it."""
+"""This gateway's part of the feed.
+
+It is read without a consumer group and from the end, because earlier records do not concern any session of this process.
+"""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -22,7 +25,7 @@ async def read_feed(
     ready: Callable[[], None],
     poison: Poison,
 ) -> None:
-    """Hand every record for this gateway to `deliver`, for ever. `ready` is called when nothing can be missed any more."""
+    """Pass every record for this gateway to `deliver`, for ever. `ready` is called when no later record can be missed."""
     source = tail(kafka, FEED, [partition], "end", client_id=f"gateway-{partition}", caught_up=ready)
     async with aclosing(source) as records:
         async for record in records:
@@ -30,7 +33,7 @@ async def read_feed(
 
 
 def take(record: Record, gateway_id: str, deliver: Callable[[pb.FeedRecord], None]) -> None:
-    """One record of the feed. Raises InvalidRecord."""
+    """Deliver one record of the feed. Raises InvalidRecord."""
     try:
         message = pb.FeedRecord.FromString(record.value or b"")
     except DecodeError as error:

@@ -1,4 +1,4 @@
-"""The sessions of this replica: delivers the feed to them, renews their leases, and sends them elsewhere when this replica goes."""
+"""The sessions of this replica: delivers the feed to them, renews their leases, and sends them to other replicas on shutdown."""
 
 import asyncio
 from typing import Final
@@ -16,7 +16,7 @@ _BATCH: Final = 1000
 
 
 class Gateway:
-    """See the module."""
+    """The sessions of this replica; see the module."""
 
     def __init__(self, commands: Commands, metrics: Metrics) -> None:
         self._commands = commands
@@ -26,17 +26,17 @@ class Gateway:
         self.draining = False
 
     def add(self, session: DeskSession) -> None:
-        """A session begins."""
+        """Add a session that begins."""
         self._sessions[session.session_id] = session
         self._gauge.set(len(self._sessions))
 
     def remove(self, session: DeskSession) -> None:
-        """A session has ended."""
+        """Remove a session that has ended."""
         self._sessions.pop(session.session_id, None)
         self._gauge.set(len(self._sessions))
 
     def deliver(self, record: pb.FeedRecord) -> None:
-        """A record of the feed that is no result of a command."""
+        """Deliver a record of the feed that is not the result of a command."""
         session = self._sessions.get(record.session_id)
         if session is None:
             return
@@ -53,11 +53,11 @@ class Gateway:
             case "assigned":
                 session.learn(record.assigned.interaction)
         response = to_response(record)
-        if response is not None and session.welcomed:  # what comes before the snapshot is in it
+        if response is not None and session.welcomed:  # records before the snapshot are contained in it
             session.send(response)
 
     def _ended(self, session: DeskSession, reason: str) -> None:
-        """The shard has closed the session."""
+        """End the stream of a session that the shard has closed."""
         session.ended_by_shard = True
         if reason == "SESSION_REPLACED":
             session.finish(
@@ -66,11 +66,11 @@ class Gateway:
         elif reason in ("LEASE_EXPIRED", "UNKNOWN_SESSION"):
             session.send(api.SessionResponse(reconnect=api.Reconnect(reason=reason)))
             session.finish()
-        else:  # the agent, or a supervisor, has signed him out: a desk that came back by itself would undo that
+        else:  # the agent or a supervisor signed the agent out: a desk that reconnected by itself would undo that
             session.finish_when_answered(ChaparError(ErrorKind.ABORTED, "SIGNED_OUT", "the agent was signed out"))
 
     async def renew_leases(self, every_s: float) -> None:
-        """Say which sessions are alive, for ever."""
+        """Renew the leases of live sessions every `every_s` seconds, for ever."""
         while True:
             await asyncio.sleep(every_s)
             pools: dict[tuple[str, str], list[str]] = {}
@@ -87,7 +87,7 @@ class Gateway:
                         self._log.warning("leases could not be renewed", reason=error.reason, sessions=len(ids))
 
     async def drain(self) -> None:
-        """Ask every desk to go elsewhere; new ones are refused."""
+        """Ask every desk to connect to another replica, and refuse new sessions."""
         self.draining = True
         for session in list(self._sessions.values()):
             session.send(api.SessionResponse(reconnect=api.Reconnect(reason="DRAINING")))

@@ -1,4 +1,4 @@
-"""What the shards of this process look like, for metrics: read every two seconds, not at each decision."""
+"""Gauges of the shards of this process: read every two seconds, not at each decision."""
 
 import asyncio
 from types import FunctionType
@@ -16,12 +16,12 @@ _PERIOD_S: Final = 2.0
 
 
 async def show_gauges(runner: LaneRunner, clock: Clock, metrics: Metrics) -> None:
-    """For ever."""
+    """Update the gauges, for ever."""
     waiting = metrics.gauge("chapar_router_waiting")
     oldest = metrics.gauge("chapar_router_oldest_waiting_seconds")
     agents = metrics.gauge("chapar_router_agents")
     occupancy = metrics.gauge("chapar_router_occupancy_ratio").labels()
-    # A compiled method is no function of Python's.
+    # A compiled method is not a Python function.
     metrics.gauge("chapar_router_engine_compiled").labels().set(not isinstance(Engine.handle, FunctionType))
     shown: set[str] = set()
     while True:
@@ -42,7 +42,7 @@ async def show_gauges(runner: LaneRunner, clock: Clock, metrics: Metrics) -> Non
                 for state, count in found.items():
                     states[state] += count
                 used, total = used + mine, total + whole
-        for name in shown - set(queues):  # another replica's now: ours would only mislead
+        for name in shown - set(queues):  # another replica serves it now: our value would mislead
             waiting.remove(name)
             oldest.remove(name)
         shown = set(queues)

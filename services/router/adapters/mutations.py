@@ -1,4 +1,4 @@
-"""Unary calls that change something: a command to the shard, and its result as the answer."""
+"""Unary calls that change something: each becomes a command to the shard, and the command's result is the response."""
 
 import asyncio
 import time
@@ -20,16 +20,16 @@ _MOST_WAIT_S = 2.0
 
 
 class Mutations:
-    """Shared by the services that change something."""
+    """Carries out the commands of unary calls; shared by the services that change something."""
 
     def __init__(self, commands: Commands, pace: Pace, now_s: Callable[[], float] = time.monotonic) -> None:
-        """`pace`: of each tenant. A change costs the shard, which all tenants of a partition share, more than a read."""
+        """`pace` limits each tenant. A change costs the shard, which all tenants of a partition share, more than a read."""
         self._commands = commands
         self._pacer = Pacer(pace)
         self._now_s = now_s
 
     def begin(self, pool: str, idempotency_key: str) -> pb.RoutingCommand:
-        """A command of the caller's. Raises INVALID without an idempotency key (in the request, or in metadata)."""
+        """Return a new command of the caller. Raises INVALID without an idempotency key (in the request, or in metadata)."""
         call, caller, tenant = current_call(), current_caller(), current_tenant()
         key = idempotency_key or call.idempotency_key
         if not key or len(key) > 256:
@@ -41,7 +41,10 @@ class Mutations:
         return command
 
     async def carry_out(self, command: pb.RoutingCommand) -> None:
-        """Raises INVALID for what the shard would set aside as a dead letter, and the shard's refusal as an error."""
+        """Publish a command and wait for its result.
+
+        Raises INVALID for a command that the shard would make a dead letter, and the shard's refusal as an error.
+        """
         try:
             to_command(command)
         except ValueError as error:
@@ -59,7 +62,7 @@ class Mutations:
             raise ChaparError(
                 ErrorKind.EXHAUSTED,
                 "TENANT_CHANGE_RATE",
-                "this tenant asks for more changes than its quota: ask later, or have the quota raised",
+                "this tenant asks for more changes than its quota allows: ask later, or have the quota raised",
                 retry_after_s=turn.wait_s,
             )
         if turn.wait_s > 0:

@@ -1,4 +1,4 @@
-"""Refusals of the engine as errors of an API."""
+"""Convert the engine's refusals to API errors."""
 
 from typing import Final
 
@@ -10,18 +10,18 @@ _TEXTS: Final = {
     "UNKNOWN_QUEUE": "there is no such queue in this pool",
     "UNKNOWN_POOL": "the tenant's configuration has no such pool: name one that it has (chapar queues list shows their "
     "queues), or add the pool to the configuration and apply it (chapar config apply)",
-    "TOO_MANY_AGENTS": "the pool has as many agents as one pool may have: use another pool, or take agents out of the "
+    "TOO_MANY_AGENTS": "the pool has reached the limit of agents for one pool: use another pool, or remove agents from the "
     "configuration",
-    "NO_CONFIGURATION": "no configuration has been activated in this pool: chapar config apply",
+    "NO_CONFIGURATION": "no configuration has been activated in this pool: run chapar config apply",
     "INTERACTION_COMPLETED": "the interaction has been completed",
     "AGENT_NOT_SIGNED_IN": "the agent is not signed in",
-    "STALE_EPOCH": "something has happened to the interaction meanwhile: look at it again, then decide again",
+    "STALE_EPOCH": "the interaction has changed since then: read it again, then decide again",
 }
 _NOT_FOUND: Final = frozenset({"UNKNOWN_AGENT", "UNKNOWN_INTERACTION", "UNKNOWN_QUEUE", "UNKNOWN_OFFER"})
 
 
 def refusal(reason: str) -> ChaparError:
-    """A refused command as an error with the same reason."""
+    """Return a refused command as an error with the same reason code."""
     kind = ErrorKind.NOT_FOUND if reason in _NOT_FOUND else ErrorKind.FAILED_PRECONDITION
     if reason == "NOT_YOURS":
         kind = ErrorKind.PERMISSION_DENIED

@@ -1,4 +1,4 @@
-"""Cursors: opaque to callers, checked when they come back."""
+"""Page cursors: opaque to callers, and checked when callers send them back."""
 
 from typing import Final
 
@@ -11,27 +11,27 @@ _MOST: Final = 500
 
 
 def size_of(page: types_pb2.PageRequest) -> int:
-    """Entries of a page. Raises INVALID."""
+    """Return the number of entries of a page. Raises INVALID."""
     if not 0 <= page.size <= _MOST:
         raise invalid("page.size", f"is between 0 and {_MOST}")
     return page.size or _DEFAULT
 
 
 def agent_of(cursor: str) -> str:
-    """The last agent of the page before, empty for the first page. Raises INVALID."""
+    """Return the last agent of the previous page, empty for the first page. Raises INVALID."""
     return decode_cursor("agents", cursor, str) if cursor else ""
 
 
 def after_agent(agent_id: str) -> str:
-    """The cursor behind an agent."""
+    """Return the cursor of the page after an agent."""
     return encode_cursor("agents", agent_id)
 
 
 def position_of(cursor: str) -> int:
-    """How many entries the pages before have shown. Raises INVALID."""
+    """Return how many entries the previous pages have shown. Raises INVALID."""
     return max(0, decode_cursor("waiting", cursor, int)) if cursor else 0
 
 
 def at_position(position: int) -> str:
-    """The cursor of the page that begins there."""
+    """Return the cursor of the page that begins at a position."""
     return encode_cursor("waiting", position)

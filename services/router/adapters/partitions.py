@@ -1,4 +1,4 @@
-"""How many partitions a topic has: what a key's partition follows from. Fixed when the topic was created."""
+"""The number of partitions of a topic, from which a key's partition follows. It is fixed when the topic is created."""
 
 import asyncio
 from typing import Final
@@ -10,7 +10,7 @@ _RETRY_S: Final = 0.5
 
 
 async def partition_counts(kafka: KafkaAccess, topics: tuple[str, ...]) -> dict[str, int]:
-    """Partitions of topics (logical names). Waits for the broker and for topics that are not there yet."""
+    """Return the number of partitions of topics (logical names). Waits for the broker, and for topics that do not exist yet."""
     log = get_logger(__name__)
     names = {kafka.topic_prefix + topic: topic for topic in topics}
     told = False

@@ -5,7 +5,7 @@ from services.router.translate.configuration import DEFAULT_POOL
 
 
 def pool_named(name: str, field: str) -> str:
-    """The pool that a request means. Raises INVALID for a name that can't be part of a key: the shard would set it aside."""
+    """Return the pool that a request names. Raises INVALID for a name that can't be part of a key: the shard would make it a dead letter."""
     if "/" in name or "|" in name:
         raise invalid(field, "must not hold / or |")
     return name or DEFAULT_POOL

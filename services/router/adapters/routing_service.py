@@ -32,7 +32,7 @@ R = TypeVar("R")
 
 
 class _Change(Protocol):
-    """What requests that change an interaction have in common."""
+    """The common fields of requests that change an interaction."""
 
     @property
     def idempotency_key(self) -> str: ...
@@ -43,7 +43,7 @@ class _Change(Protocol):
 
 
 class RoutingService(router_pb2_grpc.RoutingServiceServicer):
-    """See the module."""
+    """Serves `RoutingService`; see the module."""
 
     def __init__(self, shards: Shards, mutations: Mutations, clock: Clock) -> None:
         self._shards = shards
@@ -52,7 +52,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         self._boards = Boards(_LEAST_INTERVAL_MS / 2000)
 
     async def GetQueue(self, request: api.GetQueueRequest, context: Any) -> api.GetQueueResponse:  # noqa: N802
-        """One queue."""
+        """Return one queue."""
         pool = request.pool or DEFAULT_POOL
 
         def here(engine: Engine) -> api.GetQueueResponse:
@@ -64,7 +64,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         return await self._read(pool, context, here, "GetQueue", request)
 
     async def ListQueues(self, request: api.ListQueuesRequest, context: Any) -> api.ListQueuesResponse:  # noqa: N802
-        """All queues of a pool."""
+        """Return all queues of a pool."""
         pool = request.pool or DEFAULT_POOL
 
         def here(engine: Engine) -> api.ListQueuesResponse:
@@ -75,7 +75,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     async def WatchQueues(  # noqa: N802
         self, request: api.WatchQueuesRequest, context: Any
     ) -> AsyncIterator[api.WatchQueuesResponse]:
-        """All queues, again and again."""
+        """Send all queues of a pool at an interval."""
         interval = request.interval_ms or _INTERVAL_MS
         if interval < _LEAST_INTERVAL_MS:
             raise invalid("interval_ms", f"is at least {_LEAST_INTERVAL_MS}")
@@ -89,7 +89,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
             await asyncio.sleep(interval / 1000)
 
     async def ListWaiting(self, request: api.ListWaitingRequest, context: Any) -> api.ListWaitingResponse:  # noqa: N802
-        """What waits. The cursor is a place: what is served meanwhile moves the rest up."""
+        """Return waiting interactions. The cursor is a position: interactions that are served in between move the rest up."""
         pool = request.pool or DEFAULT_POOL
         size, first = size_of(request.page), position_of(request.page.cursor)
 
@@ -103,7 +103,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         return await self._read(pool, context, here, "ListWaiting", request)
 
     async def EstimateWait(self, request: api.EstimateWaitRequest, context: Any) -> api.EstimateWaitResponse:  # noqa: N802
-        """How long a newcomer would wait."""
+        """Estimate how long a new interaction would wait."""
         pool = request.pool or DEFAULT_POOL
 
         def here(engine: Engine) -> api.EstimateWaitResponse:
@@ -115,7 +115,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         return await self._read(pool, context, here, "EstimateWait", request)
 
     async def Explain(self, request: api.ExplainRequest, context: Any) -> api.ExplainResponse:  # noqa: N802
-        """Why an interaction is where it is."""
+        """Explain why an interaction is where it is."""
         pool = request.pool or DEFAULT_POOL
 
         def here(engine: Engine) -> api.ExplainResponse:
@@ -148,7 +148,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
         return api.CancelResponse()
 
     async def Assign(self, request: api.AssignRequest, context: Any) -> api.AssignResponse:  # noqa: N802
-        """Give waiting work to an agent without an offer."""
+        """Assign a waiting interaction to an agent without an offer."""
         command = self._begin(request, request.assign.interaction_id, "assign")
         if not request.assign.agent_id:
             raise invalid("assign.agent_id", "is missing")
@@ -159,7 +159,7 @@ class RoutingService(router_pb2_grpc.RoutingServiceServicer):
     async def RequestCallback(  # noqa: N802
         self, request: api.RequestCallbackRequest, context: Any
     ) -> api.RequestCallbackResponse:
-        """Let a customer hang up and keep his place."""
+        """Let a customer hang up and keep their place."""
         command = self._begin(request, request.callback.interaction_id, "callback")
         command.request_callback.CopyFrom(request.callback)
         await self._mutations.carry_out(command)

@@ -1,7 +1,7 @@
-"""The shard lane's processor: all pools of one partition, each decided by an engine of its own.
+"""The processor of a shard lane: all pools of one partition, each decided by its own engine.
 
-Per batch: decode, decide, write events and notices; at the end the changed entities and one journal record. Everything goes out by the
-outbox, so by the batch's transaction.
+For each batch: decode, decide, write events and notices; at the end the changed entities and one journal record. Everything is written through
+the outbox, and so in the batch's transaction.
 """
 
 from functools import partial
@@ -30,11 +30,11 @@ Where = tuple[str, str]
 """Tenant and pool."""
 
 _FOUNDING: Final = "activate_configuration"
-"""The command that makes a pool. A name that comes from outside must not leave an engine behind."""
+"""The command that creates a pool. A name that comes from outside must not leave an engine behind."""
 
 
 class ShardProcessor:
-    """See the module. `feed_partitions` bounds what a command may name as its gateway's partition."""
+    """Processes a shard; see the module. `feed_partitions` bounds what a command may name as its gateway's partition."""
 
     def __init__(self, context: LaneContext, feed_partitions: int, metrics: ShardMetrics) -> None:
         self._context = context
@@ -54,15 +54,18 @@ class ShardProcessor:
     # Processor
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """One entity of one pool."""
+        """Add one entity of one pool."""
         tenant, pool, kind, name = codec.parse_key(key)
         restorer = self._restorers.get((tenant, pool))
-        if restorer is None:  # `setdefault` would make one for every entry
+        if restorer is None:  # `setdefault` would make a restorer for every entry
             restorer = self._restorers[tenant, pool] = Restorer()
         restorer.add(kind, name, codec.decode(value))
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Make the engines whole, and do what became due while nobody owned the shard. Always journaled: a replay takes over at the same clock."""
+        """Rebuild the engines, and do what became due while the shard had no owner.
+
+        This is always journaled: a replay takes over at the same clock.
+        """
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             self.engines[where] = restorer.engine(now_ms)
@@ -72,13 +75,13 @@ class ShardProcessor:
         self._write(outbox, taken_over=True)
 
     def begin(self, now_ms: int) -> None:
-        """The batch's clock."""
+        """Set the batch's clock."""
         self._now = now_ms
         self._first = None
         self._count = 0
 
     def handle(self, record: Record, outbox: Outbox) -> None:
-        """One command."""
+        """Decide one command."""
         if self._first is None:
             self._first = record.offset
         self._next = record.offset + 1
@@ -96,7 +99,7 @@ class ShardProcessor:
         if engine is None:
             which = message.WhichOneof("command")
             if which == "enqueue":
-                # No caller waits for a result: a customer must not be lost without a trace.
+                # No caller waits for a result: without a dead letter a customer would be lost without a trace.
                 raise InvalidRecord(
                     "UNKNOWN_POOL",
                     "the tenant's configuration has no such pool: add it, apply the configuration, then replay this record",
@@ -111,7 +114,7 @@ class ShardProcessor:
         self._perform(where, engine.handle(command, self._now), command.command_id, outbox)
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
-        """Timers of all pools."""
+        """Handle the timers of all pools."""
         for where in sorted(self.engines):
             engine = self.engines[where]
             due = engine.next_wakeup()
@@ -119,14 +122,14 @@ class ShardProcessor:
                 self._perform(where, engine.advance(now_ms), "", outbox)
 
     def end(self, outbox: Outbox) -> None:
-        """The changelog of what changed, and the journal."""
+        """Write the changed entities to the changelog, and the journal record."""
         self._write(outbox)
 
     def next_wakeup(self) -> int | None:
-        """The earliest timer of all pools."""
+        """Return the earliest timer of all pools."""
         return min((due for e in self.engines.values() if (due := e.next_wakeup()) is not None), default=None)
 
-    # How it works
+    # Implementation
 
     def _perform(self, where: Where, effects: list[fx.Effect], cause: str, outbox: Outbox) -> None:
         self._touched[where] = None
@@ -168,7 +171,7 @@ class ShardProcessor:
                     event.event_id = derive(cause, str(ordinal))
                 else:
                     event.event_id = derive("timer", tenant, pool, entity, str(effect.epoch), str(now))
-                # Deterministic: the order of a map's entries is otherwise another one in each process, and the digest with it.
+                # Deterministic: otherwise the order of a map's entries, and with it the digest, would differ between processes.
                 send(EVENTS, tenant_key(tenant, key_text), event.SerializeToString(deterministic=True))
             ordinal += 1
             self._count += 1
@@ -200,7 +203,7 @@ class ShardProcessor:
         tally, self._tally = self._tally, Tally()
         if tally.counts or tally.seconds:
             outbox.after_commit(partial(self._metrics.add, tally))
-        # What only time changed is journaled too: a replay must forget and expire at the same clock.
+        # Changes by time alone are journaled too: a replay must forget and expire at the same clock.
         if self._first is None and not self._count and not changed:
             if looked:
                 self._idle.append(self._now)

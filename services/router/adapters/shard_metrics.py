@@ -1,6 +1,6 @@
-"""What the shard counts: gathered by the processor while it decides, added to the metrics when the batch is durable.
+"""Counts of the shard: the processor collects them while it decides, and they are added to the metrics when the batch is durable.
 
-A batch that is thrown away has its processor thrown away with it, and with that what it had gathered: nothing is counted twice.
+When a batch is discarded, its processor and the counts of the batch are discarded with it: nothing is counted twice.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Series = tuple[str, ...]
 
 
 class Tally:
-    """What one processor has counted since the last batch that was closed."""
+    """The counts of one processor since the last batch that was closed."""
 
     __slots__ = ("counts", "seconds")
 
@@ -52,7 +52,7 @@ class Tally:
         self.counts[series] = self.counts.get(series, 0) + 1
 
     def handled(self, queue: str, seconds: float) -> None:
-        """How long an agent held something that is now completed."""
+        """Record how long an agent held an interaction that is now completed."""
         self.seconds.append((("chapar_router_handling_seconds", queue), seconds))
 
 
@@ -62,12 +62,12 @@ def _queued(effect: fx.Queued) -> Series:
 
 
 def _accepted(effect: fx.Assigned) -> Series:
-    # What was picked or given by a supervisor had no offer to accept.
+    # An interaction that was picked, or assigned by a supervisor, had no offer to accept.
     return ("chapar_router_offers_total", effect.facts.queue, "accepted") if effect.offer_id else ()
 
 
 def _cancelled(effect: fx.Cancelled) -> Series:
-    # A rule that cancels says so by this event alone.
+    # A rule that cancels an interaction emits only this event.
     return ("chapar_router_overflowed_total", effect.facts.queue, "CANCELLED") if effect.reason == "OVERFLOW" else ()
 
 
@@ -94,7 +94,7 @@ class ShardMetrics:
         self._metrics = metrics
 
     def add(self, tally: Tally) -> None:
-        """A batch is durable."""
+        """Add the tally of a batch that is durable."""
         for series, count in tally.counts.items():
             self._metrics.counter(series[0]).labels(*series[1:]).inc(count)
         for series, seconds in tally.seconds:

@@ -1,7 +1,8 @@
-"""Where a pool is decided upon: here, or at the replica that owns its shard.
+"""Find the engine of a pool: here, or at the replica that owns its shard.
 
-Owners are looked up in the lane's consumer group (a member's client id is `router@host:port`) and kept for a moment; a call that meets a
-replica which no longer owns the shard looks again. Forwarded calls are marked, so that two replicas with different beliefs do not play ball.
+Owners are looked up in the lane's consumer group (a member's client id is `router@host:port`) and cached for a short time. A call that reaches a
+replica which no longer owns the shard looks the owner up again. Forwarded calls are marked, so that two replicas with different information do
+not forward a call to each other for ever.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ R = TypeVar("R")
 
 
 class Shards:
-    """Use as an async context manager; `runner` is given once it exists."""
+    """The shards of all replicas. Use it as an async context manager; `runner` is set once it exists."""
 
     def __init__(self, kafka: KafkaAccess, partitions: int, metrics: Metrics, tls: ClientTls | None = None) -> None:
         self._kafka = kafka
@@ -58,11 +59,11 @@ class Shards:
         await self._stack.aclose()
 
     def partition_of(self, tenant: str, pool: str) -> int:
-        """As Kafka's default partitioner chooses for the key of the pool's commands."""
+        """Return the partition that Kafka's default partitioner chooses for the key of the pool's commands."""
         return int((murmur2(f"{tenant}/{pool}".encode()) & 0x7FFFFFFF) % self._partitions)
 
     def engine(self, tenant: str, pool: str) -> Engine | None:
-        """The pool's engine when its shard is here; an empty one for a pool of which nothing is known."""
+        """Return the pool's engine when its shard is here; an empty engine for an unknown pool."""
         processor = self.runner.processor(self.partition_of(tenant, pool)) if self.runner is not None else None
         if not isinstance(processor, ShardProcessor):
             return None
@@ -76,7 +77,7 @@ class Shards:
         here: Callable[[Engine], R],
         there: Callable[[grpc.aio.Channel, tuple[tuple[str, str], ...], float], Awaitable[R]],
     ) -> R:
-        """Answer from the engine if it is here, else by the owner. Raises UNAVAILABLE when nobody owns the shard in time."""
+        """Answer from the engine if it is here, else by the owner. Raises UNAVAILABLE when the shard has no owner in time."""
         metadata = dict(context.invocation_metadata() or ())
         given_up = time.monotonic() + min(current_call().time_left() or _PATIENCE_S, _PATIENCE_S)
         fresh = False
@@ -89,7 +90,7 @@ class Shards:
             left = given_up - time.monotonic()
             if left <= 0:
                 raise ChaparError(
-                    ErrorKind.UNAVAILABLE, "NO_OWNER", "the shard is changing hands; try again", retry_after_s=1
+                    ErrorKind.UNAVAILABLE, "NO_OWNER", "the shard is changing its owner; try again", retry_after_s=1
                 )
             address = await self._owner(self.partition_of(tenant, pool), fresh=fresh)
             if address:
@@ -104,7 +105,7 @@ class Shards:
             await asyncio.sleep(_PAUSE_S)
 
     async def _owner(self, partition: int, *, fresh: bool) -> str:
-        """Address of the owner; empty while there is none."""
+        """Return the address of the owner; empty while there is none."""
         if time.monotonic() - self._read_at > (_PAUSE_S if fresh else _KEPT_S):
             self._wanted.set()
             async with self._looked:
@@ -112,7 +113,10 @@ class Shards:
         return self._owners.get(partition, "").partition("@")[2]
 
     async def follow_owners(self) -> None:
-        """Look owners up whenever somebody asks, for ever; apart from the calls, because a call that is given up must not cut a connection short."""
+        """Look up owners whenever a call asks for them, for ever.
+
+        This runs apart from the calls, because a call that is cancelled must not break off a connection attempt.
+        """
         while True:
             try:
                 async with GroupDirectory(self._kafka) as directory:

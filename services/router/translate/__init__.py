@@ -1,1 +1,1 @@
-"""Protobuf and bytes to the domain's values and back. Nothing here decides."""
+"""Convert protobuf and bytes to the domain's values and back. Nothing in this package decides."""

@@ -1,7 +1,7 @@
-"""`RoutingCommand` to the engine's commands.
+"""Convert `RoutingCommand` records to the engine's commands.
 
-Whoever wrote the record was one of us, so what is malformed is a bug or tampering: `ValueError`, which the lane makes a dead letter. What
-people send is asked the same before it becomes a record (`to_command` in the adapters), so that they get an answer.
+Only Chapar's own services write these records, so a malformed one is a bug or tampering: it is a `ValueError`, and the lane makes it a dead letter.
+Requests from outside get the same checks before they become records (`to_command` in the adapters), so that their callers get an error.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _MAX_ID: Final = 200
 
 
 def decode(value: bytes) -> pb.RoutingCommand:
-    """The record. Raises ValueError."""
+    """Parse a record. Raises ValueError."""
     try:
         return pb.RoutingCommand.FromString(value)
     except DecodeError as error:
@@ -30,8 +30,11 @@ def decode(value: bytes) -> pb.RoutingCommand:
 
 
 def to_command(record: pb.RoutingCommand) -> cmd.Command:
-    """The command that a record holds. Raises ValueError for one without a command, with ids missing or too long, or with values that make no
-    sense: times before 1970, durations below nought, numbers that are none, groups too deep, kinds of a newer version."""
+    """Return the command that a record holds.
+
+    Raises ValueError for a record without a command, with ids missing or too long, or with invalid values: times before 1970, negative
+    durations, NaN or infinity, groups too deep, kinds of a newer version.
+    """
     which = record.WhichOneof("command")
     if which is None:
         raise ValueError("the record holds no command")
@@ -59,13 +62,13 @@ def to_command(record: pb.RoutingCommand) -> cmd.Command:
 
 
 _Envelope = dict[str, Any]
-"""What all commands have."""
+"""The fields of all commands."""
 
 _Maker = Callable[[Any, pb.RoutingCommand, _Envelope], cmd.Command]
 
 
 def _plain(command: type[cmd.Command], *fields: str) -> _Maker:
-    """A maker that copies fields in order."""
+    """Return a maker that copies fields in order."""
 
     def make(body: Any, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
         return command(*[getattr(body, name) for name in fields], **envelope)
@@ -95,7 +98,7 @@ def _set_state(body: pb.SetAgentState, _record: pb.RoutingCommand, envelope: _En
 
 
 def _renew(body: pb.RenewLeases, _record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
-    # Never remembered: renewing twice is renewing.
+    # Without an id, so it is not remembered: to renew twice has the effect of once.
     return cmd.RenewLeases(tuple(body.session_ids), **{**envelope, "command_id": ""})
 
 
@@ -120,7 +123,7 @@ def _transfer(body: pb.TransferInteraction, _record: pb.RoutingCommand, envelope
 def _assign(body: pb.AssignInteraction, record: pb.RoutingCommand, envelope: _Envelope) -> cmd.Command:
     if body.force and not envelope["supervisor"]:
         raise ValueError("assign_interaction.force is for supervisors")
-    # An agent gives himself work, nobody else: what he picks is not told by a field that anybody could set.
+    # Only the agent is the actor when they pick; a field that any caller could set would not prove it.
     picked = record.actor_kind == types_pb2.ACTOR_KIND_AGENT
     return cmd.AssignInteraction(body.interaction_id, body.agent_id, body.force, picked, **envelope)
 
@@ -177,7 +180,7 @@ _MAKERS: Final[dict[str, tuple[_Maker, tuple[str, ...]]]] = {
 
 
 def state(value: int) -> AgentState:
-    """An agent's state. Raises ValueError for one that is not known."""
+    """Return an agent's state. Raises ValueError for an unknown one."""
     try:
         return AgentState(value)
     except ValueError as error:
@@ -189,7 +192,7 @@ def _pairs(labels: Any) -> tuple[tuple[str, str], ...]:
 
 
 def to_facts(f: pb.InteractionFacts) -> Facts:
-    """The interaction as the router knows it."""
+    """Return the interaction's attributes."""
     return Facts(
         f.interaction_id,
         f.conversation_id,

@@ -1,7 +1,7 @@
-"""`TenantConfiguration` to what one pool's engine decides by.
+"""Convert `TenantConfiguration` to the configuration of one pool's engine.
 
-`chapar config lint` has seen it before it was applied; what makes no sense all the same is `ValueError` here, and the pool keeps the
-configuration that it has.
+`chapar config lint` has checked it before it was applied. If it is invalid nevertheless, this module raises `ValueError`, and the pool keeps its
+present configuration.
 """
 
 from collections.abc import Iterable, Iterator
@@ -42,7 +42,7 @@ E = TypeVar("E", bound=IntEnum)
 
 
 def to_pool(config: config_pb2.TenantConfiguration, pool: str) -> PoolConfig:
-    """The part of a tenant's configuration that concerns one pool. Raises ValueError, naming what is wrong."""
+    """Return the part of a tenant's configuration that applies to one pool. Raises ValueError that names what is wrong."""
     own = next((p for p in config.pools if (p.name or DEFAULT_POOL) == pool), None)
     return PoolConfig(
         config.version,
@@ -55,7 +55,7 @@ def to_pool(config: config_pb2.TenantConfiguration, pool: str) -> PoolConfig:
 
 
 def to_profile(agent: config_pb2.AgentProfile) -> AgentProfile:
-    """An agent as configured."""
+    """Return an agent as configured."""
     what = f"agent {agent.agent_id}"
     return AgentProfile(
         agent.agent_id,
@@ -133,8 +133,11 @@ def _overflow(rule: config_pb2.OverflowRule, what: str) -> OverflowRule:
 
 
 def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[PromisedPickUp]:
-    """As the SLA service has it, the first policy that matches counts: one that promises no pick-up hides those after it, with 0. A policy
-    that asks about more than queue, channel and tier is passed over: where it orders queues, the SLA service says by when."""
+    """Yield the pick-up targets for a queue. As in the SLA service, the first policy that matches applies.
+
+    A policy without a pick-up target hides those after it, with 0. A policy with conditions on more than queue, channel and tier is ignored
+    here: where it orders queues, the SLA service sends the deadline.
+    """
     for policy in policies:
         if policy.queues and queue not in policy.queues:
             continue
@@ -148,7 +151,7 @@ def _promises(queue: str, policies: Iterable[config_pb2.SlaPolicy]) -> Iterator[
         promised = 0
         for target in policy.targets:
             if target.kind == config_pb2.TARGET_KIND_PICK_UP:
-                # Whoever gives one level means both, as the SLA service has it.
+                # A policy that gives one level means both, as in the SLA service.
                 promised = duration(target.desired_ms or target.adequate_ms, f"SLA policy {policy.name}: pick-up")
                 break
         yield PromisedPickUp(promised, tuple(policy.channels), tuple(policy.tiers))

@@ -1,4 +1,4 @@
-"""What a desk says, as routing commands; and what the feed says, as a desk hears it."""
+"""Convert a desk's requests to routing commands, and records of the feed to responses for a desk."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ KINDS: Final = frozenset(
 def to_routing(
     request: api.SessionRequest, agent_id: str, session_id: str, reply_id: str, command: pb.RoutingCommand
 ) -> None:
-    """Fill in the command that a request asks for. The kind of request is one of KINDS."""
+    """Fill in the command that a request asks for. The request must be one of KINDS."""
     match request.WhichOneof("request"):
         case "credits":
             command.grant_credits.CopyFrom(
@@ -77,7 +77,7 @@ def to_routing(
 
 
 def text_refusal(text: str) -> str:
-    """Why a reply's text can't be sent, as a code; empty when it can."""
+    """Return why a reply's text can't be sent, as a code; empty when it can."""
     if not text.strip():
         return "TEXT_EMPTY"
     if len(text) > _MAX_TEXT:
@@ -86,7 +86,7 @@ def text_refusal(text: str) -> str:
 
 
 def to_response(record: pb.FeedRecord) -> api.SessionResponse | None:
-    """What the desk hears of a record; None for what is the gateway's own business (results, snapshots)."""
+    """Return the response to a desk for a record; None for records that the gateway handles itself (results, snapshots)."""
     response = api.SessionResponse()
     match record.WhichOneof("record"):
         case "offered":

@@ -1,6 +1,6 @@
-"""The engine's effects as records: `RoutingEvent` for the log, `FeedRecord` for gateways.
+"""Convert the engine's effects to records: `RoutingEvent` for the log, `FeedRecord` for gateways.
 
-The facts of an interaction go into each of its events, so their protobuf is built once and kept while they stay the same.
+Each event of an interaction contains its attributes, so their protobuf is built once and cached while they do not change.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _KEPT = 20_000
 
 
 class FactsCache:
-    """Facts as protobuf, by identity of the facts object."""
+    """Attributes of interactions as protobuf, by identity of the object."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Facts, pb.InteractionFacts]] = {}
@@ -31,12 +31,12 @@ class FactsCache:
         return made
 
     def forget(self, interaction_id: str) -> None:
-        """The interaction is closed."""
+        """Remove an interaction that is closed."""
         self._known.pop(interaction_id, None)
 
 
 def from_facts(f: Facts) -> pb.InteractionFacts:
-    """The interaction as the router knows it."""
+    """Return the attributes of an interaction as protobuf."""
     made = pb.InteractionFacts(
         interaction_id=f.interaction_id,
         conversation_id=f.conversation_id,
@@ -175,11 +175,11 @@ FILL: Final[dict[type[fx.Event], Callable[[pb.RoutingEvent, Any], None]]] = {
     fx.Cancelled: _cancelled,
     fx.Changed: _changed,
 }
-"""By kind of event: puts what happened into a record whose envelope is filled in elsewhere. A test sees that no kind is missing."""
+"""By kind of event: a function that fills in the event's own part of a record. A test checks that every kind is listed."""
 
 
 def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
-    """An agent's change of state."""
+    """Return an agent's change of state as a record."""
     return pb.AgentStateChanged(
         agent_id=event.agent_id,
         before=event.before.value,  # type: ignore[arg-type]  # the numbers are the contract's
@@ -190,7 +190,7 @@ def from_agent_state(event: fx.AgentStateChanged) -> pb.AgentStateChanged:
 
 
 def from_offer(notice: fx.OfferNotice, facts: FactsCache) -> pb.OfferView:
-    """An offer as a desk sees it."""
+    """Return an offer as a desk sees it."""
     return pb.OfferView(
         offer_id=notice.offer_id,
         interaction=facts(notice.facts),
@@ -201,7 +201,7 @@ def from_offer(notice: fx.OfferNotice, facts: FactsCache) -> pb.OfferView:
 
 
 def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.AssignmentView:
-    """An assignment as a desk sees it."""
+    """Return an assignment as a desk sees it."""
     return pb.AssignmentView(
         interaction=facts(notice.facts),
         assigned_at_ms=notice.assigned_at_ms,
@@ -212,7 +212,7 @@ def from_assignment(notice: fx.AssignmentNotice, facts: FactsCache) -> pb.Assign
 
 
 def from_snapshot(notice: fx.SnapshotNotice, facts: FactsCache) -> pb.AgentSnapshot:
-    """All that an agent has before him."""
+    """Return the offers and assignments of an agent."""
     return pb.AgentSnapshot(
         state=notice.state.value,  # type: ignore[arg-type]  # the numbers are the contract's
         offers=[from_offer(offer, facts) for offer in notice.offers],
@@ -224,7 +224,7 @@ def from_snapshot(notice: fx.SnapshotNotice, facts: FactsCache) -> pb.AgentSnaps
 
 
 def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
-    """A notice for a desk."""
+    """Return a notice for a desk as a record of the feed."""
     record = pb.FeedRecord(
         gateway_id=to.gateway.gateway_id, session_id=to.session_id, agent_id=to.agent_id, occurred_at_ms=now_ms
     )
@@ -254,7 +254,7 @@ def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
             changed.used = notice.used
             changed.total = notice.total
         case fx.SessionEndedNotice():
-            # A result without a command: it is the session itself that has ended.
+            # A result without a command: the session itself has ended.
             record.result.ok = False
             record.result.reason = notice.reason
         case _:
@@ -263,7 +263,7 @@ def from_desk(to: fx.ToDesk, now_ms: int, facts: FactsCache) -> pb.FeedRecord:
 
 
 def from_result(result: fx.Result, now_ms: int) -> pb.FeedRecord:
-    """A command's result, for the gateway that waits. The caller has seen that one waits."""
+    """Return a command's result as a record, for the gateway that waits. The caller has checked that one waits."""
     assert result.reply_to is not None
     outcome = pb.CommandResult(command_id=result.command_id, ok=result.ok, reason=result.reason)
     return pb.FeedRecord(gateway_id=result.reply_to.gateway_id, occurred_at_ms=now_ms, result=outcome)

@@ -1,4 +1,4 @@
-"""Requirements to the domain and back."""
+"""Convert requirements to the domain and back."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,12 +8,15 @@ from services.router.domain.model import Operator, Selector
 from services.router.translate.numbers import duration, finite, positive
 
 DEEPEST: Final = 3
-"""Levels of groups inside one another."""
+"""The greatest depth of nested groups."""
 
 
 def to_selectors(selectors: Iterable[types_pb2.Selector]) -> tuple[Selector, ...]:
-    """Requirements. Raises ValueError for one that makes no sense: neither attribute nor group, or both kinds of group; groups deeper than
-    DEEPEST; an unknown operator; steps that do not follow each other; a number that is none."""
+    """Return requirements.
+
+    Raises ValueError for an invalid one: neither attribute nor group, or both kinds of group; groups deeper than DEEPEST; an unknown operator;
+    steps out of order; NaN or infinity.
+    """
     return tuple(_selector(s, DEEPEST) for s in selectors)
 
 
@@ -44,7 +47,7 @@ def _selector(s: types_pb2.Selector, levels: int) -> Selector:
 
 
 def from_selector(s: Selector) -> types_pb2.Selector:
-    """A requirement."""
+    """Return a requirement as protobuf."""
     made = types_pb2.Selector(
         attribute=s.attribute,
         operator=Operator(s.operator).value,  # type: ignore[arg-type]  # the numbers are the contract's

@@ -1,4 +1,4 @@
-"""What `views` and `explain` found, as answers of the gRPC services."""
+"""Convert results of `views` and `explain` to responses of the gRPC services."""
 
 from chapar.config.v1 import config_pb2
 from chapar.router.v1 import records_pb2 as pb
@@ -10,7 +10,7 @@ from services.router.translate.effects import FactsCache, from_facts, from_snaps
 
 
 def from_queue(pool: str, q: QueueNow) -> api.QueueView:
-    """A queue."""
+    """Return a queue."""
     return api.QueueView(
         queue=q.queue,
         pool=pool,
@@ -28,7 +28,7 @@ def from_queue(pool: str, q: QueueNow) -> api.QueueView:
 
 
 def from_waiting(w: WaitingNow) -> api.WaitingView:
-    """Something that waits."""
+    """Return a waiting interaction."""
     return api.WaitingView(
         interaction=from_facts(w.facts),
         position=w.position,
@@ -39,12 +39,12 @@ def from_waiting(w: WaitingNow) -> api.WaitingView:
 
 
 def from_estimate(e: EstimateNow) -> api.EstimateWaitResponse:
-    """An estimate."""
+    """Return an estimate."""
     return api.EstimateWaitResponse(p50_ms=e.p50_ms, p90_ms=e.p90_ms, position=e.position, method=e.method, n=e.n)
 
 
 def from_profile(pool: str, p: AgentProfile) -> config_pb2.AgentProfile:
-    """An agent as configured."""
+    """Return an agent as configured."""
     return config_pb2.AgentProfile(
         agent_id=p.agent_id,
         display_name=p.display_name,
@@ -57,7 +57,7 @@ def from_profile(pool: str, p: AgentProfile) -> config_pb2.AgentProfile:
 
 
 def from_agent(pool: str, a: AgentNow) -> api.AgentView:
-    """An agent now."""
+    """Return an agent as they are now."""
     return api.AgentView(
         profile=from_profile(pool, a.profile),
         snapshot=_without_session(from_snapshot(a.snapshot, FactsCache())),
@@ -67,13 +67,13 @@ def from_agent(pool: str, a: AgentNow) -> api.AgentView:
 
 
 def _without_session(snapshot: pb.AgentSnapshot) -> pb.AgentSnapshot:
-    # The session's id resumes the session: it is the desk's alone.
+    # The session's id can resume the session: only the desk may have it.
     snapshot.ClearField("session_id")
     return snapshot
 
 
 def from_explanation(e: Explanation, epoch: int) -> api.ExplainResponse:
-    """Why, and the number of events that the interaction has had."""
+    """Return an explanation, with the number of events that the interaction has had."""
     return api.ExplainResponse(
         interaction=from_facts(e.facts),
         state=e.state,
