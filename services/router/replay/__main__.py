@@ -1,4 +1,4 @@
-"""`python -m services.router.replay`: what `chapar replay` runs. The cluster is named by KAFKA_* and CHAPAR_TOPIC_PREFIX.
+"""Entry point of `chapar replay`: `python -m services.router.replay`. KAFKA_* and CHAPAR_TOPIC_PREFIX name the cluster.
 
 Exit codes: 0 identical, 1 different, 2 nothing could be compared (the message says why), 130 interrupted.
 """
@@ -39,7 +39,7 @@ INTERRUPTED: Final = 130
 
 
 def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="replay", description="Replays the router's journal and compares every effect."
     )
@@ -47,32 +47,32 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--from", dest="begin", default="", metavar="WHEN", help="time, time ago (2h), or offset; default: the start"
     )
     parser.add_argument(
-        "--to", dest="end", default="", metavar="WHEN", help="likewise, exclusive; default: the journal's end"
+        "--to", dest="end", default="", metavar="WHEN", help="the same, exclusive; default: the journal's end"
     )
     parser.add_argument("--shard", type=int, default=None, metavar="N", help="only this shard")
-    parser.add_argument("--state", type=Path, default=None, metavar="FILE", help="begin from this state file")
+    parser.add_argument("--state", type=Path, default=None, metavar="FILE", help="start from this state file")
     parser.add_argument(
         "--save", type=Path, default=None, metavar="FILE", help="write the state at the end, if nothing differs"
     )
     parser.add_argument(
         "--capture", type=Path, default=None, metavar="FILE", help="write the running shards' state and compare nothing"
     )
-    parser.add_argument("--json", dest="as_json", action="store_true", help="answer with JSON, for programs")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON, for programs")
     chosen = parser.parse_args(argv)
     if chosen.capture and (chosen.state or chosen.save or chosen.begin or chosen.end):
-        parser.error("--capture goes with --shard alone")
+        parser.error("--capture can be combined only with --shard")
     now_ms = system_clock()
     try:
         chosen.window = Window(*(parse_bound(text, now_ms) if text else None for text in (chosen.begin, chosen.end)))
     except ValueError as error:
         parser.error(str(error))
     if chosen.shard is None and any(isinstance(bound, Offset) for bound in (chosen.window.begin, chosen.window.end)):
-        parser.error("an offset means something within one shard only: add --shard")
+        parser.error("an offset is valid only within one shard: add --shard")
     return chosen
 
 
 async def work(chosen: argparse.Namespace, kafka: KafkaSettings, console: Console, errors: Console) -> int:
-    """Everything after the command line. Returns the exit code."""
+    """Do everything after the command line is parsed. Returns the exit code."""
     partitions = await partitions_of(kafka)
     shards = range(partitions[COMMANDS])
     if chosen.shard is not None:
@@ -130,7 +130,7 @@ def _tell(
 
 
 def _plain(value: object) -> str:
-    """What JSON has no form for."""
+    """Return a JSON value for a type that JSON does not have."""
     assert isinstance(value, bytes)
     return value.hex()
 
@@ -158,7 +158,7 @@ async def _capture(
 
 @asynccontextmanager
 async def _bar(errors: Console, name: str) -> AsyncIterator[Tell]:
-    """Progress over the journal's offsets, where somebody looks."""
+    """Show progress over the journal's offsets when standard error is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task(name, total=None)
@@ -166,8 +166,8 @@ async def _bar(errors: Console, name: str) -> AsyncIterator[Tell]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Returns the exit code."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what matters comes back as an error
+    """Run the command. Returns the exit code."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # errors that matter are raised
     console, errors = Console(width=None if sys.stdout.isatty() else 160), Console(stderr=True)
     chosen = arguments(argv)
     try:
@@ -192,9 +192,9 @@ def _not_compared(errors: Console, why: str) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an orchestrator's stop is as clean as Ctrl-C
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that an orchestrator's stop is as clean as Ctrl-C
     try:
         sys.exit(main())
-    except Exception:  # noqa: BLE001 - python would exit with 1, and a defect of the replay is no difference of the router's
+    except Exception:  # noqa: BLE001 - Python would exit with 1, but a defect of the replay is not a difference of the router
         traceback.print_exc()
         sys.exit(NOT_COMPARED)

@@ -1,7 +1,7 @@
-"""The state of a running shard, from its changelog: where a replay can begin when the log's beginning is no longer kept.
+"""Capture the state of a running shard from its changelog: a replay can begin from it when the start of the log is no longer kept.
 
-It is believed, not proven. A lane writes changelog, position and journal in one transaction, so the changelog's position record names the newest
-batch, and the journal's record of that batch is where folding goes on.
+The state is trusted, not verified. A lane writes changelog, position and journal in one transaction, so the changelog's position record names the
+newest batch, and folding continues from the journal's record of that batch.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from services.router.replay.run import journal_sha256, parse_journal
 from services.router.replay.state import ShardState
 
 _BEHIND: Final = 2_000
-"""Offsets before the journal's end among which the newest batch is looked for; every second one may be a transaction's marker."""
+"""Offsets before the journal's end among which the newest batch is searched; every second one may be the marker of a transaction."""
 _TRIES: Final = 25
 _PAUSE_S: Final = 0.2
 _CLOSE_S: Final = 3.0
 
 
 async def capture(kafka: KafkaAccess, log: KafkaShardLog, shard: int) -> ShardState:
-    """The shard as it is. Raises NotComparable if its newest batch does not show in the journal, KafkaError."""
+    """Return the present state of the shard. Raises NotComparable if its newest batch is not in the journal, and KafkaError."""
     at = Position(0, 0, 0)
     for _ in range(_TRIES):
         bounds = await log.bounds()
@@ -45,17 +45,17 @@ async def capture(kafka: KafkaAccess, log: KafkaShardLog, shard: int) -> ShardSt
         at = restored.position
         await asyncio.sleep(_PAUSE_S)  # the markers of one transaction are not written to all partitions at once
     raise NotComparable(
-        f"shard {shard}: the journal does not show the batch that the changelog stands at (owner {at.epoch}, clock {at.now_ms}); "
+        f"shard {shard}: the journal does not contain the newest batch of the changelog (owner {at.epoch}, clock {at.now_ms}); "
         "try again after the next command"
     )
 
 
 async def newest(log: ShardLog, shard: int, position: Position, offset: int) -> tuple[int, pb.JournalRecord] | None:
-    """The journal's record, at or behind `offset`, of the batch that a position is of."""
+    """Return the journal's record, at or after `offset`, of the batch that a position belongs to."""
     found: tuple[int, pb.JournalRecord] | None = None
     owner = (
         0 if offset <= 0 else position.epoch
-    )  # an owner's first record is known as such only behind another's, or at the log's beginning
+    )  # an owner's first record can be recognised only after another owner's, or at the log's beginning
     async with aclosing(log.journal(max(0, offset))) as chunks:
         async for chunk in chunks:
             for stored in chunk:
@@ -64,7 +64,7 @@ async def newest(log: ShardLog, shard: int, position: Position, offset: int) -> 
                 if owner != position.epoch:
                     continue
                 same = record.now_ms == position.now_ms and record.next_offset <= position.offset
-                # With its take-over alone, an owner has written down the clock of its predecessor.
+                # When it has only taken over, an owner has recorded the clock of its predecessor.
                 if same or (takes_over and position.now_ms < record.now_ms):
                     found = stored.offset, record
     return found

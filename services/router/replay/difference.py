@@ -1,7 +1,7 @@
-"""Which effect of a batch differs, and both sides of it.
+"""Find the effect of a batch that differs, and show both sides of it.
 
-The hash says only that something does. The re-run has its effects in order; the original's are in routing.events.v1 and gateway.feed.v1, spread over
-partitions, each of which keeps the order. So the effects of the re-run are gone through in order, each against the next original of its own
+The hash only shows that something differs. The re-run has its effects in order; the original's are in routing.events.v1 and gateway.feed.v1, spread
+over partitions, each of which keeps the order. So the effects of the re-run are compared in order, each with the next original of its own
 partition: the first that is not the same is the first difference.
 """
 
@@ -28,7 +28,7 @@ _TYPES: Final[Mapping[str, type[Message]]] = {EVENTS: pb.RoutingEvent, FEED: pb.
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One effect, for people: where it goes, and what it says."""
+    """One effect in readable form: where it goes, and its content."""
 
     topic: str
     partition: int
@@ -38,19 +38,22 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """The first difference between the re-run and the original. `ordinal` counts the batch's effects from 0; None: not found among what is kept."""
+    """The first difference between the re-run and the original.
+
+    `ordinal` counts the batch's effects from 0; None: not found among the records that are kept.
+    """
 
     summary: str
     ordinal: int | None = None
     original: Side | None = None
     rerun: Side | None = None
     fields: tuple[tuple[str, Any, Any], ...] = field(default=())
-    """What differs within the record: path, original, re-run; None where a side lacks it."""
+    """The differences within the record: path, original, re-run; None where a side does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What tells a batch's records from their neighbours in the topics. Clocks are those of the batch and of the batches around it."""
+    """Properties that distinguish a batch's records in the topics. The clocks are those of the batch and of the batches before and after it."""
 
     epoch: int
     now_ms: int
@@ -60,7 +63,7 @@ class Batch:
     pools: frozenset[tuple[str, str]]
     sessions: frozenset[str]
     gateways: frozenset[str]
-    """Those that wait for a result."""
+    """The gateways that wait for a result."""
 
     @classmethod
     def of(
@@ -72,7 +75,7 @@ class Batch:
         sends: Iterable[Send],
         engines: Mapping[tuple[str, str], Engine],
     ) -> "Batch":
-        """From the batch's input, the re-run's effects, and the shard after it."""
+        """Build it from the batch's input, the re-run's effects, and the shard after it."""
         commands, gateways, pools = set(), set(), set(engines)
         sessions = {name for engine in engines.values() for name in engine.core.sessions}
         for record in records:
@@ -121,19 +124,19 @@ class Batch:
 async def locate(
     log: ShardLog, batch: Batch, sends: Sequence[Send], journaled: int, before: Iterable[Send] = ()
 ) -> Located:
-    """Compare the re-run's effects with what the topics still hold of the original's, of which the journal counts `journaled`.
+    """Compare the re-run's effects with the original's that the topics still hold; the journal counts `journaled` of these.
 
-    `before` are the effects of the batches before it that had the same clock: the originals of those are told from this one's by being equal.
+    `before` are the effects of earlier batches with the same clock: their originals are recognised because they are equal.
     """
     originals = await _originals(log, batch, batch.now_ms, batch.now_ms)
     if not originals and (sends or journaled):
-        # Perhaps the clock is what differs: look at all the time between the neighbours.
+        # The clock may be what differs: search all the time between the two neighbours.
         originals = await _originals(log, batch, min(batch.before_ms, batch.now_ms), batch.after_ms or _FOREVER_MS)
     if not originals and not sends and journaled:
         return Located(f"the re-run has none of the {journaled} effects, and the topics no longer hold the originals")
     originals = _unless(originals, before)
     forgotten = await log.forgotten(batch.now_ms)
-    # What the next batch wrote at the same clock may be among them, and is not missing in this one.
+    # Effects of the next batch at the same clock may be among the originals; they are not missing in this one.
     return align(sends, originals, log.place, forgotten, surplus=batch.after_ms != batch.now_ms)
 
 
@@ -166,8 +169,11 @@ def align(
     *,
     surplus: bool = True,
 ) -> Located:
-    """See the module. `forgotten` are partitions whose originals may be gone: nothing is concluded from what they lack; nor, without `surplus`,
-    from originals that are left over and name no command."""
+    """Align the effects of the re-run with the originals; see the module.
+
+    `forgotten` are partitions whose originals may be gone: nothing is concluded from records that they lack. Without `surplus`, nothing is
+    concluded from originals that are left over and name no command.
+    """
     queues: dict[Place, list[Record]] = {}
     for record in originals:
         queues.setdefault((record.topic, record.partition), []).append(record)
@@ -188,7 +194,7 @@ def align(
                 return _located("the original has no such effect", ordinal, None, _side(send, at))
             if theirs_later and not ours_later:
                 return _located("the re-run has no such effect", ordinal, _original(other), None)
-            return _located("the effect is another one", ordinal, _original(other), _side(send, at))
+            return _located("the effect is different", ordinal, _original(other), _side(send, at))
         del queue[0]
     for queue in queues.values():
         if queue and (_cause(queue[0]) or (surplus and _is_of_one(queue[0]))):
@@ -201,23 +207,23 @@ def align(
             f"originals are no longer kept ({', '.join(sorted({sends[n].topic for n in unknown}))})",
             rerun=_side(send, at),
         )
-    return Located("every effect is the original's, so it is the journal's own record that differs")
+    return Located("every effect equals the original's, so the journal's own record differs")
 
 
 def _after(record: Record, sends: Sequence[Send]) -> int:
-    """Where an effect that the re-run lacks would stand: behind the last of the same command, or behind all."""
+    """Return the place of an effect that the re-run lacks: after the last effect of the same command, or after all."""
     cause = _cause(record)
     same = [n + 1 for n, send in enumerate(sends) if _cause(send) == cause]
     return same[-1] if cause and same else len(sends)
 
 
 def _is_of_one(record: Record) -> bool:
-    """Whether it names what it is about. The result of a command without an id may be another shard's, at the same clock."""
+    """Whether the record names its subject. The result of a command without an id may be another shard's, at the same clock."""
     return record.topic == EVENTS or bool(pb.FeedRecord.FromString(record.value or b"").session_id)
 
 
 def _cause(effect: Record | Send) -> str:
-    """The command that an effect names; empty for timers and for most notices."""
+    """Return the command that an effect names; empty for timers and for most notices."""
     if effect.topic == EVENTS:
         return pb.RoutingEvent.FromString(effect.value or b"").command_id
     return pb.FeedRecord.FromString(effect.value or b"").result.command_id
@@ -250,7 +256,7 @@ def _original(record: Record) -> Side:
 
 
 def decoded(topic: str, value: bytes) -> dict[str, Any]:
-    """A record by the contract's names. These topics hold ids and attributes, no personal data."""
+    """Return a record by the contract's names. These topics hold ids and attributes, no personal data."""
     known = _TYPES.get(topic)
     if known is None:
         return {"bytes": value.hex()}

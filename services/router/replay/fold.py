@@ -1,4 +1,4 @@
-"""One batch again, by the live processor, run by the lane's own `BatchRunner`: no decision is made twice in this code base."""
+"""Run one batch again with the live processor and the lane's own `BatchRunner`: this package contains no second copy of a decision."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,15 +18,18 @@ from services.router.translate.effects import FactsCache
 
 
 class ResumableShard(ShardProcessor):
-    """The live processor, which can also go on where a saved state ends, without taking over."""
+    """The live processor, which can also continue from the end of a saved state without taking over."""
 
     def resume(self, now_ms: int) -> int:
-        """The engines as they were at `now_ms`. Returns how much they would do at once: nothing, if they are what was saved."""
+        """Restore the engines as they were at `now_ms`.
+
+        Returns how many things they would do at once: 0, if they equal what was saved.
+        """
         self._now = now_ms
         for where, restorer in sorted(self._restorers.items()):
             engine = self.engines[where] = restorer.engine(now_ms)
             self._facts[where] = FactsCache()
-            # A restore wants everything to be looked at, as an owner that takes over does. What was saved had been looked at and was at rest.
+            # A restore marks everything to be looked at, as for an owner that takes over. A saved shard had nothing left to look at.
             for unseen in (engine.core.stirred, engine.core.freed, engine.core.overdue, engine.core.asking):
                 unseen.clear()
         self._restorers.clear()
@@ -35,7 +38,7 @@ class ResumableShard(ShardProcessor):
 
 @dataclass(frozen=True, slots=True)
 class Rerun:
-    """What one batch came to: `sends` without the journal's record and without dead letters. `failure` says why it broke off."""
+    """The outcome of one batch: `sends` without the journal's record and without dead letters. `failure` says why it stopped."""
 
     sends: list[Send] = field(default_factory=list)
     digest: bytes = b""
@@ -43,29 +46,29 @@ class Rerun:
     failure: str = ""
 
     def agrees(self, journal: pb.JournalRecord) -> bool:
-        """Whether it is what the journal says, bit for bit."""
+        """Whether it equals what the journal says, bit for bit."""
         return not self.failure and (self.digest, self.effects) == (journal.effects_sha256, journal.effects)
 
 
 class Fold:
-    """Holds a shard's memory, and its changelog as the replay itself has written it (`state`, which moves on with each batch)."""
+    """Holds a shard's state, and its changelog as the replay itself has written it (`state`, which each batch updates)."""
 
     def __init__(self, state: ShardState, feed_partitions: int, skipped: Iterable[int]) -> None:
         self.state = state
         self._feed_partitions = feed_partitions
         self._metrics = ShardMetrics(Metrics())
-        # A bug of the live engine was tried again in the hope of better luck; here one attempt tells all.
+        # The lane retries a bug of the live engine because another attempt may succeed; here one attempt shows all.
         tuning = LaneTuning(attempts=1, step_over=False, skip=frozenset((state.shard, offset) for offset in skipped))
         self._batches = BatchRunner(SPEC, state.shard, tuning, NO_METRICS, _no_dead_letter)
         self._processor = self._resumed() if state.epoch else self._new(0)
 
     @property
     def engines(self) -> dict[tuple[str, str], Engine]:
-        """By tenant and pool."""
+        """The engines, by tenant and pool."""
         return self._processor.engines
 
     async def step(self, journal: pb.JournalRecord, commands: list[Record]) -> Rerun:
-        """One batch of the journal. Raises NotComparable if a take-over is not journaled."""
+        """Run one batch of the journal. Raises NotComparable if a take-over is not journaled."""
         if journal.lane_epoch != self.state.epoch:
             if not commands and journal.lane_epoch == self.state.epoch + 1:
                 return self._take_over(journal)
@@ -75,7 +78,7 @@ class Fold:
             if between.failure or between.sends:
                 what = between.failure or f"the re-run has {len(between.sends)} effects"
                 return Rerun(
-                    failure=f"at {clock_ms}, when the original looked at its timers and nothing came of it, {what}"
+                    failure=f"at {clock_ms}, when the original looked at its timers and nothing was due, {what}"
                 )
         return await self._batch(journal, journal.now_ms, commands)
 
@@ -86,7 +89,7 @@ class Fold:
         return processor
 
     def _resumed(self) -> ResumableShard:
-        """Where the saved state ends. Raises NotComparable if this version makes something else of it."""
+        """Restore the end of the saved state. Raises NotComparable if this version interprets it differently."""
         mend = "replay with the version that wrote it, or begin from a newer state"
         try:
             processor = self._new(self.state.epoch)
@@ -101,7 +104,7 @@ class Fold:
         return processor
 
     def _take_over(self, journal: pb.JournalRecord) -> Rerun:
-        """As the next owner did: everything forgotten, restored from the changelog, and what became due meanwhile."""
+        """Take over as the next owner did: everything is forgotten, restored from the changelog, and what became due since then is done."""
         try:
             self._processor = self._new(journal.lane_epoch)
             taken = self._batches.start(self._processor, journal.now_ms, journal.lane_epoch)
@@ -112,7 +115,7 @@ class Fold:
         return self._done(journal, taken)
 
     def _take_over_nothing(self, journal: pb.JournalRecord) -> None:
-        """An owner whose first words are not journaled: without consequence only where there was nothing to take over."""
+        """Continue with an owner whose take-over is not journaled: without consequence only where there was nothing to take over."""
         if self.state.entities:
             raise NotComparable(
                 f"shard {self.state.shard}: the journal does not say when owner {journal.lane_epoch} took over from owner {self.state.epoch} "
@@ -145,10 +148,10 @@ class Fold:
 
 
 def idle_clocks(journal: pb.JournalRecord) -> Iterable[int]:
-    """When the owner looked at timers since its record before, and nothing came of it. Journals of an earlier version do not say."""
+    """Return the times at which the owner looked at timers since its previous record, and nothing was due. Earlier journals do not hold them."""
     return journal.idle_ms
 
 
 def _no_dead_letter(record: Record, verdict: InvalidRecord, lane: str, now_ms: int) -> bytes:
-    """Dead letters are no effects: the journal's hash leaves them out."""
+    """Return an empty dead letter: dead letters are not effects, and the journal's hash leaves them out."""
     return b""

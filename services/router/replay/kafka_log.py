@@ -1,4 +1,4 @@
-"""A shard's log on Kafka. Readers without a group, read_committed, each with its own connection for as long as it reads."""
+"""A shard's log on Kafka. It is read without a consumer group, read_committed, with a connection of its own for each read."""
 
 import asyncio
 import time
@@ -28,11 +28,14 @@ _CLOSE_S: Final = 3.0
 _CONNECT_S: Final = 20.0
 _STALLED_AFTER_S: Final = 30.0
 _DISORDER_MS: Final = 60_000
-"""Lanes write into a partition in the order of their commits, which lag their clocks by less than this."""
+"""Lanes write into a partition in the order of their commits, whose delay against their clocks is below this."""
 
 
 async def partitions_of(kafka: KafkaAccess) -> dict[str, int]:
-    """How many partitions the topics have. Raises NotComparable when topics are missing, KafkaError when the cluster can't be reached."""
+    """Return the number of partitions of the topics.
+
+    Raises NotComparable when topics are missing, KafkaError when the cluster can't be reached.
+    """
     names = {kafka.topic_prefix + topic: topic for topic in TOPICS}
     try:
         async with asyncio.timeout(_CONNECT_S), admin_client(kafka, client_id=_CLIENT) as admin:
@@ -91,14 +94,14 @@ class KafkaShardLog:
                 tps = [self._tp(topic, partition) for partition in range(self._partitions[topic])]
                 begin = await reader.beginning_offsets(tps)
                 at = await reader.offsets_for_times(dict.fromkeys(tps, from_ms))
-                # Nothing older is kept, and there was something: it may have been what is looked for.
+                # Nothing older is kept, and there was something: the records that are searched may have been there.
                 found.update(
                     (topic, tp.partition) for tp in tps if begin[tp] and (not at[tp] or at[tp].offset <= begin[tp])
                 )
         return frozenset(found)
 
     def place(self, topic: str, partition: int | None, key: bytes) -> Place:
-        """As Kafka's default partitioner."""
+        """Return the place that Kafka's default partitioner chooses."""
         if partition is None:
             partition = int((murmur2(key) & 0x7FFFFFFF) % self._partitions[topic])
         return topic, partition
@@ -109,7 +112,7 @@ class KafkaShardLog:
     async def _read(
         self, topic: str, partitions: "range | list[int]", *, offset: int | None = None, since_ms: int = 0
     ) -> Chunks:
-        """One partition after the other, to the end that each has now. Raises KafkaError when the broker makes no progress."""
+        """Yield one partition after the other, to the end that each has now. Raises KafkaError when the broker makes no progress."""
         async with _reader(self._kafka) as reader:
             for partition in partitions:
                 tp = self._tp(topic, partition)
@@ -132,7 +135,7 @@ class KafkaShardLog:
                     if reached > position:
                         position, moved_at = reached, time.monotonic()
                     elif time.monotonic() - moved_at > _STALLED_AFTER_S:
-                        raise BrokerError(f"reading {topic}/{partition} stands at {position} of {end}")
+                        raise BrokerError(f"reading {topic}/{partition} does not get past {position} of {end}")
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a replay reads of one shard. Only what is committed; records come in chunks, in order of offset, up to the end that `open` saw."""
+"""What a replay reads of one shard: only committed records, in chunks, in order of offset, up to the end that `open` saw."""
 
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -12,8 +12,8 @@ Place = tuple[str, int]
 """Logical topic and partition."""
 
 
-class NotComparable(Exception):  # noqa: N818 - reads as what happened
-    """Comparing would tell nothing, because something is not known; the text says what, and how to mend it."""
+class NotComparable(Exception):  # noqa: N818 - the name says what happened
+    """A comparison would be meaningless, because something is unknown; the text says what, and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +29,29 @@ class ShardLog(Protocol):
     """One shard's part of the topics. Topics are logical names, times milliseconds."""
 
     async def bounds(self) -> Bounds:
-        """See `Bounds`. The commands' end is looked up after the journal's, so that no journaled batch lacks commands."""
+        """Return the bounds. The end of the commands is read after the journal's, so that no journaled batch lacks commands."""
 
     def journal(self, offset: int) -> Chunks:
-        """The shard's journal from an offset."""
+        """Yield the shard's journal from an offset."""
 
     def commands(self, offset: int) -> Chunks:
-        """The shard's commands from an offset."""
+        """Yield the shard's commands from an offset."""
 
     def dead_letters(self, since_ms: int) -> Chunks:
-        """All dead letters since a time."""
+        """Yield all dead letters since a time."""
 
     def effects(self, from_ms: int, to_ms: int) -> Chunks:
-        """Events and notices of all shards, of these times and a little more; in order per partition."""
+        """Yield events and notices of all shards, of these times and slightly more; in order within each partition."""
 
     async def forgotten(self, from_ms: int) -> frozenset[Place]:
-        """Partitions of events and notices whose records of that time may be gone."""
+        """Return partitions of events and notices whose records of that time may be gone."""
 
     def place(self, topic: str, partition: int | None, key: bytes) -> Place:
-        """Where a record belongs."""
+        """Return the topic and partition to which a record belongs."""
 
 
 class Commands:
-    """A shard's commands, taken batch by batch. `skipped` are the offsets that never reached the processor."""
+    """A shard's commands, read batch by batch. `skipped` are the offsets that never reached the processor."""
 
     def __init__(self, chunks: Chunks, position: int, skipped: frozenset[int]) -> None:
         self._chunks = chunks
@@ -60,7 +60,7 @@ class Commands:
         self._skipped = skipped
 
     async def take(self, first: int, end: int) -> list[Record]:
-        """The records of a batch. Raises NotComparable if some are no longer kept, Undecided if the batch passes over others."""
+        """Return the records of a batch. Raises NotComparable if some are no longer kept, Undecided if the batch skips others."""
         passed = [record.offset for record in await self._before(first) if record.offset not in self._skipped]
         if passed:
             raise Undecided(passed)
@@ -85,8 +85,8 @@ class Commands:
         return taken
 
 
-class Undecided(Exception):  # noqa: N818 - reads as what happened
-    """Commands that no batch of the journal took and that are no dead letters."""
+class Undecided(Exception):  # noqa: N818 - the name says what happened
+    """Commands that no batch of the journal took and that are not dead letters."""
 
     def __init__(self, offsets: list[int]) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What people read of a replay: the figures of each shard, and a difference with both sides."""
+"""Print the result of a replay: the figures of each shard, and a difference with both sides."""
 
 import json
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from services.router.replay.run import Difference, ShardReport, per_second
 
 
 def tell(console: Console, reports: Iterable[ShardReport]) -> None:
-    """Everything, for a terminal or a file."""
+    """Print everything, for a terminal or a file."""
     for report in reports:
         for line in _figures(report):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -77,4 +77,4 @@ def _moment(ms: int) -> str:
     try:
         return datetime.fromtimestamp(ms / 1000, UTC).astimezone().isoformat(timespec="milliseconds")
     except (ValueError, OverflowError, OSError):
-        return f"{ms} ms"  # a journal that was tampered with may say anything
+        return f"{ms} ms"  # a journal that was tampered with may contain any number

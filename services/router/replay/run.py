@@ -1,4 +1,4 @@
-"""One shard from its start to the window's end, or to the first difference."""
+"""Replay one shard from its start to the window's end, or to the first difference."""
 
 import hashlib
 import time
@@ -22,17 +22,17 @@ from services.router.replay.state import ShardState
 from services.router.replay.window import Window
 
 _UNHANDLED: Final = frozenset({SKIPPED, FAILED, OUTPUT_TOO_LARGE})
-"""Reasons of dead letters that were not handed to the processor in the batch that was committed. Others it refused itself, and will again."""
+"""Reasons of dead letters that did not reach the processor in the batch that was committed. It refused the others itself, and will do so again."""
 
 _KEPT: Final = 10_000
 
 Progress = Callable[[int, int], None]
-"""Journal offsets done, of so many."""
+"""Journal offsets done, of a total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first batch that came to something else. `effects`: journaled, and of the re-run."""
+    """The first batch with another outcome. `effects`: those journaled, and those of the re-run."""
 
     batch: int
     journal_offset: int
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(slots=True)
 class ShardReport:
-    """What a shard's replay came to. Counts are of the window; what lay before it was compared too."""
+    """The result of a shard's replay. Counts are of the window; batches before it were compared too."""
 
     shard: int
     batches: int = 0
@@ -55,7 +55,7 @@ class ShardReport:
     effects: int = 0
     take_overs: int = 0
     before_window: int = 0
-    """Batches folded and compared on the way to the window."""
+    """Batches before the window that were folded and compared."""
     seconds: float = 0.0
     from_ms: int = 0
     to_ms: int = 0
@@ -64,11 +64,11 @@ class ShardReport:
 
     @property
     def identical(self) -> bool:
-        """Whether every batch was the original's."""
+        """Whether every batch equals the original's."""
         return self.difference is None
 
     def as_data(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the report as plain data, for programs."""
         return {
             **asdict(self),
             "identical": self.identical,
@@ -77,13 +77,13 @@ class ShardReport:
 
 
 def per_second(count: int, seconds: float) -> int:
-    """A pace."""
+    """Return a count per second."""
     return round(count / seconds) if seconds else 0
 
 
 @dataclass(slots=True)
 class _Step:
-    """One batch, before and after."""
+    """One batch, before and after it was run."""
 
     offset: int
     journal: pb.JournalRecord
@@ -94,27 +94,27 @@ class _Step:
 
 @dataclass(slots=True)
 class _SameClock:
-    """Effects of the newest batches as long as their clock stands still."""
+    """Effects of the newest batches that have the same clock."""
 
     at: tuple[int, int] = (0, 0)
     sends: list[Send] = field(default_factory=list)
 
     def note(self, journal: pb.JournalRecord, sends: list[Send]) -> None:
-        """A batch was found to be the original's."""
+        """Record the effects of a batch that equals the original's."""
         before = self.before(journal)
         self.at = (journal.lane_epoch, journal.now_ms)
-        # A clock that was set back stands still for as long: then the oldest are let go, and only the showing of a difference suffers.
+        # A clock that was set back stays the same for that long: then the oldest effects are dropped, which only affects how a difference is shown.
         self.sends = [*before, *sends][-_KEPT:]
 
     def before(self, journal: pb.JournalRecord) -> list[Send]:
-        """Effects at the clock of this batch, before it."""
+        """Return the effects before this batch that have its clock."""
         return self.sends if self.at == (journal.lane_epoch, journal.now_ms) else []
 
 
 async def replay(
     log: ShardLog, start: ShardState, *, window: Window, feed_partitions: int, progress: Progress
 ) -> ShardReport:
-    """Fold, compare, and move `start` on. Raises NotComparable, and KafkaError when the log can't be read."""
+    """Fold and compare batches, and update `start`. Raises NotComparable, and KafkaError when the log can't be read."""
     began = time.monotonic()
     report = ShardReport(start.shard, next_offset=start.position)
     bounds = await log.bounds()
@@ -154,7 +154,7 @@ async def replay(
 
 
 def _check_start(start: ShardState, bounds: Bounds, window: Window) -> None:
-    """Whether folding from here means anything."""
+    """Raise NotComparable when folding from this start is meaningless."""
     mend = "take a state of the running shard with `chapar replay --capture FILE` and begin from it next time (--state FILE)"
     if start.epoch:
         if start.journal_offset + 1 < bounds.journal_begin:
@@ -173,15 +173,15 @@ def _check_start(start: ShardState, bounds: Bounds, window: Window) -> None:
             )
     elif bounds.journal_begin:
         raise NotComparable(
-            f"shard {start.shard}: the journal's beginning is no longer kept (it begins at {bounds.journal_begin}), so the state that its first "
-            f"batch met is not known: begin from a state file (--state); if there is none, {mend}"
+            f"shard {start.shard}: the journal's beginning is no longer kept (it begins at {bounds.journal_begin}), so the state before its first "
+            f"batch is not known: begin from a state file (--state); if there is none, {mend}"
         )
 
 
 async def _journal(
     log: ShardLog, start: ShardState, bounds: Bounds
 ) -> AsyncGenerator[tuple[int, pb.JournalRecord], None]:
-    """The records behind the state's. The state's own comes first, to see that it is still the same log."""
+    """Yield the records after the state's. The state's own record comes first, to check that it is still the same log."""
     known = start.journal_offset
     first = True
     async with aclosing(log.journal(max(known, 0))) as chunks:
@@ -194,8 +194,8 @@ async def _journal(
                     and (stored.offset, journal_sha256(record)) != (known, start.journal_sha256)
                 ):
                     raise NotComparable(
-                        f"shard {start.shard}: the state file is of another log: at journal offset {known} stands another record; "
-                        "were the topics made anew?"
+                        f"shard {start.shard}: the state file is of another log: the record at journal offset {known} is another one; "
+                        "were the topics recreated?"
                     )
                 if known < 0 and first and record.lane_epoch != 1:
                     raise NotComparable(
@@ -210,22 +210,22 @@ async def _journal(
 
 
 def parse_journal(shard: int, stored: Record) -> pb.JournalRecord:
-    """A record of the journal. Raises NotComparable."""
+    """Parse a record of the journal. Raises NotComparable."""
     try:
         return pb.JournalRecord.FromString(stored.value or b"")
     except DecodeError as error:
         raise NotComparable(
-            f"shard {shard}: the record at journal offset {stored.offset} is no JournalRecord"
+            f"shard {shard}: the record at journal offset {stored.offset} is not a JournalRecord"
         ) from error
 
 
 def journal_sha256(record: pb.JournalRecord) -> bytes:
-    """What a state remembers its newest batch by."""
+    """Return the hash by which a state identifies its newest batch."""
     return hashlib.sha256(record.SerializeToString(deterministic=True)).digest()
 
 
 async def _skipped(log: ShardLog, start: ShardState) -> frozenset[int]:
-    """Offsets of commands that the processor never saw."""
+    """Return offsets of commands that the processor never saw."""
     found: set[int] = set()
     chunks: Chunks
     async with aclosing(log.dead_letters(start.now_ms)) as chunks:

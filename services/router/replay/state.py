@@ -1,8 +1,8 @@
 """A shard between two batches, and the file that keeps such states.
 
-The file: a line that names the format and its version; frames (four bytes of length, MessagePack); an empty frame; SHA-256 of all before it. The
-first frame says which installation it is of; each shard is a head and chunks of entities in the order of their last writes, as a changelog has them.
-It is written beside its name and renamed when whole, so a reader finds the old one or the new one.
+The file consists of: a line with the format and its version; frames (four bytes of length, MessagePack); an empty frame; SHA-256 of everything
+before it. The first frame names the installation. Each shard is a head and chunks of entities in the order of their last writes, as a changelog has
+them. It is written under another name and renamed when complete, so a reader finds the old file or the new one.
 """
 
 import hashlib
@@ -25,29 +25,29 @@ _READ: Final = 1 << 20
 
 
 class StateRefused(Exception):  # noqa: N818 - reads as what happened
-    """The file can't be begun from; the text says why and what to do."""
+    """The file can't be used as a start; the text says why and what to do."""
 
 
 @dataclass(slots=True)
 class ShardState:
-    """One shard after a batch. Before the first one everything is zero."""
+    """One shard after a batch. Before the first batch everything is zero."""
 
     shard: int
     epoch: int = 0
-    """Ownership that decided the newest batch."""
+    """Number of the ownership that decided the newest batch."""
     now_ms: int = 0
-    """Its clock."""
+    """The clock of the newest batch."""
     position: int = 0
     """Offset of the next command."""
     journal_offset: int = -1
-    """Where the newest batch's record stands in the journal; -1: none yet."""
+    """Offset of the newest batch's record in the journal; -1: none yet."""
     journal_sha256: bytes = b""
-    """SHA-256 of that record: a state must not be continued on another log."""
+    """SHA-256 of that record: a state must not be continued with another log."""
     entities: dict[bytes, bytes] = field(default_factory=dict)
     """The changelog's live entries, ordered by last write."""
 
     def apply(self, changes: dict[bytes, bytes | None]) -> None:
-        """What one batch wrote to the changelog."""
+        """Apply the changelog entries that one batch wrote."""
         for key, value in changes.items():
             self.entities.pop(key, None)
             if value is not None:
@@ -55,7 +55,7 @@ class ShardState:
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
-    """A shard's first frame. New fields go to the end, with a default."""
+    """The first frame of a shard. New fields go to the end, with a default."""
 
     shard: int
     epoch: int
@@ -73,7 +73,7 @@ class _Origin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StateWriter:
-    """Use as a context manager: `add` each shard, then `commit`. Left without `commit`, nothing has happened."""
+    """Writes a state file. Use as a context manager: `add` each shard, then `commit`. Without `commit`, no file is written."""
 
     def __init__(self, path: Path, topic_prefix: str) -> None:
         self._path = path
@@ -83,7 +83,7 @@ class StateWriter:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        # For its owner alone: labels and ids are no secrets, but they are the customer's business.
+        # Readable by its owner only: labels and ids are not secrets, but they are the customer's data.
         self._file = os.fdopen(os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
         self._put(MAGIC + b"%d\n" % VERSION)
         self._frame(msgspec.msgpack.encode(_Origin(self._prefix)))
@@ -95,7 +95,7 @@ class StateWriter:
             self._draft.unlink(missing_ok=True)
 
     def add(self, state: ShardState) -> None:
-        """One shard."""
+        """Add one shard."""
         head = _Head(
             state.shard,
             state.epoch,
@@ -111,7 +111,7 @@ class StateWriter:
             self._frame(msgspec.msgpack.encode(entries[begin : begin + _CHUNK]))
 
     def commit(self) -> None:
-        """The file is whole: on disk, under its name."""
+        """Complete the file: it is on disk, under its name."""
         assert self._file is not None
         self._put(_LENGTH.pack(0))
         self._file.write(self._sum.digest())
@@ -132,7 +132,7 @@ class StateWriter:
 
 
 class StateFile:
-    """A file that was checked as a whole when this was made. Raises StateRefused."""
+    """A state file. It is checked as a whole when it is opened. Raises StateRefused."""
 
     def __init__(self, path: Path, topic_prefix: str) -> None:
         self._path = path
@@ -143,7 +143,7 @@ class StateFile:
             raise StateRefused(f"{path} is of topics that begin with {origin.topic_prefix!r}, not {topic_prefix!r}")
 
     def shard(self, shard: int) -> ShardState:
-        """The state of one shard."""
+        """Return the state of one shard."""
         with self._path.open("rb") as file:
             frames = self._frames(file)
             next(frames)
@@ -154,7 +154,9 @@ class StateFile:
                     return _loaded(head, chunks)
                 for _ in chunks:
                     pass
-        raise StateRefused(f"{self._path} holds no shard {shard}: save one with --shard {shard}, or without --shard")
+        raise StateRefused(
+            f"{self._path} does not contain shard {shard}: save one with --shard {shard}, or without --shard"
+        )
 
     def _check(self) -> None:
         try:
@@ -165,7 +167,7 @@ class StateFile:
         with file:
             first = file.readline(64)
             if not first.startswith(MAGIC):
-                raise StateRefused(f"{self._path} is no state file: `chapar replay --save` writes one")
+                raise StateRefused(f"{self._path} is not a state file: `chapar replay --save` writes one")
             if first != MAGIC + b"%d\n" % VERSION:
                 version = first.removeprefix(MAGIC).strip().decode(errors="replace")
                 raise StateRefused(f"{self._path} has format {version}, this program knows {VERSION}: save a new one")
@@ -175,7 +177,7 @@ class StateFile:
                 total.update(part)
                 left -= len(part)
             if left or file.read() != total.digest():
-                raise StateRefused(f"{self._path} is damaged, its checksum is another one: take an earlier file")
+                raise StateRefused(f"{self._path} is damaged, its checksum does not match: take an earlier file")
 
     @staticmethod
     def _frames(file: BinaryIO) -> Iterator[bytes]:

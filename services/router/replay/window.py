@@ -1,4 +1,4 @@
-"""What `--from` and `--to` say: a time, a time ago, or an offset of routing.commands.v1. Persian and Arabic digits count as digits."""
+"""The meaning of `--from` and `--to`: a time, a time ago, or an offset of routing.commands.v1. Persian and Arabic digits count as digits."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123
 _AGO: Final = re.compile(r"(?=\d)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _UNITS_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000)
 _JALALI: Final = re.compile(r"(1[34]\d\d)-(\d{1,2})-(\d{1,2})(.*)")
-"""Nobody has a journal of the fourteenth Gregorian century: such a year is a Jalali one."""
+"""No journal exists from the fourteenth Gregorian century: such a year is a Jalali one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,10 @@ Bound = At | Offset
 
 
 def parse_bound(text: str, now_ms: int) -> Bound:
-    """ "1204" is an offset, "2h" or "1d12h" that long before `now_ms`, anything else an ISO time (in the machine's zone unless it names one; a
-    Jalali date is understood). Raises ValueError with a sentence for people."""
+    """Parse "1204" as an offset, "2h" or "1d12h" as that long before `now_ms`, and anything else as an ISO time.
+
+    A time without a zone is in the machine's zone; a Jalali date is understood. Raises ValueError with a readable sentence.
+    """
     plain = text.strip().translate(_DIGITS).replace("/", "-")
     if plain.isdecimal():
         return Offset(int(plain))
@@ -44,7 +46,7 @@ def parse_bound(text: str, now_ms: int) -> Bound:
         return At(round(datetime.fromisoformat(_gregorian(plain)).astimezone(UTC).timestamp() * 1000))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text!r} is no time (2026-03-01T08:00), no time ago (2h, 1d12h) and no offset (1204)"
+            f"{text!r} is not a time (2026-03-01T08:00), a time ago (2h, 1d12h) or an offset (1204)"
         ) from error
 
 
@@ -58,13 +60,13 @@ def _gregorian(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Half-open; None is as far as the journal goes."""
+    """A half-open window; None means as far as the journal goes."""
 
     begin: Bound | None = None
     end: Bound | None = None
 
     def has_begun(self, now_ms: int, next_offset: int) -> bool:
-        """Whether a batch at this clock, after which `next_offset` is the next command, belongs to the window or lies behind it."""
+        """Whether a batch at this clock, after which `next_offset` is the next command, is in the window or after it."""
         match self.begin:
             case At(ms):
                 return now_ms >= ms
@@ -73,7 +75,7 @@ class Window:
         return True
 
     def is_over(self, now_ms: int, offset: int) -> bool:
-        """Whether a batch at this clock that begins at `offset` lies behind the window."""
+        """Whether a batch at this clock that begins at `offset` is after the window."""
         match self.end:
             case At(ms):
                 return now_ms >= ms
@@ -82,7 +84,7 @@ class Window:
         return False
 
     def begins_before(self, now_ms: int, offset: int) -> bool:
-        """Whether the window wants something from before a state of this clock and position."""
+        """Whether the window includes something from before a state of this clock and position."""
         match self.begin:
             case At(ms):
                 return ms < now_ms

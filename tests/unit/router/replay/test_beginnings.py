@@ -234,4 +234,4 @@ def test_an_effect_where_the_original_had_none_is_a_difference() -> None:
     log = shard.log()
     log.rewrite(-1, idle_ms=[shard.lane.now_ms + 200])
     found = difference(finish(log.replayed()))
-    assert "nothing came of it, the re-run has" in found.found.summary
+    assert "nothing was due, the re-run has" in found.found.summary

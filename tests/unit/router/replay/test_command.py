@@ -23,9 +23,9 @@ from tests.unit.router.replay.test_differences import a_life, events_of, replace
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (["--from", "soon"], "'soon' is no time"),
+        (["--from", "soon"], "'soon' is not a time"),
         (["--to", "120"], "add --shard"),
-        (["--capture", "x", "--save", "y"], "--capture goes with --shard alone"),
+        (["--capture", "x", "--save", "y"], "--capture can be combined only with --shard"),
         (["--shard", "x"], "invalid int value"),
     ],
 )

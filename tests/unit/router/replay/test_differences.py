@@ -139,7 +139,7 @@ def test_a_tampered_journal_is_told_apart_from_another_effect() -> None:
     log.rewrite(4, effects_sha256=hashlib.sha256(b"other").digest())
     found = difference(finish(log.replayed()))
     assert found.journal_offset == 4
-    assert found.found == Located("every effect is the original's, so it is the journal's own record that differs")
+    assert found.found == Located("every effect equals the original's, so the journal's own record differs")
 
 
 def test_an_effect_that_the_rerun_lacks_and_one_that_it_has_alone() -> None:

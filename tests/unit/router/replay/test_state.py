@@ -58,7 +58,7 @@ def test_refusals_say_what_to_do(tmp_path: Path) -> None:
     path = written(tmp_path / "state", a_state())
     with pytest.raises(StateRefused, match=r"is of topics that begin with 'chapar\.', not 'other\.'"):
         StateFile(path, "other.")
-    with pytest.raises(StateRefused, match="holds no shard 3: save one with --shard 3"):
+    with pytest.raises(StateRefused, match="does not contain shard 3: save one with --shard 3"):
         StateFile(path, PREFIX).shard(3)
     path.write_bytes(MAGIC + b"9\n" + path.read_bytes()[len(MAGIC) + 2 :])
     with pytest.raises(StateRefused, match="has format 9, this program knows 1"):

@@ -49,7 +49,7 @@ def test_what_is_none_of_them_is_refused_with_examples(text: str) -> None:
     if text == "2":
         assert parse_bound(text, NOW) == Offset(2)
         return
-    with pytest.raises(ValueError, match=r"no time ago \(2h, 1d12h\)"):
+    with pytest.raises(ValueError, match=r"a time ago \(2h, 1d12h\)"):
         parse_bound(text, NOW)
 
 
