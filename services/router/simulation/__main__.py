@@ -1,4 +1,7 @@
-"""`python -m services.router.simulation SCENARIO …`: what `chapar simulate` runs. Exit code 0; 1 for what cannot be run; 130 after Ctrl-C."""
+"""Entry point of `chapar simulate`: `python -m services.router.simulation SCENARIO …`.
+
+Exit codes: 0 done, 1 the scenario cannot be run, 130 interrupted by Ctrl-C.
+"""
 
 from __future__ import annotations
 
@@ -28,31 +31,31 @@ _SEARCHING = "searching"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line. Policies come as serialised `TenantConfiguration`s: YAML is the affair of `chapar`."""
+    """Return the parser of the command line. Policies come as serialised `TenantConfiguration`s: `chapar` converts them from YAML."""
     made = argparse.ArgumentParser(prog="python -m services.router.simulation", description=__doc__)
     made.add_argument("scenario", type=Path, nargs="?", help="YAML file")
     made.add_argument("--schema", action="store_true", help="print the JSON Schema of scenarios instead")
     made.add_argument("--policy", type=Path, help="TenantConfiguration, serialised")
-    made.add_argument("--against", type=Path, help="another, to compare with")
-    made.add_argument("--policy-name", default="", help="what to call it")
+    made.add_argument("--against", type=Path, help="another TenantConfiguration, to compare with")
+    made.add_argument("--policy-name", default="", help="name of the policy in the results")
     made.add_argument("--against-name", default="")
     made.add_argument("--staff", action="append", type=_size, default=[], metavar="GROUP=N")
     made.add_argument("--against-staff", action="append", type=_size, default=[], metavar="GROUP=N")
     made.add_argument("--replications", type=int)
     made.add_argument("--seed", type=int)
     made.add_argument("--confidence", type=_confidence, default=0.95)
-    made.add_argument("--processes", type=int, help="default: one a core")
+    made.add_argument("--processes", type=int, help="default: one for each core")
     made.add_argument(
         "--shortcut",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether plain pools are decided without the engine, but for the first replication, which is decided by both",
+        help="decide plain pools without the engine, except in the first replication, which both decide",
     )
     made.add_argument("--find-staff", metavar="80/20")
-    made.add_argument("--group", default="", help="with --find-staff: this group only")
+    made.add_argument("--group", default="", help="with --find-staff: vary only this group")
     made.add_argument("--each", action="store_true", help="with --find-staff: the target holds for each type")
     made.add_argument("--plot", type=Path, metavar="FILE.png")
-    made.add_argument("--graph", action="store_true", help="draw in the terminal")
+    made.add_argument("--graph", action="store_true", help="draw a graph in the terminal")
     made.add_argument("--json", action="store_true", dest="as_json")
     return made
 
@@ -75,14 +78,14 @@ def _confidence(text: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point."""
+    """Run the command line. Returns the exit code."""
     given = parser().parse_args(arguments)
     errors = Console(stderr=True)
     if given.schema:
         sys.stdout.write(reading.schema_text())
         return 0
     if given.scenario is None:
-        parser().error("a scenario, please")
+        parser().error("a scenario is missing")
     try:
         _answer(given, errors)
     except (ScenarioError, staff_search.UnreachableError, WorkerError, ValueError) as error:
@@ -107,7 +110,7 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
     question, cases, names = _question(given)
     wanted = staff_search.target(given.find_staff, each=given.each) if given.find_staff is not None else None
     if wanted is not None and len(cases) > 1:
-        raise ValueError("--find-staff looks for one policy's staffing: not together with --against")
+        raise ValueError("--find-staff searches the staffing of one policy: it cannot be combined with --against")
     question = staff_search.asked_of(question, wanted) if wanted is not None else question
     with Laboratory(question, given.processes) as laboratory:
         if wanted is not None:
@@ -130,7 +133,7 @@ def _answer(given: argparse.Namespace, errors: Console) -> None:
 
 
 def _not_plain(plans: Sequence[Plan], names: Sequence[str]) -> str:
-    """Why the engine decided everything, or which of two cases; empty when it did not."""
+    """Return why the engine decided everything, for each of two cases; empty when it did not."""
     reasons = [refusal(plan) for plan in plans]
     if len(reasons) == 1 or all(reasons):
         return reasons[0]
@@ -145,12 +148,14 @@ def _question(given: argparse.Namespace) -> tuple[Question, list[Case], list[str
             raise ValueError(f"--{name} {value} is out of range")
     scenario = scenario.model_copy(update={name: value for name, value in changes.items() if value is not None})
     if given.plot is not None and not given.plot.parent.is_dir():
-        raise ValueError(f"{given.plot.parent} is no directory")
+        raise ValueError(f"{given.plot.parent} is not a directory")
     for name, _ in (*given.staff, *given.against_staff):
         if name not in scenario.groups:
-            raise ValueError(f"`{name}` is no group of the scenario; there are {', '.join(scenario.groups) or 'none'}")
+            raise ValueError(
+                f"`{name}` is not a group of the scenario; there are {', '.join(scenario.groups) or 'none'}"
+            )
     if given.policy is None and (scenario.policy or scenario.queues is not None):
-        raise ValueError("the scenario's policy is YAML: `chapar simulate` makes what --policy takes")
+        raise ValueError("the scenario's policy is YAML: `chapar simulate` converts it for --policy")
     recording = None
     if scenario.arrivals_file is not None:
         path = given.scenario.parent / scenario.arrivals_file
@@ -171,7 +176,7 @@ def _policy(path: Path | None, pool: str) -> Policy | None:
 
 @contextmanager
 def _progress(errors: Console, total: int | None) -> Iterator[Done]:
-    """A bar on standard error, only where somebody looks. `total` None: nobody knows how long a search takes."""
+    """Show a progress bar on standard error when it is a terminal. `total` None: the length of a search is not known in advance."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task("replications" if total is not None else _SEARCHING, total=total)

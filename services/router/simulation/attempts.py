@@ -1,4 +1,7 @@
-"""Where every customer stands. An *attempt* is one interaction: the first ones have the numbers of `Customers`, later ones follow as they come."""
+"""The state of every customer.
+
+An *attempt* is one interaction: the first attempts have the numbers of `Customers`, later ones follow in the order in which they arrive.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from services.router.simulation.log import ANSWERED, UNSERVED, Log
 from services.router.simulation.plan import Plan
 
 WAITING, TAKEN, SERVED, GONE = range(4)
-"""TAKEN: an agent has accepted, and the engine has not yet said so."""
+"""TAKEN: an agent has accepted, and the engine has not yet confirmed it."""
 _UNBOUNDED: Final = float("inf")
 
 
 class Attempts:
-    """State of one replication's customers, and their part of the log."""
+    """State of the customers of one replication, and their part of the log."""
 
     def __init__(self, plan: Plan, customers: Customers, replication: int) -> None:
         self._plan = plan
@@ -24,7 +27,7 @@ class Attempts:
         self._patience = list(customers.patience)
         self._type_of = [kind.type_index for kind in plan.kinds]
         self._later: list[tuple[int, int]] = []
-        """First attempt and how many came after it, by number from the first later one."""
+        """First attempt, and how many attempts came after it; by number, from the first later one."""
         types = [plan.scenario.types.get(name) for name in plan.types]
         bounds = [kind.waiting_places if kind is not None else None for kind in types]
         self._places = [_UNBOUNDED if bound is None else bound for bound in bounds]
@@ -35,36 +38,36 @@ class Attempts:
         self._waiting_by_type = [0] * len(types)
         self.stage = [WAITING] * self._first
         self.turn: dict[int, int] = {}
-        """How often an attempt's service was broken off; 0 where there is no entry. What was planned in an earlier turn does not happen."""
+        """How often an attempt's service was interrupted; 0 without an entry. Events that were planned in an earlier turn do not happen."""
         self.open = 0
-        """Those who are here: waiting or served."""
+        """Number of customers who are present: waiting or served."""
         self.returning = 0
-        """Those who will come again."""
+        """Number of customers who will come again."""
         self.log = Log(list(customers.kind), list(customers.arrived), [UNSERVED] * self._first, [0.0] * self._first)
 
     def type_of(self, number: int) -> int:
-        """Index of the type."""
+        """Return the index of the attempt's type."""
         return self._type_of[self.log.kind[number]]
 
     def person(self, number: int) -> int:
-        """The first attempt of the same customer."""
+        """Return the first attempt of the same customer."""
         return number if number < self._first else self._later[number - self._first][0]
 
     def patience(self, number: int) -> float:
-        """How long this attempt waits, ms."""
+        """Return how long this attempt waits, ms."""
         return self._patience[number]
 
     def handling(self, number: int, group: int) -> float:
-        """How long an agent of a group needs for it, ms."""
+        """Return how long an agent of a group needs for it, ms."""
         return self._handling[group][self.person(number)]
 
     def enter(self, number: int) -> None:
-        """He is here."""
+        """Record that the customer is present."""
         self.open += 1
         self.wait(number)
 
     def wait(self, number: int) -> None:
-        """He waits, for the first time or again."""
+        """Record that the customer waits, for the first time or again."""
         self.stage[number] = WAITING
         self._waiting += 1
         self._waiting_by_type[self.type_of(number)] += 1
@@ -74,23 +77,26 @@ class Attempts:
         self._waiting_by_type[self.type_of(number)] -= 1
 
     def is_one_too_many(self, number: int) -> bool:
-        """Whether there is no place for him, who waits already, to wait."""
+        """Whether there is no waiting place for a customer who waits already."""
         kind = self.type_of(number)
         return self._waiting > self._places_in_all or self._waiting_by_type[kind] > self._places[kind]
 
     def answer(self, number: int, now: float) -> None:
-        """An agent has him; only the first time counts as the answer."""
+        """Record that an agent serves the customer; only the first time counts as the answer."""
         self._wait_no_more(number)
         self.stage[number] = SERVED
         self._note(number, ANSWERED, now)
 
     def end(self, number: int) -> None:
-        """Service is over."""
+        """Record that service is over."""
         self.stage[number] = GONE
         self.open -= 1
 
     def go(self, number: int, outcome: int, now: float) -> bool:
-        """He leaves without service. Returns whether that is what became of him: if he was answered before a hand-over, it is not."""
+        """Record that the customer leaves without service.
+
+        Returns whether this is the outcome: it is not if the customer was answered before a hand-over.
+        """
         self._wait_no_more(number)
         self.stage[number] = GONE
         self.open -= 1
@@ -105,7 +111,7 @@ class Attempts:
         return True
 
     def comes_again(self, number: int) -> tuple[float, int, int] | None:
-        """After how many ms, of whom, and the how manieth attempt after the first; None when he gives up."""
+        """Return the delay in ms, the first attempt, and the number of the next attempt after it; None when the customer gives up."""
         retrials = self._retrials[self.type_of(number)]
         person, attempt = (number, 0) if number < self._first else self._later[number - self._first]
         if retrials is None or attempt >= retrials.most:
@@ -117,7 +123,7 @@ class Attempts:
         return draw_one(retrials.delay, numbers), person, attempt + 1
 
     def again(self, person: int, attempt: int, now: float) -> int:
-        """A new attempt with the same to do. Returns its number."""
+        """Add another attempt for the same purpose. Returns its number."""
         self.returning -= 1
         log, scenario = self.log, self._plan.scenario
         kind = log.kind[person]
@@ -134,7 +140,7 @@ class Attempts:
         return len(log.kind) - 1
 
     def close(self, now: float) -> None:
-        """Who still waits has waited until now."""
+        """End the log: customers who still wait have waited until now."""
         for number, outcome in enumerate(self.log.outcome):
             if outcome == UNSERVED:
                 self.log.waited[number] = now - self.log.arrived[number]

@@ -1,7 +1,7 @@
-"""Who comes, when, for how long, and how patient: drawn before the run, so that what the policy does cannot change it.
+"""Draw the customers: when they come, for how long, and how patient they are. They are drawn before the run, so that the policy cannot change them.
 
-Every purpose (arrivals, handling, patience, busyness) of every type has a stream of random numbers of its own, named after it. So under two
-policies, or two staffings, the k-th customer is the same: *common random numbers*, which is why small differences can be seen in few replications.
+Every purpose (arrivals, handling, patience, busyness) of every type has its own stream of random numbers, named after it. So under two
+policies, or two staffings, the k-th customer is the same. These *common random numbers* are why few replications show small differences.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ Drawn = Simple | Mixture | Never
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """First attempts of one replication, in order of arrival; the lists run in step. Times in ms."""
+    """First attempts of one replication, in order of arrival; the lists have the same length. Times in ms."""
 
     arrived: list[float]
     kind: list[int]
     handling: list[list[float]]
-    """By group; groups that handle alike share a list."""
+    """By group; groups with the same handling share a list."""
     patience: list[float]
 
 
 def streams(seed: int, replication: int, *purpose: str) -> np.random.Generator:
-    """The stream of a purpose: independent of all others, the same whenever it is asked for."""
+    """Return the random stream of a purpose: independent of all others, and always the same."""
     key = (replication, *(crc32(word.encode()) for word in purpose))
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 def lot(seed: int, replication: int, *purpose: str | int) -> random.Random:
-    """As `streams`, for the few draws that depend on what happens: retries, answers of agents."""
+    """Return a random stream, as `streams` does, for the few draws that depend on events: retries, answers of agents."""
     return random.Random(f"{seed}/{replication}/{'/'.join(map(str, purpose))}")  # noqa: S311  # not for secrets
 
 
 def draw_one(distribution: Drawn, numbers: random.Random) -> float:
-    """One time, ms."""
+    """Draw one time, ms."""
     u, choice = numbers.random(), numbers.random()
     return float(distribution.quantile(np.array([u]), np.array([choice]))[0])
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Customers of one type and origin."""
+    """Customers of one type and one origin."""
 
     arrived: Vector
     kind: NDArray[np.int64]
@@ -63,7 +63,7 @@ class _Part:
 
 
 def draw(plan: Plan, replication: int) -> Customers:
-    """The customers of a replication."""
+    """Draw the customers of a replication."""
     scenario = plan.scenario
     periods = int(-(-scenario.duration // scenario.period))
     shared = _busyness(scenario, scenario.busyness, streams(scenario.seed, replication, "busyness"), periods)
@@ -93,7 +93,7 @@ def draw(plan: Plan, replication: int) -> Customers:
 
 
 def _busyness(scenario: sc.Scenario, busyness: sc.Busyness, numbers: np.random.Generator, periods: int) -> Vector:
-    """A factor for each period."""
+    """Return a factor for each period."""
     factors = np.ones(periods)
     if busyness.day_cv:
         day = (np.arange(periods) * scenario.period // _DAY_MS).astype(np.int64)
@@ -104,7 +104,7 @@ def _busyness(scenario: sc.Scenario, busyness: sc.Busyness, numbers: np.random.G
 
 
 def _gammas(numbers: np.random.Generator, cv: float, count: int) -> Vector:
-    """Mean 1: mixed with it, Poisson numbers vary as those of contact centres do (Jongbloed, Koole 2001)."""
+    """Return gamma factors with mean 1: mixed with them, Poisson numbers vary as those of contact centres do (Jongbloed, Koole 2001)."""
     return numbers.gamma(cv**-2, cv**2, count)
 
 
@@ -123,7 +123,7 @@ def _of_type(plan: Plan, replication: int, number: int, kind: sc.InteractionType
 
 
 def _arrivals(scenario: sc.Scenario, name: str, kind: sc.InteractionType, replication: int, shared: Vector) -> Vector:
-    """Times of arrival, sorted: a Poisson number in each period, anywhere in it."""
+    """Return times of arrival, sorted: a Poisson number in each period, uniformly distributed in it."""
     assert kind.arrivals is not None
     periods = len(shared)
     starts = np.arange(periods) * scenario.period
@@ -165,7 +165,7 @@ def _by_period(kind: sc.InteractionType) -> list[Patience]:
 
 
 def patience_of(scenario: sc.Scenario, kind: sc.InteractionType | None, arrived: float) -> Drawn:
-    """The distribution for one who comes (again) at a time."""
+    """Return the distribution of patience for a customer who arrives (again) at a time."""
     if kind is None or (kind.patience is None and not kind.patience_by_period):
         return Never(distribution="never")
     if kind.patience_by_period:
@@ -178,8 +178,11 @@ def patience_of(scenario: sc.Scenario, kind: sc.InteractionType | None, arrived:
 def _recorded(
     plan: Plan, recording: Recording, replication: int, number: int, kind: sc.InteractionType | None
 ) -> _Part:
-    """Those of the file. What the scenario says of handling and patience wins; otherwise it is as recorded in a single replication, and drawn anew
-    from what was recorded of the type in each of several."""
+    """Return the customers of the file.
+
+    Handling and patience that the scenario gives take precedence. Otherwise they are as recorded in a single replication; with several
+    replications, each draws them again from the records of the type.
+    """
     scenario, name = plan.scenario, plan.types[number]
     ours = np.array([plan.kinds[len(plan.types) + look].type_index == number for look in range(len(recording.looks))])
     mine = np.flatnonzero(ours[recording.look])
@@ -202,7 +205,7 @@ def _recorded(
 def _as_recorded(recording: Recording, mine: NDArray[np.int64], u: Vector, *, anew: bool) -> Vector:
     handling = recording.handling[mine]
     known = handling[~np.isnan(handling)]
-    if not len(known):  # nobody of the type was handled: as the others
+    if not len(known):  # no customer of the type was handled: use all the others
         known = recording.handling[~np.isnan(recording.handling)]
     if not len(known):
         raise ValueError("the recording has no handling times, and the scenario gives none")  # refused before

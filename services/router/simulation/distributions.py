@@ -1,7 +1,7 @@
-"""Times as people write them, and what they are drawn from.
+"""Times in readable form, and the distributions from which they are drawn.
 
-Every distribution is drawn by its quantile function: one uniform number (two for a mixture) makes one time. So the k-th customer keeps his
-place in the distribution when a policy, a group's distribution or the staffing changes, which is what makes two runs comparable.
+Every distribution is drawn by its quantile function: one uniform number (two for a mixture) makes one time. So the k-th customer keeps their place
+in the distribution when a policy, a group's distribution or the staffing changes, which makes two runs comparable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"
 
 
 def milliseconds(text: object) -> float:
-    """Milliseconds of "1h30m", "20s", "0.5s". Raises ValueError otherwise, and for more than 366 days."""
+    """Return the milliseconds of "1h30m", "20s", "0.5s". Raises ValueError for other texts, and for more than 366 days."""
     compact = text.replace(" ", "") if isinstance(text, str) else ""
     parts = list(_PART.finditer(compact))
     if not parts or "".join(part.group(0) for part in parts) != compact:
@@ -51,28 +51,28 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors; values do not change."""
+    """A model in which unknown keys are errors and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 class Exponential(Strict):
-    """Without memory: `mean` says all."""
+    """Exponential, without memory: `mean` defines it."""
 
     distribution: Literal["exponential"]
     mean: LongerThanNothing
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         return -self.mean * np.log1p(-u)
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return self.mean
 
 
 class Uniform(Strict):
-    """Anything from `low` to `high`."""
+    """Uniform from `low` to `high`."""
 
     distribution: Literal["uniform"]
     low: Duration
@@ -85,92 +85,92 @@ class Uniform(Strict):
         return self
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         return self.low + (self.high - self.low) * u
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return (self.low + self.high) / 2
 
 
 class Lognormal(Strict):
-    """What handling times look like in the field. `cv` is standard deviation over mean."""
+    """Log-normal: the usual form of handling times in the field. `cv` is standard deviation over mean."""
 
     distribution: Literal["lognormal"]
     mean: LongerThanNothing
     cv: Annotated[float, Field(gt=0, le=20)]
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         variance = log1p(self.cv**2)
         drawn: Vector = self.mean * np.exp(sqrt(variance) * ndtri(u) - variance / 2)
         return drawn
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return self.mean
 
 
 class Gamma(Strict):
-    """`cv` is standard deviation over mean; 1 is exponential, 1/sqrt(k) is Erlang with k stages."""
+    """Gamma: `cv` is standard deviation over mean; 1 is exponential, 1/sqrt(k) is Erlang with k stages."""
 
     distribution: Literal["gamma"]
     mean: LongerThanNothing
     cv: Annotated[float, Field(ge=0.01, le=20)]
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         shape = self.cv**-2
         drawn: Vector = np.asarray(gammaincinv(shape, u), dtype=np.float64) * (self.mean / shape)
         return drawn
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return self.mean
 
 
 class Deterministic(Strict):
-    """Always the same."""
+    """The same time always."""
 
     distribution: Literal["deterministic"]
     value: Duration
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         return np.full(len(u), self.value)
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return self.value
 
 
 class Empirical(Strict):
-    """One of the observed `values`, each as likely as the other."""
+    """One of the observed `values`, each with the same probability."""
 
     distribution: Literal["empirical"]
     values: Annotated[list[Duration], Field(min_length=1, max_length=100_000)]
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         ordered = np.sort(np.array(self.values))
         return ordered[np.minimum((u * len(ordered)).astype(np.int64), len(ordered) - 1)]
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return float(np.mean(self.values))
 
 
 class Never(Strict):
-    """For patience: waits for ever."""
+    """For patience: the customer waits for ever."""
 
     distribution: Literal["never"]
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u`."""
+        """Return times in ms at shares `u`."""
         return np.full(len(u), np.inf)
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         return float("inf")
 
 
@@ -185,13 +185,13 @@ class Part(Strict):
 
 
 class Mixture(Strict):
-    """Some are like this, some like that: e.g. one in five hangs up at once."""
+    """A mixture of several distributions: e.g. one in five customers hangs up at once."""
 
     distribution: Literal["mixture"]
     parts: Annotated[list[Part], Field(min_length=1, max_length=20)]
 
     def quantile(self, u: Vector, choice: Vector) -> Vector:
-        """Times in ms at shares `u` of the part that `choice` (uniform as well) picks."""
+        """Return times in ms at shares `u` of the part that `choice` (uniform as well) selects."""
         weights = np.cumsum([part.weight for part in self.parts])
         which = np.minimum(np.searchsorted(weights / weights[-1], choice, side="right"), len(self.parts) - 1)
         drawn = np.empty(len(u))
@@ -201,15 +201,15 @@ class Mixture(Strict):
         return drawn
 
     def average(self) -> float:
-        """Mean in ms."""
+        """Return the mean in ms."""
         total = sum(part.weight for part in self.parts)
         return sum(part.weight * part.of.average() for part in self.parts) / total
 
 
 Time = Annotated[Simple | Mixture, Field(discriminator="distribution")]
-"""A distribution of times that end."""
+"""A distribution of finite times."""
 Patience = Annotated[Simple | Mixture | Never, Field(discriminator="distribution")]
-"""A distribution of times after which a waiting customer leaves; or never."""
+"""A distribution of times after which a waiting customer leaves; it may be never."""
 
 
 def never_ends(distribution: Any) -> bool:

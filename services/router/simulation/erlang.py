@@ -1,7 +1,7 @@
-"""What theory says of simple queues: exponential gaps, handling and patience, n equal agents, first come first served.
+"""Theory of simple queues: exponential gaps, handling and patience, n equal agents, first come first served.
 
-The simulator is validated against these (`make references`), and the search for the least staffing begins with them. Rates are per unit of time,
-times in that unit, whichever it is.
+The simulator is validated against it (`make references`), and the search for the least staffing begins with its results. Rates are per unit of
+time, times in the same unit, which may be any.
 
 Sources: Erlang B and C as in Cooper, Introduction to Queueing Theory (1981); Erlang A as in Garnett, Mandelbaum, Reiman (2002), waits by
 the tagged customer's own chain; priorities without interruption as in Cobham (1954) with equal handling; the transient by uniformisation
@@ -22,7 +22,7 @@ _NEGLIGIBLE = 1e-13
 
 
 def erlang_b(agents: int, load: float) -> float:
-    """Share that finds all agents busy and is lost; `load` = arrival rate x mean handling time."""
+    """Return the share that finds all agents busy and is lost; `load` = arrival rate x mean handling time."""
     blocked = 1.0
     for k in range(1, agents + 1):
         blocked = load * blocked / (k + load * blocked)
@@ -30,7 +30,7 @@ def erlang_b(agents: int, load: float) -> float:
 
 
 def erlang_c(agents: int, load: float) -> float:
-    """Share that has to wait; 1 when the load is more than the agents can do."""
+    """Return the share that has to wait; 1 when the load is more than the agents can handle."""
     if load >= agents:
         return 1.0
     blocked = erlang_b(agents, load)
@@ -39,7 +39,7 @@ def erlang_c(agents: int, load: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """M/M/n without patience. Raises ValueError when it would grow for ever."""
+    """M/M/n without patience. Raises ValueError when the queue would grow for ever."""
 
     arrival_rate: float
     handling: float
@@ -47,34 +47,34 @@ class Queue:
 
     def __post_init__(self) -> None:
         if self.load >= self.agents:
-            raise ValueError(f"{self.agents} agents cannot do a load of {self.load:g}")
+            raise ValueError(f"{self.agents} agents cannot handle a load of {self.load:g}")
 
     @property
     def load(self) -> float:
-        """Mean number of agents at work."""
+        """Return the mean number of busy agents."""
         return self.arrival_rate * self.handling
 
     @property
     def occupancy(self) -> float:
-        """Share of time at work."""
+        """Return the share of time in which agents are busy."""
         return self.load / self.agents
 
     @property
     def waits(self) -> float:
-        """Share that waits at all."""
+        """Return the share of customers who wait at all."""
         return erlang_c(self.agents, self.load)
 
     @property
     def mean_wait(self) -> float:
-        """Average speed of answer."""
+        """Return the average speed of answer."""
         return self.waits * self.handling / (self.agents - self.load)
 
     def service_level(self, within: float) -> float:
-        """Share answered within a time. Nobody leaves, so all denominators agree."""
+        """Return the share answered within a time. No customer leaves, so all denominators agree."""
         return 1 - self.waits * exp(-(self.agents - self.load) * within / self.handling)
 
     def mean_waits_by_class(self, shares: Sequence[float]) -> list[float]:
-        """Mean waits of priority classes, most urgent first, with equal handling and no interruption; `shares` of arrivals add up to 1."""
+        """Return mean waits of priority classes, most urgent first, with equal handling and no interruption; `shares` of arrivals sum to 1."""
         free, before, waits = 1.0, 1.0, []
         base = self.waits * self.handling / self.agents
         for share in shares:
@@ -93,41 +93,41 @@ class ImpatientQueue:
         self._states = self._stationary()
 
     def _stationary(self) -> Vector:
-        """Probability of each number in the system; cut where what is left is negligible."""
+        """Return the probability of each number in the system; cut where the rest is negligible."""
         weights, total, k = [1.0], 1.0, 0
         while k < self.agents or weights[-1] > _NEGLIGIBLE * total:
             k += 1
             weights.append(weights[-1] * self._arrive / self._out(k))
             total += weights[-1]
-            if weights[-1] > 1e200:  # a thousand agents: the empty system is that unlikely
+            if weights[-1] > 1e200:  # a thousand agents: an empty system is that unlikely
                 weights = [weight / 1e200 for weight in weights]
                 total /= 1e200
         return np.array(weights) / total
 
     def _out(self, k: int) -> float:
-        """Rate at which one of k leaves, served or not."""
+        """Return the rate at which one of k customers leaves, served or not."""
         return min(k, self.agents) * self._serve + max(0, k - self.agents) * self._leave
 
     @property
     def abandoned(self) -> float:
-        """Share that leaves unanswered."""
+        """Return the share that leaves unanswered."""
         waiting = np.arange(len(self._states)) - self.agents
         return float(self._leave * np.clip(waiting, 0, None) @ self._states / self._arrive)
 
     @property
     def mean_wait(self) -> float:
-        """Mean time in queue of all who arrive, answered or not (Little's law)."""
+        """Return the mean time in queue of all customers, answered or not (Little's law)."""
         return self.abandoned / self._leave
 
     @property
     def occupancy(self) -> float:
-        """Share of time at work."""
+        """Return the share of time in which agents are busy."""
         return float(np.minimum(np.arange(len(self._states)), self.agents) @ self._states / self.agents)
 
     def outcomes(self, within: float) -> tuple[float, float]:
-        """Shares of all who arrive that are answered, and that leave, within a time.
+        """Return the shares of all customers who are answered, and who leave, within a time.
 
-        The tagged customer with k before him moves up at n mu + k theta and leaves at theta; the chain is followed by uniformisation.
+        The tagged customer with k customers before them moves up at n mu + k theta and leaves at theta; the chain is followed by uniformisation.
         """
         queue = self._states[self.agents :]
         ahead = np.arange(len(queue))
@@ -145,7 +145,7 @@ class ImpatientQueue:
         return float(answered), float(left)
 
     def service_levels(self, within: float) -> dict[str, float]:
-        """Under the three denominators in use."""
+        """Return the service level by each of the three denominators in use."""
         answered, left = self.outcomes(within)
         return {
             "offered": answered,
@@ -154,7 +154,7 @@ class ImpatientQueue:
         }
 
     def wait_quantile(self, share: float) -> float:
-        """Time in queue, answered or not, that this share of all who arrive does not exceed."""
+        """Return the time in queue, answered or not, that this share of all customers does not exceed."""
         low, high = 0.0, 1 / self._leave
         while sum(self.outcomes(high)) < share:
             high *= 2
@@ -167,7 +167,10 @@ class ImpatientQueue:
 
 
 def _poisson_tails(mean: float) -> Vector:
-    """P(more than m) for m = 0, 1, ... of a Poisson number, until it is negligible. Weights are scaled: exp(-mean) may be no number."""
+    """Return P(more than m) for m = 0, 1, ... of a Poisson number, until it is negligible.
+
+    Weights are scaled, because exp(-mean) may be too small for a number.
+    """
     mode = int(mean)
     up, down = [1.0], [1.0]
     while up[-1] > _NEGLIGIBLE:
@@ -184,7 +187,7 @@ def _poisson_tails(mean: float) -> Vector:
 
 @dataclass(frozen=True, slots=True)
 class Transient:
-    """M/M/n from empty, over a time: what those who arrive in it meet on the average."""
+    """M/M/n that starts empty, over a time: the average state met by customers who arrive in it."""
 
     service_level: float
     mean_wait: float
@@ -192,7 +195,7 @@ class Transient:
 
 
 def from_empty(arrival_rate: float, handling: float, agents: int, over: float, within: float) -> Transient:
-    """A day that begins empty, for Poisson arrivals at a constant rate (who arrive see time averages)."""
+    """Return the results of a day that begins empty, for Poisson arrivals at a constant rate (arrivals see time averages)."""
     serve = 1 / handling
     size = 3 * agents + 400
     number = np.arange(size)
@@ -211,7 +214,7 @@ def from_empty(arrival_rate: float, handling: float, agents: int, over: float, w
     waiting = np.clip(number - agents + 1, 0, None)
     ahead = _poisson_tails(agents * serve * within)
     late = np.zeros(size)
-    # Late if fewer than `waiting` agents come free in time: 1 - P(more than waiting - 1).
+    # Late if fewer than `waiting` agents become free in time: 1 - P(more than waiting - 1).
     for k in range(agents, size):
         more = ahead[waiting[k] - 1] if waiting[k] - 1 < len(ahead) else 0.0
         late[k] = 1 - more

@@ -1,10 +1,10 @@
-"""The floor: customers and agents before the live engine, on a virtual clock.
+"""The floor: simulated customers and agents around the live engine, on a virtual clock.
 
-The clock runs in milliseconds with fractions, and what is measured is measured by it. The engine, which knows whole milliseconds, is told the time
-rounded down; so decisions fall in the exact order of what happened, and waits and handling are not rounded. Only what the engine's own timers
-end (wrap-up, offers, relaxation) ends up to 1 ms early, .5 ms on the average.
+The clock runs in milliseconds with fractions, and all measures use it. The engine, which knows whole milliseconds, gets the time rounded down; so
+decisions follow the exact order of events, and waits and handling are not rounded. Only events of the engine's own timers (the end of wrap-up, of
+offers, relaxation) come up to 1 ms early, .5 ms on average.
 
-Customers leave while they wait or ring, never while they are served. Agents accept at once unless their group says otherwise.
+Customers leave while they wait or while an offer rings, never while they are served. Agents accept at once unless their group has another rule.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from services.router.simulation.log import ABANDONED, BLOCKED, CANCELLED, Log
 from services.router.simulation.plan import FOREVER, Plan
 
 START: Final = 1_700_000_000_000
-"""When the virtual clock starts, for the engine: any time will do."""
+"""When the virtual clock starts, for the engine: any time is good."""
 _DESKS: Final = cmd.ReplyTo("simulation", 0)
 _FORGET_EVERY: Final = 65_536
 _LONGEST_END_MS: Final = 86_400_000.0
-"""How long after the last arrival those who still wait are followed."""
+"""How long customers who still wait are followed after the last arrival."""
 
-# What can happen.
+# The kinds of events.
 _END, _ON, _OFF, _ANSWER, _BACK, _LEAVE, _AGAIN = range(7)
 
 
 class RefusedError(Exception):
-    """The engine refused what the simulator thought it must accept: one of the two has a bug."""
+    """The engine refused a command that the simulator expected it to accept: one of the two has a bug."""
 
 
 class Floor:
-    """One replication. Not used again after `run`."""
+    """One replication. It is not used again after `run`."""
 
     def __init__(self, plan: Plan, customers: Customers, replication: int) -> None:
         self._plan = plan
@@ -59,21 +59,21 @@ class Floor:
         self._answering = [group.answering if group is not None else None for group in groups]
         self._at_shift_end = [group.at_shift_end if group is not None else "finish" for group in groups]
         self._load = [0] * len(plan.desks)
-        """Interactions in hand, those in wrap-up too."""
+        """Number of interactions that each agent has, including wrap-up."""
         self._busy_since = [0.0] * len(plan.desks)
         self._at_work = 0
-        """Agents with anything in hand."""
+        """Agents who have any interaction."""
         self._on_duty: set[int] = set()
         self._leaving: dict[int, float] = {}
-        """Agents who finish what they have in hand, and since when."""
+        """Agents who finish their interactions after the end of a shift, and since when."""
         self._serving: dict[int, tuple[int, float]] = {}
-        """Agent and end of what is served."""
+        """Agent and end of service, by interaction in service."""
         self._parked_with: dict[int, tuple[int, float]] = {}
-        """Agent and time left of what was set aside for something that may interrupt it."""
+        """Agent and remaining time of parked interactions."""
         self._left: dict[int, float] = {}
-        """What is left to do of what was handed over."""
+        """Remaining time of interactions that were handed over."""
         self._offers: dict[str, tuple[int, str]] = {}
-        """Offers that an agent thinks about: attempt and agent."""
+        """Offers that an agent has not yet answered: attempt and agent."""
         self._asked: dict[int, int] = {}
         self._on: dict[type, Callable[[Any], None]] = {
             fx.Offered: self._offered,
@@ -90,7 +90,7 @@ class Floor:
         }
 
     def run(self) -> Log:
-        """From the first shift until everybody who came is served or gone. Raises RefusedError."""
+        """Run from the first shift until every customer is served or gone. Raises RefusedError."""
         self._open()
         arrived, heap, engine, attempts = self._arrivals, self._heap, self._engine, self._attempts
         first, number = len(arrived), 0
@@ -117,7 +117,8 @@ class Floor:
                 self._arrive(number)
                 number += 1
                 if not number % _FORGET_EVERY:
-                    collect(engine, START + int(now))  # a shard writes it to its changelog; here it would only grow
+                    # A shard writes these to its changelog; here they would only accumulate.
+                    collect(engine, START + int(now))
         self._close()
         return self._log
 
@@ -128,7 +129,7 @@ class Floor:
         self._effects.extend(self._engine.handle(command, START + int(self._now)))
 
     def _settle(self) -> None:
-        """Follow what the engine answered, and what it answered to that."""
+        """Process the engine's effects, and the effects of the commands that follow from them."""
         effects, on = self._effects, self._on
         while effects:
             effect = effects.popleft()
@@ -170,7 +171,7 @@ class Floor:
     def _arrive(self, number: int) -> None:
         attempts, now = self._attempts, self._now
         kind = self._plan.kinds[self._log.kind[number]]
-        name = f"{number:09d}"  # what came in the same millisecond is served in the order of the ids
+        name = f"{number:09d}"  # interactions of the same millisecond are served in the order of their ids
         attempts.enter(number)
         person = f"{attempts.person(number):09d}"
         self._tell(cmd.Enqueue(kind.facts(name, name, person_id=person, arrived_at_ms=START + int(now))))
@@ -183,7 +184,7 @@ class Floor:
             self._plan_at(now + attempts.patience(number), _LEAVE, number, 0)
 
     def _leave(self, number: int, turn: int) -> None:
-        """Patience is at an end, if he still waits for the same."""
+        """End the customer's patience, if they still wait in the same turn."""
         attempts = self._attempts
         if attempts.stage[number] == WAITING and attempts.turn.get(number, 0) == turn:
             self._give_up(number, ABANDONED, cmd.CustomerLeft(f"{number:09d}"))
@@ -206,7 +207,7 @@ class Floor:
         agent_id = self._plan.desks[agent].agent_id
         self._on_duty.add(agent)
         since = self._leaving.pop(agent, None)
-        if since is not None:  # still finishing the shift before
+        if since is not None:  # the agent still finishes the shift before
             self._log.overtime.append((agent, since, self._now))
             self._tell(cmd.SetAgentState(agent_id, AgentState.AVAILABLE))
         else:
@@ -239,7 +240,7 @@ class Floor:
         self._settle()
 
     def _end(self, number: int, turn: int) -> None:
-        """The agent is done with it, unless it was broken off meanwhile."""
+        """End a service, unless it was interrupted in the meantime."""
         if self._attempts.turn.get(number, 0) != turn or self._attempts.stage[number] != SERVED:
             return
         agent, _ = self._serving.pop(number)
@@ -248,13 +249,13 @@ class Floor:
         self._settle()
 
     def _back(self, agent: int, _: object) -> None:
-        """Not responding no longer, if still on duty."""
+        """Make an agent who did not respond available again, if their shift still lasts."""
         if agent in self._on_duty:
             self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.AVAILABLE))
             self._settle()
 
     def _freed(self, agent: int) -> None:
-        """One thing less in hand."""
+        """Record that an agent has one interaction less."""
         self._load[agent] -= 1
         if self._load[agent]:
             return
@@ -265,12 +266,12 @@ class Floor:
             self._log.overtime.append((agent, since, self._now))
             self._tell(cmd.SetAgentState(self._plan.desks[agent].agent_id, AgentState.OFFLINE))
 
-    # What the engine says
+    # Effects of the engine
 
     def _offered(self, offer: fx.Offered) -> None:
         number = int(offer.facts.interaction_id)
         if self._attempts.stage[number] != WAITING:
-            return  # another of several who were asked has it
+            return  # another agent who was asked has accepted it
         answering = self._answering[self._group_of[self._agents[offer.agent_id]]]
         if answering is None:
             self._attempts.stage[number] = TAKEN
@@ -306,7 +307,7 @@ class Floor:
         self._freed(self._agents[event.agent_id])
 
     def _queued(self, event: fx.Queued) -> None:
-        """Only what comes back from an agent is news: he left before it was done."""
+        """Record an interaction that returns to the queue from an agent who left before it was done. Other arrivals are known already."""
         if not event.again:
             return
         number, attempts = int(event.facts.interaction_id), self._attempts
@@ -341,7 +342,7 @@ class Floor:
         self._offers.pop(event.offer_id, None)
 
     def _cancelled(self, event: fx.Cancelled) -> None:
-        """By the policy; what the simulator cancels is gone already."""
+        """Record a cancellation by the policy; those of the simulator itself are recorded already."""
         number = int(event.facts.interaction_id)
         if self._attempts.stage[number] == WAITING:
             self._attempts.go(number, CANCELLED, self._now)

@@ -1,7 +1,7 @@
-"""What is read off a log: the figures of each window of time, as numerators and denominators that add up.
+"""Compute measures from a log: the figures of each window of time, as numerators and denominators that can be added.
 
-A replication is one window, from the end of the warm-up to the scenario's end; a single replication is cut into batches instead, so that it
-has an interval too. A customer counts in the window in which he arrived.
+A replication is one window, from the end of the warm-up to the scenario's end. A single replication is divided into batches instead, so that it
+has an interval too. A customer counts in the window of their arrival.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CURVE: Final = 101
 """Points of the distribution of waits: its percentiles."""
 
 NOT_SUMS: Final = frozenset({"wait_p50_s", "wait_p90_s", "wait_p95_s", "gini", "most_over_mean", "longest_idle_s"})
-"""Figures of a whole that the figures of its parts do not add up to."""
+"""Figures that cannot be added up from the figures of parts."""
 SERVICE_LEVELS: Final = ("offered", "offered_less_short_abandons", "answered")
 
 Figures = Mapping[str, Ratio]
@@ -36,15 +36,15 @@ Figures = Mapping[str, Ratio]
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One replication, made small enough to be sent to another process."""
+    """One replication, reduced so that it can be sent to another process."""
 
     windows: tuple[Figures, ...]
     whole: Figures
-    """All windows in one: for figures that do not add up, see `NOT_SUMS`."""
+    """All windows in one: for figures that cannot be added up, see `NOT_SUMS`."""
     by_period: Vector
-    """(types + 1, periods, 4): offered, answered in time, answered, waits of the answered in s; the last type is all together."""
+    """(types + 1, periods, 4): offered, answered in time, answered, waits of the answered in s; the last type is all types together."""
     curve: Vector
-    """Percentiles of the waits of all who arrived, s."""
+    """Percentiles of the waits of all customers, s."""
     customers: int
     commands: int
     retries: int
@@ -52,7 +52,7 @@ class Observed:
 
 
 def observe(plan: Plan, log: Log) -> Observed:
-    """Everything about one replication."""
+    """Return all measures of one replication."""
     customers = _Customers(plan, log)
     scenario = plan.scenario
     batches = BATCHES if scenario.replications == 1 else 1
@@ -60,7 +60,7 @@ def observe(plan: Plan, log: Log) -> Observed:
     floor = _Agents(plan, log)
 
     def window(start: float, end: float) -> Figures:
-        # Counts are told for the whole time; a batch is a part of it.
+        # Counts are reported for the whole time; a batch is a part of it.
         part = (end - start) / (scenario.duration - scenario.warm_up)
         found = {**customers.figures(start, end, part), **floor.figures(start, end, part)}
         found["all/cost_per_answer"] = (found["all/cost"][0], found["all/answered"][0])
@@ -83,7 +83,7 @@ def observe(plan: Plan, log: Log) -> Observed:
 
 
 class _Customers:
-    """The log's attempts as columns; times in s but for `arrived`, in ms."""
+    """The log's attempts as columns; times in s, except `arrived`, in ms."""
 
     def __init__(self, plan: Plan, log: Log) -> None:
         self._plan = plan
@@ -99,11 +99,11 @@ class _Customers:
         self.short = (self.outcome == ABANDONED) & (waited < short)
 
     def counted(self, start: float, end: float) -> NDArray[np.bool_]:
-        """Those who arrived in a window."""
+        """Return which customers arrived in a window."""
         return (self.arrived >= start) & (self.arrived < end)
 
     def figures(self, start: float, end: float, part: float) -> dict[str, Ratio]:
-        """Of all together and of each type."""
+        """Return the figures of all types together and of each type."""
         counted = self.counted(start, end)
         found: dict[str, Ratio] = {}
         for number, name in [(-1, ALL), *enumerate(self._plan.types)]:
@@ -139,7 +139,7 @@ class _Customers:
         return found
 
     def by_period(self) -> Vector:
-        """See `Observed`. Attempts after the end count in the last period."""
+        """Return the figures by period, see `Observed`. Attempts after the end count in the last period."""
         scenario = self._plan.scenario
         periods = int(-(-scenario.duration // scenario.period))
         period = np.minimum((self.arrived // scenario.period).astype(np.int64), periods - 1)
@@ -157,7 +157,7 @@ class _Customers:
 
 
 class _Agents:
-    """Who was there, and who was busy, as columns of (agent, from, to) in ms."""
+    """Agents who were present, and who were busy, as columns of (agent, from, to) in ms."""
 
     def __init__(self, plan: Plan, log: Log) -> None:
         self._plan = plan
@@ -168,7 +168,7 @@ class _Agents:
         self._group = np.array([desk.group for desk in plan.desks])
 
     def figures(self, start: float, end: float, part: float) -> dict[str, Ratio]:
-        """Of each group: occupancy, fairness (Gini, most over mean), longest idle time, hours and cost; and occupancy and cost of all."""
+        """Return for each group: occupancy, fairness (Gini, most over mean), longest idle time, hours and cost; and occupancy and cost of all."""
         agents = len(self._group)
         present = _within(self._present, start, end, agents)
         busy = _within(self._busy, start, end, agents)
@@ -196,7 +196,7 @@ class _Agents:
         return found
 
     def _gaps(self, start: float, end: float) -> Vector:
-        """The longest time that each agent was there and had nothing in hand, ms."""
+        """Return the longest time that each agent was present without any interaction, ms."""
         longest = np.zeros(len(self._group))
         busy_agent, busy_from, busy_to = self._busy
         for agent, since, until in zip(*self._present, strict=True):
@@ -220,14 +220,14 @@ def _columns(rows: list[tuple[int, float, float]]) -> Columns:
 
 
 def _within(columns: Columns, start: float, end: float, agents: int) -> Vector:
-    """How much of each agent's intervals lies in a window, ms."""
+    """Return how much of each agent's intervals is in a window, ms."""
     agent, since, until = columns
     lasting = np.clip(np.minimum(until, end) - np.maximum(since, start), 0, None)
     return np.bincount(agent.astype(np.int64), weights=lasting, minlength=agents).astype(np.float64)
 
 
 def _inequality(shares: Vector) -> tuple[float, float]:
-    """Gini's coefficient, and the most over the mean; (0, 1) when nobody did anything."""
+    """Return Gini's coefficient, and the most over the mean; (0, 1) when no agent was busy."""
     n, total = len(shares), float(shares.sum())
     if not n or total <= 0:
         return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""A scenario and a policy made ready to run: the pool's configuration with its agents, their shifts, and what each kind of interaction looks like."""
+"""Prepare a scenario and a policy for a run: the pool's configuration with its agents, their shifts, and the attributes of interactions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from services.router.simulation.recorded import Recording, to_selector, to_selec
 
 FOREVER: Final = float("inf")
 _BEST: Final = 10
-"""Proficiency of the type that a group likes best; levels run from 1 to 10."""
+"""Proficiency for the type that a group prefers most; levels run from 1 to 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Interactions that look the same to the engine; several can be of one type when they come from a file."""
+    """Interactions that look the same to the engine; several kinds can be of one type when they come from a file."""
 
     type_index: int
     facts: partial[Facts]
-    """Makes the facts of one, given ids, `person_id` and `arrived_at_ms`."""
+    """Makes the attributes of one interaction, given ids, `person_id` and `arrived_at_ms`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """One agent. `shifts` are (start, end) in ms, apart and in order; the last may not end."""
+    """One agent. `shifts` are (start, end) in ms, disjoint and in order; the last may have no end."""
 
     agent_id: str
     group: int
@@ -47,7 +47,7 @@ class Desk:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What the service level of a type is measured by, ms."""
+    """How the service level of a type is measured, ms."""
 
     within: float
     short: float
@@ -55,7 +55,7 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that does not differ between replications."""
+    """Everything that is the same in all replications."""
 
     scenario: sc.Scenario
     config: PoolConfig
@@ -74,7 +74,10 @@ def make(
     sizes: Mapping[str, int] | None = None,
     recording: Recording | None = None,
 ) -> Plan:
-    """Raises ScenarioError for what does not fit together. `sizes` sets groups' peaks; their profile over the day keeps its shape."""
+    """Prepare a plan. Raises ScenarioError when parts of the scenario contradict each other.
+
+    `sizes` sets groups' peaks; their profile over the day keeps its shape.
+    """
     groups = {name: _sized(group, (sizes or {}).get(name)) for name, group in scenario.groups.items()}
     liked = any(group.prefers for group in groups.values())
     types = list(scenario.types)
@@ -97,7 +100,7 @@ def make(
         names_of_groups, desks = _alike(agents)
     return Plan(
         scenario,
-        # Simulated desks do not lose their connection, so nobody has to renew a lease.
+        # Simulated desks do not lose their connection, so no lease has to be renewed.
         replace(policy, agents=agents, profiles=profiles, lease_ms=2 * LONGEST_MS),
         tuple(types),
         tuple(_threshold(scenario.types.get(name), name, policy) for name in types),
@@ -109,7 +112,7 @@ def make(
 
 
 def _sized(group: sc.Group, size: int | None) -> sc.Group:
-    """The same profile over the day with another peak; rounded up, so that nobody who was planned is lost by rounding."""
+    """Scale a group's profile over the day to another peak. Numbers are rounded up, so that rounding removes no planned agent."""
     before = sc.peak(group)
     if size is None or size == before:
         return group
@@ -137,7 +140,9 @@ def _staff(
         profile = group.capacity_profile
         if profile and profile not in profiles:
             known = ", ".join(profiles) or "none"
-            raise ScenarioError(Problem(f"group {name}", 1, f"`{profile}` is no capacity profile; there are {known}"))
+            raise ScenarioError(
+                Problem(f"group {name}", 1, f"`{profile}` is not a capacity profile; there are {known}")
+            )
         if group.capacity is not None or not (profile or profiles):
             profile = f"{name} (scenario)"
             own[profile] = CapacityProfile(profile, total=group.capacity or 1)
@@ -145,7 +150,7 @@ def _staff(
         for queue in group.queues:
             if queue not in policy.by_name:
                 known = ", ".join(policy.by_name)
-                raise ScenarioError(Problem(f"group {name}", 1, f"`{queue}` is no queue; there are {known}"))
+                raise ScenarioError(Problem(f"group {name}", 1, f"`{queue}` is not a queue; there are {known}"))
         for member, shifts in enumerate(_shifts(group, scenario)):
             agent_id = f"{name}-{member + 1:04d}"
             agents.append(
@@ -162,7 +167,7 @@ def _staff(
 
 
 def _liking(scenario: sc.Scenario, group: sc.Group) -> dict[str, float]:
-    """Preferences as proficiencies, which a queue that chooses by skill score goes by."""
+    """Return preferences as proficiencies, which a queue that chooses by skill score uses."""
     if not any(other.prefers for other in scenario.groups.values()):
         return {}
     liked = group.prefers or list(scenario.types)
@@ -175,7 +180,10 @@ def _skill(type_name: str) -> str:
 
 
 def _shifts(group: sc.Group, scenario: sc.Scenario) -> list[tuple[tuple[float, float], ...]]:
-    """The shifts of each member. By number of agents: the k-th works whenever more than k are wanted, so the first have the longest days."""
+    """Return the shifts of each member.
+
+    For numbers of agents, the k-th works whenever more than k are needed, so the first have the longest days.
+    """
     end = scenario.duration
     if group.shifts is not None:
         return [
@@ -204,11 +212,11 @@ def _shifts(group: sc.Group, scenario: sc.Scenario) -> list[tuple[tuple[float, f
 
 
 def _alike(agents: Sequence[AgentProfile]) -> tuple[tuple[str, ...], tuple[Desk, ...]]:
-    """The policy's own agents, all the time; those who can do the same are a group."""
+    """Return the policy's own agents, on duty all the time; agents with the same profile are a group."""
     members: dict[tuple[object, ...], list[str]] = {}
     for agent in agents:
         members.setdefault((agent.skills, agent.queues, agent.capacity_profile), []).append(agent.agent_id)
-    names = tuple(ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} like him" for ids in members.values())
+    names = tuple(ids[0] if len(ids) == 1 else f"{ids[0]} and {len(ids) - 1} alike" for ids in members.values())
     always = ((0.0, FOREVER),)
     return names, tuple(Desk(one, number, always) for number, ids in enumerate(members.values()) for one in ids)
 
@@ -225,7 +233,7 @@ def _threshold(kind: sc.InteractionType | None, name: str, policy: PoolConfig) -
 def _kinds(
     scenario: sc.Scenario, policy: PoolConfig, types: Sequence[str], recording: Recording | None, *, liked: bool
 ) -> tuple[Kind, ...]:
-    """First one for each type, in order; then one for each look of the recording, in order."""
+    """Return one kind for each type, in order; then one for each different interaction of the recording, in order."""
     made = [_kind(policy, types, name, scenario.types.get(name), liked=liked) for name in types]
     for looks in recording.looks if recording is not None else ():
         base = made[types.index(looks.type)]
@@ -269,5 +277,5 @@ def _kind(policy: PoolConfig, types: Sequence[str], name: str, kind: sc.Interact
 def _known(policy: PoolConfig, name: str, queue: object) -> None:
     if queue not in policy.by_name:
         raise ScenarioError(
-            Problem(f"type {name}", 1, f"`{queue}` is no queue of the policy; there are {', '.join(policy.by_name)}")
+            Problem(f"type {name}", 1, f"`{queue}` is not a queue of the policy; there are {', '.join(policy.by_name)}")
         )

@@ -1,4 +1,4 @@
-"""Results as pictures: service level over the day, and the distribution of waits; as PNG, and with letters in the terminal."""
+"""Draw results: service level over the day, and the distribution of waits; as PNG, and with characters in the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKERS: Final = ("braille", "*")
 
 
 def png(results: Results, path: Path) -> None:
-    """Writes a picture of 1200 x 900 points. Raises OSError where it cannot be written."""
+    """Write a picture of 1200 x 900 points. Raises OSError where it cannot be written."""
     import matplotlib as mpl  # a second to load, and only for this
 
     mpl.use("Agg")
@@ -43,7 +43,7 @@ def png(results: Results, path: Path) -> None:
 
 
 def terminal(results: Results, width: int = 80) -> str:
-    """The service level over the day, or the distribution of waits where there is but one period; without colours."""
+    """Draw the service level over the day, or the distribution of waits when there is only one period; without colours."""
     from plotext import figure  # type: ignore[import-untyped]  # it ships no types
 
     figure.clear()
@@ -62,6 +62,6 @@ def terminal(results: Results, width: int = 80) -> str:
     figure.title(
         "answered in time, % of offered, by hours from the start"
         if periods > 1
-        else "% that wait no longer than so many seconds"
+        else "% that wait no longer than N seconds"
     )
     return str(figure.build().string(colorless=True))

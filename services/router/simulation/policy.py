@@ -1,4 +1,4 @@
-"""A policy on its way from process to process: as the contract's message, since compiled values of the engine cannot be pickled."""
+"""A policy that can be sent between processes: as the contract's message, since compiled values of the engine cannot be pickled."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from services.router.translate.configuration import to_pool
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A serialised `TenantConfiguration`, and which of its pools is meant."""
+    """A serialised `TenantConfiguration`, and the name of the pool to use."""
 
     configuration: bytes
     pool: str = "default"
 
     def to_pool(self) -> PoolConfig:
-        """As the engine knows it. Raises ValueError for what is none."""
+        """Return the policy as the engine's configuration. Raises ValueError for an invalid one."""
         try:
             made = to_pool(config_pb2.TenantConfiguration.FromString(self.configuration), self.pool)
         except DecodeError:
-            raise ValueError("the policy is no serialised TenantConfiguration") from None
+            raise ValueError("the policy is not a serialised TenantConfiguration") from None
         if not made.queues:
             raise ValueError(f"the policy has no queues in the pool `{self.pool}`")
         return made

@@ -1,4 +1,4 @@
-"""Reads a scenario file and says, with the line, everything that is wrong in it; and the JSON Schema for editors."""
+"""Read a scenario file and report every error in it with its line; also the JSON Schema for editors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from services.router.simulation.scenario import Scenario, unknown_names
 
 LARGEST_FILE: Final = 4_000_000
 MOST_NODES: Final = 300_000
-"""A small file of aliases of aliases can mean more than any memory holds."""
+"""A small file of aliases of aliases can expand to more than any memory holds."""
 MOST_PROBLEMS: Final = 20
 
 Place = tuple[str | int, ...]
@@ -28,7 +28,7 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in a file."""
+    """An error in a file."""
 
     file: str
     line: int
@@ -39,7 +39,7 @@ class Problem:
 
 
 class ScenarioError(Exception):
-    """A scenario that cannot be run; says why, a line for each problem."""
+    """A scenario that cannot be run; the text has a line for each problem."""
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems[:MOST_PROBLEMS]
@@ -48,11 +48,11 @@ class ScenarioError(Exception):
 
 
 class _TooMuchError(ValueError):
-    """More nodes than a scenario has."""
+    """More nodes than a scenario may have."""
 
 
 def read(path: Path) -> Scenario:
-    """The scenario of a file. Raises ScenarioError; OSError for a file that cannot be read."""
+    """Return the scenario of a file. Raises ScenarioError; OSError for a file that cannot be read."""
     file = str(path)
     if path.stat().st_size > LARGEST_FILE:
         raise ScenarioError(Problem(file, 1, f"is larger than {LARGEST_FILE:,} bytes"))
@@ -80,7 +80,7 @@ def read(path: Path) -> Scenario:
 
 
 class _Plain:
-    """YAML nodes as plain data, as far as they are bounded."""
+    """Converts YAML nodes to plain data, up to a limit of nodes."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -93,7 +93,7 @@ class _Plain:
             return {str(key): self.of(value) for key, value in node.items()}
         if isinstance(node, CommentedSeq):
             return [self.of(item) for item in node]
-        for kind in (bool, int, float, str):  # the parser's own kinds remember how they were written
+        for kind in (bool, int, float, str):  # the parser's own types remember how they were written
             if isinstance(node, kind):
                 return kind(node)
         return node
@@ -104,14 +104,14 @@ def _problems(file: str, content: Any, plain: Any, details: list[ErrorDetails]) 
     for detail in details:
         place = _in_file(plain, detail["loc"])
         line = _line(content, place[:-1] if detail["type"] == "missing" else place)
-        # Where one of several forms is allowed, each has its own complaint; the first will do.
+        # Where one of several forms is allowed, each form has its own error; the first is enough.
         form = detail["type"] if detail["type"] in ("missing", "extra_forbidden") else ""
         found.setdefault((place, form), Problem(file, line, _sentence(place, detail)))
     return sorted(found.values(), key=lambda problem: problem.line)
 
 
 def _in_file(plain: Any, loc: tuple[str | int, ...]) -> Place:
-    """A model's place without what is no key of the file (the name of the distribution, of a member of a union)."""
+    """Return a model's place without parts that are not keys of the file (the name of the distribution, of a member of a union)."""
     place: list[str | int] = []
     node = plain
     for number, step in enumerate(loc):
@@ -126,7 +126,7 @@ def _in_file(plain: Any, loc: tuple[str | int, ...]) -> Place:
 
 
 def _line(content: Any, place: Place) -> int:
-    """Of a part; of the nearest enclosing part where it is not written itself."""
+    """Return the line of a part; of the nearest enclosing part when it is not in the file itself."""
     node, line = content, 1
     for step in place:
         if isinstance(node, CommentedMap) and step in node:
@@ -178,7 +178,7 @@ def _given(detail: ErrorDetails) -> str:
 
 
 def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that a mapping of the format may have; the schema knows them all."""
+    """Return the keys that a mapping of the format may have, from the schema."""
     full = Scenario.model_json_schema()
     nodes: list[Any] = [full]
     for step in loc[:-1]:
@@ -187,7 +187,7 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _options(full: Mapping[str, Any], node: Any) -> list[dict[str, Any]]:
-    """A part of the schema without its references and alternatives."""
+    """Return a part of the schema without its references and alternatives."""
     if "$ref" in node:
         return _options(full, full["$defs"][node["$ref"].rsplit("/", 1)[-1]])
     found: list[dict[str, Any]] = [node]
@@ -214,9 +214,9 @@ def _step(full: Mapping[str, Any], node: Any, step: str | int) -> list[Any]:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a scenario file."""
+    """Return the JSON Schema of a scenario file."""
     made = Scenario.model_json_schema()
-    # Queues and capacity profiles are those of a tenant's configuration, whose schema lies one directory up.
+    # Queues and capacity profiles are those of a tenant's configuration, whose schema is one directory up.
     for key in ("queues", "capacity_profiles"):
         made["properties"][key] = {
             "$ref": f"../schema.json#/properties/{key}",
@@ -230,7 +230,7 @@ def schema() -> dict[str, Any]:
 
 
 def _written(node: Any) -> Any:
-    """Defaults of times as people write them: inside they are milliseconds."""
+    """Return defaults of times in readable form: in the model they are milliseconds."""
     if isinstance(node, list):
         return [_written(item) for item in node]
     if not isinstance(node, dict):
@@ -242,5 +242,5 @@ def _written(node: Any) -> Any:
 
 
 def schema_text() -> str:
-    """The schema as it lies in deploy/config/scenarios."""
+    """Return the schema as the text of the file in deploy/config/scenarios."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"

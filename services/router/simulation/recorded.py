@@ -1,11 +1,11 @@
-"""Arrivals from a file: CSV with a heading, or JSON lines; `chapar simulate record` writes either from routing.events.v1.
+"""Read arrivals from a file: CSV with a header, or JSON lines; `chapar simulate record` writes either from routing.events.v1.
 
-Columns (all but `time` may be left out or empty): `time` (2025-03-01T08:00:00.250+03:30, or a time from the start such as 1h2m), `type`,
+Columns (all except `time` may be missing or empty): `time` (2025-03-01T08:00:00.250+03:30, or a time from the start such as 1h2m), `type`,
 `queue`, `channel`, `language`, `priority`, `labels` (in CSV name=value;name=value), `requirements` (in CSV as JSON), `handling` and `patience`
-(times with units), `patience_censored` (true: the customer was answered after this wait, so he would have waited at least so long).
+(times with units), `patience_censored` (true: the customer was answered after this wait, so they would have waited at least as long).
 
-What a censored customer would have waited at most is not known. It is drawn from Kaplan and Meier's estimate (1958) for his type, given that it is
-more than what he did wait; beyond the longest observed, the estimate knows nothing, and he waits for ever.
+The greatest wait of a censored customer is not known. It is drawn from Kaplan and Meier's estimate (1958) for their type, given that it is more
+than what they did wait. Beyond the longest observed wait the estimate says nothing, and the customer waits for ever.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LONGEST_NAME: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What the engine sees of a recorded interaction; empty fields are the type's."""
+    """What the engine sees of a recorded interaction; empty fields are taken from the type."""
 
     type: str
     queue: str
@@ -58,7 +58,7 @@ class Looks:
     priority: int | None
     labels: tuple[tuple[str, str], ...]
     requirements: str
-    """JSON, as a scenario has them: compared and sent to other processes, which the engine's own values may not be."""
+    """JSON, as in a scenario: it can be compared and sent to other processes, which the engine's own values may not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +73,15 @@ class Recording:
     patience: Vector
     censored: NDArray[np.bool_]
     ignored: int
-    """Outside the scenario's time."""
+    """Number of arrivals outside the scenario's time."""
 
 
 class _WrongError(ValueError):
-    """What is wrong in a line."""
+    """An error in a line."""
 
 
 def read(path: Path, *, start: str | None, duration: float) -> Recording:
-    """Raises ScenarioError with the line; OSError for a file that cannot be read. `start` None: the first arrival's time."""
+    """Read a file. Raises ScenarioError with the line; OSError for a file that cannot be read. `start` None: the first arrival's time."""
     if path.stat().st_size > LARGEST_FILE:
         raise ScenarioError(Problem(str(path), 1, f"is larger than {LARGEST_FILE:,} bytes"))
     rows = _Rows(None if start is None else datetime.fromisoformat(start).timestamp() * 1_000)
@@ -89,7 +89,7 @@ def read(path: Path, *, start: str | None, duration: float) -> Recording:
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows_of = _json_rows if path.suffix == ".jsonl" else _csv_rows
-            for number, row in rows_of(lines):  # noqa: B007  # the line for whatever is wrong in it
+            for number, row in rows_of(lines):  # noqa: B007  # the line of any error in it
                 rows.add(row)
     except (_WrongError, UnicodeDecodeError, csv.Error) as error:
         raise ScenarioError(Problem(str(path), number, str(error))) from None
@@ -119,11 +119,11 @@ def _json_rows(lines: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         except (ValueError, RecursionError) as error:
             yield number, {"": f"line {number} is not JSON: {error}"}
             continue
-        yield number, row if isinstance(row, dict) else {"": f"line {number} is no JSON object"}
+        yield number, row if isinstance(row, dict) else {"": f"line {number} is not a JSON object"}
 
 
 class _Rows:
-    """Collects lines."""
+    """Collects the lines of a file."""
 
     def __init__(self, start: float | None) -> None:
         self._start = start
@@ -136,11 +136,11 @@ class _Rows:
         self._absolute: bool | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """One line. Raises _WrongError."""
+        """Add one line. Raises _WrongError."""
         unknown = [str(key) for key in row if key not in COLUMNS]
         if unknown:
             raise _WrongError(
-                str(row[""]) if "" in row else f"`{unknown[0][:80]}` is no column; there are {', '.join(COLUMNS)}"
+                str(row[""]) if "" in row else f"`{unknown[0][:80]}` is not a column; there are {', '.join(COLUMNS)}"
             )
         if len(self.times) >= sc.MOST_CUSTOMERS:
             raise _WrongError(f"more than {sc.MOST_CUSTOMERS:,} arrivals")
@@ -171,7 +171,7 @@ class _Rows:
         return time
 
     def recording(self, duration: float) -> Recording:
-        """All of it, in order."""
+        """Return all lines as a recording, in order."""
         times = np.array(self.times)
         if self._absolute:
             times -= times.min() if self._start is None else self._start
@@ -196,7 +196,7 @@ def _looks(row: Mapping[str, Any]) -> Looks:
     if not name:
         raise _WrongError("needs a `type` or a `queue`")
     if "/" in name:
-        raise _WrongError(f"`type` must not hold a /: {name!r}")
+        raise _WrongError(f"`type` must not contain a /: {name!r}")
     priority = row.get("priority")
     try:
         urgency = None if priority in (None, "") else int(str(priority))
@@ -245,12 +245,12 @@ def _requirements(row: Mapping[str, Any]) -> str:
 
 
 def to_selectors(requirements: str) -> tuple[Selector, ...]:
-    """Those of a look, in the engine's words."""
+    """Return the requirements of a recorded interaction as the engine's selectors."""
     return tuple(to_selector(one) for one in _SELECTORS.validate_json(requirements)) if requirements else ()
 
 
 def to_selector(written: sc.Selector) -> Selector:
-    """A requirement in the engine's words."""
+    """Return a requirement as the engine's selector."""
     return Selector(
         written.attribute,
         Operator[written.operator.upper()],
@@ -292,15 +292,15 @@ class Survival:
 
     @classmethod
     def of(cls, waits: Vector, censored: NDArray[np.bool_]) -> Survival:
-        """From waits, of which the censored ones say only "at least"."""
-        order = np.lexsort((censored, waits))  # at equal times those who left come before those who stayed
+        """Estimate from waits; censored waits are lower bounds."""
+        order = np.lexsort((censored, waits))  # at equal times customers who left come before those who stayed
         at_risk = len(waits) - np.arange(len(waits))
         left = ~censored[order]
         alive: Vector = np.cumprod(1 - left / at_risk, dtype=np.float64)
         return cls(waits[order][left], alive[left])
 
     def quantile(self, u: Vector, beyond: Vector) -> Vector:
-        """Patience at shares `u` (0 leaves first) of those who are still there after `beyond`; inf where nobody was seen to leave."""
+        """Return patience at shares `u` (0 leaves first) of customers who still wait after `beyond`; inf where none was observed to leave."""
         known = np.searchsorted(self.times, beyond, side="right")
         start = np.concatenate(([1.0], self.alive))[known]
         wanted = start * (1 - u)

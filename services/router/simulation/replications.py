@@ -1,7 +1,7 @@
-"""Replications in parallel: a process for each core, fed one replication at a time.
+"""Run replications in parallel: a process for each core, which gets one replication at a time.
 
-A worker ends when its pipe does, so none outlives us however we end; and it leaves Ctrl-C to us. Little work is done in this process: starting
-workers costs a second.
+A worker ends when its pipe closes, so no worker remains however the main process ends; and workers leave Ctrl-C to the main process. A small amount
+of work is done in the main process, because starting workers costs a second.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from services.router.simulation.shortcut import refusal
 from services.router.simulation.shortcut import run as go_around
 
 FEW_CUSTOMERS: Final = 8_000
-"""Up to here one process is quicker."""
+"""Up to this number of customers one process is faster."""
 _ENDING_S: Final = 5.0
 Progress = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is tried: a policy (place in `Question.policies`) and the groups whose size is not the scenario's."""
+    """One variant: a policy (index in `Question.policies`) and the groups whose size differs from the scenario's."""
 
     policy: int = 0
     sizes: tuple[tuple[str, int], ...] = ()
@@ -42,36 +42,36 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What all cases have in common. A policy of None is made from the scenario's types."""
+    """The common part of all cases. A policy of None is made from the scenario's types."""
 
     scenario: sc.Scenario
     policies: tuple[Policy | None, ...] = (None,)
     recording: Recording | None = None
     shortcut: bool = False
-    """Go around the engine where the plan is plain."""
+    """Whether to decide without the engine where the plan is plain."""
 
     def plan(self, case: Case) -> Plan:
-        """Ready to run. Raises ScenarioError, ValueError."""
+        """Return the plan of a case. Raises ScenarioError, ValueError."""
         policy = self.policies[case.policy]
         pool = policy.to_pool() if policy is not None else None
         return make(self.scenario, pool, sizes=dict(case.sizes), recording=self.recording)
 
     def customers(self) -> float:
-        """Expected in a replication."""
+        """Return the expected number of customers in a replication."""
         recorded = len(self.recording.times) if self.recording is not None else 0
         return recorded + sum(sc.expected_arrivals(self.scenario, kind) for kind in self.scenario.types.values())
 
 
 class WorkerError(Exception):
-    """A worker ended before its work did, e.g. because there was no memory."""
+    """A worker ended before its work did, for example because there was not enough memory."""
 
 
 class DisagreementError(Exception):
-    """The shortcut came to another result than the engine: a bug of the shortcut."""
+    """The shortcut's result differs from the engine's: a bug of the shortcut."""
 
 
 def replicate(plan: Plan, replication: int, *, shortcut: bool = False) -> Observed:
-    """One replication, here and now. Raises DisagreementError, in the first replication only."""
+    """Run one replication in this process. Raises DisagreementError, in the first replication only."""
     customers = draw(plan, replication)
     if not shortcut or refusal(plan):
         return observe(plan, Floor(plan, customers, replication).run())
@@ -82,10 +82,10 @@ def replicate(plan: Plan, replication: int, *, shortcut: bool = False) -> Observ
 
 
 class Laboratory:
-    """Runs cases of a question. Use it in a `with`: workers live as long."""
+    """Runs cases of a question. Use it in a `with` statement: workers live that long."""
 
     def __init__(self, question: Question, processes: int | None = None, few: float = FEW_CUSTOMERS) -> None:
-        """`processes` None: one for each core that we may use. Up to `few` customers, they are not worth their start."""
+        """`processes` None: one for each core that is available. Up to `few` customers, no workers are started."""
         self._few = few
         self.question = question
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -93,7 +93,7 @@ class Laboratory:
         self._plans: dict[Case, Plan] = {}
         self._workers: dict[Connection, SpawnProcess] = {}
         self._told: dict[Connection, Question] = {}
-        """What each worker knows the question to be."""
+        """The question that each worker has received."""
 
     def __enter__(self) -> Laboratory:
         return self
@@ -109,17 +109,17 @@ class Laboratory:
             worker.join()
 
     def ask(self, question: Question) -> None:
-        """Another question for the same workers."""
+        """Set another question for the same workers."""
         self.question = question
         self._plans.clear()
 
     def run(
         self, cases: Sequence[Case], replications: int | None = None, done: Progress = lambda: None
     ) -> list[list[Observed]]:
-        """By case, its replications in order. Raises ScenarioError, WorkerError, RefusedError."""
+        """Return for each case its replications in order. Raises ScenarioError, WorkerError, RefusedError."""
         count = replications or self.question.scenario.replications
         for case in cases:
-            self.plan(case)  # what does not fit together is said before any work is done
+            self.plan(case)  # contradictions are reported before any work is done
         jobs = [(place, replication) for replication in range(count) for place in range(len(cases))]
         alone = self._processes == 1 or len(jobs) == 1
         if alone or (not self._workers and self.question.customers() * len(jobs) <= self._few):
@@ -134,7 +134,7 @@ class Laboratory:
         return [[found[place, replication] for replication in range(count)] for place in range(len(cases))]
 
     def plan(self, case: Case) -> Plan:
-        """A case ready to run. Raises ScenarioError."""
+        """Return the plan of a case. Raises ScenarioError."""
         if case not in self._plans:
             self._plans[case] = self.question.plan(case)
         return self._plans[case]
@@ -175,7 +175,7 @@ class Laboratory:
                 except (EOFError, ConnectionError):
                     self._workers[ready].join(_ENDING_S)
                     code = self._workers[ready].exitcode
-                    raise WorkerError(f"a worker ended with code {code}: too little memory, perhaps") from None
+                    raise WorkerError(f"a worker ended with code {code}: perhaps there was too little memory") from None
                 if isinstance(answer, BaseException):
                     raise answer
                 found[under_way.pop(ready)] = answer
@@ -185,7 +185,7 @@ class Laboratory:
 
 
 def _work(connection: Connection) -> None:
-    """In the worker: a question and its cases come, observations go."""
+    """Run in the worker: receive a question and its cases, send observations."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     question: Question | None = None
     plans: dict[Case, Plan] = {}
@@ -198,15 +198,15 @@ def _work(connection: Connection) -> None:
             question = message
             plans.clear()
             continue
-        assert question is not None  # it is told before its cases
+        assert question is not None  # the question comes before its cases
         case, replication = message
         try:
             if case not in plans:
                 plans[case] = question.plan(case)
             answer: Observed | Exception = replicate(plans[case], replication, shortcut=question.shortcut)
-        except Exception as error:  # noqa: BLE001  # raised again by whoever asked
+        except Exception as error:  # noqa: BLE001  # raised again in the main process
             answer = error
         try:
             connection.send(answer)
         except BrokenPipeError:
-            return  # whoever asked is gone
+            return  # the main process is gone

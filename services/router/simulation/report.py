@@ -1,4 +1,4 @@
-"""Results for people: tables of eighty columns, and sentences where a number needs one."""
+"""Print results: tables of eighty columns, and sentences where a number needs one."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Show = Callable[[float], str]
 
 
 def percent(value: float) -> str:
-    """A share."""
+    """Return a share as text."""
     return f"{100 * value:.2f}" if abs(value) < 0.1 else f"{100 * value:.1f}"
 
 
 def seconds(value: float) -> str:
-    """A time, three figures at least."""
+    """Return a time with at least three digits."""
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def plain(value: float) -> str:
-    """A number."""
+    """Return a number as text."""
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.1f}"
 
 
 def shown(found: Estimate, show: Show) -> str:
-    """Value ± half width."""
+    """Return the value and ± half the width of its interval."""
     if found.value is None:
         return "-"
     return show(found.value) if not found.half else f"{show(found.value)} ±{show(found.half)}"
@@ -90,7 +90,7 @@ COMPARED_ALL: Sequence[tuple[str, str, Show]] = (
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Columns whose name begins with # are numbers and stand to the right."""
+    """Return a table. Columns whose name begins with # are numbers and are aligned to the right."""
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=(0, 0), pad_edge=False)
     for column in columns:
         heading = column.lstrip("#")
@@ -106,7 +106,7 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def report(results: Results) -> RenderableType:
-    """All of it."""
+    """Return the whole report."""
     parts: list[RenderableType] = []
     if len(results.cases) == 1:
         [case] = results.cases
@@ -121,11 +121,11 @@ def _of_types(results: Results, case: Case) -> Iterable[Table]:
     for title, columns in (
         ("service level: answered within the time in brackets", SERVICE_LEVEL),
         ("waits, s", WAITS),
-        ("what became of them", LOSSES),
+        ("outcomes", LOSSES),
     ):
         names = types_of(results)
         estimates = {figure: [results.estimate(case, f"{name}/{figure}") for name in names] for figure, _, _ in columns}
-        # What did not happen at all needs no column.
+        # An outcome that did not occur needs no column.
         seen = [
             c for c in columns if columns is not LOSSES or c[0] == "abandoned" or any(e.value for e in estimates[c[0]])
         ]
@@ -137,7 +137,7 @@ def _of_types(results: Results, case: Case) -> Iterable[Table]:
 
 
 def _named(case: Case, name: str) -> str:
-    """A type with its threshold; all together have one only when theirs is the same."""
+    """Return a type with its threshold; all types together have one only when theirs are the same."""
     within = {case.within_s[name]} if name in case.within_s else set(case.within_s.values())
     return f"{name} ({within.pop():g} s)" if len(within) == 1 else name
 
@@ -166,7 +166,7 @@ def _comparison(results: Results) -> Table:
         change = results.difference(name)
         first, second = results.estimate(one, name), results.estimate(other, name)
         if not (first.value or second.value):
-            continue  # nothing of the kind happened
+            continue  # nothing of this kind happened
         clear = change.half is not None and not change.holds(0.0)
         rows.append(
             [
@@ -195,7 +195,7 @@ def _notes(results: Results) -> str:
         notes.append(f"Decided by the live engine: {results.not_plain}.")
     else:
         notes.append(
-            "Decided by the shortcut for plain pools, which gave what the live engine gave in the first replication."
+            "Decided by the shortcut for plain pools, which gave the same result as the live engine in the first replication."
         )
     recording = results.question.recording
     if recording is not None:
@@ -212,7 +212,7 @@ def _notes(results: Results) -> str:
 
 
 def report_search(found: Found, confidence: float) -> RenderableType:
-    """The answer, what is known about it, and how it was found."""
+    """Return the result of a search, its certainty, and how it was found."""
     rows = []
     marks = ((found.one_less, "one less"), (found.least, "least by estimate"), (found.sure, "least beyond doubt"))
     for trial, what in marks:
@@ -224,7 +224,9 @@ def report_search(found: Found, confidence: float) -> RenderableType:
     else:
         verdict = f"{found.least.agents} agents reach {found.target} by the estimate; their {interval} goes below, so luck may have helped. "
         verdict += (
-            f"{found.sure.agents} are beyond doubt." if found.sure is not None else "More replications would tell."
+            f"{found.sure.agents} are beyond doubt."
+            if found.sure is not None
+            else "More replications would give certainty."
         )
     return Group(
         table("least staffing", ["", "#agents", "by group", "#% of offered in time"], rows),
@@ -237,5 +239,5 @@ def _sizes(trial: Trial) -> str:
 
 
 def console(*, to_terminal: bool) -> Console:
-    """Where there is no terminal there is no width to respect."""
+    """Return a console; without a terminal its width is not limited."""
     return Console(width=None if to_terminal else 120)

@@ -1,4 +1,4 @@
-"""Observations of cases made into figures with intervals: what is printed, drawn, and given to programs."""
+"""Compute figures with intervals from observations of cases, to be printed, drawn, or given to programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from services.router.simulation.statistics import Estimate, Ratio, difference, e
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One policy and staffing, observed."""
+    """The observations of one policy and staffing."""
 
     label: str
     observed: Sequence[Observed]
@@ -25,15 +25,15 @@ class Case:
     """Threshold of the service level of each type."""
 
     def ratios(self, name: str) -> list[Ratio]:
-        """Observations of a figure."""
+        """Return the observations of a figure."""
         return [window[name] for one in self.observed for window in one.windows]
 
     def names(self) -> list[str]:
-        """All figures."""
+        """Return the names of all figures."""
         return list(self.observed[0].windows[0])
 
     def by_period(self, kind: int = -1) -> tuple[Vector, Vector]:
-        """Service level (of offered) by period, and half its interval's width; NaN where nobody came. -1: all types."""
+        """Return the service level (of offered) by period, and half its interval's width; NaN where no customer came. -1: all types."""
         counts = np.array([one.by_period[kind] for one in self.observed])
         offered, in_time = counts[:, :, 0], counts[:, :, 1]
         value, half = np.full(offered.shape[1], np.nan), np.full(offered.shape[1], np.nan)
@@ -44,7 +44,7 @@ class Case:
         return value, half
 
     def curve(self) -> Vector:
-        """Percentiles of waits, s; the mean of the replications'."""
+        """Return percentiles of waits, s: the mean of the replications'."""
         curves = np.array([one.curve for one in self.observed])
         seen = curves[~np.isnan(curves).any(axis=1)]
         return seen.mean(axis=0) if len(seen) else np.full(CURVE, np.nan)
@@ -52,25 +52,25 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Of one or two cases of a question."""
+    """The results of one or two cases of a question."""
 
     question: Question
     cases: tuple[Case, ...]
     confidence: float
     not_plain: str | None = None
-    """Why the shortcut that was asked for could not be taken; empty when it was; None when nobody asked."""
+    """Why the shortcut could not be used although it was asked for; empty when it was used; None when it was not asked for."""
 
     def estimate(self, case: Case, name: str) -> Estimate:
-        """A figure."""
+        """Return the estimate of a figure."""
         found = estimate(case.ratios(name), self.confidence)
         if not self.batches or name.rpartition("/")[2] not in NOT_SUMS:
             return found
-        # The batches' own tell how much it varies, not what it is.
+        # The batches show how much the value varies, not the value itself.
         above, below = case.observed[0].whole[name]
         return replace(found, value=above / below if below else None)
 
     def difference(self, name: str) -> Estimate:
-        """Second case less first, in pairs."""
+        """Return the second case minus the first, in pairs."""
         one, other = self.cases
         return difference(one.ratios(name), other.ratios(name), self.confidence)
 
@@ -80,7 +80,7 @@ class Results:
         return self.question.scenario.replications == 1
 
     def data(self) -> dict[str, Any]:
-        """For programs. Figures of types and groups by name; an interval's ends are null where there is none."""
+        """Return the results for programs: figures of types and groups by name; an interval's ends are null where there is none."""
         scenario = self.question.scenario
         found: dict[str, Any] = {
             "scenario": scenario.name,
@@ -116,14 +116,14 @@ class Results:
 
 
 def types_of(results: Results) -> list[str]:
-    """`all`, then the types, unless there is but one."""
+    """Return `all` and then the types, or only one type when there is only one."""
     names = dict.fromkeys(name.partition("/")[0] for name in results.cases[0].names())
     types = [name for name in names if name != ALL and not name.startswith("group ")]
     return [ALL] if len(types) == 1 else [ALL, *types]
 
 
 def groups_of(case: Case) -> list[str]:
-    """Names of the groups of a case."""
+    """Return the names of the groups of a case."""
     names = dict.fromkeys(name.partition("/")[0] for name in case.names())
     return [name.removeprefix("group ") for name in names if name.startswith("group ")]
 

@@ -1,6 +1,6 @@
-"""The scenario format. These classes are its one source: the reader, the JSON Schema (`deploy/config/scenarios/schema.json`) and its limits.
+"""The scenario format. These classes are its only source: for the reader, the JSON Schema (`deploy/config/scenarios/schema.json`) and its limits.
 
-Times are written with units and held in milliseconds. What repeats (rates, staffing, patience by period) begins anew when its list is at an end.
+Times are written with units and held in milliseconds. Lists over time (rates, staffing, patience by period) start again when they end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Level = Annotated[float, Field(ge=0, le=1000)]
 
 
 class Step(Strict):
-    """From then on a requirement's number is another."""
+    """From this time on, a requirement has another number."""
 
     after: Duration
     number: float
@@ -52,7 +52,7 @@ class Selector(Strict):
         return self
 
     def depth(self) -> int:
-        """Levels of groups in it."""
+        """Return the levels of groups in it."""
         members = (*self.any_of, *self.all_of)
         return 1 + max(member.depth() for member in members) if members else 0
 
@@ -63,7 +63,7 @@ class Busyness(Strict):
     day_cv: Annotated[float, Field(ge=0, le=5)] = 0.0
     """One factor for each 24 hours."""
     period_cv: Annotated[float, Field(ge=0, le=5)] = 0.0
-    """Another for each period."""
+    """Another factor for each period."""
 
 
 class Arrivals(Strict):
@@ -83,28 +83,28 @@ class Arrivals(Strict):
 
 
 class Retrials(Strict):
-    """Who left, or found no place, may come again."""
+    """Customers who left, or found no waiting place, may come again."""
 
     share: Share
-    """Of those who could come again."""
+    """Share of the customers who could come again."""
     delay: Time
     most: Annotated[int, Field(ge=1, le=20)] = 3
-    """Attempts after the first."""
+    """Most attempts after the first."""
 
 
 class PatienceFrom(Strict):
-    """Patience of those who arrive from a time of the scenario on (it repeats with the list: see `patience_by_period`)."""
+    """Patience of customers who arrive after a time of the scenario (it repeats with the list: see `patience_by_period`)."""
 
     periods: Annotated[int, Field(ge=1, le=MOST_PERIODS)] = 1
-    """For how many periods it holds."""
+    """Number of periods for which it holds."""
     patience: Patience
 
 
 class InteractionType(Strict):
-    """Interactions that want the same."""
+    """Interactions with the same requirements."""
 
     queue: Text = ""
-    """Empty: a queue of the type's own name."""
+    """Empty: a queue with the type's own name."""
     channel: Text = "voice"
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     language: Text = ""
@@ -116,29 +116,29 @@ class InteractionType(Strict):
     """Absent: as recorded in the `arrivals_file`."""
     handling_by_group: dict[Name, Time] = Field(default_factory=dict)
     patience: Patience | None = None
-    """Absent: as recorded; without a record everybody waits for ever."""
+    """Absent: as recorded; without a record all customers wait for ever."""
     patience_by_period: Annotated[list[PatienceFrom], Field(max_length=MOST_PERIODS)] = Field(default_factory=list)
     retrials: Retrials | None = None
     waiting_places: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
-    """Who would have to wait and finds so many of this type waiting is turned away. Absent: no bound."""
+    """A customer who would have to wait and finds this number of the type waiting is turned away. Absent: no limit."""
     service_level: LongerThanNothing | None = None
     """Threshold; absent: the queue's, which is 20s unless the policy says otherwise."""
     short_abandon: Duration | None = None
-    """Who leaves before this counts as a short abandon; absent: the threshold of the service level."""
+    """A customer who leaves before this time counts as a short abandon; absent: the threshold of the service level."""
 
 
 class Answering(Strict):
-    """What agents do with offers. Without it they accept at once."""
+    """How agents answer offers. Without it they accept at once."""
 
     delay: Time | None = None
-    """From the offer to the answer; longer than the offer stands means no answer."""
+    """From the offer to the answer; longer than the offer is open means no answer."""
     decline: Share = 0.0
     retry_after: Duration = 0.0
-    """After a decline the agent may be asked again about the same work; 0: not until he signs in anew."""
+    """After a decline the agent may be asked again about the same interaction; 0: not until the agent signs in again."""
     ignore: Share = 0.0
-    """Offers that nobody answers: the engine then takes the agent for not responding."""
+    """Share of offers that the agent does not answer: the engine then marks the agent as not responding."""
     back_after: LongerThanNothing = 60_000.0
-    """Then he comes back."""
+    """Time after which the agent becomes available again."""
 
 
 class Shift(Strict):
@@ -159,7 +159,7 @@ AtShiftEnd = Literal["finish", "hand_over_resume", "hand_over_restart"]
 
 
 class Group(Strict):
-    """Agents who are alike. `agents`: so many all the time, or so many in each period; or `shifts`."""
+    """Agents with the same properties. `agents`: a number for all the time, or a number for each period; or `shifts`."""
 
     agents: (
         Annotated[int, Field(ge=0, le=MOST_AGENTS)]
@@ -172,13 +172,13 @@ class Group(Strict):
     queues: Annotated[list[Text], Field(max_length=100)] = Field(default_factory=list)
     """Empty: every queue."""
     prefers: Annotated[list[Name], Field(max_length=50)] = Field(default_factory=list)
-    """Types that they take, most liked first; empty: any, liked last. It decides who gets an interaction when several are free."""
+    """Types that they take, most preferred first; empty: any, with the lowest preference. It decides which free agent gets an interaction."""
     capacity: Annotated[int, Field(ge=1, le=1000)] | None = None
-    """Interactions at once; absent: by `capacity_profile`, or one."""
+    """Interactions at the same time; absent: by `capacity_profile`, or one."""
     capacity_profile: Text = ""
-    """Of the policy."""
+    """A capacity profile of the policy."""
     at_shift_end: AtShiftEnd = "finish"
-    """Work in hand: finish it first; or hand it over to the queue, where it goes on with what is left of its time, or begins anew."""
+    """Open interactions at a shift's end: finish them; or hand them over to the queue, where they continue for their remaining time, or restart."""
     answering: Answering | None = None
     cost_per_hour: Annotated[float, Field(ge=0, le=1e9)] = 0.0
 
@@ -196,31 +196,31 @@ class Scenario(Strict):
 
     name: Text = ""
     duration: LongerThanNothing
-    """Customers arrive for so long; who is there at the end is served to the end."""
+    """Customers arrive for this time; customers who are present at the end are served to the end."""
     warm_up: Duration = 0.0
-    """Who arrives before this is not counted."""
+    """Customers who arrive before this time are not counted."""
     period: LongerThanNothing = 1_800_000.0
     """Length of the periods in `rates`, `agents` and in the results by period."""
     start: (
         Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$")] | None
     ) = None
-    """The moment at which it begins, for recorded arrivals: 2025-03-01T08:00+03:30; absent: that of the first of them."""
+    """The time at which it begins, for recorded arrivals: 2025-03-01T08:00+03:30; absent: that of the first of them."""
     replications: Annotated[int, Field(ge=1, le=10_000)] = 20
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     busyness: Busyness = Busyness()
-    """Common to all types."""
+    """Factors that all types have in common."""
     waiting_places: Annotated[int, Field(ge=0, le=MOST_CUSTOMERS)] | None = None
-    """As a type's own, for all types together."""
+    """The same as a type's own, for all types together."""
     policy: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
-    """A tenant's configuration whose queues and capacity profiles hold; a path from here."""
+    """A tenant's configuration whose queues and capacity profiles apply; a path relative to this file."""
     pool: Name = "default"
-    """Which pool of the policy."""
+    """The pool of the policy to use."""
     queues: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
-    """Or queues as a configuration has them, here."""
+    """Instead of a policy: queues as in a configuration."""
     capacity_profiles: Annotated[list[dict[str, Any]], Field(max_length=200)] | None = None
-    """With `queues`: capacity profiles as a configuration has them."""
+    """With `queues`: capacity profiles as in a configuration."""
     arrivals_file: Annotated[str, Field(min_length=1, max_length=4000)] | None = None
-    """Recorded arrivals (CSV or JSON lines; `chapar simulate record` writes them); a path from here."""
+    """Recorded arrivals (CSV or JSON lines; `chapar simulate record` writes them); a path relative to this file."""
     types: Annotated[dict[Name, InteractionType], Field(max_length=100)] = Field(default_factory=dict)
     groups: Annotated[dict[Name, Group], Field(max_length=200)] = Field(default_factory=dict)
     """Absent: the policy's own agents, all the time."""
@@ -239,7 +239,7 @@ class Scenario(Strict):
         if self.warm_up >= self.duration:
             raise ValueError("`warm_up` must be less than `duration`")
         if self.duration / self.period > MOST_PERIODS:
-            raise ValueError(f"has more than {MOST_PERIODS:,} periods: a longer `period`, please")
+            raise ValueError(f"has more than {MOST_PERIODS:,} periods: use a longer `period`")
         if self.policy is not None and (self.queues is not None or self.capacity_profiles is not None):
             raise ValueError("has either a `policy` or `queues` of its own")
         if self.groups and sum(peak(group) for group in self.groups.values()) > MOST_AGENTS:
@@ -251,7 +251,7 @@ class Scenario(Strict):
 
 
 def peak(group: Group) -> int:
-    """The most agents on duty at once, for shifts all of them."""
+    """Return the most agents on duty at the same time; for shifts, all of them."""
     if group.shifts is not None:
         return sum(shift.agents for shift in group.shifts)
     assert group.agents is not None  # the model's own rule
@@ -259,7 +259,7 @@ def peak(group: Group) -> int:
 
 
 def expected_arrivals(scenario: Scenario, kind: InteractionType) -> float:
-    """First attempts of a type in the whole scenario, without those of a file."""
+    """Return the expected first attempts of a type in the whole scenario, without those of a file."""
     if kind.arrivals is None:
         return 0.0
     if kind.arrivals.every is not None:
@@ -273,7 +273,7 @@ def expected_arrivals(scenario: Scenario, kind: InteractionType) -> float:
 
 
 def unknown_names(scenario: Scenario) -> Mapping[tuple[str, ...], str]:
-    """Names that nothing bears, by where they stand."""
+    """Return names that do not exist, with an error, by their place."""
     wrong: dict[tuple[str, ...], str] = {}
     for name, kind in scenario.types.items():
         for group in kind.handling_by_group:
@@ -287,4 +287,4 @@ def unknown_names(scenario: Scenario) -> Mapping[tuple[str, ...], str]:
 
 
 def _not_one_of(name: str, what: str, known: Mapping[str, object]) -> str:
-    return f"`{name}` is no {what} of this scenario; there are {', '.join(known) or 'none'}"
+    return f"`{name}` is not a {what} of this scenario; there are {', '.join(known) or 'none'}"

@@ -1,11 +1,11 @@
-"""A way around the engine for plain pools, many times quicker: for questions that need thousands of replications.
+"""A fast path without the engine for plain pools, for questions that need thousands of replications.
 
-Where every agent can take everything, one at a time, and queues do nothing but put the more urgent first, the engine's decisions come down to a few
-lines: the most urgent, of those the oldest, to the agent who has been idle longest. What comes out must be what comes out of the engine, entry by
-entry of the log; `replications.replicate` holds it to that in the first replication of every case, and the tests in many more.
+Where every agent can take every interaction, one at a time, and queues only order by priority, the engine's decisions come down to a few lines: the
+most urgent interaction, of those the oldest, goes to the agent who has been idle longest. The result must equal that of the engine, entry by entry of
+the log; `replications.replicate` checks this in the first replication of every case, and the tests check it in many more.
 
-Anything beyond that, and anything that a configuration can say one day and this file does not know, is refused: whatever differs from the defaults
-is not plain.
+A plan with anything beyond that, or with settings that a later configuration adds and this file does not know, is refused: any value that differs
+from its default is not plain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from services.router.simulation.plan import FOREVER, Plan
 
 
 def refusal(plan: Plan) -> str:
-    """Why this plan is not plain; empty when it is."""
+    """Return why this plan is not plain; empty when it is."""
     scenario = plan.scenario
     groups = [scenario.groups.get(name) for name in plan.groups]
     types = [scenario.types.get(name) for name in plan.types]
@@ -37,7 +37,7 @@ def refusal(plan: Plan) -> str:
     if own != PoolConfig():
         return "the pool has rules of its own"
     if not all(_is_plain_queue(queue) for queue in plan.config.queues):
-        return "a queue does more than put the more urgent first"
+        return "a queue does more than order by priority"
     if not all(_takes_everything(agent, plan.config) for agent in plan.config.agents):
         return "agents differ in skills, queues, team or capacity"
     if not plan.desks or any(desk.shifts != ((0.0, FOREVER),) for desk in plan.desks):
@@ -81,14 +81,14 @@ def _is_plain_kind(facts: Facts) -> bool:
 
 
 def run(plan: Plan, customers: Customers) -> Log:
-    """What `Floor.run` gives for a plain plan."""
+    """Return what `Floor.run` returns for a plain plan."""
     arrived, patience, kinds = customers.arrived, customers.patience, customers.kind
     count = len(arrived)
     looks = [kind.facts("i", "c") for kind in plan.kinds]
     urgency = [-(plan.config.by_name[one.queue].priority + one.priority) for one in looks]
     by_id = sorted(range(len(plan.desks)), key=lambda number: plan.desks[number].agent_id)
     handling = [customers.handling[plan.desks[number].group] for number in by_id]
-    # Idle agents as the engine ranks them: by whole milliseconds, then by id.
+    # Idle agents in the engine's order: by whole milliseconds, then by id.
     idle = [(0, agent) for agent in range(len(by_id))]
     heapify(idle)
     serving: list[tuple[float, int, int, float]] = []  # end, in order of assignment, agent, begin
@@ -98,7 +98,7 @@ def run(plan: Plan, customers: Customers) -> Log:
     end, begun, losses = 0.0, 0, plan.scenario.waiting_places == 0
 
     def finish() -> None:
-        """The next service ends, and its agent takes the next who has not left."""
+        """End the next service; its agent takes the next customer who has not left."""
         nonlocal begun, end
         now, _, agent, since = heappop(serving)
         busy.append((by_id[agent], since, now))

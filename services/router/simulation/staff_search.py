@@ -1,11 +1,11 @@
-"""The least staffing that reaches a service level, by bisection under common random numbers.
+"""Search the least staffing that reaches a service level, by bisection under common random numbers.
 
-More agents do not serve fewer in time (but for noise, which common random numbers keep small), so halving works: on the number of agents of
-one group; or, for several groups, on their number in all, spread in the scenario's proportions, after which single agents are taken away, from the
-dearest group first, as long as the target holds. A group whose number varies over the day keeps its shape: the number is its peak.
+More agents do not serve fewer in time (except for noise, which common random numbers keep small), so bisection works: on the number of agents of one
+group; or, for several groups, on their total number, spread in the scenario's proportions. Then single agents are taken away, from the most expensive
+group first, as long as the target holds. A group whose number varies over the day keeps its shape: the number is its peak.
 
-The answer is the least whose *estimate* reaches the target. Whether it truly does is a matter of noise, so the answer has its interval, and the least
-staffing whose whole interval is above the target is looked for as well.
+The answer is the least staffing whose *estimate* reaches the target. Because of noise the true value may differ, so the answer has its interval, and
+the least staffing whose whole interval is above the target is searched for as well.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from services.router.simulation.statistics import Estimate, estimate
 _TARGET = re.compile(r"(\d{1,3}(?:\.\d+)?)/(\d+(?:\.\d+)?)")
 _IDLE: Final = 0.5
 _MOST_STEPS_UP: Final = 12
-"""From the answer by estimate to the one beyond doubt."""
+"""Agents from the answer by estimate to the answer beyond doubt, at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`share` of those offered answered `within_s` seconds, of all types together or of each."""
+    """`share` of the offered is answered within `within_s` seconds, over all types together or for each."""
 
     share: float
     within_s: float
@@ -41,7 +41,7 @@ class Target:
 
 
 def target(text: str, *, each: bool = False) -> Target:
-    """Of "80/20". Raises ValueError."""
+    """Parse a target such as "80/20". Raises ValueError."""
     found = _TARGET.fullmatch(text.strip())
     if found is None or not 0 < float(found[1]) < 100 or float(found[2]) <= 0:
         raise ValueError(f"must be like 80/20 (80 % within 20 s), not {text!r}")
@@ -49,7 +49,7 @@ def target(text: str, *, each: bool = False) -> Target:
 
 
 def asked_of(question: Question, wanted: Target) -> Question:
-    """The same question, with the target's time as the threshold of every type, recorded ones too."""
+    """Return the same question, with the target's time as the threshold of every type, including recorded ones."""
     types = dict(question.scenario.types)
     for looks in question.recording.looks if question.recording is not None else ():
         types.setdefault(looks.type, sc.InteractionType(queue=looks.queue))
@@ -62,7 +62,7 @@ def asked_of(question: Question, wanted: Target) -> Question:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One staffing and what it came to: the service level (the lowest of the types when each counts)."""
+    """One staffing and its result: the service level (the lowest of the types when each counts)."""
 
     sizes: Mapping[str, int]
     level: Estimate
@@ -70,21 +70,21 @@ class Trial:
 
     @property
     def agents(self) -> int:
-        """In all groups."""
+        """Return the number of agents in all groups."""
         return sum(self.sizes.values())
 
     def reaches(self, share: float) -> bool:
-        """By its estimate."""
+        """Whether its estimate reaches a share."""
         return self.level.value is not None and self.level.value >= share
 
     def surely_reaches(self, share: float) -> bool:
-        """With its whole interval."""
+        """Whether its whole interval reaches a share."""
         return self.level.low is not None and self.level.low >= share
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer. `sure` is None when no staffing within a few agents more is beyond doubt."""
+    """The result of a search. `sure` is None when no staffing within a few more agents is beyond doubt."""
 
     target: Target
     least: Trial
@@ -98,22 +98,22 @@ class UnreachableError(Exception):
 
 
 class Search:
-    """Tries staffings."""
+    """Searches the least staffing."""
 
     def __init__(self, laboratory: Laboratory, wanted: Target, confidence: float, group: str = "") -> None:
-        """`group` empty: all groups. Raises ValueError for one that the scenario does not have."""
+        """`group` empty: all groups. Raises ValueError for a group that the scenario does not have."""
         groups = laboratory.question.scenario.groups
         if not groups:
             raise ValueError("staffing can be searched for scenarios with `groups` only")
         if group and group not in groups:
-            raise ValueError(f"`{group}` is no group; there are {', '.join(groups)}")
+            raise ValueError(f"`{group}` is not a group; there are {', '.join(groups)}")
         self._laboratory, self._target, self._confidence = laboratory, wanted, confidence
         self._planned = {name: sc.peak(one) for name, one in groups.items()}
         self._varied = [group] if group else list(groups)
         self._trials: dict[tuple[tuple[str, int], ...], Trial] = {}
 
     def run(self, done: Progress = lambda: None) -> Found:
-        """Raises UnreachableError."""
+        """Search. Raises UnreachableError."""
         share = self._target.share
         low, high = 0, max(1, self._first_guess())
         most = sc.MOST_AGENTS - sum(self._fixed().values())
@@ -129,7 +129,7 @@ class Search:
         return Found(self._target, least, self._sure(least, done), self._one_less(least, done), len(self._trials))
 
     def _is_of_no_use(self, fewer: Trial, more: Trial) -> bool:
-        """Whether twice as many, half of whom have nothing to do, came to the same."""
+        """Whether twice the agents, half of whom have nothing to do, gave the same result."""
         occupancy = estimate(Observations("", more.observed, {}, {}).ratios("all/occupancy"), self._confidence).value
         return fewer.level.value == more.level.value and (occupancy or 0.0) < _IDLE
 
@@ -137,7 +137,7 @@ class Search:
         return {name: size for name, size in self._planned.items() if name not in self._varied}
 
     def _spread(self, agents: int) -> dict[str, int]:
-        """So many agents over the varied groups, in the scenario's proportions (largest remainders)."""
+        """Spread a number of agents over the varied groups, in the scenario's proportions (largest remainders)."""
         planned = {name: max(1, self._planned[name]) for name in self._varied}
         total = sum(planned.values())
         sizes = {name: agents * size // total for name, size in planned.items()}
@@ -146,7 +146,7 @@ class Search:
         return {**self._planned, **sizes}
 
     def _first_guess(self) -> int:
-        """Theory's answer for one queue without patience, at the busiest: near enough to begin with."""
+        """Return theory's answer for one queue without patience, at the busiest time: close enough to begin with."""
         scenario = self._laboratory.question.scenario
         load = 0.0
         for kind in scenario.types.values():
@@ -177,7 +177,7 @@ class Search:
         return min(known, key=lambda level: level.value or 0.0) if known else Estimate(None, None, 0)
 
     def _trimmed(self, trial: Trial, done: Progress) -> Trial:
-        """Without the agents who turn out not to be needed."""
+        """Remove the agents who are not needed."""
         groups = self._laboratory.question.scenario.groups
         if len(self._varied) == 1:
             return trial
@@ -196,7 +196,7 @@ class Search:
                 return trial
             if trial.level.low is None:
                 return None
-            # The agent who helps is the one of the group that is largest: the others may be able to take nothing of what is late.
+            # The agent who helps is one of the largest group: agents of other groups may not be able to take the late interactions.
             name = max(self._varied, key=lambda n: (trial.sizes[n], n))
             trial = self._try({**trial.sizes, name: trial.sizes[name] + 1}, done)
         return None

@@ -1,8 +1,8 @@
 """Estimates with intervals.
 
 Every figure is a ratio of two sums over *observations* (replications, or batches of one): answered in time over offered, waits over answered,
-busy over staffed. Its value is the ratio of the sums, so that a busy day weighs as much as it has customers; its interval is Student's, on the
-residuals of the ratio (Law, Simulation Modeling and Analysis, 9.4). What is compared under common random numbers is compared pair by pair.
+busy over staffed. Its value is the ratio of the sums, so that a day weighs as much as it has customers; its interval is Student's, on the
+residuals of the ratio (Law, Simulation Modeling and Analysis, 9.4). Cases under common random numbers are compared pair by pair.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Ratio = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value and half the width of its interval; None where there is nothing to say (no denominator; a single observation)."""
+    """A value and half the width of its interval; None where there is no value (no denominator; a single observation)."""
 
     value: float | None
     half: float | None
@@ -30,12 +30,12 @@ class Estimate:
 
     @property
     def low(self) -> float | None:
-        """Lower end."""
+        """Return the lower end of the interval."""
         return None if self.value is None or self.half is None else self.value - self.half
 
     @property
     def high(self) -> float | None:
-        """Upper end."""
+        """Return the upper end of the interval."""
         return None if self.value is None or self.half is None else self.value + self.half
 
     def holds(self, value: float) -> bool:
@@ -44,7 +44,7 @@ class Estimate:
 
 
 def estimate(observed: Sequence[Ratio], confidence: float) -> Estimate:
-    """Of a ratio."""
+    """Return the estimate of a ratio."""
     value, residuals = _ratio(observed)
     if value is None:
         return Estimate(None, None, len(observed))
@@ -52,9 +52,9 @@ def estimate(observed: Sequence[Ratio], confidence: float) -> Estimate:
 
 
 def difference(ours: Sequence[Ratio], theirs: Sequence[Ratio], confidence: float) -> Estimate:
-    """Of two ratios (theirs less ours) whose observations belong together in pairs."""
+    """Return the estimate of the difference of two ratios (theirs minus ours) whose observations belong together in pairs."""
     if len(ours) != len(theirs):
-        raise ValueError("pairs have two sides")
+        raise ValueError("both sides of a pair are needed")
     one, one_residuals = _ratio(ours)
     other, other_residuals = _ratio(theirs)
     if one is None or other is None:

@@ -219,4 +219,4 @@ def test_the_whole_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
     assert [case["label"] for case in found["cases"]] == ["a", "no-wrap-up"]
     assert found["differences"]["all"]["mean_wait_answered_s"]["value"] < 0
     assert CliRunner().invoke(app, ["simulate", str(path), "--staff", "night=2"]).exit_code == 1
-    assert "`night` is no group" in capfd.readouterr().err
+    assert "`night` is not a group" in capfd.readouterr().err

@@ -81,7 +81,7 @@ def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.Capt
     assert (plain.pop("shortcut"), quick.pop("shortcut")) == (False, True)
     assert plain == quick
     assert main([str(scenario)]) == 0
-    assert "gave what the live engine gave" in capsys.readouterr().out
+    assert "gave the same result as the live engine" in capsys.readouterr().out
     scenario.write_text(SCENARIO.replace("agents: 8", "agents: [8, 7]"), encoding="utf-8")
     assert main([str(scenario)]) == 0
     assert "Decided by the live engine: agents come and go." in capsys.readouterr().out
@@ -155,12 +155,12 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--staff", "night=3"], "`night` is no group of the scenario; there are day, more"),
+        (["--staff", "night=3"], "`night` is not a group of the scenario; there are day, more"),
         (["--find-staff", "80"], "must be like 80/20"),
-        (["--find-staff", "80/20", "--group", "night"], "`night` is no group; there are day, more"),
-        (["--find-staff", "80/20", "--against-staff", "day=1"], "not together with --against"),
+        (["--find-staff", "80/20", "--group", "night"], "`night` is not a group; there are day, more"),
+        (["--find-staff", "80/20", "--against-staff", "day=1"], "cannot be combined with --against"),
         (["--replications", "0"], "--replications 0 is out of range"),
-        (["--plot", "/nowhere/a.png"], "/nowhere is no directory"),
+        (["--plot", "/nowhere/a.png"], "/nowhere is not a directory"),
     ],
 )
 def test_what_cannot_be_run(
@@ -181,7 +181,7 @@ def test_what_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "No such file" in capsys.readouterr().err
     bad.write_text(SCENARIO, encoding="utf-8")
     assert main([str(bad), "--policy", str(bad)]) == 1
-    assert "no serialised TenantConfiguration" in capsys.readouterr().err
+    assert "not a serialised TenantConfiguration" in capsys.readouterr().err
 
 
 def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

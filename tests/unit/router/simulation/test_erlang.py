@@ -93,5 +93,5 @@ def test_loss() -> None:
 
 def test_no_steady_state() -> None:
     """Too few agents are refused, not computed."""
-    with pytest.raises(ValueError, match="cannot do"):
+    with pytest.raises(ValueError, match="cannot handle"):
         Queue(1, 10, 9)

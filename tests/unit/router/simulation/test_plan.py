@@ -64,7 +64,7 @@ def test_with_a_policy_and_no_groups_its_own_agents_work() -> None:
     skilled = (("persian", 5.0),)
     agents = (AgentProfile("a", skills=skilled), AgentProfile("b"), AgentProfile("c", skills=skilled))
     plan = make(a_scenario(groups={}), PoolConfig(1, queues=(QueueConfig("q"),), agents=agents))
-    assert plan.groups == ("a and 1 like him", "b")
+    assert plan.groups == ("a and 1 alike", "b")
     assert [(desk.agent_id, desk.group) for desk in plan.desks] == [("a", 0), ("c", 0), ("b", 1)]
 
 
@@ -124,9 +124,9 @@ def test_thresholds() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"types": {"calls": calls(queue="nowhere")}}, "`nowhere` is no queue of the policy; there are q"),
-        ({"groups": {"a": {"agents": 1, "queues": ["x"]}}}, "`x` is no queue; there are q"),
-        ({"groups": {"a": {"agents": 1, "capacity_profile": "x"}}}, "`x` is no capacity profile; there are none"),
+        ({"types": {"calls": calls(queue="nowhere")}}, "`nowhere` is not a queue of the policy; there are q"),
+        ({"groups": {"a": {"agents": 1, "queues": ["x"]}}}, "`x` is not a queue; there are q"),
+        ({"groups": {"a": {"agents": 1, "capacity_profile": "x"}}}, "`x` is not a capacity profile; there are none"),
         ({"groups": {}}, "has no agents"),
     ],
 )

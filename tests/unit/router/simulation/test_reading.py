@@ -65,7 +65,7 @@ def test_the_schema_is_the_codes() -> None:
         ("every: 18s", "rates: [1, x]", 4, "`types.calls.arrivals.rates.1` must be a number, not 'x'"),
         ("every: 18s", "every: 18s, rates: [1]", 4, "`types.calls.arrivals` needs either `every` or `rates`"),
         ("every: 18s", "every: 1ms", 1, "expects 28,800,000 customers in a replication; at most 2,000,000"),
-        ("agents: 14}", "agents: 14, prefers: [mails]}", 7, "`mails` is no type of this scenario; there are calls"),
+        ("agents: 14}", "agents: 14, prefers: [mails]}", 7, "`mails` is not a type of this scenario; there are calls"),
         ("agents: 14}", "agents: [14", 8, "expected ',' or ']'"),
         ("  calls:", "  all:", 1, "has a type called `all`"),
     ],
