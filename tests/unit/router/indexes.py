@@ -1,4 +1,4 @@
-"""What the engine keeps to be quick is what a slow look would find. A wrong index may decide right for long, only slower; so it is looked at too."""
+"""The engine's indexes must contain what a slow search finds. A wrong index may decide correctly for long, only slower; so it is checked too."""
 
 from services.router.domain.lines import Line, Need
 from services.router.domain.pool import Core
@@ -6,7 +6,7 @@ from services.router.domain.roster import Kind
 
 
 def true(core: Core) -> None:
-    """Raises AssertionError when an index does not tell the truth."""
+    """Raise AssertionError when an index is wrong."""
     for kind in core.roster.kinds.values():
         cells(kind)
     homes(core)
@@ -18,7 +18,7 @@ def true(core: Core) -> None:
 
 
 def cells(kind: Kind) -> None:
-    """A cell has members, in order, and the counts of those with room, or with something to park, are right."""
+    """Check that each cell has members, in order, and that the counts of cells with room, or with something to park, are right."""
     for load, cell in kind.cells.items():
         assert cell.load == load
         assert cell.members == sorted(cell.members) != []
@@ -28,7 +28,7 @@ def cells(kind: Kind) -> None:
 
 
 def homes(core: Core) -> None:
-    """Kinds of which somebody has room, or something that may be parked, are found at home and nowhere else."""
+    """Check that kinds with an agent who has room, or something that may be parked, are found at home and nowhere else."""
     kinds = core.roster.kinds.values()
     free = {(home, kind) for kind in kinds if kind.free for home in kind.homes}
     assert {(home, kind) for home, listed in core.roster._free.items() for kind in listed} == free
@@ -37,7 +37,7 @@ def homes(core: Core) -> None:
 
 
 def admitted(core: Core, need: Need) -> None:
-    """A need knows the kinds that meet it, and they know it; those with room or something to park are found."""
+    """Check that a need and the kinds that meet it list each other, and that those with room or something to park are found."""
     queue, selectors, others = need.key
     able = [kind for kind in core.roster.kinds.values() if kind.serves(queue, selectors, others)]
     assert set(need.kinds) == set(able)
@@ -48,7 +48,7 @@ def admitted(core: Core, need: Need) -> None:
 
 
 def orders(core: Core) -> None:
-    """Agents with room stand in the orders of the whole pool, and nobody else."""
+    """Check that exactly the agents with room are in the orders of the whole pool."""
     free = {agent.id: agent for agent in core.agents.values() if agent.cell is not None and agent.cell.room}
     by_idle = [standing[1] for part in core.roster.by_idle() for standing in part]
     assert by_idle == sorted(free, key=lambda a: (free[a].cell.busy, free[a].ranked_since, a))
@@ -59,7 +59,7 @@ def orders(core: Core) -> None:
 
 
 def lines(core: Core) -> None:
-    """Lines in which something waits, by what they are looked up by; what waits stands in one of them, in order."""
+    """Check that lines in which something waits are in their lookups, and that each waiting interaction is in one of them, in order."""
     filled: set[Line] = {work.line for work in core.works.values() if work.line is not None}
     assert set(core.lines.filled) == filled
     for line in filled:
@@ -76,7 +76,7 @@ def lines(core: Core) -> None:
 
 
 def fronts(core: Core, filled: set[Line]) -> None:
-    """Firsts of the lines for whoever meets their need, by queue and channel, in the order of service; agents find those that they may take."""
+    """Check the heads of the lines, by queue and channel, in the order of service; and that agents find those that they may take."""
     awake = {line for line in filled if not line.asleep and not line.reserved_for}
     found: set[Line] = set()
     for queue, channels in core.lines._fronts.items():
@@ -94,7 +94,7 @@ def fronts(core: Core, filled: set[Line]) -> None:
 
 
 def teams(core: Core) -> None:
-    """Agents by team."""
+    """Check the agents by team."""
     if core.config is not None:
         found = {(team, agent) for team, members in core.teams.items() for agent in members}
         assert found == {(a.profile.team, a.id) for a in core.agents.values() if a.profile.team}

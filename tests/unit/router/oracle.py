@@ -1,7 +1,7 @@
-"""A naive engine: plain lists, and loops over everything at every step, to be read beside `docs/routing-policies.md`.
+"""A naive engine: plain lists, and loops over everything at every step. Read it beside `docs/routing-policies.md`.
 
-`handle(command, now)` and `advance(now)` return what was decided, as tuples: what happened, to which interaction, with whom. Their order within
-a step means nothing. What each command does stands in `oracle_commands`, what is asked of agents in `oracle_rules`.
+`handle(command, now)` and `advance(now)` return what was decided, as tuples: the event, the interaction, the agent. Their order within a step has
+no meaning. `oracle_commands` implements the commands, `oracle_rules` the requirements on agents.
 """
 
 from fractions import Fraction
@@ -30,7 +30,7 @@ Decided = tuple[Any, ...]
 
 
 class Oracle:
-    """See the module."""
+    """The naive engine; see the module."""
 
     def __init__(self) -> None:
         self.now = 0
@@ -42,7 +42,7 @@ class Oracle:
         self.offers_made = 0
         self.histories: dict[str, History] = {}
         self.ended: dict[str, tuple[str, str]] = {}
-        """Offers that ended: agent, and how."""
+        """Offers that ended: agent, and how each ended."""
         self.decided: list[Decided] = []
 
     def handle(self, command: cmd.Command, now: int) -> list[Decided]:
@@ -53,20 +53,20 @@ class Oracle:
         return self.settle()
 
     def advance(self, now: int) -> list[Decided]:
-        """What is due happens together; then work is offered once."""
+        """Do together everything that is due; then offer interactions once."""
         self.now = now
         while (due := min(self.deadlines(), default=None)) is not None and due[0] <= now:
             self.happen(*due[1:])
         return self.settle()
 
     def say(self, *what: Any) -> None:
-        """Something was decided."""
+        """Record a decision."""
         self.decided.append(what)
 
     # Time
 
     def deadlines(self) -> list[tuple[int, int, str]]:
-        """What ends by itself: when, what (in the order of equal times), whose."""
+        """Return everything that ends by itself: when, what (in the order of equal times), whose."""
         found = [(desk.lease_until, 1, desk.session_id) for desk in self.desks.values()]
         found += [(person.grace_until, 2, person.id) for person in self.people.values() if person.grace_until]
         found += [(offer.expires_at, 3, offer.offer_id) for job in self.jobs.values() for offer in job.offers]
@@ -75,7 +75,7 @@ class Oracle:
         return found
 
     def happen(self, what: int, whose: str) -> None:
-        """One of those."""
+        """Handle one of the deadlines."""
         match what:
             case 1:
                 agents.lose(self, self.desks[whose])
@@ -89,7 +89,7 @@ class Oracle:
                 moves.start(self, self.jobs[whose])
 
     def next_wakeup(self) -> int | None:
-        """When something may become otherwise without a command."""
+        """Return when something may change without a command."""
         times = [due for due, _, _ in self.deadlines()]
         for job in self.jobs.values():
             if job.phase is not Phase.WAITING:
@@ -105,7 +105,7 @@ class Oracle:
         return min((time for time in times if time > self.now), default=None)
 
     def settle(self) -> list[Decided]:
-        """After whatever happened: who is no longer waited for, rules of overflow, offers. Then what was decided."""
+        """Finish a step: reservations that are over, rules of overflow, offers. Return what was decided."""
         while True:
             for job in self.waiting():
                 self.stop_waiting_for_somebody(job)
@@ -125,38 +125,38 @@ class Oracle:
         decided, self.decided = self.decided, []
         return decided
 
-    # Who may take it
+    # Eligibility
 
     def queue(self, job: Job) -> QueueConfig:
-        """Its queue."""
+        """Return the interaction's queue."""
         return self.config.by_name[job.facts.queue]
 
     def history(self, queue: str) -> History:
-        """What happened in a queue."""
+        """Return the history of a queue."""
         return self.histories.setdefault(queue, History())
 
     def profile(self, person: Person) -> CapacityProfile:
-        """His capacity."""
+        """Return the agent's capacity profile."""
         return self.config.profile(person.profile.capacity_profile)
 
     def waiting(self) -> list[Job]:
-        """What waits for an agent, offered or not."""
+        """Return the interactions that wait for an agent, offered or not."""
         return [job for job in self.jobs.values() if job.phase is Phase.WAITING]
 
     def ledger(self, person: Person) -> list[str]:
-        """Channels of all that takes his capacity: offered, held, in wrap-up; not what is parked."""
+        """Return the channels of everything that takes the agent's capacity: offered, held, in wrap-up; not parked."""
         held = [job.facts.channel for job in self.jobs.values() if job.holder == person.id and not job.parked]
         return held + [
             job.facts.channel for job in self.jobs.values() for offer in job.offers if offer.agent_id == person.id
         ]
 
     def there(self, person: Person) -> bool:
-        """Signed in, connected, available."""
+        """Whether the agent is signed in, connected and available."""
         desk = self.desks.get(person.session_id)
         return desk is not None and desk.attached and person.state is AgentState.AVAILABLE
 
     def able(self, job: Job, person: Person) -> str:
-        """Queue and skills; a code when they are not right."""
+        """Check queue and skills; return a code when they do not match."""
         queue = self.queue(job)
         clock = job.clock(self.now)
         added = [name for ring in queue.rings if ring.after_ms <= clock for name in ring.queues]
@@ -169,12 +169,13 @@ class Oracle:
         return ""
 
     def declines(self, job: Job, person: Person) -> bool:
-        """Whether he is not to be asked again yet."""
+        """Whether the agent is not to be asked again yet."""
         return self.now < job.declined_until.get(person.id, 0) or job.declined_in.get(person.id) == person.sign_ins
 
     def obstacle(self, job: Job, person: Person, without_offer: bool = False, fits: bool = False) -> str:
-        """The first condition of the page's table that does not hold, but `keep_free`. Who gets it without an offer needs no credit, and may have
-        said no before; what `fits` was offered to him.
+        """Return the first condition of the page's table that does not hold, except `keep_free`.
+
+        An assignment without an offer needs no credit, and the agent may have declined before; with `fits` the interaction was offered to them.
         """
         handed = job.by_name and job.kept_for == person.id
         if self.now < job.not_before:
@@ -206,7 +207,7 @@ class Oracle:
         return ""
 
     def absence(self, person: Person) -> str:
-        """Why he can be offered nothing; empty when he can."""
+        """Return why the agent can be offered nothing; empty when they can."""
         if person.session_id not in self.desks:
             return "OFFLINE"
         if person.state is not AgentState.AVAILABLE:
@@ -214,13 +215,13 @@ class Oracle:
         return "" if self.desks[person.session_id].attached else "CONNECTION_LOST"
 
     def no_credit(self, person: Person) -> str:
-        """Whether his desk shows as many offers as it can."""
+        """Whether the agent's desk shows as many offers as it can."""
         shown = sum(offer.agent_id == person.id for job in self.jobs.values() for offer in job.offers)
         credits = self.desks[person.session_id].credits
         return "NO_CREDITS" if credits and shown >= credits else ""
 
     def to_park(self, job: Job, person: Person) -> list[Job] | None:
-        """What must be parked to make room: nothing, newest assignments first, or None when that would not help."""
+        """Return what must be parked to make room: nothing, newest assignments first, or None when that would not help."""
         profile, channel = self.profile(person), job.facts.channel
         ledger = self.ledger(person)
         if not rules.misfit(profile, ledger, channel):
@@ -237,14 +238,14 @@ class Oracle:
         return None
 
     def takers(self, job: Job) -> list[Person]:
-        """All who may be offered it."""
+        """Return all agents who may be offered it."""
         found = [person for person in self.people.values() if not self.obstacle(job, person)]
         return found if job.kept_for or len(found) > self.queue(job).keep_free else []
 
-    # Which work first, and who gets it
+    # Order of service and choice of the agent
 
     def order(self, job: Job) -> tuple[Any, ...]:
-        """The page's order among all work that somebody could take."""
+        """Return the page's order among all interactions that an agent could take."""
         queue, facts = self.queue(job), job.facts
         key: float = facts.arrived_at_ms
         if queue.order is Order.DEADLINE:
@@ -254,7 +255,7 @@ class Oracle:
         return len(job.offers), -rules.priority(queue, facts, self.now), key, facts.interaction_id
 
     def serve(self) -> None:
-        """Resume what fits, then offer as long as something can be offered."""
+        """Resume what fits, then offer interactions as long as one can be offered."""
         self.resume()
         while True:
             offerable = [
@@ -273,7 +274,7 @@ class Oracle:
                 self.offer(job, person)
 
     def choose(self, job: Job, takers: list[Person]) -> Person:
-        """Among those who may."""
+        """Choose among the agents who may take it."""
         parking = {person.id: len(self.to_park(job, person) or []) for person in takers}
         if min(parking.values()) > 0:
             return min(takers, key=lambda p: (parking[p.id], *self.idleness(p)))
@@ -291,23 +292,23 @@ class Oracle:
         return min(takers, key=self.idleness)
 
     def demand(self, person: Person, queue: str) -> float:
-        """What is asked of the other queues that he serves with his skills, rounded: equal is what is equal on paper."""
+        """Return the demand on the other queues that the agent serves with their skills, rounded, so that values that are equal on paper are equal."""
         names = [name for name in person.profile.queues or tuple(self.config.by_name) if name in self.config.by_name]
         has = rules.abilities(person.profile)
         his = [n for n in names if all(rules.meets(s, has) for s in self.config.by_name[n].requirements)]
         return round(sum(self.history(name).demand(self.now) for name in his if name != queue), 9)
 
     def idleness(self, person: Person) -> tuple[bool, int, str]:
-        """Idle before busy, then longest since his last assignment began or ended; the smaller id."""
+        """Idle before busy, then longest since the agent's last assignment began or ended; then the smaller id."""
         return bool(self.ledger(person)), person.idle_since, person.id
 
     def ratio(self, person: Person) -> Fraction:
-        """Used over total capacity."""
+        """Return used over total capacity."""
         profile = self.profile(person)
         return Fraction(rules.used(profile, self.ledger(person)), profile.total)
 
     def offer(self, job: Job, person: Person) -> None:
-        """Offer it, and park what must be."""
+        """Offer it, and park what must be parked."""
         for other in self.to_park(job, person) or []:
             other.parked = True
             self.say("parked", other.id, person.id, job.id)
@@ -320,7 +321,7 @@ class Oracle:
         self.say("offered", job.id, person.id, expires_at, job.offers[-1].offer_id)
 
     def resume(self) -> None:
-        """What is parked goes on as soon as it fits, oldest first."""
+        """Resume what is parked as soon as it fits, oldest first."""
         for job in sorted(self.jobs.values(), key=lambda j: (j.assigned_at, j.id)):
             if job.parked:
                 person = self.people[job.holder]
@@ -328,10 +329,10 @@ class Oracle:
                     job.parked = False
                     self.say("resumed", job.id, person.id)
 
-    # What happens with time
+    # Events of time
 
     def stop_waiting_for_somebody(self, job: Job) -> None:
-        """Kept for an agent, then for his team, as long as there is somebody to wait for and the time is not over."""
+        """End reservations: kept for an agent, then for their team, while there is an agent to wait for and the time is not over."""
         if job.kept_for:
             person = self.people[job.kept_for]
             unable = not job.by_name and self.able(job, person)
@@ -345,25 +346,25 @@ class Oracle:
                 job.team, job.team_until = "", 0
 
     def worth_waiting(self, job: Job, person: Person) -> bool:
-        """There, has not declined, and could take the channel with empty hands."""
+        """Whether the agent is present, has not declined, and could take the channel with an empty load."""
         never = rules.misfit(self.profile(person), [], job.facts.channel)
         return self.there(person) and not never and not self.declines(job, person)
 
     def overflow_by_waiting(self, job: Job) -> None:
-        """`wait` fires at its time, if nobody has an offer of it then, otherwise when it waits again."""
+        """Apply `wait` at its time, if no agent has an offer of it then, otherwise when it waits again."""
         for rule in self.queue(job).overflow if not job.holder else ():
             due = rule.trigger is Trigger.WAIT and job.clock(self.now) >= rule.threshold
             if due and not job.offers and self.fire(job, rule):
                 return
 
     def overflow_on_entering(self, job: Job) -> None:
-        """The other rules are asked when it has entered the queue and was not offered at once."""
+        """Apply the other rules when it has entered the queue and was not offered at once."""
         for rule in self.queue(job).overflow if not job.holder else ():
             if moves.asks(self, job, rule) and self.fire(job, rule):
                 return
 
     def fire(self, job: Job, rule: OverflowRule) -> bool:
-        """Do what the rule says, once an interaction. True when the job has left the queue."""
+        """Do what the rule says, once for an interaction. Return True when it has left the queue."""
         queue = self.queue(job)
         if (queue.name, rule.name) in job.fired:
             return False
@@ -373,7 +374,7 @@ class Oracle:
     # Occupancy
 
     def balance(self, person: Person) -> Fraction:
-        """How far above his share he has been busy: rises by 1 - limit while busy, falls by limit otherwise, never below 0."""
+        """Return how far above their share the agent has been busy: rises by 1 - limit while busy, falls by limit otherwise, never below 0."""
         limit = Fraction(self.profile(person).occupancy_limit)
         level = Fraction(0)
         ends = [since for since, _ in person.busy[1:]] + [self.now]
@@ -382,13 +383,13 @@ class Oracle:
         return level
 
     def rests(self, person: Person) -> bool:
-        """Beyond limit * t + (1 - limit) * window he rests."""
+        """Whether the agent rests: above limit * t + (1 - limit) * window."""
         profile = self.profile(person)
         limit = Fraction(profile.occupancy_limit)
         return 0 < limit < 1 and self.balance(person) >= (1 - limit) * profile.occupancy_window_ms
 
     def rest(self, person: Person) -> int:
-        """How long he still rests; 0 when he does not, or is busy."""
+        """Return how long the agent still rests; 0 when they do not, or are busy."""
         if self.ledger(person) or not self.rests(person):
             return 0
         profile = self.profile(person)

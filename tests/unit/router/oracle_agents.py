@@ -1,4 +1,4 @@
-"""Agents coming, going and getting lost in the naive engine. See `oracle`."""
+"""Sign-in, sign-out and lost sessions of agents in the naive engine. See `oracle`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def sign_in(o: "Oracle", command: cmd.SignIn) -> str:
-    """New, or resumed in time or late."""
+    """Open a session: new, or resumed in time or late."""
     person = o.people.get(command.agent_id)
     if person is None:
         return "UNKNOWN_AGENT"
@@ -42,7 +42,7 @@ def sign_in(o: "Oracle", command: cmd.SignIn) -> str:
 
 
 def close_session(o: "Oracle", command: cmd.CloseSession) -> str:
-    """Signed out, or only the connection was lost."""
+    """Close a session: signed out, or only the connection was lost."""
     desk = o.desks.get(command.session_id)
     if desk is None or desk.agent_id != command.agent_id:
         return "UNKNOWN_SESSION"
@@ -56,7 +56,7 @@ def close_session(o: "Oracle", command: cmd.CloseSession) -> str:
 
 
 def sign_out(o: "Oracle", person: Person) -> None:
-    """What he holds is handed over at once."""
+    """Sign an agent out: what they hold is routed again at once."""
     moves.set_state(o, person, AgentState.OFFLINE)
     del o.desks[person.session_id]
     person.session_id, person.grace_until = "", 0
@@ -64,7 +64,7 @@ def sign_out(o: "Oracle", person: Person) -> None:
 
 
 def give_back(o: "Oracle", person: Person) -> None:
-    """What he holds waits again; his wrap-ups are over; a warm transfer goes on as a cold one."""
+    """Queue again what an agent holds; their wrap-ups end; a warm transfer goes on as a cold one."""
     for job in list(o.jobs.values()):
         if job.holder != person.id:
             continue
@@ -79,7 +79,7 @@ def give_back(o: "Oracle", person: Person) -> None:
 
 
 def lose(o: "Oracle", desk: Desk) -> None:
-    """A lease has ended: offers are revoked at once, what he holds waits for him for the grace."""
+    """End a lease: offers are revoked at once, what the agent holds waits for them for the grace period."""
     person = o.people[desk.agent_id]
     person.lost = (desk.session_id, person.state)
     del o.desks[desk.session_id]
@@ -91,13 +91,13 @@ def lose(o: "Oracle", desk: Desk) -> None:
 
 
 def give_up_waiting_for(o: "Oracle", person: Person) -> None:
-    """The grace is over."""
+    """End the grace period."""
     person.grace_until = 0
     give_back(o, person)
 
 
 def renew(o: "Oracle", command: cmd.RenewLeases) -> str:
-    """Sessions that are alive."""
+    """Renew sessions that are alive."""
     for session_id in command.session_ids:
         desk = o.desks.get(session_id)
         if desk is not None and desk.attached:
@@ -106,7 +106,7 @@ def renew(o: "Oracle", command: cmd.RenewLeases) -> str:
 
 
 def grant(o: "Oracle", command: cmd.GrantCredits) -> str:
-    """How many offers the desk can show."""
+    """Set how many offers the desk can show."""
     desk = o.desks.get(command.session_id)
     if desk is None or desk.agent_id != command.agent_id:
         return "UNKNOWN_SESSION"
@@ -115,7 +115,7 @@ def grant(o: "Oracle", command: cmd.GrantCredits) -> str:
 
 
 def set_agent_state(o: "Oracle", command: cmd.SetAgentState) -> str:
-    """By the agent or a supervisor."""
+    """Set an agent's state, by the agent or a supervisor."""
     person = o.people.get(command.agent_id)
     if person is None:
         return "UNKNOWN_AGENT"
@@ -133,7 +133,7 @@ def set_agent_state(o: "Oracle", command: cmd.SetAgentState) -> str:
 
 
 def upsert(o: "Oracle", command: cmd.UpsertAgent) -> str:
-    """Added or changed."""
+    """Add or change an agent."""
     profile = command.profile
     if not profile.agent_id:
         return "UNKNOWN_AGENT"
@@ -142,7 +142,7 @@ def upsert(o: "Oracle", command: cmd.UpsertAgent) -> str:
 
 
 def activate(o: "Oracle", command: cmd.ActivateConfiguration) -> str:
-    """A configuration, with the agents that it names; others stay."""
+    """Put a configuration into force, with the agents that it names; others stay."""
     if command.config.version < o.config.version:
         return "STALE_CONFIGURATION"
     o.config = command.config

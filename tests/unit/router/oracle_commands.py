@@ -1,4 +1,4 @@
-"""What each command does in the naive engine, and what it refuses. See `oracle`."""
+"""The effect of each command in the naive engine, and the reasons for its refusal. See `oracle`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def carry_out(o: "Oracle", command: cmd.Command) -> str:
-    """Do it; a code when refused."""
+    """Carry out a command; return a code when it is refused."""
     handler: Callable[[Oracle, Any], str] = HANDLERS[type(command)]
     return handler(o, command)
 
 
 def enqueue(o: "Oracle", command: cmd.Enqueue) -> str:
-    """Into its queue now, or at its time."""
+    """Put it into its queue now, or at its time."""
     facts = command.facts
     if facts.interaction_id in o.jobs:
         return "ALREADY_OPEN"
@@ -39,7 +39,7 @@ def enqueue(o: "Oracle", command: cmd.Enqueue) -> str:
 
 
 def update(o: "Oracle", command: cmd.UpdateInteraction) -> str:
-    """Labels are set."""
+    """Set labels."""
     job = o.jobs.get(command.interaction_id)
     if job is None:
         return moves.UNKNOWN
@@ -48,7 +48,7 @@ def update(o: "Oracle", command: cmd.UpdateInteraction) -> str:
 
 
 def held_job(o: "Oracle", interaction_id: str, agent_id: str) -> Job | str:
-    """An interaction that this agent holds."""
+    """Return an interaction that this agent holds."""
     job = moves.open_job(o, interaction_id)
     if isinstance(job, str):
         return job
@@ -56,7 +56,7 @@ def held_job(o: "Oracle", interaction_id: str, agent_id: str) -> Job | str:
 
 
 def customer_messaged(o: "Oracle", command: cmd.CustomerMessaged) -> str:
-    """Recorded, and told to who holds it."""
+    """Record the message, and notify the holder."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -65,7 +65,7 @@ def customer_messaged(o: "Oracle", command: cmd.CustomerMessaged) -> str:
 
 
 def customer_left(o: "Oracle", command: cmd.CustomerLeft) -> str:
-    """What waits is abandoned, unless a callback was asked for: then he may go; who holds it is told."""
+    """Abandon what waits, unless a callback was asked for: then the customer may go; a holder is notified."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -81,7 +81,7 @@ def customer_left(o: "Oracle", command: cmd.CustomerLeft) -> str:
 
 
 def cancel(o: "Oracle", command: cmd.CancelInteraction) -> str:
-    """Wherever it is."""
+    """Cancel it in any stage."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -90,7 +90,7 @@ def cancel(o: "Oracle", command: cmd.CancelInteraction) -> str:
 
 
 def reply(o: "Oracle", command: cmd.RecordReply) -> str:
-    """By the holder, also of what he hands on warmly."""
+    """Record a reply by the holder, also of a warm transfer that they began."""
     job = held_job(o, command.interaction_id, command.agent_id)
     if isinstance(job, str):
         return job
@@ -100,7 +100,7 @@ def reply(o: "Oracle", command: cmd.RecordReply) -> str:
 
 
 def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
-    """By the holder; wrap-up if its queue has one and it is not parked."""
+    """Complete it, by the holder; with wrap-up if its queue has one and it is not parked."""
     job = held_job(o, command.interaction_id, command.agent_id)
     if isinstance(job, str):
         return job
@@ -117,7 +117,7 @@ def complete(o: "Oracle", command: cmd.CompleteInteraction) -> str:
 
 
 def end_wrap_up(o: "Oracle", command: cmd.EndWrapUp) -> str:
-    """The agent is ready before its time."""
+    """End wrap-up before its time."""
     job = o.jobs.get(command.interaction_id)
     if job is None:
         return moves.UNKNOWN
@@ -130,7 +130,7 @@ def end_wrap_up(o: "Oracle", command: cmd.EndWrapUp) -> str:
 
 
 def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
-    """To a queue, to requirements, to an agent; cold or warm."""
+    """Transfer it to a queue, to requirements, to an agent; cold or warm."""
     giver = command.agent_id
     job = held_job(o, command.interaction_id, giver) if giver else moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
@@ -165,7 +165,7 @@ def transfer(o: "Oracle", command: cmd.TransferInteraction) -> str:
 
 
 def refuse_target(o: "Oracle", job: Job, agent_id: str) -> str:
-    """Why an agent cannot be handed it."""
+    """Return why it cannot be transferred to an agent."""
     if agent_id == job.holder:
         return "SAME_AGENT"
     person = o.people.get(agent_id)
@@ -178,7 +178,7 @@ def refuse_target(o: "Oracle", job: Job, agent_id: str) -> str:
 
 
 def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
-    """The giver of a warm transfer takes it back."""
+    """Take back a warm transfer, by the transferring agent."""
     job = held_job(o, command.interaction_id, command.agent_id)
     if isinstance(job, str):
         return job
@@ -192,7 +192,7 @@ def recall(o: "Oracle", command: cmd.RecallTransfer) -> str:
 
 
 def pick_or_assign(o: "Oracle", command: cmd.AssignInteraction) -> str:
-    """Without an offer: by a supervisor, or picked by the agent. What was offered to him before is no obstacle."""
+    """Assign it without an offer: by a supervisor, or picked by the agent. An earlier offer to them does not prevent it."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -224,7 +224,7 @@ def pick_or_assign(o: "Oracle", command: cmd.AssignInteraction) -> str:
 
 
 def callback(o: "Oracle", command: cmd.RequestCallback) -> str:
-    """The customer leaves, his place stays."""
+    """Let the customer leave and keep their place."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -240,7 +240,7 @@ def callback(o: "Oracle", command: cmd.RequestCallback) -> str:
 
 
 def reroute(o: "Oracle", command: cmd.Reroute) -> str:
-    """A supervisor moves it, from wherever it is."""
+    """Move it, by a supervisor, in any stage."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -261,7 +261,7 @@ def reroute(o: "Oracle", command: cmd.Reroute) -> str:
 
 
 def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
-    """Priority, and perhaps the deadline."""
+    """Change the priority, and perhaps the deadline."""
     job = moves.open_job(o, command.interaction_id)
     if isinstance(job, str):
         return job
@@ -271,7 +271,7 @@ def reprioritise(o: "Oracle", command: cmd.Reprioritise) -> str:
 
 
 def standing(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, Standing] | str:
-    """An offer that stands, of this agent."""
+    """Return an open offer of this agent."""
     for job in o.jobs.values():
         for offer in job.offers:
             if offer.offer_id == offer_id:
@@ -283,7 +283,7 @@ def standing(o: "Oracle", offer_id: str, agent_id: str) -> tuple[Job, Standing] 
 
 
 def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
-    """He holds it; the other offers of it are revoked."""
+    """Give it to the agent; the other offers of it are revoked."""
     found = standing(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found
@@ -295,7 +295,7 @@ def accept(o: "Oracle", command: cmd.AcceptOffer) -> str:
 
 
 def decline(o: "Oracle", command: cmd.DeclineOffer) -> str:
-    """He is not asked again until the time he names, or until he signs in anew."""
+    """Decline: the agent is not asked again until the time they name, or until they sign in again."""
     found = standing(o, command.offer_id, command.agent_id)
     if isinstance(found, str):
         return found

@@ -1,4 +1,4 @@
-"""Work of `skill_score` queues matched together in the naive engine: every way to give it out is compared. See `oracle`."""
+"""Batches of `skill_score` queues in the naive engine: every possible assignment is compared. See `oracle`."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from tests.unit.router.oracle import Oracle
 
 Given = tuple[int, tuple[Any, ...], tuple[str, ...]]
-"""Minus the total score; how well each likes what it gets, in order; to whom each goes."""
+"""Minus the total score; the preference of each for its agent, in order; the agent of each."""
 
 
 def window_end(o: "Oracle", job: Job) -> int:
-    """End of the stretch of the clock in which it entered its queue; 0 when it is not gathered."""
+    """Return the end of the match window in which it entered its queue; 0 without a window."""
     window = o.queue(job).match_window_ms
     return 0 if job.by_name or not window else job.entered - job.entered % window + window
 
 
 def score(o: "Oracle", job: Job, person: Person) -> int:
-    """Skill score in billionths; a team that is asked alone counts like any label."""
+    """Return the skill score in billionths; a team that is asked alone counts like any label."""
     asked = rules.asked(o.queue(job), job.facts, job.clock(o.now))
     if job.team_until:
         asked.append(Selector("team", Operator.EQUAL, text=job.team))
@@ -36,8 +36,11 @@ def matchable(o: "Oracle", job: Job) -> bool:
 
 
 def batch(o: "Oracle", jobs: Sequence[Job]) -> list[Job]:
-    """Of work that somebody could take, in order: the first, and what follows it as far as it can be matched with it and all of it be served. What
-    cannot be served any more is left out, unless somebody could park something for it."""
+    """Return the batch among interactions that an agent could take, in order.
+
+    It is the first interaction, and those after it that can be matched with it as long as all can be served. One that can no longer be served
+    is left out, unless an agent could park something for it.
+    """
     found: list[Job] = []
     for job in jobs:
         alike = not found or (job.facts.channel, len(job.offers)) == (found[0].facts.channel, len(found[0].offers))
@@ -51,7 +54,7 @@ def batch(o: "Oracle", jobs: Sequence[Job]) -> list[Job]:
 
 
 def room(o: "Oracle", person: Person, channel: str) -> int:
-    """How many more of a channel he can be offered."""
+    """Return how many more interactions of a channel the agent can be offered."""
     profile, ledger, count = o.profile(person), o.ledger(person), 0
     shown = sum(offer.agent_id == person.id for job in o.jobs.values() for offer in job.offers)
     credits = o.desks[person.session_id].credits or 1_000
@@ -61,8 +64,10 @@ def room(o: "Oracle", person: Person, channel: str) -> int:
 
 
 def best(o: "Oracle", jobs: Sequence[Job]) -> list[tuple[Job, Person]]:
-    """Who gets what so that the total is largest, and among equal totals the first likes most what it gets, then the second; nothing when not all
-    can be served."""
+    """Return the assignment with the largest total.
+
+    Among equal totals the first interaction gets the agent it prefers, then the second; empty when not all can be served.
+    """
     takers = [[p for p in o.takers(job) if not o.to_park(job, p)] for job in jobs]
     people = sorted({p.id for able in takers for p in able})
     rooms = [room(o, o.people[name], jobs[0].facts.channel) for name in people]

@@ -1,4 +1,4 @@
-"""Moves of the naive engine that several commands and timers share. See `oracle`."""
+"""Steps of the naive engine that several commands and timers share. See `oracle`."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ COMPLETED = "INTERACTION_COMPLETED"
 
 
 def enter(o: "Oracle", job: Job, queue: str, requirements: tuple[Selector, ...]) -> None:
-    """Enter a queue: its clocks start anew, nobody in particular is waited for, and overflow rules will be asked."""
+    """Enter a queue: its clocks start again, no particular agent is waited for, and overflow rules will be asked."""
     forget_keeping(job)
     job.facts = replace(job.facts, queue=queue, requirements=requirements)
     job.entered, job.asking = o.now, True
@@ -23,7 +23,7 @@ def enter(o: "Oracle", job: Job, queue: str, requirements: tuple[Selector, ...])
 
 
 def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
-    """It counts as demand (what is still held does not), and takes the stretch of its promise that holds now."""
+    """Count it as demand (an interaction that is still held does not count), and record the present stretch of its target."""
     queue = o.queue(job)
     history = o.history(queue.name)
     if counts:
@@ -32,23 +32,23 @@ def note_entering(o: "Oracle", job: Job, counts: bool = True) -> None:
 
 
 def note_outcome(o: "Oracle", job: Job, in_time: bool) -> None:
-    """Answered or lost."""
+    """Record that it was answered or lost."""
     o.history(job.facts.queue).outcomes.append((o.now, in_time))
 
 
 def forget_keeping(job: Job) -> None:
-    """It is kept for nobody."""
+    """Keep it for no agent."""
     job.kept_for, job.kept_until, job.by_name = "", 0, False
     job.team, job.team_until = "", 0
 
 
 def own(o: "Oracle", job: Job) -> tuple[Selector, ...]:
-    """Its own requirements, as relaxed as they are."""
+    """Return its own requirements, as relaxed as they are now."""
     return rules.carried_over(job.facts, o.queue(job), job.clock(o.now))
 
 
 def revoke(o: "Oracle", job: Job, offers: list[Standing], how: str = "REVOKED") -> None:
-    """Offers end."""
+    """End offers."""
     for offer in list(offers):
         job.offers.remove(offer)
         o.ended[offer.offer_id] = (offer.agent_id, how)
@@ -56,13 +56,13 @@ def revoke(o: "Oracle", job: Job, offers: list[Standing], how: str = "REVOKED") 
 
 
 def revoke_all_of(o: "Oracle", person: Person) -> None:
-    """All offers of an agent end."""
+    """End all offers of an agent."""
     for job in o.jobs.values():
         revoke(o, job, [offer for offer in job.offers if offer.agent_id == person.id])
 
 
 def release(o: "Oracle", job: Job) -> None:
-    """Its holder, if any, has it no longer: he is idle from now on, and it waits, its queue's clock going on."""
+    """Take it from its holder, if any: they are idle from now on, and it waits, while its queue's clock goes on."""
     if job.holder:
         o.people[job.holder].idle_since = o.now
         job.holder, job.parked = "", False
@@ -73,7 +73,7 @@ def release(o: "Oracle", job: Job) -> None:
 
 
 def close(o: "Oracle", job: Job, *what: Any) -> None:
-    """It is over."""
+    """Close it."""
     revoke(o, job, job.offers)
     release(o, job)
     del o.jobs[job.id]
@@ -81,7 +81,7 @@ def close(o: "Oracle", job: Job, *what: Any) -> None:
 
 
 def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -> None:
-    """He holds it; other offers of it are revoked, who handed it on warmly is free."""
+    """Assign it to the agent; other offers of it are revoked, and a transferring agent loses it."""
     revoke(o, job, job.offers)
     waited = job.waited_ms(o.now)
     if not job.holder:
@@ -101,7 +101,7 @@ def assign(o: "Oracle", job: Job, person: Person, over_capacity: bool = False) -
 
 
 def set_state(o: "Oracle", person: Person, state: AgentState) -> None:
-    """Who is not available has no offers; who becomes so is idle from then on."""
+    """Set an agent's state. An agent who is not available has no offers; one who becomes available is idle from then on."""
     if state is person.state:
         return
     o.say("agent", person.id, person.state.name, state.name)
@@ -113,7 +113,7 @@ def set_state(o: "Oracle", person: Person, state: AgentState) -> None:
 
 
 def begin(o: "Oracle", job: Job) -> None:
-    """It is queued for the first time: perhaps somebody is asked first."""
+    """Queue it for the first time: an agent may be asked first."""
     job.phase, job.entered, job.waiting_since, job.asking = Phase.WAITING, o.now, job.facts.arrived_at_ms, True
     o.say("queued", job.id, job.facts.queue)
     note_entering(o, job)
@@ -127,7 +127,7 @@ def begin(o: "Oracle", job: Job) -> None:
 
 
 def start(o: "Oracle", job: Job) -> None:
-    """Its scheduled time has come, or that of a callback, which goes on from where it stood."""
+    """Start it at its scheduled time, or at that of a callback, which continues with its old place."""
     if job.callback:
         job.entered, job.waiting_since, job.phase = o.now - job.stopped, o.now, Phase.WAITING
     else:
@@ -135,12 +135,12 @@ def start(o: "Oracle", job: Job) -> None:
 
 
 def relabel(job: Job, labels: tuple[tuple[str, str], ...]) -> None:
-    """Those of the same name are overwritten."""
+    """Set labels; those of the same name are overwritten."""
     job.facts = replace(job.facts, labels=tuple(sorted({**dict(job.facts.labels), **dict(labels)}.items())))
 
 
 def expire(o: "Oracle", offer_id: str) -> None:
-    """Nobody answered: he is not responding, the work keeps its place."""
+    """Expire an offer without an answer: the agent is not responding, the interaction keeps its place."""
     for job in o.jobs.values():
         for offer in job.offers:
             if offer.offer_id == offer_id:
@@ -150,12 +150,12 @@ def expire(o: "Oracle", offer_id: str) -> None:
 
 
 def end_wrap_up_of(o: "Oracle", job: Job) -> None:
-    """It ends."""
+    """End wrap-up."""
     close(o, job, "wrap-up ended", job.id, job.holder)
 
 
 def asks(o: "Oracle", job: Job, rule: OverflowRule) -> bool:
-    """Whether a rule holds now."""
+    """Whether a rule applies now."""
     if rule.trigger is Trigger.LENGTH:
         return sum(j.facts.queue == job.facts.queue and not j.offers for j in o.waiting()) > rule.threshold
     if rule.trigger is Trigger.SERVICE_LEVEL:
@@ -165,7 +165,7 @@ def asks(o: "Oracle", job: Job, rule: OverflowRule) -> bool:
 
 
 def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> bool:
-    """A rule's actions; true when the job has left the queue."""
+    """Apply a rule's actions; return True when the interaction has left the queue."""
     if rule.cancel:
         close(o, job, "cancelled", job.id)
         return True
@@ -181,6 +181,6 @@ def overflow(o: "Oracle", job: Job, queue: QueueConfig, rule: OverflowRule) -> b
 
 
 def open_job(o: "Oracle", interaction_id: str) -> Job | str:
-    """An interaction that is not completed."""
+    """Return an interaction that is not completed."""
     job = o.jobs.get(interaction_id)
     return UNKNOWN if job is None else COMPLETED if job.phase is Phase.WRAP_UP else job

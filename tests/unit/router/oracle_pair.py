@@ -1,7 +1,7 @@
 """The engine and the oracle side by side: the same commands and clocks, and a comparison after each.
 
-Compared is who gets what and when, what is refused, and what everybody has; not the order of effects within a step, positions or reasons.
-Offers are named by the oracle here, and translated for the engine.
+Compared are who gets what and when, what is refused, and what each agent has; not the order of effects within a step, positions or reasons.
+The oracle names the offers here, and the names are translated for the engine.
 """
 
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ _TABLE = {
 
 
 def decisions(effects: Iterable[fx.Effect]) -> list[Decided]:
-    """What the engine decided, in the oracle's words."""
+    """Return what the engine decided, in the oracle's terms."""
     return [told for effect in effects if (told := _told(effect))]
 
 
@@ -92,7 +92,7 @@ def _told(effect: fx.Effect) -> Decided:
 
 
 def _short(value: Any) -> str:
-    """A command, or what is in it, without what is as always."""
+    """Return a command, or a part of it, without values that are defaults."""
     if not is_dataclass(value) or isinstance(value, type):
         return repr(value) if not isinstance(value, tuple) else f"({', '.join(_short(v) for v in value)})"
     usual = {f.name: f.default for f in fields(value)}
@@ -103,8 +103,11 @@ def _short(value: Any) -> str:
 
 
 def _compared(decided: Iterable[Decided]) -> list[Decided]:
-    """As compared: without names of offers, the code of an answer to an offer that is over (how long they are known is open), and which condition
-    of the table it was that refused a pick (`explain` is compared for that)."""
+    """Return decisions in the form in which they are compared.
+
+    Left out are: names of offers; the code of an answer to an offer that has ended (how long the engine remembers them is not specified); and which
+    condition of the table refused a pick (`explain` is compared for that).
+    """
     found: list[Decided] = []
     for what in decided:
         if what[0] == "offered":
@@ -120,7 +123,7 @@ def _compared(decided: Iterable[Decided]) -> list[Decided]:
 
 @dataclass
 class Pair:
-    """See the module. Raises AssertionError as soon as they part; `story` tells what led there."""
+    """Both engines; see the module. Raises AssertionError when they differ; `story` holds the steps before."""
 
     config: PoolConfig
     now: int = START
@@ -129,13 +132,13 @@ class Pair:
     offer_ids: dict[str, str] = field(default_factory=dict)
     story: list[str] = field(default_factory=list)
     log: list[tuple[int, cmd.Command]] = field(default_factory=list)
-    """What the engine was told, and when."""
+    """The commands that the engine received, and when."""
 
     def __post_init__(self) -> None:
         self.tell(cmd.ActivateConfiguration(self.config))
 
     def tell(self, command: cmd.Command) -> None:
-        """Give both a command; timers that are due have been served."""
+        """Send a command to both; timers that are due have been served."""
         if not isinstance(command, cmd.ActivateConfiguration):
             self.story.append(f"+{(self.now - START) / 1000:g} s  {_short(command)}")
         theirs = command
@@ -145,7 +148,7 @@ class Pair:
         self._same(decisions(self.engine.handle(theirs, self.now)), self.oracle.handle(command, self.now))
 
     def wait(self, ms: int) -> None:
-        """Let time pass. Each is woken when it wants to be: what one forgets, it does late, and they part."""
+        """Let time pass. Each engine is woken when it wants to be: one that forgets a timer acts late, and they differ."""
         until = self.now + ms
         while (due := self._next()) is not None and due <= until:
             self.now = due
@@ -173,7 +176,7 @@ class Pair:
 
 
 def _lasting(decided: list[Decided], seen: dict[str, Any]) -> list[Decided]:
-    """Without what was resumed for a moment, before it was taken from the same agent or parked again."""
+    """Leave out interactions that were resumed for a moment, before they were taken from the same agent or parked again."""
     return [d for d in decided if d[0] != "resumed" or seen.get(f"interaction {d[1]}", [""] * 8)[6:8] == (d[2], False)]
 
 
@@ -182,7 +185,7 @@ def _without(seen: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def visible_in_engine(engine: Engine) -> dict[str, Any]:
-    """What everybody can see of the engine: where each interaction is, and each agent."""
+    """Return what is visible of the engine: where each interaction is, and each agent."""
     core = engine.core
     seen: dict[str, Any] = {}
     for work in core.works.values():
@@ -205,7 +208,7 @@ def visible_in_engine(engine: Engine) -> dict[str, Any]:
 
 
 def visible_in_oracle(oracle: Oracle) -> dict[str, Any]:
-    """The same of the oracle."""
+    """Return the same of the oracle."""
     seen: dict[str, Any] = {}
     for job in oracle.jobs.values():
         offers = [(offer.agent_id, offer.expires_at) for offer in job.offers]

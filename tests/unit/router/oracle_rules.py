@@ -1,6 +1,6 @@
-"""The rules of `docs/routing-policies.md` without time's arrow: what is asked, whom it fits, what comes first. Written to be read beside the page.
+"""The rules of `docs/routing-policies.md` that do not depend on time's direction: requirements, eligibility, order. Read them beside the page.
 
-Nothing here is shared with the engine but the words of `model`: requirements, capacity and order are worked out anew.
+Only the types of `model` are shared with the engine: requirements, capacity and order are computed independently.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,13 +26,13 @@ CEILINGS = (Operator.LESS, Operator.AT_MOST)
 
 
 def abilities(profile: AgentProfile) -> dict[str, float]:
-    """Skills and labels; a team is the label `team=...`."""
+    """Return skills and labels; a team is the label `team=...`."""
     team = {f"team={profile.team}": 1.0} if profile.team else {}
     return {**dict(profile.skills), **team}
 
 
 def relaxed(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector | None:
-    """What is asked after `clock` ms in the queue; None when nothing is. Steps left are kept, never to rise."""
+    """Return what is required after `clock` ms in the queue; None when nothing is. Remaining steps are kept, and never rise."""
     if selector.expires_after_ms and clock >= selector.expires_after_ms:
         return None
     passed = [number for after, number in selector.steps if after <= clock]
@@ -43,7 +43,7 @@ def relaxed(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector |
 
 
 def _widened(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector | None:
-    """After the rings that have come; they reach into groups, where times of members do not count."""
+    """Apply the rings that have been reached; they also apply inside groups, where times of members do not count."""
     come = [ring for ring in rings if ring.after_ms <= clock]
     if selector.any_of:
         members = [_widened(member, clock, rings) for member in selector.any_of]
@@ -62,14 +62,16 @@ def _widened(selector: Selector, clock: int, rings: Sequence[Ring]) -> Selector 
 
 
 def asked(queue: QueueConfig, facts: Facts, clock: int) -> list[Selector]:
-    """All requirements that count now, the queue's and its own."""
+    """Return all requirements that apply now, the queue's and the interaction's own."""
     found = [relaxed(selector, clock, queue.rings) for selector in queue.requirements + facts.requirements]
     return [selector for selector in found if selector is not None]
 
 
 def carried_over(facts: Facts, queue: QueueConfig, clock: int) -> tuple[Selector, ...]:
-    """Its own requirements as it takes them to another queue, whose clock begins at 0: as relaxed as they are; what is to come comes when it would
-    have come."""
+    """Return its own requirements when it moves to another queue, whose clock starts at 0.
+
+    They are as relaxed as they are now; later relaxations keep their times.
+    """
     found = [relaxed(selector, clock, queue.rings) for selector in facts.requirements]
     return tuple(
         replace(
@@ -83,7 +85,7 @@ def carried_over(facts: Facts, queue: QueueConfig, clock: int) -> tuple[Selector
 
 
 def turning_points(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list[int]:
-    """All ages in the queue at which something is no longer asked as before."""
+    """Return all ages in the queue at which a requirement changes."""
     points = [ring.after_ms for ring in rings]
     for selector in selectors:
         points += [selector.expires_after_ms, *(after for after, _ in selector.steps)]
@@ -91,7 +93,7 @@ def turning_points(selectors: Iterable[Selector], rings: Iterable[Ring]) -> list
 
 
 def meets(selector: Selector, has: Mapping[str, float]) -> bool:
-    """Whether abilities satisfy a requirement; what an agent lacks satisfies nothing but `!=`."""
+    """Whether abilities meet a requirement; a skill that the agent does not have meets only `!=`."""
     if selector.any_of:
         return any(meets(member, has) for member in selector.any_of)
     if selector.all_of:
@@ -125,7 +127,10 @@ def meets(selector: Selector, has: Mapping[str, float]) -> bool:
 
 
 def score(selectors: Iterable[Selector], has: Mapping[str, float]) -> float:
-    """Weighted mean of sigmoid((value - required) / required); 1 for labels and equality; of a group the best member, or the mean of all."""
+    """Return the weighted mean of sigmoid((value - required) / required).
+
+    Labels and equality count 1; an or-group counts as its best member, an and-group as the mean of all.
+    """
     parts = [(selector.weight or 1.0, _part(selector, has)) for selector in selectors]
     return sum(w * part for w, part in parts) / sum(w for w, _ in parts) if parts else 1.0
 
@@ -147,18 +152,18 @@ def _part(selector: Selector, has: Mapping[str, float]) -> float:
 
 
 def rule_of(profile: CapacityProfile, channel: str) -> ChannelCapacity:
-    """What one interaction of a channel takes."""
+    """Return what one interaction of a channel takes."""
     listed = [rule for rule in profile.channels if rule.channel == channel]
     return listed[0] if listed else ChannelCapacity(channel, profile.default_weight)
 
 
 def used(profile: CapacityProfile, channels: Iterable[str]) -> int:
-    """Weight of what is on the ledger: one entry for each interaction."""
+    """Return the weight of the ledger: one entry for each interaction."""
     return sum(rule_of(profile, channel).weight for channel in channels)
 
 
 def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> str:
-    """Why one more does not fit beside what is on the ledger; empty when it does."""
+    """Return why one more does not fit beside the ledger; empty when it does."""
     rule = rule_of(profile, channel)
     if rule.weight <= 0:
         return "CHANNEL_NOT_SERVED"
@@ -175,7 +180,7 @@ def misfit(profile: CapacityProfile, channels: Sequence[str], channel: str) -> s
 
 
 def promise(queue: QueueConfig, facts: Facts) -> int:
-    """Pick-up promised by the first policy that matches; 0 when none does."""
+    """Return the pick-up target of the first policy that matches; 0 when none does."""
     tier = dict(facts.labels).get("tier", "")
     for policy in queue.promises:
         if (not policy.channels or facts.channel in policy.channels) and (not policy.tiers or tier in policy.tiers):
@@ -184,6 +189,6 @@ def promise(queue: QueueConfig, facts: Facts) -> int:
 
 
 def priority(queue: QueueConfig, facts: Facts, now: int) -> Fraction:
-    """The queue's, plus its own, plus ageing times its age since arrival; exact."""
+    """Return the queue's priority, plus the interaction's, plus ageing times its age since arrival; exact."""
     aged = Fraction(queue.ageing_per_minute) * max(0, now - facts.arrived_at_ms) / 60_000
     return queue.priority + facts.priority + aged

@@ -1,4 +1,4 @@
-"""What the naive engine remembers: one record for each interaction, agent and session. Times in milliseconds."""
+"""The state of the naive engine: one record for each interaction, agent and session. Times in milliseconds."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -8,7 +8,7 @@ from services.router.domain.model import AgentProfile, AgentState, Facts
 
 
 class Phase(Enum):
-    """Where an interaction stands. The giver of a warm transfer is the `holder` of one that waits."""
+    """The stage of an interaction. The transferring agent of a warm transfer is the `holder` of one that waits."""
 
     SCHEDULED = "scheduled"
     WAITING = "waiting"
@@ -18,7 +18,7 @@ class Phase(Enum):
 
 @dataclass
 class Standing:
-    """An offer that stands."""
+    """An open offer."""
 
     offer_id: str
     agent_id: str
@@ -29,7 +29,7 @@ class Standing:
 class Job:
     """An open interaction.
 
-    `entered` is what its queue's clock counts from; while somebody holds it, the clock stands at `stopped`.
+    `entered` is the start of its queue's clock; while an agent holds it, the clock has the value `stopped`.
     """
 
     facts: Facts
@@ -40,7 +40,7 @@ class Job:
     stopped: int = 0
     offers: list[Standing] = field(default_factory=list)
     offered: int = 0
-    """How many offers were made of it."""
+    """Number of offers that were made of it."""
     holder: str = ""
     assigned_at: int = 0
     wrap_until: int = 0
@@ -50,21 +50,21 @@ class Job:
     callback: bool = False
     declined_until: dict[str, int] = field(default_factory=dict)
     declined_in: dict[str, int] = field(default_factory=dict)
-    """Agent to the number of the sign-in for whose duration he declined it, or handed it on."""
+    """Agent to the number of the sign-in in which they declined it, or transferred it."""
     givers: set[str] = field(default_factory=set)
     kept_for: str = ""
     kept_until: int = 0
     by_name: bool = False
-    """With `kept_for`: an agent handed it to him."""
+    """With `kept_for`: an agent transferred it to that agent."""
     team: str = ""
     team_ms: int = 0
     team_until: int = 0
-    """When the team's time is over; 0 while it has not begun."""
+    """When the team's time is over; 0 before it has begun."""
     stretch: float = 1.0
-    """What its queue multiplied promises by when it entered."""
+    """The queue's factor for targets when it entered."""
     fired: set[tuple[str, str]] = field(default_factory=set)
     asking: bool = False
-    """Entered its queue and was not yet offered: overflow rules have not been asked."""
+    """Whether it entered its queue and was not yet offered: overflow rules have not been asked."""
 
     @property
     def id(self) -> str:
@@ -72,17 +72,17 @@ class Job:
         return self.facts.interaction_id
 
     def clock(self, now: int) -> int:
-        """How long it has waited in its queue: what relaxation and overflow go by."""
+        """Return how long it has waited in its queue: relaxation and overflow depend on it."""
         return now - self.entered if self.phase is Phase.WAITING else self.stopped
 
     def waited_ms(self, now: int) -> int:
-        """Waiting in all; what an agent holds does not wait."""
+        """Return the total waiting time; an interaction that an agent holds does not wait."""
         return self.waited + (now - self.waiting_since if self.phase is Phase.WAITING and not self.holder else 0)
 
 
 @dataclass
 class Person:
-    """An agent. `idle_since` is what "longest idle" goes by."""
+    """An agent. "Longest idle" is measured from `idle_since`."""
 
     profile: AgentProfile
     state: AgentState = AgentState.OFFLINE
@@ -93,7 +93,7 @@ class Person:
     grace_until: int = 0
     lost: tuple[str, AgentState] = ("", AgentState.UNSPECIFIED)
     busy: list[tuple[int, bool]] = field(default_factory=list)
-    """Since when he was busy, or not, in order."""
+    """Times since which the agent was busy, or not, in order."""
 
     @property
     def id(self) -> str:
@@ -103,22 +103,22 @@ class Person:
 
 @dataclass
 class History:
-    """What happened in a queue: when work entered it, and when something was answered or lost and whether in time."""
+    """The history of a queue: when interactions entered it, and when each was answered or lost and whether in time."""
 
     entered: list[int] = field(default_factory=list)
     outcomes: list[tuple[int, bool]] = field(default_factory=list)
 
     def level(self) -> float | None:
-        """Share in time of the last 100."""
+        """Return the share in time of the last 100."""
         last = [in_time for _, in_time in self.outcomes[-100:]]
         return sum(last) / len(last) if last else None
 
     def demand(self, now: int) -> float:
-        """Arrivals of late, halved every five minutes."""
+        """Return recent arrivals, halved every five minutes."""
         return sum(float(0.5 ** ((now - at) / 300_000)) for at in self.entered)
 
     def stretch(self, goal: float, now: int) -> float:
-        """By what `adaptive` stretches promises: it moves a minute after the first end since it moved last."""
+        """Return the factor of `adaptive` for targets: it moves a minute after the first end since it moved last."""
         stretch, since, period = 1.0, 0, list[bool]()
         for at, in_time in [*self.outcomes, (now, None)]:
             if period and at - since >= 60_000:

@@ -1,4 +1,4 @@
-"""What must hold after every step, checked the slow and obvious way, without the engine's indexes."""
+"""Rules that must hold after every step, checked in a slow and obvious way, without the engine's indexes."""
 
 from services.router.domain.causes import causes
 from services.router.domain.model import AgentState, CapacityProfile, Stage
@@ -8,7 +8,7 @@ from services.router.domain.state import Agent, Work
 
 
 def check(core: Core) -> None:
-    """Raises AssertionError when a promise is broken."""
+    """Raise AssertionError when a rule is broken."""
     one_holder(core)
     for agent in core.agents.values():
         within_capacity(core, agent)
@@ -21,7 +21,7 @@ def check(core: Core) -> None:
 
 
 def one_holder(core: Core) -> None:
-    """Each interaction is in one stage, with one agent at most, and offered to no more than may be asked; they know of it."""
+    """Check that each interaction is in one stage, with one agent at most, and within the limit of offers; and that these agents list it."""
     for work in core.works.values():
         offered = {a.id for a in core.agents.values() if work.id in a.offers}
         held = [a.id for a in core.agents.values() if work.id in a.held]
@@ -49,7 +49,7 @@ def one_holder(core: Core) -> None:
 
 
 def holdings(core: Core, agent: Agent) -> dict[str, int]:
-    """How many of each channel an agent has, offered and held; what is parked takes no capacity."""
+    """Return how many interactions of each channel an agent has, offered and held; parked ones take no capacity."""
     counts: dict[str, int] = {}
     for work in core.works.values():
         times = (agent.id in work.offers) + (work.agent_id == agent.id and not work.parked)
@@ -59,13 +59,13 @@ def holdings(core: Core, agent: Agent) -> dict[str, int]:
 
 
 def profile_of(core: Core, agent: Agent) -> CapacityProfile:
-    """The capacity profile that counts."""
+    """Return the capacity profile that applies."""
     assert core.config is not None
     return core.config.profile(agent.profile.capacity_profile)
 
 
 def weight(profile: CapacityProfile, channel: str) -> int:
-    """What one interaction of a channel takes."""
+    """Return what one interaction of a channel takes."""
     return next((c.weight for c in profile.channels if c.channel == channel), profile.default_weight)
 
 
@@ -83,7 +83,7 @@ def allowed(profile: CapacityProfile, counts: dict[str, int]) -> bool:
 
 
 def within_capacity(core: Core, agent: Agent) -> None:
-    """Never over capacity, and the ledger tells the truth."""
+    """Check that the agent is never over capacity, and that the ledger is right."""
     counts = holdings(core, agent)
     assert dict(agent.load) == counts
     if core.config is not None and not forced(core, agent):
@@ -91,12 +91,12 @@ def within_capacity(core: Core, agent: Agent) -> None:
 
 
 def forced(core: Core, agent: Agent) -> bool:
-    """Whether a supervisor has gone over his limits, or a new configuration has lowered them under what he has."""
+    """Whether a supervisor has exceeded the agent's limits, or a new configuration has lowered them below what the agent has."""
     return any(core.works[i].reason == "FORCED" for i in agent.held)
 
 
 def may_be_offered(core: Core, agent: Agent) -> bool:
-    """Available, at a desk, with a credit left, nothing parked, not resting."""
+    """Whether the agent is available, has a session, has a credit left, has nothing parked, and does not rest."""
     session = core.sessions.get(agent.session_id)
     return (
         agent.state is AgentState.AVAILABLE
@@ -110,7 +110,7 @@ def may_be_offered(core: Core, agent: Agent) -> bool:
 
 
 def stands_where_he_belongs(core: Core, agent: Agent) -> None:
-    """In a cell exactly when he may be offered something."""
+    """Check that the agent is in a cell exactly when they may be offered something."""
     assert (agent.cell is not None) == (agent.kind is not None and may_be_offered(core, agent))
     if agent.cell is not None:
         assert (agent.ranked_since, agent.id) in agent.cell.members
@@ -121,7 +121,7 @@ def stands_where_he_belongs(core: Core, agent: Agent) -> None:
 
 
 def nobody_could_take(core: Core, work: Work) -> None:
-    """Work conservation: what waits, waits because nobody may take it now, or because those who may are kept free."""
+    """Check that an interaction waits only because no agent may take it now, or because those who may are kept free."""
     config = core.config
     if config is None:
         return

@@ -1,4 +1,4 @@
-"""Makes commands of the bytes of a game's steps, by what there is when their time comes. See `strategies`."""
+"""Make commands of the bytes of a game's steps, depending on what exists at their time. See `strategies`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from tests.unit.router.world import GATEWAY
 
 
 def moves(features: frozenset[Feature]) -> Sequence[str]:
-    """What may happen, as often as it should."""
+    """Return the possible steps, each as often as it should occur."""
     usual = {
         "wait": 10,
         "enqueue": 14,
@@ -49,7 +49,7 @@ def moves(features: frozenset[Feature]) -> Sequence[str]:
 
 @dataclass
 class Steps:
-    """Makes commands of steps, by what the oracle has."""
+    """Makes commands of steps, depending on the oracle's state."""
 
     oracle: Oracle
     features: frozenset[Feature]
@@ -59,28 +59,28 @@ class Steps:
         self.moves = moves(self.features)
 
     def fresh(self, prefix: str) -> str:
-        """A new id."""
+        """Return a new id."""
         self.count += 1
         return f"{prefix}{self.count}"
 
     def pick(self, n: int, *phases: Phase) -> tuple[str, str]:
-        """An interaction in one of these phases and who holds it, or one that nobody knows."""
+        """Return an interaction in one of these phases and its holder, or an unknown one."""
         found = sorted((j.id, j.holder) for j in self.oracle.jobs.values() if not phases or j.phase in phases)
         return found[n % len(found)] if found else ("unknown", "a")
 
     def agent(self, n: int) -> str:
-        """An agent; rarely one that nobody knows."""
+        """Return an agent; rarely an unknown one."""
         known = sorted(self.oracle.people)
         return "nobody" if n == 255 else known[n % len(known)]
 
     def session(self, n: int) -> tuple[str, str]:
-        """An agent and his session."""
+        """Return an agent and their session."""
         agent = self.agent(n)
         person = self.oracle.people.get(agent)
         return agent, (person.session_id if person is not None else "") or "none"
 
     def offer(self, n: int, other: bool = False) -> tuple[str, str]:
-        """Agent and offer: one that stands, or (other) one of before, or another agent."""
+        """Return agent and offer: an open one, or (other) an earlier one, or one of another agent."""
         found = sorted((o.agent_id, o.offer_id) for job in self.oracle.jobs.values() for o in job.offers)
         if found and not other:
             return found[n % len(found)]
@@ -90,7 +90,7 @@ class Steps:
         return ("a", found[n % len(found)][1]) if found else ("a", "unknown.1")
 
     def command(self, numbers: bytes, now: int) -> cmd.Command | int:
-        """The command of a step, or how long to wait. What there is nothing for is mostly something else."""
+        """Return the command of a step, or how long to wait. A step that does not apply mostly becomes another one."""
         dice = Dice(numbers)
         name, n = dice.of(*self.moves), dice.number()
         phases = [job.phase for job in self.oracle.jobs.values()]
@@ -130,7 +130,7 @@ class Steps:
                 return self.from_outside(name, n, dice, now)
 
     def from_outside(self, name: str, n: int, dice: Dice, now: int) -> cmd.Command:
-        """Customers, supervisors, other systems."""
+        """Return a command of customers, supervisors or other systems."""
         job, holder = self.pick(n)
         match name:
             case "pick":
@@ -162,7 +162,7 @@ class Steps:
                 return self.of_agents(name, n, dice)
 
     def of_agents(self, name: str, n: int, dice: Dice) -> cmd.Command:
-        """States, sessions, skills."""
+        """Return a command about states, sessions or skills."""
         match name:
             case "sign in":
                 agent, person = self.agent(n), self.oracle.people.get(self.agent(n))
@@ -189,7 +189,7 @@ class Steps:
                 return cmd.UpsertAgent(replace(profile, skills=tuple(sorted(skills.items()))))
 
     def enqueue(self, dice: Dice, now: int) -> cmd.Command:
-        """A new interaction."""
+        """Return a new interaction."""
         name = self.fresh("i")
         age = dice.of(0, 0, 1_000, 30_000, -5_000)
         start = dice.of(0, 0, 3_000) if Feature.SCHEDULE in self.features else 0
@@ -211,7 +211,7 @@ class Steps:
         return cmd.Enqueue(facts)
 
     def transfer(self, n: int, dice: Dice) -> cmd.Command:
-        """By the holder or a supervisor, to a queue or to an agent."""
+        """Return a transfer by the holder or a supervisor, to a queue or to an agent."""
         held, holder = self.pick(n, Phase.HELD)
         any_job, _ = self.pick(n, Phase.HELD, Phase.WAITING)
         giver, job = dice.of((holder, held), (holder, held), (holder, held), ("", held), ("", any_job))

@@ -1,8 +1,8 @@
-"""Configurations and sequences of commands for Hypothesis: small pools in which everything meets everything.
+"""Configurations and sequences of commands for Hypothesis: small pools in which all features meet.
 
-What a test is to meet is a set of features, of which each example has about half. All is thrown with dice whose numbers Hypothesis draws as bytes:
-quick, evenly spread, and a byte of nought is the plainest choice, so that what fails shrinks. A step is made into a command when its time comes
-(`steps`), because it speaks of what is there then: "the second offer that stands".
+A test chooses a set of features, and each example has about half of them. All choices are made with dice whose numbers Hypothesis draws as bytes:
+fast, evenly spread, and a zero byte is the plainest choice, so that failing examples shrink. A step becomes a command when its time comes
+(`steps`), because it refers to what exists then: "the second open offer".
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from tests.unit.router.world import a_capacity, needs
 
 
 class Feature(Enum):
-    """A part of the page."""
+    """A feature of the page."""
 
     RELAXATION = auto()
     GROUPS = auto()
@@ -61,7 +61,7 @@ AGENTS = ("a", "b", "c", "d", "e", "f")
 LONG = 10_000_000
 LEASE, GRACE = 30_000, 10_000
 POOL, STEP = 160, 8
-"""Bytes of a pool, and of a step."""
+"""Number of bytes of a pool, and of a step."""
 
 PLAIN = (
     needs("french", 3),
@@ -96,17 +96,17 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Bytes as choices; the plainest when none are left."""
+    """Bytes as choices; the plainest when no bytes are left."""
 
     def __init__(self, numbers: bytes) -> None:
         self._numbers = iter(numbers)
 
     def number(self) -> int:
-        """0 to 255."""
+        """Return a number from 0 to 255."""
         return next(self._numbers, 0)
 
     def of(self, *options: T) -> T:
-        """One of these; the first is the plainest."""
+        """Return one of these; the first is the plainest."""
         return options[self.number() % len(options)]
 
     def one_in(self, many: int) -> bool:
@@ -115,7 +115,7 @@ class Dice:
 
 
 def requirements(dice: Dice, features: frozenset[Feature]) -> tuple[Selector, ...]:
-    """None, one or two."""
+    """Return no, one or two requirements."""
     known: tuple[Selector, ...] = PLAIN
     for feature, more in ((Feature.RELAXATION, RELAXING), (Feature.GROUPS, GROUPED), (Feature.TEAMS, TEAM_ONLY)):
         known += more if feature in features else ()
@@ -124,9 +124,9 @@ def requirements(dice: Dice, features: frozenset[Feature]) -> tuple[Selector, ..
 
 
 def overflow(dice: Dice, features: frozenset[Feature], queue: str) -> tuple[OverflowRule, ...]:
-    """Overflow of a queue: to later queues only, so that chains end.
+    """Return the overflow rules of a queue: to later queues only, so that chains end.
 
-    Of two rules that wait, the one that comes first stands first: which of them counts when both are late is not said.
+    Of two rules on waiting, the one with the earlier time comes first: which of them applies when both are late is not specified.
     """
     triggers: list[tuple[Trigger, float]] = [(Trigger.LENGTH, 0), (Trigger.LENGTH, 1), (Trigger.LENGTH, 2)]
     triggers += [(Trigger.WAIT, 3_000), (Trigger.WAIT, 7_000), (Trigger.WAIT, 3_000)]
@@ -154,7 +154,7 @@ def overflow(dice: Dice, features: frozenset[Feature], queue: str) -> tuple[Over
 
 
 def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueConfig:
-    """A queue with some of what it may have."""
+    """Return a queue with some of its possible features."""
 
     def when(feature: Feature, *options: T) -> T:
         return dice.of(*options) if feature in features else options[0]
@@ -193,7 +193,7 @@ def queue_config(dice: Dice, name: str, features: frozenset[Feature]) -> QueueCo
 
 
 def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
-    """Four kinds of desk."""
+    """Return four kinds of desk."""
     interrupts = ("mail", "chat") if Feature.INTERRUPTS in features else ()
     limit = 0.5 if Feature.OCCUPANCY in features else 0.0
     voice = ChannelCapacity("voice", 3, 1, True, interrupts)
@@ -206,7 +206,7 @@ def capacities(features: frozenset[Feature]) -> tuple[CapacityProfile, ...]:
 
 
 def agent_profile(dice: Dice, name: str, features: frozenset[Feature]) -> AgentProfile:
-    """An agent."""
+    """Return an agent's profile."""
     skills = {"french": dice.of(5.0, 0.0, 3.0, 2.0), "dynamo": dice.of(0.0, 5.0)}
     skills[dice.of("city=qom", "city=yazd")] = dice.of(0.0, 1.0)
     return AgentProfile(
@@ -219,7 +219,7 @@ def agent_profile(dice: Dice, name: str, features: frozenset[Feature]) -> AgentP
 
 
 def pool(dice: Dice, features: frozenset[Feature]) -> PoolConfig:
-    """Three queues, two to six agents."""
+    """Return three queues, and two to six agents."""
     lease, grace = (LEASE, GRACE) if Feature.LOST in features else (LONG, LONG)
     queues = tuple(queue_config(dice, name, features) for name in QUEUES)
     team = AGENTS[: dice.of(2, 3, 4, 5, 6)]
@@ -230,7 +230,7 @@ def pool(dice: Dice, features: frozenset[Feature]) -> PoolConfig:
 
 @dataclass(frozen=True)
 class Game:
-    """What is to be played: a pool, and steps as bytes."""
+    """The input of a game: a pool, and steps as bytes."""
 
     features: frozenset[Feature]
     config: PoolConfig
@@ -238,7 +238,7 @@ class Game:
 
 
 def game(features: frozenset[Feature], numbers: bytes) -> Game:
-    """What these dice make: about half of the features, a pool, and a step of each eight bytes of the rest."""
+    """Return the game of these dice: about half of the features, a pool, and a step for each eight bytes of the rest."""
     dice = Dice(numbers[:POOL])
     ordered = sorted(features, key=lambda feature: feature.value)
     chosen = frozenset(feature for feature in ordered if dice.of(False, True))
@@ -247,6 +247,9 @@ def game(features: frozenset[Feature], numbers: bytes) -> Game:
 
 
 def games(features: frozenset[Feature] = ALL, most: int = 40) -> st.SearchStrategy[Game]:
-    """Games of some of these features, of so many steps. In one piece: short lists of short strings would find next to nothing."""
+    """Return games with some of these features and at most `most` steps.
+
+    The bytes are drawn in one piece: with short lists of short strings Hypothesis would find almost nothing.
+    """
     size = POOL + most * STEP
     return st.binary(min_size=size, max_size=size).map(lambda numbers: game(features, numbers))

@@ -1,7 +1,7 @@
-"""Effects as lines of text, every field of them, so that a test can tell a whole story: what happened, in what order, and who was told what.
+"""Effects as lines of text with every field, so that a test can show a whole story: what happened, in what order, and which notices were sent.
 
 `Offered i 2 LONGEST_IDLE agent=a offer=i.2 expires_at=+10000 eligible=1 considered=2`: kind, interaction, number of the event, reason, then the
-other fields. Times are told from the story's beginning. What is told to a desk begins with `to <session> (<agent>):`.
+other fields. Times count from the story's beginning. A notice to a desk begins with `to <session> (<agent>):`.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ _BELOW = "\n  "
 
 
 def told(effects: Iterable[fx.Effect], results: bool = False) -> list[str]:
-    """Effects as lines; with the commands' own results only where they are asked for."""
+    """Return effects as lines; the commands' own results only if they are asked for."""
     return [line(effect) for effect in effects if results or not isinstance(effect, fx.Result)]
 
 
 def line(effect: fx.Effect) -> str:
-    """One effect."""
+    """Return one effect as a line."""
     if isinstance(effect, fx.ToDesk):
         assert effect.gateway == GATEWAY
         return f"to {effect.session_id} ({effect.agent_id}): {_line(effect.notice)}"

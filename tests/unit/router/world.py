@@ -1,4 +1,4 @@
-"""A pool for tests: an engine, a clock that is moved by hand, and boring defaults for everything that a test does not care about."""
+"""A pool for tests: an engine, a clock that tests move by hand, and plain defaults for everything that a test does not depend on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,24 +26,24 @@ GATEWAY = cmd.ReplyTo("gateway", 0)
 
 
 def needs(attribute: str, number: float = 1, operator: Operator = Operator.AT_LEAST, **more: Any) -> Selector:
-    """A requirement."""
+    """Return a requirement."""
     return Selector(attribute, operator, number, **more)
 
 
 def a_queue(name: str = "q", **more: Any) -> QueueConfig:
-    """A queue; offers stand for 10 s."""
+    """Return a queue; its offers are open for 10 s."""
     return QueueConfig(name, **{"offer_ms": 10_000, **more})
 
 
 def an_agent(agent_id: str, skills: dict[str, float] | None = None, **more: Any) -> AgentProfile:
-    """An agent."""
+    """Return an agent's profile."""
     return AgentProfile(agent_id, skills=tuple(sorted((skills or {}).items())), **more)
 
 
 def a_capacity(
     total: int = 1, name: str = "", default_weight: int = 1, **channels: tuple[int, int, bool]
 ) -> CapacityProfile:
-    """A capacity profile: channel=(weight, maximum, exclusive)."""
+    """Return a capacity profile: channel=(weight, maximum, exclusive)."""
     listed = tuple(ChannelCapacity(channel, *rule) for channel, rule in sorted(channels.items()))
     return CapacityProfile(name, total, listed, default_weight)
 
@@ -54,14 +54,14 @@ def a_pool(
     capacity: CapacityProfile | Iterable[CapacityProfile] | None = None,
     **more: Any,
 ) -> PoolConfig:
-    """A pool of one queue `q` unless others are given; agents take one thing at a time."""
+    """Return a pool with one queue `q` unless others are given; agents take one interaction at a time."""
     profiles = (capacity,) if isinstance(capacity, CapacityProfile) else tuple(capacity or (a_capacity(),))
     return PoolConfig(1, queues=tuple(queues) or (a_queue(),), agents=agents, profiles=profiles, **more)
 
 
 @dataclass
 class World:
-    """See the module. Methods return the effects of what they did."""
+    """An engine and its clock. Methods return the effects of their commands."""
 
     config: PoolConfig | None = None
     now: int = START
@@ -74,13 +74,13 @@ class World:
             self.tell(cmd.ActivateConfiguration(self.config))
 
     def tell(self, command: cmd.Command) -> list[fx.Effect]:
-        """Give the engine a command."""
+        """Send a command to the engine, and return its effects."""
         effects = self.engine.handle(command, self.now)
         self.log.extend(effects)
         return effects
 
     def ask(self, command: cmd.Command) -> str:
-        """Give the engine a command; its reason, empty when carried out."""
+        """Send a command to the engine, and return its reason, empty when it was carried out."""
         return only(self.tell(command), fx.Result).reason
 
     def wait(self, ms: int) -> list[fx.Effect]:
@@ -94,7 +94,7 @@ class World:
         return effects
 
     def fresh(self) -> str:
-        """A new id."""
+        """Return a new id."""
         self.count += 1
         return f"id-{self.count}"
 
@@ -107,7 +107,7 @@ class World:
         return effects
 
     def enqueue(self, interaction_id: str = "", queue: str = "q", **more: Any) -> list[fx.Effect]:
-        """A new interaction, arrived now."""
+        """Queue a new interaction that arrives now."""
         name = interaction_id or self.fresh()
         facts = Facts(
             name,
@@ -118,53 +118,53 @@ class World:
         return self.tell(cmd.Enqueue(facts))
 
     def accept(self, interaction_id: str) -> str:
-        """The agent to whom it is offered accepts."""
+        """Accept it, by the agent who has its offer."""
         offer = self.engine.core.works[interaction_id].offer
         assert offer is not None, f"{interaction_id} is not offered"
         return self.ask(cmd.AcceptOffer(offer.agent_id, offer.offer_id))
 
     def decline(self, interaction_id: str, retry_after_ms: int = 0) -> list[fx.Effect]:
-        """The agent to whom it is offered declines."""
+        """Decline it, by the agent who has its offer."""
         offer = self.engine.core.works[interaction_id].offer
         assert offer is not None, f"{interaction_id} is not offered"
         return self.tell(cmd.DeclineOffer(offer.agent_id, offer.offer_id, retry_after_ms=retry_after_ms))
 
     def complete(self, interaction_id: str) -> list[fx.Effect]:
-        """The holder completes."""
+        """Complete it, by the holder."""
         holder = self.engine.core.works[interaction_id].agent_id
         return self.tell(cmd.CompleteInteraction(holder, interaction_id, "solved"))
 
     def holds(self, agent: str, *interactions: str) -> None:
-        """Let an agent, the only one available, take work now."""
+        """Let an agent, the only available one, take interactions now."""
         for interaction_id in interactions:
             self.enqueue(interaction_id)
             assert self.offered(interaction_id) == agent
             assert self.accept(interaction_id) == ""
 
     def offered(self, interaction_id: str) -> str:
-        """To whom it is offered; empty when to nobody."""
+        """Return the agent who has its offer; empty without an offer."""
         work = self.engine.core.works.get(interaction_id)
         return work.offer.agent_id if work is not None and work.offer is not None else ""
 
     def state(self, agent: str) -> AgentState:
-        """An agent's state."""
+        """Return an agent's state."""
         return self.engine.core.agents[agent].state
 
 
 def all_of(effects: Iterable[fx.Effect], kind: type[E]) -> list[E]:
-    """Effects of one kind, in order."""
+    """Return the effects of one kind, in order."""
     return [effect for effect in effects if isinstance(effect, kind)]
 
 
 def only(effects: Iterable[fx.Effect], kind: type[E]) -> E:
-    """The one effect of a kind."""
+    """Return the only effect of a kind."""
     found = all_of(effects, kind)
     assert len(found) == 1, f"{len(found)} {kind.__name__} instead of one"
     return found[0]
 
 
 def notices(effects: Iterable[fx.Effect], agent: str) -> list[fx.Notice]:
-    """What one agent's desk is told."""
+    """Return the notices to one agent's desk."""
     return [to.notice for to in all_of(effects, fx.ToDesk) if to.agent_id == agent]
 
 
