@@ -292,7 +292,7 @@ class Oracle:
         return min(takers, key=self.idleness)
 
     def demand(self, person: Person, queue: str) -> float:
-        """Return the demand on the other queues that the agent serves with their skills, rounded, so that values that are equal on paper are equal."""
+        """Return the demand on the other queues that the agent serves, rounded, so that values that are equal on paper are equal."""
         names = [name for name in person.profile.queues or tuple(self.config.by_name) if name in self.config.by_name]
         has = rules.abilities(person.profile)
         his = [n for n in names if all(rules.meets(s, has) for s in self.config.by_name[n].requirements)]

@@ -1,4 +1,4 @@
-"""The adaptive order's multiplier: when it moves, by how much, and that a restored engine moves it alike."""
+"""The multiplier of the adaptive order: when it moves and by how much; a restored engine moves it in the same way."""
 
 from math import exp
 
@@ -15,7 +15,7 @@ MINUTE = 60_000
 
 
 def a_world(order: Order = Order.ADAPTIVE) -> World:
-    """One agent, one queue that promises 10 s and should answer 80 % within 1 s."""
+    """Return a world with one agent, and one queue with a target of 10 s that should answer 80 % within 1 s."""
     queue = a_queue(order=order, promises=(PromisedPickUp(10_000),), service_level_ms=1_000, service_level_goal=0.8)
     world = World(a_pool(an_agent("a"), queues=[queue], lease_ms=LONG))
     world.sign_in("a")
@@ -23,12 +23,12 @@ def a_world(order: Order = Order.ADAPTIVE) -> World:
 
 
 def multiplier(world: World) -> float:
-    """By which promises are stretched now."""
+    """Return the present factor for targets."""
     return world.engine.core.histories["q"].multiplier
 
 
 def late(world: World, name: str) -> None:
-    """Somebody is answered after two seconds."""
+    """Answer an interaction after two seconds."""
     world.enqueue(name)
     world.wait(2_000)
     assert world.accept(name) == ""
@@ -36,7 +36,7 @@ def late(world: World, name: str) -> None:
 
 
 def test_it_moves_a_minute_after_the_first_that_ended_without_anything_more() -> None:
-    """Nobody was answered in time, so what comes now is served as if it had been promised less."""
+    """No interaction was answered in time, so those that arrive now are served as if their target were shorter."""
     world = a_world()
     late(world, "i")
     world.wait(MINUTE - 1)
@@ -58,7 +58,7 @@ def test_while_nothing_ends_it_stays_and_nothing_is_due() -> None:
 
 
 def test_the_next_minute_begins_with_what_ends_next() -> None:
-    """And counts that alone: who is abandoned was not answered, who is answered at once makes up for it."""
+    """Only that counts: an abandoned interaction was not answered, one that is answered at once makes up for it."""
     world = a_world()
     late(world, "i")
     world.wait(90_000)
@@ -91,7 +91,7 @@ def test_a_restored_engine_moves_it_at_the_same_time() -> None:
 
 
 def test_a_supervisors_configuration_keeps_the_minute() -> None:
-    """Another version of it in between neither loses nor doubles the timer."""
+    """A new version of the configuration in between neither loses nor doubles the timer."""
     world = a_world()
     late(world, "i")
     config = world.config

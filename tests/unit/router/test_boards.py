@@ -1,11 +1,11 @@
-"""Queues for watchers: computed once for many, and never another tenant's."""
+"""Queues for watchers are computed once for many of them, and never for another tenant."""
 
 from chapar.router.v1 import router_pb2 as api
 from services.router.adapters.boards import Boards
 
 
 class Source:
-    """Counts how often it is asked."""
+    """Counts how often it is called."""
 
     now = 0.0
 
@@ -18,7 +18,7 @@ class Source:
 
 
 async def test_many_watchers_cost_one_computation() -> None:
-    """Until it is no longer fresh."""
+    """The result is used again until it is no longer fresh."""
     source = Source()
     boards = Boards(0.1, lambda: source.now)
     for _ in range(50):
@@ -29,7 +29,7 @@ async def test_many_watchers_cost_one_computation() -> None:
 
 
 async def test_tenants_and_pools_are_apart() -> None:
-    """The same pool name of another tenant is another pool."""
+    """The same pool name of another tenant is a different pool."""
     source = Source()
     boards = Boards(1, lambda: source.now)
     names = [("acme", "default"), ("beta", "default"), ("acme", "other")]
@@ -38,7 +38,7 @@ async def test_tenants_and_pools_are_apart() -> None:
 
 
 async def test_invented_pools_cost_no_memory() -> None:
-    """The oldest go first."""
+    """The oldest pools are removed first."""
     source = Source()
     boards = Boards(1, lambda: source.now)
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""What is forgotten when it grows too much: and that decisions do not depend on it, or only as they must."""
+"""The engine forgets what grows too large, and decisions do not depend on that, or only where they must."""
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +16,7 @@ from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, nee
 @settings(FEW, max_examples=FEW.max_examples // 3)
 @given(games(ALL))
 def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -> None:
-    """With room for two of them instead of eight thousand every decision is the same."""
+    """With room for two needs instead of eight thousand, every decision is the same."""
     log = play(game).log
     usual = heard(log)
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +28,7 @@ def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -
 def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is placed both what the team's and what anybody's need is are asked for, and either may push others out."""
+    """While it is placed, the need of the team and the general need are both looked up, and either may remove others."""
     monkeypatch.setattr(Lines, "_KEPT", kept)
     queue = a_queue(sticky_team_ms=60_000)
     world = World(a_pool(an_agent("a", {"x": 1.0}, team="north"), queues=[queue], lease_ms=10**9))
@@ -40,7 +40,7 @@ def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
 
 
 def test_needs_are_forgotten_when_there_are_too_many_and_what_waits_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many are kept, or twice as many as are waited for."""
+    """The limit is a fixed number, or twice the needs for which something waits."""
     monkeypatch.setattr(Lines, "_KEPT", 4)
     world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
     lines = world.engine.core.lines
@@ -57,7 +57,7 @@ def test_needs_are_forgotten_when_there_are_too_many_and_what_waits_stays(monkey
 
 
 def test_the_last_agents_of_the_newest_persons_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who comes again counts as new; the oldest is forgotten, in the changelog too."""
+    """A person who comes again counts as new; the oldest is forgotten, in the changelog too."""
     monkeypatch.setattr(interactions, "_PERSONS_KEPT", 2)
     lane = Written()
     world = World(a_pool(an_agent("a"), queues=[a_queue(sticky_ms=1)], lease_ms=10**9), engine=lane.engine)
@@ -83,7 +83,7 @@ def test_without_sticky_queues_nobody_is_remembered() -> None:
 
 
 def test_eight_offers_that_ended_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest goes first; so it is with fewer."""
+    """The oldest is removed first; the same holds for a smaller limit."""
     monkeypatch.setattr(holding, "_ENDED_KEPT", 2)
     world = World(a_pool(an_agent("a"), lease_ms=10**9))
     world.sign_in("a")

@@ -1,4 +1,4 @@
-"""Another configuration comes into force while work waits."""
+"""Another configuration comes into force while interactions wait."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ GOLD = (("tier", "gold"),)
 
 
 def reconfigured(world: World, **queue: Any) -> PoolConfig:
-    """The next version, whose queue `q` is otherwise."""
+    """Return the next version, with changes to queue `q`."""
     config = world.engine.core.config
     assert config is not None
     queues = tuple(replace(q, **queue) if q.name == "q" else q for q in config.queues)
@@ -39,7 +39,7 @@ def reconfigured(world: World, **queue: Any) -> PoolConfig:
 def test_what_waits_is_ordered_by_the_new_rule_at_once(
     before: dict[str, Any], after: dict[str, Any], due_in: int, first: str
 ) -> None:
-    """Arrival, deadline, or other promises; and it is written so, for who restores it."""
+    """Orders by arrival, deadline, or other targets apply at once, and the changelog holds them for a restore."""
     lane = Written()
     world = World(a_pool(an_agent("a"), queues=[a_queue(**before), a_queue("w")], lease_ms=LONG), engine=lane.engine)
     world.enqueue("old")
@@ -55,7 +55,7 @@ def test_what_waits_is_ordered_by_the_new_rule_at_once(
 
 
 def test_an_equal_configuration_changes_nothing_and_its_agents_are_added() -> None:
-    """Version for version: only who is new, or otherwise, is taken over; who is not named stays."""
+    """Only agents that are new or changed are taken over; agents that are not named stay."""
     world = World(a_pool(an_agent("a"), an_agent("b")))
     world.sign_in("a")
     config = world.engine.core.config

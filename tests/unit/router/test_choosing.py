@@ -1,7 +1,7 @@
-"""Who gets it when many could: the same answer whichever way it is found, and what is remembered of the decision.
+"""The choice among many agents: both ways to find the best one give the same answer, and the decision is remembered.
 
-Small pools are compared with the oracle (`test_oracle`). Here so many kinds of agents have room that orders of the whole pool are walked instead of
-looking at each kind; a naive look at all agents must say the same.
+`test_oracle` compares small pools with the oracle. Here so many kinds of agents have room that the engine walks the orders of the whole pool instead
+of looking at each kind. A naive search through all agents must find the same.
 """
 
 import random
@@ -27,12 +27,12 @@ CHOICES = (Choice.LONGEST_IDLE, Choice.LOAD_RATIO, Choice.SKILL_SCORE, Choice.RO
 
 
 def name_of(choice: Choice) -> str:
-    """Its queue."""
+    """Return the name of the queue with this choice."""
     return choice.name.lower()
 
 
 def a_crowd(seed: int, agents: int = MANY) -> tuple[World, random.Random]:
-    """So many agents, each a kind of his own, with loads and idle times of all sorts; a queue of each choice, and two that are asked for."""
+    """Return a world with many agents, each a kind of their own, with different loads and idle times; a queue for each choice, and two for demand."""
     dice = random.Random(seed)
     others = ("asked", "wanted")
     team = [
@@ -60,18 +60,18 @@ def a_crowd(seed: int, agents: int = MANY) -> tuple[World, random.Random]:
 
 
 def busy(agent: Agent) -> bool:
-    """Whether he has anything."""
+    """Whether the agent has any interaction."""
     return bool(agent.load)
 
 
 def demand_elsewhere(core: Core, agent: Agent, queue: str) -> float:
-    """Of his other queues."""
+    """Return the demand on the agent's other queues."""
     names = [n for n in core.histories if n != queue and agent.kind.works_for(n)]
     return sum(core.histories[name].demand(core.now) for name in names)
 
 
 def naive(core: Core, choice: Choice, wanted: Selector, but: str = "") -> tuple[list[str], int]:
-    """All who could take it but one who has declined, best first, from a look at everybody; and how many these are."""
+    """Return all agents who could take it, best first, from a search through all agents; and their number."""
     queue = name_of(choice)
     able = [
         agent
@@ -96,7 +96,7 @@ def naive(core: Core, choice: Choice, wanted: Selector, but: str = "") -> tuple[
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize(("agents", "seed"), [(MANY, 1), (MANY, 2), (20, 3)])
 def test_the_best_of_many_is_found_whichever_way(choice: Choice, agents: int, seed: int) -> None:
-    """Sixty decisions; the winner and who came next are those of the naive look, also for those who have declined."""
+    """In sixty decisions, the winner and the next ones are those of the naive search, also when agents have declined."""
     world, dice = a_crowd(seed, agents)
     core = world.engine.core
     for n in range(60):
@@ -133,7 +133,7 @@ def test_the_best_of_many_is_found_whichever_way(choice: Choice, agents: int, se
 def test_a_decision_keeps_the_best_five_with_what_they_were_measured_by(
     choice: Choice, reason: str, measure: str
 ) -> None:
-    """And when it was made, how many could have taken it, and how many there are."""
+    """It also keeps when it was made, how many could have taken it, and how many agents there are."""
     team = [an_agent(f"a{n}", {"x": 2}) for n in range(7)]
     world = World(a_pool(*team, an_agent("b"), queues=[a_queue(choice=choice)], lease_ms=LONG))
     for profile in team:
@@ -151,7 +151,7 @@ def test_a_decision_keeps_the_best_five_with_what_they_were_measured_by(
 
 
 def test_demand_of_other_queues_is_what_was_asked_of_late() -> None:
-    """Only of those whose own requirements he meets; halved after five minutes."""
+    """Only queues whose own requirements the agent meets count; demand is halved after five minutes."""
     queues = [
         a_queue("q", choice=Choice.ADAPTIVE),
         a_queue("busy"),
@@ -169,7 +169,7 @@ def test_demand_of_other_queues_is_what_was_asked_of_late() -> None:
     assert measures["demand"] == pytest.approx(1.0)
 
 
-# Kept for one, or parked for it
+# Kept for one agent, or parked
 
 
 def test_what_is_kept_for_one_agent_is_offered_with_its_own_reason() -> None:
@@ -193,7 +193,7 @@ def test_what_is_kept_for_one_agent_is_offered_with_its_own_reason() -> None:
 
 
 def test_a_call_goes_to_whom_the_fewest_things_are_parked_then_to_the_longest_idle() -> None:
-    """Also when only those who came free are looked at."""
+    """The same holds when only freed agents are looked at."""
     voice = ChannelCapacity("voice", 4, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 4, (voice, ChannelCapacity("mail", 1)), 1)
     team = [an_agent(name, {f"only {name}": 1}) for name in "abc"]
@@ -218,7 +218,7 @@ def test_a_call_goes_to_whom_the_fewest_things_are_parked_then_to_the_longest_id
 
 
 def test_kept_free_counts_those_who_would_have_to_park_something() -> None:
-    """Two could take a call, one of them after parking; one is kept free, so one call is offered and the next is not."""
+    """Two agents could take a call, one of them after parking; one is kept free, so one call is offered and the next is not."""
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1)
     queues = [a_queue(keep_free=1), a_queue("mails")]
@@ -237,7 +237,7 @@ def test_kept_free_counts_those_who_would_have_to_park_something() -> None:
 
 @pytest.mark.parametrize("by", ["profile", "configuration"])
 def test_more_capacity_takes_up_what_is_parked_and_then_serves_what_waits(by: str) -> None:
-    """Whether the agent has another profile, or the profile another total: both happen at once."""
+    """Whether the agent gets another profile, or the profile another total: both happen at once."""
     small, large = (
         CapacityProfile(name, total, (ChannelCapacity("voice", 2, interrupts=("mail",)),), 1)
         for name, total in (("small", 2), ("large", 4))

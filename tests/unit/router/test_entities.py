@@ -1,4 +1,4 @@
-"""Entities of the changelog by themselves: whatever they hold comes back through the codec, and what version 1 wrote is read."""
+"""Entities of the changelog: any content comes back through the codec, and entries of version 1 can be read."""
 
 from dataclasses import fields
 from typing import Any, get_type_hints
@@ -38,7 +38,7 @@ WHO = st.tuples(TEXTS, NUMBERS)
 
 
 def filled(kind: type[Any], leave: tuple[str, ...] = (), **given_: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """A dataclass all of whose fields are drawn by their types, but for those that are left as they are."""
+    """Draw a dataclass with all fields by their types, except those that keep their defaults."""
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind) if field.init and field.name not in leave]
     known: dict[Any, st.SearchStrategy[Any]] = {
@@ -105,12 +105,12 @@ POOLS = st.builds(
 
 
 def through_the_codec(value: Any) -> Any:
-    """As the changelog gives it back: lists for tuples."""
+    """Return a value as the changelog returns it: lists for tuples."""
     return codec.decode(codec.encode(value))
 
 
 def types(value: Any) -> Any:
-    """Types all the way down: the compiled engine would not take a list for a tuple, nor a replay 1 for 1.0."""
+    """Return all types in a value: the compiled engine would not accept a list for a tuple, nor a replay 1 for 1.0."""
     if isinstance(value, tuple | list):
         return type(value), [types(v) for v in value]
     if isinstance(value, dict):
@@ -154,7 +154,7 @@ def test_a_configuration_comes_back(pool: PoolConfig) -> None:
 
 
 def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0), declined: Any = ()) -> Work:
-    """An interaction as version 1 wrote it."""
+    """Return an interaction as version 1 wrote it."""
     facts = (
         "i",
         "c",
@@ -193,7 +193,7 @@ def a_first_work(offer: Any = None, ended: Any = ("", "", 0), kept: Any = ("", 0
 
 
 def test_an_interaction_of_version_one_is_read() -> None:
-    """What came later is as it is without: nothing parked, fired, announced or handed on; its key is its arrival."""
+    """Later fields have their empty values: nothing parked, fired, announced or transferred; its key is its arrival."""
     work = a_first_work(offer=("i.5", "b", START, START + 9, "LONGEST_IDLE"), declined=[["c", -2]])
     assert work == Work(
         Facts(
@@ -229,7 +229,7 @@ def test_an_interaction_of_version_one_is_read() -> None:
 
 
 def test_of_version_one_what_was_kept_for_an_agent_without_end_was_handed_to_him() -> None:
-    """It waits for him for five minutes from its queueing; what was kept for a time is kept until then."""
+    """It waits for that agent for five minutes from its queueing; an interaction kept for a time is kept until then."""
     handed, kept = a_first_work(kept=("b", 0)), a_first_work(kept=("b", START + 9))
     assert (handed.reserved_for, handed.reserved_until, handed.handed_on) == ("b", START + 1 + 300_000, True)
     assert (kept.reserved_for, kept.reserved_until, kept.handed_on) == ("b", START + 9, False)

@@ -1,4 +1,4 @@
-"""What `explain` says: every cause with its text, every stage with its summary, counts, examples, and the smallest change."""
+"""Explanations: every reason with its text, every stage with its summary, counts, examples, and the smallest change."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ LONG = 10**9
 
 
 def said(world: World, interaction_id: str = "i") -> Explanation:
-    """The explanation of what is open, at the time of the engine's last batch."""
+    """Return the explanation of an open interaction, at the time of the engine's last batch."""
     world.engine.advance(world.now)
     found = explain(world.engine, interaction_id)
     assert found is not None
@@ -30,19 +30,19 @@ def said(world: World, interaction_id: str = "i") -> Explanation:
 
 
 def left_out(world: World, interaction_id: str = "i") -> list[tuple[str, str, int, list[str]]]:
-    """Who is left out, by what."""
+    """Return the excluded agents by reason."""
     found = said(world, interaction_id).excluded
     return [(x.reason, x.detail, x.count, x.examples) for x in found]
 
 
 def one(agent: dict[str, Any] | None = None, **queue: Any) -> World:
-    """One agent `a`, signed in; a queue."""
+    """Return a world with one agent `a`, signed in, and one queue."""
     world = World(a_pool(an_agent("a", **(agent or {})), queues=[a_queue(**queue), a_queue("other")], lease_ms=LONG))
     world.sign_in("a")
     return world
 
 
-# Each cause by itself
+# Each reason alone
 
 
 def test_nobody_is_explained_what_is_not_open() -> None:
@@ -225,7 +225,7 @@ def test_those_kept_free() -> None:
 
 
 def test_agents_are_counted_by_what_comes_first_with_three_examples_the_most_first() -> None:
-    """Equal counts by code. The smallest change is that of whom the fewest things keep from it, the easiest of these, the smallest id."""
+    """Equal counts are ordered by code. The smallest change is that of the agent with the fewest reasons, then the easiest, then the smallest id."""
     agents = [an_agent(f"a{n}") for n in range(5)] + [an_agent("b", {"x": 1}), an_agent("c", {"x": 1}), an_agent("d")]
     world = World(a_pool(*agents, queues=[a_queue(requirements=(needs("x"),))], lease_ms=LONG))
     world.sign_in("a0", "b", "c", "d")
@@ -272,11 +272,11 @@ def test_without_agents_and_without_a_configuration() -> None:
     assert said(world).excluded == ()
 
 
-# What was decided
+# The decision
 
 
 def test_an_offer_tells_its_candidates_and_by_how_much_the_first_was_ahead() -> None:
-    """Measures as decided: the queue's, then how long each was idle."""
+    """Measures are those of the decision: the queue's own, then the idle time of each agent."""
     world = World(
         a_pool(
             an_agent("a", {"s": 9}), an_agent("b", {"s": 6}), queues=[a_queue(choice=Choice.SKILL_SCORE)], lease_ms=LONG
@@ -309,7 +309,7 @@ def test_of_equals_the_smaller_id_is_first() -> None:
 
 
 def test_what_is_held_parked_or_wrapped_up() -> None:
-    """Chosen from how many, as it was decided then."""
+    """The number of agents is that of the decision."""
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1)
     queue = a_queue(wrap_up_ms=5_000)

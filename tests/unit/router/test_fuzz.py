@@ -1,4 +1,4 @@
-"""Whatever a command holds, the engine answers: never an exception, and a refusal changes nothing."""
+"""The engine answers any command: it never raises an exception, and a refusal changes nothing."""
 
 import os
 from dataclasses import fields
@@ -73,7 +73,7 @@ COMMANDS = sorted(
 
 
 def any_of(kind: type[cmd.Command]) -> st.SearchStrategy[cmd.Command]:
-    """A command of a kind, with anything in it."""
+    """Draw a command of a kind, with any content."""
     hints = get_type_hints(kind)
     return st.builds(kind, **{field.name: BY_TYPE[hints[field.name]] for field in fields(kind)})
 
@@ -82,7 +82,7 @@ ANYTHING = st.one_of([any_of(kind) for kind in COMMANDS if kind is not cmd.Comma
 
 
 def image(engine: Engine) -> dict[Any, Any]:
-    """All that is remembered, but for the commands that were seen."""
+    """Return the whole state, except the commands that were seen."""
     core = engine.core
     kinds: dict[str, Any] = {
         "a": core.agents,
@@ -107,7 +107,7 @@ def image(engine: Engine) -> dict[Any, Any]:
 def test_a_refusal_changes_nothing_and_nothing_is_raised(
     given_: list[tuple[cmd.Command, int]], configured: bool
 ) -> None:
-    """In a pool with two agents, one interaction held and one waiting; or in one that was never configured."""
+    """The pool has two agents, one interaction held and one waiting; or it was never configured."""
     world = World(
         a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("w", wrap_up_ms=1_000)]) if configured else None
     )
@@ -126,5 +126,5 @@ def test_a_refusal_changes_nothing_and_nothing_is_raised(
 
 
 def test_every_command_is_tried() -> None:
-    """A new kind of command comes into the fuzz by itself, if its fields have strategies."""
+    """A new kind of command is included automatically, if its fields have strategies."""
     assert {kind for kind in COMMANDS if kind is not cmd.Command} == set(_HANDLERS)

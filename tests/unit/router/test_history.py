@@ -1,4 +1,4 @@
-"""What a queue remembers of itself: estimates, level, demand, and the multiplier of the ADAPTIVE order."""
+"""The history of a queue: estimates, service level, demand, and the multiplier of the ADAPTIVE order."""
 
 from math import exp
 
@@ -13,17 +13,17 @@ MINUTE = 60_000
 
 
 def served(history: History, now: int, waited_ms: int = 0, *, in_time: bool = True, more: bool = True) -> None:
-    """Something went to an agent; more of it waits unless said otherwise."""
+    """Record an interaction that was assigned; more of them wait unless `more` is false."""
     history.departed(now, waited_ms, in_time=in_time, left_waiting=more)
 
 
 def left(history: History, now: int, waited_ms: int = 0, *, more: bool = True) -> None:
-    """Somebody gave up."""
+    """Record a customer who left."""
     history.abandoned(now, waited_ms, left_waiting=more)
 
 
 def every(gap_ms: int, times: int) -> History:
-    """A queue that was never empty, and from which something went to an agent at equal gaps."""
+    """Return a queue that was never empty, with assignments at equal gaps."""
     history = History()
     for n in range(times + 1):
         served(history, START + n * gap_ms)
@@ -40,7 +40,7 @@ def test_a_queue_without_a_past_says_so() -> None:
 
 
 def test_only_gaps_during_which_something_waited_count() -> None:
-    """After a departure that left nothing, and after somebody who was the last left, the next gap says nothing about the pace."""
+    """After a departure that left nothing waiting, or after the last customer left, the next gap says nothing about the rate."""
     history = History()
     served(history, START, more=False)
     served(history, START + 5_000)
@@ -66,7 +66,7 @@ def test_the_newest_thirty_two_gaps_count() -> None:
 
 @pytest.mark.parametrize(("position", "p50", "p90"), [(1, 7_023, 22_795), (2, 16_848, 38_736), (20, 196_685, 258_981)])
 def test_without_anybody_who_leaves_a_position_is_so_many_gaps(position: int, p50: int, p90: int) -> None:
-    """Gaps of 10 s: a gamma of that many stages, by the approximation of Wilson and Hilferty."""
+    """Gaps of 10 s give a gamma distribution with that number of stages, by the approximation of Wilson and Hilferty."""
     assert every(10_000, 5).prospect_ms(position) == (p50, p90)
     assert every(10_000, 5).prospect_ms(0) == every(10_000, 5).prospect_ms(1)
 
@@ -74,7 +74,7 @@ def test_without_anybody_who_leaves_a_position_is_so_many_gaps(position: int, p5
 @pytest.mark.parametrize("position", [1, 2, 15, 16, 17, 18, 40, 300, 5_000])
 @pytest.mark.parametrize("patience_ms", [None, 600_000, 20_000])
 def test_estimates_are_the_quantiles_of_whitts_stages(position: int, patience_ms: int | None) -> None:
-    """Stages of mean 1/(r + i theta); the gamma of their mean and variance, from scipy, is met within 2 % and 5 ms."""
+    """For stages of mean 1/(r + i theta), the estimate is within 2 % and 5 ms of scipy's gamma with their mean and variance."""
     history = every(4_000, 30)
     theta = 0.0
     if patience_ms is not None:
@@ -90,7 +90,7 @@ def test_estimates_are_the_quantiles_of_whitts_stages(position: int, patience_ms
 
 
 def test_who_leaves_shortens_the_wait_and_old_patience_fades() -> None:
-    """One in 500 of the past is forgotten with each that goes."""
+    """Each departure fades the past by one in 500."""
     history = every(4_000, 30)
     calm = history.prospect_ms(20)
     left(history, START + 120_000, 10_000)
@@ -133,7 +133,7 @@ def test_the_level_is_the_share_in_time_of_the_last_hundred_and_who_leaves_is_no
 
 
 def test_the_multiplier_moves_a_minute_after_the_first_end() -> None:
-    """s becomes s · exp(-(goal - level) / 2), of what has ended since the last change; nothing is due until something ends again."""
+    """s becomes s · exp(-(goal - level) / 2), from what has ended since the last change; nothing is due until something ends again."""
     history = History()
     assert history.adapts_at == 0
     served(history, START, in_time=False)
@@ -182,7 +182,7 @@ def test_an_arrival_counts_half_after_five_minutes() -> None:
 
 
 def test_a_history_comes_back_as_it_was() -> None:
-    """Also what it will say later: the fields behind the next level, estimate and demand."""
+    """Later results are the same too: the fields for the next level, estimate and demand come back."""
     history = every(2_500, 9)
     left(history, START + 25_000, 7_000)
     history.arrived(START)

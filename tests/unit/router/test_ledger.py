@@ -1,4 +1,4 @@
-"""The capacity ledger and the occupancy limit, by themselves: what fits, why not, and when somebody rests."""
+"""The capacity ledger and the occupancy limit alone: what fits, why not, and when an agent rests."""
 
 import pytest
 
@@ -22,7 +22,7 @@ PROFILE = CapacityProfile(
 
 
 def a_load(**counts: int) -> Load:
-    """A load."""
+    """Return a load."""
     return tuple(sorted(counts.items()))
 
 
@@ -46,7 +46,7 @@ def a_load(**counts: int) -> Load:
     ],
 )
 def test_what_fits_on_top_of_a_load_and_why_not(load: Load, channel: str, why: str) -> None:
-    """Asked twice: the second answer is remembered."""
+    """Each question is asked twice: the second answer comes from the cache."""
     capacity = Capacity(PROFILE)
     assert capacity.refusal(load, channel) == why
     assert [capacity.fits(load, channel) for _ in range(2)] == [not why] * 2
@@ -105,11 +105,11 @@ def test_a_profile_by_name_the_first_for_another_and_one_at_a_time_without_any()
 # The occupancy limit
 
 LIMIT = CapacityProfile("", 1, occupancy_limit=0.75, occupancy_window_ms=10_000)
-"""A balance of 2,500 ms is full; an hour of work fills it by a quarter of an hour, an hour without drains it by three quarters."""
+"""A balance of 2,500 ms is full. An hour of work fills it by a quarter of an hour; an hour without work drains it by three quarters."""
 
 
 def an_agent(debt: float, *, busy: bool) -> Agent:
-    """An agent whose balance was that at the beginning."""
+    """Return an agent whose balance was `debt` at the beginning."""
     agent = Agent(AgentProfile("a"), debt=debt, debt_at=START)
     agent.load = a_load(chat=1) if busy else EMPTY
     return agent
@@ -142,7 +142,7 @@ def test_who_has_filled_his_balance_rests_until_it_has_drained(
     ],
 )
 def test_it_is_known_when_that_will_be_otherwise(debt: float, busy: bool, next_ms: int) -> None:
-    """At that time, and not a millisecond before; 0 when nothing will change by itself."""
+    """The change is at that time, and not a millisecond before; 0 when nothing will change by itself."""
     agent = an_agent(debt, busy=busy)
     at = next_change(agent, LIMIT, START)
     assert at == (START + next_ms if next_ms else 0)

@@ -1,6 +1,6 @@
-"""Whatever happens in whatever order, the promises of routing hold.
+"""The rules of routing hold for any events in any order.
 
-A second engine is fed the same commands, and is from time to time thrown away and restored from its entities: it must say the same, word for word.
+A second engine gets the same commands, and is sometimes discarded and restored from its entities: its effects must be exactly the same.
 """
 
 import os
@@ -73,7 +73,7 @@ TEAM = (
 
 
 class Routing(RuleBasedStateMachine):
-    """See the module."""
+    """The state machine; see the module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,10 +84,10 @@ class Routing(RuleBasedStateMachine):
         self.open: set[str] = set()
         self.numbers: dict[str, int] = {}
 
-    # Feeding both engines
+    # Commands to both engines
 
     def tell(self, command: cmd.Command) -> list[fx.Effect]:
-        """One command, as a lane gives it: timers that are due first."""
+        """Send one command as a lane does: timers that are due come first."""
         self.advance()
         effects = self.engine.handle(command, self.now)
         assert self.shadow.handle(command, self.now) == effects
@@ -95,8 +95,8 @@ class Routing(RuleBasedStateMachine):
         return effects
 
     def advance(self) -> None:
-        """Timers that are due."""
-        # Wake-ups may differ (a renewed lease is looked at early, unless restored since), what happens may not.
+        """Handle the timers that are due."""
+        # Wake-ups may differ (a renewed lease is looked at early, unless restored since), effects may not.
         wakeups = [due for engine in (self.engine, self.shadow) if (due := engine.next_wakeup()) is not None]
         if wakeups and min(wakeups) <= self.now:
             effects = self.engine.advance(self.now)
@@ -106,7 +106,7 @@ class Routing(RuleBasedStateMachine):
             assert again is None or again > self.now
 
     def took(self, effects: list[fx.Effect]) -> None:
-        """Bookkeeping of what must not get lost, and the batch's end."""
+        """Record which interactions are open, and end the batch."""
         for effect in effects:
             if isinstance(effect, fx.Event):
                 name = effect.facts.interaction_id
@@ -127,20 +127,20 @@ class Routing(RuleBasedStateMachine):
                 self.entities[entity] = codec.encode(value)
 
     def id(self) -> str:
-        """A new id."""
+        """Return a new id."""
         self.count += 1
         return f"n{self.count}"
 
     def pick(self, data: Any, *stages: Stage) -> str:
-        """An open interaction in one of these stages, or one that nobody knows."""
+        """Return an open interaction in one of these stages, or an unknown one."""
         names = sorted(w.id for w in self.engine.core.works.values() if not stages or w.stage in stages)
         return str(data.draw(st.sampled_from(names))) if names else "unknown"
 
-    # What can happen
+    # Possible events
 
     @initialize(early=st.booleans())
     def begin(self, early: bool) -> None:
-        """Sometimes work comes before the configuration does."""
+        """Start; in some runs interactions come before the configuration does."""
         if early:
             self.enqueue("q", "chat", 0, 0, False, False, None, 0, "")
         config = PoolConfig(1, LEASE, GRACE, QUEUES, TEAM, PROFILES)
@@ -169,7 +169,7 @@ class Routing(RuleBasedStateMachine):
         start: int,
         preferred: str,
     ) -> None:
-        """A new interaction."""
+        """Queue a new interaction."""
         needed = (needs("french", 3, expires_after_ms=6_000 if expires else 0),) if french else ()
         arrived = 0 if age is None else self.now - age
         name = self.id()
@@ -185,35 +185,35 @@ class Routing(RuleBasedStateMachine):
         state=st.sampled_from([AgentState.UNSPECIFIED] * 3 + list(AgentState)),
     )
     def sign_in(self, agent: str, resume: bool, credits: int, state: AgentState) -> None:
-        """New, or resumed, in time or late."""
+        """Sign in: a new session, or one resumed in time or late."""
         known = self.engine.core.agents[agent]
         before = (known.session_id or known.lost[0]) if resume else ""
         self.tell(cmd.SignIn(agent, self.id(), before, credits, state, reply_to=GATEWAY))
 
     @rule(agent=st.sampled_from(AGENTS), signed_out=st.booleans())
     def close_session(self, agent: str, signed_out: bool) -> None:
-        """In order, or lost."""
+        """Close a session: signed out, or lost."""
         self.tell(cmd.CloseSession(agent, self.engine.core.agents[agent].session_id or "none", signed_out))
 
     @rule(agents=st.sets(st.sampled_from(AGENTS)))
     def renew(self, agents: set[str]) -> None:
-        """Some leases are renewed."""
+        """Renew some leases."""
         ids = tuple(self.engine.core.agents[agent].session_id or "none" for agent in sorted(agents))
         self.tell(cmd.RenewLeases(ids, reply_to=GATEWAY))
 
     @rule(agent=st.sampled_from(AGENTS), state=st.sampled_from(list(AgentState)))
     def set_state(self, agent: str, state: AgentState) -> None:
-        """By agent or supervisor."""
+        """Set an agent's state, by agent or supervisor."""
         self.tell(cmd.SetAgentState(agent, state))
 
     @rule(agent=st.sampled_from(AGENTS), credits=st.integers(0, 2))
     def grant(self, agent: str, credits: int) -> None:
-        """More or fewer credits."""
+        """Grant more or fewer credits."""
         self.tell(cmd.GrantCredits(agent, self.engine.core.agents[agent].session_id or "none", credits))
 
     @rule(data=st.data(), right=st.integers(0, 9), decline=st.booleans(), retry=st.sampled_from([0, 3_000]))
     def answer(self, data: Any, right: int, decline: bool, retry: int) -> None:
-        """An offer is answered, mostly by the one who got it."""
+        """Answer an offer, mostly by the agent who got it."""
         name = self.pick(data, Stage.OFFERED)
         work = self.engine.core.works.get(name)
         offer = work.offer if work is not None else None
@@ -226,7 +226,7 @@ class Routing(RuleBasedStateMachine):
         data=st.data(), what=st.sampled_from(["reply", "complete", "complete", "transfer", "to_agent", "warm", "end"])
     )
     def work(self, data: Any, what: str) -> None:
-        """A holder acts."""
+        """Act as a holder."""
         name = self.pick(data, Stage.WRAP_UP if what == "end" else Stage.ASSIGNED)
         known = self.engine.core.works.get(name)
         agent = known.agent_id if known is not None else "a"
@@ -248,24 +248,24 @@ class Routing(RuleBasedStateMachine):
 
     @rule(data=st.data(), agent=st.sampled_from(AGENTS), force=st.booleans(), picked=st.booleans())
     def assign(self, data: Any, agent: str, force: bool, picked: bool) -> None:
-        """A supervisor gives, or an agent picks."""
+        """Assign by a supervisor, or pick by an agent."""
         self.tell(cmd.AssignInteraction(self.pick(data), agent, force=force and not picked, picked=picked))
 
     @rule(data=st.data(), at=st.sampled_from([0, 5_000]))
     def call_back(self, data: Any, at: int) -> None:
-        """A customer hangs up and keeps his place."""
+        """Request a callback: a customer hangs up and keeps their place."""
         self.tell(cmd.RequestCallback(self.pick(data), self.now + at if at else 0))
 
     @rule(data=st.data())
     def recall(self, data: Any) -> None:
-        """A giver takes back what he hands on warm."""
+        """Take back a warm transfer, by the transferring agent."""
         name = self.pick(data, Stage.WAITING, Stage.OFFERED)
         known = self.engine.core.works.get(name)
         self.tell(cmd.RecallTransfer(known.agent_id if known is not None else "a", name))
 
     @rule(data=st.data(), what=st.sampled_from(["left", "cancel", "message", "reroute", "raise", "label"]))
     def outside(self, data: Any, what: str) -> None:
-        """Customer, supervisor, other systems."""
+        """Act as a customer, a supervisor or another system."""
         name = self.pick(data)
         match what:
             case "left":
@@ -283,7 +283,7 @@ class Routing(RuleBasedStateMachine):
 
     @rule(agent=st.sampled_from(AGENTS), french=st.integers(0, 5))
     def learn(self, agent: str, french: int) -> None:
-        """An agent's profile changes."""
+        """Change an agent's profile."""
         before = self.engine.core.agents[agent].profile
         skills = {**dict(before.skills), "french": french}
         self.tell(
@@ -292,7 +292,7 @@ class Routing(RuleBasedStateMachine):
 
     @rule()
     def reconfigure(self) -> None:
-        """Another version comes into force: a queue is gone, the agents stay as they are."""
+        """Put another version into force: a queue is removed, the agents stay as they are."""
         config = self.engine.core.config
         assert config is not None
         queues = QUEUES if len(config.queues) < len(QUEUES) else QUEUES[:2]
@@ -300,7 +300,7 @@ class Routing(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([1, 500, 3_000, 6_000, 10_000, 21_000]))
     def pass_time(self, ms: int) -> None:
-        """Timers fire at their own times, or late."""
+        """Let time pass: timers fire at their own times, or late."""
         until = self.now + ms
         while (due := self.engine.next_wakeup()) is not None and due <= until:
             self.now = max(due, self.now)
@@ -309,14 +309,14 @@ class Routing(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([5_000, 40_000]))
     def pause(self, ms: int) -> None:
-        """Nobody was there for a while: all that became due is done at once."""
+        """Let time pass without an owner: everything that became due is done at once."""
         self.now += ms
         self.advance()
 
     @precondition(lambda self: self.count > 0)
     @rule()
     def restore(self) -> None:
-        """The other engine is thrown away and restored from what it has written."""
+        """Discard the other engine and restore it from its entities."""
         restorer = Restorer()
         for (kind, name), value in self.entities.items():
             restorer.add(kind, name, codec.decode(value))
@@ -326,24 +326,24 @@ class Routing(RuleBasedStateMachine):
 
     @invariant()
     def promises_hold(self) -> None:
-        """Checked after every step."""
+        """Check the rules after every step."""
         check(self.engine.core)
         check(self.shadow.core)
 
     @invariant()
     def indexes_tell_the_truth(self) -> None:
-        """What is kept to be quick is what a slow look finds."""
+        """Check that indexes contain what a slow search finds."""
         true(self.engine.core)
         true(self.shadow.core)
 
     @invariant()
     def nothing_is_lost(self) -> None:
-        """Everything that came and was not closed is still there."""
+        """Check that every interaction that came and was not closed still exists."""
         assert set(self.engine.core.works) == self.open
 
     @invariant()
     def leases_end(self) -> None:
-        """No session outlives its lease."""
+        """Check that no session outlives its lease."""
         now = self.engine.core.now
         assert all(session.lease_until > now for session in self.engine.core.sessions.values())
 

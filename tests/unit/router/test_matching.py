@@ -1,4 +1,4 @@
-"""Work of `skill_score` queues that may be offered at one time is matched together: see docs/routing-policies.md."""
+"""Interactions of `skill_score` queues that may be offered at the same time are matched as a batch: see docs/routing-policies.md."""
 
 from itertools import permutations
 from typing import Any
@@ -32,22 +32,22 @@ WINDOW = 1_000
 
 
 def scoring(name: str = "q", **more: Any) -> Any:
-    """A queue that gathers for a second and chooses by skill score."""
+    """Return a queue with a match window of one second that chooses by skill score."""
     return a_queue(name, **{"choice": Choice.SKILL_SCORE, "match_window_ms": WINDOW, **more})
 
 
 def a_world(*agents: Any, **more: Any) -> World:
-    """Everybody has signed in before the window begins."""
+    """Return a world in which all agents have signed in before the window begins."""
     world = World(a_pool(*agents, **{"queues": [scoring()], "lease_ms": LONG, **more}))
     world.sign_in(*(agent.agent_id for agent in agents))
     return world
 
 
-# Gathering
+# Match windows
 
 
 def test_what_enters_within_a_window_is_offered_at_its_end() -> None:
-    """Windows stand on the clock, so the end is the same for all, and who comes with it begins the next."""
+    """Windows start at multiples of their length, so the end is the same for all; an interaction that comes at the end belongs to the next window."""
     world = a_world(an_agent("a"), an_agent("b"), an_agent("c"))
     world.enqueue("first")
     world.wait(999)
@@ -87,7 +87,7 @@ def test_nobody_picks_what_is_being_gathered_and_explain_says_why() -> None:
 
 
 def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
-    """Ten come at once, eight are served: not until then is the queue too long, also for an engine that was restored meanwhile."""
+    """Ten interactions come at once, eight are served: the queue is too long only after that, also for an engine that was restored in between."""
     rule = OverflowRule("long", Trigger.LENGTH, 1, "w")
     world = a_world(
         *(an_agent(f"a{n}") for n in range(8)),
@@ -104,11 +104,11 @@ def test_rules_on_entering_are_asked_when_the_window_ends() -> None:
     assert all_of(heir.advance(world.now), fx.Overflowed) == moved
 
 
-# Who gets what
+# The assignment
 
 
 def test_the_total_is_the_largest_not_each_in_turn() -> None:
-    """The first would suit b best, but only b can take the second."""
+    """The first interaction would suit agent b best, but only b can take the second."""
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
     world.enqueue("first", requirements=(needs("x", 1),))
     world.enqueue("second", requirements=(needs("y", 1),))
@@ -117,7 +117,7 @@ def test_the_total_is_the_largest_not_each_in_turn() -> None:
 
 
 def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
-    """Each could have one of the two either way."""
+    """Each interaction could be assigned to either of the two agents."""
     world = a_world(an_agent("a", {"x": 2, "y": 1}), an_agent("b", {"x": 3, "y": 4}))
     world.enqueue("first", requirements=(needs("x", 1),))
     world.enqueue("second", requirements=(needs("y", 1),))
@@ -126,7 +126,7 @@ def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
 
 
 def test_urgency_decides_who_is_served_whatever_the_scores() -> None:
-    """Two want the only agent: the more urgent one has him, though the other would score more."""
+    """Two interactions need the only agent: the more urgent one gets them, though the other would score more."""
     world = a_world(an_agent("a", {"x": 9, "y": 1}))
     world.enqueue("scores", requirements=(needs("x", 1),))
     world.enqueue("urgent", requirements=(needs("y", 1),), priority=1)
@@ -144,7 +144,7 @@ def test_among_equal_totals_the_first_in_order_has_whom_it_would_have_had_alone(
 
 
 def test_the_first_keeps_its_preference_when_somebody_must_give_way() -> None:
-    """Only a can take the third; of the two ways to make room, the one that the first in the order likes better."""
+    """Only agent a can take the third. There are two ways to make room; the one that the first in the order prefers is used."""
     world = a_world(an_agent("a", {"x": 1}), an_agent("b"), an_agent("c"))
     world.enqueue("i1")
     world.enqueue("i2")
@@ -154,7 +154,7 @@ def test_the_first_keeps_its_preference_when_somebody_must_give_way() -> None:
 
 
 def test_what_has_no_place_hides_nothing_that_waits_behind_it() -> None:
-    """The first was declined by a, and b goes to what is more urgent: a is for the next in the line."""
+    """Agent a declined the first, and b gets a more urgent one: a gets the next in the line."""
     queues = [scoring(), a_queue("w", wrap_up_ms=5_000)]
     world = World(a_pool(an_agent("a"), an_agent("b", {"y": 1}), queues=queues, lease_ms=LONG))
     world.sign_in("b")
@@ -194,7 +194,7 @@ def test_a_desk_that_can_show_one_offer_gets_one() -> None:
 
 
 def test_agents_who_come_free_together_are_matched_without_a_window() -> None:
-    """Both wrap-ups end at one time; the older item leaves the one who alone can take the younger."""
+    """Both wrap-ups end at the same time; the older interaction leaves the agent who alone can take the younger one."""
     queue = scoring(match_window_ms=0, wrap_up_ms=5_000)
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}), queues=[queue])
     for name in ("h1", "h2"):
@@ -209,7 +209,7 @@ def test_agents_who_come_free_together_are_matched_without_a_window() -> None:
 
 
 def test_another_queues_work_takes_its_turn_between() -> None:
-    """What is more urgent is matched, then the other takes whom it prefers of those left, then the rest."""
+    """More urgent interactions are matched first, then the other queue's gets the agent it prefers of those left, then the rest are matched."""
     queues = [scoring(), a_queue("w", match_window_ms=WINDOW, priority=1)]
     world = a_world(an_agent("a", {"x": 1}), an_agent("b", {"x": 9}), queues=queues)
     world.enqueue("scores", requirements=(needs("x", 1),))
@@ -219,7 +219,7 @@ def test_another_queues_work_takes_its_turn_between() -> None:
 
 
 def test_who_could_park_something_comes_after_those_with_room() -> None:
-    """One is matched with the idle agent; for the other somebody sets his mail aside."""
+    """One is matched with the idle agent; for the other an agent parks their mail."""
     voice = ChannelCapacity("voice", 1, exclusive=True, interrupts=("mail",))
     world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=CapacityProfile("", 1, (voice,)))
     world.enqueue("mail", channel="mail", requirements=(needs("x", 5),))
@@ -233,7 +233,7 @@ def test_who_could_park_something_comes_after_those_with_room() -> None:
 
 
 def test_more_than_so_many_go_in_portions_by_urgency() -> None:
-    """Hundred for hundred: all are served, and the last are not matched with the first."""
+    """A hundred interactions for a hundred agents: all are served, and the last are not matched with the first."""
     count = 100
     world = a_world(*(an_agent(f"a{n:03}", {"x": float(n + 1)}) for n in range(count)))
     for n in range(count):
@@ -275,12 +275,12 @@ def test_what_was_matched_is_told_alike_after_a_restore() -> None:
     assert heir.core.config == world.engine.core.config
 
 
-# Against the naive ones
+# Against naive implementations
 
 
 @st.composite
 def costs(draw: st.DrawFn) -> list[list[tuple[int, int]]]:
-    """Rows that may each take some of the columns; there is a place for all."""
+    """Rows that may each take some of the columns; there is a place for all rows."""
     count = draw(st.integers(1, 5))
     columns = draw(st.permutations(range(6)))
     rows = []
@@ -305,7 +305,7 @@ def test_no_other_assignment_costs_less(rows: list[list[tuple[int, int]]]) -> No
 
 
 def burst(numbers: bytes) -> Pair:
-    """Some agents, three queues, and up to eight that come within a window, twice: what comes of it in the engine and in the oracle."""
+    """Play two bursts of up to eight interactions, with some agents and three queues, in the engine and in the oracle."""
     dice = Dice(numbers)
     skills = [{"x": dice.of(1.0, 2.0, 4.0, 8.0), "y": dice.of(0.0, 1.0, 3.0, 9.0)} for _ in range(dice.of(3, 4, 5, 2))]
     profiles = (a_capacity(1, "one"), CapacityProfile("three", 3, (ChannelCapacity("mail", 2),)), a_capacity(2, "two"))
@@ -348,13 +348,13 @@ def burst(numbers: bytes) -> Pair:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=200, max_size=200))
 def test_bursts_are_matched_as_the_oracle_does(numbers: bytes) -> None:
-    """Every way to give a burst out is compared by the naive engine: same served, same pairs."""
+    """The naive engine compares every possible assignment of a burst: the same interactions are served by the same agents."""
     pair = burst(numbers)
     assert pair.now > START
 
 
 def test_the_order_in_which_a_burst_is_told_decides_nothing() -> None:
-    """Arrived at one time, their ids decide; whichever was told first."""
+    """Interactions that arrive at the same time are ordered by their ids, not by the order of the commands."""
     offered = []
     for names in (("i1", "i2", "i3"), ("i3", "i1", "i2")):
         world = World(

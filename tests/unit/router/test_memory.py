@@ -1,4 +1,4 @@
-"""Commands that are remembered, timers, and names: the small parts."""
+"""Remembered commands, timers, and names: the small parts of the engine."""
 
 import re
 
@@ -29,7 +29,7 @@ MINUTE = 60_000
 
 
 def test_commands_are_named_after_their_kind() -> None:
-    """Metrics and results have these names."""
+    """Metrics and results use these names."""
     snake = [re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in _HANDLERS]
     assert list(kinds()) == snake
     world = World(a_pool(an_agent("a")))
@@ -49,7 +49,7 @@ def test_a_result_names_the_command_and_where_it_goes_and_a_repetition_says_so()
     assert [only(world.tell(nameless), fx.Result).repeated for _ in range(2)] == [False, False]
 
 
-# Commands carried out lately
+# Recent commands
 
 
 def test_a_command_is_remembered_for_ten_minutes_in_chunks() -> None:
@@ -93,7 +93,7 @@ def test_restored_chunks_go_on_with_the_next_number() -> None:
 
 
 def test_a_restored_engine_knows_the_commands_of_before() -> None:
-    """Also those of a batch whose number has more digits than another's, and only as long as the first engine would have."""
+    """Chunks are read in numerical order, and commands are known only as long as the first engine would have known them."""
     lane = Written()
     for n in range(12):
         lane.batch(START + n, cmd.CustomerLeft("i", command_id=f"c{n}"))
@@ -141,7 +141,7 @@ def test_what_no_longer_holds_is_dropped_when_it_comes_up() -> None:
 
 
 def test_enumerations_keep_their_numbers() -> None:
-    """They are written to the changelog and equal those of the contracts: one that moves would be read as another."""
+    """They are written to the changelog and equal those of the contracts: a changed number would be read as another member."""
     assert {kind.__name__: [f"{m.name}={m.value}" for m in kind] for kind in (Stage, OfferEnd, AgentState)} == {
         "Stage": ["WAITING=1", "OFFERED=2", "ASSIGNED=3", "WRAP_UP=4", "SCHEDULED=5"],
         "OfferEnd": ["UNSPECIFIED=0", "DECLINED=1", "EXPIRED=2", "REVOKED=3"],
@@ -156,7 +156,7 @@ def test_enumerations_keep_their_numbers() -> None:
 
 
 def test_what_is_not_configured_is_as_the_reference_says() -> None:
-    """docs/configuration.md and the entries of version 1 depend on these."""
+    """docs/configuration.md and the entries of version 1 depend on these defaults."""
     queue = QueueConfig("q")
     assert (queue.priority, queue.requirements, queue.choice, queue.order) == (
         0,

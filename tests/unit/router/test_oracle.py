@@ -1,4 +1,4 @@
-"""The engine decides as the naive implementation of `docs/routing-policies.md` does, whatever happens."""
+"""The engine always decides as the naive implementation of `docs/routing-policies.md` does."""
 
 import os
 from dataclasses import replace
@@ -15,11 +15,11 @@ from tests.unit.router.strategies import ALL, LONG, Feature, Game, games
 from tests.unit.router.world import GATEWAY
 
 SUPPORTED: frozenset[Feature] = ALL
-"""What the engine has."""
+"""Features of the engine."""
 
 
 def play(game: Game) -> Pair:
-    """Everybody signs in, one second apart, every third with one credit; then the steps."""
+    """Play a game: all agents sign in, one second apart, every third with one credit; then the steps."""
     pair = Pair(game.config)
     maker = Steps(pair.oracle, game.features)
     for n, agent in enumerate(game.config.agents):
@@ -46,7 +46,7 @@ FEW = settings(SETTINGS, max_examples=SETTINGS.max_examples // 5)
 
 
 def heard(log: list[tuple[int, cmd.Command]], turned: bool = False) -> list[fx.Effect]:
-    """What a new engine says to the same commands at the same times; `turned`: the configuration's lists read backwards."""
+    """Return the effects of a new engine for the same commands at the same times; `turned`: with the configuration's lists in reverse order."""
     engine, effects = Engine(), list[fx.Effect]()
     for now, told in log:
         while (due := engine.next_wakeup()) is not None and due <= now:
@@ -64,14 +64,14 @@ def heard(log: list[tuple[int, cmd.Command]], turned: bool = False) -> list[fx.E
 @SETTINGS
 @given(games(SUPPORTED))
 def test_the_engine_decides_as_the_oracle(game: Game) -> None:
-    """Step by step: who was offered what, what was refused, and what everybody has."""
+    """After each step, offers, refusals, and the state of every agent are the same."""
     play(game)
 
 
 @FEW
 @given(games(SUPPORTED))
 def test_a_replay_is_identical_and_the_order_of_a_configuration_decides_nothing(game: Game) -> None:
-    """The same commands and clocks, the same effects word for word; agents, queues and profiles may be listed in any order."""
+    """The same commands and clocks give exactly the same effects; agents, queues and profiles may be listed in any order."""
     log = play(game).log
     assert heard(log) == heard(log) == heard(log, turned=True)
 
@@ -79,7 +79,7 @@ def test_a_replay_is_identical_and_the_order_of_a_configuration_decides_nothing(
 @FEW
 @given(games(SUPPORTED))
 def test_left_alone_nothing_is_stuck(game: Game) -> None:
-    """When nobody says anything any more, leases end: nothing stays offered, held or in wrap-up, and nobody is at his desk."""
+    """Without further commands, leases end: nothing stays offered, held or in wrap-up, and no agent has a session."""
     pair = play(game)
     pair.wait(3 * LONG)
     assert not pair.engine.core.sessions

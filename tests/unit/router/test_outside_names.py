@@ -1,4 +1,4 @@
-"""Names that come from outside leave nothing behind once no agent has them."""
+"""Names that come from outside leave nothing behind when no agent has them any more."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.unit.router.world import World, a_pool, an_agent
 
 
 def remembered(world: World) -> int:
-    """Entries of everything that is keyed by a name in a profile."""
+    """Return the number of entries of everything that is keyed by a name in a profile."""
     core = world.engine.core
     roster = core.roster
     return (
@@ -25,7 +25,7 @@ def remembered(world: World) -> int:
 @pytest.mark.parametrize("field", ["skills", "queues", "team"])
 @pytest.mark.parametrize("signed_in", [False, True])
 def test_profiles_that_change_again_and_again_cost_no_memory(field: str, signed_in: bool) -> None:
-    """One agent with ever new skills, queues or teams takes the place of one agent."""
+    """An agent whose skills, queues or teams change again and again takes the memory of one agent."""
     world = World(a_pool(an_agent("a"), an_agent("b")))
     if signed_in:
         world.sign_in("a")
@@ -45,7 +45,7 @@ def test_profiles_that_change_again_and_again_cost_no_memory(field: str, signed_
 
 
 def test_an_agent_who_changes_back_is_offered_work_again() -> None:
-    """Forgetting a kind of agents and finding it anew changes no decision."""
+    """No decision changes when a kind of agents is removed and found again."""
     world = World(a_pool(an_agent("a")))
     for number in range(3):
         world.ask(cmd.UpsertAgent(an_agent("a", queues=(f"other-{number}",))))
@@ -56,7 +56,7 @@ def test_an_agent_who_changes_back_is_offered_work_again() -> None:
 
 
 def test_a_pool_has_a_most_of_agents(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Known agents can still be changed."""
+    """Agents that are known can still be changed."""
     monkeypatch.setattr(sessions, "MOST_AGENTS", 3)
     world = World(a_pool(an_agent("a")))
     assert [world.ask(cmd.UpsertAgent(an_agent(name))) for name in "bcd"] == ["", "", "TOO_MANY_AGENTS"]

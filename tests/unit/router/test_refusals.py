@@ -1,4 +1,4 @@
-"""What is refused, by which code, in each state; and bounds at their last good and first bad value."""
+"""Refusals and their reason codes in each state; bounds at their last valid and first invalid value."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ MOST = 1_000_000
 
 
 def floor() -> World:
-    """`held` is with a, `wrap` is in wrap-up with b, `waiting` waits, `later` is scheduled; c has never been there."""
+    """`held` is assigned to a, `wrap` is in wrap-up with b, `waiting` waits, `later` is scheduled; c has never signed in."""
     queues = [a_queue(wrap_up_ms=60_000), a_queue("other")]
     world = World(a_pool(an_agent("a"), an_agent("b"), an_agent("c"), queues=queues, lease_ms=LONG))
     world.sign_in("b")
@@ -84,7 +84,7 @@ STATES = ("unknown", "held", "wrap", "waiting", "later")
 
 @pytest.mark.parametrize(("what", "place"), [(what, n) for what in ABOUT for n in range(5)])
 def test_what_may_be_done_with_an_interaction_in_each_state(what: str, place: int) -> None:
-    """Unknown, held by `a`, in wrap-up with another, waiting, scheduled."""
+    """The states are: unknown, held by `a`, in wrap-up with another agent, waiting, scheduled."""
     world = floor()
     result = only(world.tell(ABOUT[what](STATES[place])), fx.Result)
     assert (result.reason, result.ok) == (SAID[what][place], not SAID[what][place])
@@ -99,7 +99,7 @@ def test_the_one_who_wraps_up_is_told_that_it_is_completed() -> None:
 
 
 def test_targets_of_transfers_and_assignments() -> None:
-    """An agent must be there, another one, and may have the channel with empty hands; a queue must be there."""
+    """A target agent must be present, another agent, and able to take the channel with an empty load; a target queue must exist."""
     no_chat = CapacityProfile("mail", 1, (ChannelCapacity("mail", 1),), 0)
     agents = (an_agent("a"), an_agent("b"), an_agent("m", capacity_profile="mail"), an_agent("off"))
     queues = [a_queue(), a_queue("other")]
@@ -192,7 +192,7 @@ def test_agents_and_sessions_that_nobody_knows() -> None:
 
 
 def test_answers_to_offers_that_are_over() -> None:
-    """The newest eight are known by what became of them; another's is never told."""
+    """The engine remembers how the newest eight ended; an offer of another agent is never revealed."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
     world.sign_in("a")
     world.enqueue("i")
@@ -223,7 +223,7 @@ def test_an_expected_epoch_is_asked_where_it_is_named() -> None:
 
 
 def test_priorities_stay_within_a_million() -> None:
-    """Of newcomers, of what is raised or lowered, of what a rule adds."""
+    """This holds for new interactions, for changed priorities, and for rules that add to them."""
     world = World(a_pool())
     for name, asked, kept in (("a", MOST, MOST), ("b", MOST + 1, MOST), ("c", -MOST - 1, -MOST), ("d", -MOST, -MOST)):
         assert only(world.enqueue(name, priority=asked), fx.Queued).facts.priority == kept
@@ -251,7 +251,7 @@ def test_a_rule_stays_within_the_same_million(own: int, rule: dict[str, int], ke
 
 
 def test_an_agent_does_not_pick_where_so_many_are_kept_free() -> None:
-    """He counts himself: with one kept free the only one may not pick, one of two may. A supervisor's order does not ask."""
+    """The agent counts too: with one kept free, the only agent may not pick, one of two may. A supervisor's assignment does not check it."""
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(keep_free=1)], lease_ms=LONG))
     world.sign_in("a")
     world.enqueue("i")
@@ -283,7 +283,7 @@ def test_an_arrival_in_the_future_or_without_a_time_is_now() -> None:
 
 
 def test_schedules_and_callbacks_lie_within_a_year() -> None:
-    """A start that has come is no schedule; a callback too far ahead is refused, a start is at most that far."""
+    """A start time in the past is not a schedule; a callback too far ahead is refused, a start is moved to the limit."""
     world = World(a_pool())
     assert only(world.enqueue("now", start_at_ms=world.now), fx.Queued).facts.start_at_ms == 0
     for name, asked in (("year", YEAR), ("more", YEAR + 1)):
@@ -320,7 +320,7 @@ def test_an_offer_may_be_answered_until_it_expires_and_no_later() -> None:
 
 
 def test_an_owner_that_takes_over_gives_everybody_time_again() -> None:
-    """A lease at least, five seconds for an offer, and a lease for who was in his grace; what ends later anyhow stays."""
+    """Everything gets at least a lease, an offer five seconds, a grace period a lease; what ends later anyway stays."""
     queues = [a_queue(offer_ms=3_000), a_queue("slow", offer_ms=30_000)]
     agents = (an_agent("a"), an_agent("b"), an_agent("lost"))
     world = World(a_pool(*agents, queues=queues, capacity=a_capacity(3), lease_ms=20_000, grace_ms=15_000))
@@ -352,7 +352,7 @@ def test_an_owner_that_takes_over_gives_everybody_time_again() -> None:
 
 
 def test_more_work_than_the_first_queue_is_never_refused() -> None:
-    """A pool without queues keeps what comes under its own queue's name."""
+    """A pool without queues keeps interactions under the name of their own queue."""
     world = World(PoolConfig(1, queues=()))
     assert only(world.enqueue("i", queue="x"), fx.Queued).facts.queue == "x"
     world.tell(cmd.ActivateConfiguration(PoolConfig(2, queues=(QueueConfig("y"), QueueConfig("z")))))

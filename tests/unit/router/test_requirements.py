@@ -1,4 +1,4 @@
-"""Requirements by themselves: how they are written, met, scored, relaxed by time and rings, and carried over to another queue."""
+"""Requirements alone: how they are written, met, scored, relaxed by time and rings, and carried over to another queue."""
 
 from math import inf, nan
 
@@ -56,7 +56,7 @@ def test_a_requirement_as_people_write_it(selector: Selector, text: str) -> None
     ],
 )
 def test_numbers_are_compared_at_their_limits(selector: Selector, yes: float, no: float) -> None:
-    """And what an agent lacks satisfies nothing but `!=`."""
+    """A skill that the agent does not have meets only `!=`."""
     assert meets(selector, {"n": yes})
     assert not meets(selector, {"n": no})
     assert meets(selector, {"other": yes}) is (selector.operator is Operator.NOT_EQUAL)
@@ -84,7 +84,7 @@ def test_texts_are_labels_and_groups_are_joined() -> None:
 
 
 def test_the_score_is_the_weighted_mean_of_how_far_numbers_are_exceeded() -> None:
-    """sigmoid((value - required) / required): .5 when just met, .7311 at twice, .2689 for `<=` at twice."""
+    """sigmoid((value - required) / required): .5 when just met, .7311 at twice the number, .2689 for `<=` at twice."""
     assert score((), {}) == 1.0
     assert score((needs("n", 3),), {"n": 3.0}) == 0.5
     assert score((needs("n", 3),), {"n": 6.0}) == pytest.approx(0.731059)
@@ -146,7 +146,7 @@ SINKING = Selector("b", number=5, steps=((4_000, 4.0), (8_000, 2.0)))
     ],
 )
 def test_a_requirement_expires_or_sinks_at_its_time(age: int, wanted: tuple[Selector, ...]) -> None:
-    """Times are gone from what is needed, so that equal needs are equal."""
+    """Needs contain no times, so that equal needs are equal."""
     assert needed((EXPIRING, SINKING), (), age) == wanted
     plain = needs("c")
     assert needed((plain,), (), age)[0] is plain
@@ -181,7 +181,7 @@ def test_rings_lower_at_least_and_greater_numbers_alone() -> None:
 
 
 def test_rings_reach_into_groups() -> None:
-    """A dropped member of an or-group satisfies it, one of an and-group is not asked; `lower` sinks members."""
+    """A dropped member of an or-group satisfies it, one of an and-group is not required; `lower` lowers members."""
     lowered = needed((EITHER, BOTH), RINGS, 2_000)
     assert lowered == (
         Selector("", any_of=(needs("french", 3), QOM)),

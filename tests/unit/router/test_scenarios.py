@@ -1,4 +1,4 @@
-"""The scenarios of the field that must hold, each told from outside: commands in, offers out."""
+"""Scenarios of the field that must work, tested from outside: commands in, offers out."""
 
 import pytest
 
@@ -99,7 +99,7 @@ def test_an_exclusive_channel_wants_the_whole_agent() -> None:
 
 
 def test_a_desk_with_one_credit_is_shown_one_offer_at_a_time() -> None:
-    """Two jobs wait: one offer; the second only after the first is answered. Declining what is accepted is an error."""
+    """Two interactions wait: there is one offer; the second comes only after the first is answered. Declining after acceptance is an error."""
     world = World(a_pool(an_agent("a"), capacity=a_capacity(5)))
     world.sign_in("a", credits=1)
     world.enqueue("first")
@@ -112,7 +112,7 @@ def test_a_desk_with_one_credit_is_shown_one_offer_at_a_time() -> None:
 
 
 def test_a_decliner_is_not_asked_again_until_he_signs_in_anew() -> None:
-    """The next agent is offered; never the same one until he signs in anew."""
+    """The next agent gets the offer; the first one gets none until they sign in again."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=10**9))
     world.sign_in("a")
     world.wait(1)
@@ -140,7 +140,7 @@ def test_a_decline_may_name_a_time_after_which_to_ask_again() -> None:
 
 
 def test_an_offer_that_nobody_answers_expires_and_the_job_keeps_its_place() -> None:
-    """The agent is NOT_RESPONDING and gets nothing until he returns; the job is still ahead of what came later."""
+    """The agent is NOT_RESPONDING and gets nothing until they return; the interaction is still ahead of later ones."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=10**9))
     world.sign_in("a")
     world.enqueue("old")
@@ -159,7 +159,7 @@ def test_an_offer_that_nobody_answers_expires_and_the_job_keeps_its_place() -> N
 
 
 def test_a_preferred_agent_is_waited_for_then_anyone_may() -> None:
-    """Preferred agent P until 45 s: other idle agents get nothing before, any may after."""
+    """Preferred agent P until 45 s: other idle agents get no offer before, any may get one after."""
     queue = a_queue(sticky_ms=45_000)
     world = World(a_pool(an_agent("other"), an_agent("p"), queues=[queue], lease_ms=10**9))
     world.sign_in("p")
@@ -176,7 +176,7 @@ def test_a_preferred_agent_is_waited_for_then_anyone_may() -> None:
 
 
 def test_a_preferred_agent_who_becomes_free_in_time_gets_his_customer() -> None:
-    """He is offered with the reason LAST_AGENT, before anything else that waits."""
+    """The agent gets the offer with the reason LAST_AGENT, before anything else that waits."""
     queue = a_queue(sticky_ms=45_000)
     world = World(a_pool(an_agent("p"), queues=[queue]))
     world.sign_in("p")
@@ -190,7 +190,7 @@ def test_a_preferred_agent_who_becomes_free_in_time_gets_his_customer() -> None:
 
 
 def test_equal_priority_goes_by_age_and_to_the_longest_idle() -> None:
-    """Oldest item to the longest-idle agent."""
+    """The oldest interaction goes to the longest-idle agent."""
     world = World(a_pool(an_agent("x"), an_agent("y")))
     world.enqueue("young", arrived_at_ms=world.now - 1_000)
     world.enqueue("old", arrived_at_ms=world.now - 9_000)
@@ -202,7 +202,7 @@ def test_equal_priority_goes_by_age_and_to_the_longest_idle() -> None:
 
 
 def test_priority_grows_with_waiting_where_the_queue_says_so() -> None:
-    """One point a minute: after six minutes a plain job goes before a fresh one of priority 5."""
+    """One point a minute: after six minutes a plain interaction goes before a new one of priority 5."""
     world = World(a_pool(an_agent("a"), queues=[a_queue(ageing_per_minute=1.0)], lease_ms=10**9))
     world.enqueue("plain")
     world.wait(6 * 60_000)

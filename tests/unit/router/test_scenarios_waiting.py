@@ -1,4 +1,4 @@
-"""Scenarios 5, 6, 8 and 9 of the routing reference, and the complaints about others that must be impossible here."""
+"""Scenarios 5, 6, 8 and 9 of the routing reference, and problems known from other systems that must be impossible here."""
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
@@ -79,7 +79,7 @@ def test_8_nothing_before_its_time_and_offered_at_it() -> None:
 
 
 def classes() -> World:
-    """T1 and T2 at once, T3 after 20 s, T4 after 80 s; an agent who can take one thing at a time."""
+    """Return a world with classes: T1 and T2 at once, T3 after 20 s, T4 after 80 s; an agent who can take one interaction at a time."""
     queues = [
         a_queue("T1", priority=30),
         a_queue("T2", priority=30),
@@ -118,7 +118,7 @@ def test_9_after_its_delay_only_when_the_higher_classes_are_empty() -> None:
     assert served == ["t2", "t1", "t3", "t4"]
 
 
-# Complaints about others
+# Problems known from other systems
 
 
 def test_freed_capacity_drains_the_queue_oldest_first() -> None:

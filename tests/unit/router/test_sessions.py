@@ -1,4 +1,4 @@
-"""Sessions that come back: in time, late, or as new ones."""
+"""Sessions that are opened again: resumed in time, resumed late, or new."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.unit.router.world import World, a_pool, an_agent, only
 def test_what_was_declined_stays_declined_in_a_session_that_is_resumed_late(
     resumes: str, offered: str, reason: str
 ) -> None:
-    """After the lease: he is in the state that he was in. A new session is another sign-in, and may be asked again."""
+    """After the lease the agent has the state from before. A new session is another sign-in, and the agent may be asked again."""
     world = World(a_pool(an_agent("a"), lease_ms=20_000))
     world.sign_in("a")
     world.enqueue("i")
@@ -25,7 +25,7 @@ def test_what_was_declined_stays_declined_in_a_session_that_is_resumed_late(
 
 
 def test_a_session_is_resumed_late_once() -> None:
-    """Its token is good for the one that was lost; after a new session it says nothing any more."""
+    """The token is valid for the lost session; after a new session it has no meaning."""
     world = World(a_pool(an_agent("a"), lease_ms=20_000))
     world.sign_in("a")
     world.tell(cmd.SetAgentState("a", AgentState.AWAY))

@@ -1,4 +1,4 @@
-"""What the shard counts of the engine's effects."""
+"""Metrics that the shard counts from the engine's effects."""
 
 import pytest
 
@@ -11,7 +11,7 @@ FACTS = Facts("i", "c", channel="voice", queue="q")
 
 
 def counted(*effects: fx.Effect) -> Metrics:
-    """The metrics after a batch with these effects."""
+    """Return the metrics after a batch with these effects."""
     tally, metrics = Tally(), Metrics()
     for effect in effects:
         tally.note(effect)
@@ -20,7 +20,7 @@ def counted(*effects: fx.Effect) -> Metrics:
 
 
 def assigned(waited_ms: int, p50_ms: int, p90_ms: int, *, offer_id: str = "o", over: bool = False) -> fx.Assigned:
-    """An assignment after a wait that had been announced as so long."""
+    """Return an assignment after a wait, with the estimates that were announced for it."""
     return fx.Assigned(FACTS, 1, "r", "a", offer_id, waited_ms, p50_ms, p90_ms, over)
 
 
@@ -36,7 +36,7 @@ def assigned(waited_ms: int, p50_ms: int, p90_ms: int, *, offer_id: str = "o", o
 def test_each_assignment_is_compared_with_what_was_announced(
     waited: int, p50: int, p90: int, within: str, error: float
 ) -> None:
-    """The error is against the median, in seconds, whichever way; the ninth decile includes itself."""
+    """The error is the absolute difference from the median, in seconds; the ninth decile includes itself."""
     metrics = counted(assigned(waited, p50, p90))
     other = "false" if within == "true" else "true"
     assert metrics.value("chapar_router_estimates_total", "q", within) == 1
@@ -45,21 +45,21 @@ def test_each_assignment_is_compared_with_what_was_announced(
 
 
 def test_where_nothing_was_announced_nothing_is_compared() -> None:
-    """The first customer of a queue without a history is no error of any estimate."""
+    """The first customer of a queue without a history is not an error of any estimate."""
     metrics = counted(assigned(9_000, -1, -1))
     assert metrics.value("chapar_router_estimates_total", "q", "true") is None
     assert metrics.value("chapar_router_estimates_total", "q", "false") is None
 
 
 def test_only_offers_are_accepted() -> None:
-    """What was picked or given had none; going over the capacity is counted by itself."""
+    """An interaction that was picked or assigned had no offer; assignments over capacity are counted separately."""
     metrics = counted(assigned(0, -1, -1), assigned(0, -1, -1, offer_id="", over=True))
     assert metrics.value("chapar_router_offers_total", "q", "accepted") == 1
     assert metrics.value("chapar_router_over_capacity_total", "q") == 1
 
 
 def test_a_refusal_is_counted_once_by_command_and_reason() -> None:
-    """A repetition has the same answer and is no other refusal; what was carried out is none."""
+    """A repetition has the same result and is not another refusal; a command that was carried out is none."""
     refused = fx.Result("k", None, False, "STALE_EPOCH", "reroute")
     repeated = fx.Result("k", None, False, "STALE_EPOCH", "reroute", True)
     metrics = counted(refused, repeated, fx.Result("l", None, True, "", "reroute"))
@@ -69,7 +69,7 @@ def test_a_refusal_is_counted_once_by_command_and_reason() -> None:
 
 
 def test_overflow_parking_and_schedules_are_counted() -> None:
-    """Overflow by the queue whose rule it was; a rule that cancels counts, a supervisor who cancels does not."""
+    """Overflow is counted by the queue whose rule it was; a rule that cancels counts, a supervisor who cancels does not."""
     metrics = counted(
         fx.Overflowed(FACTS, 1, "LENGTH", "left", "too many"),
         fx.Cancelled(FACTS, 2, "OVERFLOW"),

@@ -1,4 +1,4 @@
-"""Which configurations can be decided by: each bound at its last good and first bad value; a bad one is refused whole."""
+"""Valid and invalid configurations: each bound at its last valid and first invalid value; an invalid one is refused as a whole."""
 
 from dataclasses import replace
 from math import inf, nan
@@ -26,17 +26,17 @@ GOOD = PoolConfig(1, queues=(a_queue(),), profiles=(CapacityProfile(),))
 
 
 def with_queue(**changes: Any) -> PoolConfig:
-    """A pool whose queue is otherwise."""
+    """Return a pool with changes to its queue."""
     return replace(GOOD, queues=(a_queue(**changes),))
 
 
 def with_profile(**changes: Any) -> PoolConfig:
-    """A pool whose capacity profile is otherwise."""
+    """Return a pool with changes to its capacity profile."""
     return replace(GOOD, profiles=(replace(CapacityProfile(), **changes),))
 
 
 def a_rule(**changes: Any) -> tuple[OverflowRule, ...]:
-    """An overflow rule that is otherwise."""
+    """Return an overflow rule with changes."""
     return (replace(OverflowRule("r", Trigger.LENGTH, 1), **changes),)
 
 

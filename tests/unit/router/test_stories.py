@@ -1,4 +1,4 @@
-"""Whole stories, told word for word: every event with its reason and number, every notice to a desk, in their order."""
+"""Whole stories, word for word: every event with its reason and number, every notice to a desk, in their order."""
 
 from services.router.domain import commands as cmd
 from services.router.domain.model import AgentState, CapacityProfile, ChannelCapacity, OverflowRule, PoolConfig, Trigger
@@ -9,7 +9,7 @@ LONG = 10**9
 
 
 def test_an_interaction_is_offered_to_two_answered_handed_on_and_completed() -> None:
-    """Who is told what, at each step; times in milliseconds from the beginning."""
+    """Each step shows its notices; times in milliseconds from the beginning."""
     world = World(
         a_pool(
             an_agent("a"),
@@ -238,7 +238,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
 
 
 def test_callbacks_schedules_and_rules_on_what_waits() -> None:
-    """Nobody is there: everything happens by itself at its time."""
+    """No agent is present: everything happens by itself at its time."""
     rules = (
         OverflowRule("late", Trigger.WAIT, 4_000, add_priority=2),
         OverflowRule("later", Trigger.WAIT, 6_000, queue="other"),
@@ -340,7 +340,7 @@ def test_a_call_parks_mails_which_are_taken_up_again() -> None:
 
 
 def test_a_queue_that_is_dropped_hands_over_what_it_had() -> None:
-    """What waits is queued in the pool's first; what is held or offered is that queue's from now on."""
+    """Waiting interactions are queued in the pool's first queue; held or offered ones belong to that queue from now on."""
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("old")], lease_ms=LONG))
     world.sign_in("a", "b")
     world.enqueue("held", queue="old")

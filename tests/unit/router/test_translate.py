@@ -1,4 +1,4 @@
-"""Translation loses nothing, knows every kind, and lets no nonsense through."""
+"""Translation loses nothing, knows every kind, and refuses invalid values."""
 
 from dataclasses import fields
 from typing import Any, get_args
@@ -71,12 +71,12 @@ _FACTS = st.builds(
 
 
 def test_every_kind_of_event_can_be_written() -> None:
-    """A new event without a writer is a failing test, not a failing lane."""
+    """A new event without a writer makes this test fail, and not a lane."""
     assert set(FILL) == set(get_args(fx.InteractionEvent))
 
 
 def test_facts_survive_the_way_to_the_log_and_back() -> None:
-    """Labels, Persian text in them, and every field of a requirement."""
+    """This includes labels, Persian text in them, and every field of a requirement."""
     selector = Selector("city", Operator.IN, 1.5, "x", ("تهران", "قم"), 30_000, 2.0, ((10_000, 1.0),))
     either = Selector("", any_of=(selector, Selector("vip", Operator.HAS)))
     facts = Facts(
@@ -90,7 +90,7 @@ def test_facts_survive_the_way_to_the_log_and_back() -> None:
 @settings(max_examples=25)
 @given(_FACTS)
 def test_any_facts_survive(facts: Facts) -> None:
-    """Whatever they are, groups within groups included."""
+    """This holds for any attributes, including groups within groups."""
     assert to_facts(pb.InteractionFacts.FromString(from_facts(facts).SerializeToString())) == facts
 
 
@@ -105,7 +105,7 @@ def _nested(levels: int) -> types_pb2.Selector:
 
 
 def test_groups_are_three_levels_deep_at_most() -> None:
-    """Deeper ones are refused before anything walks through them, however deep they are."""
+    """Deeper ones are refused before any code descends into them, at any depth."""
     assert from_selector(to_selectors([_nested(DEEPEST)])[0]).any_of
     for levels in (DEEPEST + 1, 40):
         with pytest.raises(ValueError, match="3 levels"):
@@ -133,7 +133,7 @@ def test_groups_are_three_levels_deep_at_most() -> None:
     ],
 )
 def test_requirements_that_make_no_sense_are_refused(selector: dict[str, Any]) -> None:
-    """Bent into shape they would decide otherwise than somebody wrote."""
+    """With adjusted values they would decide otherwise than their author wrote."""
     made = ParseDict(selector, types_pb2.Selector())
     with pytest.raises(ValueError, match=r"."):
         to_selectors([made])
@@ -147,7 +147,7 @@ def _record(actor: int = types_pb2.ACTOR_KIND_SYSTEM, **body: Any) -> pb.Routing
 
 
 def test_every_kind_of_command_can_be_read() -> None:
-    """None of the contract's is unknown to translation, none of the domain's is without a contract."""
+    """Translation knows every kind of the contract, and every kind of the domain has a contract."""
     ids = ("interactionId", "agentId", "sessionId", "messageId", "offerId", "conversationId")
     read = set()
     for field in pb.RoutingCommand.DESCRIPTOR.oneofs_by_name["command"].fields:
@@ -163,7 +163,7 @@ def test_every_kind_of_command_can_be_read() -> None:
 
 
 def test_new_commands_are_taken_over_whole() -> None:
-    """With the epoch that they expect."""
+    """All fields are copied, including the expected epoch."""
     x = Selector("x", Operator.AT_LEAST, 4.0)
     requirements = [{"attribute": "x", "number": 4}]
     supervisor, agent = types_pb2.ACTOR_KIND_SUPERVISOR, types_pb2.ACTOR_KIND_AGENT
@@ -190,7 +190,7 @@ def test_new_commands_are_taken_over_whole() -> None:
 
 
 def test_only_supervisors_force_and_only_agents_pick() -> None:
-    """Who acts decides, not a field that anybody could set."""
+    """The actor decides, not a field that any caller could set."""
     assign = {"interactionId": "i", "agentId": "a"}
     forced = to_command(_record(types_pb2.ACTOR_KIND_SUPERVISOR, assignInteraction={**assign, "force": True}))
     assert forced == cmd.AssignInteraction("i", "a", True, False, command_id="k", supervisor=True)
@@ -223,7 +223,7 @@ def test_only_supervisors_force_and_only_agents_pick() -> None:
     ],
 )
 def test_commands_that_make_no_sense_are_refused(body: dict[str, Any]) -> None:
-    """`ValueError`, which the lane makes a dead letter."""
+    """Translation raises `ValueError`, and the lane makes the record a dead letter."""
     with pytest.raises(ValueError, match=r"."):
         to_command(_record(**body))
 
@@ -232,7 +232,7 @@ def test_commands_that_make_no_sense_are_refused(body: dict[str, Any]) -> None:
 
 
 def test_every_request_of_a_desk_becomes_a_command_or_is_the_gateways_own() -> None:
-    """A request that a desk can make and nobody carries out would never be answered."""
+    """A request that no part of the router carries out would never be answered."""
     asked = {field.name for field in api.SessionRequest.DESCRIPTOR.oneofs_by_name["request"].fields}
     assert asked == KINDS | {"hello", "heartbeat"}
     for kind in sorted(KINDS):
@@ -244,7 +244,7 @@ def test_every_request_of_a_desk_becomes_a_command_or_is_the_gateways_own() -> N
 
 
 def test_what_a_desk_says_of_transfers_and_picking_arrives() -> None:
-    """A warm transfer to requirements with context, its recall, and a pick, which gives the work to the desk's own agent."""
+    """A warm transfer to requirements with context, its recall, and a pick, which assigns the interaction to the desk's own agent."""
     transfer = {
         "interactionId": "i", "queue": "q", "requirements": [{"attribute": "x", "number": 4}],
         "replaceRequirements": True, "labels": {"order": "17"}, "warm": True,
@@ -266,7 +266,7 @@ def test_what_a_desk_says_of_transfers_and_picking_arrives() -> None:
 
 
 def test_what_happened_is_written_whole() -> None:
-    """Schedules, overflow, parking, estimates."""
+    """This includes schedules, overflow, parking and estimates."""
     facts = Facts("i", "c")
     written = {}
     for event in (
@@ -293,6 +293,6 @@ def test_what_happened_is_written_whole() -> None:
 
 
 def test_desks_and_directories_see_what_is_new() -> None:
-    """Whether something is parked; an agent's team."""
+    """They see whether an interaction is parked, and an agent's team."""
     assert from_assignment(fx.AssignmentNotice(Facts("i", "c"), 1, parked=True), FactsCache()).parked
     assert from_profile("default", AgentProfile("a", team="red")).team == "red"

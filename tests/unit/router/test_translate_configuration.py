@@ -1,4 +1,4 @@
-"""A configuration as one pool's engine has it: whole, with the domain's defaults, and without nonsense."""
+"""The configuration of one pool's engine: complete, with the domain's defaults, and without invalid values."""
 
 from typing import Any, Final
 
@@ -64,7 +64,7 @@ FULL: Final = {
 
 
 def test_a_configuration_is_taken_over_whole() -> None:
-    """Every field of the pool's part; nothing of another pool."""
+    """Every field of the pool's part is copied; nothing of another pool is."""
     x = Selector("x", Operator.AT_LEAST, 0.0)
     assert to_pool(ParseDict(FULL, config_pb2.TenantConfiguration()), "default") == PoolConfig(
         version=4,
@@ -104,8 +104,10 @@ def test_what_is_left_out_has_the_domains_defaults() -> None:
 
 
 def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> None:
-    """Those for any queue or for this one; who gives one level means both, who promises no pick-up hides what follows; what the
-    router does not judge is passed over."""
+    """Policies for any queue or for this one apply; one level in a policy means both; a policy without a pick-up target hides later ones.
+
+    A policy with conditions that the router does not evaluate is ignored.
+    """
     pick_up, other = config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_RESOLUTION
     target = config_pb2.SlaTarget
     policy = config_pb2.SlaPolicy
@@ -163,7 +165,7 @@ def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> 
     ],
 )
 def test_queues_that_make_no_sense_are_refused(queue: dict[str, Any]) -> None:
-    """The message names the queue: whoever reads the dead letter must find it."""
+    """The message names the queue, so that the reader of the dead letter can find it."""
     to_pool(_tenant(), "default")
     with pytest.raises(ValueError, match=r"queue q|requirement"):
         to_pool(_tenant(**queue), "default")
@@ -183,7 +185,7 @@ def test_queues_that_make_no_sense_are_refused(queue: dict[str, Any]) -> None:
     ],
 )
 def test_capacity_that_makes_no_sense_is_refused(profile: dict[str, Any]) -> None:
-    """A ledger with negative weights would make room by filling up."""
+    """A ledger with negative weights would gain room when it fills up."""
     with pytest.raises(ValueError, match="capacity profile p"):
         to_pool(
             ParseDict({"capacityProfiles": [{"name": "p", **profile}]}, config_pb2.TenantConfiguration()), "default"
@@ -191,7 +193,7 @@ def test_capacity_that_makes_no_sense_is_refused(profile: dict[str, Any]) -> Non
 
 
 def test_skills_are_numbers() -> None:
-    """NaN is greater than nothing and less than nothing."""
+    """NaN is neither greater nor less than any number."""
     agent = config_pb2.AgentProfile(agent_id="a", skills={"x": float("nan")})
     with pytest.raises(ValueError, match="skill x"):
         to_pool(config_pb2.TenantConfiguration(agents=[agent]), "default")

@@ -1,4 +1,4 @@
-"""What those who look at a pool see: queues, what waits, agents, estimates, and the numbers of the gauges."""
+"""Views of a pool: queues, waiting interactions, agents, estimates, and the numbers of the gauges."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ LONG = 10**9
 
 
 def a_floor() -> World:
-    """Two queues. In `q`: one is held and one offered, three wait. `b` serves `q` alone and is away, `c` has never been there."""
+    """Return a world with two queues. In `q` one is held, one is offered, three wait. `b` serves only `q` and is away, `c` has never signed in."""
     queues = [a_queue("q", service_level_ms=3_000, ageing_per_minute=1.0), a_queue("p", requirements=(needs("x"),))]
     agents = (an_agent("a"), an_agent("b", queues=("q", "gone")), an_agent("c", queues=("p",)))
     world = World(a_pool(*agents, queues=queues, capacity=a_capacity(2), lease_ms=LONG))
@@ -34,7 +34,7 @@ def a_floor() -> World:
 
 
 def test_queues_say_what_waits_is_offered_and_held_and_who_is_there() -> None:
-    """By name. `available`: signed in, with room for something; the oldest is as old as it is since arrival."""
+    """Queues are listed by name. `available`: signed in, with room for something; the oldest is measured since its arrival."""
     world = a_floor()
     assert views.queues(world.engine, world.now) == [
         QueueNow("p", 1, 0, 0, 3_000, 1, 0, -1, 0, 0, 0),
@@ -65,7 +65,7 @@ def test_before_any_configuration_there_are_no_queues_but_what_waits_is_listed()
 
 
 def test_what_waits_is_listed_in_the_order_of_service_with_its_priority_now() -> None:
-    """One point a minute of age; all queues for an empty name."""
+    """Priority grows by one point a minute of age; an empty name lists all queues."""
     world = a_floor()
     seen = list(views.waiting(world.engine, "q", world.now))
     assert [(w.facts.interaction_id, w.position, w.queued_at_ms - START) for w in seen] == [
@@ -108,7 +108,7 @@ def test_why_something_waits_in_one_code() -> None:
 
 
 def drained(**more: Any) -> World:
-    """A queue from which something went to the agent every 10 s, four times, while something waited; one waits still and he is busy."""
+    """Return a queue from which an interaction was assigned every 10 s, four times, while something waited; one still waits and the agent is busy."""
     world = World(a_pool(an_agent("a"), queues=[a_queue(**more)], lease_ms=LONG))
     world.sign_in("a")
     for n in range(6):
@@ -122,7 +122,7 @@ def drained(**more: Any) -> World:
 
 
 def test_a_newcomers_estimate() -> None:
-    """Position, median and ninth decile by the queue's pace; unknown without one, nothing when somebody is free."""
+    """Position, median and ninth decile follow from the queue's rate; unknown without a history, zero when an agent is free."""
     world = World(a_pool(an_agent("a"), queues=[a_queue()], lease_ms=LONG))
     assert views.estimate(world.engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
     world.sign_in("a")
@@ -138,7 +138,7 @@ def test_a_newcomers_estimate() -> None:
 
 
 def test_an_announcement_tells_the_whole_wait_and_the_assignment_is_compared_with_it() -> None:
-    """Position 2 behind one that waits; then, after 5 s, rerouted within its queue: what it has waited counts."""
+    """Position 2 behind one that waits; then, after 5 s, rerouted within its queue: the time it has waited counts."""
     world = drained()
     world.enqueue("new")
     work = world.engine.core.works["new"]
@@ -171,7 +171,7 @@ def test_agents_are_listed_by_id_in_pages() -> None:
 
 
 def test_an_agent_is_shown_with_his_state_and_what_he_has() -> None:
-    """`idle_since_ms` only while he is available and has nothing."""
+    """`idle_since_ms` is set only while the agent is available and has nothing."""
     world = a_floor()
     found = views.agent(world.engine, "a")
     assert found is not None
@@ -196,7 +196,7 @@ def test_an_agent_is_shown_with_his_state_and_what_he_has() -> None:
 
 
 def test_gauges_count_signed_in_agents_by_state_and_their_capacity() -> None:
-    """Per queue: how many wait and the age of the oldest."""
+    """For each queue: how many wait, and the age of the oldest."""
     world = a_floor()
     lines, states, used, total = views.gauges(world.engine, world.now)
     assert lines == {"q": (3, 7_000), "p": (1, 3_000)}

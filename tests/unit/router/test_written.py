@@ -1,7 +1,7 @@
-"""The changelog after every step is the engine's memory, field by field; and what is restored from it is the same engine.
+"""After every step the changelog equals the engine's state, field by field; and an engine restored from it is the same.
 
-That decisions after a restore are the same is shown by `test_machine`. Here nothing may be otherwise at all: a mark that is forgotten when something
-changes is found at once, and not only when a later decision happens to need it.
+`test_machine` shows that decisions after a restore are the same. Here nothing may differ at all: a missing dirty mark is found at once, and not only
+when a later decision happens to depend on it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ class Written:
     entries: dict[Entity, bytes] = field(default_factory=dict)
 
     def batch(self, now: int, *told: cmd.Command) -> list[fx.Effect]:
-        """A batch as a lane has it: timers that are due, commands, and what has changed; all their effects."""
+        """Run a batch as a lane does: timers that are due, commands, and the changes; return all effects."""
         effects: list[fx.Effect] = []
         while (due := self.engine.next_wakeup()) is not None and due <= now:
             effects += self.engine.advance(due)
@@ -40,18 +40,18 @@ class Written:
         return effects
 
     def write(self, now: int) -> None:
-        """What has changed."""
+        """Write the changes."""
         for entity, value in collect(self.engine, now):
             self.entries.pop(entity, None)
             if value is not None:
                 self.entries[entity] = codec.encode(value)
 
     def read(self) -> dict[Entity, Any]:
-        """What the changelog says."""
+        """Return the content of the changelog."""
         return {entity: codec.decode(entry) for entity, entry in self.entries.items()}
 
     def restored(self) -> Engine:
-        """Another engine, from the changelog."""
+        """Return another engine, restored from the changelog."""
         restorer = Restorer()
         for (kind, name), value in self.read().items():
             restorer.add(kind, name, value)
@@ -59,7 +59,7 @@ class Written:
 
 
 def memory(engine: Engine) -> dict[Entity, Any]:
-    """All that there is, as the changelog would have it if it were written anew; the commands of before are looked at elsewhere."""
+    """Return the whole state as a new changelog would hold it; remembered commands are checked elsewhere."""
     core = engine.core
     kinds: dict[str, Any] = {
         "a": core.agents,
@@ -77,11 +77,11 @@ def memory(engine: Engine) -> dict[Entity, Any]:
 
 
 LEASE = 5
-"""Place of a session's lease in its entry: what was renewed since stands in the groups."""
+"""Index of a session's lease in its entry: renewals are in the groups."""
 
 
 def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
-    """Entries as they are compared."""
+    """Return entries in the form in which they are compared."""
     kept = {entity: value for entity, value in entries.items() if entity[0] != "d"}
     return {
         (kind, name): [*value[:LEASE], *value[LEASE + 1 :]] if kind == "s" else value
@@ -90,7 +90,7 @@ def without_leases(entries: dict[Entity, Any]) -> dict[Entity, Any]:
 
 
 def derived(core: Core) -> dict[str, Any]:
-    """What is not written, because it follows from the rest."""
+    """Return the state that is not written, because it follows from the rest."""
     works = {
         work.id: (work.line.key, work.line.need.key, work.rank, work.wake_at) if work.line is not None else work.wake_at
         for work in core.works.values()
@@ -122,15 +122,17 @@ def derived(core: Core) -> dict[str, Any]:
 @FEW
 @given(games(ALL))
 def test_what_is_written_is_the_memory_field_by_field_and_what_is_restored_is_the_same_engine(game: Game) -> None:
-    """After every step each entity is written as it is, and nothing that is no more, and an interaction is what its newest event says; after every
-    fifth one a restored engine has the same memory, and the same lines, ranks, loads, places, teams, leases and next time to wake."""
+    """After every step each entity is written as it is, nothing else is, and an interaction equals its newest event.
+
+    After every fifth step a restored engine has the same state, and the same lines, ranks, loads, places, teams, leases and next wake-up.
+    """
     lane = Written()
     for n, (now, command) in enumerate(play(game).log):
         newest = {e.facts.interaction_id: e for e in lane.batch(now, command) if isinstance(e, fx.Event)}
         for work in lane.engine.core.works.values():
             event = newest.get(work.id)
             if event is not None:
-                # The time that a team has it to itself may end where it is put back into a line, which is told by no event.
+                # The team's time may end when it is put back into a line, and no event reports that.
                 told = replace(event.facts, preferred_team=work.facts.preferred_team)
                 assert (work.epoch, work.reason, work.facts) == (event.epoch, event.reason, told)
         there = without_leases(memory(lane.engine))
@@ -144,7 +146,7 @@ def test_what_is_written_is_the_memory_field_by_field_and_what_is_restored_is_th
 
 
 def test_an_empty_engine_writes_nothing() -> None:
-    """Nor does it want to be woken."""
+    """It does not ask for a wake-up either."""
     lane = Written()
     lane.batch(START)
     assert (lane.entries, lane.engine.next_wakeup(), lane.restored().next_wakeup()) == ({}, None, None)
