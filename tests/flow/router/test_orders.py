@@ -1,4 +1,4 @@
-"""Through the shard as records: what agents and supervisors can order besides offers, and what the log then says."""
+"""Commands of agents and supervisors other than answers to offers, as records through the shard; and the events that follow."""
 
 import pytest
 
@@ -12,7 +12,7 @@ SUPERVISOR, AGENT = types_pb2.ACTOR_KIND_SUPERVISOR, types_pb2.ACTOR_KIND_AGENT
 
 
 class Team(Shard):
-    """Two agents, two queues; a room for one interaction each."""
+    """Two agents and two queues; each agent has room for one interaction."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,38 +31,38 @@ class Team(Shard):
         self.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
 
     def at_desk(self, agent_id: str, state: pb.AgentState.ValueType = pb.AGENT_STATE_AVAILABLE) -> None:
-        """An agent signs in."""
+        """Sign an agent in."""
         self.tell(sign_in=pb.SignIn(agent_id=agent_id, session_id=f"s-{agent_id}", state=state))
 
     def held(self, agent_id: str, interaction_id: str) -> None:
-        """An agent is offered something new, and accepts it."""
+        """Offer a new interaction to an agent, who accepts it."""
         offer = next(e.offered for e in self.enqueue(interaction_id) if e.HasField("offered"))
         assert offer.agent_id == agent_id
         self.tell(accept_offer=pb.AcceptOffer(agent_id=agent_id, offer_id=offer.offer_id))
 
     def offered(self) -> list[str]:
-        """Interactions that were offered so far, in order."""
+        """Return the interactions that were offered so far, in order."""
         return [e.interaction.interaction_id for e in events(self.lane.sent) if e.HasField("offered")]
 
     def answer(self) -> str:
-        """Reason of the newest result; empty when it was carried out."""
+        """Return the reason of the newest result; empty when it was carried out."""
         results = [pb.FeedRecord.FromString(send.value) for send in self.lane.sent_to(FEED)]
         return next(r.result.reason for r in reversed(results) if r.HasField("result") and r.result.command_id)
 
 
 @pytest.fixture
 def team() -> Team:
-    """Nobody at a desk yet."""
+    """Return a team in which no agent has a session yet."""
     return Team()
 
 
 def names(told: list[pb.RoutingEvent]) -> list[str]:
-    """Kinds of events about interactions."""
+    """Return the kinds of events about interactions."""
     return [str(e.WhichOneof("event")) for e in told if e.HasField("interaction")]
 
 
 def test_a_supervisor_forces_what_does_not_fit_and_it_is_counted(team: Team) -> None:
-    """Refused with the reason first; then over capacity, without an offer."""
+    """The assignment is first refused with the reason; then it is made over capacity, without an offer."""
     team.at_desk("a")
     team.held("a", "one")
     team.enqueue("two")
@@ -77,7 +77,7 @@ def test_a_supervisor_forces_what_does_not_fit_and_it_is_counted(team: Team) -> 
 
 
 def test_an_agent_picks_from_the_queue(team: Team) -> None:
-    """Refused while he is away; then he has it without an offer, and one that was made to him meanwhile is withdrawn."""
+    """It is refused while the agent is away; then they get it without an offer, and an offer made to them in the meantime is revoked."""
     team.at_desk("a", pb.AGENT_STATE_AWAY)
     team.enqueue("one")
     pick = pb.AssignInteraction(interaction_id="one", agent_id="a")
@@ -89,7 +89,7 @@ def test_an_agent_picks_from_the_queue(team: Team) -> None:
 
 
 def test_a_warm_transfer_can_be_taken_back(team: Team) -> None:
-    """The giver holds it meanwhile and may reply; the colleague's offer goes when he recalls it."""
+    """The transferring agent holds it in the meantime and may reply; the colleague's offer is revoked by the recall."""
     team.at_desk("a")
     team.held("a", "one")
     team.at_desk("b")
@@ -106,7 +106,7 @@ def test_a_warm_transfer_can_be_taken_back(team: Team) -> None:
 
 
 def test_a_transfer_to_requirements_finds_who_meets_them(team: Team) -> None:
-    """From b, who speaks none, to a, who does."""
+    """Agent b, who lacks the skill, transfers to agent a, who has it."""
     team.at_desk("b")
     team.held("b", "one")
     team.at_desk("a")
@@ -138,7 +138,7 @@ def test_a_callback_keeps_its_place_and_is_not_offered_before_its_time(team: Tea
 
 
 def test_an_order_about_what_has_changed_meanwhile_is_refused(team: Team) -> None:
-    """STALE_EPOCH, and nothing has happened; with the newest epoch it is carried out."""
+    """STALE_EPOCH, and nothing changes; with the newest epoch it is carried out."""
     (queued,) = team.enqueue("one")
     change = pb.Reprioritise(interaction_id="one", add=5)
     (changed,) = team.tell(actor_kind=SUPERVISOR, reprioritise=change, expected_epoch=queued.epoch)
@@ -159,7 +159,7 @@ def test_a_rule_moves_what_is_too_much(team: Team) -> None:
 
 
 def test_what_starts_later_is_scheduled_and_queued_at_its_time(team: Team) -> None:
-    """Facts carry the time; the log says it twice, when it is known and when it comes."""
+    """Attributes contain the time; the log has an event when it is scheduled and one when it is queued."""
     at = team.lane.now_ms + 60_000
     facts = pb.InteractionFacts(interaction_id="one", conversation_id="c", queue="q", start_at_ms=at)
     (scheduled,) = team.tell(enqueue=pb.Enqueue(interaction=facts))

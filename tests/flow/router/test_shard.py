@@ -1,4 +1,4 @@
-"""The shard lane without Kafka: records in, records out, and a state that survives."""
+"""The shard lane without Kafka: records in, records out, and state that survives a crash."""
 
 import pytest
 
@@ -17,7 +17,7 @@ REPLY_TO = pb.ReplyTo(gateway_id="g", feed_partition=3)
 
 
 class Shard:
-    """A lane with the router's processor, and a way to speak to it."""
+    """A lane with the router's processor, and methods to send commands to it."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
@@ -30,7 +30,7 @@ class Shard:
         self.count = 0
 
     def command(self, **body: object) -> bytes:
-        """A command of tenant acme, pool default."""
+        """Return a command of tenant acme, pool default."""
         self.count += 1
         values = {
             "command_id": f"command-{self.count}",
@@ -42,11 +42,11 @@ class Shard:
         return pb.RoutingCommand(**values).SerializeToString()  # type: ignore[arg-type]  # a test's shorthand
 
     def tell(self, **body: object) -> list[pb.RoutingEvent]:
-        """One command in one batch; the events it caused."""
+        """Run one command in one batch; return the events it caused."""
         return events(self.lane.handle(self.command(**body)))
 
     def configure(self) -> None:
-        """One queue, one agent."""
+        """Activate one queue and one agent."""
         configuration = config_pb2.TenantConfiguration(
             tenant="acme",
             version=1,
@@ -56,7 +56,7 @@ class Shard:
         self.tell(activate_configuration=pb.ActivateConfiguration(configuration=configuration))
 
     def enqueue(self, interaction_id: str = "i") -> list[pb.RoutingEvent]:
-        """A new interaction."""
+        """Queue a new interaction."""
         facts = pb.InteractionFacts(
             interaction_id=interaction_id, conversation_id=f"c-{interaction_id}", channel="chat", queue="q",
             labels={"tier": "gold"},
@@ -64,18 +64,18 @@ class Shard:
         return self.tell(enqueue=pb.Enqueue(interaction=facts))
 
     def sign_in(self) -> list[pb.RoutingEvent]:
-        """Agent `a`."""
+        """Sign in agent `a`."""
         return self.tell(sign_in=pb.SignIn(agent_id="a", session_id="s"))
 
 
 def events(sends: list) -> list[pb.RoutingEvent]:  # type: ignore[type-arg]  # Send, of any topic
-    """The routing events among what was sent."""
+    """Return the routing events among the records that were sent."""
     return [pb.RoutingEvent.FromString(send.value) for send in sends if send.topic == EVENTS]
 
 
 @pytest.fixture
 def shard() -> Shard:
-    """A configured shard."""
+    """Return a configured shard."""
     made = Shard()
     made.configure()
     return made
@@ -95,7 +95,7 @@ def test_events_are_keyed_by_conversation_and_have_ids_that_a_repetition_shares(
 
 
 def test_results_and_notices_go_to_the_gateways_own_partition(shard: Shard) -> None:
-    """In the batch's transaction, with the gateway's name in the record."""
+    """They are written in the batch's transaction, with the gateway's name in the record."""
     shard.sign_in()
     feed = shard.lane.sent_to(FEED)
     records = [pb.FeedRecord.FromString(send.value) for send in feed]
@@ -106,7 +106,7 @@ def test_results_and_notices_go_to_the_gateways_own_partition(shard: Shard) -> N
 
 
 def test_a_batch_writes_one_journal_record_with_its_clock_and_offsets(shard: Shard) -> None:
-    """And a batch that did nothing writes none."""
+    """A batch that did nothing writes none."""
     before = len(shard.lane.sent_to(JOURNAL))
     shard.lane.batch(*(shard.lane.record(shard.command(renew_leases=pb.RenewLeases())) for _ in range(2)))
     (send,) = shard.lane.sent_to(JOURNAL)[before:]
@@ -132,7 +132,7 @@ def test_a_batch_writes_one_journal_record_with_its_clock_and_offsets(shard: Sha
     ],
 )
 def test_what_cannot_be_decoded_is_set_aside_and_the_rest_flows(shard: Shard, value: bytes) -> None:
-    """UNDECODABLE; the neighbour is queued. A partition that does not exist would block the lane for ever."""
+    """The dead letter is UNDECODABLE; the next record is queued. A partition that does not exist would block the lane for ever."""
     shard.lane.batch(
         shard.lane.record(value),
         shard.lane.record(shard.command(update_interaction=pb.UpdateInteraction(interaction_id="x"))),
@@ -142,7 +142,7 @@ def test_what_cannot_be_decoded_is_set_aside_and_the_rest_flows(shard: Shard, va
 
 
 def test_a_misspelt_pool_is_refused_and_leaves_nothing_behind(shard: Shard) -> None:
-    """UNKNOWN_POOL, and no engine."""
+    """The reason is UNKNOWN_POOL, and there is no engine."""
     shard.tell(pool="defualt", sign_in=pb.SignIn(agent_id="a", session_id="s"))
     assert pb.FeedRecord.FromString(shard.lane.sent_to(FEED)[-1].value).result.reason == "UNKNOWN_POOL"
     processor = shard.lane.processor
@@ -152,7 +152,7 @@ def test_a_misspelt_pool_is_refused_and_leaves_nothing_behind(shard: Shard) -> N
 
 @pytest.mark.parametrize("pool", ["invented", "x" * 200, "default ", "Default"])
 def test_an_agent_for_an_invented_pool_leaves_nothing_behind(shard: Shard, pool: str) -> None:
-    """Whoever may write agents can name any number of pools: each is refused with what to do, and none is made."""
+    """A caller who may write agents can name any number of pools: each is refused with advice, and none is created."""
     written = len(shard.lane.sent_to(EVENTS))
     for number in range(50):
         profile = config_pb2.AgentProfile(agent_id="mallory", pool=f"{pool}{number}")
@@ -189,7 +189,7 @@ def test_state_survives_a_crash_and_timers_fire_once(shard: Shard) -> None:
 
 
 def test_a_shard_without_an_owner_costs_no_session_and_no_offer(shard: Shard) -> None:
-    """For a minute nobody could renew a lease or take an answer: the new owner gives the time again, and the answer counts."""
+    """For a minute no lease could be renewed and no answer taken: the new owner gives the time again, and the answer counts."""
     shard.sign_in()
     shard.enqueue()
     offer = next(e.offered for e in events(shard.lane.sent) if e.HasField("offered"))
@@ -202,7 +202,7 @@ def test_a_shard_without_an_owner_costs_no_session_and_no_offer(shard: Shard) ->
 
 
 def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> None:
-    """The process dies before the commit: the same records give the same events, ids included."""
+    """When the process dies before the commit, the same records give the same events, including their ids."""
     shard.sign_in()
     facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
     value = shard.command(enqueue=pb.Enqueue(interaction=facts))
@@ -215,7 +215,7 @@ def test_a_batch_that_was_not_committed_is_decided_again_alike(shard: Shard) -> 
 
 
 def test_a_repeated_command_is_answered_again_also_after_a_crash(shard: Shard) -> None:
-    """The desk repeats a request whose result it has not seen."""
+    """The desk repeats a request whose result it has not received."""
     facts = pb.InteractionFacts(interaction_id="i", conversation_id="c", channel="chat", queue="q")
     value = shard.command(enqueue=pb.Enqueue(interaction=facts))
     shard.lane.handle(value)
@@ -226,7 +226,7 @@ def test_a_repeated_command_is_answered_again_also_after_a_crash(shard: Shard) -
 
 
 def test_decisions_are_counted(shard: Shard) -> None:
-    """By kind and reason, by queue."""
+    """Counts are by kind and reason, and by queue."""
     shard.sign_in()
     shard.enqueue()
     shard.tell(accept_offer=pb.AcceptOffer(agent_id="a", offer_id="i.99"))
@@ -235,7 +235,7 @@ def test_decisions_are_counted(shard: Shard) -> None:
 
 
 def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> None:
-    """NaN, negative times, operators of the future: set aside whole, the batch goes on, and the configuration in force stays."""
+    """NaN, negative times and operators of later versions become dead letters as a whole; the batch goes on, and the configuration in force stays."""
     shard.sign_in()
     queue = config_pb2.Queue(name="q", ageing_per_minute=float("nan"))
     configuration = config_pb2.TenantConfiguration(tenant="acme", version=2, queues=[queue])
@@ -253,7 +253,7 @@ def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> Non
 
 
 def test_extreme_numbers_stop_nobody(shard: Shard) -> None:
-    """The largest numbers that have a meaning, in configuration and commands: decided, restored, and never a failed batch."""
+    """The largest valid numbers, in configuration and commands, are decided and restored, and never make a batch fail."""
     most, longest, huge = 2**31 - 1, LONGEST_MS, 1.7e308
     configuration = config_pb2.TenantConfiguration(
         tenant="acme",

@@ -1,9 +1,9 @@
-"""What an engine decides, line by line, in a life drawn from a seed: run in two processes, one on the compiled engine, the lines must be the same.
+"""Write every decision of an engine in a life drawn from a seed. Run in two processes, one with the compiled engine: the lines must be the same.
 
     python -m tests.integration.router.decided COMMANDS FILE
 
-Each line is the `repr` of a command (or of the clock), of its effects, or of what went into the changelog: every field, and whether 1 or 1.0.
-The first line says which engine it was. Hash seeds differ between processes on purpose: an order that comes from a set would show.
+Each line is the `repr` of a command (or of the clock), of its effects, or of the changelog's changes: every field, and whether it is 1 or 1.0.
+The first line names the engine. Hash seeds differ between the processes on purpose: an order that comes from a set would show.
 """
 
 import sys
@@ -31,17 +31,17 @@ _LIVES: Final = (
     (_SIZE, Habits(handle_ms=60_000, declined=0.1, unanswered=0.1, left=0.2, rerouted=0.1, transferred=0.3)),
     (replace(_SIZE, distinct=True), Habits(handle_ms=60_000, open=60, reconnect_every_ms=300_000, lost=0.5)),
 )
-"""Everybody busy, queues full, much going wrong; most idle, no two alike, connections lost."""
+"""One life with all agents busy, full queues and many failures; one with most agents idle, no two alike, and lost connections."""
 _TICK_MS: Final = 500
 
 
 def engine_kind() -> str:
-    """`compiled` or `pure`: a compiled method is no function of Python's."""
+    """Return `compiled` or `pure`: a compiled method is not a Python function."""
     return "pure" if isinstance(Engine.handle, FunctionType) else "compiled"
 
 
 def lives(commands: int) -> Iterator[str]:
-    """At least so many commands in each life; half-way another owner takes over with what the changelog holds."""
+    """Yield lives of at least `commands` commands each; half-way another owner takes over with the content of the changelog."""
     for seed, (size, habits) in enumerate(_LIVES):
         plan, lines = Plan(size), list[str]()
         start = filled(plan, held=habits.open or None, watch=partial(_tell, lines))

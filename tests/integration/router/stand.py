@@ -1,4 +1,4 @@
-"""A router on real Kafka for a test: topics, configuration, tokens, and what other services would write and read."""
+"""A router on real Kafka for a test: topics, configuration, tokens, and the records that other services would write and read."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +29,7 @@ SCOPES = ("agent.session", "routing.read", "routing.supervise", "agents.read", "
 
 
 def a_configuration(version: int = 1, agents: int = 2) -> config_pb2.TenantConfiguration:
-    """Two queues, Persian-speaking agents `agent-0`…, three chats each."""
+    """Return two queues and Persian-speaking agents `agent-0`…, with three chats each."""
     skills = {"persian": 8.0}
     return config_pb2.TenantConfiguration(
         tenant=TENANT,
@@ -49,12 +49,12 @@ def a_configuration(version: int = 1, agents: int = 2) -> config_pb2.TenantConfi
 
 
 def a_token(agent_id: str = "", ttl: float = 600) -> str:
-    """A token with every scope of the router."""
+    """Return a token with every scope of the router."""
     return mint(SECRET, agent_id or "test", TENANT, SCOPES, agent_id, ttl)
 
 
 def settings_for(kafka: KafkaSettings, folder: Path, instance: str = "router-0", **more: object) -> RouterSettings:
-    """Settings of one replica."""
+    """Return the settings of one replica."""
     secret = folder / "jwt"
     secret.write_text(SECRET)
     values: dict[str, object] = {
@@ -72,7 +72,7 @@ def settings_for(kafka: KafkaSettings, folder: Path, instance: str = "router-0",
 
 @dataclass
 class Bench:
-    """What other services do around the router."""
+    """The other services around the router."""
 
     kafka: KafkaSettings
     producer: DurableProducer
@@ -81,7 +81,7 @@ class Bench:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def command(self, **body: object) -> str:
-        """Publish a command as another service would; returns its id."""
+        """Publish a command as another service would; return its id."""
         command = pb.RoutingCommand(
             command_id=random_id(),
             tenant=TENANT,
@@ -98,7 +98,7 @@ class Bench:
         await self.command(activate_configuration=pb.ActivateConfiguration(configuration=wanted))
 
     async def enqueue(self, queue: str = "sales", interaction_id: str = "", channel: str = "webchat") -> str:
-        """A new interaction; returns its id."""
+        """Publish a new interaction; return its id."""
         name = interaction_id or random_id()
         facts = pb.InteractionFacts(
             interaction_id=name,
@@ -112,12 +112,12 @@ class Bench:
         return name
 
     async def until(self, holds: Callable[[], bool], within_s: float = 30) -> None:
-        """Wait until something holds of what has been read."""
+        """Wait until a condition holds for the records that were read."""
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(holds)
 
     def story(self, interaction_id: str) -> list[str]:
-        """The kinds of events of one interaction, in order."""
+        """Return the kinds of events of one interaction, in order."""
         mine = [e for e in self.events if e.interaction.interaction_id == interaction_id]
         return [e.WhichOneof("event") or "" for e in sorted(mine, key=lambda e: e.epoch)]
 
@@ -130,7 +130,7 @@ class Bench:
                     self.changed.notify_all()
 
     async def read_replies(self, keys: AwaitedKeys) -> None:
-        """What agents have written, opened, for ever."""
+        """Read and open the replies that agents have written, for ever."""
         async with aclosing(tail(self.kafka, "outbound.v1")) as records:
             async for record in records:
                 reply = ingest_pb.OutboundRecord.FromString(record.value or b"")
@@ -144,7 +144,7 @@ class Bench:
 
 @asynccontextmanager
 async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
-    """Topics made, events and replies being read."""
+    """Create the topics, and read events and replies."""
     await cluster_topics.apply(
         kafka, partitions={"routing.commands.v1": 2, "routing.events.v1": 2, "gateway.feed.v1": 4}
     )
@@ -169,7 +169,7 @@ async def a_bench(kafka: KafkaSettings) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def a_router(settings: RouterSettings) -> AsyncIterator[Service[RouterSettings]]:
-    """A router in this event loop, ready."""
+    """Run a router in this event loop, and yield it when it is ready."""
     async with serving("router", settings, build) as service:
         ready = asyncio.Event()
         service.health.on_change(lambda now: ready.set() if now else None)

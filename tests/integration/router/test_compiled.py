@@ -1,4 +1,4 @@
-"""The engine compiled is the engine: it decides as the source that it was made of, field by field."""
+"""The compiled engine decides as the source from which it was compiled, field by field."""
 
 import importlib.util
 import os
@@ -27,10 +27,10 @@ def _hatch_build() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def compiled() -> Path:
-    """build/compiled, made now unless it is of these sources already."""
+    """Return build/compiled, built now unless it was built from these sources already."""
     hatch_build = _hatch_build()
     if not hatch_build.has_compiler():
-        pytest.skip("no C compiler here: the engine is not compiled on this machine")
+        pytest.skip("there is no C compiler: the engine is not compiled on this machine")
     found: Path = hatch_build.build_beside()
     return found
 
@@ -45,7 +45,7 @@ def _decided(to: Path, *first: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # two minutes of CPU when it has to be compiled
 def test_compiled_and_pure_decide_the_same(compiled: Path, tmp_path: Path) -> None:
-    """Effects and changelog of some thousands of commands, as text: also 1 for 1.0, or another order, would be a difference."""
+    """Effects and changelog of some thousands of commands are compared as text: 1 for 1.0, or another order, would be a difference."""
     kind, *theirs = _decided(tmp_path / "compiled", compiled)
     pure, *ours = _decided(tmp_path / "pure")
     assert (kind, pure) == ("compiled", "pure")
@@ -55,7 +55,7 @@ def test_compiled_and_pure_decide_the_same(compiled: Path, tmp_path: Path) -> No
 
 
 def test_the_wheel_is_compiled_by_the_locked_compiler() -> None:
-    """The build has requirements of its own, which the lock does not hold; those that could change the code are the lock's."""
+    """The build has its own requirements, which the lock file does not hold; those that could change the code have the lock's versions."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked = {p["name"]: p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
     hook = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
@@ -65,5 +65,5 @@ def test_the_wheel_is_compiled_by_the_locked_compiler() -> None:
 
 
 def test_nothing_compiled_lies_beside_the_sources() -> None:
-    """Python would load it instead of the source, however old it is."""
+    """Python would load it instead of the source, even if it is older."""
     assert list((ROOT / "services").rglob("*.so")) == []

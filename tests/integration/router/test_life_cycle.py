@@ -1,4 +1,4 @@
-"""One interaction through a real router on real Kafka, by a real client."""
+"""One interaction through a real router on real Kafka, with a real client."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.kafka
 async def test_an_interaction_is_offered_accepted_answered_and_completed(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Enqueue, offer on the agent's stream, accept, reply (durable in outbound), complete; every step is an event with a reason."""
+    """Enqueue, offer on the agent's stream, accept, reply (durable in outbound), complete: every step is an event with a reason."""
     settings = kafka.settings(prefix)
     async with a_bench(settings) as bench, a_router(settings_for(settings, tmp_path)) as router:
         await bench.configure()

@@ -1,4 +1,4 @@
-"""A shard on real Kafka lives, changes hands, and is replayed: identical; with a record tampered with, the difference is shown."""
+"""A shard on real Kafka changes its owner and is replayed: the result is identical; with a changed record, the difference is shown."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ TUNING = LaneTuning(session_timeout_ms=6_000, heartbeat_interval_ms=500, offsets
 
 
 def a_configuration() -> config_pb2.TenantConfiguration:
-    """Short offers, wrap-up, and skills that are forgone after a while: timers come up all the time."""
+    """Return short offers, wrap-up, and skills that are no longer required after a while: timers are due all the time."""
     needs = config_pb2.Queue(name="support", pool=POOL, offer_timeout_ms=700, wrap_up_ms=300)
     needs.requirements.add(attribute="french", number=5, operator=2, expires_after_ms=400)
     return config_pb2.TenantConfiguration(
@@ -53,7 +53,7 @@ def a_configuration() -> config_pb2.TenantConfiguration:
 
 @asynccontextmanager
 async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
-    """Owns both shards until the block ends; then it is gone at once, whatever it was at."""
+    """Own both shards until the block ends; then stop at once, whatever is being done."""
     metrics = ShardMetrics(Metrics())
 
     def factory(context: LaneContext) -> ShardProcessor:
@@ -73,7 +73,7 @@ async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
         running = tasks.create_task(runner.run())
         async with asyncio.timeout(40):
             await owned.wait()
-            while not runner.restored:  # noqa: ASYNC110 - the group tells nobody
+            while not runner.restored:  # noqa: ASYNC110 - the group has no event to wait for
                 await asyncio.sleep(0.05)
         try:
             yield
@@ -82,7 +82,7 @@ async def an_owner(kafka: KafkaSettings, name: str) -> AsyncIterator[None]:
 
 
 class Team:
-    """Agents that accept, reply and complete whatever they are offered; now and then one declines, or lets an offer stand."""
+    """Agents who accept, reply and complete everything that they are offered; sometimes one declines, or does not answer an offer."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -90,14 +90,14 @@ class Team:
         self._offers = 0
 
     async def sign_in(self) -> None:
-        """All four."""
+        """Sign in all four agents."""
         for n in range(4):
             await self._bench.command(
                 reply_to=REPLY_TO, sign_in=pb.SignIn(agent_id=f"agent-{n}", session_id=f"session-{n}-{self._seen}")
             )
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Answer offers until cancelled."""
         while True:
             async with self._bench.changed:
                 await self._bench.changed.wait_for(lambda: len(self._bench.events) > self._seen)
@@ -118,7 +118,7 @@ class Team:
         self._offers += 1
         offer = event.offered
         if self._offers % 11 == 5:
-            return  # it expires
+            return  # the offer expires
         if self._offers % 7 == 3:
             body = pb.DeclineOffer(agent_id=offer.agent_id, offer_id=offer.offer_id, reason="BUSY", retry_after_ms=300)
             await self._bench.command(reply_to=REPLY_TO, decline_offer=body)
@@ -135,7 +135,7 @@ class Team:
 
 
 async def work_through(bench: Bench, count: int) -> None:
-    """So many interactions from arrival to the end of wrap-up."""
+    """Run `count` interactions from arrival to the end of wrap-up."""
     names = []
     for number in range(count):
         facts = pb.InteractionFacts(
@@ -155,7 +155,7 @@ async def work_through(bench: Bench, count: int) -> None:
 
 @dataclass
 class Answer:
-    """What the command came to."""
+    """The output of the command."""
 
     code: int
     out: str
@@ -163,12 +163,12 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """Its JSON."""
+        """The output as JSON."""
         return json.loads(self.out)
 
 
 async def chapar_replay(kafka: KafkaUnderTest, prefix: str, *arguments: str) -> Answer:
-    """The command as people run it, in a process of its own."""
+    """Run the command as users do, in its own process."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -191,7 +191,7 @@ async def chapar_replay(kafka: KafkaUnderTest, prefix: str, *arguments: str) -> 
 
 
 async def a_life(settings: KafkaSettings) -> None:
-    """Two owners, one after the other, in mid-work; whole life cycles under both."""
+    """Run two owners, one after the other, while agents work; with whole life cycles under both."""
     async with a_bench(settings) as bench:
         team = Team(bench)
         async with asyncio.TaskGroup() as tasks:
@@ -200,7 +200,7 @@ async def a_life(settings: KafkaSettings) -> None:
                 await team.sign_in()
                 working = tasks.create_task(team.run())
                 await work_through(bench, INTERACTIONS)
-                for number in range(4):  # offered and not yet answered when the owner is lost
+                for number in range(4):  # offered and not yet accepted when the owner is lost
                     await bench.enqueue("sales", f"late-{number}")
                 await bench.until(lambda: len(bench.story("late-0")) > 1)
             async with an_owner(settings, "second"):
@@ -212,7 +212,7 @@ async def a_life(settings: KafkaSettings) -> None:
 
 
 def shard_of(answer: Answer, commands: int) -> dict[str, Any]:
-    """The shard that had the pool."""
+    """Return the report of the shard that had the pool."""
     (found,) = [shard for shard in answer.data["shards"] if shard["commands"] >= commands]
     return dict(found)
 
@@ -220,7 +220,7 @@ def shard_of(answer: Answer, commands: int) -> dict[str, Any]:
 async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """From the beginning; in two parts by a state file; from a captured state; and when the beginning is gone, not at all."""
+    """It is identical from the beginning; in two parts by a state file; and from a captured state. Without the beginning it is refused."""
     settings = kafka.settings(prefix)
     await a_life(settings)
     whole = await chapar_replay(kafka, prefix, "--json")
@@ -231,7 +231,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     assert shard["effects"] > 600
     assert shard["next_offset"] == shard["commands"]
 
-    # In two parts.
+    # In two parts
     number, half = str(shard["shard"]), str(shard["commands"] // 2)
     file = tmp_path / "state"
     first = await chapar_replay(kafka, prefix, "--shard", number, "--to", half, "--save", str(file), "--json")
@@ -240,7 +240,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     assert rest.code == 0, rest
     assert shard_of(first, 50)["commands"] + shard_of(rest, 50)["commands"] == shard["commands"]
 
-    # From what the changelog says, with a third owner's work behind it.
+    # From a captured state, followed by a third owner's commands
     captured = tmp_path / "captured"
     taken = await chapar_replay(kafka, prefix, "--capture", str(captured))
     assert taken.code == 0, taken
@@ -253,7 +253,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
     assert third.data["shards"][0]["take_overs"] == 1
     assert third.data["shards"][0]["effects"] >= 2
 
-    # And when the beginning is gone.
+    # Without the beginning of the journal
     await forget(settings, JOURNAL, int(number), 10)
     lost = await chapar_replay(kafka, prefix, "--shard", number, "--save", str(tmp_path / "none"))
     assert lost.code == 2
@@ -262,7 +262,7 @@ async def test_a_life_with_a_change_of_owner_is_replayed_identically(
 
 
 async def test_a_tampered_record_is_found_and_shown(kafka: KafkaUnderTest, prefix: str) -> None:
-    """A copy of the topics, in which one offer went to another agent, and the journal's hash with it."""
+    """In a copy of the topics one offer has another agent, and the journal's hash fits to it."""
     settings = kafka.settings(prefix)
     await a_life(settings)
     journal = [record for record in await read_all(settings, JOURNAL) if record.value]
@@ -304,7 +304,7 @@ async def test_a_tampered_record_is_found_and_shown(kafka: KafkaUnderTest, prefi
 
 
 async def copied(origin: KafkaSettings, copy: KafkaSettings, change: Callable[[Record], bytes | None]) -> None:
-    """The same records at the same times, and commands at the same offsets, as they were not written in transactions."""
+    """Copy records with the same times, and commands with the same offsets, as they were not written in transactions."""
     await cluster_topics.apply(copy, partitions=PARTITIONS)
     producer = AIOKafkaProducer(**copy.client_options(), acks="all", enable_idempotence=True)
     await producer.start()
@@ -325,7 +325,7 @@ async def copied(origin: KafkaSettings, copy: KafkaSettings, change: Callable[[R
 
 
 async def forget(kafka: KafkaSettings, topic: str, partition: int, before: int) -> None:
-    """As retention does."""
+    """Delete the records of a partition before an offset, as retention does."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
     try:

@@ -1,4 +1,4 @@
-"""RoutingService and AgentDirectoryService by real gRPC, on real Kafka; two replicas, so that half of the calls are forwarded."""
+"""RoutingService and AgentDirectoryService by real gRPC on real Kafka; with two replicas, so that half of the calls are forwarded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.kafka
 async def two_routers(
     kafka: KafkaUnderTest, prefix: str, folder: Path
 ) -> AsyncIterator[tuple[Bench, list[grpc.aio.Channel], list[str]]]:
-    """A bench, and a channel to each of two replicas."""
+    """Yield a bench, a channel to each of two replicas, and their addresses."""
     settings = kafka.settings(prefix)
     async with (
         a_bench(settings) as bench,
@@ -46,7 +46,7 @@ async def two_routers(
 
 
 async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Reads are forwarded to the shard's owner, changes go through the log; what one replica changed, the other shows."""
+    """Reads are forwarded to the shard's owner, changes go through the log; a change by one replica is visible at the other."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
         interaction = await bench.enqueue()
         await bench.until(lambda: bench.story(interaction) == ["queued"])
@@ -67,7 +67,7 @@ async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, p
                 estimate = await routing.EstimateWait(api.EstimateWaitRequest(queue="sales"))
                 assert (estimate.p50_ms, estimate.method, estimate.position) == (-1, "NO_HISTORY", 2)
                 profile = config_pb2.AgentProfile(agent_id=f"new-{number}", skills={"persian": 4})
-                for _ in range(2):  # the same again is the same
+                for _ in range(2):  # a repetition has the same result
                     await directory.UpsertAgent(api.UpsertAgentRequest(idempotency_key=f"k{number}", agent=profile))
                 agent = (await directory.GetAgent(api.GetAgentRequest(agent_id=f"new-{number}"))).agent
                 assert dict(agent.profile.skills) == {"persian": 4}
@@ -96,7 +96,7 @@ async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, p
 async def test_what_is_asked_wrongly_is_refused_with_a_reason(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Typed errors, the same from either replica."""
+    """Errors are typed, and the same from either replica."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
         await bench.until(lambda: True)
         for channel in channels:
@@ -141,7 +141,7 @@ async def test_what_is_asked_wrongly_is_refused_with_a_reason(
 async def test_supervisors_and_desks_hand_out_work_without_offers(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Assign, pick, warm transfer and recall, callback: with the scope, by either replica, and not about what has changed meanwhile."""
+    """Assign, pick, warm transfer and recall, callback work with the scope, at either replica, and are refused for an outdated epoch."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, addresses):
         routing = router_pb2_grpc.RoutingServiceStub(channels[1])
         order = pb.AssignInteraction(interaction_id="x", agent_id="agent-0")
@@ -195,7 +195,7 @@ async def test_supervisors_and_desks_hand_out_work_without_offers(
 
 
 async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """A new answer at each interval, from either replica."""
+    """A new response comes at each interval, from either replica."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
         for number, channel in enumerate(channels, 1):
             stream = router_pb2_grpc.RoutingServiceStub(channel).WatchQueues(api.WatchQueuesRequest(interval_ms=200))
@@ -205,12 +205,12 @@ async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix:
                     if sum(view.waiting for view in answer.queues) == number:
                         break
                 else:
-                    pytest.fail("the stream ended before it showed what was queued")
+                    pytest.fail("the stream ended before it showed the queued interaction")
             stream.cancel()
 
 
 async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Another agent's token, one without an agent, an unknown agent: refused. A second desk replaces the first, which stays away."""
+    """Another agent's token, one without an agent, and an unknown agent are refused. A second desk replaces the first, which does not return."""
     async with two_routers(kafka, prefix, tmp_path) as (_bench, _channels, addresses):
         async with Desk(addresses, a_token("agent-0"), "agent-1") as desk:
             with pytest.raises(DeskClosed) as closed:
@@ -239,7 +239,7 @@ async def test_a_session_is_the_tokens_agents_alone(kafka: KafkaUnderTest, prefi
 
 
 async def test_a_desk_that_signs_out_stays_out(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """By leaving, by the state OFFLINE, or by a supervisor: the result comes, the session ends, and no other one begins."""
+    """By leaving, by the state OFFLINE, or by a supervisor: the result comes, the session ends, and no other session begins."""
     async with two_routers(kafka, prefix, tmp_path) as (_bench, channels, addresses):
         directory = router_pb2_grpc.AgentDirectoryServiceStub(channels[1])
 
@@ -266,7 +266,7 @@ async def test_a_desk_that_signs_out_stays_out(kafka: KafkaUnderTest, prefix: st
 
 
 async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
-    """Decline, transfer, states, credits, wrong ones: each is answered with a reason."""
+    """Decline, transfer, states, credits and invalid requests each get a result with a reason."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, _channels, addresses):
         async with (
             Desk(addresses[0], a_token("agent-0"), credits=1) as ali,
@@ -298,7 +298,7 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
 async def test_agents_for_invented_pools_are_refused_at_once_and_make_none(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """A flood of them leaves no engine, no state and nothing that is counted by name; others are served meanwhile."""
+    """A flood of them leaves no engine, no state and no metric by name; other callers are served in the meantime."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, addresses):
         interaction = await bench.enqueue()
         await bench.until(lambda: bench.story(interaction) == ["queued"])

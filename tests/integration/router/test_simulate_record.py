@@ -1,4 +1,4 @@
-"""`chapar simulate record`: what the topics hold becomes a file that can be simulated."""
+"""`chapar simulate record` writes the records of the topics to a file that can be simulated."""
 
 import asyncio
 from pathlib import Path
@@ -40,7 +40,7 @@ async def _recorded_events(kafka: KafkaUnderTest, prefix: str) -> None:
 def test_what_the_topics_hold(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One who was answered and one who left, from two partitions; `--to` before them leaves nobody."""
+    """One customer was answered and one left, from two partitions; with an earlier `--to` the file is empty."""
     asyncio.run(_recorded_events(kafka, prefix))
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap)
     monkeypatch.setenv("CHAPAR_TOPIC_PREFIX", prefix)

@@ -1,4 +1,4 @@
-"""Two replicas as processes of their own; one is killed without warning.
+"""Two replicas in their own processes; one is killed without warning.
 
 It may hold a desk's session, the shard, or both: that costs the agent a reconnect, never an interaction.
 """
@@ -26,7 +26,7 @@ INTERACTIONS = 40
 
 
 class Replica:
-    """One process."""
+    """One replica in its own process."""
 
     def __init__(self, name: str, kafka: KafkaUnderTest, prefix: str, folder: Path) -> None:
         self._endpoints = folder / f"{name}.json"
@@ -47,14 +47,14 @@ class Replica:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Returns when it is ready."""
+        """Start the process; return when it is ready."""
         self._endpoints.unlink(missing_ok=True)
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "services.router", env=self._env, stdout=log, stderr=log
             )
         async with asyncio.timeout(60):
-            while not await self._ready():  # noqa: ASYNC110 - another process: there is nothing to be woken by
+            while not await self._ready():  # noqa: ASYNC110 - another process: there is no event to wait for
                 await asyncio.sleep(0.1)
 
     async def _ready(self) -> bool:
@@ -72,11 +72,11 @@ class Replica:
 
     @property
     def address(self) -> str:
-        """Where its gRPC is."""
+        """The address of its gRPC server."""
         return str(json.loads(self._endpoints.read_text())["grpc"])
 
     async def end(self, how: signal.Signals) -> None:
-        """Send a signal, and wait until it is gone."""
+        """Send a signal, and wait until the process has ended."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.send_signal(how)
@@ -85,7 +85,7 @@ class Replica:
 
 @asynccontextmanager
 async def replicas(kafka: KafkaUnderTest, prefix: str, folder: Path) -> AsyncIterator[list[Replica]]:
-    """Two, ready."""
+    """Run two replicas that are ready."""
     both = [Replica(f"router-{n}", kafka, prefix, folder) for n in range(2)]
     try:
         await asyncio.gather(*(replica.start() for replica in both))
@@ -95,7 +95,7 @@ async def replicas(kafka: KafkaUnderTest, prefix: str, folder: Path) -> AsyncIte
 
 
 class Agent:
-    """Accepts, replies and completes whatever he is given, also what he finds when a session resumes."""
+    """An agent who accepts, replies and completes everything they are given, including what they find when a session resumes."""
 
     def __init__(self, desk: Desk, tasks: asyncio.TaskGroup) -> None:
         self.desk = desk
@@ -103,7 +103,7 @@ class Agent:
         self._busy: set[str] = set()
 
     async def run(self) -> None:
-        """Until the desk is closed."""
+        """Work until the desk is closed."""
         async for event in self.desk.events():
             match event.WhichOneof("response"):
                 case "welcome":
@@ -138,7 +138,7 @@ class Agent:
 
 
 async def everything_completed(bench: Bench, interactions: list[str], within_s: float) -> None:
-    """Each interaction once."""
+    """Wait until each interaction is completed, and check that it was completed once."""
 
     def done() -> bool:
         return all("completed" in bench.story(i) for i in interactions)
@@ -158,7 +158,7 @@ async def everything_completed(bench: Bench, interactions: list[str], within_s: 
 async def test_killing_a_replica_costs_a_reconnect_and_no_interaction(
     victim: int, kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """Whichever of the two is killed in mid-work: every interaction is answered once and completed once."""
+    """Whichever of the two is killed while agents work, every interaction is answered once and completed once."""
     async with a_bench(kafka.settings(prefix)) as bench, replicas(kafka, prefix, tmp_path) as both:
         await bench.configure()
         addresses = [replica.address for replica in both]
@@ -186,7 +186,7 @@ async def test_killing_a_replica_costs_a_reconnect_and_no_interaction(
 async def test_a_replica_that_is_asked_to_stop_sends_its_desks_elsewhere(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
-    """SIGTERM: the desk resumes at the other replica, holding what it held, well before any lease ends."""
+    """On SIGTERM the desk resumes at the other replica with its interactions, well before any lease ends."""
     async with a_bench(kafka.settings(prefix)) as bench, replicas(kafka, prefix, tmp_path) as both:
         await bench.configure()
         async with Desk([replica.address for replica in both], a_token("agent-0")) as desk:

@@ -1,1 +1,1 @@
-"""Replaying a shard, without Kafka."""
+"""Tests of the replay of a shard, without Kafka."""

@@ -1,4 +1,4 @@
-"""`python -m tests.unit.router.replay.elsewhere`: lives a fixed life in a process of its own, and prints the journal's hashes."""
+"""Run a fixed life in a process of its own and print the journal's hashes: `python -m tests.unit.router.replay.elsewhere`."""
 
 import random
 
@@ -7,12 +7,12 @@ from tests.unit.router.replay.recorded import Recorded
 
 
 def a_fixed_life() -> list[Step]:
-    """The same in every process."""
+    """Return the same steps in every process."""
     return some_steps(random.Random(20_260_301), 400)
 
 
 def main() -> None:
-    """See the module."""
+    """Run the life and print the hashes."""
     shard = Recorded()
     live(shard, a_fixed_life())
     log = shard.log()

@@ -1,4 +1,4 @@
-"""What a shard may live through: steps that Hypothesis chooses, read against the state that they meet."""
+"""Lives of a shard: steps that Hypothesis chooses, interpreted by the state that they meet."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ _WAITS = (1, 500, 3_000, 6_000, 10_000, 21_000, 700_000)
 
 
 def lives(*, take_overs: bool, least: int = 0) -> st.SearchStrategy[list[Step]]:
-    """Up to forty steps; some of them a change of owner."""
+    """Draw up to forty steps; some of them change the owner."""
     kinds = (*_CALM, "crash", "crash", "crash") if take_overs else _CALM
     return st.lists(
         st.tuples(st.sampled_from(kinds), st.integers(0, 11), st.integers(0, 11)), min_size=least, max_size=40
@@ -30,13 +30,13 @@ def lives(*, take_overs: bool, least: int = 0) -> st.SearchStrategy[list[Step]]:
 
 
 def some_steps(chance: random.Random, count: int) -> list[Step]:
-    """Steps without Hypothesis, changes of owner among them."""
+    """Return steps without Hypothesis, including changes of the owner."""
     kinds = (*_CALM, "crash")
     return [(chance.choice(kinds), chance.randrange(12), chance.randrange(12)) for _ in range(count)]
 
 
 def live(shard: Recorded, steps: list[Step]) -> None:
-    """Do all of it."""
+    """Carry out all steps."""
     for kind, a, b in steps:
         _do(shard, kind, a, b)
     shard.cut()

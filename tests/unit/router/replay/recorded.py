@@ -1,4 +1,4 @@
-"""A shard that has lived: a lane without Kafka, told what to do, and the log that it leaves behind."""
+"""A recorded shard: a lane without Kafka that tests send commands to, and the log that it writes."""
 
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ EVERYTHING = Window()
 
 
 def a_configuration(version: int = 1, offer_ms: int = 10_000) -> config_pb2.TenantConfiguration:
-    """Three queues and four agents, with everything that makes time matter: wrap-up, rings, overflow, several offers, interruption, occupancy."""
+    """Return three queues and four agents, with everything that depends on time: wrap-up, rings, overflow, several offers, interrupts, occupancy."""
     needs = types_pb2.Selector(attribute="persian", operator=types_pb2.SELECTOR_OPERATOR_AT_LEAST, number=3)
     needs.expires_after_ms = 6_000
     french = types_pb2.Selector(attribute="french", operator=types_pb2.SELECTOR_OPERATOR_AT_LEAST, number=9)
@@ -96,7 +96,7 @@ def a_configuration(version: int = 1, offer_ms: int = 10_000) -> config_pb2.Tena
 
 @dataclass
 class MemoryLog:
-    """Implements `log.ShardLog` over lists that a test may tamper with."""
+    """Implements `log.ShardLog` with lists that a test may tamper with."""
 
     commands_: list[Record]
     journal_: list[Record]
@@ -128,11 +128,11 @@ class MemoryLog:
         return _place(topic, partition, key)
 
     def journaled(self, number: int) -> pb.JournalRecord:
-        """A record of the journal, from 0."""
+        """Return a record of the journal, from 0."""
         return pb.JournalRecord.FromString(self.journal_[number].value or b"")
 
     def rewrite(self, number: int, **fields: Any) -> None:
-        """Tamper with a record of the journal."""
+        """Change fields of a record of the journal."""
         changed = self.journaled(number)
         for name, value in fields.items():
             changed.ClearField(name)  # type: ignore[arg-type]  # a name of the contract
@@ -140,7 +140,7 @@ class MemoryLog:
         self.journal_[number] = self.journal_[number]._replace(value=changed.SerializeToString())
 
     async def replayed(self, state: ShardState | None = None, window: Window = EVERYTHING) -> ShardReport:
-        """Replay it; `state` moves on."""
+        """Replay the log; this updates `state`."""
         start = state if state is not None else ShardState(0)
         return await replay(
             self, start, window=window, feed_partitions=FEED_PARTITIONS, progress=lambda _done, _total: None
@@ -148,7 +148,7 @@ class MemoryLog:
 
 
 async def _chunks(records: Iterable[Record]) -> AsyncGenerator[list[Record], None]:
-    """In uneven pieces, as a broker gives them."""
+    """Yield records in chunks of different sizes, as a broker returns them."""
     piece: list[Record] = []
     size = 1
     for record in records:
@@ -187,26 +187,26 @@ class Recorded:
 
     @property
     def core(self) -> Core:
-        """The pool as it is."""
+        """The present state of the pool."""
         processor = self.lane.processor
         assert isinstance(processor, ShardProcessor)
         return processor.engines["acme", "default"].core
 
     def works(self, *stages: Stage) -> list[Work]:
-        """Open interactions, in order of their ids."""
+        """Return open interactions, in the order of their ids."""
         works = sorted(self.core.works.values(), key=lambda work: work.id)
         return [work for work in works if not stages or work.stage in stages]
 
-    # What can be done
+    # Steps
 
     def put(self, value: bytes) -> None:
-        """A record into the batch that is being gathered."""
+        """Add a record to the pending batch."""
         record = self.lane.record(value, key=b"acme/default")
         self.commands.append(record)
         self.pending.append(record)
 
     def tell(self, **body: Any) -> None:
-        """A command into the batch that is being gathered."""
+        """Add a command to the pending batch."""
         self.count += 1
         values = {
             "command_id": f"command-{self.count}",
@@ -218,7 +218,7 @@ class Recorded:
         self.put(pb.RoutingCommand(**values).SerializeToString())
 
     def enqueue(self, queue: str = "q", channel: str = "chat", person: int = 0) -> str:
-        """A new interaction; its id."""
+        """Add a new interaction; return its id."""
         name = f"i-{self.count}"
         facts = pb.InteractionFacts(
             interaction_id=name,
@@ -233,30 +233,30 @@ class Recorded:
         return name
 
     def sign_in(self, agent: str) -> None:
-        """A new session of an agent."""
+        """Open a new session of an agent."""
         self.tell(sign_in=pb.SignIn(agent_id=agent, session_id=f"s-{agent}-{self.count}"))
 
     def cut(self) -> None:
-        """The batch is taken and committed."""
+        """Run the pending batch and commit it."""
         batch, self.pending = self.pending, []
         if batch:
             self.lane.batch(*batch)
 
     def wait(self, ms: int) -> None:
-        """Time passes; timers fire at their own times."""
+        """Let time pass; timers fire at their own times."""
         self.cut()
         self.lane.advance(ms)
 
     def crash(self, away_ms: int = 0) -> None:
-        """The owner is lost, and another takes over after a while."""
+        """Lose the owner, and let another one take over after a while."""
         self.cut()
         self.lane.now_ms += away_ms
         self.lane.crash()
 
-    # What is left behind
+    # The log
 
     def log(self) -> MemoryLog:
-        """As the topics hold it."""
+        """Return the log as the topics hold it."""
         self.cut()
         journal: list[Record] = []
         effects: list[Record] = []
@@ -286,6 +286,6 @@ class Recorded:
 
 
 def an_event(record: Record) -> pb.RoutingEvent:
-    """A record of routing.events.v1."""
+    """Parse a record of routing.events.v1."""
     assert record.topic == EVENTS
     return pb.RoutingEvent.FromString(record.value or b"")

@@ -1,4 +1,4 @@
-"""Where a replay may begin, and what is left out: garbage is never compared."""
+"""The start of a replay, and the records that are left out: a replay never compares from an unknown state."""
 
 import copy
 
@@ -20,14 +20,14 @@ from tests.unit.router.replay.test_differences import a_life, difference
 
 
 def refused(log: MemoryLog, state: ShardState | None = None, window: Window | None = None) -> str:
-    """Why nothing was compared."""
+    """Return the reason why nothing was compared."""
     with pytest.raises(NotComparable) as caught:
         finish(log.replayed(state, window or Window()))
     return str(caught.value)
 
 
 def a_state_after(log: MemoryLog, batches: int) -> ShardState:
-    """The state after the first so many batches."""
+    """Return the state after the first `batches` batches."""
     part, state = copy.copy(log), ShardState(0)
     part.journal_ = log.journal_[:batches]
     assert finish(part.replayed(state)).identical
@@ -35,7 +35,7 @@ def a_state_after(log: MemoryLog, batches: int) -> ShardState:
 
 
 def test_a_journal_whose_beginning_is_gone_needs_a_state() -> None:
-    """And says how to get one."""
+    """The message says how to get one."""
     log = a_life().log()
     log.journal_begin = 3
     why = refused(log)
@@ -57,7 +57,7 @@ def test_commands_that_are_gone_need_a_state() -> None:
 
 
 def test_a_journal_that_does_not_begin_with_the_first_owner_is_refused() -> None:
-    """What the first owner left is not known."""
+    """The state that the first owner left is not known."""
     log = a_life().log()
     log.rewrite(0, lane_epoch=2)
     assert "begins with owner 2" in refused(log)
@@ -72,7 +72,7 @@ def test_a_state_that_is_older_than_the_journal_is_refused() -> None:
 
 
 def test_a_state_of_another_log_is_refused() -> None:
-    """The topics were made anew: the record at the state's place is another one."""
+    """The topics were recreated: the record at the state's place is another one."""
     log = a_life().log()
     state = a_state_after(log, 4)
     log.rewrite(3, effects=77)
@@ -89,7 +89,7 @@ def test_a_state_that_this_version_cannot_read_is_refused() -> None:
 
 
 def test_a_window_before_the_state_is_refused() -> None:
-    """What it asks for cannot be had from there."""
+    """The state cannot answer what the window asks for."""
     log = a_life().log()
     state = a_state_after(log, 5)
     assert "take an earlier file" in refused(log, copy.deepcopy(state), Window(At(state.now_ms - 1)))
@@ -98,7 +98,7 @@ def test_a_window_before_the_state_is_refused() -> None:
 
 
 def test_a_take_over_that_was_not_journaled_is_refused() -> None:
-    """A version before this one wrote it: when the leases were renewed is not known."""
+    """An earlier version wrote it: the time at which the leases were renewed is not known."""
     shard = a_life()
     shard.crash()
     shard.enqueue()
@@ -111,7 +111,7 @@ def test_a_take_over_that_was_not_journaled_is_refused() -> None:
 
 
 def test_a_restore_that_loses_something_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The replay restores as the next owner did: here sessions are forgotten, so no lease ends when it did."""
+    """The replay restores as the next owner did: here sessions are forgotten, so no lease ends at the time of the original."""
     shard = Recorded()
     shard.wait(100)
     shard.crash()
@@ -133,7 +133,7 @@ def test_a_restore_that_loses_something_is_a_difference(monkeypatch: pytest.Monk
 
 
 def test_what_never_reached_the_processor_is_left_out() -> None:
-    """Skipped by an operator, and too large in what it caused: known from the dead letters."""
+    """Records that an operator skipped, or whose effects were too large, are known from the dead letters."""
     shard = a_life()
     shard.lane.skip(shard.commands[-1].offset + 2)
     shard.enqueue()
@@ -148,7 +148,7 @@ def test_what_never_reached_the_processor_is_left_out() -> None:
 
 
 def test_what_was_too_large_in_its_effects_is_left_out() -> None:
-    """The lane restored itself and took the batch again without it."""
+    """The lane restored itself and ran the batch again without the record."""
     shard = a_life()
     facts = pb.InteractionFacts(interaction_id="large", conversation_id="c", channel="chat", queue="q")
     facts.labels["x"] = "y" * 950_000
@@ -166,13 +166,13 @@ def test_what_was_too_large_in_its_effects_is_left_out() -> None:
 
 
 def test_an_empty_shard_is_identical() -> None:
-    """Nothing was decided, and nothing is."""
+    """Nothing was decided, and the replay decides nothing."""
     report = finish(MemoryLog([], [], []).replayed())
     assert (report.identical, report.batches) == (True, 0)
 
 
 def test_the_newest_batch_of_a_changelog_is_found_in_the_journal() -> None:
-    """By owner and clock, and not beyond the position."""
+    """It is found by owner and clock, and not after the position."""
     shard = a_life()
     log, position = shard.log(), shard.lane.position
     found = finish(newest(log, 0, position, -2_000))
@@ -184,7 +184,7 @@ def test_the_newest_batch_of_a_changelog_is_found_in_the_journal() -> None:
 
 
 def test_an_owner_that_has_only_taken_over_is_found_by_its_first_record() -> None:
-    """The lane's position still has the clock of the owner before."""
+    """The lane's position still has the clock of the previous owner."""
     shard = a_life()
     before = shard.lane.position
     shard.crash(1_000)
@@ -195,7 +195,7 @@ def test_an_owner_that_has_only_taken_over_is_found_by_its_first_record() -> Non
 
 
 def test_timers_that_came_to_nothing_are_looked_at_at_their_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was declined may be offered again, and nobody is there: no effect, no transaction, and yet the re-run looks when the original did."""
+    """A declined interaction may be offered again, and no agent is present: without an effect or transaction, the re-run still looks then."""
     shard = Recorded()
     looked: list[int] = []
     advance = ShardProcessor.advance
@@ -224,7 +224,7 @@ def test_timers_that_came_to_nothing_are_looked_at_at_their_own_clock(monkeypatc
 
 
 def test_an_effect_where_the_original_had_none_is_a_difference() -> None:
-    """The original looked at its timers and nothing came of it; the re-run has something to do."""
+    """The original looked at its timers and nothing was due; the re-run has something to do."""
     shard = Recorded()
     shard.enqueue()
     shard.wait(100)

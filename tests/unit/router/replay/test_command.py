@@ -1,4 +1,4 @@
-"""The command line: what it refuses, how it ends, and what people read."""
+"""The command line of the replay: what it refuses, its exit codes, and its output."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ from tests.unit.router.replay.test_differences import a_life, events_of, replace
 def test_what_makes_no_sense_is_refused_before_anything_is_read(
     line: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2, as for everything that was not compared."""
+    """The exit code is 2, as for every run without a comparison."""
     with pytest.raises(SystemExit) as ended:
         arguments(line)
     assert ended.value.code == 2
@@ -40,14 +40,14 @@ def test_what_makes_no_sense_is_refused_before_anything_is_read(
 
 
 def test_an_offset_goes_with_a_shard() -> None:
-    """Then it says where in its commands."""
+    """With a shard the offset counts the shard's commands."""
     assert arguments(["--shard", "1", "--from", "۱۲۰"]).window.begin == Offset(120)
 
 
 def test_a_cluster_that_is_not_named_or_not_there_is_told_in_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2: nothing was compared."""
+    """The exit code is 2: nothing was compared."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     assert main([]) == 2
     assert "KAFKA_BOOTSTRAP_SERVERS" in capsys.readouterr().err
@@ -57,7 +57,7 @@ def test_a_cluster_that_is_not_named_or_not_there_is_told_in_a_sentence(
 
 
 def test_chapar_replay_where_nothing_runs_is_not_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """1 would say that something differs."""
+    """Exit code 1 would mean that something differs."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.setenv("CHAPAR_HOME", str(tmp_path))
     answer = CliRunner().invoke(app, ["replay"])
@@ -71,7 +71,7 @@ def _hear_ctrl_c() -> None:
 
 @pytest.mark.parametrize("command", [("services.router.replay",), ("services.cli", "replay")])
 async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path: Path) -> None:
-    """While it waits for a broker that never answers: 130, one line, no file. `chapar` passes it on."""
+    """Ctrl-C while it waits for a broker that never answers: exit code 130, one line, no file. `chapar` passes the signal on."""
     called = asyncio.Event()
 
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,7 +98,7 @@ async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path
 
 
 def test_people_read_figures_and_both_sides() -> None:
-    """One line a shard when all is well; otherwise where, when, what, and the two records."""
+    """Identical shards have one line each; a difference has its place, time and fields, and both records."""
     log = a_life().log()
     text = StringIO()
     tell(Console(file=text, width=160), [finish(log.replayed())])

@@ -1,4 +1,4 @@
-"""Whatever is not as it was, the first difference is found exactly there, with both sides."""
+"""Any change in a log is found as the first difference exactly where it is, with both sides."""
 
 import hashlib
 import struct
@@ -21,13 +21,13 @@ MODEST = settings(max_examples=40, deadline=None, suppress_health_check=list(Hea
 
 
 def difference(report: ShardReport) -> Difference:
-    """There is one."""
+    """Return the difference of a report that must have one."""
     assert report.difference is not None
     return report.difference
 
 
 def a_life() -> Recorded:
-    """Three interactions offered, accepted, and completed, each step a batch of its own with a clock of its own."""
+    """Return three interactions that are offered, accepted, and completed, each step in its own batch with its own clock."""
     shard = Recorded()
     shard.wait(100)
     for _ in range(3):
@@ -43,7 +43,7 @@ def a_life() -> Recorded:
 
 
 def events_of(log: MemoryLog, number: int) -> list[Record]:
-    """The events of one batch, by the journal's number, in the order of its effects."""
+    """Return the events of one batch, by the journal's number, in the order of its effects."""
     journal = log.journaled(number)
     taken = [r for r in log.commands_ if journal.first_offset <= r.offset < journal.next_offset]
     causes = {"", *(command_id(r) for r in taken)}
@@ -53,7 +53,7 @@ def events_of(log: MemoryLog, number: int) -> list[Record]:
 
 
 def command_id(record: Record) -> str:
-    """Of a command; empty for garbage."""
+    """Return the id of a command; empty for garbage."""
     try:
         return pb.RoutingCommand.FromString(record.value or b"").command_id
     except DecodeError:
@@ -61,7 +61,7 @@ def command_id(record: Record) -> str:
 
 
 def replace(log: MemoryLog, old: Record, new: list[Record]) -> None:
-    """Tamper with an original."""
+    """Replace an original record."""
     at = log.effects_.index(old)
     log.effects_[at : at + 1] = new
 
@@ -69,12 +69,12 @@ def replace(log: MemoryLog, old: Record, new: list[Record]) -> None:
 @MODEST
 @given(lives(take_overs=False), st.data())
 def test_a_flipped_effect_is_found_at_its_place(steps: list[Step], data: st.DataObject) -> None:
-    """One event of one batch says another agent or reason; the journal's hash is that of the tampered effects."""
+    """One event of one batch has another agent or reason; the journal's hash is that of the changed effects."""
     shard = Recorded()
     live(shard, steps)
     log = shard.log()
     clocks = [log.journaled(n).now_ms for n in range(len(log.journal_))]
-    # Batches of one millisecond share a neighbourhood; which of them an effect of a timer is of, only the order tells.
+    # Batches of one millisecond have the same neighbours; only the order shows which of them an effect of a timer belongs to.
     candidates = [n for n in range(len(log.journal_)) if events_of(log, n) and clocks.count(clocks[n]) == 1]
     assume(candidates)
     number = data.draw(st.sampled_from(candidates), label="batch")
@@ -93,7 +93,7 @@ def test_a_flipped_effect_is_found_at_its_place(steps: list[Step], data: st.Data
 @MODEST
 @given(lives(take_overs=False), st.integers(1, 5), st.data())
 def test_a_flipped_clock_is_found_at_its_batch(steps: list[Step], by: int, data: st.DataObject) -> None:
-    """The originals, which are at the true clock, are found all the same."""
+    """The originals, which have the true clock, are found nevertheless."""
     shard = Recorded()
     live(shard, steps)
     log = shard.log()
@@ -108,13 +108,13 @@ def test_a_flipped_clock_is_found_at_its_batch(steps: list[Step], by: int, data:
     log.rewrite(number, now_ms=clocks[number] - by)
     found = difference(finish(log.replayed()))
     assert (found.journal_offset, found.clock_ms) == (number, clocks[number] - by)
-    if not found.found.summary.startswith("at "):  # a timer that was not due yet shows before any effect does
+    if not found.found.summary.startswith("at "):  # a timer that was not due yet shows before any effect
         assert found.found.original is not None
         assert found.found.original.record["occurred_at_ms"] == str(clocks[number])
 
 
 def test_another_policy_shows_at_the_first_offer_that_it_changes() -> None:
-    """Offers stand 9 s instead of 10: everything before the first offer is the same, and then its end is another."""
+    """Offers are open for 9 s instead of 10: everything before the first offer is the same, and then its end differs."""
     log = a_life().log()
     position = next(
         n
@@ -130,11 +130,11 @@ def test_another_policy_shows_at_the_first_offer_that_it_changes() -> None:
     ((path, original, rerun),) = found.found.fields
     assert path == "offered.expires_at_ms"
     assert int(original) - int(rerun) == 1_000
-    assert found.found.ordinal == 2  # behind the announcement and the command's result
+    assert found.found.ordinal == 2  # after the announcement and the command's result
 
 
 def test_a_tampered_journal_is_told_apart_from_another_effect() -> None:
-    """Every effect is the original's: it is the journal's record that is not."""
+    """Every effect equals the original's: only the journal's record differs."""
     log = a_life().log()
     log.rewrite(4, effects_sha256=hashlib.sha256(b"other").digest())
     found = difference(finish(log.replayed()))
@@ -143,7 +143,7 @@ def test_a_tampered_journal_is_told_apart_from_another_effect() -> None:
 
 
 def test_an_effect_that_the_rerun_lacks_and_one_that_it_has_alone() -> None:
-    """An original more, and an original less."""
+    """The original has one effect more, and then one less."""
     log = a_life().log()
     number = 2
     last = events_of(log, number)[-1]
@@ -166,7 +166,7 @@ def test_an_effect_that_the_rerun_lacks_and_one_that_it_has_alone() -> None:
 
 
 def test_what_is_no_longer_kept_is_said_and_not_guessed() -> None:
-    """Notices are kept for an hour: the difference is somewhere among them, and no original is invented."""
+    """Notices are kept for an hour: the difference is somewhere among them, and the report shows no invented original."""
     log = a_life().log()
     log.effects_ = [record for record in log.effects_ if record.topic != FEED]
     log.lost = frozenset((FEED, partition) for partition in range(8))
@@ -178,7 +178,7 @@ def test_what_is_no_longer_kept_is_said_and_not_guessed() -> None:
 
 
 def test_commands_that_no_batch_took_are_a_difference() -> None:
-    """A command lies between two batches and is no dead letter: the shard has passed over it."""
+    """A command between two batches is not a dead letter: the shard has skipped it."""
     shard = Recorded()
     shard.put(
         pb.RoutingCommand(
@@ -198,7 +198,7 @@ def test_commands_that_no_batch_took_are_a_difference() -> None:
 
 
 def test_a_rerun_that_breaks_off_is_a_difference_that_names_the_command() -> None:
-    """A bug of this version's engine."""
+    """This version's engine has a bug."""
     log = a_life().log()
 
     real = log.commands_[5]
@@ -220,7 +220,7 @@ def _place(topic: str, partition: int | None, key: bytes) -> tuple[str, int]:
 
 
 def test_effects_are_compared_within_their_partition() -> None:
-    """Between partitions the topics keep no order, so none is expected."""
+    """The topics keep no order between partitions, so the comparison expects none."""
     sends = [_send("a", 0), _send("b", 1), _send("c", 0)]
     assert align(sends, [_record("b", 1), _record("a", 0), _record("c", 0)], _place).ordinal is None
     assert align(sends, [_record("b", 1), _record("c", 0), _record("a", 0)], _place).ordinal == 0
@@ -228,7 +228,7 @@ def test_effects_are_compared_within_their_partition() -> None:
 
 
 def test_the_digest_is_of_topic_partition_key_and_value() -> None:
-    """Written down here as well: what the journal holds must not change unnoticed."""
+    """The digest is also computed here: what the journal holds must not change by accident."""
     shard = a_life()
     log = shard.log()
     number = next(n for n in range(len(log.journal_)) if log.journaled(n).effects)

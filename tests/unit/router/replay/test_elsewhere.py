@@ -1,4 +1,4 @@
-"""A decision does not depend on the process that makes it: neither on the seed of its hashes nor on where its memory lies."""
+"""A decision does not depend on the process that makes it: neither on its hash seed nor on its memory addresses."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 
 def test_two_processes_with_other_hash_seeds_decide_alike() -> None:
-    """The same commands, four hundred steps, three labels or more on each interaction: the same hash of every batch."""
+    """The same four hundred steps, with three labels or more on each interaction, give the same hash of every batch."""
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.unit.router.replay.elsewhere"],

@@ -1,4 +1,4 @@
-"""Whatever a shard has lived through, a replay of its journal comes to the same effects and to the same state."""
+"""After any life of a shard, a replay of its journal gives the same effects and the same state."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ MODEST = settings(max_examples=60, deadline=None, suppress_health_check=list(Hea
 @MODEST
 @given(lives(take_overs=True))
 def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> None:
-    """Life cycles, timers, changes of owner, garbage, repetitions: every effect by hash, and the changelog entry by entry."""
+    """With life cycles, timers, changes of owner, garbage and repetitions, every effect is equal by hash, and the changelog entry by entry."""
     shard = Recorded()
     live(shard, steps)
     log, state = shard.log(), ShardState(0)
@@ -33,7 +33,7 @@ def test_a_replay_is_identical_and_ends_in_the_same_state(steps: list[Step]) -> 
 @MODEST
 @given(lives(take_overs=True, least=10), st.data())
 def test_a_replay_goes_on_from_a_saved_state(steps: list[Step], data: st.DataObject) -> None:
-    """Stopped anywhere, written to a file, read, and continued: the same as in one go."""
+    """A replay that stops at any batch, is saved to a file and continued gives the same as one without a stop."""
     shard = Recorded()
     live(shard, steps)
     log, whole, part = shard.log(), ShardState(0), ShardState(0)
@@ -58,13 +58,13 @@ def test_a_replay_goes_on_from_a_saved_state(steps: list[Step], data: st.DataObj
 
 
 def remembered(state: ShardState) -> tuple[list[tuple[bytes, bytes]], list[bytes]]:
-    """The entities, and the chunks of remembered commands without their numbers, which begin anew when nothing is remembered."""
+    """Return the entities, and the chunks of remembered commands without their numbers, which start again when nothing is remembered."""
     plain = [(key, value) for key, value in state.entities.items() if not key.startswith(b"d|")]
     return plain, [value for key, value in state.entities.items() if key.startswith(b"d|")]
 
 
 def a_day() -> Recorded:
-    """One owner, four interactions, one minute apart."""
+    """Return one owner's shard with four interactions, one minute apart."""
     shard = Recorded()
     for number in range(4):
         shard.enqueue(person=number)
@@ -76,7 +76,7 @@ def a_day() -> Recorded:
 
 
 def test_a_life_of_one_owner_is_identical() -> None:
-    """The plain case, counted."""
+    """The counts of the plain case are correct."""
     shard = a_day()
     report = finish(shard.log().replayed())
     assert report.identical
@@ -85,7 +85,7 @@ def test_a_life_of_one_owner_is_identical() -> None:
 
 
 def test_a_window_counts_what_lies_in_it_and_compares_what_lies_before() -> None:
-    """By time, and by offset; half-open."""
+    """A window by time, and one by offset; both are half-open."""
     log = a_day().log()
     clocks = [log.journaled(n).now_ms for n in range(len(log.journal_))]
     third = clocks[3]
@@ -100,7 +100,7 @@ def test_a_window_counts_what_lies_in_it_and_compares_what_lies_before() -> None
 
 
 def test_a_difference_before_the_window_is_not_passed_over() -> None:
-    """What is folded silently is compared all the same."""
+    """Batches that are only folded are compared too."""
     log = a_day().log()
     log.rewrite(1, effects=99)
     report = finish(log.replayed(window=Window(At(log.journaled(5).now_ms))))

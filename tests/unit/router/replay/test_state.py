@@ -1,4 +1,4 @@
-"""The file that a daily replay begins from."""
+"""The state file from which a daily replay begins."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PREFIX = "chapar."
 
 
 def written(path: Path, *states: ShardState) -> Path:
-    """A whole file."""
+    """Write a complete file."""
     with StateWriter(path, PREFIX) as writer:
         for state in states:
             writer.add(state)
@@ -21,7 +21,7 @@ def written(path: Path, *states: ShardState) -> Path:
 
 
 def a_state(shard: int = 0, entities: int = 3) -> ShardState:
-    """A state with so many entities."""
+    """Return a state with this number of entities."""
     return ShardState(
         shard, 4, 1_700_000_000_000, 77, 12, b"\1" * 32, {b"i|acme/default|%d" % n: b"v%d" % n for n in range(entities)}
     )
@@ -29,7 +29,7 @@ def a_state(shard: int = 0, entities: int = 3) -> ShardState:
 
 @given(st.lists(st.integers(0, 1_203), min_size=1, max_size=3))
 def test_what_was_saved_comes_back_in_order(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
-    """Several shards in one file, any number of entities."""
+    """One file holds several shards, with any number of entities."""
     states = [a_state(shard, size) for shard, size in enumerate(sizes)]
     path = written(tmp_path_factory.mktemp("state") / "state", *states)
     read = StateFile(path, PREFIX)
@@ -40,7 +40,7 @@ def test_what_was_saved_comes_back_in_order(tmp_path_factory: pytest.TempPathFac
 
 
 def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
-    """Flipped, cut off, or added to: refused before anything is believed."""
+    """A flipped, missing or additional byte is refused before any content is used."""
     path = written(tmp_path / "state", a_state())
     whole = path.read_bytes()
     for position in range(len(whole)):
@@ -54,7 +54,7 @@ def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
 
 
 def test_refusals_say_what_to_do(tmp_path: Path) -> None:
-    """Another version, another installation, another shard, no file."""
+    """Refused are another version, another installation, another shard, and a missing file."""
     path = written(tmp_path / "state", a_state())
     with pytest.raises(StateRefused, match=r"is of topics that begin with 'chapar\.', not 'other\.'"):
         StateFile(path, "other.")
@@ -68,7 +68,7 @@ def test_refusals_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
-    """Broken off, the old file stays and nothing is left beside it; it is readable by its owner only."""
+    """After an interrupted write the old file remains, and no other file; it is readable by its owner only."""
     path = written(tmp_path / "state", a_state(entities=1))
     before = path.read_bytes()
 

@@ -1,4 +1,4 @@
-"""What people write for --from and --to."""
+"""The values of --from and --to."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ NOW = 1_700_000_000_000
 
 
 def ms(text: str) -> int:
-    """Of a time with its zone."""
+    """Return the milliseconds of a time with its zone."""
     return int(datetime.fromisoformat(text).timestamp() * 1000)
 
 
@@ -38,14 +38,14 @@ def test_times_times_ago_and_offsets(text: str, bound: At | Offset) -> None:
 
 
 def test_a_time_without_a_zone_is_in_the_machines() -> None:
-    """As times are shown."""
+    """This is also how times are shown."""
     local = datetime(2026, 3, 1, 8, 0, tzinfo=UTC).astimezone().replace(tzinfo=None)
     assert parse_bound(local.isoformat(), NOW) == At(ms("2026-03-01T08:00+00:00"))
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2", "2h30", "h", "1404-13-40", "2026-02-30", "-5", "1h2d", "²h"])
 def test_what_is_none_of_them_is_refused_with_examples(text: str) -> None:
-    """One sentence that says what would do; "2" alone is an offset."""
+    """One sentence gives valid examples; "2" alone is an offset."""
     if text == "2":
         assert parse_bound(text, NOW) == Offset(2)
         return
@@ -54,7 +54,7 @@ def test_what_is_none_of_them_is_refused_with_examples(text: str) -> None:
 
 
 def test_a_window_is_half_open() -> None:
-    """By clock, and by the offsets of a batch's commands."""
+    """This holds for the clock, and for the offsets of a batch's commands."""
     by_time = Window(At(10), At(20))
     assert [by_time.has_begun(clock, 0) for clock in (9, 10, 30)] == [False, True, True]
     assert [by_time.is_over(clock, 0) for clock in (19, 20)] == [False, True]

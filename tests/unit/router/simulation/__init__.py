@@ -1,1 +1,1 @@
-"""The what-if simulator."""
+"""Tests of the what-if simulator."""

@@ -1,4 +1,4 @@
-"""Scenarios for tests, with boring defaults, and ways to run them here and now."""
+"""Scenarios for tests, with plain defaults, and functions that run them in this process."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from services.router.simulation.scenario import Scenario
 
 
 def exponential(mean: str) -> dict[str, Any]:
-    """A distribution without memory."""
+    """Return an exponential distribution."""
     return {"distribution": "exponential", "mean": mean}
 
 
 def always(value: str) -> dict[str, Any]:
-    """A distribution without chance."""
+    """Return a deterministic distribution."""
     return {"distribution": "deterministic", "value": value}
 
 
 def calls(**more: Any) -> dict[str, Any]:
-    """A type: a call every 18 s that takes 3 min, in the queue `q`."""
+    """Return a type: a call every 18 s that takes 3 min, in the queue `q`."""
     return {"queue": "q", "arrivals": {"every": "18s"}, "handling": exponential("3m"), **more}
 
 
 def a_scenario(**more: Any) -> Scenario:
-    """An hour of calls and 14 agents, in two replications."""
+    """Return an hour of calls with 14 agents, in two replications."""
     given = {
         "duration": "1h",
         "replications": 2,
@@ -40,7 +40,7 @@ def a_scenario(**more: Any) -> Scenario:
 
 
 def a_floor(plan: Plan, *customers: tuple[float, float], patience: float = float("inf"), kind: int = 0) -> Floor:
-    """A floor to which these come: (arrival, handling), in seconds."""
+    """Return a floor with these customers: (arrival, handling), in seconds."""
     count = len(customers)
     handling = [seconds * 1_000 for _, seconds in customers]
     drawn = Customers(
@@ -55,5 +55,5 @@ def a_floor(plan: Plan, *customers: tuple[float, float], patience: float = float
 def a_run(
     *customers: tuple[float, float], policy: PoolConfig | None = None, patience: float = float("inf"), **more: Any
 ) -> Log:
-    """What happens to these in a scenario."""
+    """Return the log of these customers in a scenario."""
     return a_floor(make(a_scenario(**more), policy), *customers, patience=patience).run()

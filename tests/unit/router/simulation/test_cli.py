@@ -1,4 +1,4 @@
-"""`chapar simulate`: policies from YAML, arrivals from recorded events, and the simulator as a process of its own."""
+"""`chapar simulate`: policies from YAML, arrivals from recorded events, and the simulator in its own process."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ capacity_profiles:
 
 
 def event(interaction: str, at_s: float, tenant: str = "acme", pool: str = "default", **body: Any) -> bytes:
-    """A record of routing.events.v1."""
+    """Return a record of routing.events.v1."""
     selector = types_pb2.Selector(
         attribute="persian", operator=types_pb2.SELECTOR_OPERATOR_GREATER, number=3, expires_after_ms=30_000,
         steps=[types_pb2.SelectorStep(after_ms=5_000, number=1)],
@@ -52,17 +52,17 @@ def event(interaction: str, at_s: float, tenant: str = "acme", pool: str = "defa
 
 
 def queued() -> records_pb2.InteractionQueued:
-    """Into a queue."""
+    """Return the body of a queued event."""
     return records_pb2.InteractionQueued()
 
 
 def assigned(waited_s: float) -> records_pb2.InteractionAssigned:
-    """After a wait."""
+    """Return the body of an assignment after a wait."""
     return records_pb2.InteractionAssigned(agent_id="a", waited_ms=round(waited_s * 1_000))
 
 
 def rows(*events: bytes, **more: Any) -> list[dict[str, Any]]:
-    """What is recorded of these."""
+    """Return the recorded rows of these events."""
     recorder = Recorder(**more)
     for one in events:
         recorder.add(one)
@@ -78,7 +78,7 @@ LEFT = (event("i2", 1, queued=queued()), event("i2", 31, abandoned=records_pb2.I
 
 
 def test_who_was_answered() -> None:
-    """Handling from assignment to completion; patience is censored; no ids, no names, and of labels only those asked for."""
+    """Handling lasts from assignment to completion; patience is censored; there are no ids, no names, and only labels that were asked for."""
     [row] = rows(*ANSWERED)
     assert row == {
         "time": "2025-03-01T03:33:20.000+00:00",
@@ -103,19 +103,19 @@ def test_who_was_answered() -> None:
 
 
 def test_who_left() -> None:
-    """His patience is known, his handling is not."""
+    """Their patience is known, their handling is not."""
     [row] = rows(*LEFT)
     assert (row["patience"], row["patience_censored"]) == ("30000ms", False)
     assert "handling" not in row
 
 
 def test_the_order_of_partitions_changes_nothing() -> None:
-    """Two who arrived at the same millisecond come in the same order, whichever partition was read first."""
+    """Two customers who arrived in the same millisecond have the same order, whichever partition was read first."""
     assert rows(*ANSWERED, *LEFT) == rows(*LEFT, *ANSWERED)
 
 
 def test_handling_is_the_sum_of_all_hands() -> None:
-    """Transferred after 10 s, waited, taken by another for 30 s: 40 s; patience is that of the first wait."""
+    """Transferred after 10 s, waited, taken by another agent for 30 s: 40 s; patience is that of the first wait."""
     [row] = rows(
         *ANSWERED[:2],
         event("i1", 30, transferred=records_pb2.InteractionTransferred()),
@@ -127,7 +127,7 @@ def test_handling_is_the_sum_of_all_hands() -> None:
 
 
 def test_only_what_was_asked_for() -> None:
-    """Tenant, pool, time; what began before the record does not count; records that are none are passed over."""
+    """Tenant, pool and time select; interactions that began before the record do not count; invalid records are ignored."""
     assert rows(*ANSWERED, tenant="other") == []
     assert rows(*ANSWERED, pool="other") == []
     assert rows(*ANSWERED, from_ms=START + 1) == []
@@ -138,7 +138,7 @@ def test_only_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize(("name", "write"), [("a.csv", write_csv), ("a.jsonl", write_json)])
 def test_what_is_written_can_be_simulated(tmp_path: Path, name: str, write: Any) -> None:
-    """Both formats, all fields."""
+    """This holds for both formats and all fields."""
     out = io.StringIO()
     assert write(rows(*ANSWERED, *LEFT), out) == 2
     (tmp_path / name).write_text(out.getvalue(), encoding="utf-8")
@@ -156,14 +156,14 @@ def test_what_is_written_can_be_simulated(tmp_path: Path, name: str, write: Any)
 
 
 def test_columns_are_those_that_the_simulator_knows() -> None:
-    """Neither imports the other."""
+    """Neither module imports the other."""
     out = io.StringIO()
     write_csv([], out)
     assert tuple(next(csv.reader([out.getvalue()]))) == recorded.COLUMNS
 
 
 def test_queues_in_the_scenario_itself(tmp_path: Path) -> None:
-    """In the words of a configuration; the rest of the scenario is not looked at."""
+    """Queues are written as in a configuration; the rest of the scenario is not checked here."""
     path = tmp_path / "a.yaml"
     path.write_text(SCENARIO, encoding="utf-8")
     found = scenario_policy.of_scenario(path)
@@ -173,7 +173,7 @@ def test_queues_in_the_scenario_itself(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_them_keeps_its_line(tmp_path: Path) -> None:
-    """That of the scenario."""
+    """The line is that of the scenario."""
     path = tmp_path / "a.yaml"
     path.write_text(SCENARIO.replace("wrap_up: 30s", "wrap_upp: 30s"), encoding="utf-8")
     with pytest.raises(ChaparError) as raised:
@@ -184,7 +184,7 @@ def test_what_is_wrong_with_them_keeps_its_line(tmp_path: Path) -> None:
 
 
 def test_a_policy_beside_the_scenario(tmp_path: Path) -> None:
-    """Relative to it. A scenario without one, or that is none, has nothing to say here."""
+    """The path is relative to the scenario. A scenario without a policy, or an invalid one, gives no policy here."""
     (tmp_path / "tenant.yaml").write_text("queues: [{name: sales}]\n", encoding="utf-8")
     path = tmp_path / "a.yaml"
     path.write_text("policy: tenant.yaml\n", encoding="utf-8")
@@ -197,7 +197,7 @@ def test_a_policy_beside_the_scenario(tmp_path: Path) -> None:
 
 
 def test_times_need_a_zone() -> None:
-    """Of `record`."""
+    """This applies to the bounds of `record`."""
     assert simulate._moment("--from", "2025-03-01T08:00:00+03:30") == 1_740_803_400_000
     with pytest.raises(ChaparError, match="with its zone"):
         simulate._moment("--from", "2025-03-01T08:00:00")
@@ -207,7 +207,7 @@ def test_times_need_a_zone() -> None:
 
 @pytest.mark.slow
 def test_the_whole_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """`chapar simulate FILE`: policy, comparison, JSON; and its exit code."""
+    """`chapar simulate FILE` with policy, comparison, JSON; and its exit code."""
     path, other = tmp_path / "a.yaml", tmp_path / "no-wrap-up.yaml"
     path.write_text(SCENARIO, encoding="utf-8")
     other.write_text(

@@ -1,4 +1,4 @@
-"""The command: what is asked and what is answered."""
+"""The simulator's command: its questions and its output."""
 
 import json
 from pathlib import Path
@@ -31,21 +31,21 @@ groups:
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Path:
-    """A file."""
+    """Write a scenario file."""
     path = tmp_path / "morning.yaml"
     path.write_text(SCENARIO, encoding="utf-8")
     return path
 
 
 def policy(tmp_path: Path, **queue: Any) -> Path:
-    """A serialised configuration with the queue q."""
+    """Write a serialised configuration with the queue q."""
     path = tmp_path / "policy.binpb"
     path.write_bytes(config_pb2.TenantConfiguration(queues=[config_pb2.Queue(name="q", **queue)]).SerializeToString())
     return path
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    """What --json gives."""
+    """Return the output of --json."""
     assert main([*map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -70,13 +70,13 @@ def test_json(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_same_seed_gives_the_same_answer(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """To the last digit, with however many processes."""
+    """They are equal to the last digit, with any number of processes."""
     assert answer(capsys, scenario, "--processes", 1) == answer(capsys, scenario)
     assert answer(capsys, scenario) != answer(capsys, scenario, "--seed", 2)
 
 
 def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And says whether it was taken."""
+    """The output says whether the shortcut was used."""
     plain, quick = answer(capsys, scenario, "--no-shortcut"), answer(capsys, scenario)
     assert (plain.pop("shortcut"), quick.pop("shortcut")) == (False, True)
     assert plain == quick
@@ -90,7 +90,7 @@ def test_the_shortcut_gives_the_same_figures(scenario: Path, capsys: pytest.Capt
 
 
 def test_tables(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """For people: what was measured, by name, and where the intervals come from."""
+    """The tables name each measure and say where the intervals come from."""
     assert main([str(scenario), "--graph"]) == 0
     shown = capsys.readouterr().out
     for words in (
@@ -107,13 +107,13 @@ def test_tables(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_one_replication_says_that_it_is_one(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Batch means."""
+    """The intervals come from batch means."""
     assert main([str(scenario), "--replications", "1"]) == 0
     assert "from batches of one replication" in capsys.readouterr().out
 
 
 def test_two_staffings_meet_the_same_customers(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """So the difference is known better than either."""
+    """So the difference has a smaller interval than either value."""
     found = answer(capsys, scenario, "--against-staff", "more=5")
     one, other = (case["figures"]["all"] for case in found["cases"])
     change = found["differences"]["all"]["service_level_offered"]
@@ -127,7 +127,7 @@ def test_two_staffings_meet_the_same_customers(scenario: Path, capsys: pytest.Ca
 
 
 def test_two_policies(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wrap-up costs agents' time; the names are those given."""
+    """Wrap-up costs agents' time; the results use the given names."""
     plain = policy(tmp_path).rename(tmp_path / "plain.binpb")
     arguments = [str(scenario), "--policy", str(plain), "--against", str(policy(tmp_path, wrap_up_ms=60_000))]
     assert main([*arguments, "--policy-name", "without", "--against-name", "with wrap-up"]) == 0
@@ -147,7 +147,7 @@ def test_a_picture(scenario: Path, tmp_path: Path) -> None:
 
 
 def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    """For editors."""
+    """The schema is printed for editors."""
     assert main(["--schema"]) == 0
     assert capsys.readouterr().out == reading.schema_text()
 
@@ -166,13 +166,13 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cannot_be_run(
     scenario: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    """One sentence, exit code 1, no traceback."""
+    """The output is one sentence; the exit code is 1; there is no traceback."""
     assert main([str(scenario), *arguments]) == 1
     assert message in capsys.readouterr().err
 
 
 def test_what_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """File and line; a file that is not there; a policy that is none."""
+    """The message has file and line; a missing file and an invalid policy are refused too."""
     bad = tmp_path / "bad.yaml"
     bad.write_text(SCENARIO.replace("3m", "3"), encoding="utf-8")
     assert main([str(bad)]) == 1
@@ -185,7 +185,7 @@ def test_what_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Which is said."""
+    """The message names the other command."""
     path = tmp_path / "a.yaml"
     path.write_text(SCENARIO + "queues: [{name: q}]\n", encoding="utf-8")
     assert main([str(path)]) == 1
@@ -194,7 +194,7 @@ def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytes
 
 @pytest.mark.slow
 def test_workers_do_what_one_process_does(tmp_path: Path) -> None:
-    """The same observations, whoever made them; and what goes wrong there is raised here."""
+    """Observations are the same from workers and from one process; an error in a worker is raised here."""
     arrivals = tmp_path / "a.csv"
     needs = '"[{""attribute"": ""x"", ""operator"": ""less"", ""number"": 3}]"'
     arrivals.write_text(
@@ -217,7 +217,7 @@ def test_workers_do_what_one_process_does(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_least_staffing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Theory says 14 for 88.8 %, 13 for 80.5 %: the answer is near, and one agent less does not reach it."""
+    """Theory says 14 for 88.8 %, 13 for 80.5 %: the result is near, and one agent less does not reach it."""
     path = tmp_path / "a.yaml"
     text = SCENARIO.replace(", patience: {distribution: exponential, mean: 1m}", "").replace("40m", "130m")
     path.write_text(text.replace("  more: {agents: 3, cost_per_hour: 20}\n", ""), encoding="utf-8")
@@ -231,7 +231,7 @@ def test_least_staffing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
 
 
 def search(wanted: str, *, each: bool = False, group: str = "", **more: Any) -> staff_search.Found:
-    """In a scenario of tests."""
+    """Search in a scenario of these tests."""
     goal = target(wanted, each=each)
     question = staff_search.asked_of(Question(a_scenario(**{"duration": "30m", "replications": 2, **more})), goal)
     with Laboratory(question, 1) as laboratory:
@@ -240,7 +240,7 @@ def search(wanted: str, *, each: bool = False, group: str = "", **more: Any) -> 
 
 @pytest.mark.parametrize("wanted", ["80/20", "98/60"])
 def test_the_least_is_the_least(wanted: str) -> None:
-    """As trying one number after another finds it."""
+    """The result is the same as trying one number after another."""
     goal = target(wanted)
     question = staff_search.asked_of(Question(a_scenario(duration="1h", replications=2), shortcut=True), goal)
     with Laboratory(question, 1) as laboratory:
@@ -255,7 +255,7 @@ def test_the_least_is_the_least(wanted: str) -> None:
 
 
 def test_who_is_not_needed_is_not_kept() -> None:
-    """Two groups, of which one can take nothing of what comes."""
+    """There are two groups, of which one can take none of the interactions."""
     groups = {"callers": {"agents": 10, "queues": ["q"]}, "idle": {"agents": 5, "queues": ["other"]}}
     types = {"calls": calls(), "mails": calls(queue="other", arrivals={"rates": [0]})}
     found = search("70/60", groups=groups, types=types)
@@ -264,14 +264,14 @@ def test_who_is_not_needed_is_not_kept() -> None:
 
 
 def test_one_group_is_varied() -> None:
-    """The other stays as it is."""
+    """The other group stays as it is."""
     found = search("70/60", groups={"a": {"agents": 8}, "b": {"agents": 1}}, group="b")
     assert found.least.sizes["a"] == 8
     assert found.least.sizes["b"] > 0
 
 
 def test_each_type_counts() -> None:
-    """A level that holds for all together may fail for one."""
+    """A level that is reached for all types together may fail for one."""
     types = {"many": calls(priority=1), "few": calls(arrivals={"every": "3m"}, patience=exponential("1m"))}
     together, each = search("85/20", types=types), search("85/20", types=types, each=True)
     assert each.least.agents >= together.least.agents
@@ -280,7 +280,7 @@ def test_each_type_counts() -> None:
 
 
 def test_what_no_staffing_reaches() -> None:
-    """Answers take longer than the target allows."""
+    """Agents accept offers later than the target allows."""
     slow = {"agents": 3, "answering": {"delay": always("15s")}}
     with pytest.raises(UnreachableError, match="more would not help"):
         search("80/10", groups={"a": slow}, types={"calls": calls(arrivals={"every": "2m"})})

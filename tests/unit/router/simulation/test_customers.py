@@ -1,4 +1,4 @@
-"""Who comes: in the numbers that were asked for, and the same under every policy and staffing."""
+"""Customers come in the numbers that were asked for, and are the same under every policy and staffing."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from tests.unit.router.simulation.questions import a_scenario, always, calls, ex
 
 
 def drawn(replication: int = 0, **more: object) -> Customers:
-    """Of a scenario."""
+    """Draw the customers of a scenario."""
     return draw(make(a_scenario(**more)), replication)
 
 
 def test_the_same_whatever_the_staffing_and_whatever_else_comes() -> None:
-    """Another group, another type: the calls are those they were."""
+    """With another group or another type, the calls are the same."""
     alone = drawn()
     types = {"calls": calls(), "mails": calls()}
     groups = {"agents": {"agents": 3}, "more": {"agents": 2}}
@@ -25,20 +25,20 @@ def test_the_same_whatever_the_staffing_and_whatever_else_comes() -> None:
 
 
 def test_replications_differ() -> None:
-    """And so do seeds."""
+    """Seeds differ too."""
     assert drawn(0).arrived != drawn(1).arrived
     assert drawn(0).arrived != drawn(0, seed=2).arrived
 
 
 def test_a_slower_group_is_slower_with_every_customer() -> None:
-    """The k-th customer keeps his place in the distribution."""
+    """The k-th customer keeps their place in the distribution."""
     types = {"calls": calls(handling_by_group={"slow": exponential("6m")})}
     customers = drawn(types=types, groups={"fast": {"agents": 1}, "slow": {"agents": 1}})
     assert np.allclose(np.array(customers.handling[1]), 2 * np.array(customers.handling[0]))
 
 
 def test_arrivals_follow_their_rates() -> None:
-    """By period; the list begins anew; a period that is cut off has its part."""
+    """Rates apply by period; the list starts again; a period that is cut off has its part."""
     types = {"calls": calls(arrivals={"rates": [300, 0, 900]})}
     arrived = np.array(drawn(types=types, duration="225m").arrived) / 1_800_000
     counts = np.bincount(arrived.astype(int), minlength=8)
@@ -58,7 +58,7 @@ def test_busy_days_vary_more_than_poisson() -> None:
 
 
 def test_a_busy_day_is_busy_for_all_types() -> None:
-    """When the scenario says so, not the type."""
+    """This applies when the scenario sets the factor, not the type."""
     types = {"calls": calls(arrivals={"rates": [100]}), "mails": calls(arrivals={"rates": [100]})}
     plan = make(a_scenario(types=types, duration="30m", busyness={"day_cv": 0.5}))
     kinds = [draw(plan, n).kind for n in range(100)]
@@ -66,7 +66,7 @@ def test_a_busy_day_is_busy_for_all_types() -> None:
 
 
 def test_patience_by_period() -> None:
-    """Two periods of one kind, one of another, and again."""
+    """Two periods have one distribution, the next another, and then the list starts again."""
     by_period = [{"periods": 2, "patience": always("1s")}, {"patience": {"distribution": "never"}}]
     customers = drawn(types={"calls": calls(patience_by_period=by_period)}, duration="3h")
     for arrived, patience in zip(customers.arrived, customers.patience, strict=True):
@@ -74,7 +74,7 @@ def test_patience_by_period() -> None:
 
 
 def test_lots_depend_on_their_purpose_only() -> None:
-    """What a customer draws when he comes again does not depend on who drew before."""
+    """The draws of a customer who comes again do not depend on the draws before."""
     assert lot(1, 2, "again", 3).random() == lot(1, 2, "again", 3).random()
     assert lot(1, 2, "again", 3).random() != lot(1, 2, "again", 4).random()
     kind = a_scenario(types={"calls": calls(patience=always("7s"))}).types["calls"]
@@ -83,7 +83,7 @@ def test_lots_depend_on_their_purpose_only() -> None:
 
 
 def test_a_day_too_busy_is_refused() -> None:
-    """Gamma factors have no bound; memory has."""
+    """Gamma factors have no bound, but memory has."""
     types = {"calls": calls(arrivals={"rates": [1_900_000], "busyness": {"period_cv": 3}})}
     plan = make(a_scenario(types=types, duration="30m"))
     busy = next(n for n in range(100) if streams(1, n, "busyness", "calls").gamma(1 / 9, 9) > 3)

@@ -1,4 +1,4 @@
-"""Times: how they are written, and that what is drawn has the mean and the spread that was asked for."""
+"""Times: how they are written, and that drawn times have the given mean and spread."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ HALF_EXPONENTIAL = {"distribution": "mixture", "parts": [{"weight": 1, "of": AT_
     ("text", "ms"), [("20s", 20_000), ("1h30m", 5_400_000), ("0.5s", 500), ("250ms", 250), ("1 d", 86_400_000)]
 )
 def test_times(text: str, ms: float) -> None:
-    """With units."""
+    """Times have units."""
     assert milliseconds(text) == ms
 
 
 @pytest.mark.parametrize("text", ["20", "", "s", "3x", "-1s", "400d", 20, None, 20.0])
 def test_no_times(text: object) -> None:
-    """A number alone could be anything."""
+    """A number alone could have any unit."""
     with pytest.raises(ValueError, match=r"must be"):
         milliseconds(text)
 
@@ -43,7 +43,7 @@ def test_no_times(text: object) -> None:
     ],
 )
 def test_draws(written: dict[str, Any], mean: float, cv: float) -> None:
-    """Mean and coefficient of variation, over the whole range of shares."""
+    """Mean and coefficient of variation are correct over the whole range of shares."""
     u = (np.arange(100_000) + 0.5) / 100_000
     distribution = _READ.validate_python(written)
     drawn = distribution.quantile(u, np.random.default_rng(1).permutation(u)) / 1_000
@@ -53,7 +53,7 @@ def test_draws(written: dict[str, Any], mean: float, cv: float) -> None:
 
 
 def test_a_greater_share_is_a_longer_time() -> None:
-    """What makes the k-th customer comparable under two distributions."""
+    """This makes the k-th customer comparable under two distributions."""
     u = np.linspace(0, 0.999, 500)
     for written in (
         {"distribution": "lognormal", "mean": "1m", "cv": 2},
@@ -63,7 +63,7 @@ def test_a_greater_share_is_a_longer_time() -> None:
 
 
 def test_for_ever() -> None:
-    """Patience may be endless, wholly or for some."""
+    """Patience may be endless, for all customers or for some."""
     some = {"distribution": "mixture", "parts": [{"weight": 1, "of": NEVER}, {"weight": 1, "of": FOUR}]}
     assert np.isinf(_READ.validate_python(NEVER).quantile(np.array([0.5]), np.array([0.5])))
     assert never_ends(_READ.validate_python(some))

@@ -1,4 +1,4 @@
-"""The floor: the live engine on a virtual clock does what queueing disciplines prescribe, customer by customer."""
+"""The floor: the live engine on a virtual clock follows the queueing disciplines, customer by customer."""
 
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -24,7 +24,7 @@ MINUTE = 60_000.0
 
 
 def first_come_first_served(customers: Customers, agents: int) -> list[float | None]:
-    """Waits by the recursion of Kiefer and Wolfowitz (1955), with customers who leave when their patience ends; None for those."""
+    """Return waits by the recursion of Kiefer and Wolfowitz (1955), with customers who leave when their patience ends; None for those."""
     free = [0.0] * agents
     waits: list[float | None] = []
     for arrived, handling, patience in zip(customers.arrived, customers.handling[0], customers.patience, strict=True):
@@ -39,7 +39,7 @@ def first_come_first_served(customers: Customers, agents: int) -> list[float | N
 
 
 def urgent_first(customers: Customers, agents: int) -> list[float]:
-    """Waits when kind 0 goes before kind 1, without interruption."""
+    """Return waits when kind 0 goes before kind 1, without interruption."""
     free = [0.0] * agents
     waiting: list[tuple[int, int]] = []
     waits = [0.0] * len(customers.arrived)
@@ -62,7 +62,7 @@ def urgent_first(customers: Customers, agents: int) -> list[float]:
 
 @pytest.mark.parametrize("patience", [None, exponential("1m")])
 def test_each_waits_as_long_as_the_recursion_says(patience: dict[str, Any] | None) -> None:
-    """First come, first served: every single wait, to the last bit, and who leaves."""
+    """First come, first served: every wait is equal to the last bit, and the same customers leave."""
     plan = make(a_scenario(types={"calls": calls(patience=patience)}, groups={"agents": {"agents": 9}}, duration="2h"))
     customers = draw(plan, 0)
     expected = first_come_first_served(customers, 9)
@@ -76,7 +76,7 @@ def test_each_waits_as_long_as_the_recursion_says(patience: dict[str, Any] | Non
 
 
 def test_the_urgent_go_first_and_nobody_is_interrupted() -> None:
-    """Two classes: every single wait, to the last bit."""
+    """Two classes: every wait is equal to the last bit."""
     types = {
         "urgent": calls(arrivals={"every": "60s"}, priority=1),
         "other": calls(arrivals={"every": "26s"}),
@@ -87,7 +87,7 @@ def test_the_urgent_go_first_and_nobody_is_interrupted() -> None:
 
 
 def test_a_replication_is_the_same_each_time() -> None:
-    """Same seed, same number: same log."""
+    """The same seed and number give the same log."""
     plan = make(a_scenario(types={"calls": calls(patience=exponential("30s"))}))
     first, second = (Floor(plan, draw(plan, 3), 3).run() for _ in range(2))
     assert first == second
@@ -100,13 +100,13 @@ def test_the_longest_idle_agent_is_asked() -> None:
 
 
 def test_without_places_everybody_who_would_wait_is_turned_away() -> None:
-    """One agent, no places: the second caller is lost, the third comes when the agent is free."""
+    """One agent, no waiting places: the second caller is lost, the third comes when the agent is free."""
     log = a_run((0, 60), (30, 60), (61, 60), groups={"agents": {"agents": 1}}, waiting_places=0)
     assert log.outcome == [ANSWERED, BLOCKED, ANSWERED]
 
 
 def test_places_for_all_together() -> None:
-    """One place for two types: the second who would wait is turned away, whatever he wants."""
+    """One place for two types: the second customer who would wait is turned away, whatever their type."""
     types = {"calls": calls(), "mails": calls()}
     plan = make(a_scenario(types=types, groups={"agents": {"agents": 1}}, waiting_places=1))
     customers = Customers([0.0, 1.0, 2.0, 70_000.0], [0, 1, 0, 1], [[60_000.0] * 4], [float("inf")] * 4)
@@ -122,7 +122,7 @@ def test_places_of_a_type_are_its_own() -> None:
 
 
 def test_who_leaves_may_come_again() -> None:
-    """With patience of 10 s and a retry after 5 min: the same customer, the same to do, a new interaction."""
+    """With patience of 10 s and a retry after 5 min: the same customer, the same handling, a new interaction."""
     types = {"calls": calls(patience=always("10s"), retrials={"share": 1, "delay": always("5m"), "most": 1})}
     log = a_run((0, 200), (1, 77), patience=10, types=types, groups={"agents": {"agents": 1}})
     assert log.outcome == [ANSWERED, ABANDONED, ANSWERED]
@@ -132,20 +132,20 @@ def test_who_leaves_may_come_again() -> None:
 
 
 def test_nobody_tries_more_often_than_said() -> None:
-    """Two more attempts, then he gives up."""
+    """After two more attempts the customer gives up."""
     types = {"calls": calls(patience=always("10s"), retrials={"share": 1, "delay": always("1s"), "most": 2})}
     log = a_run((0, 3000), (1, 60), patience=10, types=types, groups={"agents": {"agents": 1}})
     assert log.outcome == [ANSWERED, ABANDONED, ABANDONED, ABANDONED]
 
 
 def on_shift(at_shift_end: str, **more: Any) -> Log:
-    """One agent until minute 10, another from minute 20; a call of 10 minutes at minute 5."""
+    """Return the log of one agent until minute 10, another from minute 20, and a call of 10 minutes at minute 5."""
     shifts = [{"start": "0s", "end": "10m", "agents": 1}, {"start": "20m", "end": "60m", "agents": 1}]
     return a_run((300, 600), groups={"agents": {"shifts": shifts, "at_shift_end": at_shift_end}}, **more)
 
 
 def test_work_in_hand_is_finished_after_the_shift() -> None:
-    """As overtime."""
+    """The time counts as overtime."""
     log = on_shift("finish")
     assert log.busy == [(0, 5 * MINUTE, 15 * MINUTE)]
     assert log.overtime == [(0, 10 * MINUTE, 15 * MINUTE)]
@@ -153,54 +153,54 @@ def test_work_in_hand_is_finished_after_the_shift() -> None:
 
 @pytest.mark.parametrize(("way", "end"), [("hand_over_resume", 25 * MINUTE), ("hand_over_restart", 30 * MINUTE)])
 def test_work_in_hand_is_handed_over(way: str, end: float) -> None:
-    """It waits again until somebody comes, who goes on with it or begins anew; the customer was answered once."""
+    """It waits again until another agent comes, who continues or restarts it; the customer was answered once."""
     log = on_shift(way)
     assert log.busy == [(0, 5 * MINUTE, 10 * MINUTE), (1, 20 * MINUTE, end)]
     assert (log.outcome, log.waited, log.handed_over, log.overtime) == ([ANSWERED], [0], 1, [])
 
 
 def test_who_is_handed_over_may_lose_patience() -> None:
-    """Then he was answered all the same, and does not come again."""
+    """The customer was answered nevertheless, and does not come again."""
     log = on_shift("hand_over_resume", patience=60)
     assert log.outcome == [ANSWERED]
     assert log.busy == [(0, 5 * MINUTE, 10 * MINUTE)]
 
 
 def test_patience_begins_anew_after_a_hand_over() -> None:
-    """He waits from 0 to 1 min, is handed over at 10, and would have left at 15 if it were still the first wait."""
+    """The customer waits from 0 to 1 min, is handed over at 10, and would have left at 15 if it were still the first wait."""
     shifts = [{"start": "1m", "end": "10m", "agents": 1}, {"start": "16m", "end": "60m", "agents": 1}]
     log = a_run((0, 1200), patience=900, groups={"agents": {"shifts": shifts, "at_shift_end": "hand_over_resume"}})
     assert log.busy == [(0, MINUTE, 10 * MINUTE), (1, 16 * MINUTE, 27 * MINUTE)]
 
 
 def test_who_is_asked_back_while_finishing_goes_on() -> None:
-    """The next period wants him again: no second session, and new work is offered to him."""
+    """The next period needs the agent again: there is no second session, and they are offered new interactions."""
     log = a_run((300, 1800), (2000, 60), groups={"agents": {"agents": [1, 0, 1]}}, period="10m")
     assert log.overtime == [(0, 10 * MINUTE, 20 * MINUTE)]
     assert log.waited == [0, 100_000]
 
 
 def test_nobody_on_duty_leaves_customers_unserved() -> None:
-    """And the run ends all the same."""
+    """The run ends nevertheless."""
     log = a_run((300, 60), groups={"agents": {"shifts": [{"start": "0s", "end": "1m", "agents": 1}]}})
     assert log.outcome == [UNSERVED]
 
 
 def test_answers_take_their_time() -> None:
-    """The customer waits until the agent has picked up."""
+    """The customer waits until the agent has accepted."""
     log = a_run((0, 60), (1, 60), groups={"agents": {"agents": 1, "answering": {"delay": always("5s")}}})
     assert log.waited == [5_000, 69_000]
 
 
 def test_a_customer_can_leave_while_it_rings() -> None:
-    """His offer is taken back, and the agent gets the next."""
+    """The customer's offer is revoked, and the agent gets the next one."""
     log = a_run((0, 60), (1, 60), patience=4, groups={"agents": {"agents": 1, "answering": {"delay": always("5s")}}})
     assert log.outcome == [ABANDONED, ABANDONED]
     assert log.busy == []
 
 
 def test_offers_that_nobody_answers_expire_and_the_agent_comes_back() -> None:
-    """After the queue's 20 s he counts as not responding; after a minute he is back and is asked again, in vain."""
+    """After the queue's 20 s the agent is not responding; after a minute they are back, are asked again, and do not answer again."""
     answering = {"ignore": 1, "back_after": "1m"}
     log = a_run((0, 60), patience=200, groups={"agents": {"agents": 1, "answering": answering}})
     assert log.outcome == [ABANDONED]
@@ -208,7 +208,7 @@ def test_offers_that_nobody_answers_expire_and_the_agent_comes_back() -> None:
 
 
 def test_who_declines_is_asked_again_only_when_he_said_so() -> None:
-    """Without a retry time the customer waits in vain for the only agent."""
+    """Without a retry time the only agent is never asked again, and the customer waits."""
     declines: dict[str, Any] = {"agents": 1, "answering": {"decline": 1}}
     assert a_run((0, 60), patience=100, groups={"agents": declines}).commands == 5
     again = {"agents": 1, "answering": {"decline": 1, "retry_after": "30s"}}
@@ -216,7 +216,7 @@ def test_who_declines_is_asked_again_only_when_he_said_so() -> None:
 
 
 def test_wrap_up_keeps_the_agent_busy() -> None:
-    """The policy's 30 s after each call: the second caller waits for them too."""
+    """The policy's wrap-up of 30 s follows each call: the second caller waits for it too."""
     policy = PoolConfig(1, queues=(QueueConfig("q", wrap_up_ms=30_000),))
     log = a_run((0, 60), (1, 60), policy=policy, groups={"agents": {"agents": 1}})
     assert log.waited == [0, 89_000]
@@ -224,14 +224,14 @@ def test_wrap_up_keeps_the_agent_busy() -> None:
 
 
 def test_the_engine_is_told_the_time_rounded_down() -> None:
-    """So what its timers end is up to a millisecond early, and never late."""
+    """So events of its timers are up to a millisecond early, and never late."""
     policy = PoolConfig(1, queues=(QueueConfig("q", wrap_up_ms=30_000),))
     log = a_run((0.0009, 60), policy=policy, groups={"agents": {"agents": 1}})
     assert log.busy == [(0, 0.9, 90_000.0)]
 
 
 def test_chats_run_side_by_side() -> None:
-    """An agent with room for three is busy as long as he has one."""
+    """An agent with room for three chats is busy as long as they have one."""
     log = a_run((0, 60), (10, 60), (20, 60), (30, 60), groups={"agents": {"agents": 1, "capacity": 3}})
     assert log.waited == [0, 0, 0, 30_000]
     assert log.busy == [(0, 0, 120_000)]
@@ -252,7 +252,7 @@ def test_what_a_call_interrupts_goes_on_afterwards() -> None:
 
 
 def test_the_policy_may_cancel() -> None:
-    """An overflow rule that cancels after a minute of waiting."""
+    """An overflow rule cancels after a minute of waiting."""
     rule = OverflowRule("too long", Trigger.WAIT, 60_000, cancel=True)
     policy = PoolConfig(1, queues=(QueueConfig("q", overflow=(rule,)),))
     log = a_run((0, 600), (1, 60), policy=policy, groups={"agents": {"agents": 1}})
@@ -261,7 +261,7 @@ def test_the_policy_may_cancel() -> None:
 
 
 def test_of_several_who_are_asked_the_first_has_it() -> None:
-    """Two offers for one call: one agent has it, the other is free for the next."""
+    """With two offers for one call, one agent gets it, and the other is free for the next."""
     policy = PoolConfig(1, queues=(QueueConfig("q", max_offers=2),))
     log = a_run((0, 60), (0.5, 60), policy=policy, groups={"agents": {"agents": 2}})
     assert log.outcome == [ANSWERED, ANSWERED]
@@ -269,7 +269,7 @@ def test_of_several_who_are_asked_the_first_has_it() -> None:
 
 
 def test_liked_work_goes_to_who_likes_it() -> None:
-    """Both groups can do both; each gets what it prefers while it is free."""
+    """Both groups can take both types; each gets what it prefers while it is free."""
     types = {"sales": calls(queue=""), "support": calls(queue="")}
     groups = {
         "sellers": {"agents": 1, "prefers": ["sales", "support"]},
@@ -282,7 +282,7 @@ def test_liked_work_goes_to_who_likes_it() -> None:
 
 
 def test_decisions_fall_in_order_within_a_millisecond() -> None:
-    """The engine sees one time for all of them; the clock does not."""
+    """The engine sees the same time for all of them; the virtual clock does not."""
     log = a_run((0.0001, 1.0), (0.0002, 1.0), (0.0003, 1.0), groups={"agents": {"agents": 1}})
     assert all(a < b for a, b in pairwise(log.waited))
     assert log.waited[2] == pytest.approx(1_999.8)

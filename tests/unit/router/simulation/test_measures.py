@@ -1,4 +1,4 @@
-"""Figures read off a log by hand."""
+"""Measures of logs that were written by hand."""
 
 import numpy as np
 import pytest
@@ -15,13 +15,13 @@ TYPES = {"calls": calls(short_abandon="10s"), "mails": calls(service_level="60s"
 
 
 def a_log(*attempts: tuple[int, float, int, float]) -> Log:
-    """(kind, arrival in min, outcome, wait in s)."""
+    """Return a log of (kind, arrival in min, outcome, wait in s)."""
     kinds, arrived, outcomes, waits = zip(*attempts, strict=True)
     return Log(list(kinds), [at * MINUTE for at in arrived], list(outcomes), [wait * 1_000 for wait in waits])
 
 
 def figures(seen: Observed) -> dict[str, float | None]:
-    """Of the whole."""
+    """Return the figures of the whole."""
     return {name: above / below if below else None for name, (above, below) in seen.whole.items()}
 
 
@@ -38,7 +38,7 @@ DAY = (
 
 
 def test_customers() -> None:
-    """The three denominators, with a threshold and a bound for short abandons of its own."""
+    """The three denominators are correct, with a threshold and a separate bound for short abandons."""
     found = figures(observe(make(a_scenario(types=TYPES)), a_log(*DAY)))
     assert found["calls/offered"] == 5
     assert found["calls/service_level_offered"] == pytest.approx(2 / 5)
@@ -55,7 +55,7 @@ def test_customers() -> None:
 
 
 def test_who_comes_before_the_warm_up_is_over_does_not_count() -> None:
-    """Nor do those who try again after the end."""
+    """Customers who try again after the end do not count either."""
     log = a_log(*DAY, (0, 61.0, ANSWERED, 1.0))
     found = figures(observe(make(a_scenario(types=TYPES, warm_up="12m")), log))
     assert (found["calls/offered"], found["calls/answered"]) == (3, 1)
@@ -64,7 +64,7 @@ def test_who_comes_before_the_warm_up_is_over_does_not_count() -> None:
 
 
 def test_agents() -> None:
-    """Two all the time, one busy 30 of 60 min, one 10; the longest idle time; hours and cost."""
+    """Two agents all the time, one busy 30 of 60 min, one 10: the longest idle time, hours and cost are correct."""
     groups = {"a": {"agents": 2, "cost_per_hour": 30}, "b": {"agents": 0}}
     plan = make(a_scenario(groups=groups, types=TYPES))
     log = a_log(*DAY)
@@ -79,7 +79,7 @@ def test_agents() -> None:
 
 
 def test_what_lies_across_the_borders_counts_by_its_part() -> None:
-    """Busy and overtime within the window only."""
+    """Busy time and overtime count within the window only."""
     groups = {"a": {"shifts": [{"start": "0s", "end": "40m", "agents": 1}]}}
     plan = make(a_scenario(groups=groups, types=TYPES, warm_up="30m"))
     log = a_log(*DAY)
@@ -91,7 +91,7 @@ def test_what_lies_across_the_borders_counts_by_its_part() -> None:
 
 
 def test_batches_add_up_to_the_whole() -> None:
-    """A single replication is cut into twenty; shares and means are those of the whole, and so are the others, by another way."""
+    """A single replication is divided into twenty batches; shares and means are those of the whole, and so are figures computed in other ways."""
     scenario = a_scenario(types=TYPES, replications=1)
     seen = observe(make(scenario), a_log(*DAY))
     assert len(seen.windows) == 20
@@ -104,7 +104,7 @@ def test_batches_add_up_to_the_whole() -> None:
 
 
 def test_by_period_and_curve() -> None:
-    """For the plots: offered, in time, answered, waits; and percentiles."""
+    """The plots get offered, in time, answered, waits; and percentiles."""
     seen = observe(make(a_scenario(types=TYPES)), a_log(*DAY))
     assert seen.by_period[0].tolist() == [[5, 2, 3, 50], [0, 0, 0, 0]]
     assert seen.by_period[-1].tolist() == [[5, 2, 3, 50], [2, 1, 1, 50]]
@@ -113,7 +113,7 @@ def test_by_period_and_curve() -> None:
 
 
 def test_a_day_without_customers() -> None:
-    """Has nothing to say, and says so."""
+    """Its figures have no value."""
     log = a_run((3599, 1), warm_up="30m")
     log.arrived[0] = 1.0
     seen = observe(make(a_scenario(warm_up="30m")), log)

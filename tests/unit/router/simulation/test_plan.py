@@ -1,4 +1,4 @@
-"""Plans: who works when, what the engine is told, and what does not fit together."""
+"""Plans: the agents' shifts, the engine's configuration, and contradictions that are refused."""
 
 from typing import Any
 
@@ -21,20 +21,20 @@ HALF_HOUR = 1_800_000.0
 
 
 def shifts(group: dict[str, Any], **more: Any) -> list[tuple[tuple[float, float], ...]]:
-    """Of each agent of a group, in half-hours."""
+    """Return the shifts of each agent of a group, in half-hours."""
     plan = make(a_scenario(groups={"agents": group}, **more))
     return [tuple((start / HALF_HOUR, stop / HALF_HOUR) for start, stop in desk.shifts) for desk in plan.desks]
 
 
 def test_numbers_over_the_day_become_shifts() -> None:
-    """The k-th agent works whenever more than k are wanted; the list begins anew; the last shift does not end."""
+    """The k-th agent works whenever more than k are needed; the list starts again; the last shift does not end."""
     assert shifts({"agents": [1, 2, 0]}, duration="150m") == [((0, 2), (3, FOREVER)), ((1, 2), (4, FOREVER))]
     assert shifts({"agents": 2}) == [((0, FOREVER),)] * 2
     assert shifts({"agents": [0, 0]}, types={"calls": calls()}) == []
 
 
 def test_shifts_are_as_written() -> None:
-    """One that reaches the scenario's end does not end; one that begins after it does not begin."""
+    """A shift that reaches the scenario's end does not end; one that begins after it does not begin."""
     written = [
         {"start": "0s", "end": "30m", "agents": 1},
         {"start": "15m", "end": "2h", "agents": 1},
@@ -44,7 +44,7 @@ def test_shifts_are_as_written() -> None:
 
 
 def test_another_size_keeps_the_shape_of_the_day() -> None:
-    """Rounded up."""
+    """Numbers are rounded up."""
     scenario = a_scenario(groups={"agents": {"agents": [2, 4, 1]}}, duration="90m")
     plan = make(scenario, sizes={"agents": 6})
     on_duty = [sum(any(a <= n * HALF_HOUR < b for a, b in d.shifts) for d in plan.desks) for n in range(3)]
@@ -52,7 +52,7 @@ def test_another_size_keeps_the_shape_of_the_day() -> None:
 
 
 def test_without_a_policy_each_queue_is_first_come_first_served() -> None:
-    """Made from the types; agents take one thing at a time."""
+    """The configuration is made from the types; agents take one interaction at a time."""
     plan = make(a_scenario(types={"calls": calls(queue=""), "mails": calls(queue="post")}))
     assert [queue.name for queue in plan.config.queues] == ["calls", "post"]
     assert {queue.choice for queue in plan.config.queues} == {Choice.LONGEST_IDLE}
@@ -60,7 +60,7 @@ def test_without_a_policy_each_queue_is_first_come_first_served() -> None:
 
 
 def test_with_a_policy_and_no_groups_its_own_agents_work() -> None:
-    """Those who can do the same are a group."""
+    """Agents with the same profile are a group."""
     skilled = (("persian", 5.0),)
     agents = (AgentProfile("a", skills=skilled), AgentProfile("b"), AgentProfile("c", skills=skilled))
     plan = make(a_scenario(groups={}), PoolConfig(1, queues=(QueueConfig("q"),), agents=agents))
@@ -69,7 +69,7 @@ def test_with_a_policy_and_no_groups_its_own_agents_work() -> None:
 
 
 def test_groups_are_told_to_the_engine() -> None:
-    """Skills, queues, team, capacity; the policy's profile by name."""
+    """The engine gets skills, queues, team, capacity; the policy's profile by name."""
     policy = PoolConfig(1, queues=(QueueConfig("q"),), profiles=(CapacityProfile("desk", 5),))
     groups = {
         "a": {"agents": 1, "skills": {"persian": 4}, "queues": ["q"], "team": "blue", "capacity_profile": "desk"},
@@ -83,7 +83,7 @@ def test_groups_are_told_to_the_engine() -> None:
 
 
 def test_requirements_in_the_engines_words() -> None:
-    """All of a selector's parts."""
+    """All parts of a selector are converted."""
     needs = [
         {
             "attribute": "persian",
@@ -103,7 +103,7 @@ def test_requirements_in_the_engines_words() -> None:
 
 
 def test_preferences_are_proficiencies() -> None:
-    """Most liked first; who prefers nothing takes anything, last."""
+    """The most preferred type comes first; a group without preferences takes any type, last."""
     types = {name: calls(queue="") for name in ("x", "y", "z")}
     groups = {"picky": {"agents": 1, "prefers": ["y", "x"]}, "any": {"agents": 1}}
     plan = make(a_scenario(types=types, groups=groups))
@@ -114,7 +114,7 @@ def test_preferences_are_proficiencies() -> None:
 
 
 def test_thresholds() -> None:
-    """The type's own, or the queue's."""
+    """The threshold is the type's own, or the queue's."""
     policy = PoolConfig(1, queues=(QueueConfig("q", service_level_ms=45_000), QueueConfig("calls")))
     types = {"calls": calls(service_level="9s", short_abandon="2s"), "others": calls(), "more": calls(queue="calls")}
     plan = make(a_scenario(types=types), policy)
@@ -131,6 +131,6 @@ def test_thresholds() -> None:
     ],
 )
 def test_what_does_not_fit_together(more: dict[str, Any], message: str) -> None:
-    """Is said before anything runs."""
+    """Contradictions are reported before anything runs."""
     with pytest.raises(ScenarioError, match=message):
         make(a_scenario(**more), PoolConfig(1, queues=(QueueConfig("q"),)))

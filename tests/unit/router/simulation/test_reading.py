@@ -1,4 +1,4 @@
-"""The format: what is wrong is named with its line; what is bounded is bounded; examples and schema are what the code says."""
+"""The scenario format: errors have their line, sizes are bounded, and examples and schema follow from the code."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ groups:
 
 
 def complaints(tmp_path: Path, text: str) -> list[str]:
-    """What is said of a file, without its name."""
+    """Return the errors reported for a file, without its name."""
     path = tmp_path / "scenario.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ScenarioError) as raised:
@@ -37,7 +37,7 @@ def complaints(tmp_path: Path, text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_examples(path: Path) -> None:
-    """They are read, and editors find nothing wrong with them."""
+    """They can be read, and editors find no error in them."""
     reading.read(path)
     schemas = (EXAMPLES / "schema.json", EXAMPLES.parent / "schema.json")
     registry: Registry = Registry().with_resources(
@@ -71,19 +71,19 @@ def test_the_schema_is_the_codes() -> None:
     ],
 )
 def test_what_is_wrong_and_where(tmp_path: Path, right: str, wrong: str, line: int, message: str) -> None:
-    """Line, field, and what is allowed."""
+    """Each error has a line, a field, and what is allowed."""
     said = complaints(tmp_path, GOOD.replace(right, wrong))
     assert any(text.startswith(f"{line}: ") and message in text for text in said), said
 
 
 def test_a_distribution_that_nobody_knows(tmp_path: Path) -> None:
-    """The others are named."""
+    """The message names the known ones."""
     [said] = complaints(tmp_path, GOOD.replace("exponential", "expo"))
     assert said.startswith("5: `types.calls.handling.distribution` is `expo`; allowed are exponential, uniform,")
 
 
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    """Up to twenty things."""
+    """The limit is twenty errors."""
     assert len(complaints(tmp_path, GOOD.replace("18s", "18").replace("3m", "3").replace("14", "x"))) == 3
     many = GOOD + "".join(f"  g{n}: {{agents: x}}\n" for n in range(30))
     assert complaints(tmp_path, many)[-1] == "and 10 more"
@@ -91,19 +91,19 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "- 1", "a: b: c", "\x00", "duration: &a [*a]"])
 def test_no_scenario_at_all(tmp_path: Path, text: str) -> None:
-    """Nothing but a complaint comes out."""
+    """The only result is an error."""
     assert complaints(tmp_path, text)
 
 
 def test_bombs(tmp_path: Path) -> None:
-    """A few lines that mean a billion nodes, and files too large, are refused before they are understood."""
+    """A few lines that expand to a billion nodes, and files too large, are refused before they are interpreted."""
     lines = ["a0: &a0 [x,x,x,x,x,x,x,x,x,x]", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))]
     assert "more than 300,000 nodes" in complaints(tmp_path, "\n".join(lines))[0]
     assert "larger than" in complaints(tmp_path, "#" * (reading.LARGEST_FILE + 1))[0]
 
 
 def test_sizes_are_bounded() -> None:
-    """Agents and customers."""
+    """Agents and customers are limited."""
     with pytest.raises(ValidationError, match="more than 10,000 agents"):
         a_scenario(groups={"a": {"agents": 9_000}, "b": {"shifts": [{"start": "0s", "end": "1h", "agents": 1_001}]}})
     with pytest.raises(ValidationError, match=f"at most {MOST_CUSTOMERS:,}"):
@@ -111,7 +111,7 @@ def test_sizes_are_bounded() -> None:
 
 
 def test_expected_arrivals_count_repetitions_and_parts() -> None:
-    """Two and a half rounds of two periods: 3+5+3+5+1.5, which is what bounds it."""
+    """Two and a half rounds of two periods: 3+5+3+5+1.5; the limit applies to this sum."""
     text = GOOD.replace("every: 18s", "rates: [700000, 1300000]").replace("8h", "75m")
     with pytest.raises(ValidationError, match="expects 2,350,000 customers"):
         Scenario.model_validate(YAML(typ="safe").load(text))

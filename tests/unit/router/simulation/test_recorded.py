@@ -1,4 +1,4 @@
-"""Recorded arrivals: both formats, whatever is wrong with its line, and patience that was only seen in part."""
+"""Recorded arrivals: both formats, errors with their lines, and patience that was observed only in part."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ JSONL = """\
 def reading(
     tmp_path: Path, text: str, name: str = "a.csv", start: str | None = None, duration: float = 3.6e6
 ) -> Recording:
-    """A file of that content, read."""
+    """Read a file with this content."""
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     return recorded.read(path, start=start, duration=duration)
 
 
 def test_csv(tmp_path: Path) -> None:
-    """In order of time, whatever the zone; from the first arrival unless a start is given."""
+    """Arrivals are in the order of time, in any zone; times count from the first arrival unless a start is given."""
     found = reading(tmp_path, CSV)
     assert found.times.tolist() == [0, 20_000, 50_000]
     assert found.types == ("sales", "support")
@@ -52,7 +52,7 @@ def test_csv(tmp_path: Path) -> None:
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    """The same in other clothes; times from the start."""
+    """The content is the same as in CSV; times count from the start."""
     found = reading(tmp_path, JSONL, "a.jsonl")
     assert found.times.tolist() == [10_000, 30_000]
     assert found.looks[1].labels == (("tier", "gold"),)
@@ -77,7 +77,7 @@ def test_json_lines(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_and_where(tmp_path: Path, text: str, line: int, message: str) -> None:
-    """The first of it."""
+    """The first error is reported."""
     with pytest.raises(ScenarioError) as raised:
         reading(tmp_path, text)
     assert f"a.csv:{line}: " in str(raised.value)
@@ -86,13 +86,13 @@ def test_what_is_wrong_and_where(tmp_path: Path, text: str, line: int, message: 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"time": []}', '{"time": "1s", "type": 3}', '{"": 1}'])
 def test_nothing_but_a_complaint_comes_of_nonsense(tmp_path: Path, text: str) -> None:
-    """JSON of the wrong shape."""
+    """JSON of the wrong shape is reported as an error."""
     with pytest.raises(ScenarioError, match=r"a\.jsonl:1: "):
         reading(tmp_path, text, "a.jsonl")
 
 
 def test_kaplan_meier() -> None:
-    """By hand: 5 observed, those who left at 2 and 4 of them, one answered at 3, two at 6."""
+    """Computed by hand: 5 observed, those who left at 2 and 4 of them, one answered at 3, two at 6."""
     waits, censored = np.array([2.0, 3.0, 4.0, 6.0, 6.0]), np.array([False, True, False, True, True])
     survival = Survival.of(waits, censored)
     assert survival.times.tolist() == [2, 4]
@@ -104,7 +104,7 @@ def test_kaplan_meier() -> None:
 
 
 def test_censored_waits_do_not_shorten_patience() -> None:
-    """Exponential patience of mean 1, seen only up to waits of about .7: the estimate is that of the patience, not of the waits."""
+    """Exponential patience of mean 1, observed only up to waits of about .7: the estimate is that of the patience, not of the waits."""
     numbers = np.random.default_rng(3)
     patience, waits = numbers.exponential(1.0, 20_000), numbers.uniform(0, 1.4, 20_000)
     survival = Survival.of(np.minimum(patience, waits), patience > waits)
@@ -114,7 +114,7 @@ def test_censored_waits_do_not_shorten_patience() -> None:
 
 
 def test_one_replication_is_as_recorded(tmp_path: Path) -> None:
-    """Handling and patience of those of whom they are known; the others draw from their type, never less than was seen."""
+    """Known handling and patience are kept; the others are drawn from their type, never less than was observed."""
     scenario = a_scenario(types={}, arrivals_file="a.csv", replications=1)
     customers = draw(make(scenario, recording=reading(tmp_path, CSV)), 0)
     assert customers.arrived == [0, 20_000, 50_000]
@@ -124,7 +124,7 @@ def test_one_replication_is_as_recorded(tmp_path: Path) -> None:
 
 
 def test_several_draw_anew_from_what_was_recorded(tmp_path: Path) -> None:
-    """The arrivals stay, the rest is drawn; what the scenario says of a type wins."""
+    """The arrivals stay, the rest is drawn; the scenario's values for a type take precedence."""
     types = {"support": {"handling": always("11s"), "patience": always("12s")}}
     plan = make(a_scenario(types=types, arrivals_file="a.csv"), recording=reading(tmp_path, CSV))
     several = [draw(plan, n) for n in range(30)]

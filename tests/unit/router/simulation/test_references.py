@@ -1,4 +1,4 @@
-"""`make references`: theory within the interval, and a complaint when it is not."""
+"""`make references`: theory is within the interval, and an error is reported when it is not."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.bench import references
 
 
 def test_what_is_outside_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """A wrong theory is found out."""
+    """A wrong theory is detected."""
     scenario = references.a_scenario(1, {"calls": references.a_type(18, 180)}, 14, 60, 4)
     row = references.Row("wrong", scenario, {"all/occupancy": 0.2, "all/waited": 0.2}, {"all/waited": 0.9})
     assert references.check([row], 1, times=1) == 2
@@ -14,7 +14,7 @@ def test_what_is_outside_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_row_has_a_seed_of_its_own() -> None:
-    """So that they are independent; and what others have published is what theory says, but for their rounding."""
+    """So the rows are independent; and published results equal theory, except for rounding."""
     rows = references.rows()
     assert len({row.scenario.seed for row in rows}) == len(rows)
     for row in rows:
@@ -24,6 +24,6 @@ def test_every_row_has_a_seed_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_loss_without_places() -> None:
-    """One row of the table, through the live engine: Erlang B."""
+    """One row of the table, through the live engine, equals Erlang B."""
     [row] = [row for row in references.rows() if "Erlang B" in row.name]
     assert references.check([row], 1, times=2) == 0

@@ -1,4 +1,4 @@
-"""The shortcut: what it gives is what the engine gives, and it knows what is beyond it."""
+"""The shortcut: its result equals that of the engine, and it refuses plans that it cannot decide."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ QUEUES = PoolConfig(1, queues=(QueueConfig("q", priority=2), QueueConfig("other"
 
 
 def a_plan(policy: PoolConfig | None = None, **more: Any) -> Plan:
-    """Of a scenario."""
+    """Return the plan of a scenario."""
     return make(a_scenario(**more), policy)
 
 
@@ -33,7 +33,7 @@ def a_plan(policy: PoolConfig | None = None, **more: Any) -> Plan:
 def test_it_gives_what_the_engine_gives(
     agents: tuple[int, int], gaps: list[float], numbers: Any, impatient: bool, losses: bool
 ) -> None:
-    """Every entry of the log: two groups of different pace, three kinds in two queues, patience, losses."""
+    """Every entry of the log is equal, with two groups of different speed, three kinds in two queues, patience, losses."""
     types = {"a": calls(priority=1), "b": calls(queue="other", priority=3), "c": calls(queue="other", priority=2)}
     plan = a_plan(
         QUEUES,
@@ -70,7 +70,7 @@ def test_it_gives_what_the_engine_gives(
     ],
 )
 def test_what_is_beyond_it(more: dict[str, Any], message: str) -> None:
-    """Of scenarios."""
+    """These scenarios are refused."""
     assert message in shortcut.refusal(a_plan(**more))
 
 
@@ -86,14 +86,14 @@ def test_what_is_beyond_it(more: dict[str, Any], message: str) -> None:
     ],
 )
 def test_what_a_queue_may_not_do(queue: dict[str, Any]) -> None:
-    """Anything but priority and thresholds."""
+    """A queue may have only a priority and thresholds."""
     plan = a_plan(PoolConfig(1, queues=(QueueConfig("q", **queue),)))
     assert "a queue does more" in shortcut.refusal(plan)
     assert shortcut.refusal(a_plan(PoolConfig(1, queues=(QueueConfig("q", 7, service_level_ms=5, offer_ms=9),)))) == ""
 
 
 def test_what_agents_may_not_be() -> None:
-    """Of a policy."""
+    """These agents of a policy are refused."""
     limited = PoolConfig(
         1, queues=(QueueConfig("q"),), agents=(AgentProfile("a"),), profiles=(CapacityProfile(occupancy_limit=0.9),)
     )
@@ -101,7 +101,7 @@ def test_what_agents_may_not_be() -> None:
 
 
 def test_the_first_replication_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shortcut that goes wrong is found out; one that cannot be taken is not."""
+    """A wrong shortcut is detected; a run without the shortcut is not checked."""
     plan = a_plan(duration="30m", types={"calls": calls(patience=exponential("1m"))})
     assert replicate(plan, 0, shortcut=True).whole == replicate(plan, 0).whole
     assert replicate(plan, 1, shortcut=True).whole == replicate(plan, 1).whole
