@@ -1,4 +1,4 @@
-"""Names of pools that callers give."""
+"""Names of pools in requests."""
 
 from services.chassis.errors import invalid
 from services.router.translate.configuration import DEFAULT_POOL

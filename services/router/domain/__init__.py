@@ -2,7 +2,7 @@
 
 `Engine.handle(command, now) -> effects`, `Engine.advance(now) -> effects`, `Engine.next_wakeup()`. Rules that hold at every moment:
 
-1. An interaction has at most one agent who holds it, or has an offer, or waits; never two of these.
+1. An interaction is held by one agent at most, or is offered, or waits; never two of these.
 2. What an agent holds, is offered, or wraps up never exceeds the agent's capacity (except what they took before a configuration shrank it).
 3. No interaction waits while an agent who may take it is available and has room, unless it is kept for its person's last agent for a
    stated time.

@@ -159,7 +159,7 @@ class AssignInteraction(Command):
 
 @dataclass(frozen=True, slots=True)
 class RequestCallback(Command):
-    """Request a call back: the customer hangs up and keeps their place. `at_ms` 0 means when it is their turn; otherwise not before that time."""
+    """Request a callback: the customer hangs up and keeps their place. `at_ms` 0 means when it is their turn; otherwise not before that time."""
 
     interaction_id: str
     at_ms: int = 0

@@ -2,7 +2,7 @@
 
 Before the change, no interaction waited that could have been served. So only two kinds of lines need a look: lines that changed (`stirred`),
 and lines that a freed agent can serve; for the latter, only the freed agents can take the head. The heads of these lines are taken in order
-of urgency over all lines. Each head is offered to the best agent of the pool, who need not be the agent that became free. Interactions of
+of urgency over all lines. Each head is offered to the best agent of the pool, not to the agent who happened to become free. Interactions of
 queues that choose by skill score are matched as a batch.
 """
 

@@ -132,7 +132,7 @@ def _count_abandoned(core: Core, queue: str, waited: int) -> None:
 
 
 def request_callback(core: Core, command: cmd.RequestCallback) -> str:
-    """Schedule a call back: the customer hangs up and keeps their place, or gets it back at a time."""
+    """Schedule a callback: the customer hangs up and keeps their place, or gets it back at a time."""
     work = core.works.get(command.interaction_id)
     if work is None:
         return UNKNOWN_INTERACTION

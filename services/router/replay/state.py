@@ -24,7 +24,7 @@ _SUM: Final = hashlib.sha256().digest_size
 _READ: Final = 1 << 20
 
 
-class StateRefused(Exception):  # noqa: N818 - reads as what happened
+class StateRefused(Exception):  # noqa: N818 - the name says what happened
     """The file can't be used as a start; the text says why and what to do."""
 
 
