@@ -61,7 +61,7 @@ def names(told: list[pb.RoutingEvent]) -> list[str]:
     return [str(e.WhichOneof("event")) for e in told if e.HasField("interaction")]
 
 
-def test_a_supervisor_forces_what_does_not_fit_and_it_is_counted(team: Team) -> None:
+def test_a_supervisor_can_exceed_capacity_and_this_is_counted(team: Team) -> None:
     """The assignment is first refused with the reason; then it is made over capacity, without an offer."""
     team.at_desk("a")
     team.held("a", "one")
@@ -105,7 +105,7 @@ def test_a_warm_transfer_can_be_taken_back(team: Team) -> None:
     assert "completed" in names(team.tell(complete_interaction=complete))
 
 
-def test_a_transfer_to_requirements_finds_who_meets_them(team: Team) -> None:
+def test_a_transfer_to_requirements_finds_an_agent_who_meets_them(team: Team) -> None:
     """Agent b, who lacks the skill, transfers to agent a, who has it."""
     team.at_desk("b")
     team.held("b", "one")
@@ -137,7 +137,7 @@ def test_a_callback_keeps_its_place_and_is_not_offered_before_its_time(team: Tea
     assert team.offered() == ["two", "one"]
 
 
-def test_an_order_about_what_has_changed_meanwhile_is_refused(team: Team) -> None:
+def test_a_command_with_an_outdated_epoch_is_refused(team: Team) -> None:
     """STALE_EPOCH, and nothing changes; with the newest epoch it is carried out."""
     (queued,) = team.enqueue("one")
     change = pb.Reprioritise(interaction_id="one", add=5)
@@ -147,7 +147,7 @@ def test_an_order_about_what_has_changed_meanwhile_is_refused(team: Team) -> Non
     assert team.answer() == "STALE_EPOCH"
 
 
-def test_a_rule_moves_what_is_too_much(team: Team) -> None:
+def test_an_overflow_rule_moves_the_interaction_that_exceeds_the_length(team: Team) -> None:
     """The third that waits goes to the other queue with another priority; rule and queue are in the event, and counted."""
     team.enqueue("one")
     team.enqueue("two")
@@ -158,7 +158,7 @@ def test_a_rule_moves_what_is_too_much(team: Team) -> None:
     assert team.metrics.value("chapar_router_overflowed_total", "q", "LENGTH") == 1
 
 
-def test_what_starts_later_is_scheduled_and_queued_at_its_time(team: Team) -> None:
+def test_an_interaction_with_a_start_time_is_scheduled_and_then_queued(team: Team) -> None:
     """Attributes contain the time; the log has an event when it is scheduled and one when it is queued."""
     at = team.lane.now_ms + 60_000
     facts = pb.InteractionFacts(interaction_id="one", conversation_id="c", queue="q", start_at_ms=at)

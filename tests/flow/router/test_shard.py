@@ -131,7 +131,7 @@ def test_a_batch_writes_one_journal_record_with_its_clock_and_offsets(shard: Sha
         pb.RoutingCommand(tenant="a|b", renew_leases=pb.RenewLeases()).SerializeToString(),
     ],
 )
-def test_what_cannot_be_decoded_is_set_aside_and_the_rest_flows(shard: Shard, value: bytes) -> None:
+def test_an_undecodable_record_becomes_a_dead_letter_and_the_rest_is_processed(shard: Shard, value: bytes) -> None:
     """The dead letter is UNDECODABLE; the next record is queued. A partition that does not exist would block the lane for ever."""
     shard.lane.batch(
         shard.lane.record(value),
@@ -252,7 +252,7 @@ def test_nonsense_becomes_a_dead_letter_and_changes_nothing(shard: Shard) -> Non
     assert event.configuration_version == 1
 
 
-def test_extreme_numbers_stop_nobody(shard: Shard) -> None:
+def test_extreme_numbers_do_not_stop_the_lane(shard: Shard) -> None:
     """The largest valid numbers, in configuration and commands, are decided and restored, and never make a batch fail."""
     most, longest, huge = 2**31 - 1, LONGEST_MS, 1.7e308
     configuration = config_pb2.TenantConfiguration(

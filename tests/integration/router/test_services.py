@@ -93,9 +93,7 @@ async def test_any_replica_answers_and_changes_anything(kafka: KafkaUnderTest, p
         await bench.until(lambda: bench.story(interaction)[-1] == "cancelled")
 
 
-async def test_what_is_asked_wrongly_is_refused_with_a_reason(
-    kafka: KafkaUnderTest, prefix: str, tmp_path: Path
-) -> None:
+async def test_an_invalid_request_is_refused_with_a_reason(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
     """Errors are typed, and the same from either replica."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
         await bench.until(lambda: True)
@@ -194,7 +192,7 @@ async def test_supervisors_and_desks_hand_out_work_without_offers(
             assert (await routing.Explain(api.ExplainRequest(interaction_id=second))).state == "waiting"
 
 
-async def test_watching_queues_shows_what_changes(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
+async def test_watching_queues_shows_changes(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> None:
     """A new response comes at each interval, from either replica."""
     async with two_routers(kafka, prefix, tmp_path) as (bench, channels, _addresses):
         for number, channel in enumerate(channels, 1):
@@ -295,7 +293,7 @@ async def test_a_desk_gets_a_result_for_each_request(kafka: KafkaUnderTest, pref
         assert bench.outbound == []
 
 
-async def test_agents_for_invented_pools_are_refused_at_once_and_make_none(
+async def test_agents_for_unknown_pools_are_refused_at_once_and_create_no_pool(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path
 ) -> None:
     """A flood of them leaves no engine, no state and no metric by name; other callers are served in the meantime."""

@@ -37,7 +37,7 @@ async def _recorded_events(kafka: KafkaUnderTest, prefix: str) -> None:
         await producer.stop()
 
 
-def test_what_the_topics_hold(
+def test_events_of_the_topics_become_arrivals(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One customer was answered and one left, from two partitions; with an earlier `--to` the file is empty."""

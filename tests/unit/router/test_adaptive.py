@@ -35,7 +35,7 @@ def late(world: World, name: str) -> None:
     world.complete(name)
 
 
-def test_it_moves_a_minute_after_the_first_that_ended_without_anything_more() -> None:
+def test_it_moves_a_minute_after_the_first_end_without_another_event() -> None:
     """No interaction was answered in time, so those that arrive now are served as if their target were shorter."""
     world = a_world()
     late(world, "i")
@@ -47,7 +47,7 @@ def test_it_moves_a_minute_after_the_first_that_ended_without_anything_more() ->
     assert world.engine.core.works["j"].key == world.now + round(10_000 * exp(-0.4))
 
 
-def test_while_nothing_ends_it_stays_and_nothing_is_due() -> None:
+def test_while_nothing_ends_it_stays_and_no_timer_is_due() -> None:
     world = a_world()
     late(world, "i")
     world.wait(MINUTE)
@@ -57,7 +57,7 @@ def test_while_nothing_ends_it_stays_and_nothing_is_due() -> None:
     assert world.engine.next_wakeup() == world.engine.core.sessions["s-a"].lease_until
 
 
-def test_the_next_minute_begins_with_what_ends_next() -> None:
+def test_the_next_minute_begins_with_the_next_end() -> None:
     """Only that counts: an abandoned interaction was not answered, one that is answered at once makes up for it."""
     world = a_world()
     late(world, "i")

@@ -15,7 +15,7 @@ from tests.unit.router.world import START, World, a_pool, a_queue, an_agent, nee
 
 @settings(FEW, max_examples=FEW.max_examples // 3)
 @given(games(ALL))
-def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -> None:
+def test_unused_needs_may_be_removed_at_any_time(game: Game) -> None:
     """With room for two needs instead of eight thousand, every decision is the same."""
     log = play(game).log
     usual = heard(log)
@@ -25,7 +25,7 @@ def test_needs_that_nothing_waits_for_may_be_forgotten_at_any_time(game: Game) -
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 4])
-def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
+def test_interactions_kept_for_a_team_are_found_when_needs_were_just_removed(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is placed, the need of the team and the general need are both looked up, and either may remove others."""
@@ -39,7 +39,7 @@ def test_work_kept_for_a_team_is_found_also_when_needs_have_just_been_forgotten(
     assert world.offered("i") == "a"
 
 
-def test_needs_are_forgotten_when_there_are_too_many_and_what_waits_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_needs_above_the_limit_are_removed_unless_something_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is a fixed number, or twice the needs for which something waits."""
     monkeypatch.setattr(Lines, "_KEPT", 4)
     world = World(a_pool(an_agent("a", {"x": 5.0}), lease_ms=10**9))
@@ -73,7 +73,7 @@ def test_the_last_agents_of_the_newest_persons_are_remembered(monkeypatch: pytes
     assert list(lane.restored().core.last_agent) == ["p", "r"]
 
 
-def test_without_sticky_queues_nobody_is_remembered() -> None:
+def test_without_sticky_queues_no_last_agent_is_remembered() -> None:
     for queue, kept in (({}, 0), ({"sticky_ms": 1}, 1), ({"sticky_team_ms": 1}, 1)):
         world = World(a_pool(an_agent("a"), queues=[a_queue("other"), a_queue("q", **queue)], lease_ms=10**9))
         world.sign_in("a")

@@ -36,7 +36,7 @@ def reconfigured(world: World, **queue: Any) -> PoolConfig:
         ),
     ],
 )
-def test_what_waits_is_ordered_by_the_new_rule_at_once(
+def test_waiting_interactions_are_ordered_by_the_new_rule_at_once(
     before: dict[str, Any], after: dict[str, Any], due_in: int, first: str
 ) -> None:
     """Orders by arrival, deadline, or other targets apply at once, and the changelog holds them for a restore."""

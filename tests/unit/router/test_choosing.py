@@ -1,7 +1,7 @@
 """The choice among many agents: both ways to find the best one give the same answer, and the decision is remembered.
 
-`test_oracle` compares small pools with the oracle. Here so many kinds of agents have room that the engine walks the orders of the whole pool instead
-of looking at each kind. A naive search through all agents must find the same.
+`test_oracle` compares small pools with the oracle. Here so large a number of kinds of agents have room that the engine walks the orders of the
+whole pool instead of looking at each kind. A naive search through all agents must find the same.
 """
 
 import random
@@ -95,7 +95,7 @@ def naive(core: Core, choice: Choice, wanted: Selector, but: str = "") -> tuple[
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize(("agents", "seed"), [(MANY, 1), (MANY, 2), (20, 3)])
-def test_the_best_of_many_is_found_whichever_way(choice: Choice, agents: int, seed: int) -> None:
+def test_both_ways_find_the_best_of_many(choice: Choice, agents: int, seed: int) -> None:
     """In sixty decisions, the winner and the next ones are those of the naive search, also when agents have declined."""
     world, dice = a_crowd(seed, agents)
     core = world.engine.core
@@ -130,9 +130,7 @@ def test_the_best_of_many_is_found_whichever_way(choice: Choice, agents: int, se
         (Choice.ADAPTIVE, "LEAST_DEMAND_ELSEWHERE", "demand"),
     ],
 )
-def test_a_decision_keeps_the_best_five_with_what_they_were_measured_by(
-    choice: Choice, reason: str, measure: str
-) -> None:
+def test_a_decision_keeps_the_best_five_with_their_measures(choice: Choice, reason: str, measure: str) -> None:
     """It also keeps when it was made, how many could have taken it, and how many agents there are."""
     team = [an_agent(f"a{n}", {"x": 2}) for n in range(7)]
     world = World(a_pool(*team, an_agent("b"), queues=[a_queue(choice=choice)], lease_ms=LONG))
@@ -150,7 +148,7 @@ def test_a_decision_keeps_the_best_five_with_what_they_were_measured_by(
     assert decision.candidates[4][1][-1] == ("idle_ms", 3_000.0)
 
 
-def test_demand_of_other_queues_is_what_was_asked_of_late() -> None:
+def test_demand_of_other_queues_counts_recent_arrivals() -> None:
     """Only queues whose own requirements the agent meets count; demand is halved after five minutes."""
     queues = [
         a_queue("q", choice=Choice.ADAPTIVE),
@@ -172,7 +170,7 @@ def test_demand_of_other_queues_is_what_was_asked_of_late() -> None:
 # Kept for one agent, or parked
 
 
-def test_what_is_kept_for_one_agent_is_offered_with_its_own_reason() -> None:
+def test_a_reserved_interaction_is_offered_with_its_own_reason() -> None:
     queue = a_queue(sticky_ms=60_000)
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[queue], lease_ms=LONG))
     world.sign_in("a", "b")
@@ -192,7 +190,7 @@ def test_what_is_kept_for_one_agent_is_offered_with_its_own_reason() -> None:
     assert decided["again"].decision.at_ms == world.now
 
 
-def test_a_call_goes_to_whom_the_fewest_things_are_parked_then_to_the_longest_idle() -> None:
+def test_a_call_goes_to_the_agent_who_parks_least_then_to_the_longest_idle() -> None:
     """The same holds when only freed agents are looked at."""
     voice = ChannelCapacity("voice", 4, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 4, (voice, ChannelCapacity("mail", 1)), 1)
@@ -217,7 +215,7 @@ def test_a_call_goes_to_whom_the_fewest_things_are_parked_then_to_the_longest_id
     assert (world.offered("second"), world.offered("fourth")) == ("", "b")
 
 
-def test_kept_free_counts_those_who_would_have_to_park_something() -> None:
+def test_kept_free_counts_agents_who_would_have_to_park_something() -> None:
     """Two agents could take a call, one of them after parking; one is kept free, so one call is offered and the next is not."""
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1)
@@ -236,7 +234,7 @@ def test_kept_free_counts_those_who_would_have_to_park_something() -> None:
 
 
 @pytest.mark.parametrize("by", ["profile", "configuration"])
-def test_more_capacity_takes_up_what_is_parked_and_then_serves_what_waits(by: str) -> None:
+def test_more_capacity_resumes_parked_interactions_and_then_serves_waiting_ones(by: str) -> None:
     """Whether the agent gets another profile, or the profile another total: both happen at once."""
     small, large = (
         CapacityProfile(name, total, (ChannelCapacity("voice", 2, interrupts=("mail",)),), 1)

@@ -228,7 +228,7 @@ def test_an_interaction_of_version_one_is_read() -> None:
     )
 
 
-def test_of_version_one_what_was_kept_for_an_agent_without_end_was_handed_to_him() -> None:
+def test_in_version_one_an_endless_reservation_was_a_transfer_to_the_agent() -> None:
     """It waits for that agent for five minutes from its queueing; an interaction kept for a time is kept until then."""
     handed, kept = a_first_work(kept=("b", 0)), a_first_work(kept=("b", START + 9))
     assert (handed.reserved_for, handed.reserved_until, handed.handed_on) == ("b", START + 1 + 300_000, True)
@@ -236,7 +236,7 @@ def test_of_version_one_what_was_kept_for_an_agent_without_end_was_handed_to_him
     assert not a_first_work().handed_on
 
 
-def test_of_version_one_the_offer_that_ended_last_is_known() -> None:
+def test_in_version_one_the_newest_ended_offer_is_known() -> None:
     assert a_first_work(ended=("i.4", "b", 1)).ended == {"i.4": ("b", 1)}
     assert a_first_work().ended == {}
 
@@ -274,6 +274,6 @@ def test_a_configuration_of_version_one_is_read() -> None:
     assert (profile.occupancy_limit, profile.occupancy_window_ms) == (0.0, 600_000)
 
 
-def test_an_entity_of_another_kind_is_no_entity() -> None:
+def test_an_entity_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="no entity of kind 'x' is known"):
         Restorer().add("x", "name", ())

@@ -45,7 +45,7 @@ def one(agent: dict[str, Any] | None = None, **queue: Any) -> World:
 # Each reason alone
 
 
-def test_nobody_is_explained_what_is_not_open() -> None:
+def test_only_open_interactions_are_explained() -> None:
     assert explain(one().engine, "i") is None
 
 
@@ -69,7 +69,7 @@ def test_not_before_its_start() -> None:
     assert found.summary == "Scheduled: it is queued 15 s from now."
 
 
-def test_an_agent_who_does_not_serve_the_queue_until_a_ring_adds_his() -> None:
+def test_an_agent_of_another_queue_is_excluded_until_a_ring_adds_it() -> None:
     rings = (Ring(5_000, queues=("other",)),)
     world = one({"queues": ("other",)}, rings=rings, requirements=(needs("x"),))
     world.enqueue("i")
@@ -126,7 +126,7 @@ def test_a_decline_with_and_without_a_time() -> None:
     assert left_out(world) == [("DECLINED", "until a time that the agent named", 1, ["a"])]
 
 
-def test_who_hands_it_on() -> None:
+def test_the_transferring_agent_is_excluded() -> None:
     world = one()
     world.holds("a", "i")
     world.tell(cmd.TransferInteraction("a", "i"))
@@ -134,7 +134,7 @@ def test_who_hands_it_on() -> None:
     assert said(world).smallest_change == "an agent other than a becomes free"
 
 
-def test_who_is_being_asked_already() -> None:
+def test_an_agent_with_an_open_offer_is_excluded() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(max_offers=3)], lease_ms=LONG))
     world.sign_in("a", "b")
     world.enqueue("i")
@@ -145,7 +145,7 @@ def test_who_is_being_asked_already() -> None:
 @pytest.mark.parametrize(
     ("state", "change"), [(AgentState.AWAY, "a becomes available"), (AgentState.OFFLINE, "a signs in")]
 )
-def test_who_is_not_there(state: AgentState, change: str) -> None:
+def test_an_agent_who_is_away_or_offline_is_excluded(state: AgentState, change: str) -> None:
     world = one()
     world.tell(cmd.SetAgentState("a", state, "LUNCH"))
     world.enqueue("i")
@@ -154,7 +154,7 @@ def test_who_is_not_there(state: AgentState, change: str) -> None:
     assert said(world).smallest_change == change
 
 
-def test_who_did_not_answer_lost_his_connection_or_has_no_credit() -> None:
+def test_not_responding_a_lost_connection_and_no_credit_exclude_an_agent() -> None:
     world = one()
     world.enqueue("before")
     world.wait(10_000)
@@ -174,7 +174,7 @@ def test_who_did_not_answer_lost_his_connection_or_has_no_credit() -> None:
     assert said(world).smallest_change == "a answers an offer"
 
 
-def test_who_rests_or_has_parked_work() -> None:
+def test_an_agent_who_rests_or_has_parked_work_is_excluded() -> None:
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1, 0.5, 20_000)
     world = World(a_pool(an_agent("a"), capacity=profile, lease_ms=LONG))
@@ -202,7 +202,7 @@ def test_who_rests_or_has_parked_work() -> None:
         ("fax", "CHANNEL_NOT_SERVED", "a is given this channel"),
     ],
 )
-def test_what_does_not_fit(channel: str, reason: str, change: str) -> None:
+def test_a_channel_that_does_not_fit_excludes_an_agent(channel: str, reason: str, change: str) -> None:
     profile = CapacityProfile(
         "", 10, (ChannelCapacity("chat", 1, 1), ChannelCapacity("voice", 1, 0, True), ChannelCapacity("mail", 10)), 0
     )
@@ -214,7 +214,7 @@ def test_what_does_not_fit(channel: str, reason: str, change: str) -> None:
     assert said(world).smallest_change == change
 
 
-def test_those_kept_free() -> None:
+def test_agents_kept_free_are_excluded() -> None:
     world = one(keep_free=1)
     world.enqueue("i")
     assert left_out(world) == [("KEPT_FREE", "1 are kept free for other queues", 1, ["a"])]
@@ -224,7 +224,7 @@ def test_those_kept_free() -> None:
 # All together
 
 
-def test_agents_are_counted_by_what_comes_first_with_three_examples_the_most_first() -> None:
+def test_agents_are_counted_by_their_first_reason_with_three_examples() -> None:
     """Equal counts are ordered by code. The smallest change is that of the agent with the fewest reasons, then the easiest, then the smallest id."""
     agents = [an_agent(f"a{n}") for n in range(5)] + [an_agent("b", {"x": 1}), an_agent("c", {"x": 1}), an_agent("d")]
     world = World(a_pool(*agents, queues=[a_queue(requirements=(needs("x"),))], lease_ms=LONG))
@@ -244,7 +244,7 @@ def test_agents_are_counted_by_what_comes_first_with_three_examples_the_most_fir
     )
 
 
-def test_what_waits_has_a_position_and_the_newest_reason() -> None:
+def test_a_waiting_interaction_has_a_position_and_the_newest_reason() -> None:
     world = World(a_pool(an_agent("a")))
     world.enqueue("before")
     world.wait(1_000)
@@ -275,7 +275,7 @@ def test_without_agents_and_without_a_configuration() -> None:
 # The decision
 
 
-def test_an_offer_tells_its_candidates_and_by_how_much_the_first_was_ahead() -> None:
+def test_an_offer_shows_its_candidates_and_the_lead_of_the_first() -> None:
     """Measures are those of the decision: the queue's own, then the idle time of each agent."""
     world = World(
         a_pool(
@@ -301,14 +301,14 @@ def test_an_offer_tells_its_candidates_and_by_how_much_the_first_was_ahead() -> 
     assert (found.smallest_change, found.position, left_out(world)) == ("", 0, [])
 
 
-def test_of_equals_the_smaller_id_is_first() -> None:
+def test_among_equal_agents_the_smaller_id_is_first() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
     world.sign_in("b", "a")
     world.enqueue("i")
     assert said(world).summary == "Offered to a: 2 of 2 agents could take it, level with b and first by id."
 
 
-def test_what_is_held_parked_or_wrapped_up() -> None:
+def test_held_parked_and_wrapped_up_interactions_are_summarised() -> None:
     """The number of agents is that of the decision."""
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     profile = CapacityProfile("", 2, (voice, ChannelCapacity("mail", 1)), 1)

@@ -30,7 +30,7 @@ def every(gap_ms: int, times: int) -> History:
     return history
 
 
-def test_a_queue_without_a_past_says_so() -> None:
+def test_a_queue_without_a_history_has_no_measures() -> None:
     history = History()
     assert (history.n, history.level, history.demand(START), history.prospect_ms(1)) == (0, None, 0.0, (-1, -1))
     assert history.multiplier == 1.0
@@ -65,7 +65,7 @@ def test_the_newest_thirty_two_gaps_count() -> None:
 
 
 @pytest.mark.parametrize(("position", "p50", "p90"), [(1, 7_023, 22_795), (2, 16_848, 38_736), (20, 196_685, 258_981)])
-def test_without_anybody_who_leaves_a_position_is_so_many_gaps(position: int, p50: int, p90: int) -> None:
+def test_without_abandonment_the_wait_is_a_gamma_of_the_gaps(position: int, p50: int, p90: int) -> None:
     """Gaps of 10 s give a gamma distribution with that number of stages, by the approximation of Wilson and Hilferty."""
     assert every(10_000, 5).prospect_ms(position) == (p50, p90)
     assert every(10_000, 5).prospect_ms(0) == every(10_000, 5).prospect_ms(1)
@@ -89,7 +89,7 @@ def test_estimates_are_the_quantiles_of_whitts_stages(position: int, patience_ms
     assert history.prospect_ms(position) == pytest.approx(wanted, rel=0.02, abs=5)
 
 
-def test_who_leaves_shortens_the_wait_and_old_patience_fades() -> None:
+def test_abandonment_shortens_the_wait_and_old_patience_fades() -> None:
     """Each departure fades the past by one in 500."""
     history = every(4_000, 30)
     calm = history.prospect_ms(20)
@@ -102,14 +102,14 @@ def test_who_leaves_shortens_the_wait_and_old_patience_fades() -> None:
     assert history.dump()[2:4] == (pytest.approx(1.994004), pytest.approx(11_459.04))
 
 
-def test_gaps_of_nought_make_no_division_by_nought() -> None:
+def test_gaps_of_zero_do_not_divide_by_zero() -> None:
     assert every(0, 3).prospect_ms(1) == (0, 1)
 
 
 # The level
 
 
-def test_the_level_is_the_share_in_time_of_the_last_hundred_and_who_leaves_is_not() -> None:
+def test_the_level_is_the_share_in_time_of_the_last_hundred_with_abandoned_ones_late() -> None:
     history = History()
     served(history, START)
     assert history.level == 1.0

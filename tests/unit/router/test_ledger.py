@@ -45,7 +45,7 @@ def a_load(**counts: int) -> Load:
         (a_load(other=2, mail=2), "another", "NO_CAPACITY"),
     ],
 )
-def test_what_fits_on_top_of_a_load_and_why_not(load: Load, channel: str, why: str) -> None:
+def test_a_channel_fits_on_top_of_a_load_or_is_refused_with_a_reason(load: Load, channel: str, why: str) -> None:
     """Each question is asked twice: the second answer comes from the cache."""
     capacity = Capacity(PROFILE)
     assert capacity.refusal(load, channel) == why
@@ -67,12 +67,12 @@ def test_an_unlisted_channel_is_not_served_without_a_default() -> None:
     assert (capacity.has_room(EMPTY), capacity.has_room(a_load(chat=1))) == (True, False)
 
 
-def test_room_for_anything_at_all_includes_what_is_not_listed() -> None:
+def test_room_for_any_channel_includes_unlisted_channels() -> None:
     capacity = Capacity(CapacityProfile("", 5, (ChannelCapacity("chat", 5),), 1))
     assert [capacity.has_room(a_load(mail=n)) for n in (0, 1, 4, 5, 5)] == [True, True, True, False, False]
 
 
-def test_what_may_be_parked_for_what() -> None:
+def test_a_channel_interrupts_only_its_listed_channels() -> None:
     capacity = Capacity(PROFILE)
     assert capacity.interrupting
     assert capacity.interrupts("voice") == ("mail", "chat")
@@ -87,7 +87,7 @@ def test_what_may_be_parked_for_what() -> None:
     assert (plain.interrupting, plain.interruptible(a_load(mail=1))) == (False, False)
 
 
-def test_a_load_is_kept_sorted_and_without_noughts_and_never_gives_back_what_it_has_not() -> None:
+def test_a_load_is_sorted_without_zeros_and_never_falls_below_zero() -> None:
     load = plus(plus(plus(EMPTY, "mail", 1), "chat", 1), "mail", 1)
     assert load == (("chat", 1), ("mail", 2))
     assert plus(plus(load, "chat", -1), "mail", -1) == (("mail", 1),)
@@ -128,7 +128,7 @@ def an_agent(debt: float, *, busy: bool) -> Agent:
         (2_500, True, -5, True),
     ],
 )
-def test_who_has_filled_his_balance_rests_until_it_has_drained(
+def test_an_agent_with_a_full_balance_rests_until_it_has_drained(
     debt: float, busy: bool, after_ms: int, resting: bool
 ) -> None:
     assert rests(an_agent(debt, busy=busy), LIMIT, START + after_ms) is resting
@@ -141,7 +141,7 @@ def test_who_has_filled_his_balance_rests_until_it_has_drained(
         *((2_500, False, 1), (3_250, False, 1_001), (3_250.5, False, 1_001), (2_499, False, 0)),
     ],
 )
-def test_it_is_known_when_that_will_be_otherwise(debt: float, busy: bool, next_ms: int) -> None:
+def test_the_next_change_of_rest_is_known(debt: float, busy: bool, next_ms: int) -> None:
     """The change is at that time, and not a millisecond before; 0 when nothing will change by itself."""
     agent = an_agent(debt, busy=busy)
     at = next_change(agent, LIMIT, START)
@@ -151,14 +151,14 @@ def test_it_is_known_when_that_will_be_otherwise(debt: float, busy: bool, next_m
         assert rests(agent, LIMIT, START + next_ms) is busy
 
 
-def test_without_a_limit_nobody_rests() -> None:
+def test_without_a_limit_no_agent_rests() -> None:
     for limit in (0.0, 1.0):
         profile = CapacityProfile("", 1, occupancy_limit=limit, occupancy_window_ms=1)
         assert not rests(an_agent(10**9, busy=True), profile, START)
         assert next_change(an_agent(10**9, busy=True), profile, START) == 0
 
 
-def test_the_balance_is_booked_when_something_changes_and_never_falls_below_nought() -> None:
+def test_the_balance_is_updated_on_changes_and_never_falls_below_zero() -> None:
     agent = an_agent(100, busy=True)
     settle(agent, LIMIT, True, START + 4_000)
     assert (agent.debt, agent.debt_at) == (1_100.0, START + 4_000)

@@ -46,7 +46,7 @@ def a_world(*agents: Any, **more: Any) -> World:
 # Match windows
 
 
-def test_what_enters_within_a_window_is_offered_at_its_end() -> None:
+def test_interactions_of_one_window_are_offered_at_its_end() -> None:
     """Windows start at multiples of their length, so the end is the same for all; an interaction that comes at the end belongs to the next window."""
     world = a_world(an_agent("a"), an_agent("b"), an_agent("c"))
     world.enqueue("first")
@@ -62,7 +62,7 @@ def test_what_enters_within_a_window_is_offered_at_its_end() -> None:
     assert world.offered("third") != ""
 
 
-def test_what_waits_again_and_what_is_handed_to_somebody_is_not_gathered() -> None:
+def test_requeued_and_transferred_interactions_do_not_wait_for_a_window() -> None:
     world = a_world(an_agent("a"), an_agent("b"))
     world.enqueue("i")
     world.wait(WINDOW)
@@ -76,7 +76,7 @@ def test_what_waits_again_and_what_is_handed_to_somebody_is_not_gathered() -> No
     assert world.offered("i") == first
 
 
-def test_nobody_picks_what_is_being_gathered_and_explain_says_why() -> None:
+def test_an_interaction_in_a_match_window_cannot_be_picked_and_explain_says_why() -> None:
     world = a_world(an_agent("a"))
     world.enqueue("i")
     assert world.ask(cmd.AssignInteraction("i", "a", picked=True)) == "MATCH_WINDOW"
@@ -125,7 +125,7 @@ def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
     assert (world.offered("first"), world.offered("second")) == ("a", "b")
 
 
-def test_urgency_decides_who_is_served_whatever_the_scores() -> None:
+def test_urgency_alone_decides_which_interactions_are_served() -> None:
     """Two interactions need the only agent: the more urgent one gets them, though the other would score more."""
     world = a_world(an_agent("a", {"x": 9, "y": 1}))
     world.enqueue("scores", requirements=(needs("x", 1),))
@@ -134,7 +134,7 @@ def test_urgency_decides_who_is_served_whatever_the_scores() -> None:
     assert (world.offered("urgent"), world.offered("scores")) == ("a", "")
 
 
-def test_among_equal_totals_the_first_in_order_has_whom_it_would_have_had_alone() -> None:
+def test_among_equal_totals_the_first_gets_the_agent_it_would_get_alone() -> None:
     world = a_world(an_agent("a"), an_agent("b"), an_agent("c"))
     for name in ("i2", "i1", "i3"):
         world.enqueue(name)
@@ -143,7 +143,7 @@ def test_among_equal_totals_the_first_in_order_has_whom_it_would_have_had_alone(
     assert [world.offered(name) for name in ("i2", "i1", "i3")] == ["a", "b", "c"]
 
 
-def test_the_first_keeps_its_preference_when_somebody_must_give_way() -> None:
+def test_the_first_keeps_its_preference_when_another_must_give_way() -> None:
     """Only agent a can take the third. There are two ways to make room; the one that the first in the order prefers is used."""
     world = a_world(an_agent("a", {"x": 1}), an_agent("b"), an_agent("c"))
     world.enqueue("i1")
@@ -153,7 +153,7 @@ def test_the_first_keeps_its_preference_when_somebody_must_give_way() -> None:
     assert [world.offered(name) for name in ("i1", "i2", "i3")] == ["b", "c", "a"]
 
 
-def test_what_has_no_place_hides_nothing_that_waits_behind_it() -> None:
+def test_an_interaction_without_a_place_does_not_hide_those_behind_it() -> None:
     """Agent a declined the first, and b gets a more urgent one: a gets the next in the line."""
     queues = [scoring(), a_queue("w", wrap_up_ms=5_000)]
     world = World(a_pool(an_agent("a"), an_agent("b", {"y": 1}), queues=queues, lease_ms=LONG))
@@ -172,7 +172,7 @@ def test_what_has_no_place_hides_nothing_that_waits_behind_it() -> None:
     assert [world.offered(name) for name in ("urgent", "first", "second")] == ["b", "", "a"]
 
 
-def test_who_has_room_for_several_gets_several_where_that_scores_more() -> None:
+def test_an_agent_with_room_for_several_gets_several_where_that_scores_more() -> None:
     world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=a_capacity(2))
     for name in ("i1", "i2", "i3"):
         world.enqueue(name, requirements=(needs("x", 1),))
@@ -193,7 +193,7 @@ def test_a_desk_that_can_show_one_offer_gets_one() -> None:
     assert [world.offered(name) for name in ("i1", "i2")] == ["a", "b"]
 
 
-def test_agents_who_come_free_together_are_matched_without_a_window() -> None:
+def test_agents_who_become_free_together_are_matched_without_a_window() -> None:
     """Both wrap-ups end at the same time; the older interaction leaves the agent who alone can take the younger one."""
     queue = scoring(match_window_ms=0, wrap_up_ms=5_000)
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}), queues=[queue])
@@ -218,7 +218,7 @@ def test_another_queues_work_takes_its_turn_between() -> None:
     assert (world.offered("other"), world.offered("scores")) == ("a", "b")
 
 
-def test_who_could_park_something_comes_after_those_with_room() -> None:
+def test_agents_who_could_park_something_come_after_those_with_room() -> None:
     """One is matched with the idle agent; for the other an agent parks their mail."""
     voice = ChannelCapacity("voice", 1, exclusive=True, interrupts=("mail",))
     world = a_world(an_agent("a", {"x": 9}), an_agent("b", {"x": 1}), capacity=CapacityProfile("", 1, (voice,)))
@@ -232,7 +232,7 @@ def test_who_could_park_something_comes_after_those_with_room() -> None:
     assert world.engine.core.works["mail"].parked
 
 
-def test_more_than_so_many_go_in_portions_by_urgency() -> None:
+def test_a_burst_above_the_limit_is_split_by_urgency() -> None:
     """A hundred interactions for a hundred agents: all are served, and the last are not matched with the first."""
     count = 100
     world = a_world(*(an_agent(f"a{n:03}", {"x": float(n + 1)}) for n in range(count)))
@@ -245,7 +245,7 @@ def test_more_than_so_many_go_in_portions_by_urgency() -> None:
     assert sizes == [MOST_TOGETHER] * MOST_TOGETHER + [count - MOST_TOGETHER] * (count - MOST_TOGETHER)
 
 
-def test_explain_tells_that_it_was_matched_and_who_alone_would_have_suited_it_better() -> None:
+def test_explain_shows_the_batch_and_an_agent_who_alone_would_have_suited_better() -> None:
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
     world.enqueue("first", requirements=(needs("x", 1),))
     world.enqueue("second", requirements=(needs("y", 1),))
@@ -262,7 +262,7 @@ def test_explain_tells_that_it_was_matched_and_who_alone_would_have_suited_it_be
     assert "better" not in alone.summary
 
 
-def test_what_was_matched_is_told_alike_after_a_restore() -> None:
+def test_a_batch_is_explained_the_same_after_a_restore() -> None:
     world = a_world(an_agent("a", {"x": 2}), an_agent("b", {"x": 3, "y": 1}))
     world.enqueue("first", requirements=(needs("x", 1),))
     world.enqueue("second", requirements=(needs("y", 1),))
@@ -353,7 +353,7 @@ def test_bursts_are_matched_as_the_oracle_does(numbers: bytes) -> None:
     assert pair.now > START
 
 
-def test_the_order_in_which_a_burst_is_told_decides_nothing() -> None:
+def test_the_order_of_commands_within_a_burst_decides_nothing() -> None:
     """Interactions that arrive at the same time are ordered by their ids, not by the order of the commands."""
     offered = []
     for names in (("i1", "i2", "i3"), ("i3", "i1", "i2")):

@@ -122,7 +122,7 @@ def test_equal_times_are_served_by_kind_and_then_by_id() -> None:
     assert served == [(Timer.REST, "z"), *((kind, entity) for kind in kinds_in_order for entity in ("a", "b"))]
 
 
-def test_what_no_longer_holds_is_dropped_when_it_comes_up() -> None:
+def test_invalid_timers_are_dropped_when_they_come_up() -> None:
     held = {(START + 1, Timer.OFFER, "a"), (START + 5, Timer.GRACE, "b")}
     timers = Timers(lambda *entry: entry in held)
     assert (timers.next(), timers.pop(START)) == (None, None)
@@ -155,7 +155,7 @@ def test_enumerations_keep_their_numbers() -> None:
     ]
 
 
-def test_what_is_not_configured_is_as_the_reference_says() -> None:
+def test_defaults_equal_those_of_the_reference() -> None:
     """docs/configuration.md and the entries of version 1 depend on these defaults."""
     queue = QueueConfig("q")
     assert (queue.priority, queue.requirements, queue.choice, queue.order) == (

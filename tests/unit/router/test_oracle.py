@@ -78,7 +78,7 @@ def test_a_replay_is_identical_and_the_order_of_a_configuration_decides_nothing(
 
 @FEW
 @given(games(SUPPORTED))
-def test_left_alone_nothing_is_stuck(game: Game) -> None:
+def test_without_further_commands_nothing_is_stuck(game: Game) -> None:
     """Without further commands, leases end: nothing stays offered, held or in wrap-up, and no agent has a session."""
     pair = play(game)
     pair.wait(3 * LONG)

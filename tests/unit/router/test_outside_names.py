@@ -44,7 +44,7 @@ def test_profiles_that_change_again_and_again_cost_no_memory(field: str, signed_
     assert remembered(world) == before
 
 
-def test_an_agent_who_changes_back_is_offered_work_again() -> None:
+def test_an_agent_who_changes_back_gets_offers_again() -> None:
     """No decision changes when a kind of agents is removed and found again."""
     world = World(a_pool(an_agent("a")))
     for number in range(3):
@@ -55,7 +55,7 @@ def test_an_agent_who_changes_back_is_offered_work_again() -> None:
     assert list(world.engine.core.agents["a"].offers) == ["i"]
 
 
-def test_a_pool_has_a_most_of_agents(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_has_a_limit_of_agents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Agents that are known can still be changed."""
     monkeypatch.setattr(sessions, "MOST_AGENTS", 3)
     world = World(a_pool(an_agent("a")))

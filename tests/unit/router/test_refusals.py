@@ -83,14 +83,14 @@ STATES = ("unknown", "held", "wrap", "waiting", "later")
 
 
 @pytest.mark.parametrize(("what", "place"), [(what, n) for what in ABOUT for n in range(5)])
-def test_what_may_be_done_with_an_interaction_in_each_state(what: str, place: int) -> None:
+def test_each_command_is_accepted_or_refused_by_the_interactions_state(what: str, place: int) -> None:
     """The states are: unknown, held by `a`, in wrap-up with another agent, waiting, scheduled."""
     world = floor()
     result = only(world.tell(ABOUT[what](STATES[place])), fx.Result)
     assert (result.reason, result.ok) == (SAID[what][place], not SAID[what][place])
 
 
-def test_the_one_who_wraps_up_is_told_that_it_is_completed() -> None:
+def test_in_wrap_up_the_agents_commands_get_interaction_completed() -> None:
     world = floor()
     assert world.ask(cmd.RecordReply("b", "wrap", "r")) == "INTERACTION_COMPLETED"
     assert world.ask(cmd.CompleteInteraction("b", "wrap")) == "INTERACTION_COMPLETED"
@@ -125,7 +125,7 @@ def test_targets_of_transfers_and_assignments() -> None:
     assert world.ask(cmd.AssignInteraction("j", "a")) == "NO_CAPACITY"
 
 
-def test_a_warm_transfer_is_made_once_and_not_of_what_is_parked() -> None:
+def test_a_warm_transfer_is_made_once_and_not_of_a_parked_interaction() -> None:
     voice = ChannelCapacity("voice", 2, exclusive=True, interrupts=("mail",))
     world = World(a_pool(an_agent("a"), an_agent("b"), capacity=CapacityProfile("", 2, (voice,), 1), lease_ms=LONG))
     world.sign_in("a")
@@ -166,7 +166,7 @@ def test_before_any_configuration() -> None:
     assert only(world.tell(cmd.CancelInteraction("i")), fx.Cancelled).reason == "CANCELLED"
 
 
-def test_agents_and_sessions_that_nobody_knows() -> None:
+def test_unknown_agents_and_sessions_are_refused() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
     world.sign_in("a", "b")
     for command, reason in (
@@ -191,7 +191,7 @@ def test_agents_and_sessions_that_nobody_knows() -> None:
         assert world.ask(command) == reason, command
 
 
-def test_answers_to_offers_that_are_over() -> None:
+def test_answers_to_ended_offers_are_refused() -> None:
     """The engine remembers how the newest eight ended; an offer of another agent is never revealed."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=LONG))
     world.sign_in("a")
@@ -209,7 +209,7 @@ def test_answers_to_offers_that_are_over() -> None:
     assert world.ask(cmd.DeclineOffer("a", offers[-1])) == "OFFER_ALREADY_ACCEPTED"
 
 
-def test_an_expected_epoch_is_asked_where_it_is_named() -> None:
+def test_an_expected_epoch_is_checked_when_it_is_set() -> None:
     world = World(a_pool())
     world.enqueue("i")
     assert world.ask(cmd.Reprioritise("i", 1, expected_epoch=2)) == "STALE_EPOCH"
@@ -250,7 +250,7 @@ def test_a_rule_stays_within_the_same_million(own: int, rule: dict[str, int], ke
     assert only(world.enqueue("i", priority=own), fx.Overflowed).facts.priority == kept
 
 
-def test_an_agent_does_not_pick_where_so_many_are_kept_free() -> None:
+def test_an_agent_cannot_pick_when_all_are_kept_free() -> None:
     """The agent counts too: with one kept free, the only agent may not pick, one of two may. A supervisor's assignment does not check it."""
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(keep_free=1)], lease_ms=LONG))
     world.sign_in("a")
@@ -267,7 +267,7 @@ def test_an_agent_does_not_pick_where_so_many_are_kept_free() -> None:
 
 
 @pytest.mark.parametrize("able", [1, 2, 3])
-def test_while_as_many_are_free_as_are_kept_free_none_of_them_picks(able: int) -> None:
+def test_no_free_agent_picks_up_to_the_number_kept_free(able: int) -> None:
     world = World(a_pool(*(an_agent(name) for name in "abc"), queues=[a_queue(keep_free=able)], lease_ms=LONG))
     world.sign_in(*"abc"[:able])
     world.enqueue("i")
@@ -319,7 +319,7 @@ def test_an_offer_may_be_answered_until_it_expires_and_no_later() -> None:
     assert world.state("a") is AgentState.NOT_RESPONDING
 
 
-def test_an_owner_that_takes_over_gives_everybody_time_again() -> None:
+def test_a_new_owner_extends_leases_offers_and_grace() -> None:
     """Everything gets at least a lease, an offer five seconds, a grace period a lease; what ends later anyway stays."""
     queues = [a_queue(offer_ms=3_000), a_queue("slow", offer_ms=30_000)]
     agents = (an_agent("a"), an_agent("b"), an_agent("lost"))
@@ -351,7 +351,7 @@ def test_an_owner_that_takes_over_gives_everybody_time_again() -> None:
     assert World().engine.take_over(world.now) == []
 
 
-def test_more_work_than_the_first_queue_is_never_refused() -> None:
+def test_an_interaction_is_never_refused_for_its_queue() -> None:
     """A pool without queues keeps interactions under the name of their own queue."""
     world = World(PoolConfig(1, queues=()))
     assert only(world.enqueue("i", queue="x"), fx.Queued).facts.queue == "x"

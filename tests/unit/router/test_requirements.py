@@ -39,7 +39,7 @@ BOTH = Selector("", all_of=(needs("french", 4), needs("sales", 2)))
         (BOTH, "(french >= 4 and sales >= 2)"),
     ],
 )
-def test_a_requirement_as_people_write_it(selector: Selector, text: str) -> None:
+def test_a_requirement_is_described_in_readable_form(selector: Selector, text: str) -> None:
     assert describe(selector) == text
 
 
@@ -97,7 +97,7 @@ def test_the_score_is_the_weighted_mean_of_how_far_numbers_are_exceeded() -> Non
     assert score((needs("n", 3), needs("m", 3)), {"n": 3.0, "m": 6.0}) == pytest.approx((0.5 + 0.731059) / 2)
 
 
-def test_a_selectors_weight_is_its_part_and_one_without_sense_counts_as_one() -> None:
+def test_a_selectors_weight_is_its_part_and_an_invalid_weight_counts_as_one() -> None:
     skills = {"n": 3.0, "city=qom": 1.0}
     assert score((needs("n", 3, weight=3.0), QOM), skills) == pytest.approx((3 * 0.5 + 1) / 4)
     for weight in (0.0, -2.0, inf, nan):
@@ -105,11 +105,11 @@ def test_a_selectors_weight_is_its_part_and_one_without_sense_counts_as_one() ->
 
 
 @pytest.mark.parametrize("operator", [Operator.EQUAL, Operator.NOT_EQUAL, Operator.HAS])
-def test_what_can_only_match_counts_one(operator: Operator) -> None:
+def test_labels_and_equality_count_one(operator: Operator) -> None:
     assert score((needs("n", 5 if operator is Operator.EQUAL else 4, operator),), {"n": 5.0}) == 1.0
 
 
-def test_labels_and_what_one_must_not_have_count_one_and_extremes_stay_numbers() -> None:
+def test_labels_and_negations_count_one_and_extremes_stay_finite() -> None:
     assert score((QOM,), {"city=qom": 1.0, "city": 3.0}) == 1.0
     assert score((needs("city", 0, Operator.IN, texts=("qom",)),), {"city=qom": 1.0, "city": 3.0}) == 1.0
     assert score((needs("x", 4, Operator.NOT_EQUAL),), {}) == 1.0
@@ -209,7 +209,7 @@ def test_the_times_at_which_anything_changes() -> None:
 # Carried over to another queue
 
 
-def test_what_is_carried_over_is_as_relaxed_as_it_is_and_the_rest_comes_when_it_would_have_come() -> None:
+def test_carried_over_requirements_keep_their_relaxation_and_its_times() -> None:
     assert carried_over((EXPIRING, SINKING), (), 5_000) == (
         needs("a", 5, expires_after_ms=1_000),
         Selector("b", number=4, steps=((3_000, 2.0),)),
@@ -221,7 +221,7 @@ def test_what_is_carried_over_is_as_relaxed_as_it_is_and_the_rest_comes_when_it_
     assert carried_over((plain,), RINGS, 9_000)[0] is plain
 
 
-def test_what_rings_have_lowered_or_dropped_stays_so_and_no_later_step_raises_it() -> None:
+def test_requirements_that_rings_lowered_or_dropped_are_never_raised_again() -> None:
     asked = (Selector("french", number=5, steps=((4_000, 4.0), (8_000, 2.0))), QOM, needs("sales", 12))
     assert carried_over(asked, RINGS, 2_000) == (
         Selector("french", number=3, steps=((2_000, 3.0), (6_000, 2.0))),

@@ -33,7 +33,7 @@ def _ranked(world: World, interaction_id: str) -> tuple[tuple[str, tuple[tuple[s
     return world.engine.core.works[interaction_id].decision.candidates
 
 
-def test_skill_score_prefers_who_exceeds_the_requirements_most() -> None:
+def test_skill_score_prefers_the_agent_who_exceeds_the_requirements_most() -> None:
     """language=french, sales>=10, cost<=10 for G(10,10), H(15,10), I(10,9): scores .667, .707, .675; order H, I, G."""
     french = {"language=french": 1.0}
     agents = [
@@ -81,7 +81,7 @@ def test_weighted_capacity_leaves_room_for_a_call_beside_two_chats_and_two_mails
     assert world.offered("call") == "a"
 
 
-def test_an_exclusive_channel_wants_the_whole_agent() -> None:
+def test_an_exclusive_channel_takes_the_whole_agent() -> None:
     """Voice 100, chat 20: one chat blocks the call until it ends; five chats fit, not six."""
     capacity = a_capacity(100, voice=(100, 1, True), chat=(20, 0, False))
     world = World(a_pool(an_agent("a"), capacity=capacity))
@@ -111,7 +111,7 @@ def test_a_desk_with_one_credit_is_shown_one_offer_at_a_time() -> None:
     assert world.ask(cmd.DeclineOffer("a", offer_id)) == "OFFER_ALREADY_ACCEPTED"
 
 
-def test_a_decliner_is_not_asked_again_until_he_signs_in_anew() -> None:
+def test_an_agent_who_declined_is_not_asked_again_until_they_sign_in_again() -> None:
     """The next agent gets the offer; the first one gets none until they sign in again."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=10**9))
     world.sign_in("a")
@@ -139,7 +139,7 @@ def test_a_decline_may_name_a_time_after_which_to_ask_again() -> None:
     assert world.offered("job") == "a"
 
 
-def test_an_offer_that_nobody_answers_expires_and_the_job_keeps_its_place() -> None:
+def test_an_offer_without_an_answer_expires_and_the_interaction_keeps_its_place() -> None:
     """The agent is NOT_RESPONDING and gets nothing until they return; the interaction is still ahead of later ones."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=10**9))
     world.sign_in("a")
@@ -175,7 +175,7 @@ def test_a_preferred_agent_is_waited_for_then_anyone_may() -> None:
     assert world.offered("again") == "other"
 
 
-def test_a_preferred_agent_who_becomes_free_in_time_gets_his_customer() -> None:
+def test_a_preferred_agent_who_becomes_free_in_time_gets_their_customer() -> None:
     """The agent gets the offer with the reason LAST_AGENT, before anything else that waits."""
     queue = a_queue(sticky_ms=45_000)
     world = World(a_pool(an_agent("p"), queues=[queue]))

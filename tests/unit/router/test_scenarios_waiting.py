@@ -61,7 +61,7 @@ def test_6_with_one_credit_and_two_jobs_the_second_comes_after_the_first_is_answ
     assert world.offered("j") == "a"
 
 
-def test_6_what_has_no_offer_goes_before_a_second_offer() -> None:
+def test_6_an_interaction_without_an_offer_goes_before_a_second_offer() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(max_offers=2)]))
     world.sign_in("a")
     world.enqueue("i")
@@ -136,7 +136,7 @@ def test_freed_capacity_drains_the_queue_oldest_first() -> None:
     assert world.offered("3") == ""
 
 
-def test_what_arrived_while_all_were_offline_is_given_oldest_first_when_they_return() -> None:
+def test_a_backlog_is_offered_oldest_first_when_agents_return() -> None:
     world = World(a_pool(an_agent("a"), capacity=a_capacity(3)))
     for name in ("1", "2", "3"):
         world.enqueue(name)
@@ -162,7 +162,7 @@ def test_one_interaction_is_not_reassigned_by_racing_acceptances() -> None:
     assert len(all_of(world.log, fx.Assigned)) == 1
 
 
-def test_work_is_not_given_to_an_agent_who_is_away_though_he_had_the_customer_before() -> None:
+def test_an_agent_who_is_away_gets_nothing_of_their_earlier_customer() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(sticky_ms=60_000)]))
     world.sign_in("a")
     world.enqueue("i", person_id="p")
@@ -174,7 +174,7 @@ def test_work_is_not_given_to_an_agent_who_is_away_though_he_had_the_customer_be
     assert world.offered("again") == "b"
 
 
-def test_nobody_is_stuck_in_an_offer_a_wrap_up_or_a_lost_session() -> None:
+def test_no_agent_is_stuck_in_an_offer_a_wrap_up_or_a_lost_session() -> None:
     world = World(a_pool(an_agent("a"), queues=[a_queue(wrap_up_ms=5_000)], lease_ms=20_000, grace_ms=10_000))
     world.sign_in("a")
     world.holds("a", "i")

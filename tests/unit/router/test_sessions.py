@@ -9,9 +9,7 @@ from tests.unit.router.world import World, a_pool, an_agent, only
 
 
 @pytest.mark.parametrize(("resumes", "offered", "reason"), [("s-a", "", "SESSION_RESUMED"), ("", "a", "SIGNED_IN")])
-def test_what_was_declined_stays_declined_in_a_session_that_is_resumed_late(
-    resumes: str, offered: str, reason: str
-) -> None:
+def test_declines_remain_in_a_session_that_is_resumed_late(resumes: str, offered: str, reason: str) -> None:
     """After the lease the agent has the state from before. A new session is another sign-in, and the agent may be asked again."""
     world = World(a_pool(an_agent("a"), lease_ms=20_000))
     world.sign_in("a")
@@ -36,7 +34,7 @@ def test_a_session_is_resumed_late_once() -> None:
     assert world.state("a") is AgentState.AVAILABLE
 
 
-def test_the_state_that_is_asked_for_counts_more_than_the_one_before() -> None:
+def test_the_requested_state_takes_precedence_over_the_earlier_one() -> None:
     world = World(a_pool(an_agent("a"), lease_ms=20_000))
     world.sign_in("a")
     world.wait(20_000)

@@ -33,7 +33,7 @@ def assigned(waited_ms: int, p50_ms: int, p90_ms: int, *, offer_id: str = "o", o
         (500, 60_000, 90_000, "true", 59.5),
     ],
 )
-def test_each_assignment_is_compared_with_what_was_announced(
+def test_each_assignment_is_compared_with_its_announced_estimate(
     waited: int, p50: int, p90: int, within: str, error: float
 ) -> None:
     """The error is the absolute difference from the median, in seconds; the ninth decile includes itself."""
@@ -44,7 +44,7 @@ def test_each_assignment_is_compared_with_what_was_announced(
     assert f'chapar_router_estimate_error_seconds_sum{{queue="q"}} {error}' in metrics.render().decode()
 
 
-def test_where_nothing_was_announced_nothing_is_compared() -> None:
+def test_without_an_announced_estimate_nothing_is_compared() -> None:
     """The first customer of a queue without a history is not an error of any estimate."""
     metrics = counted(assigned(9_000, -1, -1))
     assert metrics.value("chapar_router_estimates_total", "q", "true") is None

@@ -56,7 +56,7 @@ def a_rule(**changes: Any) -> tuple[OverflowRule, ...]:
         with_queue(rings=(Ring(0, lower=(("x", -5.0),)),)),
     ],
 )
-def test_what_makes_sense(good: PoolConfig) -> None:
+def test_valid_configurations_are_accepted(good: PoolConfig) -> None:
     assert sound(good)
 
 
@@ -90,7 +90,7 @@ def test_what_makes_sense(good: PoolConfig) -> None:
         with_queue(rings=(Ring(0), Ring(0, lower=(("x", 1.0), ("y", nan))))),
     ],
 )
-def test_what_makes_none(bad: PoolConfig) -> None:
+def test_invalid_configurations_are_refused(bad: PoolConfig) -> None:
     assert not sound(bad)
 
 

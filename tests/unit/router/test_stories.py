@@ -8,7 +8,7 @@ from tests.unit.router.world import World, a_capacity, a_pool, a_queue, an_agent
 LONG = 10**9
 
 
-def test_an_interaction_is_offered_to_two_answered_handed_on_and_completed() -> None:
+def test_an_interaction_is_offered_to_two_answered_transferred_and_completed() -> None:
     """Each step shows its notices; times in milliseconds from the beginning."""
     world = World(
         a_pool(
@@ -100,7 +100,7 @@ def test_an_interaction_is_offered_to_two_answered_handed_on_and_completed() -> 
     ]
 
 
-def test_wrap_up_a_new_session_a_lost_one_and_what_becomes_of_what_is_held() -> None:
+def test_wrap_up_a_new_session_a_lost_one_and_its_assignments() -> None:
     """A lease of 20 s, a grace of 5 s."""
     world = World(
         a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(wrap_up_ms=3_000)], capacity=a_capacity(2), grace_ms=5_000)
@@ -174,7 +174,7 @@ def test_wrap_up_a_new_session_a_lost_one_and_what_becomes_of_what_is_held() -> 
 
 
 def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
-    """What was rerouted is at its new queue's end; what is forced goes over the capacity."""
+    """The rerouted interaction is last in its new queue; the forced assignment exceeds the capacity."""
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("other")], lease_ms=LONG))
     world.sign_in("a")
     world.holds("a", "held")
@@ -237,7 +237,7 @@ def test_supervisors_reroute_raise_give_force_and_cancel() -> None:
     ]
 
 
-def test_callbacks_schedules_and_rules_on_what_waits() -> None:
+def test_callbacks_schedules_and_rules_on_waiting() -> None:
     """No agent is present: everything happens by itself at its time."""
     rules = (
         OverflowRule("late", Trigger.WAIT, 4_000, add_priority=2),
@@ -285,7 +285,7 @@ def test_callbacks_schedules_and_rules_on_what_waits() -> None:
     ]
 
 
-def test_a_call_parks_mails_which_are_taken_up_again() -> None:
+def test_a_call_parks_mails_which_are_resumed() -> None:
     """Voice takes everything and may interrupt e-mail."""
     voice = ChannelCapacity("voice", 100, exclusive=True, interrupts=("email",))
     profile = CapacityProfile("", 100, (voice, ChannelCapacity("email", 25)), 0)
@@ -339,7 +339,7 @@ def test_a_call_parks_mails_which_are_taken_up_again() -> None:
     ]
 
 
-def test_a_queue_that_is_dropped_hands_over_what_it_had() -> None:
+def test_a_removed_queue_passes_its_interactions_on() -> None:
     """Waiting interactions are queued in the pool's first queue; held or offered ones belong to that queue from now on."""
     world = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("old")], lease_ms=LONG))
     world.sign_in("a", "b")

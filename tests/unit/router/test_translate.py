@@ -132,7 +132,7 @@ def test_groups_are_three_levels_deep_at_most() -> None:
         {"anyOf": [{"attribute": "x", "number": "NaN"}]},
     ],
 )
-def test_requirements_that_make_no_sense_are_refused(selector: dict[str, Any]) -> None:
+def test_invalid_requirements_are_refused(selector: dict[str, Any]) -> None:
     """With adjusted values they would decide otherwise than their author wrote."""
     made = ParseDict(selector, types_pb2.Selector())
     with pytest.raises(ValueError, match=r"."):
@@ -162,7 +162,7 @@ def test_every_kind_of_command_can_be_read() -> None:
     assert read == known_to_the_engine - {cmd.Command}
 
 
-def test_new_commands_are_taken_over_whole() -> None:
+def test_newer_commands_are_converted_completely() -> None:
     """All fields are copied, including the expected epoch."""
     x = Selector("x", Operator.AT_LEAST, 4.0)
     requirements = [{"attribute": "x", "number": 4}]
@@ -222,7 +222,7 @@ def test_only_supervisors_force_and_only_agents_pick() -> None:
         {"upsertAgent": {"agent": {"agentId": "a", "skills": {"x": "NaN"}}}},
     ],
 )
-def test_commands_that_make_no_sense_are_refused(body: dict[str, Any]) -> None:
+def test_invalid_commands_are_refused(body: dict[str, Any]) -> None:
     """Translation raises `ValueError`, and the lane makes the record a dead letter."""
     with pytest.raises(ValueError, match=r"."):
         to_command(_record(**body))
@@ -243,7 +243,7 @@ def test_every_request_of_a_desk_becomes_a_command_or_is_the_gateways_own() -> N
         assert command.WhichOneof("command")
 
 
-def test_what_a_desk_says_of_transfers_and_picking_arrives() -> None:
+def test_a_desks_transfers_and_picks_become_complete_commands() -> None:
     """A warm transfer to requirements with context, its recall, and a pick, which assigns the interaction to the desk's own agent."""
     transfer = {
         "interactionId": "i", "queue": "q", "requirements": [{"attribute": "x", "number": 4}],
@@ -265,7 +265,7 @@ def test_what_a_desk_says_of_transfers_and_picking_arrives() -> None:
     ]
 
 
-def test_what_happened_is_written_whole() -> None:
+def test_events_are_written_completely() -> None:
     """This includes schedules, overflow, parking and estimates."""
     facts = Facts("i", "c")
     written = {}
@@ -292,7 +292,7 @@ def test_what_happened_is_written_whole() -> None:
     )
 
 
-def test_desks_and_directories_see_what_is_new() -> None:
+def test_desks_and_directories_see_the_newer_fields() -> None:
     """They see whether an interaction is parked, and an agent's team."""
     assert from_assignment(fx.AssignmentNotice(Facts("i", "c"), 1, parked=True), FactsCache()).parked
     assert from_profile("default", AgentProfile("a", team="red")).team == "red"

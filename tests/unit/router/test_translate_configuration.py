@@ -63,7 +63,7 @@ FULL: Final = {
 }  # fmt: skip
 
 
-def test_a_configuration_is_taken_over_whole() -> None:
+def test_a_configuration_is_converted_completely() -> None:
     """Every field of the pool's part is copied; nothing of another pool is."""
     x = Selector("x", Operator.AT_LEAST, 0.0)
     assert to_pool(ParseDict(FULL, config_pb2.TenantConfiguration()), "default") == PoolConfig(
@@ -92,7 +92,7 @@ def test_a_configuration_is_taken_over_whole() -> None:
     )  # fmt: skip
 
 
-def test_what_is_left_out_has_the_domains_defaults() -> None:
+def test_missing_fields_have_the_domains_defaults() -> None:
     """The contract's zero is not the engine's zero."""
     config = config_pb2.TenantConfiguration(
         queues=[config_pb2.Queue(name="q")], capacity_profiles=[config_pb2.CapacityProfile(name="p", total=1)]
@@ -164,7 +164,7 @@ def test_pick_up_is_promised_by_the_sla_policies_of_a_queue_in_their_order() -> 
         {"overflow": [{"name": "x", "when": "OVERFLOW_TRIGGER_LENGTH", "requirements": [{}]}]},
     ],
 )
-def test_queues_that_make_no_sense_are_refused(queue: dict[str, Any]) -> None:
+def test_invalid_queues_are_refused(queue: dict[str, Any]) -> None:
     """The message names the queue, so that the reader of the dead letter can find it."""
     to_pool(_tenant(), "default")
     with pytest.raises(ValueError, match=r"queue q|requirement"):
@@ -184,7 +184,7 @@ def test_queues_that_make_no_sense_are_refused(queue: dict[str, Any]) -> None:
         {"total": 1, "channels": [{"channel": "voice", "weight": 1, "maximum": -1}]},
     ],
 )
-def test_capacity_that_makes_no_sense_is_refused(profile: dict[str, Any]) -> None:
+def test_invalid_capacity_is_refused(profile: dict[str, Any]) -> None:
     """A ledger with negative weights would gain room when it fills up."""
     with pytest.raises(ValueError, match="capacity profile p"):
         to_pool(

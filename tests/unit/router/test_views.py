@@ -33,7 +33,7 @@ def a_floor() -> World:
     return world
 
 
-def test_queues_say_what_waits_is_offered_and_held_and_who_is_there() -> None:
+def test_queues_show_waiting_offered_and_held_interactions_and_agents() -> None:
     """Queues are listed by name. `available`: signed in, with room for something; the oldest is measured since its arrival."""
     world = a_floor()
     assert views.queues(world.engine, world.now) == [
@@ -49,7 +49,7 @@ def test_queues_say_what_waits_is_offered_and_held_and_who_is_there() -> None:
     assert views.queues(world.engine, world.now)[1] == QueueNow("q", 0, 1, 0, 0, 2, 1, 0, 2, 2, 1)
 
 
-def test_before_any_configuration_there_are_no_queues_but_what_waits_is_listed() -> None:
+def test_before_any_configuration_waiting_interactions_are_listed_without_queues() -> None:
     world = World()
     world.enqueue("i", queue="x", priority=1)
     world.enqueue("late", queue="x", arrived_at_ms=world.now - 10)
@@ -64,7 +64,7 @@ def test_before_any_configuration_there_are_no_queues_but_what_waits_is_listed()
     assert views.gauges(world.engine, START) == ({}, {}, 0, 0)
 
 
-def test_what_waits_is_listed_in_the_order_of_service_with_its_priority_now() -> None:
+def test_waiting_interactions_are_listed_in_the_order_of_service_with_their_priority() -> None:
     """Priority grows by one point a minute of age; an empty name lists all queues."""
     world = a_floor()
     seen = list(views.waiting(world.engine, "q", world.now))
@@ -81,7 +81,7 @@ def test_what_waits_is_listed_in_the_order_of_service_with_its_priority_now() ->
     assert list(views.waiting(world.engine, "nowhere", world.now)) == []
 
 
-def test_why_something_waits_in_one_code() -> None:
+def test_the_reason_for_waiting_is_one_code() -> None:
     queues = [
         a_queue("q"),
         a_queue("d", delay_ms=1_000),
@@ -121,7 +121,7 @@ def drained(**more: Any) -> World:
     return world
 
 
-def test_a_newcomers_estimate() -> None:
+def test_the_estimate_for_a_new_interaction() -> None:
     """Position, median and ninth decile follow from the queue's rate; unknown without a history, zero when an agent is free."""
     world = World(a_pool(an_agent("a"), queues=[a_queue()], lease_ms=LONG))
     assert views.estimate(world.engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
@@ -137,7 +137,7 @@ def test_a_newcomers_estimate() -> None:
     assert views.estimate(World().engine, "q") == EstimateNow(-1, -1, 1, "NO_HISTORY", 0)
 
 
-def test_an_announcement_tells_the_whole_wait_and_the_assignment_is_compared_with_it() -> None:
+def test_the_announced_wait_is_the_whole_wait_and_is_compared_with_the_assignment() -> None:
     """Position 2 behind one that waits; then, after 5 s, rerouted within its queue: the time it has waited counts."""
     world = drained()
     world.enqueue("new")
@@ -148,7 +148,7 @@ def test_an_announcement_tells_the_whole_wait_and_the_assignment_is_compared_wit
     assert work.announced == (21_848, 43_736)
 
 
-def test_who_serves_another_queue_or_lacks_its_skills_or_its_channels_is_not_free() -> None:
+def test_an_agent_of_another_queue_or_without_skills_or_channels_is_not_free() -> None:
     profile = CapacityProfile("", 1, (ChannelCapacity("voice", 1), ChannelCapacity("mail", 0)), 0)
     agents = (an_agent("a", queues=("q",)), an_agent("b", {"x": 1}, queues=("s",)))
     queues = [a_queue("q"), a_queue("s", requirements=(needs("x", 2),)), a_queue("t")]
@@ -170,7 +170,7 @@ def test_agents_are_listed_by_id_in_pages() -> None:
     assert views.agent(world.engine, "x") is None
 
 
-def test_an_agent_is_shown_with_his_state_and_what_he_has() -> None:
+def test_an_agent_is_shown_with_their_state_and_interactions() -> None:
     """`idle_since_ms` is set only while the agent is available and has nothing."""
     world = a_floor()
     found = views.agent(world.engine, "a")

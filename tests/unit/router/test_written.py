@@ -121,7 +121,7 @@ def derived(core: Core) -> dict[str, Any]:
 
 @FEW
 @given(games(ALL))
-def test_what_is_written_is_the_memory_field_by_field_and_what_is_restored_is_the_same_engine(game: Game) -> None:
+def test_the_changelog_equals_the_state_and_a_restored_engine_is_the_same(game: Game) -> None:
     """After every step each entity is written as it is, nothing else is, and an interaction equals its newest event.
 
     After every fifth step a restored engine has the same state, and the same lines, ranks, loads, places, teams, leases and next wake-up.

@@ -132,7 +132,7 @@ def test_a_restore_that_loses_something_is_a_difference(monkeypatch: pytest.Monk
     assert found.found.original.record["reason"] == "LEASE_EXPIRED"
 
 
-def test_what_never_reached_the_processor_is_left_out() -> None:
+def test_records_that_never_reached_the_processor_are_left_out() -> None:
     """Records that an operator skipped, or whose effects were too large, are known from the dead letters."""
     shard = a_life()
     shard.lane.skip(shard.commands[-1].offset + 2)
@@ -147,7 +147,7 @@ def test_what_never_reached_the_processor_is_left_out() -> None:
     assert not finish(log.replayed()).identical
 
 
-def test_what_was_too_large_in_its_effects_is_left_out() -> None:
+def test_records_with_too_large_effects_are_left_out() -> None:
     """The lane restored itself and ran the batch again without the record."""
     shard = a_life()
     facts = pb.InteractionFacts(interaction_id="large", conversation_id="c", channel="chat", queue="q")
@@ -194,7 +194,7 @@ def test_an_owner_that_has_only_taken_over_is_found_by_its_first_record() -> Non
     assert finish(newest(log, 0, taken_over, len(log.journal_) - 1)) is None
 
 
-def test_timers_that_came_to_nothing_are_looked_at_at_their_own_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timers_without_an_effect_run_at_the_original_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """A declined interaction may be offered again, and no agent is present: without an effect or transaction, the re-run still looks then."""
     shard = Recorded()
     looked: list[int] = []

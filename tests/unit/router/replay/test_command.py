@@ -29,7 +29,7 @@ from tests.unit.router.replay.test_differences import a_life, events_of, replace
         (["--shard", "x"], "invalid int value"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_read(
+def test_invalid_arguments_are_refused_before_anything_is_read(
     line: list[str], why: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 2, as for every run without a comparison."""
@@ -44,7 +44,7 @@ def test_an_offset_goes_with_a_shard() -> None:
     assert arguments(["--shard", "1", "--from", "۱۲۰"]).window.begin == Offset(120)
 
 
-def test_a_cluster_that_is_not_named_or_not_there_is_told_in_a_sentence(
+def test_a_cluster_that_is_not_named_or_not_reachable_is_reported_in_one_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 2: nothing was compared."""
@@ -56,7 +56,9 @@ def test_a_cluster_that_is_not_named_or_not_there_is_told_in_a_sentence(
     assert "127.0.0.1:1" in capsys.readouterr().err
 
 
-def test_chapar_replay_where_nothing_runs_is_not_a_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_chapar_replay_without_a_cluster_does_not_exit_as_for_a_difference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Exit code 1 would mean that something differs."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP_SERVERS", raising=False)
     monkeypatch.setenv("CHAPAR_HOME", str(tmp_path))
@@ -97,7 +99,7 @@ async def test_ctrl_c_ends_it_without_a_trace(command: tuple[str, ...], tmp_path
     assert os.listdir(tmp_path) == []
 
 
-def test_people_read_figures_and_both_sides() -> None:
+def test_the_report_shows_figures_and_both_sides() -> None:
     """Identical shards have one line each; a difference has its place, time and fields, and both records."""
     log = a_life().log()
     text = StringIO()

@@ -133,7 +133,7 @@ def test_another_policy_shows_at_the_first_offer_that_it_changes() -> None:
     assert found.found.ordinal == 2  # after the announcement and the command's result
 
 
-def test_a_tampered_journal_is_told_apart_from_another_effect() -> None:
+def test_a_tampered_journal_is_distinguished_from_another_effect() -> None:
     """Every effect equals the original's: only the journal's record differs."""
     log = a_life().log()
     log.rewrite(4, effects_sha256=hashlib.sha256(b"other").digest())
@@ -142,7 +142,7 @@ def test_a_tampered_journal_is_told_apart_from_another_effect() -> None:
     assert found.found == Located("every effect equals the original's, so the journal's own record differs")
 
 
-def test_an_effect_that_the_rerun_lacks_and_one_that_it_has_alone() -> None:
+def test_an_effect_missing_in_the_rerun_and_one_missing_in_the_original() -> None:
     """The original has one effect more, and then one less."""
     log = a_life().log()
     number = 2
@@ -165,7 +165,7 @@ def test_an_effect_that_the_rerun_lacks_and_one_that_it_has_alone() -> None:
     assert found.rerun.record["event_id"] == an_event(gone).event_id
 
 
-def test_what_is_no_longer_kept_is_said_and_not_guessed() -> None:
+def test_originals_that_are_no_longer_kept_are_reported_and_not_guessed() -> None:
     """Notices are kept for an hour: the difference is somewhere among them, and the report shows no invented original."""
     log = a_life().log()
     log.effects_ = [record for record in log.effects_ if record.topic != FEED]
@@ -197,7 +197,7 @@ def test_commands_that_no_batch_took_are_a_difference() -> None:
     assert difference(finish(log.replayed())).found.summary == f"no batch took the commands at {passed}"
 
 
-def test_a_rerun_that_breaks_off_is_a_difference_that_names_the_command() -> None:
+def test_a_rerun_that_fails_is_a_difference_that_names_the_command() -> None:
     """This version's engine has a bug."""
     log = a_life().log()
 

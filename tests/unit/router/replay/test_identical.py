@@ -84,7 +84,7 @@ def test_a_life_of_one_owner_is_identical() -> None:
     assert report.effects > 50
 
 
-def test_a_window_counts_what_lies_in_it_and_compares_what_lies_before() -> None:
+def test_a_window_counts_its_own_batches_and_compares_earlier_ones_too() -> None:
     """A window by time, and one by offset; both are half-open."""
     log = a_day().log()
     clocks = [log.journaled(n).now_ms for n in range(len(log.journal_))]
@@ -99,7 +99,7 @@ def test_a_window_counts_what_lies_in_it_and_compares_what_lies_before() -> None
     assert by_offset.next_offset > offset
 
 
-def test_a_difference_before_the_window_is_not_passed_over() -> None:
+def test_a_difference_before_the_window_is_reported() -> None:
     """Batches that are only folded are compared too."""
     log = a_day().log()
     log.rewrite(1, effects=99)

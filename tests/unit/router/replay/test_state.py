@@ -28,7 +28,7 @@ def a_state(shard: int = 0, entities: int = 3) -> ShardState:
 
 
 @given(st.lists(st.integers(0, 1_203), min_size=1, max_size=3))
-def test_what_was_saved_comes_back_in_order(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
+def test_saved_entities_come_back_in_order(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
     """One file holds several shards, with any number of entities."""
     states = [a_state(shard, size) for shard, size in enumerate(sizes)]
     path = written(tmp_path_factory.mktemp("state") / "state", *states)
@@ -53,7 +53,7 @@ def test_every_damaged_byte_is_noticed(tmp_path: Path) -> None:
             StateFile(path, PREFIX)
 
 
-def test_refusals_say_what_to_do(tmp_path: Path) -> None:
+def test_refusals_contain_advice(tmp_path: Path) -> None:
     """Refused are another version, another installation, another shard, and a missing file."""
     path = written(tmp_path / "state", a_state())
     with pytest.raises(StateRefused, match=r"is of topics that begin with 'chapar\.', not 'other\.'"):

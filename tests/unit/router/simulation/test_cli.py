@@ -77,7 +77,7 @@ ANSWERED = (
 LEFT = (event("i2", 1, queued=queued()), event("i2", 31, abandoned=records_pb2.InteractionAbandoned(waited_ms=30_000)))
 
 
-def test_who_was_answered() -> None:
+def test_a_customer_who_was_answered_is_recorded() -> None:
     """Handling lasts from assignment to completion; patience is censored; there are no ids, no names, and only labels that were asked for."""
     [row] = rows(*ANSWERED)
     assert row == {
@@ -102,7 +102,7 @@ def test_who_was_answered() -> None:
     }
 
 
-def test_who_left() -> None:
+def test_a_customer_who_left_is_recorded() -> None:
     """Their patience is known, their handling is not."""
     [row] = rows(*LEFT)
     assert (row["patience"], row["patience_censored"]) == ("30000ms", False)
@@ -126,7 +126,7 @@ def test_handling_is_the_sum_of_all_hands() -> None:
     assert (row["handling"], row["patience"]) == ("40000ms", "20000ms")
 
 
-def test_only_what_was_asked_for() -> None:
+def test_only_selected_interactions_are_recorded() -> None:
     """Tenant, pool and time select; interactions that began before the record do not count; invalid records are ignored."""
     assert rows(*ANSWERED, tenant="other") == []
     assert rows(*ANSWERED, pool="other") == []
@@ -137,7 +137,7 @@ def test_only_what_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("name", "write"), [("a.csv", write_csv), ("a.jsonl", write_json)])
-def test_what_is_written_can_be_simulated(tmp_path: Path, name: str, write: Any) -> None:
+def test_written_records_can_be_simulated(tmp_path: Path, name: str, write: Any) -> None:
     """This holds for both formats and all fields."""
     out = io.StringIO()
     assert write(rows(*ANSWERED, *LEFT), out) == 2
@@ -172,7 +172,7 @@ def test_queues_in_the_scenario_itself(tmp_path: Path) -> None:
     assert found.capacity_profiles[0].name == "desk"
 
 
-def test_what_is_wrong_with_them_keeps_its_line(tmp_path: Path) -> None:
+def test_errors_in_queues_have_their_line(tmp_path: Path) -> None:
     """The line is that of the scenario."""
     path = tmp_path / "a.yaml"
     path.write_text(SCENARIO.replace("wrap_up: 30s", "wrap_upp: 30s"), encoding="utf-8")

@@ -163,7 +163,7 @@ def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
         (["--plot", "/nowhere/a.png"], "/nowhere is not a directory"),
     ],
 )
-def test_what_cannot_be_run(
+def test_arguments_that_cannot_be_run_are_refused(
     scenario: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     """The output is one sentence; the exit code is 1; there is no traceback."""
@@ -171,7 +171,7 @@ def test_what_cannot_be_run(
     assert message in capsys.readouterr().err
 
 
-def test_what_is_no_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message has file and line; a missing file and an invalid policy are refused too."""
     bad = tmp_path / "bad.yaml"
     bad.write_text(SCENARIO.replace("3m", "3"), encoding="utf-8")
@@ -193,7 +193,7 @@ def test_a_policy_in_yaml_is_for_the_other_command(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.slow
-def test_workers_do_what_one_process_does(tmp_path: Path) -> None:
+def test_workers_give_the_same_results_as_one_process(tmp_path: Path) -> None:
     """Observations are the same from workers and from one process; an error in a worker is raised here."""
     arrivals = tmp_path / "a.csv"
     needs = '"[{""attribute"": ""x"", ""operator"": ""less"", ""number"": 3}]"'
@@ -254,7 +254,7 @@ def test_the_least_is_the_least(wanted: str) -> None:
     assert found.tried < 20
 
 
-def test_who_is_not_needed_is_not_kept() -> None:
+def test_agents_who_are_not_needed_are_removed() -> None:
     """There are two groups, of which one can take none of the interactions."""
     groups = {"callers": {"agents": 10, "queues": ["q"]}, "idle": {"agents": 5, "queues": ["other"]}}
     types = {"calls": calls(), "mails": calls(queue="other", arrivals={"rates": [0]})}
@@ -279,7 +279,7 @@ def test_each_type_counts() -> None:
     assert each.least.level.value >= 0.85
 
 
-def test_what_no_staffing_reaches() -> None:
+def test_a_target_that_no_staffing_reaches() -> None:
     """Agents accept offers later than the target allows."""
     slow = {"agents": 3, "answering": {"delay": always("15s")}}
     with pytest.raises(UnreachableError, match="more would not help"):

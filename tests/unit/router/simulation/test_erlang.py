@@ -66,7 +66,7 @@ def test_patience_without_end_is_no_patience_at_all() -> None:
 
 
 @pytest.mark.parametrize("within", [0.0, 0.3, 2.0, 50.0])
-def test_everybody_is_answered_leaves_or_waits(within: float) -> None:
+def test_every_customer_is_answered_leaves_or_waits(within: float) -> None:
     """This holds in overload too; in the end no customer waits, and those who left are those who abandoned."""
     queue = ImpatientQueue(60, 1, 40, 1.5)
     answered, left = queue.outcomes(within)

@@ -75,7 +75,7 @@ def test_each_waits_as_long_as_the_recursion_says(patience: dict[str, Any] | Non
         assert len(left) > 20
 
 
-def test_the_urgent_go_first_and_nobody_is_interrupted() -> None:
+def test_urgent_customers_go_first_and_no_service_is_interrupted() -> None:
     """Two classes: every wait is equal to the last bit."""
     types = {
         "urgent": calls(arrivals={"every": "60s"}, priority=1),
@@ -99,7 +99,7 @@ def test_the_longest_idle_agent_is_asked() -> None:
     assert [agent for agent, _, _ in log.busy] == [0, 1, 2, 0]
 
 
-def test_without_places_everybody_who_would_wait_is_turned_away() -> None:
+def test_without_waiting_places_a_customer_who_would_wait_is_turned_away() -> None:
     """One agent, no waiting places: the second caller is lost, the third comes when the agent is free."""
     log = a_run((0, 60), (30, 60), (61, 60), groups={"agents": {"agents": 1}}, waiting_places=0)
     assert log.outcome == [ANSWERED, BLOCKED, ANSWERED]
@@ -121,7 +121,7 @@ def test_places_of_a_type_are_its_own() -> None:
     assert log.waited == [0, 59_000, 0, 59_000]
 
 
-def test_who_leaves_may_come_again() -> None:
+def test_a_customer_who_leaves_may_come_again() -> None:
     """With patience of 10 s and a retry after 5 min: the same customer, the same handling, a new interaction."""
     types = {"calls": calls(patience=always("10s"), retrials={"share": 1, "delay": always("5m"), "most": 1})}
     log = a_run((0, 200), (1, 77), patience=10, types=types, groups={"agents": {"agents": 1}})
@@ -131,7 +131,7 @@ def test_who_leaves_may_come_again() -> None:
     assert log.retries == 1
 
 
-def test_nobody_tries_more_often_than_said() -> None:
+def test_no_customer_exceeds_the_number_of_attempts() -> None:
     """After two more attempts the customer gives up."""
     types = {"calls": calls(patience=always("10s"), retrials={"share": 1, "delay": always("1s"), "most": 2})}
     log = a_run((0, 3000), (1, 60), patience=10, types=types, groups={"agents": {"agents": 1}})
@@ -144,7 +144,7 @@ def on_shift(at_shift_end: str, **more: Any) -> Log:
     return a_run((300, 600), groups={"agents": {"shifts": shifts, "at_shift_end": at_shift_end}}, **more)
 
 
-def test_work_in_hand_is_finished_after_the_shift() -> None:
+def test_an_open_interaction_is_finished_after_the_shift() -> None:
     """The time counts as overtime."""
     log = on_shift("finish")
     assert log.busy == [(0, 5 * MINUTE, 15 * MINUTE)]
@@ -152,35 +152,35 @@ def test_work_in_hand_is_finished_after_the_shift() -> None:
 
 
 @pytest.mark.parametrize(("way", "end"), [("hand_over_resume", 25 * MINUTE), ("hand_over_restart", 30 * MINUTE)])
-def test_work_in_hand_is_handed_over(way: str, end: float) -> None:
+def test_an_open_interaction_is_handed_over(way: str, end: float) -> None:
     """It waits again until another agent comes, who continues or restarts it; the customer was answered once."""
     log = on_shift(way)
     assert log.busy == [(0, 5 * MINUTE, 10 * MINUTE), (1, 20 * MINUTE, end)]
     assert (log.outcome, log.waited, log.handed_over, log.overtime) == ([ANSWERED], [0], 1, [])
 
 
-def test_who_is_handed_over_may_lose_patience() -> None:
+def test_a_customer_who_is_handed_over_may_leave() -> None:
     """The customer was answered nevertheless, and does not come again."""
     log = on_shift("hand_over_resume", patience=60)
     assert log.outcome == [ANSWERED]
     assert log.busy == [(0, 5 * MINUTE, 10 * MINUTE)]
 
 
-def test_patience_begins_anew_after_a_hand_over() -> None:
+def test_patience_starts_again_after_a_hand_over() -> None:
     """The customer waits from 0 to 1 min, is handed over at 10, and would have left at 15 if it were still the first wait."""
     shifts = [{"start": "1m", "end": "10m", "agents": 1}, {"start": "16m", "end": "60m", "agents": 1}]
     log = a_run((0, 1200), patience=900, groups={"agents": {"shifts": shifts, "at_shift_end": "hand_over_resume"}})
     assert log.busy == [(0, MINUTE, 10 * MINUTE), (1, 16 * MINUTE, 27 * MINUTE)]
 
 
-def test_who_is_asked_back_while_finishing_goes_on() -> None:
+def test_an_agent_needed_again_while_finishing_goes_on() -> None:
     """The next period needs the agent again: there is no second session, and they are offered new interactions."""
     log = a_run((300, 1800), (2000, 60), groups={"agents": {"agents": [1, 0, 1]}}, period="10m")
     assert log.overtime == [(0, 10 * MINUTE, 20 * MINUTE)]
     assert log.waited == [0, 100_000]
 
 
-def test_nobody_on_duty_leaves_customers_unserved() -> None:
+def test_without_agents_on_duty_customers_stay_unserved() -> None:
     """The run ends nevertheless."""
     log = a_run((300, 60), groups={"agents": {"shifts": [{"start": "0s", "end": "1m", "agents": 1}]}})
     assert log.outcome == [UNSERVED]
@@ -199,7 +199,7 @@ def test_a_customer_can_leave_while_it_rings() -> None:
     assert log.busy == []
 
 
-def test_offers_that_nobody_answers_expire_and_the_agent_comes_back() -> None:
+def test_offers_without_an_answer_expire_and_the_agent_comes_back() -> None:
     """After the queue's 20 s the agent is not responding; after a minute they are back, are asked again, and do not answer again."""
     answering = {"ignore": 1, "back_after": "1m"}
     log = a_run((0, 60), patience=200, groups={"agents": {"agents": 1, "answering": answering}})
@@ -207,7 +207,7 @@ def test_offers_that_nobody_answers_expire_and_the_agent_comes_back() -> None:
     assert log.commands == len(("activate", "sign in", "enqueue", "back at 80 s", "back at 160 s", "leave"))
 
 
-def test_who_declines_is_asked_again_only_when_he_said_so() -> None:
+def test_an_agent_who_declines_is_asked_again_only_after_the_retry_time() -> None:
     """Without a retry time the only agent is never asked again, and the customer waits."""
     declines: dict[str, Any] = {"agents": 1, "answering": {"decline": 1}}
     assert a_run((0, 60), patience=100, groups={"agents": declines}).commands == 5
@@ -223,7 +223,7 @@ def test_wrap_up_keeps_the_agent_busy() -> None:
     assert log.busy == [(0, 0, 90_000), (0, 90_000, 180_000)]
 
 
-def test_the_engine_is_told_the_time_rounded_down() -> None:
+def test_the_engine_gets_the_time_rounded_down() -> None:
     """So events of its timers are up to a millisecond early, and never late."""
     policy = PoolConfig(1, queues=(QueueConfig("q", wrap_up_ms=30_000),))
     log = a_run((0.0009, 60), policy=policy, groups={"agents": {"agents": 1}})
@@ -237,7 +237,7 @@ def test_chats_run_side_by_side() -> None:
     assert log.busy == [(0, 0, 120_000)]
 
 
-def test_what_a_call_interrupts_goes_on_afterwards() -> None:
+def test_an_interaction_that_a_call_interrupts_continues_afterwards() -> None:
     """A mail of 60 s is parked at 20 s for a call of 30 s and ends at 90 s."""
     desk = CapacityProfile(
         "desk", 1, (ChannelCapacity("voice", 1, exclusive=True, interrupts=("email",)), ChannelCapacity("email", 1))
@@ -260,7 +260,7 @@ def test_the_policy_may_cancel() -> None:
     assert log.waited == [0, 60_000]
 
 
-def test_of_several_who_are_asked_the_first_has_it() -> None:
+def test_of_several_agents_with_an_offer_the_first_gets_the_interaction() -> None:
     """With two offers for one call, one agent gets it, and the other is free for the next."""
     policy = PoolConfig(1, queues=(QueueConfig("q", max_offers=2),))
     log = a_run((0, 60), (0.5, 60), policy=policy, groups={"agents": {"agents": 2}})
@@ -268,7 +268,7 @@ def test_of_several_who_are_asked_the_first_has_it() -> None:
     assert log.waited == [0, 0]
 
 
-def test_liked_work_goes_to_who_likes_it() -> None:
+def test_interactions_go_to_the_group_that_prefers_them() -> None:
     """Both groups can take both types; each gets what it prefers while it is free."""
     types = {"sales": calls(queue=""), "support": calls(queue="")}
     groups = {

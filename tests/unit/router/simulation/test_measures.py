@@ -54,7 +54,7 @@ def test_customers() -> None:
     assert found["all/service_level_offered"] == pytest.approx(3 / 7)
 
 
-def test_who_comes_before_the_warm_up_is_over_does_not_count() -> None:
+def test_customers_during_the_warm_up_do_not_count() -> None:
     """Customers who try again after the end do not count either."""
     log = a_log(*DAY, (0, 61.0, ANSWERED, 1.0))
     found = figures(observe(make(a_scenario(types=TYPES, warm_up="12m")), log))
@@ -78,7 +78,7 @@ def test_agents() -> None:
     assert found["group b/occupancy"] is None
 
 
-def test_what_lies_across_the_borders_counts_by_its_part() -> None:
+def test_intervals_across_the_borders_count_in_part() -> None:
     """Busy time and overtime count within the window only."""
     groups = {"a": {"shifts": [{"start": "0s", "end": "40m", "agents": 1}]}}
     plan = make(a_scenario(groups=groups, types=TYPES, warm_up="30m"))

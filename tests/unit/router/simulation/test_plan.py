@@ -68,7 +68,7 @@ def test_with_a_policy_and_no_groups_its_own_agents_work() -> None:
     assert [(desk.agent_id, desk.group) for desk in plan.desks] == [("a", 0), ("c", 0), ("b", 1)]
 
 
-def test_groups_are_told_to_the_engine() -> None:
+def test_groups_become_the_engines_configuration() -> None:
     """The engine gets skills, queues, team, capacity; the policy's profile by name."""
     policy = PoolConfig(1, queues=(QueueConfig("q"),), profiles=(CapacityProfile("desk", 5),))
     groups = {
@@ -130,7 +130,7 @@ def test_thresholds() -> None:
         ({"groups": {}}, "has no agents"),
     ],
 )
-def test_what_does_not_fit_together(more: dict[str, Any], message: str) -> None:
+def test_contradictions_are_refused(more: dict[str, Any], message: str) -> None:
     """Contradictions are reported before anything runs."""
     with pytest.raises(ScenarioError, match=message):
         make(a_scenario(**more), PoolConfig(1, queues=(QueueConfig("q"),)))

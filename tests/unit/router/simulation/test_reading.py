@@ -70,19 +70,19 @@ def test_the_schema_is_the_codes() -> None:
         ("  calls:", "  all:", 1, "has a type called `all`"),
     ],
 )
-def test_what_is_wrong_and_where(tmp_path: Path, right: str, wrong: str, line: int, message: str) -> None:
+def test_errors_have_line_and_field(tmp_path: Path, right: str, wrong: str, line: int, message: str) -> None:
     """Each error has a line, a field, and what is allowed."""
     said = complaints(tmp_path, GOOD.replace(right, wrong))
     assert any(text.startswith(f"{line}: ") and message in text for text in said), said
 
 
-def test_a_distribution_that_nobody_knows(tmp_path: Path) -> None:
+def test_an_unknown_distribution_is_refused(tmp_path: Path) -> None:
     """The message names the known ones."""
     [said] = complaints(tmp_path, GOOD.replace("exponential", "expo"))
     assert said.startswith("5: `types.calls.handling.distribution` is `expo`; allowed are exponential, uniform,")
 
 
-def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     """The limit is twenty errors."""
     assert len(complaints(tmp_path, GOOD.replace("18s", "18").replace("3m", "3").replace("14", "x"))) == 3
     many = GOOD + "".join(f"  g{n}: {{agents: x}}\n" for n in range(30))

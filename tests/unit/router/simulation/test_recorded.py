@@ -76,7 +76,7 @@ def test_json_lines(tmp_path: Path) -> None:
         ("time,type\n1s," + "a" * 200_000 + "\n", 1, "longer than 100,000 characters"),
     ],
 )
-def test_what_is_wrong_and_where(tmp_path: Path, text: str, line: int, message: str) -> None:
+def test_errors_have_their_line(tmp_path: Path, text: str, line: int, message: str) -> None:
     """The first error is reported."""
     with pytest.raises(ScenarioError) as raised:
         reading(tmp_path, text)
@@ -85,7 +85,7 @@ def test_what_is_wrong_and_where(tmp_path: Path, text: str, line: int, message: 
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"time": []}', '{"time": "1s", "type": 3}', '{"": 1}'])
-def test_nothing_but_a_complaint_comes_of_nonsense(tmp_path: Path, text: str) -> None:
+def test_nonsense_is_reported_as_an_error(tmp_path: Path, text: str) -> None:
     """JSON of the wrong shape is reported as an error."""
     with pytest.raises(ScenarioError, match=r"a\.jsonl:1: "):
         reading(tmp_path, text, "a.jsonl")
@@ -123,7 +123,7 @@ def test_one_replication_is_as_recorded(tmp_path: Path) -> None:
     assert customers.handling[0][2] in (90_000, 60_000)
 
 
-def test_several_draw_anew_from_what_was_recorded(tmp_path: Path) -> None:
+def test_several_replications_draw_again_from_the_records(tmp_path: Path) -> None:
     """The arrivals stay, the rest is drawn; the scenario's values for a type take precedence."""
     types = {"support": {"handling": always("11s"), "patience": always("12s")}}
     plan = make(a_scenario(types=types, arrivals_file="a.csv"), recording=reading(tmp_path, CSV))

@@ -5,7 +5,7 @@ import pytest
 from tests.bench import references
 
 
-def test_what_is_outside_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_value_outside_the_interval_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong theory is detected."""
     scenario = references.a_scenario(1, {"calls": references.a_type(18, 180)}, 14, 60, 4)
     row = references.Row("wrong", scenario, {"all/occupancy": 0.2, "all/waited": 0.2}, {"all/waited": 0.9})

@@ -30,7 +30,7 @@ def a_plan(policy: PoolConfig | None = None, **more: Any) -> Plan:
     impatient=st.booleans(),
     losses=st.booleans(),
 )
-def test_it_gives_what_the_engine_gives(
+def test_its_result_equals_that_of_the_engine(
     agents: tuple[int, int], gaps: list[float], numbers: Any, impatient: bool, losses: bool
 ) -> None:
     """Every entry of the log is equal, with two groups of different speed, three kinds in two queues, patience, losses."""
@@ -69,7 +69,7 @@ def test_it_gives_what_the_engine_gives(
         ({"waiting_places": 2}, "waiting places are bounded"),
     ],
 )
-def test_what_is_beyond_it(more: dict[str, Any], message: str) -> None:
+def test_scenarios_beyond_it_are_refused(more: dict[str, Any], message: str) -> None:
     """These scenarios are refused."""
     assert message in shortcut.refusal(a_plan(**more))
 
@@ -85,14 +85,14 @@ def test_what_is_beyond_it(more: dict[str, Any], message: str) -> None:
         {"sticky_ms": 9},
     ],
 )
-def test_what_a_queue_may_not_do(queue: dict[str, Any]) -> None:
+def test_queues_beyond_it_are_refused(queue: dict[str, Any]) -> None:
     """A queue may have only a priority and thresholds."""
     plan = a_plan(PoolConfig(1, queues=(QueueConfig("q", **queue),)))
     assert "a queue does more" in shortcut.refusal(plan)
     assert shortcut.refusal(a_plan(PoolConfig(1, queues=(QueueConfig("q", 7, service_level_ms=5, offer_ms=9),)))) == ""
 
 
-def test_what_agents_may_not_be() -> None:
+def test_agents_beyond_it_are_refused() -> None:
     """These agents of a policy are refused."""
     limited = PoolConfig(
         1, queues=(QueueConfig("q"),), agents=(AgentProfile("a"),), profiles=(CapacityProfile(occupancy_limit=0.9),)

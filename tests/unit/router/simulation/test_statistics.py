@@ -27,7 +27,7 @@ def test_student() -> None:
     assert [found.value, found.half, found.low, found.high] == pytest.approx([2, 12.706, -10.706, 14.706], abs=1e-3)
 
 
-def test_pairs_see_what_is_small() -> None:
+def test_pairs_show_small_differences() -> None:
     """Noise that both sides have in common does not count."""
     numbers = np.random.default_rng(5)
     noise = numbers.normal(0, 10, 20)
