@@ -25,7 +25,7 @@ async def read_feed(
     ready: Callable[[], None],
     poison: Poison,
 ) -> None:
-    """Pass every record for this gateway to `deliver`, for ever. `ready` is called when no later record can be missed."""
+    """Pass every record for this gateway to `deliver` until cancelled. `ready` is called when no later record can be missed."""
     source = tail(kafka, FEED, [partition], "end", client_id=f"gateway-{partition}", caught_up=ready)
     async with aclosing(source) as records:
         async for record in records:

@@ -70,7 +70,7 @@ class Gateway:
             session.finish_when_answered(ChaparError(ErrorKind.ABORTED, "SIGNED_OUT", "the agent was signed out"))
 
     async def renew_leases(self, every_s: float) -> None:
-        """Renew the leases of live sessions every `every_s` seconds, for ever."""
+        """Renew the leases of live sessions every `every_s` seconds, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
             pools: dict[tuple[str, str], list[str]] = {}

@@ -16,7 +16,7 @@ _PERIOD_S: Final = 2.0
 
 
 async def show_gauges(runner: LaneRunner, clock: Clock, metrics: Metrics) -> None:
-    """Update the gauges, for ever."""
+    """Update the gauges until cancelled."""
     waiting = metrics.gauge("chapar_router_waiting")
     oldest = metrics.gauge("chapar_router_oldest_waiting_seconds")
     agents = metrics.gauge("chapar_router_agents")

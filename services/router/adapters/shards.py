@@ -2,7 +2,7 @@
 
 Owners are looked up in the lane's consumer group (a member's client id is `router@host:port`) and cached for a short time. A call that reaches a
 replica which no longer owns the shard looks the owner up again. Forwarded calls are marked, so that two replicas with different information do
-not forward a call to each other for ever.
+not forward a call to each other endlessly.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ class Shards:
         return self._owners.get(partition, "").partition("@")[2]
 
     async def follow_owners(self) -> None:
-        """Look up owners whenever a call asks for them, for ever.
+        """Look up owners whenever a call asks for them, until cancelled.
 
         This runs apart from the calls, because a call that is cancelled must not break off a connection attempt.
         """

@@ -168,7 +168,7 @@ def cancel(core: Core, command: cmd.CancelInteraction) -> str:
 
 
 def detach(core: Core, work: Work, reason: str) -> str:
-    """Take an interaction out of its line, its offers and its holder's hands; return the holder."""
+    """Take an interaction away from its line, its offers and its holder; return the holder."""
     withdraw(core, work, reason)
     return release(core, work, reason).id if work.agent_id else ""
 

@@ -62,7 +62,7 @@ class Core:
         """For each queue, since this owner took over: answered within the threshold, answered, abandoned."""
 
     def adopt(self, config: PoolConfig) -> None:
-        """Put a configuration in force; `restoring.rebuild` then derives everything else from it."""
+        """Put a configuration in force; `activation.rebuild` then derives everything else from it."""
         self.config = config
         self.watches_demand = any(queue.choice is Choice.ADAPTIVE for queue in config.queues)
 
