@@ -122,7 +122,7 @@ class Bench:
         return [e.WhichOneof("event") or "" for e in sorted(mine, key=lambda e: e.epoch)]
 
     async def read(self, topic: str, take: Callable[[bytes], None]) -> None:
-        """Read a topic for ever."""
+        """Read a topic until cancelled."""
         async with aclosing(tail(self.kafka, topic)) as records:
             async for record in records:
                 take(record.value or b"")
@@ -130,7 +130,7 @@ class Bench:
                     self.changed.notify_all()
 
     async def read_replies(self, keys: AwaitedKeys) -> None:
-        """Read and open the replies that agents have written, for ever."""
+        """Read and open the replies that agents have written, until cancelled."""
         async with aclosing(tail(self.kafka, "outbound.v1")) as records:
             async for record in records:
                 reply = ingest_pb.OutboundRecord.FromString(record.value or b"")
