@@ -126,7 +126,7 @@ def test_the_first_gives_way_where_the_others_gain_more_than_it_loses() -> None:
 
 
 def test_urgency_alone_decides_which_interactions_are_served() -> None:
-    """Two interactions need the only agent: the more urgent one gets them, though the other would score more."""
+    """Two interactions need the only agent: the more urgent one gets the agent, though the other would score more."""
     world = a_world(an_agent("a", {"x": 9, "y": 1}))
     world.enqueue("scores", requirements=(needs("x", 1),))
     world.enqueue("urgent", requirements=(needs("y", 1),), priority=1)

@@ -101,7 +101,7 @@ def test_agents_beyond_it_are_refused() -> None:
 
 
 def test_the_first_replication_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong shortcut is detected; a run without the shortcut is not checked."""
+    """A wrong shortcut is detected; a plan that is not plain runs without the shortcut and without an error."""
     plan = a_plan(duration="30m", types={"calls": calls(patience=exponential("1m"))})
     assert replicate(plan, 0, shortcut=True).whole == replicate(plan, 0).whole
     assert replicate(plan, 1, shortcut=True).whole == replicate(plan, 1).whole
