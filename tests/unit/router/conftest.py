@@ -1,4 +1,4 @@
-"""Fixtures of the routing rules."""
+"""Fixtures of the tests of routing rules."""
 
 import pytest
 
@@ -9,7 +9,7 @@ FOREVER = 10**9
 
 @pytest.fixture
 def world() -> World:
-    """Two agents `a` and `b` who take one thing at a time; `a` is signed in."""
+    """Return a world with agents `a` and `b`, who take one interaction at a time; `a` is signed in."""
     made = World(a_pool(an_agent("a"), an_agent("b"), queues=[a_queue(), a_queue("other")], lease_ms=FOREVER))
     made.sign_in("a")
     return made

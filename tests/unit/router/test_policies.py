@@ -22,21 +22,21 @@ LONG = 10**9
 # Requirements
 
 
-def test_an_or_group_is_met_by_either_and_counts_as_its_best_member() -> None:
+def test_an_or_group_is_met_by_either_member_and_counts_as_its_best_one() -> None:
     either = Selector("", any_of=(needs("french", 4), needs("german", 4)))
     world = World(a_pool(an_agent("a", {"german": 5}), an_agent("b", {"french": 3}), queues=[a_queue()]))
     world.sign_in("b", "a")
     assert at_once(world, "i", requirements=(either,)) == "a"
 
 
-def test_an_and_group_inside_asks_for_all() -> None:
+def test_a_nested_and_group_requires_all_members() -> None:
     both = Selector("", any_of=(Selector("", all_of=(needs("french"), needs("sales"))), needs("vip")))
     world = World(a_pool(an_agent("a", {"french": 5}), an_agent("b", {"vip": 1}), queues=[a_queue()]))
     world.sign_in("a", "b")
     assert at_once(world, "i", requirements=(both,)) == "b"
 
 
-def test_a_requirement_sinks_in_steps_at_their_times() -> None:
+def test_a_requirement_is_lowered_in_steps_at_their_times() -> None:
     world = World(a_pool(an_agent("a", {"french": 3}), lease_ms=LONG))
     world.sign_in("a")
     world.enqueue("i", requirements=(Selector("french", number=5, steps=((10_000, 4.0), (20_000, 3.0))),))
@@ -66,7 +66,7 @@ def test_rings_drop_lower_and_widen() -> None:
         world.tell(cmd.CancelInteraction(agent))
 
 
-def test_what_has_relaxed_stays_relaxed_in_the_next_queue() -> None:
+def test_relaxed_requirements_stay_relaxed_in_the_next_queue() -> None:
     queues = [a_queue(), a_queue("next")]
     world = World(a_pool(an_agent("a", queues=("next",)), queues=queues))
     world.sign_in("a")
@@ -107,7 +107,7 @@ def test_a_deadline_set_later_moves_it_forward() -> None:
     assert world.offered("second") == "a"
 
 
-def test_adaptive_queues_tighten_when_they_miss_their_goal_and_only_for_what_arrives_then() -> None:
+def test_adaptive_queues_tighten_targets_of_later_arrivals_when_they_miss_their_goal() -> None:
     promise = (PromisedPickUp(100_000),)
     queues = [
         a_queue("late", order=Order.ADAPTIVE, promises=promise, service_level_ms=1, service_level_goal=0.9),
@@ -151,7 +151,7 @@ def test_some_agents_are_kept_free_for_more_urgent_queues() -> None:
 # Choice
 
 
-def test_round_robin_goes_round_whoever_is_idle_longest() -> None:
+def test_round_robin_ignores_idle_time() -> None:
     world = World(
         a_pool(
             an_agent("a"),
@@ -165,7 +165,7 @@ def test_round_robin_goes_round_whoever_is_idle_longest() -> None:
     assert [at_once(world, f"i{n}") for n in range(6)] == ["a", "b", "c", "a", "b", "c"]
 
 
-def test_adaptive_choice_spares_whom_other_queues_need() -> None:
+def test_adaptive_choice_spares_agents_whom_other_queues_need() -> None:
     queues = [a_queue("plain", choice=Choice.ADAPTIVE), a_queue("busy")]
     world = World(a_pool(an_agent("both"), an_agent("plain", queues=("plain",)), queues=queues, capacity=a_capacity(9)))
     world.sign_in("both")
@@ -176,10 +176,10 @@ def test_adaptive_choice_spares_whom_other_queues_need() -> None:
     assert at_once(world, "i", queue="plain") == "plain"
 
 
-# Kept for somebody
+# Kept for an agent or a team
 
 
-def test_a_team_is_asked_before_anyone_while_one_of_it_is_there() -> None:
+def test_a_team_is_asked_first_while_a_member_is_available() -> None:
     queue = a_queue(sticky_team_ms=15_000)
     world = World(a_pool(an_agent("a", team="north"), an_agent("b"), queues=[queue]))
     world.sign_in("b")
@@ -209,7 +209,7 @@ def test_a_preferred_agent_goes_before_the_last_one() -> None:
 # Overflow
 
 
-def test_rules_on_length_are_asked_of_what_is_not_offered_at_once() -> None:
+def test_rules_on_length_apply_to_interactions_not_offered_at_once() -> None:
     rule = OverflowRule("long", Trigger.LENGTH, 2, queue="backup", set_priority=10, requirements=(needs("x"),))
     world = World(a_pool(an_agent("a", queues=("q",)), queues=[a_queue(overflow=(rule,)), a_queue("backup")]))
     world.sign_in("a")
@@ -233,7 +233,7 @@ def test_a_rule_may_cancel_and_no_rule_fires_twice() -> None:
     assert world.engine.core.works == {}
 
 
-def test_a_low_service_level_overflows_newcomers() -> None:
+def test_a_low_service_level_overflows_new_interactions() -> None:
     rule = OverflowRule("bad", Trigger.SERVICE_LEVEL, 0.5, add_priority=7)
     world = World(a_pool(queues=[a_queue(overflow=(rule,))]))
     world.enqueue("left")

@@ -26,7 +26,7 @@ LONG = 10**9
 
 
 def interruptible() -> CapacityProfile:
-    """Voice takes everything and may interrupt e-mail; four e-mails fit."""
+    """Return a profile in which voice takes the whole capacity and may interrupt e-mail; four e-mails fit."""
     voice = ChannelCapacity("voice", 100, exclusive=True, interrupts=("email",))
     return CapacityProfile("", 100, (voice, ChannelCapacity("email", 25), ChannelCapacity("chat", 50)), 0)
 
@@ -49,7 +49,7 @@ def test_a_call_parks_mails_and_they_resume_before_anything_new() -> None:
     assert world.offered("m3") == "a"
 
 
-def test_an_unanswered_call_gives_the_mails_back() -> None:
+def test_an_unanswered_call_resumes_the_mails() -> None:
     world = World(a_pool(an_agent("a"), capacity=interruptible()))
     world.sign_in("a")
     world.enqueue("mail", channel="email")
@@ -60,7 +60,7 @@ def test_an_unanswered_call_gives_the_mails_back() -> None:
     assert world.state("a") is AgentState.NOT_RESPONDING
 
 
-def test_who_holds_a_chat_is_not_interrupted_and_an_idle_agent_goes_before_one_who_is() -> None:
+def test_an_agent_with_a_chat_is_not_interrupted_and_an_idle_agent_goes_first() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), capacity=interruptible()))
     world.sign_in("a")
     world.enqueue("mail", channel="email")
@@ -89,7 +89,7 @@ def test_the_occupancy_limit_makes_an_agent_rest() -> None:
     assert world.offered("next") == "a"
 
 
-def test_a_supervisor_may_force_work_over_capacity_and_it_is_counted() -> None:
+def test_a_supervisor_may_exceed_capacity_and_this_is_counted() -> None:
     world = World(a_pool(an_agent("a")))
     world.sign_in("a")
     world.holds("a", "i")
@@ -120,7 +120,7 @@ def test_an_agent_picks_from_the_queue_under_the_same_conditions() -> None:
 # Transfers, callbacks, schedules
 
 
-def test_a_warm_transfer_is_held_until_somebody_accepts() -> None:
+def test_a_warm_transfer_is_held_until_another_agent_accepts() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b")))
     world.sign_in("a", "b")
     world.holds("a", "i")
@@ -135,7 +135,7 @@ def test_a_warm_transfer_is_held_until_somebody_accepts() -> None:
     assert (transferred.from_agent_id, transferred.to_agent_id) == ("a", "b")
 
 
-def test_a_warm_transfer_goes_on_without_a_giver_who_is_lost() -> None:
+def test_a_warm_transfer_goes_on_when_the_transferring_agent_is_lost() -> None:
     world = World(a_pool(an_agent("a"), an_agent("b"), grace_ms=5_000, lease_ms=5_000))
     world.sign_in("a")
     world.holds("a", "i")
@@ -146,7 +146,7 @@ def test_a_warm_transfer_goes_on_without_a_giver_who_is_lost() -> None:
     assert world.engine.core.works["i"].agent_id == ""
 
 
-def test_work_handed_to_an_agent_waits_for_him_and_then_for_anybody() -> None:
+def test_a_transfer_to_an_agent_waits_for_them_and_then_for_any_agent() -> None:
     world = World(
         a_pool(an_agent("a"), an_agent("b"), an_agent("c"), queues=[a_queue(transfer_hold_ms=60_000)], lease_ms=LONG)
     )
@@ -172,7 +172,7 @@ def test_a_callback_keeps_its_place_though_the_customer_hangs_up() -> None:
     assert ("callback", "requested") in world.engine.core.works["i"].facts.labels
 
 
-def test_a_callback_at_a_time_comes_then_and_is_as_old_as_it_is() -> None:
+def test_a_callback_at_a_time_comes_then_and_keeps_its_age() -> None:
     world = World(a_pool(an_agent("a")))
     world.enqueue("i")
     world.wait(SECOND)
@@ -208,14 +208,14 @@ def test_a_schedule_counts_its_age_from_its_start() -> None:
         {"overflow": (OverflowRule("r", Trigger.WAIT, float("inf")),)},
     ],
 )
-def test_a_configuration_that_makes_no_sense_is_refused_whole(broken: dict[str, Any]) -> None:
+def test_an_invalid_configuration_is_refused_as_a_whole(broken: dict[str, Any]) -> None:
     world = World(a_pool(an_agent("a")))
     before = world.engine.core.config
     assert world.ask(cmd.ActivateConfiguration(a_pool(queues=[a_queue(**broken)]))) == "INVALID_CONFIGURATION"
     assert world.engine.core.config == before
 
 
-def test_a_command_meant_for_an_earlier_state_is_refused() -> None:
+def test_a_command_for_an_earlier_state_is_refused() -> None:
     world = World(a_pool())
     world.enqueue("i")
     epoch = world.engine.core.works["i"].epoch
@@ -226,7 +226,7 @@ def test_a_command_meant_for_an_earlier_state_is_refused() -> None:
 # Explanations
 
 
-def test_an_explanation_says_by_how_much_the_winner_was_ahead() -> None:
+def test_an_explanation_shows_the_lead_of_the_chosen_agent() -> None:
     world = World(a_pool(an_agent("a", {"s": 9}), an_agent("b", {"s": 6}), queues=[a_queue(choice=Choice.SKILL_SCORE)]))
     world.sign_in("b", "a")
     world.enqueue("i", requirements=(needs("s", 3),))
@@ -235,7 +235,7 @@ def test_an_explanation_says_by_how_much_the_winner_was_ahead() -> None:
     assert "ahead of b by skill_score" in said.summary
 
 
-def test_an_explanation_of_what_waits_names_the_smallest_change() -> None:
+def test_an_explanation_of_a_waiting_interaction_names_the_smallest_change() -> None:
     world = World(a_pool(an_agent("a", {"french": 2}), an_agent("b")))
     world.sign_in("a", "b")
     world.enqueue("i", requirements=(needs("french", 3),))

@@ -1,4 +1,4 @@
-"""Commands about configuration, repetitions and offers: what they do and refuse, one rule a test. Events and selectors."""
+"""Commands about configuration, repetitions and offers, and their refusals; events and selectors. One rule for each test."""
 
 import pytest
 
@@ -36,21 +36,21 @@ def test_before_any_configuration_interactions_wait_and_nothing_is_lost() -> Non
 
 
 def test_an_unknown_queue_becomes_the_pools_first(world: World) -> None:
-    """Never dropped: queued in the first queue with the reason UNKNOWN_QUEUE."""
+    """The interaction is never dropped: it is queued in the first queue with the reason UNKNOWN_QUEUE."""
     queued = only(world.enqueue("lost", queue="nowhere"), fx.Queued)
     assert (queued.facts.queue, queued.reason) == ("q", "UNKNOWN_QUEUE")
     assert world.offered("lost") == "a"
 
 
 def test_an_older_configuration_is_refused_and_the_same_one_changes_nothing(world: World) -> None:
-    """Versions only grow."""
+    """Versions never decrease."""
     assert world.config is not None
     assert world.ask(cmd.ActivateConfiguration(PoolConfig(0))) == "STALE_CONFIGURATION"
     assert all_of(world.tell(cmd.ActivateConfiguration(world.config)), fx.Offered) == []
 
 
-def test_a_queue_that_a_configuration_drops_hands_its_work_to_the_first(world: World) -> None:
-    """What waited in it is queued again."""
+def test_a_removed_queue_passes_its_interactions_to_the_first(world: World) -> None:
+    """Interactions that waited in it are queued again."""
     world.holds("a", "busy")
     world.enqueue("job", queue="other")
     dropped = PoolConfig(2, lease_ms=FOREVER, queues=(a_queue(),), profiles=(a_capacity(),))
@@ -58,7 +58,7 @@ def test_a_queue_that_a_configuration_drops_hands_its_work_to_the_first(world: W
     assert (queued.facts.queue, queued.reason, queued.again) == ("q", "UNKNOWN_QUEUE", True)
 
 
-def test_more_capacity_or_another_skill_serves_what_waits_at_once(world: World) -> None:
+def test_more_capacity_or_another_skill_serves_waiting_interactions_at_once(world: World) -> None:
     """Activation and UpsertAgent are followed by offers."""
     world.enqueue("job", requirements=(needs("persian", 5),))
     assert world.offered("job") == ""
@@ -70,7 +70,7 @@ def test_more_capacity_or_another_skill_serves_what_waits_at_once(world: World) 
 
 
 def test_the_same_command_again_changes_nothing_and_has_the_same_result(world: World) -> None:
-    """Also when it was refused."""
+    """This also holds for a command that was refused."""
     enqueue = cmd.Enqueue(Facts("i", "c", queue="q", channel="chat"), command_id="once")
     assert only(world.tell(enqueue), fx.Result).ok
     again = world.tell(enqueue)
@@ -89,15 +89,15 @@ def test_an_interaction_that_is_open_is_not_opened_twice(world: World) -> None:
 
 
 def test_only_the_agent_who_was_offered_may_answer(world: World) -> None:
-    """Another one is told NOT_YOURS."""
+    """Another agent gets NOT_YOURS."""
     world.sign_in("b")
     world.enqueue("i")
     offer_id = only(world.log, fx.Offered).offer_id
     assert world.ask(cmd.AcceptOffer("b", offer_id)) == "NOT_YOURS"
 
 
-def test_an_answer_that_comes_too_late_is_told_why(world: World) -> None:
-    """Expired, revoked, or of an interaction that is closed."""
+def test_an_answer_that_comes_too_late_gets_the_reason(world: World) -> None:
+    """The offer has expired, was revoked, or its interaction is closed."""
     world.enqueue("i")
     first = only(world.log, fx.Offered).offer_id
     world.wait(10_000)
@@ -110,8 +110,8 @@ def test_an_answer_that_comes_too_late_is_told_why(world: World) -> None:
     assert world.ask(cmd.AcceptOffer("a", second)) == "UNKNOWN_OFFER"
 
 
-def test_going_away_takes_back_offers_and_gives_them_to_others(world: World) -> None:
-    """The interaction waits again at its place and is offered to the next at once."""
+def test_going_away_revokes_offers_and_offers_them_to_others(world: World) -> None:
+    """The interaction waits again at its place and is offered to the next agent at once."""
     world.sign_in("b")
     world.enqueue("i")
     effects = world.tell(cmd.SetAgentState("a", AgentState.AWAY))
@@ -143,7 +143,7 @@ def test_going_away_takes_back_offers_and_gives_them_to_others(world: World) -> 
     ],
 )
 def test_selectors(selector: Selector, yes: bool) -> None:
-    """Agent: persian 5, city tehran."""
+    """The agent has persian 5 and city tehran."""
     world = World(a_pool(an_agent("a", {"persian": 5, "city=tehran": 1})))
     world.sign_in("a")
     world.enqueue("i", requirements=(selector,))

@@ -1,4 +1,4 @@
-"""Commands about an interaction that waits or that an agent holds: what they do and refuse, one rule a test."""
+"""Commands about a waiting or held interaction, and their refusals. One rule for each test."""
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
@@ -9,7 +9,7 @@ FOREVER = 10**9
 
 
 def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
-    """NOT_YOURS for others, NOT_ASSIGNED while no agent holds it, UNKNOWN_INTERACTION when it is closed."""
+    """Other agents get NOT_YOURS; the reason is NOT_ASSIGNED while no agent holds it, UNKNOWN_INTERACTION when it is closed."""
     world.enqueue("i")
     assert world.ask(cmd.RecordReply("a", "i", "r")) == "NOT_ASSIGNED"
     world.accept("i")
@@ -21,7 +21,7 @@ def test_replies_and_completion_are_the_holders_alone(world: World) -> None:
 
 
 def test_wrap_up_keeps_the_capacity_until_it_ends() -> None:
-    """By time, or when the agent says so; then the next one is offered."""
+    """It ends by time, or when the agent ends it; then the next interaction is offered."""
     world = World(a_pool(an_agent("a"), queues=[a_queue(wrap_up_ms=30_000)], lease_ms=FOREVER))
     world.sign_in("a")
     world.holds("a", "first")
@@ -39,8 +39,8 @@ def test_wrap_up_keeps_the_capacity_until_it_ends() -> None:
     assert world.offered("third") == "a"
 
 
-def test_a_customer_who_leaves_abandons_what_waits_and_is_reported_to_the_holder(world: World) -> None:
-    """Waiting, offered, assigned."""
+def test_a_customer_who_leaves_abandons_a_waiting_interaction_or_is_reported_to_the_holder(world: World) -> None:
+    """The stages are waiting, offered and assigned."""
     world.holds("a", "held")
     assert fx.CustomerNotice("held", "", True) in notices(world.tell(cmd.CustomerLeft("held")), "a")
     world.enqueue("waiting")
@@ -53,16 +53,16 @@ def test_a_customer_who_leaves_abandons_what_waits_and_is_reported_to_the_holder
     assert world.engine.core.works == {}
 
 
-def test_a_customers_message_is_recorded_and_told_to_the_holder(world: World) -> None:
-    """Also recorded while it waits."""
+def test_a_customers_message_is_recorded_and_the_holder_is_notified(world: World) -> None:
+    """The message is recorded while the interaction waits, too."""
     world.holds("a", "i")
     assert fx.CustomerNotice("i", "m", False) in notices(world.tell(cmd.CustomerMessaged("i", "m")), "a")
     world.enqueue("w")
     assert only(world.tell(cmd.CustomerMessaged("w", "m2")), fx.CustomerActed).message_id == "m2"
 
 
-def test_cancelling_takes_it_from_wherever_it_is(world: World) -> None:
-    """And the freed agent is offered the next."""
+def test_an_interaction_can_be_cancelled_in_any_stage(world: World) -> None:
+    """The freed agent gets an offer of the next interaction."""
     world.holds("a", "held")
     world.enqueue("next")
     effects = world.tell(cmd.CancelInteraction("held", "DUPLICATE"))
@@ -71,8 +71,8 @@ def test_cancelling_takes_it_from_wherever_it_is(world: World) -> None:
     assert world.offered("next") == "a"
 
 
-def test_a_transfer_to_a_queue_never_comes_back_to_the_giver(world: World) -> None:
-    """Even if no other agent is signed in: the next agent who signs in gets the offer."""
+def test_a_transfer_to_a_queue_never_comes_back_to_the_transferring_agent(world: World) -> None:
+    """This holds even if no other agent is signed in: the next agent who signs in gets the offer."""
     world.holds("a", "i")
     effects = world.tell(cmd.TransferInteraction("a", "i", queue="other"))
     assert (only(effects, fx.Transferred).from_agent_id, only(effects, fx.Queued).again) == ("a", True)
@@ -81,8 +81,8 @@ def test_a_transfer_to_a_queue_never_comes_back_to_the_giver(world: World) -> No
     assert world.offered("i") == "b"
 
 
-def test_a_transfer_to_an_agent_waits_for_that_agent_and_falls_back_when_he_leaves(world: World) -> None:
-    """Skills are not asked for; who is absent, unknown or oneself is refused."""
+def test_a_transfer_to_an_agent_waits_for_them_and_falls_back_when_they_leave(world: World) -> None:
+    """Skills are not checked; a target who is absent, unknown or the same agent is refused."""
     world.holds("a", "i")
     transfer = cmd.TransferInteraction("a", "i", to_agent_id="b")
     assert world.ask(transfer) == "AGENT_NOT_AVAILABLE"
@@ -101,7 +101,7 @@ def test_a_transfer_to_an_agent_waits_for_that_agent_and_falls_back_when_he_leav
 
 
 def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:
-    """4 s before a supervisor transfers it, 3 s after; then 2 s more after it came back from an agent."""
+    """It waits 4 s before a supervisor transfers it, 3 s after that, and 2 s more after an agent returned it."""
     world.holds("a", "busy")
     world.enqueue("i")
     world.wait(4_000)
@@ -117,7 +117,7 @@ def test_waiting_time_adds_up_over_queues_and_holders(world: World) -> None:
 
 
 def test_rerouting_changes_queue_and_requirements(world: World) -> None:
-    """Also of work that is held: it leaves the agent."""
+    """A held interaction can be rerouted too: it leaves the agent."""
     world.holds("a", "i")
     effects = world.tell(cmd.Reroute("i", "other", (needs("persian", 5),)))
     assert only(effects, fx.Queued).facts.queue == "other"
@@ -126,8 +126,8 @@ def test_rerouting_changes_queue_and_requirements(world: World) -> None:
     assert only(world.tell(cmd.Reroute("i", "", ())), fx.Offered).agent_id == "a"
 
 
-def test_rerouting_may_add_requirements_to_those_that_there_are(world: World) -> None:
-    """Once, however often it is asked; the queue stays when none is named."""
+def test_rerouting_may_add_requirements(world: World) -> None:
+    """They are added once, however often the command is repeated; without a queue in the command the queue stays."""
     world.enqueue("i", requirements=(needs("persian", 5),))
     added = (needs("senior", 1), needs("persian", 5))
     for _ in range(2):
@@ -135,7 +135,7 @@ def test_rerouting_may_add_requirements_to_those_that_there_are(world: World) ->
     assert all_of(world.log, fx.Queued)[-1].facts.requirements == (needs("persian", 5), needs("senior", 1))
 
 
-def test_what_an_agent_holds_is_left_to_him_where_only_waiting_work_is_meant(world: World) -> None:
+def test_a_command_for_waiting_interactions_ignores_held_ones(world: World) -> None:
     """An escalation that comes after an agent has accepted leaves the interaction with that agent."""
     world.holds("a", "i")
     assert world.ask(cmd.Reroute("i", "other", waiting_only=True)) == "NOT_WAITING"
@@ -144,7 +144,7 @@ def test_what_an_agent_holds_is_left_to_him_where_only_waiting_work_is_meant(wor
 
 
 def test_a_raised_priority_goes_first(world: World) -> None:
-    """Reprioritise moves what waits."""
+    """Reprioritise moves waiting interactions."""
     world.holds("a", "busy")
     world.enqueue("one")
     world.enqueue("two")

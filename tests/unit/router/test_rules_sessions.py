@@ -1,4 +1,4 @@
-"""Commands about sessions: opening, resuming, losing, ending. One rule a test."""
+"""Commands about sessions: opening, resuming, losing, ending. One rule for each test."""
 
 from services.router.domain import commands as cmd
 from services.router.domain import effects as fx
@@ -6,7 +6,7 @@ from services.router.domain.model import AgentState
 from tests.unit.router.world import GATEWAY, World, a_pool, all_of, an_agent, notices, only
 
 
-def test_a_second_session_replaces_the_first_and_takes_over_what_is_held(world: World) -> None:
+def test_a_second_session_replaces_the_first_and_takes_over_its_interactions(world: World) -> None:
     """The old desk is notified; its offers are revoked and made again at the new one."""
     world.enqueue("i")
     effects = world.sign_in("a", session="second")
@@ -18,7 +18,7 @@ def test_a_second_session_replaces_the_first_and_takes_over_what_is_held(world: 
 
 
 def test_a_resumed_session_keeps_state_and_assignments(world: World) -> None:
-    """The snapshot lists what is held; declines still count."""
+    """The snapshot lists held interactions; declines still count."""
     world.holds("a", "held")
     world.tell(cmd.SetAgentState("a", AgentState.AWAY))
     world.tell(cmd.CloseSession("a", "s-a"))
@@ -28,7 +28,7 @@ def test_a_resumed_session_keeps_state_and_assignments(world: World) -> None:
     assert [view.facts.interaction_id for view in snapshot.assignments] == ["held"]
 
 
-def test_a_lost_connection_takes_back_offers_at_once() -> None:
+def test_a_lost_connection_revokes_offers_at_once() -> None:
     """The offers are made again to available agents; the agent gets none until their desk is connected again."""
     world = World(a_pool(an_agent("a"), an_agent("b"), lease_ms=20_000))
     world.sign_in("a")
@@ -59,8 +59,8 @@ def test_a_lease_that_is_not_renewed_ends_the_session() -> None:
     assert world.offered("i") == "b"
 
 
-def test_an_agent_who_comes_back_within_the_grace_keeps_what_he_holds() -> None:
-    """Even with a new session."""
+def test_an_agent_who_comes_back_within_the_grace_keeps_their_interactions() -> None:
+    """This holds even with a new session."""
     world = World(a_pool(an_agent("a"), lease_ms=20_000, grace_ms=60_000))
     world.sign_in("a")
     world.holds("a", "i")
@@ -71,8 +71,8 @@ def test_an_agent_who_comes_back_within_the_grace_keeps_what_he_holds() -> None:
     assert world.engine.core.works["i"].agent_id == "a"
 
 
-def test_a_session_resumed_after_its_lease_finds_the_agent_in_the_state_he_chose() -> None:
-    """Who was away is not suddenly given work; a new session without the token is available."""
+def test_a_session_resumed_after_its_lease_keeps_the_agents_state() -> None:
+    """An agent who was away gets no offers; a new session without the token is available."""
     world = World(a_pool(an_agent("a"), lease_ms=20_000))
     world.sign_in("a")
     world.tell(cmd.SetAgentState("a", AgentState.AWAY))
@@ -84,7 +84,7 @@ def test_a_session_resumed_after_its_lease_finds_the_agent_in_the_state_he_chose
     assert world.offered("i") == "a"
 
 
-def test_signing_out_hands_over_at_once(world: World) -> None:
+def test_signing_out_reroutes_interactions_at_once(world: World) -> None:
     """No interaction waits for an agent who has signed out."""
     world.holds("a", "i")
     world.sign_in("b")
@@ -93,22 +93,22 @@ def test_signing_out_hands_over_at_once(world: World) -> None:
     assert world.offered("i") == "b"
 
 
-def test_a_gateway_that_renews_a_session_nobody_knows_is_told(world: World) -> None:
-    """So that its desk reconnects instead of waiting for ever."""
+def test_a_gateway_that_renews_an_unknown_session_is_notified(world: World) -> None:
+    """So the session's desk reconnects instead of waiting without end."""
     effects = world.tell(cmd.RenewLeases(("s-a", "ghost"), reply_to=GATEWAY))
     ended = only(effects, fx.ToDesk)
     assert (ended.session_id, ended.notice) == ("ghost", fx.SessionEndedNotice("UNKNOWN_SESSION"))
 
 
 def test_a_supervisor_cannot_make_an_absent_agent_available(world: World) -> None:
-    """But may set one who is there."""
+    """A supervisor may set the state of an agent who is signed in."""
     assert world.ask(cmd.SetAgentState("b", AgentState.AVAILABLE)) == "AGENT_NOT_SIGNED_IN"
     assert world.ask(cmd.SetAgentState("x", AgentState.AWAY)) == "UNKNOWN_AGENT"
     assert world.ask(cmd.SetAgentState("a", AgentState.AWAY, supervisor=True)) == ""
 
 
 def test_signing_in_away_gets_no_offer(world: World) -> None:
-    """The state asked for at once counts from the first moment."""
+    """The state in the sign-in counts from the first moment."""
     world.holds("a", "busy")
     world.enqueue("i")
     effects = world.sign_in("b", state=AgentState.AWAY)
