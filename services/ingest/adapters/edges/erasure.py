@@ -11,6 +11,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from google.protobuf.message import DecodeError
+
 from chapar.common.v1.privacy_pb2 import ErasureOutcome
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.clock import Clock
@@ -19,7 +21,7 @@ from services.chassis.ids import derive
 from services.chassis.kafka.clients import KafkaAccess
 from services.chassis.kafka.poison import Poison
 from services.chassis.kafka.producer import BrokerUnavailable
-from services.chassis.kafka.records import Record
+from services.chassis.kafka.records import InvalidRecord, Record
 from services.chassis.kafka.tail import tail
 from services.chassis.privacy.leftovers import LEFT
 from services.chassis.topics import TOPICS
@@ -65,8 +67,11 @@ class Outcomes:
                 poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
-        """Take one record. Raises DecodeError."""
-        outcome = ErasureOutcome.FromString(record.value or b"")
+        """Take one record. Raises InvalidRecord."""
+        try:
+            outcome = ErasureOutcome.FromString(record.value or b"")
+        except DecodeError as error:
+            raise InvalidRecord("UNDECODABLE", "not an ErasureOutcome") from error
         known = self._by_request.setdefault(outcome.request_id, {})
         # Repeated with nothing left to do: the first time is what happened.
         known.setdefault((outcome.store, outcome.part), outcome)
