@@ -24,27 +24,35 @@ class KafkaSettings(BaseSettings):
     """Reads KAFKA_* and CHAPAR_TOPIC_PREFIX; every field can also be given by its own name."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
     bootstrap_servers: Annotated[Servers, Field(validation_alias="KAFKA_BOOTSTRAP_SERVERS")]
-    """host:port, several separated by commas."""
+    """Addresses of brokers, `host:port`; several are separated by commas."""
 
     security_protocol: Annotated[Protocol, Field(validation_alias="KAFKA_SECURITY_PROTOCOL")] = "PLAINTEXT"
+    """How connections to the brokers are protected."""
     sasl_mechanism: Annotated[Mechanism | None, Field(validation_alias="KAFKA_SASL_MECHANISM")] = None
-    """None without SASL; needed with it."""
+    """SASL mechanism; required with SASL."""
     sasl_username: Annotated[str | None, Field(validation_alias="KAFKA_SASL_USERNAME")] = None
+    """User name; required with SASL."""
     sasl_password: Annotated[SecretStr | None, Field(validation_alias="KAFKA_SASL_PASSWORD")] = None
+    """Password; required with SASL."""
 
     ssl_cafile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_CAFILE")] = None
-    """PEM with the authorities to believe. None: the system's."""
+    """PEM file with the trusted certificate authorities; without it, the authorities of the system."""
     ssl_certfile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_CERTFILE")] = None
-    """PEM with our own certificate, where the cluster asks for one (mTLS)."""
+    """PEM file with the client's certificate, for clusters that require one (mTLS)."""
     ssl_keyfile: Annotated[Path | None, Field(validation_alias="KAFKA_SSL_KEYFILE")] = None
-    """PEM with the key of `ssl_certfile`; None when that file holds it too."""
+    """PEM file with the private key of KAFKA_SSL_CERTFILE, when that file does not contain it."""
 
     topic_prefix: Annotated[Prefix, Field(validation_alias="CHAPAR_TOPIC_PREFIX")] = "chapar."
-    """Stands before every topic, group and transactional id, so that copies share a cluster."""
+    """Prefix of every topic, consumer group and transactional id, so that several installations can share a cluster."""
 
     @field_validator("security_protocol", "sasl_mechanism", mode="before")
     @classmethod

@@ -21,27 +21,30 @@ def _default_cache(xdg_cache_home: Path | None) -> Path:
 class BrokerSettings(BaseSettings):
     """Environment: CHAPAR_HOME, CHAPAR_CACHE_DIR, CHAPAR_MAVEN_URL, CHAPAR_KAFKA_{HEAP,PORT,FULL_COMPILER}."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="CHAPAR_", extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="CHAPAR_", extra="ignore", populate_by_name=True, use_attribute_docstrings=True
+    )
 
     home: Path = CHECKOUT / ".chapar"
-    """What belongs to this copy of the project and nobody else: data, ports, logs. The broker's part is `home/kafka`."""
+    """Directory of this checkout's own data, ports and logs. The broker's part is `kafka` in it."""
 
     cache_dir: Path | None = None
-    """What all copies on this machine share: jars. None: `$XDG_CACHE_HOME/chapar` or `~/.cache/chapar`."""
+    """Directory that all checkouts on this machine share, for jars; without it, `$XDG_CACHE_HOME/chapar` or `~/.cache/chapar`."""
 
     xdg_cache_home: Annotated[Path | None, Field(validation_alias="XDG_CACHE_HOME")] = None
+    """Directory of the user's caches (XDG Base Directory)."""
 
     maven_url: str = "https://repo1.maven.org/maven2"
     """Base address of Maven Central or of a mirror with the same layout."""
 
     kafka_heap: Memory = "160m"
-    """Java's -Xmx. The default keeps the whole process below 260 MB; for load tests give it more."""
+    """Java's -Xmx. The default keeps the whole process below 260 MB; load tests need more."""
 
     kafka_port: Annotated[int | None, Field(ge=1024, le=65535)] = None
-    """Where clients connect. None: a free port, chosen once and then kept."""
+    """Port of the broker; without it, a free port is chosen once and then kept."""
 
     kafka_full_compiler: bool = False
-    """True: also Java's second compiler. Slower in the first minute, 1.5 times faster after a long warm-up."""
+    """If true, Java's second compiler is on as well: slower in the first minute, 1.5 times faster after a long warm-up."""
 
     @field_validator("cache_dir", "xdg_cache_home", "kafka_port", mode="before")
     @classmethod

@@ -1,0 +1,180 @@
+"""docs/configuration.md: it is complete, it is current, and what it says of keys is what `chapar config lint` enforces."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from docs.generate import examples
+from docs.generate.configuration import render_markdown
+from docs.generate.contract import ROOT, START, Key, Section, read_contract
+from docs.generate.settings import groups
+from docs.generate.variables import VARIABLES
+from services.cli.config_files import Finding, load, parse_duration_ms, schema
+from services.cli.config_lint import lint
+
+PAGE = ROOT / "docs/configuration.md"
+SECTIONS = read_contract().sections()
+KEYS = [(section, key) for section in SECTIONS for key in section.keys]
+NUMBER = r"(-?[\d,.]+(?:ms|s|m|h|d)?)"
+RANGE, LEAST, SHARE = (
+    re.compile(p) for p in (rf"{NUMBER} to {NUMBER}", rf"at least {NUMBER}", rf"above {NUMBER} and below {NUMBER}")
+)
+
+
+def named(case: tuple[Section, Key]) -> str:
+    """The name of a test's case."""
+    return f"{case[0].name}.{case[1].name}"
+
+
+def test_the_page_is_current() -> None:
+    """`make docs` was run after the last change of a comment, a setting or an example."""
+    assert PAGE.read_text(encoding="utf-8") == render_markdown()
+
+
+def test_every_key_every_value_and_every_setting_has_a_meaning() -> None:
+    """Each key and value has a comment in the contract, and each setting a description."""
+    silent = [section.name for section in SECTIONS if not section.meaning]
+    silent += [named((section, key)) for section, key in KEYS if not key.meaning]
+    silent += [
+        f"{enum}.{value}"
+        for section in SECTIONS
+        for enum, values in section.choices.items()
+        for value, meaning in values.items()
+        if not meaning
+    ]
+    silent += [setting.name for _, _, settings in groups() for setting in settings if not setting.meaning]
+    assert silent == []
+
+
+def test_the_page_has_every_key_of_the_schema() -> None:
+    """No key that a file may have is missing, at any depth."""
+    assert {key.name for _, key in KEYS} == {name.removesuffix("_ms") for name in properties(schema())}
+
+
+def properties(node: Any) -> Iterator[str]:
+    """Names of properties anywhere in a JSON Schema."""
+    if isinstance(node, dict):
+        yield from node.get("properties", {})
+        for part in node.values():
+            yield from properties(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from properties(part)
+
+
+def test_the_example_has_every_key_and_lint_finds_nothing() -> None:
+    """docs/examples/every-key.yaml, from which the page's examples are cut."""
+    shown = examples.Examples()
+    assert {section.name: missing for section in SECTIONS if (missing := shown.missing(section))} == {}
+    assert findings(examples.FILE) == []
+
+
+def test_the_first_example_of_the_page_is_a_whole_configuration(tmp_path: Path) -> None:
+    """The smallest file that the page shows has no errors."""
+    first = re.search(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert first is not None
+    file = tmp_path / "first.yaml"
+    file.write_text(first[1], encoding="utf-8")
+    assert [found for found in findings(file) if found.severity == "error"] == []
+
+
+@pytest.mark.parametrize("case", [c for c in KEYS if not c[1].default and c[1].name != "threshold"], ids=named)
+def test_a_key_without_a_default_is_required(case: tuple[Section, Key], tmp_path: Path) -> None:
+    """Without it lint reports an error. (`threshold` has two types: the trigger decides which one is required.)"""
+    section, key = case
+    assert errors_after(section, key, tmp_path, lambda entry: entry.pop(key.name))
+
+
+BOUNDED = [c for c in KEYS if "text" not in c[1].kind and any(p.match(c[1].bounds) for p in (RANGE, LEAST, SHARE))]
+
+
+@pytest.mark.parametrize("case", BOUNDED, ids=named)
+def test_a_number_out_of_its_bounds_is_refused(case: tuple[Section, Key], tmp_path: Path) -> None:
+    """One below the least and one above the most; 0 is left out, because it means the default."""
+    section, key = case
+    for wrong in outside(key.bounds):
+
+        def put(entry: Any, wrong: float = wrong) -> None:
+            value = f"{wrong:.0f}ms" if key.kind == "duration" else int(wrong) if key.kind == "whole number" else wrong
+            entry[key.name] = [value] if key.kind.startswith("list") else value
+
+        if key.kind == "duration" and wrong < 0:
+            continue  # cannot be written
+        assert errors_after(section, key, tmp_path, put), f"{named(case)} = {wrong} was accepted"
+
+
+def outside(bounds: str) -> list[float]:
+    """Numbers that bounds exclude, durations in milliseconds."""
+
+    def value(text: str) -> float:
+        return float(parse_duration_ms(text)) if text[-1].isalpha() else float(text.replace(",", ""))
+
+    if (found := RANGE.match(bounds)) is not None:
+        return [value(found[1]) - 1, value(found[2]) + 1]
+    if (found := SHARE.match(bounds)) is not None:
+        return [value(found[1]) - 0.5, value(found[2])]
+    found = LEAST.match(bounds)
+    assert found is not None
+    return [value(found[1]) - 1]
+
+
+def errors_after(section: Section, key: Key, directory: Path, change: Callable[[Any], object]) -> list[Finding]:
+    """Errors of lint after a change of the first entry that has the key."""
+    yaml = YAML(typ="rt")
+    content = yaml.load(examples.FILE.read_text(encoding="utf-8"))
+    change(next(entry for entry in entries(content, section.name) if key.name in entry))
+    file = directory / "changed.yaml"
+    with file.open("w", encoding="utf-8") as target:
+        yaml.dump(content, target)
+    return [found for found in findings(file) if found.severity == "error"]
+
+
+def entries(content: Any, name: str) -> Iterator[Any]:
+    """The entries of a section, live, in the order of the file."""
+    if name == START:
+        yield content
+        return
+    kinds = {section.name: {key.name: key.kind for key in section.keys} for section in SECTIONS}
+
+    def walk(node: Any, owner: str) -> Iterator[Any]:
+        for key, value in node.items():
+            held = re.search(r"\[(\w+)\]", kinds[owner].get(key, ""))
+            if held is None:
+                continue
+            parts = value.values() if "map of" in kinds[owner][key] else value if isinstance(value, list) else [value]
+            for part in parts:
+                if held[1] == name:
+                    yield part
+                yield from walk(part, held[1])
+
+    yield from walk(content, START)
+
+
+def findings(file: Path) -> list[Finding]:
+    """Everything that lint reports."""
+    document = load(file)
+    if not document.findings:
+        lint(document)
+    return document.findings
+
+
+def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
+    """Names of variables in the source are settings, or are in docs/generate/variables.py."""
+    read = re.compile(
+        r"""environ(?:\.get\(|\[)f?["']([A-Z_]+)|envvar=["']([A-Z_]+)|^(?:FILE_)?VARIABLE\S* = ["']([A-Z_]+)""",
+        re.MULTILINE,
+    )
+    sources = (ROOT / "services").rglob("*.py")
+    names = {
+        name for path in sources for found in read.findall(path.read_text(encoding="utf-8")) for name in found if name
+    }
+    listed = {v.name.partition("<")[0] for v in VARIABLES} | {
+        s.name.strip("`") for _, _, group in groups() for s in group
+    }
+    system = {"PATH", "LANG"}
+    assert {"CHAPAR_TENANT", "CHAPAR_ACTOR"} <= names
+    assert names - listed - system == set()
