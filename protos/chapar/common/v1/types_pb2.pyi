@@ -26,27 +26,45 @@ class _SelectorOperator:
 class _SelectorOperatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelectorOperator.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SELECTOR_OPERATOR_UNSPECIFIED: _SelectorOperator.ValueType  # 0
+    """Not set: at_least."""
     SELECTOR_OPERATOR_EQUAL: _SelectorOperator.ValueType  # 1
+    """Equal to the number or the text."""
     SELECTOR_OPERATOR_NOT_EQUAL: _SelectorOperator.ValueType  # 2
+    """Not equal to the number or the text."""
     SELECTOR_OPERATOR_LESS: _SelectorOperator.ValueType  # 3
+    """Less than the number."""
     SELECTOR_OPERATOR_AT_MOST: _SelectorOperator.ValueType  # 4
+    """Less than or equal to the number."""
     SELECTOR_OPERATOR_GREATER: _SelectorOperator.ValueType  # 5
+    """Greater than the number."""
     SELECTOR_OPERATOR_AT_LEAST: _SelectorOperator.ValueType  # 6
+    """Greater than or equal to the number."""
     SELECTOR_OPERATOR_IN: _SelectorOperator.ValueType  # 7
+    """Equal to one of the texts."""
     SELECTOR_OPERATOR_HAS: _SelectorOperator.ValueType  # 8
+    """The agent has the skill or label, with any value."""
 
 class SelectorOperator(_SelectorOperator, metaclass=_SelectorOperatorEnumTypeWrapper):
-    """How a selector compares an agent's attribute with its value."""
+    """How a selector compares an attribute of an agent with its value. An agent who lacks the attribute meets `not_equal` only."""
 
 SELECTOR_OPERATOR_UNSPECIFIED: SelectorOperator.ValueType  # 0
+"""Not set: at_least."""
 SELECTOR_OPERATOR_EQUAL: SelectorOperator.ValueType  # 1
+"""Equal to the number or the text."""
 SELECTOR_OPERATOR_NOT_EQUAL: SelectorOperator.ValueType  # 2
+"""Not equal to the number or the text."""
 SELECTOR_OPERATOR_LESS: SelectorOperator.ValueType  # 3
+"""Less than the number."""
 SELECTOR_OPERATOR_AT_MOST: SelectorOperator.ValueType  # 4
+"""Less than or equal to the number."""
 SELECTOR_OPERATOR_GREATER: SelectorOperator.ValueType  # 5
+"""Greater than the number."""
 SELECTOR_OPERATOR_AT_LEAST: SelectorOperator.ValueType  # 6
+"""Greater than or equal to the number."""
 SELECTOR_OPERATOR_IN: SelectorOperator.ValueType  # 7
+"""Equal to one of the texts."""
 SELECTOR_OPERATOR_HAS: SelectorOperator.ValueType  # 8
+"""The agent has the skill or label, with any value."""
 Global___SelectorOperator: _TypeAlias = SelectorOperator  # noqa: Y015
 
 class _ActorKind:
@@ -56,33 +74,47 @@ class _ActorKind:
 class _ActorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActorKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTOR_KIND_UNSPECIFIED: _ActorKind.ValueType  # 0
+    """Not known."""
     ACTOR_KIND_CUSTOMER: _ActorKind.ValueType  # 1
+    """A customer."""
     ACTOR_KIND_AGENT: _ActorKind.ValueType  # 2
+    """An agent."""
     ACTOR_KIND_SUPERVISOR: _ActorKind.ValueType  # 3
+    """A supervisor."""
     ACTOR_KIND_SYSTEM: _ActorKind.ValueType  # 4
+    """Chapar itself or another system."""
 
 class ActorKind(_ActorKind, metaclass=_ActorKindEnumTypeWrapper):
-    """Who caused something."""
+    """Kind of the actor that caused an event."""
 
 ACTOR_KIND_UNSPECIFIED: ActorKind.ValueType  # 0
+"""Not known."""
 ACTOR_KIND_CUSTOMER: ActorKind.ValueType  # 1
+"""A customer."""
 ACTOR_KIND_AGENT: ActorKind.ValueType  # 2
+"""An agent."""
 ACTOR_KIND_SUPERVISOR: ActorKind.ValueType  # 3
+"""A supervisor."""
 ACTOR_KIND_SYSTEM: ActorKind.ValueType  # 4
+"""Chapar itself or another system."""
 Global___ActorKind: _TypeAlias = ActorKind  # noqa: Y015
 
 @_typing.final
 class SelectorStep(_message.Message):
-    """What a requirement sinks to after some time."""
+    """A step of a relaxation: the number of a requirement changes after some time, which is in milliseconds (`_ms`)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AFTER_MS_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     after_ms: _builtins.int
-    """Milliseconds after entering the present queue from which on it counts."""
+    """Time after the interaction entered its present queue at which the step takes effect.
+    Bounds: later than the step before it.
+    """
     number: _builtins.float
-    """The requirement's `number` from then on."""
+    """The requirement's `number` after this step.
+    Default: 0.
+    """
     def __init__(
         self,
         *,
@@ -99,8 +131,9 @@ Global___SelectorStep: _TypeAlias = SelectorStep  # noqa: Y015
 
 @_typing.final
 class Selector(_message.Message):
-    """One requirement on the agent. With the operator left unspecified the agent must have the skill at proficiency `number` or better. With `any_of` or
-    `all_of` it is a group: attribute, comparison and steps are empty then, only expiry and weight of its own count, and times of members do not.
+    """One requirement on the agent: a comparison, or a group of requirements. Exactly one of `attribute`, `any_of` and `all_of` is given. A group has no
+    comparison and no steps, but it may have an expiry and a weight; the expiry and the steps of its members have no effect. Times (`_ms`) are in
+    milliseconds.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -116,32 +149,52 @@ class Selector(_message.Message):
     ANY_OF_FIELD_NUMBER: _builtins.int
     ALL_OF_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
-    """Skill or label of the agent, e.g. "persian"."""
+    """Skill or label of the agent, e.g. "persian".
+    Default: empty, in a group.
+    """
     operator: Global___SelectorOperator.ValueType
-    """The comparison; unspecified means AT_LEAST."""
+    """The comparison.
+    Default: at_least.
+    """
     number: _builtins.float
-    """Right-hand side where it is a number: a proficiency from 1 to 10, or any number for a label."""
+    """Right-hand side of the comparison as a number: a proficiency from 1 to 10, or any number for a label.
+    Default: 0.
+    """
     text: _builtins.str
-    """Right-hand side where it is text."""
+    """Right-hand side of the comparison as text, which is compared with the label `attribute=text`.
+    Default: empty, which compares `number`.
+    """
     expires_after_ms: _builtins.int
-    """Milliseconds after enqueueing at which this selector no longer counts; 0 means never."""
+    """Time after the interaction entered its present queue at which the requirement ends.
+    Default: never.
+    """
     weight: _builtins.float
-    """Weight in the skill score; 0 counts as 1."""
+    """Weight in the skill score.
+    Default: 1. Bounds: at least 0.
+    """
     @_builtins.property
     def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Right-hand side of IN."""
+        """Right-hand side of `in`.
+        Default: none.
+        """
 
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelectorStep]:
-        """Steps in which `number` changes, in rising order of time."""
+        """Steps that change `number`, in order of `after`.
+        Default: none.
+        """
 
     @_builtins.property
     def any_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___Selector]:
-        """A group that is met when one of these is; at most three levels deep."""
+        """A group that is met when at least one of its members is met. Groups are at most three levels deep.
+        Default: none.
+        """
 
     @_builtins.property
     def all_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___Selector]:
-        """A group that is met when all of these are; at most three levels deep."""
+        """A group that is met when all its members are met. Groups are at most three levels deep.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -167,16 +220,16 @@ Global___Selector: _TypeAlias = Selector  # noqa: Y015
 
 @_typing.final
 class PageRequest(_message.Message):
-    """A page of a list is asked for with this."""
+    """Asks for one page of a list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SIZE_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     size: _builtins.int
-    """At most so many rows; 0 means 50, more than 500 is refused."""
+    """Largest number of rows; 0 means 50, more than 500 is refused."""
     cursor: _builtins.str
-    """`next_cursor` of the page before; empty for the first."""
+    """`next_cursor` of the previous page; empty for the first page."""
     def __init__(
         self,
         *,
@@ -193,13 +246,13 @@ Global___PageRequest: _TypeAlias = PageRequest  # noqa: Y015
 
 @_typing.final
 class PageInfo(_message.Message):
-    """What comes with a page."""
+    """Position of a page in its list."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
-    """Hand this back for the next page; empty when this was the last."""
+    """The `cursor` of the next page; empty on the last page."""
     def __init__(
         self,
         *,
@@ -215,7 +268,7 @@ Global___PageInfo: _TypeAlias = PageInfo  # noqa: Y015
 
 @_typing.final
 class Estimate(_message.Message):
-    """A share with its sample size and its interval: no figure is shown without them."""
+    """A share with its sample size and its interval. No share is reported without them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -225,9 +278,9 @@ class Estimate(_message.Message):
     HIGH_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     value: _builtins.float
-    """The point estimate, in the unit that the field holding this names."""
+    """Point estimate, in the unit that the enclosing field names."""
     n: _builtins.int
-    """Observations behind it."""
+    """Number of observations."""
     low: _builtins.float
     """Lower bound of the 95 % interval."""
     high: _builtins.float

@@ -27,21 +27,33 @@ class _AgentChoice:
 class _AgentChoiceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentChoice.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AGENT_CHOICE_UNSPECIFIED: _AgentChoice.ValueType  # 0
+    """Not set: longest_idle."""
     AGENT_CHOICE_LONGEST_IDLE: _AgentChoice.ValueType  # 1
+    """The agent who has been idle longest."""
     AGENT_CHOICE_LOAD_RATIO: _AgentChoice.ValueType  # 2
+    """The agent with the smallest share of their capacity in use."""
     AGENT_CHOICE_SKILL_SCORE: _AgentChoice.ValueType  # 3
+    """The agent whose skills exceed the requirements most."""
     AGENT_CHOICE_ROUND_ROBIN: _AgentChoice.ValueType  # 4
+    """The agent who was offered an interaction least recently."""
     AGENT_CHOICE_ADAPTIVE: _AgentChoice.ValueType  # 5
+    """The agent whose other queues have the least demand."""
 
 class AgentChoice(_AgentChoice, metaclass=_AgentChoiceEnumTypeWrapper):
-    """How waiting work of a queue picks among eligible agents."""
+    """How a queue chooses among the eligible agents. docs/routing-policies.md ("Who gets it") gives the exact order."""
 
 AGENT_CHOICE_UNSPECIFIED: AgentChoice.ValueType  # 0
+"""Not set: longest_idle."""
 AGENT_CHOICE_LONGEST_IDLE: AgentChoice.ValueType  # 1
+"""The agent who has been idle longest."""
 AGENT_CHOICE_LOAD_RATIO: AgentChoice.ValueType  # 2
+"""The agent with the smallest share of their capacity in use."""
 AGENT_CHOICE_SKILL_SCORE: AgentChoice.ValueType  # 3
+"""The agent whose skills exceed the requirements most."""
 AGENT_CHOICE_ROUND_ROBIN: AgentChoice.ValueType  # 4
+"""The agent who was offered an interaction least recently."""
 AGENT_CHOICE_ADAPTIVE: AgentChoice.ValueType  # 5
+"""The agent whose other queues have the least demand."""
 Global___AgentChoice: _TypeAlias = AgentChoice  # noqa: Y015
 
 class _QueueOrder:
@@ -51,17 +63,25 @@ class _QueueOrder:
 class _QueueOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueOrder.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     QUEUE_ORDER_UNSPECIFIED: _QueueOrder.ValueType  # 0
+    """Not set: arrival."""
     QUEUE_ORDER_ARRIVAL: _QueueOrder.ValueType  # 1
+    """By the time of arrival."""
     QUEUE_ORDER_DEADLINE: _QueueOrder.ValueType  # 2
+    """By the deadline of the pick-up."""
     QUEUE_ORDER_ADAPTIVE: _QueueOrder.ValueType  # 3
+    """By the time of arrival plus a share of the pick-up target; the router adjusts the share so that queues reach their `service_level_goal`."""
 
 class QueueOrder(_QueueOrder, metaclass=_QueueOrderEnumTypeWrapper):
-    """By what a queue orders work of equal priority."""
+    """How a queue orders interactions of equal priority."""
 
 QUEUE_ORDER_UNSPECIFIED: QueueOrder.ValueType  # 0
+"""Not set: arrival."""
 QUEUE_ORDER_ARRIVAL: QueueOrder.ValueType  # 1
+"""By the time of arrival."""
 QUEUE_ORDER_DEADLINE: QueueOrder.ValueType  # 2
+"""By the deadline of the pick-up."""
 QUEUE_ORDER_ADAPTIVE: QueueOrder.ValueType  # 3
+"""By the time of arrival plus a share of the pick-up target; the router adjusts the share so that queues reach their `service_level_goal`."""
 Global___QueueOrder: _TypeAlias = QueueOrder  # noqa: Y015
 
 class _OverflowTrigger:
@@ -71,19 +91,29 @@ class _OverflowTrigger:
 class _OverflowTriggerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverflowTrigger.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OVERFLOW_TRIGGER_UNSPECIFIED: _OverflowTrigger.ValueType  # 0
+    """Not set; refused."""
     OVERFLOW_TRIGGER_LENGTH: _OverflowTrigger.ValueType  # 1
+    """More than `threshold` interactions wait in the queue, this one included."""
     OVERFLOW_TRIGGER_WAIT: _OverflowTrigger.ValueType  # 2
+    """The interaction has waited for `threshold` (a time)."""
     OVERFLOW_TRIGGER_ESTIMATE: _OverflowTrigger.ValueType  # 3
+    """The estimated wait is longer than `threshold` (a time)."""
     OVERFLOW_TRIGGER_SERVICE_LEVEL: _OverflowTrigger.ValueType  # 4
+    """The share of the last 100 interactions that were answered in time is below `threshold`."""
 
 class OverflowTrigger(_OverflowTrigger, metaclass=_OverflowTriggerEnumTypeWrapper):
     """What makes an overflow rule fire."""
 
 OVERFLOW_TRIGGER_UNSPECIFIED: OverflowTrigger.ValueType  # 0
+"""Not set; refused."""
 OVERFLOW_TRIGGER_LENGTH: OverflowTrigger.ValueType  # 1
+"""More than `threshold` interactions wait in the queue, this one included."""
 OVERFLOW_TRIGGER_WAIT: OverflowTrigger.ValueType  # 2
+"""The interaction has waited for `threshold` (a time)."""
 OVERFLOW_TRIGGER_ESTIMATE: OverflowTrigger.ValueType  # 3
+"""The estimated wait is longer than `threshold` (a time)."""
 OVERFLOW_TRIGGER_SERVICE_LEVEL: OverflowTrigger.ValueType  # 4
+"""The share of the last 100 interactions that were answered in time is below `threshold`."""
 Global___OverflowTrigger: _TypeAlias = OverflowTrigger  # noqa: Y015
 
 class _TargetKind:
@@ -93,19 +123,29 @@ class _TargetKind:
 class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TARGET_KIND_UNSPECIFIED: _TargetKind.ValueType  # 0
+    """Not set; refused."""
     TARGET_KIND_PICK_UP: _TargetKind.ValueType  # 1
+    """From the first time in a queue to the first assignment."""
     TARGET_KIND_FIRST_RESPONSE: _TargetKind.ValueType  # 2
+    """From the customer's first message to the first reply of an agent."""
     TARGET_KIND_NEXT_RESPONSE: _TargetKind.ValueType  # 3
+    """From the customer's first message after a reply to the next reply of an agent."""
     TARGET_KIND_RESOLUTION: _TargetKind.ValueType  # 4
+    """From the customer's first message to the completion."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper):
-    """What is promised."""
+    """What a target measures."""
 
 TARGET_KIND_UNSPECIFIED: TargetKind.ValueType  # 0
+"""Not set; refused."""
 TARGET_KIND_PICK_UP: TargetKind.ValueType  # 1
+"""From the first time in a queue to the first assignment."""
 TARGET_KIND_FIRST_RESPONSE: TargetKind.ValueType  # 2
+"""From the customer's first message to the first reply of an agent."""
 TARGET_KIND_NEXT_RESPONSE: TargetKind.ValueType  # 3
+"""From the customer's first message after a reply to the next reply of an agent."""
 TARGET_KIND_RESOLUTION: TargetKind.ValueType  # 4
+"""From the customer's first message to the completion."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
 class _EscalationPoint:
@@ -115,17 +155,25 @@ class _EscalationPoint:
 class _EscalationPointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EscalationPoint.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ESCALATION_POINT_UNSPECIFIED: _EscalationPoint.ValueType  # 0
+    """Not set; refused."""
     ESCALATION_POINT_WARNING: _EscalationPoint.ValueType  # 1
+    """At a warning."""
     ESCALATION_POINT_DESIRED_PASSED: _EscalationPoint.ValueType  # 2
+    """When the desired level passes."""
     ESCALATION_POINT_BREACH: _EscalationPoint.ValueType  # 3
+    """When the adequate level passes."""
 
 class EscalationPoint(_EscalationPoint, metaclass=_EscalationPointEnumTypeWrapper):
     """When an escalation happens."""
 
 ESCALATION_POINT_UNSPECIFIED: EscalationPoint.ValueType  # 0
+"""Not set; refused."""
 ESCALATION_POINT_WARNING: EscalationPoint.ValueType  # 1
+"""At a warning."""
 ESCALATION_POINT_DESIRED_PASSED: EscalationPoint.ValueType  # 2
+"""When the desired level passes."""
 ESCALATION_POINT_BREACH: EscalationPoint.ValueType  # 3
+"""When the adequate level passes."""
 Global___EscalationPoint: _TypeAlias = EscalationPoint  # noqa: Y015
 
 class _SurveyKind:
@@ -135,26 +183,42 @@ class _SurveyKind:
 class _SurveyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SurveyKind.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SURVEY_KIND_UNSPECIFIED: _SurveyKind.ValueType  # 0
+    """Not set. A survey or a question without a kind is refused; in a recovery rule it means the survey's first question."""
     SURVEY_KIND_CSAT: _SurveyKind.ValueType  # 1
+    """Customer satisfaction, from 1 to 5."""
     SURVEY_KIND_NPS: _SurveyKind.ValueType  # 2
+    """Net Promoter Score: likelihood to recommend, from 0 to 10."""
     SURVEY_KIND_CES: _SurveyKind.ValueType  # 3
+    """Customer effort score, from 1 (hard) to 7 (easy)."""
     SURVEY_KIND_TEXT: _SurveyKind.ValueType  # 4
     """Free text, without a scale."""
 
 class SurveyKind(_SurveyKind, metaclass=_SurveyKindEnumTypeWrapper):
-    """Kind of a survey question."""
+    """Kind of a survey question, with its scale."""
 
 SURVEY_KIND_UNSPECIFIED: SurveyKind.ValueType  # 0
+"""Not set. A survey or a question without a kind is refused; in a recovery rule it means the survey's first question."""
 SURVEY_KIND_CSAT: SurveyKind.ValueType  # 1
+"""Customer satisfaction, from 1 to 5."""
 SURVEY_KIND_NPS: SurveyKind.ValueType  # 2
+"""Net Promoter Score: likelihood to recommend, from 0 to 10."""
 SURVEY_KIND_CES: SurveyKind.ValueType  # 3
+"""Customer effort score, from 1 (hard) to 7 (easy)."""
 SURVEY_KIND_TEXT: SurveyKind.ValueType  # 4
 """Free text, without a scale."""
 Global___SurveyKind: _TypeAlias = SurveyKind  # noqa: Y015
 
 @_typing.final
 class TenantConfiguration(_message.Message):
-    """Everything that a tenant configures; one record of config.v1, written by `chapar config apply`, read by all services. YAML files of deploy/config hold the same fields."""
+    """The configuration of one tenant: one record of the topic config.v1, written by `chapar config apply` and read by all services. The YAML files in
+    deploy/config hold the same fields.
+
+    A field that is absent, 0 or empty has its default. Fields that end in `_ms` are in milliseconds; a file may write them without the suffix and with
+    units, e.g. `offer_timeout: 20s`.
+
+    docs/configuration.md is generated from the comments in this file. The last line of a field's comment gives its default and its bounds; a field
+    without a default is required.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -183,83 +247,125 @@ class TenantConfiguration(_message.Message):
     WEEK_BEGINS_FIELD_NUMBER: _builtins.int
     ROUTING_LABELS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant's name, [a-z0-9-]{1,40}."""
+    """Name of the tenant.
+    Bounds: 1 to 40 characters of a-z, 0-9 and "-".
+    """
     version: _builtins.int
-    """Version, set by `chapar config apply`: one more than the version before."""
+    """Version of the configuration. `chapar config apply` sets it to the previous version plus one; a file must not set it."""
     content_hash: _builtins.str
-    """SHA-256 (hex) of the canonical content without version and hash; an unchanged file is not applied again."""
+    """SHA-256 (hexadecimal) of the canonical content without `version` and `content_hash`. `chapar config apply` sets it, and does not write a record
+    when the hash has not changed; a file must not set it.
+    """
     default_language: _builtins.str
-    """Default language of the tenant's texts, BCP 47, e.g. "fa"."""
+    """Language of texts to customers whose own language is not known, as a BCP 47 tag.
+    Default: en for messages and acknowledgements, fa for surveys.
+    """
     time_zone: _builtins.str
-    """IANA zone in which dates are shown and business hours are meant, e.g. "Asia/Tehran"."""
+    """IANA time zone of calendars, quiet hours and the days and weeks of scores.
+    Default: UTC.
+    """
     default_region: _builtins.str
-    """Default region for phone numbers without a country code, ISO 3166, e.g. "IR"."""
+    """Region of telephone numbers without a country code, as an ISO 3166 code. No service reads it today.
+    Default: empty.
+    """
     first_contact_window_ms: _builtins.int
-    """No further contact on the topic within this time counts as resolved at first contact, milliseconds; 0 means 7 days."""
+    """An interaction counts as resolved at first contact when the person makes no further contact about the same topic within this time.
+    Default: 7d.
+    """
     least_answers: _builtins.int
-    """Below so many answers a score is withheld; 0 means 5."""
+    """A score with fewer responses than this is not shown.
+    Default: 5. Bounds: at least 0.
+    """
     week_begins: _builtins.str
-    """First day of the week in scores: "sat", "sun", "mon", "tue", "wed", "thu", "fri"; empty means Saturday in Iran's and Afghanistan's zones, otherwise Monday."""
+    """First day of the week in scores: sat, sun, mon, tue, wed, thu or fri.
+    Default: sat in the time zones of Iran and Afghanistan, otherwise mon. Bounds: one of the seven days.
+    """
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___Pool]:
-        """Pools: each is decided upon by one writer."""
+        """Pools of queues and agents. At least one is needed."""
 
     @_builtins.property
     def skills(self) -> _containers.RepeatedCompositeFieldContainer[Global___Skill]:
-        """Known skills; a rule or an agent naming another is refused by lint."""
+        """Skills and labels of agents. `chapar config lint` refuses a rule, a queue or an agent that names another one.
+        Default: none.
+        """
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Queue]:
-        """Queues."""
+        """Queues. At least one is needed."""
 
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentProfile]:
-        """Agents known from the beginning; others come by AgentDirectoryService."""
+        """Agents that the configuration defines. Others are added through AgentDirectoryService.
+        Default: none.
+        """
 
     @_builtins.property
     def capacity_profiles(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapacityProfile]:
-        """Capacity profiles, by name."""
+        """Capacity profiles of agents.
+        Default: none.
+        """
 
     @_builtins.property
     def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoutingRule]:
-        """Routing rules in order; the first whose condition holds decides."""
+        """Routing rules in order. The first rule whose condition holds decides; where none holds, the first queue takes the interaction.
+        Default: none.
+        """
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelAccount]:
-        """Channel accounts: where messages come from and by whom they are authenticated."""
+        """Channel accounts: where messages come from, how their origin is proved, and how replies are sent.
+        Default: none.
+        """
 
     @_builtins.property
     def sla_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaPolicy]:
-        """SLA policies in order; the first that matches counts."""
+        """SLA policies in order. The first policy that matches an interaction applies to it.
+        Default: none.
+        """
 
     @_builtins.property
     def calendars(self) -> _containers.RepeatedCompositeFieldContainer[Global___Calendar]:
-        """Business calendars."""
+        """Business calendars.
+        Default: none.
+        """
 
     @_builtins.property
     def surveys(self) -> _containers.RepeatedCompositeFieldContainer[Global___Survey]:
-        """Surveys in order; the first that matches counts."""
+        """Surveys in order. The first survey that matches an interaction is sent.
+        Default: none.
+        """
 
     @_builtins.property
     def templates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Template]:
-        """Texts sent to customers."""
+        """Texts that are sent to customers.
+        Default: none.
+        """
 
     @_builtins.property
     def webhooks(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutgoingWebhook]:
-        """Where other systems are told what happens, signed as Standard Webhooks say."""
+        """Other systems that are notified of events, by signed requests (Standard Webhooks).
+        Default: none.
+        """
 
     @_builtins.property
     def recoveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoveryRule]:
-        """What happens after a bad answer, in order; the first that matches counts."""
+        """What to do after a bad score, in order. The first rule that matches applies.
+        Default: none.
+        """
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedCompositeFieldContainer[Global___CategoryRule]:
-        """Categories of free text, by rule."""
+        """Rules that put free text into categories. Without any rule the built-in words for complaint, praise, request and how-to apply.
+        Default: none.
+        """
 
     @_builtins.property
     def routing_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of labels that the router, SLA policies and surveys may know besides Chapar's own ("tier", "public", ...): their values travel in clear and stay
-        after an erasure, so they must not be personal. All other labels stay with the conversation, encrypted; routing rules see them all.
+        """Names of labels that the router, SLA policies and surveys may read, in addition to Chapar's own labels ("tier", "public", ...). The values of these
+        labels are stored unencrypted and remain after an erasure, so they must not be personal. All other labels stay with the conversation, encrypted;
+        routing rules can read all labels.
+        Default: none.
         """
 
     def __init__(
@@ -300,7 +406,7 @@ Global___TenantConfiguration: _TypeAlias = TenantConfiguration  # noqa: Y015
 
 @_typing.final
 class Pool(_message.Message):
-    """Queues and agents that one writer decides about."""
+    """A set of queues and agents that one writer (one shard of the router) decides about."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -310,9 +416,13 @@ class Pool(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     session_lease_ms: _builtins.int
-    """How long an agent's session may be silent before it counts as lost, milliseconds; 0 means 20,000."""
+    """How long an agent's session may be silent before it counts as lost.
+    Default: 20s.
+    """
     assignment_grace_ms: _builtins.int
-    """After a lost session, how long its assignments wait for the agent to come back before they are routed again, milliseconds; 0 means 60,000."""
+    """How long the assignments of a lost session wait for the agent to return before they are routed again.
+    Default: 60s.
+    """
     def __init__(
         self,
         *,
@@ -330,16 +440,18 @@ Global___Pool: _TypeAlias = Pool  # noqa: Y015
 
 @_typing.final
 class Skill(_message.Message):
-    """A skill or label that agents have and interactions need."""
+    """A skill or label that agents have and that interactions can require."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, e.g. "persian" or "billing"."""
+    """Name, e.g. "persian" or "billing"; a label is declared as "city" or as "city=tehran"."""
     description: _builtins.str
-    """What it means, for people."""
+    """Explanation for people. No service reads it.
+    Default: empty.
+    """
     def __init__(
         self,
         *,
@@ -356,7 +468,9 @@ Global___Skill: _TypeAlias = Skill  # noqa: Y015
 
 @_typing.final
 class Ring(_message.Message):
-    """A widening of the circle of agents after some time, for all requirements, the queue's and the interaction's. Rings add up."""
+    """A ring: after some time it lets more agents take the interaction. It applies to all requirements, of the queue and of the interaction. Rings are
+    cumulative.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -385,18 +499,26 @@ class Ring(_message.Message):
     LOWER_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
     after_ms: _builtins.int
-    """From how long after entering the queue, milliseconds."""
+    """Time after the interaction entered the queue.
+    Default: 0s. Bounds: not earlier than the ring before it.
+    """
     @_builtins.property
     def drop(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Attributes that are no longer asked for."""
+        """Attributes whose requirements no longer apply.
+        Default: none.
+        """
 
     @_builtins.property
     def lower(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Attribute to the number to which its AT_LEAST and GREATER requirements sink; none ever rises."""
+        """By attribute, the number to which its requirements `at_least` and `greater` are lowered. A requirement is never raised.
+        Default: none.
+        """
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues whose agents may take it too."""
+        """Queues of the same pool whose agents may take the interaction too.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -416,7 +538,7 @@ Global___Ring: _TypeAlias = Ring  # noqa: Y015
 
 @_typing.final
 class OverflowRule(_message.Message):
-    """What happens to what waits too long, or enters a queue that is too long; at most once an interaction."""
+    """What to do with an interaction that waits too long, or that enters a queue which is too long. A rule fires at most once for an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -431,26 +553,40 @@ class OverflowRule(_message.Message):
     REPLACE_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, unique in the queue; shown in events and explanations."""
+    """Name, unique in the queue; events and explanations show it."""
     when: Global___OverflowTrigger.ValueType
-    """What makes it fire: more than `threshold` waiting, `threshold_ms` waited, an estimated wait above `threshold_ms`, or a service level below `threshold`."""
+    """What makes the rule fire."""
     threshold: _builtins.float
-    """Interactions for LENGTH, a share from 0 to 1 for SERVICE_LEVEL."""
+    """Number of interactions for `length`; a share above 0 and up to 1 for `service_level`.
+    Bounds: 0 to 1,000,000.
+    """
     threshold_ms: _builtins.int
-    """Milliseconds for WAIT and ESTIMATE. In files `threshold: 60s`."""
+    """A time for `wait` and `estimate`. In files it is written `threshold: 60s`."""
     queue: _builtins.str
-    """To this queue of the same pool; empty stays."""
+    """Queue of the same pool to which the interaction moves.
+    Default: it stays in its queue.
+    """
     set_priority: _builtins.int
-    """The interaction's own priority from then on; absent leaves it."""
+    """Sets the interaction's own priority.
+    Default: the priority is not set.
+    """
     add_priority: _builtins.int
-    """Added to the interaction's own priority after that."""
+    """Number added to the interaction's own priority, after `set_priority`.
+    Default: 0.
+    """
     replace_requirements: _builtins.bool
-    """True puts `requirements` in the place of the interaction's own."""
+    """If true, `requirements` replace the interaction's own requirements.
+    Default: false.
+    """
     cancel: _builtins.bool
-    """True cancels it; nothing else counts then."""
+    """If true, the interaction is cancelled and the other actions of the rule are ignored.
+    Default: false.
+    """
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements added to the interaction's own."""
+        """Requirements added to the interaction's own requirements.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -478,7 +614,7 @@ Global___OverflowRule: _TypeAlias = OverflowRule  # noqa: Y015
 
 @_typing.final
 class Queue(_message.Message):
-    """Where interactions of one kind wait."""
+    """Interactions of one kind, which wait for an agent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -526,54 +662,91 @@ class Queue(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     pool: _builtins.str
-    """Pool that it belongs to."""
+    """Pool of the queue."""
     priority: _builtins.int
-    """Priority added to every interaction in it; higher is more urgent."""
+    """Priority added to every interaction in the queue; a higher number is more urgent.
+    Default: 0.
+    """
     choice: Global___AgentChoice.ValueType
-    """How agents are chosen; unspecified means longest idle."""
+    """How an agent is chosen.
+    Default: longest_idle.
+    """
     offer_timeout_ms: _builtins.int
-    """How long an offer stands, milliseconds; 0 means 20,000."""
+    """How long the agent may take to accept an offer.
+    Default: 20s.
+    """
     wrap_up_ms: _builtins.int
-    """Wrap-up after completion, milliseconds; 0 means none."""
+    """Wrap-up time after completion.
+    Default: 0s.
+    """
     sticky_ms: _builtins.int
-    """How long a person's last agent is preferred, milliseconds; 0 means not at all."""
+    """How long an interaction waits for the person's last agent before others are offered it.
+    Default: 0s.
+    """
     ageing_per_minute: _builtins.float
-    """Priority gained per minute of waiting; 0 means none."""
+    """Priority that an interaction gains for each minute since its arrival.
+    Default: 0. Bounds: 0 to 1,000,000.
+    """
     service_level_ms: _builtins.int
-    """Threshold of the service level shown for it, milliseconds, e.g. 20,000 of "80/20"; 0 means 20,000."""
+    """Threshold of the service level, e.g. the 20s of "80/20".
+    Default: 20s.
+    """
     order: Global___QueueOrder.ValueType
-    """By what work of equal priority is ordered; unspecified means arrival."""
+    """How interactions of equal priority are ordered.
+    Default: arrival.
+    """
     service_level_goal: _builtins.float
-    """Share to be answered within `service_level_ms`, e.g. 0.8 of "80/20", to which the order ADAPTIVE steers; 0 means 0.8."""
+    """Share of interactions to answer within `service_level`, e.g. the 0.8 of "80/20". The order `adaptive` steers to it.
+    Default: 0.8. Bounds: 0 to 1.
+    """
     delay_ms: _builtins.int
-    """Work younger than this is not offered, milliseconds: a lower class gives way; 0 means at once."""
+    """Interactions younger than this are not offered. A queue of lower priority uses it to let other queues go first.
+    Default: 0s.
+    """
     max_offers: _builtins.int
-    """Agents asked at once; the first to accept has it. 0 means 1, more than 10 is refused."""
+    """Number of agents who are offered an interaction at the same time; the first to accept is assigned.
+    Default: 1. Bounds: 0 to 10.
+    """
     keep_free: _builtins.int
-    """Work is offered only while more than so many agents could take it; 0 keeps nobody free."""
+    """An interaction is offered only while more than this number of agents could take it.
+    Default: 0. Bounds: 0 to 1,000,000.
+    """
     sticky_team_ms: _builtins.int
-    """How long the preferred team has it to itself after the preferred agent, milliseconds; 0 means not at all."""
+    """How long, after `sticky`, an interaction waits for the preferred team before others are offered it.
+    Default: 0s.
+    """
     transfer_hold_ms: _builtins.int
-    """How long work handed to an agent by name waits for him alone, milliseconds; 0 means 300,000."""
+    """How long an interaction that was transferred to a named agent waits for this agent alone.
+    Default: 5m.
+    """
     match_window_ms: _builtins.int
-    """With AGENT_CHOICE_SKILL_SCORE: what enters within such a stretch of the clock is offered at its end, matched together for the largest total score,
-    milliseconds; 0 means each at once, more than 60,000 is refused.
+    """With `choice: skill_score`: interactions that enter within one window are offered together at its end, so that the total score is the largest.
+    Windows are aligned to the clock.
+    Default: 0s, which offers each interaction at once. Bounds: 0s to 60s.
     """
     @_builtins.property
     def titles(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Name for people by language, e.g. {"fa": "فروش"}."""
+        """Display name by language. No service reads it today.
+        Default: none.
+        """
 
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements that every interaction in it has, besides its own."""
+        """Requirements of every interaction in the queue, in addition to its own.
+        Default: none.
+        """
 
     @_builtins.property
     def rings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Ring]:
-        """Widenings of the circle of agents, in rising order of time."""
+        """Rings, in order of `after`.
+        Default: none.
+        """
 
     @_builtins.property
     def overflow(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverflowRule]:
-        """Overflow rules in order."""
+        """Overflow rules, in order.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -610,7 +783,7 @@ Global___Queue: _TypeAlias = Queue  # noqa: Y015
 
 @_typing.final
 class AgentProfile(_message.Message):
-    """An agent as configured."""
+    """An agent as the configuration defines them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -644,20 +817,32 @@ class AgentProfile(_message.Message):
     agent_id: _builtins.str
     """Id, unique in the tenant."""
     display_name: _builtins.str
-    """Name shown to colleagues."""
+    """Name that colleagues see.
+    Default: empty.
+    """
     pool: _builtins.str
-    """Pool in which the agent works."""
+    """Pool in which the agent works.
+    Default: the pool named "default".
+    """
     capacity_profile: _builtins.str
-    """Name of the capacity profile; empty means the tenant's first."""
+    """Name of the capacity profile.
+    Default: the tenant's first capacity profile.
+    """
     team: _builtins.str
-    """Team; counts as the label "team=..." in requirements."""
+    """Team of the agent. In requirements it counts as the label "team=...".
+    Default: none.
+    """
     @_builtins.property
     def skills(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Skill or label to proficiency, 1 to 10."""
+        """Proficiency by skill or label. Proficiencies of skills are from 1 to 10 by convention.
+        Default: none.
+        """
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues that the agent serves; empty means every queue of the pool."""
+        """Queues that the agent serves.
+        Default: every queue of the pool.
+        """
 
     def __init__(
         self,
@@ -680,7 +865,7 @@ Global___AgentProfile: _TypeAlias = AgentProfile  # noqa: Y015
 
 @_typing.final
 class CapacityProfile(_message.Message):
-    """What an agent can hold at once."""
+    """How many interactions an agent can hold at the same time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -693,16 +878,26 @@ class CapacityProfile(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     total: _builtins.int
-    """Total capacity; weights of what is held or offered never exceed it."""
+    """Total capacity. The weights of all interactions that are offered to or held by the agent never exceed it.
+    Bounds: at least 1.
+    """
     default_weight: _builtins.int
-    """Weight of a channel that is not listed; 0 means that such work is not given to the agent."""
+    """Weight of channels that are not listed. With 0 the agent gets no interactions of these channels.
+    Default: 0. Bounds: at least 0.
+    """
     occupancy_limit: _builtins.float
-    """Share of his available time that an agent may be busy over any stretch longer than the window, above 0 and below 1; 0 means no limit."""
+    """Largest share of their available time that the agent may be busy, over any period longer than `occupancy_window`.
+    Default: no limit. Bounds: above 0 and below 1.
+    """
     occupancy_window_ms: _builtins.int
-    """That window, milliseconds; 0 means 600,000."""
+    """The window of `occupancy_limit`.
+    Default: 10m.
+    """
     @_builtins.property
     def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChannelCapacity]:
-        """Per channel."""
+        """Capacity by channel.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -724,7 +919,7 @@ Global___CapacityProfile: _TypeAlias = CapacityProfile  # noqa: Y015
 
 @_typing.final
 class ChannelCapacity(_message.Message):
-    """Capacity taken by one interaction of a channel."""
+    """Capacity that interactions of one channel use."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -734,16 +929,26 @@ class ChannelCapacity(_message.Message):
     EXCLUSIVE_FIELD_NUMBER: _builtins.int
     INTERRUPTS_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
-    """Channel, e.g. "voice"."""
+    """Channel, e.g. "voice".
+    Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
+    """
     weight: _builtins.int
-    """Weight of one interaction."""
+    """Weight of one interaction.
+    Bounds: at least 1, at most `total`.
+    """
     maximum: _builtins.int
-    """At most so many at once; 0 means no limit but the total."""
+    """Largest number of interactions of the channel at the same time.
+    Default: no limit besides `total`. Bounds: at least 0.
+    """
     exclusive: _builtins.bool
-    """True when nothing else may be held at the same time."""
+    """If true, the agent holds nothing else while they hold an interaction of this channel.
+    Default: false.
+    """
     @_builtins.property
     def interrupts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Channels whose assignments are parked when that makes room for one of this channel."""
+        """Channels whose assignments are parked when that makes room for an interaction of this channel.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -764,7 +969,7 @@ Global___ChannelCapacity: _TypeAlias = ChannelCapacity  # noqa: Y015
 
 @_typing.final
 class RoutingRule(_message.Message):
-    """Maps a message that opens an interaction to queue, requirements and priority."""
+    """Gives a message that opens an interaction its queue, requirements, priority and labels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -795,20 +1000,29 @@ class RoutingRule(_message.Message):
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, unique in the tenant; shown in explanations."""
+    """Name, unique in the tenant; explanations show it."""
     when: _builtins.str
-    """CEL over channel, account, language, text (hints only: length, has_link…; `text` itself), person (attributes), labels. Empty means always."""
+    """Condition in CEL (Common Expression Language) over the variables `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes),
+    `labels` and `public`. An empty condition always holds.
+    Default: empty.
+    """
     queue: _builtins.str
-    """Queue to route to."""
+    """Queue of the interaction."""
     priority: _builtins.int
-    """Priority; higher is more urgent."""
+    """Priority of the interaction; a higher number is more urgent.
+    Default: 0.
+    """
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements besides the queue's."""
+        """Requirements of the interaction, in addition to the queue's.
+        Default: none.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels put on the interaction."""
+        """Labels that the rule adds to the interaction.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -830,7 +1044,17 @@ Global___RoutingRule: _TypeAlias = RoutingRule  # noqa: Y015
 
 @_typing.final
 class ChannelAccount(_message.Message):
-    """A configured account of a channel."""
+    """An account of a channel: a web chat, a bot, a telephone number, a mailbox, a webhook.
+
+    Secrets and settings by channel:
+
+    - webchat: secret `visitor_token`; setting `origins` (other origins that may open the chat).
+    - telegram, bale: secrets `webhook_secret`, `bot_token`; setting `base_url`.
+    - whatsapp: secrets `app_secret`, `verify_token`, `access_token`; settings `base_url`, `api_version`, `phone_number_id`.
+    - webhook: secrets `signing_secret`, `signing_secret_previous`; setting `reply_url`.
+    - email: secrets `reply_token`, `smtp_password`; settings `address`, `from_name`, `smtp_url`, `message_id_domain`, `authentication` (`none`, `dkim` or
+      `trusted_results`), `authserv_id`, `trusted_hops`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -884,26 +1108,44 @@ class ChannelAccount(_message.Message):
     ACKNOWLEDGE_GAP_MS_FIELD_NUMBER: _builtins.int
     SENDS_PER_SECOND_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
-    """Channel: webchat, telegram, whatsapp, webhook, email, grpc."""
+    """Channel of the account.
+    Bounds: one of bale, email, grpc, sms, telegram, voice, webchat, webhook, whatsapp.
+    """
     account: _builtins.str
-    """Account, unique in tenant and channel; part of the webhook's path."""
+    """Name, unique in tenant and channel. It is part of the webhook's path.
+    Default: empty.
+    """
     gather_ms: _builtins.int
-    """Messages of one person arriving within so many milliseconds are routed as one; 0 means at once."""
+    """Messages that one person sends within this time are routed as one interaction.
+    Default: 0s, which routes the first message at once.
+    """
     conversation_window_ms: _builtins.int
-    """How long after the last message a new one still belongs to the same conversation, milliseconds; 0 means 24 h."""
+    """A new message belongs to the same conversation when it arrives within this time after the last one.
+    Default: 24h.
+    """
     acknowledge: _builtins.bool
-    """True when an acknowledgement with the estimated wait is sent."""
+    """If true, the customer gets an acknowledgement with the estimated wait.
+    Default: false.
+    """
     acknowledge_gap_ms: _builtins.int
-    """Least time between two acknowledgements to one identity, milliseconds; 0 means 1 h."""
+    """Shortest time between two acknowledgements to one identity.
+    Default: 1h.
+    """
     sends_per_second: _builtins.float
-    """Most messages a second that the sender sends by this account; 0 means the channel's default."""
+    """Largest number of messages a second that are sent through this account.
+    Default: the channel's own limit.
+    """
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where its secrets are: name to a reference "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>". Never the secret itself."""
+        """References to secrets, by name: "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>". Never the secret itself.
+        Default: none.
+        """
 
     @_builtins.property
     def settings(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Settings, e.g. {"base_url": "https://api.telegram.org", "address": "support@example.org", "phone_number_id": "1"}."""
+        """Settings by name. A value may be a reference, as in `secrets`.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -928,7 +1170,7 @@ Global___ChannelAccount: _TypeAlias = ChannelAccount  # noqa: Y015
 
 @_typing.final
 class SlaPolicy(_message.Message):
-    """Promises of one kind of work."""
+    """Targets of one kind of interaction, and the conditions under which they apply. All conditions must hold; docs/sla.md gives the exact rules."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -949,42 +1191,70 @@ class SlaPolicy(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     calendar: _builtins.str
-    """Calendar in whose time targets are counted; empty means round the clock."""
+    """Calendar in whose open hours the targets are measured.
+    Default: round the clock.
+    """
     pause_while_customer_awaited: _builtins.bool
-    """True when the clock of the resolution stands still while the customer is awaited: from an agent's reply to his next message."""
+    """If true, the clock of the resolution target pauses from an agent's reply until the customer's next message.
+    Default: false.
+    """
     priority_at_least: _builtins.int
-    """Interaction's own priority at least; absent means any."""
+    """Lowest priority of the interaction itself, without the queue's.
+    Default: any.
+    """
     priority_at_most: _builtins.int
-    """Interaction's own priority at most; absent means any."""
+    """Highest priority of the interaction itself, without the queue's.
+    Default: any.
+    """
     when: _builtins.str
-    """CEL over queue, channel, language, priority, labels and tier. Empty means always; where it fails the policy does not match."""
+    """Condition in CEL over the variables `queue`, `channel`, `language`, `priority`, `labels` and `tier`. An empty condition always holds; when the
+    evaluation fails, the policy does not match.
+    Default: empty.
+    """
     applies_to_open: _builtins.bool
-    """True when a new version of this policy also holds for open work that it matches; running deadlines are then worked out anew from their own start."""
+    """If true, a new version of this policy also applies to open interactions that match it. Their running deadlines are then computed again from the time
+    at which their clock started.
+    Default: false.
+    """
     orders_queue: _builtins.bool
-    """True when the router is told by when to pick up, so that queues with the order DEADLINE go by this policy."""
+    """If true, the router gets the deadline of the pick-up, so that queues with `order: deadline` follow this policy.
+    Default: false.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues that it is for; empty means any."""
+        """Queues to which the policy applies.
+        Default: any.
+        """
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Channels; empty means any."""
+        """Channels to which the policy applies.
+        Default: any.
+        """
 
     @_builtins.property
     def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Customer tiers (label "tier"); empty means any."""
+        """Customer tiers (the label `tier`) to which the policy applies.
+        Default: any.
+        """
 
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaTarget]:
-        """Targets."""
+        """Targets, at most one of each kind. An interaction whose policy has no targets is not tracked.
+        Default: none.
+        """
 
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Languages, BCP 47; "fa" is also for "fa-IR"; empty means any."""
+        """Languages to which the policy applies, as BCP 47 tags; "fa" includes "fa-IR".
+        Default: any.
+        """
 
     @_builtins.property
     def pause_until_scheduled(self) -> _containers.RepeatedScalarFieldContainer[Global___TargetKind.ValueType]:
-        """Targets whose clock stands still until an agreed time (a callback); empty means pick-up and first response."""
+        """Targets whose clock pauses until an agreed time (a callback).
+        Default: pick_up and first_response.
+        """
 
     def __init__(
         self,
@@ -1021,16 +1291,20 @@ Global___SlaPolicy: _TypeAlias = SlaPolicy  # noqa: Y015
 
 @_typing.final
 class SlaPrediction(_message.Message):
-    """Tells when a promise will probably be broken: once, at the first forecast that is likely enough."""
+    """What to do when a target will probably be missed. It happens once, at the first forecast that reaches the probability."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PROBABILITY_FIELD_NUMBER: _builtins.int
     ADD_PRIORITY_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
-    """Least probability, above 0 and below 1, e.g. 0.7."""
+    """Smallest probability of a breach, e.g. 0.7.
+    Bounds: above 0 and below 1.
+    """
     add_priority: _builtins.int
-    """Priority added then; 0 means that it is told and nothing else."""
+    """Number added to the interaction's own priority. With 0 the forecast is only reported as an event.
+    Default: 0. Bounds: 0 to 1,000,000.
+    """
     def __init__(
         self,
         *,
@@ -1047,7 +1321,7 @@ Global___SlaPrediction: _TypeAlias = SlaPrediction  # noqa: Y015
 
 @_typing.final
 class SlaTarget(_message.Message):
-    """One target with its two levels."""
+    """One target with its desired and its adequate level."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1061,32 +1335,48 @@ class SlaTarget(_message.Message):
     WARN_AFTER_MS_FIELD_NUMBER: _builtins.int
     ESCALATIONS_FIELD_NUMBER: _builtins.int
     kind: Global___TargetKind.ValueType
-    """Which promise."""
+    """What the target measures."""
     desired_ms: _builtins.int
-    """Desired level, milliseconds of calendar time."""
+    """Desired level, in calendar time. Passing it is reported as an event.
+    Default: the same as `adequate`. Bounds: longer than 0, not longer than `adequate`.
+    """
     adequate_ms: _builtins.int
-    """Adequate level: beyond it the promise is broken. Not below desired."""
+    """Adequate level, in calendar time. Passing it is a breach.
+    Default: the same as `desired`. Bounds: not shorter than `desired`.
+    """
     escalate_priority: _builtins.int
-    """Priority added at the first warning; 0 means none."""
+    """Number added to the interaction's own priority at the first warning.
+    Default: 0.
+    """
     @_builtins.property
     def warn_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Shares of the adequate level at which a warning is given, e.g. 0.75."""
+        """Warnings at these shares of the adequate level, e.g. 0.75.
+        Default: none. Bounds: above 0 and below 1.
+        """
 
     @_builtins.property
     def predict(self) -> Global___SlaPrediction:
-        """What happens when it will probably be broken; absent means nothing."""
+        """What to do when the target will probably be missed.
+        Default: nothing.
+        """
 
     @_builtins.property
     def warn_before_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Warnings so long before the adequate level, milliseconds of calendar time."""
+        """Warnings at these times before the adequate level, in calendar time.
+        Default: none. Bounds: longer than 0, shorter than `adequate`.
+        """
 
     @_builtins.property
     def warn_after_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Warnings so long after the start, milliseconds of calendar time."""
+        """Warnings at these times after the start of the clock, in calendar time. A target has at most 10 warnings of all three kinds.
+        Default: none. Bounds: longer than 0, shorter than `adequate`.
+        """
 
     @_builtins.property
     def escalations(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlaEscalation]:
-        """What is done when warnings are given and levels pass."""
+        """What to do at warnings and when a level passes; at most 20.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1111,7 +1401,7 @@ Global___SlaTarget: _TypeAlias = SlaTarget  # noqa: Y015
 
 @_typing.final
 class SlaEscalation(_message.Message):
-    """What is done at a point of a target, once."""
+    """An action at one point of a target. It happens once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1123,20 +1413,32 @@ class SlaEscalation(_message.Message):
     WEBHOOK_FIELD_NUMBER: _builtins.int
     SUPERVISOR_FIELD_NUMBER: _builtins.int
     at: Global___EscalationPoint.ValueType
-    """When: at a warning, when the desired level passes, or when the adequate level passes."""
+    """When it happens."""
     warning: _builtins.int
-    """Which warning, counted from 1 in the order of time; 0 means the first."""
+    """Number of the warning, counted from 1 in the order of time.
+    Default: 1. Bounds: not more than the target's warnings.
+    """
     add_priority: _builtins.int
-    """Added to the interaction's own priority."""
+    """Number added to the interaction's own priority.
+    Default: 0.
+    """
     queue: _builtins.str
-    """Queue of the same pool to which it moves; empty leaves it where it is."""
+    """Queue of the same pool to which the interaction moves.
+    Default: it stays in its queue.
+    """
     webhook: _builtins.str
-    """Webhook that is told, by name; empty tells none."""
+    """Name of the webhook that is notified.
+    Default: none.
+    """
     supervisor: _builtins.bool
-    """True tells supervisors: the event stands on the watch list (`chapar sla watch`)."""
+    """If true, supervisors are notified: the event appears in `chapar sla watch`.
+    Default: false.
+    """
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements added to the interaction's own."""
+        """Requirements added to the interaction's own requirements.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1159,7 +1461,7 @@ Global___SlaEscalation: _TypeAlias = SlaEscalation  # noqa: Y015
 
 @_typing.final
 class Calendar(_message.Message):
-    """Business hours."""
+    """Business hours, holidays and exceptions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1174,28 +1476,42 @@ class Calendar(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     time_zone: _builtins.str
-    """IANA zone; empty means the tenant's."""
+    """IANA time zone.
+    Default: the tenant's.
+    """
     holidays_country: _builtins.str
-    """Country whose public holidays are closed, ISO 3166; empty means none."""
+    """Country whose public holidays are closed, as an ISO 3166 code.
+    Default: none.
+    """
     @_builtins.property
     def hours(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeeklyHours]:
-        """Open intervals of each week."""
+        """Open intervals of each week. A calendar without them is open on its `exceptions` only.
+        Default: none.
+        """
 
     @_builtins.property
     def closed_dates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Days that are closed besides, ISO 8601 dates."""
+        """Other days that are closed, as ISO 8601 dates.
+        Default: none.
+        """
 
     @_builtins.property
     def open_dates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Holidays on which work goes on all the same, ISO 8601 dates."""
+        """Public holidays that are open as usual, as ISO 8601 dates.
+        Default: none.
+        """
 
     @_builtins.property
     def exceptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExceptionalHours]:
-        """Opening hours of single dates, in the place of the week's; several of one date are split shifts. They hold on holidays too."""
+        """Open intervals of single dates, which replace the hours of the week, on holidays too. Several intervals of one date are split shifts.
+        Default: none.
+        """
 
     @_builtins.property
     def holidays_countries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """More countries whose public holidays are closed, ISO 3166, with a part where one is meant: "DE-BY"."""
+        """More countries whose public holidays are closed, as ISO 3166 codes. "DE-BY" names a part of a country.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1229,7 +1545,9 @@ class ExceptionalHours(_message.Message):
     date: _builtins.str
     """ISO 8601 date."""
     to: _builtins.str
-    """Local closing time, "HH:MM", later than `from`; "24:00" is midnight."""
+    """Local closing time, "HH:MM"; "24:00" is midnight.
+    Bounds: later than `from`.
+    """
     def __init__(
         self,
         *,
@@ -1246,7 +1564,7 @@ Global___ExceptionalHours: _TypeAlias = ExceptionalHours  # noqa: Y015
 
 @_typing.final
 class WeeklyHours(_message.Message):
-    """One open interval in the week."""
+    """One open interval of some days of the week. Write hours over midnight as two intervals."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1254,10 +1572,14 @@ class WeeklyHours(_message.Message):
     FROM_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
     to: _builtins.str
-    """Local closing time, "HH:MM", later than `from`; "24:00" is midnight."""
+    """Local closing time, "HH:MM"; "24:00" is midnight.
+    Bounds: later than `from`.
+    """
     @_builtins.property
     def days(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Days: "sat", "sun", "mon", "tue", "wed", "thu", "fri"."""
+        """Days of the week.
+        Bounds: sat, sun, mon, tue, wed, thu, fri.
+        """
 
     def __init__(
         self,
@@ -1275,7 +1597,7 @@ Global___WeeklyHours: _TypeAlias = WeeklyHours  # noqa: Y015
 
 @_typing.final
 class SurveyQuestion(_message.Message):
-    """A question after a survey's first."""
+    """A question after the first one of a survey."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1304,14 +1626,18 @@ class SurveyQuestion(_message.Message):
     TEXTS_FIELD_NUMBER: _builtins.int
     OPTIONAL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Id, unique in the survey, [a-z0-9-]{1,40}."""
+    """Id, unique in the survey.
+    Bounds: 1 to 40 characters of a-z, 0-9 and "-".
+    """
     kind: Global___SurveyKind.ValueType
-    """What is asked."""
+    """Kind of the question."""
     optional: _builtins.bool
-    """True when the answer counts without it."""
+    """If true, a response is complete without an answer to this question.
+    Default: false.
+    """
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The question by language."""
+        """Text of the question by language. The tenant's default language must be present."""
 
     def __init__(
         self,
@@ -1331,7 +1657,7 @@ Global___SurveyQuestion: _TypeAlias = SurveyQuestion  # noqa: Y015
 
 @_typing.final
 class Survey(_message.Message):
-    """Whom to ask what, and how often."""
+    """Which customers are asked which questions, when, and how often."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1379,56 +1705,92 @@ class Survey(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     kind: Global___SurveyKind.ValueType
-    """What is asked: CSAT 1-5, NPS 0-10, CES 1-7."""
+    """Kind of the first question."""
     sampling: _builtins.float
-    """Share of completed interactions that are invited, 0 to 1."""
+    """Share of completed interactions after which the customer is invited.
+    Default: 0, which sends no invitation by itself. Bounds: 0 to 1.
+    """
     least_gap_ms: _builtins.int
-    """Least time between two invitations of a person, milliseconds."""
+    """Shortest time between two invitations of one person.
+    Default: 0s.
+    """
     delay_ms: _builtins.int
-    """Delay after completion, milliseconds."""
+    """Time from completion to invitation.
+    Default: 0s.
+    """
     expires_after_ms: _builtins.int
-    """How long an invitation can be answered, milliseconds; 0 means 72 h."""
+    """How long an invitation can be answered.
+    Default: 72h.
+    """
     window_ms: _builtins.int
-    """At most `most_in_window` invitations of any survey to a person within this time, milliseconds; 0 means no such limit."""
+    """A person gets at most `most_in_window` invitations, of all surveys, within this time.
+    Default: no limit.
+    """
     most_in_window: _builtins.int
-    """See `window_ms`."""
+    """Largest number of invitations within `window`. Give both keys or neither.
+    Default: no limit. Bounds: 0 to 64.
+    """
     quiet_from: _builtins.str
-    """Nothing is sent from this local time of the tenant's zone, "HH:MM"; empty means no quiet hours."""
+    """Local time, "HH:MM" in the tenant's zone, from which nothing is sent. Give `quiet_to` too.
+    Default: no quiet hours.
+    """
     quiet_to: _builtins.str
-    """Until this one; earlier than `quiet_from` means on the next day."""
+    """Local time, "HH:MM", at which the quiet hours end. A time earlier than `quiet_from` is on the next day.
+    Default: no quiet hours.
+    """
     remind_after_ms: _builtins.int
-    """One reminder so long after the invitation if there is no answer, milliseconds; 0 means none. Reminders count in no limit."""
+    """Time from the invitation to one reminder, which is sent when there is no response. Reminders do not count in the limits of invitations.
+    Default: no reminder. Bounds: shorter than `expires_after`.
+    """
     silent_after_ms: _builtins.int
-    """A person who gave no answer for so long, milliseconds, is asked with `silent_sampling` instead of `sampling`; 0 means no such rule."""
+    """A person who has not responded for this time is invited with the share `silent_sampling` instead of `sampling`.
+    Default: no such rule.
+    """
     silent_sampling: _builtins.float
-    """See `silent_after_ms`; 0 to 1."""
+    """Share for persons who have not responded for `silent_after`.
+    Default: 0. Bounds: 0 to 1.
+    """
     first_answer_stands: _builtins.bool
-    """True: the first answer stands. Otherwise it may be amended until the invitation is closed."""
+    """If true, a response cannot be changed. Otherwise the customer may amend it until the invitation is closed.
+    Default: false.
+    """
     amend_for_ms: _builtins.int
-    """How long after the first answer it may be amended, milliseconds; 0 means until the invitation expires."""
+    """How long after the first response the customer may amend it.
+    Default: until the invitation expires.
+    """
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues that it is for; empty means any."""
+        """Queues to which the survey applies.
+        Default: any.
+        """
 
     @_builtins.property
     def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Channels; empty means any."""
+        """Channels to which the survey applies.
+        Default: any.
+        """
 
     @_builtins.property
     def questions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Question by language."""
+        """Text of the first question by language. The tenant's default language must be present."""
 
     @_builtins.property
     def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Customer tiers (label "tier"); empty means any."""
+        """Customer tiers (the label `tier`) to which the survey applies.
+        Default: any.
+        """
 
     @_builtins.property
     def languages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Languages, BCP 47, by primary subtag; empty means any."""
+        """Languages to which the survey applies, as BCP 47 tags; only the primary subtag counts.
+        Default: any.
+        """
 
     @_builtins.property
     def more(self) -> _containers.RepeatedCompositeFieldContainer[Global___SurveyQuestion]:
-        """Questions after the first, in order, on the page."""
+        """Questions after the first one, in order, on the survey page; at most 10.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1465,7 +1827,7 @@ Global___Survey: _TypeAlias = Survey  # noqa: Y015
 
 @_typing.final
 class OutgoingWebhook(_message.Message):
-    """Where another system is told."""
+    """Another system that is notified of events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1494,16 +1856,20 @@ class OutgoingWebhook(_message.Message):
     SECRETS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name, unique in the tenant; policies and rules name it."""
+    """Name, unique in the tenant. Policies and rules refer to it."""
     url: _builtins.str
-    """Address, https; http only to what the operator allows."""
+    """Address, by https. The operator can allow other addresses (the setting OUTGOING_ALLOW)."""
     @_builtins.property
     def secrets(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Where its secrets are: "signing" to a reference "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>" of a "whsec_…" secret; "previous" as well while secrets are changed."""
+        """References to secrets ("whsec_...") by name: `signing`, and `previous` during a change of the secret. A reference is
+        "env:CHAPAR_SECRET_<TENANT>__<NAME>" or "file:<secret>/<key>".
+        """
 
     @_builtins.property
     def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is told besides what names it: "feedback.answered", the same with the customer's words "feedback.answered.text", "feedback.recovery", "sla.warned", "sla.breached", "sla.escalated"."""
+        """Events that the system is notified of, in addition to those of policies and rules that name the webhook.
+        Default: none. Bounds: one of feedback.answered, feedback.answered.text (with the customer's words), feedback.recovery, sla.warned, sla.breached, sla.escalated.
+        """
 
     def __init__(
         self,
@@ -1523,7 +1889,7 @@ Global___OutgoingWebhook: _TypeAlias = OutgoingWebhook  # noqa: Y015
 
 @_typing.final
 class RecoveryRule(_message.Message):
-    """What happens after a bad answer: somebody skilled calls back."""
+    """After a bad score, opens an interaction in which an agent contacts the customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1538,24 +1904,36 @@ class RecoveryRule(_message.Message):
     name: _builtins.str
     """Name, unique in the tenant."""
     kind: Global___SurveyKind.ValueType
-    """Kind of the question whose score is looked at; unspecified means the survey's first."""
+    """Kind of the question whose score decides.
+    Default: the survey's first question.
+    """
     at_most: _builtins.int
-    """A score not above this."""
+    """The rule applies to this score and lower ones.
+    Default: 0.
+    """
     queue: _builtins.str
-    """Queue of the recovery interaction; policies for that queue are its promises."""
+    """Queue of the recovery interaction. The SLA policies of this queue apply to it."""
     priority: _builtins.int
-    """Its priority."""
+    """Priority of the recovery interaction.
+    Default: 0.
+    """
     @_builtins.property
     def surveys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Surveys; empty means any."""
+        """Surveys to which the rule applies.
+        Default: any.
+        """
 
     @_builtins.property
     def queues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Queues of the contact that was judged; empty means any."""
+        """Queues of the rated interaction to which the rule applies.
+        Default: any.
+        """
 
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Its requirements."""
+        """Requirements of the recovery interaction.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1579,7 +1957,7 @@ Global___RecoveryRule: _TypeAlias = RecoveryRule  # noqa: Y015
 
 @_typing.final
 class CategoryRule(_message.Message):
-    """Free text belongs to a category when one of the words is in it."""
+    """Puts free text into a category when it contains one of the words."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1611,11 +1989,15 @@ class CategoryRule(_message.Message):
     """Category, e.g. "complaint", "request", "praise", "how-to"."""
     @_builtins.property
     def words(self) -> _containers.MessageMap[_builtins.str, Global___CategoryWords]:
-        """Words and phrases by language; compared by the text key (both yeh and kaf, digits, no marks), at the beginnings of words."""
+        """Words and phrases by language. Both forms of yeh and kaf, digits of all scripts and texts with or without diacritics are equal; a word is found at
+        the beginning of words.
+        """
 
     @_builtins.property
     def webhooks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Webhooks that are told of an answer of this category."""
+        """Webhooks that are notified of a response in this category.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1642,11 +2024,15 @@ class CategoryWords(_message.Message):
     NONE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def any(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Words and phrases; one that ends in a full stop is found as a whole word only."""
+        """Words and phrases; a category needs at least one. One that ends in a full stop is found as a whole word only.
+        Default: none.
+        """
 
     @_builtins.property
     def none(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Where one of these stands, the rule does not hold."""
+        """The rule does not apply to a text with one of these words.
+        Default: none.
+        """
 
     def __init__(
         self,
@@ -1691,10 +2077,12 @@ class Template(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     TEXTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name: "acknowledgement", "survey_invitation", "survey_reminder", or the operator's own."""
+    """Name: "acknowledgement", "acknowledgement_without_wait", "survey_invitation", "survey_reminder", or a name of your own."""
     @_builtins.property
     def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Text by language, with {placeholders}: {minutes}, {position}; of surveys {link}, {question}, {until}."""
+        """Text by language. Acknowledgements may contain {minutes} and {position}, surveys {link}, {question} and {until}.
+        Default: the built-in texts in English and Persian.
+        """
 
     def __init__(
         self,
