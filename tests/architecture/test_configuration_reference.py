@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from services.cli.config_files import Finding, load, parse_duration_ms, schema
 from services.cli.config_lint import lint
 
 PAGE = ROOT / "docs/configuration.md"
+WRITER = YAML(typ="rt")
+EXAMPLE: Any = WRITER.load(examples.FILE.read_text(encoding="utf-8"))
 SECTIONS = read_contract().sections()
 KEYS = [(section, key) for section in SECTIONS for key in section.keys]
 NUMBER = r"(-?[\d,.]+(?:ms|s|m|h|d)?)"
@@ -89,47 +92,64 @@ def test_a_key_without_a_default_is_required(case: tuple[Section, Key], tmp_path
     assert errors_after(section, key, tmp_path, lambda entry: entry.pop(key.name))
 
 
+CODES = {
+    *("OUT_OF_RANGE", "THRESHOLD", "NO_CAPACITY", "LEAST_ANSWERS"),
+    *("SAMPLING_SHARE", "WINDOW_COUNT", "WARNING_SHARE", "PREDICTION_PROBABILITY"),
+}
+"""What lint reports for a number out of its bounds."""
 BOUNDED = [c for c in KEYS if "text" not in c[1].kind and any(p.match(c[1].bounds) for p in (RANGE, LEAST, SHARE))]
 
 
 @pytest.mark.parametrize("case", BOUNDED, ids=named)
-def test_a_number_out_of_its_bounds_is_refused(case: tuple[Section, Key], tmp_path: Path) -> None:
-    """One below the least and one above the most; 0 is left out, because it means the default."""
+def test_bounds_are_those_of_lint(case: tuple[Section, Key], tmp_path: Path) -> None:
+    """The least and the most are accepted; one below and one above are refused."""
     section, key = case
-    for wrong in outside(key.bounds):
 
-        def put(entry: Any, wrong: float = wrong) -> None:
-            value = f"{wrong:.0f}ms" if key.kind == "duration" else int(wrong) if key.kind == "whole number" else wrong
+    def errors_with(number: float) -> list[Finding]:
+        value = f"{number:.0f}ms" if key.kind == "duration" else int(number) if key.kind == "whole number" else number
+
+        def put(entry: Any) -> None:
             entry[key.name] = [value] if key.kind.startswith("list") else value
 
-        if key.kind == "duration" and wrong < 0:
-            continue  # cannot be written
-        assert errors_after(section, key, tmp_path, put), f"{named(case)} = {wrong} was accepted"
+        return errors_after(section, key, tmp_path, put)
+
+    for right in inside(key.bounds):
+        # Other errors may follow, such as weights that are larger than the total.
+        assert [e for e in errors_with(right) if e.code in CODES] == [], f"{named(case)} = {right}"
+    for wrong in outside(key.bounds):
+        if key.kind != "duration" or wrong >= 0:  # a negative duration cannot be written
+            assert errors_with(wrong), f"{named(case)} = {wrong} was accepted"
+
+
+def inside(bounds: str) -> list[float]:
+    """The least and the greatest number that bounds include, durations in milliseconds. Least numbers of shares are not included."""
+    found = RANGE.match(bounds) or LEAST.match(bounds)
+    return [measured(text) for text in found.groups()] if found else []
+
+
+def measured(text: str) -> float:
+    """A number, or a duration in milliseconds."""
+    return float(parse_duration_ms(text)) if text[-1].isalpha() else float(text.replace(",", ""))
 
 
 def outside(bounds: str) -> list[float]:
     """Numbers that bounds exclude, durations in milliseconds."""
-
-    def value(text: str) -> float:
-        return float(parse_duration_ms(text)) if text[-1].isalpha() else float(text.replace(",", ""))
-
     if (found := RANGE.match(bounds)) is not None:
-        return [value(found[1]) - 1, value(found[2]) + 1]
+        return [measured(found[1]) - 1, measured(found[2]) + 1]
     if (found := SHARE.match(bounds)) is not None:
-        return [value(found[1]) - 0.5, value(found[2])]
+        return [measured(found[1]) - 0.5, measured(found[2])]
     found = LEAST.match(bounds)
     assert found is not None
-    return [value(found[1]) - 1]
+    return [measured(found[1]) - 1]
 
 
 def errors_after(section: Section, key: Key, directory: Path, change: Callable[[Any], object]) -> list[Finding]:
     """Errors of lint after a change of the first entry that has the key."""
-    yaml = YAML(typ="rt")
-    content = yaml.load(examples.FILE.read_text(encoding="utf-8"))
+    content = deepcopy(EXAMPLE)
     change(next(entry for entry in entries(content, section.name) if key.name in entry))
     file = directory / "changed.yaml"
     with file.open("w", encoding="utf-8") as target:
-        yaml.dump(content, target)
+        WRITER.dump(content, target)
     return [found for found in findings(file) if found.severity == "error"]
 
 
