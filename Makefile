@@ -83,6 +83,7 @@ docs: .venv/.ready ## draw the reference tables and the schema from the code
 	$(BIN)/python -m docs.generate.licences > docs/licences.md
 	$(BIN)/python -m docs.generate.decisions > docs/decisions/README.md
 	$(BIN)/python -m docs.generate.configuration > docs/configuration.md
+	$(BIN)/python -m docs.generate.picture
 	$(BIN)/chapar config schema > deploy/config/schema.json
 	$(BIN)/python -m services.router.simulation --schema > deploy/config/scenarios/schema.json
 
