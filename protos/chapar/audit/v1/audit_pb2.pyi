@@ -30,27 +30,27 @@ class _AuditOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AuditOut
     DESCRIPTOR: _descriptor.EnumDescriptor
     AUDIT_OUTCOME_UNSPECIFIED: _AuditOutcome.ValueType  # 0
     AUDIT_OUTCOME_REQUESTED: _AuditOutcome.ValueType  # 1
-    """A change was asked for and admitted. Written before the change is made."""
+    """A change was requested and admitted. The record is written before the change."""
     AUDIT_OUTCOME_RETURNED: _AuditOutcome.ValueType  # 2
-    """The data were returned. Written before they leave."""
+    """The data were returned. The record is written before they are sent."""
     AUDIT_OUTCOME_REFUSED: _AuditOutcome.ValueType  # 3
     """The call was refused; see the reason."""
 
 class AuditOutcome(_AuditOutcome, metaclass=_AuditOutcomeEnumTypeWrapper):
-    """Whether the caller was let through."""
+    """Outcome of an audited call."""
 
 AUDIT_OUTCOME_UNSPECIFIED: AuditOutcome.ValueType  # 0
 AUDIT_OUTCOME_REQUESTED: AuditOutcome.ValueType  # 1
-"""A change was asked for and admitted. Written before the change is made."""
+"""A change was requested and admitted. The record is written before the change."""
 AUDIT_OUTCOME_RETURNED: AuditOutcome.ValueType  # 2
-"""The data were returned. Written before they leave."""
+"""The data were returned. The record is written before they are sent."""
 AUDIT_OUTCOME_REFUSED: AuditOutcome.ValueType  # 3
 """The call was refused; see the reason."""
 Global___AuditOutcome: _TypeAlias = AuditOutcome  # noqa: Y015
 
 @_typing.final
 class AuditedTarget(_message.Message):
-    """Something that was read or changed."""
+    """An object that was read or changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -76,8 +76,8 @@ Global___AuditedTarget: _TypeAlias = AuditedTarget  # noqa: Y015
 
 @_typing.final
 class AuditRecord(_message.Message):
-    """Who did what to what; a record of audit.v1. Holds ids only, no names and no texts.
-    A call about more than 500 targets is several records, alike in everything but targets and event_id.
+    """The actor, the action and its objects; a record of audit.v1. It contains ids only, no names and no texts. A call about more than 500 targets has
+    several records, which differ in `targets` and `event_id` only.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -108,20 +108,20 @@ class AuditRecord(_message.Message):
     subject: _builtins.str
     """Subject of the caller's token."""
     agent_id: _builtins.str
-    """Agent, when a person at a desk called."""
+    """Id of the agent, when an agent's desk called."""
     outcome: Global___AuditOutcome.ValueType
-    """What became of it."""
+    """Outcome."""
     reason: _builtins.str
-    """Why it was refused, as an upper-case code; empty otherwise."""
+    """Reason code of a refusal; otherwise empty."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds since the Unix epoch, UTC."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     idempotency_key: _builtins.str
     """A hash of the caller's idempotency key, the same for the same key of a tenant; empty when there was none."""
     calls: _builtins.int
-    """Number of calls that the record is about: more than one where refusals of a caller, method and reason were counted; 0 in old records means one."""
+    """Number of calls that the record is about: more than one when refusals of a caller, method and reason were counted; 0 in old records means one."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditedTarget]:
-        """What it was about, at most 500; none when the call was refused before its request was read."""
+        """The objects of the call, at most 500; none when the call was refused before its request was read."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015
 
 @_typing.final
 class ListAuditRequest(_message.Message):
-    """Asks for audit records. All terms that are given must hold."""
+    """Asks for audit records. All given conditions must hold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -168,11 +168,11 @@ class ListAuditRequest(_message.Message):
     """Id of the target."""
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp:
-        """Before this time."""
+        """Latest time, exclusive."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -201,11 +201,11 @@ class ListAuditResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditRecord]:
-        """Newest first."""
+        """The newest first."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """Answers who read or changed what.
+    """Reads the audit log.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class AuditServiceStub:
 
 
 class AuditServiceServicer:
-    """Answers who read or changed what.
+    """Reads the audit log.
     """
 
     def ListAudit(self, request, context):
-        """Audit records, newest first. Reading them is audited too.
+        """Lists audit records, the newest first. The call is audited too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """Answers who read or changed what.
+    """Reads the audit log.
     """
 
     @staticmethod

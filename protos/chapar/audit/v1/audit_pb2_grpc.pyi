@@ -27,25 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """Answers who read or changed what."""
+    """Reads the audit log."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAudit: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAuditRequest, _audit_pb2.ListAuditResponse]
-    """Audit records, newest first. Reading them is audited too."""
+    """Lists audit records, the newest first. The call is audited too."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """Answers who read or changed what."""
+    """Reads the audit log."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAudit: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditRequest, _audit_pb2.ListAuditResponse]  # type: ignore[assignment]
-    """Audit records, newest first. Reading them is audited too."""
+    """Lists audit records, the newest first. The call is audited too."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Answers who read or changed what."""
+    """Reads the audit log."""
 
     @_abc_1.abstractmethod
     def ListAudit(
@@ -53,6 +53,6 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_pb2.ListAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_pb2.ListAuditResponse, _abc.Awaitable[_audit_pb2.ListAuditResponse]]:
-        """Audit records, newest first. Reading them is audited too."""
+        """Lists audit records, the newest first. The call is audited too."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

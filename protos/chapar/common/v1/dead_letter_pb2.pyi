@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class RecordHeader(_message.Message):
-    """One header of a Kafka record, as it was."""
+    """One header of a Kafka record."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -46,7 +46,9 @@ Global___RecordHeader: _TypeAlias = RecordHeader  # noqa: Y015
 
 @_typing.final
 class DeadLetter(_message.Message):
-    """A record that could not be processed, kept whole so that it can be examined and replayed. Written by whoever refused it, in the same transaction as the position behind it."""
+    """A dead letter: a record that could not be processed, kept completely so that it can be examined and processed again. The lane or edge that refused
+    the record writes it, in the same transaction as the position after the record.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -62,7 +64,7 @@ class DeadLetter(_message.Message):
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     ORIGIN_TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
     origin_topic: _builtins.str
-    """Topic in which the record was found, without the installation's prefix, so that it can be put back under another."""
+    """Topic of the record, without the installation's prefix, so that it can be sent again under another prefix."""
     origin_partition: _builtins.int
     """Partition of that topic."""
     origin_offset: _builtins.int
@@ -72,15 +74,15 @@ class DeadLetter(_message.Message):
     value: _builtins.bytes
     """The record's value, raw; absent when it was a tombstone."""
     reason: _builtins.str
-    """Why, as a short upper-case code, e.g. "UNDECODABLE"."""
+    """Reason code, e.g. "UNDECODABLE"."""
     detail: _builtins.str
-    """Why, for people. Holds no message text."""
+    """Explanation for people. It contains no text of a message."""
     refused_by: _builtins.str
-    """Which lane or edge refused it, e.g. "ingest-intake"."""
+    """Name of the lane or edge that refused it, e.g. "ingest-intake"."""
     occurred_at_ms: _builtins.int
-    """When it was refused; milliseconds since the Unix epoch, UTC."""
+    """Time of the refusal, in milliseconds since the Unix epoch."""
     origin_timestamp_ms: _builtins.int
-    """When the original record was written, by its Kafka timestamp; milliseconds."""
+    """Kafka timestamp of the original record, in milliseconds since the Unix epoch."""
     @_builtins.property
     def headers(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecordHeader]:
         """The record's headers in their order."""

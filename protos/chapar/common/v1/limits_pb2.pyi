@@ -33,7 +33,7 @@ class _TextKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextKind.Val
     """An id or token: visible ASCII characters."""
 
 class TextKind(_TextKind, metaclass=_TextKindEnumTypeWrapper):
-    """Which characters a string may hold."""
+    """Characters that a string may contain."""
 
 TEXT_KIND_UNSPECIFIED: TextKind.ValueType  # 0
 """Several lines: every character but NUL."""
@@ -45,7 +45,7 @@ Global___TextKind: _TypeAlias = TextKind  # noqa: Y015
 
 @_typing.final
 class FieldLimits(_message.Message):
-    """What a field of a request may hold. The server checks it for each request before a handler sees the request."""
+    """Limits of a field of a request. The server checks them for each request before a handler gets the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -56,17 +56,17 @@ class FieldLimits(_message.Message):
     LEAST_FIELD_NUMBER: _builtins.int
     MOST_FIELD_NUMBER: _builtins.int
     max_length: _builtins.int
-    """Most characters of a string (of each one, when repeated; of each value, in a map), or bytes of a bytes field."""
+    """Largest number of characters of a string (of each string in a repeated field, of each value in a map), or of bytes of a bytes field."""
     max_items: _builtins.int
-    """Most items of a repeated field or a map."""
+    """Largest number of items of a repeated field or a map."""
     max_key_length: _builtins.int
-    """Most characters of each key of a map."""
+    """Largest number of characters of each key of a map."""
     kind: Global___TextKind.ValueType
-    """Characters of the strings; a map's keys are TEXT_KIND_LINE."""
+    """Characters of the strings. The keys of a map are TEXT_KIND_LINE."""
     least: _builtins.float
-    """Least number, inclusive; for a map, of its values."""
+    """Smallest number, inclusive; for a map, of its values."""
     most: _builtins.float
-    """Greatest number, inclusive."""
+    """Largest number, inclusive; for a map, of its values."""
     def __init__(
         self,
         *,

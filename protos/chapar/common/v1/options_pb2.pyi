@@ -41,7 +41,7 @@ Global___AuditAction: _TypeAlias = AuditAction  # noqa: Y015
 
 @_typing.final
 class AuthRule(_message.Message):
-    """Who may call a method. A method without this option is refused for everybody: default deny."""
+    """The callers who may call a method. All calls of a method without this option are refused (default deny)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -49,14 +49,14 @@ class AuthRule(_message.Message):
     PUBLIC_FIELD_NUMBER: _builtins.int
     ANY_OF_FIELD_NUMBER: _builtins.int
     public: _builtins.bool
-    """True where no token is needed at all; then `scopes` is empty."""
+    """True when no token is needed; `scopes` is then empty."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Scopes that the caller's token must hold, all of them, e.g. "ingest.submit"."""
+        """Scopes that the caller's token must have, all of them, e.g. "ingest.submit"."""
 
     @_builtins.property
     def any_of(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Scopes of which the caller's token must hold at least one, beside all of `scopes`."""
+        """Scopes of which the caller's token must have at least one, in addition to all of `scopes`."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ Global___AuthRule: _TypeAlias = AuthRule  # noqa: Y015
 
 @_typing.final
 class AuditTarget(_message.Message):
-    """One thing that an audited call is about."""
+    """An object of an audited call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -84,7 +84,9 @@ class AuditTarget(_message.Message):
     kind: _builtins.str
     """Kind, e.g. "conversation"."""
     path: _builtins.str
-    """Where its id is: a path from "request" or "response", e.g. "response.conversations.person_id", or "caller.agent_id". Empty: the call is about all of the kind."""
+    """Path of its id, from "request" or "response", e.g. "response.conversations.person_id", or "caller.agent_id". An empty path means that the call is
+    about all objects of the kind.
+    """
     def __init__(
         self,
         *,
@@ -101,17 +103,17 @@ Global___AuditTarget: _TypeAlias = AuditTarget  # noqa: Y015
 
 @_typing.final
 class AuditRule(_message.Message):
-    """What the audit log records of a method. A method without this option is not audited."""
+    """What the audit log records about a method. A method without this option is not audited."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTION_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     action: Global___AuditAction.ValueType
-    """Reads or changes."""
+    """Read or change."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditTarget]:
-        """What it is about."""
+        """The interaction."""
 
     def __init__(
         self,
@@ -131,8 +133,8 @@ PERSONAL_FIELD_NUMBER: _builtins.int
 AUTH_FIELD_NUMBER: _builtins.int
 AUDIT_FIELD_NUMBER: _builtins.int
 personal: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
-"""Personal data: in a record of the log the field travels inside `sealed`, encrypted with a key of the person. See docs/security.md."""
+"""Personal data. In a Kafka record the field is inside `sealed`, encrypted with a key of the person; see docs/security.md."""
 auth: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuthRule]
-"""The rule of a method, read by the server's authentication interceptor."""
+"""The rule of a method. The server's authentication interceptor reads it."""
 audit: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___AuditRule]
-"""What is recorded about calls of this method."""
+"""What the audit log records about calls of this method."""

@@ -20,7 +20,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SealedEnvelope(_message.Message):
-    """What all records with personal data have in common: a reader finds the key before it knows the rest."""
+    """The field that all records with personal data have in common, so that a reader finds the key before it decodes the rest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -51,13 +51,13 @@ class PersonalKey(_message.Message):
     WRAPPED_FIELD_NUMBER: _builtins.int
     CREATED_AT_MS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     owner: _builtins.str
-    """Whose key it is: an identity or a person."""
+    """Id of the owner of the key: an identity or a person."""
     wrapped: _builtins.bytes
     """The key, encrypted with a master key of the installation."""
     created_at_ms: _builtins.int
-    """When it was made; milliseconds."""
+    """Time at which it was created, in milliseconds since the Unix epoch."""
     def __init__(
         self,
         *,
@@ -76,7 +76,7 @@ Global___PersonalKey: _TypeAlias = PersonalKey  # noqa: Y015
 
 @_typing.final
 class ErasureOutcome(_message.Message):
-    """What one store did about an erasure; one record of personal.erasures.v1, keyed by the request."""
+    """The result of an erasure in one store; one record of personal.erasures.v1, keyed by the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -107,18 +107,18 @@ class ErasureOutcome(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_MS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The erasure."""
+    """Id of the erasure."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     store: _builtins.str
-    """Which store: "intake", "sender", "feedback", "history@instance", "keys"."""
+    """Store: "intake", "sender", "feedback", "history@instance" or "keys"."""
     part: _builtins.str
-    """Which part of the erasure: an identity, a conversation or a person."""
+    """Part of the erasure: an identity, a conversation or a person."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What was done, by kind: e.g. {"deliveries_cancelled": 2}."""
+        """Number of changes by kind, e.g. {"deliveries_cancelled": 2}."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Revocation(_message.Message):
-    """A token, or all tokens of a subject or an agent, taken back before they end. A record of `revocations.v1`."""
+    """A revocation of a token, or of all tokens of a subject or an agent, before they expire. A record of `revocations.v1`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -43,15 +43,15 @@ class Revocation(_message.Message):
     agent_id: _builtins.str
     """All tokens of this agent that were issued until `issued_until_ms`."""
     issued_until_ms: _builtins.int
-    """Tokens issued later count again, milliseconds since the Unix epoch. Not used with `token_id`."""
+    """Tokens issued after this time are valid, in milliseconds since the Unix epoch. Not used with `token_id`."""
     expires_at_ms: _builtins.int
-    """When the last token that this can mean has ended, milliseconds since the Unix epoch: then the record means nothing."""
+    """Time at which the last token that this revocation can concern expires, in milliseconds since the Unix epoch. The record has no effect after it."""
     revoked_at_ms: _builtins.int
-    """When, milliseconds since the Unix epoch."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     revoked_by: _builtins.str
-    """Who did it."""
+    """The actor who revoked it."""
     reason: _builtins.str
-    """Why, for people."""
+    """Reason, for people."""
     def __init__(
         self,
         *,

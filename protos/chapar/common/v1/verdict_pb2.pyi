@@ -18,7 +18,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Verdict(_message.Message):
-    """What a lane made of a request that a caller waits for; keyed by tenant/question_id, and in the same transaction as what the request did."""
+    """The result of a request that a caller waits for, from the lane that processed it; keyed by tenant/question_id, and in the same transaction as the
+    effects of the request.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -27,13 +29,13 @@ class Verdict(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     question_id: _builtins.str
-    """Question: the id that the caller's edge put into the request."""
+    """Id of the question, which the caller's edge put into the request."""
     refused: _builtins.str
-    """Empty when it was carried out; otherwise why not, e.g. "UNKNOWN_IDENTITY"."""
+    """Empty when the request was carried out; otherwise the reason code of the refusal, e.g. "UNKNOWN_IDENTITY"."""
     detail: _builtins.str
-    """For people, without personal data."""
+    """Explanation for people, without personal data."""
     def __init__(
         self,
         *,

@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class WebhookNotice(_message.Message):
-    """Something that another system is to be told, waiting for its next attempt; one record of <service>.webhooks.v1, keyed by tenant and webhook."""
+    """A notification of another system that waits for its next attempt; one record of <service>.webhooks.v1, keyed by tenant and webhook."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,23 +33,23 @@ class WebhookNotice(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """The same in every attempt, so that the receiver can drop a repetition: the header webhook-id."""
+    """Id of the notification, the same in every attempt, so that the receiver can ignore a repetition (the header webhook-id)."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     webhook: _builtins.str
-    """Name of the webhook in the tenant's configuration; address and secrets are looked up at each attempt."""
+    """Name of the webhook in the tenant's configuration. Each attempt reads address and secrets again."""
     body: _builtins.bytes
-    """The JSON document that is sent, as it is signed."""
+    """The JSON document that is signed and sent."""
     first_at_ms: _builtins.int
-    """When it was first to be sent; milliseconds since the Unix epoch, UTC."""
+    """Time at which it was first due, in milliseconds since the Unix epoch."""
     due_at_ms: _builtins.int
-    """Not to be tried again before; milliseconds."""
+    """Time before which it is not tried again, in milliseconds since the Unix epoch."""
     attempts: _builtins.int
-    """Attempts made."""
+    """Number of attempts so far."""
     last_reason: _builtins.str
-    """Why the last one failed, as a short upper-case code."""
+    """Reason code of the last failure."""
     person_id: _builtins.str
-    """The person that the body is about, and so whose key it is sealed with; empty when it holds ids and figures only."""
+    """Id of the person that the body is about, whose key encrypts it; empty when the body contains ids and figures only."""
     sealed: _builtins.bytes
     """The body, encrypted with a key of the person; see docs/security.md."""
     def __init__(

@@ -34,7 +34,7 @@ class _AnswerSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerSo
     ANSWER_SOURCE_API: _AnswerSource.ValueType  # 3
 
 class AnswerSource(_AnswerSource, metaclass=_AnswerSourceEnumTypeWrapper):
-    """How an answer came."""
+    """Source of a response."""
 
 ANSWER_SOURCE_UNSPECIFIED: AnswerSource.ValueType  # 0
 ANSWER_SOURCE_PAGE: AnswerSource.ValueType  # 1
@@ -54,14 +54,14 @@ class _ScoreWindowEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScoreWind
     SCORE_WINDOW_HOUR: _ScoreWindow.ValueType  # 2
     """An hour of UTC; kept for 60 days."""
     SCORE_WINDOW_DAY: _ScoreWindow.ValueType  # 3
-    """A day in the tenant's zone; kept for 400 days."""
+    """A day in the tenant's time zone; kept for 400 days."""
     SCORE_WINDOW_WEEK: _ScoreWindow.ValueType  # 4
     """Seven days from the tenant's first day of the week; kept for 400 days."""
     SCORE_WINDOW_ALL: _ScoreWindow.ValueType  # 5
     """All time."""
 
 class ScoreWindow(_ScoreWindow, metaclass=_ScoreWindowEnumTypeWrapper):
-    """How long the windows of a score are."""
+    """Length of the windows of a score."""
 
 SCORE_WINDOW_UNSPECIFIED: ScoreWindow.ValueType  # 0
 SCORE_WINDOW_MINUTE: ScoreWindow.ValueType  # 1
@@ -69,7 +69,7 @@ SCORE_WINDOW_MINUTE: ScoreWindow.ValueType  # 1
 SCORE_WINDOW_HOUR: ScoreWindow.ValueType  # 2
 """An hour of UTC; kept for 60 days."""
 SCORE_WINDOW_DAY: ScoreWindow.ValueType  # 3
-"""A day in the tenant's zone; kept for 400 days."""
+"""A day in the tenant's time zone; kept for 400 days."""
 SCORE_WINDOW_WEEK: ScoreWindow.ValueType  # 4
 """Seven days from the tenant's first day of the week; kept for 400 days."""
 SCORE_WINDOW_ALL: ScoreWindow.ValueType  # 5
@@ -78,7 +78,7 @@ Global___ScoreWindow: _TypeAlias = ScoreWindow  # noqa: Y015
 
 @_typing.final
 class Subject(_message.Message):
-    """The contact that is asked about; frozen when the invitation is made."""
+    """The interaction that a survey is about, as it was when the invitation was created."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,34 +115,34 @@ class Subject(_message.Message):
     CONFIG_VERSION_FIELD_NUMBER: _builtins.int
     SKILLS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     identity_id: _builtins.str
-    """Identity."""
+    """Id of the identity."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     agent_id: _builtins.str
-    """Agent who completed it."""
+    """Id of the agent who completed it."""
     language: _builtins.str
     """Language, BCP 47."""
     config_version: _builtins.int
-    """Version of the tenant's configuration when it was completed."""
+    """Version of the tenant's configuration at its completion."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels."""
 
     @_builtins.property
     def agent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """All agents who held it, in order."""
+        """Ids of all agents who held it, in order."""
 
     @_builtins.property
     def skills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Attributes that its requirements named: the skills it was about."""
+        """Skills that its requirements named."""
 
     def __init__(
         self,
@@ -179,9 +179,9 @@ class Response(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     question_id: _builtins.str
-    """Question's id; empty means the survey's first."""
+    """Id of the question; empty means the survey's first question."""
     kind: _config_pb2.SurveyKind.ValueType
-    """What was asked."""
+    """Kind of the question."""
     score: _builtins.int
     """Score on the kind's scale; 0 for free text."""
     text: _builtins.str
@@ -204,17 +204,17 @@ Global___Response: _TypeAlias = Response  # noqa: Y015
 
 @_typing.final
 class ConsiderInvitation(_message.Message):
-    """An interaction was completed: maybe invite."""
+    """An interaction was completed. The survey lane decides whether to send an invitation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     COMPLETED_AT_MS_FIELD_NUMBER: _builtins.int
     completed_at_ms: _builtins.int
-    """When it was completed; milliseconds."""
+    """Time of the completion, in milliseconds since the Unix epoch."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it would be about."""
+        """The interaction."""
 
     def __init__(
         self,
@@ -232,17 +232,17 @@ Global___ConsiderInvitation: _TypeAlias = ConsiderInvitation  # noqa: Y015
 
 @_typing.final
 class InviteNow(_message.Message):
-    """Invite now, by hand."""
+    """Sends an invitation on request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     SURVEY_FIELD_NUMBER: _builtins.int
     survey: _builtins.str
-    """Survey's name; empty means the first that matches."""
+    """Name of the survey; empty means the first survey that matches."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it is about."""
+        """The interaction."""
 
     def __init__(
         self,
@@ -260,7 +260,7 @@ Global___InviteNow: _TypeAlias = InviteNow  # noqa: Y015
 
 @_typing.final
 class RecordAnswer(_message.Message):
-    """An answer arrived."""
+    """A response arrived."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -270,13 +270,13 @@ class RecordAnswer(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     RESPONSES_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     score: _builtins.int
     """Score on the survey's scale."""
     comment: _builtins.str
     """Comment; personal data, may be empty."""
     source: Global___AnswerSource.ValueType
-    """How it came."""
+    """Source."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
         """Answers to the questions after the first."""
@@ -300,16 +300,16 @@ Global___RecordAnswer: _TypeAlias = RecordAnswer  # noqa: Y015
 
 @_typing.final
 class RecordInvitationSent(_message.Message):
-    """The invitation was handed to ingest."""
+    """Ingest has accepted the invitation for sending."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     delivery_id: _builtins.str
-    """Delivery at ingest."""
+    """Id of the delivery at ingest."""
     def __init__(
         self,
         *,
@@ -326,14 +326,14 @@ Global___RecordInvitationSent: _TypeAlias = RecordInvitationSent  # noqa: Y015
 
 @_typing.final
 class RecordContact(_message.Message):
-    """A person made contact: was an earlier contact on the topic not resolved?"""
+    """A person made contact, which may mean that an earlier contact about the topic was not resolved."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     AT_MS_FIELD_NUMBER: _builtins.int
     at_ms: _builtins.int
-    """When the customer wrote; milliseconds."""
+    """Time of the customer's message, in milliseconds since the Unix epoch."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The contact; its queue is the topic."""
@@ -354,7 +354,7 @@ Global___RecordContact: _TypeAlias = RecordContact  # noqa: Y015
 
 @_typing.final
 class RecordRecovery(_message.Message):
-    """A recovery interaction was opened at ingest."""
+    """Ingest has opened a recovery interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -362,12 +362,12 @@ class RecordRecovery(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     interaction_id: _builtins.str
-    """The recovery interaction."""
+    """Id of the recovery interaction."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """The contact that was judged."""
+        """The interaction that was rated."""
 
     def __init__(
         self,
@@ -386,13 +386,13 @@ Global___RecordRecovery: _TypeAlias = RecordRecovery  # noqa: Y015
 
 @_typing.final
 class ErasePersonalData(_message.Message):
-    """Personal data of the person are erased: forget invitations, answers and contacts."""
+    """Erases the personal data of the person in invitations, responses and contacts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The erasure."""
+    """Id of the erasure."""
     def __init__(
         self,
         *,
@@ -428,42 +428,42 @@ class FeedbackCommand(_message.Message):
     command_id: _builtins.str
     """Idempotency key."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     person_id: _builtins.str
-    """Person; with the tenant the record's key."""
+    """Id of the person; with the tenant it is the key of the record."""
     issued_at_ms: _builtins.int
-    """When it was issued; milliseconds."""
+    """Time at which it was issued, in milliseconds since the Unix epoch."""
     question_id: _builtins.str
-    """Who asked waits for a verdict of this id; empty without a waiting caller."""
+    """Id of the verdict that the caller waits for; empty when no caller waits."""
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def consider(self) -> Global___ConsiderInvitation:
-        """See the message."""
+        """See ConsiderInvitation."""
 
     @_builtins.property
     def invite(self) -> Global___InviteNow:
-        """See the message."""
+        """See InviteNow."""
 
     @_builtins.property
     def answer(self) -> Global___RecordAnswer:
-        """See the message."""
+        """See RecordAnswer."""
 
     @_builtins.property
     def sent(self) -> Global___RecordInvitationSent:
-        """See the message."""
+        """See RecordInvitationSent."""
 
     @_builtins.property
     def contact(self) -> Global___RecordContact:
-        """See the message."""
+        """See RecordContact."""
 
     @_builtins.property
     def recovery(self) -> Global___RecordRecovery:
-        """See the message."""
+        """See RecordRecovery."""
 
     @_builtins.property
     def erase(self) -> Global___ErasePersonalData:
-        """See the message."""
+        """See ErasePersonalData."""
 
     def __init__(
         self,
@@ -494,7 +494,7 @@ Global___FeedbackCommand: _TypeAlias = FeedbackCommand  # noqa: Y015
 
 @_typing.final
 class InvitationCreated(_message.Message):
-    """An invitation was made."""
+    """An invitation was created."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -510,22 +510,22 @@ class InvitationCreated(_message.Message):
     invitation_id: _builtins.str
     """UUIDv5 of (tenant, interaction_id, survey)."""
     survey: _builtins.str
-    """Survey."""
+    """Name of the survey."""
     kind: _config_pb2.SurveyKind.ValueType
     """Kind."""
     send_at_ms: _builtins.int
-    """Not to be sent before; milliseconds."""
+    """Time before which it is not sent, in milliseconds since the Unix epoch."""
     expires_at_ms: _builtins.int
-    """Can be answered until; milliseconds."""
+    """Time at which it expires, in milliseconds since the Unix epoch."""
     question: _builtins.str
-    """The question in the person's language."""
+    """Text of the first question in the person's language."""
     day: _builtins.str
-    """Day of send_at_ms in the tenant's zone, ISO 8601, frozen: scores count the invitation and its answer under this day."""
+    """Day of `send_at_ms` in the tenant's time zone, ISO 8601. It does not change: scores count the invitation and its response on this day."""
     amend_for_ms: _builtins.int
-    """How long after the first answer it may be amended, milliseconds; 0 means the first answer stands. Never beyond expires_at_ms."""
+    """How long after the first response it may be amended, in milliseconds; 0 means that it cannot be amended. It never extends beyond `expires_at_ms`."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it is about."""
+        """The interaction."""
 
     def __init__(
         self,
@@ -550,16 +550,18 @@ Global___InvitationCreated: _TypeAlias = InvitationCreated  # noqa: Y015
 
 @_typing.final
 class InvitationSkipped(_message.Message):
-    """No invitation was made."""
+    """No invitation was created."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     reason: _builtins.str
-    """Why: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED", "TOO_LATE"."""
+    """Reason code: "SAMPLED_OUT", "TOO_SOON" (least gap), "TOO_MANY" (window), "NO_SURVEY", "NOT_ASKED" (spam, automatic mail), "ALREADY_INVITED" or
+    "TOO_LATE".
+    """
     def __init__(
         self,
         *,
@@ -576,7 +578,7 @@ Global___InvitationSkipped: _TypeAlias = InvitationSkipped  # noqa: Y015
 
 @_typing.final
 class InvitationDue(_message.Message):
-    """The invitation is due: send it."""
+    """The invitation is due and must be sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -600,7 +602,7 @@ Global___InvitationDue: _TypeAlias = InvitationDue  # noqa: Y015
 
 @_typing.final
 class AnswerCounted(_message.Message):
-    """An answer was counted."""
+    """A response was counted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -617,9 +619,9 @@ class AnswerCounted(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     ASKED_AT_MS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     survey: _builtins.str
-    """Survey."""
+    """Name of the survey."""
     kind: _config_pb2.SurveyKind.ValueType
     """Kind."""
     score: _builtins.int
@@ -627,16 +629,16 @@ class AnswerCounted(_message.Message):
     comment: _builtins.str
     """Comment; personal data."""
     source: Global___AnswerSource.ValueType
-    """How it came."""
+    """Source."""
     day: _builtins.str
-    """The invitation's day, ISO 8601."""
+    """Day of the invitation, ISO 8601."""
     revision: _builtins.int
-    """1 for the first answer, one more with every amendment."""
+    """Revision: 1 for the first response, one more with each amendment."""
     asked_at_ms: _builtins.int
-    """When the person was invited (send_at_ms of the invitation): scores count it in the windows of this time."""
+    """Time of the invitation (its `send_at_ms`). Scores count the response in the windows of this time."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it is about, frozen at invitation."""
+        """The interaction, as it was when the invitation was created."""
 
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
@@ -644,7 +646,7 @@ class AnswerCounted(_message.Message):
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Categories of its free text, by rule."""
+        """Categories of its free text."""
 
     def __init__(
         self,
@@ -672,7 +674,7 @@ Global___AnswerCounted: _TypeAlias = AnswerCounted  # noqa: Y015
 
 @_typing.final
 class AnswerAmended(_message.Message):
-    """A counted answer was amended: scores count `answer` instead of `before`."""
+    """A counted response was amended. Scores count `answer` instead of `before`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -680,11 +682,11 @@ class AnswerAmended(_message.Message):
     BEFORE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> Global___AnswerCounted:
-        """What counts from now on."""
+        """The response that counts now."""
 
     @_builtins.property
     def before(self) -> Global___AnswerCounted:
-        """What counted until now."""
+        """The response that counted before."""
 
     def __init__(
         self,
@@ -702,7 +704,7 @@ Global___AnswerAmended: _TypeAlias = AnswerAmended  # noqa: Y015
 
 @_typing.final
 class ReminderDue(_message.Message):
-    """The reminder of an unanswered invitation is due: send it."""
+    """The reminder of an unanswered invitation is due and must be sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -726,16 +728,18 @@ Global___ReminderDue: _TypeAlias = ReminderDue  # noqa: Y015
 
 @_typing.final
 class AnswerRefused(_message.Message):
-    """An answer was refused."""
+    """A response was refused."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation named."""
+    """Id of the invitation in the response."""
     reason: _builtins.str
-    """Why: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED" (no longer to be amended), "REPEATED" (nothing new in it), "OUT_OF_SCALE", "INCOMPLETE"."""
+    """Reason code: "UNKNOWN_INVITATION", "EXPIRED", "ALREADY_ANSWERED" (it can no longer be amended), "REPEATED" (it contains nothing new),
+    "OUT_OF_SCALE" or "INCOMPLETE".
+    """
     def __init__(
         self,
         *,
@@ -752,14 +756,16 @@ Global___AnswerRefused: _TypeAlias = AnswerRefused  # noqa: Y015
 
 @_typing.final
 class InvitationWithdrawn(_message.Message):
-    """An invitation was taken back before it was sent: nobody was asked. Scores that count invitations when they are made take it out again."""
+    """An invitation was withdrawn before it was sent. Scores, which count invitations when they are created, subtract it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INVITATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: "REPLACED" (a later contact of the same conversation is asked about instead), "SURVEY_REMOVED", "NOT_ASKED" (the conversation was closed as spam)."""
+    """Reason code: "REPLACED" (the survey is about a later interaction of the same conversation instead), "SURVEY_REMOVED" or "NOT_ASKED" (the
+    conversation was closed as spam).
+    """
     @_builtins.property
     def invitation(self) -> Global___InvitationCreated:
         """The invitation."""
@@ -780,7 +786,7 @@ Global___InvitationWithdrawn: _TypeAlias = InvitationWithdrawn  # noqa: Y015
 
 @_typing.final
 class InvitationExpired(_message.Message):
-    """An invitation ran out unanswered."""
+    """An invitation expired without a response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -788,12 +794,12 @@ class InvitationExpired(_message.Message):
     SURVEY_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     survey: _builtins.str
-    """Survey."""
+    """Name of the survey."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it was about."""
+        """The interaction."""
 
     def __init__(
         self,
@@ -812,7 +818,7 @@ Global___InvitationExpired: _TypeAlias = InvitationExpired  # noqa: Y015
 
 @_typing.final
 class ContactSettled(_message.Message):
-    """Whether a topic was resolved at first contact is known: the window passed, or the person came again within it."""
+    """The first-contact resolution of a topic is known: the window passed, or the person made contact again within it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -821,11 +827,11 @@ class ContactSettled(_message.Message):
     RESOLVED_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
     first_at_ms: _builtins.int
-    """When the customer wrote first; milliseconds. Scores count it in the windows of this time."""
+    """Time of the customer's first message, in milliseconds since the Unix epoch. Scores count the contact in the windows of this time."""
     resolved: _builtins.bool
-    """True when the person did not come again on the topic within the window."""
+    """True when the person made no further contact about the topic within the window."""
     day: _builtins.str
-    """Day of first_at_ms in the tenant's zone, ISO 8601, frozen."""
+    """Day of `first_at_ms` in the tenant's time zone, ISO 8601. It does not change."""
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The first contact."""
@@ -848,7 +854,7 @@ Global___ContactSettled: _TypeAlias = ContactSettled  # noqa: Y015
 
 @_typing.final
 class RecoveryDue(_message.Message):
-    """An answer was bad: somebody skilled is to call back. At most once an invitation."""
+    """A response had a bad score, and a recovery interaction must be opened. It happens at most once for an invitation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -860,22 +866,22 @@ class RecoveryDue(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     REQUIREMENTS_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     rule: _builtins.str
-    """Rule that matched."""
+    """Name of the recovery rule that matched."""
     score: _builtins.int
-    """Score that the rule looked at."""
+    """Score that the rule evaluated."""
     queue: _builtins.str
-    """Queue of the recovery interaction."""
+    """Name of the queue of the recovery interaction."""
     priority: _builtins.int
-    """Its priority."""
+    """Priority of the recovery interaction."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """The contact that was judged."""
+        """The interaction that was rated."""
 
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Its requirements."""
+        """Requirements of the recovery interaction."""
 
     def __init__(
         self,
@@ -906,12 +912,12 @@ class RecoveryOpened(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     interaction_id: _builtins.str
-    """The recovery interaction."""
+    """Id of the recovery interaction."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """The contact that was judged."""
+        """The interaction that was rated."""
 
     def __init__(
         self,
@@ -930,13 +936,13 @@ Global___RecoveryOpened: _TypeAlias = RecoveryOpened  # noqa: Y015
 
 @_typing.final
 class PersonalDataErased(_message.Message):
-    """Personal data of the person were erased: forget the texts of all answers."""
+    """The personal data of the person were erased. Readers must erase the texts of all responses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The erasure."""
+    """Id of the erasure."""
     def __init__(
         self,
         *,
@@ -975,66 +981,66 @@ class FeedbackRecord(_message.Message):
     ERASED_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """Unique id, derived: a repetition has the same."""
+    """Unique id. It is derived, so that a repetition has the same id."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def invited(self) -> Global___InvitationCreated:
-        """See the message."""
+        """See InvitationCreated."""
 
     @_builtins.property
     def skipped(self) -> Global___InvitationSkipped:
-        """See the message."""
+        """See InvitationSkipped."""
 
     @_builtins.property
     def answered(self) -> Global___AnswerCounted:
-        """See the message."""
+        """See AnswerCounted."""
 
     @_builtins.property
     def refused(self) -> Global___AnswerRefused:
-        """See the message."""
+        """See AnswerRefused."""
 
     @_builtins.property
     def expired(self) -> Global___InvitationExpired:
-        """See the message."""
+        """See InvitationExpired."""
 
     @_builtins.property
     def due(self) -> Global___InvitationDue:
-        """See the message."""
+        """See InvitationDue."""
 
     @_builtins.property
     def amended(self) -> Global___AnswerAmended:
-        """See the message."""
+        """See AnswerAmended."""
 
     @_builtins.property
     def reminder(self) -> Global___ReminderDue:
-        """See the message."""
+        """See ReminderDue."""
 
     @_builtins.property
     def withdrawn(self) -> Global___InvitationWithdrawn:
-        """See the message."""
+        """See InvitationWithdrawn."""
 
     @_builtins.property
     def settled(self) -> Global___ContactSettled:
-        """See the message."""
+        """See ContactSettled."""
 
     @_builtins.property
     def recovery_due(self) -> Global___RecoveryDue:
-        """See the message."""
+        """See RecoveryDue."""
 
     @_builtins.property
     def recovery_opened(self) -> Global___RecoveryOpened:
-        """See the message."""
+        """See RecoveryOpened."""
 
     @_builtins.property
     def erased(self) -> Global___PersonalDataErased:
-        """See the message."""
+        """See PersonalDataErased."""
 
     def __init__(
         self,
@@ -1070,7 +1076,7 @@ Global___FeedbackRecord: _TypeAlias = FeedbackRecord  # noqa: Y015
 
 @_typing.final
 class Dimension(_message.Message):
-    """What scores are grouped by."""
+    """Dimension by which scores are grouped."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1080,15 +1086,19 @@ class Dimension(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     DAY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     kind: _config_pb2.SurveyKind.ValueType
-    """Kind of survey; first contacts in the API: unspecified."""
+    """Kind of survey; in the API unspecified for first contacts."""
     name: _builtins.str
-    """Name: "all", "channel", "queue", "agent", "skill", "tier", "language", "category"; on the topic "contacts.…" for first contacts."""
+    """Name: "all", "channel", "queue", "agent", "skill", "tier", "language" or "category". In the topic, the names of first contacts begin with
+    "contacts.".
+    """
     value: _builtins.str
     """Value, e.g. "telegram"; empty for "all"."""
     day: _builtins.str
-    """Window: a day in the tenant's zone "2026-03-21", an hour "2026-03-21T10Z" or minute "2026-03-21T10:05Z" of UTC, in the API also a week "2026-03-21/P7D"; empty for all time."""
+    """Window: a day in the tenant's time zone "2026-03-21", an hour "2026-03-21T10Z" or a minute "2026-03-21T10:05Z" of UTC, in the API also a week
+    "2026-03-21/P7D"; empty for all time.
+    """
     def __init__(
         self,
         *,
@@ -1108,7 +1118,9 @@ Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
 
 @_typing.final
 class ScoreRecord(_message.Message):
-    """One record of feedback.scores.v1 (compacted): the fold of all invitations and counted answers of a dimension in one partition of feedback.answers.v1. A dimension's score is the sum over the partitions."""
+    """One record of feedback.scores.v1 (compacted): the counts of all invitations and responses of a dimension in one partition of feedback.answers.v1.
+    The score of a dimension is the sum over the partitions.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1141,24 +1153,28 @@ class ScoreRecord(_message.Message):
     RESPONDED_FIELD_NUMBER: _builtins.int
     NEWEST_MS_FIELD_NUMBER: _builtins.int
     invited: _builtins.int
-    """Invitations."""
+    """Number of invitations."""
     computed_at_ms: _builtins.int
-    """When it was computed; milliseconds."""
+    """Time of the computation, in milliseconds since the Unix epoch."""
     partition: _builtins.int
-    """Partition of feedback.answers.v1 that is folded here."""
+    """Partition of feedback.answers.v1 that is counted here."""
     next_offset: _builtins.int
-    """Offset after the last record folded in: whatever is below it is in the histogram already."""
+    """Offset after the last counted record. The histogram includes all records below it."""
     responded: _builtins.int
-    """Answers whose survey begins with this kind of question: what the response rate counts; absent in records of versions that had one question."""
+    """Number of responses whose survey begins with this kind of question, which is the numerator of the response rate; absent in records of versions
+    that had one question.
+    """
     newest_ms: _builtins.int
-    """In the entry "progress" of each partition: when the newest record folded in was written, milliseconds. Windows leave retention by it."""
+    """In the entry "progress" of each partition: time of the newest counted record, in milliseconds since the Unix epoch. The retention of windows
+    follows it.
+    """
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
 
     @_builtins.property
     def histogram(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
-        """Answers by score."""
+        """Number of responses by score."""
 
     def __init__(
         self,
@@ -1184,7 +1200,7 @@ Global___ScoreRecord: _TypeAlias = ScoreRecord  # noqa: Y015
 
 @_typing.final
 class InviteRequest(_message.Message):
-    """Asks to invite."""
+    """Asks to invite a customer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1192,12 +1208,12 @@ class InviteRequest(_message.Message):
     SUBJECT_FIELD_NUMBER: _builtins.int
     SURVEY_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     survey: _builtins.str
-    """Survey's name; empty means the first that matches."""
+    """Name of the survey; empty means the first survey that matches."""
     @_builtins.property
     def subject(self) -> Global___Subject:
-        """What it is about; interaction, conversation, person and identity are required."""
+        """The interaction. The ids of interaction, conversation, person and identity are required."""
 
     def __init__(
         self,
@@ -1222,7 +1238,7 @@ class InviteResponse(_message.Message):
 
     INVITATION_ID_FIELD_NUMBER: _builtins.int
     invitation_id: _builtins.str
-    """Invitation, if the survey is known; an invitation may still be refused."""
+    """Id of the invitation, if the survey is known. The invitation may still be refused."""
     def __init__(
         self,
         *,
@@ -1238,7 +1254,7 @@ Global___InviteResponse: _TypeAlias = InviteResponse  # noqa: Y015
 
 @_typing.final
 class SubmitAnswerRequest(_message.Message):
-    """Asks to count an answer."""
+    """Asks to count a response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1250,20 +1266,20 @@ class SubmitAnswerRequest(_message.Message):
     COMMENT_FIELD_NUMBER: _builtins.int
     RESPONSES_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     survey_token: _builtins.str
-    """The survey token of the invitation's link; this or both ids are required."""
+    """Survey token from the link in the invitation. The token or both ids are required."""
     invitation_id: _builtins.str
-    """Invitation."""
+    """Id of the invitation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     score: _builtins.int
     """Score on the survey's scale."""
     comment: _builtins.str
     """Comment; at most 4,000 characters."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___Response]:
-        """Answers to the questions after the first; texts at most 4,000 characters each."""
+        """Answers to the questions after the first; each text has at most 4,000 characters."""
 
     def __init__(
         self,
@@ -1286,7 +1302,7 @@ Global___SubmitAnswerRequest: _TypeAlias = SubmitAnswerRequest  # noqa: Y015
 
 @_typing.final
 class SubmitAnswerResponse(_message.Message):
-    """The answer is durable."""
+    """The response is durable."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1317,24 +1333,24 @@ class GetScoresRequest(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     MEASURE_FIELD_NUMBER: _builtins.int
     kind: _config_pb2.SurveyKind.ValueType
-    """Kind; unspecified means all kinds that have answers."""
+    """Kind; unspecified means all kinds that have responses."""
     by: _builtins.str
-    """Group by: "all", "channel", "queue", "agent", "skill", "tier", "language", "category"; empty means "all"."""
+    """Dimension: "all", "channel", "queue", "agent", "skill", "tier", "language" or "category"; empty means "all"."""
     value: _builtins.str
-    """Only this value; empty means every value."""
+    """Only this value of the dimension; empty means every value."""
     day: _builtins.str
-    """Day, ISO 8601; empty means all time. Short for window = DAY and that day."""
+    """Day, ISO 8601; empty means all time. It is short for the window DAY on that day."""
     window: Global___ScoreWindow.ValueType
-    """How long the windows are; unspecified means all time."""
+    """Length of the windows; unspecified means all time."""
     measure: _builtins.str
     """Only this measure, e.g. "fcr"; empty means all."""
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp:
-        """Windows that begin before this time; absent means up to the newest."""
+        """Only windows that begin before this time; absent means up to the newest window."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page; `size` counts values and windows, each with all its measures."""
+        """Page of the list. `size` counts combinations of value and window, each with all its measures."""
 
     def __init__(
         self,
@@ -1358,7 +1374,7 @@ Global___GetScoresRequest: _TypeAlias = GetScoresRequest  # noqa: Y015
 
 @_typing.final
 class Score(_message.Message):
-    """A score; never without sample size and interval."""
+    """A score with sample size and interval."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1373,24 +1389,24 @@ class Score(_message.Message):
     measure: _builtins.str
     """Measure: "csat", "nps", "ces_mean", "ces_share_5_7", "ces_net", "fcr"."""
     invited: _builtins.int
-    """Invitations in the dimension."""
+    """Number of invitations in the dimension."""
     withheld: _builtins.bool
-    """True when there are fewer answers than the tenant's least: the estimate has n and nothing else."""
+    """True when there are fewer responses than the tenant's `least_answers`. The estimate then has `n` only."""
     @_builtins.property
     def dimension(self) -> Global___Dimension:
         """The dimension."""
 
     @_builtins.property
     def estimate(self) -> _types_pb2.Estimate:
-        """CSAT and shares 0 to 1, NPS and net -100 to 100, means on the scale."""
+        """Value: from 0 to 1 for CSAT and shares, from -100 to 100 for NPS and net scores, on the scale of the question for means."""
 
     @_builtins.property
     def response_rate(self) -> _types_pb2.Estimate:
-        """Answers over invitations; with its interval."""
+        """Responses over invitations, with interval."""
 
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp:
-        """When it ends."""
+        """End of the window."""
 
     def __init__(
         self,
@@ -1421,11 +1437,11 @@ class GetScoresResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___Score]:
-        """By dimension."""
+        """The scores, by dimension."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -1457,18 +1473,18 @@ class GetTrendsRequest(_message.Message):
     kind: _config_pb2.SurveyKind.ValueType
     """Kind; unspecified means all kinds and first contacts."""
     by: _builtins.str
-    """Group by, as in GetScores."""
+    """Dimension, as in GetScores."""
     value: _builtins.str
-    """Only this value; empty means every value: at most 1,000."""
+    """Only this value of the dimension; empty means every value, at most 1,000."""
     window: Global___ScoreWindow.ValueType
-    """How long the windows are: MINUTE, HOUR, DAY or WEEK; unspecified means WEEK."""
+    """Length of the windows: MINUTE, HOUR, DAY or WEEK; unspecified means WEEK."""
     level: _builtins.float
-    """Level of significance, 0 to 1; 0 means .05."""
+    """Level of significance, from 0 to 1; 0 means 0.05."""
     measure: _builtins.str
     """Only this measure, e.g. "nps"; empty means all."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """The newer window is the one that holds this time; absent means the newest that is over."""
+        """A time in the newer window; absent means the newest window that has ended."""
 
     def __init__(
         self,
@@ -1491,7 +1507,7 @@ Global___GetTrendsRequest: _TypeAlias = GetTrendsRequest  # noqa: Y015
 
 @_typing.final
 class Trend(_message.Message):
-    """One score now and before."""
+    """A score in two successive windows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1508,13 +1524,13 @@ class Trend(_message.Message):
     measure: _builtins.str
     """Measure, as in Score."""
     withheld: _builtins.bool
-    """True when either has fewer answers than the tenant's least: nothing is compared."""
+    """True when either window has fewer responses than the tenant's `least_answers`. The windows are then not compared."""
     p: _builtins.float
-    """How probable a difference at least as large is when nothing has changed."""
+    """Probability of a difference at least as large if nothing has changed."""
     p_adjusted: _builtins.float
-    """The same after Holm's correction for all that this response compares."""
+    """`p` after Holm's correction for all comparisons of this response."""
     significant: _builtins.bool
-    """p_adjusted is not above the level."""
+    """True when `p_adjusted` is not above the level."""
     test: _builtins.str
     """Test: "two-proportion-z", "welch-t", "adjusted-wald-z"."""
     @_builtins.property
@@ -1523,15 +1539,15 @@ class Trend(_message.Message):
 
     @_builtins.property
     def now(self) -> _types_pb2.Estimate:
-        """The newer window; n alone when withheld."""
+        """Score of the newer window; only `n` when withheld."""
 
     @_builtins.property
     def before(self) -> _types_pb2.Estimate:
-        """The window before; n alone when withheld."""
+        """Score of the previous window; only `n` when withheld."""
 
     @_builtins.property
     def difference(self) -> _types_pb2.Estimate:
-        """Now less before, in the measure's unit, with its 95 % interval; n of both together."""
+        """`now` minus `before` in the unit of the measure, with the 95 % interval; `n` is the sum of both."""
 
     def __init__(
         self,
@@ -1566,14 +1582,14 @@ class GetTrendsResponse(_message.Message):
     COMPARISONS_FIELD_NUMBER: _builtins.int
     ASSUMES_FIELD_NUMBER: _builtins.int
     level: _builtins.float
-    """Level that was used."""
+    """Level of significance that was used."""
     comparisons: _builtins.int
-    """Comparisons that the correction counts."""
+    """Number of comparisons in the correction."""
     assumes: _builtins.str
-    """What the tests take for granted."""
+    """Assumptions of the tests."""
     @_builtins.property
     def trends(self) -> _containers.RepeatedCompositeFieldContainer[Global___Trend]:
-        """By dimension and measure."""
+        """The trends, by dimension and measure."""
 
     def __init__(
         self,
@@ -1593,7 +1609,7 @@ Global___GetTrendsResponse: _TypeAlias = GetTrendsResponse  # noqa: Y015
 
 @_typing.final
 class ListAnswersRequest(_message.Message):
-    """Asks for answers."""
+    """Asks for responses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1604,18 +1620,18 @@ class ListAnswersRequest(_message.Message):
     SCORE_AT_MOST_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     agent_id: _builtins.str
     """Agent; empty means any."""
     category: _builtins.str
     """Category; empty means any."""
     score_at_most: _builtins.int
-    """Only scores up to this, of kind `kind`; absent means any."""
+    """Only responses whose score of the kind `kind` is at most this; absent means any."""
     kind: _config_pb2.SurveyKind.ValueType
-    """Kind that `score_at_most` is about; unspecified means the survey's first question."""
+    """Kind of question for `score_at_most`; unspecified means the survey's first question."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -1639,7 +1655,7 @@ Global___ListAnswersRequest: _TypeAlias = ListAnswersRequest  # noqa: Y015
 
 @_typing.final
 class AnswerView(_message.Message):
-    """An answer as readers see it."""
+    """A response as readers see it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1647,7 +1663,7 @@ class AnswerView(_message.Message):
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> Global___AnswerCounted:
-        """The answer."""
+        """The response."""
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
@@ -1669,7 +1685,7 @@ Global___AnswerView: _TypeAlias = AnswerView  # noqa: Y015
 
 @_typing.final
 class ListAnswersResponse(_message.Message):
-    """Answers."""
+    """Responses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1677,11 +1693,11 @@ class ListAnswersResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___AnswerView]:
-        """Newest first."""
+        """The newest first."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -1699,7 +1715,7 @@ Global___ListAnswersResponse: _TypeAlias = ListAnswersResponse  # noqa: Y015
 
 @_typing.final
 class WatchAnswersRequest(_message.Message):
-    """Asks for answers as they come."""
+    """Asks for responses as they arrive."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1708,13 +1724,13 @@ class WatchAnswersRequest(_message.Message):
     SCORE_AT_MOST_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     category: _builtins.str
     """Category; empty means any."""
     score_at_most: _builtins.int
-    """Only scores up to this, of kind `kind`; absent means any."""
+    """Only responses whose score of the kind `kind` is at most this; absent means any."""
     kind: _config_pb2.SurveyKind.ValueType
-    """Kind that `score_at_most` is about; unspecified means the survey's first question."""
+    """Kind of question for `score_at_most`; unspecified means the survey's first question."""
     def __init__(
         self,
         *,
@@ -1735,14 +1751,14 @@ Global___WatchAnswersRequest: _TypeAlias = WatchAnswersRequest  # noqa: Y015
 
 @_typing.final
 class WatchAnswersResponse(_message.Message):
-    """An answer."""
+    """A response."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ANSWER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def answer(self) -> Global___AnswerView:
-        """The answer."""
+        """The response."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class FeedbackServiceStub:
-    """Asks customers and counts what they say.
+    """Invites customers to surveys, records responses and computes scores.
     """
 
     def __init__(self, channel):
@@ -68,46 +68,46 @@ class FeedbackServiceStub:
 
 
 class FeedbackServiceServicer:
-    """Asks customers and counts what they say.
+    """Invites customers to surveys, records responses and computes scores.
     """
 
     def Invite(self, request, context):
-        """Invites by hand.
+        """Invites a customer on request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitAnswer(self, request, context):
-        """Submits an answer.
+        """Submits a response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetScores(self, request, context):
-        """Scores with sample size and interval.
+        """Returns scores with sample size and interval.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrends(self, request, context):
-        """Scores of one window against those of the window before.
+        """Compares the scores of one window with those of the previous window.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAnswers(self, request, context):
-        """Answers, newest first.
+        """Lists responses, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchAnswers(self, request, context):
-        """Answers as they come.
+        """Sends responses as they arrive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FeedbackService:
-    """Asks customers and counts what they say.
+    """Invites customers to surveys, records responses and computes scores.
     """
 
     @staticmethod

@@ -27,45 +27,45 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FeedbackServiceStub:
-    """Asks customers and counts what they say."""
+    """Invites customers to surveys, records responses and computes scores."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FeedbackServiceAsyncStub: ...
     Invite: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.InviteRequest, _feedback_pb2.InviteResponse]
-    """Invites by hand."""
+    """Invites a customer on request."""
     SubmitAnswer: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.SubmitAnswerRequest, _feedback_pb2.SubmitAnswerResponse]
-    """Submits an answer."""
+    """Submits a response."""
     GetScores: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]
-    """Scores with sample size and interval."""
+    """Returns scores with sample size and interval."""
     GetTrends: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]
-    """Scores of one window against those of the window before."""
+    """Compares the scores of one window with those of the previous window."""
     ListAnswers: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]
-    """Answers, newest first."""
+    """Lists responses, the newest first."""
     WatchAnswers: _grpc.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]
-    """Answers as they come."""
+    """Sends responses as they arrive."""
 
 @_typing.type_check_only
 class FeedbackServiceAsyncStub(FeedbackServiceStub):
-    """Asks customers and counts what they say."""
+    """Invites customers to surveys, records responses and computes scores."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Invite: _aio.UnaryUnaryMultiCallable[_feedback_pb2.InviteRequest, _feedback_pb2.InviteResponse]  # type: ignore[assignment]
-    """Invites by hand."""
+    """Invites a customer on request."""
     SubmitAnswer: _aio.UnaryUnaryMultiCallable[_feedback_pb2.SubmitAnswerRequest, _feedback_pb2.SubmitAnswerResponse]  # type: ignore[assignment]
-    """Submits an answer."""
+    """Submits a response."""
     GetScores: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetScoresRequest, _feedback_pb2.GetScoresResponse]  # type: ignore[assignment]
-    """Scores with sample size and interval."""
+    """Returns scores with sample size and interval."""
     GetTrends: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetTrendsRequest, _feedback_pb2.GetTrendsResponse]  # type: ignore[assignment]
-    """Scores of one window against those of the window before."""
+    """Compares the scores of one window with those of the previous window."""
     ListAnswers: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListAnswersRequest, _feedback_pb2.ListAnswersResponse]  # type: ignore[assignment]
-    """Answers, newest first."""
+    """Lists responses, the newest first."""
     WatchAnswers: _aio.UnaryStreamMultiCallable[_feedback_pb2.WatchAnswersRequest, _feedback_pb2.WatchAnswersResponse]  # type: ignore[assignment]
-    """Answers as they come."""
+    """Sends responses as they arrive."""
 
 class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Asks customers and counts what they say."""
+    """Invites customers to surveys, records responses and computes scores."""
 
     @_abc_1.abstractmethod
     def Invite(
@@ -73,7 +73,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.InviteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.InviteResponse, _abc.Awaitable[_feedback_pb2.InviteResponse]]:
-        """Invites by hand."""
+        """Invites a customer on request."""
 
     @_abc_1.abstractmethod
     def SubmitAnswer(
@@ -81,7 +81,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.SubmitAnswerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.SubmitAnswerResponse, _abc.Awaitable[_feedback_pb2.SubmitAnswerResponse]]:
-        """Submits an answer."""
+        """Submits a response."""
 
     @_abc_1.abstractmethod
     def GetScores(
@@ -89,7 +89,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.GetScoresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.GetScoresResponse, _abc.Awaitable[_feedback_pb2.GetScoresResponse]]:
-        """Scores with sample size and interval."""
+        """Returns scores with sample size and interval."""
 
     @_abc_1.abstractmethod
     def GetTrends(
@@ -97,7 +97,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.GetTrendsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.GetTrendsResponse, _abc.Awaitable[_feedback_pb2.GetTrendsResponse]]:
-        """Scores of one window against those of the window before."""
+        """Compares the scores of one window with those of the previous window."""
 
     @_abc_1.abstractmethod
     def ListAnswers(
@@ -105,7 +105,7 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.ListAnswersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.ListAnswersResponse, _abc.Awaitable[_feedback_pb2.ListAnswersResponse]]:
-        """Answers, newest first."""
+        """Lists responses, the newest first."""
 
     @_abc_1.abstractmethod
     def WatchAnswers(
@@ -113,6 +113,6 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.WatchAnswersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_feedback_pb2.WatchAnswersResponse], _abc.AsyncIterator[_feedback_pb2.WatchAnswersResponse]]:
-        """Answers as they come."""
+        """Sends responses as they arrive."""
 
 def add_FeedbackServiceServicer_to_server(servicer: FeedbackServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -61,38 +61,40 @@ class SubmitRequest(_message.Message):
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this message; the same again is a repetition. Required, up to 200 bytes."""
+    """The caller's idempotency key of this message; a repeated key is the same message. Required, at most 200 bytes."""
     account: _builtins.str
-    """Account of channel "grpc" that it comes by; empty means "default"."""
+    """Account of the channel "grpc"; empty means "default"."""
     native_id: _builtins.str
-    """Who writes: the caller's stable id of the customer. Required."""
+    """The caller's stable id of the customer. Required."""
     display_name: _builtins.str
     """The customer's name; may be empty."""
     text: _builtins.str
     """Text; required unless `customer_left`."""
     language: _builtins.str
-    """Language if the caller knows it."""
+    """Language as a BCP 47 tag, if the caller knows it."""
     customer_left: _builtins.bool
-    """True when the customer has left: what waits is abandoned."""
+    """True when the customer has left; a waiting interaction is then abandoned."""
     preferred_agent: _builtins.str
-    """Agent who is asked first, for the queue's sticky time; empty means the person's last."""
+    """Id of the preferred agent, for the queue's `sticky` time; empty means the person's last agent."""
     preferred_team: _builtins.str
-    """Team that is asked next, for the queue's sticky team time; empty means that of the person's last agent."""
+    """Name of the preferred team, for the queue's `sticky_team` time after that; empty means the team of the person's last agent."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels for routing rules, e.g. {"tier": "gold"}."""
 
     @_builtins.property
     def sent_at(self) -> _timestamp_pb2.Timestamp:
-        """When the customer sent it; absent means now."""
+        """Time at which the customer sent it; absent means now."""
 
     @_builtins.property
     def start_at(self) -> _timestamp_pb2.Timestamp:
-        """The interaction that it opens is not to be offered before, and its age counts from then; absent means at once."""
+        """Scheduled start of the interaction that the message opens; absent means at once. The interaction is not offered before it, and its age starts
+        there.
+        """
 
     @_builtins.property
     def due_at(self) -> _timestamp_pb2.Timestamp:
-        """By when it should be picked up; absent as its queue and the SLA policies say."""
+        """Deadline of the pick-up; absent means that the queue and the SLA policies decide."""
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ Global___SubmitRequest: _TypeAlias = SubmitRequest  # noqa: Y015
 
 @_typing.final
 class SubmitResponse(_message.Message):
-    """Answer to Submit: the message is durable."""
+    """The message is durable."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -134,7 +136,7 @@ class SubmitResponse(_message.Message):
     """Id of the customer's identity."""
     @_builtins.property
     def accepted_at(self) -> _timestamp_pb2.Timestamp:
-        """When it became durable."""
+        """Time at which it became durable."""
 
     def __init__(
         self,
@@ -177,7 +179,7 @@ Global___SubmitStreamRequest: _TypeAlias = SubmitStreamRequest  # noqa: Y015
 
 @_typing.final
 class SubmitStreamResponse(_message.Message):
-    """Answer to one message of a stream."""
+    """The result of one message of a stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -188,12 +190,12 @@ class SubmitStreamResponse(_message.Message):
     idempotency_key: _builtins.str
     """The message's idempotency key."""
     refused_reason: _builtins.str
-    """Reason code when it was refused; the stream goes on."""
+    """Reason code when the message was refused. The stream continues."""
     refused_message: _builtins.str
-    """For people: what is wrong and how to mend it."""
+    """For people: the error and how to fix it."""
     @_builtins.property
     def accepted(self) -> Global___SubmitResponse:
-        """Present when it is durable."""
+        """Present when the message is durable."""
 
     def __init__(
         self,
@@ -220,10 +222,10 @@ class GetConversationRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which messages."""
+        """Page of the messages."""
 
     def __init__(
         self,
@@ -256,7 +258,7 @@ class MessageView(_message.Message):
 
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """Time of the event."""
 
     def __init__(
         self,
@@ -286,24 +288,24 @@ class ConversationView(_message.Message):
     LAST_MESSAGE_AT_FIELD_NUMBER: _builtins.int
     INTERACTION_IDS_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     @_builtins.property
     def identity(self) -> _records_pb2.Identity:
         """Identity with which it began."""
 
     @_builtins.property
     def opened_at(self) -> _timestamp_pb2.Timestamp:
-        """When it began."""
+        """Time at which it began."""
 
     @_builtins.property
     def last_message_at(self) -> _timestamp_pb2.Timestamp:
-        """When somebody last wrote."""
+        """Time of the last message."""
 
     @_builtins.property
     def interaction_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Its interactions, oldest first."""
+        """Ids of its interactions, the oldest first."""
 
     def __init__(
         self,
@@ -338,11 +340,11 @@ class GetConversationResponse(_message.Message):
 
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageView]:
-        """A page of its messages, oldest first."""
+        """A page of its messages, the oldest first."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -361,16 +363,16 @@ Global___GetConversationResponse: _TypeAlias = GetConversationResponse  # noqa: 
 
 @_typing.final
 class WatchConversationRequest(_message.Message):
-    """Asks for messages as they come."""
+    """Asks for messages as they arrive."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     after_sequence: _builtins.int
-    """Only messages after this sequence number; -1 means all."""
+    """Only messages after this sequence number are sent; -1 means all."""
     def __init__(
         self,
         *,
@@ -387,7 +389,7 @@ Global___WatchConversationRequest: _TypeAlias = WatchConversationRequest  # noqa
 
 @_typing.final
 class WatchConversationResponse(_message.Message):
-    """One message as it came."""
+    """One message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -411,7 +413,7 @@ Global___WatchConversationResponse: _TypeAlias = WatchConversationResponse  # no
 
 @_typing.final
 class SearchConversationsRequest(_message.Message):
-    """Search terms; all that are given must hold."""
+    """Search conditions. All given conditions must hold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -422,18 +424,18 @@ class SearchConversationsRequest(_message.Message):
     TO_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     words: _builtins.str
-    """Words in the texts; yeh, kaf and digits are folded."""
+    """Words in the texts. Both forms of yeh and kaf are equal, and so are Persian and Latin digits."""
     @_builtins.property
     def to(self) -> _timestamp_pb2.Timestamp:
-        """Not after."""
+        """Latest time, inclusive."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -454,7 +456,7 @@ Global___SearchConversationsRequest: _TypeAlias = SearchConversationsRequest  # 
 
 @_typing.final
 class SearchConversationsResponse(_message.Message):
-    """Found conversations."""
+    """The conversations that were found."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -462,11 +464,11 @@ class SearchConversationsResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def conversations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConversationView]:
-        """Newest first."""
+        """The newest first."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -484,13 +486,13 @@ Global___SearchConversationsResponse: _TypeAlias = SearchConversationsResponse  
 
 @_typing.final
 class GetInteractionRequest(_message.Message):
-    """Asks for the story of an interaction."""
+    """Asks for an interaction with its events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -520,26 +522,26 @@ class InteractionView(_message.Message):
     OPENED_AT_FIELD_NUMBER: _builtins.int
     CLOSED_AT_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     state: _builtins.str
     """State: "open", "scheduled", "queued", "offered", "assigned", "completed", "abandoned", "cancelled"."""
     agent_id: _builtins.str
-    """Agent who holds or held it last; may be empty."""
+    """Id of the agent who holds it or held it last; may be empty."""
     @_builtins.property
     def opened_at(self) -> _timestamp_pb2.Timestamp:
-        """When it began."""
+        """Time at which it began."""
 
     @_builtins.property
     def closed_at(self) -> _timestamp_pb2.Timestamp:
-        """When it ended; absent while open."""
+        """Time at which it ended; absent while open."""
 
     def __init__(
         self,
@@ -564,7 +566,7 @@ Global___InteractionView: _TypeAlias = InteractionView  # noqa: Y015
 
 @_typing.final
 class StoryEntry(_message.Message):
-    """One step in the story of an interaction."""
+    """One event of an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,16 +597,16 @@ class StoryEntry(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """Id of the record behind it."""
+    """Id of the record that holds the event."""
     service: _builtins.str
     """Service that wrote it: "ingest", "router", "sla", "feedback"."""
     kind: _builtins.str
-    """What, e.g. "InteractionQueued"."""
+    """Kind of the event, e.g. "InteractionQueued"."""
     reason: _builtins.str
     """Machine-readable reason; may be empty."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """Time of the event."""
 
     @_builtins.property
     def details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -630,7 +632,7 @@ Global___StoryEntry: _TypeAlias = StoryEntry  # noqa: Y015
 
 @_typing.final
 class GetInteractionResponse(_message.Message):
-    """The story of an interaction."""
+    """An interaction with its events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -642,7 +644,7 @@ class GetInteractionResponse(_message.Message):
 
     @_builtins.property
     def story(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoryEntry]:
-        """What happened, in order, across services."""
+        """The events of all services, in order."""
 
     def __init__(
         self,
@@ -660,7 +662,7 @@ Global___GetInteractionResponse: _TypeAlias = GetInteractionResponse  # noqa: Y0
 
 @_typing.final
 class ListInteractionsRequest(_message.Message):
-    """Which interactions."""
+    """Asks for interactions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -671,12 +673,12 @@ class ListInteractionsRequest(_message.Message):
     state: _builtins.str
     """State; empty means any."""
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     channel: _builtins.str
-    """Channel; empty means any."""
+    """Name of the channel; empty means any channel."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -704,11 +706,11 @@ class ListInteractionsResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def interactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___InteractionView]:
-        """Newest first."""
+        """The newest first."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -726,7 +728,7 @@ Global___ListInteractionsResponse: _TypeAlias = ListInteractionsResponse  # noqa
 
 @_typing.final
 class SendRequest(_message.Message):
-    """Asks to send."""
+    """Asks to send a message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -741,26 +743,28 @@ class SendRequest(_message.Message):
     SURVEY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this sending; the same again is a repetition. Required."""
+    """The caller's idempotency key; a repeated key is the same message. Required."""
     identity_id: _builtins.str
-    """To which identity; this or the conversation is required."""
+    """Id of the identity to send to. The identity or the conversation is required."""
     conversation_id: _builtins.str
-    """In which conversation; required when identity_id is empty."""
+    """Id of the conversation; required when `identity_id` is empty."""
     interaction_id: _builtins.str
-    """About which interaction; may be empty."""
+    """Id of the interaction that it is about; may be empty."""
     text: _builtins.str
     """Text. Required."""
     purpose: _records_pb2.OutboundPurpose.ValueType
-    """Why."""
+    """Purpose of the message."""
     invitation_id: _builtins.str
-    """For surveys: the invitation."""
+    """For surveys: id of the invitation."""
     survey_kind: _builtins.str
-    """For surveys: "csat", "nps", "ces", "text"; a text can't be answered by a reply."""
+    """For surveys: "csat", "nps", "ces" or "text". A survey of kind "text" cannot be answered by a reply."""
     survey_amend_for_ms: _builtins.int
-    """For surveys: how long after a reply that was the answer a further one amends it, milliseconds; 0 means the first stands."""
+    """For surveys: how long after a reply that was the response a further reply amends it, in milliseconds; 0 means that the first response cannot be
+    changed.
+    """
     @_builtins.property
     def survey_expires_at(self) -> _timestamp_pb2.Timestamp:
-        """For surveys: until when a reply in the channel is the answer."""
+        """For surveys: until this time a reply in the channel is the response."""
 
     def __init__(
         self,
@@ -792,7 +796,7 @@ class SendResponse(_message.Message):
 
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
-    """Ask GetDelivery with it."""
+    """Id of the delivery, for GetDelivery."""
     def __init__(
         self,
         *,
@@ -808,7 +812,7 @@ Global___SendResponse: _TypeAlias = SendResponse  # noqa: Y015
 
 @_typing.final
 class CheckRecipientRequest(_message.Message):
-    """Asks whether something could be sent."""
+    """Asks whether a message could be sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -817,13 +821,13 @@ class CheckRecipientRequest(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     identity_id: _builtins.str
-    """Identity. Required."""
+    """Id of the identity. Required."""
     conversation_id: _builtins.str
-    """Conversation of the identity's person; may be empty."""
+    """Id of a conversation of the identity's person; may be empty."""
     interaction_id: _builtins.str
-    """Interaction of the conversation; may be empty."""
+    """Id of an interaction of the conversation; may be empty."""
     person_id: _builtins.str
-    """The identity's person; may be empty."""
+    """Id of the identity's person; may be empty."""
     def __init__(
         self,
         *,
@@ -842,7 +846,7 @@ Global___CheckRecipientRequest: _TypeAlias = CheckRecipientRequest  # noqa: Y015
 
 @_typing.final
 class CheckRecipientResponse(_message.Message):
-    """They belong together."""
+    """The ids belong together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -865,7 +869,7 @@ class GetDeliveryRequest(_message.Message):
 
     DELIVERY_ID_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
-    """Delivery."""
+    """Id of the delivery."""
     def __init__(
         self,
         *,
@@ -888,7 +892,7 @@ class GetDeliveryResponse(_message.Message):
     DELIVERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def delivery(self) -> _records_pb2.DeliveryRecord:
-        """Its newest record."""
+        """The newest record of the delivery."""
 
     def __init__(
         self,
@@ -911,7 +915,7 @@ class GetPersonRequest(_message.Message):
 
     PERSON_ID_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     def __init__(
         self,
         *,
@@ -934,7 +938,7 @@ class GetPersonResponse(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     IDENTITIES_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     @_builtins.property
     def identities(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.Identity]:
         """Identities linked to it."""
@@ -955,7 +959,7 @@ Global___GetPersonResponse: _TypeAlias = GetPersonResponse  # noqa: Y015
 
 @_typing.final
 class LinkIdentityRequest(_message.Message):
-    """Asks to link."""
+    """Asks to link an identity to a person."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -964,13 +968,13 @@ class LinkIdentityRequest(_message.Message):
     HOME_IDENTITY_ID_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     identity_id: _builtins.str
-    """The identity to link."""
+    """Id of the identity to link."""
     home_identity_id: _builtins.str
-    """Home identity of the person to link it to."""
+    """Id of the home identity of the person to link it to."""
     evidence: _builtins.str
-    """Why it is believed, e.g. "signed-login". Required."""
+    """Evidence of the link, e.g. "signed-login". Required."""
     def __init__(
         self,
         *,
@@ -1006,16 +1010,16 @@ Global___LinkIdentityResponse: _TypeAlias = LinkIdentityResponse  # noqa: Y015
 
 @_typing.final
 class UnlinkIdentityRequest(_message.Message):
-    """Asks to take a link back."""
+    """Asks to remove a link."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     IDENTITY_ID_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     identity_id: _builtins.str
-    """The identity."""
+    """Id of the identity."""
     def __init__(
         self,
         *,
@@ -1032,7 +1036,7 @@ Global___UnlinkIdentityRequest: _TypeAlias = UnlinkIdentityRequest  # noqa: Y015
 
 @_typing.final
 class UnlinkIdentityResponse(_message.Message):
-    """The unlinking is durable."""
+    """The removal is durable."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1049,7 +1053,7 @@ Global___UnlinkIdentityResponse: _TypeAlias = UnlinkIdentityResponse  # noqa: Y0
 
 @_typing.final
 class ErasePersonRequest(_message.Message):
-    """Asks to erase. A person, identities, or both are named."""
+    """Asks to erase a person. The person, identities, or both are given."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1057,12 +1061,12 @@ class ErasePersonRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     IDENTITY_IDS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request; the same again is the same erasure and returns its report."""
+    """The caller's idempotency key; a repeated key is the same erasure and returns its report."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     @_builtins.property
     def identity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Identities that are erased besides those that history knows of the person."""
+        """Ids of identities to erase in addition to those that the history has of the person."""
 
     def __init__(
         self,
@@ -1081,7 +1085,7 @@ Global___ErasePersonRequest: _TypeAlias = ErasePersonRequest  # noqa: Y015
 
 @_typing.final
 class ErasedStore(_message.Message):
-    """What an erasure did in one store."""
+    """The result of an erasure in one store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1112,11 +1116,11 @@ class ErasedStore(_message.Message):
     """Store, e.g. "intake", "sender", "feedback", "history@ingest-0", "personal keys"."""
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What was done, by kind, e.g. {"deliveries_cancelled": 1, "messages_emptied": 40}."""
+        """Number of changes by kind, e.g. {"deliveries_cancelled": 1, "messages_emptied": 40}."""
 
     @_builtins.property
     def waiting_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parts that have not answered yet; they will carry the erasure out, and the same request again shows their figures."""
+        """Parts that have not reported yet. They will carry out the erasure, and a repeated request shows their numbers."""
 
     def __init__(
         self,
@@ -1135,7 +1139,7 @@ Global___ErasedStore: _TypeAlias = ErasedStore  # noqa: Y015
 
 @_typing.final
 class ErasedTopic(_message.Message):
-    """Until when a topic holds what is left of an erased person: ids and times in plain text, the rest unreadable."""
+    """The data of an erased person that remain in a topic, and until when: ids and times are readable, everything else is not."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1143,12 +1147,12 @@ class ErasedTopic(_message.Message):
     LEFT_FIELD_NUMBER: _builtins.int
     GONE_BY_FIELD_NUMBER: _builtins.int
     topic: _builtins.str
-    """Topic."""
+    """Name of the topic."""
     left: _builtins.str
-    """What of the person it holds from now on, for people."""
+    """The data that remain, for people."""
     @_builtins.property
     def gone_by(self) -> _timestamp_pb2.Timestamp:
-        """The last segment with it is deleted or compacted by then."""
+        """Time by which the last segment with these data is deleted or compacted."""
 
     def __init__(
         self,
@@ -1167,7 +1171,7 @@ Global___ErasedTopic: _TypeAlias = ErasedTopic  # noqa: Y015
 
 @_typing.final
 class ErasePersonResponse(_message.Message):
-    """The report of an erasure. It is complete when no store is waited for."""
+    """The report of an erasure. It is complete when all stores have reported."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1182,28 +1186,28 @@ class ErasePersonResponse(_message.Message):
     request_id: _builtins.str
     """Id of the erasure."""
     keys_destroyed: _builtins.int
-    """Keys that were destroyed by this call."""
+    """Number of keys that this call destroyed."""
     complete: _builtins.bool
-    """True when every store has answered."""
+    """True when every store has reported."""
     @_builtins.property
     def identity_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Identities that were erased."""
+        """Ids of the identities that were erased."""
 
     @_builtins.property
     def conversation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Conversations that were erased."""
+        """Ids of the conversations that were erased."""
 
     @_builtins.property
     def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedStore]:
-        """What each store did."""
+        """The result of each store."""
 
     @_builtins.property
     def topics(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedTopic]:
-        """What the topics still hold, and until when."""
+        """The data that remain in topics."""
 
     @_builtins.property
     def gone_by(self) -> _timestamp_pb2.Timestamp:
-        """When the last segment of any topic is gone."""
+        """Time by which no topic holds any of these data."""
 
     def __init__(
         self,
@@ -1227,7 +1231,7 @@ Global___ErasePersonResponse: _TypeAlias = ErasePersonResponse  # noqa: Y015
 
 @_typing.final
 class OpenFollowUpRequest(_message.Message):
-    """Asks for work in a conversation."""
+    """Asks to open an interaction in a conversation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1260,20 +1264,20 @@ class OpenFollowUpRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request; the same again is the same interaction. Required, up to 200 bytes."""
+    """The caller's idempotency key; a repeated key is the same interaction. Required, at most 200 bytes."""
     identity_id: _builtins.str
-    """The customer. Required."""
+    """Id of the customer's identity. Required."""
     conversation_id: _builtins.str
-    """The conversation that it belongs to; empty means the customer's present one, or a new one."""
+    """Id of the conversation; empty means the customer's present conversation, or a new one."""
     queue: _builtins.str
-    """Queue. Required; one that the configuration does not know is refused by the lane."""
+    """Name of the queue. Required; the lane refuses a queue that the configuration does not have."""
     priority: _builtins.int
-    """Priority; higher is more urgent."""
+    """Priority; a higher number is more urgent."""
     reason: _builtins.str
-    """Why, as a name that people see where otherwise the routing rule stands, e.g. "recovery:bad-csat". Required."""
+    """Reason, which is shown in the place of the routing rule's name, e.g. "recovery:bad-csat". Required."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements besides the queue's."""
+        """Requirements in addition to the queue's."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1301,13 +1305,13 @@ Global___OpenFollowUpRequest: _TypeAlias = OpenFollowUpRequest  # noqa: Y015
 
 @_typing.final
 class OpenFollowUpResponse(_message.Message):
-    """The request is durable. If an interaction is at work in the conversation, the follow-up waits for its end."""
+    """The request is durable. If the conversation has an open interaction, the follow-up waits until it ends."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """The interaction; the same for a repetition."""
+    """Id of the interaction; a repetition has the same id."""
     def __init__(
         self,
         *,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IngestServiceStub:
-    """Takes interactions from other systems and tells what is known of conversations.
+    """Accepts messages from other systems, and reads conversations and interactions.
     """
 
     def __init__(self, channel):
@@ -78,60 +78,61 @@ class IngestServiceStub:
 
 
 class IngestServiceServicer:
-    """Takes interactions from other systems and tells what is known of conversations.
+    """Accepts messages from other systems, and reads conversations and interactions.
     """
 
     def Submit(self, request, context):
-        """Submits one message; answered when it is durable. The same idempotency key again is the same message.
+        """Submits one message. The call returns when the message is durable. A repeated idempotency key is the same message.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SubmitStream(self, request_iterator, context):
-        """Submits many; each answer names the message that it is for, in order.
+        """Submits many messages. There is one response for each message, in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetConversation(self, request, context):
-        """A conversation with its messages, oldest first.
+        """Returns a conversation with its messages, the oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchConversation(self, request, context):
-        """The messages of a conversation after a sequence number, then new ones as they come.
+        """Sends the messages of a conversation after a sequence number, then new ones as they arrive.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SearchConversations(self, request, context):
-        """Conversations by person, channel, time or words, newest first.
+        """Searches conversations by person, channel, time or words, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetInteraction(self, request, context):
-        """The whole story of an interaction across services, in order.
+        """Returns an interaction with its events in all services, in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListInteractions(self, request, context):
-        """Interactions, newest first.
+        """Lists interactions, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def OpenFollowUp(self, request, context):
-        """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable.
+        """Opens an interaction in a conversation without a message from the customer, e.g. to contact them after a bad score. The call returns when the
+        request is durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,7 +190,7 @@ def add_IngestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IngestService:
-    """Takes interactions from other systems and tells what is known of conversations.
+    """Accepts messages from other systems, and reads conversations and interactions.
     """
 
     @staticmethod
@@ -441,21 +442,22 @@ class OutboundServiceServicer:
     """
 
     def Send(self, request, context):
-        """Asks for a message to be sent; answered when the request is durable.
+        """Requests that a message is sent. The call returns when the request is durable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CheckRecipient(self, request, context):
-        """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise.
+        """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
+        changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDelivery(self, request, context):
-        """What became of it.
+        """Returns the state of a delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -574,7 +576,7 @@ class OutboundService:
 
 
 class PersonServiceStub:
-    """The people behind identities.
+    """Reads, links and erases persons.
     """
 
     def __init__(self, channel):
@@ -606,11 +608,11 @@ class PersonServiceStub:
 
 
 class PersonServiceServicer:
-    """The people behind identities.
+    """Reads, links and erases persons.
     """
 
     def GetPerson(self, request, context):
-        """A person and the identities linked to it.
+        """Returns a person with the linked identities.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -624,14 +626,14 @@ class PersonServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UnlinkIdentity(self, request, context):
-        """Takes a link back.
+        """Removes a link.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ErasePerson(self, request, context):
-        """Erases a person's data: names, native ids and texts.
+        """Erases the data of a person: names, native ids and texts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -669,7 +671,7 @@ def add_PersonServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PersonService:
-    """The people behind identities.
+    """Reads, links and erases persons.
     """
 
     @staticmethod

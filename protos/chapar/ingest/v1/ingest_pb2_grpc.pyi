@@ -27,53 +27,57 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IngestServiceStub:
-    """Takes interactions from other systems and tells what is known of conversations."""
+    """Accepts messages from other systems, and reads conversations and interactions."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IngestServiceAsyncStub: ...
     Submit: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SubmitRequest, _ingest_pb2.SubmitResponse]
-    """Submits one message; answered when it is durable. The same idempotency key again is the same message."""
+    """Submits one message. The call returns when the message is durable. A repeated idempotency key is the same message."""
     SubmitStream: _grpc.StreamStreamMultiCallable[_ingest_pb2.SubmitStreamRequest, _ingest_pb2.SubmitStreamResponse]
-    """Submits many; each answer names the message that it is for, in order."""
+    """Submits many messages. There is one response for each message, in order."""
     GetConversation: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetConversationRequest, _ingest_pb2.GetConversationResponse]
-    """A conversation with its messages, oldest first."""
+    """Returns a conversation with its messages, the oldest first."""
     WatchConversation: _grpc.UnaryStreamMultiCallable[_ingest_pb2.WatchConversationRequest, _ingest_pb2.WatchConversationResponse]
-    """The messages of a conversation after a sequence number, then new ones as they come."""
+    """Sends the messages of a conversation after a sequence number, then new ones as they arrive."""
     SearchConversations: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SearchConversationsRequest, _ingest_pb2.SearchConversationsResponse]
-    """Conversations by person, channel, time or words, newest first."""
+    """Searches conversations by person, channel, time or words, the newest first."""
     GetInteraction: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetInteractionRequest, _ingest_pb2.GetInteractionResponse]
-    """The whole story of an interaction across services, in order."""
+    """Returns an interaction with its events in all services, in order."""
     ListInteractions: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]
-    """Interactions, newest first."""
+    """Lists interactions, the newest first."""
     OpenFollowUp: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]
-    """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
+    """Opens an interaction in a conversation without a message from the customer, e.g. to contact them after a bad score. The call returns when the
+    request is durable.
+    """
 
 @_typing.type_check_only
 class IngestServiceAsyncStub(IngestServiceStub):
-    """Takes interactions from other systems and tells what is known of conversations."""
+    """Accepts messages from other systems, and reads conversations and interactions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Submit: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SubmitRequest, _ingest_pb2.SubmitResponse]  # type: ignore[assignment]
-    """Submits one message; answered when it is durable. The same idempotency key again is the same message."""
+    """Submits one message. The call returns when the message is durable. A repeated idempotency key is the same message."""
     SubmitStream: _aio.StreamStreamMultiCallable[_ingest_pb2.SubmitStreamRequest, _ingest_pb2.SubmitStreamResponse]  # type: ignore[assignment]
-    """Submits many; each answer names the message that it is for, in order."""
+    """Submits many messages. There is one response for each message, in order."""
     GetConversation: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetConversationRequest, _ingest_pb2.GetConversationResponse]  # type: ignore[assignment]
-    """A conversation with its messages, oldest first."""
+    """Returns a conversation with its messages, the oldest first."""
     WatchConversation: _aio.UnaryStreamMultiCallable[_ingest_pb2.WatchConversationRequest, _ingest_pb2.WatchConversationResponse]  # type: ignore[assignment]
-    """The messages of a conversation after a sequence number, then new ones as they come."""
+    """Sends the messages of a conversation after a sequence number, then new ones as they arrive."""
     SearchConversations: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SearchConversationsRequest, _ingest_pb2.SearchConversationsResponse]  # type: ignore[assignment]
-    """Conversations by person, channel, time or words, newest first."""
+    """Searches conversations by person, channel, time or words, the newest first."""
     GetInteraction: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetInteractionRequest, _ingest_pb2.GetInteractionResponse]  # type: ignore[assignment]
-    """The whole story of an interaction across services, in order."""
+    """Returns an interaction with its events in all services, in order."""
     ListInteractions: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ListInteractionsRequest, _ingest_pb2.ListInteractionsResponse]  # type: ignore[assignment]
-    """Interactions, newest first."""
+    """Lists interactions, the newest first."""
     OpenFollowUp: _aio.UnaryUnaryMultiCallable[_ingest_pb2.OpenFollowUpRequest, _ingest_pb2.OpenFollowUpResponse]  # type: ignore[assignment]
-    """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
+    """Opens an interaction in a conversation without a message from the customer, e.g. to contact them after a bad score. The call returns when the
+    request is durable.
+    """
 
 class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Takes interactions from other systems and tells what is known of conversations."""
+    """Accepts messages from other systems, and reads conversations and interactions."""
 
     @_abc_1.abstractmethod
     def Submit(
@@ -81,7 +85,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.SubmitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.SubmitResponse, _abc.Awaitable[_ingest_pb2.SubmitResponse]]:
-        """Submits one message; answered when it is durable. The same idempotency key again is the same message."""
+        """Submits one message. The call returns when the message is durable. A repeated idempotency key is the same message."""
 
     @_abc_1.abstractmethod
     def SubmitStream(
@@ -89,7 +93,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_ingest_pb2.SubmitStreamRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ingest_pb2.SubmitStreamResponse], _abc.AsyncIterator[_ingest_pb2.SubmitStreamResponse]]:
-        """Submits many; each answer names the message that it is for, in order."""
+        """Submits many messages. There is one response for each message, in order."""
 
     @_abc_1.abstractmethod
     def GetConversation(
@@ -97,7 +101,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetConversationResponse, _abc.Awaitable[_ingest_pb2.GetConversationResponse]]:
-        """A conversation with its messages, oldest first."""
+        """Returns a conversation with its messages, the oldest first."""
 
     @_abc_1.abstractmethod
     def WatchConversation(
@@ -105,7 +109,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.WatchConversationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_ingest_pb2.WatchConversationResponse], _abc.AsyncIterator[_ingest_pb2.WatchConversationResponse]]:
-        """The messages of a conversation after a sequence number, then new ones as they come."""
+        """Sends the messages of a conversation after a sequence number, then new ones as they arrive."""
 
     @_abc_1.abstractmethod
     def SearchConversations(
@@ -113,7 +117,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.SearchConversationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.SearchConversationsResponse, _abc.Awaitable[_ingest_pb2.SearchConversationsResponse]]:
-        """Conversations by person, channel, time or words, newest first."""
+        """Searches conversations by person, channel, time or words, the newest first."""
 
     @_abc_1.abstractmethod
     def GetInteraction(
@@ -121,7 +125,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetInteractionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetInteractionResponse, _abc.Awaitable[_ingest_pb2.GetInteractionResponse]]:
-        """The whole story of an interaction across services, in order."""
+        """Returns an interaction with its events in all services, in order."""
 
     @_abc_1.abstractmethod
     def ListInteractions(
@@ -129,7 +133,7 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ListInteractionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ListInteractionsResponse, _abc.Awaitable[_ingest_pb2.ListInteractionsResponse]]:
-        """Interactions, newest first."""
+        """Lists interactions, the newest first."""
 
     @_abc_1.abstractmethod
     def OpenFollowUp(
@@ -137,7 +141,9 @@ class IngestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.OpenFollowUpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.OpenFollowUpResponse, _abc.Awaitable[_ingest_pb2.OpenFollowUpResponse]]:
-        """Opens work in a conversation without a message of the customer, e.g. to call back after a bad answer; answered when the request is durable."""
+        """Opens an interaction in a conversation without a message from the customer, e.g. to contact them after a bad score. The call returns when the
+        request is durable.
+        """
 
 def add_IngestServiceServicer_to_server(servicer: IngestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
@@ -149,11 +155,13 @@ class OutboundServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OutboundServiceAsyncStub: ...
     Send: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.SendRequest, _ingest_pb2.SendResponse]
-    """Asks for a message to be sent; answered when the request is durable."""
+    """Requests that a message is sent. The call returns when the request is durable."""
     CheckRecipient: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.CheckRecipientRequest, _ingest_pb2.CheckRecipientResponse]
-    """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
+    """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
+    changes.
+    """
     GetDelivery: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]
-    """What became of it."""
+    """Returns the state of a delivery."""
 
 @_typing.type_check_only
 class OutboundServiceAsyncStub(OutboundServiceStub):
@@ -161,11 +169,13 @@ class OutboundServiceAsyncStub(OutboundServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Send: _aio.UnaryUnaryMultiCallable[_ingest_pb2.SendRequest, _ingest_pb2.SendResponse]  # type: ignore[assignment]
-    """Asks for a message to be sent; answered when the request is durable."""
+    """Requests that a message is sent. The call returns when the request is durable."""
     CheckRecipient: _aio.UnaryUnaryMultiCallable[_ingest_pb2.CheckRecipientRequest, _ingest_pb2.CheckRecipientResponse]  # type: ignore[assignment]
-    """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
+    """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
+    changes.
+    """
     GetDelivery: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetDeliveryRequest, _ingest_pb2.GetDeliveryResponse]  # type: ignore[assignment]
-    """What became of it."""
+    """Returns the state of a delivery."""
 
 class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
     """Sends messages to customers."""
@@ -176,7 +186,7 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.SendRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.SendResponse, _abc.Awaitable[_ingest_pb2.SendResponse]]:
-        """Asks for a message to be sent; answered when the request is durable."""
+        """Requests that a message is sent. The call returns when the request is durable."""
 
     @_abc_1.abstractmethod
     def CheckRecipient(
@@ -184,7 +194,9 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.CheckRecipientRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.CheckRecipientResponse, _abc.Awaitable[_ingest_pb2.CheckRecipientResponse]]:
-        """Whether these ids are the caller's tenant's and belong together, so that something could be sent; changes nothing. NOT_FOUND otherwise."""
+        """Checks that the ids belong to the caller's tenant and to each other, so that a message could be sent; otherwise returns NOT_FOUND. Nothing
+        changes.
+        """
 
     @_abc_1.abstractmethod
     def GetDelivery(
@@ -192,42 +204,42 @@ class OutboundServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetDeliveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetDeliveryResponse, _abc.Awaitable[_ingest_pb2.GetDeliveryResponse]]:
-        """What became of it."""
+        """Returns the state of a delivery."""
 
 def add_OutboundServiceServicer_to_server(servicer: OutboundServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class PersonServiceStub:
-    """The people behind identities."""
+    """Reads, links and erases persons."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PersonServiceAsyncStub: ...
     GetPerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]
-    """A person and the identities linked to it."""
+    """Returns a person with the linked identities."""
     LinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]
     """Links an identity to a person."""
     UnlinkIdentity: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]
-    """Takes a link back."""
+    """Removes a link."""
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]
-    """Erases a person's data: names, native ids and texts."""
+    """Erases the data of a person: names, native ids and texts."""
 
 @_typing.type_check_only
 class PersonServiceAsyncStub(PersonServiceStub):
-    """The people behind identities."""
+    """Reads, links and erases persons."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.GetPersonRequest, _ingest_pb2.GetPersonResponse]  # type: ignore[assignment]
-    """A person and the identities linked to it."""
+    """Returns a person with the linked identities."""
     LinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.LinkIdentityRequest, _ingest_pb2.LinkIdentityResponse]  # type: ignore[assignment]
     """Links an identity to a person."""
     UnlinkIdentity: _aio.UnaryUnaryMultiCallable[_ingest_pb2.UnlinkIdentityRequest, _ingest_pb2.UnlinkIdentityResponse]  # type: ignore[assignment]
-    """Takes a link back."""
+    """Removes a link."""
     ErasePerson: _aio.UnaryUnaryMultiCallable[_ingest_pb2.ErasePersonRequest, _ingest_pb2.ErasePersonResponse]  # type: ignore[assignment]
-    """Erases a person's data: names, native ids and texts."""
+    """Erases the data of a person: names, native ids and texts."""
 
 class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The people behind identities."""
+    """Reads, links and erases persons."""
 
     @_abc_1.abstractmethod
     def GetPerson(
@@ -235,7 +247,7 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.GetPersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.GetPersonResponse, _abc.Awaitable[_ingest_pb2.GetPersonResponse]]:
-        """A person and the identities linked to it."""
+        """Returns a person with the linked identities."""
 
     @_abc_1.abstractmethod
     def LinkIdentity(
@@ -251,7 +263,7 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.UnlinkIdentityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.UnlinkIdentityResponse, _abc.Awaitable[_ingest_pb2.UnlinkIdentityResponse]]:
-        """Takes a link back."""
+        """Removes a link."""
 
     @_abc_1.abstractmethod
     def ErasePerson(
@@ -259,6 +271,6 @@ class PersonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ingest_pb2.ErasePersonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ingest_pb2.ErasePersonResponse, _abc.Awaitable[_ingest_pb2.ErasePersonResponse]]:
-        """Erases a person's data: names, native ids and texts."""
+        """Erases the data of a person: names, native ids and texts."""
 
 def add_PersonServiceServicer_to_server(servicer: PersonServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

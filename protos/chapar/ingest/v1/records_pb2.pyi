@@ -27,41 +27,41 @@ class _OriginProof:
 class _OriginProofEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OriginProof.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ORIGIN_PROOF_UNSPECIFIED: _OriginProof.ValueType  # 0
-    """Nothing proves it: the sender is only named."""
+    """No proof: the sender is only named."""
     ORIGIN_PROOF_REPLY_TOKEN: _OriginProof.ValueType  # 1
-    """It answers a mail of ours: its In-Reply-To or References carry the signed token of one conversation. Proves for that conversation only."""
+    """A reply to a mail from Chapar: In-Reply-To or References contain the signed token of one conversation. It is a proof for that conversation only."""
     ORIGIN_PROOF_DKIM_DMARC: _OriginProof.ValueType  # 2
-    """A DKIM signature of a domain that is aligned with the From address (DMARC) was verified here."""
+    """Chapar verified a DKIM signature of a domain that is aligned with the From address (DMARC)."""
     ORIGIN_PROOF_TRUSTED_RESULTS: _OriginProof.ValueType  # 3
-    """A mail server that the operator trusts says so (Authentication-Results, RFC 8601)."""
+    """A mail server that the operator trusts reports it (Authentication-Results, RFC 8601)."""
     ORIGIN_PROOF_PROVIDER_SIGNATURE: _OriginProof.ValueType  # 4
-    """The provider signed the call or knows its secret (Telegram, WhatsApp, webhook)."""
+    """The provider signed the call or knows the secret (Telegram, WhatsApp, webhook)."""
     ORIGIN_PROOF_SIGNED_IDENTITY: _OriginProof.ValueType  # 5
     """The site's own server signed the customer's login (web chat)."""
     ORIGIN_PROOF_VISITOR_TOKEN: _OriginProof.ValueType  # 6
-    """The same browser as before: it holds the token that we gave it (web chat)."""
+    """The browser holds the token that Chapar gave it before (web chat)."""
     ORIGIN_PROOF_CALLER: _OriginProof.ValueType  # 7
-    """A caller with the right to submit answers for it (gRPC)."""
+    """A caller with the right to submit messages is responsible for it (gRPC)."""
 
 class OriginProof(_OriginProof, metaclass=_OriginProofEnumTypeWrapper):
-    """How it is known that a message comes from whom it names. docs/security.md says what each channel can prove."""
+    """The proof that a message comes from the sender that it names. docs/security.md describes what each channel can prove."""
 
 ORIGIN_PROOF_UNSPECIFIED: OriginProof.ValueType  # 0
-"""Nothing proves it: the sender is only named."""
+"""No proof: the sender is only named."""
 ORIGIN_PROOF_REPLY_TOKEN: OriginProof.ValueType  # 1
-"""It answers a mail of ours: its In-Reply-To or References carry the signed token of one conversation. Proves for that conversation only."""
+"""A reply to a mail from Chapar: In-Reply-To or References contain the signed token of one conversation. It is a proof for that conversation only."""
 ORIGIN_PROOF_DKIM_DMARC: OriginProof.ValueType  # 2
-"""A DKIM signature of a domain that is aligned with the From address (DMARC) was verified here."""
+"""Chapar verified a DKIM signature of a domain that is aligned with the From address (DMARC)."""
 ORIGIN_PROOF_TRUSTED_RESULTS: OriginProof.ValueType  # 3
-"""A mail server that the operator trusts says so (Authentication-Results, RFC 8601)."""
+"""A mail server that the operator trusts reports it (Authentication-Results, RFC 8601)."""
 ORIGIN_PROOF_PROVIDER_SIGNATURE: OriginProof.ValueType  # 4
-"""The provider signed the call or knows its secret (Telegram, WhatsApp, webhook)."""
+"""The provider signed the call or knows the secret (Telegram, WhatsApp, webhook)."""
 ORIGIN_PROOF_SIGNED_IDENTITY: OriginProof.ValueType  # 5
 """The site's own server signed the customer's login (web chat)."""
 ORIGIN_PROOF_VISITOR_TOKEN: OriginProof.ValueType  # 6
-"""The same browser as before: it holds the token that we gave it (web chat)."""
+"""The browser holds the token that Chapar gave it before (web chat)."""
 ORIGIN_PROOF_CALLER: OriginProof.ValueType  # 7
-"""A caller with the right to submit answers for it (gRPC)."""
+"""A caller with the right to submit messages is responsible for it (gRPC)."""
 Global___OriginProof: _TypeAlias = OriginProof  # noqa: Y015
 
 class _MessageKind:
@@ -78,7 +78,7 @@ class _MessageKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessageKi
     MESSAGE_KIND_SYSTEM: _MessageKind.ValueType  # 5
 
 class MessageKind(_MessageKind, metaclass=_MessageKindEnumTypeWrapper):
-    """Kind of what a customer sent."""
+    """Kind of a customer's message."""
 
 MESSAGE_KIND_UNSPECIFIED: MessageKind.ValueType  # 0
 MESSAGE_KIND_TEXT: MessageKind.ValueType  # 1
@@ -101,7 +101,7 @@ class _OutboundPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outbo
     OUTBOUND_PURPOSE_NOTICE: _OutboundPurpose.ValueType  # 4
 
 class OutboundPurpose(_OutboundPurpose, metaclass=_OutboundPurposeEnumTypeWrapper):
-    """Why something is sent."""
+    """Purpose of a message to a customer."""
 
 OUTBOUND_PURPOSE_UNSPECIFIED: OutboundPurpose.ValueType  # 0
 OUTBOUND_PURPOSE_REPLY: OutboundPurpose.ValueType  # 1
@@ -125,7 +125,7 @@ class _InteractionNoticeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[
     INTERACTION_NOTICE_KIND_MESSAGE_RECORDED: _InteractionNoticeKind.ValueType  # 6
 
 class InteractionNoticeKind(_InteractionNoticeKind, metaclass=_InteractionNoticeKindEnumTypeWrapper):
-    """What became of an interaction, told to the identity's lane by the relay."""
+    """Kind of a change of an interaction, which the relay reports to the lane of the identity."""
 
 INTERACTION_NOTICE_KIND_UNSPECIFIED: InteractionNoticeKind.ValueType  # 0
 INTERACTION_NOTICE_KIND_QUEUED: InteractionNoticeKind.ValueType  # 1
@@ -151,7 +151,7 @@ class _AttemptOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Attemp
     ATTEMPT_OUTCOME_HALTED: _AttemptOutcome.ValueType  # 6
 
 class AttemptOutcome(_AttemptOutcome, metaclass=_AttemptOutcomeEnumTypeWrapper):
-    """What an attempt to send came to."""
+    """Outcome of an attempt to send."""
 
 ATTEMPT_OUTCOME_UNSPECIFIED: AttemptOutcome.ValueType  # 0
 ATTEMPT_OUTCOME_ACCEPTED: AttemptOutcome.ValueType  # 1
@@ -186,7 +186,7 @@ Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 @_typing.final
 class Identity(_message.Message):
-    """Who wrote on which account: never changes, and names the customer's account on a channel."""
+    """A customer's account on a channel account. It never changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -200,17 +200,17 @@ class Identity(_message.Message):
     identity_id: _builtins.str
     """UUIDv5 of (tenant, channel, account, native_id)."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     channel: _builtins.str
     """Channel, e.g. "telegram"."""
     account: _builtins.str
-    """Our account on that channel."""
+    """Name of the channel account."""
     native_id: _builtins.str
-    """The customer's id there: chat id, phone number in E.164, e-mail address, visitor id. Personal data."""
+    """The customer's id on the channel: chat id, telephone number in E.164, e-mail address or visitor id. Personal data."""
     display_name: _builtins.str
-    """Name shown, as the provider gave it, without control and bidi characters. Personal data; may be empty."""
+    """Display name from the provider, without control and bidi characters. Personal data; may be empty."""
     verified: _builtins.bool
-    """True when the channel proved the identity (signed login, provider's signature), not merely claimed it."""
+    """True when the channel proved the identity (signed login, provider's signature)."""
     def __init__(
         self,
         *,
@@ -232,7 +232,7 @@ Global___Identity: _TypeAlias = Identity  # noqa: Y015
 
 @_typing.final
 class Origin(_message.Message):
-    """Where a message says that it comes from, and what of that is proven."""
+    """The origin that a message states, and its proof."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -242,15 +242,15 @@ class Origin(_message.Message):
     AUTHOR_FIELD_NUMBER: _builtins.int
     REPLY_TO_FIELD_NUMBER: _builtins.int
     proof: Global___OriginProof.ValueType
-    """How it is proven."""
+    """Kind of the proof."""
     evidence: _builtins.str
-    """In words, e.g. "dkim d=shop.example" or "none: no aligned signature"; never a secret."""
+    """Evidence in words, e.g. "dkim d=shop.example" or "none: no aligned signature". It never contains a secret."""
     conversation_id: _builtins.str
-    """The conversation that a reply token names."""
+    """Id of the conversation in the reply token."""
     author: _builtins.str
-    """The address in From, where the channel has one. Personal data."""
+    """Address in From, for channels that have one. Personal data."""
     reply_to: _builtins.str
-    """The address in Reply-To, where it differs from the author. Personal data. Answers go there only when the route says so."""
+    """Address in Reply-To, when it differs from the author. Personal data. Replies go there only when the route says so."""
     def __init__(
         self,
         *,
@@ -270,7 +270,7 @@ Global___Origin: _TypeAlias = Origin  # noqa: Y015
 
 @_typing.final
 class Attachment(_message.Message):
-    """A file that came with a message; its bytes stay where they are."""
+    """A file that came with a message. Chapar does not fetch its bytes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -279,13 +279,13 @@ class Attachment(_message.Message):
     SIZE_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     content_type: _builtins.str
-    """MIME type as sniffed or as the provider said."""
+    """MIME type, detected or from the provider."""
     name: _builtins.str
     """File name, without path and control characters."""
     size: _builtins.int
     """Size in bytes; 0 when unknown."""
     reference: _builtins.str
-    """Provider's reference or URL; never fetched at the edge."""
+    """The provider's reference or URL. The edge never fetches it."""
     def __init__(
         self,
         *,
@@ -304,7 +304,7 @@ Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
 
 @_typing.final
 class RoutingWishes(_message.Message):
-    """How whoever submits a message would have the interaction routed that it opens; the queue decides what it makes of it."""
+    """Routing preferences of a caller who submits a message, for the interaction that it opens. The configuration of the queue limits their effect."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -313,13 +313,13 @@ class RoutingWishes(_message.Message):
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
     start_at_ms: _builtins.int
-    """Not to be offered before, and its age counts from then; milliseconds, 0 means at once."""
+    """Scheduled start, in milliseconds since the Unix epoch; 0 means at once. The interaction is not offered before it, and its age starts there."""
     due_at_ms: _builtins.int
-    """When it should be picked up at the latest; milliseconds, 0 as its queue and the SLA policies say."""
+    """Deadline of the pick-up, in milliseconds since the Unix epoch; 0 means that the queue and the SLA policies decide."""
     preferred_agent: _builtins.str
-    """Agent who is asked first, for the queue's sticky time; may be empty."""
+    """Id of the preferred agent, for the queue's `sticky` time; may be empty."""
     preferred_team: _builtins.str
-    """Team that is asked next, for the queue's sticky team time; may be empty."""
+    """Name of the preferred team, for the queue's `sticky_team` time after that; may be empty."""
     def __init__(
         self,
         *,
@@ -402,34 +402,34 @@ class CustomerMessage(_message.Message):
     WISHES_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """UUIDv5 of (identity_id, native_message_id, revision): a retry of the provider has the same."""
+    """UUIDv5 of (identity_id, native_message_id, revision), so that a retry by the provider has the same id."""
     native_message_id: _builtins.str
     """The provider's id of the message."""
     revision: _builtins.int
     """0 for the message itself, then 1, 2… for its edits."""
     kind: Global___MessageKind.ValueType
-    """What it is."""
+    """Kind of the message."""
     text: _builtins.str
-    """Text, whole, as written (bidi overrides and NUL refused at the edge)."""
+    """The whole text as written. The edge refuses bidi overrides and NUL."""
     subject: _builtins.str
     """Subject, for e-mail."""
     language: _builtins.str
-    """Language as detected, BCP 47; "und" when unknown."""
+    """Detected language as a BCP 47 tag; "und" when unknown."""
     sent_at_ms: _builtins.int
-    """When the customer sent it, by the provider's clock; milliseconds. 0 when the provider does not say."""
+    """Time at which the customer sent it by the provider's clock, in milliseconds since the Unix epoch; 0 when the provider does not state it."""
     received_at_ms: _builtins.int
-    """When our edge took it; milliseconds."""
+    """Time at which the edge accepted it, in milliseconds since the Unix epoch."""
     in_reply_to: _builtins.str
-    """The provider's id of the message it answers; empty when none."""
+    """The provider's id of the message that it replies to; may be empty."""
     no_auto_reply: _builtins.bool
-    """True when no automatic answer may ever be sent to it (mailing lists, auto-replies, bounces)."""
+    """True when it must never get an automatic reply (mailing lists, automatic replies, bounces)."""
     raw: _builtins.bytes
-    """Raw bytes of an authentic message that could not be parsed whole; empty otherwise."""
+    """Raw bytes of an authentic message that could not be parsed completely; otherwise empty."""
     customer_left: _builtins.bool
-    """True when the message asks to be seen as the end of the contact (web chat closed, caller hung up)."""
+    """True when the message means that the customer has left (web chat closed, call ended)."""
     @_builtins.property
     def identity(self) -> Global___Identity:
-        """Who wrote."""
+        """The author."""
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attachment]:
@@ -437,7 +437,7 @@ class CustomerMessage(_message.Message):
 
     @_builtins.property
     def reply_context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What the sender needs to answer on this channel, e.g. {"chat_id": "…", "message_id": "…", "references": "…"}. Personal data."""
+        """Data that the sender lane needs to reply on this channel, e.g. {"chat_id": "…", "message_id": "…", "references": "…"}. Personal data."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -445,11 +445,11 @@ class CustomerMessage(_message.Message):
 
     @_builtins.property
     def wishes(self) -> Global___RoutingWishes:
-        """Wishes for the interaction that it opens; absent without any."""
+        """Routing preferences for the interaction that it opens; may be absent."""
 
     @_builtins.property
     def origin(self) -> Global___Origin:
-        """Where it says that it comes from; absent means unproven."""
+        """Origin; absent means that it is not proven."""
 
     def __init__(
         self,
@@ -484,7 +484,7 @@ Global___CustomerMessage: _TypeAlias = CustomerMessage  # noqa: Y015
 
 @_typing.final
 class OutboundRequest(_message.Message):
-    """Something to be sent, asked for by gRPC or by a service."""
+    """A request to send a message, from a gRPC caller or a service."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,35 +504,35 @@ class OutboundRequest(_message.Message):
     SURVEY_AMEND_FOR_MS_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Idempotency key; the delivery's id derives from it."""
+    """Idempotency key. The id of the delivery derives from it."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     identity_id: _builtins.str
-    """To whom; one of identity_id and conversation_id is given, identity wins."""
+    """Id of the identity to send to. `identity_id` or `conversation_id` is given; with both, the identity counts."""
     conversation_id: _builtins.str
-    """In which conversation."""
+    """Id of the conversation."""
     interaction_id: _builtins.str
-    """About which interaction; may be empty."""
+    """Id of the interaction that it is about; may be empty."""
     text: _builtins.str
     """Text to send; personal data."""
     purpose: Global___OutboundPurpose.ValueType
-    """Why it is sent."""
+    """Purpose of the message."""
     invitation_id: _builtins.str
-    """Invitation's id when the purpose is a survey."""
+    """Id of the invitation when the purpose is a survey."""
     survey_kind: _builtins.str
     """Survey kind when the purpose is a survey: "csat", "nps", "ces", "text"."""
     survey_expires_at_ms: _builtins.int
-    """Until when a reply in the channel counts as the survey's answer; milliseconds."""
+    """Time until which a reply in the channel counts as the response, in milliseconds since the Unix epoch."""
     author_kind: _types_pb2.ActorKind.ValueType
-    """Who sends."""
+    """Kind of the author."""
     author_id: _builtins.str
-    """Id of the agent or service that sends."""
+    """Id of the agent or service that sends it."""
     requested_at_ms: _builtins.int
-    """When it was asked for; milliseconds."""
+    """Time of the request, in milliseconds since the Unix epoch."""
     survey_amend_for_ms: _builtins.int
-    """How long after a reply that was the survey's answer a further one amends it, milliseconds; 0 means the first stands."""
+    """How long after a reply that was the response a further reply amends it, in milliseconds; 0 means that the first response cannot be changed."""
     checked: _builtins.bool
-    """Set by a lane that has found the conversation among its identity's own and passes the request on to the identity's home."""
+    """Set by a lane that has found the conversation among those of its identity and forwards the request to the identity's home."""
     def __init__(
         self,
         *,
@@ -562,7 +562,7 @@ Global___OutboundRequest: _TypeAlias = OutboundRequest  # noqa: Y015
 
 @_typing.final
 class InteractionNotice(_message.Message):
-    """A routing event, reduced to what the identity's lane needs."""
+    """The part of a routing event that the lane of the identity needs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -578,21 +578,23 @@ class InteractionNotice(_message.Message):
     event_id: _builtins.str
     """Id of the routing event."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     kind: Global___InteractionNoticeKind.ValueType
-    """What happened."""
+    """Kind of the event."""
     position: _builtins.int
     """Position in the queue, from 1; only with QUEUED, 0 when unknown."""
     estimated_wait_ms: _builtins.int
-    """Estimated wait, milliseconds; only with QUEUED, -1 when unknown."""
+    """Estimated wait time, in milliseconds; only with QUEUED, -1 when unknown."""
     occurred_at_ms: _builtins.int
-    """When it happened; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     message_id: _builtins.str
-    """Message that the router has taken to the open interaction; only with MESSAGE_RECORDED. Messages that it never took open the next interaction."""
+    """Id of the message that the router added to the open interaction; only with MESSAGE_RECORDED. Messages that the router did not add open the next
+    interaction.
+    """
     def __init__(
         self,
         *,
@@ -616,7 +618,7 @@ Global___InteractionNotice: _TypeAlias = InteractionNotice  # noqa: Y015
 
 @_typing.final
 class IdentityLink(_message.Message):
-    """Links an identity to a person's home, or takes the link back."""
+    """Links an identity to the home of a person, or removes the link."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -630,17 +632,19 @@ class IdentityLink(_message.Message):
     request_id: _builtins.str
     """Id of the request (idempotency key)."""
     identity_id: _builtins.str
-    """The identity that is linked; the record's key."""
+    """Id of the identity that is linked; the key of the record."""
     home_identity_id: _builtins.str
-    """Home identity of the person that it is linked to; empty takes the link back."""
+    """Id of the home identity of the person that it is linked to; empty removes the link."""
     evidence: _builtins.str
-    """Why it is believed, e.g. "signed-login"."""
+    """Evidence of the link, e.g. "signed-login"."""
     actor: _builtins.str
-    """Who linked it."""
+    """The actor who linked it."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     confirmed: _builtins.bool
-    """Set by the home's lane once it has found the home among its own customers. Until then the record is under the home's key, then under the identity's."""
+    """Set by the lane of the home when it has found the home among its customers. The record has the home's key before that, and the identity's key
+    after.
+    """
     def __init__(
         self,
         *,
@@ -662,7 +666,7 @@ Global___IdentityLink: _TypeAlias = IdentityLink  # noqa: Y015
 
 @_typing.final
 class IdentityErasure(_message.Message):
-    """Erases what is known of an identity."""
+    """Erases the data of an identity."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -674,14 +678,14 @@ class IdentityErasure(_message.Message):
     request_id: _builtins.str
     """Id of the request (idempotency key)."""
     identity_id: _builtins.str
-    """The identity; the record's key."""
+    """Id of the identity; the key of the record."""
     actor: _builtins.str
-    """Who asked."""
+    """The actor who requested it."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     @_builtins.property
     def conversation_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Conversations of the identity's person that are known, past ones too: each is forgotten wherever it is remembered."""
+        """Ids of all known conversations of the identity's person, closed ones included. Every store erases them."""
 
     def __init__(
         self,
@@ -702,7 +706,7 @@ Global___IdentityErasure: _TypeAlias = IdentityErasure  # noqa: Y015
 
 @_typing.final
 class FollowUpRequest(_message.Message):
-    """Work that another service asks for in a conversation."""
+    """A request of another service to open an interaction in a conversation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -737,21 +741,21 @@ class FollowUpRequest(_message.Message):
     REQUESTED_AT_MS_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Id of the request (idempotency key); the interaction's id derives from tenant and this."""
+    """Id of the request (idempotency key). The id of the interaction derives from the tenant and this id."""
     identity_id: _builtins.str
-    """The identity; the record's key."""
+    """Id of the identity; the key of the record."""
     conversation_id: _builtins.str
-    """Conversation; empty means the present one, or a new one."""
+    """Id of the conversation; empty means the present conversation, or a new one."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     priority: _builtins.int
     """Priority."""
     reason: _builtins.str
-    """Why, where otherwise the rule's name stands."""
+    """Reason, which is shown in the place of the routing rule's name."""
     requested_at_ms: _builtins.int
-    """When it was asked for; milliseconds. Waiting counts from then."""
+    """Time of the request, in milliseconds since the Unix epoch. The waiting time starts here."""
     checked: _builtins.bool
-    """As of OutboundRequest."""
+    """See OutboundRequest.checked."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
         """Requirements."""
@@ -784,7 +788,7 @@ Global___FollowUpRequest: _TypeAlias = FollowUpRequest  # noqa: Y015
 
 @_typing.final
 class OwnershipCheck(_message.Message):
-    """Asks whether ids belong together; answered by a verdict, and changes nothing."""
+    """Asks whether ids belong together. A verdict answers it; nothing changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -794,15 +798,15 @@ class OwnershipCheck(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     CHECKED_FIELD_NUMBER: _builtins.int
     identity_id: _builtins.str
-    """The identity; with the tenant the record's key."""
+    """Id of the identity; with the tenant it is the key of the record."""
     conversation_id: _builtins.str
-    """Conversation; may be empty."""
+    """Id of the conversation; may be empty."""
     interaction_id: _builtins.str
-    """Interaction; may be empty."""
+    """Id of the interaction; may be empty."""
     person_id: _builtins.str
-    """Person; may be empty."""
+    """Id of the person; may be empty."""
     checked: _builtins.bool
-    """As of OutboundRequest."""
+    """See OutboundRequest.checked."""
     def __init__(
         self,
         *,
@@ -838,40 +842,42 @@ class InboundRecord(_message.Message):
     QUESTION_ID_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     hops: _builtins.int
-    """How often a lane has forwarded it to another identity's key; more than 3 is a dead letter."""
+    """Number of times that a lane has forwarded it to the key of another identity. With more than 3 it becomes a dead letter."""
     question_id: _builtins.str
-    """Id of a question to the lane: who asked waits for a verdict of this id, so a refusal is a verdict and no dead letter. Empty without a waiting caller."""
+    """Id of a question to the lane. The caller waits for the verdict with this id, so a refusal is a verdict and not a dead letter. Empty when no
+    caller waits.
+    """
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def message(self) -> Global___CustomerMessage:
         """A customer's message."""
 
     @_builtins.property
     def outbound(self) -> Global___OutboundRequest:
-        """Something to send to this identity."""
+        """A message to send to this identity."""
 
     @_builtins.property
     def notice(self) -> Global___InteractionNotice:
-        """What became of an interaction of this identity."""
+        """A change of an interaction of this identity."""
 
     @_builtins.property
     def link(self) -> Global___IdentityLink:
-        """Identity linked or unlinked."""
+        """The identity is linked or unlinked."""
 
     @_builtins.property
     def erasure(self) -> Global___IdentityErasure:
-        """Identity erased."""
+        """The identity is erased."""
 
     @_builtins.property
     def follow_up(self) -> Global___FollowUpRequest:
-        """Work asked for by another service."""
+        """An interaction that another service requests."""
 
     @_builtins.property
     def check(self) -> Global___OwnershipCheck:
-        """Whether ids belong together."""
+        """A question whether ids belong together."""
 
     def __init__(
         self,
@@ -900,7 +906,7 @@ Global___InboundRecord: _TypeAlias = InboundRecord  # noqa: Y015
 
 @_typing.final
 class ReplyRoute(_message.Message):
-    """How to answer a conversation; written by the intake lane before anything can be sent."""
+    """The route for replies to a conversation. The intake lane writes it before any message can be sent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -934,16 +940,16 @@ class ReplyRoute(_message.Message):
     subject: _builtins.str
     """Subject of the newest e-mail."""
     last_customer_message_at_ms: _builtins.int
-    """When the customer wrote last; milliseconds. Windows such as WhatsApp's 24 h count from it."""
+    """Time of the customer's last message, in milliseconds since the Unix epoch. Windows such as WhatsApp's 24 h start here."""
     erased_by: _builtins.str
-    """The erasure that took the route away; without identity, everything about the conversation is forgotten."""
+    """Id of the erasure that removed the route. Without an identity, everything about the conversation is erased."""
     proof: Global___OriginProof.ValueType
-    """What proves that answers belong there; a route that is proven is not changed by what is not."""
+    """Proof that replies belong to this route. A message without proof does not change a proven route."""
     only_if_missing: _builtins.bool
-    """True when it only fills a gap: a conversation that has a route keeps its own."""
+    """If true, the route is used only when the conversation has none."""
     @_builtins.property
     def identity(self) -> Global___Identity:
-        """The identity to answer to."""
+        """Identity to reply to."""
 
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -970,7 +976,7 @@ Global___ReplyRoute: _TypeAlias = ReplyRoute  # noqa: Y015
 
 @_typing.final
 class AttemptFinished(_message.Message):
-    """Outcome of one attempt, reported by the sender's I/O to its own lane."""
+    """Outcome of one attempt. The I/O part of the sender reports it to its own lane."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -983,22 +989,22 @@ class AttemptFinished(_message.Message):
     FINISHED_AT_MS_FIELD_NUMBER: _builtins.int
     MIGRATED_TO_FIELD_NUMBER: _builtins.int
     delivery_id: _builtins.str
-    """Delivery."""
+    """Id of the delivery."""
     attempt: _builtins.int
-    """Which attempt, from 1."""
+    """Number of the attempt, from 1."""
     outcome: Global___AttemptOutcome.ValueType
-    """What came of it."""
+    """Outcome."""
     reason: _builtins.str
-    """Reason, e.g. "HTTP_429" or "BLOCKED_BY_USER"."""
+    """Reason code, e.g. "HTTP_429" or "BLOCKED_BY_USER"."""
     retry_after_ms: _builtins.int
-    """The provider asked to wait so long, milliseconds; 0 when it did not."""
+    """Time that the provider asked to wait, in milliseconds; 0 when it did not."""
     finished_at_ms: _builtins.int
-    """When it ended; milliseconds."""
+    """Time at which the attempt ended, in milliseconds since the Unix epoch."""
     migrated_to: _builtins.str
-    """A new address that the provider named (Telegram's migrate_to_chat_id); empty otherwise."""
+    """New address from the provider (Telegram's migrate_to_chat_id); otherwise empty."""
     @_builtins.property
     def native_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The provider's ids of what was accepted, in order of the parts."""
+        """The provider's ids of the accepted parts, in order."""
 
     def __init__(
         self,
@@ -1033,18 +1039,18 @@ class OutboundRecord(_message.Message):
     FINISHED_FIELD_NUMBER: _builtins.int
     SEALED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     conversation_id: _builtins.str
-    """Conversation; with the tenant the record's key."""
+    """Id of the conversation; with the tenant it is the key of the record."""
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def route(self) -> Global___ReplyRoute:
-        """How to answer this conversation from now on."""
+        """New route for replies to the conversation."""
 
     @_builtins.property
     def request(self) -> Global___OutboundRequest:
-        """Something to send."""
+        """A message to send."""
 
     @_builtins.property
     def finished(self) -> Global___AttemptFinished:
@@ -1072,7 +1078,7 @@ Global___OutboundRecord: _TypeAlias = OutboundRecord  # noqa: Y015
 
 @_typing.final
 class DeliveryRecord(_message.Message):
-    """What became of something sent; one record of deliveries.v1, keyed by tenant/conversation_id."""
+    """State of a message to a customer; one record of deliveries.v1, keyed by tenant/conversation_id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1093,32 +1099,32 @@ class DeliveryRecord(_message.Message):
     delivery_id: _builtins.str
     """UUIDv5 of (tenant, request_id)."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     interaction_id: _builtins.str
-    """Interaction; may be empty."""
+    """Id of the interaction; may be empty."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     account: _builtins.str
-    """Account."""
+    """Name of the account."""
     state: Global___DeliveryState.ValueType
     """State."""
     attempts: _builtins.int
-    """Attempts so far."""
+    """Number of attempts so far."""
     reason: _builtins.str
-    """Reason of the last outcome; empty when sent at the first attempt."""
+    """Reason code of the last outcome; empty when the first attempt succeeded."""
     purpose: Global___OutboundPurpose.ValueType
-    """Why it was sent."""
+    """Purpose of the message."""
     occurred_at_ms: _builtins.int
-    """When this state was reached; milliseconds."""
+    """Time at which this state was reached, in milliseconds since the Unix epoch."""
     event_id: _builtins.str
     """Unique id of this record."""
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def native_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Provider's ids."""
+        """The provider's ids."""
 
     def __init__(
         self,
@@ -1148,7 +1154,7 @@ Global___DeliveryRecord: _TypeAlias = DeliveryRecord  # noqa: Y015
 
 @_typing.final
 class ConversationMessage(_message.Message):
-    """A message of a conversation, in either direction."""
+    """A message of a conversation, incoming or outgoing."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1166,13 +1172,13 @@ class ConversationMessage(_message.Message):
     NATIVE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """Message id; for outgoing ones the delivery's id."""
+    """Id of the message; for an outgoing message the id of the delivery."""
     author_kind: _types_pb2.ActorKind.ValueType
-    """Who wrote."""
+    """The author."""
     author_id: _builtins.str
-    """Identity, agent or service."""
+    """Id of the identity, agent or service."""
     interaction_id: _builtins.str
-    """Interaction it belongs to; may be empty."""
+    """Id of the interaction that it belongs to; may be empty."""
     text: _builtins.str
     """Text; personal data."""
     subject: _builtins.str
@@ -1180,11 +1186,11 @@ class ConversationMessage(_message.Message):
     language: _builtins.str
     """Language, BCP 47."""
     channel: _builtins.str
-    """Channel by which it came or went."""
+    """Name of the channel."""
     purpose: Global___OutboundPurpose.ValueType
-    """Why, for outgoing ones."""
+    """Purpose of an outgoing message."""
     edits_message_id: _builtins.str
-    """Message that this one edits; empty when it is new."""
+    """Id of the message that this one edits; empty for a new message."""
     native_message_id: _builtins.str
     """The provider's id."""
     @_builtins.property
@@ -1193,7 +1199,7 @@ class ConversationMessage(_message.Message):
 
     @_builtins.property
     def origin(self) -> Global___Origin:
-        """Where a customer's message says that it comes from and what of that is proven; absent for outgoing ones."""
+        """Origin of a customer's message; absent for outgoing messages."""
 
     def __init__(
         self,
@@ -1229,7 +1235,7 @@ class ConversationOpened(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     PERSON_ID_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     @_builtins.property
     def identity(self) -> Global___Identity:
         """Identity with which it began. Personal data."""
@@ -1250,7 +1256,7 @@ Global___ConversationOpened: _TypeAlias = ConversationOpened  # noqa: Y015
 
 @_typing.final
 class InteractionOpened(_message.Message):
-    """An interaction began in the conversation."""
+    """An interaction was opened in the conversation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1260,15 +1266,15 @@ class InteractionOpened(_message.Message):
     CONFIGURATION_VERSION_FIELD_NUMBER: _builtins.int
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     queue: _builtins.str
-    """Queue that the rules chose."""
+    """Name of the queue that the rules chose."""
     rule: _builtins.str
-    """Rule that chose it."""
+    """Name of the rule that chose it."""
     configuration_version: _builtins.int
     """Version of the configuration used."""
     message_id: _builtins.str
-    """Message that opened it."""
+    """Id of the message that opened it."""
     def __init__(
         self,
         *,
@@ -1295,9 +1301,9 @@ class InteractionClosed(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     outcome: _builtins.str
-    """How: "completed", "abandoned", "cancelled"."""
+    """Outcome: "completed", "abandoned" or "cancelled"."""
     def __init__(
         self,
         *,
@@ -1314,13 +1320,13 @@ Global___InteractionClosed: _TypeAlias = InteractionClosed  # noqa: Y015
 
 @_typing.final
 class ConversationErased(_message.Message):
-    """The identity's data were erased: forget the texts and names of this conversation."""
+    """The data of the identity were erased. Readers must erase the texts and names of this conversation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Request."""
+    """Id of the request."""
     def __init__(
         self,
         *,
@@ -1336,13 +1342,13 @@ Global___ConversationErased: _TypeAlias = ConversationErased  # noqa: Y015
 
 @_typing.final
 class IdentityBelongs(_message.Message):
-    """An identity was linked to a person, or the link was taken back: whose it is from now on."""
+    """An identity was linked to a person, or the link was removed. The record names the person to whom the identity now belongs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PERSON_ID_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     def __init__(
         self,
         *,
@@ -1358,7 +1364,7 @@ Global___IdentityBelongs: _TypeAlias = IdentityBelongs  # noqa: Y015
 
 @_typing.final
 class ConversationRecord(_message.Message):
-    """One record of conversations.v1; keyed by tenant/conversation_id. Its offset is the sequence number for those who resume."""
+    """One record of conversations.v1; keyed by tenant/conversation_id. Its offset is the sequence number from which a reader resumes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1378,28 +1384,28 @@ class ConversationRecord(_message.Message):
     event_id: _builtins.str
     """Unique id."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     conversation_id: _builtins.str
-    """Conversation; with the tenant the record's key."""
+    """Id of the conversation; with the tenant it is the key of the record."""
     identity_id: _builtins.str
-    """Identity that the conversation is with."""
+    """Id of the identity of the conversation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     sealed: _builtins.bytes
-    """The personal fields above, encrypted with a key of the person; see docs/security.md. Remains in an opened record when the key is destroyed."""
+    """The personal fields above, encrypted with a key of the person; see docs/security.md. It remains in a decrypted record when the key was destroyed."""
     @_builtins.property
     def opened(self) -> Global___ConversationOpened:
         """The conversation began."""
 
     @_builtins.property
     def message(self) -> Global___ConversationMessage:
-        """A message, in or out."""
+        """An incoming or outgoing message."""
 
     @_builtins.property
     def interaction_opened(self) -> Global___InteractionOpened:
-        """An interaction began."""
+        """An interaction was opened."""
 
     @_builtins.property
     def interaction_closed(self) -> Global___InteractionClosed:
@@ -1407,11 +1413,11 @@ class ConversationRecord(_message.Message):
 
     @_builtins.property
     def erased(self) -> Global___ConversationErased:
-        """Personal data erased."""
+        """Personal data were erased."""
 
     @_builtins.property
     def belongs(self) -> Global___IdentityBelongs:
-        """The identity belongs to a person; without a conversation, and keyed by the identity."""
+        """The identity belongs to a person. The record has no conversation and is keyed by the identity."""
 
     def __init__(
         self,

@@ -34,7 +34,7 @@ class _AgentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AgentState
     AGENT_STATE_NOT_RESPONDING: _AgentState.ValueType  # 4
 
 class AgentState(_AgentState, metaclass=_AgentStateEnumTypeWrapper):
-    """State that an agent is in."""
+    """State of an agent."""
 
 AGENT_STATE_UNSPECIFIED: AgentState.ValueType  # 0
 AGENT_STATE_OFFLINE: AgentState.ValueType  # 1
@@ -65,14 +65,14 @@ Global___OfferEnd: _TypeAlias = OfferEnd  # noqa: Y015
 
 @_typing.final
 class ReplyTo(_message.Message):
-    """Where the result of a command goes."""
+    """Where to send the result of a command."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GATEWAY_ID_FIELD_NUMBER: _builtins.int
     FEED_PARTITION_FIELD_NUMBER: _builtins.int
     gateway_id: _builtins.str
-    """Gateway that waits for it."""
+    """Id of the gateway that waits for it."""
     feed_partition: _builtins.int
     """Partition of gateway.feed that the gateway reads."""
     def __init__(
@@ -91,7 +91,7 @@ Global___ReplyTo: _TypeAlias = ReplyTo  # noqa: Y015
 
 @_typing.final
 class InteractionFacts(_message.Message):
-    """The interaction as the router knows it: ids and attributes, no text, no names."""
+    """The interaction as the router knows it: ids and attributes, but no text and no names."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -134,40 +134,40 @@ class InteractionFacts(_message.Message):
     PREFERRED_AGENT_FIELD_NUMBER: _builtins.int
     PREFERRED_TEAM_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     person_id: _builtins.str
-    """Person."""
+    """Id of the person."""
     identity_id: _builtins.str
-    """Identity; pseudonymous."""
+    """Id of the identity; a pseudonym."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     account: _builtins.str
-    """Our account on the channel."""
+    """Name of the channel account."""
     language: _builtins.str
     """Language, BCP 47."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     priority: _builtins.int
-    """Priority; higher is more urgent."""
+    """Priority; a higher number is more urgent."""
     arrived_at_ms: _builtins.int
-    """When the customer's first message was taken by the edge; milliseconds. Waiting counts from it."""
+    """Time at which an edge accepted the customer's first message, in milliseconds since the Unix epoch. The waiting time starts here."""
     rule: _builtins.str
-    """Routing rule that chose the queue."""
+    """Name of the routing rule that chose the queue."""
     public: _builtins.bool
-    """True when the customer wrote on several channels or publicly and a rule asks for care; free for rules."""
+    """True when a rule marked the interaction as needing care, e.g. because the customer wrote publicly or on several channels."""
     due_at_ms: _builtins.int
-    """When it should be picked up at the latest; milliseconds, 0 as its queue and the SLA policies say."""
+    """Deadline of the pick-up, in milliseconds since the Unix epoch; 0 means that the queue and the SLA policies decide."""
     start_at_ms: _builtins.int
-    """Not to be offered before, and its age counts from then; milliseconds, 0 means at once."""
+    """Scheduled start, in milliseconds since the Unix epoch; 0 means at once. The interaction is not offered before it, and its age starts there."""
     preferred_agent: _builtins.str
-    """Agent who is asked first, for the queue's sticky time; empty means the person's last."""
+    """Id of the preferred agent, for the queue's `sticky` time; empty means the person's last agent."""
     preferred_team: _builtins.str
-    """Team that is asked next, for the queue's sticky team time; empty means that of the person's last agent."""
+    """Name of the preferred team, for the queue's `sticky_team` time after that; empty means the team of the person's last agent."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements besides the queue's."""
+        """Requirements in addition to the queue's."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -229,7 +229,7 @@ Global___Enqueue: _TypeAlias = Enqueue  # noqa: Y015
 
 @_typing.final
 class UpdateInteraction(_message.Message):
-    """Changes labels or requirements of an open interaction."""
+    """Changes labels of an open interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -256,7 +256,7 @@ class UpdateInteraction(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to set."""
@@ -277,7 +277,7 @@ Global___UpdateInteraction: _TypeAlias = UpdateInteraction  # noqa: Y015
 
 @_typing.final
 class CustomerMessaged(_message.Message):
-    """The customer wrote again while the interaction is open."""
+    """The customer wrote again while the interaction was open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -285,11 +285,11 @@ class CustomerMessaged(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     AT_MS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     message_id: _builtins.str
-    """Message; its text is in the conversation."""
+    """Id of the message; its text is in the conversation."""
     at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     def __init__(
         self,
         *,
@@ -307,13 +307,13 @@ Global___CustomerMessaged: _TypeAlias = CustomerMessaged  # noqa: Y015
 
 @_typing.final
 class CustomerLeft(_message.Message):
-    """The customer left: a waiting interaction is abandoned, an assigned one is told to the agent."""
+    """The customer left. A waiting interaction is abandoned; the agent of an assigned interaction is notified."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -329,14 +329,14 @@ Global___CustomerLeft: _TypeAlias = CustomerLeft  # noqa: Y015
 
 @_typing.final
 class CancelInteraction(_message.Message):
-    """Cancels an interaction by order of another system."""
+    """Cancels an interaction at the request of a supervisor or another system."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     reason: _builtins.str
     """Reason code."""
     def __init__(
@@ -365,15 +365,15 @@ class SignIn(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     session_id: _builtins.str
-    """The session, made by the gateway."""
+    """Id of the session, which the gateway created."""
     resumes_session_id: _builtins.str
-    """Session that this one resumes; empty when new."""
+    """Id of the session that this one resumes; empty for a new session."""
     credits: _builtins.int
-    """At most so many offers at once that the agent's desk can show; 0 means as capacity allows."""
+    """Largest number of unanswered offers that the agent's desk can show; 0 means that capacity alone limits them."""
     state: Global___AgentState.ValueType
-    """State asked for at once; unspecified keeps it for a resumed session and means AVAILABLE for a new one."""
+    """State to set at once; unspecified keeps the state of a resumed session and means AVAILABLE for a new one."""
     def __init__(
         self,
         *,
@@ -393,7 +393,7 @@ Global___SignIn: _TypeAlias = SignIn  # noqa: Y015
 
 @_typing.final
 class CloseSession(_message.Message):
-    """A session ended in order (signed out) or was given up by its gateway."""
+    """A session ended: the agent signed out, or the gateway lost the connection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -401,11 +401,11 @@ class CloseSession(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     SIGNED_OUT_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     session_id: _builtins.str
-    """Session."""
+    """Id of the session."""
     signed_out: _builtins.bool
-    """True when the agent signed out; false when the connection was lost and the lease decides."""
+    """True when the agent signed out; false when the connection was lost, in which case the lease decides."""
     def __init__(
         self,
         *,
@@ -423,14 +423,14 @@ Global___CloseSession: _TypeAlias = CloseSession  # noqa: Y015
 
 @_typing.final
 class RenewLeases(_message.Message):
-    """Sessions that are alive at a gateway."""
+    """Renews the leases of the sessions that are alive at a gateway."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SESSION_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def session_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Sessions."""
+        """Ids of the sessions."""
 
     def __init__(
         self,
@@ -447,7 +447,7 @@ Global___RenewLeases: _TypeAlias = RenewLeases  # noqa: Y015
 
 @_typing.final
 class GrantCredits(_message.Message):
-    """Changes how many offers a desk can show."""
+    """Changes the number of unanswered offers that a desk can show."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,11 +455,11 @@ class GrantCredits(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     session_id: _builtins.str
-    """Session."""
+    """Id of the session."""
     credits: _builtins.int
-    """From now on."""
+    """The new number."""
     def __init__(
         self,
         *,
@@ -485,11 +485,11 @@ class SetAgentState(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     state: Global___AgentState.ValueType
-    """State asked for."""
+    """The new state."""
     reason: _builtins.str
-    """Why, e.g. "lunch"."""
+    """Reason, e.g. "lunch"."""
     def __init__(
         self,
         *,
@@ -514,9 +514,9 @@ class AcceptOffer(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     OFFER_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     def __init__(
         self,
         *,
@@ -542,13 +542,13 @@ class DeclineOffer(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     reason: _builtins.str
-    """Why."""
+    """Reason."""
     retry_after_ms: _builtins.int
-    """After how long the same work may be offered to the agent again, milliseconds; 0 means when he signs in anew."""
+    """Time after which the interaction may be offered to the agent again, in milliseconds; 0 means when the agent signs in again."""
     def __init__(
         self,
         *,
@@ -567,7 +567,7 @@ Global___DeclineOffer: _TypeAlias = DeclineOffer  # noqa: Y015
 
 @_typing.final
 class RecordReply(_message.Message):
-    """The agent replied to the customer; the text goes another way."""
+    """The agent replied to the customer. The text of the reply is in outbound.v1."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -575,9 +575,9 @@ class RecordReply(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     REPLY_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     reply_id: _builtins.str
     """Id of the reply."""
     def __init__(
@@ -605,9 +605,9 @@ class CompleteInteraction(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     disposition: _builtins.str
     """Disposition, e.g. "solved"."""
     def __init__(
@@ -627,7 +627,7 @@ Global___CompleteInteraction: _TypeAlias = CompleteInteraction  # noqa: Y015
 
 @_typing.final
 class TransferInteraction(_message.Message):
-    """The agent hands an interaction on."""
+    """The agent transfers an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -661,26 +661,26 @@ class TransferInteraction(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     WARM_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent; empty when a supervisor transfers."""
+    """Id of the transferring agent; empty when a supervisor transfers."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     queue: _builtins.str
-    """To this queue; empty keeps the queue."""
+    """Name of the new queue; empty keeps the queue."""
     to_agent_id: _builtins.str
-    """To this agent; empty means whoever is eligible."""
+    """Id of the agent to transfer to; empty means any eligible agent."""
     note: _builtins.str
-    """Note for the next agent's explanation; no personal data."""
+    """Note for the next agent, without personal data."""
     replace_requirements: _builtins.bool
-    """True replaces the interaction's own requirements, with none when `requirements` is empty."""
+    """If true, `requirements` replace the interaction's own requirements; an empty list removes them."""
     warm: _builtins.bool
-    """True lets the giver hold it, and reply, until somebody has accepted."""
+    """If true, the transferring agent holds the interaction, and may reply, until another agent has accepted it (a warm transfer)."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements from now on; used when `replace_requirements`."""
+        """New requirements; used when `replace_requirements` is true."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels handed on as context; those of the same name are overwritten."""
+        """Labels to set as context for the next agent; they overwrite labels of the same name."""
 
     def __init__(
         self,
@@ -705,16 +705,16 @@ Global___TransferInteraction: _TypeAlias = TransferInteraction  # noqa: Y015
 
 @_typing.final
 class RecallTransfer(_message.Message):
-    """The giver of a warm transfer takes it back."""
+    """The transferring agent takes a warm transfer back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -731,7 +731,9 @@ Global___RecallTransfer: _TypeAlias = RecallTransfer  # noqa: Y015
 
 @_typing.final
 class AssignInteraction(_message.Message):
-    """Gives waiting work to an agent without an offer: a supervisor's order, or, when the command's actor is an agent, his own choice from the queue."""
+    """Assigns a waiting interaction to an agent without an offer: by order of a supervisor or, when the actor of the command is an agent, because the
+    agent picks it from the queue.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -739,11 +741,11 @@ class AssignInteraction(_message.Message):
     AGENT_ID_FIELD_NUMBER: _builtins.int
     FORCE_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     force: _builtins.bool
-    """True goes over capacity, state and skills, and is counted; supervisors only."""
+    """If true, capacity, state and skills of the agent are ignored, which is counted. Supervisors only."""
     def __init__(
         self,
         *,
@@ -761,16 +763,16 @@ Global___AssignInteraction: _TypeAlias = AssignInteraction  # noqa: Y015
 
 @_typing.final
 class RequestCallback(_message.Message):
-    """The customer hangs up and keeps his place in the queue."""
+    """The customer leaves and keeps their position in the queue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     AT_MS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     at_ms: _builtins.int
-    """Not offered before; milliseconds, 0 means when it is its turn."""
+    """Time before which the interaction is not offered, in milliseconds since the Unix epoch; 0 means when its turn comes."""
     def __init__(
         self,
         *,
@@ -787,16 +789,16 @@ Global___RequestCallback: _TypeAlias = RequestCallback  # noqa: Y015
 
 @_typing.final
 class EndWrapUp(_message.Message):
-    """The agent finished wrapping up."""
+    """The agent ends the wrap-up."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     interaction_id: _builtins.str
-    """Interaction whose wrap-up ends."""
+    """Id of the interaction whose wrap-up ends."""
     def __init__(
         self,
         *,
@@ -837,7 +839,7 @@ Global___UpsertAgent: _TypeAlias = UpsertAgent  # noqa: Y015
 
 @_typing.final
 class Reroute(_message.Message):
-    """Moves waiting or assigned work by a supervisor."""
+    """Moves a waiting or assigned interaction at the request of a supervisor or the SLA service."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -848,20 +850,20 @@ class Reroute(_message.Message):
     ADD_REQUIREMENTS_FIELD_NUMBER: _builtins.int
     WAITING_ONLY_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     queue: _builtins.str
-    """New queue; empty keeps it."""
+    """Name of the new queue; empty keeps the queue."""
     replace_requirements: _builtins.bool
-    """True replaces the interaction's own requirements."""
+    """If true, `requirements` replace the interaction's own requirements."""
     waiting_only: _builtins.bool
-    """True leaves work alone that an agent holds: refused as NOT_WAITING."""
+    """If true, the command is refused as NOT_WAITING when an agent holds the interaction."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """New requirements; used when `replace_requirements`."""
+        """New requirements; used when `replace_requirements` is true."""
 
     @_builtins.property
     def add_requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements added to the interaction's own; one that it has already is not added twice."""
+        """Requirements added to the interaction's own requirements. A requirement that it already has is not added again."""
 
     def __init__(
         self,
@@ -892,13 +894,13 @@ class Reprioritise(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DUE_AT_MS_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     add: _builtins.int
-    """Added to the priority."""
+    """Number added to the priority."""
     reason: _builtins.str
-    """Why, e.g. "SLA_WARNING"."""
+    """Reason code, e.g. "SLA_WARNING"."""
     due_at_ms: _builtins.int
-    """When it should be picked up at the latest; milliseconds, 0 leaves that as it is."""
+    """Deadline of the pick-up, in milliseconds since the Unix epoch; 0 leaves it unchanged."""
     def __init__(
         self,
         *,
@@ -917,7 +919,7 @@ Global___Reprioritise: _TypeAlias = Reprioritise  # noqa: Y015
 
 @_typing.final
 class ActivateConfiguration(_message.Message):
-    """Activates a configuration from here on."""
+    """Activates a configuration. Later commands are decided by it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -977,114 +979,114 @@ class RoutingCommand(_message.Message):
     ASSIGN_INTERACTION_FIELD_NUMBER: _builtins.int
     REQUEST_CALLBACK_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
-    """Idempotency key; the same again changes nothing and has the same result."""
+    """Idempotency key. A repetition changes nothing and has the same result."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     pool: _builtins.str
-    """Pool."""
+    """Name of the pool."""
     issued_at_ms: _builtins.int
-    """When it was issued; milliseconds."""
+    """Time at which it was issued, in milliseconds since the Unix epoch."""
     actor_kind: _types_pb2.ActorKind.ValueType
-    """Who issued it."""
+    """Kind of the actor who issued it."""
     actor_id: _builtins.str
-    """Agent, supervisor or service."""
+    """Id of the agent or supervisor, or name of the service."""
     expected_epoch: _builtins.int
-    """In commands about one interaction: refused as STALE_EPOCH when it has had another number of events; 0 does not ask."""
+    """For commands about one interaction: the command is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def reply_to(self) -> Global___ReplyTo:
-        """Where its result goes; absent when nobody waits."""
+        """Where to send the result; absent when no gateway waits for it."""
 
     @_builtins.property
     def enqueue(self) -> Global___Enqueue:
-        """See the message."""
+        """See Enqueue."""
 
     @_builtins.property
     def update_interaction(self) -> Global___UpdateInteraction:
-        """See the message."""
+        """See UpdateInteraction."""
 
     @_builtins.property
     def customer_messaged(self) -> Global___CustomerMessaged:
-        """See the message."""
+        """See CustomerMessaged."""
 
     @_builtins.property
     def customer_left(self) -> Global___CustomerLeft:
-        """See the message."""
+        """See CustomerLeft."""
 
     @_builtins.property
     def cancel_interaction(self) -> Global___CancelInteraction:
-        """See the message."""
+        """See CancelInteraction."""
 
     @_builtins.property
     def sign_in(self) -> Global___SignIn:
-        """See the message."""
+        """See SignIn."""
 
     @_builtins.property
     def close_session(self) -> Global___CloseSession:
-        """See the message."""
+        """See CloseSession."""
 
     @_builtins.property
     def renew_leases(self) -> Global___RenewLeases:
-        """See the message."""
+        """See RenewLeases."""
 
     @_builtins.property
     def grant_credits(self) -> Global___GrantCredits:
-        """See the message."""
+        """See GrantCredits."""
 
     @_builtins.property
     def set_agent_state(self) -> Global___SetAgentState:
-        """See the message."""
+        """See SetAgentState."""
 
     @_builtins.property
     def accept_offer(self) -> Global___AcceptOffer:
-        """See the message."""
+        """See AcceptOffer."""
 
     @_builtins.property
     def decline_offer(self) -> Global___DeclineOffer:
-        """See the message."""
+        """See DeclineOffer."""
 
     @_builtins.property
     def record_reply(self) -> Global___RecordReply:
-        """See the message."""
+        """See RecordReply."""
 
     @_builtins.property
     def complete_interaction(self) -> Global___CompleteInteraction:
-        """See the message."""
+        """See CompleteInteraction."""
 
     @_builtins.property
     def transfer_interaction(self) -> Global___TransferInteraction:
-        """See the message."""
+        """See TransferInteraction."""
 
     @_builtins.property
     def end_wrap_up(self) -> Global___EndWrapUp:
-        """See the message."""
+        """See EndWrapUp."""
 
     @_builtins.property
     def upsert_agent(self) -> Global___UpsertAgent:
-        """See the message."""
+        """See UpsertAgent."""
 
     @_builtins.property
     def reroute(self) -> Global___Reroute:
-        """See the message."""
+        """See Reroute."""
 
     @_builtins.property
     def reprioritise(self) -> Global___Reprioritise:
-        """See the message."""
+        """See Reprioritise."""
 
     @_builtins.property
     def activate_configuration(self) -> Global___ActivateConfiguration:
-        """See the message."""
+        """See ActivateConfiguration."""
 
     @_builtins.property
     def recall_transfer(self) -> Global___RecallTransfer:
-        """See the message."""
+        """See RecallTransfer."""
 
     @_builtins.property
     def assign_interaction(self) -> Global___AssignInteraction:
-        """See the message."""
+        """See AssignInteraction."""
 
     @_builtins.property
     def request_callback(self) -> Global___RequestCallback:
-        """See the message."""
+        """See RequestCallback."""
 
     def __init__(
         self,
@@ -1133,7 +1135,7 @@ Global___RoutingCommand: _TypeAlias = RoutingCommand  # noqa: Y015
 
 @_typing.final
 class InteractionQueued(_message.Message):
-    """Entered its queue, or re-entered it after a transfer, a lost agent or a revoked offer's end."""
+    """The interaction entered a queue: for the first time, or again after a transfer, a lost agent or a revoked offer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1142,13 +1144,13 @@ class InteractionQueued(_message.Message):
     AGAIN_FIELD_NUMBER: _builtins.int
     ESTIMATED_P90_MS_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Position from 1; 0 when unknown."""
+    """Position in the queue, from 1; 0 when unknown."""
     estimated_wait_ms: _builtins.int
-    """Estimated wait, milliseconds; -1 when unknown."""
+    """Median of the estimated wait time, in milliseconds; -1 when unknown."""
     again: _builtins.bool
-    """True when it had been queued before."""
+    """True when it was queued before."""
     estimated_p90_ms: _builtins.int
-    """Ninth decile of the estimated wait, milliseconds; -1 when unknown."""
+    """90th percentile of the estimated wait time, in milliseconds; -1 when unknown."""
     def __init__(
         self,
         *,
@@ -1167,13 +1169,13 @@ Global___InteractionQueued: _TypeAlias = InteractionQueued  # noqa: Y015
 
 @_typing.final
 class InteractionScheduled(_message.Message):
-    """Will be queued at its time."""
+    """The interaction will be queued at its scheduled start."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     START_AT_MS_FIELD_NUMBER: _builtins.int
     start_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Scheduled start, in milliseconds since the Unix epoch."""
     def __init__(
         self,
         *,
@@ -1189,16 +1191,16 @@ Global___InteractionScheduled: _TypeAlias = InteractionScheduled  # noqa: Y015
 
 @_typing.final
 class InteractionOverflowed(_message.Message):
-    """An overflow rule moved or changed it; the interaction says where it is now."""
+    """An overflow rule moved or changed the interaction. The field `interaction` of the event has the new state."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_QUEUE_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
     from_queue: _builtins.str
-    """Queue whose rule it was."""
+    """Name of the queue that has the rule."""
     rule: _builtins.str
-    """The rule."""
+    """Name of the rule."""
     def __init__(
         self,
         *,
@@ -1215,16 +1217,16 @@ Global___InteractionOverflowed: _TypeAlias = InteractionOverflowed  # noqa: Y015
 
 @_typing.final
 class InteractionParked(_message.Message):
-    """Set aside for something that may interrupt it; the agent still holds it."""
+    """The interaction was parked for one that may interrupt it. The agent still holds it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     by: _builtins.str
-    """Interaction that interrupted it."""
+    """Id of the interaction that interrupted it."""
     def __init__(
         self,
         *,
@@ -1241,13 +1243,13 @@ Global___InteractionParked: _TypeAlias = InteractionParked  # noqa: Y015
 
 @_typing.final
 class InteractionResumed(_message.Message):
-    """The agent goes on with what was parked."""
+    """The agent resumes a parked interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     def __init__(
         self,
         *,
@@ -1263,7 +1265,7 @@ Global___InteractionResumed: _TypeAlias = InteractionResumed  # noqa: Y015
 
 @_typing.final
 class InteractionOffered(_message.Message):
-    """Offered to an agent."""
+    """The interaction was offered to an agent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1273,15 +1275,15 @@ class InteractionOffered(_message.Message):
     ELIGIBLE_FIELD_NUMBER: _builtins.int
     CONSIDERED_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     expires_at_ms: _builtins.int
-    """Until when; milliseconds."""
+    """Time at which the offer expires, in milliseconds since the Unix epoch."""
     eligible: _builtins.int
-    """Agents that were eligible."""
+    """Number of eligible agents."""
     considered: _builtins.int
-    """Agents of the pool that were looked at."""
+    """Number of agents of the pool that were considered."""
     def __init__(
         self,
         *,
@@ -1309,11 +1311,11 @@ class OfferEnded(_message.Message):
     OFFER_ID_FIELD_NUMBER: _builtins.int
     END_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     end: Global___OfferEnd.ValueType
-    """How."""
+    """How the offer ended."""
     def __init__(
         self,
         *,
@@ -1331,7 +1333,7 @@ Global___OfferEnded: _TypeAlias = OfferEnded  # noqa: Y015
 
 @_typing.final
 class InteractionAssigned(_message.Message):
-    """Accepted: the agent holds it now."""
+    """The interaction was assigned: the agent accepted the offer and holds it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1342,17 +1344,17 @@ class InteractionAssigned(_message.Message):
     ESTIMATED_P90_MS_FIELD_NUMBER: _builtins.int
     OVER_CAPACITY_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     offer_id: _builtins.str
-    """Offer that was accepted; empty when it was given without one."""
+    """Id of the accepted offer; empty for an assignment without an offer."""
     waited_ms: _builtins.int
-    """Waited so long in all, milliseconds."""
+    """Total waiting time, in milliseconds."""
     estimated_p50_ms: _builtins.int
-    """Median of the wait announced when it was queued, milliseconds; -1 when none was."""
+    """Median of the wait time that was estimated when it was queued, in milliseconds; -1 when there was no estimate."""
     estimated_p90_ms: _builtins.int
-    """Ninth decile of the wait announced when it was queued, milliseconds; -1 when none was."""
+    """90th percentile of the wait time that was estimated when it was queued, in milliseconds; -1 when there was no estimate."""
     over_capacity: _builtins.bool
-    """True when a supervisor forced it over the agent's capacity."""
+    """True when a supervisor forced the assignment beyond the agent's capacity."""
     def __init__(
         self,
         *,
@@ -1381,9 +1383,9 @@ class AgentReplied(_message.Message):
     REPLY_ID_FIELD_NUMBER: _builtins.int
     FIRST_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     reply_id: _builtins.str
-    """Reply."""
+    """Id of the reply."""
     first: _builtins.bool
     """True for the first reply in this interaction."""
     def __init__(
@@ -1409,7 +1411,7 @@ class CustomerMessageRecorded(_message.Message):
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
-    """Message."""
+    """Id of the message."""
     def __init__(
         self,
         *,
@@ -1425,7 +1427,7 @@ Global___CustomerMessageRecorded: _TypeAlias = CustomerMessageRecorded  # noqa: 
 
 @_typing.final
 class InteractionTransferred(_message.Message):
-    """Left the agent for a queue or another agent."""
+    """The interaction was transferred to a queue or to another agent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1433,11 +1435,11 @@ class InteractionTransferred(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     TO_AGENT_ID_FIELD_NUMBER: _builtins.int
     from_agent_id: _builtins.str
-    """From this agent; may be empty."""
+    """Id of the transferring agent; may be empty."""
     queue: _builtins.str
-    """To this queue."""
+    """Name of the new queue."""
     to_agent_id: _builtins.str
-    """To this agent; may be empty."""
+    """Id of the agent to whom it was transferred; may be empty."""
     def __init__(
         self,
         *,
@@ -1455,7 +1457,7 @@ Global___InteractionTransferred: _TypeAlias = InteractionTransferred  # noqa: Y0
 
 @_typing.final
 class InteractionCompleted(_message.Message):
-    """Completed; in wrap-up if the queue has one."""
+    """The interaction was completed. Wrap-up follows if the queue has one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1464,13 +1466,13 @@ class InteractionCompleted(_message.Message):
     ASSIGNED_AT_MS_FIELD_NUMBER: _builtins.int
     WRAP_UP_UNTIL_MS_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     disposition: _builtins.str
-    """Disposition."""
+    """Disposition, e.g. "solved"."""
     assigned_at_ms: _builtins.int
-    """When it was assigned; milliseconds."""
+    """Time at which it was assigned, in milliseconds since the Unix epoch."""
     wrap_up_until_ms: _builtins.int
-    """Until when wrap-up lasts; milliseconds, 0 when none."""
+    """End of the wrap-up, in milliseconds since the Unix epoch; 0 without wrap-up."""
     def __init__(
         self,
         *,
@@ -1489,13 +1491,13 @@ Global___InteractionCompleted: _TypeAlias = InteractionCompleted  # noqa: Y015
 
 @_typing.final
 class WrapUpEnded(_message.Message):
-    """Wrap-up ended."""
+    """The wrap-up ended."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENT_ID_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     def __init__(
         self,
         *,
@@ -1511,13 +1513,13 @@ Global___WrapUpEnded: _TypeAlias = WrapUpEnded  # noqa: Y015
 
 @_typing.final
 class InteractionAbandoned(_message.Message):
-    """The customer left while waiting."""
+    """The customer left while the interaction waited."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     WAITED_MS_FIELD_NUMBER: _builtins.int
     waited_ms: _builtins.int
-    """Waited so long, milliseconds."""
+    """Waiting time, in milliseconds."""
     def __init__(
         self,
         *,
@@ -1533,7 +1535,7 @@ Global___InteractionAbandoned: _TypeAlias = InteractionAbandoned  # noqa: Y015
 
 @_typing.final
 class InteractionCancelled(_message.Message):
-    """Cancelled by order."""
+    """The interaction was cancelled on request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1550,16 +1552,16 @@ Global___InteractionCancelled: _TypeAlias = InteractionCancelled  # noqa: Y015
 
 @_typing.final
 class InteractionChanged(_message.Message):
-    """Priority, queue or requirements changed."""
+    """Priority, queue or requirements of the interaction changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PRIORITY_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     priority: _builtins.int
-    """Priority from now on."""
+    """New priority."""
     queue: _builtins.str
-    """Queue from now on."""
+    """Name of the new queue."""
     def __init__(
         self,
         *,
@@ -1576,7 +1578,7 @@ Global___InteractionChanged: _TypeAlias = InteractionChanged  # noqa: Y015
 
 @_typing.final
 class AgentStateChanged(_message.Message):
-    """An agent's state changed; the record's key is the agent's id."""
+    """The state of an agent changed. The key of the record is the agent's id."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1586,15 +1588,15 @@ class AgentStateChanged(_message.Message):
     USED_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     before: Global___AgentState.ValueType
-    """State before."""
+    """Previous state."""
     after: Global___AgentState.ValueType
-    """State from now on."""
+    """New state."""
     used: _builtins.int
-    """Weight held and offered."""
+    """Weight of all interactions that the agent holds or is offered."""
     total: _builtins.int
-    """Capacity in all."""
+    """Total capacity."""
     def __init__(
         self,
         *,
@@ -1645,17 +1647,17 @@ class RoutingEvent(_message.Message):
     PARKED_FIELD_NUMBER: _builtins.int
     RESUMED_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """UUIDv5 of (command_id or timer's id, ordinal): a repetition has the same."""
+    """UUIDv5 of (id of the command or timer, ordinal), so that a repetition has the same id."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     pool: _builtins.str
-    """Pool."""
+    """Name of the pool."""
     command_id: _builtins.str
-    """Command that caused it; empty for timers."""
+    """Id of the command that caused it; empty for timers."""
     occurred_at_ms: _builtins.int
-    """When it was decided; milliseconds."""
+    """Time at which it was decided, in milliseconds since the Unix epoch."""
     epoch: _builtins.int
-    """Number of decisions about this interaction so far: grows by one with each event."""
+    """Epoch: the number of events of this interaction so far, this one included."""
     reason: _builtins.str
     """Machine-readable reason, e.g. "LONGEST_IDLE"."""
     configuration_version: _builtins.int
@@ -1666,71 +1668,71 @@ class RoutingEvent(_message.Message):
 
     @_builtins.property
     def queued(self) -> Global___InteractionQueued:
-        """See the message."""
+        """See InteractionQueued."""
 
     @_builtins.property
     def offered(self) -> Global___InteractionOffered:
-        """See the message."""
+        """See InteractionOffered."""
 
     @_builtins.property
     def offer_ended(self) -> Global___OfferEnded:
-        """See the message."""
+        """See OfferEnded."""
 
     @_builtins.property
     def assigned(self) -> Global___InteractionAssigned:
-        """See the message."""
+        """See InteractionAssigned."""
 
     @_builtins.property
     def agent_replied(self) -> Global___AgentReplied:
-        """See the message."""
+        """See AgentReplied."""
 
     @_builtins.property
     def customer_message_recorded(self) -> Global___CustomerMessageRecorded:
-        """See the message."""
+        """See CustomerMessageRecorded."""
 
     @_builtins.property
     def transferred(self) -> Global___InteractionTransferred:
-        """See the message."""
+        """See InteractionTransferred."""
 
     @_builtins.property
     def completed(self) -> Global___InteractionCompleted:
-        """See the message."""
+        """See InteractionCompleted."""
 
     @_builtins.property
     def wrap_up_ended(self) -> Global___WrapUpEnded:
-        """See the message."""
+        """See WrapUpEnded."""
 
     @_builtins.property
     def abandoned(self) -> Global___InteractionAbandoned:
-        """See the message."""
+        """See InteractionAbandoned."""
 
     @_builtins.property
     def cancelled(self) -> Global___InteractionCancelled:
-        """See the message."""
+        """See InteractionCancelled."""
 
     @_builtins.property
     def changed(self) -> Global___InteractionChanged:
-        """See the message."""
+        """See InteractionChanged."""
 
     @_builtins.property
     def agent_state_changed(self) -> Global___AgentStateChanged:
-        """See the message."""
+        """See AgentStateChanged."""
 
     @_builtins.property
     def scheduled(self) -> Global___InteractionScheduled:
-        """See the message."""
+        """See InteractionScheduled."""
 
     @_builtins.property
     def overflowed(self) -> Global___InteractionOverflowed:
-        """See the message."""
+        """See InteractionOverflowed."""
 
     @_builtins.property
     def parked(self) -> Global___InteractionParked:
-        """See the message."""
+        """See InteractionParked."""
 
     @_builtins.property
     def resumed(self) -> Global___InteractionResumed:
-        """See the message."""
+        """See InteractionResumed."""
 
     def __init__(
         self,
@@ -1774,7 +1776,9 @@ Global___RoutingEvent: _TypeAlias = RoutingEvent  # noqa: Y015
 
 @_typing.final
 class JournalRecord(_message.Message):
-    """One record of routing.journal.v1: what a batch saw and did, enough to replay it. The first of each ownership is its take-over."""
+    """One record of routing.journal.v1: the input and the effects of a batch, so that it can be replayed. The first record of each ownership is its
+    takeover.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1789,20 +1793,22 @@ class JournalRecord(_message.Message):
     shard: _builtins.int
     """Shard: the input's partition."""
     lane_epoch: _builtins.int
-    """Ownership under which it was decided."""
+    """Number of the ownership in which the batch was decided."""
     now_ms: _builtins.int
-    """Clock used for the whole batch; milliseconds."""
+    """Clock of the whole batch, in milliseconds since the Unix epoch."""
     first_offset: _builtins.int
-    """First offset of the batch; equal to next_offset for a batch of timers alone."""
+    """First input offset of the batch; equal to `next_offset` for a batch of timers only."""
     next_offset: _builtins.int
-    """Offset after the last."""
+    """Input offset after the last record of the batch."""
     effects_sha256: _builtins.bytes
-    """SHA-256 over all effects in order."""
+    """SHA-256 of all effects, in order."""
     effects: _builtins.int
     """Number of effects."""
     @_builtins.property
     def idle_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Clocks at which this owner looked at timers since its record before, and nothing came of it; milliseconds, in order. They cost no transaction."""
+        """Clocks at which this owner checked its timers since its previous record without any effect, in order, in milliseconds since the Unix epoch. Such
+        a check needs no transaction.
+        """
 
     def __init__(
         self,
@@ -1835,13 +1841,13 @@ class CommandResult(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
-    """Command."""
+    """Id of the command."""
     ok: _builtins.bool
-    """True when it was carried out (now or before)."""
+    """True when the command was carried out, now or earlier."""
     reason: _builtins.str
-    """Reason code when not, e.g. "OFFER_EXPIRED"."""
+    """Reason code of a refusal, e.g. "OFFER_EXPIRED"."""
     message: _builtins.str
-    """For people."""
+    """Message for people."""
     def __init__(
         self,
         *,
@@ -1860,7 +1866,7 @@ Global___CommandResult: _TypeAlias = CommandResult  # noqa: Y015
 
 @_typing.final
 class OfferView(_message.Message):
-    """An offer as an agent's desk sees it."""
+    """An offer as an agent's desk shows it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1870,13 +1876,13 @@ class OfferView(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OFFERED_AT_MS_FIELD_NUMBER: _builtins.int
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     expires_at_ms: _builtins.int
-    """Until when; milliseconds."""
+    """Time at which the offer expires, in milliseconds since the Unix epoch."""
     reason: _builtins.str
-    """Why this agent."""
+    """Reason code of the choice of this agent."""
     offered_at_ms: _builtins.int
-    """When it was made; milliseconds."""
+    """Time at which it was made, in milliseconds since the Unix epoch."""
     @_builtins.property
     def interaction(self) -> Global___InteractionFacts:
         """The interaction."""
@@ -1900,7 +1906,7 @@ Global___OfferView: _TypeAlias = OfferView  # noqa: Y015
 
 @_typing.final
 class AssignmentView(_message.Message):
-    """An assignment as an agent's desk sees it."""
+    """An assignment as an agent's desk shows it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1910,13 +1916,13 @@ class AssignmentView(_message.Message):
     WRAP_UP_UNTIL_MS_FIELD_NUMBER: _builtins.int
     PARKED_FIELD_NUMBER: _builtins.int
     assigned_at_ms: _builtins.int
-    """Since when; milliseconds."""
+    """Time of the assignment, in milliseconds since the Unix epoch."""
     wrapping_up: _builtins.bool
-    """True in wrap-up."""
+    """True during wrap-up."""
     wrap_up_until_ms: _builtins.int
-    """Until when wrap-up lasts; milliseconds."""
+    """End of the wrap-up, in milliseconds since the Unix epoch."""
     parked: _builtins.bool
-    """True while it is set aside for something that interrupted it."""
+    """True while it is parked for an interaction that interrupted it."""
     @_builtins.property
     def interaction(self) -> Global___InteractionFacts:
         """The interaction."""
@@ -1940,7 +1946,7 @@ Global___AssignmentView: _TypeAlias = AssignmentView  # noqa: Y015
 
 @_typing.final
 class AgentSnapshot(_message.Message):
-    """All that an agent holds; sent when a session begins or resumes."""
+    """Everything that an agent holds. It is sent when a session begins or resumes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1953,14 +1959,14 @@ class AgentSnapshot(_message.Message):
     state: Global___AgentState.ValueType
     """State."""
     session_id: _builtins.str
-    """Session that was signed in."""
+    """Id of the session that was signed in."""
     used: _builtins.int
-    """Weight held and offered."""
+    """Weight of all interactions that the agent holds or is offered."""
     total: _builtins.int
-    """Capacity in all."""
+    """Total capacity."""
     @_builtins.property
     def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferView]:
-        """Offers standing."""
+        """Open offers."""
 
     @_builtins.property
     def assignments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssignmentView]:
@@ -1986,14 +1992,14 @@ Global___AgentSnapshot: _TypeAlias = AgentSnapshot  # noqa: Y015
 
 @_typing.final
 class OfferRevoked(_message.Message):
-    """An offer was taken back."""
+    """An offer was revoked."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     OFFER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     reason: _builtins.str
     """Reason code."""
     def __init__(
@@ -2012,14 +2018,14 @@ Global___OfferRevoked: _TypeAlias = OfferRevoked  # noqa: Y015
 
 @_typing.final
 class AssignmentEnded(_message.Message):
-    """An assignment ended, or its wrap-up did."""
+    """An assignment or its wrap-up ended."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     reason: _builtins.str
     """Reason code."""
     def __init__(
@@ -2038,7 +2044,7 @@ Global___AssignmentEnded: _TypeAlias = AssignmentEnded  # noqa: Y015
 
 @_typing.final
 class CustomerActed(_message.Message):
-    """The customer wrote, or left."""
+    """The customer wrote or left."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2046,11 +2052,11 @@ class CustomerActed(_message.Message):
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     message_id: _builtins.str
-    """Message; empty when he left."""
+    """Id of the message; empty when the customer left."""
     left: _builtins.bool
-    """True when he left."""
+    """True when the customer left."""
     def __init__(
         self,
         *,
@@ -2085,44 +2091,44 @@ class FeedRecord(_message.Message):
     STATE_CHANGED_FIELD_NUMBER: _builtins.int
     CUSTOMER_ACTED_FIELD_NUMBER: _builtins.int
     gateway_id: _builtins.str
-    """Gateway that it is for."""
+    """Id of the gateway that the record is for."""
     session_id: _builtins.str
-    """Session that it is for; empty for results of commands without a session."""
+    """Id of the session that the record is for; empty for results of commands without a session."""
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     occurred_at_ms: _builtins.int
-    """When; milliseconds."""
+    """Time of the event, in milliseconds since the Unix epoch."""
     @_builtins.property
     def result(self) -> Global___CommandResult:
-        """See the message."""
+        """See CommandResult."""
 
     @_builtins.property
     def offered(self) -> Global___OfferView:
-        """See the message."""
+        """See OfferView."""
 
     @_builtins.property
     def revoked(self) -> Global___OfferRevoked:
-        """See the message."""
+        """See OfferRevoked."""
 
     @_builtins.property
     def assigned(self) -> Global___AssignmentView:
-        """See the message."""
+        """See AssignmentView."""
 
     @_builtins.property
     def ended(self) -> Global___AssignmentEnded:
-        """See the message."""
+        """See AssignmentEnded."""
 
     @_builtins.property
     def snapshot(self) -> Global___AgentSnapshot:
-        """See the message."""
+        """See AgentSnapshot."""
 
     @_builtins.property
     def state_changed(self) -> Global___AgentStateChanged:
-        """See the message."""
+        """See AgentStateChanged."""
 
     @_builtins.property
     def customer_acted(self) -> Global___CustomerActed:
-        """See the message."""
+        """See CustomerActed."""
 
     def __init__(
         self,

@@ -34,15 +34,15 @@ class Hello(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent; must equal the token's agent when the token names one."""
+    """Id of the agent; must equal the token's agent when the token names one."""
     pool: _builtins.str
-    """Pool; empty means the agent's pool in the configuration, else "default"."""
+    """Name of the pool; empty means the agent's pool in the configuration, otherwise "default"."""
     resume_token: _builtins.str
-    """Token of the session that this one resumes; empty when new."""
+    """Resume token of the session that this one resumes; empty for a new session."""
     credits: _builtins.int
-    """At most so many unanswered offers at once; 0 means as capacity allows."""
+    """Largest number of unanswered offers; 0 means that capacity alone limits them."""
     state: _records_pb2.AgentState.ValueType
-    """State asked for at once; unspecified keeps what it was, AVAILABLE for a new session."""
+    """State to set at once; unspecified keeps the state of a resumed session and means AVAILABLE for a new one."""
     def __init__(
         self,
         *,
@@ -62,7 +62,7 @@ Global___Hello: _TypeAlias = Hello  # noqa: Y015
 
 @_typing.final
 class Heartbeat(_message.Message):
-    """The desk is alive."""
+    """Shows that the desk is alive; the router answers it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -79,13 +79,13 @@ Global___Heartbeat: _TypeAlias = Heartbeat  # noqa: Y015
 
 @_typing.final
 class CreditsChange(_message.Message):
-    """Changes the desk's credits."""
+    """Changes the number of unanswered offers that the desk accepts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CREDITS_FIELD_NUMBER: _builtins.int
     credits: _builtins.int
-    """From now on."""
+    """The new number."""
     def __init__(
         self,
         *,
@@ -101,7 +101,7 @@ Global___CreditsChange: _TypeAlias = CreditsChange  # noqa: Y015
 
 @_typing.final
 class StateChange(_message.Message):
-    """Asks for a state."""
+    """Asks for a change of the agent's state."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -110,7 +110,7 @@ class StateChange(_message.Message):
     state: _records_pb2.AgentState.ValueType
     """State."""
     reason: _builtins.str
-    """Why."""
+    """Reason."""
     def __init__(
         self,
         *,
@@ -133,7 +133,7 @@ class Accept(_message.Message):
 
     OFFER_ID_FIELD_NUMBER: _builtins.int
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     def __init__(
         self,
         *,
@@ -157,11 +157,11 @@ class Decline(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     offer_id: _builtins.str
-    """Offer."""
+    """Id of the offer."""
     reason: _builtins.str
-    """Why."""
+    """Reason."""
     retry_after_ms: _builtins.int
-    """After how long the same may be offered again, milliseconds; 0 means after signing in anew."""
+    """Time after which the interaction may be offered again, in milliseconds; 0 means when the agent signs in again."""
     def __init__(
         self,
         *,
@@ -186,7 +186,7 @@ class Reply(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     text: _builtins.str
     """Text."""
     def __init__(
@@ -212,9 +212,9 @@ class Complete(_message.Message):
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     disposition: _builtins.str
-    """Disposition."""
+    """Disposition, e.g. "solved"."""
     def __init__(
         self,
         *,
@@ -231,7 +231,7 @@ Global___Complete: _TypeAlias = Complete  # noqa: Y015
 
 @_typing.final
 class Transfer(_message.Message):
-    """Hands an interaction on."""
+    """Transfers an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -264,24 +264,24 @@ class Transfer(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     WARM_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     queue: _builtins.str
-    """To this queue."""
+    """Name of the new queue; empty keeps the queue."""
     to_agent_id: _builtins.str
-    """To this agent."""
+    """Id of the agent to transfer to; empty means any eligible agent."""
     note: _builtins.str
     """Note for the next agent."""
     replace_requirements: _builtins.bool
-    """True replaces the interaction's own requirements, with none when `requirements` is empty."""
+    """If true, `requirements` replace the interaction's own requirements; an empty list removes them."""
     warm: _builtins.bool
-    """True: go on holding it, and replying, until somebody has accepted."""
+    """If true, the agent holds the interaction, and may reply, until another agent has accepted it (a warm transfer)."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements from now on; used when `replace_requirements`."""
+        """New requirements; used when `replace_requirements` is true."""
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Labels handed on as context; those of the same name are overwritten."""
+        """Labels to set as context for the next agent; they overwrite labels of the same name."""
 
     def __init__(
         self,
@@ -305,13 +305,13 @@ Global___Transfer: _TypeAlias = Transfer  # noqa: Y015
 
 @_typing.final
 class Recall(_message.Message):
-    """Takes a warm transfer back that nobody has accepted."""
+    """Takes back a warm transfer that no agent has accepted."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -327,13 +327,13 @@ Global___Recall: _TypeAlias = Recall  # noqa: Y015
 
 @_typing.final
 class Pick(_message.Message):
-    """Takes waiting work from the queue, without an offer."""
+    """Picks a waiting interaction from the queue, without an offer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -349,13 +349,13 @@ Global___Pick: _TypeAlias = Pick  # noqa: Y015
 
 @_typing.final
 class EndWrap(_message.Message):
-    """Ends wrap-up."""
+    """Ends a wrap-up."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -388,7 +388,7 @@ Global___SignOut: _TypeAlias = SignOut  # noqa: Y015
 
 @_typing.final
 class SessionRequest(_message.Message):
-    """What a desk says."""
+    """A message from the desk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -407,58 +407,58 @@ class SessionRequest(_message.Message):
     PICK_FIELD_NUMBER: _builtins.int
     RECALL_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The desk's id of this message, unique in the agent's day; the same again after a reconnect is a repetition. Required but for heartbeats."""
+    """The desk's id of this message, unique within a day of the agent. The same id after a reconnect is a repetition. Required except for heartbeats."""
     @_builtins.property
     def hello(self) -> Global___Hello:
-        """See the message."""
+        """See Hello."""
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
-        """See the message."""
+        """See Heartbeat."""
 
     @_builtins.property
     def credits(self) -> Global___CreditsChange:
-        """See the message."""
+        """See CreditsChange."""
 
     @_builtins.property
     def state(self) -> Global___StateChange:
-        """See the message."""
+        """See StateChange."""
 
     @_builtins.property
     def accept(self) -> Global___Accept:
-        """See the message."""
+        """See Accept."""
 
     @_builtins.property
     def decline(self) -> Global___Decline:
-        """See the message."""
+        """See Decline."""
 
     @_builtins.property
     def reply(self) -> Global___Reply:
-        """See the message."""
+        """See Reply."""
 
     @_builtins.property
     def complete(self) -> Global___Complete:
-        """See the message."""
+        """See Complete."""
 
     @_builtins.property
     def transfer(self) -> Global___Transfer:
-        """See the message."""
+        """See Transfer."""
 
     @_builtins.property
     def end_wrap(self) -> Global___EndWrap:
-        """See the message."""
+        """See EndWrap."""
 
     @_builtins.property
     def sign_out(self) -> Global___SignOut:
-        """See the message."""
+        """See SignOut."""
 
     @_builtins.property
     def pick(self) -> Global___Pick:
-        """See the message."""
+        """See Pick."""
 
     @_builtins.property
     def recall(self) -> Global___Recall:
-        """See the message."""
+        """See Recall."""
 
     def __init__(
         self,
@@ -490,7 +490,7 @@ Global___SessionRequest: _TypeAlias = SessionRequest  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
-    """The session stands."""
+    """The session is open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -499,14 +499,14 @@ class Welcome(_message.Message):
     HEARTBEAT_MS_FIELD_NUMBER: _builtins.int
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
-    """Session."""
+    """Id of the session."""
     resume_token: _builtins.str
-    """Hand this back in Hello after a lost connection, at any replica."""
+    """Token to send in Hello after a lost connection, to any replica."""
     heartbeat_ms: _builtins.int
-    """Send a heartbeat at least so often, milliseconds."""
+    """Longest time between two heartbeats, in milliseconds."""
     @_builtins.property
     def snapshot(self) -> _records_pb2.AgentSnapshot:
-        """All that the agent holds now."""
+        """Everything that the agent holds now."""
 
     def __init__(
         self,
@@ -535,13 +535,13 @@ class RequestResult(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The request."""
+    """Id of the request."""
     ok: _builtins.bool
-    """True when carried out."""
+    """True when the request was carried out."""
     reason: _builtins.str
-    """Reason code when not."""
+    """Reason code of a refusal."""
     message: _builtins.str
-    """For people."""
+    """Message for people."""
     def __init__(
         self,
         *,
@@ -560,13 +560,13 @@ Global___RequestResult: _TypeAlias = RequestResult  # noqa: Y015
 
 @_typing.final
 class Reconnect(_message.Message):
-    """This replica is going away: open a session elsewhere with the resume token."""
+    """This replica is stopping. The desk should open a session at another replica with the resume token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     REASON_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why."""
+    """Reason."""
     def __init__(
         self,
         *,
@@ -582,7 +582,7 @@ Global___Reconnect: _TypeAlias = Reconnect  # noqa: Y015
 
 @_typing.final
 class SessionResponse(_message.Message):
-    """What a desk is told."""
+    """A message to the desk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -598,39 +598,39 @@ class SessionResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
-        """See the message."""
+        """See Welcome."""
 
     @_builtins.property
     def result(self) -> Global___RequestResult:
-        """See the message."""
+        """See RequestResult."""
 
     @_builtins.property
     def offered(self) -> _records_pb2.OfferView:
-        """See the message."""
+        """See OfferView."""
 
     @_builtins.property
     def revoked(self) -> _records_pb2.OfferRevoked:
-        """See the message."""
+        """See OfferRevoked."""
 
     @_builtins.property
     def assigned(self) -> _records_pb2.AssignmentView:
-        """See the message."""
+        """See AssignmentView."""
 
     @_builtins.property
     def ended(self) -> _records_pb2.AssignmentEnded:
-        """See the message."""
+        """See AssignmentEnded."""
 
     @_builtins.property
     def state_changed(self) -> _records_pb2.AgentStateChanged:
-        """See the message."""
+        """See AgentStateChanged."""
 
     @_builtins.property
     def customer_acted(self) -> _records_pb2.CustomerActed:
-        """See the message."""
+        """See CustomerActed."""
 
     @_builtins.property
     def reconnect(self) -> Global___Reconnect:
-        """See the message."""
+        """See Reconnect."""
 
     @_builtins.property
     def heartbeat(self) -> Global___Heartbeat:
@@ -662,7 +662,7 @@ Global___SessionResponse: _TypeAlias = SessionResponse  # noqa: Y015
 
 @_typing.final
 class QueueView(_message.Message):
-    """A queue as it is now."""
+    """The present state of a queue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -679,29 +679,29 @@ class QueueView(_message.Message):
     ANSWERED_FIELD_NUMBER: _builtins.int
     ABANDONED_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     pool: _builtins.str
-    """Pool."""
+    """Name of the pool."""
     waiting: _builtins.int
-    """Waiting, not offered."""
+    """Number of interactions that wait and are not offered."""
     offered: _builtins.int
-    """Offered, not accepted."""
+    """Number of interactions that are offered and not accepted."""
     assigned: _builtins.int
-    """Assigned."""
+    """Number of assigned interactions."""
     oldest_waiting_ms: _builtins.int
-    """Age of what has waited longest, milliseconds; 0 when nothing waits."""
+    """Age of the interaction that has waited longest, in milliseconds; 0 when no interaction waits."""
     agents_signed_in: _builtins.int
-    """Agents signed in who serve it."""
+    """Number of signed-in agents who serve the queue."""
     agents_available: _builtins.int
-    """Of these, available with capacity left."""
+    """Number of these agents who are available and have capacity left."""
     estimated_wait_ms: _builtins.int
-    """Estimated wait of a newcomer, milliseconds; -1 when unknown."""
+    """Median of the estimated wait time of a new interaction, in milliseconds; -1 when unknown."""
     answered_in_threshold: _builtins.int
-    """Answered within the queue's threshold since the shard's owner took over."""
+    """Number of interactions answered within the queue's threshold since the shard's owner took over."""
     answered: _builtins.int
-    """Answered since then."""
+    """Number of interactions answered since then."""
     abandoned: _builtins.int
-    """Abandoned since then."""
+    """Number of interactions abandoned since then."""
     def __init__(
         self,
         *,
@@ -735,9 +735,9 @@ class GetQueueRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     def __init__(
         self,
         *,
@@ -784,7 +784,7 @@ class ListQueuesRequest(_message.Message):
 
     POOL_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     def __init__(
         self,
         *,
@@ -807,7 +807,7 @@ class ListQueuesResponse(_message.Message):
     QUEUES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueView]:
-        """Queues by name."""
+        """The queues, ordered by name."""
 
     def __init__(
         self,
@@ -824,16 +824,16 @@ Global___ListQueuesResponse: _TypeAlias = ListQueuesResponse  # noqa: Y015
 
 @_typing.final
 class WatchQueuesRequest(_message.Message):
-    """Asks for queues again and again."""
+    """Asks for queues at intervals."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POOL_FIELD_NUMBER: _builtins.int
     INTERVAL_MS_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     interval_ms: _builtins.int
-    """Least time between two answers, milliseconds; 0 means 1,000, below 200 is refused."""
+    """Shortest time between two messages, in milliseconds; 0 means 1,000, and less than 200 is refused."""
     def __init__(
         self,
         *,
@@ -850,7 +850,7 @@ Global___WatchQueuesRequest: _TypeAlias = WatchQueuesRequest  # noqa: Y015
 
 @_typing.final
 class WatchQueuesResponse(_message.Message):
-    """Queues now."""
+    """The present state of queues."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -858,11 +858,11 @@ class WatchQueuesResponse(_message.Message):
     AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queues(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueueView]:
-        """Queues by name."""
+        """The queues, ordered by name."""
 
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """When."""
+        """Time."""
 
     def __init__(
         self,
@@ -880,7 +880,7 @@ Global___WatchQueuesResponse: _TypeAlias = WatchQueuesResponse  # noqa: Y015
 
 @_typing.final
 class ListWaitingRequest(_message.Message):
-    """Asks what waits."""
+    """Asks for waiting interactions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -888,12 +888,12 @@ class ListWaitingRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     queue: _builtins.str
-    """Queue; empty means all of the pool."""
+    """Name of the queue; empty means all queues of the pool."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -912,7 +912,7 @@ Global___ListWaitingRequest: _TypeAlias = ListWaitingRequest  # noqa: Y015
 
 @_typing.final
 class WaitingView(_message.Message):
-    """Something that waits."""
+    """A waiting interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -922,13 +922,13 @@ class WaitingView(_message.Message):
     EFFECTIVE_PRIORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Position from 1."""
+    """Position in the queue, from 1."""
     queued_at_ms: _builtins.int
-    """Waiting since; milliseconds."""
+    """Start of the wait, in milliseconds since the Unix epoch."""
     effective_priority: _builtins.float
-    """Priority now, ageing included."""
+    """Present priority, including ageing."""
     reason: _builtins.str
-    """Why it waits, e.g. "NO_ELIGIBLE_AGENT_AVAILABLE"."""
+    """Reason code of the wait, e.g. "NO_ELIGIBLE_AGENT_AVAILABLE"."""
     @_builtins.property
     def interaction(self) -> _records_pb2.InteractionFacts:
         """The interaction."""
@@ -952,7 +952,7 @@ Global___WaitingView: _TypeAlias = WaitingView  # noqa: Y015
 
 @_typing.final
 class ListWaitingResponse(_message.Message):
-    """What waits."""
+    """Waiting interactions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -960,11 +960,11 @@ class ListWaitingResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def waiting(self) -> _containers.RepeatedCompositeFieldContainer[Global___WaitingView]:
-        """In order of service."""
+        """The interactions, in the order of service."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -989,9 +989,9 @@ class EstimateWaitRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     QUEUE_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     def __init__(
         self,
         *,
@@ -1018,15 +1018,15 @@ class EstimateWaitResponse(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     N_FIELD_NUMBER: _builtins.int
     p50_ms: _builtins.int
-    """Median, milliseconds; -1 when unknown."""
+    """Median, in milliseconds; -1 when unknown."""
     p90_ms: _builtins.int
-    """Ninth decile, milliseconds; -1 when unknown."""
+    """90th percentile, in milliseconds; -1 when unknown."""
     position: _builtins.int
-    """Position that a newcomer would have."""
+    """Position that a new interaction would have."""
     method: _builtins.str
-    """How it was estimated, e.g. "DRAIN_RATE"; "NO_HISTORY" when unknown."""
+    """Method of the estimate, e.g. "DRAIN_RATE"; "NO_HISTORY" when the estimate is unknown."""
     n: _builtins.int
-    """Observations behind it."""
+    """Number of observations."""
     def __init__(
         self,
         *,
@@ -1055,14 +1055,14 @@ class RerouteRequest(_message.Message):
     REROUTE_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
-    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def reroute(self) -> _records_pb2.Reroute:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1082,7 +1082,7 @@ Global___RerouteRequest: _TypeAlias = RerouteRequest  # noqa: Y015
 
 @_typing.final
 class RerouteResponse(_message.Message):
-    """Moved."""
+    """The interaction was moved or changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1108,14 +1108,14 @@ class ReprioritiseRequest(_message.Message):
     REPRIORITISE_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
-    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def reprioritise(self) -> _records_pb2.Reprioritise:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1135,7 +1135,7 @@ Global___ReprioritiseRequest: _TypeAlias = ReprioritiseRequest  # noqa: Y015
 
 @_typing.final
 class ReprioritiseResponse(_message.Message):
-    """Changed."""
+    """The priority was changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1152,7 +1152,7 @@ Global___ReprioritiseResponse: _TypeAlias = ReprioritiseResponse  # noqa: Y015
 
 @_typing.final
 class CancelRequest(_message.Message):
-    """Asks to cancel."""
+    """Asks to cancel an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1161,14 +1161,14 @@ class CancelRequest(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
-    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def cancel(self) -> _records_pb2.CancelInteraction:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1188,7 +1188,7 @@ Global___CancelRequest: _TypeAlias = CancelRequest  # noqa: Y015
 
 @_typing.final
 class CancelResponse(_message.Message):
-    """Cancelled."""
+    """The interaction was cancelled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1205,7 +1205,7 @@ Global___CancelResponse: _TypeAlias = CancelResponse  # noqa: Y015
 
 @_typing.final
 class AssignRequest(_message.Message):
-    """Asks to give work to an agent."""
+    """Asks to assign an interaction to an agent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1214,14 +1214,14 @@ class AssignRequest(_message.Message):
     ASSIGN_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
-    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def assign(self) -> _records_pb2.AssignInteraction:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1241,7 +1241,7 @@ Global___AssignRequest: _TypeAlias = AssignRequest  # noqa: Y015
 
 @_typing.final
 class AssignResponse(_message.Message):
-    """The agent holds it."""
+    """The interaction was assigned."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1267,14 +1267,14 @@ class RequestCallbackRequest(_message.Message):
     CALLBACK_FIELD_NUMBER: _builtins.int
     EXPECTED_EPOCH_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     expected_epoch: _builtins.int
-    """Refused as STALE_EPOCH when the interaction has had another number of events; 0 does not ask."""
+    """The request is refused as STALE_EPOCH when the interaction's epoch differs; 0 does not check."""
     @_builtins.property
     def callback(self) -> _records_pb2.RequestCallback:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1294,7 +1294,7 @@ Global___RequestCallbackRequest: _TypeAlias = RequestCallbackRequest  # noqa: Y0
 
 @_typing.final
 class RequestCallbackResponse(_message.Message):
-    """The place is kept."""
+    """The customer may leave; the interaction keeps its position."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1311,16 +1311,16 @@ Global___RequestCallbackResponse: _TypeAlias = RequestCallbackResponse  # noqa: 
 
 @_typing.final
 class ExplainRequest(_message.Message):
-    """Asks why."""
+    """Asks for an explanation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     POOL_FIELD_NUMBER: _builtins.int
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -1337,7 +1337,7 @@ Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
 
 @_typing.final
 class Exclusion(_message.Message):
-    """Agents left out by one cause."""
+    """Agents who are not eligible, for one ineligibility reason."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1346,14 +1346,14 @@ class Exclusion(_message.Message):
     COUNT_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Cause, e.g. "SKILL_MISSING"."""
+    """Ineligibility reason, e.g. "SKILL_MISSING"."""
     detail: _builtins.str
-    """What exactly, e.g. "persian >= 5"."""
+    """Detail, e.g. "persian >= 5"."""
     count: _builtins.int
-    """How many agents."""
+    """Number of agents."""
     @_builtins.property
     def examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Some of them."""
+        """Ids of some of the agents."""
 
     def __init__(
         self,
@@ -1373,7 +1373,7 @@ Global___Exclusion: _TypeAlias = Exclusion  # noqa: Y015
 
 @_typing.final
 class Candidate(_message.Message):
-    """An agent who could take it, ranked."""
+    """An eligible agent with a rank."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1401,12 +1401,12 @@ class Candidate(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     MEASURES_FIELD_NUMBER: _builtins.int
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     rank: _builtins.int
-    """Rank from 1."""
+    """Rank, from 1."""
     @_builtins.property
     def measures(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What decided, e.g. {"idle_ms": 12000}."""
+        """Measures that decided the rank, e.g. {"idle_ms": 12000}."""
 
     def __init__(
         self,
@@ -1425,7 +1425,7 @@ Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class ExplainResponse(_message.Message):
-    """Why an interaction is where it is."""
+    """Explains the present state of an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1444,32 +1444,32 @@ class ExplainResponse(_message.Message):
     state: _builtins.str
     """State: "scheduled", "waiting", "offered", "assigned", "wrap-up"."""
     agent_id: _builtins.str
-    """Agent who holds it or to whom it is offered."""
+    """Id of the agent who holds it or is offered it."""
     reason: _builtins.str
     """Reason code of the newest decision."""
     summary: _builtins.str
     """One sentence for people."""
     considered: _builtins.int
-    """Agents looked at for the newest decision."""
+    """Number of agents considered for the newest decision."""
     smallest_change: _builtins.str
-    """The smallest change that would have it routed now; empty when it is."""
+    """The smallest change that would route the interaction now; empty when it is not waiting."""
     position: _builtins.int
-    """Position from 1 while it waits."""
+    """Position in the queue, from 1, while it waits."""
     decided_at_ms: _builtins.int
-    """When the newest decision was made; milliseconds."""
+    """Time at which the newest decision was made, in milliseconds since the Unix epoch."""
     epoch: _builtins.int
-    """Events that it has had so far: what `expected_epoch` of a change is compared with."""
+    """Epoch: the number of events of the interaction so far, to which `expected_epoch` of a change is compared."""
     @_builtins.property
     def interaction(self) -> _records_pb2.InteractionFacts:
         """The interaction."""
 
     @_builtins.property
     def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___Exclusion]:
-        """Agents left out, by cause."""
+        """Agents who were not eligible, by reason."""
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """Agents who were eligible, best first, at most ten."""
+        """Eligible agents, the best first; at most ten."""
 
     def __init__(
         self,
@@ -1504,7 +1504,7 @@ class UpsertAgentRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     AGENT_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     @_builtins.property
     def agent(self) -> _config_pb2.AgentProfile:
         """The agent."""
@@ -1525,7 +1525,7 @@ Global___UpsertAgentRequest: _TypeAlias = UpsertAgentRequest  # noqa: Y015
 
 @_typing.final
 class UpsertAgentResponse(_message.Message):
-    """Done."""
+    """The agent was added or changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1549,9 +1549,9 @@ class GetAgentRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     AGENT_ID_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     agent_id: _builtins.str
-    """Agent."""
+    """Id of the agent."""
     def __init__(
         self,
         *,
@@ -1568,7 +1568,7 @@ Global___GetAgentRequest: _TypeAlias = GetAgentRequest  # noqa: Y015
 
 @_typing.final
 class AgentView(_message.Message):
-    """An agent as he is now."""
+    """The present state of an agent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1577,16 +1577,16 @@ class AgentView(_message.Message):
     STATE_SINCE_MS_FIELD_NUMBER: _builtins.int
     IDLE_SINCE_MS_FIELD_NUMBER: _builtins.int
     state_since_ms: _builtins.int
-    """In this state since; milliseconds."""
+    """Start of the present state, in milliseconds since the Unix epoch."""
     idle_since_ms: _builtins.int
-    """Idle since; milliseconds, 0 when busy or away."""
+    """Start of the idle time, in milliseconds since the Unix epoch; 0 when the agent is busy or away."""
     @_builtins.property
     def profile(self) -> _config_pb2.AgentProfile:
         """Profile."""
 
     @_builtins.property
     def snapshot(self) -> _records_pb2.AgentSnapshot:
-        """State and holdings."""
+        """State, offers and assignments."""
 
     def __init__(
         self,
@@ -1637,10 +1637,10 @@ class ListAgentsRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -1666,11 +1666,11 @@ class ListAgentsResponse(_message.Message):
     PAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgentView]:
-        """By id."""
+        """The agents, ordered by id."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -1696,12 +1696,12 @@ class SetAgentStateRequest(_message.Message):
     POOL_FIELD_NUMBER: _builtins.int
     SET_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """The caller's id of this request."""
+    """The caller's idempotency key of this request."""
     pool: _builtins.str
-    """Pool; empty means "default"."""
+    """Name of the pool; empty means "default"."""
     @_builtins.property
     def set(self) -> _records_pb2.SetAgentState:
-        """What to do."""
+        """The change."""
 
     def __init__(
         self,
@@ -1720,7 +1720,7 @@ Global___SetAgentStateRequest: _TypeAlias = SetAgentStateRequest  # noqa: Y015
 
 @_typing.final
 class SetAgentStateResponse(_message.Message):
-    """Set."""
+    """The state was set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

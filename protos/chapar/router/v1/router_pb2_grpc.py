@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AgentServiceStub:
-    """The agent's desk.
+    """Connects an agent's desk.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class AgentServiceStub:
 
 
 class AgentServiceServicer:
-    """The agent's desk.
+    """Connects an agent's desk.
     """
 
     def Session(self, request_iterator, context):
-        """One session of an agent: what he does goes up, what concerns him comes down. The first message is Hello.
+        """One session of an agent. The desk sends the agent's requests and gets offers, assignments and results. The first message is Hello.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_AgentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentService:
-    """The agent's desk.
+    """Connects an agent's desk.
     """
 
     @staticmethod
@@ -102,7 +102,7 @@ class AgentService:
 
 
 class RoutingServiceStub:
-    """Queues and decisions.
+    """Reads queues and decisions, and changes interactions.
     """
 
     def __init__(self, channel):
@@ -169,39 +169,39 @@ class RoutingServiceStub:
 
 
 class RoutingServiceServicer:
-    """Queues and decisions.
+    """Reads queues and decisions, and changes interactions.
     """
 
     def GetQueue(self, request, context):
-        """A queue now.
+        """Returns the present state of a queue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListQueues(self, request, context):
-        """All queues of a pool.
+        """Returns the present state of all queues of a pool.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchQueues(self, request, context):
-        """All queues of a pool, again and again.
+        """Sends the state of all queues of a pool at intervals.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWaiting(self, request, context):
-        """What waits, in the order in which it would be served.
+        """Lists waiting interactions in the order of service.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EstimateWait(self, request, context):
-        """How long something in this queue would wait.
+        """Returns the estimated wait time of a new interaction in a queue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,21 +229,21 @@ class RoutingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Assign(self, request, context):
-        """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced.
+        """Assigns a waiting interaction to an agent without an offer. The call is refused when the agent is not eligible, unless it is forced.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RequestCallback(self, request, context):
-        """Lets a customer who waits hang up and keep his place.
+        """Lets a waiting customer leave and keep their position in the queue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Explain(self, request, context):
-        """Why an interaction is where it is.
+        """Explains the present state of an interaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -316,7 +316,7 @@ def add_RoutingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RoutingService:
-    """Queues and decisions.
+    """Reads queues and decisions, and changes interactions.
     """
 
     @staticmethod
@@ -618,7 +618,7 @@ class RoutingService:
 
 
 class AgentDirectoryServiceStub:
-    """Agents and their skills.
+    """Reads and changes agents and their skills.
     """
 
     def __init__(self, channel):
@@ -650,7 +650,7 @@ class AgentDirectoryServiceStub:
 
 
 class AgentDirectoryServiceServicer:
-    """Agents and their skills.
+    """Reads and changes agents and their skills.
     """
 
     def UpsertAgent(self, request, context):
@@ -661,21 +661,21 @@ class AgentDirectoryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetAgent(self, request, context):
-        """One agent.
+        """Returns an agent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAgents(self, request, context):
-        """All agents of a pool.
+        """Lists the agents of a pool.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetAgentState(self, request, context):
-        """Sets an agent's state by a supervisor.
+        """Sets the state of an agent at the request of a supervisor.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -713,7 +713,7 @@ def add_AgentDirectoryServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AgentDirectoryService:
-    """Agents and their skills.
+    """Reads and changes agents and their skills.
     """
 
     @staticmethod

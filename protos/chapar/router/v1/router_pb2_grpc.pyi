@@ -27,25 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AgentServiceStub:
-    """The agent's desk."""
+    """Connects an agent's desk."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AgentServiceAsyncStub: ...
     Session: _grpc.StreamStreamMultiCallable[_router_pb2.SessionRequest, _router_pb2.SessionResponse]
-    """One session of an agent: what he does goes up, what concerns him comes down. The first message is Hello."""
+    """One session of an agent. The desk sends the agent's requests and gets offers, assignments and results. The first message is Hello."""
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
-    """The agent's desk."""
+    """Connects an agent's desk."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Session: _aio.StreamStreamMultiCallable[_router_pb2.SessionRequest, _router_pb2.SessionResponse]  # type: ignore[assignment]
-    """One session of an agent: what he does goes up, what concerns him comes down. The first message is Hello."""
+    """One session of an agent. The desk sends the agent's requests and gets offers, assignments and results. The first message is Hello."""
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The agent's desk."""
+    """Connects an agent's desk."""
 
     @_abc_1.abstractmethod
     def Session(
@@ -53,27 +53,27 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_router_pb2.SessionRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.SessionResponse], _abc.AsyncIterator[_router_pb2.SessionResponse]]:
-        """One session of an agent: what he does goes up, what concerns him comes down. The first message is Hello."""
+        """One session of an agent. The desk sends the agent's requests and gets offers, assignments and results. The first message is Hello."""
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class RoutingServiceStub:
-    """Queues and decisions."""
+    """Reads queues and decisions, and changes interactions."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoutingServiceAsyncStub: ...
     GetQueue: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetQueueRequest, _router_pb2.GetQueueResponse]
-    """A queue now."""
+    """Returns the present state of a queue."""
     ListQueues: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListQueuesRequest, _router_pb2.ListQueuesResponse]
-    """All queues of a pool."""
+    """Returns the present state of all queues of a pool."""
     WatchQueues: _grpc.UnaryStreamMultiCallable[_router_pb2.WatchQueuesRequest, _router_pb2.WatchQueuesResponse]
-    """All queues of a pool, again and again."""
+    """Sends the state of all queues of a pool at intervals."""
     ListWaiting: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListWaitingRequest, _router_pb2.ListWaitingResponse]
-    """What waits, in the order in which it would be served."""
+    """Lists waiting interactions in the order of service."""
     EstimateWait: _grpc.UnaryUnaryMultiCallable[_router_pb2.EstimateWaitRequest, _router_pb2.EstimateWaitResponse]
-    """How long something in this queue would wait."""
+    """Returns the estimated wait time of a new interaction in a queue."""
     Reroute: _grpc.UnaryUnaryMultiCallable[_router_pb2.RerouteRequest, _router_pb2.RerouteResponse]
     """Moves an interaction to another queue or changes its requirements."""
     Reprioritise: _grpc.UnaryUnaryMultiCallable[_router_pb2.ReprioritiseRequest, _router_pb2.ReprioritiseResponse]
@@ -81,27 +81,27 @@ class RoutingServiceStub:
     Cancel: _grpc.UnaryUnaryMultiCallable[_router_pb2.CancelRequest, _router_pb2.CancelResponse]
     """Cancels an interaction."""
     Assign: _grpc.UnaryUnaryMultiCallable[_router_pb2.AssignRequest, _router_pb2.AssignResponse]
-    """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+    """Assigns a waiting interaction to an agent without an offer. The call is refused when the agent is not eligible, unless it is forced."""
     RequestCallback: _grpc.UnaryUnaryMultiCallable[_router_pb2.RequestCallbackRequest, _router_pb2.RequestCallbackResponse]
-    """Lets a customer who waits hang up and keep his place."""
+    """Lets a waiting customer leave and keep their position in the queue."""
     Explain: _grpc.UnaryUnaryMultiCallable[_router_pb2.ExplainRequest, _router_pb2.ExplainResponse]
-    """Why an interaction is where it is."""
+    """Explains the present state of an interaction."""
 
 @_typing.type_check_only
 class RoutingServiceAsyncStub(RoutingServiceStub):
-    """Queues and decisions."""
+    """Reads queues and decisions, and changes interactions."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetQueue: _aio.UnaryUnaryMultiCallable[_router_pb2.GetQueueRequest, _router_pb2.GetQueueResponse]  # type: ignore[assignment]
-    """A queue now."""
+    """Returns the present state of a queue."""
     ListQueues: _aio.UnaryUnaryMultiCallable[_router_pb2.ListQueuesRequest, _router_pb2.ListQueuesResponse]  # type: ignore[assignment]
-    """All queues of a pool."""
+    """Returns the present state of all queues of a pool."""
     WatchQueues: _aio.UnaryStreamMultiCallable[_router_pb2.WatchQueuesRequest, _router_pb2.WatchQueuesResponse]  # type: ignore[assignment]
-    """All queues of a pool, again and again."""
+    """Sends the state of all queues of a pool at intervals."""
     ListWaiting: _aio.UnaryUnaryMultiCallable[_router_pb2.ListWaitingRequest, _router_pb2.ListWaitingResponse]  # type: ignore[assignment]
-    """What waits, in the order in which it would be served."""
+    """Lists waiting interactions in the order of service."""
     EstimateWait: _aio.UnaryUnaryMultiCallable[_router_pb2.EstimateWaitRequest, _router_pb2.EstimateWaitResponse]  # type: ignore[assignment]
-    """How long something in this queue would wait."""
+    """Returns the estimated wait time of a new interaction in a queue."""
     Reroute: _aio.UnaryUnaryMultiCallable[_router_pb2.RerouteRequest, _router_pb2.RerouteResponse]  # type: ignore[assignment]
     """Moves an interaction to another queue or changes its requirements."""
     Reprioritise: _aio.UnaryUnaryMultiCallable[_router_pb2.ReprioritiseRequest, _router_pb2.ReprioritiseResponse]  # type: ignore[assignment]
@@ -109,14 +109,14 @@ class RoutingServiceAsyncStub(RoutingServiceStub):
     Cancel: _aio.UnaryUnaryMultiCallable[_router_pb2.CancelRequest, _router_pb2.CancelResponse]  # type: ignore[assignment]
     """Cancels an interaction."""
     Assign: _aio.UnaryUnaryMultiCallable[_router_pb2.AssignRequest, _router_pb2.AssignResponse]  # type: ignore[assignment]
-    """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+    """Assigns a waiting interaction to an agent without an offer. The call is refused when the agent is not eligible, unless it is forced."""
     RequestCallback: _aio.UnaryUnaryMultiCallable[_router_pb2.RequestCallbackRequest, _router_pb2.RequestCallbackResponse]  # type: ignore[assignment]
-    """Lets a customer who waits hang up and keep his place."""
+    """Lets a waiting customer leave and keep their position in the queue."""
     Explain: _aio.UnaryUnaryMultiCallable[_router_pb2.ExplainRequest, _router_pb2.ExplainResponse]  # type: ignore[assignment]
-    """Why an interaction is where it is."""
+    """Explains the present state of an interaction."""
 
 class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Queues and decisions."""
+    """Reads queues and decisions, and changes interactions."""
 
     @_abc_1.abstractmethod
     def GetQueue(
@@ -124,7 +124,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.GetQueueRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.GetQueueResponse, _abc.Awaitable[_router_pb2.GetQueueResponse]]:
-        """A queue now."""
+        """Returns the present state of a queue."""
 
     @_abc_1.abstractmethod
     def ListQueues(
@@ -132,7 +132,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ListQueuesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListQueuesResponse, _abc.Awaitable[_router_pb2.ListQueuesResponse]]:
-        """All queues of a pool."""
+        """Returns the present state of all queues of a pool."""
 
     @_abc_1.abstractmethod
     def WatchQueues(
@@ -140,7 +140,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.WatchQueuesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_router_pb2.WatchQueuesResponse], _abc.AsyncIterator[_router_pb2.WatchQueuesResponse]]:
-        """All queues of a pool, again and again."""
+        """Sends the state of all queues of a pool at intervals."""
 
     @_abc_1.abstractmethod
     def ListWaiting(
@@ -148,7 +148,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ListWaitingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListWaitingResponse, _abc.Awaitable[_router_pb2.ListWaitingResponse]]:
-        """What waits, in the order in which it would be served."""
+        """Lists waiting interactions in the order of service."""
 
     @_abc_1.abstractmethod
     def EstimateWait(
@@ -156,7 +156,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.EstimateWaitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.EstimateWaitResponse, _abc.Awaitable[_router_pb2.EstimateWaitResponse]]:
-        """How long something in this queue would wait."""
+        """Returns the estimated wait time of a new interaction in a queue."""
 
     @_abc_1.abstractmethod
     def Reroute(
@@ -188,7 +188,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.AssignRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.AssignResponse, _abc.Awaitable[_router_pb2.AssignResponse]]:
-        """Gives waiting work to an agent without an offer; refused when it does not fit, unless forced."""
+        """Assigns a waiting interaction to an agent without an offer. The call is refused when the agent is not eligible, unless it is forced."""
 
     @_abc_1.abstractmethod
     def RequestCallback(
@@ -196,7 +196,7 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.RequestCallbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.RequestCallbackResponse, _abc.Awaitable[_router_pb2.RequestCallbackResponse]]:
-        """Lets a customer who waits hang up and keep his place."""
+        """Lets a waiting customer leave and keep their position in the queue."""
 
     @_abc_1.abstractmethod
     def Explain(
@@ -204,12 +204,12 @@ class RoutingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ExplainRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ExplainResponse, _abc.Awaitable[_router_pb2.ExplainResponse]]:
-        """Why an interaction is where it is."""
+        """Explains the present state of an interaction."""
 
 def add_RoutingServiceServicer_to_server(servicer: RoutingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class AgentDirectoryServiceStub:
-    """Agents and their skills."""
+    """Reads and changes agents and their skills."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -218,28 +218,28 @@ class AgentDirectoryServiceStub:
     UpsertAgent: _grpc.UnaryUnaryMultiCallable[_router_pb2.UpsertAgentRequest, _router_pb2.UpsertAgentResponse]
     """Adds or changes an agent."""
     GetAgent: _grpc.UnaryUnaryMultiCallable[_router_pb2.GetAgentRequest, _router_pb2.GetAgentResponse]
-    """One agent."""
+    """Returns an agent."""
     ListAgents: _grpc.UnaryUnaryMultiCallable[_router_pb2.ListAgentsRequest, _router_pb2.ListAgentsResponse]
-    """All agents of a pool."""
+    """Lists the agents of a pool."""
     SetAgentState: _grpc.UnaryUnaryMultiCallable[_router_pb2.SetAgentStateRequest, _router_pb2.SetAgentStateResponse]
-    """Sets an agent's state by a supervisor."""
+    """Sets the state of an agent at the request of a supervisor."""
 
 @_typing.type_check_only
 class AgentDirectoryServiceAsyncStub(AgentDirectoryServiceStub):
-    """Agents and their skills."""
+    """Reads and changes agents and their skills."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpsertAgent: _aio.UnaryUnaryMultiCallable[_router_pb2.UpsertAgentRequest, _router_pb2.UpsertAgentResponse]  # type: ignore[assignment]
     """Adds or changes an agent."""
     GetAgent: _aio.UnaryUnaryMultiCallable[_router_pb2.GetAgentRequest, _router_pb2.GetAgentResponse]  # type: ignore[assignment]
-    """One agent."""
+    """Returns an agent."""
     ListAgents: _aio.UnaryUnaryMultiCallable[_router_pb2.ListAgentsRequest, _router_pb2.ListAgentsResponse]  # type: ignore[assignment]
-    """All agents of a pool."""
+    """Lists the agents of a pool."""
     SetAgentState: _aio.UnaryUnaryMultiCallable[_router_pb2.SetAgentStateRequest, _router_pb2.SetAgentStateResponse]  # type: ignore[assignment]
-    """Sets an agent's state by a supervisor."""
+    """Sets the state of an agent at the request of a supervisor."""
 
 class AgentDirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Agents and their skills."""
+    """Reads and changes agents and their skills."""
 
     @_abc_1.abstractmethod
     def UpsertAgent(
@@ -255,7 +255,7 @@ class AgentDirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.GetAgentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.GetAgentResponse, _abc.Awaitable[_router_pb2.GetAgentResponse]]:
-        """One agent."""
+        """Returns an agent."""
 
     @_abc_1.abstractmethod
     def ListAgents(
@@ -263,7 +263,7 @@ class AgentDirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.ListAgentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.ListAgentsResponse, _abc.Awaitable[_router_pb2.ListAgentsResponse]]:
-        """All agents of a pool."""
+        """Lists the agents of a pool."""
 
     @_abc_1.abstractmethod
     def SetAgentState(
@@ -271,6 +271,6 @@ class AgentDirectoryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _router_pb2.SetAgentStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_router_pb2.SetAgentStateResponse, _abc.Awaitable[_router_pb2.SetAgentStateResponse]]:
-        """Sets an agent's state by a supervisor."""
+        """Sets the state of an agent at the request of a supervisor."""
 
 def add_AgentDirectoryServiceServicer_to_server(servicer: AgentDirectoryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

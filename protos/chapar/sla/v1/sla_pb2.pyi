@@ -83,7 +83,7 @@ class _SlaEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SlaEvent
     SLA_EVENT_KIND_CHANGED: _SlaEventKind.ValueType  # 10
 
 class SlaEventKind(_SlaEventKind, metaclass=_SlaEventKindEnumTypeWrapper):
-    """What happened to a deadline."""
+    """Kind of an event of a deadline."""
 
 SLA_EVENT_KIND_UNSPECIFIED: SlaEventKind.ValueType  # 0
 SLA_EVENT_KIND_DEADLINE_SET: SlaEventKind.ValueType  # 1
@@ -108,16 +108,16 @@ class _AtRiskOrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AtRiskOrd
     AT_RISK_ORDER_DUE: _AtRiskOrder.ValueType  # 1
     """The nearest first."""
     AT_RISK_ORDER_PROBABILITY: _AtRiskOrder.ValueType  # 2
-    """The likeliest to break first; of the 10,000 nearest."""
+    """The most probable breach first, among the 10,000 nearest deadlines."""
 
 class AtRiskOrder(_AtRiskOrder, metaclass=_AtRiskOrderEnumTypeWrapper):
-    """Order of what is at risk."""
+    """Order of deadlines at risk."""
 
 AT_RISK_ORDER_UNSPECIFIED: AtRiskOrder.ValueType  # 0
 AT_RISK_ORDER_DUE: AtRiskOrder.ValueType  # 1
 """The nearest first."""
 AT_RISK_ORDER_PROBABILITY: AtRiskOrder.ValueType  # 2
-"""The likeliest to break first; of the 10,000 nearest."""
+"""The most probable breach first, among the 10,000 nearest deadlines."""
 Global___AtRiskOrder: _TypeAlias = AtRiskOrder  # noqa: Y015
 
 class _MeasureGroup:
@@ -133,7 +133,7 @@ class _MeasureGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasureG
     MEASURE_GROUP_DAY: _MeasureGroup.ValueType  # 4
 
 class MeasureGroup(_MeasureGroup, metaclass=_MeasureGroupEnumTypeWrapper):
-    """What rows are made by."""
+    """Criterion by which rows are grouped."""
 
 MEASURE_GROUP_UNSPECIFIED: MeasureGroup.ValueType  # 0
 MEASURE_GROUP_QUEUE: MeasureGroup.ValueType  # 1
@@ -144,7 +144,7 @@ Global___MeasureGroup: _TypeAlias = MeasureGroup  # noqa: Y015
 
 @_typing.final
 class SlaAction(_message.Message):
-    """What an escalation asks for."""
+    """The action of an escalation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -154,16 +154,16 @@ class SlaAction(_message.Message):
     WEBHOOK_FIELD_NUMBER: _builtins.int
     SUPERVISOR_FIELD_NUMBER: _builtins.int
     add_priority: _builtins.int
-    """Added to the interaction's own priority; 0 means nothing."""
+    """Number added to the interaction's own priority; 0 means no change."""
     queue: _builtins.str
-    """Queue to which it moves; empty leaves it."""
+    """Name of the queue to which the interaction moves; empty means no move."""
     webhook: _builtins.str
-    """Webhook that is told; empty tells none."""
+    """Name of the webhook that is notified; empty means none."""
     supervisor: _builtins.bool
-    """True when it is for supervisors to see."""
+    """True when supervisors are notified."""
     @_builtins.property
     def requirements(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Selector]:
-        """Requirements added to the interaction's own."""
+        """Requirements added to the interaction's own requirements."""
 
     def __init__(
         self,
@@ -213,54 +213,54 @@ class SlaEvent(_message.Message):
     ORDERS_QUEUE_FIELD_NUMBER: _builtins.int
     PROBABILITY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """Unique id, derived: a repetition has the same."""
+    """Unique id. It is derived, so that a repetition has the same id."""
     tenant: _builtins.str
-    """Tenant."""
+    """Name of the tenant."""
     pool: _builtins.str
-    """Pool."""
+    """Name of the pool."""
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     policy: _builtins.str
-    """Policy."""
+    """Name of the policy."""
     target: _config_pb2.TargetKind.ValueType
-    """Promise."""
+    """Target."""
     epoch: _builtins.int
-    """Which instance of the promise (next response has many): 1, 2…"""
+    """Number of the deadline among those of the target, from 1. A next response has one for each turn."""
     kind: Global___SlaEventKind.ValueType
-    """What happened."""
+    """Kind of the event."""
     level: Global___SlaLevel.ValueType
-    """Level, for warnings, breaches and met."""
+    """Level, for WARNED, BREACHED and MET."""
     desired_at_ms: _builtins.int
-    """When it was due at the desired level; milliseconds, 0 while paused."""
+    """Due time at the desired level, in milliseconds since the Unix epoch; 0 while paused."""
     adequate_at_ms: _builtins.int
-    """When it was due at the adequate level; milliseconds, 0 while paused."""
+    """Due time at the adequate level, in milliseconds since the Unix epoch; 0 while paused."""
     share: _builtins.float
-    """Share of the adequate level that was used up, for warnings."""
+    """Share of the adequate level that was used, for WARNED."""
     occurred_at_ms: _builtins.int
-    """When it happened, in the lane's time; milliseconds."""
+    """Time of the event by the lane's clock, in milliseconds since the Unix epoch."""
     used_ms: _builtins.int
-    """Calendar time used, milliseconds, for met and breached."""
+    """Calendar time used, in milliseconds, for MET and BREACHED."""
     escalate_priority: _builtins.int
-    """Priority that the router was asked to add; 0 means none."""
+    """Priority that the router was requested to add; 0 means none."""
     reason: _builtins.str
     """Reason code."""
     agent_id: _builtins.str
-    """Agent who held it; may be empty."""
+    """Id of the agent who held it; may be empty."""
     warning: _builtins.int
-    """Which warning, from 1 in the order of time, of warnings and of what they escalate."""
+    """Number of the warning, from 1 in the order of time, for warnings and their escalations."""
     orders_queue: _builtins.bool
-    """True when the router is told `adequate_at_ms` as the time by which to pick it up."""
+    """True when the router gets `adequate_at_ms` as the deadline of the pick-up."""
     probability: _builtins.float
-    """Probability that the adequate level will be passed, for predicted; 0 to 1."""
+    """Probability of a breach, from 0 to 1, for PREDICTED."""
     @_builtins.property
     def action(self) -> Global___SlaAction:
-        """What is asked for, of an escalation."""
+        """The action, for ESCALATED."""
 
     def __init__(
         self,
@@ -320,38 +320,38 @@ class DeadlineView(_message.Message):
     BREACH_PROBABILITY_FIELD_NUMBER: _builtins.int
     PREDICTIONS_LEARNED_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     conversation_id: _builtins.str
-    """Conversation."""
+    """Id of the conversation."""
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     policy: _builtins.str
-    """Policy."""
+    """Name of the policy."""
     target: _config_pb2.TargetKind.ValueType
-    """Promise."""
+    """Target."""
     epoch: _builtins.int
-    """Instance."""
+    """Number of the deadline among those of the target, from 1."""
     state: Global___DeadlineState.ValueType
     """State."""
     met_level: Global___SlaLevel.ValueType
-    """Level that was met; for met ones. Breached ones met neither."""
+    """Level that was met, for a deadline that was met. A breached deadline met neither level."""
     used_ms: _builtins.int
-    """Calendar time used so far, milliseconds."""
+    """Calendar time used so far, in milliseconds."""
     remaining_ms: _builtins.int
-    """Time left to the adequate level now, milliseconds; negative when past."""
+    """Time left until the adequate level, in milliseconds; negative after it."""
     breach_probability: _builtins.float
-    """Probability that the adequate level will be passed, as of now; absent unless it is running."""
+    """Present probability of a breach; absent unless the deadline is running."""
     predictions_learned: _builtins.int
-    """Forecasts whose outcome has been learned from: how much experience the probability rests upon."""
+    """Number of forecasts with known outcome from which the probability was learned."""
     @_builtins.property
     def desired_at(self) -> _timestamp_pb2.Timestamp:
-        """Due at the desired level; absent while paused."""
+        """Due time at the desired level; absent while paused."""
 
     @_builtins.property
     def adequate_at(self) -> _timestamp_pb2.Timestamp:
-        """Due at the adequate level; absent while paused."""
+        """Due time at the adequate level; absent while paused."""
 
     def __init__(
         self,
@@ -390,7 +390,7 @@ class GetDeadlinesRequest(_message.Message):
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     interaction_id: _builtins.str
-    """Interaction."""
+    """Id of the interaction."""
     def __init__(
         self,
         *,
@@ -413,7 +413,7 @@ class GetDeadlinesResponse(_message.Message):
     DEADLINES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def deadlines(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadlineView]:
-        """By promise and instance."""
+        """The deadlines, by target and number."""
 
     def __init__(
         self,
@@ -430,7 +430,7 @@ Global___GetDeadlinesResponse: _TypeAlias = GetDeadlinesResponse  # noqa: Y015
 
 @_typing.final
 class ListAtRiskRequest(_message.Message):
-    """Asks what is at risk."""
+    """Asks for deadlines at risk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -440,16 +440,16 @@ class ListAtRiskRequest(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     LEAST_PROBABILITY_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     within_ms: _builtins.int
-    """Due within so many milliseconds; 0 means 15 minutes."""
+    """Only deadlines that are due within this time, in milliseconds; 0 means 15 minutes."""
     order: Global___AtRiskOrder.ValueType
-    """In which order; unspecified means the nearest first."""
+    """Order; unspecified means the nearest first."""
     least_probability: _builtins.float
-    """Only what is at least so likely to break, 0 to 1."""
+    """Only deadlines with at least this probability of a breach, from 0 to 1."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -470,7 +470,7 @@ Global___ListAtRiskRequest: _TypeAlias = ListAtRiskRequest  # noqa: Y015
 
 @_typing.final
 class ListAtRiskResponse(_message.Message):
-    """What is at risk."""
+    """Deadlines at risk."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -482,7 +482,7 @@ class ListAtRiskResponse(_message.Message):
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,
@@ -507,7 +507,7 @@ class WatchEventsRequest(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___SlaEventKind.ValueType]:
         """Kinds; empty means all."""
@@ -565,28 +565,28 @@ class GetServiceLevelRequest(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     channel: _builtins.str
-    """Channel; empty means any."""
+    """Name of the channel; empty means any channel."""
     target: _config_pb2.TargetKind.ValueType
-    """Promise; unspecified means pick-up."""
+    """Target; unspecified means pick-up."""
     time_zone: _builtins.str
-    """IANA zone in which hours and days begin; empty means the tenant's."""
+    """IANA time zone of hours and days; empty means the tenant's."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """From this time on, by half hours; absent means as far back as counts are kept (31 days)."""
+        """Start, rounded to half hours; absent means the oldest counts that are kept (31 days)."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Before this time; absent means until now."""
+        """End, exclusive; absent means now."""
 
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___MeasureGroup.ValueType]:
-        """One row for each of these together; empty means no rows."""
+        """One row for each combination of these; empty means no rows."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page of the rows."""
+        """Page of the rows."""
 
     def __init__(
         self,
@@ -610,7 +610,7 @@ Global___GetServiceLevelRequest: _TypeAlias = GetServiceLevelRequest  # noqa: Y0
 
 @_typing.final
 class MeasureKey(_message.Message):
-    """What a row is about; what it was not made by is empty."""
+    """Group of a row. Criteria that were not requested are empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -618,12 +618,12 @@ class MeasureKey(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     BEGINS_AT_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     @_builtins.property
     def begins_at(self) -> _timestamp_pb2.Timestamp:
-        """When the hour or day begins."""
+        """Start of the hour or day."""
 
     def __init__(
         self,
@@ -642,7 +642,7 @@ Global___MeasureKey: _TypeAlias = MeasureKey  # noqa: Y015
 
 @_typing.final
 class Attainment(_message.Message):
-    """How promises of one kind were kept."""
+    """How the targets of one kind were met."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -659,40 +659,40 @@ class Attainment(_message.Message):
     ADEQUATE_LEVEL_FIELD_NUMBER: _builtins.int
     BREACH_RATE_FIELD_NUMBER: _builtins.int
     target: _config_pb2.TargetKind.ValueType
-    """Promise."""
+    """Target."""
     kept_desired: _builtins.int
-    """Kept at the desired level."""
+    """Number met at the desired level."""
     kept_adequate: _builtins.int
-    """Kept, but only at the adequate level."""
+    """Number met at the adequate level, but not at the desired level."""
     breached: _builtins.int
-    """Broken."""
+    """Number breached."""
     late: _builtins.int
-    """Of the broken ones: fulfilled in the end."""
+    """Number of the breached ones that were fulfilled later."""
     abandoned: _builtins.int
-    """The customer left before the adequate level had passed."""
+    """Number of interactions that the customer left before the adequate level passed (abandonment)."""
     @_builtins.property
     def over_offered(self) -> _types_pb2.Estimate:
-        """In time over all offered work."""
+        """Answered in time over all offered interactions."""
 
     @_builtins.property
     def over_offered_less_short_abandons(self) -> _types_pb2.Estimate:
-        """In time over offered work less what was abandoned before the threshold."""
+        """Answered in time over offered interactions, without those that were abandoned before the threshold."""
 
     @_builtins.property
     def over_answered(self) -> _types_pb2.Estimate:
-        """In time over answered work."""
+        """Answered in time over answered interactions."""
 
     @_builtins.property
     def desired_level(self) -> _types_pb2.Estimate:
-        """Kept at the desired level, over decided promises."""
+        """Met at the desired level over decided deadlines."""
 
     @_builtins.property
     def adequate_level(self) -> _types_pb2.Estimate:
-        """Kept at the desired or the adequate level, over decided promises."""
+        """Met at the desired or the adequate level over decided deadlines."""
 
     @_builtins.property
     def breach_rate(self) -> _types_pb2.Estimate:
-        """Broken, over decided promises."""
+        """Breached over decided deadlines."""
 
     def __init__(
         self,
@@ -720,7 +720,7 @@ Global___Attainment: _TypeAlias = Attainment  # noqa: Y015
 
 @_typing.final
 class ServiceLevelRow(_message.Message):
-    """Promises kept in one group."""
+    """How targets were met in one group."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -728,11 +728,11 @@ class ServiceLevelRow(_message.Message):
     ATTAINMENT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def key(self) -> Global___MeasureKey:
-        """Which group."""
+        """The group."""
 
     @_builtins.property
     def attainment(self) -> Global___Attainment:
-        """How they were kept."""
+        """How the targets were met."""
 
     def __init__(
         self,
@@ -750,7 +750,7 @@ Global___ServiceLevelRow: _TypeAlias = ServiceLevelRow  # noqa: Y015
 
 @_typing.final
 class GetServiceLevelResponse(_message.Message):
-    """A service level with its three denominators, each under its own name."""
+    """A service level with three denominators, each under its own name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -767,46 +767,46 @@ class GetServiceLevelResponse(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     COARSE_UNTIL_FIELD_NUMBER: _builtins.int
     breaches: _builtins.int
-    """Breaches."""
+    """Number of breaches."""
     open: _builtins.int
-    """Open deadlines."""
+    """Number of open deadlines."""
     time_zone: _builtins.str
-    """Zone in which hours and days begin."""
+    """Time zone of hours and days."""
     @_builtins.property
     def over_offered(self) -> _types_pb2.Estimate:
-        """In time over all offered work."""
+        """Answered in time over all offered interactions."""
 
     @_builtins.property
     def over_offered_less_short_abandons(self) -> _types_pb2.Estimate:
-        """In time over offered work less what was abandoned before the threshold."""
+        """Answered in time over offered interactions, without those that were abandoned before the threshold."""
 
     @_builtins.property
     def over_answered(self) -> _types_pb2.Estimate:
-        """In time over answered work."""
+        """Answered in time over answered interactions."""
 
     @_builtins.property
     def desired_level(self) -> _types_pb2.Estimate:
-        """Kept at the desired level, over decided promises."""
+        """Met at the desired level over decided deadlines."""
 
     @_builtins.property
     def adequate_level(self) -> _types_pb2.Estimate:
-        """Kept at the desired or the adequate level, over decided promises."""
+        """Met at the desired or the adequate level over decided deadlines."""
 
     @_builtins.property
     def breach_rate(self) -> _types_pb2.Estimate:
-        """Broken, over decided promises."""
+        """Breached over decided deadlines."""
 
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceLevelRow]:
-        """By group, in the order of time, queue, channel."""
+        """Rows by group, ordered by time, queue and channel."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page of the rows."""
+        """Position of the next page of the rows."""
 
     @_builtins.property
     def coarse_until(self) -> _timestamp_pb2.Timestamp:
-        """Before this time counts are kept by days of UTC; absent when all are kept by half hours."""
+        """Counts before this time are kept by days of UTC; absent when all counts are kept by half hours."""
 
     def __init__(
         self,
@@ -846,26 +846,26 @@ class GetMeasuresRequest(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     channel: _builtins.str
-    """Channel; empty means any."""
+    """Name of the channel; empty means any channel."""
     time_zone: _builtins.str
-    """IANA zone in which hours and days begin; empty means the tenant's."""
+    """IANA time zone of hours and days; empty means the tenant's."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """From this time on, by half hours; absent means as far back as counts are kept (31 days)."""
+        """Start, rounded to half hours; absent means the oldest counts that are kept (31 days)."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Before this time; absent means until now."""
+        """End, exclusive; absent means now."""
 
     @_builtins.property
     def group_by(self) -> _containers.RepeatedScalarFieldContainer[Global___MeasureGroup.ValueType]:
-        """One row for each of these together; empty means one row for all."""
+        """One row for each combination of these; empty means one row for all."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page of the rows."""
+        """Page of the rows."""
 
     def __init__(
         self,
@@ -888,7 +888,7 @@ Global___GetMeasuresRequest: _TypeAlias = GetMeasuresRequest  # noqa: Y015
 
 @_typing.final
 class Durations(_message.Message):
-    """Durations of one kind."""
+    """Statistics of durations of one kind."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -897,14 +897,14 @@ class Durations(_message.Message):
     P50_MS_FIELD_NUMBER: _builtins.int
     P90_MS_FIELD_NUMBER: _builtins.int
     sum_ms: _builtins.int
-    """Sum, milliseconds: exact."""
+    """Exact sum, in milliseconds."""
     p50_ms: _builtins.float
-    """Median, milliseconds; within one part in sixteen."""
+    """Median, in milliseconds, with an error of at most 1/16."""
     p90_ms: _builtins.float
-    """Ninth decile, milliseconds; within one part in sixteen."""
+    """90th percentile, in milliseconds, with an error of at most 1/16."""
     @_builtins.property
     def mean_ms(self) -> _types_pb2.Estimate:
-        """Mean in milliseconds, with n and interval."""
+        """Mean, in milliseconds, with n and interval."""
 
     def __init__(
         self,
@@ -940,28 +940,28 @@ class MeasureRow(_message.Message):
     REPEAT_CONTACTS_FIELD_NUMBER: _builtins.int
     PROMISES_FIELD_NUMBER: _builtins.int
     contacts: _builtins.int
-    """Interactions queued for the first time."""
+    """Number of interactions that were queued for the first time."""
     completed: _builtins.int
-    """Completed."""
+    """Number completed."""
     abandoned: _builtins.int
-    """Given up by the customer while waiting."""
+    """Number that the customer left while waiting."""
     cancelled: _builtins.int
-    """Cancelled by order."""
+    """Number cancelled."""
     @_builtins.property
     def key(self) -> Global___MeasureKey:
-        """Which group."""
+        """The group."""
 
     @_builtins.property
     def pick_up(self) -> Global___Durations:
-        """From the first queueing to the first assignment."""
+        """From the first time in a queue to the first assignment."""
 
     @_builtins.property
     def first_response(self) -> Global___Durations:
-        """From the customer's first message to the first reply."""
+        """First response time: from the customer's first message to the first reply of an agent."""
 
     @_builtins.property
     def response(self) -> Global___Durations:
-        """From the first unanswered customer message to the next reply; first responses included."""
+        """From the first unanswered message of the customer to the next reply; first responses are included."""
 
     @_builtins.property
     def resolution(self) -> Global___Durations:
@@ -969,11 +969,11 @@ class MeasureRow(_message.Message):
 
     @_builtins.property
     def repeat_contacts(self) -> _types_pb2.Estimate:
-        """Contacts that came less than the window after the same person's previous one, over contacts."""
+        """Repeat contacts over contacts. A contact is a repeat when the same person's previous one is younger than the window."""
 
     @_builtins.property
     def promises(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attainment]:
-        """How promises were kept, by promise."""
+        """How targets were met, by target."""
 
     def __init__(
         self,
@@ -1012,26 +1012,26 @@ class GetMeasuresResponse(_message.Message):
     REPEAT_SINCE_FIELD_NUMBER: _builtins.int
     REPEAT_WINDOW_MS_FIELD_NUMBER: _builtins.int
     time_zone: _builtins.str
-    """Zone in which hours and days begin."""
+    """Time zone of hours and days."""
     language: _builtins.str
     """The tenant's language, BCP 47."""
     repeat_window_ms: _builtins.int
-    """Their window, milliseconds."""
+    """Window of repeat contacts, in milliseconds."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeasureRow]:
-        """In the order of time, queue, channel."""
+        """Rows, ordered by time, queue and channel."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     @_builtins.property
     def coarse_until(self) -> _timestamp_pb2.Timestamp:
-        """Before this time counts are kept by days of UTC; absent when all are kept by half hours."""
+        """Counts before this time are kept by days of UTC; absent when all counts are kept by half hours."""
 
     @_builtins.property
     def repeat_since(self) -> _timestamp_pb2.Timestamp:
-        """Repeat contacts are counted among those that came from this time on."""
+        """Repeat contacts are counted from this time on."""
 
     def __init__(
         self,
@@ -1054,7 +1054,7 @@ Global___GetMeasuresResponse: _TypeAlias = GetMeasuresResponse  # noqa: Y015
 
 @_typing.final
 class GetBacklogRequest(_message.Message):
-    """Asks for open work."""
+    """Asks for the backlog."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1062,12 +1062,12 @@ class GetBacklogRequest(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue; empty means any."""
+    """Name of the queue; empty means any queue."""
     channel: _builtins.str
-    """Channel; empty means any."""
+    """Name of the channel; empty means any channel."""
     @_builtins.property
     def page(self) -> _types_pb2.PageRequest:
-        """Which page."""
+        """Page of the list."""
 
     def __init__(
         self,
@@ -1086,7 +1086,7 @@ Global___GetBacklogRequest: _TypeAlias = GetBacklogRequest  # noqa: Y015
 
 @_typing.final
 class BacklogAge(_message.Message):
-    """Open work of an age."""
+    """Open interactions within a range of ages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1095,13 +1095,13 @@ class BacklogAge(_message.Message):
     OPEN_FIELD_NUMBER: _builtins.int
     UNANSWERED_FIELD_NUMBER: _builtins.int
     least_ms: _builtins.int
-    """At least so old, milliseconds."""
+    """Smallest age, in milliseconds, inclusive."""
     below_ms: _builtins.int
-    """Younger than this, milliseconds; 0 for the oldest."""
+    """Largest age, in milliseconds, exclusive; 0 for the oldest."""
     open: _builtins.int
-    """How many."""
+    """Number of open interactions."""
     unanswered: _builtins.int
-    """Of those: the customer waits for an answer."""
+    """Number of these in which the customer waits for a reply."""
     def __init__(
         self,
         *,
@@ -1120,7 +1120,7 @@ Global___BacklogAge: _TypeAlias = BacklogAge  # noqa: Y015
 
 @_typing.final
 class BacklogRow(_message.Message):
-    """Open work of a queue and channel."""
+    """Open interactions of a queue and channel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1132,18 +1132,18 @@ class BacklogRow(_message.Message):
     OLDEST_AT_FIELD_NUMBER: _builtins.int
     AGES_FIELD_NUMBER: _builtins.int
     queue: _builtins.str
-    """Queue."""
+    """Name of the queue."""
     channel: _builtins.str
-    """Channel."""
+    """Name of the channel."""
     open: _builtins.int
-    """How many."""
+    """Number of open interactions."""
     waiting: _builtins.int
-    """Of those: no agent has it."""
+    """Number of these that no agent holds."""
     unanswered: _builtins.int
-    """Of those: the customer waits for an answer."""
+    """Number of these in which the customer waits for a reply."""
     @_builtins.property
     def oldest_at(self) -> _timestamp_pb2.Timestamp:
-        """When the oldest came."""
+        """Arrival of the oldest interaction."""
 
     @_builtins.property
     def ages(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacklogAge]:
@@ -1170,7 +1170,7 @@ Global___BacklogRow: _TypeAlias = BacklogRow  # noqa: Y015
 
 @_typing.final
 class GetBacklogResponse(_message.Message):
-    """Open work."""
+    """Open interactions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1181,14 +1181,14 @@ class GetBacklogResponse(_message.Message):
     language: _builtins.str
     """The tenant's language, BCP 47."""
     time_zone: _builtins.str
-    """The tenant's zone."""
+    """The tenant's time zone."""
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacklogRow]:
-        """By queue and channel."""
+        """Rows by queue and channel."""
 
     @_builtins.property
     def page(self) -> _types_pb2.PageInfo:
-        """Next page."""
+        """Position of the next page."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SlaServiceStub:
-    """Promises to customers, and how they are kept.
+    """Reads deadlines, service levels and measures.
     """
 
     def __init__(self, channel):
@@ -68,46 +68,46 @@ class SlaServiceStub:
 
 
 class SlaServiceServicer:
-    """Promises to customers, and how they are kept.
+    """Reads deadlines, service levels and measures.
     """
 
     def GetDeadlines(self, request, context):
-        """Deadlines of an interaction.
+        """Returns the deadlines of an interaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAtRisk(self, request, context):
-        """Open deadlines, the nearest first.
+        """Lists open deadlines, the nearest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Events as they come.
+        """Sends SLA events as they happen.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetServiceLevel(self, request, context):
-        """Share of promises kept.
+        """Returns service levels: the shares of targets that were met.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMeasures(self, request, context):
-        """What came, how long it took, how promises were kept, and who came again.
+        """Returns measures: numbers of interactions, durations, targets met and repeat contacts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBacklog(self, request, context):
-        """Open work by its age.
+        """Returns the backlog: open interactions by age.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,7 @@ def add_SlaServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SlaService:
-    """Promises to customers, and how they are kept.
+    """Reads deadlines, service levels and measures.
     """
 
     @staticmethod

@@ -27,45 +27,45 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SlaServiceStub:
-    """Promises to customers, and how they are kept."""
+    """Reads deadlines, service levels and measures."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SlaServiceAsyncStub: ...
     GetDeadlines: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetDeadlinesRequest, _sla_pb2.GetDeadlinesResponse]
-    """Deadlines of an interaction."""
+    """Returns the deadlines of an interaction."""
     ListAtRisk: _grpc.UnaryUnaryMultiCallable[_sla_pb2.ListAtRiskRequest, _sla_pb2.ListAtRiskResponse]
-    """Open deadlines, the nearest first."""
+    """Lists open deadlines, the nearest first."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_sla_pb2.WatchEventsRequest, _sla_pb2.WatchEventsResponse]
-    """Events as they come."""
+    """Sends SLA events as they happen."""
     GetServiceLevel: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetServiceLevelRequest, _sla_pb2.GetServiceLevelResponse]
-    """Share of promises kept."""
+    """Returns service levels: the shares of targets that were met."""
     GetMeasures: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetMeasuresRequest, _sla_pb2.GetMeasuresResponse]
-    """What came, how long it took, how promises were kept, and who came again."""
+    """Returns measures: numbers of interactions, durations, targets met and repeat contacts."""
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_sla_pb2.GetBacklogRequest, _sla_pb2.GetBacklogResponse]
-    """Open work by its age."""
+    """Returns the backlog: open interactions by age."""
 
 @_typing.type_check_only
 class SlaServiceAsyncStub(SlaServiceStub):
-    """Promises to customers, and how they are kept."""
+    """Reads deadlines, service levels and measures."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetDeadlines: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetDeadlinesRequest, _sla_pb2.GetDeadlinesResponse]  # type: ignore[assignment]
-    """Deadlines of an interaction."""
+    """Returns the deadlines of an interaction."""
     ListAtRisk: _aio.UnaryUnaryMultiCallable[_sla_pb2.ListAtRiskRequest, _sla_pb2.ListAtRiskResponse]  # type: ignore[assignment]
-    """Open deadlines, the nearest first."""
+    """Lists open deadlines, the nearest first."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_sla_pb2.WatchEventsRequest, _sla_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """Events as they come."""
+    """Sends SLA events as they happen."""
     GetServiceLevel: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetServiceLevelRequest, _sla_pb2.GetServiceLevelResponse]  # type: ignore[assignment]
-    """Share of promises kept."""
+    """Returns service levels: the shares of targets that were met."""
     GetMeasures: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetMeasuresRequest, _sla_pb2.GetMeasuresResponse]  # type: ignore[assignment]
-    """What came, how long it took, how promises were kept, and who came again."""
+    """Returns measures: numbers of interactions, durations, targets met and repeat contacts."""
     GetBacklog: _aio.UnaryUnaryMultiCallable[_sla_pb2.GetBacklogRequest, _sla_pb2.GetBacklogResponse]  # type: ignore[assignment]
-    """Open work by its age."""
+    """Returns the backlog: open interactions by age."""
 
 class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Promises to customers, and how they are kept."""
+    """Reads deadlines, service levels and measures."""
 
     @_abc_1.abstractmethod
     def GetDeadlines(
@@ -73,7 +73,7 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.GetDeadlinesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.GetDeadlinesResponse, _abc.Awaitable[_sla_pb2.GetDeadlinesResponse]]:
-        """Deadlines of an interaction."""
+        """Returns the deadlines of an interaction."""
 
     @_abc_1.abstractmethod
     def ListAtRisk(
@@ -81,7 +81,7 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.ListAtRiskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.ListAtRiskResponse, _abc.Awaitable[_sla_pb2.ListAtRiskResponse]]:
-        """Open deadlines, the nearest first."""
+        """Lists open deadlines, the nearest first."""
 
     @_abc_1.abstractmethod
     def WatchEvents(
@@ -89,7 +89,7 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sla_pb2.WatchEventsResponse], _abc.AsyncIterator[_sla_pb2.WatchEventsResponse]]:
-        """Events as they come."""
+        """Sends SLA events as they happen."""
 
     @_abc_1.abstractmethod
     def GetServiceLevel(
@@ -97,7 +97,7 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.GetServiceLevelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.GetServiceLevelResponse, _abc.Awaitable[_sla_pb2.GetServiceLevelResponse]]:
-        """Share of promises kept."""
+        """Returns service levels: the shares of targets that were met."""
 
     @_abc_1.abstractmethod
     def GetMeasures(
@@ -105,7 +105,7 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.GetMeasuresRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.GetMeasuresResponse, _abc.Awaitable[_sla_pb2.GetMeasuresResponse]]:
-        """What came, how long it took, how promises were kept, and who came again."""
+        """Returns measures: numbers of interactions, durations, targets met and repeat contacts."""
 
     @_abc_1.abstractmethod
     def GetBacklog(
@@ -113,6 +113,6 @@ class SlaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sla_pb2.GetBacklogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sla_pb2.GetBacklogResponse, _abc.Awaitable[_sla_pb2.GetBacklogResponse]]:
-        """Open work by its age."""
+        """Returns the backlog: open interactions by age."""
 
 def add_SlaServiceServicer_to_server(servicer: SlaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
