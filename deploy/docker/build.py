@@ -1,10 +1,10 @@
-"""Builds the image on base images that are pinned by digest: a tag may be moved to other bytes, a digest is the bytes.
+"""Builds the image on base images that are pinned by digest. A tag can be moved to another image, a digest cannot.
 
     docker buildx imagetools inspect python:3.11.14-bookworm --format '{{.Manifest.Digest}}'         # the same for …-slim-bookworm
     make image TAG=registry.example/chapar:1 BUILD_IMAGE=python:3.11.14-bookworm@sha256:… BASE_IMAGE=python:3.11.14-slim-bookworm@sha256:…
 
-The digests are arguments and not in the Dockerfile, because they have to be looked up where a registry is: the one that the builder trusts, perhaps
-a mirror of their own. Another Python or Debian than the Dockerfile's is refused: the tests ran on that one.
+The digests are arguments and not in the Dockerfile, because the builder must look them up in a registry that they trust, perhaps
+their own mirror. A Python or Debian other than the Dockerfile's is refused, because the tests ran on that one.
 """
 
 import re
@@ -20,12 +20,12 @@ PINNED = re.compile(r"(?:(?P<registry>[^/@\s]+(?:/[^/@\s]+)*)/)?(?P<image>python
 
 
 def defaults() -> dict[str, str]:
-    """The base images that the Dockerfile names, by argument."""
+    """Return the base images that the Dockerfile names, by argument."""
     return dict(re.findall(r"^ARG (\w+_IMAGE)=(\S+)$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def wrong_with(name: str, image: str) -> str:
-    """Why a base image is refused; empty when it is not."""
+    """Return why a base image is refused; empty when it is accepted."""
     wanted = defaults()[name]
     found = PINNED.fullmatch(image)
     if found is None:
@@ -34,12 +34,12 @@ def wrong_with(name: str, image: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """TAG BUILD_IMAGE BASE_IMAGE; the exit code."""
+    """Build the image from the arguments TAG, BUILD_IMAGE and BASE_IMAGE. Returns the exit code."""
     tag, *images = arguments
     given = dict(zip(ARGUMENTS, images, strict=True))
     wrong = [text for text in ("" if tag else "TAG is not set", *map(wrong_with, given, given.values())) if text]
     if wrong:
-        print("\n".join([*wrong, "see deploy/docker/build.py for how to look digests up"]), file=sys.stderr)
+        print("\n".join([*wrong, "deploy/docker/build.py shows how to look up digests"]), file=sys.stderr)
         return 2
     options = [f"--build-arg={name}={image}" for name, image in given.items()]
     command = ["docker", "build", "--pull", f"--file={DOCKERFILE}", f"--tag={tag}", *options, str(ROOT)]

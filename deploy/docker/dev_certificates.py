@@ -2,8 +2,8 @@
 
     python dev_certificates.py DIRECTORY ingest router sla feedback
 
-For development: keys lie readable by the container's user in one directory. What is there stays, unless a certificate ends
-within a week; then authority and certificates are made anew, and running services take them without a restart.
+For development only: one directory contains all keys, readable by the container's user. Existing files are kept, unless a certificate expires
+within a week; then authority and certificates are created again, and running services use them without a restart.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ RENEW_BEFORE = timedelta(days=7)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Makes what is missing; the exit code."""
+    """Create the files that are missing. Returns the exit code."""
     if len(arguments) < 2:
         print((__doc__ or "").strip(), file=sys.stderr)
         return 2
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make_certificates(directory: Path, services: Sequence[str], now: datetime) -> None:
-    """A new authority, whose key is forgotten, and a certificate per service for its name, its replicas' and localhost."""
+    """Create a new authority, without storing its key, and a certificate for each service with its name, its replicas' names and localhost."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Chapar development authority")])
     authority = (

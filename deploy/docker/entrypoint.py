@@ -1,7 +1,7 @@
-"""The image's command: `ingest`, `router`, `sla` or `feedback` become that service, anything else goes to `chapar`.
+"""The command of the image: `ingest`, `router`, `sla` or `feedback` runs that service; other arguments run `chapar`.
 
-Sets what differs in a container from a laptop, where the environment does not say otherwise: listen on every address, on known ports.
-CHAPAR_ENV_FILE names a file of NAME=value lines that count as environment where nothing else sets them: for secrets made at run time.
+Settings that differ between a container and a laptop get these defaults: listen on all addresses, on known ports. CHAPAR_ENV_FILE names a file of
+NAME=value lines, which count as environment variables when they are not set otherwise: for secrets that are created at run time.
 """
 
 import os
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
         if name.split("_")[0] in HAS[service]:
             os.environ.setdefault(prefix + name, port)
     for name in HOSTS:
-        # Without TLS gRPC listens on loopback only; everything else may be reached.
+        # Without TLS, gRPC listens on loopback only; the other servers listen on all addresses.
         if name.split("_")[0] in HAS[service] and not (insecure and name == "GRPC_HOST"):
             os.environ.setdefault(prefix + name, "0.0.0.0")  # noqa: S104 inside a container
     os.execvp(sys.executable, [sys.executable, "-m", f"services.{service}", *arguments[1:]])  # noqa: S606

@@ -1,6 +1,6 @@
-"""Writes jars.lock.json anew from pom.xml: `python deploy/kafka/relock.py` (needs `mvn` and the network; nothing else ever does).
+"""Writes jars.lock.json from pom.xml: `python deploy/kafka/relock.py`. Only this command needs `mvn` and the network.
 
-Maven resolves the runtime closure into an empty directory, so that every checksum is of bytes fetched now and not of somebody's old cache.
+Maven resolves the runtime dependencies into an empty directory, so that every checksum is of bytes that were fetched now, and not of an old cache.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenci
 
 
 def resolve(into: Path) -> None:
-    """Copies the runtime closure of pom.xml below `into`, in Maven's own layout."""
+    """Copy the runtime dependencies of pom.xml, transitive ones included, into `into`, in Maven's layout."""
     subprocess.run(  # noqa: S603 - a fixed command, run by a developer
-        [  # noqa: S607 - whichever mvn the developer has
+        [  # noqa: S607 - the developer's mvn
             "mvn",
             *("-q", "-B", "-f", str(HERE / "pom.xml"), PLUGIN),
             *("-DincludeScope=runtime", f"-DoutputDirectory={into}", "-Dmdep.useRepositoryLayout=true"),
@@ -31,12 +31,12 @@ def resolve(into: Path) -> None:
 
 
 def kafka_version() -> str:
-    """The version that pom.xml pins for `kafka_2.13`."""
+    """Return the version of `kafka_2.13` in pom.xml."""
     maven = {"m": "http://maven.apache.org/POM/4.0.0"}
     for dependency in ET.parse(HERE / "pom.xml").iterfind(".//m:dependency", maven):  # noqa: S314 - our own file
         if dependency.findtext("m:artifactId", None, maven) == "kafka_2.13":
             return dependency.findtext("m:version", "", maven)
-    sys.exit("pom.xml names no kafka_2.13")
+    sys.exit("pom.xml does not contain kafka_2.13")
 
 
 def main() -> None:

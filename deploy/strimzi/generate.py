@@ -1,13 +1,13 @@
-"""Strimzi's manifests of topics and users, drawn from the one table of topics.
+"""Generates Strimzi's manifests of topics and users from the table of topics.
 
     python deploy/strimzi/generate.py                                  writes topics.yaml and users.yaml
     python deploy/strimzi/generate.py --check                          exit 1 when they differ from the table
     python deploy/strimzi/generate.py --partitions inbound.v1=24 --output DIR
     python deploy/strimzi/generate.py --prefix shop. --cluster kafka --output DIR
 
-One user per service, with the topics that it reads and writes, its consumer groups and its transactional ids, and no more; one for the chart's
-hook, which makes topics and puts configurations in force; one for operators.
-`chapar topics apply` knows the table's partition counts only: with other counts, leave topics to Strimzi and set the chart's
+There is one user for each service, with rights on the topics that it reads and writes, its consumer groups and its transactional ids only; one for
+the chart's hook, which creates topics and activates configurations; and one for operators.
+`chapar topics apply` uses the table's numbers of partitions only. With other numbers, let Strimzi create the topics and set the chart's
 `apply.topics` to false.
 """
 
@@ -22,13 +22,13 @@ from services.chassis.errors import ChaparError
 from services.chassis.topics import DEFAULT_PREFIX, TOPICS, wanted
 
 HERE = Path(__file__).parent
-HEAD = "# Drawn from services/chassis/topics.py by `python deploy/strimzi/generate.py`; `deploy/check` compares.\n"
+HEAD = "# Generated from services/chassis/topics.py by `python deploy/strimzi/generate.py`; `deploy/check` compares.\n"
 API = "kafka.strimzi.io/v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Logical topics that a service reads and writes. Its groups and transactional ids start with its name."""
+    """Logical topics that a service reads and writes. The names of its groups and transactional ids begin with its name."""
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -76,24 +76,24 @@ RIGHTS: Mapping[str, Rights] = MappingProxyType(
 )  # fmt: skip
 
 OPERATOR = Rights(
-    # `chapar replay`, `simulate record`, `config show` and `deadletters`: ids and attributes, and what was refused. Nothing that customers said.
+    # For `chapar replay`, `simulate record`, `config show` and `deadletters`: ids, attributes and dead letters, but no texts of customers.
     reads=(
         "config.v1", "deadletters.v1", "gateway.feed.v1", "revocations.v1", "router.state.v1", "routing.commands.v1",
         "routing.events.v1", "routing.journal.v1",
     ),
-    # `config apply`, `token revoke`, and `deadletters replay` into what some consumer refused. Answers that a caller waits for are over by then;
-    # keys of persons and what became of erasures are no business of theirs.
+    # For `config apply`, `token revoke`, and `deadletters replay` into the topics of refused records. Verdicts are not replayed, because their
+    # callers no longer wait; operators have no rights on keys of persons and results of erasures.
     writes=(
         "audit.v1", "config.v1", "conversations.v1", "deliveries.v1", "feedback.answers.v1", "feedback.commands.v1",
         "feedback.webhooks.v1", "inbound.v1", "outbound.v1", "revocations.v1", "routing.commands.v1", "routing.events.v1",
         "sla.events.v1", "sla.webhooks.v1",
     ),
 )  # fmt: skip
-"""People who run it: every command of the runbooks and of docs/operating.md, by `tests/integration/broker/test_rights.py`."""
+"""Rights for every command of the runbooks and of docs/operating.md; `tests/integration/broker/test_rights.py` runs them."""
 
 
 def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str:
-    """All KafkaTopics, three replicas each of which two must have a record. Raises ChaparError for a wrong count."""
+    """Return all KafkaTopics, with three replicas, two of which must have a record. Raises ChaparError for a wrong number of partitions."""
     documents = []
     for topic in wanted(prefix, replication=3, min_isr=2, partitions=partitions):
         lines = [
@@ -114,7 +114,7 @@ def topics_yaml(cluster: str, prefix: str, partitions: Mapping[str, int]) -> str
 
 
 def users_yaml(cluster: str, prefix: str) -> str:
-    """One KafkaUser per service, one for the chart's hook (`apply`), and one for the people who run it (`operator`)."""
+    """Return one KafkaUser for each service, one for the chart's hook (`apply`), and one for operators (`operator`)."""
     documents = [_user(cluster, service, _acls(prefix, service, rights)) for service, rights in RIGHTS.items()]
     documents.append(_user(cluster, "apply", _apply_acls(prefix)))
     documents.append(_user(cluster, "operator", _operator_acls(prefix)))
@@ -124,7 +124,7 @@ def users_yaml(cluster: str, prefix: str) -> str:
 def _acls(prefix: str, service: str, rights: Rights) -> Iterator[str]:
     # Every service refuses revoked tokens.
     yield from _topics(prefix, Rights((*rights.reads, "revocations.v1"), rights.writes))
-    # Lanes, dispatchers and analytics; the router also looks up who owns a shard.
+    # Groups of lanes, dispatchers and analytics. The router also reads them to find the owner of a shard.
     yield _acl("group", prefix + service, "prefix", ["Read", "Describe"])
     yield _acl("transactionalId", prefix + service, "prefix", ["Write", "Describe"])
 
@@ -136,7 +136,7 @@ def _topics(prefix: str, rights: Rights) -> Iterator[str]:
 
 
 def _config_acls(prefix: str) -> Iterator[str]:
-    """`chapar config apply`: one transaction over the configuration and the log of each pool."""
+    """Return the rights of `chapar config apply`: one transaction over the configuration and the commands of each pool."""
     yield _acl("transactionalId", f"{prefix}config-apply-", "prefix", ["Write", "Describe"])
 
 
@@ -148,7 +148,7 @@ def _apply_acls(prefix: str) -> Iterator[str]:
 
 
 def _operator_acls(prefix: str) -> Iterator[str]:
-    # `chapar topics diff` looks at all of them, and changes nothing.
+    # `chapar topics diff` reads all topics and changes none.
     yield _acl("topic", prefix, "prefix", ["Describe", "DescribeConfigs"])
     yield from _topics(prefix, OPERATOR)
     yield from _config_acls(prefix)
@@ -189,7 +189,7 @@ def _counts(given: Sequence[str]) -> dict[str, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes or compares; the exit code."""
+    """Write or compare the manifests. Returns the exit code."""
     parser = argparse.ArgumentParser(description="Strimzi manifests from the table of topics.")
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     parser.add_argument("--cluster", default="chapar", help="name of the Kafka resource")

@@ -1,6 +1,6 @@
-{{/* Whom the services believe, and how sla and feedback sign their own calls. Verifiers get public parts only. */}}
+{{/* The issuers that services trust, and how sla and feedback sign their own calls. Verifiers get public parts only. */}}
 
-{{/* Who calls whom: sla the router, feedback ingest; and the most that they may do there. */}}
+{{/* Callers of services: sla calls the router, feedback calls ingest; with the most scopes that they may have there. */}}
 {{- define "chapar.callersOf" -}}
 {{- if eq . "router" -}}sla{{- else if eq . "ingest" -}}feedback{{- end -}}
 {{- end -}}
@@ -9,7 +9,7 @@
 {{- if eq . "sla" -}}routing.escalate{{- else -}}outbound.send ingest.follow_up{{- end -}}
 {{- end -}}
 
-{{/* The trusted issuers of one service as JSON: those of values, and the service that calls it with a key of its own. */}}
+{{/* The trusted issuers of one service as JSON: those of the values, and the service that calls it with its own key. */}}
 {{- define "chapar.issuers" -}}
 {{- $auth := .root.Values.auth -}}
 {{- $issuers := $auth.issuers -}}
@@ -78,7 +78,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Public parts, each from its Secret: never the key beside it. */}}
+{{/* Public parts, each from its Secret, without the private key in the same Secret. */}}
 {{- define "chapar.authSources" -}}
 {{- $auth := .root.Values.auth -}}
 {{- with $auth.keys.existingSecret }}
@@ -129,5 +129,5 @@
 {{- if and $own.existingSecret $own.clientId -}}{{- fail (printf "auth.services.%s: give existingSecret (a key pair) or clientId (client credentials), not both" $name) -}}{{- end -}}
 {{- if not (or $own.existingSecret (and $own.clientId $own.clientSecret $auth.clientCredentials.tokenUrl)) -}}{{- fail (printf "auth.services.%s.existingSecret is required: the key pair that signs its own calls; or clientId and clientSecret with auth.clientCredentials.tokenUrl" $name) -}}{{- end -}}
 {{- end -}}
-{{- if not .Values.feedback.linkSecret -}}{{- fail "feedback.linkSecret is required: survey links have no other secret to be signed with" -}}{{- end -}}
+{{- if not .Values.feedback.linkSecret -}}{{- fail "feedback.linkSecret is required: it signs survey links" -}}{{- end -}}
 {{- end -}}

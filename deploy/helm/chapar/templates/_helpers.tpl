@@ -42,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- default (printf "%s-%s-tls" (include "chapar.fullname" .root) .name) (index .root.Values.tls.secrets .name) -}}
 {{- end -}}
 
-{{/* Name of a headless Service: gRPC clients balance over the pods that it resolves to. */}}
+{{/* Name of a headless Service: gRPC clients distribute calls over the pods to which it resolves. */}}
 {{- define "chapar.headless" -}}
 {{ include "chapar.fullname" .root }}-{{ .name }}-grpc
 {{- end -}}
@@ -69,7 +69,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Variables that say where Kafka is and who we are there. */}}
+{{/* Variables with the addresses of Kafka and the user of the service. */}}
 {{- define "chapar.kafkaEnv" -}}
 {{- $kafka := .root.Values.kafka -}}
 {{- $user := index $kafka.users .name -}}
@@ -135,7 +135,7 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* Secrets that sign webhooks: the same way into both services that send them. */}}
+{{/* Secrets that sign webhooks, in the same form for both services that send them. */}}
 {{- define "chapar.webhookFrom" -}}
 {{- range .Values.webhooks.secretsEnv }}
 - secretRef:
@@ -158,12 +158,12 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* A value as a setting's text. Helm reads every number as a float, whose own text is 4.194304e+06: JSON's is 4194304. */}}
+{{/* A value as the text of a setting. Helm reads every number as a float and prints it as 4.194304e+06; JSON prints 4194304. */}}
 {{- define "chapar.text" -}}
 {{- if kindIs "string" . -}}{{- . -}}{{- else -}}{{- toJson . -}}{{- end -}}
 {{- end -}}
 
-{{/* Settings as variables; a map whose keys are settings is one level down (JWT: {LEEWAY_S: 5} is JWT__LEEWAY_S), any other is JSON. */}}
+{{/* Settings as variables. A map whose keys are settings goes one level down (JWT: {LEEWAY_S: 5} is JWT__LEEWAY_S); any other map is JSON. */}}
 {{- define "chapar.settings" -}}
 {{- $prefix := .prefix -}}
 {{- range $name, $value := .settings }}
@@ -178,7 +178,7 @@ capabilities:
 {{- end }}
 {{- end -}}
 
-{{/* What lint of `chapar config` allows: the same as the services. */}}
+{{/* Destinations that `chapar config lint` accepts: the same as the services. */}}
 {{- define "chapar.lintEnv" -}}
 {{- with .Values.outgoingAllow -}}
 - name: CHAPAR_OUTGOING_ALLOW
@@ -186,7 +186,7 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* What the schema can't say. Called by every workload. */}}
+{{/* Checks that the schema cannot express. Every workload calls it. */}}
 {{- define "chapar.validate" -}}
 {{- $v := .Values -}}
 {{- if not $v.kafka.bootstrapServers -}}{{- fail "kafka.bootstrapServers is required: host:port of the cluster" -}}{{- end -}}
@@ -194,11 +194,11 @@ capabilities:
 {{- if not $v.personal.masterKeySecret -}}{{- fail "personal.masterKeySecret is required: the Secret with the master keys of personal data" -}}{{- end -}}
 {{- if and $v.tls.certManager.enabled (not $v.tls.certManager.issuerRef.name) -}}{{- fail "tls.certManager.issuerRef.name is required when tls.certManager.enabled" -}}{{- end -}}
 {{- if and (eq $v.kafka.authentication "tls") (not $v.kafka.tls.enabled) -}}{{- fail "kafka.authentication tls needs kafka.tls.enabled" -}}{{- end -}}
-{{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: a SQLite file in each pod is a different history in each" -}}{{- end -}}
+{{- if and (gt (int $v.ingest.replicas) 1) (not $v.ingest.database.existingSecret) (ne (toString (index $v.ingest.settings "HISTORY")) "false") -}}{{- fail "more than one replica of ingest needs ingest.database.existingSecret (history in PostgreSQL), or ingest.settings.HISTORY=false: with a SQLite file in each pod, each pod would have a different history" -}}{{- end -}}
 {{- if and $v.apply.existingConfigMap $v.apply.tenants -}}{{- fail "give apply.tenants or apply.existingConfigMap, not both" -}}{{- end -}}
 {{- range $service := list "ingest" "sla" "feedback" -}}
-{{- range $name := keys (index $v $service).settings -}}{{- if eq (upper $name) "OUTGOING_ALLOW" -}}{{- fail (printf "%s.settings.OUTGOING_ALLOW: write outgoingAllow instead, or the hook refuses configurations that the service would accept" $service) -}}{{- end -}}{{- end -}}
+{{- range $name := keys (index $v $service).settings -}}{{- if eq (upper $name) "OUTGOING_ALLOW" -}}{{- fail (printf "%s.settings.OUTGOING_ALLOW: write outgoingAllow instead; otherwise the hook refuses configurations that the service would accept" $service) -}}{{- end -}}{{- end -}}
 {{- end -}}
 {{- $sum := add $v.shutdown.preStopSeconds $v.shutdown.drainSeconds (mul 2 $v.shutdown.stopSeconds) -}}
-{{- if ge (int $sum) (int $v.shutdown.terminationGracePeriodSeconds) -}}{{- fail (printf "shutdown: preStop + drain + 2 x stop is %d s and must stay below terminationGracePeriodSeconds %d" (int $sum) (int $v.shutdown.terminationGracePeriodSeconds)) -}}{{- end -}}
+{{- if ge (int $sum) (int $v.shutdown.terminationGracePeriodSeconds) -}}{{- fail (printf "shutdown: preStop + drain + 2 x stop is %d s and must be below terminationGracePeriodSeconds %d" (int $sum) (int $v.shutdown.terminationGracePeriodSeconds)) -}}{{- end -}}
 {{- end -}}

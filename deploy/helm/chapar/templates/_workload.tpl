@@ -67,7 +67,7 @@ spec:
           valueFrom:
             fieldRef:
               fieldPath: metadata.name
-        # The instance is the pod's name; the address names of its shards and sessions rest upon it.
+        # The instance is the name of the pod. The addresses of its shards and sessions derive from it.
         - name: {{ $prefix }}INSTANCE
           value: $(POD_NAME)
         {{- include "chapar.kafkaEnv" (dict "root" $root "name" .name) | nindent 8 }}
@@ -125,7 +125,7 @@ spec:
         {{- with .ports }}
         {{- . | nindent 8 }}
         {{- end }}
-      # Started: state is restored. Ready: accepts work. Alive: the event loop turns, whatever the broker does.
+      # Startup: the state is restored. Readiness: the service accepts calls and messages. Liveness: the event loop runs, independently of the broker.
       startupProbe:
         httpGet: {path: /startupz, port: ops}
         periodSeconds: 5
