@@ -1,7 +1,7 @@
 """Generates Python code and type stubs beside the contracts.
 
-`python protos/generate.py` writes them; `python protos/generate.py --check` generates into a temporary directory and names every committed file
-that differs, is missing or is left over.
+`python protos/generate.py` writes them. `python protos/generate.py --check` generates into a temporary directory and reports every committed file
+that differs, is missing or is no longer generated.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ GENERATED = ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py", "*_pb2_grpc.pyi")
 
 
 def generate(target: Path) -> None:
-    """Runs protoc over every contract; output goes below `target`."""
+    """Run protoc for every contract. The output goes into the directory `target`."""
     protos = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.proto"))
     well_known = str(importlib.resources.files("grpc_tools") / "_proto")
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}", f"-I{well_known}"]
     command += [f"--{kind}_out={target}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
-    # The stub generators are console scripts of this very environment, which need not be on the PATH.
+    # The stub generators are console scripts of this environment, which may not be on the PATH.
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    # Without options their chatter ("Writing mypy to …") hides what matters.
+    # Their messages ("Writing mypy to …") are discarded, because they hide errors.
     subprocess.run(command + protos, check=True, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603 fixed arguments
 
 
 def contents(directory: Path) -> dict[str, bytes]:
-    """Generated files below a directory, by relative path."""
+    """Return the generated files in a directory, by relative path."""
     return {str(p.relative_to(directory)): p.read_bytes() for pattern in GENERATED for p in directory.rglob(pattern)}
 
 
 def differences() -> list[str]:
-    """Relative paths of generated files that are not what the contracts give today."""
+    """Return relative paths of generated files that differ from what the contracts generate now."""
     with tempfile.TemporaryDirectory() as temporary:
         generate(Path(temporary))
         fresh, committed = contents(Path(temporary)), contents(ROOT)
@@ -51,7 +51,7 @@ def main() -> int:
         return 0
     stale = differences()
     for path in stale:
-        print(f"protos/{path} is not what its contract gives: run `make protos` and commit")
+        print(f"protos/{path} differs from its contract: run `make protos` and commit")
     return 1 if stale else 0
 
 
