@@ -96,8 +96,8 @@ def _section(section: Section, examples: Examples) -> Iterator[str]:
     yield f"```yaml\n{examples.of(section)}\n```"
     rows = ((f"`{key.name}`", key.kind, key.default, key.bounds, key.meaning) for key in section.keys)
     yield _table(("key", "type", "default", "bounds", "meaning"), rows)
-    for choices in section.choices.values():
-        yield _table(("value", "meaning"), ((f"`{value}`", meaning) for value, meaning in choices.items()))
+    for keys, choices in section.choices.items():
+        yield _table((f"value of {keys}", "meaning"), ((f"`{value}`", meaning) for value, meaning in choices.items()))
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

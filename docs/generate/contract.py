@@ -53,7 +53,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One message of the contract. `choices` are its enumerations: by name, the values with their meanings."""
+    """One message of the contract. `choices` are the values of its enumerations with their meanings, by the keys that have them."""
 
     name: str
     meaning: str
@@ -81,9 +81,13 @@ class Contract:
 
     def _section(self, name: str) -> Section:
         fields = [f for f in self._messages[name].field if not (name == START and f.name in SET_BY_APPLY)]
-        enums = {f.type_name.rpartition(".")[2]: None for f in fields if f.type == FieldDescriptorProto.TYPE_ENUM}
+        enums: dict[str, list[str]] = {}
+        for field in fields:
+            if field.type == FieldDescriptorProto.TYPE_ENUM:
+                enums.setdefault(field.type_name.rpartition(".")[2], []).append(f"`{field.name}`")
         keys = tuple(self._key(name, field) for field in fields)
-        return Section(name, self._comment(name), keys, {enum: self._choices(enum) for enum in enums})
+        choices = {", ".join(names): self._choices(enum) for enum, names in enums.items()}
+        return Section(name, self._comment(name), keys, choices)
 
     def _key(self, message: str, field: FieldDescriptorProto) -> Key:
         prose, default, bounds = split(self._comment(message, field.name))

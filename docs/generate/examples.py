@@ -15,7 +15,8 @@ from chapar.config.v1 import config_pb2
 from docs.generate.contract import ROOT, START, Section
 
 FILE: Final = ROOT / "docs/examples/every-key.yaml"
-_WIDTH: Final = 110
+_WIDTH: Final = 1000
+"""Wider than any line: entries are shown as they are written in the file."""
 
 
 class Examples:
@@ -24,6 +25,7 @@ class Examples:
     def __init__(self, file: Path = FILE) -> None:
         self._yaml = YAML(typ="rt")
         self._yaml.width = _WIDTH
+        self._yaml.preserve_quotes = True
         self._yaml.indent(mapping=2, sequence=4, offset=2)
         self._found: dict[str, list[Mapping[str, Any]]] = {}
         content = self._yaml.load(file.read_text(encoding="utf-8"))

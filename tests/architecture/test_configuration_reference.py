@@ -43,9 +43,9 @@ def test_every_key_every_value_and_every_setting_has_a_meaning() -> None:
     silent = [section.name for section in SECTIONS if not section.meaning]
     silent += [named((section, key)) for section, key in KEYS if not key.meaning]
     silent += [
-        f"{enum}.{value}"
+        f"{section.name}.{keys}: {value}"
         for section in SECTIONS
-        for enum, values in section.choices.items()
+        for keys, values in section.choices.items()
         for value, meaning in values.items()
         if not meaning
     ]
@@ -198,3 +198,18 @@ def test_every_variable_that_the_code_reads_is_on_the_page() -> None:
     system = {"PATH", "LANG"}
     assert {"CHAPAR_TENANT", "CHAPAR_ACTOR"} <= names
     assert names - listed - system == set()
+
+
+def test_every_secret_and_setting_of_a_channel_is_on_the_page() -> None:
+    """Names that ingest reads from a channel account are in the list of the section ChannelAccount."""
+    read = re.compile(
+        r"""account\.(?:setting|secret|required)\("(\w+)"|settings\.get\("(\w+)"|(?:needed|\.get)\([\w. ,]*account, "(\w+)"\)"""
+    )
+    sources = (ROOT / "services/ingest").rglob("*.py")
+    names = {
+        name for path in sources for found in read.findall(path.read_text(encoding="utf-8")) for name in found if name
+    }
+    page = PAGE.read_text(encoding="utf-8")
+    section = page[page.index("### ChannelAccount") : page.index("### SlaPolicy")]
+    assert {"bot_token", "base_url", "visitor_token", "origins"} <= names
+    assert sorted(name for name in names if f"`{name}`" not in section) == []
