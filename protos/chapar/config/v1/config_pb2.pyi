@@ -1048,7 +1048,8 @@ class ChannelAccount(_message.Message):
 
     Secrets and settings by channel:
 
-    - webchat: secret `visitor_token`; setting `origins` (other origins that may open the chat).
+    - webchat: secrets `visitor_token`, `identity_secret` (with which the site signs logins of its customers); setting `origins` (other origins that may
+      open the chat).
     - telegram, bale: secrets `webhook_secret`, `bot_token`; setting `base_url`.
     - whatsapp: secrets `app_secret`, `verify_token`, `access_token`; settings `base_url`, `api_version`, `phone_number_id`.
     - webhook: secrets `signing_secret`, `signing_secret_previous`; setting `reply_url`.
