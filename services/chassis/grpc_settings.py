@@ -33,7 +33,7 @@ class GrpcLimits(BaseModel):
     tenant_burst: float = Field(default=2000, ge=1, description="Calls and messages of one tenant at once.")
     tenant_wait_s: float = Field(default=2, ge=0, le=30, description="How long a call beyond the rate may wait.")
     request_bytes: int = Field(
-        default=256 << 20, ge=1 << 20, description="Bytes of requests in progress; one tenant gets at most half."
+        default=64 << 20, ge=1 << 20, description="Bytes of requests in progress; one tenant gets at most half."
     )
     connections: int = Field(default=4000, ge=1, description="Open connections; more are closed at once.")
     streams_per_connection: int = Field(default=1000, ge=1, description="Calls and streams of one connection.")
@@ -47,3 +47,6 @@ class GrpcLimits(BaseModel):
         default=3, ge=0, le=10, description="How long a caller that asks too much waits for the refusal, at most."
     )
     refusals_held: int = Field(default=2000, ge=0, description="Refusals that wait at once; more are given at once.")
+    refusals_held_bytes: int = Field(
+        default=8 << 20, ge=0, description="Bytes of requests whose refusals wait; more are given at once."
+    )

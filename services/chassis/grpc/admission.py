@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.request_bytes import RequestBytes
@@ -34,6 +34,16 @@ class CallKind(StrEnum):
         if request_streaming:
             return cls.SESSION
         return cls.WATCH if response_streaming else cls.CALL
+
+
+class SlotGauge(Protocol):
+    """Where slots in use are shown."""
+
+    def inc(self) -> None:
+        """One more."""
+
+    def dec(self) -> None:
+        """One less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class Slots:
 class Admission:
     """The budgets of one server."""
 
-    def __init__(self, budgets: Mapping[CallKind, Budget], request_bytes: int = 256 << 20) -> None:
+    def __init__(self, budgets: Mapping[CallKind, Budget], request_bytes: int = 64 << 20) -> None:
         """`request_bytes`: of the requests in progress together."""
         self._slots = {kind: Slots(budget) for kind, budget in budgets.items()}
         self.bytes = RequestBytes(request_bytes)
@@ -115,6 +125,24 @@ class Admission:
     def taken(self, kind: CallKind) -> int:
         """Slots of a kind that are in use."""
         return self._slots[kind].taken
+
+
+class HeldSlot:
+    """The slot of one call. It is given back once, by the first who releases it."""
+
+    def __init__(self, admission: Admission, kind: CallKind, who: Who, gauge: SlotGauge) -> None:
+        """Takes the slot, as `Admission.enter`. `gauge`: slots of the kind that are in use."""
+        admission.enter(kind, who)
+        gauge.inc()
+        self._admission, self._kind, self._who, self._gauge = admission, kind, who, gauge
+        self._holds = True
+
+    def release(self) -> None:
+        """Gives the slot back, unless that was done before."""
+        if self._holds:
+            self._holds = False
+            self._admission.leave(self._kind, self._who)
+            self._gauge.dec()
 
 
 _PLURAL = {CallKind.CALL: "CALLS", CallKind.WATCH: "WATCHES", CallKind.SESSION: "SESSIONS"}

@@ -4,7 +4,11 @@
     request:  trace → certificate's name → deadline → decode → limits of its fields → audit → handler → errors to statuses → count
 
 Until a caller has proven who it is and has a slot, no byte of its request is read. A call that is refused there never
-waits for its request. The slot is given back when the call's task ends, however it ends.
+waits for its request. The slot is given back when the call's task ends, however it ends, and before a refusal is held.
+
+A refusal is a status that is set, not an exception that is raised through the handler: gRPC keeps an exception of `abort`
+beside its traceback, whose frames hold the request, and the cycle of the two lives until the collector comes by. Refused
+requests of 200 KB added up to hundreds of megabytes so. For the same reason a refusal waits only after the error is dropped.
 
 A unary call must have a deadline: a caller that waits for ever keeps work alive that it may no longer want. Streams need
 none; agents' sessions last for hours. Handlers are coroutines or async generators, read requests by iteration, and raise
@@ -28,7 +32,7 @@ from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.grpc.admission import Admission, CallKind, Who
+from services.chassis.grpc.admission import Admission, CallKind, HeldSlot, Who
 from services.chassis.grpc.audited import AuditedCalls
 from services.chassis.grpc.auth import TENANT, Authorizer, CallerRefused
 from services.chassis.grpc.context import CURRENT, IDEMPOTENCY_KEY, MAX_KEY_CHARS, Call
@@ -56,6 +60,7 @@ class _Admitted:
     caller: Caller | None
     metadata: Mapping[str, str]
     held: HeldBytes
+    slot: HeldSlot
 
     @property
     def tenant(self) -> str:
@@ -64,6 +69,16 @@ class _Admitted:
 
 
 _ADMITTED: ContextVar[_Admitted] = ContextVar("chapar_admitted")
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """What remains of an error while its answer waits: the status, and for how long. Nothing of the request."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing: tuple[tuple[str, Any], ...]
+    delay_s: float
 
 
 class ChassisInterceptor(grpc.aio.ServerInterceptor):
@@ -133,30 +148,34 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         who = _STRANGERS if caller is None else Who(caller.tenant, caller.subject)
         task = asyncio.current_task()
         assert task is not None  # gRPC runs each call in a task of its own
-        self._admission.enter(kind, who)
-        gauge = self._slots.labels(kind)
-        gauge.inc()
-
+        slot = HeldSlot(self._admission, kind, who, self._slots.labels(kind))
         held = HeldBytes(self._admission.bytes, who.tenant)
 
         def leave(_task: object) -> None:
             held.release()
-            self._admission.leave(kind, who)
-            gauge.dec()
+            slot.release()
 
         task.add_done_callback(leave)
-        _ADMITTED.set(_Admitted(caller, metadata, held))
+        _ADMITTED.set(_Admitted(caller, metadata, held, slot))
         return caller
 
     def _refusing(self, method: str, error: Exception) -> grpc.RpcMethodHandler[Any, Any]:
         """A handler that answers without reading a request; by its shape gRPC waits for none."""
 
+        if isinstance(error, ChaparError):
+            self._turned_away.labels(error.reason).inc()
+        known = self._known(method, error)
+        # The frames of the traceback hold this task, which holds the handler that is returned here: a cycle.
+        known.__traceback__ = known.__context__ = known.__cause__ = None
+        admitted = _ADMITTED.get(None)
+        if admitted is not None:  # its turn was too far away: it has a slot
+            admitted.slot.release()
+
         async def refuse(_requests: object, context: Context) -> None:
             self._begin(method)
             try:
-                if isinstance(error, ChaparError):
-                    self._turned_away.labels(error.reason).inc()
-                await self._refuse(method, context, error)
+                refusal = await self._refusal(method, known, context, 0)
+                await self._refuse(context, refusal, 0)
             finally:
                 self._end(method, context, None, False)
 
@@ -178,17 +197,25 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
     def _unary(
         self, method: str, inner: Callable[[Any, Context], Awaitable[Any]], reader: RequestReader[Any], *, many: bool
     ) -> Any:
+        async def answer(raw: Any, context: Context) -> Any:
+            with self._span(method):
+                call = self._open_call(method, context, needs_deadline=not many)
+                request = self._requests(reader, raw) if many else _request(reader, raw)
+                work = partial(inner, request, context)
+                return await self._audited.unary(call, None if many else request, work)
+
         async def serve(raw: Any, context: Context) -> Any:
             begun, cancelled = time.monotonic(), False
+            size = 0 if many else len(raw)
             self._begin(method)
             try:
-                with self._span(method):
-                    call = self._open_call(method, context, needs_deadline=not many)
-                    request = self._requests(reader, raw) if many else _request(reader, raw)
-                    work = partial(inner, request, context)
-                    return await self._audited.unary(call, None if many else request, work)
-            except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
-                await self._refuse(method, context, error)
+                try:
+                    return await answer(raw, context)
+                except grpc.aio.AbortError:
+                    raise  # the handler has chosen a status by itself
+                except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
+                    refusal = await self._refusal(method, self._known(method, error), context, size)
+                await self._refuse(context, refusal, size)
             except asyncio.CancelledError:
                 cancelled = True
                 raise
@@ -200,24 +227,35 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
     def _streaming(
         self, method: str, inner: Callable[[Any, Context], Any], reader: RequestReader[Any], *, many: bool
     ) -> Any:
+        async def answers(raw: Any, context: Context) -> AsyncGenerator[Any, None]:
+            with self._span(method):
+                call = self._open_call(method, context, needs_deadline=False)
+                request = self._requests(reader, raw) if many else _request(reader, raw)
+
+                def handled(requests: Any) -> AsyncGenerator[Any, None]:
+                    named = None if many else requests
+                    return self._audited.stream(call, named, _answers(inner(requests, context)))
+
+                messages = self._authorizer.lifetimes.serve(call.caller, handled, request, many=many)
+                async with aclosing(messages):
+                    async for message in messages:
+                        yield message
+
         async def serve(raw: Any, context: Context) -> AsyncIterator[Any]:
             cancelled = False
+            size = 0 if many else len(raw)
             self._begin(method)
             try:
-                with self._span(method):
-                    call = self._open_call(method, context, needs_deadline=False)
-                    request = self._requests(reader, raw) if many else _request(reader, raw)
-
-                    def answers(requests: Any) -> AsyncGenerator[Any, None]:
-                        named = None if many else requests
-                        return self._audited.stream(call, named, _answers(inner(requests, context)))
-
-                    messages = self._authorizer.lifetimes.serve(call.caller, answers, request, many=many)
-                    async with aclosing(messages):
+                try:
+                    async with aclosing(answers(raw, context)) as messages:
                         async for message in messages:
                             yield message
-            except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
-                await self._refuse(method, context, error)
+                    return
+                except grpc.aio.AbortError:
+                    raise  # the handler has chosen a status by itself
+                except Exception as error:  # noqa: BLE001 - the border: every error becomes a status here
+                    refusal = await self._refusal(method, self._known(method, error), context, size)
+                await self._refuse(context, refusal, size)
             except (asyncio.CancelledError, GeneratorExit):
                 cancelled = True
                 raise
@@ -255,23 +293,34 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             bind(tenant=caller.tenant)
         return call
 
-    async def _refuse(self, method: str, context: Context, error: Exception) -> None:
-        """Ends the call with a status. Always raises."""
-        if isinstance(error, grpc.aio.AbortError):
-            raise error  # the handler has chosen a status by itself
+    def _known(self, method: str, error: Exception) -> ChaparError:
+        """The error as one of ours; a bug is logged with its stack."""
         if isinstance(error, asyncio.TimeoutError):
-            error = ChaparError(ErrorKind.DEADLINE, "TIMED_OUT", "the call took longer than it may")
+            return ChaparError(ErrorKind.DEADLINE, "TIMED_OUT", "the call took longer than it may")
         if not isinstance(error, ChaparError):
             self._log.error("handler failed", method=method, error=type(error).__name__, exc_info=error)
-            error = ChaparError(ErrorKind.INTERNAL, "INTERNAL", str(error) or type(error).__name__)
-        elif error.kind is ErrorKind.INTERNAL:
+            return ChaparError(ErrorKind.INTERNAL, "INTERNAL", str(error) or type(error).__name__)
+        if error.kind is ErrorKind.INTERNAL:
             self._log.error("handler failed", method=method, reason=error.reason, message=error.message)
+        return error
+
+    async def _refusal(self, method: str, error: ChaparError, context: Context, size: int) -> _Refusal:
+        """The answer to an error. `size`: bytes of the request, which gRPC keeps until the call has ended."""
         if isinstance(error, CallerRefused):
             await self._audited.turned_away(method, error)
-        await self._hold.wait(error, _time_left(context))
         status = rpc_status.to_status(to_status(error))
-        context.set_code(CODES[error.kind])
-        await context.abort_with_status(status)
+        delay_s = self._hold.delay(error, _time_left(context), size)
+        return _Refusal(CODES[error.kind], status.details, tuple(status.trailing_metadata), delay_s)
+
+    async def _refuse(self, context: Context, refusal: _Refusal, size: int) -> None:
+        """Waits if the refusal has to, without the call's slot, and sets the status with which the call then ends."""
+        admitted = _ADMITTED.get(None)
+        if admitted is not None:
+            admitted.slot.release()
+        await self._hold.wait(refusal.delay_s, size)
+        context.set_code(refusal.code)
+        context.set_details(refusal.details)
+        context.set_trailing_metadata(refusal.trailing)
 
     def _begin(self, method: str) -> None:
         self._started.labels(method).inc()

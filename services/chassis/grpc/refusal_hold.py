@@ -1,8 +1,9 @@
 """Refusals that wait: a caller that asks too much gets its answer later, so that repeating costs it time and us little.
 
 A refusal costs most of what a call costs. A client that repeats at once what was refused would keep the event loop busy
-with refusals, and everyone else waiting; held back for a moment, each of its connections can ask only so often. Nothing
-but a timer is kept meanwhile, no slot and no request. Refusals beyond the most that are held are given at once.
+with refusals, and everyone else waiting; held back for a moment, each of its connections can ask only so often. A refusal
+that waits has no slot. gRPC keeps the bytes of its request until the call has ended, so those count: refusals beyond the
+most that are held, in number or in bytes, are given at once.
 """
 
 import asyncio
@@ -24,9 +25,10 @@ class RefusalHold:
         self._left = limits.refusals_per_s
         self._at_s = now_s()
         self.held = 0
+        self.held_bytes = 0
 
-    def delay(self, error: ChaparError, time_left_s: float | None) -> float:
-        """Seconds for which this refusal waits; counts failed authentications."""
+    def delay(self, error: ChaparError, time_left_s: float | None, size: int) -> float:
+        """Seconds for which this refusal waits; counts failed authentications. `size`: bytes of the refused request."""
         wanted = 0.0
         if error.kind is ErrorKind.UNAUTHENTICATED:
             wanted = 0.0 if self._at_once() else self._limits.refusal_hold_s
@@ -34,18 +36,20 @@ class RefusalHold:
             wanted = min(error.retry_after_s, self._limits.refusal_hold_s)
         if time_left_s is not None:
             wanted = min(wanted, time_left_s * _SHARE_OF_DEADLINE)
-        return wanted if self.held < self._limits.refusals_held else 0.0
+        fits = self.held < self._limits.refusals_held and self.held_bytes + size <= self._limits.refusals_held_bytes
+        return wanted if fits else 0.0
 
-    async def wait(self, error: ChaparError, time_left_s: float | None) -> None:
-        """Waits as long as this refusal must."""
-        delay = self.delay(error, time_left_s)
-        if delay <= 0:
+    async def wait(self, delay_s: float, size: int) -> None:
+        """Waits as long as `delay` said of a refusal."""
+        if delay_s <= 0:
             return
         self.held += 1
+        self.held_bytes += size
         try:
-            await asyncio.sleep(delay)
+            await asyncio.sleep(delay_s)
         finally:
             self.held -= 1
+            self.held_bytes -= size
 
     def _at_once(self) -> bool:
         now_s = self._now_s()

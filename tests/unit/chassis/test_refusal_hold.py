@@ -27,34 +27,48 @@ def test_strangers_wait_when_there_are_many_of_them() -> None:
     """The first ones of each second are answered at once: a misconfigured client sees its mistake."""
     time = Time()
     held = hold(time)
-    delays = [held.delay(STRANGER, None) for _ in range(15)]
+    delays = [held.delay(STRANGER, None, 0) for _ in range(15)]
     assert delays == [0.0] * 10 + [1.0] * 5
     time.now += 0.5
-    assert [held.delay(STRANGER, None) for _ in range(6)] == [0.0] * 5 + [1.0]
+    assert [held.delay(STRANGER, None, 0) for _ in range(6)] == [0.0] * 5 + [1.0]
 
 
 def test_who_asks_too_much_waits_at_most_the_hold() -> None:
     """And never so long that its deadline passes before the answer."""
     held = hold(Time())
-    assert held.delay(BUSY, None) == 1.0
-    assert held.delay(BUSY, 0.5) == 0.25
-    assert held.delay(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", "x"), None) == 0.0
+    assert held.delay(BUSY, None, 0) == 1.0
+    assert held.delay(BUSY, 0.5, 0) == 0.25
+    assert held.delay(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", "x"), None, 0) == 0.0
 
 
 @pytest.mark.parametrize("kind", [k for k in ErrorKind if k not in (ErrorKind.UNAUTHENTICATED, ErrorKind.EXHAUSTED)])
 def test_other_errors_are_answered_at_once(kind: ErrorKind) -> None:
     """They are not a sign of asking too much."""
-    assert hold(Time()).delay(ChaparError(kind, "X", "x", retry_after_s=5), None) == 0.0
+    assert hold(Time()).delay(ChaparError(kind, "X", "x", retry_after_s=5), None, 0) == 0.0
 
 
 async def test_no_more_wait_than_the_settings_say() -> None:
     """Then refusals are given at once: memory is bounded."""
     held = hold(Time(), refusals_held=3)
-    waiting = [asyncio.create_task(held.wait(BUSY, None)) for _ in range(3)]
+    waiting = [asyncio.create_task(held.wait(1.0, 0)) for _ in range(3)]
     await asyncio.sleep(0)
     assert held.held == 3
-    assert held.delay(BUSY, None) == 0.0
+    assert held.delay(BUSY, None, 0) == 0.0
     for each in waiting:
         each.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
     assert held.held == 0
+
+
+async def test_large_requests_wait_within_a_budget_of_bytes() -> None:
+    """gRPC keeps a request until its call has ended: a refusal that does not fit is given at once, a small one still waits."""
+    held = hold(Time(), refusals_held_bytes=1_000_000)
+    large = asyncio.create_task(held.wait(1.0, 900_000))
+    await asyncio.sleep(0)
+    assert held.held_bytes == 900_000
+    assert held.delay(BUSY, None, 200_000) == 0.0
+    assert held.delay(BUSY, None, 1_000) == 1.0
+    large.cancel()
+    await asyncio.gather(large, return_exceptions=True)
+    assert held.held_bytes == 0
+    assert held.delay(BUSY, None, 200_000) == 1.0
