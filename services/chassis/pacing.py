@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 _NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 _MOST_KEYS = 10_000
@@ -19,6 +20,9 @@ class Pace:
 
     per_s: float
     burst: float
+
+
+NO_LIMIT: Final = Pace(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

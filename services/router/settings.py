@@ -31,12 +31,12 @@ class RouterSettings(ServiceSettings):
         default=10, gt=0, le=120, description="Seconds for which a desk's request waits for its result."
     )
     tenant_changes_per_s: float = Field(
-        default=50,
+        default=30,
         ge=0,
         description="Changes a second that one tenant may ask for by unary calls at this replica; agents' sessions are "
-        "not counted. 0: no limit.",
+        "not counted. 0: no limit. A change costs the shard, which all tenants of a partition share, more than a read.",
     )
-    tenant_changes_burst: float = Field(default=200, ge=1, description="The same, as a burst.")
+    tenant_changes_burst: float = Field(default=60, ge=1, description="The same, as a burst.")
     peer_ca_file: Path | None = Field(
         default=None,
         description="With TLS: PEM authorities of the other replicas' certificates; default: tls_ca_file.",

@@ -96,7 +96,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
         )
         shards = await enter(Shards(kafka, counts[COMMANDS], metrics, _peer_tls(settings)))
         await enter(service.background(shards.follow_owners(), "shard owners"))
-        mutations = Mutations(bus, Pace(settings.tenant_changes_per_s, settings.tenant_changes_burst))
+        mutations = Mutations(bus)
         routing = RoutingService(shards, mutations, service.clock)
         directory = AgentDirectoryService(shards, mutations)
         audit = await enter(audit_trail(service))
@@ -110,6 +110,7 @@ async def build(service: Service[RouterSettings]) -> AsyncIterator[None]:
                 ),
                 _SERVICES,
                 audit=audit,
+                changes=Pace(settings.tenant_changes_per_s, settings.tenant_changes_burst),
             )
         )
         service.on_drain(gateway.drain)

@@ -31,6 +31,7 @@ import grpc
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
+from services.chassis.audit_rules import audit_rule_of
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc.admission import Admission, CallKind, HeldSlot, Who
 from services.chassis.grpc.audited import AuditedCalls
@@ -109,6 +110,7 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         self._slots = metrics.gauge("chapar_grpc_slots_taken")
         self._log = get_logger(__name__)
         self._wrapped: dict[str, tuple[Any, grpc.RpcMethodHandler[Any, Any]]] = {}
+        self._changing: dict[str, bool] = {}
 
     async def intercept_service(
         self,
@@ -124,7 +126,8 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
             return None
         try:
             caller = await self._admit(method, handler, handler_call_details.invocation_metadata)
-            await self._pace.call(caller.tenant if caller is not None else "")
+            tenant = caller.tenant if caller is not None else ""
+            await self._pace.call(tenant, changes=self._changes(method, handler))
         except Exception as error:  # noqa: BLE001 - the border: gRPC would answer with the exception's own text
             return self._refusing(method, error)
         known = self._wrapped.get(method)
@@ -133,6 +136,14 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         wrapped = self._wrap(method, handler)
         self._wrapped[method] = (handler, wrapped)
         return wrapped
+
+    def _changes(self, method: str, handler: Any) -> bool:
+        """Whether a method is unary and changes something, as its audit option says."""
+        known = self._changing.get(method)
+        if known is None:
+            rule = None if handler.request_streaming or handler.response_streaming else audit_rule_of(method)
+            known = self._changing[method] = rule is not None and rule.changes
+        return known
 
     async def _admit(self, method: str, handler: Any, headers: Iterable[tuple[str, Any]] | None) -> Caller | None:
         """Authenticates the caller and takes a slot until the call's task ends, or raises."""

@@ -29,6 +29,7 @@ from services.chassis.grpc.trust import trusted_callers
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.http import bind
 from services.chassis.lifecycle import Service
+from services.chassis.pacing import NO_LIMIT, Pace
 from services.chassis.settings import ServiceSettings
 from services.chassis.tokens import Verifier
 
@@ -56,17 +57,18 @@ async def grpc_server(
     *,
     verifier: Verifier | None = None,
     audit: AuditTrail | None = None,
+    changes: Pace = NO_LIMIT,
 ) -> AsyncIterator[GrpcServer]:
     """Serves until the block ends, then stops with grace. Publishes the endpoints `grpc` and `health`.
 
     `service_names`: full names, for health and reflection. `audit`: records the calls whose methods ask for it.
-    Raises INVALID when it may not listen without TLS or has no
+    `changes`: of each tenant, for unary calls that change something. Raises INVALID when it may not listen without TLS or has no
     key for tokens, UNAVAILABLE PORT_IN_USE.
     """
     service.settings.require_secure_or_loopback()
     async with (
         trusted_callers(service, verifier) as authorizer,
-        _serving(service, register, service_names, authorizer, audit) as server,
+        _serving(service, register, service_names, authorizer, audit, changes) as server,
     ):
         yield server
 
@@ -78,13 +80,14 @@ async def _serving(
     service_names: Sequence[str],
     authorizer: Authorizer,
     audit: AuditTrail | None,
+    changes: Pace,
 ) -> AsyncIterator[GrpcServer]:
     settings: ServiceSettings = service.settings
     limits = settings.grpc_limits
     interceptor = ChassisInterceptor(
         authorizer,
         Admission(budgets(limits), limits.request_bytes),
-        TenantPace(limits),
+        TenantPace(limits, changes),
         RefusalHold(limits),
         service.metrics,
         service.tracing,

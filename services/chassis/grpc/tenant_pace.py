@@ -1,7 +1,9 @@
 """The pace of each tenant's calls: one that floods a replica waits, so that its event loop has time for the others.
 
 A call that waits holds its slot and has not been read; a stream's next message is not read before its turn, so that flow
-control holds the sender back.
+control holds the sender back. Calls that change something have a pace of their own besides, where the service gives one. A
+call beyond it is refused here, before it is read and before the audit log records it: a refusal that writes two records
+costs as much as the change.
 """
 
 import asyncio
@@ -10,19 +12,34 @@ from collections.abc import Callable
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc_settings import GrpcLimits
-from services.chassis.pacing import Pace, Pacer
+from services.chassis.pacing import NO_LIMIT, Pace, Pacer
 
 
 class TenantPace:
     """The paces of one server's tenants."""
 
-    def __init__(self, limits: GrpcLimits, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: GrpcLimits, changes: Pace = NO_LIMIT, now_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`changes`: of unary calls that change something; a stream's messages are never counted there."""
         self._pacer = Pacer(Pace(limits.tenant_calls_per_s, limits.tenant_burst))
+        self._changes = Pacer(changes)
         self._most_wait_s = limits.tenant_wait_s
         self._now_s = now_s
 
-    async def call(self, tenant: str) -> None:
-        """Waits for the turn of a call. Raises EXHAUSTED TENANT_CALL_RATE when that would take too long."""
+    async def call(self, tenant: str, *, changes: bool = False) -> None:
+        """Waits for the turn of a call. Raises EXHAUSTED TENANT_{CALL, CHANGE}_RATE when that would take too long."""
+        wait_s = 0.0
+        if changes:
+            turn = self._changes.take(tenant, 1, self._now_s(), self._most_wait_s)
+            if turn.refused:
+                raise ChaparError(
+                    ErrorKind.EXHAUSTED,
+                    "TENANT_CHANGE_RATE",
+                    "this tenant asks for more changes than its quota: ask later, or have the quota raised",
+                    retry_after_s=turn.wait_s,
+                )
+            wait_s = turn.wait_s
         turn = self._pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
         if turn.refused:
             raise ChaparError(
@@ -31,8 +48,9 @@ class TenantPace:
                 "this tenant sends more calls than a replica serves for one tenant: send fewer, or later",
                 retry_after_s=turn.wait_s,
             )
-        if turn.wait_s > 0:
-            await asyncio.sleep(turn.wait_s)
+        wait_s = max(wait_s, turn.wait_s)
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def message(self, tenant: str) -> None:
         """Waits for the turn of a stream's next message, however long that takes."""
