@@ -28,6 +28,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.clock import system_clock
 from services.chassis.grpc.client import grpc_channel
+from services.chassis.grpc.status import from_rpc_error
 from services.cli import configuration
 from services.cli.commands.send import signed
 from services.cli.connection import token_for
@@ -47,6 +48,7 @@ TENANT: Final = "demo"
 GREEDY: Final = "greedy"
 """The tenant whose token the attacks use, where they need one."""
 LOAD: Final = "webhook", "mail", "chat", "gRPC"
+_SUPPORT: Final = "support@demo.example"
 _ATTACKER, _NEIGHBOUR = "127.0.0.66", "127.0.0.9"
 _LOOK_S, _SETTLE_S = 0.25, 2.0
 _FORGOTTEN_S: Final = 11.0
@@ -135,26 +137,34 @@ class Neighbours:
 
     async def _by_webhook(self) -> bool:
         headers, body = signed(self._secret, "where is my order?", f"neighbour-{next(self._numbers)}", "")
-        return (await self._http.post(self._webhook, headers=headers, content=body)).is_success
+        answer = await self._http.post(self._webhook, headers=headers, content=body)
+        return self._noted("webhook", "" if answer.is_success else f"{answer.status_code} {answer.text[:100]}")
 
     async def _by_mail(self) -> bool:
-        return await smtp_bodies.small_mail(self._smtp, "support@demo.example", next(self._numbers), source=_NEIGHBOUR)
+        number = next(self._numbers)
+        return self._noted("mail", await smtp_bodies.small_mail(self._smtp, _SUPPORT, number, source=_NEIGHBOUR))
 
     async def _by_chat(self) -> bool:
         try:
             async with asyncio.timeout(20):
-                return await chat_sockets.comes_back(*self._chat, self._visitor, source=_NEIGHBOUR)
+                return self._noted("chat", await chat_sockets.comes_back(*self._chat, self._visitor, source=_NEIGHBOUR))
         except TimeoutError:
-            return False
+            return self._noted("chat", "no answer within 20 s")
 
     async def _by_grpc(self, stub: "ingest_pb2_grpc.IngestServiceAsyncStub") -> bool:
         number = next(self._numbers)
         request = ingest_pb2.SubmitRequest(idempotency_key=f"n-{number}", native_id=f"n-{number}", text="hello")
         try:
             await stub.Submit(request, timeout=30)
-        except grpc.aio.AioRpcError:
-            return False
+        except grpc.aio.AioRpcError as error:
+            return self._noted("gRPC", from_rpc_error(error).reason)
         return True
+
+    def _noted(self, name: str, refusal: str) -> bool:
+        """Whether a message was served. Keeps the reason of a refusal: it says whose fault it is."""
+        if refusal:
+            self.refused[name].answers[refusal] += 1
+        return not refusal
 
 
 def attacks(stack: Stack, token: str, seconds: float) -> dict[str, Attack]:
@@ -173,7 +183,7 @@ def attacks(stack: Stack, token: str, seconds: float) -> dict[str, Attack]:
         await webhook_bodies.send_bodies(ingest["http"], path, 150, size, source=_ATTACKER, within_s=seconds)
 
     async def mails() -> None:
-        await smtp_bodies.broken_off(ingest["smtp"], "support@demo.example", 10, 24, source=_ATTACKER)
+        await smtp_bodies.broken_off(ingest["smtp"], _SUPPORT, 10, 24, source=_ATTACKER)
 
     async def sockets() -> None:
         path = f"/v1/{TENANT}/webchat/main/ws"
@@ -234,8 +244,9 @@ def _tell(watch: Watch, neighbours: Neighbours) -> int:
     refused = sum(each.valid_refused for each in neighbours.refused.values())
     sent = {name: each.valid_sent for name, each in neighbours.refused.items()}
     of = {name: each.valid_refused for name, each in neighbours.refused.items()}
-    print(f"refused neighbours: {of} of {sent}", flush=True)
-    tell("valid_refused", refused, "messages", "<=0", sent=sent, refused=of)
+    why = {name: dict(each.answers) for name, each in neighbours.refused.items() if each.answers}
+    print(f"refused neighbours: {of} of {sent}; {why}", flush=True)
+    tell("valid_refused", refused, "messages", "<=0", sent=sent, refused=of, why=why)
     return 1 if refused else 0
 
 

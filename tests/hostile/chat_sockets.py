@@ -55,18 +55,20 @@ async def newcomer(address: str, path: str, *, source: str = "") -> str:
         return token
 
 
-async def comes_back(address: str, path: str, token: str, *, source: str = "") -> bool:
-    """A visitor with a token says something; whether it was taken."""
+async def comes_back(address: str, path: str, token: str, *, source: str = "") -> str:
+    """Lets a visitor with a token say something. Returns why it was refused, and nothing when it was taken."""
+    last = ""
     try:
         async with websockets.connect(f"ws://{address}{path}", **_from(source)) as socket:
             await socket.send(json.dumps({"type": "hello", "token": token}))
             await socket.send(json.dumps({"type": "message", "id": str(uuid.uuid4()), "text": "me again"}))
             async for frame in socket:
                 if json.loads(frame)["type"] == "ack":
-                    return True
-    except _TURNED_AWAY:
-        return False
-    return False
+                    return ""
+                last = str(frame)[:200]
+    except _TURNED_AWAY as error:
+        return str(error)[:200] or type(error).__name__
+    return f"closed after {last}"
 
 
 def _from(source: str) -> dict[str, Any]:

@@ -61,8 +61,9 @@ async def valid_meanwhile(
             begun = time.monotonic()
             try:
                 served = await call()
-            except EXCUSED:
+            except EXCUSED as error:
                 served = False
+                measured.answers[type(error).__name__] += 1
             measured.valid_sent += 1
             measured.valid_refused += not served
             measured.valid_slowest_s = max(measured.valid_slowest_s, time.monotonic() - begun)

@@ -113,12 +113,13 @@ async def held(address: str, count: int, hold_s: float, *, source: str = "", say
     return measured
 
 
-async def small_mail(address: str, to: str, number: int, *, source: str = "") -> bool:
-    """An ordinary mail; whether it was taken."""
+async def small_mail(address: str, to: str, number: int, *, source: str = "") -> str:
+    """Sends an ordinary mail. Returns the reply to it when it was refused, and nothing when it was taken."""
     reader, writer = await _to_data(address, to, source, None)
     try:
         text = f"From: b@valid.example\r\nMessage-ID: <{number}@valid.example>\r\nSubject: s\r\n\r\nhello, where is my order?\r\n.\r\n"
         writer.write(text.encode())
-        return (await _answer(reader)).startswith(b"250")
+        answer = await _answer(reader)
+        return "" if answer.startswith(b"250") else answer.decode("latin-1").strip() or "closed"
     finally:
         hang_up(writer)
