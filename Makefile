@@ -46,7 +46,7 @@ bench-engine: .venv/.ready ## the routing engine alone: pace, growth, memory, sn
 bench-sla: .venv/.ready ## a million promises in one process: memory, restore, lateness, business time; how good forecasts are (4 minutes)
 	$(BIN)/python -m tests.bench.sla
 
-bench-hostile: .venv/.ready ## hostile input through every edge: stalls, memory, refused neighbours, fairness of tenants (8 minutes)
+bench-hostile: .venv/.ready ## hostile input through every edge: stalls, memory, refused neighbours, fairness of tenants (10 minutes)
 	$(BIN)/python -m tests.bench hostile hostile_fairness
 
 bench-feedback: .venv/.ready ## answers through the survey page until durable, and reading scores of 10,000 agents (1 minute)

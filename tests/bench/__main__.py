@@ -48,7 +48,7 @@ BENCHES: Final = {
     "sla_prediction": Bench("forecasts of breaches on simulated days", kafka=False),
     "sla_calendar": Bench("deadlines in business time", kafka=False),
     "hostile": Bench("stalls, memory and refused neighbours under hostile input", minutes=5),
-    "hostile_fairness": Bench("one tenant floods, another is served", minutes=3),
+    "hostile_fairness": Bench("one tenant floods, another is served", minutes=5),
     "privacy": Bench("the cost of encrypting personal data", kafka=False, minutes=0.5),
     "feedback": Bench("responses through the survey page, and reading scores"),
 }

@@ -3,7 +3,8 @@
 The whole product runs as `chapar run` starts it, with its default limits, and two tenants. Tenant B submits at a steady, modest rate
 (open loop) and each message is clocked from the call of Submit to the offer's arrival on an agent's stream. In every second round tenant A
 floods meanwhile, from a process of its own: Submit and SubmitStream without pause, watches of events and health, agents for invented
-pools. The figure is the p99 of B's Submit-to-offer with the flood over without.
+pools. The figure is the p99 of B's Submit-to-offer with the flood over without, with its 95 % interval; the defaults take enough samples
+for a p99 (`confidence.least_samples`), and a shorter run says that it has not. The services' CPU and the flood's own rate are printed with it.
 """
 
 import asyncio
@@ -11,8 +12,8 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from multiprocessing.synchronize import Event as Flag
 from typing import Final
 
@@ -28,8 +29,9 @@ from services.cli.connection import token_for
 from services.cli.desk import Desk
 from services.cli.stack import Stack, StackOptions, read_config, running_stack
 from services.cli.workspace import Workspace
+from tests.bench.confidence import least_samples, ratio_interval
 from tests.bench.figures import tell
-from tests.bench.stand import TENANT, a_broker, a_configuration, a_home, percentile
+from tests.bench.stand import TENANT, Cpu, a_broker, a_configuration, a_home, percentile
 from tests.hostile.grpc_floods import (
     Flood,
     health_watch_flood,
@@ -40,7 +42,7 @@ from tests.hostile.grpc_floods import (
 )
 
 GREEDY: Final = "greedy"
-RATE, ROUNDS, SECONDS = 10, 2, 20.0
+RATE, ROUNDS, SECONDS = 10, 4, 30.0
 GOAL: Final = "<=3"
 FLOODS: Final = ("Submit", "SubmitStream", "WatchEvents", "health", "UpsertAgent")
 _WARM_UP_S, _LATE_S = 10.0, 60.0
@@ -111,7 +113,10 @@ async def _flood(
 
 
 def _flooding(endpoints: Mapping[str, Mapping[str, str]], token: str, names: tuple[str, ...], over: Flag) -> None:
-    for name, flood in uvloop.run(_flood(endpoints, token, names, over)):
+    begun, process = time.monotonic(), Cpu(os.getpid())
+    found = uvloop.run(_flood(endpoints, token, names, over))
+    print(f"  the flood's own CPU: {100 * process.used_s() / (time.monotonic() - begun):.0f} %", flush=True)
+    for name, flood in found:
         print(f"  {name}: sent {flood.sent}, {dict(flood.codes)} {dict(flood.reasons)}", flush=True)
 
 
@@ -171,19 +176,26 @@ async def run(seconds: float, rounds: int, names: tuple[str, ...]) -> int:
         alone: list[float] = []
         beside: list[float] = []
         for _ in range(rounds):
-            alone += await victim.round(seconds)
-            _explain("alone", victim)
+            with _explained("alone", stack, victim):
+                alone += await victim.round(seconds)
             async with flooded(stack.running.endpoints, token, names):
-                beside += await victim.round(seconds)
-                _explain("beside a flood", victim)
+                with _explained("beside a flood", stack, victim):
+                    beside += await victim.round(seconds)
         _tell(alone, beside)
         tell("valid_refused{gRPC}", victim.refused, "calls", "<=0")
         return 1 if victim.refused else 0
 
 
-def _explain(what: str, victim: Victim) -> None:
+@contextmanager
+def _explained(what: str, stack: Stack, victim: Victim) -> Iterator[None]:
+    """Prints how long B waited for its answers in the block, and what the services spent."""
+    spent = {name: Cpu(pid) for name, pid in stack.supervisor.pids().items()}
+    begun = time.monotonic()
+    yield
+    took_s = time.monotonic() - begun
     p50, p99 = (1000 * percentile(victim.acknowledged, share) for share in (0.5, 0.99))
-    print(f"  {what}: acknowledged after {p50:.1f} ms (p50), {p99:.1f} ms (p99)", flush=True)
+    cpu = ", ".join(f"{name} {100 * each.used_s() / took_s:.0f}" for name, each in spent.items())
+    print(f"  {what}: acknowledged after {p50:.1f} ms (p50), {p99:.1f} ms (p99); CPU in %: {cpu}", flush=True)
 
 
 def _tell(alone: list[float], beside: list[float]) -> None:
@@ -194,7 +206,12 @@ def _tell(alone: list[float], beside: list[float]) -> None:
     details = {
         f"{name}_p99_ms": round(1000 * percentile(v, 0.99), 1) for name, v in (("alone", alone), ("beside", beside))
     }
-    tell("tenant_fairness_ratio", round(ratio, 2), "ratio", GOAL, n=len(beside), **details)
+    least, most = ratio_interval(beside, alone, 0.99, RATE)
+    print(f"ratio of p99 {ratio:.2f}, 95 % interval {least:.2f} to {most:.2f}, {len(beside)} samples each")
+    if len(beside) < least_samples(0.99):
+        print(f"  too few samples for a p99: {least_samples(0.99)} are enough, so take longer rounds or more of them")
+    interval = {"interval_95": [round(least, 2), round(most, 2)]}
+    tell("tenant_fairness_ratio", round(ratio, 2), "ratio", GOAL, n=len(beside), **interval, **details)
 
 
 def main() -> int:
