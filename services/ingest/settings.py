@@ -96,7 +96,7 @@ class IngestSettings(OutgoingSettings):
         "requests (sends, links, follow-ups) have as much again, and erasures no limit. 0: no limit. "
         "Both together less than the intake lanes read, or other tenants wait behind it.",
     )
-    tenant_burst: float = Field(default=40, ge=1, description="Messages of one tenant at once.")
+    tenant_burst: float = Field(default=20, ge=1, description="Messages of one tenant at once.")
     tenant_weights: Mapping[str, float] = Field(
         default_factory=dict, description="Tenants that may let in so many times as much as others."
     )

@@ -66,6 +66,7 @@ _MODULES: Final = {
         " router.adapters.desk_session router.adapters.mutations router.adapters.pool_names router.adapters.shard_metrics"
         " router.adapters.shards router.translate.effects router.translate.views sla.adapters.insight_model"
         " sla.adapters.measures_service sla.adapters.read_model sla.translate.events sla.translate.measure_views"
+        " ingest.domain.shared_pace"
     ),
     _LOG: (
         "chassis.kafka.contract chassis.kafka.deadletters chassis.kafka.outbox chassis.kafka.producer chassis.kafka.tail"

@@ -1,7 +1,8 @@
 """Quotas of tenants before inbound.v1: how much each may let in, and whose turn it is when many want in at once.
 
 Two things stand before the log. A tenant's pace, with a short wait beyond its burst, keeps one tenant from filling the
-partitions of inbound.v1 faster than the intake lanes read them, where others would wait behind it. Then a bounded number
+partitions of inbound.v1 faster than the intake lanes read them, where others would wait behind it. Its customers share
+that pace: one of them who writes too much is refused before the others are. Then a bounded number
 of messages is on the way to the broker at a time; when that is used up, tenants take turns. A large message costs as
 much as several small ones, which also bounds the bytes that wait.
 """
@@ -14,8 +15,9 @@ from dataclasses import dataclass, field
 
 from chapar.ingest.v1 import records_pb2
 from services.chassis.errors import ChaparError, ErrorKind
-from services.chassis.pacing import Pace, Pacer
+from services.chassis.pacing import Pace
 from services.ingest.adapters.edges.turns import TooManyWaiting, Turns
+from services.ingest.domain.shared_pace import SharedPace
 from services.ingest.ports import Publisher
 
 UNIT_BYTES = 8 << 10
@@ -40,14 +42,14 @@ class TenantQuota:
     def __init__(self, settings: QuotaSettings, now_s: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._now_s = now_s
-        self._pacer = Pacer(settings.pace, settings.weights)
+        self._pace = SharedPace(settings.pace, settings.wait_s, settings.weights)
         self._turns = Turns(settings.on_the_way, _MOST_WAITING, settings.weights)
 
     @asynccontextmanager
-    async def turn(self, tenant: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
+    async def turn(self, tenant: str, customer: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
         """Waits for the tenant's turn; the messages are on the way during the block. Raises EXHAUSTED TENANT_RATE."""
-        units = messages + size_bytes / UNIT_BYTES
-        turn = self._pacer.take(tenant, units, self._now_s(), self._settings.wait_s)
+        units = self._pace.cost(tenant, messages, size_bytes / UNIT_BYTES)
+        turn = self._pace.take(tenant, customer, units, self._now_s())
         if turn.refused:
             raise _too_much(turn.wait_s)
         if turn.wait_s > 0:
@@ -71,7 +73,8 @@ class FairPublisher:
         if not records:
             return
         size = sum(record.ByteSize() for _, record in records)
-        async with self._quota.turn(records[0][1].tenant, len(records), size):
+        customer, first = records[0]
+        async with self._quota.turn(first.tenant, customer, len(records), size):
             await self._publisher.publish(records)
 
 

@@ -18,7 +18,7 @@ from chapar.ingest.v1 import ingest_pb2, ingest_pb2_grpc
 from services.chassis.errors import ErrorKind
 from services.chassis.grpc.status import from_rpc_error
 from services.chassis.tokens import mint
-from tests.hostile.grpc_floods import bearer, submit_flood, submit_stream_flood, until
+from tests.hostile.grpc_floods import SUBMIT, bearer, repeated_calls, submit_flood, submit_stream_flood, until
 from tests.integration.ingest.edges.conftest import Edges, configuration, ingest, install
 from tests.integration.ingest.edges.test_http_bad_input import GOOD, WEBHOOK
 from tests.integration.ingest.edges.test_thin import signed
@@ -90,6 +90,28 @@ async def test_a_flood_of_a_tenants_customers_refuses_none_of_its_callers_reques
                     with pytest.raises(grpc.aio.AioRpcError) as caught:
                         await stub.CheckRecipient(request, metadata=bearer(token(edges, GREEDY)), timeout=10)
                     assert from_rpc_error(caught.value).reason == "NOT_DECIDED"
+
+
+async def test_a_customer_who_floods_refuses_no_other_customer_of_the_tenant(
+    kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
+) -> None:
+    """They use up half of what their tenant has; a quarter of it takes no large messages, whoever sends them."""
+    async with two_tenants(kafka, prefix, tmp_path, sender_rate=0) as edges:
+        address = edges.service.endpoints["grpc"]
+        metadata = bearer(token(edges, MODEST))
+
+        def flood(number: int) -> ingest_pb2.SubmitRequest:
+            # Every other message is large, of a customer who is new.
+            who, text = ("loud", "x") if number % 2 else (f"stranger-{number}", "x" * 10_000)
+            return ingest_pb2.SubmitRequest(idempotency_key=f"l-{number}", native_id=who, text=text)
+
+        async with repeated_calls(address, SUBMIT, flood, token=token(edges, MODEST), at_once=50) as seen:
+            await until(lambda: seen.codes["RESOURCE_EXHAUSTED"] >= 10)
+            async with grpc.aio.insecure_channel(address) as channel:
+                stub = ingest_pb2_grpc.IngestServiceStub(channel)
+                for number in range(6):
+                    request = ingest_pb2.SubmitRequest(idempotency_key=f"q-{number}", native_id=f"q-{number}", text="x")
+                    await stub.Submit(request, metadata=metadata, timeout=10)
 
 
 async def test_what_is_beyond_the_quota_is_told_when_to_come_back(

@@ -1,6 +1,7 @@
 """Quotas of tenants before the log, with a publisher that is as slow as the test wants."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -39,9 +40,13 @@ class SlowLog:
             await asyncio.sleep(0)
 
 
+_customers = itertools.count()
+
+
 def record(tenant: str, text: str = "") -> tuple[str, records_pb2.InboundRecord]:
+    """Of a new customer."""
     message = records_pb2.CustomerMessage(text=text)
-    return "key", records_pb2.InboundRecord(tenant=tenant, message=message)
+    return f"customer-{next(_customers)}", records_pb2.InboundRecord(tenant=tenant, message=message)
 
 
 def publisher(log: SlowLog, pace: Pace | None = None, *, wait_s: float = 2, on_the_way: int = 2) -> FairPublisher:
@@ -119,12 +124,12 @@ async def test_beyond_the_wait_a_tenant_is_refused_and_others_are_not() -> None:
 async def test_a_large_message_costs_as_much_as_many_small_ones() -> None:
     """Bytes are shared too."""
     log = SlowLog()
-    fair = publisher(log, Pace(per_s=1, burst=30), wait_s=0.0, on_the_way=100)
-    large = asyncio.create_task(fair.publish([record("acme", "x" * (40 * UNIT_BYTES))]))
-    await asyncio.sleep(0)
-    with pytest.raises(ChaparError):
-        await fair.publish([record("acme")])
-    await ended([large])
+    fair = publisher(log, Pace(per_s=1, burst=31), wait_s=0.0, on_the_way=100)
+    large = [asyncio.create_task(fair.publish([record("acme", "x" * (40 * UNIT_BYTES))]))]
+    small = [*await begun(fair, "acme", 40), *await begun(fair, "other", 40)]
+    let_in = [sum(not task.done() for task in tasks) for tasks in (small[:40], small[40:])]
+    assert let_in[1] - let_in[0] == pytest.approx(9, abs=1)
+    await ended(large + small)
 
 
 async def test_too_many_that_wait_are_refused() -> None:
