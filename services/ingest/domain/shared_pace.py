@@ -67,7 +67,8 @@ class SharedPace:
         free = self._capacity(tenant) - (busy - rested) * per_s
         held = spent.held.get(customer, 0.0)
         if busy > rested and not self._fits(tenant, held, units, free):
-            return Turn(max(1.0, units + held - free) / per_s, refused=True)
+            # Not before those who wait now have gone: a call that comes back earlier is refused again, and that costs too.
+            return Turn(max((units + held - free) / per_s, busy - now_s, 1.0 / per_s), refused=True)
         spent.busy_until = busy + units / per_s
         spent.held[customer] = held + units
         spent.returning.append((spent.busy_until, customer, units))

@@ -73,6 +73,14 @@ def test_the_refusal_says_when_it_fits() -> None:
     assert not shared.take("acme", "flood", 1, turn.wait_s + 0.001).refused
 
 
+def test_a_refused_call_comes_back_when_those_who_wait_have_gone() -> None:
+    """Or a flood is refused again and again, which costs as well."""
+    shared = pace()
+    while not (turn := shared.take("acme", f"c{shared.known}", 1, 0.0)).refused:
+        pass
+    assert turn.wait_s >= WAIT_S
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.floats(0.1, 30), st.floats(0, 2)), max_size=200))
 def test_no_tenant_goes_faster_than_its_pace_and_memory_is_bounded(calls: list[tuple[int, int, float, float]]) -> None:
     """Whatever is asked: what is let in fits into the capacity and the time, but for one call of a tenant that was quiet."""

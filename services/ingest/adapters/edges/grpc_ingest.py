@@ -17,7 +17,7 @@ from services.ingest.domain.reach import Reach, reach_of
 from services.ingest.ports import AgentQueues, History
 
 _MAX_WORDS_BYTES = 1000
-_SLOW_DOWN_S = 1.0
+_SLOW_DOWN_S = 3.0
 
 
 class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
