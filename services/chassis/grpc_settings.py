@@ -26,11 +26,18 @@ class GrpcLimits(BaseModel):
     sessions: int = Field(default=8000, ge=1, description="Open streams that both sides write to: agents, submissions.")
     sessions_per_caller: int = Field(default=1000, ge=1, description="The same of one caller.")
     tenant_calls_per_s: float = Field(
+        default=200,
+        ge=0,
+        description="Calls, and streams that only the server writes to, that one tenant may begin a second; those beyond wait. 0: no limit.",
+    )
+    tenant_burst: float = Field(default=100, ge=1, description="Calls of one tenant at once.")
+    tenant_messages_per_s: float = Field(
         default=1000,
         ge=0,
-        description="Calls and messages of streams that one tenant may send a second; those beyond wait. 0: no limit.",
+        description="Messages that one tenant may send a second in streams that both sides write to; a stream's beginning "
+        "counts as one. Those beyond wait. 0: no limit.",
     )
-    tenant_burst: float = Field(default=2000, ge=1, description="Calls and messages of one tenant at once.")
+    tenant_messages_burst: float = Field(default=2000, ge=1, description="Such messages of one tenant at once.")
     tenant_wait_s: float = Field(default=2, ge=0, le=30, description="How long a call beyond the rate may wait.")
     request_bytes: int = Field(
         default=64 << 20, ge=1 << 20, description="Bytes of requests in progress; one tenant gets at most half."

@@ -127,7 +127,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         try:
             caller = await self._admit(method, handler, handler_call_details.invocation_metadata)
             tenant = caller.tenant if caller is not None else ""
-            await self._pace.call(tenant, changes=self._changes(method, handler))
+            if handler.request_streaming:
+                await self._pace.session(tenant)
+            else:
+                await self._pace.call(tenant, changes=self._changes(method, handler))
         except Exception as error:  # noqa: BLE001 - the border: gRPC would answer with the exception's own text
             return self._refusing(method, error)
         known = self._wrapped.get(method)
@@ -138,10 +141,10 @@ class ChassisInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _changes(self, method: str, handler: Any) -> bool:
-        """Whether a method is unary and changes something, as its audit option says."""
+        """Whether a method that takes one request is unary and changes something, as its audit option says."""
         known = self._changing.get(method)
         if known is None:
-            rule = None if handler.request_streaming or handler.response_streaming else audit_rule_of(method)
+            rule = None if handler.response_streaming else audit_rule_of(method)
             known = self._changing[method] = rule is not None and rule.changes
         return known
 

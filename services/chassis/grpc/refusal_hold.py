@@ -7,21 +7,30 @@ most that are held, in number or in bytes, are given at once.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc_settings import GrpcLimits
 
+_SPREAD = 0.5
 _SHARE_OF_DEADLINE = 0.5  # the caller must still get the answer
 
 
 class RefusalHold:
     """Delays refusals of one server."""
 
-    def __init__(self, limits: GrpcLimits, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: GrpcLimits,
+        now_s: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance`: from 0 to 1."""
         self._limits = limits
         self._now_s = now_s
+        self._chance = chance
         self._left = limits.refusals_per_s
         self._at_s = now_s()
         self.held = 0
@@ -36,6 +45,8 @@ class RefusalHold:
             wanted = min(error.retry_after_s, self._limits.refusal_hold_s)
         if time_left_s is not None:
             wanted = min(wanted, time_left_s * _SHARE_OF_DEADLINE)
+        # Calls that were refused together must not come back together: each wave would hold the event loop.
+        wanted *= 1 - _SPREAD * self._chance()
         fits = self.held < self._limits.refusals_held and self.held_bytes + size <= self._limits.refusals_held_bytes
         return wanted if fits else 0.0
 

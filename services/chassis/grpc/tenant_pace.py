@@ -9,10 +9,13 @@ costs as much as the change.
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.chassis.grpc_settings import GrpcLimits
 from services.chassis.pacing import NO_LIMIT, Pace, Pacer
+
+_TOO_MANY_CALLS: Final = "this tenant sends more calls than a replica serves for one tenant: send fewer, or later"
 
 
 class TenantPace:
@@ -22,7 +25,8 @@ class TenantPace:
         self, limits: GrpcLimits, changes: Pace = NO_LIMIT, now_s: Callable[[], float] = time.monotonic
     ) -> None:
         """`changes`: of unary calls that change something; a stream's messages are never counted there."""
-        self._pacer = Pacer(Pace(limits.tenant_calls_per_s, limits.tenant_burst))
+        self._calls = Pacer(Pace(limits.tenant_calls_per_s, limits.tenant_burst))
+        self._messages = Pacer(Pace(limits.tenant_messages_per_s, limits.tenant_messages_burst))
         self._changes = Pacer(changes)
         self._most_wait_s = limits.tenant_wait_s
         self._now_s = now_s
@@ -31,31 +35,29 @@ class TenantPace:
         """Waits for the turn of a call. Raises EXHAUSTED TENANT_{CALL, CHANGE}_RATE when that would take too long."""
         wait_s = 0.0
         if changes:
-            turn = self._changes.take(tenant, 1, self._now_s(), self._most_wait_s)
-            if turn.refused:
-                raise ChaparError(
-                    ErrorKind.EXHAUSTED,
-                    "TENANT_CHANGE_RATE",
-                    "this tenant asks for more changes than its quota: ask later, or have the quota raised",
-                    retry_after_s=turn.wait_s,
-                )
-            wait_s = turn.wait_s
-        turn = self._pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
-        if turn.refused:
-            raise ChaparError(
-                ErrorKind.EXHAUSTED,
-                "TENANT_CALL_RATE",
-                "this tenant sends more calls than a replica serves for one tenant: send fewer, or later",
-                retry_after_s=turn.wait_s,
-            )
-        wait_s = max(wait_s, turn.wait_s)
+            text = "this tenant asks for more changes than its quota: ask later, or have the quota raised"
+            wait_s = self._turn(self._changes, tenant, "TENANT_CHANGE_RATE", text)
+        wait_s = max(wait_s, self._turn(self._calls, tenant, "TENANT_CALL_RATE", _TOO_MANY_CALLS))
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+    async def session(self, tenant: str) -> None:
+        """Waits for the turn of a stream that both sides write to. Raises EXHAUSTED TENANT_CALL_RATE."""
+        wait_s = self._turn(self._messages, tenant, "TENANT_CALL_RATE", _TOO_MANY_CALLS)
         if wait_s > 0:
             await asyncio.sleep(wait_s)
 
     async def message(self, tenant: str) -> None:
         """Waits for the turn of a stream's next message, however long that takes."""
         while True:
-            turn = self._pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
+            turn = self._messages.take(tenant, 1, self._now_s(), self._most_wait_s)
             await asyncio.sleep(min(turn.wait_s, self._most_wait_s)) if turn.wait_s > 0 else None
             if not turn.refused:
                 return
+
+    def _turn(self, pacer: Pacer, tenant: str, reason: str, message: str) -> float:
+        """Seconds to wait for a turn. Raises EXHAUSTED with the reason when that is too long."""
+        turn = pacer.take(tenant, 1, self._now_s(), self._most_wait_s)
+        if turn.refused:
+            raise ChaparError(ErrorKind.EXHAUSTED, reason, message, retry_after_s=turn.wait_s)
+        return turn.wait_s

@@ -19,8 +19,9 @@ class Time:
         return self.now
 
 
-def hold(time: Time, **limits: float) -> RefusalHold:
-    return RefusalHold(GrpcLimits.model_validate({"refusals_per_s": 10, "refusal_hold_s": 1, **limits}), time)
+def hold(time: Time, chance: float = 0.0, **limits: float) -> RefusalHold:
+    settings = GrpcLimits.model_validate({"refusals_per_s": 10, "refusal_hold_s": 1, **limits})
+    return RefusalHold(settings, time, lambda: chance)
 
 
 def test_strangers_wait_when_there_are_many_of_them() -> None:
@@ -39,6 +40,11 @@ def test_who_asks_too_much_waits_at_most_the_hold() -> None:
     assert held.delay(BUSY, None, 0) == 1.0
     assert held.delay(BUSY, 0.5, 0) == 0.25
     assert held.delay(ChaparError(ErrorKind.EXHAUSTED, "WATCHER_TOO_SLOW", "x"), None, 0) == 0.0
+
+
+def test_calls_that_were_refused_together_come_back_one_by_one() -> None:
+    """Over half of the time, or they would stop the event loop together again."""
+    assert [hold(Time(), chance).delay(BUSY, None, 0) for chance in (0.0, 0.5, 1.0)] == [1.0, 0.75, 0.5]
 
 
 @pytest.mark.parametrize("kind", [k for k in ErrorKind if k not in (ErrorKind.UNAUTHENTICATED, ErrorKind.EXHAUSTED)])
