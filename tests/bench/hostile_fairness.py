@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from multiprocessing.synchronize import Event as Flag
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -46,6 +47,7 @@ RATE, ROUNDS, SECONDS = 10, 4, 30.0
 GOAL: Final = "<=3"
 FLOODS: Final = ("Submit", "SubmitStream", "WatchEvents", "health", "UpsertAgent")
 _WARM_UP_S, _LATE_S = 10.0, 60.0
+_LEAST_PRIORITY: Final = 19
 
 
 class Victim:
@@ -112,7 +114,20 @@ async def _flood(
     return found
 
 
+def _step_back() -> None:
+    """Lets this process run only when no other wants the CPU: an attacker has a machine of their own.
+
+    Otherwise the three seconds of CPU with which a flood fills its streams' windows count as a fault of the product.
+    """
+    os.setsid()
+    os.nice(_LEAST_PRIORITY)
+    autogroup = Path("/proc/self/autogroup")  # where there is one, the priority of the session counts
+    if autogroup.exists():
+        autogroup.write_text(str(_LEAST_PRIORITY))
+
+
 def _flooding(endpoints: Mapping[str, Mapping[str, str]], token: str, names: tuple[str, ...], over: Flag) -> None:
+    _step_back()
     begun, process = time.monotonic(), Cpu(os.getpid())
     found = uvloop.run(_flood(endpoints, token, names, over))
     print(f"  the flood's own CPU: {100 * process.used_s() / (time.monotonic() - begun):.0f} %", flush=True)
