@@ -1,7 +1,7 @@
-"""Texts that go out by themselves: chosen by language, filled in, with the digits of that language.
+"""Automatic texts: chosen by language, with placeholders filled in and numbers in the digits of that language.
 
-Placeholders are replaced one by one and never formatted: a text from the configuration can't reach into objects. Unknown
-placeholders stay as they are.
+Placeholders are replaced one by one. The text is never used as a format string, so a text from the configuration cannot
+read attributes of objects. Unknown placeholders are left unchanged.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Final
 
 ACKNOWLEDGEMENT: Final = "acknowledgement"
 WITHOUT_WAIT: Final = "acknowledgement_without_wait"
-"""Used when nobody can estimate the wait."""
+"""Used when the wait cannot be estimated."""
 
 _MINUTE_MS: Final = 60_000
 _PERSIAN: Final = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -37,7 +37,10 @@ def acknowledgement(
     estimated_wait_ms: int,
     position: int,
 ) -> str:
-    """The acknowledgement in the conversation's language. `estimated_wait_ms` -1 and `position` 0 mean unknown; minutes are rounded up."""
+    """Return the acknowledgement in the conversation's language.
+
+    `estimated_wait_ms` -1 and `position` 0 mean unknown. Minutes are rounded up.
+    """
     name = ACKNOWLEDGEMENT if estimated_wait_ms >= 0 else WITHOUT_WAIT
     chosen, text = pick(templates, name, language, default_language)
     minutes = max(1, -(-estimated_wait_ms // _MINUTE_MS)) if estimated_wait_ms >= 0 else 0
@@ -47,7 +50,10 @@ def acknowledgement(
 def pick(
     templates: Mapping[str, Mapping[str, str]], name: str, language: str, default_language: str
 ) -> tuple[str, str]:
-    """(language, text): the operator's texts before the built-in ones; exact language, its base, the tenant's, English, any."""
+    """Return (language, text). The operator's texts come before the built-in ones.
+
+    Languages in order: the exact language, its base language, the tenant's default and its base, English, any.
+    """
     wanted = (language, language.partition("-")[0], default_language, default_language.partition("-")[0], "en")
     for texts in (templates.get(name, {}), _BUILT_IN.get(name, {})):
         for tag in wanted:
@@ -60,14 +66,14 @@ def pick(
 
 
 def fill(text: str, language: str, numbers: Mapping[str, int]) -> str:
-    """The text with its {placeholders} replaced, numbers in the language's digits."""
+    """Replace the {placeholders} of the text; numbers are written in the language's digits."""
     for name, number in numbers.items():
         text = text.replace("{" + name + "}", digits(str(number), language))
     return text
 
 
 def digits(number: str, language: str) -> str:
-    """ASCII digits to those that readers of the language expect."""
+    """Convert ASCII digits to the digits that readers of the language expect."""
     base = language.partition("-")[0]
     if base == "fa":
         return number.translate(_PERSIAN)

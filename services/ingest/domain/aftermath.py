@@ -1,4 +1,4 @@
-"""What follows an interaction's opening: sends asked for by others, notices of the router, its end."""
+"""Decisions after an interaction was opened: requests to send, notices of the router, the interaction's end."""
 
 from dataclasses import replace
 from typing import assert_never
@@ -14,7 +14,7 @@ from services.ingest.domain.policy import TenantPolicy
 
 
 class Aftermath:
-    """Decisions about requests to send and about notices."""
+    """Decides about requests to send and about notices."""
 
     def __init__(self, routing: Routing, limits: IntakeLimits, follow_ups: FollowUps) -> None:
         self._routing = routing
@@ -23,22 +23,23 @@ class Aftermath:
 
     def send(self, customer: Customer | None, request: SendRequest, now_ms: int) -> Decision | Refused:
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         conversation = customer.conversation
         owned = request.checked or owns(customer, request.conversation_id, request.interaction_id)
         if customer.home and (conversation is None or conversation.conversation_id != request.conversation_id):
-            # The home has the surveys and the newest route; that the conversation is this customer's is known here only.
+            # The home has the surveys and the newest route. Only this lane knows that the conversation is this
+            # customer's.
             vouched = bool(request.conversation_id) and owned
             return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
-            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction is not this customer's")
+            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
         if customer.route is None:
-            return Refused("NO_ROUTE", "this identity has never written, so there is no way to answer")
+            return Refused("NO_ROUTE", "this identity has never sent a message, so there is no reply route")
         out: list[Effect] = []
         if request.conversation_id and (
             conversation is None or conversation.conversation_id != request.conversation_id
         ):
-            # An older thread: the sender knows its route as long as it lives there.
+            # An older conversation: the sender knows its route while the sender has it in memory.
             target = request.conversation_id
             out.append(effects.RouteKnown(target, customer.route, only_if_missing=True))
         else:
@@ -77,17 +78,17 @@ class Aftermath:
         return Decision(customer, tuple(out), note="SEND")
 
     def check(self, customer: Customer | None, asked: Check) -> Decision | Refused:
-        """As for something to send, and nothing comes of it."""
+        """Check ownership as for a request to send, without any effect."""
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         owned = asked.checked or owns(customer, asked.conversation_id, asked.interaction_id)
         if customer.home:
             vouched = bool(asked.conversation_id or asked.interaction_id) and owned
             return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not owned:
-            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction is not this customer's")
+            return Refused("UNKNOWN_CONVERSATION", "the conversation or interaction does not belong to this customer")
         if asked.person_id not in ("", self._routing.person(customer)):
-            return Refused("UNKNOWN_PERSON", "the identity is another person's")
+            return Refused("UNKNOWN_PERSON", "the identity belongs to another person")
         return Decision(customer, note="CHECKED")
 
     def notice(

@@ -1,4 +1,4 @@
-"""What the sender lane hands to whoever talks to the providers."""
+"""The interface between the sender lane and the component that calls the providers."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,7 +9,7 @@ from services.ingest.domain.messages import Route
 
 @dataclass(frozen=True, slots=True)
 class AttemptJob:
-    """One attempt, durable in the changelog when it is handed over."""
+    """One attempt. It is durable in the changelog before it is handed over."""
 
     tenant: str
     conversation_id: str
@@ -18,20 +18,27 @@ class AttemptJob:
 
 
 class Attempts(Protocol):
-    """Performs attempts and reports each outcome as a record of outbound.v1, whatever happens to the lane meanwhile."""
+    """Performs attempts and reports each outcome as a record of outbound.v1, even if the lane has moved to another
+    process."""
 
     @property
     def owner(self) -> str:
-        """Id of this run of this process; attempts in the changelog carry it."""
+        """The id of this run of this process. Attempts in the changelog carry it."""
 
     def turn(self, tenant: str, route: Route) -> int:
-        """When one message by this route may leave, ms since the epoch; a caller that asks gets a moment of its own."""
+        """Return the time at which one message by this route may leave, ms since the epoch.
+
+        Each call reserves a separate time.
+        """
 
     def submit(self, job: AttemptJob) -> None:
-        """Take an attempt over. Does not block. The same (delivery, number) is never submitted twice."""
+        """Take over an attempt. Does not block. The same (delivery, number) is never submitted twice."""
 
     def knows(self, delivery_id: str, number: int) -> bool:
-        """Whether this attempt was submitted here and `forget` has not been called: then its outcome is on its way or in the log."""
+        """Return whether this attempt was submitted here and `forget` has not been called.
+
+        If so, its outcome will arrive or is already in the log.
+        """
 
     def forget(self, delivery_id: str, number: int) -> None:
-        """Its outcome has been handled."""
+        """Remove an attempt whose outcome has been handled."""

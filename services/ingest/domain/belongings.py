@@ -1,7 +1,7 @@
-"""What a customer owns: the conversations and interactions that a caller may name together with their identity.
+"""The conversations and interactions that a customer owns, so that a request may name them together with the identity.
 
-Ids in one request must belong together, and only the lane of the identity knows. It keeps the newest of them; a request
-that names an older one is refused, which is safe, and for which history has the answer.
+The ids in one request must belong together, and only the lane of the identity knows that. It keeps the newest ids. A
+request that names an older id is refused, which is safe; history can answer for older ids.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from services.ingest.domain.conversations import Customer
 
 MOST_CONVERSATIONS: Final = 32
 MOST_INTERACTIONS: Final = 64
-"""Of one conversation."""
+"""The maximum for one conversation."""
 
 
 def noted(customer: Customer) -> Customer:
-    """With what is at work now among what is owned."""
+    """Return the customer with the current conversation and interaction added to the owned ones."""
     conversation = customer.conversation
     if conversation is None:
         return customer
@@ -36,7 +36,7 @@ def noted(customer: Customer) -> Customer:
 
 
 def owns(customer: Customer, conversation_id: str, interaction_id: str = "") -> bool:
-    """Whether these are the customer's, and the interaction of this conversation. An empty id names nothing."""
+    """Return whether the customer owns the conversation, and the interaction is part of it. An empty id is not checked."""
     threads: Mapping[str, tuple[str, ...]] = customer.threads
     if conversation_id:
         interactions = threads.get(conversation_id)

@@ -1,6 +1,8 @@
-"""What each channel allows when something is sent, as data. Values a provider may change can be overridden by the account's settings.
+"""What each channel allows when something is sent, as data. An account's settings can override values that a provider
+may change.
 
-Sources: the providers' documentation as collected in the channel contracts; limits a second are the provider's for one account.
+Sources: the providers' documentation as collected in the channel contracts. Limits per second are the provider's
+limits for one account.
 """
 
 from bisect import bisect_right
@@ -14,24 +16,24 @@ from services.ingest.domain.policy import DAY_MS, HOUR_MS, AccountPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRules:
-    """One channel. Times in ms, lengths in characters of text."""
+    """The rules of one channel. Times in ms, lengths in characters of text."""
 
     immediate: bool = False
-    """Delivered by being written into the conversation, which the customer's side reads."""
+    """The message is delivered when it is written into the conversation; the customer's client reads it there."""
     part_chars: int = 0
-    """Longer texts are sent in parts; 0: never split."""
+    """Longer texts are sent in parts. 0: texts are never split."""
     reply_window_ms: int = 0
-    """The customer must have written within so long; 0: no such rule."""
+    """A message can be sent only within this time after the customer's last message. 0: no such rule."""
     per_second: float = 10.0
     burst: float = 10.0
     chat_per_second: float = 0.0
-    """For one recipient; 0: no limit."""
+    """The limit for one recipient. 0: no limit."""
     chat_burst: float = 1.0
     group_per_second: float = 0.0
-    """For one group chat; 0: no limit."""
+    """The limit for one group chat. 0: no limit."""
     max_attempts: int = 8
     max_age_ms: int = DAY_MS
-    """Retries end so long after the request; time in which the account was halted does not count."""
+    """Retries end when the request is this old. Time in which the account was halted does not count."""
     first_retry_ms: int = 1_000
     last_retry_ms: int = 300_000
 
@@ -60,20 +62,22 @@ _RULES: Final[Mapping[str, ChannelRules]] = MappingProxyType(
 
 
 def channel_rules(channel: str) -> ChannelRules | None:
-    """The rules of a channel; None when nothing can be sent by it."""
+    """Return the rules of a channel, or None when nothing can be sent by it."""
     return _RULES.get(channel)
 
 
 def account_rate(rules: ChannelRules, account: AccountPolicy) -> tuple[float, float]:
-    """(sends a second, at once) for an account: the operator's figure, or the channel's."""
+    """Return (sends per second, burst) of an account: the operator's value if set, otherwise the channel's."""
     if account.sends_per_second > 0:
         return account.sends_per_second, max(1.0, account.sends_per_second)
     return rules.per_second, rules.burst
 
 
 def parts_of(text: str, part_chars: int) -> tuple[str, ...]:
-    """A text in parts of at most `part_chars` UTF-16 units (which is how the providers count), broken at a line or a space
-    where there is one in the second half."""
+    """Split a text into parts of at most `part_chars` UTF-16 units (the unit in which the providers count).
+
+    A part ends at a line break or a space if the second half of the part has one.
+    """
     if part_chars <= 0:
         return (text,)
     parts: list[str] = []

@@ -1,7 +1,7 @@
-"""What the intake lane remembers under an identity's key, while it is alive. All values; the decisions are in `intake`.
+"""What the intake lane keeps in memory under an identity's key. All classes are values; the decisions are in `intake`.
 
-A conversation is with a person (the home's key), across channels. At most one interaction is at work in it: gathering
-(waiting for the rest of what the customer is typing) or open (in the router's hands).
+A conversation belongs to a person (the home's key) and spans channels. It has at most one active interaction, which is
+either gathering (waiting for the rest of the customer's text) or open (handed to the router).
 """
 
 from collections.abc import Mapping
@@ -14,12 +14,13 @@ from services.ingest.domain.rules import RuleInput
 UNTAKEN_MOST = 20
 UNTAKEN_TEXT_CHARS = 500
 RULE_TEXT_CHARS = 4_000
-"""Conditions see so much of a text: enough for hints, and a bound on what a regular expression can cost."""
+"""Conditions see at most this many characters of a text: enough for hints, and a bound on the cost of a regular
+expression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """What an interaction is opened with: the first message's facts, and the texts so far."""
+    """What an interaction is opened with: the attributes of the first message and the texts until now."""
 
     message_id: str
     channel: str
@@ -35,11 +36,15 @@ class Opening:
 
     @property
     def public(self) -> bool:
-        """Whether an answer would be seen by everyone."""
+        """Whether everyone could read an answer."""
         return self.labels.get("public") == "true"
 
     def joined(self, later: "Opening") -> "Opening":
-        """With a further fragment: texts in order, newer labels win, one mark against automatic answers is enough."""
+        """Return this opening with a further fragment.
+
+        Texts are joined in order and newer labels win. If one fragment must not be answered automatically, the whole
+        must not.
+        """
         return replace(
             self,
             text=f"{self.text}\n{later.text}"[:RULE_TEXT_CHARS] if later.text else self.text,
@@ -52,7 +57,7 @@ class Opening:
         )
 
     def rule_input(self, person: Mapping[str, str], language: str) -> RuleInput:
-        """What conditions see."""
+        """Return the input of the routing conditions."""
         return RuleInput(
             channel=self.channel,
             account=self.account,
@@ -67,7 +72,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathering:
-    """Waits until `due_at_ms` for more of what the customer is saying."""
+    """An interaction that waits until `due_at_ms` for more messages of the customer."""
 
     interaction_id: str
     due_at_ms: int
@@ -76,7 +81,7 @@ class Gathering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenInteraction:
-    """In the router's hands."""
+    """An interaction that was handed to the router."""
 
     interaction_id: str
     queue: str
@@ -87,15 +92,17 @@ class OpenInteraction:
     assigned: bool = False
     left: bool = False
     untaken: tuple[Opening, ...] = ()
-    """Messages that the router has not yet said to have taken; if it ends without, they open the next interaction."""
+    """Messages whose receipt the router has not confirmed. If the interaction ends before that, they open the next
+    interaction."""
 
     def appended(self, opening: Opening) -> "OpenInteraction":
-        """With one more message; only the newest are kept, their texts cut (the conversation has them whole)."""
+        """Return the interaction with one more message. Only the newest are kept, with shortened texts; the
+        conversation has the full texts."""
         short = replace(opening, text=opening.text[:UNTAKEN_TEXT_CHARS])
         return replace(self, untaken=(*self.untaken[-(UNTAKEN_MOST - 1) :], short))
 
     def taken(self, message_id: str) -> "OpenInteraction":
-        """The router has this message, and all that were said before it."""
+        """Mark this message and all earlier ones as received by the router."""
         ids = [opening.message_id for opening in self.untaken]
         if message_id not in ids:
             return self
@@ -104,7 +111,7 @@ class OpenInteraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """The thread. `window_ms` is the newest message's account's."""
+    """A conversation. `window_ms` comes from the account of the newest message."""
 
     conversation_id: str
     opened_at_ms: int
@@ -114,10 +121,11 @@ class Conversation:
     gathering: Gathering | None = None
     interaction: OpenInteraction | None = None
     route: Route | None = None
-    """Where it is answered; see `reply_routes`."""
+    """Where the conversation is answered; see `reply_routes`."""
 
     def current(self, now_ms: int) -> bool:
-        """Whether a message now belongs to it: while work is open, and for the window after the last message."""
+        """Return whether a message at this time belongs to it: while an interaction is active, and for the window after
+        the last message."""
         if self.gathering is not None or self.interaction is not None:
             return True
         return now_ms < self.last_at_ms + self.window_ms
@@ -127,7 +135,8 @@ class Conversation:
 class OpenSurvey:
     """An invitation that a reply can answer until `expires_at_ms`.
 
-    A first reply closes it, or leaves it open for `amend_for_ms` in the conversation where it was given (`answered_in`).
+    The first reply closes it. If `amend_for_ms` is set, it remains open for that time, only for the conversation of the
+    first reply (`answered_in`).
     """
 
     invitation_id: str
@@ -139,14 +148,14 @@ class OpenSurvey:
     answered_in: str = ""
 
     def answered(self, conversation_id: str, now_ms: int) -> "OpenSurvey":
-        """After a reply: open for amendments only, from the first reply on."""
+        """Return the survey after a reply: from the first reply on, it is open for amendments only."""
         if self.answered_in:
             return self
         closes = min(self.expires_at_ms, now_ms + self.amend_for_ms)
         return replace(self, expires_at_ms=closes, answered_in=conversation_id)
 
     def awaits(self, conversation_id: str, at_work: str, now_ms: int) -> bool:
-        """Whether a score in this conversation is meant for it. `at_work`: the open interaction, empty without one."""
+        """Return whether a score in this conversation answers the survey. `at_work`: the open interaction, or empty."""
         return (
             now_ms < self.expires_at_ms
             and at_work in ("", self.interaction_id)
@@ -156,12 +165,12 @@ class OpenSurvey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """Everything under one identity's key. `home` is set when it is linked to another identity's person."""
+    """Everything under one identity's key. `home` is set when the identity is linked to another identity's person."""
 
     key: str
-    """The identity under whose key this is: the person's home, unless linked elsewhere."""
+    """The identity that this key belongs to. It is the person's home, unless it is linked elsewhere."""
     identity: Identity
-    """The newest identity seen here; once proven, what is unproven does not change it."""
+    """The newest identity seen here. Once it was proven, unproven messages do not change it."""
     last_seen_ms: int
     home: str = ""
     language: str = "und"
@@ -171,15 +180,15 @@ class Customer:
     route: Route | None = None
     surveys: tuple[OpenSurvey, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
-    """Work that waits for the end of what is at work."""
+    """Requested interactions that wait until the active interaction ends."""
     acknowledged_at_ms: int = 0
     proven: bool = False
-    """Whether a message of this customer has been proven."""
+    """Whether the origin of a message of this customer has been proven."""
     threads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Conversations and their interactions, the newest last; see `belongings`."""
 
     def attributes(self, verified: bool) -> dict[str, str]:
-        """What conditions see as `person`: its labels, and three facts."""
+        """Return `person` as conditions see it: the customer's labels and three attributes."""
         return {
             **self.labels,
             "verified": "true" if verified else "false",

@@ -1,4 +1,6 @@
-"""What a decision of the intake core is made of, and the step that several decisions share: handing gathered work to the router."""
+"""The parts of an intake decision, and the step that several decisions share: handing a gathered interaction to the
+router.
+"""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,12 +18,12 @@ MAX_HOPS: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeLimits:
-    """How long things are kept. Times in ms."""
+    """Bounds on what the intake lane keeps. Times in ms."""
 
     duplicate_window_ms: int = 7 * DAY_MS
     duplicate_ids_most: int = 50_000
     idle_customer_ms: int = 30 * DAY_MS
-    """An identity that is silent so long, unlinked and without open work leaves memory."""
+    """An identity leaves memory after this time without a message, if it is not linked and has no open interaction."""
     closed_grace_ms: int = 60_000
 
 
@@ -35,7 +37,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The customer from now on (None: forgotten), what to write, and what happened in a word."""
+    """The customer's new state (None: forgotten), the effects to write, and a one-word note for metrics and logs."""
 
     customer: Customer | None
     effects: tuple[Effect, ...] = ()
@@ -43,18 +45,18 @@ class Decision:
 
 
 class Routing:
-    """Ids, and the way from gathered to open."""
+    """Derives ids and routes gathered interactions."""
 
     def __init__(self, derive: Derive) -> None:
         self.derive = derive
         self.person_id = lru_cache(maxsize=4096)(self._person_id)
-        """The person that lives at this home (an identity's id); asked for several times a message."""
+        """The id of the person whose home is this identity; cached, because each message asks for it several times."""
 
     def _person_id(self, home_identity_id: str) -> str:
         return self.derive("person", home_identity_id)
 
     def person(self, customer: Customer) -> str:
-        """The customer's person."""
+        """Return the id of the customer's person."""
         return self.person_id(customer.key)
 
     def route(
@@ -65,7 +67,7 @@ class Routing:
         policy: TenantPolicy,
         out: list[Effect],
     ) -> Conversation | Refused:
-        """Ask the rules and hand the gathered work to the router."""
+        """Evaluate the routing rules and hand the gathered interaction to the router."""
         waiting = conversation.gathering
         assert waiting is not None
         opening = waiting.opening
@@ -130,7 +132,7 @@ class Routing:
 
 
 def first_known(*languages: str) -> str:
-    """The first language that is one; "und" when none is."""
+    """Return the first language that is known, or "und"."""
     for language in languages:
         if language and language != "und":
             return language

@@ -1,4 +1,6 @@
-"""What the sender lane remembers and says: deliveries, threads, events, effects. All values; the decisions are in `sending`."""
+"""The sender lane's state and output: deliveries, threads, events, effects. All classes are values; the decisions are
+in `sending`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,36 +11,37 @@ from services.ingest.domain.messages import Route, SendRequest
 from services.ingest.domain.policy import DAY_MS
 
 NOT_ATTEMPTED: Final = "NOT_ATTEMPTED"
-"""Reason of an attempt that was handed over and never began: it does not count."""
+"""Reason of an attempt that was handed over and never started. Such an attempt does not count."""
 
 MAX_LIVE: Final = 200
-"""Deliveries that wait in one conversation; more are refused."""
+"""The maximum number of deliveries that wait in one conversation; more are refused."""
 
 MAX_FAILED: Final = 50
-"""Given-up deliveries whose numbers a conversation remembers."""
+"""The maximum number of failed deliveries whose attempt numbers a conversation keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderLimits:
-    """Times in ms."""
+    """Limits of the sender. Times in ms."""
 
     duplicate_window_ms: int = 7 * DAY_MS
     duplicate_ids_most: int = 20_000
     idle_thread_ms: int = 30 * DAY_MS
     orphan_grace_ms: int = 30_000
-    """How long an outcome may still arrive after everything written before the takeover has been read."""
+    """How long an outcome may still arrive after all records written before the takeover have been read."""
     late_outcome_ms: int = 600_000
-    """How long an UNKNOWN delivery stays in memory for an outcome that says more."""
+    """How long an UNKNOWN delivery remains in memory, in case an outcome with more information arrives."""
     first_halt_ms: int = 30_000
     last_halt_ms: int = 1_800_000
     max_in_flight: int = 500
-    """Attempts under way at once, a partition."""
+    """The maximum number of attempts in flight in one partition."""
     max_in_flight_account: int = 8
-    """The same by one account: the provider is asked as often as it can answer, and no attempt waits behind others."""
+    """The maximum number of attempts in flight of one account, so that the provider is not overloaded and no attempt
+    waits for others."""
 
 
 class Status(Enum):
-    """Where a delivery stands in memory."""
+    """The state of a delivery in memory."""
 
     WAITING = "WAITING"
     ATTEMPTING = "ATTEMPTING"
@@ -47,7 +50,7 @@ class Status(Enum):
 
 
 class Outcome(IntEnum):
-    """What an attempt came to; the numbers are the contract's."""
+    """The outcome of an attempt. The numbers are those of the contract."""
 
     UNSPECIFIED = 0
     ACCEPTED = 1
@@ -59,7 +62,7 @@ class Outcome(IntEnum):
 
 
 class DeliveryState(IntEnum):
-    """What others are told of a delivery; the numbers are the contract's."""
+    """The published state of a delivery. The numbers are those of the contract."""
 
     PENDING = 1
     SENT = 2
@@ -69,7 +72,10 @@ class DeliveryState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One thing to send. `number` counts attempts for good, `tried` those that count against the most allowed. Times in ms."""
+    """One thing to send. Times in ms.
+
+    `number` numbers all attempts and never goes back. `tried` counts only the attempts that count against the maximum.
+    """
 
     delivery_id: str
     request: SendRequest
@@ -80,61 +86,61 @@ class Delivery:
     tried: int = 0
     halted_ms: int = 0
     owner: str = ""
-    """Which run of which process attempts it."""
+    """The process run that performs the attempt."""
     native_ids: tuple[str, ...] = ()
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
-    """A conversation as the sender knows it."""
+    """The sender's state of a conversation."""
 
     conversation_id: str
     tenant: str
     active_at_ms: int
     route: Route | None = None
     migrated_from: str = ""
-    """The address that the provider has replaced; a route that still names it is corrected."""
+    """The address that the provider has replaced. A route that still names it is corrected."""
     deliveries: tuple[Delivery, ...] = ()
     failed: Mapping[str, int] = field(default_factory=dict)
-    """Deliveries that were given up, and the number of their last attempt: replayed, they count on, so that no attempt has
-    the number of an earlier one."""
+    """Failed deliveries with the number of their last attempt. A replayed delivery continues this numbering, so that no
+    two attempts have the same number."""
 
     @property
     def place(self) -> str:
-        """Where it is kept."""
+        """The key of this state."""
         return place_of(self.tenant, self.conversation_id)
 
     @property
     def head(self) -> Delivery | None:
-        """The delivery whose turn it is."""
+        """Return the delivery that is sent next."""
         for delivery in self.deliveries:
             if delivery.status is not Status.UNKNOWN:
                 return delivery
         return None
 
     def find(self, delivery_id: str) -> Delivery | None:
-        """A live delivery."""
+        """Return a delivery that is in memory, by its id."""
         return next((d for d in self.deliveries if d.delivery_id == delivery_id), None)
 
     def having(self, delivery: Delivery) -> "Thread":
-        """With this delivery in its newest form."""
+        """Return the thread with the newest version of this delivery."""
         changed = tuple(delivery if d.delivery_id == delivery.delivery_id else d for d in self.deliveries)
         return replace(self, deliveries=changed)
 
     def without(self, delivery_id: str) -> "Thread":
-        """Without this delivery."""
+        """Return the thread without this delivery."""
         return replace(self, deliveries=tuple(d for d in self.deliveries if d.delivery_id != delivery_id))
 
 
 def place_of(tenant: str, conversation_id: str) -> str:
-    """The tenant's conversation: ids of another tenant are other places."""
+    """Return the key of a tenant's conversation: equal ids of different tenants have different keys."""
     return f"{tenant}/{conversation_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Something is to be sent; its id is new here."""
+    """A request to send something; its id is new here."""
 
     delivery_id: str
     request: SendRequest
@@ -160,7 +166,7 @@ Event = Route | Asked | Finished
 
 @dataclass(frozen=True, slots=True)
 class DeliveryChanged:
-    """Tell others where a delivery stands."""
+    """Publish the state of a delivery."""
 
     delivery: Delivery
     state: DeliveryState
@@ -169,7 +175,7 @@ class DeliveryChanged:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Attempt it once this is durable. `number` and the delivery's parts done say where to begin."""
+    """Perform this attempt once this record is durable. `number` and the number of completed parts say where to start."""
 
     delivery: Delivery
     route: Route
@@ -177,7 +183,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """It belongs to the conversation now."""
+    """The message was sent and becomes part of the conversation."""
 
     delivery: Delivery
     route: Route
@@ -185,7 +191,7 @@ class MessageSent:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """A dead letter; its id may come again."""
+    """Write a dead letter. The delivery's id may be used again."""
 
     delivery: Delivery
     reason: str
@@ -196,7 +202,8 @@ Effect = DeliveryChanged | Attempt | MessageSent | GivenUp
 
 @dataclass(frozen=True, slots=True)
 class ThreadDecision:
-    """The thread from now on, what to write, and whether its turn came while too much was under way."""
+    """The thread's new state, the effects to write, and whether the delivery was blocked because too many attempts are
+    in flight."""
 
     thread: Thread
     effects: tuple[Effect, ...] = ()
@@ -205,11 +212,14 @@ class ThreadDecision:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What holds for the partition: room for a further attempt, until when an account is halted (0: it is not), whose turn it
-    is by the limits of account and recipient, who we are."""
+    """The conditions that apply to the whole partition.
+
+    Whether there is room for one more attempt, the time until which an account is halted (0: not halted), the time that
+    the limits of account and recipient allow, and the id of this process run.
+    """
 
     room: Callable[[Route], bool] = field(compare=False)
     halted_until: Callable[[str, str], int] = field(compare=False)
     turn: Callable[["Delivery", Route], int] = field(compare=False)
-    """When this attempt may leave, ms. The same moment for as long as the delivery waits for it."""
+    """Returns the time at which this attempt may leave, ms. The time does not change while the delivery waits for it."""
     owner: str = ""

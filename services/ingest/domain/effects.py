@@ -1,6 +1,6 @@
-"""What the intake core wants done. A closed union: the lane matches every one and writes it in the batch's transaction.
+"""The effects of the intake core. A closed union: the lane handles every type and writes it in the batch's transaction.
 
-The order of effects is the order of writing; a reply route always comes before anything that could cause a reply.
+Effects are written in their order. A reply route always comes before an effect that could cause a reply.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from services.ingest.domain.rules import Requirement
 
 @dataclass(frozen=True, slots=True)
 class ConversationStarted:
-    """A thread began."""
+    """A conversation started."""
 
     conversation_id: str
     person_id: str
@@ -21,7 +21,7 @@ class ConversationStarted:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecorded:
-    """A customer's message belongs to the thread. `edits` names the message that it edits."""
+    """A customer's message belongs to the conversation. `edits` names the message that it edits."""
 
     conversation_id: str
     person_id: str
@@ -32,7 +32,7 @@ class MessageRecorded:
 
 @dataclass(frozen=True, slots=True)
 class InteractionStarted:
-    """Work began in the thread."""
+    """An interaction started in the conversation."""
 
     conversation_id: str
     person_id: str
@@ -49,7 +49,7 @@ class InteractionStarted:
 
 @dataclass(frozen=True, slots=True)
 class InteractionEnded:
-    """Work ended. `outcome`: completed, abandoned, cancelled."""
+    """An interaction ended. `outcome`: completed, abandoned, cancelled."""
 
     conversation_id: str
     person_id: str
@@ -60,17 +60,17 @@ class InteractionEnded:
 
 @dataclass(frozen=True, slots=True)
 class RouteKnown:
-    """How to answer the thread from now on."""
+    """The conversation's reply route from now on."""
 
     conversation_id: str
     route: Route
     only_if_missing: bool = False
-    """A conversation that has a route keeps its own."""
+    """If true, a conversation that already has a route keeps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueue:
-    """Put the interaction into its queue: facts only, no text, no native ids."""
+    """Put the interaction into its queue: attributes only, no text and no native ids."""
 
     interaction_id: str
     conversation_id: str
@@ -92,7 +92,7 @@ class Enqueue:
 
 @dataclass(frozen=True, slots=True)
 class TellMessaged:
-    """Tell the router that the customer wrote again."""
+    """Notify the router that the customer sent another message."""
 
     pool: str
     interaction_id: str
@@ -101,7 +101,7 @@ class TellMessaged:
 
 @dataclass(frozen=True, slots=True)
 class TellLeft:
-    """Tell the router that the customer left."""
+    """Notify the router that the customer left."""
 
     pool: str
     interaction_id: str
@@ -110,7 +110,7 @@ class TellLeft:
 
 @dataclass(frozen=True, slots=True)
 class SendAsked:
-    """Something is to be sent in the thread."""
+    """Send something in the conversation."""
 
     conversation_id: str
     request: SendRequest
@@ -128,9 +128,9 @@ class AnswerGiven:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The record belongs to another identity's key: publish it there, one hop further.
+    """The record belongs to another identity's key: publish it under that key, with one more hop.
 
-    `checked`: what the request names was found to belong to the identity that passes it on.
+    `checked`: the identity that forwards the request owns the conversation and interaction that the request names.
     """
 
     identity_id: str
@@ -139,7 +139,7 @@ class Forwarded:
 
 @dataclass(frozen=True, slots=True)
 class LinkConfirmed:
-    """The home is this tenant's and is not linked elsewhere: the identity may be linked to it."""
+    """The home belongs to this tenant and is not linked elsewhere, so the identity may be linked to it."""
 
     identity_id: str
     home_identity_id: str
@@ -147,7 +147,7 @@ class LinkConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class ConversationForgotten:
-    """Forget the texts and names of this thread."""
+    """Forget the texts and names of this conversation."""
 
     conversation_id: str
     person_id: str
@@ -157,7 +157,10 @@ class ConversationForgotten:
 
 @dataclass(frozen=True, slots=True)
 class PersonForgotten:
-    """Everything about the person is forgotten here: whoever keeps something under the person's id does the same. What was found, by kind."""
+    """Everything about the person is forgotten here, with the counts by kind.
+
+    Other services that keep data under the person's id must forget it too.
+    """
 
     person_id: str
     identity_id: str
@@ -167,7 +170,7 @@ class PersonForgotten:
 
 @dataclass(frozen=True, slots=True)
 class IdentityMoved:
-    """The identity belongs to this person from now on, whether it writes again or not."""
+    """The identity belongs to this person from now on, even if it never sends another message."""
 
     identity_id: str
     person_id: str

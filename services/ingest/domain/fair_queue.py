@@ -1,9 +1,9 @@
-"""Weighted fair queueing: who is next when several tenants want the same thing. Pure.
+"""Weighted fair queueing between tenants: decides which waiting entry is next. Pure.
 
 Start-time fair queueing (Goyal, Vin and Cheng, 1996): each entry gets a start tag, the larger of the virtual time and
-its tenant's last finish tag; its finish tag is that plus its cost over the tenant's weight. The entry with the least
-start tag is next, and the virtual time is its start tag. A tenant that sends one message is served after at most one
-message of each other tenant, however many of those wait; a tenant alone gets everything.
+its tenant's last finish tag; its finish tag is the start tag plus its cost divided by the tenant's weight. The entry
+with the least start tag is next, and the virtual time becomes its start tag. A tenant that sends one message is served
+after at most one message of each other tenant, however many of those wait. A tenant alone gets all capacity.
 """
 
 import heapq
@@ -17,7 +17,7 @@ _NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 
 
 class FairQueue(Generic[T]):
-    """Entries of tenants that wait, bounded for each tenant."""
+    """Waiting entries of tenants, with a maximum for each tenant."""
 
     def __init__(self, most_of_tenant: int, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
         self._most = most_of_tenant
@@ -32,7 +32,7 @@ class FairQueue(Generic[T]):
         return len(self._heap)
 
     def push(self, tenant: str, cost: float, entry: T) -> bool:
-        """Lets an entry wait. False when the tenant has as many waiting as it may; then nothing has changed."""
+        """Add an entry. Returns False, and changes nothing, when the tenant already has its maximum of waiting entries."""
         if self._waiting[tenant] >= self._most:
             return False
         start = max(self._virtual, self._finish.get(tenant, 0.0))
@@ -43,7 +43,7 @@ class FairQueue(Generic[T]):
         return True
 
     def pop(self) -> T | None:
-        """The next entry; None when none waits."""
+        """Remove and return the next entry, or None when the queue is empty."""
         if not self._heap:
             return None
         start, _, tenant, entry = heapq.heappop(self._heap)
@@ -52,7 +52,7 @@ class FairQueue(Generic[T]):
         if not self._waiting[tenant]:
             del self._waiting[tenant]
         if not self._heap:
-            # Without anyone waiting all are equal again; nothing is remembered of past tenants.
+            # When no entry waits, all tenants are equal again; past use is forgotten.
             self._finish.clear()
             self._virtual = 0.0
         return entry

@@ -1,6 +1,8 @@
-"""The attempts of one partition that are under way, the conversations that wait for a place, and the moments given to those that wait.
+"""The in-flight attempts of one partition, the conversations that wait for capacity, and the times reserved for waiting
+deliveries.
 
-In memory only: an attempt that is under way is in the changelog as such; all else is found again by waking the conversation.
+Kept in memory only. In-flight attempts are also in the changelog; everything else is rebuilt when the conversations are
+woken.
 """
 
 from collections import Counter, deque
@@ -16,7 +18,7 @@ _MISSED_MS: Final = 1_000
 
 
 class Flights:
-    """See the module."""
+    """Tracks in-flight attempts and blocked conversations; see the module's docstring."""
 
     def __init__(self, limits: SenderLimits) -> None:
         self._limits = limits
@@ -28,15 +30,16 @@ class Flights:
         self._turns: dict[tuple[str, int], int] = {}
 
     def room(self, account: Account) -> bool:
-        """Whether one more attempt may begin by this account."""
+        """Return whether this account may start one more attempt."""
         if len(self._under_way) >= self._limits.max_in_flight:
             return False
         return self._by_account[account] < self._limits.max_in_flight_account
 
     def turn(self, delivery: Delivery, now_ms: int, ask: Callable[[], int]) -> int:
-        """The moment of a delivery's next attempt: asked for once.
+        """Return the time reserved for a delivery's next attempt; `ask` is called once.
 
-        A moment that was missed by far is asked for again, or those that missed theirs together would leave together.
+        A time that was missed by a long way is reserved again. Otherwise all deliveries that missed their times would
+        leave at once.
         """
         key = (delivery.delivery_id, delivery.number)
         turn = self._turns.get(key)
@@ -45,14 +48,15 @@ class Flights:
         return turn
 
     def begin(self, thread: Thread, delivery: Delivery) -> None:
-        """An attempt is under way."""
+        """Record that an attempt is in flight."""
         account = account_of(thread)
         if account is not None and delivery.delivery_id not in self._under_way:
             self._under_way[delivery.delivery_id] = account
             self._by_account[account] += 1
 
     def changed(self, before: Thread | None, thread: Thread | None) -> None:
-        """A conversation has another form: attempts have begun or ended. None: it is not known, or forgotten."""
+        """Update from a conversation's change: attempts started or ended. None: the conversation is unknown, or was
+        forgotten."""
         after = thread.deliveries if thread is not None else ()
         attempting = {each.delivery_id for each in after if each.status is Status.ATTEMPTING}
         waiting = {(each.delivery_id, each.number) for each in after if each.status is Status.WAITING}
@@ -66,21 +70,24 @@ class Flights:
                 self.begin(thread, delivery)
 
     def block(self, thread: Thread) -> None:
-        """Its turn came while too much was under way: it waits in line."""
+        """Put a conversation into the waiting line because too many attempts are in flight."""
         account = account_of(thread)
         if account is not None and thread.place not in self._blocked:
             self._blocked.add(thread.place)
             self._lines.setdefault(account, deque()).append(thread.place)
 
     def blocked(self, place: str) -> bool:
-        """Whether it waits in line."""
+        """Return whether the conversation is in the waiting line."""
         return place in self._blocked
 
     def unblocked(self) -> Iterator[str]:
-        """Conversations that may go on because others have ended, in their order; those that begin meanwhile are counted."""
+        """Yield the conversations that may continue because other attempts ended, in waiting order.
+
+        Attempts that start during the iteration are counted.
+        """
         while self._freed:
             freed = self._freed.pop()
-            # A place of the partition may be taken by any account.
+            # Any account may use a free slot of the partition.
             full = len(self._under_way) + 1 >= self._limits.max_in_flight
             for account in [freed, *(self._lines if full else ())]:
                 line = self._lines.get(account)
@@ -101,7 +108,7 @@ class Flights:
 
 
 def account_of(thread: Thread) -> Account | None:
-    """By which account a conversation is answered."""
+    """Return the account by which a conversation is answered."""
     if thread.route is None:
         return None
     return thread.tenant, thread.route.identity.channel, thread.route.identity.account

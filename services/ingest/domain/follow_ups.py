@@ -1,8 +1,9 @@
-"""Work that another service asks for, e.g. to call back after a bad answer: no message of the customer opens it.
+"""Interactions that another service requests, for example a call back after a bad survey response. No customer message
+opens them.
 
-It belongs to the customer's present thread, or continues the one that is named. At most one interaction is at work in a conversation: a follow-up
-that comes meanwhile waits for its end. The customer's next message joins it like any other open interaction. Nobody is told of it: there is nothing
-to acknowledge.
+A follow-up belongs to the customer's current conversation, or continues the conversation that it names. A conversation
+has at most one active interaction: a follow-up that arrives during one waits for its end. The customer's next message
+joins the follow-up like any other open interaction. The customer gets no acknowledgement, because they sent nothing.
 """
 
 from dataclasses import replace
@@ -22,12 +23,12 @@ REASON: Final = "FOLLOW_UP"
 
 
 def interaction_of(routing: Routing, tenant: str, request_id: str) -> str:
-    """The interaction's id, known to whoever asks before it is opened."""
+    """Return the interaction's id. The caller can compute it before the interaction is opened."""
     return routing.derive("follow-up", tenant, request_id)
 
 
 class FollowUps:
-    """The decisions. Holds no state of its own."""
+    """Decides about follow-ups. Holds no state."""
 
     def __init__(self, routing: Routing) -> None:
         self._routing = routing
@@ -35,32 +36,33 @@ class FollowUps:
     def ask(
         self, customer: Customer | None, request: FollowUp, now_ms: int, policy: TenantPolicy
     ) -> Decision | Refused:
-        """A request under the identity's key."""
+        """Decide about a request under the identity's key."""
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         if customer.home:
             vouched = bool(request.conversation_id) and owns(customer, request.conversation_id)
             return Decision(customer, (effects.Forwarded(customer.home, checked=vouched),), note="FORWARDED")
         if not (request.checked or owns(customer, request.conversation_id)):
-            return Refused("UNKNOWN_CONVERSATION", "the conversation is not this customer's")
+            return Refused("UNKNOWN_CONVERSATION", "the conversation does not belong to this customer")
         if request.queue not in policy.pools:
-            return Refused("UNKNOWN_QUEUE", f"version {policy.version} has no such queue")
+            return Refused("UNKNOWN_QUEUE", f"version {policy.version} does not have this queue")
         at_work = customer.conversation
         if at_work is not None and (at_work.interaction is not None or at_work.gathering is not None):
             if len(customer.follow_ups) >= MOST_WAITING:
-                return Refused("TOO_MANY_FOLLOW_UPS", f"{MOST_WAITING} wait already")
+                return Refused("TOO_MANY_FOLLOW_UPS", f"{MOST_WAITING} follow-ups already wait")
             return Decision(replace(customer, follow_ups=(*customer.follow_ups, request)), note="FOLLOW_UP_WAITS")
         out: list[Effect] = []
         opened = self._open(customer, request, now_ms, policy, out)
         return Decision(opened, tuple(out), note="FOLLOW_UP_OPENED")
 
     def next(self, customer: Customer, now_ms: int, policy: TenantPolicy, out: list[Effect]) -> Customer:
-        """After an interaction has ended: the longest waiting follow-up is opened, if nothing else is at work."""
+        """Open the follow-up that has waited longest, if no other interaction is active. Called when an interaction has
+        ended."""
         conversation = customer.conversation
         while customer.follow_ups and conversation is not None and conversation.interaction is None:
             request, *rest = customer.follow_ups
             customer = replace(customer, follow_ups=tuple(rest))
-            # A queue that was taken out of the configuration meanwhile takes its waiting work with it.
+            # If a queue was removed from the configuration, follow-ups that wait for it are dropped.
             if request.queue in policy.pools:
                 return self._open(customer, request, now_ms, policy, out)
         return customer
@@ -83,7 +85,8 @@ class FollowUps:
                 out.append(effects.ConversationStarted(conversation.conversation_id, person, customer.identity))
                 customer = replace(customer, conversations=customer.conversations + 1)
         if customer.route is not None:
-            # What the conversation was answered at before stays; this is for one that the sender has forgotten, or a new one.
+            # A route that the conversation already has remains. This one is for a conversation that is new or that the
+            # sender has forgotten.
             out.append(effects.RouteKnown(conversation.conversation_id, customer.route, only_if_missing=True))
         identity, language = customer.identity, first_known(conversation.language, customer.language)
         opening = Opening(
