@@ -1,15 +1,16 @@
-"""What becomes of a record under an identity's key: `decide(customer, event, now) -> Decision(customer, effects)`.
+"""Decides about a record under an identity's key: `decide(customer, event, now) -> Decision(customer, effects)`.
 
 Rules that the code can't show:
-- Whoever is linked to a home has its messages decided there. What was open before the link ends where it began: notices
-  are matched by interaction first and forwarded only when unknown here. The router is told the deciding key as
-  `identity_id`, so its notices come back to the right place.
-- An edit is recorded and never routed. Reactions and system notes never open work.
-- A message that comes while an interaction is open belongs to it. The router says which messages it took; those that
-  crossed the interaction's end were shown to nobody, so they open the next one.
-- A score answers the newest open invitation, unless another interaction than the one asked about is at work: then it was
-  said to the agent. (The invitation may overtake the notice that its interaction has ended.)
-- The caller has already dropped repetitions.
+- Messages of an identity that is linked to a home are decided under the home's key. An interaction that was open before
+  the link ends under the identity's key: notices are matched by interaction first, and forwarded only when the
+  interaction is unknown here. The router receives the deciding key as `identity_id`, so that its notices come back to
+  the right key.
+- An edit is recorded and never routed. Reactions and system notes never open an interaction.
+- A message that arrives while an interaction is open belongs to it. The router reports which messages it received. A
+  message that crossed the interaction's end was shown to no agent, so it opens the next interaction.
+- A score answers the newest open invitation, unless an interaction other than the one asked about is active: then the
+  customer said it to the agent. (The invitation may arrive before the notice that its interaction has ended.)
+- The caller has already dropped duplicates.
 """
 
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ Event = Message | SendRequest | Check | Notice | Link | Erasure | FollowUp
 
 
 class Intake:
-    """The decisions. Holds no state of its own."""
+    """Decides about records. Holds no state."""
 
     def __init__(self, derive: Derive, limits: IntakeLimits) -> None:
         self._routing = Routing(derive)
@@ -45,7 +46,7 @@ class Intake:
     def decide(
         self, key: str, customer: Customer | None, event: Event, now_ms: int, policy: TenantPolicy
     ) -> Decision | Refused:
-        """One record under `key`."""
+        """Decide about one record under `key`."""
         decision = self._decide(key, customer, event, now_ms, policy)
         if isinstance(decision, Refused) or decision.customer is None:
             return decision
@@ -73,11 +74,11 @@ class Intake:
                 assert_never(event)
 
     def due_ms(self, customer: Customer) -> int:
-        """When `expire` has something to do for this customer, ms."""
+        """Return when `expire` next has something to do for this customer, ms."""
         return self._lifetime.due_ms(customer)
 
     def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> Decision | Refused:
-        """What time does: gathered work is routed, threads and silent customers leave memory."""
+        """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""
         return self._lifetime.expire(customer, now_ms, policy)
 
     def _message(
@@ -98,7 +99,8 @@ class Intake:
         at_work = conversation is not None and conversation.current(now_ms)
         if not at_work:
             if not message.opens:
-                # Nothing to answer and no thread to add it to: a chat window closed, a reaction to something old.
+                # There is nothing to answer and no conversation to add it to: a chat window was closed, or the reaction
+                # is to an old message.
                 return Decision(customer, note="NOTHING_TO_DO")
             conversation = Conversation(
                 conversation_id=self._routing.derive("conversation", message.message_id),
@@ -114,7 +116,7 @@ class Intake:
             window_ms=account.conversation_window_ms,
             language=message.language if message.language != "und" else conversation.language,
         )
-        if message.opens:  # a reaction or a note about reachability lacks what an answer needs
+        if message.opens:  # a reaction or a reachability note does not have what an answer needs
             route = next_route(conversation.route, message, conversation.conversation_id, now_ms)
             if route is not conversation.route:
                 out.append(effects.RouteKnown(conversation.conversation_id, route))
@@ -142,7 +144,7 @@ class Intake:
         gather_ms: int,
         out: list[Effect],
     ) -> Decision | Refused:
-        """Append to what is at work, or begin."""
+        """Append the message to the active interaction, or begin a new one."""
         opening = _opening(message, now_ms)
         note = ""
         if conversation.interaction is not None:
@@ -180,7 +182,7 @@ class Intake:
         if message.customer_left and conversation.interaction is not None and not conversation.interaction.left:
             open_ = conversation.interaction
             out.append(effects.TellLeft(open_.pool, open_.interaction_id, message.message_id))
-            # What was said before leaving asks for no further work.
+            # Messages sent before the customer left do not open another interaction.
             conversation = replace(conversation, interaction=replace(open_, left=True, untaken=()))
         return Decision(replace(customer, conversation=conversation), tuple(out), note=note)
 
@@ -198,7 +200,7 @@ class Intake:
     def _answer(
         self, customer: Customer, conversation: Conversation, message: Message, now_ms: int
     ) -> tuple[OpenSurvey | None, int]:
-        # A reaction says not what it is about; a machine that answers by itself was not asked.
+        # A reaction does not say what it is about, and an automatic reply is not a customer's answer.
         if conversation.gathering is not None or message.customer_left or not message.opens or message.no_auto_reply:
             return None, 0
         if customer.proven and not message.origin.proven(conversation.conversation_id):
@@ -224,7 +226,7 @@ class Intake:
 
 
 def _acquainted(customer: Customer, message: Message, now_ms: int) -> Customer:
-    """What a message teaches of its customer. Of one that was proven before, an unproven message teaches nothing."""
+    """Update the customer from a message. If the customer was proven before, an unproven message changes nothing."""
     conversation_id = customer.conversation.conversation_id if customer.conversation is not None else ""
     proven = message.origin.proven(conversation_id)
     if customer.proven and not proven:
@@ -256,5 +258,5 @@ def _opening(message: Message, now_ms: int) -> Opening:
 
 
 def _lasting(labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels about the person; what is about one message only does not stick."""
+    """Return the labels about the person. Labels about one message only are not kept."""
     return {k: v for k, v in labels.items() if k not in ("public", "auto_submitted")}

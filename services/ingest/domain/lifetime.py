@@ -1,4 +1,4 @@
-"""How things come to an end in memory: links, erasure, and what time does."""
+"""How state ends: links between identities, erasure, and expiry."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from services.ingest.domain.policy import TenantPolicy
 
 
 class Lifetime:
-    """Decisions about links, erasure and time."""
+    """Decides about links, erasure and expiry."""
 
     def __init__(self, routing: Routing, limits: IntakeLimits) -> None:
         self._routing = routing
@@ -21,7 +21,7 @@ class Lifetime:
         if link.home_identity_id and not link.confirmed:
             return self._confirm(customer, link)
         if customer is None:
-            return Refused("UNKNOWN_IDENTITY", "nobody has written by this identity within memory")
+            return Refused("UNKNOWN_IDENTITY", "no message from this identity is in memory")
         if link.home_identity_id == customer.key:
             return Refused("LINK_TO_ITSELF")
         person = self._routing.person_id(link.home_identity_id or customer.key)
@@ -30,9 +30,9 @@ class Lifetime:
         return Decision(replace(customer, home=link.home_identity_id), (moved,), note=note)
 
     def _confirm(self, home: Customer | None, link: Link) -> Decision | Refused:
-        """Under the home's key: the home must be known here, and the link must not close a circle."""
+        """Decide under the home's key: the home must be known here, and the link must not form a cycle."""
         if home is None:
-            return Refused("UNKNOWN_HOME", "nobody has written by the home identity within memory")
+            return Refused("UNKNOWN_HOME", "no message from the home identity is in memory")
         if home.key == link.identity_id:
             return Refused("LINK_CIRCLE", "the home is linked to this identity")
         if home.home:
@@ -40,7 +40,8 @@ class Lifetime:
         return Decision(home, (effects.LinkConfirmed(link.identity_id, home.key),), note="LINK_CONFIRMED")
 
     def erase(self, key: str, customer: Customer | None, erasure: Erasure) -> Decision:
-        """Whether it is in memory or not: what others keep of the identity is forgotten, past conversations too."""
+        """Erase an identity, whether it is in memory or not. Other services forget what they keep of it, past
+        conversations too."""
         out: list[Effect] = []
         person = self._routing.person_id(key)
         conversation = customer.conversation if customer is not None else None
@@ -53,11 +54,11 @@ class Lifetime:
         if conversation is not None:
             conversations[conversation.conversation_id] = None
             if conversation.interaction is not None:
-                # The agent must not go on working for somebody who is to be forgotten.
+                # The agent must not go on working for a person who is to be forgotten.
                 open_ = conversation.interaction
                 out.append(effects.TellLeft(open_.pool, open_.interaction_id, erasure.request_id))
                 counts["interactions_ended"] = 1
-        # Without a conversation the record still says that the identity's name is to be forgotten.
+        # Without a conversation, the record still says that the identity's name is to be forgotten.
         out += [
             effects.ConversationForgotten(conversation_id, person, key, erasure.request_id)
             for conversation_id in conversations or ("",)
@@ -66,7 +67,7 @@ class Lifetime:
         return Decision(None, tuple(out), note="ERASED")
 
     def due_ms(self, customer: Customer) -> int:
-        """When `expire` has something to do for this customer."""
+        """Return when `expire` next has something to do for this customer."""
         conversation = customer.conversation
         if conversation is not None:
             if conversation.gathering is not None:
@@ -76,7 +77,7 @@ class Lifetime:
         return customer.last_seen_ms + self._limits.idle_customer_ms
 
     def expire(self, customer: Customer, now_ms: int, policy: TenantPolicy) -> Decision | Refused:
-        """What time does: gathered work is routed, threads and silent customers leave memory."""
+        """Apply the passing of time: route gathered interactions, remove conversations and inactive customers from memory."""
         conversation = customer.conversation
         if conversation is not None and conversation.gathering is not None:
             if now_ms < conversation.gathering.due_at_ms:

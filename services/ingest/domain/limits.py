@@ -1,7 +1,7 @@
 """Token buckets: how often something may happen, by key, in bounded memory.
 
-A key that has been quiet until its bucket is full again needs no memory; the least recently used go first when there are
-too many keys, which forgives a little and never blocks the honest.
+A key whose bucket is full again needs no memory. When there are too many keys, the least recently used are dropped. A
+dropped key starts with a full bucket: this allows a few extra events and never blocks a legitimate caller.
 """
 
 from collections import OrderedDict
@@ -28,7 +28,8 @@ class Bucket:
         self._at_ms = now_ms
 
     def take(self, now_ms: int, amount: float = 1.0) -> float:
-        """0 when allowed; else seconds until it would be, and nothing is taken."""
+        """Take `amount` and return 0 when allowed. Otherwise take nothing and return the seconds until it would be
+        allowed."""
         if self._rate.per_s <= 0:
             return 0.0
         passed = max(0, now_ms - self._at_ms) / 1000
@@ -41,7 +42,7 @@ class Bucket:
 
 
 class Limiter:
-    """A bucket for each key."""
+    """One bucket for each key."""
 
     def __init__(self, rate: Rate, max_keys: int = 50_000) -> None:
         self._rate = rate
@@ -49,7 +50,7 @@ class Limiter:
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, key: str, now_ms: int, amount: float = 1.0) -> float:
-        """0 when allowed; else seconds to wait."""
+        """Return 0 when allowed, otherwise the seconds to wait."""
         if self._rate.per_s <= 0:
             return 0.0
         bucket = self._buckets.get(key)
@@ -63,9 +64,9 @@ class Limiter:
 
 
 class Moments:
-    """Moments at which something may happen, given out ahead of time: each caller gets one of its own, in the order of asking.
+    """Reserves times in advance: each call gets a separate time, in the order of the calls.
 
-    The same bound as `Limiter`, for callers that can wait without holding anything.
+    The same limit as `Limiter`, for callers that can wait without holding a resource.
     """
 
     def __init__(self, rate: Rate, max_keys: int = 50_000) -> None:
@@ -74,7 +75,7 @@ class Moments:
         self._next: OrderedDict[str, float] = OrderedDict()
 
     def reserve(self, key: str, now_ms: int) -> int:
-        """The moment, ms; `now_ms` when nothing has to be waited for."""
+        """Return the reserved time, ms; `now_ms` when no wait is needed."""
         if self._rate.per_s <= 0:
             return now_ms
         spacing = 1000 / self._rate.per_s

@@ -1,7 +1,7 @@
-"""What customers send and who they are, as the core sees it.
+"""Customers' messages and identities, as the core sees them.
 
-An identity never changes; a person is the set of identities that share a home. The home's key has one writer, which is why a linked identity's
-messages travel to it.
+An identity never changes. A person is the set of identities that share a home. The home's key has one writer, so
+messages of a linked identity are forwarded to it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from services.ingest.domain.rules import Requirement
 
 
 class Derive(Protocol):
-    """Makes an id of its parts: the same parts give the same id, in every process."""
+    """Derives an id from parts: the same parts give the same id, in every process."""
 
     def __call__(self, *parts: str) -> str: ...
 
@@ -33,7 +33,7 @@ class Identity:
 
 
 class MessageKind(IntEnum):
-    """What a customer sent; the numbers are the contract's."""
+    """The kind of a customer's message. The numbers are those of the contract."""
 
     UNSPECIFIED = 0
     TEXT = 1
@@ -45,7 +45,7 @@ class MessageKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that stays where it is. Size in bytes, 0 when unknown."""
+    """A file that remains where it is stored. Size in bytes, 0 when unknown."""
 
     content_type: str
     name: str
@@ -55,7 +55,8 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """How whoever submits a message would have the interaction routed that it opens. Times in ms since the epoch, 0 for none."""
+    """How the submitter of a message wants the interaction that it opens to be routed. Times in ms since the epoch, 0
+    for none."""
 
     start_at_ms: int = 0
     due_at_ms: int = 0
@@ -63,7 +64,7 @@ class Wishes:
     preferred_team: str = ""
 
     def joined(self, later: "Wishes") -> "Wishes":
-        """With those of a further fragment: what it wishes itself wins."""
+        """Return these wishes with those of a further fragment; the later fragment wins."""
         return Wishes(
             later.start_at_ms or self.start_at_ms,
             later.due_at_ms or self.due_at_ms,
@@ -97,11 +98,12 @@ class Message:
     wishes: Wishes = NO_WISHES
     origin: Origin = UNPROVEN
     unparsed: bool = False
-    """True when the edge could only keep the raw bytes."""
+    """True when the edge could not parse the message and kept only the raw bytes."""
 
     @property
     def opens(self) -> bool:
-        """Whether it is work: reactions and system notes belong to a thread but never ask for an agent."""
+        """Return whether the message can open an interaction. Reactions and system notes belong to a conversation but
+        never ask for an agent."""
         if self.kind in (MessageKind.REACTION, MessageKind.SYSTEM) or self.revision > 0:
             return False
         return bool(self.text or self.attachments or self.subject or self.unparsed)
@@ -109,7 +111,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to answer: an identity, what its channel needs, and what proves it (`reply_routes`). Personal data. Time in ms."""
+    """How to answer: an identity, the data that its channel needs, and what proves it (`reply_routes`). Personal data.
+    Time in ms."""
 
     identity: Identity
     context: Mapping[str, str]
@@ -119,7 +122,7 @@ class Route:
 
 
 class Purpose(IntEnum):
-    """Why something is sent; the numbers are the contract's."""
+    """Why something is sent. The numbers are those of the contract."""
 
     UNSPECIFIED = 0
     REPLY = 1
@@ -130,7 +133,7 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRequest:
-    """Something to be sent. Times in ms; `author_kind` is the contract's ActorKind (2 agent, 4 system)."""
+    """A request to send something. Times in ms; `author_kind` is the contract's ActorKind (2 agent, 4 system)."""
 
     request_id: str
     identity_id: str = ""
@@ -150,7 +153,7 @@ class SendRequest:
 
 
 class NoticeKind(IntEnum):
-    """What became of an interaction; the numbers are the contract's."""
+    """What happened to an interaction. The numbers are those of the contract."""
 
     UNSPECIFIED = 0
     QUEUED = 1
@@ -163,7 +166,7 @@ class NoticeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """A routing event, reduced. `position` 0 and `estimated_wait_ms` -1 mean unknown."""
+    """A routing event, reduced to what intake needs. `position` 0 and `estimated_wait_ms` -1 mean unknown."""
 
     event_id: str
     interaction_id: str
@@ -177,9 +180,9 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """This identity belongs to a person's home; an empty home takes the link back.
+    """Links this identity to a person's home. An empty home removes the link.
 
-    Unconfirmed it is a question to the home's lane, confirmed a fact for the identity's.
+    An unconfirmed link is a question to the home's lane. A confirmed link is a fact for the identity's lane.
     """
 
     request_id: str
@@ -190,7 +193,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUp:
-    """Work that another service asks for in a conversation. `reason` stands where otherwise the rule's name does. Times in ms."""
+    """An interaction that another service requests in a conversation. Times in ms.
+
+    If `reason` is set, it replaces the name of the rule.
+    """
 
     request_id: str
     queue: str
@@ -201,23 +207,23 @@ class FollowUp:
     reason: str = ""
     requested_at_ms: int = 0
     checked: bool = False
-    """As of a `SendRequest`."""
+    """As in `SendRequest`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """Do these belong together? Empty ids are not asked about."""
+    """Asks whether the ids belong together. Empty ids are not checked."""
 
     conversation_id: str = ""
     interaction_id: str = ""
     person_id: str = ""
     checked: bool = False
-    """As of a `SendRequest`."""
+    """As in `SendRequest`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Forget what is known of this identity, and these conversations of its person."""
+    """Forget everything known of this identity, and these conversations of its person."""
 
     request_id: str
     conversation_ids: tuple[str, ...] = ()

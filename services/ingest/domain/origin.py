@@ -1,7 +1,7 @@
-"""Who a message is from, and how that is known. An edge states it once; the core decides by it and nothing else.
+"""The sender of a message, and how the sender is known. An edge states it once; the core decides by nothing else.
 
-A proof is about the sender whom the message names. A reply token is about one conversation: its holder has read a
-mail of ours in that conversation, which says nothing about any other.
+A proof is about the sender whom the message names. A reply token is about one conversation only: its holder has read a
+mail of ours in that conversation, which proves nothing about any other conversation.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class OriginProof(IntEnum):
-    """How the origin is known; the numbers are the contract's."""
+    """How the origin is known. The numbers are those of the contract."""
 
     NONE = 0
     REPLY_TOKEN = 1
@@ -24,9 +24,10 @@ class OriginProof(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a message says of its origin, and what of that is proven. `author` and `reply_to` are personal data.
+    """What a message claims about its origin, and which part of that is proven. `author` and `reply_to` are personal
+    data.
 
-    `reply_to` is the address that the message asks to be answered at, where it is not the author's.
+    `reply_to` is the address for answers that the message asks for, if it differs from the author's.
     """
 
     proof: OriginProof = OriginProof.NONE
@@ -36,7 +37,7 @@ class Origin:
     reply_to: str = ""
 
     def proven(self, conversation_id: str) -> bool:
-        """Whether the origin is proven for a message in this conversation."""
+        """Return whether the origin is proven for a message in this conversation."""
         if self.proof is OriginProof.REPLY_TOKEN:
             return bool(conversation_id) and self.conversation_id == conversation_id
         return self.proof is not OriginProof.NONE

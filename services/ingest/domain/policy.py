@@ -1,4 +1,4 @@
-"""What a tenant's configuration says about intake and sending, reduced to what the core asks."""
+"""A tenant's configuration of intake and sending, reduced to what the core needs."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ HOUR_MS: Final = 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountPolicy:
-    """One of our accounts on a channel. Times in ms; defaults are the contract's."""
+    """One of the tenant's accounts on a channel. Times in ms; the defaults are those of the contract."""
 
     channel: str
     account: str
@@ -23,7 +23,7 @@ class AccountPolicy:
     sends_per_second: float = 0.0
     settings: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    """Names to references ("env:…", "file:…"), never secrets."""
+    """Maps names to references ("env:…", "file:…"), never to secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +35,20 @@ class TenantPolicy:
     default_language: str
     accounts: Mapping[tuple[str, str], AccountPolicy]
     pools: Mapping[str, str]
-    """Queue to pool, in the configuration's order."""
+    """Maps queue to pool, in the configuration's order."""
     rules: tuple[Rule, ...]
     condition: Condition
     templates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """Template to texts by language."""
+    """Maps template name to texts by language."""
     routing_labels: frozenset[str] = frozenset()
-    """Labels that may leave the conversation besides Chapar's own."""
+    """Labels that may leave the conversation, in addition to Chapar's own."""
 
     def account(self, channel: str, account: str) -> AccountPolicy:
-        """The account's policy. One that was taken out of the configuration while its messages were under way gets the defaults."""
+        """Return the account's policy. An account that was removed from the configuration while it had messages in
+        progress gets the defaults."""
         found = self.accounts.get((channel, account))
         return found if found is not None else AccountPolicy(channel=channel, account=account)
 
 
 Policies = Callable[[], Mapping[str, TenantPolicy]]
-"""All tenants' policies as they are now: a snapshot that does not change."""
+"""Returns all tenants' current policies, as an immutable snapshot."""

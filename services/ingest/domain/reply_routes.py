@@ -1,13 +1,13 @@
-"""Where a conversation is answered. The one place that decides it.
+"""Where a conversation is answered. Only this module decides it.
 
-- A route changes only by a message whose origin is proven for this conversation. An unproven message is recorded and shown,
-  and answered where the conversation was answered before.
-- Where nothing is known yet, an unproven message is answered at the address of the sender whom it names: a forged mail so
-  reaches the mailbox of the person it names and no other. A Reply-To of its own counts only when proven.
+- A route changes only by a message whose origin is proven for this conversation. An unproven message is recorded and
+  shown, and the conversation is still answered where it was answered before.
+- If no route is known yet, an unproven message is answered at the address of the sender whom it names: an answer to a
+  forged mail reaches only the mailbox of the person whom the mail names. A Reply-To counts only when it is proven.
 - While a conversation has never had a proven message, an unproven one from the same address may say which of its mails
-  is answered (threading), because that moves no answer to another address.
+  is answered (threading), because that does not move answers to another address.
 - An automatic message never changes a route: a vacation responder or a bounce is not where a customer wants an answer.
-- A message that others can read never takes over a route that only its customer reads.
+- A message that others can read never replaces a route that only the customer reads.
 """
 
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from services.ingest.domain.origin import OriginProof
 REPLY_TO: Final = "reply_to"
 PUBLIC: Final = "public"
 _THREADING: Final = frozenset({"message_id", "references", "to", "callback_query_id"})
-"""What of a reply context says which message is answered; everything else is part of the address."""
+"""The keys of a reply context that say which message is answered. All other keys are part of the address."""
 
 
 def next_route(known: Route | None, message: Message, conversation_id: str, now_ms: int) -> Route:
-    """The route of the conversation after this message; `known` itself where nothing changes."""
+    """Return the conversation's route after this message, or `known` itself if nothing changes."""
     proven = message.origin.proven(conversation_id)
     asked = _asked(message, now_ms, proven=proven)
     if known is None:
@@ -42,14 +42,14 @@ def next_route(known: Route | None, message: Message, conversation_id: str, now_
 
 
 def lasting_route(known: Route | None, newest: Route) -> Route:
-    """How the person is reached outside of any conversation: an unproven route never replaces a proven one."""
+    """Return how the person is reached outside a conversation: an unproven route never replaces a proven one."""
     if known is not None and known.proof is not OriginProof.NONE and newest.proof is OriginProof.NONE:
         return known
     return newest
 
 
 def _asked(message: Message, now_ms: int, *, proven: bool) -> Route:
-    """How the message would be answered by itself."""
+    """Return the route that the message alone asks for."""
     context = dict(message.reply_context)
     if not proven:
         context.pop(REPLY_TO, None)

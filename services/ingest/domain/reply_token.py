@@ -1,7 +1,8 @@
-"""Tokens in our own Message-IDs, by which an e-mail's answer finds its conversation whatever address it comes from.
+"""Tokens in our own Message-IDs, by which the reply to an e-mail finds its conversation, whatever address it comes
+from.
 
-`{conversation_id}.{mac}`: the MAC keeps strangers from writing into conversations whose id they learned. It is short (80 bits) because it is checked
-online only and mail clients truncate long ids.
+`{conversation_id}.{mac}`: the MAC keeps strangers from writing into conversations whose id they learned. It is short
+(80 bits), because it is checked online only and mail clients truncate long ids.
 """
 
 import hmac
@@ -13,17 +14,18 @@ _PREFIX: Final = "chapar"
 
 
 def reply_token(conversation_id: str, secret: str) -> str:
-    """The token of a conversation."""
+    """Return the token of a conversation."""
     return f"{conversation_id}.{_mac(conversation_id, secret)}"
 
 
 def message_id(conversation_id: str, delivery_id: str, secret: str, domain: str) -> str:
-    """A Message-ID with angle brackets; the same delivery always has the same, so that a mail server can drop a repetition."""
+    """Return a Message-ID with angle brackets. The same delivery always has the same one, so that a mail server can
+    drop a duplicate."""
     return f"<{_PREFIX}.{reply_token(conversation_id, secret)}.{delivery_id.replace('-', '')[:12]}@{domain}>"
 
 
 def conversation_of(message_id_header: str, secret: str) -> str | None:
-    """The conversation that one of our own Message-IDs names; None for any other, or when the MAC is wrong."""
+    """Return the conversation that one of our own Message-IDs names; None for any other id, or when the MAC is wrong."""
     local = message_id_header.strip().strip("<>").rpartition("@")[0]
     parts = local.split(".")
     if len(parts) != 4 or parts[0] != _PREFIX:

@@ -1,8 +1,9 @@
-"""What a provider's answer means for the message: one function per provider, from status and body to an outcome.
+"""Maps a provider's answer to an outcome: one function per provider, from status and body.
 
-RETRY: not taken, may be taken later. REJECTED: this message never will be. UNREACHABLE: this customer can't be reached. HALTED: the account is
-refused, whatever the message. UNKNOWN: nobody can tell; such a message is never sent again by itself. Codes that a provider may change
-are listed here, so that a new one needs one line; an unlisted code is judged by its HTTP status.
+RETRY: not accepted, may be accepted later. REJECTED: this message will never be accepted. UNREACHABLE: this customer
+can't be reached. HALTED: the account is refused, whatever the message. UNKNOWN: the result cannot be known; such a
+message is never sent again automatically. Codes that a provider may change are listed here, so that a new code needs
+one line. A code that is not listed is judged by its HTTP status.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ _MAX_RETRY_AFTER_S: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartResult:
-    """What became of one part of a message. `retry_after_ms` 0: the provider did not say."""
+    """The result for one part of a message. `retry_after_ms` 0: the provider did not say."""
 
     outcome: Outcome
     reason: str = ""
@@ -30,7 +31,7 @@ Body = Mapping[str, Any]
 
 
 def telegram(status: int, body: Body | None, retry_after: str = "") -> PartResult:
-    """Telegram's Bot API and Bale's, which speaks the same."""
+    """Classify an answer of Telegram's Bot API, or of Bale's, which has the same format."""
     if status == 200:
         result = body.get("result") if body is not None and body.get("ok") is True else None
         if not isinstance(result, Mapping):
@@ -65,7 +66,7 @@ _WHATSAPP_OUTSIDE_WINDOW: Final = 131047
 
 
 def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResult:
-    """WhatsApp Cloud API."""
+    """Classify an answer of the WhatsApp Cloud API."""
     if 200 <= status < 300:
         messages = body.get("messages") if body is not None else None
         first = messages[0] if isinstance(messages, list) and messages else None
@@ -94,7 +95,7 @@ def whatsapp(status: int, body: Body | None, retry_after: str = "") -> PartResul
 
 
 def webhook(status: int, retry_after: str = "") -> PartResult:
-    """Another system's reply URL."""
+    """Classify the answer of another system's reply URL."""
     if 200 <= status < 300:
         return PartResult(outcome=Outcome.ACCEPTED)
     if status in (401, 403, 404, 410):
@@ -106,7 +107,7 @@ _SMTP_AUTHENTICATION: Final = frozenset({530, 534, 535, 538})
 
 
 def smtp(code: int, phase: str) -> PartResult:
-    """A mail server's answer. `phase`: connect, login, sender, recipient, data."""
+    """Classify a mail server's answer. `phase`: connect, login, sender, recipient, data."""
     reason = f"SMTP_{code}"
     if 200 <= code < 300:
         return PartResult(outcome=Outcome.ACCEPTED)
@@ -124,7 +125,7 @@ def _by_status(status: int, retry_after: str) -> PartResult:
     if status >= 500 or status in (408, 425, 429):
         return PartResult(outcome=Outcome.RETRY, reason=reason, retry_after_ms=_milliseconds(retry_after))
     if 300 <= status < 400:
-        # We never follow: the base URL is wrong, whatever the message.
+        # We never follow redirects: the base URL is wrong, whatever the message.
         return PartResult(outcome=Outcome.HALTED, reason=reason)
     if 200 <= status < 300:
         return PartResult(outcome=Outcome.UNKNOWN, reason="UNREADABLE_ANSWER")
@@ -132,7 +133,8 @@ def _by_status(status: int, retry_after: str) -> PartResult:
 
 
 def _milliseconds(seconds: object) -> int:
-    """What the provider asks us to wait; bounded, because it comes from outside. 0 for anything that is no number."""
+    """Return the wait that the provider asks for, bounded, because it comes from outside. 0 for anything that is not a
+    number."""
     if isinstance(seconds, str):
         text = seconds.strip()
         if not text.isascii() or not text.isdecimal() or len(text) > 9:

@@ -1,8 +1,9 @@
-"""Routing rules: the first whose condition holds decides.
+"""Routing rules: the first rule whose condition holds decides.
 
-A condition that fails at run time does not hold; it is counted and the next rule is asked, because one bad expression must not stop a tenant's
-customers. When no rule holds, the tenant's first queue takes the interaction with the reason NO_RULE_MATCHED, so that nobody is dropped.
-How a condition is evaluated (CEL) is an adapter's business; the core sees a verdict.
+A condition that fails at run time does not hold. The failure is counted and the next rule is evaluated, because one bad
+expression must not stop a tenant's customers. When no rule holds, the tenant's first queue gets the interaction with
+the reason NO_RULE_MATCHED, so that no customer is dropped. An adapter evaluates conditions (CEL); the core sees only a
+verdict.
 """
 
 import re
@@ -46,7 +47,7 @@ class Rule:
 
 
 class Verdict(Enum):
-    """What a condition says."""
+    """The result of a condition."""
 
     HOLDS = "HOLDS"
     DOES_NOT_HOLD = "DOES_NOT_HOLD"
@@ -55,7 +56,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleInput:
-    """What conditions may look at. `text` is bounded by whoever builds it; `text_length` is the whole text's, in characters."""
+    """The data that conditions can read. The caller bounds `text`; `text_length` is the length of the whole text, in
+    characters."""
 
     channel: str
     account: str
@@ -75,7 +77,8 @@ class Condition(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Where an interaction goes, and why. `failed` names the rules whose condition failed or whose queue is unknown."""
+    """The queue of an interaction, and the reason. `failed` names the rules whose condition failed or whose queue is
+    unknown."""
 
     queue: str
     pool: str
@@ -91,7 +94,10 @@ _WORD: Final = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 
 
 def travelling(labels: Mapping[str, str], declared: Collection[str]) -> dict[str, str]:
-    """The labels that leave the conversation, for the router, promises and surveys: declared ones, and Chapar's own where the value is a word."""
+    """Return the labels that leave the conversation, for the router, SLA targets and surveys.
+
+    These are the declared labels, and Chapar's own labels if the value is a single word.
+    """
     return {
         name: value
         for name, value in labels.items()
@@ -106,9 +112,10 @@ def choose(
     given: RuleInput,
     declared: Collection[str] = (),
 ) -> Choice | None:
-    """Ask the rules in order. `pools`: queue to pool, in the configuration's order; `declared`: labels that may travel besides Chapar's own.
+    """Evaluate the rules in order.
 
-    None when the tenant has no queue at all.
+    `pools`: queue to pool, in the configuration's order. `declared`: labels that may leave the conversation, in
+    addition to Chapar's own. Returns None when the tenant has no queue.
     """
     failed: list[str] = []
     for rule in rules:

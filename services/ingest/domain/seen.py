@@ -1,8 +1,10 @@
-"""Which messages have been taken in before, per identity, for at least the window of the slowest provider's retries (7 days).
+"""The ids of messages that were already received, per identity, for at least the window of the slowest provider's
+retries (7 days).
 
-Kept in chunks of a few dozen ids: what changes with one message is one small chunk, so a lively identity does not rewrite its whole past with
-every message. A chunk leaves when its newest id is older than the window, so ids live a little longer than the window and never shorter,
-unless one identity sends more than `most` messages in a window: then its oldest chunk goes early, which is counted.
+Ids are kept in chunks of a few dozen: one message changes one small chunk, so an active identity does not rewrite
+its whole past with every message. A chunk is dropped when its newest id is older than the window. Ids therefore live
+a little longer than the window and never shorter, except when one identity sends more than `most` messages in a
+window: then its oldest chunk is dropped early, which is counted.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ CHUNK_IDS: Final = 64
 
 @dataclass(slots=True)
 class Chunk:
-    """Ids in order of arrival. `newest_ms` is when the last was added."""
+    """Ids in order of arrival. `newest_ms` is the time at which the last one was added."""
 
     number: int
     newest_ms: int = 0
@@ -21,7 +23,7 @@ class Chunk:
 
 
 class SeenIds:
-    """The ids of one identity. Mutable: asked first, changed after the decision."""
+    """The ids of one identity. Mutable: queried before the decision, changed after it."""
 
     __slots__ = ("_chunks", "_members", "_most", "_window_ms", "evicted_early")
 
@@ -39,13 +41,13 @@ class SeenIds:
         return len(self._members)
 
     def load(self, chunk: Chunk) -> None:
-        """A chunk as it was saved; chunks come in any order."""
+        """Load a saved chunk. Chunks may be loaded in any order."""
         self._chunks.append(chunk)
         self._chunks.sort(key=lambda c: c.number)
         self._members.update(chunk.ids)
 
     def add(self, message_id: str, now_ms: int) -> tuple[Chunk, list[int]]:
-        """Remember an id. Returns the chunk to save and the numbers of chunks that left for want of room."""
+        """Add an id. Returns the chunk to save and the numbers of the chunks dropped for lack of space."""
         last = self._chunks[-1] if self._chunks else None
         if last is None or len(last.ids) >= CHUNK_IDS:
             last = Chunk((last.number + 1) if last is not None else 0)
@@ -60,7 +62,7 @@ class SeenIds:
         return last, gone
 
     def discard(self, message_id: str) -> Chunk | None:
-        """Forget one id, so that it may come again. Returns the chunk to save, None when it was not known."""
+        """Remove one id, so that the message may come again. Returns the chunk to save, or None when the id was not known."""
         if message_id not in self._members:
             return None
         self._members.discard(message_id)
@@ -71,18 +73,18 @@ class SeenIds:
         return None
 
     def evict(self, now_ms: int) -> list[int]:
-        """Drop chunks whose newest id has left the window; returns their numbers."""
+        """Drop the chunks whose newest id is older than the window; returns their numbers."""
         gone: list[int] = []
         while self._chunks and self._chunks[0].newest_ms + self._window_ms <= now_ms:
             gone.append(self._drop_oldest())
         return gone
 
     def next_eviction_ms(self) -> int | None:
-        """When `evict` has something to do."""
+        """Return when `evict` next has something to do."""
         return self._chunks[0].newest_ms + self._window_ms if self._chunks else None
 
     def numbers(self) -> list[int]:
-        """Numbers of all chunks."""
+        """Return the numbers of all chunks."""
         return [chunk.number for chunk in self._chunks]
 
     def _drop_oldest(self) -> int:

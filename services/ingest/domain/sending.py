@@ -1,18 +1,20 @@
-"""What becomes of something to be sent in a conversation: `decide(thread, event, now) -> ThreadDecision(thread, effects)`.
+"""Decides about sending in a conversation: `decide(thread, event, now) -> ThreadDecision(thread, effects)`.
 
 The rules:
-- One attempt at a time in a conversation, in the order of asking: the first delivery blocks the others until it is sent,
-  failed or unknown.
-- An attempt is in the changelog before it leaves the process, and not before its turn has come by the limits of account and
-  recipient: what waits for its turn has not left. The outcome of an attempt comes back as a record. Whoever finds an attempt
-  without outcome does not know what became of it, and nobody sends it again: it is UNKNOWN, and the next one goes.
-- ACCEPTED: sent. RETRY: again later, in parts from the first that was not accepted. REJECTED, UNREACHABLE: failed.
-  HALTED: the whole account waits, without counting the attempt.
-- An outcome that comes after the verdict UNKNOWN still counts when it says more.
-- A failed delivery's id is forgotten so that an operator can replay its dead letter; an unknown one's is not.
+- A conversation has one attempt at a time, in the order of the requests: the first delivery blocks the others until it
+  is sent, failed or unknown.
+- An attempt is in the changelog before it leaves the process. It is not written there before the limits of account and
+  recipient allow it, so a delivery that waits for its turn has not left the process. The outcome of an attempt comes
+  back as a record. A process that finds an attempt without an outcome does not know its result, and the attempt is
+  never repeated: the delivery becomes UNKNOWN, and the next one is sent.
+- ACCEPTED: sent. RETRY: sent again later, starting with the first part that was not accepted. REJECTED, UNREACHABLE:
+  failed. HALTED: the whole account waits, and the attempt does not count.
+- An outcome that arrives after the verdict UNKNOWN still counts if it gives more information.
+- The id of a failed delivery is forgotten, so that an operator can replay its dead letter. The id of an unknown
+  delivery is not.
 
 States: WAITING -> ATTEMPTING -> (gone | WAITING | UNKNOWN -> gone); ORPHANED is an ATTEMPTING of an earlier owner whose
-outcome may still be on its way.
+outcome may still arrive.
 """
 
 from dataclasses import replace
@@ -45,13 +47,13 @@ from services.ingest.domain.messages import Route
 
 
 class Sending:
-    """The decisions. Holds no state of its own."""
+    """Decides about deliveries. Holds no state."""
 
     def __init__(self, limits: SenderLimits) -> None:
         self._limits = limits
 
     def decide(self, thread: Thread, event: Event, now_ms: int, gate: Gate) -> ThreadDecision:
-        """One record about this conversation."""
+        """Decide about one record of this conversation."""
         out: list[Effect] = []
         match event:
             case Route():
@@ -65,7 +67,7 @@ class Sending:
         return self._go_on(thread, now_ms, gate, out)
 
     def wake(self, thread: Thread, now_ms: int, gate: Gate) -> ThreadDecision:
-        """What time does: a retry is due, an orphan's grace is over, an unknown delivery leaves memory."""
+        """Apply the passing of time: a retry is due, an orphan's grace period is over, an unknown delivery leaves memory."""
         out: list[Effect] = []
         for delivery in thread.deliveries:
             if delivery.due_ms > now_ms:
@@ -77,7 +79,7 @@ class Sending:
         return self._go_on(thread, now_ms, gate, out)
 
     def due_ms(self, thread: Thread) -> int:
-        """When `wake` has something to do."""
+        """Return when `wake` next has something to do."""
         dues = [
             d.due_ms
             for d in thread.deliveries
@@ -89,7 +91,7 @@ class Sending:
         return min(dues) if dues else thread.active_at_ms + self._limits.idle_thread_ms
 
     def idle(self, thread: Thread, now_ms: int) -> bool:
-        """Whether the thread may leave memory."""
+        """Return whether the thread may leave memory."""
         return not thread.deliveries and now_ms >= thread.active_at_ms + self._limits.idle_thread_ms
 
     # ---- events
@@ -110,7 +112,7 @@ class Sending:
     def _finished(self, thread: Thread, event: Finished, now_ms: int, gate: Gate, out: list[Effect]) -> Thread:
         delivery = thread.find(event.delivery_id)
         if delivery is None or delivery.number != event.attempt or delivery.status is Status.WAITING:
-            return thread  # a repetition, or about an attempt that has been decided upon
+            return thread  # a duplicate, or an attempt that has already been decided
         late = delivery.status is Status.UNKNOWN
         delivery = replace(
             delivery,
@@ -128,7 +130,8 @@ class Sending:
             case Outcome.UNKNOWN | Outcome.UNSPECIFIED:
                 return thread if late else self._unknown(thread, delivery, event.reason or "UNKNOWN", now_ms, out)
             case Outcome.RETRY if late:
-                # It did not arrive, but others have gone since: an operator may replay it, order decides against us.
+                # It did not arrive, but later messages have been sent since. The order matters more; an operator may
+                # replay it.
                 return self._failed(thread, delivery, event.reason or "RETRY", out)
             case Outcome.RETRY:
                 return self._again(thread, delivery, event, now_ms, out)
@@ -156,7 +159,7 @@ class Sending:
         out.append(DeliveryChanged(waiting, DeliveryState.PENDING, reason))
         return thread.having(waiting)
 
-    # ---- whose turn it is
+    # ---- which delivery is next
 
     def _go_on(self, thread: Thread, now_ms: int, gate: Gate, out: list[Effect]) -> ThreadDecision:
         while (head := thread.head) is not None and head.status is Status.WAITING and head.due_ms <= now_ms:
@@ -178,7 +181,8 @@ class Sending:
                 return ThreadDecision(thread, tuple(out), blocked=True)
             turn = gate.turn(head, route)
             if turn > now_ms:
-                # Still waiting, and in the changelog as that: what has not left can be sent by whoever comes next.
+                # The delivery is still WAITING in the changelog too: a delivery that has not left can be sent by any
+                # later owner.
                 thread = thread.having(replace(head, due_ms=turn))
                 break
             attempting = replace(head, status=Status.ATTEMPTING, number=head.number + 1, owner=gate.owner, due_ms=0)
@@ -211,14 +215,17 @@ class Sending:
 
 
 def backoff_ms(rules: ChannelRules, delivery_id: str, tried: int) -> int:
-    """Exponential with full jitter in its upper half, derived from the ids: the same attempt always waits as long."""
+    """Return the exponential backoff with jitter over its upper half, in ms.
+
+    The jitter is derived from the ids, so the same attempt always waits for the same time.
+    """
     ceiling = min(rules.last_retry_ms, rules.first_retry_ms * 2 ** min(max(tried - 1, 0), 20))
     share = crc32(f"{delivery_id}.{tried}".encode()) / 0xFFFFFFFF
     return int(ceiling / 2 + share * ceiling / 2)
 
 
 def _problem(delivery: Delivery, route: Route | None, now_ms: int) -> str:
-    """Why it can't be sent at all; empty when it can."""
+    """Return why it can't be sent at all, or an empty string."""
     if route is None:
         return "NO_ROUTE"
     rules = channel_rules(route.identity.channel)

@@ -1,9 +1,11 @@
 """Recognises a customer's message as the answer to an open survey invitation.
 
-Strict on purpose: "5" is an answer, "5 of my parcels are missing" is a new contact. So the whole message must be a score: a number in ASCII, Persian
-or Arabic digits, a word for one, keycap emoji, a row of stars, or "n/max"; around it only words like "stars", "points", "نمره".
-Scales: CSAT 1-5, NPS 0-10, CES 1-7. Stars mean points on scales up to five only. A thumb says satisfied or not: on CSAT, which counts just that,
-👍 is 5 and 👎 is 1; on the other scales it would have to be guessed, and so would hearts and faces everywhere: they are no answers. Nor is free text.
+Strict on purpose: "5" is an answer, "5 of my parcels are missing" is a new contact. The whole message must be a score:
+a number in ASCII, Persian or Arabic digits, a word for a number, keycap emoji, a row of stars, or "n/max". Around it
+only words such as "stars", "points", "نمره" are allowed. Scales: CSAT 1-5, NPS 0-10, CES 1-7. Stars mean points, on
+scales up to five only. A thumb says satisfied or not satisfied: on CSAT, which measures exactly that, 👍 is 5 and 👎 is
+1. On the other scales the score would be a guess, so a thumb is not an answer there. Hearts, faces and free text are
+never answers.
 """
 
 import re
@@ -38,7 +40,7 @@ _WORDS: Final[Mapping[str, int]] = MappingProxyType(
 _FILLERS: Final = frozenset(
     {"star", "stars", "point", "points", "score", "rating", "out", "of", "از", "ستاره", "نمره", "امتیاز", "عدد", "تا"}
 )
-# «نه» is nine and "no"; alone it is too often a refusal to count as a score.
+# «نه» means both nine and "no"; alone it is too often a refusal to count as a score.
 _AMBIGUOUS: Final = frozenset({"نه"})
 _STARS: Final = frozenset("⭐★🌟")
 _THUMBS: Final[Mapping[str, int]] = MappingProxyType({"👍": 5, "👎": 1})
@@ -51,15 +53,16 @@ _TEN: Final = "\U0001f51f"
 
 _MOST_LINES: Final = 200
 _MOST_LINE_CHARS: Final = 300
-# What stands before quoted mail, or ends what was written: attributions in two languages (mail programs break long ones), rules, signatures.
+# The text before quoted mail, or at the end of the written text: attributions in two languages (mail programs break
+# long ones), rules, signatures.
 _ATTRIBUTION: Final = re.compile(r"\s*(On\b.*\bwrote:|در (تاریخ )?.*نوشت(ه است)?:)\s*$", re.DOTALL)
 _ENDS: Final = re.compile(r"\s*(-{2,}|_{5,}|From:|از:|Sent from |Get Outlook |در تاریخ|ارسال شده از |فرستاده شده از )")
 
 
 def beside_quote(text: str) -> str:
-    """What was written above the quoted mail that is answered, or below it where nothing stands above.
+    """Return the text written above the quoted mail, or below it if there is no text above.
 
-    Only to look for a score: the whole text is kept.
+    Only used to look for a score: the whole text is kept.
     """
     lines = [line[:_MOST_LINE_CHARS] for line in text.splitlines()[:_MOST_LINES]]
     above = _until_quote(lines)
@@ -85,7 +88,7 @@ def _line_ends(text: str) -> list[int]:
 
 
 def parse_score(text: str, kind: str) -> int | None:
-    """The score that this whole message is, or None. `kind` is "csat", "nps" or "ces"; anything else has no scale."""
+    """Return the score that the whole message is, or None. `kind` is "csat", "nps" or "ces"; any other kind has no scale."""
     scale = SCALES.get(kind)
     if scale is None or not text or len(text) > _MAX_CHARS:
         return None
@@ -96,12 +99,12 @@ def parse_score(text: str, kind: str) -> int | None:
         return stars if high <= 5 and low <= stars <= high else None
     thumbs = _SKIN.sub("", plain).replace(" ", "")
     if thumbs and set(thumbs) <= _THUMBS.keys():
-        # All the same, and not a row of them that means something else.
+        # All thumbs are equal, and there are few of them: a longer row may mean something else.
         plain_thumb = len(set(thumbs)) == 1 and len(thumbs) <= _MOST_THUMBS
         return _THUMBS[thumbs[0]] if kind == "csat" and plain_thumb else None
     plain = plain.replace(_TEN, "10").replace("/ ", "/").casefold().replace("ي", "ی").replace("ك", "ک")
     plain = "".join(_ascii_digit(c) for c in plain)
-    if "-" in plain or not _ALLOWED.fullmatch(plain):  # a negative number is no score of any scale
+    if "-" in plain or not _ALLOWED.fullmatch(plain):  # a negative number is not a score on any scale
         return None
     numbers: list[int] = []
     for token in _TOKEN.findall(plain):
@@ -112,7 +115,7 @@ def parse_score(text: str, kind: str) -> int | None:
         elif token not in _FILLERS:
             return None
     if len(numbers) == 2 and _is_fraction(plain):
-        # «۴ از ۵», "4/5", "4 out of 5": the second names the scale and must be this one.
+        # «۴ از ۵», "4/5", "4 out of 5": the second number must be the scale's maximum.
         return numbers[0] if numbers[1] == high and low <= numbers[0] <= high else None
     if len(numbers) != 1:
         return None
