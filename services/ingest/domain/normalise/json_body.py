@@ -1,8 +1,8 @@
-"""JSON from outside: bounded, never a RecursionError, and a bad string spoils its own message only.
+"""JSON from outside: bounded, never a RecursionError, and an invalid string affects only its own message.
 
-msgspec is the fast path; it refuses a lone surrogate together with the whole document, where a batch may hold valid
-neighbours. So what it refuses is tried once more by the standard library, which keeps the surrogate, and each message is
-then checked by itself. Depth is limited by counting, not by whatever the interpreter's stack allows today.
+msgspec is the fast path. It refuses the whole document for one lone surrogate, although a batch may hold other messages
+that are valid. So a refused document is parsed again by the standard library, which keeps the surrogate, and each
+message is then checked by itself. Depth is limited by counting, not by the size of the interpreter's stack.
 """
 
 import json
@@ -18,19 +18,20 @@ from services.ingest.domain.normalise.text import forbidden
 MAX_DEPTH = 64
 MAX_ITEMS = 50_000
 _MAX_SIGNS = 4 * MAX_ITEMS
-"""Commas, colons and brackets, those in texts too. A decoder makes an object for nearly each of them, at 50 ns and more."""
+"""The maximum number of commas, colons and brackets, including those in strings. A decoder makes an object for nearly
+each of them, at 50 ns and more."""
 _SHOWN = 64
 
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _LONG_NUMBER = re.compile(rb"[:,\[]\s*-?[0-9]{500}")
-"""Reading a whole number takes time with the square of its digits."""
+"""The time to read a whole number grows with the square of its digits."""
 _SIGNS = (b",", b":", b"[", b"{")
 _decoder = msgspec.json.Decoder()
 T = TypeVar("T")
 
 
 def parse_json(raw: bytes) -> "dict[str, Any] | Refusal":
-    """The object in these bytes, or why not."""
+    """Parse these bytes into a JSON object, or return the refusal."""
     if sum(map(raw.count, _SIGNS)) > _MAX_SIGNS:
         return _too_many()
     if _LONG_NUMBER.search(raw):
@@ -90,7 +91,7 @@ def _too_deep() -> Refusal:
 
 
 def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
-    """The value as `shape`, or a refusal that names the field. `at`: the path of `value` in the document."""
+    """Convert the value to `shape`, or return a refusal that names the field. `at`: the path of `value` in the document."""
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
@@ -102,12 +103,12 @@ def shaped(value: Any, shape: type[T], at: str = "") -> "T | Refusal":
 
 
 def may_be_unstorable(raw: bytes) -> bool:
-    """False when no string in this JSON can hold NUL or a lone surrogate: JSON can only write them as escapes."""
+    """Return False when no string in this JSON can hold NUL or a lone surrogate: JSON can write them only as escapes."""
     return _ESCAPES.search(raw) is not None
 
 
 def unstorable(value: Any, at: str = "") -> Refusal | None:
-    """The first string below `value` (a key counts) that may not be stored."""
+    """Return the refusal of the first string below `value` (keys included) that may not be stored."""
     stack = [(at, value)]
     while stack:
         path, item = stack.pop()
@@ -120,7 +121,7 @@ def unstorable(value: Any, at: str = "") -> Refusal | None:
                 refusal = forbidden(key, path)
                 if refusal is not None:
                     return refusal
-                # A path is for people; a key of a megabyte over many values would be copied for each of them.
+                # The path is shown to people only. A key of a megabyte would be copied for each value below it.
                 name = key[:_SHOWN]
                 stack.append((f"{path}.{name}" if path else name, child))
         elif isinstance(item, list):
@@ -129,7 +130,7 @@ def unstorable(value: Any, at: str = "") -> Refusal | None:
 
 
 def seconds_to_ms(value: float) -> int:
-    """Provider's seconds as milliseconds; 0 for what can't be a time of these centuries."""
+    """Convert a provider's seconds to milliseconds; 0 for a value that is not a plausible time."""
     if not math.isfinite(value) or not 0 < value < 32_503_680_000:
         return 0
     return int(value * 1000)

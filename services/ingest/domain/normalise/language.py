@@ -1,7 +1,8 @@
-"""Which language a text is in: BCP 47, "und" when nothing speaks for one.
+"""Detects the language of a text: BCP 47, or "und" when there is no evidence for a language.
 
-Compact Language Detector 2 is right on most short texts but guesses below six letters; there the script decides, and
-after it the conversation's (or the tenant's) own language. It refuses control characters, so it gets a cleaned copy.
+Compact Language Detector 2 is right for most short texts but guesses below six letters. There the script decides, and
+after it the language of the conversation (or the tenant). The detector refuses control characters, so it gets a cleaned
+copy.
 """
 
 import re
@@ -11,7 +12,7 @@ import pycld2
 
 UNKNOWN: Final = "und"
 _MIN_LETTERS = 6
-_SAMPLE = 2000  # characters: more does not make it surer
+_SAMPLE = 2000  # characters: a longer sample does not improve the result
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]+")
 _LETTERS = re.compile(r"[^\W\d_]")
 _PERSIAN_ONLY = re.compile("[پچژگکی]")
@@ -24,12 +25,12 @@ _ALIASES = {"iw": "he", "in": "id", "zh-Hant": "zh-Hant", "un": UNKNOWN}
 
 
 def language_code(given: str) -> str:
-    """A caller's language as BCP 47, or "" when it is not one."""
+    """Return a caller's language as BCP 47, or "" when it is not a language."""
     return given if len(given) <= 35 and _CODE.fullmatch(given) else ""
 
 
 def detect(text: str, fallback: str = "") -> str:
-    """The text's language; `fallback` (the conversation's language, or "") where the text is too short to tell."""
+    """Return the text's language. `fallback` (the conversation's language, or "") is used when the text is too short."""
     sample = _NOT_TEXT.sub(" ", " ".join(word for word in text[:_SAMPLE].split() if not _is_address(word)))
     letters = len(_LETTERS.findall(sample))
     if letters < _MIN_LETTERS:
@@ -48,7 +49,7 @@ def _cld2(sample: str) -> tuple[bool, str]:
     try:
         found: Any = pycld2.detect(sample, bestEffort=True)
     except pycld2.error:
-        # What the cleaning above has missed; the script still tells something.
+        # The text has a character that the cleaning above has missed. The script still gives information.
         return False, UNKNOWN
     reliable, _bytes, details = found
     code = str(details[0][1])
@@ -56,13 +57,14 @@ def _cld2(sample: str) -> tuple[bool, str]:
 
 
 def _by_script(sample: str, fallback: str) -> str:
-    """Letters of one language decide; a script shared by several goes to the fallback when that is written in it."""
+    """Decide by letters that only one language uses. For a script that several languages share, use the fallback if it
+    is written in that script."""
     base = fallback.split("-")[0]
     if _ARABIC_SCRIPT.search(sample):
         if _PERSIAN_ONLY.search(sample):
             return "fa"
         if _ARABIC_ONLY.search(sample):
-            # Arabic keyboards are common in Iran: ye and kaf alone don't make a Persian customer an Arab.
+            # Arabic keyboards are common in Iran: ye and kaf alone do not show that a customer writes Arabic.
             return fallback if base in ("fa", "ar", "ur", "ckb") else "ar"
         return fallback if base in ("fa", "ar", "ur", "ps", "ckb") else "fa"
     if _CYRILLIC.search(sample):

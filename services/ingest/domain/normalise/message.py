@@ -1,7 +1,7 @@
-"""What an edge makes of one provider's call, before it becomes a record.
+"""The result of parsing one provider's call, before it becomes a record.
 
-Parsers never raise: they return messages, what was authentic but not for us, and refusals that name the field. A refused
-message never takes its neighbours with it.
+Parsers never raise. They return messages, authentic events that are not for us, and refusals that name the field. A
+refused message does not affect the other messages of the call.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from services.ingest.domain.origin import UNPROVEN, Origin
 
 
 class Kind(Enum):
-    """What a customer sent."""
+    """The kind of a customer's message."""
 
     TEXT = "text"
     ATTACHMENT = "attachment"
@@ -24,7 +24,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class IncomingAttachment:
-    """A file's description; its bytes stay at the provider. `size` in bytes, 0 when unknown."""
+    """A file's description; its bytes remain at the provider. `size` in bytes, 0 when unknown."""
 
     content_type: str = ""
     name: str = ""
@@ -55,12 +55,13 @@ class IncomingMessage:
     customer_left: bool = False
     wishes: Wishes = NO_WISHES
     origin: Origin = UNPROVEN
-    """Set by the edge when it knows; what is not set is unproven."""
+    """Set by the edge when it knows the origin; otherwise the origin is unproven."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why something is refused. `reason`: upper case, stable. `field`: a path such as `message.chat.id`, "" for the whole body."""
+    """Why something is refused. `reason`: upper case, stable. `field`: a path such as `message.chat.id`, "" for the
+    whole body."""
 
     reason: str
     field: str
@@ -69,7 +70,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A call's content. `ignored`: kinds of authentic events that are not taken, one entry each."""
+    """A call's content. `ignored`: the kinds of authentic events that are not used, one entry each."""
 
     messages: tuple[IncomingMessage, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -78,14 +79,14 @@ class Parsed:
 
 @dataclass(slots=True)
 class Collected:
-    """A `Parsed` in the making."""
+    """Builds a `Parsed`."""
 
     messages: list[IncomingMessage] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
     def add(self, outcome: "IncomingMessage | Refusal | str") -> None:
-        """Files one outcome: a message, a refusal, or the name of what is ignored."""
+        """Add one outcome: a message, a refusal, or the name of an ignored kind."""
         if isinstance(outcome, IncomingMessage):
             self.messages.append(outcome)
         elif isinstance(outcome, Refusal):
@@ -94,5 +95,5 @@ class Collected:
             self.ignored.append(outcome)
 
     def done(self) -> Parsed:
-        """The result."""
+        """Return the result."""
         return Parsed(tuple(self.messages), tuple(self.ignored), tuple(self.refused))

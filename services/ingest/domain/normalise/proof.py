@@ -1,6 +1,6 @@
-"""Proofs of origin over the raw bytes. Each returns whether the proof holds; comparing takes constant time.
+"""Proofs of origin over the raw bytes. Each function returns whether the proof holds; comparing takes constant time.
 
-Headers are an attacker's: anything may stand in them, so nothing here raises for any input.
+An attacker controls the headers: they may contain anything, so nothing here raises for any input.
 """
 
 import base64
@@ -32,19 +32,19 @@ WRONG = Unproven("SIGNATURE_WRONG", "the proof of origin is wrong")
 
 
 def same(given: str, expected: str) -> bool:
-    """Equality in constant time, for texts of any kind."""
+    """Compare two texts of any kind in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
 
 
 def shared_token(given: str | None, secret: str) -> Unproven | None:
-    """A header that must equal a secret (Telegram)."""
+    """Check a header that must equal a secret (Telegram)."""
     if not given:
         return MISSING
     return None if same(given, secret) else WRONG
 
 
 def hub_signature(header: str | None, raw: bytes, app_secret: str) -> Unproven | None:
-    """Meta's `X-Hub-Signature-256: sha256=<hex>`: HMAC-SHA256 of the body as received."""
+    """Check Meta's `X-Hub-Signature-256: sha256=<hex>`: HMAC-SHA256 of the body as received."""
     malformed = hub_signature_form(header)
     if malformed is not None or header is None:
         return malformed or MISSING
@@ -53,7 +53,7 @@ def hub_signature(header: str | None, raw: bytes, app_secret: str) -> Unproven |
 
 
 def hub_signature_form(header: str | None) -> Unproven | None:
-    """Whether the header could prove any body."""
+    """Check whether the header could prove any body."""
     if not header:
         return MISSING
     name, _, given = header.partition("=")
@@ -63,7 +63,7 @@ def hub_signature_form(header: str | None) -> Unproven | None:
 def standard_webhook_form(
     message_id: str | None, timestamp: str | None, signatures: str | None, now_s: float
 ) -> Unproven | None:
-    """Whether the headers could prove any body: all there, well formed, and the time not long past."""
+    """Check whether the headers could prove any body: all present, well formed, and the time recent."""
     if not message_id or not timestamp or not signatures:
         return MISSING
     if len(message_id) > _MAX_HEADER or len(signatures) > _MAX_HEADER or not _DIGITS.fullmatch(timestamp):
@@ -81,9 +81,11 @@ def standard_webhook(
     secrets: Sequence[str],
     now_s: float,
 ) -> Unproven | None:
-    """Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our secrets.
+    """Check Standard Webhooks 1.0: `v1,<base64>` over `id.timestamp.body`, any of several signatures by any of our
+    secrets.
 
-    Several secrets are a rotation under way. One that is not a key (`services.chassis.webhook_keys`) proves nothing.
+    There are several secrets during a rotation. A secret that is not a key (`services.chassis.webhook_keys`) proves
+    nothing.
     """
     malformed = standard_webhook_form(message_id, timestamp, signatures, now_s)
     if malformed is not None or message_id is None or timestamp is None or signatures is None:
@@ -94,7 +96,7 @@ def standard_webhook(
     for key in filter(None, map(key_of, secrets)):
         expected = hmac.new(key, signed, hashlib.sha256).digest()
         for candidate in given:
-            # No early exit: which of our keys matched must not show in the time taken.
+            # No early exit: the time taken must not show which of our keys matched.
             proven |= hmac.compare_digest(candidate, expected)
     return None if proven else WRONG
 
@@ -111,13 +113,14 @@ def _signature(item: str) -> bytes | None:
 
 
 def keyed_hash(secret: str, *parts: str) -> str:
-    """Hex HMAC-SHA256 over length-prefixed parts, so that no two lists of parts sign the same."""
+    """Return the hex HMAC-SHA256 over length-prefixed parts, so that two different lists of parts never sign the same
+    bytes."""
     name = b"".join(b"%d:%s" % (len(raw), raw) for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
     return hmac.new(secret.encode(), name, hashlib.sha256).hexdigest()
 
 
 def identifier_hash(secret: str, identifier: str, given: str) -> Unproven | None:
-    """Web chat's signed login: hex HMAC-SHA256(secret, identifier), made by the site's own server."""
+    """Check web chat's signed login: hex HMAC-SHA256(secret, identifier), made by the site's own server."""
     if not given:
         return MISSING
     expected = hmac.new(secret.encode(), identifier.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -1,9 +1,9 @@
-"""Telegram's (and Bale's) updates.
+"""Parses the updates of Telegram and Bale.
 
-Native ids: the sender is `from.id`, the message `{chat.id}:{message_id}`. An edit has the same native id and its update's
-id as revision: two edits may fall into one second of `edit_date`, and a retry of the provider repeats the update id.
-A pressed button is `cb:{callback id}`. `my_chat_member` tells reachability: a SYSTEM message labelled `reachability`.
-What the sender needs to answer: `chat_id`, `message_id`, and `message_thread_id` in a forum's topic.
+Native ids: the sender is `from.id`, the message `{chat.id}:{message_id}`. An edit has the same native id, and its
+update's id as revision: two edits may have the same second in `edit_date`, and a retry of the provider repeats the
+update id. A pressed button is `cb:{callback id}`. `my_chat_member` shows reachability: a SYSTEM message labelled
+`reachability`. The sender needs for an answer: `chat_id`, `message_id`, and `message_thread_id` in a forum's topic.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Chat(msgspec.Struct, frozen=True):
-    """Where a message stands."""
+    """The chat of a message."""
 
     id: int
     type: str = "private"
@@ -111,7 +111,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class MemberUpdated(msgspec.Struct, frozen=True, rename={"from_": "from"}):
-    """Somebody blocked or unblocked the bot."""
+    """A user blocked or unblocked the bot."""
 
     chat: Chat
     from_: User
@@ -123,7 +123,7 @@ _FILES = (("document", ""), ("voice", "audio/ogg"), ("audio", ""), ("video", "")
 
 
 def parse_update(raw: bytes) -> Parsed:
-    """One update. Every outcome is in the result; nothing raises."""
+    """Parse one update. Every outcome is in the result; nothing raises."""
     body = parse_json(raw)
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
@@ -146,7 +146,7 @@ def _update(body: dict[str, Any]) -> IncomingMessage | Refusal | str:
     return _KNOWN.get(names[0], "other") if names else "empty"
 
 
-# Metric labels are a closed list: a provider's new kind is "other" until it is named here.
+# Metric labels are a closed list: a provider's new kind is "other" until it is added here.
 _KNOWN = {
     name: name
     for name in (

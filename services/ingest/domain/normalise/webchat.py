@@ -8,8 +8,9 @@ Client to server, one JSON object a frame:
 
 Server to client: welcome, message, ack, refused, pong, closing (see `adapters/edges/webchat_in.py`).
 
-A visitor's token is `v1.<visitor>.<issued at, s>.<HMAC>`: whoever holds it is that visitor. A signed login is proved by
-`identifier_hash` instead, at every message, so that a login withdrawn by rotating the secret ends at once.
+A visitor's token is `v1.<visitor>.<issued at, s>.<HMAC>`. The token alone identifies the visitor: a client that has it
+is that visitor. A signed login is proved by `identifier_hash` instead, with every message, so that a login ends at once
+when the secret is rotated.
 """
 
 import re
@@ -68,18 +69,18 @@ class End(msgspec.Struct, frozen=True, tag="end", tag_field="type"):
 
 
 class Typing(msgspec.Struct, frozen=True, tag="typing", tag_field="type"):
-    """The customer is typing; not kept."""
+    """The customer is typing. Not stored."""
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping", tag_field="type"):
-    """Are you there."""
+    """Asks for a pong, to check that the connection works."""
 
 
 Frame = Hello | Say | End | Typing | Ping
 
 
 def parse_frame(raw: bytes) -> Frame | Refusal:
-    """One frame, or why it is refused."""
+    """Parse one frame, or return the refusal."""
     value = parse_json(raw)
     if isinstance(value, Refusal):
         return value
@@ -94,7 +95,9 @@ def parse_frame(raw: bytes) -> Frame | Refusal:
 
 def _wrong(frame: Frame) -> Refusal | None:
     if isinstance(frame, Say | End) and not _UUID.fullmatch(frame.id):
-        return Refusal("INVALID_FIELD", "id", "must be a UUID made by the client, the same again when it repeats")
+        return Refusal(
+            "INVALID_FIELD", "id", "must be a UUID made by the client; a repeated message must have the same UUID"
+        )
     if isinstance(frame, Say):
         if not frame.text.strip():
             return Refusal("INVALID_FIELD", "text", "must not be empty")
@@ -106,12 +109,12 @@ def _wrong(frame: Frame) -> Refusal | None:
 
 
 def issue_token(secret: str, place: str, visitor: str, now_s: int) -> str:
-    """A token for a visitor of one account (`place`: tenant/account)."""
+    """Issue a token for a visitor of one account (`place`: tenant/account)."""
     return f"v1.{visitor}.{now_s}.{keyed_hash(secret, 'visitor', place, visitor, str(now_s))}"
 
 
 def visitor_of(token: str, secret: str, place: str, now_s: int, max_age_s: float) -> str | None:
-    """The visitor that a token stands for; None when it is not ours, not for this account, or too old."""
+    """Return the visitor of a token; None when it is not ours, not for this account, or too old."""
     parts = token.split(".")
     if len(parts) != 4 or parts[0] != "v1" or not _VISITOR.fullmatch(parts[1]) or not _SECONDS.fullmatch(parts[2]):
         return None
@@ -122,7 +125,7 @@ def visitor_of(token: str, secret: str, place: str, now_s: int, max_age_s: float
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sits at the other end."""
+    """The visitor of a web chat."""
 
     native_id: str
     verified: bool
@@ -132,13 +135,13 @@ class Visitor:
 
 
 def visitor(native: str, hello: Hello, *, verified: bool) -> Visitor:
-    """The visitor of a hello. Logged-in and anonymous ids can't meet."""
+    """Return the visitor of a hello. Ids of logged-in and anonymous visitors never collide."""
     native_id = f"user:{hello.identifier}" if verified else f"visitor:{native}"
     return Visitor(native_id, verified, hello.identifier if verified else "", clean_name(hello.name), hello.language)
 
 
 def said(who: Visitor, frame: Say | End, kind: Literal["message", "end"], now_ms: int) -> IncomingMessage:
-    """A frame as a message; an end is a message that says that the customer has left."""
+    """Convert a frame to a message. An end frame becomes a message that says that the customer has left."""
     text = frame.text if isinstance(frame, Say) else ""
     return IncomingMessage(
         native_id=who.native_id,

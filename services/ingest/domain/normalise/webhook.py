@@ -1,6 +1,6 @@
 """The generic signed webhook's own body, documented for callers in docs/api.md.
 
-{"message_id": "…",                      required, 1 to 200 characters: the caller's id; the same again is a repetition
+{"message_id": "…",                      required, 1 to 200 characters: the caller's id; the same id again is a duplicate
  "customer": {"id": "…", "name": "…"},   id required, 1 to 200 characters
  "text": "…",                            required, unless "left" is true
  "language": "fa",                       BCP 47, optional
@@ -24,14 +24,14 @@ MAX_LABEL = 100
 
 
 class Customer(msgspec.Struct, frozen=True):
-    """Who writes."""
+    """The sender of the message."""
 
     id: str
     name: str = ""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """One call."""
+    """The body of one call."""
 
     message_id: str
     customer: Customer
@@ -43,7 +43,7 @@ class Body(msgspec.Struct, frozen=True):
 
 
 def parse_call(raw: bytes) -> Parsed:
-    """The message of a call."""
+    """Parse the message of a call."""
     outcome = _call(raw)
     return Parsed(messages=(outcome,)) if isinstance(outcome, IncomingMessage) else Parsed(refused=(outcome,))
 
@@ -66,7 +66,7 @@ def _call(raw: bytes) -> IncomingMessage | Refusal:
     if body.language and not language_code(body.language):
         return Refusal("INVALID_FIELD", "language", "must be a BCP 47 language such as fa or en-GB")
     if body.sent_at is not None and body.sent_at.tzinfo is None:
-        return Refusal("INVALID_FIELD", "sent_at", "must name its zone, as in 2026-03-21T08:30:00Z")
+        return Refusal("INVALID_FIELD", "sent_at", "must have a time zone, as in 2026-03-21T08:30:00Z")
     return IncomingMessage(
         native_id=body.customer.id,
         native_message_id=body.message_id,
@@ -90,7 +90,7 @@ def wrong_fields(
     left: bool,
     labels: dict[str, str],
 ) -> Refusal | None:
-    """What the webhook and gRPC's Submit refuse alike."""
+    """Return the refusal of fields that the webhook and gRPC's Submit check in the same way, or None."""
     for field, value in ((message_field, message_id), (customer_field, customer_id)):
         if not value.strip():
             return Refusal("INVALID_FIELD", field, "must not be empty")

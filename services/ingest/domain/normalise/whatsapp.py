@@ -1,8 +1,8 @@
-"""WhatsApp Cloud API's notifications: `entry[].changes[].value.messages[]`, many in one call.
+"""Parses the notifications of the WhatsApp Cloud API: `entry[].changes[].value.messages[]`, many in one call.
 
 Native ids: the sender is `wa_id` (a phone number without `+`), or `user_id` where Meta no longer shows the number; the
-message is its `wamid`. Statuses are authentic and not taken here. An `edit` is a revision of `original_message_id`.
-What the sender needs to answer: `to`, `message_id`, `phone_number_id`.
+message is its `wamid`. Statuses are authentic and not used here. An `edit` is a revision of `original_message_id`. The
+sender needs for an answer: `to`, `message_id`, `phone_number_id`.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ _MEDIA = ("image", "audio", "video", "document", "sticker")
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """What a customer calls himself."""
+    """The customer's profile with the name that they chose."""
 
     name: str = ""
 
 
 class ContactCard(msgspec.Struct, frozen=True):
-    """Who wrote."""
+    """The contact card of a sender."""
 
     wa_id: str = ""
     user_id: str = ""
@@ -63,14 +63,14 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Button(msgspec.Struct, frozen=True):
-    """A template's button."""
+    """A pressed button of a template."""
 
     text: str = ""
     payload: str = ""
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What was chosen from a list or from buttons."""
+    """The choice from a list or from buttons."""
 
     id: str = ""
     title: str = ""
@@ -84,7 +84,7 @@ class Interactive(msgspec.Struct, frozen=True):
 
 
 class Reaction(msgspec.Struct, frozen=True):
-    """A reaction; without emoji it is taken back."""
+    """A reaction. Without an emoji, the reaction is removed."""
 
     message_id: str
     emoji: str = ""
@@ -106,7 +106,7 @@ class Edit(msgspec.Struct, frozen=True):
 
 
 class Revoke(msgspec.Struct, frozen=True):
-    """A message taken back."""
+    """A message that the customer deleted."""
 
     original_message_id: str
 
@@ -135,7 +135,10 @@ class Message(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 def parse_notification(raw: bytes, phone_number_id: str = "") -> Parsed:
-    """All messages of a call. `phone_number_id`: ours; what is for another number is ignored, when it is configured."""
+    """Parse all messages of a call.
+
+    `phone_number_id`: our number. If it is configured, messages for other numbers are ignored.
+    """
     body = parse_json(raw)
     if isinstance(body, Refusal):
         return Parsed(refused=(body,))
@@ -193,7 +196,7 @@ def _value(value: dict[str, Any], at: str, ours: str) -> Iterator[IncomingMessag
 
 @dataclass(frozen=True, slots=True)
 class _Cards:
-    """The cards by each of their ids, the first of an id; and the only one, where there is one."""
+    """Contact cards by each of their ids (the first card of an id), and the only card if there is exactly one."""
 
     by_id: Mapping[str, ContactCard]
     only: ContactCard | None
@@ -217,7 +220,7 @@ def _message(message: Message, cards: _Cards, number: str, at: str) -> IncomingM
     card = cards.by_id.get(sender) if sender else cards.only
     native_id = sender or (card.wa_id or card.user_id if card is not None else "")
     if not native_id:
-        return Refusal("INVALID_FIELD", f"{at}.from", "is missing, and no contact stands in for it")
+        return Refusal("INVALID_FIELD", f"{at}.from", "is missing, and no contact card gives it")
     if not message.id:
         return Refusal("INVALID_FIELD", f"{at}.id", "must not be empty")
     if message.type == "edit":
@@ -249,7 +252,7 @@ def _edited(
         return Refusal("INVALID_FIELD", f"{at}.edit.original_message_id", "must name the message that is edited")
     new = edit.message.get("text")
     text = new.get("body", "") if isinstance(new, dict) else ""
-    # Each edit has an id of its own; a number made of it is the same at every retry.
+    # Each edit has an id of its own; a number derived from it is the same at every retry.
     revision = (
         int.from_bytes(hashlib.sha256(message.id.encode("utf-8", "surrogatepass")).digest()[:4]) % (2**31 - 2) + 1
     )
@@ -265,7 +268,7 @@ def _edited(
 
 
 def _content(message: Message) -> tuple[str, Kind, tuple[IncomingAttachment, ...], str] | None:
-    """Text, kind, attachments and the message that is answered; None for what is not taken."""
+    """Return text, kind, attachments and the message that is answered; None for a kind that is not used."""
     if message.text is not None:
         return message.text.body, Kind.TEXT, (), ""
     for name in _MEDIA:

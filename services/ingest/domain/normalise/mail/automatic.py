@@ -12,7 +12,7 @@ _LISTS = frozenset({"bulk", "list", "junk", "auto_reply"})
 
 
 def why_automatic(headers: Headers, envelope_from: str, sender: str, content_type: str, own_domain: str = "") -> str:
-    """The sign that forbids an automatic answer; empty when there is none. `own_domain`: where our Message-IDs are from."""
+    """Return the sign that forbids an automatic answer, or an empty string. `own_domain`: the domain of our Message-IDs."""
     if not envelope_from:
         return "null_return_path"
     if headers.has("auto-submitted") and headers.word("auto-submitted") != "no":

@@ -1,6 +1,6 @@
-"""The text of a mail's body and what is attached, with bounds on parts, depth and bytes.
+"""The text of a mail's body and its attachments, with bounds on parts, depth and bytes.
 
-Text parts that are meant to be read are joined; HTML is used only where there is no plain text. Attachments are
+Text parts that are meant to be read are joined. HTML is used only where there is no plain text. Attachments are
 described, never kept.
 """
 
@@ -17,15 +17,15 @@ from services.ingest.domain.normalise.message import IncomingAttachment
 from services.ingest.domain.normalise.text import clean_file_name
 
 MAX_TEXT_BYTES = 1 << 20
-"""Of a mail's text, in all its parts, so much is decoded: the log takes no larger records."""
+"""The maximum number of bytes decoded from a mail's text parts together: the log takes no larger records."""
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-)  # padding too: it can stand anywhere
+)  # padding too: it can be anywhere
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a person would read, and what is attached. `cut`: there was more than we look at."""
+    """The text that a person would read, and the attachments. `cut`: the mail has more than we read."""
 
     text: str
     attachments: tuple[IncomingAttachment, ...]
@@ -34,7 +34,7 @@ class Content:
 
 
 def read(headers: Headers, body: bytes) -> Content:
-    """The body's content. Raises TooComplex; the caller then keeps the raw bytes."""
+    """Return the body's content. Raises TooComplex; the caller then keeps the raw bytes."""
     parts, cut = leaves(headers, body)
     charsets = Charsets()
     plain: list[str] = []
@@ -56,7 +56,7 @@ def read(headers: Headers, body: bytes) -> Content:
         else:
             marked_up.append(text)
     text = _joined(plain)
-    if not text:  # HTML is read only where it is needed: it costs the most
+    if not text:  # HTML is converted only where it is needed, because it costs the most
         cut = cut or sum(map(len, marked_up)) > MAX_HTML
         text = _joined(_readable(marked_up))
     return Content(_lines(text), tuple(attached), media_type(headers), cut)

@@ -1,8 +1,9 @@
-"""Bytes to text when mail names its charset wrongly, oddly, or not at all. Never raises.
+"""Decodes bytes when a mail names its charset wrongly, unusually, or not at all. Never raises.
 
-Only charsets on the list are used: the codec registry also holds things that are no charsets and some that take quadratic
-time (`punycode`). A name that is not on the list costs one look-up: the registry would search the disk for it, and
-remember it for ever. What can't be decoded is guessed from a sample, in bodies only and a few times a mail.
+Only charsets on the list are used: the codec registry also holds codecs that are not charsets and some that take
+quadratic time (`punycode`). A name that is not on the list costs one look-up: the registry would search the disk for
+it, and would keep the result for ever. Bytes that can't be decoded are guessed from a sample, in bodies only and a few
+times per mail.
 """
 
 import re
@@ -35,19 +36,20 @@ _NO_LETTER = re.compile(r"[^a-z0-9]+")
 
 
 def labelled(raw: bytes, charset: str) -> str:
-    """The text by its label, else as UTF-8, else in Persian's usual code page; guesses nothing. For headers."""
+    """Decode the text by its label, otherwise as UTF-8, otherwise in Persian's usual code page. Guesses nothing. For
+    headers."""
     codec = codec_of(charset)
     return _sure(raw, codec) or _clean(raw.decode(codec or _PERSIAN_CODE_PAGE, "replace"))
 
 
 class Charsets:
-    """Decodes the parts of one mail, and guesses for a few of them."""
+    """Decodes the parts of one mail, and guesses the charset for a few of them."""
 
     def __init__(self) -> None:
         self._guesses = _GUESSES
 
     def text(self, raw: bytes, charset: str) -> str:
-        """The text, without NUL; what can't be read becomes U+FFFD."""
+        """Return the text without NUL; bytes that can't be decoded become U+FFFD."""
         codec = codec_of(charset)
         sure = _sure(raw, codec)
         if sure or not raw:
@@ -64,7 +66,7 @@ class Charsets:
 
 
 def codec_of(charset: str) -> str:
-    """The codec that a charset's name means; empty for a name that is not on the list."""
+    """Return the codec of a charset's name, or an empty string for a name that is not on the list."""
     name = charset[:80].strip().strip("\"'").lower()
     name = _ALIASES.get(name, name)
     if not name or not _NAME.fullmatch(name):

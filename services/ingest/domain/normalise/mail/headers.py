@@ -1,7 +1,8 @@
-"""Mail headers, read by ourselves in linear time.
+"""Our own reader of mail headers, which runs in linear time.
 
-The standard library's structured parser takes seconds for a From of 20 KB of quotes, recurses on nested comments and raises
-for some Message-IDs; here nothing is nested, every pattern is bounded, and what can't be understood is left as it stands.
+The standard library's structured parser takes seconds for a From of 20 KB of quotes, recurses on nested comments and
+raises for some Message-IDs. Here there is no nesting, every pattern is bounded, and a value that can't be understood is
+left unchanged.
 """
 
 import base64
@@ -33,30 +34,30 @@ class Headers:
 
     items: tuple[tuple[str, bytes], ...]
     _texts: dict[str, str] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """What was decoded: each header once."""
+    """Cache of decoded headers: each header is decoded once."""
 
     def raw(self, name: str) -> list[bytes]:
-        """All values of a header, cut at 16 KB."""
+        """Return all values of a header, cut at 16 KB."""
         return [value for known, value in self.items if known == name]
 
     def text(self, name: str) -> str:
-        """The first value, decoded; empty when there is none."""
+        """Return the first value, decoded, or an empty string."""
         if name not in self._texts:
             values = self.raw(name)
             self._texts[name] = decode_words(values[0]) if values else ""
         return self._texts[name]
 
     def word(self, name: str) -> str:
-        """The first token of the first value, lower case: `auto-replied; owner=x` is `auto-replied`."""
+        """Return the first token of the first value in lower case: `auto-replied; owner=x` gives `auto-replied`."""
         return self.text(name).split(";")[0].strip().lower()
 
     def has(self, name: str) -> bool:
-        """Whether there is such a header."""
+        """Return whether the header is present."""
         return any(known == name for known, _ in self.items)
 
 
 def split(raw: bytes) -> tuple[Headers, bytes]:
-    """Headers and body. A block that is too long or has too many headers is cut, its body stays whole."""
+    """Split headers and body. A block that is too long or has too many headers is cut; the body remains whole."""
     ends = [(at, size) for at, size in ((raw.find(b"\r\n\r\n"), 4), (raw.find(b"\n\n"), 2)) if at >= 0]
     end, gap = min(ends, default=(len(raw), 0))
     found: list[tuple[str, list[bytes]]] = []
@@ -76,7 +77,8 @@ def split(raw: bytes) -> tuple[Headers, bytes]:
 
 
 def decode_words(raw: bytes) -> str:
-    """A header's text: encoded words (RFC 2047) decoded, raw 8-bit taken as UTF-8 or Persian's usual code page."""
+    """Decode a header's text: encoded words (RFC 2047) are decoded, raw 8-bit is read as UTF-8 or Persian's usual code
+    page."""
     text = labelled(raw[:MAX_HEADER_BYTES], "")
     out: list[str] = []
     at = 0
@@ -103,7 +105,7 @@ def _word(found: "re.Match[str]") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who a mail says it is from. `ambiguous`: more than one address could be meant."""
+    """The sender that a mail names. `ambiguous`: more than one address could be meant."""
 
     address: str
     name: str
@@ -111,7 +113,8 @@ class Sender:
 
 
 def sender(value: bytes, envelope: str) -> Sender:
-    """The address in a From header. Where it is ambiguous or missing, the envelope's, which at least the transport used."""
+    """Return the address in a From header. If it is ambiguous or missing, return the envelope's, which at least the
+    transport used."""
     raw_text = labelled(value[:MAX_HEADER_BYTES], "")
     found = list(dict.fromkeys(_ANGLE.findall(raw_text))) or list(dict.fromkeys(_BARE.findall(raw_text)))
     if len(found) == 1:
@@ -121,14 +124,14 @@ def sender(value: bytes, envelope: str) -> Sender:
 
 
 def canonical(address: str) -> str:
-    """An address for matching: lower case, the domain in IDNA where it can be. What is too long for an address is cut."""
+    """Normalise an address for matching: lower case, the domain in IDNA if possible. An address that is too long is cut."""
     local, _, domain = address[:MAX_ADDRESS].strip().rpartition("@")
     if not domain.isascii():
-        with contextlib.suppress(UnicodeError):  # not a name that IDNA knows: it matches itself only
+        with contextlib.suppress(UnicodeError):  # not a name that IDNA accepts: it matches only itself
             domain = domain.encode("idna").decode("ascii")
     return f"{local}@{domain}".lower()
 
 
 def message_ids(value: str) -> list[str]:
-    """The ids in a Message-ID, In-Reply-To or References header, with their brackets, the last 50."""
+    """Return the ids in a Message-ID, In-Reply-To or References header, with their brackets; at most the last 50."""
     return [f"<{each}>" for each in _MESSAGE_ID.findall(value)][-_MAX_IDS:]

@@ -1,14 +1,14 @@
-"""HTML to the text that a person would read, in one pass and linear time.
+"""Converts HTML to the text that a person would read, in one pass and linear time.
 
-The result is text, shown as text: nothing here makes HTML safe. A full parser is no help: on 300,000 nested elements
-nh3 needs minutes.
+The result is shown as text: nothing here makes HTML safe. A full parser does not help: for 300,000 nested elements nh3
+needs minutes.
 """
 
 import html as entities
 import re
 
 MAX_HTML = 256 << 10
-"""Characters that are looked at; well-known mail programs clip at 100 KB."""
+"""The maximum number of characters that are read; well-known mail programs clip at 100 KB."""
 _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 _HIDDEN = re.compile(r"(?:script|style|head|title|template)\b", re.IGNORECASE)
 _BREAKS = re.compile(r"/?(?:p|div|br|tr|li|h[1-6]|blockquote|table|ul|ol|hr|pre|section|article)\b", re.IGNORECASE)
@@ -18,13 +18,13 @@ _LINES = re.compile(r" ?\n[ \n]*\n ?")
 
 
 def to_text(markup: str) -> str:
-    """The visible text, blocks on lines of their own."""
+    """Return the visible text, with each block on lines of its own."""
     markup = markup[:MAX_HTML]
     lower = markup.lower()
     if len(lower) != len(markup):
-        lower = markup  # a letter whose lower case is longer: places would not match
+        lower = markup  # a letter has a longer lower case: positions would not match
     out: list[str] = []
-    endless: set[str] = set()  # elements whose end was looked for in vain; looking again would be quadratic
+    endless: set[str] = set()  # elements whose end was not found; searching again would be quadratic
     at = 0
     while (start := markup.find("<", at)) >= 0:
         out.append(_flat(markup[at:start]))
@@ -46,7 +46,7 @@ def to_text(markup: str) -> str:
             if close >= 0:
                 at = close
             else:
-                # Without its end it hides nothing: a message is better shown with its styles than lost.
+                # An element without an end hides nothing: showing a message with its styles is better than losing it.
                 endless.add(element)
         elif _BREAKS.match(tag):
             out.append("\n")
@@ -55,7 +55,7 @@ def to_text(markup: str) -> str:
     out.append(_flat(markup[at:]))
     references = _LONG_REFERENCE.sub(
         "\ufffd", "".join(out)
-    )  # no character has such a number, and reading it takes long
+    )  # no character has such a number, and parsing it takes long
     text = _BLANK.sub(" ", entities.unescape(references)).replace("\x00", "")
     return _LINES.sub("\n\n", text).strip()
 

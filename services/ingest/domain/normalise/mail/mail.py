@@ -1,8 +1,8 @@
-"""A mail as a customer's message. Never raises: an authentic mail that can't be read is kept as its raw bytes.
+"""Parses a mail into a customer's message. Never raises: an authentic mail that can't be read is kept as its raw bytes.
 
-Native ids: the sender is the From address (the envelope's where From is ambiguous or missing), the message its Message-ID, or
-a hash of its bytes where it has none. Nothing proves a sender here (neither DKIM nor SPF is checked): `verified` is false.
-What the sender lane needs to answer: `reply_to` (when it differs), `message_id`, `references`, `to`.
+Native ids: the sender is the From address (the envelope's if From is ambiguous or missing). The message is its
+Message-ID, or a hash of its bytes if it has none. Nothing proves a sender here (neither DKIM nor SPF is checked), so
+`verified` is false. The sender lane needs for an answer: `reply_to` (if it differs), `message_id`, `references`, `to`.
 """
 
 import contextlib
@@ -26,21 +26,21 @@ from services.ingest.domain.normalise.message import IncomingMessage, Kind
 from services.ingest.domain.normalise.text import clean_line, clean_name
 
 MAX_RAW = 600_000
-"""Of a mail that can't be read, so many bytes are kept: the log takes no larger records."""
+"""The maximum number of bytes kept of a mail that can't be read: the log takes no larger records."""
 MAX_SUBJECT = 2000
 ConversationOf = Callable[[str], str | None]
-"""The conversation that one of our own Message-IDs names; None for others."""
+"""Returns the conversation that one of our own Message-IDs names; None for other ids."""
 
 
 def parse_mail(
     raw: bytes, envelope_from: str, recipient: str, conversation_of: ConversationOf, own_domain: str = ""
 ) -> IncomingMessage:
-    """The message in a mail for one of our addresses."""
+    """Return the message in a mail to one of our addresses."""
     return resolved(read_mail(raw, envelope_from, recipient, own_domain), conversation_of)
 
 
 def read_mail(raw: bytes, envelope_from: str, recipient: str, own_domain: str = "") -> IncomingMessage:
-    """The message in a mail, before anything that needs a secret. This is what costs time: it runs in a worker."""
+    """Return the message in a mail, without the steps that need a secret. This is the expensive step: it runs in a worker."""
     headers, body = split(raw)
     content: Content | None = None
     with contextlib.suppress(TooComplex):
@@ -49,7 +49,8 @@ def read_mail(raw: bytes, envelope_from: str, recipient: str, own_domain: str = 
 
 
 def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessage:
-    """A mail that no worker could read: nothing of it is decoded, the sender is the envelope's, the bytes are kept."""
+    """Return a message for a mail that no worker could read: nothing is decoded, the sender is the envelope's, the
+    bytes are kept."""
     address = envelope_from[:MAX_ADDRESS].lower()
     labels = {"unparsed": "true", **({"raw_cut": "true"} if len(raw) > MAX_RAW else {})}
     return IncomingMessage(
@@ -58,13 +59,13 @@ def unread_mail(raw: bytes, envelope_from: str, recipient: str) -> IncomingMessa
         verified=False,
         reply_context={"to": recipient},
         labels=labels,
-        no_auto_reply=True,  # whether it is automatic itself can not be known
+        no_auto_reply=True,  # whether the mail is automatic cannot be known
         raw=raw[:MAX_RAW],
     )
 
 
 def resolved(message: IncomingMessage, conversation_of: ConversationOf) -> IncomingMessage:
-    """With the conversation that it answers, by the newest of the Message-IDs that are ours."""
+    """Return the message with the conversation that it answers, by the newest of the Message-IDs that are ours."""
     labels = dict(message.labels)
     if "automatic" not in labels and conversation_of(message.native_message_id) is not None:
         labels["automatic"] = "own_message_id"

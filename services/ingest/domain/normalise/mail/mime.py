@@ -1,8 +1,8 @@
-"""The parts of a mail, found in one pass over the lines that begin with two hyphens.
+"""Finds the parts of a mail in one pass over the lines that begin with two hyphens.
 
 The standard library compares each line with the boundaries of all the parts around it: a hundred nested parts with
-short lines take half a minute. Here a line is looked up, once. What cannot be understood is taken as it is: a part
-without headers is text, a boundary that never comes ends its part at the end of the mail.
+short lines take half a minute. Here each line is looked up once. Input that can't be understood is accepted as it is: a
+part without headers is text; a part whose end boundary is missing ends at the end of the mail.
 """
 
 import re
@@ -14,40 +14,40 @@ from services.ingest.domain.normalise.mail.headers import Headers, split
 
 MAX_PARTS = 100
 MAX_SECTIONS = 300
-"""Parts that only hold others are counted too."""
+"""Parts that only hold other parts are counted too."""
 MAX_DEPTH = 20
 _MAX_LINES = 50_000
 _MAX_BLOCK = 16 << 10
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
 
 
-class TooComplex(Exception):  # noqa: N818 - reads as what happened
-    """Nested deeper than we look."""
+class TooComplex(Exception):  # noqa: N818 - the name reads as what happened
+    """The mail is nested deeper than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part that holds no others: its headers, and its bytes as they are encoded."""
+    """A part that holds no other parts: its headers, and its bytes as they are encoded."""
 
     headers: Headers
     body: bytes
 
     @property
     def type(self) -> str:
-        """The media type, `text/plain` when it is missing or malformed."""
+        """Return the media type, `text/plain` when it is missing or malformed."""
         return media_type(self.headers)
 
     def parameter(self, header: str, name: str) -> str:
-        """A parameter of a header, empty when there is none."""
+        """Return a parameter of a header, or an empty string."""
         return parameter(self.headers, header, name)
 
     def word(self, header: str) -> str:
-        """A header's first word in lower case."""
+        """Return a header's first word in lower case."""
         return _plain(self.headers, header).partition(";")[0].strip().lower()
 
 
 def leaves(headers: Headers, body: bytes) -> tuple[list[Part], bool]:
-    """The parts that hold no others, in order, and whether there were more than are looked at. Raises TooComplex."""
+    """Return the parts that hold no other parts, in order, and whether there were more than the limit. Raises TooComplex."""
     outer = _boundary(headers)
     if not outer:
         return [Part(headers, body)], False
@@ -87,13 +87,13 @@ def leaves(headers: Headers, body: bytes) -> tuple[list[Part], bool]:
 
 
 def media_type(headers: Headers) -> str:
-    """The media type that these headers name, `text/plain` when none."""
+    """Return the media type that these headers name, or `text/plain`."""
     kind = _plain(headers, "content-type").partition(";")[0].strip().lower()
     return kind if _TYPE.fullmatch(kind) else "text/plain"
 
 
 def parameter(headers: Headers, header: str, name: str) -> str:
-    """A parameter by pattern: RFC 2231's plain form is enough for what is only shown."""
+    """Return a parameter, found by a pattern: RFC 2231's plain form is enough for values that are only shown."""
     found = re.search(rf'(?i);\s*{name}\*?\s*=\s*(?:"([^"]{{0,500}})"|([^\s;"]{{1,500}}))', _plain(headers, header))
     return (found.group(1) or found.group(2) or "") if found else ""
 
@@ -110,12 +110,13 @@ def _boundary(headers: Headers) -> bytes:
 
 
 def _delimiters(body: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Lines that begin with two hyphens: what follows those, where the part before ends, where the next line begins."""
+    """Yield the lines that begin with two hyphens: the text after the hyphens, the end of the part before, the start of
+    the next line."""
     at = 0 if body.startswith(b"--") else _next_delimiter(body, 0)
     while at >= 0:
         end = body.find(b"\n", at)
         end = len(body) if end < 0 else end
-        before = max(0, at - 1)  # the line break in front belongs to the delimiter
+        before = max(0, at - 1)  # the line break before it belongs to the delimiter
         before -= 1 if before > 0 and body[before - 1 : before] == b"\r" else 0
         yield body[at + 2 : min(end, at + 300)].rstrip(), before, min(end + 1, len(body))
         at = _next_delimiter(body, end)
@@ -127,7 +128,7 @@ def _next_delimiter(body: bytes, start: int) -> int:
 
 
 def _block(body: bytes, start: int) -> tuple[Headers, int]:
-    """The headers of the part that begins here, and where its body begins."""
+    """Return the headers of the part that begins here, and the start of its body."""
     for gap in (b"\r\n", b"\n"):
         if body.startswith(gap, start):
             return Headers(()), start + len(gap)

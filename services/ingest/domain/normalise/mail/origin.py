@@ -1,12 +1,13 @@
-"""Whose message a mail is, and what proves it: the rules, given what the edge has verified over the raw bytes.
+"""Who the author of a mail is, and what proves it: the rules, given what the edge has verified over the raw bytes.
 
-- The author is the address in From. It is the customer, unless a proven mail asks to be answered elsewhere.
-- A proven author who signs a Reply-To of its own writes for another person: a form on a web site, a ticket system, a person's
-  other mailbox. The customer is the address that is to be answered, so two people behind one form are two customers. The
-  author vouches for them, which is not a proof: a form takes any address. The message so opens work of its own
-  and never moves the answers of an open conversation of the person named.
-- A Reply-To that nothing proves is shown and not used.
-- A reply token proves for its conversation; see `domain.origin`.
+- The author is the address in From. The author is the customer, unless a proven mail asks for answers at another
+  address.
+- A proven author who signs a Reply-To that differs from From writes for another person: a form on a web site, a ticket
+  system, a person's other mailbox. The customer is the address in Reply-To, so two people who use one form are two
+  customers. The author's statement about the customer is not a proof: a form accepts any address. So the message opens
+  an interaction of its own and never moves the answers of an open conversation of the person whom it names.
+- A Reply-To without proof is shown and not used.
+- A reply token is a proof for its conversation; see `domain.origin`.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +22,8 @@ CONVERSATION_LABEL: Final = "in_reply_to_conversation"
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """What the edge verified. `author` is the address in From; `covers_reply_to`: the Reply-To is the author's word too."""
+    """What the edge verified. `author` is the address in From. `covers_reply_to`: the author's proof covers the
+    Reply-To too."""
 
     author: str = ""
     proof: OriginProof = OriginProof.NONE
@@ -30,7 +32,7 @@ class Authenticated:
 
 
 def with_origin(message: IncomingMessage, known: Authenticated) -> IncomingMessage:
-    """The message with its origin, under the identity that it is from."""
+    """Return the message with its origin, under the identity that sent it."""
     author, reply_to = message.native_id, message.reply_context.get(REPLY_TO, "")
     proven = known.proof is not OriginProof.NONE and known.author == author
     evidence = known.evidence if known.author in ("", author) else "the author is ambiguous"

@@ -1,8 +1,8 @@
-"""Which DKIM signatures of a mail could prove its author. Read from the raw bytes; nothing is verified here.
+"""Which DKIM signatures of a mail could prove its author. Reads the raw bytes; verifies nothing.
 
-A signature counts when it is by the author's own domain, a parent or a child of it within the same organisation. DMARC also
-takes siblings; here they don't count, because a list of public suffixes that is out of date would make strangers siblings.
-Only what two parsers can't see differently is looked at: one From, no bare CR, a header block of ordinary size.
+A signature counts when it is by the author's own domain, or a parent or child of it within the same organisation. DMARC
+also accepts siblings. Here they don't count, because an outdated list of public suffixes would make strangers siblings.
+Only input that every parser reads in the same way is accepted: one From, no bare CR, a header block of ordinary size.
 """
 
 import re
@@ -21,7 +21,7 @@ _DOMAIN: Final = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){1,10}")
 _ALGORITHM: Final = "rsa-sha256"
 
 OrganisationOf = Callable[[str], str]
-"""The organisational domain of a domain: the name below its public suffix. Empty for a suffix itself."""
+"""Returns the organisational domain of a domain: the name below its public suffix. Empty for a suffix itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +33,28 @@ class Candidate:
     selector: str
     signs_reply_to: bool
     exact: bool
-    """By the author's very domain, so that a strict policy is content too."""
+    """Whether it is by exactly the author's domain, which also satisfies a strict policy."""
 
     @property
     def key_name(self) -> str:
-        """Where its public key is."""
+        """Return the DNS name of its public key."""
         return f"{self.selector}._domainkey.{self.domain}"
 
 
 def author_of(headers: Headers) -> str:
-    """The one address in the one From; empty where it is not one."""
+    """Return the one address in the one From; empty if there is not exactly one."""
     values = headers.raw("from")
     who = sender(values[0], "") if len(values) == 1 else None
     return canonical(who.address) if who is not None and who.address and not who.ambiguous else ""
 
 
 def domain_of(address: str) -> str:
-    """The part after the last @."""
+    """Return the part after the last @."""
     return address.rpartition("@")[2]
 
 
 def plain_block(raw: bytes) -> Headers | None:
-    """The headers, where every parser must see the same; None otherwise."""
+    """Return the headers if every parser must read them in the same way; otherwise None."""
     headers, body = split(raw)
     block = raw[: len(raw) - len(body)]
     if len(block) > MAX_BLOCK_BYTES or b"\0" in block or _BARE_CR.search(block):
@@ -63,7 +63,7 @@ def plain_block(raw: bytes) -> Headers | None:
 
 
 def candidates(headers: Headers, author: str, organisation_of: OrganisationOf) -> tuple[Candidate, ...]:
-    """Signatures by the author's domain, the first ones."""
+    """Return the signatures by the author's domain, at most the first few."""
     found: list[Candidate] = []
     for index, raw in enumerate(headers.raw("dkim-signature")):
         candidate = _candidate(index, raw, domain_of(author), organisation_of)
@@ -75,14 +75,14 @@ def candidates(headers: Headers, author: str, organisation_of: OrganisationOf) -
 
 
 def every_signature_covers(headers: Headers, name: str) -> bool:
-    """Whether there are signatures and each of them is over this header, also those that were not verified."""
+    """Return whether there are signatures and each of them covers this header, including those that were not verified."""
     found = headers.raw("dkim-signature")
     tags = [_tags(raw.decode("ascii", "replace")) for raw in found if len(raw) <= _MAX_SIGNATURE_BYTES]
     return bool(found) and len(tags) == len(found) and all(each and name in _signed(each) for each in tags)
 
 
 def aligned(domain: str, author_domain: str, organisation_of: OrganisationOf) -> bool:
-    """The same, a parent or a child, and of the same organisation."""
+    """Return whether the domains are the same, or parent and child, within the same organisation."""
     related = domain == author_domain or author_domain.endswith(f".{domain}") or domain.endswith(f".{author_domain}")
     organisation = organisation_of(domain)
     return related and bool(organisation) and organisation == organisation_of(author_domain)
@@ -110,7 +110,7 @@ def _signed(tags: Mapping[str, str]) -> list[str]:
 
 
 def _tags(text: str) -> dict[str, str] | None:
-    """The tag list; None when a tag occurs twice."""
+    """Return the tag list, or None when a tag occurs twice."""
     tags: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")

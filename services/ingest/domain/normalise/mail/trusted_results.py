@@ -1,8 +1,9 @@
-"""What a trusted mail server says of a mail: its Authentication-Results header (RFC 8601).
+"""Reads what a trusted mail server reports about a mail: its Authentication-Results header (RFC 8601).
 
-Every sender may write such a header. Trusted is only the topmost one that bears our server's name, and only above the Received
-header of the trusted servers: everything below came with the mail. A server that bears the name must remove forged ones (RFC
-8601, 5); that it does is not relied upon. The mail must come from that server's address, which the edge checks before.
+Every sender may write such a header. Only the topmost one with our server's name is trusted, and only above the
+Received header of the trusted servers: everything below came with the mail. A server with that name must remove forged
+headers (RFC 8601, 5), but we do not rely on it. The mail must come from that server's address, which the edge checks
+before.
 """
 
 import re
@@ -28,10 +29,10 @@ class TrustedResult:
 def trusted_result(
     headers: Headers, authserv_id: str, hops: int, author_domain: str, organisation_of: OrganisationOf
 ) -> TrustedResult | str:
-    """The proof, or why there is none, for people."""
+    """Return the proof, or the reason why there is none, as text for people."""
     found = _topmost(headers, authserv_id.lower(), hops)
     if found is None:
-        return "no results by the trusted server"
+        return "no results from the trusted server"
     results = [part for part in (_result(each) for each in found.split(";")[1:]) if part is not None]
     dmarc = [(value, facts) for method, value, facts in results if method == "dmarc"]
     if len(dmarc) > 1:
@@ -50,7 +51,7 @@ def trusted_result(
 
 
 def _topmost(headers: Headers, authserv_id: str, hops: int) -> str | None:
-    """The topmost results by our server, if they are above the last Received header of the trusted servers."""
+    """Return the topmost results by our server, if they are above the last Received header of the trusted servers."""
     received = 0
     found: str | None = None
     for name, raw in headers.items:
@@ -62,12 +63,13 @@ def _topmost(headers: Headers, authserv_id: str, hops: int) -> str | None:
             text = _plain(raw.decode("ascii", "replace").lower())
             if text.partition(";")[0].split()[:1] == [authserv_id]:
                 found = text
-    # Fewer Received headers than trusted servers: it did not come the way that is trusted.
+    # Fewer Received headers than trusted servers: the mail did not come by the trusted path.
     return None
 
 
 def _plain(text: str) -> str:
-    """Without comments and quoted strings: both may hold what looks like a result. What does not end takes the rest with it."""
+    """Remove comments and quoted strings: both may contain text that looks like a result. An unterminated one removes
+    the rest."""
     kept: list[str] = []
     depth, quoted, escaped = 0, False, False
     for char in text:
@@ -99,6 +101,6 @@ def _result(text: str) -> tuple[str, str, dict[str, str]] | None:
     facts: dict[str, str] = {}
     for name, value in _PROPERTY.findall(text[found.end() :]):
         if name in facts:
-            return None  # it is not clear which of them is meant
+            return None  # it is ambiguous
         facts[name] = value
     return found[1], found[2], facts
