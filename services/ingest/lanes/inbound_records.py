@@ -1,4 +1,6 @@
-"""Records of inbound.v1 as the intake core's events, and by which id a repetition of each is known."""
+"""Converts records of inbound.v1 to events of the intake core, and gives the id by which a duplicate of each is
+recognised.
+"""
 
 from collections.abc import Sequence
 
@@ -19,7 +21,7 @@ TOPIC = "inbound.v1"
 
 
 def decoded(record: Record, keys: Keys) -> tuple[records_pb2.InboundRecord, DataKey | None]:
-    """The message with its personal fields, and the key that they were sealed with. Raises InvalidRecord."""
+    """Return the record with its personal fields opened, and the key that sealed them. Raises InvalidRecord."""
     if record.value is None or not record.key:
         raise InvalidRecord("UNDECODABLE", "a record needs a key and a value")
     try:
@@ -32,7 +34,8 @@ def decoded(record: Record, keys: Keys) -> tuple[records_pb2.InboundRecord, Data
 
 
 def prepare(keys: AwaitedKeys) -> Prepare:
-    """Before the intake lane sees records: their keys are known; whose record was never sealed gets a key to go on with."""
+    """Prepare a batch before the intake lane handles it: load the persons' keys, and create a key for a person whose
+    records were never sealed."""
 
     async def ready(records: Sequence[Record]) -> None:
         await keys.ready(record.value for record in records)
@@ -50,18 +53,18 @@ def prepare(keys: AwaitedKeys) -> Prepare:
 
 
 def key_of(record: Record, tenant: str) -> tuple[str, str]:
-    """(key, identity) of the record. Raises InvalidRecord where the key is not of the record's tenant."""
+    """Return (key, identity) of the record. Raises InvalidRecord if the key does not belong to the record's tenant."""
     try:
         of_tenant, identity_id = split_key(record.key or b"")
     except ValueError as error:
         raise InvalidRecord("UNDECODABLE", "the key is not tenant/identity") from error
     if of_tenant != tenant:
-        raise InvalidRecord("TENANT_MISMATCH", "the key is of another tenant")
+        raise InvalidRecord("TENANT_MISMATCH", "the key belongs to another tenant")
     return f"{of_tenant}/{identity_id}", identity_id
 
 
 def event_of(inbound: records_pb2.InboundRecord) -> Event:
-    """What the core decides about. Raises InvalidRecord."""
+    """Return the event that the core decides about. Raises InvalidRecord."""
     kind = inbound.WhichOneof("record")
     try:
         match kind:
@@ -92,19 +95,19 @@ def event_of(inbound: records_pb2.InboundRecord) -> Event:
 
 
 def forwarded(once: str) -> str:
-    """How it is remembered where it was only passed on."""
+    """Return the id under which a record that was only forwarded is remembered."""
     return f">{once}"
 
 
 def identity_of_repetition(event: Event) -> str:
-    """The id under which a repetition is known; notices and erasures are harmless when repeated."""
+    """Return the id under which a duplicate is recognised. Notices and erasures are harmless when repeated."""
     match event:
         case Message():
             return event.message_id
         case SendRequest():
             return derive("request", event.request_id)
         case Link():
-            # What the home is asked is asked again by a repetition; the identity's own lane knows it by its id.
+            # A duplicate asks the home again; the identity's own lane recognises the duplicate by its id.
             return derive("link", event.request_id) if event.confirmed or not event.home_identity_id else ""
         case FollowUp():
             return derive("follow-up", event.request_id)

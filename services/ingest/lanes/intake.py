@@ -1,7 +1,9 @@
-"""The intake lane: inbound.v1 -> conversations.v1, outbound.v1, routing.commands.v1, feedback.commands.v1, in one transaction a batch.
+"""The intake lane: inbound.v1 -> conversations.v1, outbound.v1, routing.commands.v1, feedback.commands.v1, in one
+transaction per batch.
 
-State: one entry per identity (`c/…`) and its chunks of message ids (`s/…/n`). Repetitions end here: whatever an edge wrote twice, because a provider
-retried or a broker's answer was lost, becomes one message. A record is refused (dead letter) before anything of it is written.
+State: one entry per identity (`c/…`) and its chunks of message ids (`s/…/n`). Duplicates end here: a message that an
+edge wrote twice, because a provider retried or a broker's answer was lost, is handled once. A record is refused (dead
+letter) before anything of it is written.
 """
 
 from collections import Counter
@@ -68,7 +70,8 @@ def intake_lane(
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
 ) -> LaneRunner:
-    """The lane, to be run once at least one tenant's configuration is known: records of unknown tenants become dead letters."""
+    """Create the lane. Start it only when at least one tenant's configuration is known: records of unknown tenants
+    become dead letters."""
     counters = IntakeCounters(metrics)
     return LaneRunner(
         SPEC,
@@ -87,13 +90,13 @@ def intake_lane(
 def intake_factory(
     policies: Policies, metrics: Metrics, keys: Keys, limits: IntakeLimits = _DEFAULT_LIMITS
 ) -> Callable[[LaneContext], Processor]:
-    """Makes the processor of a partition."""
+    """Return a factory that creates the processor of a partition."""
     counters = IntakeCounters(metrics)
     return lambda context: IntakeProcessor(context.partition, policies, counters, limits, keys)
 
 
 class IntakeProcessor:
-    """Decisions of one partition of inbound.v1."""
+    """Handles one partition of inbound.v1."""
 
     def __init__(
         self, partition: int, policies: Policies, counters: IntakeCounters, limits: IntakeLimits, keys: Keys
@@ -115,7 +118,7 @@ class IntakeProcessor:
         self._counted: Counter[tuple[str, ...]] = Counter()
         self._opened = 0
 
-    # ---- the lane's calls
+    # ---- calls by the lane runner
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See `contract.Processor`."""
@@ -151,7 +154,7 @@ class IntakeProcessor:
         if not inbound.question_id:
             self._handle(record, inbound, used, outbox)
             return
-        # Somebody waits for this: a refusal is an answer, and nothing is left behind for an operator to look at.
+        # A caller waits for the verdict: a refusal is returned to the caller and does not become a dead letter.
         try:
             done = self._handle(record, inbound, used, outbox)
         except InvalidRecord as refused:
@@ -161,9 +164,9 @@ class IntakeProcessor:
                 self._verdict(inbound, "", "", outbox)
 
     def _handle(self, record: Record, inbound: records_pb2.InboundRecord, used: DataKey | None, outbox: Outbox) -> bool:
-        """Whether it ends here; otherwise another identity's lane has the last word."""
+        """Handle a record. Returns True if the verdict is made here, False if another identity's lane makes it."""
         if is_erased(inbound):
-            # Its person was erased between the edge and here.
+            # The person was erased after the edge wrote the record.
             self._counted["erased", "intake"] += 1
             return self._nobody(inbound)
         policy = self._policy.get(inbound.tenant)
@@ -178,7 +181,7 @@ class IntakeProcessor:
             raise InvalidRecord("TENANT_MISMATCH", "the identity belongs to another tenant")
         own = self._key_of(key, known, used, inbound.tenant)
         if own is None and not isinstance(event, Erasure):
-            # Its person is being erased, and the order to forget them is on its way.
+            # The person is being erased; the record that makes this lane forget them will arrive.
             self._counted["erased", "intake"] += known is not None
             return self._nobody(inbound)
         once = identity_of_repetition(event)
@@ -188,14 +191,14 @@ class IntakeProcessor:
                 self._counted["duplicates", channel] += 1
             passed_on = known is not None and bool(known.home) and once not in self._seen_of(key)
             if passed_on and inbound.question_id:
-                # Who asks again has not heard the verdict, which is the home's.
+                # A repeated question means that the caller has not received the verdict, which the home makes.
                 home = effects.Forwarded(known.home if known is not None else "")
                 self._outputs.write(home, inbound.tenant, outbox, inbound, used or own, self._now_ms)
             return not passed_on
         if inbound.hops > MAX_HOPS:
             if known is None or not isinstance(event, Message):
-                raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a circle")
-            known = replace(known, home="")  # no message is lost in a circle: the circle ends here
+                raise InvalidRecord("TOO_MANY_HOPS", "identities are linked in a cycle")
+            known = replace(known, home="")  # no message is lost in a cycle: the message is handled here
         decision = self._intake.decide(identity_id, known, event, self._now_ms, policy)
         if isinstance(decision, Refused):
             raise InvalidRecord(decision.reason, decision.detail)
@@ -208,7 +211,7 @@ class IntakeProcessor:
         return decision.note not in ("FORWARDED", "LINK_CONFIRMED")
 
     def _nobody(self, inbound: records_pb2.InboundRecord) -> bool:
-        """Of a person without a key nothing is done; a caller who waits hears that, and not OK."""
+        """Do nothing for a person without a key. A caller who waits gets a refusal, not OK."""
         if inbound.question_id:
             reason = "UNKNOWN_HOME" if inbound.link.home_identity_id else "UNKNOWN_IDENTITY"
             raise InvalidRecord(reason, "this identity is not known, or was erased")
@@ -243,12 +246,13 @@ class IntakeProcessor:
         """See `contract.Processor`."""
         return self._timers.next()
 
-    # ---- parts
+    # ---- internal
 
     def _expire(self, key: str, customer: Customer, now_ms: int, outbox: Outbox) -> None:
         policy = self._policy.get(customer.identity.tenant)
         if policy is None:
-            # The tenant was taken out of the configuration: what it left waits until it is back, and is looked at now and then.
+            # The tenant was removed from the configuration: its state waits for its return and is checked from time to
+            # time.
             self._timers.set(key, now_ms + _RETRY_UNCONFIGURED_MS)
             return
         tenant = customer.identity.tenant
@@ -268,7 +272,8 @@ class IntakeProcessor:
         inbound: records_pb2.InboundRecord | None,
         used: DataKey | None,
     ) -> None:
-        """Write first, remember last: what the outbox refuses has changed nothing here. `used`: the key of what is written."""
+        """Write the effects first, then update the state: if the outbox refuses, nothing has changed here. `used`: the
+        key that seals the effects."""
         entry = self._state.customer_key(key)
         for effect in decision.effects:
             self._outputs.write(effect, tenant, outbox, inbound, used, self._now_ms)
@@ -288,7 +293,7 @@ class IntakeProcessor:
             self._customers[key] = decision.customer
 
     def _key_of(self, key: str, customer: Customer | None, used: DataKey | None, tenant: str) -> DataKey | None:
-        """The key of what is remembered under this identity's key; None when it is destroyed, or nothing was ever sealed."""
+        """Return the key of the state under this identity's key; None when it is destroyed, or nothing was ever sealed."""
         identity_id = key.partition("/")[2]
         identities = [identity_id] if customer is None else [identity_id, customer.identity.identity_id]
         return self._entry_keys.choose(self._state.customer_key(key), used, tenant, identities)
@@ -305,9 +310,10 @@ class IntakeProcessor:
             self._opened -= 1
 
     def _repeated(self, key: str, once: str, hops: int) -> bool:
-        """Whether it was taken here before, or forwarded from here when it came from an edge.
+        """Return whether the record was handled here before, or came from an edge and was forwarded from here.
 
-        One that comes back to where it was forwarded is no repetition but a circle of links: it goes on until its hops are used up.
+        A record that returns to the lane that forwarded it is not a duplicate but shows a cycle of links: it goes on
+        until its hops are used up.
         """
         seen = self._seen.get(key)
         return seen is not None and (once in seen or (hops == 0 and forwarded(once) in seen))
@@ -319,7 +325,7 @@ class IntakeProcessor:
             outbox.delete(self._state.seen_key(key, number))
 
     def _forget_ids(self, key: str, outbox: Outbox) -> None:
-        """Ids of messages hold nothing personal, but they are about a person who asked to be forgotten."""
+        """Delete the ids of messages. They are not personal data, but they are about a person who asked to be forgotten."""
         seen = self._seen.pop(key, None)
         for number in seen.numbers() if seen is not None else ():
             outbox.delete(self._state.seen_key(key, number))

@@ -1,4 +1,4 @@
-"""What the intake lane counts, once it is durable."""
+"""Counts the intake lane's results after they are durable."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from services.chassis.metrics import Metrics
 
 
 class IntakeCounters:
-    """What the lane counts, once it is durable."""
+    """Counts the lane's results after they are durable."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._families = {
@@ -20,20 +20,20 @@ class IntakeCounters:
         self._open: dict[int, int] = {}
 
     def add(self, counted: Counter[tuple[str, ...]]) -> None:
-        """Names and labels to how many."""
+        """Add counts, by name and labels."""
         for (name, *labels), many in counted.items():
             self._families[name].labels(*labels).inc(many)
 
     def restored(self, partition: int, open_: int) -> None:
-        """A partition is ours, with so many open interactions."""
+        """A partition was assigned to us, with this number of open interactions."""
         self._open[partition] = open_
         self._gauge.set(sum(self._open.values()))
 
     def open_changed(self, partition: int, by: int) -> None:
-        """So many more (or fewer) are open."""
+        """Change the number of open interactions."""
         self.restored(partition, self._open.get(partition, 0) + by)
 
     def lost(self, partition: int) -> None:
-        """A partition is no longer ours."""
+        """A partition was taken from us."""
         self._open.pop(partition, None)
         self._gauge.set(sum(self._open.values()))

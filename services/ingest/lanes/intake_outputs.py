@@ -1,4 +1,4 @@
-"""What the intake lane writes: each effect of the core as a record of its topic, the personal fields sealed."""
+"""Writes each effect of the intake core as a record of its topic, with the personal fields sealed."""
 
 from typing import assert_never
 
@@ -15,7 +15,7 @@ from services.ingest.translate_keys import owner_of
 
 
 class IntakeOutputs:
-    """Writes effects. Holds nothing."""
+    """Writes effects. Holds no state."""
 
     def write(
         self,
@@ -26,7 +26,7 @@ class IntakeOutputs:
         own: DataKey | None,
         now_ms: int,
     ) -> None:
-        """One effect, sealed with `own`. `inbound`: the record that caused it, for those that go on to another lane."""
+        """Write one effect, sealed with `own`. `inbound`: the record that caused it, needed for effects that forward it."""
         match effect:
             case (
                 effects.ConversationStarted()
@@ -111,14 +111,15 @@ class IntakeOutputs:
         own: DataKey | None,
         outbox: Outbox,
     ) -> None:
-        """To another identity's lane. Sealed anew, because a sealed part belongs to its record's key."""
+        """Forward to another identity's lane. The record is sealed again, because a sealed part is bound to its
+        record's key."""
         key = tenant_key(tenant, identity_id)
         sealed = seal(further, there(own), TOPIC, key) if owner_of(further) else further.SerializeToString()
         outbox.send(TOPIC, key, sealed)
 
 
 def there(key: DataKey | None) -> DataKey:
-    """A person's key: their messages come with one, and what is remembered of them has one."""
+    """Return the person's key, which must exist: messages come with a key, and stored state has one."""
     if key is None:
         raise InvalidRecord("NO_PERSONAL_KEY", "there is no key to seal this person's data with")
     return key

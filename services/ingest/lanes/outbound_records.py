@@ -1,4 +1,4 @@
-"""Records of outbound.v1 as the sending core's events."""
+"""Converts records of outbound.v1 to events of the sending core."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,9 +19,9 @@ TOPIC: Final = "outbound.v1"
 
 
 def decoded(record: Record, keys: Keys) -> tuple[records_pb2.OutboundRecord, DataKey | None]:
-    """The message with its personal fields, and the key that they were sealed with. Raises InvalidRecord."""
+    """Return the record with its personal fields opened, and the key that sealed them. Raises InvalidRecord."""
     if record.value is None:
-        raise InvalidRecord("UNDECODABLE", "a tombstone is nothing to send")
+        raise InvalidRecord("UNDECODABLE", "a tombstone has nothing to send")
     try:
         outbound = records_pb2.OutboundRecord.FromString(record.value)
     except DecodeError as error:
@@ -39,7 +39,7 @@ def decoded(record: Record, keys: Keys) -> tuple[records_pb2.OutboundRecord, Dat
 
 
 def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
-    """What the core decides about. Raises InvalidRecord."""
+    """Return the event that the core decides about. Raises InvalidRecord."""
     try:
         match outbound.WhichOneof("record"):
             case "route":
@@ -58,13 +58,14 @@ def event_of(outbound: records_pb2.OutboundRecord) -> words.Event:
 
 
 def owner_of(outbound: records_pb2.OutboundRecord) -> str:
-    """The identity whose key seals the record, as far as it names one: otherwise the conversation has a key of its own."""
+    """Return the identity whose key seals the record, if the record names one. Otherwise the conversation has its own key."""
     named = outbound.route.identity.identity_id or outbound.request.identity_id
     return named or outbound.conversation_id
 
 
 def prepare(keys: AwaitedKeys) -> Prepare:
-    """Before the sender lane sees records: their keys are known; whose record was never sealed gets a key to go on with."""
+    """Prepare a batch before the sender lane handles it: load the persons' keys, and create a key for a person whose
+    records were never sealed."""
 
     async def ready(records: Sequence[Record]) -> None:
         await keys.ready(record.value for record in records)
@@ -76,7 +77,8 @@ def prepare(keys: AwaitedKeys) -> Prepare:
                     continue  # the lane refuses it
                 kind = outbound.WhichOneof("record")
                 forgets = kind == "route" and not outbound.route.identity.identity_id
-                # An outcome goes on with the key of its conversation. If that is destroyed, a new one would seal what was erased.
+                # An outcome is sealed with its conversation's key. If that key is destroyed, a new one would seal
+                # erased data.
                 if outbound.tenant and not outbound.sealed and not forgets and kind != "finished":
                     await keys.ensure(outbound.tenant, owner_of(outbound))
 

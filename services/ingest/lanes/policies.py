@@ -1,4 +1,4 @@
-"""The configuration as the lanes use it: one snapshot a batch, translated and compiled once a version."""
+"""The configuration as the lanes use it: one snapshot per batch, translated and compiled once per version."""
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from services.ingest.domain.rules import Condition
 from services.ingest.translate_config import tenant_policy
 
 Configurations = Callable[[], Mapping[str, config_pb2.TenantConfiguration]]
-"""What runs now, by tenant; `ConfigReader.values` behind a lambda. Values are not changed once handed out."""
+"""Returns the active configurations by tenant; `ConfigReader.values` in a lambda. Returned values are never modified."""
 
 
 class CompiledPolicies:

@@ -1,6 +1,7 @@
-"""The relay lane: routing.events.v1 -> inbound.v1, so that what the router decided reaches the one writer of the person it concerns.
+"""The relay lane: routing.events.v1 -> inbound.v1. It brings the router's decisions to the one writer of the person
+concerned.
 
-Stateless: its changelog holds its position alone.
+Stateless: its changelog holds only its position.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from services.chassis.keys import tenant_key
 from services.ingest.translate_notices import notice_record
 
 SPEC: Final = LaneSpec("ingest-relay", "routing.events.v1", "ingest-relay.state.v1", "ingest-relay")
-_DEFAULT_TUNING: Final = LaneTuning(linger=0.05)  # nobody waits for a notice as one waits for an offer
+_DEFAULT_TUNING: Final = LaneTuning(linger=0.05)  # a notice is less urgent than an offer
 
 
 def relay_lane(
@@ -37,7 +38,7 @@ def relay_lane(
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
 ) -> LaneRunner:
-    """The lane."""
+    """Create the lane."""
     return LaneRunner(
         SPEC,
         relay_factory,
@@ -51,15 +52,15 @@ def relay_lane(
 
 
 def relay_factory(_: LaneContext) -> "RelayProcessor":
-    """Makes the processor of a partition."""
+    """Create the processor of a partition."""
     return RelayProcessor()
 
 
 class RelayProcessor:
-    """Events to notices."""
+    """Converts events to notices."""
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """Nothing is remembered."""
+        """No state to restore."""
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
         """Nothing to do."""
@@ -70,7 +71,7 @@ class RelayProcessor:
     def handle(self, record: Record, outbox: Outbox) -> None:
         """See `contract.Processor`."""
         if record.value is None:
-            raise InvalidRecord("UNDECODABLE", "a tombstone is no routing event")
+            raise InvalidRecord("UNDECODABLE", "a tombstone is not a routing event")
         try:
             event = router_pb2.RoutingEvent.FromString(record.value)
         except DecodeError as error:

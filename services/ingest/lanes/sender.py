@@ -1,11 +1,13 @@
-"""The sender lane: outbound.v1 -> deliveries.v1, conversations.v1, deadletters.v1; and attempts, performed only after the commit that records them.
+"""The sender lane: outbound.v1 -> deliveries.v1, conversations.v1, deadletters.v1; and attempts, performed only after
+the commit that records them.
 
-State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`) against repetitions.
+State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`) to
+recognise duplicates.
 
-Taking over: an ATTEMPTING entry that this very process never submitted (its commit was durable but its effect did not run)
-is free to go again; one that it submitted goes on; any other is an orphan. A marker written to the lane's own input
-partition at the takeover tells when everything written before it has been read; a grace later an orphan without outcome
-is UNKNOWN.
+Takeover: an ATTEMPTING entry that this process run never submitted (its commit was durable but its effect did not
+run) may be attempted again. An entry that this process run submitted continues. Any other ATTEMPTING entry is an
+orphan. At the takeover the lane writes a marker to its own input partition; when it reads the marker, it has read
+everything written before. An orphan without an outcome becomes UNKNOWN one grace period later.
 """
 
 from collections import Counter
@@ -51,7 +53,7 @@ ERASED: Final = "ERASED"
 """Reason of deliveries that an erasure has cancelled."""
 _RETRY_ERASED_MS: Final = 5_000
 _DEFAULT_LIMITS: Final = SenderLimits()
-_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, for which nobody waits
+_DEFAULT_TUNING: Final = LaneTuning(linger=0.02)  # most records are reply routes, which are not urgent
 
 
 def sender_lane(
@@ -67,7 +69,7 @@ def sender_lane(
     tuning: LaneTuning = _DEFAULT_TUNING,
     heap: Heap | None = None,
 ) -> LaneRunner:
-    """The lane. `attempts` must outlive it."""
+    """Create the lane. `attempts` must outlive it."""
     return LaneRunner(
         SPEC,
         sender_factory(attempts, metrics, keys, limits),
@@ -84,13 +86,13 @@ def sender_lane(
 def sender_factory(
     attempts: Attempts, metrics: Metrics, keys: Keys, limits: SenderLimits = _DEFAULT_LIMITS
 ) -> Callable[[LaneContext], Processor]:
-    """Makes the processor of a partition."""
+    """Return a factory that creates the processor of a partition."""
     counters = SenderCounters(metrics)
     return lambda context: SenderProcessor(context, attempts, counters, limits, keys)
 
 
 class SenderProcessor:
-    """Decisions of one partition of outbound.v1."""
+    """Handles one partition of outbound.v1."""
 
     def __init__(
         self, context: LaneContext, attempts: Attempts, counters: SenderCounters, limits: SenderLimits, keys: Keys
@@ -111,7 +113,7 @@ class SenderProcessor:
         self._now_ms = 0
         self._counted: Counter[tuple[str, ...]] = Counter()
 
-    # ---- the lane's calls
+    # ---- calls by the lane runner
 
     def restore(self, key: bytes, value: bytes) -> None:
         """See `contract.Processor`."""
@@ -137,12 +139,12 @@ class SenderProcessor:
                 if self._attempts.knows(delivery.delivery_id, delivery.number):
                     self._flights.begin(thread, delivery)
                 elif delivery.owner == self._attempts.owner:
-                    # Ours, and never submitted: the commit was durable, but its effect did not run.
+                    # Our entry, never submitted: the commit was durable, but its effect did not run.
                     thread = thread.having(replace(delivery, status=Status.WAITING, due_ms=now_ms))
                 else:
                     thread = thread.having(replace(delivery, status=Status.ORPHANED, due_ms=0))
                     orphans = True
-            # Only in memory: should we be replaced at once, our successor must come to its own conclusions.
+            # Changed in memory only: if another process takes over at once, it must decide for itself.
             self._threads[thread.place] = thread
         for place in {*self._threads, *self._seen}:
             self._schedule(place)
@@ -195,7 +197,8 @@ class SenderProcessor:
             if isinstance(event, words.Finished):
                 self._learn(thread, event, outbox)
                 if self._key_of(thread, used) is None:
-                    self._counted["erased", "sender"] += 1  # the order to forget its person is on its way
+                    # the record that makes this lane forget the person will arrive
+                    self._counted["erased", "sender"] += 1
                     return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
             self._apply(decision, outbox, used)
@@ -218,7 +221,7 @@ class SenderProcessor:
                     outbox.delete(self._state.thread_key(place))
                     self._entry_keys.forget(self._state.thread_key(place))
                 elif self._key_of(thread, None) is None:
-                    # Its person is being erased, and the order to forget them is on its way.
+                    # The person is being erased; the record that makes this lane forget them will arrive.
                     self._timers.set(place, now_ms + _RETRY_ERASED_MS)
                     continue
                 else:
@@ -236,7 +239,7 @@ class SenderProcessor:
         """See `contract.Processor`."""
         return self._timers.next()
 
-    # ---- parts
+    # ---- internal
 
     def _gate(self, tenant: str) -> Gate:
         return Gate(
@@ -249,7 +252,7 @@ class SenderProcessor:
         )
 
     def _learn(self, thread: Thread, event: words.Finished, outbox: Outbox) -> None:
-        """What an outcome says beyond its own delivery: about the account, and that the attempt may be forgotten."""
+        """Apply what an outcome says beyond its own delivery: about the account, and that the attempt may be forgotten."""
         delivery = thread.find(event.delivery_id)
         if delivery is None or delivery.number != event.attempt or thread.route is None:
             return
@@ -269,8 +272,9 @@ class SenderProcessor:
                 assert_never(event.outcome)
 
     def _key_of(self, thread: Thread, used: DataKey | None) -> DataKey | None:
-        """The key of what is remembered of a conversation; None when it is destroyed."""
-        # The conversation's own key is for those that have no route: an erasure of the identity may not know of it.
+        """Return the key of a conversation's state; None when it is destroyed."""
+        # The conversation's own key is only for conversations without a route: an erasure of the identity may not find
+        # it.
         owner = thread.route.identity.identity_id if thread.route is not None else thread.conversation_id
         return self._entry_keys.choose(self._state.thread_key(thread.place), used, thread.tenant, (owner,))
 
@@ -319,7 +323,7 @@ class SenderProcessor:
                 assert_never(effect)
 
     def _unblock(self, outbox: Outbox) -> None:
-        """Those that came while too much was under way."""
+        """Continue the conversations that were blocked because too many attempts were in flight."""
         for place in self._flights.unblocked():
             thread = self._threads.get(place)
             if thread is not None and self._key_of(thread, None) is not None:
@@ -327,7 +331,7 @@ class SenderProcessor:
             self._schedule(place)
 
     def _caught_up(self, takeover: bytes) -> None:
-        """Everything written before our takeover has been read: from now on the orphans' grace counts."""
+        """Called when everything written before our takeover has been read: the orphans' grace period starts now."""
         if takeover != b"%d" % self._context.epoch:
             return
         for thread in list(self._threads.values()):
@@ -339,7 +343,7 @@ class SenderProcessor:
             self._schedule(thread.place)
 
     def _forget(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
-        """A route without identity: the customer is erased. What waits is never sent."""
+        """Handle a route without identity: the customer is erased. Waiting deliveries are never sent."""
         tenant, conversation_id, request_id = outbound.tenant, outbound.conversation_id, outbound.route.erased_by
         place = place_of(tenant, conversation_id)
         thread = self._threads.pop(place, None)
@@ -362,7 +366,7 @@ class SenderProcessor:
         self._schedule(place)
 
     def _pass_over(self, outbound: records_pb2.OutboundRecord, outbox: Outbox) -> None:
-        """A record whose person was erased before it came here: what it asks for is not sent."""
+        """Skip a record whose person was erased before it arrived: the delivery that it asks for is not sent."""
         self._counted["erased", "sender"] += 1
         if outbound.WhichOneof("record") == "request":
             said = translate.never_sent(outbound, ERASED, self._now_ms, derive)

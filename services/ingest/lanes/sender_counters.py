@@ -1,4 +1,4 @@
-"""What the sender lane counts, once it is durable."""
+"""Counts the sender lane's results after they are durable."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ from services.chassis.metrics import Metrics
 
 
 class SenderCounters:
-    """What the lane counts, once it is durable."""
+    """Counts the lane's results after they are durable."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._families = {
@@ -18,6 +18,6 @@ class SenderCounters:
         }
 
     def add(self, counted: Counter[tuple[str, ...]]) -> None:
-        """Names and labels to how many."""
+        """Add counts, by name and labels."""
         for (name, *labels), many in counted.items():
             self._families[name].labels(*labels).inc(many)

@@ -1,10 +1,10 @@
-"""When to look at which entry again. Lazy: an entry may be named too early, never too late; looking decides."""
+"""Timers by key. Lazy: a key may be returned too early, never too late; the caller checks what is due."""
 
 import heapq
 
 
 class Timers:
-    """One wake-up per key, moved at will."""
+    """One wake-up per key, which may be moved."""
 
     __slots__ = ("_due", "_heap")
 
@@ -13,7 +13,7 @@ class Timers:
         self._due: dict[str, int] = {}
 
     def set(self, key: str, due_ms: int | None) -> None:
-        """Wake `key` at `due_ms`, and not when it was to be woken before; None: not at all."""
+        """Wake `key` at `due_ms` instead of its earlier time. None: do not wake it."""
         if due_ms is None:
             self._due.pop(key, None)
         elif self._due.get(key) != due_ms:
@@ -21,13 +21,13 @@ class Timers:
             heapq.heappush(self._heap, (due_ms, key))
 
     def next(self) -> int | None:
-        """When the next one is due, ms."""
+        """Return when the next timer is due, ms."""
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now_ms: int, most: int = 1_000) -> list[str]:
-        """Keys that are due, each once, at most so many; they are no longer set."""
+        """Return at most `most` keys that are due, each once, and clear their timers."""
         found: list[str] = []
         while len(found) < most:
             due = self.next()
