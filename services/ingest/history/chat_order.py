@@ -1,4 +1,4 @@
-"""In which order a visitor sees what was said before."""
+"""The order in which a visitor sees earlier messages."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ from services.ingest.ports import ChatMessage
 
 
 def in_order(newest_first: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Conversations by their last message, each in the order of its log: sequence numbers are comparable within a conversation only."""
+    """Order conversations by their last message, and messages within each by the log: sequence numbers are comparable
+    only within a conversation."""
     by_conversation: dict[str, list[ChatMessage]] = {}
     for message in newest_first:
         by_conversation.setdefault(message.conversation_id, []).append(message)

@@ -1,7 +1,8 @@
-"""The database of history: SQLite in a file of this replica's own, or PostgreSQL shared by all of them.
+"""The database of history: SQLite in a file of this replica's own, or PostgreSQL shared by all replicas.
 
-With PostgreSQL only one replica folds: it holds an advisory lock on the connection that it writes by, so losing the connection
-loses both. The lock spares work, it does not carry correctness: the positions do (see `store`).
+With PostgreSQL only one replica folds: it holds an advisory lock on the connection that it writes with, so if it loses
+the connection, it loses the lock too. The lock avoids duplicate work. Correctness does not depend on it but on the
+positions (see `store`).
 """
 
 import asyncio
@@ -30,9 +31,10 @@ _POSTGRES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 
 
 def database_url(setting: str, environment: Mapping[str, str], state_dir: str, name: str) -> URL:
-    """Where history is kept: the setting, else DATABASE_URL, else a SQLite file in `state_dir` that carries `name`.
+    """Return where history is kept: the setting, otherwise DATABASE_URL, otherwise a SQLite file in `state_dir` named
+    with `name`.
 
-    Raises INVALID DATABASE_URL for one that is neither PostgreSQL nor SQLite.
+    Raises INVALID DATABASE_URL for a URL that is neither PostgreSQL nor SQLite.
     """
     given = setting or environment.get(VARIABLE, "")
     if not given:
@@ -41,9 +43,9 @@ def database_url(setting: str, environment: Mapping[str, str], state_dir: str, n
     try:
         url = make_url(given)
     except ArgumentError as error:
-        raise _refused("is no URL") from error
+        raise _refused("is not a URL") from error
     if url.drivername in _POSTGRES:
-        # libpq's word for it, which people have in their URLs; asyncpg's is another.
+        # People have libpq's parameter name in their URLs; asyncpg uses another.
         query = {("ssl" if key == "sslmode" else key): value for key, value in url.query.items()}
         return url.set(drivername="postgresql+asyncpg", query=query)
     if url.drivername in ("sqlite", "sqlite+aiosqlite") and url.database:
@@ -52,7 +54,7 @@ def database_url(setting: str, environment: Mapping[str, str], state_dir: str, n
 
 
 class Database:
-    """An engine, and what differs between the two databases."""
+    """The engine, and the differences between the two databases."""
 
     def __init__(self, url: URL) -> None:
         self.postgres = url.drivername.startswith("postgresql")
@@ -83,15 +85,16 @@ class Database:
 
     @property
     def engine(self) -> AsyncEngine:
-        """The engine, inside the block."""
+        """Return the engine; only inside the block."""
         if self._engine is None:
             raise RuntimeError("the database is not open")
         return self._engine
 
     async def forget_deleted(self, connection: AsyncConnection) -> None:
-        """After rows were emptied: nothing of them is left in SQLite's write-ahead log. Outside a transaction.
+        """Remove emptied rows from SQLite's write-ahead log. Call it outside a transaction.
 
-        Readers may hold the log back; then the next erasure or SQLite's own checkpoint ends it. PostgreSQL has VACUUM, see docs/operating.md.
+        Readers may keep the log from being truncated; then the next erasure or SQLite's own checkpoint truncates it.
+        PostgreSQL has VACUUM, see docs/operating.md.
         """
         if self.postgres:
             return
@@ -108,7 +111,8 @@ class Database:
 
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose holder may fold; waits until nobody else may. The schema is current inside the block."""
+        """Yield a connection whose holder may fold; waits until no other replica may. The schema is up to date inside
+        the block."""
         async with self.engine.connect() as connection:
             if not self.postgres:
                 await migrate(connection)
@@ -128,7 +132,7 @@ class Database:
 
 
 async def migrate(connection: AsyncConnection) -> None:
-    """Brings the schema up to date, in one transaction."""
+    """Bring the schema up to date, in one transaction."""
     async with connection.begin():
         await connection.run_sync(_upgrade)
 
@@ -141,13 +145,14 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # The driver begins transactions by itself, before some statements and not before DDL: here we do.
+    # The driver begins transactions itself, before some statements and not before DDL. We begin them explicitly
+    # instead.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
-        # What is deleted or emptied is overwritten: erasing is final.
+        # Deleted or emptied content is overwritten, so that erasure is final.
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     finally:

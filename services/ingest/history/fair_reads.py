@@ -1,7 +1,7 @@
-"""Every query of the history's readers: a bounded number at a time, and tenants that wait for one take turns.
+"""Runs every query of the history's readers: a bounded number at a time, and waiting tenants take turns.
 
-This is the one place: what a call, a watch, a visitor who comes back or an erasure reads waits behind its own tenant's reads, and the
-connections of the pool are never used up by one tenant.
+All reads go through this module. A read for a call, a watch, a returning visitor or an erasure waits behind its own
+tenant's reads only, and one tenant can never use up the pool's connections.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ _RETRY_AFTER_S: Final = 1.0
 
 
 class FairReads:
-    """One for all readers of a database."""
+    """Limits the reads of one database; shared by all its readers."""
 
     def __init__(self, database: Database, at_a_time: int = AT_A_TIME, most_waiting: int = MOST_WAITING) -> None:
-        """`most_waiting`: of one tenant."""
+        """`most_waiting`: the maximum number of waiting reads of one tenant."""
         self._database = database
         self._turns = Turns(at_a_time, most_waiting)
 
     async def rows(self, tenant: str, query: Select[Any]) -> Sequence[Row[Any]]:
-        """What the query finds. Raises EXHAUSTED TENANT_READS, UNAVAILABLE HISTORY_AWAY."""
+        """Return the rows that the query finds. Raises EXHAUSTED TENANT_READS, UNAVAILABLE HISTORY_AWAY."""
         try:
             async with self._turns.turn(tenant), self._database.engine.connect() as connection:
                 found: Sequence[Row[Any]] = (await connection.execute(query)).all()
@@ -42,5 +42,5 @@ class FairReads:
             ) from error
         except (SQLAlchemyError, OSError) as error:
             raise ChaparError(
-                ErrorKind.UNAVAILABLE, "HISTORY_AWAY", "history can't be read now: try again", retry_after_s=2
+                ErrorKind.UNAVAILABLE, "HISTORY_AWAY", "history can't be read now; try again", retry_after_s=2
             ) from error

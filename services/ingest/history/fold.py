@@ -1,10 +1,11 @@
-"""Facts to rows. Pure: no database, no clock.
+"""Folds facts into rows. Pure: no database, no clock.
 
-Facts of one partition come in the log's order; those of different topics and partitions in any order. Every rule here gives the
-same rows for all of those orders, so that a rebuild, a restart and a slow topic end in the same history:
-- least and greatest of times; whatever is set once;
-- of values that several records state, the one with the greatest epoch or the greatest (time, value);
-- an erasure is a time: what was stated until then is empty, before and after the erasure is known.
+Facts of one partition arrive in the log's order; those of different topics and partitions in any order. Every rule here
+gives the same rows for all of those orders, so that a rebuild, a restart and a slow topic give the same history:
+- Times take the least or the greatest value; other values are set once.
+- If several records report a value, the one with the greatest epoch or the greatest (time, value) wins.
+- An erasure is a time: personal values reported until then are empty, whether they are folded before or after the
+  erasure.
 """
 
 from collections.abc import Iterable
@@ -39,7 +40,7 @@ _STAGES = ("invited", "expired", "answered")
 
 @dataclass(slots=True)
 class Rows:
-    """What a batch found in the database, and what it leaves there."""
+    """The rows that a batch found in the database, as the batch leaves them."""
 
     known: set[Key] = field(default_factory=set)
     """Events that were counted before."""
@@ -49,16 +50,16 @@ class Rows:
     deliveries: dict[Key, Delivery] = field(default_factory=dict)
     answers: dict[Key, Answer] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
-    """New ones."""
+    """New events."""
     messages: dict[tuple[str, str, str], Message] = field(default_factory=dict)
-    """New ones, by tenant, conversation and message."""
+    """New messages, by tenant, conversation and message."""
     audited: list[AuditRow] = field(default_factory=list)
-    """New or repeated ones: the database keeps the first of each."""
+    """New or repeated audit rows: the database keeps the first of each."""
     erasures: dict[Key, tuple[int, str]] = field(default_factory=dict)
     """Conversations whose stored rows are to be emptied, with the time and the request of the erasure."""
 
     def fold(self, facts: Iterable[Fact]) -> list[bool]:
-        """Takes the facts in; says of each whether it had been counted before."""
+        """Fold the facts; returns for each fact whether it had been counted before."""
         repeated = []
         for fact in facts:
             key = (fact.event.tenant, fact.event.event_id)
@@ -68,7 +69,7 @@ class Rows:
             self.known.add(key)
             if isinstance(fact.change, Audited):
                 self.audited.extend(fact.change.rows)
-                continue  # the audit has a table of its own and is no step of a story
+                continue  # the audit has a table of its own and is not a step of a story
             self._take(fact)
             self.events.append(fact.event)
         for delivery in self.deliveries.values():
@@ -135,7 +136,8 @@ class Rows:
             interaction.channel = interaction.channel or message.channel
             interaction.person_id = interaction.person_id or person_id
         if person_id and message.identity_id:
-            # A linked identity never opens a conversation of its own: this is where history learns whose it is.
+            # A linked identity never opens a conversation of its own: from this record history learns whose identity it
+            # is.
             self._belong(message.tenant, message.identity_id, person_id, message.occurred_at_ms, message.channel)
 
     def _identity(self, tenant: str, identity_id: str) -> Identity:
@@ -196,7 +198,7 @@ class Rows:
         if routed.agent_id is not None and routed.epoch > row.agent_epoch:
             row.agent_epoch, row.agent_id = routed.epoch, routed.agent_id
         if routed.state is not None:
-            # What has ended stays so: an offer that is taken back because of it may be decided after it.
+            # A terminal state is final: an offer that is withdrawn because of the end may be decided after it.
             before = (row.routed_state in _TERMINAL, row.state_epoch)
             if (routed.state in _TERMINAL, routed.epoch) > before:
                 row.state_epoch, row.routed_state = routed.epoch, routed.state
@@ -205,7 +207,7 @@ class Rows:
     def _close(self, row: Interaction, at_ms: int) -> None:
         if at_ms:
             row.closed_at_ms = min(row.closed_at_ms or at_ms, at_ms)
-        # What the router decided last is the state, unless ingest knows of an end that the router's events don't show.
+        # The router's last decision is the state, unless ingest knows of an end that the router's events don't show.
         row.state = row.routed_state if row.routed_state in _TERMINAL else row.outcome or row.routed_state or "open"
 
     def _ask(self, answer: Answer) -> None:
@@ -218,7 +220,7 @@ class Rows:
         row.kind = row.kind or answer.kind
         if _STAGES.index(answer.state) > _STAGES.index(row.state):
             row.state = answer.state
-        # The newest counts: an amended answer is a later one.
+        # The newest answer counts: an amended answer is later.
         if answer.score is not None and (row.score is None or answer.answered_at_ms > row.answered_at_ms):
             row.score, row.source, row.answered_at_ms = answer.score, answer.source, answer.answered_at_ms
 

@@ -24,12 +24,15 @@ from services.ingest.history.reader import HistoryReader
 from services.ingest.history.retention import Retention
 
 READY_AFTER_S: Final = 20.0
-"""History is never on the path of a decision: when it takes longer than this to catch up, or its database is away, the replica's
-edges and lanes become ready without it."""
+"""How long readiness waits for history. No routing decision depends on history, so when it takes longer to catch up, or
+its database is unreachable, the replica's edges and lanes become ready without it."""
 
 
 class History:
-    """See the module. `ready` becomes ready once: when everything that the log held has been written, or after READY_AFTER_S."""
+    """History of one replica; see the module's docstring.
+
+    `ready` becomes ready once: when everything that the log held has been written, or after READY_AFTER_S.
+    """
 
     def __init__(
         self,
@@ -74,21 +77,21 @@ class History:
         await self._database.__aexit__(*error)
 
     async def run(self) -> None:
-        """Folds until cancelled, while no other replica folds into the same database."""
+        """Fold until cancelled, while no other replica folds into the same database."""
         self._log.info("history", database=self._database.shown)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._wait_no_longer(), name="history readiness")
             group.create_task(self._projection.run(), name="history projection")
 
     def retention(self, days: int, audit_days: int, clock: Clock) -> Retention:
-        """What deletes conversations older than `days` and audit records older than `audit_days`.
+        """Return the task that deletes conversations older than `days` and audit records older than `audit_days`.
 
-        To be run beside `run`, once it has folded something.
+        Run it beside `run`, after the first facts have been folded.
         """
         return Retention(self._database, days, audit_days, clock, self._metrics)
 
     async def rebuild(self) -> None:
-        """Drops all rows; whoever folds begins again at once. What the log no longer keeps is lost."""
+        """Delete all rows; the folding replica begins again at once. Data that the log no longer keeps is lost."""
         async with self._projection.settled, self._database.engine.connect() as connection:
             await store.clear(connection)
             self.caught_up.clear()
@@ -113,5 +116,5 @@ class History:
             async with asyncio.timeout(self._ready_after_s):
                 await self.caught_up.wait()
         except TimeoutError:
-            # A replica that stands by while another folds comes by here, too.
+            # A standby replica, while another one folds, reaches this line too.
             self._ready.set(True)

@@ -1,7 +1,7 @@
-"""Records of the log to facts. Pure: the same record is the same fact.
+"""Converts records of the log to facts. Pure: the same record gives the same fact.
 
-Details of a story are ids, numbers and words of ours; never texts, names or native ids. NUL can't be stored by PostgreSQL; in
-what is stored it becomes U+FFFD.
+Details of a story are ids, numbers and our own constants; never texts, names or native ids. PostgreSQL can't store NUL,
+so it is stored as U+FFFD.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,8 @@ TOPICS: Final = (CONVERSATIONS, ROUTING, DEADLINES, DELIVERIES, FEEDBACKS, AUDIT
 
 
 def fact(record: Record, keys: Keys) -> Fact | None:
-    """What a record states, of an erased person without what was personal; None when it is of no interest to history. Raises Unreadable."""
+    """Return the fact in a record, without personal data if the person is erased; None when history does not use the
+    record. Raises Unreadable."""
     raw = record.value or b""
 
     def opened(message: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Routing events to facts."""
+"""Converts routing events to facts."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _OFFER_ENDS: Final = {
 
 
 def routed(raw: bytes, offset: int) -> Fact | None:
-    """What the router decided; None for events about agents. Raises Unreadable, DecodeError."""
+    """Return the router's decision as a fact; None for events about agents. Raises Unreadable, DecodeError."""
     record = records_pb2.RoutingEvent.FromString(raw)
     which = record.WhichOneof("event")
     if which == "agent_state_changed":
@@ -47,7 +47,8 @@ def routed(raw: bytes, offset: int) -> Fact | None:
 
 
 def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | None, str | None, str, dict[str, str]]:
-    """Kind, state from now on, agent who holds it (None: as before), queue (empty: the interaction's), details."""
+    """Return the kind, the new state, the agent who holds the interaction (None: unchanged), the queue (empty: the
+    interaction's), and details."""
     match which:
         case "queued":
             q = record.queued
@@ -108,7 +109,7 @@ def _decided(which: str, record: records_pb2.RoutingEvent) -> tuple[str, str | N
             return "InteractionCancelled", "cancelled", None, "", {}
         case "changed":
             h = record.changed
-            # Whoever hands it on warm, or has taken it back, holds it.
+            # The agent who offers a warm transfer, or who has taken it back, holds the interaction.
             state = "assigned" if record.reason in ("WARM_TRANSFER", "TRANSFER_RECALLED") else None
             return "InteractionChanged", state, None, h.queue, {"priority": str(h.priority)}
         case "scheduled":

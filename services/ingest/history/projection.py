@@ -1,8 +1,8 @@
-"""Reads the topics for ever, and writes what they state.
+"""Reads the topics continuously and writes the facts in their records.
 
-A reader without a group: positions are in the database, beside the rows. Whatever breaks (broker, database, another replica that
-takes over), reading begins again where the rows are. A record that can't be read is counted and passed over; one that the database
-refuses, too, after the rest of its batch has been written without it.
+A reader without a consumer group: positions are in the database, beside the rows. After any failure (broker, database,
+takeover by another replica) reading begins again at the stored positions. A record that can't be read is counted and
+skipped. A record that the database refuses is skipped too, after the rest of its batch has been written without it.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ _CLOSE: Final = 3.0
 _PATIENCE_S: Final = 30.0
 _TRIES: Final = 3
 _REFUSING_SQLSTATES: Final = ("22", "23")
-"""Classes of PostgreSQL's codes: data exceptions and integrity violations, which the same data meets again."""
+"""Classes of PostgreSQL's error codes: data exceptions and integrity violations, which the same data causes again."""
 
 
 class Projection:
-    """One reader. `caught_up` is called whenever everything that the log held is written."""
+    """Reads the log into the database. `caught_up` is called each time everything that the log held is written."""
 
     def __init__(
         self,
@@ -72,10 +72,10 @@ class Projection:
         self._careful = 0
         self._slow: dict[tuple[str, int, int], int] = {}
         self.settled = asyncio.Lock()
-        """Held while `caught_up` is found to be true, and by a rebuild, which makes it untrue."""
+        """Held while `caught_up` is determined, and by a rebuild, which makes it false."""
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Read until cancelled."""
         while True:
             try:
                 async with self._database.folder() as connection:
@@ -83,8 +83,8 @@ class Projection:
                         with suppress(Moved):
                             await self._read(connection)
             except (BrokerError, SQLAlchemyError, OSError) as error:
-                # Its text may show what was to be written.
-                self._log.warning("history waits", error=type(error).__name__, retry_s=round(self._wait, 1))
+                # The error's text may contain the data to be written.
+                self._log.warning("history is unavailable", error=type(error).__name__, retry_s=round(self._wait, 1))
             await asyncio.sleep(self._wait)
             self._wait = min(2 * self._wait, _RETRY_MOST)
 
@@ -109,7 +109,7 @@ class Projection:
             await close_consumer(reader, _CLOSE)
 
     async def _assign(self, reader: Any, connection: AsyncConnection) -> dict[str, str]:
-        """Takes all partitions where the database says; returns logical names by full ones."""
+        """Assign all partitions at the positions in the database; returns logical topic names by full ones."""
         names = {self._kafka.topic_prefix + topic: topic for topic in TOPICS}
         tps = []
         for name in names:
@@ -121,8 +121,8 @@ class Projection:
         for tp in tps:
             at = self._next[tp.topic, tp.partition]
             if at > end[tp]:
-                # The topic was made anew: what it holds is not what was read before.
-                self._log.warning("history begins anew", topic=tp.topic, partition=tp.partition)
+                # The topic was created again: its content is not what was read before.
+                self._log.warning("history reads the topic from its beginning", topic=tp.topic, partition=tp.partition)
                 await store.reset(connection, tp.topic, tp.partition, at)
                 self._next[tp.topic, tp.partition] = at = 0
             reader.seek(tp, max(at, begin[tp]))
@@ -142,7 +142,7 @@ class Projection:
             self._lag.labels(topic).set(lag)
         if not behind and not any(lags.values()):
             async with self.settled:
-                # With nothing to write, this is how a rebuild is noticed.
+                # When there is nothing to write, this is how a rebuild is noticed.
                 await store.check(connection, self._next)
                 self._caught_up()
 
@@ -150,7 +150,7 @@ class Projection:
         facts: list[tuple[str, Fact]] = []
         emptied: list[store.Emptied] = []
         await self._keys.ready(record.value for record in records)
-        # A batch of long texts takes longer to open and fold than the loop may wait.
+        # Opening and folding a batch of long texts takes longer than the event loop may be blocked.
         at_hand = KeysAtHand(self._keys, (record.value for record in records))
         for record, found in zip(records, await asyncio.to_thread(_facts, records, at_hand), strict=True):
             if isinstance(found, Unreadable):
@@ -165,7 +165,7 @@ class Projection:
             async with asyncio.timeout(self._patience_s):
                 repeated = await store.write(connection, [found for _, found in facts], before, after, emptied)
         except TimeoutError:
-            # The connection is lost with what it was doing. From now on one by one, until the record that takes so long is known.
+            # The connection is lost, with its work. From now on write one by one, until the slow record is found.
             self._careful = self._batch
             if len(records) == 1:
                 self._slow[self._at(records[0])] = self._slow.get(self._at(records[0]), 0) + 1
@@ -177,7 +177,8 @@ class Projection:
                 raise
             if len(records) == 1:
                 self._refuse(records[0], "TOO_SLOW" if isinstance(error, _TooSlow) else "REFUSED_BY_DATABASE")
-                async with asyncio.timeout(self._patience_s):  # if even this takes too long, the record is not to blame
+                # if even this takes too long, the record is not the cause
+                async with asyncio.timeout(self._patience_s):
                     await store.write(connection, (), before, after)
                 self._next.update(after)
                 self._slow.pop(self._at(records[0]), None)
@@ -221,17 +222,18 @@ def _facts(records: Sequence[Record], keys: Keys) -> list[Fact | Unreadable | No
             found.append(fact(record, keys))
         except Unreadable as refused:
             found.append(refused)
-        except Exception:  # noqa: BLE001 - a record that no mapping foresaw must not hold the others up
+        except Exception:  # noqa: BLE001 - a record that no mapping expects must not block the others
             found.append(Unreadable("NOT_MAPPED"))
     return found
 
 
 class _TooSlow(Exception):  # noqa: N818 - a verdict about a record
-    """Writing this record has taken too long again and again."""
+    """Writing this record has repeatedly taken too long."""
 
 
 def _refuses(error: Exception) -> bool:
-    """Whether the same data will be refused again: by the database, by its driver (numbers and texts that it can't hold), or by a bug here."""
+    """Return whether the same data will be refused again: by the database, by its driver (numbers and texts that it
+    can't hold), or by a bug here."""
     if not isinstance(error, DBAPIError):
         return not isinstance(error, SQLAlchemyError) or type(error) is StatementError
     state = getattr(error.orig, "sqlstate", None) or ""

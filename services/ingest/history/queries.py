@@ -1,8 +1,8 @@
-"""What is read, as SQL. Every query names the tenant.
+"""History's queries, as SQL. Every query names the tenant.
 
-Search looks for folded words with LIKE, which reads every message of the tenant that the other terms leave: right for thousands of
-conversations. For millions the next step is an index of words: `pg_trgm` (GIN on `folded`) and SQLite's FTS5 with the trigram
-tokenizer both serve the same LIKE patterns, so that only migrations change.
+Search looks for folded words with LIKE, which reads every message of the tenant that matches the other terms: suitable
+for thousands of conversations. For millions the next step is an index of words: `pg_trgm` (GIN on `folded`) and
+SQLite's FTS5 with the trigram tokenizer both support the same LIKE patterns, so that only migrations change.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ After = tuple[int, str] | None
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Search terms; all that are given must hold. Times in ms, None: not given."""
+    """Search terms; all given terms must match. Times in ms, None: not given."""
 
     person_id: str = ""
     channel: str = ""
@@ -37,7 +37,7 @@ class Terms:
 
 
 def conversation(reach: Reach, conversation_id: str) -> Found:
-    """The conversation, with its identity, if it is within reach."""
+    """The conversation with its identity, if it is within reach."""
     c = CONVERSATIONS.c
     return _conversations().where(c.tenant == reach.tenant, c.conversation_id == conversation_id, *_within(reach))
 
@@ -60,14 +60,14 @@ def search(reach: Reach, terms: Terms, after: After, most: int) -> Found:
 
 
 def identities_of(tenant: str, person_id: str, identity_ids: Sequence[str]) -> Found:
-    """A person's identities, and those of the given ones that are known."""
+    """A person's identities, and those of the given identities that are known."""
     c = IDENTITIES.c
     whose = or_(and_(c.person_id == person_id, c.person_id != ""), c.identity_id.in_(identity_ids))
     return select(c.identity_id).where(c.tenant == tenant, whose).order_by(c.identity_id)
 
 
 def conversations_of(tenant: str, person_id: str, identity_ids: Sequence[str]) -> Found:
-    """All conversations of a person, and those that were with one of these identities."""
+    """All conversations of a person, and the conversations with one of these identities."""
     c = CONVERSATIONS.c
     whose = or_(and_(c.person_id == person_id, c.person_id != ""), c.identity_id.in_(identity_ids))
     return select(c.conversation_id).where(c.tenant == tenant, whose).order_by(c.opened_at_ms, c.conversation_id)
@@ -83,7 +83,7 @@ def messages(tenant: str, conversation_id: str, after: int, most: int) -> Found:
 def newest_messages(tenant: str, identity_id: str, channel: str, most: int) -> Found:
     """The newest messages on a channel of the conversations with an identity, newest first."""
     m, c, i = MESSAGES.c, CONVERSATIONS.c, IDENTITIES.c
-    # By the person, whose conversations have an index.
+    # By person, because the conversations have an index by person.
     person = select(i.person_id).where(i.tenant == tenant, i.identity_id == identity_id).scalar_subquery()
     own = select(c.conversation_id).where(c.tenant == tenant, c.person_id == person, c.identity_id == identity_id)
     of = and_(m.tenant == tenant, m.channel == channel, m.conversation_id.in_(own))

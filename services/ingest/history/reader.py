@@ -1,5 +1,8 @@
-"""History as the contract's answers. Every question names the tenant, and who reads conversations names their reach:
-what another tenant has, or what is out of reach, does not exist."""
+"""Reads history as the contract's answers.
+
+Every query names the tenant, and queries of conversations name the caller's reach. Data of another tenant, or out of
+reach, is reported as if it did not exist.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -24,11 +27,12 @@ _WATCH_PAGE: Final = 200
 _CHECKED_S: Final = 1.0
 """A client that reads slowly gets no message by a check that is older."""
 _WATCH_S: Final = 0.5
-"""A replica that stands by hears of nothing: it looks."""
+"""A standby replica gets no notification of new rows, so it polls."""
 
 
 class HistoryReader:
-    """Reads. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when the tenant reads too much."""
+    """Reads history. Raises UNAVAILABLE HISTORY_AWAY while the database can't be reached, EXHAUSTED TENANT_READS when
+    the tenant reads too much."""
 
     def __init__(self, reads: FairReads, until_changed: Callable[[float], Awaitable[None]]) -> None:
         self._rows = reads.rows
@@ -39,7 +43,7 @@ class HistoryReader:
     async def conversation(
         self, reach: Reach, request: ingest_pb2.GetConversationRequest
     ) -> ingest_pb2.GetConversationResponse:
-        """A conversation and a page of its messages, oldest first. Raises NOT_FOUND, INVALID."""
+        """Return a conversation and a page of its messages, oldest first. Raises NOT_FOUND, INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("messages", request.page.cursor)
         found = await self._rows(reach.tenant, queries.conversation(reach, request.conversation_id))
@@ -91,7 +95,7 @@ class HistoryReader:
     async def search(
         self, reach: Reach, request: ingest_pb2.SearchConversationsRequest
     ) -> ingest_pb2.SearchConversationsResponse:
-        """Conversations, newest first. Raises INVALID."""
+        """Return conversations, newest first. Raises INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("conversations", request.page.cursor)
         terms = queries.Terms(
@@ -102,7 +106,7 @@ class HistoryReader:
             to_ms=_ms(request.to) if request.HasField("to") else None,
         )
         if request.words.strip() and not terms.words:
-            # All of it was invisible; nothing is meant, which is not everything.
+            # The whole query was invisible characters: it means nothing, so nothing is found, instead of everything.
             return ingest_pb2.SearchConversationsResponse(page=types_pb2.PageInfo())
         rows = await self._rows(reach.tenant, queries.search(reach, terms, after, size + 1))
         page = rows[:size]
@@ -116,7 +120,7 @@ class HistoryReader:
         )
 
     async def interaction(self, reach: Reach, interaction_id: str) -> ingest_pb2.GetInteractionResponse:
-        """The whole story of an interaction. Raises NOT_FOUND."""
+        """Return the whole story of an interaction. Raises NOT_FOUND."""
         found = await self._rows(reach.tenant, queries.interaction(reach, interaction_id))
         if not found:
             raise _unknown("INTERACTION_UNKNOWN", "interaction")
@@ -128,7 +132,7 @@ class HistoryReader:
     async def interactions(
         self, reach: Reach, request: ingest_pb2.ListInteractionsRequest
     ) -> ingest_pb2.ListInteractionsResponse:
-        """Interactions, newest first. Raises INVALID."""
+        """Return interactions, newest first. Raises INVALID."""
         size = cursor.size_of(request.page)
         after = cursor.decode("interactions", request.page.cursor)
         rows = await self._rows(
@@ -143,7 +147,7 @@ class HistoryReader:
     # ---- ports.Deliveries, ports.People, ports.ChatHistory
 
     async def delivery(self, tenant: str, delivery_id: str) -> records_pb2.DeliveryRecord | None:
-        """The newest record of a delivery."""
+        """Return the newest record of a delivery."""
         for row in await self._rows(tenant, queries.delivery(tenant, delivery_id)):
             return records_pb2.DeliveryRecord(
                 delivery_id=row.delivery_id,
@@ -163,7 +167,8 @@ class HistoryReader:
         return None
 
     async def identities(self, tenant: str, person_id: str) -> Sequence[records_pb2.Identity]:
-        """A person's identities; of linked ones that never began a conversation only id and channel are known."""
+        """Return a person's identities. Of a linked identity that never began a conversation, only id and channel are
+        known."""
         if not person_id:
             return ()
         return [_identity(tenant, row) for row in await self._rows(tenant, queries.identities(tenant, person_id))]
@@ -171,7 +176,7 @@ class HistoryReader:
     async def traces(
         self, tenant: str, person_id: str, identity_ids: Sequence[str]
     ) -> tuple[Sequence[str], Sequence[str]]:
-        """Identities of the person and those of the given ones that are known; and all their conversations."""
+        """Return the person's identities with those of the given ones that are known; and all their conversations."""
         rows = await self._rows(tenant, queries.identities_of(tenant, person_id, identity_ids))
         known = [row.identity_id for row in rows]
         rows = await self._rows(tenant, queries.conversations_of(tenant, person_id, [*known, *identity_ids]))
@@ -179,19 +184,19 @@ class HistoryReader:
         return known, found
 
     async def owner(self, tenant: str, conversation_id: str) -> str | None:
-        """The identity that the conversation is with; None when it is not known."""
+        """Return the identity that the conversation is with; None when it is not known."""
         rows = await self._rows(tenant, queries.owner(tenant, conversation_id))
         return rows[0].identity_id if rows else None
 
     async def after(self, tenant: str, conversation_id: str, sequence: int, most: int) -> Sequence[ChatMessage]:
-        """Messages after a sequence number, oldest first, at most so many."""
+        """Return messages after a sequence number, oldest first, at most `most`."""
         return [
             _chat_message(row)
             for row in await self._rows(tenant, queries.messages(tenant, conversation_id, sequence, most))
         ]
 
     async def newest(self, tenant: str, identity_id: str, channel: str, most: int) -> Sequence[ChatMessage]:
-        """The newest messages of all conversations with this identity."""
+        """Return the newest messages of all conversations with this identity."""
         rows = await self._rows(tenant, queries.newest_messages(tenant, identity_id, channel, most))
         return in_order([_chat_message(row) for row in rows])
 

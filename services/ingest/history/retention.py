@@ -1,8 +1,9 @@
-"""Delete old conversations: those whose last message is older than the retention, with everything that belongs to them; and old
-audit records, by a retention of their own.
+"""Deletes old conversations: those whose last message is older than the retention, with everything that belongs to
+them. Also deletes old audit records, by their own retention.
 
-In small transactions with pauses between them, so that neither the fold nor readers wait. Rows are chosen by their own times, so that it may run in
-every replica, and be stopped anywhere. SQLite overwrites what is deleted (`secure_delete`).
+It works in small transactions with pauses between them, so that neither the fold nor readers wait. Rows are chosen
+by their own times, so it may run in every replica and may be stopped at any point. SQLite overwrites deleted content
+(`secure_delete`).
 """
 
 import asyncio
@@ -21,11 +22,11 @@ from services.ingest.history.database import Database
 
 DAY_MS: Final = 86_400_000
 BATCH: Final = 100
-"""Conversations a transaction."""
+"""Conversations per transaction."""
 AUDIT_BATCH: Final = 500
-"""Audit records a transaction."""
+"""Audit records per transaction."""
 _BEGIN_S: Final = 60.0
-"""After a start the schema is made first, and everybody has better things to do."""
+"""Delay after a start, so that the schema is created first and more urgent work is done."""
 _PAUSE_S: Final = 0.05
 _OF_CONVERSATION: Final = (
     tables.MESSAGES,
@@ -38,7 +39,7 @@ _OF_CONVERSATION: Final = (
 
 
 class Retention:
-    """Deletes conversations older than `days` and audit records older than `audit_days`; with 0 none is ever deleted."""
+    """Deletes conversations older than `days` and audit records older than `audit_days`; 0 means never."""
 
     def __init__(
         self,
@@ -58,19 +59,19 @@ class Retention:
         self._log = get_logger(__name__)
 
     async def run(self) -> None:
-        """A minute after the start and then every hour, until cancelled."""
+        """Run a minute after the start and then every hour, until cancelled."""
         await asyncio.sleep(_BEGIN_S)
         while self._days or self._audit_days:
             try:
                 await self.once()
             except (SQLAlchemyError, OSError) as error:
-                # Its text may show rows.
+                # The error's text may show rows.
                 self._log.warning("old history can't be deleted now", error=type(error).__name__)
             await asyncio.sleep(self._every_s)
         await asyncio.Event().wait()
 
     async def once(self) -> int:
-        """Everything that is too old now; the number of rows deleted."""
+        """Delete everything that is too old now; returns the number of rows deleted."""
         total = 0
         if self._days:
             total += await self._until_none(self._batch, self._clock() - self._days * DAY_MS)
@@ -117,7 +118,7 @@ class Retention:
         return {table: rows for table, rows in gone.items() if rows}
 
     async def _rest(self, connection: AsyncConnection, before_ms: int, gone: dict[str, int]) -> None:
-        """Identities without a conversation, and what belongs to no conversation."""
+        """Identities without a conversation, and rows that belong to no conversation."""
         identities, conversations = tables.IDENTITIES, tables.CONVERSATIONS
         at_home = exists().where(
             conversations.c.tenant == identities.c.tenant, conversations.c.identity_id == identities.c.identity_id

@@ -1,4 +1,4 @@
-"""The rows of the projection and the facts that change them. Fields are named as the columns are."""
+"""The rows of the projection and the facts that change them. Fields have the columns' names."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,10 +43,10 @@ class Message:
     native_message_id: str
     folded: str
     origin: dict[str, Any] = field(default_factory=dict)
-    """Where a customer's message says that it comes from; empty for ours."""
+    """The claimed origin of a customer's message; empty for our messages."""
 
     def erase(self) -> None:
-        """Forgets what is personal."""
+        """Remove the personal data."""
         self.text = self.subject = self.folded = self.native_message_id = ""
         self.attachments = []
         self.origin = {}
@@ -54,7 +54,8 @@ class Message:
 
 @dataclass(slots=True)
 class Identity:
-    """An identity: whose it is, by the newest record that says so; and what is personal, by the newest that states it."""
+    """An identity: its owner, from the newest record that names one; and its personal data, from the newest record that
+    has them."""
 
     tenant: str
     identity_id: str
@@ -71,7 +72,7 @@ class Identity:
 
 @dataclass(slots=True)
 class Interaction:
-    """An interaction. The epochs say which routing event each group of columns is from; 0: none yet."""
+    """An interaction. The epochs say which routing event each group of columns comes from; 0: none yet."""
 
     tenant: str
     interaction_id: str
@@ -128,7 +129,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Answer:
-    """An invitation and what became of it: "invited", "expired", "answered"."""
+    """An invitation and its result: "invited", "expired", "answered"."""
 
     tenant: str
     invitation_id: str
@@ -149,14 +150,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A conversation began with this identity."""
+    """A conversation with this identity began."""
 
     identity: Identity
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Somebody wrote. `identity_id` is whose account it came from or went to; `person_id` may be empty."""
+    """A message was written. `identity_id`: the account that it came from or went to. `person_id` may be empty."""
 
     message: Message
     person_id: str
@@ -179,7 +180,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Belongs:
-    """Whose an identity is from now on."""
+    """An identity belongs to this person from now on."""
 
     identity_id: str
     person_id: str
@@ -195,7 +196,7 @@ class Erased:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """The router decided. `state` and `agent_id` are None where the event leaves them as they are."""
+    """The router decided. `state` and `agent_id` are None where the event does not change them."""
 
     epoch: int
     person_id: str
@@ -208,7 +209,7 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An invitation was made, answered or ran out: what is known of it now."""
+    """An invitation was made, answered or expired: its current state."""
 
     answer: Answer
 
@@ -222,7 +223,7 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """Who did what to what: one row for each target of an audit record."""
+    """An audit record: one row for each of its targets."""
 
     rows: tuple["AuditRow", ...]
 

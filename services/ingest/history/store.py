@@ -1,7 +1,7 @@
-"""Rows and positions, in one transaction.
+"""Writes rows and positions in one transaction.
 
-The first thing that a transaction does is to move the positions from where this process believes them to be. Somebody else who
-folds, or a rebuild, has moved them: then nothing is written (`Moved`), and reading begins again where the positions are now.
+Each transaction first moves the positions from where this process expects them. If another replica that folds, or a
+rebuild, has moved them, nothing is written (`Moved`), and reading begins again at the current positions.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,12 +43,12 @@ class Emptied:
     deliveries: int
 
 
-class Moved(Exception):  # noqa: N818 - what happened, not an error
-    """The positions are not where they were: nothing was written."""
+class Moved(Exception):  # noqa: N818 - names what happened, not an error
+    """The positions are not where they were expected: nothing was written."""
 
 
 async def positions(connection: AsyncConnection, places: Iterable[Place]) -> dict[Place, int]:
-    """Where reading goes on, for each of these; 0 for new ones, which are noted."""
+    """Return where reading continues, for each of these places. New places are stored with 0."""
     wanted = sorted(set(places))
     table = tables.POSITIONS
     async with connection.begin():
@@ -67,9 +67,9 @@ async def write(
     after: Mapping[Place, int],
     erased: "list[Emptied] | None" = None,
 ) -> list[bool]:
-    """Folds the facts and moves the positions; says of each fact whether it had been counted before. Raises Moved.
+    """Fold the facts and move the positions; returns for each fact whether it had been counted before. Raises Moved.
 
-    What erasures emptied is added to `erased`; it is true once this returns.
+    The rows emptied by erasures are added to `erased`; they are valid once this returns.
     """
     async with connection.begin():
         for (log, partition), expected in sorted(before.items()):
@@ -84,7 +84,7 @@ async def write(
 
 
 async def check(connection: AsyncConnection, expected: Mapping[Place, int]) -> None:
-    """Raises Moved unless the positions are where they are expected."""
+    """Raise Moved unless the positions are as expected."""
     async with connection.begin():
         found = {
             (row.log, row.partition): row.next_offset for row in await connection.execute(select(tables.POSITIONS))
@@ -94,13 +94,13 @@ async def check(connection: AsyncConnection, expected: Mapping[Place, int]) -> N
 
 
 async def reset(connection: AsyncConnection, log: str, partition: int, expected: int) -> None:
-    """Back to the beginning of one partition. Raises Moved."""
+    """Go back to the beginning of one partition. Raises Moved."""
     async with connection.begin():
         await _move(connection, log, partition, expected, 0)
 
 
 async def clear(connection: AsyncConnection) -> None:
-    """Drops all rows but the audit's, and positions, the positions first: whoever folds finds them gone, and begins again."""
+    """Delete the positions first and then all rows except the audit's: the folding replica notices and begins again."""
     async with connection.begin():
         await connection.execute(delete(tables.POSITIONS))
         for table in _ALL:
@@ -177,7 +177,7 @@ async def _save(
     messages, deliveries = tables.MESSAGES, tables.DELIVERIES
     emptied: list[Emptied] = []
     for (tenant, conversation_id), (at_ms, request_id) in rows.erasures.items():
-        # Of this batch's messages only those after the erasure are still whole: they are inserted below.
+        # Of this batch's messages, only those after the erasure still have their content: they are inserted below.
         of = and_(messages.c.tenant == tenant, messages.c.conversation_id == conversation_id)
         nothing = {"text": "", "subject": "", "folded": "", "native_message_id": "", "attachments": [], "origin": {}}
         texts = await connection.execute(update(messages).where(of).values(nothing))
@@ -213,5 +213,5 @@ async def _insert_new(connection: AsyncConnection, table: Table, rows: Iterable[
 
 
 def _insert(connection: AsyncConnection, table: Table) -> Any:
-    """Both dialects have the same `on_conflict_…`, in classes of their own."""
+    """Both dialects have the same `on_conflict_…`, in different classes."""
     return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)

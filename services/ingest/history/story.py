@@ -1,4 +1,4 @@
-"""Steps of a story: how they are ordered, and what may stand in them."""
+"""Steps of a story: their order and their permitted content."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import Any, Final, Protocol
 from services.ingest.history.rows import Event
 
 MAX_ID_BYTES: Final = 400
-"""Longer ids are refused: every id is part of an index, and PostgreSQL's hold about 2,700 bytes."""
+"""Longer ids are refused: every id is part of an index, and an entry of a PostgreSQL index holds about 2,700 bytes."""
 
 LATEST_MS: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999: the latest that a Timestamp holds."""
+"""The last millisecond of the year 9999: the latest time that a Timestamp holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceName:
-    """A service and its place among events of the same millisecond: cause before effect, as far as that is known."""
+    """A service and its rank among events of the same millisecond: cause before effect, as far as known."""
 
     name: str
     order: int
@@ -28,7 +28,7 @@ FEEDBACK: Final = ServiceName("feedback", 3)
 
 
 class Unreadable(Exception):  # noqa: N818 - a verdict about the record
-    """A record that history can't take. `reason` is a short upper-case code."""
+    """A record that history can't store. `reason` is a short upper-case code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -36,7 +36,7 @@ class Unreadable(Exception):  # noqa: N818 - a verdict about the record
 
 
 class Envelope(Protocol):
-    """What every record has."""
+    """The fields that every record has."""
 
     event_id: str
     tenant: str
@@ -54,9 +54,10 @@ def step(
     reason: str = "",
     details: Mapping[str, str],
 ) -> Event:
-    """A step; empty details are left out. `position`: the record's place among its service's in the same millisecond.
+    """Return a step; empty details are left out. `position`: the record's position among its service's records of the
+    same millisecond.
 
-    Raises Unreadable for a time that no calendar holds.
+    Raises Unreadable for a time outside the calendar.
     """
     if not 0 <= record.occurred_at_ms <= LATEST_MS:
         raise Unreadable("BAD_TIME")
@@ -76,19 +77,20 @@ def step(
 
 
 def clean(text: str) -> str:
-    """The text as every database can store it."""
+    """Return the text in a form that every database can store."""
     return text.replace("\x00", "\ufffd")
 
 
 def identifier(text: str) -> str:
-    """An id. Raises Unreadable for one that no index can hold."""
+    """Return an id. Raises Unreadable for an id that is too long for an index."""
     if len(text) > MAX_ID_BYTES or len(text.encode()) > MAX_ID_BYTES:
         raise Unreadable("ID_TOO_LONG")
     return clean(text)
 
 
 def word(name: Callable[[Any], str], value: int, prefix: str) -> str:
-    """An enumeration's value in lower case, without its prefix; empty for unspecified, the number for one that is not known."""
+    """Return an enumeration's value in lower case, without its prefix; empty for unspecified, the number for an unknown
+    value."""
     if not value:
         return ""
     try:

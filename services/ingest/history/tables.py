@@ -1,6 +1,7 @@
-"""The schema, for SQLite and PostgreSQL alike. Times are milliseconds since the Unix epoch, UTC; 0 and '' mean "not known".
+"""The schema, for both SQLite and PostgreSQL. Times are milliseconds since the Unix epoch, UTC; 0 and '' mean "not
+known".
 
-A change here needs a migration beside it: a test compares the two.
+A change here needs a migration: a test compares the two.
 """
 
 from typing import Final

@@ -1,8 +1,9 @@
-"""How texts are folded so that what people type finds what people wrote.
+"""Folds texts, so that a search finds words in spite of different spellings.
 
-Compatibility forms (NFKC) become plain letters, letter case goes; the Arabic keyboard's yeh and kaf become the Persian ones, hamza
-carriers and teh marbuta their plain letters; Persian and Arabic digits become Latin ones; harakat and other combining marks,
-tatweel, ZWNJ and every other invisible character go (a word is found with and without its half-space); white space becomes one space.
+Compatibility forms (NFKC) become plain letters; letter case is removed; the Arabic keyboard's yeh and kaf become the
+Persian ones; hamza carriers and teh marbuta become their plain letters; Persian and Arabic digits become Latin ones;
+harakat and other combining marks, tatweel, ZWNJ and every other invisible character are removed (a word is found with
+and without its half-space); white space becomes one space.
 
 The first MAX_FOLDED characters of a text are searchable. The cost of folding is linear in them, whatever they are.
 """
@@ -15,7 +16,7 @@ from services.chassis.text import is_mark, normalised
 
 MAX_WORDS: Final = 10
 MAX_FOLDED: Final = 16_000
-"""Characters of a text that are folded: three thousand words of one message."""
+"""The maximum number of characters of a text that are folded: about three thousand words of one message."""
 MAX_QUERY: Final = 1_000
 _PASSES: Final = 4
 
@@ -37,9 +38,10 @@ _TATWEEL: Final = "\u0640"
 
 
 def fold(text: str) -> str:
-    """The folded text, at most MAX_FOLDED characters. Folding twice changes nothing."""
+    """Return the folded text, at most MAX_FOLDED characters. Folding twice changes nothing."""
     once = _fold(text)
-    for _ in range(_PASSES):  # a compatibility form of a capital becomes a letter only after its case went
+    # a compatibility form of a capital letter becomes a plain letter only after its case is removed
+    for _ in range(_PASSES):
         again = _fold(once)
         if again == once:
             break
@@ -48,7 +50,7 @@ def fold(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    # Cut again after each step that can lengthen: one ligature is 18 letters.
+    # Cut again after each step that can lengthen the text: one ligature has 18 letters.
     composed = normalised("NFKC", text[:MAX_FOLDED].translate(_TABLE), MAX_FOLDED)[: 2 * MAX_FOLDED]
     taken_apart = normalised("NFKD", composed.casefold(), 2 * MAX_FOLDED)[: 2 * MAX_FOLDED]
     letters = "".join(map(_plain, taken_apart))
@@ -66,11 +68,11 @@ def _plain(letter: str) -> str:
 
 
 def words(query: str) -> tuple[str, ...]:
-    """The folded words of a query's first MAX_QUERY characters, each once, at most MAX_WORDS."""
+    """Return the folded words of a query's first MAX_QUERY characters, each once, at most MAX_WORDS."""
     folded = fold(query[:MAX_QUERY])
     return tuple(dict.fromkeys(folded.split(" ")))[:MAX_WORDS] if folded else ()
 
 
 def pattern(word: str) -> str:
-    r"""A LIKE pattern, with `\` as its escape, for texts that hold this folded word."""
+    r"""Return a LIKE pattern, with `\` as its escape, for texts that contain this folded word."""
     return "%" + word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `database.migrate` hands over; whoever works on the schema uses it the same way."""
+"""Runs migrations on the connection that `database.migrate` passes; schema development uses it in the same way."""
 
 from alembic import context
 

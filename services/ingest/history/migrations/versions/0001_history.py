@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Creates the tables."""
+    """Create the tables."""
     op.create_table(
         "answers",
         sa.Column("tenant", sa.Text(), nullable=False),
@@ -148,7 +148,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops them: the log still has what they held, for as long as it keeps it."""
+    """Drop the tables. The log still has their content, for as long as it keeps it."""
     for table in (
         "answers",
         "conversations",

@@ -1,4 +1,4 @@
-"""Where a customer's message says that it comes from, and what of that is proven."""
+"""Adds the claimed origin of a customer's message, and which part of it is proven."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column; older messages state nothing."""
+    """Add the column; older messages have no origin."""
     op.add_column("messages", sa.Column("origin", sa.JSON(), nullable=False, server_default="{}"))
 
 
 def downgrade() -> None:
-    """Drops it."""
+    """Drop the column."""
     op.drop_column("messages", "origin")
