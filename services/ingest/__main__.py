@@ -1,4 +1,4 @@
-"""`python -m services.ingest`."""
+"""Entry point: `python -m services.ingest`."""
 
 import sys
 

@@ -17,14 +17,16 @@ class IngestSettings(OutgoingSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_INGEST_", validate_default=True)
 
     personal: PersonalSettings = Field(default_factory=PersonalSettings, description="How personal data is protected.")
-    http_host: str = Field(default="127.0.0.1", description="Address of webhooks and web chat.")
-    http_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
+    http_host: str = Field(default="127.0.0.1", description="Address that webhooks and web chat listen on.")
+    http_port: int = Field(default=0, ge=0, le=65535, description="Port of webhooks and web chat; 0 takes a free one.")
     http_proxies: str = Field(
-        default="", description="Addresses and networks (CIDR) of proxies whose X-Forwarded-For is believed."
+        default="", description="Addresses and networks (CIDR) of proxies whose X-Forwarded-For is trusted."
     )
-    http_concurrency: int = Field(default=25_000, ge=10, description="Connections at once.")
+    http_concurrency: int = Field(default=25_000, ge=10, description="Connections open at the same time.")
     http_per_peer: int = Field(
-        default=256, ge=2, description="Connections of one address, or requests of one client behind a proxy, at once."
+        default=256,
+        ge=2,
+        description="Connections of one address, or requests of one client behind a proxy, at the same time.",
     )
     max_body_bytes: int = Field(default=3 << 20, ge=1024, le=16 << 20, description="Largest webhook body.")
     body_timeout_s: float = Field(default=15, gt=0, description="Seconds that a webhook's body may take to arrive.")
@@ -34,29 +36,36 @@ class IngestSettings(OutgoingSettings):
         ge=1 << 20,
         description="Bytes of webhook bodies that may be held before their proof is checked.",
     )
-    unproven_bytes_per_peer: int = Field(default=8 << 20, ge=1 << 20, description="The same, of one address.")
+    unproven_bytes_per_peer: int = Field(
+        default=8 << 20, ge=1 << 20, description="Bytes of unchecked webhook bodies of one address."
+    )
 
     smtp_enabled: bool = Field(default=True, description="Whether e-mail is received.")
-    smtp_host: str = Field(default="127.0.0.1", description="Address of the SMTP edge.")
-    smtp_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
-    smtp_hostname: str = Field(default="chapar.invalid", description="Name that the SMTP edge greets with.")
+    smtp_host: str = Field(default="127.0.0.1", description="Address that the SMTP edge listens on.")
+    smtp_port: int = Field(default=0, ge=0, le=65535, description="Port of the SMTP edge; 0 takes a free one.")
+    smtp_hostname: str = Field(default="chapar.invalid", description="Host name in the greeting of the SMTP edge.")
     smtp_max_bytes: int = Field(default=25 << 20, ge=1024, le=64 << 20, description="Largest e-mail.")
-    smtp_timeout_s: float = Field(default=300, gt=0, description="Silence after which an SMTP session is closed.")
+    smtp_timeout_s: float = Field(default=300, gt=0, description="Idle seconds after which an SMTP session is closed.")
     smtp_data_timeout_s: float = Field(default=600, gt=0, description="Seconds that one e-mail may take to arrive.")
-    smtp_connections: int = Field(default=200, ge=1, description="SMTP sessions at once; more get 421.")
-    smtp_per_peer: int = Field(default=20, ge=1, description="SMTP sessions of one address at once.")
+    smtp_connections: int = Field(default=200, ge=1, description="SMTP sessions at the same time; more get 421.")
+    smtp_per_peer: int = Field(default=20, ge=1, description="SMTP sessions of one address at the same time.")
     smtp_relays: str = Field(
-        default="", description="Addresses and networks (CIDR) of mail servers in front: no share of their own."
+        default="",
+        description="Addresses and networks (CIDR) of our own mail servers in front; limits per address do not apply to them.",
     )
     smtp_held_bytes: int = Field(
-        default=48 << 20, ge=1 << 20, description="Bytes of e-mails that may be arriving at once; more get 452."
+        default=48 << 20,
+        ge=1 << 20,
+        description="Bytes of e-mails that may be arriving at the same time; more get 452.",
     )
-    smtp_held_bytes_per_peer: int = Field(default=30 << 20, ge=1 << 20, description="The same, of one address.")
+    smtp_held_bytes_per_peer: int = Field(
+        default=30 << 20, ge=1 << 20, description="Bytes of arriving e-mails of one address."
+    )
     mail_cpu_s: float = Field(
         default=0.5,
         gt=0,
         le=60,
-        description="CPU seconds that reading one e-mail of up to 4 MB may cost (more in proportion); then its bytes are kept.",
+        description="CPU seconds that reading one e-mail of up to 4 MB may take (more in proportion); after that only its bytes are kept.",
     )
 
     mail_dns_servers: str = Field(
@@ -65,74 +74,76 @@ class IngestSettings(OutgoingSettings):
     mail_proof_cpu_s: float = Field(
         default=2,
         gt=0,
-        description="CPU seconds that verifying one DKIM signature may cost; then the mail is unproven.",
+        description="CPU seconds that verifying one DKIM signature may take; after that the mail is unproven.",
     )
     smtp_upstreams: str = Field(
         default="",
-        description="Addresses and networks (CIDR) of the mail servers in front whose Authentication-Results may be believed.",
+        description="Addresses and networks (CIDR) of the mail servers in front whose Authentication-Results may be trusted.",
     )
 
     publish_timeout_s: float = Field(
         default=5,
         gt=0,
-        description="Seconds that the broker may take to acknowledge; then the edge answers 503 or 451.",
+        description="Seconds that the broker may take to acknowledge; after that the edge answers 503 or 451.",
     )
     verdict_timeout_s: float = Field(
         default=10,
         gt=0,
-        description="Seconds that a lane may take to decide a request by gRPC (send, link, follow-up); then UNAVAILABLE.",
+        description="Seconds that a lane may take to decide a gRPC request (send, link, follow-up); after that UNAVAILABLE.",
     )
     account_rate: float = Field(
         default=0,
         ge=0,
-        description="Messages a second that customers may write to one account; 0: no limit. Off by default, because all accounts of a "
-        "tenant share tenant_rate: one below that keeps an account from using it all.",
+        description="Messages per second that customers may send to one account; 0: no limit. Off by default, because all accounts of a "
+        "tenant share tenant_rate. A lower value keeps one account from using all of it.",
     )
-    account_burst: float = Field(default=40, ge=1, description="Messages of one account at once.")
+    account_burst: float = Field(default=40, ge=1, description="Burst of messages to one account.")
     tenant_rate: float = Field(
         default=20,
         ge=0,
-        description="Messages a second that one tenant's customers may write at this replica, a large one counting for each 8 KiB; its callers' "
-        "requests (sends, links, follow-ups) have as much again, and erasures no limit. 0: no limit. "
-        "Both together less than the intake lanes read, or other tenants wait behind it.",
+        description="Messages per second that one tenant's customers may send at this replica; each 8 KiB of a large message counts as one. "
+        "Its callers' requests (sends, links, follow-ups) have the same limit of their own; erasures have no limit. 0: no limit. "
+        "Keep both together below what the intake lanes can read, or other tenants wait.",
     )
-    tenant_burst: float = Field(default=20, ge=1, description="Messages of one tenant at once.")
+    tenant_burst: float = Field(default=20, ge=1, description="Burst of messages of one tenant.")
     tenant_weights: Mapping[str, float] = Field(
-        default_factory=dict, description="Tenants that may let in so many times as much as others."
+        default_factory=dict, description="Weights by tenant: a tenant with weight 2 may send twice as much as others."
     )
     tenant_wait_s: float = Field(
         default=2, ge=0, le=30, description="How long a message beyond the rate may wait before it is refused."
     )
-    sender_rate: float = Field(default=5, ge=0, description="Messages a second of one customer; 0: no limit.")
-    sender_burst: float = Field(default=60, ge=1, description="Messages of one customer at once.")
+    sender_rate: float = Field(default=5, ge=0, description="Messages per second of one customer; 0: no limit.")
+    sender_burst: float = Field(default=60, ge=1, description="Burst of messages of one customer.")
     failed_auth_rate: float = Field(
-        default=1, ge=0, description="Failed proofs a second of one address at one account; 0: no limit."
+        default=1, ge=0, description="Failed proofs per second of one address at one account; 0: no limit."
     )
     failed_auth_burst: float = Field(
-        default=100, ge=1, description="The same, at once. A valid proof is never refused."
+        default=100, ge=1, description="Burst of failed proofs. A valid proof is never refused."
     )
 
     webchat_origins: tuple[str, ...] = Field(
-        default=(), description="Origins that may open web chat besides this host itself; '*' means any."
+        default=(), description="Origins that may open web chat in addition to this host itself; '*' means any."
     )
     webchat_sockets: int = Field(default=20_000, ge=1, description="Open sockets before new ones are refused.")
     webchat_sockets_per_address: int = Field(
         default=100,
         ge=1,
-        description="Sockets of one address at one account: of newcomers, of visitors who came back, and of those who have not said hello, each.",
+        description="Sockets of one address at one account; new visitors, returning visitors and sockets without a hello are counted separately.",
     )
-    webchat_sockets_per_visitor: int = Field(default=10, ge=1, description="Sockets of one visitor at once.")
+    webchat_sockets_per_visitor: int = Field(default=10, ge=1, description="Sockets of one visitor at the same time.")
     webchat_newcomer_rate: float = Field(
-        default=0.5, ge=0, description="New visitors a second from one address; visitors who come back are not counted."
+        default=0.5, ge=0, description="New visitors per second from one address; returning visitors are not counted."
     )
-    webchat_newcomer_burst: float = Field(default=30, ge=1, description="New visitors from one address at once.")
-    webchat_idle_s: float = Field(default=600, gt=0, description="Silence after which a socket is closed.")
+    webchat_newcomer_burst: float = Field(default=30, ge=1, description="Burst of new visitors from one address.")
+    webchat_idle_s: float = Field(default=600, gt=0, description="Idle seconds after which a socket is closed.")
     webchat_max_frame_bytes: int = Field(default=32 << 10, ge=1024, le=1 << 20, description="Largest frame.")
-    webchat_rate: float = Field(default=5, gt=0, description="Frames a second of one socket.")
-    webchat_burst: float = Field(default=30, ge=1, description="Frames of one socket at once.")
-    webchat_token_days: float = Field(default=90, gt=0, description="How long a visitor's token is good.")
+    webchat_rate: float = Field(default=5, gt=0, description="Frames per second of one socket.")
+    webchat_burst: float = Field(default=30, ge=1, description="Burst of frames of one socket.")
+    webchat_token_days: float = Field(default=90, gt=0, description="Days that a visitor's token is valid.")
     webchat_replay_s: float = Field(
-        default=600, ge=0, description="How far back the live tail starts, to bridge what history has not yet written."
+        default=600,
+        ge=0,
+        description="Seconds before now at which the live tail starts, to cover messages that history has not yet written.",
     )
 
     database_url: str = Field(
@@ -141,13 +152,13 @@ class IngestSettings(OutgoingSettings):
     state_dir: str = Field(default=".chapar", description="Directory of the SQLite file.")
     lanes: bool = Field(default=True, description="Whether this replica runs the intake, relay and sender lanes.")
     audit_days: int = Field(
-        default=400, ge=0, le=36_500, description="Days that an audit record stays in the table audit; 0: for ever."
+        default=400, ge=0, le=36_500, description="Days that an audit record is kept in the table audit; 0: for ever."
     )
     history_days: int = Field(
         default=400,
         ge=0,
         le=36_500,
-        description="Days after its last message that a conversation leaves history; 0: never.",
+        description="Days after its last message at which a conversation is deleted from history; 0: never.",
     )
     history: bool = Field(default=True, description="Whether this replica runs the history projection.")
 
@@ -159,7 +170,7 @@ class IngestSettings(OutgoingSettings):
 
     @model_validator(mode="after")
     def _budgets_hold_one(self) -> Self:
-        """The largest that is promised must fit, or it would be refused for ever."""
+        """Check that each budget has room for the largest allowed message, which would otherwise always be refused."""
         for name, one, budget in (
             ("unproven_bytes_per_peer", self.max_body_bytes, self.unproven_bytes_per_peer),
             ("unproven_bytes", self.max_body_bytes, self.unproven_bytes * 3 // 4),

@@ -1,4 +1,6 @@
-"""chapar.config.v1 to the policies of intake and sending. Values that the contract leaves at 0 get the contract's defaults."""
+"""Converts chapar.config.v1 to the policies of intake and sending. Values that are 0 in the contract get the contract's
+defaults.
+"""
 
 from collections.abc import Iterable
 
@@ -9,7 +11,7 @@ from services.ingest.domain.rules import Condition, Requirement, Rule
 
 
 def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Condition) -> TenantPolicy:
-    """One version of a tenant's configuration; `condition` evaluates its rules' expressions."""
+    """Convert one version of a tenant's configuration; `condition` evaluates its rules' expressions."""
     return TenantPolicy(
         tenant=configuration.tenant,
         version=configuration.version,
@@ -34,7 +36,7 @@ def tenant_policy(configuration: config_pb2.TenantConfiguration, condition: Cond
 
 
 def account_policy(account: config_pb2.ChannelAccount) -> AccountPolicy:
-    """One account."""
+    """Convert one account."""
     return AccountPolicy(
         channel=account.channel,
         account=account.account,
@@ -49,7 +51,7 @@ def account_policy(account: config_pb2.ChannelAccount) -> AccountPolicy:
 
 
 def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, ...]:
-    """Selectors to requirements."""
+    """Convert selectors to requirements."""
     return tuple(
         Requirement(
             attribute=s.attribute,
@@ -68,7 +70,7 @@ def requirements(selectors: Iterable[types_pb2.Selector]) -> tuple[Requirement, 
 
 
 def selectors(wanted: Iterable[Requirement]) -> list[types_pb2.Selector]:
-    """Requirements to selectors."""
+    """Convert requirements to selectors."""
     return [
         types_pb2.Selector(
             attribute=r.attribute,

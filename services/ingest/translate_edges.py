@@ -1,7 +1,7 @@
-"""Edges' messages to records: here ids are derived and nothing else is decided.
+"""Converts edges' messages to records. It derives ids and decides nothing else.
 
-`identity_id = derive(tenant, channel, account, native_id)`; `message_id = derive(identity_id, native_message_id, revision)`:
-a provider's retry gives the same, whichever replica takes it.
+`identity_id = derive(tenant, channel, account, native_id)`; `message_id = derive(identity_id, native_message_id,
+revision)`: a provider's retry gives the same id, whichever replica receives it.
 """
 
 from chapar.ingest.v1 import records_pb2
@@ -23,20 +23,21 @@ _INT64 = 2**63 - 1
 
 
 def identity_id_of(account: Account, native_id: str) -> str:
-    """The id of the identity with this native id on this account."""
+    """Return the id of the identity with this native id on this account."""
     return derive(account.tenant, account.channel, account.account, native_id)
 
 
 def message_id_of(identity_id: str, native_message_id: str, revision: int) -> str:
-    """The id of a message: a retry has the same."""
+    """Return the id of a message; a retry has the same id."""
     return derive(identity_id, native_message_id, str(revision))
 
 
 def inbound_record(account: Account, message: IncomingMessage, now_ms: int) -> records_pb2.InboundRecord:
-    """The record for inbound.v1, to be keyed by its tenant and identity_id."""
+    """Return the record for inbound.v1; its key is its tenant and identity_id."""
     identity_id = identity_id_of(account, message.native_id)
     language = detect(message.text, message.language or account.default_language) if message.text else message.language
-    # Field by field: with keyword arguments protobuf takes three times as long, and this is the edges' hottest line.
+    # Set field by field: with keyword arguments protobuf takes three times as long, and this is the edges' hottest
+    # code.
     record = records_pb2.InboundRecord()
     record.tenant = account.tenant
     made = record.message
@@ -98,7 +99,7 @@ def _identify(made: records_pb2.Identity, account: Account, message: IncomingMes
 def chat_view(
     message: records_pb2.ConversationMessage, conversation_id: str, sequence: int, at_ms: int
 ) -> dict[str, object]:
-    """A message as web chat's page gets it."""
+    """Return a message as web chat's page gets it."""
     return {
         "type": "message",
         "conversation": conversation_id,

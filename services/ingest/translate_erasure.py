@@ -1,4 +1,4 @@
-"""What an erasure is to other stores: a command to feedback, and the outcome of each store for the report."""
+"""Messages of an erasure to other stores: a command to feedback, and the result of each store for the report."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ OUTCOMES = "personal.erasures.v1"
 def erase_command(
     effect: effects.PersonForgotten, tenant: str, now_ms: int, derive: Derive
 ) -> feedback_pb2.FeedbackCommand:
-    """The person is erased: feedback forgets what it keeps under the person's id."""
+    """Return the command by which feedback forgets everything under the person's id."""
     return feedback_pb2.FeedbackCommand(
         command_id=derive("erase", effect.request_id, effect.person_id),
         tenant=tenant,
@@ -26,7 +26,7 @@ def erase_command(
 def outcome_record(
     request_id: str, tenant: str, store: str, part: str, counts: Mapping[str, int], now_ms: int
 ) -> ErasureOutcome:
-    """What one store did about one part of an erasure."""
+    """Return what one store did for one part of an erasure."""
     return ErasureOutcome(
         request_id=request_id, tenant=tenant, store=store, part=part, counts=counts, occurred_at_ms=now_ms
     )

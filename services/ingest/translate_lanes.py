@@ -1,4 +1,4 @@
-"""Records of the log to the intake core's words and back; and the intake lane's changelog.
+"""Converts records of the log to the intake core's types and back; also the intake lane's changelog.
 
 State is MessagePack of the core's own values: additive changes (fields with defaults) restore old entries.
 """
@@ -43,7 +43,7 @@ SEEN_STATE: Final = b"s/"
 
 
 def message(record: records_pb2.CustomerMessage) -> Message:
-    """A customer's message. Raises ValueError for a kind that this version does not know."""
+    """Convert a customer's message. Raises ValueError for a kind that this version does not know."""
     return Message(
         message_id=record.message_id,
         identity=identity(record.identity),
@@ -71,7 +71,7 @@ def _wishes(record: records_pb2.RoutingWishes) -> Wishes:
 
 
 def identity(record: records_pb2.Identity) -> Identity:
-    """An identity."""
+    """Convert an identity."""
     return Identity(
         record.identity_id,
         record.tenant,
@@ -84,7 +84,7 @@ def identity(record: records_pb2.Identity) -> Identity:
 
 
 def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
-    """A request to send. Raises ValueError for a purpose that this version does not know."""
+    """Convert a request to send. Raises ValueError for a purpose that this version does not know."""
     return SendRequest(
         request_id=record.request_id,
         identity_id=record.identity_id,
@@ -104,7 +104,7 @@ def send_request(record: records_pb2.OutboundRequest) -> SendRequest:
 
 
 def mark_checked(record: records_pb2.InboundRecord) -> None:
-    """What the request names was found to belong to the identity that passes it on."""
+    """Mark that the ids named by the request belong to the identity that forwards it."""
     match record.WhichOneof("record"):
         case "outbound":
             record.outbound.checked = True
@@ -115,7 +115,7 @@ def mark_checked(record: records_pb2.InboundRecord) -> None:
 
 
 def check(record: records_pb2.OwnershipCheck) -> Check:
-    """A question about ids."""
+    """Convert a question about ids."""
     return Check(
         conversation_id=record.conversation_id,
         interaction_id=record.interaction_id,
@@ -125,7 +125,7 @@ def check(record: records_pb2.OwnershipCheck) -> Check:
 
 
 def notice(record: records_pb2.InteractionNotice) -> Notice:
-    """A notice. Raises ValueError for a kind that this version does not know."""
+    """Convert a notice. Raises ValueError for a kind that this version does not know."""
     return Notice(
         event_id=record.event_id,
         interaction_id=record.interaction_id,
@@ -139,17 +139,17 @@ def notice(record: records_pb2.InteractionNotice) -> Notice:
 
 
 def link(record: records_pb2.IdentityLink) -> Link:
-    """A link."""
+    """Convert a link."""
     return Link(record.request_id, record.home_identity_id, record.identity_id, record.confirmed)
 
 
 def erasure(record: records_pb2.IdentityErasure) -> Erasure:
-    """An erasure."""
+    """Convert an erasure."""
     return Erasure(record.request_id, tuple(record.conversation_ids))
 
 
 def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
-    """A follow-up."""
+    """Convert a follow-up."""
     return FollowUp(
         request_id=record.request_id,
         queue=record.queue,
@@ -167,7 +167,7 @@ def follow_up(record: records_pb2.FollowUpRequest) -> FollowUp:
 
 
 def identity_record(value: Identity) -> records_pb2.Identity:
-    """An identity."""
+    """Convert an identity."""
     return records_pb2.Identity(
         identity_id=value.identity_id,
         tenant=value.tenant,
@@ -180,7 +180,7 @@ def identity_record(value: Identity) -> records_pb2.Identity:
 
 
 def route_record(value: Route, *, only_if_missing: bool = False) -> records_pb2.ReplyRoute:
-    """A reply route."""
+    """Convert a reply route."""
     return records_pb2.ReplyRoute(
         identity=identity_record(value.identity),
         context=dict(value.context),
@@ -192,7 +192,7 @@ def route_record(value: Route, *, only_if_missing: bool = False) -> records_pb2.
 
 
 def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundRequest:
-    """A request to send."""
+    """Convert a request to send."""
     return records_pb2.OutboundRequest(
         request_id=value.request_id,
         tenant=tenant,
@@ -212,7 +212,7 @@ def request_record(value: SendRequest, tenant: str) -> records_pb2.OutboundReque
 
 
 def customer_message(value: Message, interaction_id: str, edits: str) -> records_pb2.ConversationMessage:
-    """A customer's message as its conversation keeps it."""
+    """Convert a customer's message to the form in which its conversation keeps it."""
     return records_pb2.ConversationMessage(
         message_id=value.message_id,
         author_kind=types_pb2.ACTOR_KIND_CUSTOMER,
@@ -242,7 +242,10 @@ def conversation_record(
     now_ms: int,
     derive: Derive,
 ) -> records_pb2.ConversationRecord:
-    """What happened in a thread, for conversations.v1. The event's id derives from what it is about: a repetition has the same."""
+    """Convert an effect on a conversation to a record of conversations.v1.
+
+    The event's id derives from its subject, so a duplicate has the same id.
+    """
     record = records_pb2.ConversationRecord(
         tenant=tenant,
         conversation_id=effect.conversation_id,
@@ -264,7 +267,7 @@ def conversation_record(
             record.identity_id = effect.identity_id
             record.interaction_opened.interaction_id = effect.interaction_id
             record.interaction_opened.queue = effect.queue
-            # Where no rule chose, the reason stands in its place, so that people see why it is there.
+            # If no rule chose the queue, this field shows the reason, so that people see why the interaction is there.
             record.interaction_opened.rule = effect.rule or effect.reason
             record.interaction_opened.configuration_version = effect.configuration_version
             record.interaction_opened.message_id = effect.message_id
@@ -286,7 +289,7 @@ def routing_command(
     now_ms: int,
     derive: Derive,
 ) -> router_pb2.RoutingCommand:
-    """What the router is told: facts and ids, no text, no native ids."""
+    """Convert an effect to a command for the router: attributes and ids, no text, no native ids."""
     command = router_pb2.RoutingCommand(
         tenant=tenant,
         pool=effect.pool,
@@ -331,14 +334,14 @@ def routing_command(
 
 
 def routing_key(tenant: str, pool: str) -> bytes:
-    """The key of routing.commands.v1: one writer a pool."""
+    """Return the key of routing.commands.v1: each pool has one writer."""
     return f"{tenant}/{pool}".encode()
 
 
 def answer_command(
     effect: effects.AnswerGiven, tenant: str, now_ms: int, derive: Derive
 ) -> feedback_pb2.FeedbackCommand:
-    """A survey's answer, given by a reply."""
+    """Return the command with a survey's answer, given by a reply."""
     return feedback_pb2.FeedbackCommand(
         command_id=derive("answer", effect.invitation_id, effect.message_id),
         tenant=tenant,
@@ -356,7 +359,7 @@ def answer_command(
 
 
 class IntakeState:
-    """The intake lane's changelog entries."""
+    """Encodes the intake lane's changelog entries."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
@@ -364,29 +367,29 @@ class IntakeState:
         self._chunks = msgspec.msgpack.Decoder(Chunk)
 
     def customer_key(self, key: str) -> bytes:
-        """Entry of a customer; keys are tenant/identity."""
+        """Return the entry of a customer; keys are tenant/identity."""
         return CUSTOMER_STATE + key.encode()
 
     def seen_key(self, key: str, number: int) -> bytes:
-        """Entry of a chunk of ids."""
+        """Return the entry of a chunk of ids."""
         return SEEN_STATE + key.encode() + b"/%d" % number
 
     def customer_owner(self, entry: bytes) -> str:
-        """The key of the customer whose entry this is."""
+        """Return the customer's key of an entry."""
         return entry[len(CUSTOMER_STATE) :].decode()
 
     def seen_owner(self, entry: bytes) -> str:
-        """The key of the identity whose chunk this is."""
+        """Return the key of the identity of a chunk."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
     def encode(self, value: Customer | Chunk) -> bytes:
-        """An entry's value."""
+        """Encode an entry's value."""
         return self._encoder.encode(value)
 
     def customer(self, value: bytes) -> Customer:
-        """Raises msgspec.DecodeError for bytes that are none."""
+        """Decode a customer. Raises msgspec.DecodeError for invalid bytes."""
         return self._customers.decode(value)
 
     def chunk(self, value: bytes) -> Chunk:
-        """Raises msgspec.DecodeError for bytes that are none."""
+        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
         return self._chunks.decode(value)

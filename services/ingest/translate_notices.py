@@ -1,4 +1,4 @@
-"""Routing events as notices to the lane of the identity that they concern."""
+"""Converts routing events to notices for the lane of the identity that they concern."""
 
 from typing import Final
 
@@ -16,13 +16,13 @@ _NOTICES: Final = {
 
 
 def notice_record(event: router_pb2.RoutingEvent) -> records_pb2.InboundRecord | None:
-    """What the identity's lane needs of a routing event; None for events that do not concern it."""
+    """Return the part of a routing event that the identity's lane needs; None for events that do not concern it."""
     kind = _NOTICES.get(event.WhichOneof("event") or "")
     message_id = event.customer_message_recorded.message_id
     if kind is None or not event.interaction.identity_id:
         return None
     if kind == records_pb2.INTERACTION_NOTICE_KIND_MESSAGE_RECORDED and not message_id:
-        return None  # the customer left, which we told the router ourselves
+        return None  # the customer left, which ingest itself reported to the router
     return records_pb2.InboundRecord(
         tenant=event.tenant,
         notice=records_pb2.InteractionNotice(

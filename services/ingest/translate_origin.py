@@ -1,16 +1,16 @@
-"""Where a message says that it comes from, between the log and the core."""
+"""Converts the origin of a message between the log and the core."""
 
 from chapar.ingest.v1 import records_pb2
 from services.ingest.domain.origin import Origin, OriginProof
 
 
 def origin(record: records_pb2.Origin) -> Origin:
-    """Raises ValueError for a proof that this version does not know."""
+    """Convert an origin. Raises ValueError for a proof that this version does not know."""
     return Origin(OriginProof(record.proof), record.evidence, record.conversation_id, record.author, record.reply_to)
 
 
 def origin_record(value: Origin) -> records_pb2.Origin:
-    """An origin."""
+    """Convert an origin to its record."""
     return records_pb2.Origin(
         proof=records_pb2.OriginProof.ValueType(value.proof),
         evidence=value.evidence,

@@ -1,4 +1,4 @@
-"""Records of outbound.v1 to the sending core's words and back; and the sender lane's changelog."""
+"""Converts records of outbound.v1 to the sending core's types and back; also the sender lane's changelog."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ SEEN_STATE: Final = b"s/"
 
 
 def route(record: records_pb2.ReplyRoute) -> Route:
-    """A reply route."""
+    """Convert a reply route."""
     return Route(
         identity(record.identity),
         dict(record.context),
@@ -29,7 +29,7 @@ def route(record: records_pb2.ReplyRoute) -> Route:
 
 
 def finished(record: records_pb2.AttemptFinished) -> Finished:
-    """The outcome of an attempt. Raises ValueError for an outcome that this version does not know."""
+    """Convert the outcome of an attempt. Raises ValueError for an outcome that this version does not know."""
     return Finished(
         delivery_id=record.delivery_id,
         attempt=record.attempt,
@@ -44,7 +44,7 @@ def finished(record: records_pb2.AttemptFinished) -> Finished:
 def finished_record(
     tenant: str, conversation_id: str, event: Finished, finished_at_ms: int
 ) -> records_pb2.OutboundRecord:
-    """The outcome of an attempt, for the sender's own input."""
+    """Convert the outcome of an attempt to a record of the sender's own input."""
     return records_pb2.OutboundRecord(
         tenant=tenant,
         conversation_id=conversation_id,
@@ -64,7 +64,7 @@ def finished_record(
 def delivery_record(
     thread: Thread, delivery: Delivery, state: DeliveryState, reason: str, now_ms: int, derive: Derive
 ) -> records_pb2.DeliveryRecord:
-    """Where a delivery stands, for deliveries.v1."""
+    """Return the state of a delivery, for deliveries.v1."""
     known = thread.route.identity if thread.route is not None else None
     return records_pb2.DeliveryRecord(
         delivery_id=delivery.delivery_id,
@@ -84,7 +84,10 @@ def delivery_record(
 
 
 def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Derive) -> records_pb2.ConversationRecord:
-    """What was sent, as its conversation keeps it. The person is not known here; history knows the conversation's."""
+    """Return a sent message as its conversation keeps it.
+
+    The person is not known here; history knows the conversation's person.
+    """
     request, where = effect.delivery.request, effect.route.identity
     return records_pb2.ConversationRecord(
         event_id=derive("sent", effect.delivery.delivery_id),
@@ -108,7 +111,7 @@ def sent_message(thread: Thread, effect: MessageSent, now_ms: int, derive: Deriv
 def never_sent(
     outbound: records_pb2.OutboundRecord, reason: str, now_ms: int, derive: Derive
 ) -> records_pb2.DeliveryRecord:
-    """What became of a request that nobody may carry out any more."""
+    """Return the final state of a request that can no longer be carried out."""
     request = outbound.request
     delivery_id = derive(outbound.tenant, request.request_id)
     return records_pb2.DeliveryRecord(
@@ -125,7 +128,7 @@ def never_sent(
 
 
 def asked_record(thread: Thread, delivery: Delivery) -> records_pb2.OutboundRecord:
-    """The request that a delivery came from."""
+    """Return the request from which a delivery was made."""
     return records_pb2.OutboundRecord(
         tenant=thread.tenant,
         conversation_id=thread.conversation_id,
@@ -136,7 +139,7 @@ def asked_record(thread: Thread, delivery: Delivery) -> records_pb2.OutboundReco
 def dead_letter(
     thread: Thread, delivery: Delivery, asked: bytes, reason: str, lane: str, partition: int, now_ms: int
 ) -> dead_letter_pb2.DeadLetter:
-    """A send that was given up, with the sealed request that asked for it, so that it can be replayed."""
+    """Return the dead letter of a failed send, with the sealed request, so that it can be replayed."""
     return dead_letter_pb2.DeadLetter(
         origin_topic="outbound.v1",
         origin_partition=partition,
@@ -152,7 +155,7 @@ def dead_letter(
 
 
 class SenderState:
-    """The sender lane's changelog entries."""
+    """Encodes the sender lane's changelog entries."""
 
     def __init__(self) -> None:
         self._encoder = msgspec.msgpack.Encoder()
@@ -160,25 +163,25 @@ class SenderState:
         self._chunks = msgspec.msgpack.Decoder(Chunk)
 
     def thread_key(self, place: str) -> bytes:
-        """Entry of a conversation; its place is tenant/conversation."""
+        """Return the entry of a conversation; its place is tenant/conversation."""
         return THREAD_STATE + place.encode()
 
     def seen_key(self, place: str, number: int) -> bytes:
-        """Entry of a chunk of delivery ids."""
+        """Return the entry of a chunk of delivery ids."""
         return SEEN_STATE + place.encode() + b"/%d" % number
 
     def seen_owner(self, entry: bytes) -> str:
-        """The place of the conversation whose chunk this is."""
+        """Return the place of the conversation of a chunk."""
         return entry[len(SEEN_STATE) :].rpartition(b"/")[0].decode()
 
     def encode(self, value: Thread | Chunk) -> bytes:
-        """An entry's value."""
+        """Encode an entry's value."""
         return self._encoder.encode(value)
 
     def thread(self, value: bytes) -> Thread:
-        """Raises msgspec.DecodeError for bytes that are none."""
+        """Decode a thread. Raises msgspec.DecodeError for invalid bytes."""
         return self._threads.decode(value)
 
     def chunk(self, value: bytes) -> Chunk:
-        """Raises msgspec.DecodeError for bytes that are none."""
+        """Decode a chunk. Raises msgspec.DecodeError for invalid bytes."""
         return self._chunks.decode(value)

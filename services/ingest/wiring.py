@@ -1,4 +1,4 @@
-"""Composition root of ingest: everything that runs, in the order in which it starts. Reads top to bottom."""
+"""Composition root of ingest: starts everything, in the order of this file."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -61,17 +61,17 @@ from services.ingest.wiring_lanes import lanes
 
 @asynccontextmanager
 async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
-    """Starts ingest; leaving closes it in reverse."""
+    """Start ingest; on exit everything is closed in reverse order."""
     settings, kafka = service.settings, service.settings.kafka
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
 
-        # Nothing works without the log: a start waits for it.
+        # Nothing works without the log: the start waits for it.
         presence = await enter(kafka_presence(service, topics(settings)))
         configured = service.health.component("configuration")
         await presence.first()
 
-        # Configuration: who our accounts are.
+        # Configuration: the accounts of all tenants.
         accounts = ConfiguredAccounts()
         queues = ConfiguredAgentQueues()
 
@@ -83,10 +83,10 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         await enter(service.background(configuration.run(), "configuration"))
         secrets = AccountSecrets(SecretReferences(service.clock, settings.secrets_dir))
 
-        # The keys of persons: nothing personal goes into the log without one.
+        # The keys of persons: personal data goes into the log only sealed with one.
         keys = await enter(keyring(service, "ingest", rewraps=True))
 
-        # The log: what an edge has published is durable.
+        # The log: a published record is durable.
         producer = await enter(
             DurableProducer(
                 kafka,
@@ -106,7 +106,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         ways = ways_in(InboundPublisher(producer, keys), quota)
         door = Door(ways.customers, limits, service.clock, service.metrics)
 
-        # Web chat's live side.
+        # Web chat's live connections.
         hub = WebchatHub(keys, Poison("ingest-webchat", service.metrics))
         caught_up = service.health.component("web chat tail")
         records = tail(
@@ -125,7 +125,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
         if settings.lanes:
             await enter(lanes(service, lambda: configuration.values, secrets, producer, keys))
 
-        # History, for people; nothing decides by it.
+        # History, for people; no routing decision depends on it.
         kept = await enter(history(service, keys, producer)) if settings.history else None
         past = kept.reader if kept is not None else None
 
@@ -203,7 +203,7 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
                     connections=ConnectionLimits(
                         total=settings.http_concurrency,
                         per_peer=settings.http_per_peer,
-                        # The webhooks' own deadline, and a moment for its answer.
+                        # The webhooks' own deadline, and time for its answer.
                         body_s=settings.body_timeout_s + 2,
                     ),
                     discard_bytes=settings.max_body_bytes + (32 << 20),
@@ -241,7 +241,10 @@ async def build(service: Service[IngestSettings]) -> AsyncIterator[None]:
 
 
 def topics(settings: IngestSettings) -> set[str]:
-    """What this process reads and writes: its start waits for all of them. An architecture test compares with the rights of its user."""
+    """Return the topics that this process reads and writes; the start waits for all of them.
+
+    An architecture test compares them with the rights of its user.
+    """
     found = {"config.v1", "inbound.v1", "outbound.v1", "conversations.v1", VERDICTS}
     found |= {"personal.keys.v1", OUTCOMES, "audit.v1", REVOCATIONS}
     if settings.lanes:
@@ -255,12 +258,12 @@ def topics(settings: IngestSettings) -> set[str]:
 def _decode(key: str, raw: bytes) -> config_pb2.TenantConfiguration:
     configuration = config_pb2.TenantConfiguration.FromString(raw)
     if configuration.tenant != key:
-        raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key is not its tenant")
+        raise ChaparError(ErrorKind.INVALID, "TENANT_MISMATCH", "the record's key differs from its tenant")
     return configuration
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """Split a text at its commas."""
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 

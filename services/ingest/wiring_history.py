@@ -20,9 +20,9 @@ from services.ingest.translate_erasure import OUTCOMES, outcome_record
 async def history(
     service: Service[IngestSettings], keys: AwaitedKeys, producer: DurableProducer
 ) -> AsyncIterator[History]:
-    """History for the time of the block: read at once, written by whichever replica may."""
+    """Provide history for the time of the block: readable at once, written by the replica that may fold."""
     settings, kafka = service.settings, service.settings.kafka
-    # DATABASE_URL is a variable that platforms set for every process alike, so it has no prefix of ours.
+    # Platforms set DATABASE_URL for every process, so it does not have our prefix.
     url = database_url(
         settings.database_url, os.environ, settings.state_dir, f"{kafka.topic_prefix}{settings.instance}"
     )
@@ -45,7 +45,10 @@ async def history(
 
 
 def _teller(producer: DurableProducer, store: str, clock: Clock) -> Callable[[Sequence[Emptied]], Awaitable[None]]:
-    """Reports what erasures emptied here. A report that is lost leaves the erasure's report incomplete, never the erasure."""
+    """Return a callback that reports the rows emptied by erasures.
+
+    If a report is lost, the erasure's report is incomplete; the erasure itself is complete.
+    """
 
     async def tell(emptied: Sequence[Emptied]) -> None:
         for each in emptied:

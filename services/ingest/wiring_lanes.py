@@ -1,4 +1,4 @@
-"""The lanes of ingest and what performs their effects. A part of the composition root."""
+"""Wires the lanes of ingest and the components that perform their effects. Part of the composition root."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -38,7 +38,7 @@ async def lanes(
     producer: DurableProducer,
     keys: AwaitedKeys,
 ) -> AsyncIterator[None]:
-    """Runs the intake, relay and sender lanes; leaving stops them, and then the attempts that they had handed over."""
+    """Run the intake, relay and sender lanes; on exit stop them, and then the attempts that they had handed over."""
     settings, kafka = service.settings, service.settings.kafka
     lane_metrics: LaneMetrics = PrometheusLaneMetrics(service.metrics)
     policies = CompiledPolicies(configurations, CelConditions)
@@ -98,14 +98,14 @@ async def lanes(
 
 
 async def _run(runner: LaneRunner, configurations: Callable[[], Mapping[str, config_pb2.TenantConfiguration]]) -> None:
-    """Run a lane once a tenant is known: before, every message would become a dead letter for want of a configuration."""
-    while not configurations():  # noqa: ASYNC110 - the reader tells what there is, not when it changes
+    """Run a lane once a tenant is known: before that, every message would become a dead letter without a configuration."""
+    while not configurations():  # noqa: ASYNC110 - the reader has no notification of changes
         await asyncio.sleep(_WATCH_S)
     await runner.run()
 
 
 async def _watch(service: Service[IngestSettings], runner: LaneRunner, name: str) -> None:
-    """Readiness follows the lane: a runner tells whether it is restored, not when that changes."""
+    """Update readiness from the lane: a runner has a `restored` flag but no notification when it changes."""
     component = service.health.component(f"{name} lane")
     while True:
         component.set(runner.restored, "" if runner.restored else "restoring")
