@@ -1,4 +1,4 @@
-"""The tenants' channel accounts, indexed by how calls name them; and their secrets, read where they are kept."""
+"""The tenants' channel accounts, indexed by the names that calls use; and their secrets, read from where they are stored."""
 
 from chapar.config.v1 import config_pb2
 from services.chassis.errors import ChaparError, ErrorKind
@@ -7,14 +7,14 @@ from services.ingest.ports import Account
 
 
 class ConfiguredAccounts:
-    """`ports.Accounts`, rebuilt a tenant at a time when its configuration changes."""
+    """Implements `ports.Accounts`; the entries of a tenant are rebuilt when its configuration changes."""
 
     def __init__(self) -> None:
         self._by_tenant: dict[str, dict[tuple[str, str], Account]] = {}
         self._by_address: dict[str, Account] = {}
 
     def replace(self, tenant: str, configuration: config_pb2.TenantConfiguration | None) -> None:
-        """Takes over a tenant's configuration; None removes the tenant."""
+        """Replace a tenant's configuration; None removes the tenant."""
         if configuration is None:
             self._by_tenant.pop(tenant, None)
         else:
@@ -38,28 +38,28 @@ class ConfiguredAccounts:
         }
 
     def find(self, tenant: str, channel: str, account: str) -> Account | None:
-        """The account, None when there is none."""
+        """Return the account, or None when there is none."""
         accounts = self._by_tenant.get(tenant)
         return accounts.get((channel, account)) if accounts is not None else None
 
     def by_address(self, address: str) -> Account | None:
-        """The e-mail account that receives for this address."""
+        """Return the e-mail account that receives for this address."""
         return self._by_address.get(address)
 
 
 def addresses_of(account: Account) -> list[str]:
-    """The addresses in an e-mail account's settings: `address`, several separated by commas or spaces."""
+    """Return the addresses in an e-mail account's settings: `address`, several separated by commas or spaces."""
     return account.settings.get("address", "").lower().replace(",", " ").split()
 
 
 class AccountSecrets:
-    """`ports.Secrets` over the references in the accounts' configuration."""
+    """Implements `ports.Secrets` over the references in the accounts' configuration."""
 
     def __init__(self, references: SecretReferences) -> None:
         self._references = references
 
     def get(self, account: Account, name: str) -> str | None:
-        """The account's secret of this name; None when it has none. Raises UNAVAILABLE when it can't be read."""
+        """Return the account's secret of this name; None when it has none. Raises UNAVAILABLE when it can't be read."""
         reference = account.secrets.get(name)
         if not reference:
             return None

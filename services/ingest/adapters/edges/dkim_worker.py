@@ -1,7 +1,8 @@
-"""The process that verifies DKIM signatures by dkimpy, whose canonicalisation takes time that grows with the square of some hostile mails.
+"""The process that verifies DKIM signatures with dkimpy, whose canonicalisation takes quadratic time for some hostile
+mails.
 
-As `mail_worker`: one at a time, each within its own CPU time, ended by the kernel when that is used up. It sees a mail and a public key,
-looks nothing up, and has no secrets.
+It works as `mail_worker`: one signature at a time, each with its own limit of CPU time, after which the kernel ends the
+process. It gets a mail and a public key, makes no look-ups, and has no secrets.
 """
 
 import logging
@@ -15,7 +16,7 @@ from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES, allow_cpu, 
 
 
 class Signature(msgspec.Struct, frozen=True, array_like=True):
-    """A mail, which of its signatures, the TXT record of its key, and the CPU seconds that this may cost."""
+    """A mail, the index of the signature, the TXT record of its key, and the limit in CPU seconds."""
 
     raw: bytes
     index: int
@@ -36,7 +37,8 @@ def serve(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def holds(signature: Signature) -> bool:
-    """Whether it does. Whatever dkimpy raises, for want of memory too, is a mail that proves nothing."""
+    """Return whether the signature is valid. Any exception of dkimpy, MemoryError included, means that the mail proves
+    nothing."""
     allow_cpu(signature.cpu_s)
     try:
         verifier = dkim.DKIM(minkey=1024)
@@ -49,9 +51,9 @@ def holds(signature: Signature) -> bool:
 
 
 def main() -> None:
-    """Limits, then work."""
+    """Set the limits, then serve."""
     limited()
-    logging.getLogger("dkimpy").setLevel(logging.CRITICAL)  # it narrates what senders wrote
+    logging.getLogger("dkimpy").setLevel(logging.CRITICAL)  # it logs what senders wrote
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 

@@ -1,7 +1,8 @@
-"""The way of every message from an edge into the log: limits, ids, publish, count. Edges differ only in what comes before.
+"""The path of every message from an edge into the log: limits, ids, publish, count. Edges differ only in the steps
+before.
 
-Limits count after the proof of origin: who can't prove themselves can't use up another's allowance. One customer who writes
-too much is refused alone; the others of the same call go in.
+Limits are applied after the proof of origin, so a caller without proof can't use up another's allowance. If one
+customer sends too much, only their messages are refused; other customers' messages in the same call are accepted.
 """
 
 import time
@@ -22,7 +23,7 @@ from services.ingest.translate_edges import inbound_record
 
 @dataclass(frozen=True, slots=True)
 class DoorLimits:
-    """How much may come in."""
+    """Limits on incoming messages."""
 
     account: Rate
     sender: Rate
@@ -31,7 +32,7 @@ class DoorLimits:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a call's messages. `refused`: those that could not go in, the first with its error."""
+    """The result for a call's messages. `refused`: the messages that were not accepted, the first with its error."""
 
     records: tuple[records_pb2.InboundRecord, ...]
     refused: ChaparError | None = None
@@ -39,7 +40,7 @@ class Taken:
 
 
 class Door:
-    """Takes messages in. One for all edges of the process."""
+    """Accepts messages. One instance for all edges of the process."""
 
     def __init__(self, publisher: Publisher, limits: DoorLimits, clock: Clock, metrics: Metrics) -> None:
         self._publisher = publisher
@@ -53,13 +54,15 @@ class Door:
         self._seconds = metrics.histogram("chapar_edge_publish_seconds")
 
     def now_ms(self) -> int:
-        """The edges' clock."""
+        """Return the edges' time, ms."""
         return self._clock()
 
     def failed_proof(self, account: Account, peer: str, reason: str) -> ChaparError | None:
-        """Notes a call whose proof did not hold. Returns an error when this peer has failed at this account too often: the answer is that one then.
+        """Count a call whose proof did not hold. Returns an error, to be used as the answer, when this peer has failed
+        at this account too often.
 
-        Only who can't prove themselves is ever slowed by it, and only where they failed: calls with a valid proof don't come here.
+        Only callers without proof are ever limited here, and only at the account where they failed: calls with a
+        valid proof never come here.
         """
         self.refuse(account.channel, reason)
         wait = self._failures.take(f"{_place(account)}/{peer_key(peer)}", self._clock())
@@ -73,15 +76,16 @@ class Door:
         )
 
     def refuse(self, channel: str, reason: str, count: int = 1) -> None:
-        """Counts what is refused or ignored."""
+        """Count refused or ignored messages."""
         self._refused.labels(channel, reason).inc(count)
 
     def answered(self, channel: str, code: int, reason: str) -> None:
-        """Counts an answer."""
+        """Count an answer."""
         self._requests.labels(channel, str(code), reason).inc()
 
     async def take(self, account: Account, messages: Sequence[IncomingMessage]) -> Taken:
-        """Makes the messages durable, those that are too large or too many left out. Raises UNAVAILABLE when the broker is away."""
+        """Make the messages durable, except those that are too large or over a limit. Raises UNAVAILABLE when the
+        broker is unreachable."""
         now = self._clock()
         begun = time.monotonic()
         place = _place(account)
@@ -95,7 +99,7 @@ class Door:
             wait = self._senders.take(f"{place}/{message.native_id}", now)
             if wait > 0:
                 self.refuse(account.channel, "SENDER_RATE")
-                refused = refused or _too_many("SENDER_RATE", "this customer writes too much right now", wait)
+                refused = refused or _too_many("SENDER_RATE", "this customer sends too many messages right now", wait)
                 continue
             record = inbound_record(account, message, now)
             if record.ByteSize() > MAX_RECORD_BYTES:

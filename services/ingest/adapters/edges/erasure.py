@@ -1,7 +1,9 @@
-"""Erasing a person: the lanes forget, the keys are destroyed, and a report says what happened where and what is left until when.
+"""Erases a person: the lanes forget, the keys are destroyed, and a report says what each store did and which data
+remains until when.
 
-The order matters: the lanes first, while they can still read what they hold (an open interaction must be ended at the router), then the keys,
-which makes everything else unreadable at once. A lane that is late forgets all the same. Everything may be repeated.
+The order matters. The lanes come first, while they can still read their state (an open interaction must be ended at
+the router). Then the keys are destroyed, which makes everything else unreadable at once. A lane that is late still
+forgets. Every step may be repeated.
 """
 
 import asyncio
@@ -35,13 +37,13 @@ _SINCE_MS: Final = 3_600_000
 
 
 class KeyDestroyer(Protocol):
-    """What destroys keys; `keyring.Keyring`."""
+    """Destroys keys; implemented by `keyring.Keyring`."""
 
     async def destroy(self, tenant: str, owners: Iterable[str]) -> int:
         """Destroy every key of these owners; return their number. Raises BrokerUnavailable."""
 
     def knows(self, tenant: str, owner: str) -> bool:
-        """Whether the owner has a key."""
+        """Return whether the owner has a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Found:
 
 
 class Outcomes:
-    """What stores have said about the erasures of the last hour, at hand."""
+    """The outcomes that stores reported for the erasures of the last hour, in memory."""
 
     def __init__(self) -> None:
         self._by_request: OrderedDict[str, dict[tuple[str, str], ErasureOutcome]] = OrderedDict()
@@ -73,7 +75,7 @@ class Outcomes:
         except DecodeError as error:
             raise InvalidRecord("UNDECODABLE", "not an ErasureOutcome") from error
         known = self._by_request.setdefault(outcome.request_id, {})
-        # Repeated with nothing left to do: the first time is what happened.
+        # A repeated erasure finds nothing left to do: the first outcome says what happened.
         known.setdefault((outcome.store, outcome.part), outcome)
         self._by_request.move_to_end(outcome.request_id)
         if len(self._by_request) > _REMEMBERED:
@@ -82,16 +84,16 @@ class Outcomes:
         self._changed = asyncio.Event()
 
     def of(self, request_id: str) -> Collection[ErasureOutcome]:
-        """The outcomes of an erasure so far."""
+        """Return the outcomes of an erasure until now."""
         return self._by_request.get(request_id, {}).values()
 
     def missing(self, request_id: str, wanted: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Stores and parts that have not answered."""
+        """Return the stores and parts that have not answered."""
         known = self._by_request.get(request_id, {})
         return [each for each in wanted if each not in known]
 
     async def until(self, request_id: str, wanted: Sequence[tuple[str, str]], within_s: float) -> None:
-        """Until all of these have answered, or the time is up."""
+        """Wait until all of these have answered, or the time is up."""
         try:
             async with asyncio.timeout(within_s):
                 while self.missing(request_id, wanted):
@@ -101,7 +103,7 @@ class Outcomes:
 
 
 class PersonEraser:
-    """Carries erasures out. `history`: the name under which this replica's history answers; empty without one."""
+    """Carries out erasures. `history`: the name under which this replica's history answers; empty without one."""
 
     def __init__(
         self,
@@ -127,7 +129,8 @@ class PersonEraser:
     async def erase(
         self, tenant: str, request: ingest_pb2.ErasePersonRequest, actor: str
     ) -> ingest_pb2.ErasePersonResponse:
-        """The report, when every store has answered or some seconds have passed. Raises NOT_FOUND, UNAVAILABLE."""
+        """Erase a person and return the report when every store has answered, or after some seconds. Raises NOT_FOUND,
+        UNAVAILABLE."""
         found = await self._find(tenant, request.person_id, request.identity_ids)
         request_id = derive("erasure", tenant, request.idempotency_key)
         now = self._clock()
@@ -163,7 +166,7 @@ class PersonEraser:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "BROKER_UNAVAILABLE",
-                "the keys could not be destroyed: send the request again",
+                "the keys could not be destroyed; send the request again",
                 retry_after_s=5,
             ) from error
         await self._outcomes.until(request_id, wanted, self._stores_s)
@@ -176,7 +179,11 @@ class PersonEraser:
             unknown = [each for each in given if each not in known and not self._keys.knows(tenant, each)]
             identities = list(dict.fromkeys([*given, *known]))
         elif person_id:
-            raise ChaparError(ErrorKind.UNAVAILABLE, "HISTORY_OFF", "this replica keeps no history: ask another one")
+            raise ChaparError(
+                ErrorKind.UNAVAILABLE,
+                "HISTORY_OFF",
+                "this replica does not keep history; send the request to another one",
+            )
         else:
             unknown = [each for each in given if not self._keys.knows(tenant, each)]
         if unknown or not identities:

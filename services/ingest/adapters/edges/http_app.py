@@ -1,4 +1,4 @@
-"""The HTTP edge's routes. No access log: paths may hold what identifies a customer's account."""
+"""The HTTP edge's routes. There is no access log: paths may identify a customer's account."""
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -14,7 +14,7 @@ from services.ingest.adapters.edges.http_webhooks import Webhooks
 from services.ingest.adapters.edges.webchat_in import Webchat
 
 _PAGE_HEADERS = {
-    # The page is one file with its own script; it may talk to its own host only.
+    # The page is one file with its own script; it may connect to its own host only.
     "content-security-policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors *",
     "x-content-type-options": "nosniff",
@@ -24,7 +24,7 @@ _PAGE_HEADERS = {
 
 
 def edge_app(webhooks: Webhooks, webchat: Webchat) -> Starlette:
-    """The application of the HTTP edge."""
+    """Return the application of the HTTP edge."""
     page = (files("services.ingest") / "pages" / "chat.html").read_bytes()
 
     async def chat(_request: Request) -> Response:
@@ -52,5 +52,5 @@ async def _not_found(_request: Request, _error: Exception) -> Response:
 
 
 async def _wrong_method(_request: Request, _error: Exception) -> Response:
-    error = ChaparError(ErrorKind.INVALID, "METHOD", "this path is called by GET or POST only")
+    error = ChaparError(ErrorKind.INVALID, "METHOD", "this path accepts only GET and POST")
     return problem_response(problem(error), status=405)

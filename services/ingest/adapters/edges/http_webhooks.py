@@ -1,12 +1,13 @@
 """Signed webhooks by HTTP: `POST /v1/{tenant}/{channel}/{account}`.
 
-In this order, so that each step only sees what the one before has let through:
-account (404) → form of the proof, in the head (401) → room for the body (503) and size while streaming (413) → proof over the
-raw bytes (401, or 429 for who fails again and again) → media type (415) → parse (400) → limits (429) → publish (503 until the
-broker has acknowledged) → 200.
+The steps have this order, so that each step sees only calls that passed the one before: account (404) → form of the
+proof, in the head (401) → capacity for the body (503) and size while streaming (413) → proof over the raw bytes (401,
+or 429 after repeated failures) → media type (415) → parse (400) → limits (429) → publish (503 until the broker has
+acknowledged) → 200.
 
-A call with several messages is answered 200 when at least one was taken: its refused neighbours are counted, and a retry
-would not mend them. Where the broker or a limit stands in the way the provider is asked to come again; ids are the same then.
+A call with several messages is answered 200 when at least one was accepted: the refused ones are counted, and a retry
+would not help them. If the broker or a limit prevents acceptance, the provider is asked to retry; the ids are then the
+same.
 """
 
 import asyncio
@@ -33,31 +34,32 @@ _BUSY_S = 5
 
 
 class Channel(Protocol):
-    """What is particular about a provider."""
+    """The parts that differ between providers."""
 
     @property
     def name(self) -> str:
-        """The channel, as in paths and configuration."""
+        """Return the channel's name, as in paths and configuration."""
 
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
     ) -> Unproven | None:
-        """Why no body could make this call a proven one; None when one could. Sees the head only, before any of the body is read."""
+        """Return why no body could make this call a proven one; None when a body could. Sees only the head, before the
+        body is read."""
 
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
-        """Why the call is not from the provider; None when it is. Sees raw bytes only."""
+        """Return why the call is not from the provider; None when it is. Sees raw bytes only."""
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
-        """The messages in a proven call."""
+        """Return the messages in a proven call."""
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
-        """The answer to a GET, for providers that ask for one before they call; None for the others."""
+        """Return the answer to a GET, for providers that send one before their first call; None for the others."""
 
 
 class Webhooks:
-    """The handler of all webhook channels."""
+    """Handles all webhook channels."""
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class Webhooks:
         self._log = get_logger(__name__)
 
     async def __call__(self, request: Request) -> Response:
-        """One call. Whatever it holds, the answer is a clear one."""
+        """Handle one call. Any input gets a clear answer."""
         name = request.path_params["channel"]
         label = name if name in self._channels else "unknown"
         try:
@@ -119,9 +121,11 @@ class Webhooks:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             self._door.refuse(name, "MEDIA_TYPE")
-            body = problem(ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body must be application/json"))
+            body = problem(
+                ChaparError(ErrorKind.INVALID, "MEDIA_TYPE", "the body's content type must be application/json")
+            )
             return problem_response(body, status=415), "MEDIA_TYPE"
-        # A large body takes longer to read than the loop may wait.
+        # Parsing a large body takes longer than the event loop may be blocked.
         large = len(raw) > _INLINE_BYTES
         parsed = await asyncio.to_thread(channel.parse, account, raw) if large else channel.parse(account, raw)
         held.release()
@@ -133,7 +137,7 @@ class Webhooks:
     def _handshake(self, channel: Channel, account: Account, request: Request, peer: str) -> Response:
         answer = channel.handshake(account, self._secrets, request.query_params)
         if answer is None:
-            raise ChaparError(ErrorKind.NOT_FOUND, "METHOD", "this channel is called by POST")
+            raise ChaparError(ErrorKind.NOT_FOUND, "METHOD", "this channel accepts only POST")
         if isinstance(answer, Unproven):
             raise self._failed(account, peer, answer)
         return Response(answer, media_type="text/plain", headers={"x-content-type-options": "nosniff"})
@@ -143,9 +147,10 @@ class Webhooks:
         return again or ChaparError(ErrorKind.UNAUTHENTICATED, unproven.reason, unproven.description)
 
     async def _body(self, request: Request, name: str, held: Held) -> bytes:
-        """The body, charged as it arrives and not kept beyond the limit, whatever Content-Length says.
+        """Return the body. It is charged as it arrives and not kept beyond the limit, whatever Content-Length says.
 
-        When this raises while the caller still sends, the server reads on and throws away, so that the answer is seen.
+        If this raises while the caller is still sending, the server reads and discards the rest, so that the caller
+        sees the answer.
         """
         declared = request.headers.get("content-length", "")
         expected = int(declared) if declared.isascii() and declared.isdecimal() and len(declared) < 16 else 0
@@ -165,19 +170,19 @@ class Webhooks:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "BODY_BUDGET",
-                "too many bodies arrive at once: send it again",
+                "too many bodies are arriving at the same time; send it again",
                 retry_after_s=_BUSY_S,
             ) from error
         except TimeoutError as error:
             self._door.refuse(name, "BODY_TIMEOUT")
             raise ChaparError(ErrorKind.INVALID, "BODY_TIMEOUT", "the body did not arrive in time") from error
         except ClientDisconnect as error:
-            raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller went away") from error
+            raise ChaparError(ErrorKind.INVALID, "DISCONNECTED", "the caller closed the connection") from error
         return bytes(raw)
 
     def _too_large(self, name: str) -> ChaparError:
         self._door.refuse(name, "BODY_TOO_LARGE")
-        return ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"the body may take {self._max} bytes, not more")
+        return ChaparError(ErrorKind.TOO_LARGE, "BODY_TOO_LARGE", f"the body must not be larger than {self._max} bytes")
 
     def _outcome(self, name: str, parsed: Parsed, taken: Taken) -> tuple[Response, str]:
         for kind in parsed.ignored:
@@ -197,7 +202,7 @@ class Webhooks:
 
 
 def refused(refusals: tuple[Refusal, ...]) -> ChaparError:
-    """The error for a call of which nothing could be taken."""
+    """Return the error for a call of which no message was accepted."""
     first = refusals[0]
     field = first.field[:200]
     text = f"{field}: {first.description}" if field else f"the body {first.description}"

@@ -1,4 +1,4 @@
-"""Questions to the intake lane: is this identity known, is this conversation theirs, is this home ours?"""
+"""Questions to the intake lane, such as whether an identity is known, owns a conversation, or belongs to our tenant."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ KINDS: Final = {
     "NO_ROUTE": ErrorKind.FAILED_PRECONDITION,
     "TOO_MANY_FOLLOW_UPS": ErrorKind.EXHAUSTED,
 }
-"""What the intake lane's refusals are to a caller."""
+"""Maps the intake lane's refusals to error kinds."""
 
 
 class IntakeQuestions:

@@ -1,8 +1,8 @@
-"""What proves a mail's author, by the account's setting `authentication`; over the raw bytes, before anything is decoded.
+"""Proves a mail's author, by the account's setting `authentication`; over the raw bytes, before anything is decoded.
 
-`none` (the default): nothing is looked at. `dkim`: signatures are verified here. `trusted_results`: the mail server in front
-is believed, when the mail comes from one of the operator's `smtp_upstreams` and its header bears the account's `authserv_id`.
-Whatever goes wrong, the mail is taken and unproven.
+`none` (the default): nothing is checked. `dkim`: signatures are verified here. `trusted_results`: the result of the
+mail server in front is trusted, if the mail comes from one of the operator's `smtp_upstreams` and its header has the
+account's `authserv_id`. If anything fails, the mail is accepted as unproven.
 """
 
 import asyncio
@@ -44,14 +44,14 @@ class MailAuthentication:
         self._organisation_of = organisations()
 
     async def check(self, account: Account, raw: bytes, peer: str) -> Authenticated:
-        """The proof of this mail, which `peer` brought."""
+        """Return the proof of this mail, which was sent by `peer`."""
         how = account.settings.get("authentication", "none")
         if how not in ("dkim", "trusted_results"):
             return Authenticated(evidence="not checked")
         headers = plain_block(raw)
         author = author_of(headers) if headers is not None else ""
         if headers is None or not author:
-            return Authenticated(evidence="there is not one plain From")
+            return Authenticated(evidence="there is not exactly one plain From")
         if how == "trusted_results":
             return self._trusted(account, headers, author, peer)
         return await self._dkim(account.tenant, raw, headers, author)
@@ -71,7 +71,7 @@ class MailAuthentication:
     async def _dkim(self, tenant: str, raw: bytes, headers: Headers, author: str) -> Authenticated:
         keys, evidence = await self._keys(candidates(headers, author, self._organisation_of), domain_of(author))
         proven: Authenticated | None = None
-        # The time-out is over here: what waits for its turn among other mails has lost nothing by it.
+        # The time-out has ended: a signature that waits for its turn among other mails loses nothing.
         for candidate, key in keys:
             evidence = f"the signature of {candidate.domain} does not hold"
             if await self._signatures.holds(tenant, raw, candidate.index, key):
@@ -85,7 +85,8 @@ class MailAuthentication:
     async def _keys(
         self, looked_at: Sequence[Candidate], author_domain: str
     ) -> tuple[list[tuple[Candidate, bytes]], str]:
-        """The signatures with the keys that were found in time, and what there is to say when none holds."""
+        """Return the signatures with the keys that were found in time, and the evidence to report when no signature is
+        valid."""
         found: list[tuple[Candidate, bytes]] = []
         evidence = "no signature by the author's domain"
         try:
@@ -110,7 +111,8 @@ class MailAuthentication:
         return keys[0] if len(keys) == 1 and not _testing(keys[0]) else None
 
     async def _strict(self, author_domain: str) -> bool:
-        """Whether the author's domain, or its organisation, takes signatures of its very name only (DMARC's adkim=s)."""
+        """Return whether the author's domain, or its organisation, accepts only signatures of exactly its name (DMARC's
+        adkim=s)."""
         for name in dict.fromkeys((author_domain, self._organisation_of(author_domain))):
             policies = [each for each in await self._records.txt(f"_dmarc.{name}") if each.startswith(b"v=DMARC1")]
             if policies:
@@ -119,12 +121,13 @@ class MailAuthentication:
 
 
 def organisations() -> OrganisationOf:
-    """Organisational domains by the list of public suffixes, which is read once; a suffix itself has none: empty."""
+    """Return a function for organisational domains by the list of public suffixes, which is read once; empty for a
+    suffix itself."""
     suffixes = PublicSuffixList()
     return lambda domain: str(suffixes.privatesuffix(domain) or "")
 
 
 def _testing(key: bytes) -> bool:
-    """A domain that says that it only tries DKIM out (t=y) is to be treated as if it had not signed."""
+    """Return whether the domain says that it only tests DKIM (t=y): its mails must be treated as unsigned."""
     tags = (part.partition(b"=") for part in key.split(b";"))
     return any(name.strip() == b"t" and b"y" in value.lower().split(b":") for name, _, value in tags)

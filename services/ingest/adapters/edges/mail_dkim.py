@@ -1,6 +1,6 @@
-"""DKIM signatures, verified one at a time in a process of its own (`dkim_worker`); tenants that wait for it take turns.
+"""Verifies DKIM signatures one at a time in a separate process (`dkim_worker`); waiting tenants take turns.
 
-A signature that uses up its CPU time ends the process; it does not hold then, and the next one gets a new process.
+A signature that uses up its CPU time ends the process. It is then invalid, and the next signature gets a new process.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from services.ingest.adapters.edges.worker_process import Ended, NotStarted, Wor
 
 _MODULE: Final = "services.ingest.adapters.edges.dkim_worker"
 _WALL_S: Final = 20.0
-"""From the moment at which it is a signature's turn; for a process that does not run at all. CPU is what is limited."""
+"""From the time at which the signature's turn begins, for a process that does not run at all. CPU time is the real limit."""
 _MOST_WAITING: Final = 64
 
 
@@ -25,7 +25,8 @@ class Signatures(Protocol):
     """Verifies signatures."""
 
     async def holds(self, tenant: str, raw: bytes, index: int, key: bytes) -> bool:
-        """Whether the `index`-th DKIM signature of the mail holds for the key in this TXT record. Never raises for any mail."""
+        """Return whether the `index`-th DKIM signature of the mail is valid for the key in this TXT record. Never
+        raises for any mail."""
 
 
 class DkimProcess:
@@ -40,11 +41,11 @@ class DkimProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process, when there is one."""
+        """Return the process id, if there is a process."""
         return self._worker.pid if self._worker is not None else None
 
     async def holds(self, tenant: str, raw: bytes, index: int, key: bytes) -> bool:
-        """See `Signatures`. Not when the tenant has too many waiting."""
+        """See `Signatures`. Returns False when the tenant has too many waiting."""
         request = msgspec.msgpack.encode(Signature(raw, index, key, self._cpu_s))
         try:
             async with self._turns.turn(tenant):
@@ -53,7 +54,7 @@ class DkimProcess:
             return False
 
     async def close(self) -> None:
-        """Ends the process, whatever it is at."""
+        """End the process, even while it works."""
         worker, self._worker = self._worker, None
         if worker is not None:
             await asyncio.shield(worker.end())
@@ -70,14 +71,14 @@ class DkimProcess:
         except (Ended, TimeoutError):
             self._log.warning("a DKIM signature was given up")
         finally:
-            if not answer:  # it has ended, hangs, or still works for a caller that has gone away
+            if not answer:  # it has ended, hangs, or still works for a caller that has disconnected
                 await self.close()
         return answer == YES
 
 
 @asynccontextmanager
 async def dkim_process(cpu_s: float) -> AsyncIterator[DkimProcess]:
-    """A process that starts with the first signature and ends with the block."""
+    """Yield a process that starts with the first signature and ends with the block."""
     made = DkimProcess(cpu_s)
     try:
         yield made

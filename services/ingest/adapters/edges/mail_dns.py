@@ -1,4 +1,4 @@
-"""TXT records for verifying mail, by dnspython's resolver in the event loop. Bounded: time, size and number of records."""
+"""TXT records for verifying mail, by dnspython's resolver in the event loop. Time, size and number of records are bounded."""
 
 from typing import Final, Protocol
 
@@ -11,19 +11,19 @@ MAX_TXT_BYTES: Final = 4096
 _MOST_RECORDS: Final = 16
 
 
-class DnsAway(Exception):  # noqa: N818 - a state of the world: the mail is taken, unproven
-    """No answer in time, or none that can be believed."""
+class DnsAway(Exception):  # noqa: N818 - a state, not an error: the mail is accepted, unproven
+    """No answer in time, or none that can be trusted."""
 
 
 class TxtRecords(Protocol):
-    """Where public keys and policies of domains are."""
+    """Looks up the public keys and policies of domains."""
 
     async def txt(self, name: str) -> tuple[bytes, ...]:
-        """The TXT records of a name, none when there is none. Raises DnsAway."""
+        """Return the TXT records of a name; empty when there are none. Raises DnsAway."""
 
 
 class DnsTxtRecords:
-    """Implements `TxtRecords`. `servers`: host:port, or address; empty for those of the system."""
+    """Implements `TxtRecords`. `servers`: host:port, or address; empty for the system's servers."""
 
     def __init__(self, servers: tuple[str, ...], *, timeout_s: float = 2.0) -> None:
         self._timeout_s = timeout_s
@@ -42,7 +42,7 @@ class DnsTxtRecords:
         return tuple(record for record in records[:_MOST_RECORDS] if len(record) <= MAX_TXT_BYTES)
 
     def _ready(self) -> dns.asyncresolver.Resolver:
-        # At first use: a machine without a resolver's configuration may run as long as no account asks for it.
+        # Created at first use: a machine without a resolver configuration may run as long as no account needs it.
         if self._resolver is None:
             resolver = dns.asyncresolver.Resolver(configure=not self._servers)
             if self._servers:

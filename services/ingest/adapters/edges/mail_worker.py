@@ -1,9 +1,10 @@
-"""The process that reads mails: one at a time, each within its own CPU time, all within a memory limit.
+"""The process that reads mails: one at a time, each with its own limit of CPU time, all within a memory limit.
 
-    request: 4 bytes of length, then a Request       reply: 4 bytes of length, then a Reply; the first one is empty: ready
+    request: 4 bytes of length, then a Request       reply: 4 bytes of length, then a Reply; the first one is empty:
+    ready
 
-A mail that costs more CPU than it may is ended by the kernel (SIGPROF; no handler, so that it works inside C code too).
-The process has no secrets, writes no files, and ends when its input does, however its parent ended.
+If a mail uses more CPU time than allowed, the kernel ends the process (SIGPROF; no handler, so that it works inside C
+code too). The process has no secrets, writes no files, and ends when its input ends, however its parent ended.
 """
 
 import math
@@ -22,7 +23,7 @@ MEMORY_BYTES: Final = 1 << 30
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """A mail, its envelope, and the CPU seconds that it may cost."""
+    """A mail, its envelope, and the limit in CPU seconds."""
 
     raw: bytes
     envelope_from: str
@@ -60,7 +61,7 @@ def _answer(request: Request) -> Reply:
 
 
 def allow_cpu(seconds: float) -> None:
-    """End this process after so much more CPU time; 0: no limit. The second limit is for a kernel without the timer."""
+    """End this process after this much more CPU time; 0: no limit. The second limit is for a kernel without the timer."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -69,13 +70,13 @@ def allow_cpu(seconds: float) -> None:
 
 
 def send(target: BinaryIO, content: bytes) -> None:
-    """One message, with its length before it."""
+    """Write one message, with its length before it."""
     target.write(len(content).to_bytes(LENGTH_BYTES) + content)
     target.flush()
 
 
 def limited() -> None:
-    """The limits of such a process."""
+    """Set the limits of a worker process."""
     for number in (signal.SIGPROF, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -84,7 +85,7 @@ def limited() -> None:
 
 
 def main() -> None:
-    """Limits, then work."""
+    """Set the limits, then serve."""
     limited()
     serve(sys.stdin.buffer, sys.stdout.buffer)
 

@@ -1,7 +1,9 @@
-"""The processes that read mails (see `mail_worker`): started by exec, kept warm, renewed now and then, ended with the service.
+"""The processes that read mails (see `mail_worker`): started by exec, kept running, renewed from time to time, ended
+with the service.
 
-What ends a worker ends the reading of its own mail only. A mail that uses up its CPU time, or ends two workers, is
-reported as unreadable; the caller keeps its bytes. A slow machine makes no mail unreadable: CPU time is limited, not the clock.
+If a worker is ended, only the mail that it was reading is affected. A mail that uses up its CPU time, or ends two
+workers, is reported as unreadable; the caller keeps its bytes. A slow machine makes no mail unreadable: the limit is
+on CPU time, not on elapsed time.
 """
 
 import asyncio
@@ -28,7 +30,8 @@ _NO_CPU_LEFT = (-signal.SIGPROF, -signal.SIGXCPU)
 
 @dataclass(frozen=True, slots=True)
 class WorkerLimits:
-    """`cpu_s`: CPU seconds of a mail up to 4 MB, in proportion above. `stuck_s`: without an answer for so long a worker has hung."""
+    """`cpu_s`: CPU seconds for a mail up to 4 MB, more in proportion. `stuck_s`: a worker without an answer for this
+    time hangs."""
 
     cpu_s: float
     workers: int = 2
@@ -44,7 +47,7 @@ class Unread:
 
 
 class MailWorkers:
-    """Reads mails in processes. Made by `mail_workers`."""
+    """Reads mails in processes. Created by `mail_workers`."""
 
     def __init__(self, limits: WorkerLimits) -> None:
         self._limits = limits
@@ -55,13 +58,14 @@ class MailWorkers:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """Process ids of the workers that wait for a mail."""
+        """Return the process ids of the workers that wait for a mail."""
         return tuple(worker.pid for worker in self._idle)
 
     async def read(
         self, tenant: str, raw: bytes, envelope_from: str, recipient: str, own_domain: str = ""
     ) -> IncomingMessage | Unread:
-        """The message in a mail; tenants take turns. Raises UNAVAILABLE when workers can't be started or hang: the mail should come again."""
+        """Return the message in a mail; tenants take turns. Raises UNAVAILABLE when workers can't be started or hang:
+        the sender should retry."""
         cpu_s = self._limits.cpu_s * max(1.0, len(raw) / (4 * _MEGABYTE))
         request = msgspec.msgpack.encode(
             Request(raw, _storable(envelope_from), _storable(recipient), own_domain, cpu_s)
@@ -79,14 +83,14 @@ class MailWorkers:
             if ended.code in _NO_CPU_LEFT:
                 return Unread("MAIL_CPU")
         try:
-            # It may have been ended from outside, for want of memory. Once more, by itself.
+            # The worker may have been ended from outside, for lack of memory. Try once more, alone.
             return await self._asked(request)
         except Ended as ended:
             self._log.error("a mail ends its worker", code=ended.code)
             return Unread("MAIL_CPU" if ended.code in _NO_CPU_LEFT else "MAIL_CRASH")
 
     async def warm(self) -> None:
-        """Have a worker ready. Raises UNAVAILABLE."""
+        """Start a worker if none is ready. Raises UNAVAILABLE."""
         self._idle.append(await self._start())
 
     async def close(self) -> None:
@@ -132,7 +136,7 @@ class MailWorkers:
 
 @asynccontextmanager
 async def mail_workers(limits: WorkerLimits) -> AsyncIterator[MailWorkers]:
-    """Workers, one of them warm, until the block ends. Raises UNAVAILABLE when none can be started."""
+    """Yield workers, one of them started, until the block ends. Raises UNAVAILABLE when none can be started."""
     workers = MailWorkers(limits)
     try:
         await workers.warm()
