@@ -1,11 +1,11 @@
-"""A secret without which an account can't work."""
+"""Reads a secret without which an account can't work."""
 
 from services.chassis.errors import ChaparError, ErrorKind
 from services.ingest.ports import Account, Secrets
 
 
 def needed(secrets: Secrets, account: Account, name: str) -> str:
-    """The secret. Raises UNAVAILABLE: a provider keeps its messages until the operator has mended the configuration."""
+    """Return the secret. Raises UNAVAILABLE: a provider keeps its messages until the operator has fixed the configuration."""
     secret = secrets.get(account, name)
     if secret is None:
         raise ChaparError(

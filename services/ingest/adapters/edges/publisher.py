@@ -1,4 +1,4 @@
-"""inbound.v1 behind `ports.Publisher`."""
+"""Implements `ports.Publisher` on inbound.v1."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from services.ingest.translate_keys import owner_of, owners_of_question
 
 TOPIC = "inbound.v1"
 MAX_RECORD_BYTES = 850_000
-"""Below what a lane may put into one of its own outputs, which hold the same text again."""
+"""Below the limit of a lane's own outputs, which contain the same text again."""
 _RETRY_AFTER_S = 5
 
 
@@ -26,7 +26,8 @@ class InboundPublisher:
         self._keys = keys
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
-        """See `ports.Publisher.publish`. The records lose their personal fields; a question about unknown identities is written without them."""
+        """See `ports.Publisher.publish`. Personal fields are removed from the given records; a question about unknown
+        identities is written without them."""
         try:
             keyed = [(tenant_key(record.tenant, key), record) for key, record in records]
             encoded = [(key, await self._sealed(key, record)) for key, record in keyed]
@@ -35,13 +36,13 @@ class InboundPublisher:
             if len(encoded) == 1:
                 await self._one(*encoded[0])
                 return
-            # Same partition, same producer, sent in this order: order per identity is kept.
+            # Same partition, same producer, sent in this order: the order per identity is kept.
             await asyncio.gather(*(self._one(key, value) for key, value in encoded))
         except BrokerUnavailable as error:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "BROKER_UNAVAILABLE",
-                "the message could not be made durable: send it again, it will not be doubled",
+                "the message could not be made durable; send it again, it will not be duplicated",
                 retry_after_s=_RETRY_AFTER_S,
             ) from error
         except RecordTooLarge as error:
@@ -52,7 +53,7 @@ class InboundPublisher:
         if not owner:
             return record.SerializeToString()
         if record.question_id:
-            # Whoever asks may have invented the identity: a key is not made before the lane knows it.
+            # The caller may have invented the identity: a key is created only when the lane knows the identity.
             for known in owners_of_question(record):
                 own = await self._keys.existing(record.tenant, known)
                 if own is not None:
@@ -65,7 +66,7 @@ class InboundPublisher:
 
 
 def too_large() -> ChaparError:
-    """The refusal of a message that the log can't take."""
+    """Return the refusal of a message that the log can't accept."""
     return ChaparError(
-        ErrorKind.TOO_LARGE, "MESSAGE_TOO_LARGE", f"a message may take {MAX_RECORD_BYTES} bytes, not more"
+        ErrorKind.TOO_LARGE, "MESSAGE_TOO_LARGE", f"a message must not be larger than {MAX_RECORD_BYTES} bytes"
     )

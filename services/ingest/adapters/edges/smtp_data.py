@@ -1,7 +1,8 @@
 """The bytes between DATA and the line with a single dot, as they arrive: counted, bounded, kept once.
 
-Only CR LF ends a line here, so what another server takes for the end of a mail is never taken for it halfway. A mail that is refused is still
-read to its end, because only then the sending server listens; its bytes are not kept.
+Only CR LF ends a line here, so a sequence that another server takes for the end of a mail never ends it early here. A
+refused mail is still read to its end, because only then does the sending server read the answer; its bytes are not
+kept.
 """
 
 from typing import Final
@@ -10,13 +11,13 @@ _END: Final = b"\r\n.\r\n"
 
 
 class Collector:
-    """One mail. `refusal` is empty while it may be taken."""
+    """Collects one mail. `refusal` is empty while the mail may be accepted."""
 
     def __init__(self, most_bytes: int, most_line: int) -> None:
         self._most = most_bytes
         self._most_line = most_line
         self._kept = bytearray()
-        # The first line may be the dot already.
+        # The first line may already be the dot.
         self._tail = _END[:2]
         self._line = 0
         self.refusal = ""
@@ -24,23 +25,23 @@ class Collector:
 
     @property
     def kept(self) -> int:
-        """Bytes that are held."""
+        """Return the number of bytes held."""
         return len(self._kept)
 
     def refuse(self, why: str) -> None:
-        """Keeps nothing from now on."""
+        """Refuse the mail and keep no bytes from now on."""
         self.refusal = self.refusal or why
         self._kept = bytearray()
 
     def feed(self, data: bytes) -> bytes | None:
-        """Takes what came; what follows the end, or None while there is none."""
+        """Add received bytes; return the bytes after the mail's end, or None before the end."""
         window = self._tail + data
         found = window.find(_END)
         used = len(data) if found < 0 else found + len(_END) - len(self._tail)
         piece = data[:used]
         self.seen += used
         self._measure(piece)
-        if self.seen > self._most + 3:  # the dot and its line end are not the mail
+        if self.seen > self._most + 3:  # the dot and its line end are not part of the mail
             self.refuse("TOO_LARGE")
         if not self.refusal:
             self._kept += piece
@@ -52,7 +53,7 @@ class Collector:
         return data[used:]
 
     def mail(self) -> bytes:
-        """The mail, dots restored. Once: nothing is kept afterwards."""
+        """Return the mail, with dots restored. Call it once: nothing is kept afterwards."""
         kept, self._kept = self._kept, bytearray()
         if kept.startswith(b"."):
             del kept[:1]

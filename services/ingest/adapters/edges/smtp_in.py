@@ -1,9 +1,11 @@
-"""E-mail by SMTP. 250 only when the mail is in the log; 451 while it can't be; so a sending server keeps what we could not take.
+"""E-mail by SMTP. The answer is 250 only when the mail is in the log, and 451 while it can't be; so a sending server
+keeps mail that we could not accept.
 
-Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is counted while
-it arrives (552). A mail is parsed in a worker process under a limit of CPU time; one that costs more is taken with its raw bytes.
-Origin: SMTP proves nothing and AUTH is not offered. Whether the author is proven is decided over the raw bytes by the account's
-`authentication` (`mail_authentication`); unproven mail is taken and marked. STARTTLS is offered when there is a certificate.
+Recipients are the addresses of configured e-mail accounts (550 for others; a plus-tag is ignored). The size is
+counted while the mail arrives (552). A mail is parsed in a worker process with a limit of CPU time; if parsing takes
+more, the mail is accepted as its raw bytes. Origin: SMTP proves nothing and AUTH is not offered. Whether the author
+is proven is decided over the raw bytes by the account's `authentication` (`mail_authentication`); unproven mail is
+accepted and marked. STARTTLS is offered when there is a certificate.
 """
 
 import asyncio
@@ -40,7 +42,8 @@ _STOP_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SmtpLimits:
-    """Of one mail, of all sessions together, and of each. `relays`: mail servers in front of us, which have no share of their own."""
+    """Limits of one mail, of all sessions together, and of each session. `relays`: our own mail servers in front,
+    exempt from limits per address."""
 
     max_bytes: int
     cpu_s: float
@@ -50,7 +53,7 @@ class SmtpLimits:
 
 
 class MailHandler:
-    """aiosmtpd's hooks."""
+    """Handles aiosmtpd's hooks."""
 
     def __init__(
         self,
@@ -70,7 +73,7 @@ class MailHandler:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Only for our own accounts."""
+        """Accept only the addresses of our own accounts."""
         if self._account(address) is None:
             self._refuse(550, "RECIPIENT_UNKNOWN")
             return "550 5.1.1 there is no such mailbox here"
@@ -81,7 +84,7 @@ class MailHandler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """One mail, for each of its recipients' accounts once."""
+        """Accept one mail, once for each of its recipients' accounts."""
         raw = bytes(envelope.original_content or b"")
         sender = envelope.mail_from or ""
         peer = str(session.peer[0]) if session.peer else ""
@@ -103,10 +106,10 @@ class MailHandler:
         return "250 2.0.0 OK, the message is durable"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Whatever broke, the sending server keeps its mail."""
+        """Answer so that the sending server keeps its mail, whatever failed."""
         self._log.error("smtp session failed", error=type(error).__name__, exc_info=error)
         self._refuse(451, "INTERNAL")
-        return "451 4.3.0 something broke here, send it again later"
+        return "451 4.3.0 internal error, send it again later"
 
     async def _parsed(self, account: Account, raw: bytes, sender: str, recipient: str) -> IncomingMessage:
         secret = self._secrets.get(account, "reply_token") if "reply_token" in account.secrets else None
@@ -130,9 +133,9 @@ class MailHandler:
     def _failed(self, error: ChaparError) -> str:
         if error.kind is ErrorKind.TOO_LARGE:
             self._refuse(552, error.reason)
-            return "552 5.3.4 the text of the message is larger than we can take"
+            return "552 5.3.4 the text of the message is too large"
         self._refuse(451, error.reason)
-        return "451 4.3.2 the message can not be taken right now, send it again later"
+        return "451 4.3.2 the message cannot be accepted right now, send it again later"
 
     def _refuse(self, code: int, reason: str) -> None:
         self._door.answered(CHANNEL, code, reason)
@@ -153,8 +156,8 @@ async def smtp_server(
     hostname: str,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
-    """Serves until the block ends; gives the address. Raises UNAVAILABLE PORT_IN_USE."""
-    # It narrates addresses and bodies at INFO and DEBUG, and errors come to `handle_exception`.
+    """Serve until the block ends; yields the address. Raises UNAVAILABLE PORT_IN_USE."""
+    # It logs addresses and bodies at INFO and DEBUG; errors come to `handle_exception`.
     logging.getLogger("mail.log").setLevel(logging.CRITICAL)
     loop = asyncio.get_running_loop()
     house = House(
@@ -211,7 +214,7 @@ def _refused(door: Door, code: int, reason: str) -> None:
 
 
 async def _settle(sessions: "set[SmtpSession]") -> None:
-    """Lets mails that are being taken get their answer, then hangs up."""
+    """Wait until mails that are being accepted have their answer, then close the connections."""
     busy = [each._handler_coroutine for each in sessions if each.transport is not None and each._handler_coroutine]
     for each in tuple(sessions):
         if each.transport is not None and not (each.envelope is not None and each.envelope.content):

@@ -1,8 +1,9 @@
-"""One SMTP connection: aiosmtpd's protocol under limits.
+"""One SMTP connection: aiosmtpd's protocol with limits.
 
-It has a seat and deadlines as every HTTP connection has (`services.chassis.connections`); what it sends of a mail is charged to a budget over
-all sessions (`services.chassis.byte_budget`) as it arrives, and kept once (`smtp_data`). A session that has ended refers to nothing: aiosmtpd's
-tables of methods and asyncio's streams point back at the session, so they are dropped, and memory does not wait for the cycle collector.
+It has a seat and deadlines like every HTTP connection (`services.chassis.connections`). The bytes of a mail are charged
+to a budget over all sessions (`services.chassis.byte_budget`) as they arrive, and kept once (`smtp_data`). An ended
+session holds no references: aiosmtpd's tables of methods and asyncio's streams refer back to the session, so they are
+dropped, and memory is freed without the cycle collector.
 """
 
 import asyncio
@@ -18,14 +19,14 @@ from services.chassis.http import TrustedProxies, peer_key
 from services.ingest.adapters.edges.smtp_data import Collector
 
 _LINE_BYTES: Final = 1 << 20
-"""Lines may be long: many senders write a whole HTML body on one."""
+"""Lines may be long: many senders write a whole HTML body on one line."""
 _COMMAND_BYTES: Final = 4 << 10
 _JUNK_BYTES: Final = 64 << 10
-"""What may come between two valid commands."""
+"""The maximum number of bytes between two valid commands."""
 _NEVER_S: Final = 86_400.0
 _CALLS: Final = {"*": 1000, "NOOP": 50, "EHLO": 10, "HELO": 10, "STARTTLS": 2, "HELP": 5, "VRFY": 5, "AUTH": 5}
 _ANSWERS: Final = {
-    "TOO_LARGE": "552 5.3.4 the message is larger than we can take",
+    "TOO_LARGE": "552 5.3.4 the message is too large",
     "LINE_TOO_LONG": "500 5.6.0 a line of the message is longer than a mebibyte",
     "OVER_BUDGET": "452 4.3.1 too much mail arrives at once, send it again later",
 }
@@ -33,7 +34,8 @@ _ANSWERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What all sessions share. `relays`: mail servers in front, which speak for many and have no share of their own."""
+    """The parts that all sessions share. `relays`: our own mail servers in front, which send for many clients and are
+    exempt from limits per address."""
 
     connections: Connections
     budget: ByteBudget
@@ -44,7 +46,7 @@ class House:
 
 
 class SmtpSession(SMTP):
-    """See the module."""
+    """One SMTP session; see the module's docstring."""
 
     line_length_limit = _COMMAND_BYTES
 
@@ -61,11 +63,11 @@ class SmtpSession(SMTP):
         self._collected: asyncio.Future[None] | None = None
         self._junk = 0
 
-    # ---- the transport's side
+    # ---- calls by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Takes a seat, or says that there is none. Called again when the session goes over to TLS."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's transports are none by inheritance
+        """Take a seat, or answer that there is none. Called again when the session changes to TLS."""
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports do not inherit from it
         if self._seat is None:
             peer = transport.get_extra_info("peername")
             host = str(peer[0]) if peer else ""
@@ -81,7 +83,7 @@ class SmtpSession(SMTP):
             self._handler_coroutine.add_done_callback(self._ended)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Gives everything back."""
+        """Release everything."""
         self._release()
         if self._seat is None:
             return
@@ -91,7 +93,7 @@ class SmtpSession(SMTP):
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """A mail's bytes go to its collector, commands to aiosmtpd; who sends neither is cut off."""
+        """Pass a mail's bytes to its collector and commands to aiosmtpd; a client that sends neither is disconnected."""
         if self._seat is None:
             return
         if self._collector is not None:
@@ -108,12 +110,12 @@ class SmtpSession(SMTP):
         return bool(super().eof_received()) if self._seat is not None else False
 
     def pause_writing(self) -> None:
-        """The client does not read its answers."""
+        """Called when the client stops reading its answers."""
         super().pause_writing()
         self._enter(Stage.WRITE)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """Called when the client reads its answers again."""
         super().resume_writing()
         self._enter(Stage.WORK)
 
@@ -129,21 +131,21 @@ class SmtpSession(SMTP):
         transport.close()
 
     def hang_up(self) -> None:
-        """At once."""
+        """Close the connection at once."""
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
 
     # ---- commands
 
     def _reset_timeout(self, duration: float | None = None) -> None:
-        # Called at each valid command: bytes before it have been dealt with.
+        # Called at each valid command: the bytes before it have been handled.
         self._junk = 0
         self._enter(Stage.WORK)
         self._enter(Stage.IDLE)
         super()._reset_timeout(_NEVER_S)
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
-        """As aiosmtpd's, but what arrives is bounded, charged, and kept once."""
+        """Replace aiosmtpd's DATA: the arriving bytes are bounded, charged, and kept once."""
         if await self.check_helo_needed() or await self.check_auth_needed("DATA"):
             return
         assert self.envelope is not None
@@ -157,7 +159,7 @@ class SmtpSession(SMTP):
             answer = await self._mail(self.envelope)
         finally:
             self._release()
-            self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library left it unannotated
+            self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library has no annotation
             self._enter(Stage.IDLE)
         await self.push(answer)
 
@@ -206,10 +208,10 @@ class SmtpSession(SMTP):
             if after:
                 self.data_received(after)
         elif collector.seen > 2 * self._house.most_bytes:
-            # Read on for the answer's sake, but not for ever.
+            # Reading continues so that the client sees the answer, but not for ever.
             self.hang_up()
 
-    # ---- parts
+    # ---- internal
 
     def _enter(self, stage: Stage) -> None:
         if self._seat is not None:
@@ -222,7 +224,7 @@ class SmtpSession(SMTP):
         self._collector = self._collected = None
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """The session is over: cut what refers back to it."""
+        """The session is over: remove the references back to it."""
         if not task.cancelled() and task.exception() is not None and not isinstance(task.exception(), ConnectionError):
             self.hang_up()
         self._release()
@@ -231,14 +233,14 @@ class SmtpSession(SMTP):
         self._smtp_methods = {}
         self._auth_methods = {}
         self._client_connected_cb = None
-        self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library left it unannotated
+        self._set_post_data_state()  # type: ignore[no-untyped-call]  # the library has no annotation
         self._handler_coroutine = _NOTHING
         self._reader = self._writer = None  # type: ignore[assignment]  # as before the first connection
         self._tls_protocol = None
 
 
 class _Nothing:
-    """Instead of a task that has ended, with all that its frames hold."""
+    """Replaces an ended task, whose frames would keep everything that they refer to."""
 
     def cancel(self) -> bool:
         return False

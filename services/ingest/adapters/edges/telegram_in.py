@@ -17,19 +17,19 @@ class TelegramChannel:
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
     ) -> Unproven | None:
-        """The whole proof: it does not depend on the body."""
+        """Check the whole proof: it does not depend on the body."""
         return self.prove(account, secrets, headers, b"", now_s)
 
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
-        """The header must equal the secret."""
+        """Check that the header equals the secret."""
         return shared_token(headers.get("x-telegram-bot-api-secret-token"), needed(secrets, account, "webhook_secret"))
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
-        """One update."""
+        """Parse one update."""
         return parse_update(raw)
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
-        """None: Telegram does not ask."""
+        """Return None: Telegram has no handshake."""
         return None

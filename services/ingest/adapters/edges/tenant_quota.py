@@ -1,10 +1,10 @@
-"""Quotas of tenants before inbound.v1: how much each may let in, and whose turn it is when many want in at once.
+"""Quotas of tenants before inbound.v1: how much each may publish, and whose turn it is when many publish at once.
 
-Two things stand before the log. A tenant's pace, with a short wait beyond its burst, keeps one tenant from filling the
-partitions of inbound.v1 faster than the intake lanes read them, where others would wait behind it. Its customers share
-that pace: one of them who writes too much is refused before the others are. Then a bounded number
-of messages is on the way to the broker at a time; when that is used up, tenants take turns. A large message costs as
-much as several small ones, which also bounds the bytes that wait.
+There are two limits. First, a tenant's rate, with a short wait beyond its burst: one tenant can't fill the partitions
+of inbound.v1 faster than the intake lanes read them, so that other tenants would wait. The customers of a tenant share
+its rate: a customer who writes too much is refused before the others are. Second, a bounded number of messages may be
+in flight to the broker; when that is reached, tenants take turns. A large message costs as much as several small ones,
+which also bounds the bytes that wait.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from services.ingest.domain.shared_pace import SharedPace
 from services.ingest.ports import Publisher
 
 UNIT_BYTES = 8 << 10
-"""A message costs one unit, and one more for each of these."""
+"""A message costs one unit, plus one for each of these."""
 _ON_THE_WAY = 256
 _MOST_WAITING = 256
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaSettings:
-    """`pace` in units a second of a tenant of weight 1; `wait_s`: how long a message may wait for its turn."""
+    """`pace`: units per second for a tenant of weight 1. `wait_s`: how long a message may wait for its turn."""
 
     pace: Pace
     wait_s: float = 2.0
@@ -37,7 +37,7 @@ class QuotaSettings:
 
 
 class TenantQuota:
-    """Turns of one way in. That of customers is one for all their edges: webhooks, SMTP, web chat and Submit."""
+    """The turns of one way into the log. All edges for customers share one: webhooks, SMTP, web chat and Submit."""
 
     def __init__(self, settings: QuotaSettings, now_s: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -47,7 +47,7 @@ class TenantQuota:
 
     @asynccontextmanager
     async def turn(self, tenant: str, customer: str, messages: int, size_bytes: int) -> AsyncIterator[None]:
-        """Waits for the tenant's turn; the messages are on the way during the block. Raises EXHAUSTED TENANT_RATE."""
+        """Wait for the tenant's turn; the messages are in flight during the block. Raises EXHAUSTED TENANT_RATE."""
         units = self._pace.cost(tenant, messages, size_bytes / UNIT_BYTES)
         turn = self._pace.take(tenant, customer, units, self._now_s())
         if turn.refused:
@@ -62,14 +62,14 @@ class TenantQuota:
 
 
 class FairPublisher:
-    """`ports.Publisher` with the tenants' quotas before it. The records of one call belong to one tenant."""
+    """A `ports.Publisher` that applies the tenants' quotas first. The records of one call belong to one tenant."""
 
     def __init__(self, publisher: Publisher, quota: TenantQuota) -> None:
         self._publisher = publisher
         self._quota = quota
 
     async def publish(self, records: Sequence[tuple[str, records_pb2.InboundRecord]]) -> None:
-        """As the port says. Raises EXHAUSTED TENANT_RATE too; then none was sent."""
+        """See `ports.Publisher.publish`. Also raises EXHAUSTED TENANT_RATE; then none was sent."""
         if not records:
             return
         size = sum(record.ByteSize() for _, record in records)
@@ -80,7 +80,8 @@ class FairPublisher:
 
 @dataclass(frozen=True, slots=True)
 class WaysIn:
-    """Ways to the log with separate quotas: for what customers write, for callers' requests (sends, links, follow-ups), for erasures."""
+    """Publishers with separate quotas: for customers' messages, for callers' requests (sends, links, follow-ups), for
+    erasures."""
 
     customers: Publisher
     callers: Publisher
@@ -88,7 +89,10 @@ class WaysIn:
 
 
 def ways_in(publisher: Publisher, settings: QuotaSettings) -> WaysIn:
-    """A quota each for customers and callers, of the same size. Erasures have none: they are few, and must not wait for a flood."""
+    """Return publishers with one quota each for customers and callers, of the same size.
+
+    Erasures have no quota: they are few, and must not wait behind a flood.
+    """
     return WaysIn(
         FairPublisher(publisher, TenantQuota(settings)), FairPublisher(publisher, TenantQuota(settings)), publisher
     )
@@ -98,6 +102,6 @@ def _too_much(wait_s: float) -> ChaparError:
     return ChaparError(
         ErrorKind.EXHAUSTED,
         "TENANT_RATE",
-        "this tenant sends more than its quota: send later, or have the quota raised",
+        "this tenant sends more than its quota; send later, or ask for a higher quota",
         retry_after_s=max(1.0, wait_s),
     )

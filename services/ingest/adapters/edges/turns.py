@@ -1,4 +1,4 @@
-"""A bounded number of things at a time, and tenants that wait for one take turns."""
+"""Bounds the number of concurrent operations; waiting tenants take turns."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -10,21 +10,21 @@ from services.ingest.domain.fair_queue import FairQueue
 _NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 
 
-class TooManyWaiting(Exception):  # noqa: N818 - reads as what happened
-    """The tenant has as many waiting as it may."""
+class TooManyWaiting(Exception):  # noqa: N818 - the name reads as what happened
+    """The tenant already has its maximum of waiting operations."""
 
 
 class Turns:
     """Places, given in turn to the tenants that wait."""
 
     def __init__(self, places: int, most_waiting: int, weights: Mapping[str, float] = _NO_WEIGHTS) -> None:
-        """`most_waiting`: of one tenant."""
+        """`most_waiting`: the maximum for one tenant."""
         self._free = places
         self._queue: FairQueue[asyncio.Future[None]] = FairQueue(most_waiting, weights)
 
     @asynccontextmanager
     async def turn(self, tenant: str, cost: float = 1.0) -> AsyncIterator[None]:
-        """Holds a place during the block. Raises TooManyWaiting."""
+        """Hold a place during the block. Raises TooManyWaiting."""
         await self._enter(tenant, cost)
         try:
             yield
@@ -42,7 +42,7 @@ class Turns:
             await mine
         except asyncio.CancelledError:
             if mine.done() and not mine.cancelled():
-                self._leave()  # the place was given to a caller that has gone away meanwhile
+                self._leave()  # the place was given to a caller that has been cancelled meanwhile
             raise
 
     def _leave(self) -> None:

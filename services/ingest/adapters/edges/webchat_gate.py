@@ -1,8 +1,10 @@
-"""How many web chat sockets one address may have, and how many strangers may come from it, before any conversation exists.
+"""How many web chat sockets one address may have, and how many new visitors it may bring, before any conversation
+exists.
 
-A socket first waits for its hello; then it is a newcomer's, or that of a visitor who has come back and has proved it. Each kind has its own
-allowance at an address: strangers never use up what returning visitors need. Where too many wait for their hello, the one that has waited
-longest goes. Addresses are counted for each account apart, so that one tenant's crowd is not another's.
+A socket first waits for its hello. Then it belongs to a new visitor, or to a returning visitor who has proved it.
+Each kind has its own allowance at an address: new visitors never use up the allowance of returning ones. When too
+many sockets wait for their hello, the one that has waited longest is closed. Addresses are counted separately for
+each account, so that one tenant's traffic does not limit another's.
 """
 
 from collections.abc import Callable
@@ -14,15 +16,16 @@ from services.ingest.domain.limits import Limiter, Rate
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """At one address: sockets of each kind, and newcomers by time. `per_visitor`: sockets of one visitor, wherever."""
+    """Limits for one address: sockets of each kind, and new visitors by time. `per_visitor`: sockets of one visitor,
+    from all addresses."""
 
     sockets: int
     newcomers: Rate
     per_visitor: int
 
 
-class Turned(Exception):  # noqa: N818 - reads as what happened
-    """Away, with a reason."""
+class Turned(Exception):  # noqa: N818 - the name reads as what happened
+    """The socket is refused, with a reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -36,7 +39,7 @@ _BURST: Final = 5
 
 
 class Entry:
-    """One socket's place at the gate. `leave` when it closes."""
+    """One socket's place at the gate. Call `leave` when it closes."""
 
     __slots__ = ("_gate", "_give_up", "_held", "address")
 
@@ -47,14 +50,14 @@ class Entry:
         self._held: tuple[str, ...] = ()
 
     def newcomer(self, now_ms: int) -> None:
-        """A stranger, of whom nothing is known. Raises Turned."""
+        """Count the socket as a new visitor's. Raises Turned."""
         self._gate._told(self)
         if self._gate._newcomers.take(self.address, now_ms) > 0:
             raise Turned("TOO_MANY_NEW_VISITORS")
         self._hold((f"{_NEW}/{self.address}", self._gate._limits.sockets, "TOO_MANY_SOCKETS_HERE"))
 
     def returning(self, visitor: str) -> None:
-        """A visitor who has proved who they are. Raises Turned."""
+        """Count the socket as that of a visitor who has proved who they are. Raises Turned."""
         self._gate._told(self)
         self._hold(
             (f"{_BACK}/{self.address}", self._gate._limits.sockets, "TOO_MANY_SOCKETS_HERE"),
@@ -62,14 +65,14 @@ class Entry:
         )
 
     def leave(self) -> None:
-        """The socket is gone."""
+        """Give the place back: the socket is closed."""
         self._gate._told(self)
         for key in self._held:
             self._gate._give(key)
         self._held = ()
 
     def give_up(self) -> None:
-        """Another one needs the place."""
+        """Close the socket: another one needs its place."""
         self._give_up()
 
     def _hold(self, *wanted: tuple[str, int, str]) -> None:
@@ -82,7 +85,7 @@ class Entry:
 
 
 class Gate:
-    """One for all sockets of the process."""
+    """Counts all sockets of the process."""
 
     def __init__(self, limits: GateLimits) -> None:
         self._limits = limits
@@ -91,9 +94,10 @@ class Gate:
         self._counts: dict[str, int] = {}
 
     def knock(self, address: str, now_ms: int, give_up: Callable[[], None]) -> Entry:
-        """A socket that has not said hello. `give_up` is called when its place is needed by another one before it has.
+        """Register a socket that has not said hello. `give_up` is called when another socket needs its place before the
+        hello.
 
-        In a burst every hello may be under way, so a moment's patience is had with each, up to a bound.
+        In a burst every hello may be on its way, so each socket gets a short time first, up to a bound.
         """
         entry = Entry(self, address, give_up)
         waiting = self._waiting.setdefault(address, {})
@@ -107,7 +111,7 @@ class Gate:
         return entry
 
     def _told(self, entry: Entry) -> None:
-        """It waits no longer."""
+        """Remove the entry from the sockets that wait for their hello."""
         waiting = self._waiting.get(entry.address)
         if waiting is None:
             return

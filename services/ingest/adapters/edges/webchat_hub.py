@@ -1,8 +1,8 @@
-"""The live side of web chat: one reader of conversations.v1 for the process, and who listens to what.
+"""The live side of web chat: one reader of conversations.v1 for the process, and the listeners of each identity.
 
-What was read lately is remembered for a while (bounded), because the history projection is behind the log: a visitor who
-comes back gets history and then what the projection has not written yet. A message's sequence number is its offset, so
-both sources agree on order and on what is the same.
+Recent messages are kept in memory for a time (bounded), because the history projection is behind the log: a returning
+visitor gets history and then the messages that the projection has not written yet. A message's sequence number is its
+offset, so both sources agree on the order and on which messages are equal.
 """
 
 from collections import OrderedDict, deque
@@ -25,31 +25,32 @@ _KEPT_OWNERS = 100_000
 
 Listener = Callable[[ChatMessage], None]
 _Key = tuple[str, str]
-"""Tenant and id: ids are a tenant's own."""
+"""Tenant and id: ids are unique within a tenant only."""
 
 
 class WebchatHub:
-    """See the module. Everything runs in one event loop."""
+    """Distributes live messages; see the module's docstring. Everything runs in one event loop."""
 
     def __init__(self, keys: AwaitedKeys, poison: Poison) -> None:
         self._keys = keys
         self._poison = poison
         self._listeners: dict[_Key, set[Listener]] = {}
         self._recent: OrderedDict[_Key, deque[ChatMessage]] = OrderedDict()
-        """By identity."""
+        """Recent messages by identity."""
         self._remembered_of: dict[_Key, dict[_Key, int]] = {}
-        """By conversation: its messages in `_recent`, counted by identity. So an erasure looks at what it erases only."""
+        """Messages in `_recent` by conversation, counted by identity, so that an erasure visits only the messages that
+        it erases."""
         self._owners: OrderedDict[_Key, str] = OrderedDict()
 
     async def run(self, records: AsyncIterator[Record]) -> None:
-        """Reads until cancelled."""
+        """Read until cancelled."""
         async with aclosing(records) as stream:  # type: ignore[type-var]  # it is a generator; its type says iterator
             async for record in stream:
                 await when_ready(self._keys, record)
                 self._poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
-        """One record of conversations.v1. Raises InvalidRecord."""
+        """Handle one record of conversations.v1. Raises InvalidRecord."""
         try:
             decoded = records_pb2.ConversationRecord.FromString(record.value or b"")
             unseal(decoded, self._keys, record.topic, record.key or b"")
@@ -78,12 +79,12 @@ class WebchatHub:
                 listener(seen)
 
     def owner(self, tenant: str, conversation_id: str) -> str | None:
-        """The identity that a conversation was with when it was last seen; None when it has not been seen lately."""
+        """Return the identity that a conversation was with when it was last seen; None when it has not been seen recently."""
         return self._owners.get((tenant, conversation_id))
 
     @contextmanager
     def listening(self, tenant: str, identity_id: str, listener: Listener) -> Iterator[None]:
-        """Calls `listener` with each web chat message of this identity, as it is read. It must not block."""
+        """Call `listener` with each web chat message of this identity, as it is read. It must not block."""
         key = (tenant, identity_id)
         group = self._listeners.setdefault(key, set())
         group.add(listener)
@@ -95,7 +96,7 @@ class WebchatHub:
                 del self._listeners[key]
 
     def recent(self, tenant: str, identity_id: str) -> tuple[ChatMessage, ...]:
-        """What was read lately of this identity, in the order of the log."""
+        """Return the recent messages of this identity, in the order of the log."""
         return tuple(self._recent.get((tenant, identity_id), ()))
 
     def _note_owner(self, record: records_pb2.ConversationRecord) -> None:

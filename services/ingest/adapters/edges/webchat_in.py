@@ -1,12 +1,12 @@
 """Web chat's socket: `/v1/{tenant}/webchat/{account}/ws`.
 
 Server to client:
-    {"type": "welcome", "token": "…", "verified": false}          keep the token: it is who you are
+    {"type": "welcome", "token": "…", "verified": false}          keep the token: it identifies you
     {"type": "message", "conversation": "…", "seq": 7, "id": "…", "from": "agent", "text": "…", "language": "fa", "at": ms}
     {"type": "ack", "id": "…", "message_id": "…"}                 your message is durable
-    {"type": "refused", "id": "…", "reason": "…", "detail": "…", "retry_after_s": 5}   it is not
+    {"type": "refused", "id": "…", "reason": "…", "detail": "…", "retry_after_s": 5}   it was not accepted
     {"type": "pong"}
-    {"type": "closing", "reason": "…"}                            before a close that you may come back from
+    {"type": "closing", "reason": "…"}                            before a close; you may reconnect
 
 A message is acknowledged when the broker has acknowledged it; a client that did not see the ack sends it again with the
 same id. Close codes: 4401 not proven, 4403 origin, 4404 account, 4408 idle, 4429 too fast, 1013 later, 1009 too big.
@@ -57,12 +57,12 @@ _RESUME_MOST = 500
 _SHOWN_MOST = 200
 _STRIKES = 20
 _FOR_ALL = 0.8
-"""The part of all sockets that newcomers may use."""
+"""The share of all sockets that new visitors may use."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebchatLimits:
-    """Per socket, per address, and for all. Times in seconds."""
+    """Limits per socket, per address, and for all sockets. Times in seconds."""
 
     sockets: int
     gate: GateLimits
@@ -72,8 +72,8 @@ class WebchatLimits:
     origins: tuple[str, ...]
 
 
-class _Over(Exception):  # noqa: N818 - reads as what happened
-    """The socket is to be closed."""
+class _Over(Exception):  # noqa: N818 - the name reads as what happened
+    """The socket must be closed."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -106,7 +106,7 @@ class Webchat:
         self._log = get_logger(__name__)
 
     async def __call__(self, socket: WebSocket) -> None:
-        """One socket, until it closes."""
+        """Serve one socket, until it closes."""
         await socket.accept()
         try:
             account = self._admit(socket)
@@ -130,7 +130,7 @@ class Webchat:
             self._open.set(len(self._sockets))
 
     async def drain(self) -> None:
-        """Tells every client to come back, which another replica will answer."""
+        """Ask every client to reconnect; another replica will accept the connection."""
         for session in tuple(self._sockets):
             session.go_elsewhere()
 
@@ -148,7 +148,7 @@ class Webchat:
 
 
 def origin_allowed(headers: Mapping[str, str], allowed: tuple[str, ...]) -> bool:
-    """A browser's page of this host, or of a listed origin; what is no browser sends no Origin."""
+    """Return whether the page has this host, or a listed origin. A client that is not a browser sends no Origin."""
     origin = headers.get("origin")
     if origin is None or "*" in allowed or origin.rstrip("/") in {each.rstrip("/") for each in allowed}:
         return True
@@ -159,7 +159,8 @@ def origin_allowed(headers: Mapping[str, str], allowed: tuple[str, ...]) -> bool
 
 
 class _Session:
-    """One socket. A reader takes frames in order; a writer sends what is queued, so that a slow client hurts itself only."""
+    """One socket. A reader handles frames in order; a writer sends queued frames, so that a slow client delays only
+    itself."""
 
     def __init__(
         self,
@@ -173,7 +174,7 @@ class _Session:
         *,
         crowded: bool,
     ) -> None:
-        """`crowded`: newcomers are refused, so that visitors who come back find room."""
+        """`crowded`: new visitors are refused, so that returning visitors find capacity."""
         self.peer = peer_key(socket.client.host if socket.client is not None else "")
         self._crowded = crowded
         self._socket = socket
@@ -193,7 +194,7 @@ class _Session:
         self._log = get_logger(__name__)
 
     async def run(self, entry: Entry) -> None:
-        """Until either side closes."""
+        """Serve until either side closes."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write())
@@ -204,15 +205,15 @@ class _Session:
                 except WebSocketDisconnect:
                     self._close(_Over(1000, ""))
         except* (WebSocketDisconnect, RuntimeError) as errors:
-            # Starlette raises RuntimeError when the peer went away between two sends.
-            self._log.debug("web chat socket gone", error=type(errors.exceptions[0]).__name__)
+            # Starlette raises RuntimeError when the peer disconnected between two sends.
+            self._log.debug("web chat socket closed", error=type(errors.exceptions[0]).__name__)
 
     def go_elsewhere(self) -> None:
-        """Ends the session politely."""
+        """End the session and ask the client to reconnect."""
         self._close(_Over(LATER, "DRAINING"))
 
     def give_way(self) -> None:
-        """Ends a session that has not said hello, because too many wait at its address."""
+        """End a session that has not said hello, because too many wait at its address."""
         self._close(_Over(TOO_FAST, "TOO_MANY_SILENT_SOCKETS"))
 
     async def _talk(self, entry: Entry) -> None:
@@ -235,7 +236,7 @@ class _Session:
         return frame
 
     def _welcome(self, hello: Hello, entry: Entry) -> Visitor:
-        """Proof first; limits for newcomers are for those who have none."""
+        """Check the proof first; limits for new visitors apply only without one."""
         now_s = self._door.now_ms() // 1000
         try:
             if hello.identifier:
@@ -275,9 +276,10 @@ class _Session:
         return _Over(NOT_PROVEN, reason) if again is None else _Over(TOO_FAST, again.reason)
 
     async def _resume(self, identity_id: str, after: After | None, *, returns: bool) -> None:
-        """History first, then what the live reader knows beyond it; what arrives meanwhile is held back.
+        """Send history first, then the live reader's messages after it; messages that arrive meanwhile are held back.
 
-        Who returns without a place to go on from (a page loaded again, a second tab) gets the newest of everything.
+        A visitor who returns without a position (a reloaded page, a second tab) gets the newest messages of all
+        conversations.
         """
         recent = self._hub.recent(self._account.tenant, identity_id)
         conversations = [after.conversation] if after is not None else []
@@ -290,14 +292,14 @@ class _Session:
                 since = after.seq if after is not None and conversation_id == after.conversation else -1
                 known = any(each.conversation_id == conversation_id for each in recent)
                 if not known and await self._history.owner(self._account.tenant, conversation_id) != identity_id:
-                    continue  # somebody else's conversation is none of the visitor's business
+                    continue  # the visitor must not see another customer's conversation
                 since = self._sent[conversation_id] = max(since, self._sent.get(conversation_id, -1))
                 for message in await self._history.after(self._account.tenant, conversation_id, since, _RESUME_MOST):
                     if message.message.channel == CHANNEL:
                         self._show(message)
         except ChaparError as error:
-            # Without its history a chat can still talk.
-            self._log.warning("web chat history not readable", reason=error.reason)
+            # The chat works without its history.
+            self._log.warning("web chat history can't be read", reason=error.reason)
         held, self._held = self._held or [], None
         for message in (*recent, *held):
             self._show(message)
@@ -334,7 +336,7 @@ class _Session:
             case Typing():
                 pass
             case Hello():
-                self._refuse("", "HELLO_REPEATED", "hello is the first frame only")
+                self._refuse("", "HELLO_REPEATED", "hello must be the first frame")
             case Say() | End():
                 if who.verified:
                     given = frame.identifier_hash if isinstance(frame, Say) and frame.identifier_hash else ""
@@ -358,14 +360,14 @@ class _Session:
         if self._strikes > _STRIKES:
             raise _Over(TOO_FAST, "SOCKET_RATE")
         named = frame.id if isinstance(frame, Say | End) else ""
-        self._refuse(named, "SOCKET_RATE", "too fast: send it again later", max(1.0, wait_s))
+        self._refuse(named, "SOCKET_RATE", "too many frames; send it again later", max(1.0, wait_s))
 
     async def _receive(self) -> bytes:
         event = await self._socket.receive()
         if event["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(event.get("code") or 1005)
         text: str | None = event.get("text")
-        # A text frame has been checked to be UTF-8 by the protocol.
+        # The protocol has already checked that a text frame is UTF-8.
         return text.encode("utf-8", "surrogatepass") if text is not None else bytes(event.get("bytes") or b"")
 
     def _refuse(self, id_: str, reason: str, detail: str, retry_after_s: float | None = None) -> None:

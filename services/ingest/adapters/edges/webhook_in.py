@@ -19,7 +19,7 @@ class WebhookChannel:
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
     ) -> Unproven | None:
-        """Whether id, time and a signature are there and well formed."""
+        """Check that id, time and a signature are present and well formed."""
         return standard_webhook_form(
             headers.get("webhook-id"), headers.get("webhook-timestamp"), headers.get("webhook-signature"), now_s
         )
@@ -27,7 +27,7 @@ class WebhookChannel:
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
-        """Any of several signatures by any of our secrets, within five minutes."""
+        """Accept any of several signatures by any of our secrets, within five minutes."""
         keys = [_usable(account, needed(secrets, account, "signing_secret"))]
         previous = secrets.get(account, "signing_secret_previous")
         if previous is not None:
@@ -42,16 +42,19 @@ class WebhookChannel:
         )
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
-        """The one message of a call."""
+        """Parse the one message of a call."""
         return parse_call(raw)
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
-        """None: callers need none."""
+        """Return None: callers need no handshake."""
         return None
 
 
 def _usable(account: Account, secret: str) -> str:
-    """Raises UNAVAILABLE: a secret that is not a key must not prove anything, and callers keep their messages until it is put right."""
+    """Return the secret. Raises UNAVAILABLE if it is not a key.
+
+    Such a secret must not prove anything; callers keep their messages until the operator has fixed it.
+    """
     problem = problem_of_secret(secret)
     if problem:
         raise ChaparError(

@@ -19,21 +19,21 @@ class WhatsAppChannel:
     def plausible(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], now_s: float
     ) -> Unproven | None:
-        """Whether there is a signature."""
+        """Check that there is a signature."""
         return hub_signature_form(headers.get("x-hub-signature-256"))
 
     def prove(
         self, account: Account, secrets: Secrets, headers: Mapping[str, str], raw: bytes, now_s: float
     ) -> Unproven | None:
-        """HMAC of the body as received: its escaped Unicode is part of what was signed."""
+        """Check the HMAC of the body as received: its escaped Unicode is part of the signed bytes."""
         return hub_signature(headers.get("x-hub-signature-256"), raw, needed(secrets, account, "app_secret"))
 
     def parse(self, account: Account, raw: bytes) -> Parsed:
-        """All messages of a notification."""
+        """Parse all messages of a notification."""
         return parse_notification(raw, account.settings.get("phone_number_id", ""))
 
     def handshake(self, account: Account, secrets: Secrets, query: Mapping[str, str]) -> str | Unproven | None:
-        """Echoes the challenge to whoever knows the verify token."""
+        """Return the challenge to a caller who knows the verify token."""
         challenge = query.get("hub.challenge", "")
         if query.get("hub.mode") != "subscribe" or not challenge or len(challenge) > _MAX_CHALLENGE:
             return WRONG

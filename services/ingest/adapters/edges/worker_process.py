@@ -1,4 +1,6 @@
-"""A process of our own that works on hostile bytes: started by exec with an empty environment, so it has none of our secrets."""
+"""A child process that handles hostile bytes: started by exec with an empty environment, so that it has none of our
+secrets.
+"""
 
 import asyncio
 import os
@@ -12,12 +14,12 @@ from services.ingest.adapters.edges.mail_worker import LENGTH_BYTES
 _MAX_REPLY: Final = 16 << 20
 
 
-class NotStarted(Exception):  # noqa: N818 - reads as what happened
+class NotStarted(Exception):  # noqa: N818 - the name reads as what happened
     """The process could not be started, or was not ready in time."""
 
 
-class Ended(Exception):  # noqa: N818 - what happened to a worker
-    """The worker has ended before it answered."""
+class Ended(Exception):  # noqa: N818 - names what happened to a worker
+    """The worker ended before it answered."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -33,16 +35,16 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended, as far as is known."""
+        """Return whether the process is not known to have ended."""
         return self._process.returncode is None
 
     async def answer(self) -> bytes:
-        """The next reply. Raises Ended."""
+        """Return the next reply. Raises Ended."""
         source = self._process.stdout
         assert source is not None
         try:
@@ -54,7 +56,7 @@ class WorkerProcess:
             raise Ended(await self._process.wait()) from error
 
     async def ask(self, request: bytes) -> bytes:
-        """The reply to a request. Raises Ended."""
+        """Send a request and return the reply. Raises Ended."""
         self.asked += 1
         target = self._process.stdin
         assert target is not None
@@ -65,7 +67,7 @@ class WorkerProcess:
         return await self.answer()
 
     async def end(self, patience_s: float = 0.0) -> None:
-        """End it: by closing its input, then by force."""
+        """End the process: by closing its input, then by force."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         with suppress(TimeoutError):
@@ -77,7 +79,7 @@ class WorkerProcess:
 
 
 async def started(module: str, within_s: float) -> WorkerProcess:
-    """A process that runs this module and has said that it is ready. Raises NotStarted."""
+    """Start a process that runs this module and wait until it is ready. Raises NotStarted."""
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.defpath, "LANG": "C.UTF-8"}
     try:
         worker = WorkerProcess(
@@ -89,7 +91,7 @@ async def started(module: str, within_s: float) -> WorkerProcess:
                 stdout=PIPE,
                 stderr=DEVNULL,
                 env=environment,
-                start_new_session=True,  # a signal for the service's group is the service's to deal with
+                start_new_session=True,  # the service handles a signal for its process group itself
             )
         )
     except OSError as error:
