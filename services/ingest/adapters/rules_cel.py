@@ -1,8 +1,8 @@
 """Conditions of routing rules in CEL, compiled once per version of a configuration.
 
 Variables: `channel`, `account`, `language`, `text`, `text_length`, `person` (attributes, all text), `labels`, `public`.
-The text's length is cut by the core; `services.chassis.expressions` bounds the rest. An expression that does not compile, raises, or
-does not yield true or false is FAILED, never an exception: the core asks the next rule.
+The core limits the text's length; `services.chassis.expressions` bounds the rest. An expression that does not compile,
+raises, or does not give true or false is FAILED, never an exception: the core evaluates the next rule.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class CelConditions:
 
     @property
     def refused(self) -> dict[str, str]:
-        """Expressions that did not compile, and why."""
+        """Return the expressions that did not compile, with the reasons."""
         return self._expressions.refused
 
     def __call__(self, when: str, given: RuleInput) -> Verdict:

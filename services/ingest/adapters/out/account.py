@@ -1,11 +1,11 @@
-"""An account with its settings and secrets resolved, as the clients of the providers use it."""
+"""An account with its settings and secrets resolved, as the providers' clients use it."""
 
 from services.ingest.domain.policy import AccountPolicy
 from services.ingest.ports import Account, Secrets
 
 
-class Unconfigured(Exception):  # noqa: N818 - reads as what happened
-    """A setting or a secret is missing: nothing can be sent by this account until an operator acts."""
+class Unconfigured(Exception):  # noqa: N818 - the name reads as what happened
+    """A setting or a secret is missing: nothing can be sent by this account until an operator fixes it."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not configured")
@@ -13,7 +13,7 @@ class Unconfigured(Exception):  # noqa: N818 - reads as what happened
 
 
 class SendingAccount:
-    """Settings may be references too ("env:…"), for addresses that only a running installation knows."""
+    """Settings may be references too ("env:…"), for addresses that depend on the installation."""
 
     def __init__(self, tenant: str, policy: AccountPolicy, secrets: Secrets) -> None:
         self.tenant = tenant
@@ -22,22 +22,22 @@ class SendingAccount:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Tenant, channel, account."""
+        """Return tenant, channel, account."""
         return self.tenant, self.policy.channel, self.policy.account
 
     def secret(self, name: str) -> str:
-        """Raises Unconfigured without one, ChaparError when its reference can't be read."""
+        """Return a secret. Raises Unconfigured without one, ChaparError when its reference can't be read."""
         return self._resolved(dict(self.policy.secrets), name)
 
     def setting(self, name: str, default: str = "") -> str:
-        """The setting, or the default. Raises ChaparError when it is a reference that can't be read."""
+        """Return the setting, or the default. Raises ChaparError when it is a reference that can't be read."""
         value = self.policy.settings.get(name, "")
         if value.startswith(("env:", "file:")):
             return self._resolved({name: value}, name)
         return value or default
 
     def required(self, name: str) -> str:
-        """Raises Unconfigured without it."""
+        """Return the setting. Raises Unconfigured without it."""
         value = self.setting(name)
         if not value:
             raise Unconfigured(name)

@@ -1,4 +1,4 @@
-"""What every provider's client offers."""
+"""The interface of every provider's client."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from services.ingest.domain.retry_classes import PartResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of one message, ready to go. `index` counts from 0; times in ms."""
+    """One part of one message, ready to be sent. `index` counts from 0; times in ms."""
 
     conversation_id: str
     delivery_id: str
@@ -27,11 +27,12 @@ class Part:
 class ChannelClient(Protocol):
     """Sends one part by one channel. Expected failures are results.
 
-    Raises Unconfigured or ChaparError before anything has left; any other exception means that nobody knows what left.
+    Raises Unconfigured or ChaparError before anything has been sent. Any other exception means that it is not known
+    what was sent.
     """
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """One attempt, one request."""
+        """Make one attempt, with one request."""
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
-        """(address for the limits per recipient, whether it is a group)."""
+        """Return (address for the limits per recipient, whether it is a group)."""

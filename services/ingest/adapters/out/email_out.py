@@ -1,8 +1,8 @@
-"""Mail by SMTP: plain text in UTF-8, threaded, with a Message-ID by which the answer finds its conversation.
+"""Sends mail by SMTP: plain text in UTF-8, threaded, with a Message-ID by which the answer finds its conversation.
 
-Until the server has been given the text, any failure is plain (RETRY or refused by code). From then on only its answer counts: without one the
-outcome is UNKNOWN, because it may have taken the mail. What goes out by itself says so (`Auto-Submitted`) and has the null sender, so
-that no other machine answers it.
+Until the server has received the text, every failure is clear (RETRY or refused by code). From then on only the
+server's answer counts: without one the outcome is UNKNOWN, because the server may have accepted the mail. Automatic
+mail is marked (`Auto-Submitted`) and has the null sender, so that no other machine answers it.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ class EmailClient:
         self._local_hostname = local_hostname
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """One mail in one SMTP session."""
+        """Send one mail in one SMTP session."""
         server = _server(account)
         recipient = _ascii_address(self.recipient(part.route)[0])
         if recipient is None:
@@ -80,7 +80,7 @@ class EmailClient:
         return result
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
-        """Where an answer is wanted: Reply-To as the edge took it, or the sender's address."""
+        """Return where an answer goes: Reply-To as the edge accepted it, or the sender's address."""
         return part_route.context.get("reply_to") or part_route.identity.native_id, False
 
     async def _session(self, server: _Server, sender: str, recipient: str, mail: bytes) -> PartResult:
@@ -124,11 +124,11 @@ class EmailClient:
         finally:
             await _leave(client)
             if phase == "connect":
-                made.close()  # otherwise it was the client's, and is closed
+                made.close()  # otherwise the client owned the connection and has closed it
 
 
 async def _leave(client: aiosmtplib.SMTP) -> None:
-    """Politely, if the server is still there; the outcome is known by now."""
+    """Send QUIT if the server is still there; the outcome is already known."""
     if client.is_connected:
         with contextlib.suppress(SMTPException, OSError, TimeoutError):
             async with asyncio.timeout(_QUIT_S):
@@ -142,7 +142,7 @@ def _compose(part: Part, account: SendingAccount, recipient: str) -> tuple[str, 
     message_id = reply_token.message_id(
         part.conversation_id, part.delivery_id, secret, address.rpartition("@")[2] or "localhost"
     )
-    # 7bit: base64 or quoted-printable, because the next server may not know 8BITMIME.
+    # 7bit: base64 or quoted-printable, because the next server may not support 8BITMIME.
     mail = EmailMessage(policy=SMTP_POLICY.clone(cte_type="7bit"))
     mail["From"] = formataddr((_one_line(account.setting("from_name")), address))
     mail["To"] = recipient
@@ -170,7 +170,7 @@ def _subject(subject: str) -> str:
 
 
 def _sender(account: SendingAccount) -> str:
-    """The first of the account's addresses."""
+    """Return the first of the account's addresses."""
     return account.required("address").replace(",", " ").split()[0]
 
 
@@ -179,7 +179,7 @@ def _one_line(text: str) -> str:
 
 
 def _ascii_address(address: str) -> str | None:
-    """The address with its domain in IDNA; None when the local part needs SMTPUTF8, which few servers offer."""
+    """Return the address with its domain in IDNA; None when the local part needs SMTPUTF8, which few servers support."""
     local, at, domain = address.strip().rpartition("@")
     if not at or not local or not local.isascii() or any(c in "\r\n <>" for c in local + domain):
         return None

@@ -1,9 +1,10 @@
-"""One HTTP call to a provider, and what its failures mean.
+"""Makes one HTTP call to a provider, and classifies its failures.
 
-A request that may have arrived and was not answered is UNKNOWN, one that can't have is RETRY. The call as a whole has a deadline,
-later than what may be spent before the request leaves, so what that ends may have arrived. Connections are reused for two
-seconds only: on an older one a provider's close can cross our request, and what should be a plain retry would be an outcome
-that nobody knows. Redirects are not followed. Errors are reported by type: their texts hold URLs, and URLs hold tokens.
+A request that may have arrived and was not answered is UNKNOWN; one that can't have arrived is RETRY. The call as a
+whole has a deadline that is later than the time allowed before the request is sent, so a request that the deadline ends
+may have arrived. Connections are reused for two seconds only: on an older connection a provider's close can cross our
+request, and a plain RETRY would become UNKNOWN. Redirects are not followed. Errors are reported by type: their texts
+contain URLs, and URLs contain tokens.
 """
 
 import ssl
@@ -25,7 +26,7 @@ _MAX_ANSWER_BYTES: Final = 64 << 10
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the provider said. `body` is None unless it was a JSON object."""
+    """The provider's answer. `body` is None unless it was a JSON object."""
 
     status: int
     body: Mapping[str, Any] | None
@@ -41,11 +42,12 @@ def provider_client(
     tls: ssl.SSLContext | None = None,
     resolve: Resolve = system_resolve,
 ) -> Outgoing:
-    """A client for all providers; the caller closes it.
+    """Create a client for all providers; the caller closes it.
 
-    `timeout_s`: for the provider, once it may have the request; `place_s`: see `CallLimits`; `tls`: instead of the system's.
+    `timeout_s`: for the provider, once it may have the request; `place_s`: see `CallLimits`; `tls`: used instead of the
+    system's.
     """
-    # Connecting is timed twice, for the address and for TLS.
+    # Connecting has two time-outs, one for the address and one for TLS.
     limits = CallLimits(call_s=POOL_S + 2 * CONNECT_S + timeout_s, place_s=place_s, of_tenant=64, of_host=32)
     return Outgoing(
         pinned_client(rules, timeout_s=timeout_s, connections=connections, tls=tls, resolve=resolve), limits
@@ -55,7 +57,7 @@ def provider_client(
 async def post_json(
     client: Outgoing, tenant: str, url: str, content: bytes, headers: Mapping[str, str] | None = None
 ) -> Answer | PartResult:
-    """POST a JSON document. A PartResult says that there was no answer."""
+    """POST a JSON document. A PartResult means that there was no answer."""
     try:
         async with client.post(
             tenant, url, content, {"content-type": "application/json", **(headers or {})}

@@ -1,6 +1,6 @@
-"""Telegram's Bot API; Bale's is the same under another address.
+"""Sends by Telegram's Bot API; Bale's is the same at another address.
 
-The token is part of the URL, which therefore is never logged.
+The token is part of the URL, so the URL is never logged.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class TelegramClient:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """One sendMessage."""
+        """Send one message (sendMessage)."""
         token = account.secret("bot_token")
         base = account.setting("base_url", _BASES.get(account.policy.channel, "")).rstrip("/")
         context = part.route.context
@@ -44,7 +44,7 @@ class TelegramClient:
         return retry_classes.telegram(answer.status, answer.body, answer.retry_after)
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
-        """The chat; groups have negative ids."""
+        """Return the chat; groups have negative ids."""
         chat_id = part_route.context.get("chat_id") or part_route.identity.native_id
         return chat_id, chat_id.startswith("-")
 

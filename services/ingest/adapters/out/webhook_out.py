@@ -1,6 +1,7 @@
-"""Replies to another system's URL, signed as Standard Webhooks say.
+"""Sends replies to another system's URL, signed by the Standard Webhooks specification.
 
-An account without `reply_url` has its replies in the conversation alone, which the other system reads by gRPC (WatchConversation).
+An account without `reply_url` has its replies only in the conversation, which the other system reads by gRPC
+(WatchConversation).
 """
 
 import msgspec
@@ -24,7 +25,7 @@ class WebhookClient:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """One signed POST; the receiver can drop a repetition by `webhook-id`, the delivery's id."""
+        """Send one signed POST; the receiver can drop a duplicate by `webhook-id`, the delivery's id."""
         url = account.setting("reply_url")
         if not url:
             return PartResult(outcome=Outcome.ACCEPTED, reason="CONVERSATION_ONLY")
@@ -60,5 +61,5 @@ class WebhookClient:
         return retry_classes.webhook(answer.status, answer.retry_after)
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
-        """The customer's id at the other system."""
+        """Return the customer's id in the other system."""
         return part_route.identity.native_id, False

@@ -1,4 +1,6 @@
-"""WhatsApp Cloud API. Free text only: outside the 24 hours after the customer's last message the core does not come here."""
+"""Sends by the WhatsApp Cloud API. Free text only: the core does not call it later than 24 hours after the customer's
+last message.
+"""
 
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ class WhatsAppClient:
         self._http = http
 
     async def send(self, part: Part, account: SendingAccount) -> PartResult:
-        """One text message."""
+        """Send one text message."""
         token = account.secret("access_token")
         number = account.setting("phone_number_id") or part.route.context.get("phone_number_id", "")
         number = number or account.required("phone_number_id")
@@ -47,5 +49,5 @@ class WhatsAppClient:
         return retry_classes.whatsapp(answer.status, answer.body, answer.retry_after)
 
     def recipient(self, part_route: Route) -> tuple[str, bool]:
-        """The customer's number or user id."""
+        """Return the customer's number or user id."""
         return part_route.context.get("to") or part_route.identity.native_id, False

@@ -1,11 +1,13 @@
-"""Performs attempts, each outcome published to outbound.v1 until the log has it.
+"""Performs attempts and publishes each outcome to outbound.v1 until the log has it.
 
-- The rates of account and recipient are kept by `turn`, before an attempt is recorded: what the lane submits leaves at once. Only the
-  further parts of a long text wait here, for their recipient.
-- Accounts are independent of each other: one whose provider hangs holds up nobody else.
-- An outcome is published again and again until it is durable or the process ends; then the attempt is unknown to whoever comes next.
-- On `stop`, what has not begun is given back (NOT_ATTEMPTED), and what is under way gets a grace to end.
-- Whatever a client raises after it may have sent something is UNKNOWN.
+- `turn` applies the rates of account and recipient before an attempt is recorded: a submitted attempt leaves at once.
+  Only the further parts of a long text wait here, for their recipient.
+- Accounts are independent of each other: if the provider of one hangs, no other account waits.
+- An outcome is published repeatedly until it is durable or the process ends. If the process ends first, the next owner
+  treats the attempt as UNKNOWN.
+- On `stop`, attempts that have not begun are given back (NOT_ATTEMPTED), and attempts in flight get a grace period to
+  end.
+- Any exception of a client after it may have sent something is UNKNOWN.
 """
 
 import asyncio
@@ -38,7 +40,7 @@ _REPUBLISH_S: Final = 0.5
 _KEPT_MS: Final = 86_400_000
 
 Publish = Callable[[bytes, bytes], Awaitable[object]]
-"""(key, value) to outbound.v1; returns when durable, raises BrokerUnavailable when not known to be."""
+"""Writes (key, value) to outbound.v1; returns when durable, raises BrokerUnavailable when it may not be durable."""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class _Line:
 
 
 class AttemptWorker:
-    """Implements `lanes.attempts.Attempts`. `run` it in a task that outlives the lane; then `stop` and await the task."""
+    """Implements `lanes.attempts.Attempts`. `run` it in a task that outlives the lane; then call `stop` and await the
+    task."""
 
     def __init__(
         self,
@@ -65,7 +68,8 @@ class AttemptWorker:
         grace_s: float = 8.0,
         owner: str | None = None,
     ) -> None:
-        """`concurrency`: attempts of one account at once. `grace_s`: how long attempts under way may take after `stop`."""
+        """`concurrency`: attempts of one account at the same time. `grace_s`: how long attempts in flight may take
+        after `stop`."""
         self.owner = owner if owner is not None else random_id()
         self._clients = clients
         self._policies = policies
@@ -85,10 +89,10 @@ class AttemptWorker:
         self._seconds = metrics.histogram("chapar_sender_seconds")
         self._waiting = metrics.gauge("chapar_sender_waiting")
 
-    # ---- the lane's side
+    # ---- calls by the lane
 
     def turn(self, tenant: str, route: Route) -> int:
-        """See `Attempts`. The later of the account's and the recipient's next moment."""
+        """See `Attempts`. Returns the later of the account's and the recipient's next time."""
         where, now_ms = route.identity, self._clock()
         rules = channel_rules(where.channel) or ChannelRules()
         account, client = self._account_of(tenant, route), self._clients.get(where.channel)
@@ -102,7 +106,8 @@ class AttemptWorker:
         return max(at_ms, recipients.reserve(f"{tenant}/{where.channel}/{where.account}/{address}", now_ms))
 
     def _moments_by(self, limits: tuple[float, float]) -> Moments:
-        """The moments of all who share a rate: after a change of configuration an account begins with others."""
+        """Return the times shared by all with the same rate. After a configuration change, an account uses those of its
+        new rate."""
         moments = self._moments.get(limits)
         if moments is None:
             moments = self._moments[limits] = Moments(Rate(*limits))
@@ -133,11 +138,11 @@ class AttemptWorker:
     # ---- running
 
     def stop(self) -> None:
-        """Begin nothing more; `run` returns when what is under way has ended, or its grace has."""
+        """Start no more attempts; `run` returns when those in flight have ended, or their grace period is over."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until `stop`, or until cancelled, which stops in the same way first."""
+        """Run until `stop`, or until cancelled, which first stops in the same way."""
         async with asyncio.TaskGroup() as tasks:
             serving = tasks.create_task(self._serve())
             try:
@@ -156,13 +161,13 @@ class AttemptWorker:
                     tasks.create_task(self._line(coming.result()))
 
     async def _line(self, line: _Line) -> None:
-        """One account's attempts, in order of submission, so many at once."""
+        """Perform one account's attempts in order of submission, at most `concurrency` at the same time."""
         places = asyncio.Semaphore(self._concurrency)
         under_way: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as tasks:
             stopping = tasks.create_task(self._stopping.wait())
             while True:
-                # A place first: a job that has been taken from the queue must not wait for anything that can hang.
+                # Get a slot first: a job that was removed from the queue must not wait for anything that can hang.
                 room = tasks.create_task(places.acquire())
                 if not await _first(room, stopping):
                     break
@@ -182,7 +187,7 @@ class AttemptWorker:
                     task.cancel()
 
     async def _turn(self, pace: Limiter, key: str) -> bool:
-        """Wait; True when it is the key's turn, False when we are to stop."""
+        """Wait; return True when it is the key's turn, False when the worker stops."""
         while (wait_s := pace.take(key, self._clock())) > 0:
             try:
                 async with asyncio.timeout(wait_s):
@@ -200,13 +205,13 @@ class AttemptWorker:
             result = PartResult(outcome=Outcome.HALTED, reason=error.reason[:60])
         except ChaparError as error:
             result = PartResult(outcome=Outcome.HALTED, reason=error.reason)
-        except Exception as error:  # noqa: BLE001 - whatever it was, something may have left: say so rather than guess
+        except Exception as error:  # noqa: BLE001 - after any exception something may have been sent: report UNKNOWN
             self._log.error("a client failed", channel=job.route.identity.channel, error=type(error).__name__)
             result = PartResult(outcome=Outcome.UNKNOWN, reason="CLIENT_FAILED")
         await self._report(job, result, accepted)
 
     async def _parts(self, job: AttemptJob, accepted: list[str]) -> PartResult:
-        """The parts that are not yet accepted, in order; the first that is not accepted ends the attempt."""
+        """Send the parts that are not yet accepted, in order; the first that is not accepted ends the attempt."""
         where = job.route.identity
         client, account, rules = self._clients.get(where.channel), self._account(job), self._rules(job)
         if client is None:
@@ -221,7 +226,7 @@ class AttemptWorker:
         first = len(job.delivery.native_ids)
         for index in range(first, len(parts)):
             if index == first:
-                pace.take(to, self._clock())  # it has had its turn; the next part counts from it
+                pace.take(to, self._clock())  # it has had its turn; the next part counts from this time
             elif not await self._turn(pace, to):
                 return _not_attempted()
             if self._keys.current(job.tenant, where.identity_id) is None:
@@ -247,7 +252,7 @@ class AttemptWorker:
         return result
 
     async def _report(self, job: AttemptJob, result: PartResult, accepted: list[str]) -> None:
-        """Until the log has it: an outcome that is lost makes the message unknown for ever."""
+        """Publish until the log has it: a lost outcome makes the message UNKNOWN for ever."""
         self._waiting.labels(job.route.identity.channel).dec()
         event = Finished(
             delivery_id=job.delivery.delivery_id,
@@ -261,7 +266,7 @@ class AttemptWorker:
         finished = finished_record(job.tenant, job.conversation_id, event, self._clock())
         key = tenant_key(job.tenant, job.conversation_id)
         own = self._keys.current(job.tenant, job.route.identity.identity_id)
-        # Of a customer who was erased meanwhile nothing is left to be written but that the attempt has ended.
+        # For a customer who was erased meanwhile, only the end of the attempt is written.
         record = seal(finished, own, OUTBOUND, key) if own is not None else bare(finished)
         while True:
             try:
@@ -271,7 +276,7 @@ class AttemptWorker:
             else:
                 return
 
-    # ---- parts
+    # ---- internal
 
     def _account(self, job: AttemptJob) -> SendingAccount | None:
         return self._account_of(job.tenant, job.route)
@@ -293,7 +298,7 @@ class AttemptWorker:
         return pace
 
     def _prune(self, now_ms: int) -> None:
-        """Attempts whose outcome was handled by another process: nobody calls `forget` for them here."""
+        """Drop attempts whose outcome was handled by another process: for them `forget` is never called here."""
         while self._known:
             oldest = next(iter(self._known))
             if self._known[oldest] + _KEPT_MS > now_ms:
@@ -302,7 +307,7 @@ class AttemptWorker:
 
 
 async def _first(wanted: "asyncio.Task[Any]", stopping: "asyncio.Task[Any]") -> bool:
-    """Wait for either; True when the wanted one has ended. Otherwise it is cancelled."""
+    """Wait for either; return True when the wanted one has ended. Otherwise it is cancelled."""
     await asyncio.wait({wanted, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if wanted.done():
         return True
