@@ -1,4 +1,4 @@
-"""Turns of tenants: a flood waits behind itself, not before others."""
+"""Tenants take turns: a tenant that floods delays itself, not others."""
 
 from collections import Counter
 from fractions import Fraction
@@ -38,7 +38,7 @@ def test_the_order_within_a_tenant_is_kept() -> None:
 
 
 def test_a_tenant_has_a_most_of_waiting_entries() -> None:
-    """What is beyond is refused; others are not concerned."""
+    """Entries beyond the maximum are refused; other tenants are not affected."""
     queue: FairQueue[str] = FairQueue(3)
     assert [queue.push("flood", 1, "x") for _ in range(5)] == [True, True, True, False, False]
     assert queue.push("quiet", 1, "y")
@@ -61,7 +61,7 @@ def test_nothing_is_remembered_of_tenants_that_do_not_wait() -> None:
     st.integers(1, 9),
 )
 def test_tenants_that_always_wait_share_by_weight(weights: dict[str, float], cost: int) -> None:
-    """At every moment each has had its part, give or take one entry of each tenant."""
+    """At every time each tenant has had its share, within one entry of each tenant."""
     queue: FairQueue[str] = FairQueue(10_000, weights)
     for tenant in weights:
         for _ in range(400):

@@ -1,4 +1,4 @@
-"""Networks that an operator believes: what is none is refused at the start, not when the first mail comes."""
+"""Networks that an operator trusts: an invalid one is refused at the start, not when the first mail arrives."""
 
 import pytest
 from pydantic import ValidationError

@@ -8,7 +8,7 @@ QUEUES = {"sara": frozenset({"sales"})}
 
 
 def test_the_wide_scope_reads_the_whole_tenant() -> None:
-    """Supervisors, administrators and auditors hold it; with both scopes the wide one counts."""
+    """Supervisors, administrators and auditors have it; with both scopes the wide one counts."""
     assert reach_of("acme", frozenset({READ_ALL}), "", QUEUES) == Reach.whole("acme")
     assert reach_of("acme", frozenset({READ_ALL, READ_OWN}), "sara", QUEUES) == Reach.whole("acme")
 
@@ -21,13 +21,13 @@ def test_an_agent_reaches_their_own_and_their_queues() -> None:
 
 
 def test_without_a_scope_or_without_an_agent_nothing_is_within_reach() -> None:
-    """The narrow scope means nothing in a token that names no agent; an agent's id means nothing without the scope."""
+    """The narrow scope has no effect in a token that names no agent; an agent's id has no effect without the scope."""
     assert reach_of("acme", frozenset({READ_OWN}), "", QUEUES) == Reach("acme")
     assert reach_of("acme", frozenset({"routing.read"}), "sara", QUEUES) == Reach("acme")
 
 
 def test_an_agent_without_a_list_serves_the_queues_of_their_pool_alone() -> None:
-    """A list narrows it; a tenant that is removed has no agents any more."""
+    """A list restricts it; a removed tenant has no agents."""
     configured = config_pb2.TenantConfiguration(tenant="acme")
     for queue, pool in (("sales", "a"), ("help", "a"), ("billing", "b")):
         configured.queues.add(name=queue, pool=pool)

@@ -1,4 +1,4 @@
-"""What particular calls become."""
+"""The messages parsed from particular calls."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ GOOD: dict[str, Any] = {"message_id": "m", "customer": {"id": "c"}, "text": "hel
     ],
 )
 def test_what_can_not_be_stored_is_refused_by_name(raw: bytes, reason: str) -> None:
-    """However it is escaped, wherever it stands."""
+    """However the character is escaped, and wherever it is."""
     (refusal,) = parse_call(raw).refused
     assert refusal.reason == reason
 
@@ -38,7 +38,7 @@ def test_whole_pairs_and_written_backslashes_are_fine() -> None:
 
 
 def test_text_is_kept_whole_and_names_are_cleaned() -> None:
-    """Arabic yeh, ZWNJ and spaces stay in texts; bidi overrides and controls leave names."""
+    """Arabic yeh, ZWNJ and spaces remain in texts; bidi overrides and control characters are removed from names."""
     text = "  می\u200cخواهم كيبورد ي  "
     body = {**GOOD, "text": text, "customer": {"id": "c", "name": "\u202eevil\u2066 na\x07me\n"}}
     (message,) = parse_call(json.dumps(body).encode()).messages
@@ -62,12 +62,12 @@ def test_text_is_kept_whole_and_names_are_cleaned() -> None:
     ],
 )
 def test_languages(text: str, fallback: str, language: str) -> None:
-    """Long enough: the detector. Short: the script, and the conversation's own language."""
+    """Long text: the detector decides. Short text: the script, and the conversation's own language."""
     assert detect(text, fallback) == language
 
 
 def test_whatsapp_kinds() -> None:
-    """Reaction, its removal, button, image, edit and revoke, each as what it is; an unknown type is ignored."""
+    """Reaction, its removal, button, image, edit and revoke are each recognised; an unknown type is ignored."""
     base = {"from": "98912", "timestamp": "1700000000"}
     messages = [
         {**base, "id": "1", "type": "reaction", "reaction": {"message_id": "w0", "emoji": "👍"}},
@@ -95,7 +95,7 @@ def test_whatsapp_kinds() -> None:
 
 
 def test_telegram_blocking_is_reachability() -> None:
-    """A blocked bot is a system message with a label, and never answered."""
+    """A blocked bot gives a system message with a label, which is never answered."""
     update = {
         "update_id": 5,
         "my_chat_member": {
@@ -110,7 +110,7 @@ def test_telegram_blocking_is_reachability() -> None:
 
 
 def test_telegram_forum_topics_and_buttons() -> None:
-    """The topic is part of what is needed to answer; a button names the message under which it stood."""
+    """The topic is needed for an answer; a button names the message that it belongs to."""
     chat = {"id": -100, "type": "supergroup"}
     update = {
         "update_id": 1,
@@ -133,7 +133,7 @@ def test_telegram_forum_topics_and_buttons() -> None:
 
 
 def test_buckets_refill_and_forget() -> None:
-    """A burst, then a rate; a key that was refused knows how long to wait; memory is bounded."""
+    """A burst, then a rate; a refused key gets its wait; memory is bounded."""
     limiter = Limiter(Rate(1, 2), max_keys=2)
     assert [limiter.take("a", 0) for _ in range(3)] == [0, 0, 1]
     assert limiter.take("a", 1000) == 0

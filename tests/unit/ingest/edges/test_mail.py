@@ -1,4 +1,4 @@
-"""Mail as a customer's message: what is read, what is kept, and what must never be answered by a machine."""
+"""Mail as a customer's message: which parts are read, which are kept, and which mails must never be answered by a machine."""
 
 import time
 from email.message import EmailMessage
@@ -11,12 +11,12 @@ from services.ingest.domain.normalise.message import IncomingMessage
 
 
 def parsed(raw: bytes, envelope: str = "a@b.example", **more: object) -> IncomingMessage:
-    """With boring defaults."""
+    """Parse a mail with default arguments."""
     return parse_mail(raw, envelope, "support@demo.example", lambda _: None)
 
 
 def mail(**headers: str) -> bytes:
-    """An ordinary mail with some more headers."""
+    """Return an ordinary mail with additional headers."""
     made = EmailMessage()
     made["From"] = "Ali <a@b.example>"
     made["Message-ID"] = "<1@b.example>"
@@ -27,7 +27,7 @@ def mail(**headers: str) -> bytes:
 
 
 def test_plain_text_wins_over_html_and_attachments_are_described() -> None:
-    """The text is the plain part, whole with its quotation; the file has name, type and size and no bytes."""
+    """The text is the complete plain part with its quotation; the attachment has name, type and size and no bytes."""
     made = EmailMessage()
     made["From"] = "a@b.example"
     made.set_content("پاسخ من\n\n> متن پیشین\n")
@@ -41,7 +41,7 @@ def test_plain_text_wins_over_html_and_attachments_are_described() -> None:
 
 
 def test_html_alone_becomes_readable_text() -> None:
-    """Blocks are lines, scripts and styles are not text, entities are characters."""
+    """Blocks become lines, scripts and styles are not text, entities are decoded."""
     markup = "<style>p{}</style><p>سلام &amp; درود<br>خط دو</p><script>x()</script><p>three</p>"
     assert to_text(markup).split("\n\n") == ["سلام & درود\nخط دو", "three"]
     raw = b"From: a@b.example\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<p>one</p><p>two &lt;3</p>"
@@ -53,7 +53,7 @@ def test_html_alone_becomes_readable_text() -> None:
     ["<div>" * 60_000, "<" * 20_000, "<script>" * 10_000, "&amp" * 60_000, "<!--" * 20_000, "<a href='" * 100_000],
 )
 def test_hostile_html_takes_linear_time(markup: str) -> None:
-    """A large mail of anything is done while a person would not notice (bound: generous, for a busy machine)."""
+    """A large mail is parsed before a person would notice (the bound is generous, for a busy machine)."""
     begun = time.process_time()
     to_text(markup)
     assert time.process_time() - begun < 1.0
@@ -61,7 +61,7 @@ def test_hostile_html_takes_linear_time(markup: str) -> None:
 
 @pytest.mark.parametrize("charset", ["cp1256", "windows-1256", "CP-1256", "x-windows-1256", "WINDOWS-1256"])
 def test_persian_in_an_old_code_page(charset: str) -> None:
-    """cp1256 under all its names; Arabic yeh and kaf stay as they were written."""
+    """cp1256 under all its names; Arabic yeh and kaf remain as they were written."""
     text = "سلام، مشكل من حل نشد. لطفا كمك كنيد"
     raw = f"From: a@b.example\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode() + text.encode("cp1256")
     assert parsed(raw).text == text
@@ -90,14 +90,14 @@ def test_a_wrong_charset_costs_no_mail(charset: str) -> None:
     ],
 )
 def test_machines_get_no_automatic_answer(headers: dict[str, str], sign: str) -> None:
-    """Each sign alone is enough, and is named."""
+    """Each sign alone is enough, and is reported."""
     message = parsed(mail(**headers))
     assert message.no_auto_reply
     assert message.labels["automatic"] == sign
 
 
 def test_people_do_get_one() -> None:
-    """`Auto-Submitted: no` and no sign at all."""
+    """`Auto-Submitted: no`, and no sign at all."""
     assert not parsed(mail()).no_auto_reply
     assert not parsed(mail(Auto_Submitted="no")).no_auto_reply
     assert parsed(mail(), envelope="").labels["automatic"] == "null_return_path"
@@ -117,14 +117,14 @@ def test_an_answer_to_our_own_mail_names_its_conversation() -> None:
 
 
 def test_an_ambiguous_from_is_not_believed() -> None:
-    """Two addresses: the envelope's sender is taken, and the message says so."""
+    """Two addresses: the envelope's sender is used, and the message says so."""
     for value in (b'"<evil@x.example>" <real@y.example>', b"a@x.example, b@y.example", b""):
         message = parsed(b"From: " + value + b"\r\n\r\nhi\r\n", envelope="env@z.example")
         assert message.native_id == "env@z.example"
 
 
 def test_a_hundred_attachments_and_more() -> None:
-    """What is beyond the bounds is cut and labelled, not lost."""
+    """Content beyond the bounds is cut and labelled, not lost."""
     parts = b"".join(b"--b\r\nContent-Type: image/png; name=p%d.png\r\n\r\nx\r\n" % n for n in range(150))
     raw = (
         b"From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n"
@@ -138,7 +138,7 @@ def test_a_hundred_attachments_and_more() -> None:
 
 
 def test_hostile_headers_take_linear_time() -> None:
-    """Quotes, parentheses, angles, semicolons, encoded words: each 20 KB to 1 MB."""
+    """Quotes, parentheses, angle brackets, semicolons, encoded words: each 20 KB to 1 MB."""
     begun = time.process_time()
     for piece in (b'"', b"(", b"<", b"@", b"=?a?q?", b"a@", b";", b"=?utf-8?b?", b"\\"):
         for size in (20_000, 200_000):

@@ -1,4 +1,6 @@
-"""What of a mail's headers counts as a proof, and whose message it then is. Pure; the real signatures are in the integration tests."""
+"""Which headers of a mail count as a proof, and whose message it then is. Pure; the real signatures are in the
+integration tests.
+"""
 
 import pytest
 from hypothesis import given
@@ -43,7 +45,7 @@ def test_what_the_trusted_server_wrote_counts(head: str) -> None:
     "head",
     [
         RECEIVED + PASSED,  # came with the mail
-        PASSED,  # did not pass our server at all
+        PASSED,  # did not pass through our server
         RECEIVED + PASSED + RECEIVED,
         "Authentication-Results: mx.example; dmarc=fail header.from=shop.example\r\n" + PASSED + RECEIVED,
         "Authentication-Results: mx.example; none\r\n" + PASSED + RECEIVED,
@@ -106,7 +108,8 @@ def test_alignment(domain: str, author: str, same: bool) -> None:
     ],
 )
 def test_signatures_that_are_not_worth_a_look(tags: str) -> None:
-    """Of others, of a part of the mail, by a broken hash, or made to cost time: no name is looked up for them."""
+    """Signatures of others, of a part of the mail, with a broken hash, or made to cost time: no name is looked up for
+    them."""
     headers, _ = split(f"DKIM-Signature: {tags}\r\nFrom: {ANN}\r\n\r\nhi".encode())
     assert candidates(headers, ANN, organisation_of) == ()
     good = "v=1; a=rsa-sha256; d=shop.example; s=s; h=from:reply-to; b=x; bh=y"
@@ -159,7 +162,7 @@ def test_a_reply_to_that_nothing_proves_is_shown_and_not_used() -> None:
 
 
 def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> None:
-    """Two people behind one form are two customers, and neither is verified: a form takes any address."""
+    """Two people behind one form are two customers, and neither is verified: a form accepts any address."""
     for person in ("alice@a.example", "bob@b.example"):
         message = with_origin(read(reply_to=person), PROVEN)
         assert (message.native_id, message.verified, message.origin.proof) == (person, False, OriginProof.NONE)
@@ -168,7 +171,7 @@ def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> No
 
 
 def test_a_proof_of_another_author_is_none() -> None:
-    """What the verifier saw and what the parser saw must be the same mail."""
+    """The verifier and the parser must have read the same mail."""
     message = with_origin(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
     assert message.origin.proof is OriginProof.NONE
     assert not message.verified

@@ -1,4 +1,4 @@
-"""Whatever comes in: messages or typed refusals, never an exception, and never text that can't be stored."""
+"""Any input gives messages or typed refusals, never an exception, and never text that can't be stored."""
 
 import json
 from collections.abc import Callable
@@ -84,7 +84,7 @@ TREES = st.recursive(
 
 
 def check(parsed: Parsed) -> None:
-    """Each message can become a record."""
+    """Check that each message can become a record."""
     assert isinstance(parsed, Parsed)
     assert parsed.messages or parsed.refused or parsed.ignored or parsed == Parsed()
     for message in parsed.messages:
@@ -96,7 +96,7 @@ def check(parsed: Parsed) -> None:
 @FAST
 @given(st.binary(max_size=400))
 def test_any_bytes(raw: bytes) -> None:
-    """Bytes that are no JSON are refused by every parser."""
+    """Bytes that are not JSON are refused by every parser."""
     for parse in PARSERS:
         check(parse(raw))
     assert isinstance(parse_frame(raw), Refusal)
@@ -159,7 +159,7 @@ PIECES = st.text(max_size=60) | st.sampled_from(
     st.lists(PIECES | st.sampled_from(["--b", "--b--", ""]), max_size=12),
 )
 def test_any_mail_is_taken(headers: list[tuple[str, str]], body: list[str]) -> None:
-    """An authentic mail is never refused: whole, or raw and labelled."""
+    """An authentic mail is never refused: it is parsed completely, or kept raw and labelled."""
     raw = "\r\n".join([*(f"{name}: {value}" for name, value in headers), "", *body]).encode("utf-8", "surrogatepass")
     message = parse_mail(raw, "x@y.example", "support@demo.example", lambda _: None)
     assert isinstance(message, IncomingMessage)
@@ -171,7 +171,7 @@ def test_any_mail_is_taken(headers: list[tuple[str, str]], body: list[str]) -> N
 @FAST
 @given(st.binary(max_size=1000))
 def test_any_bytes_as_mail(raw: bytes) -> None:
-    """Also bytes that are no mail at all."""
+    """Also bytes that are not a mail."""
     assert inbound_record(ACCOUNT, parse_mail(raw, "", "support@demo.example", lambda _: None), 1).SerializeToString()
 
 

@@ -16,14 +16,14 @@ _LINES = st.lists(
 
 
 def stuffed(lines: list[bytes]) -> bytes:
-    """A mail as a sending server writes it."""
+    """Encode a mail as a sending server does."""
     return b"".join((b"." + line if line.startswith(b".") else line) + b"\r\n" for line in lines)
 
 
 @given(_LINES, st.binary(max_size=20), st.integers(1, 7))
 def test_a_mail_arrives_as_it_was_sent_however_it_is_cut(lines: list[bytes], after: bytes, size: int) -> None:
-    """Dots restored, what follows the end left for the next command, in pieces of any size."""
-    # A line that ends in CR would join the line's end.
+    """Dots are restored and bytes after the end are left for the next command, in pieces of any size."""
+    # A line that ends in CR would merge with the line's end.
     lines = [line.rstrip(b"\r") for line in lines]
     data = stuffed(lines) + b".\r\n" + after
     collector = Collector(10_000, 10_000)
@@ -42,12 +42,12 @@ def test_a_mail_arrives_as_it_was_sent_however_it_is_cut(lines: list[bytes], aft
 
 @pytest.mark.parametrize("end", [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r\n..\r\n", b"\r\n. \r\n"])
 def test_nothing_else_is_the_end(end: bytes) -> None:
-    """What other servers may take for it."""
+    """Sequences that other servers may accept as the end."""
     assert Collector(10_000, 10_000).feed(b"Subject: x\r\n\r\nhello" + end) is None
 
 
 def test_bounds() -> None:
-    """Of a mail and of a line, exactly; and the end is still found when nothing is kept."""
+    """The bounds of a mail and of a line are exact; and the end is still found when no bytes are kept."""
     for text, refusal in (
         (b"x" * 98 + b"\r\n", ""),
         (b"x" * 99 + b"\r\n", "TOO_LARGE"),

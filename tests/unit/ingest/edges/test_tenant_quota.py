@@ -1,4 +1,4 @@
-"""Quotas of tenants before the log, with a publisher that is as slow as the test wants."""
+"""Quotas of tenants before the log, with a publisher that is as slow as the test needs."""
 
 import asyncio
 import itertools
@@ -21,7 +21,7 @@ from services.ingest.ports import Publisher
 
 
 class SlowLog:
-    """Takes one publish at a time when it is told to."""
+    """Publishes one call at a time, when the test acknowledges it."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[str, asyncio.Event]] = []
@@ -34,7 +34,7 @@ class SlowLog:
         self.taken[records[0][1].tenant] += len(records)
 
     async def acknowledge(self) -> None:
-        """The oldest publish under way is durable."""
+        """Make the oldest publish in flight durable."""
         self.waiting.pop(0)[1].set()
         for _ in range(5):
             await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_quiet_tenant_overtakes_a_flood_that_waits() -> None:
 
 
 async def test_a_flood_alone_gets_everything() -> None:
-    """Places are never kept empty."""
+    """Free places are always used."""
     log = SlowLog()
     flood = await begun(publisher(log), "flood", 20)
     for _ in range(20):
@@ -92,7 +92,7 @@ async def test_a_flood_alone_gets_everything() -> None:
 
 
 async def test_callers_that_go_away_leave_their_places() -> None:
-    """Waiting, on the way, or just let in."""
+    """Whether they wait, are in flight, or were just admitted."""
     log = SlowLog()
     fair = publisher(log)
     flood = await begun(fair, "flood", 50)
@@ -133,7 +133,7 @@ async def test_a_large_message_costs_as_much_as_many_small_ones() -> None:
 
 
 async def test_too_many_that_wait_are_refused() -> None:
-    """Also when a tenant has no pace: memory is bounded."""
+    """Also when a tenant has no rate limit: memory is bounded."""
     log = SlowLog()
     flood = await begun(publisher(log, on_the_way=1), "flood", 400)
     refused = [task for task in flood if task.done()]
@@ -143,7 +143,7 @@ async def test_too_many_that_wait_are_refused() -> None:
 
 @pytest.mark.parametrize(("flooded", "other"), [("callers", "customers"), ("customers", "callers")])
 async def test_customers_and_callers_of_a_tenant_do_not_use_up_each_others_quota(flooded: str, other: str) -> None:
-    """A bulk of sends refuses no customer, a flood of customers refuses no agent, and erasures go in always."""
+    """Many sends refuse no customer, a flood of customers refuses no agent, and erasures are always accepted."""
     log = SlowLog()
     ways = ways_in(log, QuotaSettings(Pace(per_s=1, burst=3), wait_s=0.0, on_the_way=100))
     flood = await begun(getattr(ways, flooded), "acme", 20)

@@ -1,4 +1,4 @@
-"""Who gets a web chat socket at a crowded address."""
+"""Which sockets get a place at a crowded address."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ LIMITS = GateLimits(sockets=3, newcomers=Rate(0.001, 2), per_visitor=2)
 
 @dataclass
 class Street:
-    """A gate, and who was sent away from it."""
+    """A gate, and the sockets that it refused."""
 
     gate: Gate = field(default_factory=lambda: Gate(LIMITS))
     sent_away: list[int] = field(default_factory=list)
@@ -24,7 +24,8 @@ class Street:
 
 
 def test_strangers_are_limited_by_time_and_those_who_come_back_are_not() -> None:
-    """Two strangers of one address; the third is turned away, elsewhere and with a token none is."""
+    """Two new visitors are accepted from one address and the third is refused; visitors elsewhere, or with a token, are
+    accepted."""
     street = Street()
     for number in range(2):
         street.knock(number).newcomer(0)
@@ -38,7 +39,7 @@ def test_strangers_are_limited_by_time_and_those_who_come_back_are_not() -> None
 
 
 def test_one_visitor_has_few_sockets() -> None:
-    """Wherever they come from; a place that is left can be taken again."""
+    """From whatever addresses; a place that was given back can be used again."""
     street = Street()
     first = street.knock(0)
     first.returning("v")
@@ -51,7 +52,7 @@ def test_one_visitor_has_few_sockets() -> None:
 
 
 def test_who_waits_longest_without_a_word_gives_way() -> None:
-    """Not in the first moment, when a hello may be under way; in a flood even then."""
+    """Not in the first moment, when a hello may be on its way; in a flood even then."""
     street = Street()
     for number in range(5):
         street.knock(number, 0)
@@ -69,7 +70,7 @@ def test_who_waits_longest_without_a_word_gives_way() -> None:
     )
 )
 def test_when_all_have_left_nothing_is_remembered(steps: list[tuple[int, str, str]]) -> None:
-    """Whatever the order."""
+    """In whatever order they leave."""
     street = Street()
     here: list[Entry] = []
     for number, what, address in steps:

@@ -1,4 +1,4 @@
-"""What web chat remembers: by tenant, bounded, and an erasure costs what it erases."""
+"""Web chat's memory: separate by tenant and bounded; the cost of an erasure depends only on the erased messages."""
 
 import time
 
@@ -38,7 +38,7 @@ def offsets(hub: WebchatHub, tenant: str, identity: str = "i") -> list[int]:
 
 
 def test_tenants_with_the_same_ids_see_and_erase_their_own_only() -> None:
-    """Identity and conversation of two tenants bear the same names here."""
+    """Identity and conversation of the two tenants have the same ids here."""
     hub, heard = a_hub(), list[int]()
     with hub.listening("acme", "i", lambda message: heard.append(message.sequence)):
         hub.take(a_message(1, tenant="acme"))
@@ -64,7 +64,7 @@ steps = st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_fro
 
 @given(steps)
 def test_the_index_is_what_is_remembered(taken: list[tuple[bool, str, str]]) -> None:
-    """Whatever is written, forgotten and erased, in memory that is always full."""
+    """For any sequence of writing, forgetting and erasing, with full memory."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(webchat_hub, "_KEPT_MESSAGES", 3)
         patch.setattr(webchat_hub, "_KEPT_IDENTITIES", 2)
@@ -87,7 +87,7 @@ def test_the_index_is_what_is_remembered(taken: list[tuple[bool, str, str]]) -> 
 
 
 def test_an_erasure_costs_the_same_however_much_is_remembered() -> None:
-    """CPU of 300 erasures among 300 identities and among 3,000."""
+    """Compares the CPU time of 300 erasures among 300 identities and among 3,000."""
 
     def cost(identities: int) -> float:
         hub = a_hub()

@@ -1,4 +1,4 @@
-"""What an interaction's story says of amended answers, first contacts and recoveries."""
+"""How an interaction's story shows amended answers, first contacts and recoveries."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def told(at_ms: int, **which: object) -> Fact:
 def test_each_stands_in_the_story_of_the_contact_that_was_judged(
     which: dict[str, object], kind: str, reason: str
 ) -> None:
-    """Its kind and why; the recovery names the interaction that was opened."""
+    """With its kind and reason; the recovery names the interaction that was opened."""
     event = told(1, **which).event
     assert (event.kind, event.reason, event.interaction_id, event.conversation_id) == (kind, reason, "i1", "c1")
     if kind == "RecoveryOpened":

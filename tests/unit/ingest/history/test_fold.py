@@ -25,7 +25,7 @@ _TABLES: Final = (
 
 
 def folded(records: list[Record]) -> dict[str, Any]:
-    """What is left of these records, folded one after the other."""
+    """Return the rows of these records, folded one after the other."""
     rows = Rows()
     for record in records:
         found = fact(record, MemoryKeys())
@@ -36,7 +36,7 @@ def folded(records: list[Record]) -> dict[str, Any]:
 
 
 def lives() -> list[Record]:
-    """Two whole lives and, of the first person, a second conversation; one conversation was erased in between."""
+    """Two whole lives and, for the first person, a second conversation; one conversation was erased in between."""
     first, second = whole_life("a"), whole_life("b", start=T0 + 3)
     first.delivery()
     first.erased()
@@ -46,7 +46,7 @@ def lives() -> list[Record]:
     lost = Life("c")
     lost.began()
     lost.routed(queued=router_pb2.InteractionQueued())
-    lost.closed("cancelled")  # the router's own word of it is missing
+    lost.closed("cancelled")  # the router's own event of it is missing
     return [
         *as_records(first.log),
         *(_on(1, record) for record in as_records(second.log)),
@@ -67,7 +67,7 @@ _EXPECTED = folded(_RECORDS)
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_any_interleaving_ends_in_the_same_rows(seed: int) -> None:
-    """Each partition keeps its order; whatever is read first, the rows are the same."""
+    """Each partition keeps its order; whichever is read first, the rows are the same."""
     chance = Random(seed)  # one draw instead of a hundred
     waiting = {queue: [r for r in _RECORDS if (r.topic, r.partition) == queue] for queue in _QUEUES}
     order: list[Record] = []
@@ -81,7 +81,7 @@ def test_any_interleaving_ends_in_the_same_rows(seed: int) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.permutations(range(6)))
 def test_the_later_epoch_wins(order: list[int]) -> None:
-    """Routing events decide by their epoch, not by when they are read: queue, agent and state are the last ones."""
+    """Routing events decide by their epoch, not by when they are read: queue, agent and state come from the last epoch."""
     life = Life()
     life.routed(queued=router_pb2.InteractionQueued())
     life.routed(assigned=router_pb2.InteractionAssigned(agent_id="omid"))
@@ -97,13 +97,13 @@ def test_the_later_epoch_wins(order: list[int]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, len(_RECORDS) - 1), max_size=20))
 def test_repetitions_change_nothing(again: list[int]) -> None:
-    """Records that come again, at whatever offset and in whatever order, are met by their event ids."""
+    """Records that come again, at whatever offset and in whatever order, are recognised by their event ids."""
     repeated = [Record(r.topic, r.partition, 10_000 + n, 0, r.key, r.value, ()) for n, r in enumerate(_RECORDS)]
     assert folded([*_RECORDS, *(repeated[index] for index in again)]) == _EXPECTED
 
 
 def test_the_example_is_worth_shuffling() -> None:
-    """It holds an erasure, an agent, an end, and a second conversation of the erased person."""
+    """It has an erasure, an agent, an end, and a second conversation of the erased person."""
     assert _EXPECTED["interactions"]["acme", "a-i"].agent_id == "sara"
     assert _EXPECTED["interactions"]["acme", "b-i"].state == "completed"
     assert _EXPECTED["interactions"]["acme", "c-i"].state == "cancelled"

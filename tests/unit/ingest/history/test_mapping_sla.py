@@ -1,4 +1,4 @@
-"""What history tells of promises."""
+"""How history shows SLA targets."""
 
 import pytest
 
@@ -12,7 +12,7 @@ KINDS = [value.number for value in sla_pb2.SlaEventKind.DESCRIPTOR.values if val
 
 @pytest.mark.parametrize("kind", KINDS, ids=sla_pb2.SlaEventKind.Name)
 def test_each_kind_of_event_has_its_step(kind: "sla_pb2.SlaEventKind.ValueType") -> None:
-    """A kind that history does not know would be a dead letter."""
+    """A kind that history does not know would be refused."""
     event = sla_pb2.SlaEvent(event_id="e", tenant="acme", interaction_id="i", conversation_id="c", kind=kind)
     event.action.add_priority, event.action.queue = 5, "rescue"
     event.action.requirements.add(attribute="senior")

@@ -1,4 +1,4 @@
-"""Text folding, the database's address, cursors, and the schema beside its migrations."""
+"""Text folding, the database's address, cursors, and the schema with its migrations."""
 
 from pathlib import Path
 
@@ -34,20 +34,20 @@ from services.ingest.history.text import fold, pattern, words
     ],
 )
 def test_folding(written: str, found: str) -> None:
-    """What looks the same to a reader is the same after folding."""
+    """Texts that look the same to a reader are the same after folding."""
     assert fold(written) == found
 
 
 @given(st.text())
 def test_folding_twice_changes_nothing(text: str) -> None:
-    """A folded query and a folded text meet."""
+    """So a folded query matches a folded text."""
     once = fold(text)
     assert fold(once) == once
     assert once == once.strip()
 
 
 def test_words_are_bounded_and_mean_themselves() -> None:
-    """At most ten words, each once; LIKE's own letters are escaped."""
+    """At most ten words, each once; LIKE's special characters are escaped."""
     assert words("b a b") == ("b", "a")
     assert words(" \u200c ") == ()
     assert len(words(" ".join(map(str, range(50))))) == 10
@@ -55,7 +55,7 @@ def test_words_are_bounded_and_mean_themselves() -> None:
 
 
 def test_where_history_is_kept() -> None:
-    """The setting wins over DATABASE_URL, which wins over a file of this replica; drivers are ours to choose."""
+    """The setting wins over DATABASE_URL, which wins over a file of this replica; we choose the drivers."""
     environment = {"DATABASE_URL": "postgres://u:p@h/d?sslmode=require"}
     assert (
         database_url("", environment, "dir", "x").render_as_string(hide_password=False)
@@ -68,13 +68,13 @@ def test_where_history_is_kept() -> None:
 
 @pytest.mark.parametrize("wrong", ["mysql://h/d", "nonsense", "sqlite://"])
 def test_other_databases_are_refused(wrong: str) -> None:
-    """One sentence says what is understood."""
+    """The error says in one sentence which URLs are accepted."""
     with pytest.raises(ChaparError, match="DATABASE_URL"):
         database_url(wrong, {}, "", "")
 
 
 async def test_a_directory_without_rights_is_named(tmp_path: Path) -> None:
-    """A state directory that can't be made is an error that says which, and what to set."""
+    """If a state directory can't be created, the error names it and the setting to change."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ChaparError, match="set state_dir or DATABASE_URL"):
         async with Database(database_url("", {}, str(tmp_path / "file" / "dir"), "x")):
@@ -82,7 +82,7 @@ async def test_a_directory_without_rights_is_named(tmp_path: Path) -> None:
 
 
 async def test_migrations_lead_to_the_schema(tmp_path: Path) -> None:
-    """The migrations make exactly what the tables say, and a second run changes nothing."""
+    """The migrations create exactly the schema of the tables, and a second run changes nothing."""
 
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"version_table": "history_version"})

@@ -1,4 +1,4 @@
-"""Values of the intake and sending cores with boring defaults."""
+"""Values of the intake and sending cores with defaults."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ NOW = 1_700_000_000_000
 
 
 def never(when: str, given: RuleInput) -> Verdict:
-    """Conditions that never hold, except "yes"; "fails" fails."""
+    """Conditions never hold, except "yes"; "fails" fails."""
     return {"yes": Verdict.HOLDS, "fails": Verdict.FAILED}.get(when, Verdict.DOES_NOT_HOLD)
 
 
@@ -50,7 +50,7 @@ def a_message(text: str = "hello", native: str = "m1", **changes: Any) -> Messag
 
 
 def a_route(channel: str = "telegram", last_ms: int = NOW, **context: str) -> Route:
-    """How to answer a customer."""
+    """A route by which a customer is answered."""
     return Route(an_identity("42", channel, "main"), {"chat_id": "42", **context}, "", last_ms)
 
 

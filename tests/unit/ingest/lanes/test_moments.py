@@ -1,4 +1,4 @@
-"""Moments given out ahead of time keep the same bound as the bucket, in the order of asking."""
+"""Times reserved in advance keep the same limit as the bucket, in the order of the calls."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,14 +29,15 @@ def test_no_rate_is_no_limit() -> None:
     st.lists(st.integers(0, 3_000), min_size=1, max_size=60),
 )
 def test_the_bucket_would_have_allowed_each(per_s: float, burst: int, gaps: list[int]) -> None:
-    """Whenever the callers ask: in order, never earlier than asked, and never faster than a bucket of the same rate allows."""
+    """Whenever the callers ask: times are in order, never earlier than asked, and never faster than a bucket of the
+    same rate allows."""
     turns, bucket, now = Moments(Rate(per_s, burst)), Bucket(Rate(per_s, burst + 0.01), NOW), NOW
     before = 0
     for gap in gaps:
         now += gap
         turn = turns.reserve("a", now)
         assert turn >= max(now, before)
-        assert bucket.take(turn) < 0.001  # of a second: the moments are whole milliseconds
+        assert bucket.take(turn) < 0.001  # of a second: reserved times are whole milliseconds
         before = turn
 
 

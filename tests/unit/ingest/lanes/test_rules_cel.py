@@ -1,4 +1,4 @@
-"""Conditions in CEL: what they see, what they may cost, and that nothing they do reaches the lane."""
+"""Conditions in CEL: their variables, their cost limits, and that no failure reaches the lane."""
 
 from dataclasses import replace
 
@@ -44,7 +44,7 @@ def test_what_a_condition_says(when: str, verdict: Verdict) -> None:
 
 
 def test_each_message_is_judged_by_its_own_values() -> None:
-    """Though what is converted once is asked often."""
+    """Although values are converted once and read often."""
     when = "language == 'fa'"
     conditions = CelConditions([when])
     assert conditions(when, GIVEN) is Verdict.HOLDS
@@ -63,7 +63,7 @@ def test_each_message_is_judged_by_its_own_values() -> None:
     ],
 )
 def test_expressions_without_bounds_are_refused_with_words(source: str) -> None:
-    """Before they run, and the others of the version work all the same."""
+    """They are refused before they run, and the version's other expressions work."""
     with pytest.raises(ExpressionRefused):
         compile_expression(source)
     conditions = CelConditions([source, "true"])

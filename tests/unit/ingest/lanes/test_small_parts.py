@@ -22,7 +22,7 @@ GIVEN = RuleInput(
 
 
 def test_the_first_rule_that_holds_decides_and_failures_are_named() -> None:
-    """A failing condition and an unknown queue are passed over."""
+    """A failing condition and an unknown queue are skipped."""
     rules = (
         Rule("bad", "fails", "general"),
         Rule("lost", "yes", "nowhere"),
@@ -48,7 +48,7 @@ def test_without_a_rule_the_first_queue_takes_it_and_without_a_queue_nobody_can(
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, DAY_MS)), max_size=200))
 def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) -> None:
-    """However ids and pauses mix, also across a restore, none is forgotten within the window."""
+    """However ids and pauses mix, also across a restore, no id is forgotten within the window."""
     seen, now = SeenIds(7 * DAY_MS, 10_000), NOW
     last: dict[str, int] = {}
     chunks: dict[int, Chunk] = {}
@@ -71,7 +71,7 @@ def test_an_id_is_known_for_the_whole_window(arrivals: list[tuple[int, int]]) ->
 
 
 def test_a_busy_identity_changes_one_small_chunk_a_message() -> None:
-    """So the changelog grows by a little, not by its whole past."""
+    """So the changelog grows by a small chunk, not by the identity's whole past."""
     seen = SeenIds(7 * DAY_MS, 100_000)
     for number in range(1_000):
         chunk, _ = seen.add(str(number), NOW)
@@ -91,14 +91,14 @@ def test_a_split_text_loses_nothing_but_white_space(text: str, most: int) -> Non
 
 
 def test_a_long_text_breaks_at_a_line_or_a_space() -> None:
-    """Rather than within a word."""
+    """Not within a word."""
     assert parts_of("aaaa bbbb cccc", 10) == ("aaaa bbbb", "cccc")
     assert parts_of("short", 4096) == ("short",)
     assert [len(p) for p in parts_of("x" * 9000, 4096)] == [4096, 4096, 808]
 
 
 def test_the_acknowledgement_speaks_the_customers_language_and_digits() -> None:
-    """Persian digits in Persian; minutes rounded up; the operator's text before ours; braces are no code."""
+    """Persian digits in Persian; minutes rounded up; the operator's text before ours; braces are not evaluated."""
     own = {"acknowledgement": {"fa": "حدود {minutes} دقیقه، نفر {position} {0.__class__}"}}
     text = acknowledgement(own, "fa-IR", "en", estimated_wait_ms=61_000, position=12)
     assert text == "حدود ۲ دقیقه، نفر ۱۲ {0.__class__}"
@@ -107,7 +107,7 @@ def test_the_acknowledgement_speaks_the_customers_language_and_digits() -> None:
 
 
 def test_backoff_grows_is_bounded_and_repeats_itself() -> None:
-    """The same attempt waits as long in every process; different ones do not wait together."""
+    """The same attempt waits for the same time in every process; different attempts do not wait for the same time."""
     rules = ChannelRules()
     waits = [backoff_ms(rules, "d1", tried) for tried in range(1, 30)]
     assert waits == [backoff_ms(rules, "d1", tried) for tried in range(1, 30)]
@@ -142,7 +142,7 @@ KEYS = st.sampled_from(["ok", "result", "parameters", "retry_after", "migrate_to
 @settings(max_examples=60)
 @given(st.integers(100, 599), st.dictionaries(KEYS, JSON, max_size=4), st.text(max_size=12))
 def test_any_answer_has_a_meaning(status: int, body: dict[str, object], retry_after: str) -> None:
-    """Whatever a provider writes, classification neither raises nor takes a refusal for an acceptance."""
+    """Whatever a provider writes, classification neither raises nor treats a refusal as an acceptance."""
     for judge in (telegram, whatsapp):
         result = judge(status, body, retry_after)
         assert 0 <= result.retry_after_ms <= 3_600_000
@@ -152,7 +152,7 @@ def test_any_answer_has_a_meaning(status: int, body: dict[str, object], retry_af
 
 @pytest.mark.parametrize("forged", ["", "<x@y>", "<chapar.c.0.d@y>", "<chapar..é.d@y>", "<chapar.a.b.c.d@y>"])
 def test_only_our_own_message_ids_name_a_conversation(forged: str) -> None:
-    """Anything else is nobody's."""
+    """Any other id names no conversation."""
     ours = reply_token.message_id("c-1", "d-1", "secret", "acme.example")
     assert reply_token.conversation_of(ours, "secret") == "c-1"
     assert reply_token.conversation_of(forged, "secret") is None

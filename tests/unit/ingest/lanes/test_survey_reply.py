@@ -38,7 +38,7 @@ from services.ingest.domain.survey_reply import beside_quote, parse_score
     ],
 )
 def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
-    """In digits of three scripts, words, stars, keycaps, and as a share of the scale."""
+    """In digits of three scripts, words, stars, keycaps, and as a fraction of the scale."""
     assert parse_score(text, kind) == score
 
 
@@ -74,7 +74,7 @@ def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
     ],
 )
 def test_anything_else_is_not(text: str, kind: str) -> None:
-    """Out of scale, ambiguous, or words beside it: then a person should read it."""
+    """Out of scale, ambiguous, or with other words: an agent should read it."""
     assert parse_score(text, kind) is None
 
 
@@ -102,12 +102,12 @@ def test_a_score_above_a_quoted_mail_is_found(mail: str) -> None:
     "mail", ["> 5", "On Mon, Support wrote:\n> 5\n", "Not good.\n\n> 5\n", "", "> 1\n2\n> 3\n\nno"]
 )
 def test_a_score_in_the_quoted_mail_is_none(mail: str) -> None:
-    """It is ours, not the customer's."""
+    """The quoted text is ours, not the customer's."""
     assert parse_score(beside_quote(mail), "csat") is None
 
 
 def test_a_mail_of_many_lines_and_long_ones_takes_no_time() -> None:
-    """Crafted for slow expressions: looked at in bounded pieces."""
+    """Mails made to slow down regular expressions are searched in bounded pieces."""
     began = time.perf_counter()
     for mail in ("On wrote: " * 100_000, ("On " + "wrote:  " * 2000 + "\n") * 500, "در " * 100_000, "\n" * 1_000_000):
         beside_quote(mail)
