@@ -7,7 +7,8 @@ from tests.flow.ingest.world import World, a_configuration, a_message, an_identi
 
 
 def test_a_first_message_opens_a_conversation_and_is_enqueued() -> None:
-    """Conversation, message, interaction, reply route and Enqueue come from one transaction, and the router gets facts only."""
+    """Conversation, message, interaction, reply route and Enqueue come from one transaction, and the router gets
+    attributes only."""
     world = World()
     world.customer(a_message("سلام، کمک", language="fa"))
     assert world.kinds() == ["opened", "message", "interaction_opened"]
@@ -23,7 +24,7 @@ def test_a_first_message_opens_a_conversation_and_is_enqueued() -> None:
 
 
 def test_a_repeated_message_is_taken_once() -> None:
-    """A provider's retry is the same message, also after a takeover."""
+    """A provider's retry is recognised as the same message, also after a takeover."""
     world = World()
     world.customer(a_message(), a_message())
     world.intake.crash()
@@ -46,7 +47,7 @@ def test_an_agents_reply_reaches_web_chat_by_the_conversation() -> None:
 
 
 def test_further_messages_belong_to_the_open_interaction() -> None:
-    """While work is open the router is told, and nothing new is opened."""
+    """While an interaction is open, the router is notified and no new interaction is opened."""
     world = World()
     world.customer(a_message("one"), a_message("two", native_message_id="m2"))
     assert [c.WhichOneof("command") for c in world.commands] == ["enqueue", "customer_messaged"]
@@ -54,7 +55,8 @@ def test_further_messages_belong_to_the_open_interaction() -> None:
 
 
 def test_the_end_of_an_interaction_comes_back_by_the_relay() -> None:
-    """Completed closes it; a message later opens the next one in the same conversation, one after the window in a new one."""
+    """Completed closes the interaction. A later message opens the next one in the same conversation; one after the
+    window opens a new conversation."""
     world = World()
     world.customer(a_message("one"))
     world.wait(10_000)
@@ -73,7 +75,7 @@ def test_the_end_of_an_interaction_comes_back_by_the_relay() -> None:
 
 
 def test_a_message_that_crossed_the_end_opens_the_next_interaction() -> None:
-    """The router refused it, so nobody was shown it: nothing a customer says is lost between two interactions."""
+    """The router refused the message, so no agent saw it: it must not be lost between two interactions."""
     world = World()
     world.customer(a_message("one"))
     world.customer(a_message("wait, I want to buy", native_message_id="m2"))
@@ -83,7 +85,7 @@ def test_a_message_that_crossed_the_end_opens_the_next_interaction() -> None:
 
 
 def test_a_message_that_the_router_took_opens_nothing_more() -> None:
-    """It was shown to the agent before the end."""
+    """A message that the agent saw before the end does not open another interaction."""
     world = World()
     world.customer(a_message("one"))
     world.customer(a_message("two", native_message_id="m2"))
@@ -94,7 +96,7 @@ def test_a_message_that_the_router_took_opens_nothing_more() -> None:
 
 
 def test_when_the_customer_leaves_the_router_is_told_once() -> None:
-    """Leaving is no message; leaving twice is leaving."""
+    """Leaving is not a message, and leaving twice counts once."""
     world = World()
     world.customer(a_message("one"))
     world.customer(a_message("", native_message_id="bye", customer_left=True))
@@ -107,7 +109,7 @@ def test_when_the_customer_leaves_the_router_is_told_once() -> None:
 
 
 def test_an_edit_is_recorded_and_not_routed() -> None:
-    """Revisions belong to the thread; no interaction and no notice to the router comes of them."""
+    """Revisions belong to the conversation. They open no interaction and send no notice to the router."""
     world = World()
     world.customer(a_message("helo"))
     world.customer(a_message("hello", revision=1))
@@ -125,7 +127,7 @@ def test_an_edit_is_recorded_and_not_routed() -> None:
     ],
 )
 def test_the_first_rule_that_holds_decides(change: dict[str, object], queue: str, rule: str) -> None:
-    """A rule that fails at run time does not hold; without any, the tenant's first queue takes it."""
+    """A rule that fails at run time does not hold; if no rule holds, the tenant's first queue gets the interaction."""
     world = World()
     world.customer(a_message(**{"text": "hi", **change}))  # type: ignore[arg-type]  # a table of different keywords
     (facts,) = world.enqueued
@@ -134,7 +136,7 @@ def test_the_first_rule_that_holds_decides(change: dict[str, object], queue: str
 
 
 def test_fragments_are_gathered_and_routed_as_one() -> None:
-    """Where the account gathers, all of what came within the time is judged by the rules together."""
+    """If the account gathers, the rules judge all messages that arrived within the time together."""
     world = World()
     who = an_identity("+98912", "whatsapp", "wa")
     world.customer(a_message("hi", identity=who))
@@ -152,7 +154,8 @@ def test_fragments_are_gathered_and_routed_as_one() -> None:
 
 
 def test_a_telegram_reply_is_attempted_after_the_commit_and_recorded_when_accepted() -> None:
-    """PENDING before it leaves, SENT and part of the conversation when the provider took it."""
+    """The state is PENDING before the reply leaves; it is SENT, and part of the conversation, when the provider
+    accepted it."""
     world = World()
     world.customer(a_message(identity=an_identity("42", "telegram", "bot")))
     world.reply(world.enqueued[0].conversation_id, "hi")
@@ -165,7 +168,7 @@ def test_a_telegram_reply_is_attempted_after_the_commit_and_recorded_when_accept
 
 
 def test_an_unknown_tenant_is_a_dead_letter() -> None:
-    """Without a configuration there is nothing to route by."""
+    """Without a configuration there are no rules to route by."""
     world = World(a_configuration(tenant="other"))
     stranger = a_message()
     stranger.tenant = "nobody"

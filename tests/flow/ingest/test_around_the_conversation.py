@@ -1,4 +1,4 @@
-"""Acknowledgements, surveys, links, erasure, and what is refused."""
+"""Acknowledgements, surveys, links, erasure, and refusals."""
 
 import pytest
 
@@ -13,7 +13,7 @@ HOUR = 3_600_000
 
 
 def a_survey(world: World, text: str = "How was it? 1-5", **changes: object) -> records_pb2.InboundRecord:
-    """What feedback asks ingest to send."""
+    """The request by which feedback asks ingest to send a survey."""
     values: dict[str, object] = {
         "request_id": "inv-1",
         "tenant": TENANT,
@@ -29,7 +29,7 @@ def a_survey(world: World, text: str = "How was it? 1-5", **changes: object) -> 
 
 
 def surveyed() -> World:
-    """A customer whose interaction is over, and who was asked how it was."""
+    """A world with a customer whose interaction is over and who received a survey."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("completed", world.enqueued[0])
@@ -38,7 +38,7 @@ def surveyed() -> World:
 
 
 def test_the_acknowledgement_tells_the_wait_in_the_customers_language() -> None:
-    """Once an interaction, and at most once in the gap."""
+    """It is sent once per interaction, and at most once in the gap."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("queued", world.enqueued[0], position=2, estimated_wait_ms=150_000)
@@ -60,7 +60,7 @@ def test_the_acknowledgement_tells_the_wait_in_the_customers_language() -> None:
 
 @pytest.mark.parametrize("change", [{"no_auto_reply": True}, {"identity": an_identity("9", "email", "help")}])
 def test_machines_and_accounts_that_do_not_want_it_get_no_acknowledgement(change: dict[str, object]) -> None:
-    """Mailing lists and auto-replies never, other accounts only when configured."""
+    """Mailing lists and auto-replies never get one; other accounts only when configured."""
     world = World()
     world.customer(a_message(**change))  # type: ignore[arg-type]  # a table of different keywords
     world.routing("queued", world.enqueued[0], estimated_wait_ms=60_000)
@@ -68,7 +68,7 @@ def test_machines_and_accounts_that_do_not_want_it_get_no_acknowledgement(change
 
 
 def test_a_score_answers_the_survey_and_opens_nothing() -> None:
-    """It is part of the conversation and goes to feedback under the person's key, once."""
+    """The score is part of the conversation and goes to feedback under the person's key, once."""
     world = surveyed()
     world.customer(a_message("۵", native_message_id="m2"))
     (answer,) = world.answers
@@ -84,7 +84,7 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
 
 
 def test_a_further_score_amends_while_it_may_and_in_the_conversation_of_the_first() -> None:
-    """Two hours after the first answer, whatever was said in between; then a score is a message like any other."""
+    """For two hours after the first answer, whatever was said in between; after that a score is an ordinary message."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("completed", world.enqueued[0])
@@ -103,7 +103,7 @@ def test_a_further_score_amends_while_it_may_and_in_the_conversation_of_the_firs
 
 
 def test_a_score_in_another_conversation_answers_first_but_never_amends() -> None:
-    """Two days later a "2" may begin something new."""
+    """Two days later a "2" may begin a new subject."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("completed", world.enqueued[0])
@@ -128,7 +128,7 @@ def test_a_score_in_another_conversation_answers_first_but_never_amends() -> Non
 
 
 def test_a_reminder_leaves_one_invitation_open() -> None:
-    """Sent once more under another key, answered once."""
+    """The survey is sent once more under another key, and answered once."""
     world = surveyed()
     world.inbound(a_survey(world, "Please?", request_id="inv-1-reminder"), an_identity().identity_id)
     assert world.texts[-1] == "Please?"
@@ -139,14 +139,15 @@ def test_a_reminder_leaves_one_invitation_open() -> None:
 
 @pytest.mark.parametrize("change", [{"kind": records_pb2.MESSAGE_KIND_REACTION}, {"no_auto_reply": True}])
 def test_reactions_and_machines_answer_no_survey(change: dict[str, object]) -> None:
-    """A thumb at some message is not one at the survey; an absence note whose text is a number was not asked."""
+    """A thumb on some message is not an answer to the survey, and an absence note whose text is a number is not a
+    customer's answer."""
     world = surveyed()
     world.customer(a_message("👍" if "kind" in change else "5", native_message_id="m2", **change))  # type: ignore[arg-type]  # a table of different keywords
     assert world.answers == []
 
 
 def test_free_text_is_not_taken_from_the_channel() -> None:
-    """It could not be told from a new contact."""
+    """Free text could not be distinguished from a new contact."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
     world.routing("completed", world.enqueued[0])
@@ -156,7 +157,7 @@ def test_free_text_is_not_taken_from_the_channel() -> None:
 
 
 def test_words_after_a_survey_are_a_new_contact_and_the_survey_stays_open() -> None:
-    """Until its time is over."""
+    """The survey remains open until it expires."""
     world = surveyed()
     world.customer(a_message("5 of my parcels are missing", native_message_id="m2"))
     assert (len(world.enqueued), world.answers) == (2, [])
@@ -171,7 +172,7 @@ def test_words_after_a_survey_are_a_new_contact_and_the_survey_stays_open() -> N
 
 
 def test_an_expired_survey_is_not_answered() -> None:
-    """Then a number is a message like any other."""
+    """After that a number is an ordinary message."""
     world = surveyed()
     world.wait(72 * HOUR)
     world.customer(a_message("5", native_message_id="m2"))
@@ -179,7 +180,7 @@ def test_an_expired_survey_is_not_answered() -> None:
 
 
 def test_an_invitation_may_overtake_the_end_of_its_interaction() -> None:
-    """It is about that interaction, so the interaction is over, whatever notice is still on its way."""
+    """The invitation is about that interaction, so the interaction is over, even if its notice has not arrived."""
     world = World()
     world.customer(a_message())
     interaction = world.enqueued[0].interaction_id
@@ -204,7 +205,8 @@ def test_a_message_to_a_customer_without_a_conversation_begins_one() -> None:
 
 
 def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
-    """Its messages are decided under the home's key, answers go where the customer wrote last, and repetitions still end."""
+    """Its messages are decided under the home's key, answers go where the customer wrote last, and duplicates are still
+    recognised."""
     world = World()
     home, other = an_identity("v1"), an_identity("42", "telegram", "bot")
     world.customer(a_message("from the site", identity=home))
@@ -229,7 +231,8 @@ def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
 
 
 def test_a_circle_of_links_is_refused_and_one_that_is_there_loses_no_message() -> None:
-    """The home's lane sees the circle. Two links at once may still make one: it ends with the first message that went round."""
+    """The home's lane detects the cycle. Two links at the same time may still form one: it ends with the first message
+    that passes around it."""
     world = World()
     one, two = an_identity("1"), an_identity("2")
     world.customer(a_message(identity=one), a_message(identity=two))
@@ -254,7 +257,8 @@ def test_a_circle_of_links_is_refused_and_one_that_is_there_loses_no_message() -
 
 
 def test_erasure_leaves_nothing_in_memory() -> None:
-    """The conversation is told, the router is told that the customer left, and both lanes' changelogs forget."""
+    """The conversation is erased, the router is notified that the customer left, and both lanes delete their changelog
+    entries."""
     world = World()
     world.customer(a_message())
     erasure = records_pb2.IdentityErasure(request_id="e1", identity_id=an_identity().identity_id)
@@ -266,7 +270,7 @@ def test_erasure_leaves_nothing_in_memory() -> None:
 
 
 def test_memory_is_for_the_living() -> None:
-    """A closed conversation leaves after its window, a silent customer after a month, ids after a week."""
+    """A closed conversation leaves memory after its window, an inactive customer after a month, ids after a week."""
     world = World(limits=IntakeLimits(idle_customer_ms=30 * 24 * HOUR))
     world.customer(a_message())
     world.reply(world.enqueued[0].conversation_id, "hi")
@@ -278,7 +282,8 @@ def test_memory_is_for_the_living() -> None:
 
 
 def test_what_can_not_be_read_is_refused_and_the_rest_flows() -> None:
-    """Garbage, records of newer versions, and records without ids become dead letters; their neighbours do not suffer."""
+    """Garbage, records of newer versions, and records without ids become dead letters; the records around them are
+    handled."""
     world = World()
     key = tenant_key(TENANT, an_identity().identity_id)
     nameless = a_message()
@@ -310,7 +315,7 @@ def test_what_can_not_be_read_is_refused_and_the_rest_flows() -> None:
 
 
 def test_a_new_configuration_counts_from_the_next_batch() -> None:
-    """And the interaction says which version chose its queue."""
+    """The interaction says which version chose its queue."""
     world = World()
     world.customer(a_message())
     newer = a_configuration(version=8)
@@ -322,7 +327,7 @@ def test_a_new_configuration_counts_from_the_next_batch() -> None:
 
 
 def test_another_tenants_customers_are_out_of_reach() -> None:
-    """Whatever identity, home or conversation a caller names: nothing is said to them and nothing is learned."""
+    """Whatever identity, home or conversation a caller names: nothing is sent to them and nothing changes."""
     world = World()
     world.tenants["rival"] = a_configuration(tenant="rival")
     world.customer(a_message())

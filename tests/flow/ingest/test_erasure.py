@@ -1,4 +1,6 @@
-"""Erasing a person: everything under way ends, nothing personal is written in clear, and the next message begins afresh."""
+"""Erasing a person: everything in progress ends, no personal data is written in clear, and the next message begins a
+new history.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -43,7 +45,7 @@ def outcomes(world: World) -> dict[tuple[str, str], dict[str, int]]:
 
 
 def everything(world: World) -> bytes:
-    """All that the lanes wrote and remember, as bytes."""
+    """Return all that the lanes wrote and keep in state, as bytes."""
     return b"\n".join(
         [each.key + b"=" + each.value for each in world.log]
         + [key + b"=" + value for lane in (world.intake, world.sender) for key, value in lane.changelog.items()]
@@ -51,7 +53,7 @@ def everything(world: World) -> bytes:
 
 
 def a_full_life(world: World, native_id: str = NEEDLE) -> str:
-    """A customer with a needle in every field that takes one, an answer that was sent and one that waits."""
+    """Create a customer with a needle in every text field, a sent answer and a waiting one."""
     who = an_identity(native_id)
     who.display_name = f"{native_id} name"
     record = a_message(f"{native_id} text", identity=who, native_message_id=f"{native_id} m", subject=f"{native_id} s")
@@ -114,7 +116,7 @@ def test_an_identity_that_is_in_memory_no_longer_is_erased_all_the_same() -> Non
 
 
 def test_records_whose_key_is_destroyed_are_passed_over() -> None:
-    """Whatever was on its way when the person was erased: it opens without its fields, and asks for nothing."""
+    """Records that were on their way when the person was erased open without their personal fields and have no effect."""
     world = World()
     conversation = a_full_life(world)
     key = an_identity(NEEDLE).identity_id
@@ -196,7 +198,7 @@ def _plain(record: Any, _key: object, _topic: str, _record_key: bytes) -> bytes:
 def test_the_search_finds_what_is_not_sealed(
     monkeypatch: pytest.MonkeyPatch, switched_off: tuple[str, Callable[..., bytes]]
 ) -> None:
-    """With sealing switched off in one place the search above is red: so it is able to find."""
+    """With sealing switched off in one place, the search above fails: so it is able to find a needle."""
     monkeypatch.setattr(*switched_off)
     world = World()
     a_full_life(world)
@@ -204,7 +206,7 @@ def test_the_search_finds_what_is_not_sealed(
 
 
 def test_history_learns_of_a_link_before_the_identity_writes_again() -> None:
-    """Erasing the person later must find the identity, though nothing was said by it since."""
+    """Erasing the person later must find the identity, although it has sent nothing since the link."""
     world = World()
     home, other = an_identity("home"), an_identity("other")
     world.customer(a_message("hello", identity=home, native_message_id="m1"))
@@ -244,13 +246,13 @@ def test_routing_rules_see_all_labels() -> None:
 
 
 async def prepared(world: World, *records: Record) -> None:
-    """What the sender lane does before it sees records."""
+    """Prepare the keys, as the sender lane does before it handles records."""
     await prepare(world.keys)(records)
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_an_outcome_that_comes_after_the_keys_are_destroyed_writes_nothing(outcome: Outcome) -> None:
-    """Before the order to forget has come: no key is made for what was erased, and nothing of it is sealed again."""
+    """Before the erase record has arrived: no key is created for erased data, and nothing of it is sealed again."""
     world = World()
     conversation = a_full_life(world)
     world.keys.makes = False
@@ -273,7 +275,8 @@ def test_an_outcome_that_comes_after_the_keys_are_destroyed_writes_nothing(outco
 
 
 def test_a_request_that_comes_after_the_keys_are_destroyed_seals_no_route_with_a_key_of_its_own() -> None:
-    """The conversation has a new key, made for the request: the route and the texts of the erased person are not written with it."""
+    """The conversation has a new key, created for the request: the route and the texts of the erased person are not
+    written with it."""
     world = World()
     conversation = a_full_life(world)
     world.keys.makes = False

@@ -1,4 +1,4 @@
-"""Work that another service asks for: in the customer's thread, one at a time, once."""
+"""Interactions that another service requests: in the customer's conversation, one at a time, once."""
 
 from typing import Any
 
@@ -33,7 +33,8 @@ def a_world_after_one_contact() -> World:
 
 
 def test_a_follow_up_is_enqueued_in_the_same_conversation_as_it_was_asked_for() -> None:
-    """Queue, priority, requirements, labels and reason are the request's; the reply route is there before anybody could answer."""
+    """Queue, priority, requirements, labels and reason come from the request; the reply route is written before an
+    agent could answer."""
     world = a_world_after_one_contact()
     world.inbound(a_follow_up(), HOME)
     first, second = world.enqueued
@@ -50,7 +51,7 @@ def test_a_follow_up_is_enqueued_in_the_same_conversation_as_it_was_asked_for() 
 
 
 def test_repeated_it_is_one_interaction_also_after_a_takeover() -> None:
-    """The request's id is what counts."""
+    """Duplicates are recognised by the request's id."""
     world = a_world_after_one_contact()
     world.inbound(a_follow_up(), HOME)
     world.intake.crash()
@@ -59,7 +60,7 @@ def test_repeated_it_is_one_interaction_also_after_a_takeover() -> None:
 
 
 def test_it_waits_for_the_end_of_what_is_at_work() -> None:
-    """Also over a crash; two wait in order; the customer's next message joins the one that is open."""
+    """Also after a crash. Two follow-ups wait in order. The customer's next message joins the open one."""
     world = World()
     world.customer(a_message("one"))
     world.inbound(a_follow_up("inv-1"), HOME)
@@ -79,7 +80,7 @@ def test_it_waits_for_the_end_of_what_is_at_work() -> None:
 
 
 def test_a_thread_that_is_over_is_taken_up_again() -> None:
-    """The conversation that is named goes on, though its window has passed."""
+    """The named conversation continues, although its window has passed."""
     world = a_world_after_one_contact()
     conversation_id = world.enqueued[0].conversation_id
     world.wait(3 * 24 * 3_600_000)
@@ -97,7 +98,7 @@ def test_a_thread_that_is_over_is_taken_up_again() -> None:
     ],
 )
 def test_what_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundRecord, reason: str) -> None:
-    """A queue that is not configured, a request without id."""
+    """A queue that is not configured, and a request without an id."""
     world = a_world_after_one_contact()
     world.inbound(record, HOME)
     assert [why.reason for _, why in world.intake.dead_letters] == [reason]
@@ -105,7 +106,7 @@ def test_what_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundReco
 
 
 def test_nobody_is_followed_up_who_is_not_known() -> None:
-    """An identity that never wrote, or was forgotten."""
+    """An identity that never sent a message, or was forgotten."""
     world = World()
     world.inbound(a_follow_up(), HOME)
     assert [why.reason for _, why in world.intake.dead_letters] == ["UNKNOWN_IDENTITY"]
@@ -113,7 +114,8 @@ def test_nobody_is_followed_up_who_is_not_known() -> None:
 
 @pytest.mark.parametrize("kind", ["follow_up", "check"])
 def test_who_asks_about_a_stranger_is_refused_and_leaves_no_dead_letter(kind: str) -> None:
-    """Also where the stranger has no key, so that nothing of them could be kept: OK would say that it was done."""
+    """Also if the unknown identity has no key, so that nothing could be stored about it: OK would say that the request
+    was done."""
     world = World()
     record = a_follow_up()
     if kind == "check":

@@ -1,6 +1,8 @@
-"""Whatever customers, routers and crashes do, in whatever order: no message is lost or doubled, and nobody is left without an agent's eyes.
+"""Whatever customers, routers and crashes do, in whatever order: no message is lost or duplicated, and an agent sees
+every message.
 
-The router here is a model with the real one's rules: it takes messages to open interactions only, and says so; its events reach the lane late.
+The router here is a model with the real router's rules: it accepts messages for open interactions only, and reports
+them; its events reach the lane late.
 """
 
 from collections import deque
@@ -25,7 +27,7 @@ FAILURES: st.SearchStrategy[Failure | None] = st.sampled_from([None, None, None,
 
 @dataclass
 class ModelRouter:
-    """Open interactions, and events that are still on their way."""
+    """Open interactions, and events that have not arrived yet."""
 
     read: int = 0
     open: dict[str, router_pb2.InteractionFacts] = field(default_factory=dict)
@@ -35,7 +37,7 @@ class ModelRouter:
     events: deque[Callable[[], None]] = field(default_factory=deque)
 
     def follow(self, world: World) -> None:
-        """Read what the lane has told since last time."""
+        """Read the commands that the lane has written since the last call."""
         commands = world.commands
         for command in commands[self.read :]:
             match command.WhichOneof("command"):
@@ -60,14 +62,14 @@ class ModelRouter:
         self.events.append(lambda: world.routing("customer_message_recorded", facts, message_id=message_id))
 
     def end(self, world: World, interaction_id: str, how: str) -> None:
-        """Completed, abandoned: no message is taken any more."""
+        """End an interaction as completed or abandoned: it accepts no more messages."""
         facts = self.open.pop(interaction_id, None)
         if facts is not None:
             self.events.append(lambda: world.routing(how, facts))
 
 
 class IntakeLaws(RuleBasedStateMachine):
-    """See the module."""
+    """The rules in the module's docstring, as a state machine."""
 
     @initialize()
     def begin(self) -> None:
@@ -144,7 +146,7 @@ class IntakeLaws(RuleBasedStateMachine):
                     assert open_in.pop(record.conversation_id) == record.interaction_closed.interaction_id
 
     def teardown(self) -> None:
-        """In the end everything that was said has been put before somebody."""
+        """In the end every message has been shown to an agent."""
         for _ in range(30):
             self.events_arrive(100)
             self.world.wait(5_000)
@@ -158,7 +160,7 @@ class IntakeLaws(RuleBasedStateMachine):
                 assert record.message.interaction_id in gathered
         left = [c for c in self.world.commands if c.WhichOneof("command") == "customer_left"]
         for message_id, before in self.router.refused:
-            # Refused by the router: a later interaction carries it, unless its customer left meanwhile.
+            # The router refused it: a later interaction carries it, unless its customer left meanwhile.
             assert len(self.router.enqueued) > before or left, message_id
 
 

@@ -1,6 +1,8 @@
-"""Whatever providers, kills and takeovers do, in whatever order: never two attempts at once in a conversation, never a blind resend.
+"""Whatever providers, kills and takeovers do, in whatever order: a conversation never has two attempts at once, and
+nothing is sent again blindly.
 
-The provider here is a model that knows what it took. An outcome is published by the process that attempted, or dies with it.
+The provider here is a model that knows which messages it accepted. An outcome is published by the process that made the
+attempt, or is lost with it.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ GRACE_MS = 30_000
 
 @dataclass
 class ModelProvider:
-    """What was taken, by delivery."""
+    """The deliveries that the provider accepted, with their ids."""
 
     taken: dict[str, int] = field(default_factory=dict)
 
@@ -28,7 +30,7 @@ class ModelProvider:
 
 
 class SendingLaws(RuleBasedStateMachine):
-    """See the module."""
+    """The rules in the module's docstring, as a state machine."""
 
     @initialize()
     def begin(self) -> None:
@@ -43,7 +45,7 @@ class SendingLaws(RuleBasedStateMachine):
         self.published: list[tuple[AttemptJob, Outcome]] = []
         self.asked: list[tuple[str, str]] = []
 
-    # ---- what the worker was given
+    # ---- attempts given to the worker
 
     def _collect(self) -> None:
         for job in self.world.attempts.jobs[self.seen_jobs :]:
@@ -53,7 +55,7 @@ class SendingLaws(RuleBasedStateMachine):
             self.air.append(job)
         self.seen_jobs = len(self.world.attempts.jobs)
 
-    # ---- what happens
+    # ---- steps
 
     @rule(chat=st.sampled_from(CHATS), again=st.booleans())
     def an_agent_replies(self, chat: str, again: bool) -> None:
@@ -73,7 +75,7 @@ class SendingLaws(RuleBasedStateMachine):
         took=st.booleans(),
     )
     def the_provider_answers(self, which: int, outcome: Outcome, took: bool) -> None:
-        """And the worker publishes it; the lane reads it later."""
+        """The provider answers and the worker publishes the outcome; the lane reads it later."""
         if self.air:
             job = self.air.pop(which % len(self.air))
             if outcome is Outcome.ACCEPTED or (outcome is Outcome.UNKNOWN and took):
@@ -89,7 +91,7 @@ class SendingLaws(RuleBasedStateMachine):
 
     @rule(took=st.booleans())
     def the_process_is_killed(self, took: bool) -> None:
-        """What was in the air: taken or not, nobody will hear."""
+        """The outcomes of attempts in flight are lost, whether the provider accepted the messages or not."""
         for job in self.air:
             if took:
                 self.provider.take(job.delivery.delivery_id)
@@ -105,13 +107,13 @@ class SendingLaws(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([100, 1_000, GRACE_MS, 600_000, 86_400_000]))
     def time_passes(self, ms: int) -> None:
-        """Outcomes that are published are read within the grace: the lane's marker and its timers see to that."""
+        """Published outcomes are read within the grace period, because of the lane's marker and timers."""
         while self.published and ms >= GRACE_MS:
             self.the_lane_reads_an_outcome()
         self.world.wait(ms)
         self._collect()
 
-    # ---- what must hold
+    # ---- invariants
 
     @invariant()
     def nobody_gets_a_message_twice(self) -> None:
@@ -119,7 +121,7 @@ class SendingLaws(RuleBasedStateMachine):
 
     @invariant()
     def what_is_told_is_true(self) -> None:
-        """SENT only when it was taken, FAILED only when it was not, and each once in the conversation."""
+        """SENT only when the provider accepted it, FAILED only when it did not, and each message once in the conversation."""
         last = {d.delivery_id: d.state for d in self.world.delivery_records}
         for delivery_id, state in last.items():
             taken = bool(self.provider.taken.get(delivery_id))
@@ -130,7 +132,7 @@ class SendingLaws(RuleBasedStateMachine):
         assert set(sent) == {d for d, state in last.items() if state == 2}
 
     def teardown(self) -> None:
-        """In the end nothing waits."""
+        """In the end no delivery waits."""
         for _ in range(200):
             self.time_passes(600_000)
             while self.air:

@@ -1,4 +1,6 @@
-"""Where a conversation is answered: only a proven message moves it, whatever the unproven ones say and in whatever order."""
+"""Where a conversation is answered: only a proven message changes it, whatever unproven messages say and in whatever
+order.
+"""
 
 from typing import Any
 
@@ -27,7 +29,7 @@ def a_mail(
     identity: pb.Identity = ANN,
     **fields: Any,
 ) -> pb.InboundRecord:
-    """From Ann: by its own word, or proven."""
+    """A mail from Ann, unproven by default, or with a proof."""
     origin = pb.Origin(proof=proof, conversation_id=token, author=identity.native_id, reply_to=reply_to)
     made = a_message(text, native_message_id=f"<{text}@x>", identity=identity, origin=origin, **fields)
     del made.message.reply_context["chat_id"]
@@ -38,12 +40,12 @@ def a_mail(
 
 
 def where(route: Route) -> str:
-    """The address that an answer goes to, as the mail client takes it from the route."""
+    """Return the address that an answer goes to, as the mail client reads it from the route."""
     return route.context.get("reply_to") or route.identity.native_id
 
 
 def answered_at(world: World, conversation_id: str) -> str:
-    """An agent answers: to whom?"""
+    """Let an agent answer and return the recipient."""
     before = len(world.attempts.jobs)
     world.reply(conversation_id, "our answer", f"r{before}")
     (job,) = world.attempts.jobs[before:]
@@ -52,7 +54,7 @@ def answered_at(world: World, conversation_id: str) -> str:
 
 
 def the_survey(world: World, **changes: Any) -> str:
-    """Feedback asks for a survey about the first interaction: to whom does it go?"""
+    """Let feedback send a survey about the first interaction and return the recipient."""
     facts = world.enqueued[0]
     values = {
         "request_id": "s1",
@@ -73,7 +75,7 @@ def the_survey(world: World, **changes: Any) -> str:
 
 @pytest.mark.parametrize("first", [NONE, DKIM])
 def test_a_forged_mail_does_not_divert_the_answers_of_an_open_conversation(first: pb.OriginProof.ValueType) -> None:
-    """Neither answer nor survey; the text reaches the agent with both addresses and what was proven of them."""
+    """Neither answer nor survey is diverted; the agent sees the text with both addresses and what was proven of them."""
     world = World()
     world.customer(a_mail("my order", first))
     facts = world.enqueued[0]
@@ -86,14 +88,14 @@ def test_a_forged_mail_does_not_divert_the_answers_of_an_open_conversation(first
 
 
 def test_who_proves_nothing_is_answered_at_the_address_that_they_name_as_theirs() -> None:
-    """A forged From reaches the mailbox of the person named; a Reply-To of its own reaches no mailbox."""
+    """A forged From reaches the mailbox of the person named; a Reply-To that differs from it reaches no mailbox."""
     world = World()
     world.customer(a_mail("hello", reply_to=EVIL))
     assert answered_at(world, world.enqueued[0].conversation_id) == "ann@shop.example"
 
 
 def test_a_proven_mail_moves_the_route_and_an_unproven_one_does_not_move_it_back() -> None:
-    """A proven customer says where they want their answers."""
+    """A proven customer decides where answers go."""
     world = World()
     world.customer(a_mail("one"), a_mail("two", DKIM, reply_to="ann@home.example"))
     conversation = world.enqueued[0].conversation_id
@@ -103,7 +105,7 @@ def test_a_proven_mail_moves_the_route_and_an_unproven_one_does_not_move_it_back
 
 
 def test_a_proven_conversation_keeps_its_thread_and_subject() -> None:
-    """An unproven mail from the same address does not choose the subject under which we answer; where nothing is proven it may."""
+    """An unproven mail from the same address does not choose the subject of our answers, unless nothing is proven yet."""
     for first, subject in ((DKIM, "my order"), (NONE, "urgent: pay here")):
         world = World()
         world.customer(a_mail("one", first, subject="my order"), a_mail("two", subject="urgent: pay here"))
@@ -112,7 +114,7 @@ def test_a_proven_conversation_keeps_its_thread_and_subject() -> None:
 
 
 def test_a_reply_token_proves_for_its_own_conversation_only() -> None:
-    """The reader of a mail in one thread has no say in another."""
+    """A reader of a mail in one conversation proves nothing for another."""
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
@@ -123,7 +125,7 @@ def test_a_reply_token_proves_for_its_own_conversation_only() -> None:
 
 
 def test_an_automatic_message_never_moves_a_route() -> None:
-    """A vacation responder that holds our token is not where a customer wants an answer."""
+    """A vacation responder that has our token is not where a customer wants an answer."""
     world = World()
     world.customer(a_mail("one"))
     conversation = world.enqueued[0].conversation_id
@@ -132,7 +134,7 @@ def test_an_automatic_message_never_moves_a_route() -> None:
 
 
 def test_what_is_said_in_public_does_not_take_over_a_private_route() -> None:
-    """A word in a group: the private answer is not posted there."""
+    """After a message in a group, the private answer is not posted there."""
     world = World()
     ann = an_identity("42", "telegram", "bot")
     world.customer(a_message("private", identity=ann))
@@ -144,7 +146,7 @@ def test_what_is_said_in_public_does_not_take_over_a_private_route() -> None:
 
 
 def test_an_unproven_message_teaches_nothing_of_a_proven_customer() -> None:
-    """Neither name nor labels nor language; and no score in their name counts."""
+    """Neither name nor labels nor language change; and no score in their name counts."""
     world = World()
     world.customer(a_mail("one", DKIM))
     facts = world.enqueued[0]
@@ -166,7 +168,7 @@ def test_an_unproven_message_teaches_nothing_of_a_proven_customer() -> None:
 
 
 def test_a_linked_address_moves_the_route_only_when_it_is_proven() -> None:
-    """A forger of the second address of a person reads no answer for the first."""
+    """A forger of a person's second address gets no answer meant for the first."""
     world = World()
     home, other = ANN, an_identity("ann@home.example", "email", "help")
     world.customer(a_mail("one", DKIM), a_mail("two", DKIM, identity=other))
@@ -204,7 +206,8 @@ def test_work_in_an_older_conversation_is_answered_where_that_conversation_was()
 
 
 class Routes(RuleBasedStateMachine):
-    """Ann, a second linked address and forgers write in any order; the model knows where each open conversation is answered."""
+    """Ann, a second linked address and forgers write in any order; the model knows where each open conversation is
+    answered."""
 
     @initialize(linked=st.booleans())
     def begin(self, linked: bool) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a reply: attempts, retries, halts, verdicts, takeovers."""
+"""Deliveries of replies: attempts, retries, halts, verdicts, takeovers."""
 
 import pytest
 
@@ -11,7 +11,7 @@ TELEGRAM = an_identity("42", "telegram", "bot")
 
 
 def a_world(**limits: int) -> tuple[World, str]:
-    """A customer of Telegram has written; returns the conversation too."""
+    """Create a world with one Telegram message from a customer; returns the conversation too."""
     world = World(sender_limits=SenderLimits(**limits))
     world.customer(a_message(identity=TELEGRAM))
     return world, world.enqueued[0].conversation_id
@@ -36,7 +36,7 @@ def test_replies_of_a_conversation_go_one_after_the_other() -> None:
 
 
 def test_the_provider_says_how_long_to_wait() -> None:
-    """retry_after is honoured to the millisecond, over a restart of the lane."""
+    """retry_after is respected to the millisecond, also across a restart of the lane."""
     world, conversation = a_world()
     world.reply(conversation, "one")
     world.outcome(Outcome.RETRY, reason="HTTP_429", retry_after_ms=60_000)
@@ -48,7 +48,7 @@ def test_the_provider_says_how_long_to_wait() -> None:
 
 
 def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed() -> None:
-    """After the most attempts: FAILED, a dead letter with the request; replayed, it is sent."""
+    """After the maximum number of attempts: FAILED, and a dead letter with the request; when replayed, it is sent."""
     world, conversation = a_world()
     world.reply(conversation, "one")
     for _ in range(8):
@@ -62,7 +62,7 @@ def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed(
 
 
 def test_a_long_text_goes_on_from_the_part_that_was_not_accepted() -> None:
-    """Parts that the provider took are never sent again."""
+    """Parts that the provider accepted are never sent again."""
     world, conversation = a_world()
     world.reply(conversation, "x" * 5_000)
     world.outcome(Outcome.RETRY, native_ids=("1",), reason="HTTP_429")
@@ -73,7 +73,8 @@ def test_a_long_text_goes_on_from_the_part_that_was_not_accepted() -> None:
 
 
 def test_a_refused_account_waits_as_a_whole_and_loses_nothing() -> None:
-    """HALTED is no fault of the message: it is not counted, others of the account wait with it, and all go when it works again."""
+    """HALTED is not caused by the message: the attempt does not count, the account's other messages wait too, and all
+    are sent when the account works again."""
     world, conversation = a_world(first_halt_ms=1_000)
     other = an_identity("43", "telegram", "bot")
     world.customer(a_message(identity=other))
@@ -91,7 +92,7 @@ def test_a_refused_account_waits_as_a_whole_and_loses_nothing() -> None:
 
 
 def test_an_attempt_without_outcome_is_unknown_after_a_takeover_and_never_repeated() -> None:
-    """Not at once: its outcome may be on its way. The next one goes after the verdict."""
+    """Not at once: its outcome may be on its way. The next delivery is sent after the verdict."""
     world, conversation = a_world(orphan_grace_ms=30_000)
     world.reply(conversation, "one", "r1")
     world.reply(conversation, "two", "r2")
@@ -117,7 +118,7 @@ def test_an_outcome_that_arrives_within_the_grace_wins() -> None:
 
 
 def test_a_late_outcome_corrects_the_verdict() -> None:
-    """UNKNOWN becomes SENT when the truth comes after all, and then it is part of the conversation."""
+    """UNKNOWN becomes SENT when the outcome arrives later, and then the message is part of the conversation."""
     world, conversation = a_world()
     world.reply(conversation, "one", "r1")
     job = world.attempts.jobs[0]
@@ -129,7 +130,7 @@ def test_a_late_outcome_corrects_the_verdict() -> None:
 
 
 def test_what_was_never_handed_over_goes_again_in_the_same_process() -> None:
-    """The commit was durable but its effect did not run: nobody sent it, and this process knows."""
+    """The commit was durable but its effect did not run: the message was not sent, and this process knows it."""
     world, conversation = a_world()
     request = records_pb2.OutboundRequest(request_id="r1", tenant=TENANT, conversation_id=conversation, text="one")
     record = records_pb2.OutboundRecord(tenant=TENANT, conversation_id=conversation, request=request)
@@ -144,7 +145,7 @@ def test_what_was_never_handed_over_goes_again_in_the_same_process() -> None:
 
 
 def test_an_attempt_under_way_survives_a_restart_of_its_lane() -> None:
-    """Same process, lane restored: the worker still has it, and its outcome counts."""
+    """Same process, lane restored: the worker still has the attempt, and its outcome counts."""
     world, conversation = a_world()
     world.reply(conversation, "one")
     world.sender.crash()
@@ -155,7 +156,7 @@ def test_an_attempt_under_way_survives_a_restart_of_its_lane() -> None:
 
 
 def test_an_attempt_given_back_unbegun_does_not_count() -> None:
-    """A worker that stops gives back what it has not begun."""
+    """A worker that stops gives back the attempts that it has not begun."""
     world, conversation = a_world()
     world.reply(conversation, "one")
     for _ in range(20):
@@ -166,7 +167,7 @@ def test_an_attempt_given_back_unbegun_does_not_count() -> None:
 
 
 def test_outside_whatsapps_window_nothing_leaves() -> None:
-    """24 hours after the customer's last message free text fails with its reason and a dead letter."""
+    """24 hours after the customer's last message, free text fails with its reason and a dead letter."""
     world = World()
     world.customer(a_message(identity=an_identity("98912", "whatsapp", "wa")))
     world.wait(86_400_001)
@@ -176,7 +177,8 @@ def test_outside_whatsapps_window_nothing_leaves() -> None:
 
 
 def test_a_chat_that_moved_is_followed() -> None:
-    """migrate_to_chat_id: the next attempt goes there, and so does everything after, although the customer's context is the old one."""
+    """migrate_to_chat_id: the next attempt and everything after it goes to the new chat, although the customer's
+    context is the old one."""
     world, conversation = a_world()
     world.reply(conversation, "one", "r1")
     world.outcome(Outcome.RETRY, reason="CHAT_MIGRATED", migrated_to="-100")
@@ -188,7 +190,7 @@ def test_a_chat_that_moved_is_followed() -> None:
 
 
 def test_only_so_many_attempts_are_under_way_at_once() -> None:
-    """The rest waits in the lane's state and follows as outcomes come."""
+    """The others wait in the lane's state and follow as outcomes arrive."""
     world = World(sender_limits=SenderLimits(max_in_flight=2))
     for number in range(5):
         who = an_identity(str(number), "telegram", "bot")
@@ -204,7 +206,8 @@ def test_only_so_many_attempts_are_under_way_at_once() -> None:
 
 
 def paced_world(replies: int, every_ms: int = 500, **limits: int) -> World:
-    """An account whose provider takes one message every half a second, and an agent's reply in each of some conversations."""
+    """An account whose provider accepts one message every `every_ms`, and an agent's reply in each of `replies`
+    conversations."""
     world = World(sender_limits=SenderLimits(**limits))
     given = [world.sender.now_ms - every_ms]
 
@@ -220,7 +223,7 @@ def paced_world(replies: int, every_ms: int = 500, **limits: int) -> World:
 
 
 def test_a_reply_that_waits_for_its_turn_has_not_been_attempted() -> None:
-    """Each leaves at its own moment, in the order of asking."""
+    """Each leaves at its own time, in the order of the requests."""
     world = paced_world(5)
     assert [j.delivery.request.text for j in world.attempts.jobs] == ["reply 0"]
     for sent in range(2, 6):
@@ -231,7 +234,8 @@ def test_a_reply_that_waits_for_its_turn_has_not_been_attempted() -> None:
 
 @pytest.mark.parametrize("left", [1, 2, 3])
 def test_after_a_kill_only_attempts_that_left_are_unknown(left: int) -> None:
-    """The process dies with replies behind the rate limit: the next owner sends them, and does not send again what had left."""
+    """The process dies with replies behind the rate limit: the next owner sends them, and does not repeat those that
+    had left."""
     world = paced_world(6)
     world.wait(500 * (left - 1))
     gone = [job.delivery.delivery_id for job in world.attempts.jobs]
@@ -248,7 +252,7 @@ def test_after_a_kill_only_attempts_that_left_are_unknown(left: int) -> None:
 
 
 def test_one_account_takes_no_places_of_another() -> None:
-    """Attempts of an account whose provider hangs are bounded apart; another account goes on."""
+    """Attempts of an account whose provider hangs have a limit of their own; other accounts continue."""
     world = World(sender_limits=SenderLimits(max_in_flight_account=2))
     people = [an_identity(str(n), "telegram", "bot") for n in range(4)] + [an_identity("a@b.example", "email", "help")]
     for number, who in enumerate(people):
@@ -260,7 +264,7 @@ def test_one_account_takes_no_places_of_another() -> None:
 
 
 def test_a_request_without_a_route_fails() -> None:
-    """Nobody knows how to answer a conversation that never was."""
+    """For a conversation that never existed there is no way to answer."""
     world = World()
     world.reply("nowhere", "hi")
     assert world.deliveries == [("FAILED", "NO_ROUTE")]

@@ -1,4 +1,4 @@
-"""What a rule requires, and what whoever submits a message wishes, reaches the router whole."""
+"""The requirements of a rule and the wishes of a submitter reach the router completely."""
 
 import pytest
 from google.protobuf.json_format import ParseDict
@@ -20,12 +20,12 @@ WISHES = records_pb2.RoutingWishes(start_at_ms=5_000, due_at_ms=6_000, preferred
 
 
 def wished(facts: router_pb2.InteractionFacts) -> tuple[int, int, str, str]:
-    """What the router is told of wishes."""
+    """Return the wishes that the router receives."""
     return facts.start_at_ms, facts.due_at_ms, facts.preferred_agent, facts.preferred_team
 
 
 def test_submitted_wishes_reach_the_router() -> None:
-    """Times, agent and team, from the request to the command."""
+    """Times, agent and team are copied from the request to the command."""
     request = ingest_pb2.SubmitRequest(
         idempotency_key="k",
         native_id="n",
@@ -44,7 +44,7 @@ def test_submitted_wishes_reach_the_router() -> None:
 
 
 def test_without_wishes_nothing_is_asked() -> None:
-    """The commonest message carries none, on the wire neither."""
+    """The most common message has none, and none are encoded."""
     record = inbound_record(
         ACCOUNT, submitted(ACCOUNT, ingest_pb2.SubmitRequest(idempotency_key="k", native_id="n", text="hello")), 1
     )
@@ -57,7 +57,7 @@ def test_without_wishes_nothing_is_asked() -> None:
 @pytest.mark.parametrize("field", ["start_at", "due_at"])
 @pytest.mark.parametrize("seconds", [-1, 0, 253_402_300_800])
 def test_times_that_are_none_are_refused_by_name(field: str, seconds: int) -> None:
-    """The router would set them aside, and the customer with them."""
+    """The router would ignore them, and the customer's wish with them."""
     request = ingest_pb2.SubmitRequest(idempotency_key="k", native_id="n", text="hello")
     getattr(request, field).seconds = seconds
     with pytest.raises(ChaparError) as error:
@@ -82,7 +82,7 @@ def test_what_is_gathered_keeps_its_wishes_over_a_restart() -> None:
 
 
 def test_requirements_of_rules_arrive_with_groups_and_steps() -> None:
-    """Whatever a rule can ask, the router is asked."""
+    """Everything that a rule can require reaches the router."""
     selector = ParseDict(
         {
             "anyOf": [
@@ -105,7 +105,7 @@ def test_requirements_of_rules_arrive_with_groups_and_steps() -> None:
 
 @pytest.mark.parametrize("kind", [f.name for f in router_pb2.RoutingEvent.DESCRIPTOR.oneofs_by_name["event"].fields])
 def test_history_knows_every_kind_of_routing_event(kind: str) -> None:
-    """One that it does not know would be missing from the story, and the interaction in its old state."""
+    """An unknown kind would be missing from the story, and the interaction would keep its old state."""
     event = router_pb2.RoutingEvent(event_id="e", tenant=TENANT, occurred_at_ms=1, epoch=3, reason="R")
     getattr(event, kind).SetInParent()
     if kind == "agent_state_changed":

@@ -1,4 +1,4 @@
-"""The ingest service's lanes, joined as Kafka joins them, without Kafka: what one lane sends is another's input."""
+"""The ingest service's lanes, joined as Kafka joins them, without Kafka: the output of one lane is another's input."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ TENANT = "acme"
 
 
 def a_configuration(**changes: Any) -> config_pb2.TenantConfiguration:
-    """Two queues of one pool, accounts of five channels, and rules that send Persian to "fa" and gold to the front."""
+    """Two queues of one pool, accounts of five channels, and rules that send Persian to "fa" and give gold priority."""
     configuration = config_pb2.TenantConfiguration(
         tenant=TENANT,
         version=7,
@@ -118,13 +118,13 @@ def a_message(
 
 @dataclass(slots=True)
 class RecordingAttempts:
-    """Stands where the providers are: keeps what was submitted; a test decides what became of it."""
+    """Takes the place of the providers: keeps submitted attempts; a test decides their outcomes."""
 
     owner: str = "run-1"
     jobs: list[AttemptJob] = field(default_factory=list)
     known: set[tuple[str, int]] = field(default_factory=set)
     turns: Callable[[], int] = lambda: 0
-    """When the next message may leave."""
+    """Returns when the next message may leave."""
 
     def turn(self, _tenant: str, _route: Route) -> int:
         return self.turns()
@@ -142,7 +142,7 @@ class RecordingAttempts:
         self.known.discard((delivery_id, number))
 
     def restart(self, owner: str) -> None:
-        """The process died: nobody remembers what was handed over."""
+        """The process died: the new one does not know the submitted attempts."""
         self.owner = owner
         self.known.clear()
 
@@ -173,10 +173,10 @@ class World:
         self.log: list[Send] = []
         self._read = {id(lane): 0 for lane in (self.intake, self.relay, self.sender)}
 
-    # ---- what a test does
+    # ---- steps of a test
 
     def customer(self, *records: records_pb2.InboundRecord, fail: Failure | None = None) -> None:
-        """Messages arrive, in one batch; with `fail` the lane's process dies there."""
+        """Let messages arrive in one batch; with `fail` the lane's process dies there."""
         batch = [
             self.intake.record(r.SerializeToString(), key=tenant_key(r.tenant, r.message.identity.identity_id))
             for r in records
@@ -185,14 +185,14 @@ class World:
         self.pump()
 
     def inbound(self, record: records_pb2.InboundRecord, key: str) -> None:
-        """Any record of inbound.v1."""
+        """Write any record of inbound.v1."""
         self.intake.handle(record.SerializeToString(), key=tenant_key(record.tenant, key))
         self.pump()
 
     def routing(
         self, kind: str, interaction: router_pb2.InteractionFacts, at_ms: int | None = None, **fields: Any
     ) -> None:
-        """The router says something about an interaction, now or as it was at some time before."""
+        """Write a routing event of an interaction, as of now or with the state that it had at an earlier time."""
         event = router_pb2.RoutingEvent(
             event_id=derive("event", kind, interaction.interaction_id),
             tenant=TENANT,
@@ -209,7 +209,7 @@ class World:
         self.pump()
 
     def reply(self, conversation_id: str, text: str, request_id: str = "r1", **fields: Any) -> None:
-        """An agent's reply, as the gateway writes it."""
+        """Write an agent's reply, as the gateway does."""
         request = records_pb2.OutboundRequest(
             request_id=request_id,
             tenant=TENANT,
@@ -225,7 +225,7 @@ class World:
         self.pump()
 
     def outcome(self, outcome: Outcome, job: AttemptJob | None = None, **fields: Any) -> None:
-        """What became of an attempt (the newest)."""
+        """Write the outcome of an attempt (the newest)."""
         job = job or self.attempts.jobs[-1]
         event = Finished(delivery_id=job.delivery.delivery_id, attempt=job.delivery.number, outcome=outcome, **fields)
         record = finished_record(job.tenant, job.conversation_id, event, self.sender.now_ms)
@@ -233,53 +233,53 @@ class World:
         self.pump()
 
     def wait(self, ms: int) -> None:
-        """Time passes."""
+        """Let time pass."""
         for lane in (self.intake, self.relay, self.sender):
             lane.advance(ms)
         self.pump()
 
     def crash(self) -> None:
-        """The sender's process is killed: its memory and its attempts are nobody's."""
+        """Kill the sender's process: its memory and its attempts are lost."""
         self.attempts.restart(f"{self.attempts.owner}+")
         self.sender.crash()
         self.pump()
 
-    # ---- what was written
+    # ---- results
 
     @property
     def commands(self) -> list[router_pb2.RoutingCommand]:
-        """What the router was told."""
+        """Return the commands sent to the router."""
         return self._all("routing.commands.v1", router_pb2.RoutingCommand.FromString)
 
     @property
     def enqueued(self) -> list[router_pb2.InteractionFacts]:
-        """Interactions that were handed to the router."""
+        """Return the interactions that were handed to the router."""
         return [c.enqueue.interaction for c in self.commands if c.WhichOneof("command") == "enqueue"]
 
     @property
     def conversation(self) -> list[records_pb2.ConversationRecord]:
-        """What happened in all conversations."""
+        """Return the records of all conversations."""
         return self._all("conversations.v1", records_pb2.ConversationRecord.FromString)
 
     @property
     def texts(self) -> list[str]:
-        """Texts of all conversations, in order."""
+        """Return the texts of all conversations, in order."""
         return [r.message.text for r in self.conversation if r.WhichOneof("record") == "message"]
 
     @property
     def delivery_records(self) -> list[records_pb2.DeliveryRecord]:
-        """What others were told of deliveries."""
+        """Return the published states of deliveries."""
         return self._all("deliveries.v1", records_pb2.DeliveryRecord.FromString)
 
     @property
     def deliveries(self) -> list[tuple[str, str]]:
-        """(state, reason) of delivery records."""
+        """Return (state, reason) of delivery records."""
         found = self.delivery_records
         return [(records_pb2.DeliveryState.Name(d.state).removeprefix("DELIVERY_STATE_"), d.reason) for d in found]
 
     @property
     def outbound(self) -> list[records_pb2.OutboundRecord]:
-        """What intake asked the sender for."""
+        """Return the requests from intake to the sender."""
         return [
             self.keys.opened(records_pb2.OutboundRecord.FromString(s.value), s.topic, s.key)
             for s in self.intake.sent_to("outbound.v1")
@@ -287,21 +287,21 @@ class World:
 
     @property
     def answers(self) -> list[feedback_pb2.FeedbackCommand]:
-        """Survey answers."""
+        """Return the survey answers."""
         return self._all("feedback.commands.v1", feedback_pb2.FeedbackCommand.FromString)
 
     def kinds(self) -> list[str]:
-        """Kinds of what happened in all conversations, in order."""
+        """Return the kinds of all conversations' records, in order."""
         return [r.WhichOneof("record") or "" for r in self.conversation]
 
-    # ---- how it works
+    # ---- internal
 
     def _all(self, topic: str, decode: Callable[[bytes], Any]) -> list[Any]:
         found = [(decode(s.value), s.key) for s in self.log if s.topic == topic]
         return [self.keys.opened(record, topic, key) if hasattr(record, "sealed") else record for record, key in found]
 
     def pump(self) -> None:
-        """Hand on what lanes have written to each other's inputs, until nothing is under way."""
+        """Pass the lanes' outputs to each other's inputs, until nothing is left."""
         moved = True
         while moved:
             moved = False
