@@ -1,4 +1,5 @@
-"""A projection in a process of its own, to be killed: `python -m tests.contract.history.child BOOTSTRAP PREFIX URL`.
+"""Runs a projection in a separate process that a test kills: `python -m tests.contract.history.child BOOTSTRAP PREFIX
+URL`.
 
 Prints a line for each transaction; folds in small batches so that a kill falls between and inside of them.
 """
@@ -14,7 +15,7 @@ from tests.fixtures.broker import plain_settings
 
 
 async def main(bootstrap: str, prefix: str, url: str) -> None:
-    """Until killed."""
+    """Run until killed."""
     async with Database(database_url(url, {}, "", "")) as database:
         projection = Projection(
             plain_settings(bootstrap, prefix),

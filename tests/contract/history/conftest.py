@@ -1,4 +1,4 @@
-"""The same history on both databases: whoever takes `url` runs twice."""
+"""The same history on both databases: a test that uses `url` runs twice."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from services.ingest.history.database import Database, database_url, migrate
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty database."""
+    """Yield the URL of an empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'history.sqlite3'}"
     else:
@@ -19,7 +19,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    """The database, with the schema."""
+    """Yield the database, with the schema."""
     async with Database(database_url(url, {}, "", "")) as found:
         async with found.engine.connect() as connection:
             await migrate(connection)

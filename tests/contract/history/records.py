@@ -1,4 +1,4 @@
-"""Records of one interaction's life, as the services write them: boring defaults, each with an event id of its own."""
+"""Records of one interaction's life, as the services write them: with defaults, each with its own event id."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ T0 = 1_700_000_000_000
 
 @dataclass
 class Life:
-    """One customer's conversation with one interaction, by the names `{name}-c`, `{name}-i`, `{name}-p`, `{name}-id`.
+    """One customer's conversation with one interaction, with the ids `{name}-c`, `{name}-i`, `{name}-p`, `{name}-id`.
 
     Person and identity may be another's.
     """
@@ -221,7 +221,7 @@ class Life:
 
 
 def whole_life(name: str = "one", tenant: str = "acme", start: int = T0) -> Life:
-    """From the first message to the counted answer."""
+    """All records from the first message to the counted answer."""
     life = Life(name, tenant, start)
     life.opened()
     life.began()
@@ -250,7 +250,7 @@ def whole_life(name: str = "one", tenant: str = "acme", start: int = T0) -> Life
 
 
 def as_records(log: Sequence[tuple[str, bytes, bytes]]) -> list[Record]:
-    """As the log hands them out: one partition a topic, offsets in order."""
+    """Return the records as the log delivers them: one partition per topic, offsets in order."""
     ends: dict[str, int] = {}
     found = []
     for topic, key, value in log:

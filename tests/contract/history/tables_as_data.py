@@ -1,4 +1,4 @@
-"""All rows of a history, to be compared."""
+"""Reads all rows of a history, for comparison."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from services.ingest.history.tables import METADATA, POSITIONS
 
 
 async def everything(database: Database, *, positions: bool = True) -> dict[str, list[dict[str, Any]]]:
-    """Every table, in the order of its keys."""
+    """Return every table, in the order of its keys."""
     found = {}
     async with database.engine.connect() as connection:
         for table in METADATA.sorted_tables:

@@ -98,7 +98,7 @@ async def test_refusals_before_the_request_was_read_have_a_number_and_no_targets
 
 
 async def test_terms_choose_by_actor_target_and_time(database: Database) -> None:
-    """Each term that is given must hold."""
+    """Every given term must match."""
     await write(
         database,
         [
@@ -127,7 +127,7 @@ async def test_another_tenants_records_do_not_exist(database: Database) -> None:
 
 
 async def test_a_repetition_is_one_record_and_a_rebuild_keeps_it(database: Database) -> None:
-    """The topic keeps records for 400 days; what the database has longer is not lost by a rebuild."""
+    """The topic keeps records for 400 days; older records in the database are not lost by a rebuild."""
     await write(database, [a_record(0, targets=[("person", "p")])])
     async with database.engine.connect() as connection:
         await store.clear(connection)

@@ -1,4 +1,4 @@
-"""A database that can't be reached costs history, and nothing else."""
+"""A database that can't be reached makes only history unavailable."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.fixtures.broker import plain_settings
 @pytest.mark.postgres
 @pytest.mark.parametrize("trouble", ["no such database", "no such server"])
 async def test_the_replica_becomes_ready_without_it(postgres_server: str, trouble: str) -> None:
-    """Reads answer UNAVAILABLE HISTORY_AWAY, the projection waits for it, and the edges become ready all the same."""
+    """Reads answer UNAVAILABLE HISTORY_AWAY, the projection waits for the database, and the edges still become ready."""
     url = make_url(postgres_server)
     url = url.set(database="nowhere") if trouble == "no such database" else url.set(port=1)
     kafka = plain_settings("127.0.0.1:1", "none.")

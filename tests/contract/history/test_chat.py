@@ -1,4 +1,4 @@
-"""What a visitor of web chat sees again: the newest of their own conversations, and of no other."""
+"""What a returning web chat visitor sees: the newest messages of their own conversations, and of no other."""
 
 from services.ingest.history.chat_order import in_order
 from services.ingest.history.database import Database
@@ -16,7 +16,8 @@ def life(name: str, identity: str = "", tenant: str = "acme", person: str = "") 
 
 
 async def test_the_newest_of_all_own_conversations_in_order(database: Database) -> None:
-    """Two conversations of one identity; by e-mail nothing; another identity of the same person, another person, another tenant: nothing."""
+    """Two conversations of one identity are shown; nothing of e-mail, of another identity of the same person, another
+    person, or another tenant."""
     first, second = life("one", "me", person="p"), life("two", "me", person="p")
     second.said("by mail", channel="email")
     others = [life("three", "my-phone", person="p"), life("four", "other"), life("five", "me", tenant="rival")]
@@ -37,10 +38,10 @@ async def test_the_newest_of_all_own_conversations_in_order(database: Database) 
 
 
 def test_conversations_are_not_mixed() -> None:
-    """By their last message, each in the order of its log, whatever the clocks of those who wrote say."""
+    """Conversations are ordered by their last message, messages within each by the log, whatever the writers' clocks say."""
 
     def message(conversation: str, sequence: int, at_ms: int) -> ChatMessage:
-        made: ChatMessage = ChatMessage(conversation, "me", sequence, at_ms, None)  # type: ignore[arg-type] # only its place counts
+        made: ChatMessage = ChatMessage(conversation, "me", sequence, at_ms, None)  # type: ignore[arg-type] # only its position matters
         return made
 
     newest_first = [message("b", 7, 90), message("a", 41, 80), message("b", 9, 70), message("a", 40, 60)]

@@ -1,4 +1,4 @@
-"""Reads of the history by turns of tenants: whichever read a tenant floods, another's is among the next."""
+"""Tenants take turns in reading history: whichever read one tenant floods, another tenant's read is among the next."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ Read = Callable[[HistoryReader, AuditReader, str], Awaitable[Any]]
 
 
 async def changed(_: float) -> None:
-    """At once."""
+    """Report a change at once."""
     await asyncio.sleep(0)
 
 
@@ -50,7 +50,7 @@ READS: dict[str, Read] = {
 
 @pytest.mark.parametrize("kind", READS)
 async def test_a_tenant_that_floods_one_read_delays_no_other_tenant(database: Database, kind: str) -> None:
-    """200 at once of one tenant; the other's read overtakes nearly all of them."""
+    """One tenant starts 200 reads at once; the other's read overtakes nearly all of them."""
     reads = FairReads(database, at_a_time=2)
     history, audit = HistoryReader(reads, changed), AuditReader(reads)
     ended: list[str] = []
@@ -59,7 +59,7 @@ async def test_a_tenant_that_floods_one_read_delays_no_other_tenant(database: Da
         try:
             await read(history, audit, tenant)
         except ChaparError as error:
-            assert error.kind is ErrorKind.NOT_FOUND  # noqa: PT017 - nothing is known of what some reads ask for
+            assert error.kind is ErrorKind.NOT_FOUND  # noqa: PT017 - some reads are for ids that are not known
         ended.append(tenant)
 
     flood = [asyncio.create_task(one("flood", READS[kind])) for _ in range(200)]
@@ -72,7 +72,7 @@ async def test_a_tenant_that_floods_one_read_delays_no_other_tenant(database: Da
 
 
 async def test_a_tenant_beyond_its_waiting_reads_is_told_when_to_come_back(database: Database) -> None:
-    """And the database is not called away: other tenants read on."""
+    """And the database is not reported as unavailable: other tenants continue to read."""
     reader = HistoryReader(FairReads(database, at_a_time=1, most_waiting=10), changed)
     flood = [asyncio.create_task(reader.identities("flood", "p")) for _ in range(50)]
     quiet = asyncio.create_task(reader.identities("quiet", "p"))
@@ -86,7 +86,7 @@ async def test_a_tenant_beyond_its_waiting_reads_is_told_when_to_come_back(datab
 
 
 async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Database) -> None:
-    """It looks again later; a watch that begins then is refused."""
+    """It polls again later; a watch that begins during the flood is refused."""
     await fold(database, as_records(whole_life().log))
     reads = FairReads(database, at_a_time=1, most_waiting=1)
     looked, again = asyncio.Queue[None](), asyncio.Semaphore(0)
@@ -114,6 +114,6 @@ async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Datab
 
 
 def test_the_pool_has_room_for_all_reads_and_the_projection() -> None:
-    """A turn never waits for a connection: the default pool of 5 grows to 15, and projection and retention take one each."""
+    """A turn never waits for a connection: the default pool of 5 grows to 15, and projection and retention use one each."""
     assert AT_A_TIME <= 15 - 4
     assert MOST_WAITING >= AT_A_TIME

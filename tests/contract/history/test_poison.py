@@ -1,4 +1,4 @@
-"""A record that history can't write, or not in a reasonable time, is stepped over; its neighbours are written."""
+"""A record that history can't write, or not in a reasonable time, is skipped; the records around it are written."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def projection(database: Database, metrics: Metrics, patience_s: float = 30.0) -
 
 
 def said(offset: int, words: str) -> Record:
-    """A customer wrote."""
+    """Return a customer's message."""
     record = records_pb2.ConversationRecord(
         event_id=f"e{offset}", tenant="acme", conversation_id="c1", identity_id="d1", occurred_at_ms=NOW
     )
@@ -76,7 +76,7 @@ async def test_no_record_of_any_topic_stops_the_projection(database: Database) -
 
 
 async def test_a_record_that_takes_too_long_is_stepped_over(database: Database) -> None:
-    """Three tries, each on a connection of its own; then the record is refused, and what came with it is written."""
+    """Three tries, each on a new connection; then the record is refused, and the other records of its batch are written."""
     metrics = Metrics()
     folding = projection(database, metrics, patience_s=0.3)
     batch = [said(0, "before"), said(1, "slow"), said(2, "after")]

@@ -32,7 +32,7 @@ async def rows(url: str, *, positions: bool = True) -> dict[str, list[dict[str, 
 
 
 async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) -> None:
-    """Ready once everything there is written; what comes later is written too, and watchers hear of it in order."""
+    """Ready once all existing records are written; later records are written too, and watchers get them in order."""
     await publish(log, whole_life().log)
     async with running(log, url) as one:
         assert not one.health.component("history").ready
@@ -53,7 +53,8 @@ async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) 
 
 
 async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url: str) -> None:
-    """What is undecodable, empty, of an unknown kind, without ids or out of time is counted; its neighbours are written."""
+    """Records that are undecodable, empty, of an unknown kind, without ids or with an impossible time are counted; the
+    records around them are written."""
     life = whole_life()
     long = Life(name="x" * 1000)
     long.opened()
@@ -78,7 +79,7 @@ async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url
 
 
 async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings, url: str, tmp_path: Path) -> None:
-    """Cancelled again and again in mid-work, the projection ends in the rows of one that was left alone."""
+    """The projection is cancelled repeatedly during its work and ends with the same rows as one that was not interrupted."""
     lives = [whole_life(f"n{number}") for number in range(20)]
     await publish(log, [record for life in lives for record in life.log])
     async with running(log, f"sqlite:///{tmp_path}/undisturbed.sqlite3") as undisturbed:
@@ -97,7 +98,8 @@ async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings,
 async def test_kill_9_loses_and_doubles_nothing(
     kafka: KafkaUnderTest, log: KafkaSettings, url: str, tmp_path: Path
 ) -> None:
-    """Processes that are killed after their first, second, third… transaction leave the rows of one that was left alone."""
+    """Processes that are killed after their first, second, third… transaction leave the same rows as one that was not
+    killed."""
     if kafka.settings("x").security_protocol != "PLAINTEXT":
         pytest.skip("the child process knows plain clusters only")
     lives = [whole_life(f"n{number}") for number in range(3)]
@@ -122,12 +124,12 @@ async def test_kill_9_loses_and_doubles_nothing(
     async with running(log, url, batch=3) as last:
         await last.caught_up()
         assert last.count("repeated") == 0
-        assert last.count("written") > 0, "the children did everything: nothing was interrupted"
+        assert last.count("written") > 0, "the children finished the work before they were interrupted"
     assert await rows(url) == await rows(alone)
 
 
 async def test_rebuild_ends_in_the_same_rows(log: KafkaSettings, url: str) -> None:
-    """A rebuild while the projection runs drops everything and folds the log again."""
+    """A rebuild while the projection runs deletes all rows and folds the log again."""
     await publish(log, whole_life().log)
     async with running(log, url) as one:
         await one.caught_up()
@@ -139,7 +141,7 @@ async def test_rebuild_ends_in_the_same_rows(log: KafkaSettings, url: str) -> No
 
 
 async def test_two_replicas_write_once(log: KafkaSettings, url: str) -> None:
-    """Two histories on one database: every record is written once, and when one goes the other takes over."""
+    """Two histories on one database: every record is written once, and when one ends the other takes over."""
     await publish(log, whole_life("n0").log)
     async with running(log, url, ready_after_s=1) as first:
         await first.caught_up()

@@ -22,7 +22,7 @@ NONE = Reach("acme")
 
 
 async def visible(reader: HistoryReader, reach: Reach) -> set[str]:
-    """By each way of reading, which must agree: list, search, get, story and watch."""
+    """Return the visible conversations by each way of reading, which must agree: list, search, get, story and watch."""
     listed = await reader.interactions(reach, ingest_pb2.ListInteractionsRequest())
     found = await reader.search(reach, ingest_pb2.SearchConversationsRequest())
     names = {each.interaction_id.removesuffix("-i") for each in listed.interactions}
@@ -61,7 +61,7 @@ async def test_reach_is_the_agents_own_and_their_queues(database: Database) -> N
 
 
 async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> None:
-    """After a transfer to another agent the stream of the former one ends with the next message."""
+    """After a transfer to another agent, the former agent's stream ends with the next message."""
     life = whole_life()
     await fold(database, as_records(life.log))
     changes = 0
@@ -69,7 +69,7 @@ async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> No
     async def changed(timeout_s: float) -> None:
         nonlocal changes
         changes += 1
-        assert changes == 1, "the watcher was to be refused by now"
+        assert changes == 1, "the watcher should have been refused by now"
         more = Life(name="one", at=life.at, _count=life._count, _epoch=life._epoch)
         more.routed(assigned=router_pb2.InteractionAssigned(agent_id="omid", offer_id="o3"))
         more.said("only for Omid", message_id="later")

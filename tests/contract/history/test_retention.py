@@ -1,4 +1,6 @@
-"""Old conversations leave history with everything that belongs to them; others stay whole. And what an erased person's records leave."""
+"""Old conversations are deleted from history with everything that belongs to them; others remain complete. Also: the
+rows of an erased person.
+"""
 
 from chapar.ingest.v1 import ingest_pb2, records_pb2
 from services.chassis.metrics import Metrics
@@ -44,7 +46,7 @@ async def test_many_leave_in_small_transactions(database: Database) -> None:
 
 
 async def test_records_of_an_erased_person_are_rows_without_anything_personal(database: Database) -> None:
-    """A rebuild reads what Kafka still has: ids, times and the order of events, and no words."""
+    """A rebuild reads the records that Kafka still has: ids, times and the order of events, and no texts."""
     keys = MemoryKeys()
     record = records_pb2.ConversationRecord(
         event_id="e", tenant="acme", conversation_id="c", identity_id="i", person_id="p", occurred_at_ms=T0
@@ -70,7 +72,7 @@ async def test_records_of_an_erased_person_are_rows_without_anything_personal(da
 
 
 async def test_audit_records_have_a_retention_of_their_own(database: Database) -> None:
-    """A conversation that leaves history takes no audit record with it; an old record leaves by itself."""
+    """Deleting a conversation deletes no audit record; an old audit record is deleted by its own retention."""
     await write(database, [a_record(0, targets=[("person", "p"), ("conversation", "c")])])
     young = Retention(database, 1, 10, lambda: T0 + 5 * DAY_MS, Metrics())
     assert await young.once() == 0

@@ -1,4 +1,4 @@
-"""What history keeps and what it tells, on SQLite and on PostgreSQL."""
+"""The rows that history keeps and its answers, on SQLite and on PostgreSQL."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ async def never(timeout_s: float) -> None:
 
 
 async def fold(database: Database, records: Sequence[Record], batch: int = 7) -> None:
-    """As the projection does, in batches."""
+    """Fold the records in batches, as the projection does."""
     async with database.engine.connect() as connection:
         for start in range(0, len(records), batch):
             some = records[start : start + batch]
@@ -41,7 +41,7 @@ def reader_of(database: Database) -> HistoryReader:
 
 
 async def test_a_whole_story_in_order(database: Database) -> None:
-    """GetInteraction tells what every service did, in order, in the past tense, with reasons and with ids only."""
+    """GetInteraction shows what every service did, in order, in the past tense, with reasons and with ids only."""
     life = whole_life()
     await fold(database, as_records(life.log))
     answer = await reader_of(database).interaction(Reach.whole("acme"), "one-i")
@@ -82,7 +82,7 @@ async def test_a_whole_story_in_order(database: Database) -> None:
 
 
 async def test_a_conversation_page_by_page(database: Database) -> None:
-    """GetConversation gives messages oldest first; cursors lead through all of them, once each."""
+    """GetConversation returns messages oldest first; cursors lead through all of them, once each."""
     life = Life()
     life.opened()
     for number in range(7):
@@ -148,14 +148,14 @@ async def test_lists_page_through_equal_times(database: Database) -> None:
     ],
 )
 async def test_search_by_words(database: Database, words: str, found: bool) -> None:
-    """Words are found however they were typed, every one must occur, and LIKE's own letters mean themselves."""
+    """Words are found however they were typed, every word must occur, and LIKE's special characters are literal."""
     await fold(database, as_records(whole_life().log))
     answer = await reader_of(database).search(Reach.whole("acme"), ingest_pb2.SearchConversationsRequest(words=words))
     assert [each.conversation_id for each in answer.conversations] == (["one-c"] if found else [])
 
 
 async def test_search_by_person_channel_and_time(database: Database) -> None:
-    """All terms that are given must hold; newest first; cursors continue."""
+    """All given terms must match; newest first; cursors continue."""
     for number in range(3):
         await fold(database, as_records(whole_life(f"n{number}", start=T0 + number * 3_600_000).log))
     reader = reader_of(database)
@@ -230,7 +230,7 @@ async def test_erasure_leaves_ids_only(database: Database) -> None:
 
 
 async def test_what_is_written_after_an_erasure_stays(database: Database) -> None:
-    """Who writes again after the erasure is a customer as any other."""
+    """A person who writes again after the erasure is a customer like any other."""
     life = whole_life()
     life.erased()
     life.opened()
@@ -243,7 +243,7 @@ async def test_what_is_written_after_an_erasure_stays(database: Database) -> Non
 
 
 async def test_a_delivery_is_its_newest_record(database: Database) -> None:
-    """GetDelivery gives the last state, with attempts and the provider's ids."""
+    """GetDelivery returns the last state, with attempts and the provider's ids."""
     life = Life()
     life.delivery(records_pb2.DELIVERY_STATE_PENDING, 0)
     life.delivery(records_pb2.DELIVERY_STATE_PENDING, 1)
@@ -256,7 +256,7 @@ async def test_a_delivery_is_its_newest_record(database: Database) -> None:
 
 
 async def test_duplicates_change_nothing(database: Database) -> None:
-    """A record that stands in the log twice, at other offsets, counts once."""
+    """A record that is in the log twice, at other offsets, counts once."""
     once = whole_life()
     await fold(database, as_records(once.log))
     before = await everything(database, positions=False)
@@ -265,7 +265,7 @@ async def test_duplicates_change_nothing(database: Database) -> None:
 
 
 async def test_whoever_is_behind_writes_nothing(database: Database) -> None:
-    """Two that fold at once: the one whose positions are old is refused, and its rows with them."""
+    """When two replicas fold at once, the one whose positions are old is refused, with its rows."""
     records = as_records(whole_life().log)
     place = ("conversations.v1", 0)
     facts = [found for found in (fact(each, MemoryKeys()) for each in records[:1]) if found is not None]
@@ -293,7 +293,7 @@ async def test_a_linked_identity_is_its_persons(database: Database) -> None:
 
 
 async def test_what_has_ended_stays_so(database: Database) -> None:
-    """An offer that is taken back after the customer left does not put the interaction back into its queue."""
+    """An offer that is withdrawn after the customer left does not put the interaction back into its queue."""
     life = Life()
     life.routed(queued=router_pb2.InteractionQueued())
     life.routed(offered=router_pb2.InteractionOffered(agent_id="sara", offer_id="o"))
@@ -314,7 +314,7 @@ async def test_what_has_ended_stays_so(database: Database) -> None:
     ],
 )
 async def test_bad_pages_are_refused(database: Database, page: types_pb2.PageRequest, reason: str) -> None:
-    """A page that is too large or begins nowhere is refused, naming the field."""
+    """A page that is too large or has an invalid cursor is refused, naming the field."""
     with pytest.raises(ChaparError) as refused:
         await reader_of(database).interactions(Reach.whole("acme"), ingest_pb2.ListInteractionsRequest(page=page))
     assert refused.value.reason == reason

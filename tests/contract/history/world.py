@@ -21,7 +21,7 @@ PARTITIONS = 2
 
 @asynccontextmanager
 async def topics(kafka: KafkaSettings) -> AsyncIterator[None]:
-    """The topics, for the time of the block."""
+    """Create the topics for the time of the block."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
     names = [kafka.topic_prefix + topic for topic in TOPICS]
@@ -34,7 +34,7 @@ async def topics(kafka: KafkaSettings) -> AsyncIterator[None]:
 
 
 async def publish(kafka: KafkaSettings, log: Sequence[tuple[str, bytes, bytes]]) -> None:
-    """Appends (topic, key, value), in order."""
+    """Append (topic, key, value), in order."""
     producer = AIOKafkaProducer(**kafka.client_options(), linger_ms=5)
     await producer.start()
     try:
@@ -45,7 +45,7 @@ async def publish(kafka: KafkaSettings, log: Sequence[tuple[str, bytes, bytes]])
 
 
 class Running:
-    """A history that folds; `metrics` are its own."""
+    """A running history with metrics of its own."""
 
     def __init__(self, history: History, metrics: Metrics, health: Health, task: asyncio.Task[None]) -> None:
         self.history = history
@@ -54,7 +54,7 @@ class Running:
         self.task = task
 
     async def caught_up(self) -> None:
-        """Everything that the log held is written. Raises what the projection raised."""
+        """Wait until everything that the log held is written. Raises the projection's error."""
         waiting = asyncio.ensure_future(self.history.caught_up.wait())
         done, _ = await asyncio.wait({waiting, self.task}, timeout=WAIT_S, return_when=asyncio.FIRST_COMPLETED)
         if self.task in done:
@@ -64,7 +64,7 @@ class Running:
             raise AssertionError("the history did not catch up")
 
     async def written_or_done(self, records: int) -> None:
-        """So many records are written, or all that there are."""
+        """Wait until N records are written, or all that there are."""
 
         async def enough() -> bool:
             return self.count("written") >= records or self.history.caught_up.is_set()
@@ -72,7 +72,7 @@ class Running:
         await eventually(enough)
 
     def count(self, outcome: str) -> float:
-        """Records projected, of all topics."""
+        """Return the number of projected records, of all topics."""
         return sum(
             sample.value
             for metric in self.metrics.registry.collect()
@@ -85,7 +85,7 @@ class Running:
 async def running(
     kafka: KafkaSettings, url: str, *, batch: int = 500, ready_after_s: float = 60, keys: MemoryKeys | None = None
 ) -> AsyncIterator[Running]:
-    """A history for the time of the block."""
+    """Yield a running history for the time of the block."""
     metrics, health = Metrics(), Health()
     database = Database(database_url(url, {}, "", ""))
     history = History(
@@ -108,7 +108,7 @@ async def running(
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Waits until it holds."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(WAIT_S):
         while not await condition():  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
