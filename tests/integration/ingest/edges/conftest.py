@@ -1,4 +1,4 @@
-"""The whole ingest service on a real broker, with the edges' real sockets, and only the edges: lanes are other tests' business."""
+"""The whole ingest service on a real broker, with the edges' real sockets and without lanes, which have other tests."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ SECRET = {
 
 
 def configuration(tenant: str = "demo") -> config_pb2.TenantConfiguration:
-    """A tenant with one account of each channel."""
+    """A tenant with one account per channel."""
     made = config_pb2.TenantConfiguration(tenant=tenant, version=1, default_language="fa")
     for channel, account, names, settings in (
         (
@@ -71,7 +71,7 @@ def configuration(tenant: str = "demo") -> config_pb2.TenantConfiguration:
 
 
 def routed() -> config_pb2.TenantConfiguration:
-    """The tenant of the edges' tests, with a queue for everything."""
+    """The tenant of the edges' tests, with a queue for every interaction."""
     tenant = configuration()
     tenant.pools.add(name="default")
     tenant.queues.add(name="support", pool="default")
@@ -81,7 +81,7 @@ def routed() -> config_pb2.TenantConfiguration:
 
 @dataclass
 class Edges:
-    """A running service and the log behind it."""
+    """A running service and its log."""
 
     service: Service[IngestSettings]
     kafka: KafkaSettings
@@ -95,7 +95,7 @@ class Edges:
         return f"ws://{self.service.endpoints['http']}{path}"
 
     async def inbound(self, count: int) -> list[records_pb2.InboundRecord]:
-        """Everything in inbound.v1, which must be exactly so many records when the log has been read to its end."""
+        """Return all records of inbound.v1 after reading the log to its end; there must be exactly `count`."""
         found: list[records_pb2.InboundRecord] = []
         done = False
 
@@ -122,7 +122,7 @@ class Edges:
 
 
 async def install(kafka: KafkaSettings, tenant: config_pb2.TenantConfiguration) -> None:
-    """Topics and configuration."""
+    """Create topics and write the configuration."""
     await apply(kafka)
     async with DurableProducer(kafka, client_id="test") as producer:
         await producer.publish("config.v1", tenant.tenant.encode(), tenant.SerializeToString())
@@ -130,7 +130,7 @@ async def install(kafka: KafkaSettings, tenant: config_pb2.TenantConfiguration) 
 
 @asynccontextmanager
 async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> AsyncIterator[Edges]:
-    """The service, edges only."""
+    """Yield the service, with edges only."""
     secret = secrets.token_hex(32).encode()
     file = tmp_path / "jwt"
     file.write_bytes(secret)
@@ -153,7 +153,7 @@ async def ingest(kafka: KafkaSettings, tmp_path: Path, **overrides: Any) -> Asyn
 
 @pytest.fixture
 def edge_secrets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The accounts' secrets, where their references say."""
+    """Set the accounts' secrets in the variables that their references name."""
     for name, value in SECRET.items():
         monkeypatch.setenv(f"{env_prefix('demo')}{name}", value)
     return SECRET
@@ -161,7 +161,7 @@ def edge_secrets(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture
 async def edges(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]) -> AsyncIterator[Edges]:
-    """A running ingest with the tenant `demo`."""
+    """Yield a running ingest with the tenant `demo`."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     async with ingest(settings, tmp_path) as running:

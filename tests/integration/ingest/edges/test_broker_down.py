@@ -1,4 +1,4 @@
-"""Without the broker nothing is taken and nothing is claimed; when it is back, everything goes on by itself."""
+"""Without the broker no message is accepted or acknowledged; when it is back, the edges recover automatically."""
 
 import asyncio
 import json
@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 async def test_edges_answer_503_and_451_and_recover(
     own_kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Broker killed: HTTP 503 with Retry-After, SMTP 451, web chat `refused` with a wait. Restarted: all are taken again."""
+    """Broker killed: HTTP 503 with Retry-After, SMTP 451, web chat `refused` with a wait. Restarted: all are accepted
+    again."""
     settings = own_kafka.settings(prefix)
     await install(settings, configuration())
     body = json.dumps(GOOD).encode()

@@ -1,4 +1,6 @@
-"""The web chat page in a real browser, on the real service: what a visitor sees after a reload, in a second tab, and when the connection breaks."""
+"""The web chat page in a real browser, on the real service: what a visitor sees after a reload, in a second tab, and
+after a broken connection.
+"""
 
 import asyncio
 import uuid
@@ -23,7 +25,7 @@ HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title=
 
 
 class Conversation:
-    """Writes what the lanes would write: this test is about the page."""
+    """Writes the records that the lanes would write: this test is about the page."""
 
     def __init__(self, edges: Edges, identity: records_pb2.Identity) -> None:
         self._edges = edges
@@ -64,7 +66,7 @@ class Conversation:
 
 
 class Page:
-    """One tab."""
+    """One browser tab."""
 
     def __init__(self, browser: Chrome, address: str) -> None:
         self._browser = browser
@@ -95,7 +97,7 @@ class Page:
             return []
 
     async def shows(self, *wanted: tuple[str, str]) -> None:
-        """Exactly these, in this order, once they are there."""
+        """Wait until the page shows exactly these messages, in this order."""
         await self._until(lambda: self._texts() == list(wanted), wanted)
 
     async def connected(self) -> None:
@@ -111,7 +113,7 @@ class Page:
 
 @pytest.fixture
 async def edges(kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]) -> AsyncIterator[Edges]:
-    """With history, and a live reader that starts now: what was said before is history's to show."""
+    """With history, and a live reader that starts now, so that earlier messages come from history."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     async with ingest(settings, tmp_path, history=True, webchat_replay_s=0) as running:
@@ -132,7 +134,7 @@ async def page(edges: Edges, inspector: Chrome) -> AsyncIterator[Page]:
 
 
 async def begin(edges: Edges, page: Page) -> Conversation:
-    """A visitor has written, an agent has answered."""
+    """Let a visitor write and an agent answer."""
     await page.open()
     await page.connected()
     await page.say("سلام، سفارش من کجاست؟")
@@ -151,7 +153,7 @@ TOLD = (("customer", "سلام، سفارش من کجاست؟"), ("agent", "هم
 async def test_a_reloaded_page_shows_what_was_said(
     edges: Edges, page: Page, inspector: Chrome, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Also on a replica that was started after it was said, and although an older version of the page left a place to go on from."""
+    """Also on a replica that was started after the messages, and although an older version of the page stored a position."""
     conversation = await begin(edges, page)
     await page.open()
     await page.shows(*TOLD)
@@ -169,7 +171,7 @@ async def test_a_reloaded_page_shows_what_was_said(
 
 
 async def test_a_second_tab_shows_the_same_and_both_go_on(edges: Edges, page: Page, inspector: Chrome) -> None:
-    """The history in the second; what comes next in both, once each."""
+    """The second tab shows the history; both show each later message once."""
     conversation = await begin(edges, page)
     first = inspector.current_window_handle
     await page.open(new_tab=True)
@@ -181,7 +183,7 @@ async def test_a_second_tab_shows_the_same_and_both_go_on(edges: Edges, page: Pa
 
 
 async def test_a_broken_connection_goes_on_where_it_was(edges: Edges, page: Page) -> None:
-    """What was said meanwhile comes once, and nothing that is shown comes again."""
+    """Messages sent meanwhile appear once, and no shown message appears again."""
     conversation = await begin(edges, page)
     asked = "const log = window.asked = []; const plain = WebSocket.prototype.send;"
     asked += (
@@ -195,7 +197,7 @@ async def test_a_broken_connection_goes_on_where_it_was(edges: Edges, page: Page
 
 
 async def test_what_others_write_stays_text(edges: Edges, page: Page) -> None:
-    """From the agent's side and from history: markup is shown as it was typed, and runs nowhere."""
+    """From the agent's side and from history: markup is shown as it was typed, and never runs."""
     conversation = await begin(edges, page)
     await conversation.agent(HOSTILE)
     await page.shows(*TOLD, ("agent", HOSTILE))
@@ -210,7 +212,7 @@ async def test_what_others_write_stays_text(edges: Edges, page: Page) -> None:
 
 
 async def test_a_stranger_sees_nothing_of_it(edges: Edges, page: Page) -> None:
-    """Without the token of the visitor the page is empty."""
+    """Without the visitor's token the page is empty."""
     await begin(edges, page)
     await page.script("localStorage.clear(); sessionStorage.clear()")
     await page.open()

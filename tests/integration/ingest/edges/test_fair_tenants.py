@@ -1,4 +1,4 @@
-"""One tenant floods every door of ingest; another is served as if it were alone. Real sockets, real Kafka."""
+"""One tenant floods every edge of ingest; another is served as if it were alone. Real sockets, real Kafka."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -31,7 +31,7 @@ RATE, BURST = 20.0, 20.0
 
 @asynccontextmanager
 async def two_tenants(kafka: Any, prefix: str, tmp_path: Path, **more: float) -> AsyncIterator[Edges]:
-    """A running ingest with small quotas."""
+    """Yield a running ingest with small quotas."""
     settings = kafka.settings(prefix)
     for tenant in (MODEST, GREEDY):
         await install(settings, configuration(tenant))
@@ -45,7 +45,7 @@ def token(edges: Edges, tenant: str) -> str:
 
 
 async def submit(edges: Edges, tenant: str, numbers: range) -> list[str]:
-    """Submits one after another over a connection of its own; the codes."""
+    """Submit one message after another over a separate connection; returns the codes."""
     codes = []
     async with grpc.aio.insecure_channel(edges.service.endpoints["grpc"]) as channel:
         stub = ingest_pb2_grpc.IngestServiceStub(channel)
@@ -63,7 +63,8 @@ async def submit(edges: Edges, tenant: str, numbers: range) -> list[str]:
 async def test_a_tenant_that_floods_delays_no_other(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str], flood: Any
 ) -> None:
-    """The other's messages all get in; of the flood no more than the quota does, and the rest is told when to come back."""
+    """All of the other tenant's messages are accepted; of the flood only the quota is, and the rest is refused with a
+    time for the retry."""
     async with two_tenants(kafka, prefix, tmp_path) as edges:
         address = edges.service.endpoints["grpc"]
         begun = time.monotonic()
@@ -78,7 +79,7 @@ async def test_a_tenant_that_floods_delays_no_other(
 async def test_a_flood_of_a_tenants_customers_refuses_none_of_its_callers_requests(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """They get to the lane, which does not run here: so they are not decided, and not refused for the quota."""
+    """The requests reach the lane, which does not run here: so they are not decided, and not refused for the quota."""
     async with two_tenants(kafka, prefix, tmp_path, verdict_timeout_s=0.2) as edges:
         address = edges.service.endpoints["grpc"]
         async with submit_flood(address, token(edges, GREEDY)) as seen:
@@ -144,7 +145,7 @@ async def test_what_is_beyond_the_quota_is_told_when_to_come_back(
 
 
 async def webhook(edges: Edges, tenant: str, count: int) -> set[int]:
-    """The status codes of signed webhooks at the same time; a refused one says when to come back."""
+    """Send signed webhooks at the same time and return the status codes; a refused one has a time for the retry."""
 
     async def post(http: httpx.AsyncClient, number: int) -> int:
         customer = {"id": f"{count}-{number}"}

@@ -1,4 +1,4 @@
-"""gRPC: durable when answered, refusals that name the field, streams that outlive a refused message."""
+"""gRPC: durable when answered, refusals that name the field, streams that continue after a refused message."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -44,7 +44,7 @@ def refused(error: grpc.aio.AioRpcError) -> ChaparError:
 
 @asynccontextmanager
 async def whole(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]:
-    """With lanes and history: what a lane has to decide is decided."""
+    """Yield ingest with lanes and history, so that requests to lanes are decided."""
     settings = kafka.settings(prefix)
     await install(settings, routed())
     async with ingest(settings, tmp_path, lanes=True, history=True) as running:
@@ -52,7 +52,7 @@ async def whole(kafka: Any, prefix: str, tmp_path: Path) -> AsyncIterator[Edges]
 
 
 async def a_customer(edges: Edges, native_id: str) -> tuple[str, str]:
-    """(identity, conversation) of a customer who has written."""
+    """Return (identity, conversation) of a customer who has written."""
     async with channel(edges) as (opened, token):
         request = ingest_pb2.SubmitRequest(idempotency_key=native_id, native_id=native_id, text="hello")
         sent = await ingest_pb2_grpc.IngestServiceStub(opened).Submit(request, metadata=token, timeout=10)
@@ -66,7 +66,7 @@ async def the_refusal(call: Any) -> tuple[grpc.StatusCode, str]:
 
 
 async def decided(edges: Edges, call: Callable[[], Any]) -> Any:
-    """The answer once the lane has read what came before on another partition."""
+    """Return the answer once the lane has read the earlier records of another partition."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -91,7 +91,7 @@ async def test_submit(edges: Edges) -> None:
 
 
 async def test_submit_names_every_wrong_field(edges: Edges) -> None:
-    """BadRequest violations."""
+    """All as BadRequest violations."""
     async with channel(edges) as (opened, token):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -111,7 +111,7 @@ async def test_submit_names_every_wrong_field(edges: Edges) -> None:
 
 
 async def test_a_refused_message_does_not_end_the_stream(edges: Edges) -> None:
-    """Answers in order, each naming its message."""
+    """Answers come in order, each naming its message."""
     messages = [
         ingest_pb2.SubmitStreamRequest(message=ingest_pb2.SubmitRequest(idempotency_key=key, native_id="n", text=text))
         for key, text in (("a", "first"), ("b", ""), ("c", "third"))
@@ -130,7 +130,8 @@ async def test_a_refused_message_does_not_end_the_stream(edges: Edges) -> None:
 async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Send, link, unlink and follow-up: OK means carried out; ids that do not belong together are refused; nothing becomes a dead letter."""
+    """Send, link, unlink and follow-up: OK means carried out; ids that do not belong together are refused; no request
+    becomes a dead letter."""
     async with whole(kafka, prefix, tmp_path) as edges, channel(edges) as (opened, token):
         ann, talk = await a_customer(edges, "ann")
         bob, other = await a_customer(edges, "bob")
@@ -182,7 +183,7 @@ async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
             == nobody
         )
         assert await the_refusal(link("l5", "nobody", "nowhere")) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_HOME")
-        # Whoever invents identities leaves no keys behind, and none of the words that were meant for them.
+        # A caller that invents identities creates no keys and stores none of its texts.
         async with a_keyring(edges.kafka) as keys:
             assert await keys.existing("demo", ann) is not None
             assert not any(keys.knows("demo", each) for each in ("nobody", "nowhere"))
@@ -204,7 +205,7 @@ async def test_without_lanes_nothing_is_promised(edges: Edges) -> None:
 
 
 async def test_wrong_follow_ups_name_their_fields_and_need_their_scope(edges: Edges) -> None:
-    """All at once; a caller that may only submit may not open work."""
+    """All fields at once; a caller that may only submit may not open follow-ups."""
     async with channel(edges) as (opened, token):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -219,7 +220,7 @@ async def test_wrong_follow_ups_name_their_fields_and_need_their_scope(edges: Ed
 
 
 async def test_without_a_token_nothing(edges: Edges) -> None:
-    """UNAUTHENTICATED without, PERMISSION_DENIED with too little."""
+    """UNAUTHENTICATED without a token, PERMISSION_DENIED without the scope."""
     async with channel(edges) as (opened, _):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)
         with pytest.raises(grpc.aio.AioRpcError) as caught:

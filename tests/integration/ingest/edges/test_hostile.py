@@ -1,4 +1,4 @@
-"""The edges of ingest under attack: they keep their memory, and refuse no valid call of others."""
+"""The edges of ingest under attack: their memory remains bounded, and they refuse no valid call of others."""
 
 import asyncio
 import gc
@@ -48,7 +48,7 @@ QUICK = {
 async def quick(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Edges]:
-    """Ingest with small budgets, for two tenants."""
+    """Yield ingest with small budgets, for two tenants."""
     for name, value in edge_secrets.items():
         monkeypatch.setenv(f"CHAPAR_SECRET_OTHER__{name}", value)
     settings = kafka.settings(prefix)
@@ -67,7 +67,7 @@ async def taken(refusal: Awaitable[str]) -> bool:
 
 
 async def valid_call(edges: Edges, source: str = "", tenant: str = "demo") -> bool:
-    """A small signed webhook; whether it was taken."""
+    """Send a small signed webhook; return whether it was accepted."""
     body = json.dumps(
         {"message_id": f"v-{next(_numbers)}", "customer": {"id": f"c-{next(_numbers)}"}, "text": "hello"}
     ).encode()
@@ -79,7 +79,8 @@ async def valid_call(edges: Edges, source: str = "", tenant: str = "demo") -> bo
 
 
 async def test_wrong_signatures_with_large_bodies_use_up_their_own_share_only(quick: Edges) -> None:
-    """Thirty bodies of 2.9 MB at once: a few wait, the others get 503, and small valid calls pass, next door and far away."""
+    """Thirty bodies of 2.9 MB at once: a few wait, the others get 503, and small valid calls are accepted, from near
+    and from other addresses."""
     others = Measurement("others")
     address = quick.service.endpoints["http"]
     async with valid_meanwhile(others, lambda: valid_call(quick, OTHER)):
@@ -92,7 +93,7 @@ async def test_wrong_signatures_with_large_bodies_use_up_their_own_share_only(qu
 
 
 async def test_who_has_no_proof_is_refused_before_the_body(quick: Edges) -> None:
-    """The answer is there although no byte of the body was sent, and nothing of a large one is kept."""
+    """The answer arrives although no byte of the body was sent, and nothing of a large body is kept."""
     address = quick.service.endpoints["http"]
     host, _, port = address.rpartition(":")
     for proof in (
@@ -109,7 +110,7 @@ async def test_who_has_no_proof_is_refused_before_the_body(quick: Edges) -> None
 
 
 async def test_failed_proofs_never_refuse_a_valid_one(quick: Edges) -> None:
-    """A hundred and twenty wrong calls of one account from one address: they are slowed, and nothing else is."""
+    """A hundred and twenty wrong calls of one account from one address: only these are slowed."""
     body = b"{}"
     wrong = {**signed(body), "webhook-signature": "v1," + "A" * 43 + "="}
     async with httpx.AsyncClient(timeout=10) as client:
@@ -125,7 +126,7 @@ async def test_failed_proofs_never_refuse_a_valid_one(quick: Edges) -> None:
 
 
 async def test_slow_bodies_and_half_open_requests_end_and_refuse_nobody(quick: Edges) -> None:
-    """Each of several kinds at once."""
+    """Several kinds, each at the same time."""
     others = Measurement("others")
     address = quick.service.endpoints["http"]
     async with valid_meanwhile(others, lambda: valid_call(quick, OTHER)), asyncio.TaskGroup() as group:
@@ -136,7 +137,8 @@ async def test_slow_bodies_and_half_open_requests_end_and_refuse_nobody(quick: E
 
 
 async def test_strangers_of_one_address_open_few_conversations_and_keep_out_nobody(quick: Edges) -> None:
-    """Three hundred sockets: thirty conversations at most; a visitor who comes back, and strangers elsewhere, are served meanwhile."""
+    """Three hundred sockets: at most thirty conversations; a returning visitor, and new visitors elsewhere, are served
+    meanwhile."""
     address = quick.service.endpoints["http"]
     token = await chat_sockets.newcomer(address, CHAT)
     others = Measurement("others")
@@ -161,7 +163,8 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(
     edge_secrets: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ten sessions with most of a mail each: above the budget they are refused; with the cycle collector off every session is freed."""
+    """Ten sessions with most of a mail each: above the budget they are refused; with the cycle collector off every
+    session is freed."""
     sessions: weakref.WeakSet[smtp_session.SmtpSession] = weakref.WeakSet()
     made = smtp_session.SmtpSession.connection_made
 
@@ -203,7 +206,7 @@ async def test_mails_that_are_broken_off_leave_nothing_behind(
 
 
 async def test_smtp_sessions_that_say_nothing_end_and_keep_out_nobody(quick: Edges) -> None:
-    """Silent from the start, silent after a command, silent in the middle of a mail, more than an address may have."""
+    """Silent from the start, silent after a command, silent in the middle of a mail; more than one address may have."""
     address = quick.service.endpoints["smtp"]
     others = Measurement("others")
     data = b"EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<support@demo.example>\r\nDATA\r\nSubject: x\r\n"
@@ -222,7 +225,7 @@ async def test_smtp_sessions_that_say_nothing_end_and_keep_out_nobody(quick: Edg
 
 
 async def test_an_empty_key_lets_nobody_in(quick: Edges, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor a short one: the sender gets 503 with a reason for the operator."""
+    """A short key is refused too: the sender gets 503 with a reason for the operator."""
     body = b'{"message_id": "m", "customer": {"id": "c"}, "text": "hello"}'
     for secret in ("whsec_", "whsec_AAAA", "whsec_%%%", "short"):
         monkeypatch.setenv("CHAPAR_SECRET_DEMO__WEBHOOK", secret)

@@ -1,4 +1,4 @@
-"""What must not go in gets a clear 4xx, costs nobody else anything, and never becomes a 5xx."""
+"""Invalid input gets a clear 4xx, does not affect other callers, and never becomes a 5xx."""
 
 import hashlib
 import hmac
@@ -23,7 +23,7 @@ async def post(edges: Edges, path: str, body: bytes, headers: dict[str, str]) ->
 
 
 async def call(edges: Edges, body: bytes) -> httpx.Response:
-    """A properly signed call of the generic webhook."""
+    """Send a properly signed call of the generic webhook."""
     return await post(edges, WEBHOOK, body, signed(body))
 
 
@@ -81,7 +81,7 @@ async def test_proofs(edges: Edges) -> None:
 
 
 async def test_a_rotation_of_secrets_needs_no_downtime(edges: Edges) -> None:
-    """One good signature among several is enough."""
+    """One valid signature among several is enough."""
     body = json.dumps(GOOD).encode()
     headers = signed(body)
     headers["webhook-signature"] = "v1,AAAA v1a,xxxx " + headers["webhook-signature"]
@@ -95,7 +95,7 @@ def whatsapp_body(messages: list[Any]) -> bytes:
         "messages": messages,
         "statuses": [{"id": "x", "status": "read"}],
     }
-    # As Meta does: escaped Unicode, which is what was signed.
+    # As Meta does: escaped Unicode, over which the signature is made.
     return json.dumps({"object": "whatsapp_business_account", "entry": [{"changes": [{"value": value}]}]}).encode()
 
 
@@ -105,7 +105,7 @@ def whatsapp_headers(body: bytes) -> dict[str, str]:
 
 
 async def test_a_valid_neighbour_of_a_bad_message_is_not_lost(edges: Edges) -> None:
-    """One call, four messages, two of them hopeless: the two good ones are in the log, and the answer is 200."""
+    """One call with four messages, two of them invalid: the two good ones are in the log, and the answer is 200."""
     text = {"from": "989120000000", "timestamp": "1700000000", "type": "text"}
     body = whatsapp_body(
         [
@@ -125,7 +125,7 @@ async def test_a_valid_neighbour_of_a_bad_message_is_not_lost(edges: Edges) -> N
 
 
 async def test_whatsapp_handshake(edges: Edges) -> None:
-    """The challenge is echoed to whoever knows the token, to nobody else."""
+    """The challenge is returned only to a caller who knows the token."""
     query = {"hub.mode": "subscribe", "hub.verify_token": SECRET["VERIFY"], "hub.challenge": "12345"}
     async with httpx.AsyncClient() as client:
         good = await client.get(edges.url("/v1/demo/whatsapp/main"), params=query)
@@ -136,7 +136,7 @@ async def test_whatsapp_handshake(edges: Edges) -> None:
 
 
 async def test_telegram(edges: Edges) -> None:
-    """A message, its edit and its retry: two ids; what we do not take is answered 200."""
+    """A message, its edit and its retry have two ids; kinds that we do not use are answered 200."""
     path = "/v1/demo/telegram/main"
     headers = {"x-telegram-bot-api-secret-token": SECRET["TELEGRAM"], "content-type": "application/json"}
     message = {
@@ -166,7 +166,7 @@ async def test_telegram(edges: Edges) -> None:
 async def test_failed_proofs_are_limited_by_account_and_peer(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """A peer that fails again and again gets 429; a valid call of the same account from the same address is taken all the same."""
+    """A peer that fails repeatedly gets 429; a valid call of the same account from the same address is still accepted."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     body = json.dumps(GOOD).encode()
@@ -181,7 +181,7 @@ async def test_failed_proofs_are_limited_by_account_and_peer(
 async def test_one_customer_who_writes_too_much_is_refused_alone(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """429 with Retry-After for them; another customer of the same account is taken."""
+    """The customer gets 429 with Retry-After; another customer of the same account is accepted."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     async with ingest(settings, tmp_path, sender_rate=0.0001, sender_burst=2) as edges:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import dkim
-import psutil  # type: ignore[import-untyped] # its stubs are a package of their own, for a few calls
+import psutil  # type: ignore[import-untyped] # its stubs are a separate package, for a few calls
 import pytest
 
 from services.chassis.http import TrustedProxies
@@ -36,7 +36,7 @@ async def process() -> AsyncIterator[DkimProcess]:
 async def test_the_process_has_none_of_our_environment(
     process: DkimProcess, shop: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Secrets are variables too."""
+    """Secrets are environment variables too."""
     for name in ("CHAPAR_SECRET_BOT", "DATABASE_URL", "CHAPAR_INGEST_JWT__SECRET_FILE"):
         monkeypatch.setenv(name, "postgresql://user:hunter2@db/x")
     assert await process.holds("acme", shop.signed(a_raw_mail()), 0, shop.record)
@@ -50,7 +50,7 @@ async def test_the_process_has_none_of_our_environment(
     [b"", b"p=", b"v=DKIM1; p=!!!", b"k=ed25519; p=AAAA", b"p=AAAA", b"\xff\xfe p=", b"k=x; p=AA==", b"v=DKIM2; p=AA"],
 )
 async def test_any_key_is_an_answer(process: DkimProcess, shop: Signer, key: bytes) -> None:
-    """And the process goes on."""
+    """And the process continues."""
     raw = shop.signed(a_raw_mail())
     assert not await process.holds("acme", raw, 0, key)
     pid = process.pid
@@ -68,7 +68,7 @@ async def test_a_signature_that_is_not_there_does_not_hold(process: DkimProcess,
 def test_whatever_the_library_raises_is_no_proof_and_ends_its_time(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The timer of a mail does not run on into the next one's."""
+    """One mail's timer must not run on during the next mail."""
 
     def fails(*_: Any, **__: Any) -> bool:
         raise error
@@ -79,7 +79,7 @@ def test_whatever_the_library_raises_is_no_proof_and_ends_its_time(
 
 
 async def test_a_signature_that_costs_too_much_or_hangs_ends_its_process_only(shop: Signer) -> None:
-    """The next one gets a new process."""
+    """The next signature gets a new process."""
     raw = shop.signed(a_raw_mail())
     async with dkim_process(1e-6) as hasty:
         assert not await hasty.holds("acme", shop.signed(a_raw_mail(text="x" * 3_000_000)), 0, shop.record)
@@ -98,7 +98,7 @@ async def test_a_signature_that_costs_too_much_or_hangs_ends_its_process_only(sh
 
 
 async def test_a_caller_that_goes_away_leaves_no_answer_to_the_next(process: DkimProcess, shop: Signer) -> None:
-    """A yes to the first must not be the answer to the second."""
+    """A yes to the first caller must not be the answer to the second."""
     raw = shop.signed(a_raw_mail())
     assert await process.holds("acme", raw, 0, shop.record)
     first = asyncio.create_task(process.holds("acme", shop.signed(a_raw_mail(text="x" * 3_000_000)), 0, shop.record))
@@ -109,7 +109,7 @@ async def test_a_caller_that_goes_away_leaves_no_answer_to_the_next(process: Dki
 
 
 async def test_a_tenant_that_floods_delays_no_others_proof(process: DkimProcess, shop: Signer) -> None:
-    """It is among the next, and the time that it waited does not count against it."""
+    """The other tenant's signature is among the next, and its waiting time does not count against it."""
     raw, ended = shop.signed(a_raw_mail()), list[str]()
 
     async def one(tenant: str) -> bool:
@@ -122,12 +122,12 @@ async def test_a_tenant_that_floods_delays_no_others_proof(process: DkimProcess,
     assert await one("quiet")
     waited = [tenant for tenant in ended if tenant == "flood"]
     held = await asyncio.gather(*flood)
-    assert held.count(True) <= 65  # beyond those that may wait, a mail is unproven, not held up
+    assert held.count(True) <= 65  # beyond those that may wait, a mail is unproven, not delayed
     assert len(waited) <= 300 - held.count(True) + 3
 
 
 async def test_a_tenant_that_floods_delays_no_others_mails() -> None:
-    """Reading them is by turns too."""
+    """Tenants take turns in reading mails too."""
     ended: list[str] = []
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
 
@@ -143,7 +143,7 @@ async def test_a_tenant_that_floods_delays_no_others_mails() -> None:
 
 
 class Names:
-    """A DNS whose answer is there at once."""
+    """A DNS that answers at once."""
 
     def __init__(self, shop: Signer) -> None:
         self._shop = shop
@@ -155,7 +155,7 @@ class Names:
 async def test_a_mail_that_waits_for_its_turn_is_proven_all_the_same(
     process: DkimProcess, shop: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit of seconds is for what is looked up, not for the mails before it."""
+    """The time-out is for look-ups, not for the mails before it."""
     monkeypatch.setattr("services.ingest.adapters.edges.mail_authentication._LOOKUPS_S", 0.2)
     checks = MailAuthentication(Names(shop), process, TrustedProxies())
     account = Account("acme", "email", "main", {}, {"authentication": "dkim"}, "en")

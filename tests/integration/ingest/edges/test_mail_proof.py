@@ -1,4 +1,4 @@
-"""Who a mail is from, over a real SMTP conversation, real signatures and a DNS server on loopback."""
+"""The proven sender of a mail, over a real SMTP conversation, with real signatures and a DNS server on loopback."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,7 +39,7 @@ async def names(shop: Signer, attacker: Signer) -> AsyncIterator[Names]:
 async def proving(
     kafka: Any, prefix: str, tmp_path: Path, names: Names, edge_secrets: dict[str, str]
 ) -> AsyncIterator[Edges]:
-    """An ingest that asks this DNS server and believes a mail server on loopback."""
+    """Yield an ingest that queries this DNS server and trusts a mail server on loopback."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     options = {"mail_dns_servers": names.address, "smtp_upstreams": "127.0.0.0/8", "mail_proof_cpu_s": 1.0}
@@ -53,7 +53,7 @@ async def taken(edges: Edges, raw: bytes, to: str = SIGNED, count: int = 1) -> r
 
 
 async def test_a_signature_of_the_authors_domain_is_a_proof(proving: Edges, shop: Signer) -> None:
-    """Over the raw bytes as they came, folded headers and all."""
+    """Over the raw bytes as received, including folded headers."""
     message = await taken(proving, shop.signed(a_raw_mail()))
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_DKIM_DMARC
     assert message.origin.evidence == "dkim d=shop.example"
@@ -77,7 +77,7 @@ def forgeries(shop: Signer, attacker: Signer) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("how", list(forgeries(Signer("shop.example"), Signer("attacker.example"))))
 async def test_a_forged_mail_is_taken_and_unproven(proving: Edges, shop: Signer, attacker: Signer, how: str) -> None:
-    """250 all the same, and it says why."""
+    """It is still answered 250, and the record says why it is unproven."""
     message = await taken(proving, forgeries(shop, attacker)[how])
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
     assert not message.identity.verified
@@ -85,7 +85,7 @@ async def test_a_forged_mail_is_taken_and_unproven(proving: Edges, shop: Signer,
 
 
 async def test_a_reply_to_that_was_added_to_a_signed_mail_is_not_believed(proving: Edges, shop: Signer) -> None:
-    """A real mail of Ann's, sent again by a stranger with their own Reply-To: it is Ann's, and answers go to Ann."""
+    """A real mail of Ann's, sent again by a stranger with their own Reply-To: it is from Ann, and answers go to Ann."""
     raw = shop.signed(a_raw_mail(), over=(b"from", b"subject")).replace(
         b"To:", b"Reply-To: evil@attacker.example\r\nTo:"
     )
@@ -108,7 +108,7 @@ async def test_two_people_behind_one_signed_form_are_two_customers(proving: Edge
 
 
 async def test_a_policy_may_ask_for_the_very_domain(proving: Edges, names: Names) -> None:
-    """DMARC's adkim=s: a parent's signature is not enough."""
+    """DMARC's adkim=s: a parent domain's signature is not enough."""
     parent = Signer("big.example")
     names.txt[parent.name] = [parent.record]
     raw = parent.signed(a_raw_mail("ann@mail.big.example"))
@@ -121,14 +121,14 @@ async def test_a_policy_may_ask_for_the_very_domain(proving: Edges, names: Names
     "record", [b"v=DKIM1; p=", b"v=DKIM1; t=y; p=@", b"garbage p=", b"v=DKIM1; k=rsa; p=" + b"A" * 3000]
 )
 async def test_keys_that_are_no_keys(proving: Edges, names: Names, shop: Signer, record: bytes) -> None:
-    """Revoked, in test, broken, absurd."""
+    """Revoked, in test mode, broken, absurd."""
     names.txt[shop.name] = [record.replace(b"@", shop.record.rpartition(b"p=")[2])]
     message = await taken(proving, shop.signed(a_raw_mail()))
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
 
 
 async def test_a_name_server_that_is_silent_costs_no_mail(proving: Edges, names: Names, shop: Signer) -> None:
-    """It is taken, unproven, and says that the key could not be looked up."""
+    """The mail is accepted, unproven, and the record says that the key could not be looked up."""
     names.silent.add(shop.name)
     message = await taken(proving, shop.signed(a_raw_mail()))
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
@@ -136,14 +136,14 @@ async def test_a_name_server_that_is_silent_costs_no_mail(proving: Edges, names:
 
 
 async def test_many_signatures_cost_few_look_ups(proving: Edges, names: Names, shop: Signer) -> None:
-    """A mail can't make us ask the world."""
+    """A mail can't cause many look-ups."""
     line = b"DKIM-Signature: v=1; a=rsa-sha256; d=shop.example; s=k%d; h=from; b=eA==; bh=eA==\r\n"
     await taken(proving, b"".join(line % n for n in range(60)) + a_raw_mail())
     assert len(names.asked) <= 3
 
 
 async def test_a_mail_that_is_slow_to_verify_is_cut_off(proving: Edges, shop: Signer) -> None:
-    """A long line of spaces: the verifier is ended, the mail is taken unproven, and the next one is verified."""
+    """A long line of spaces: the verifier is ended, the mail is accepted unproven, and the next one is verified."""
     raw = shop.signed(a_raw_mail(), canonicalize=(b"relaxed", b"relaxed")) + b" " * 600_000 + b"x\r\n"
     message = await taken(proving, raw)
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
@@ -166,7 +166,7 @@ async def test_a_trusted_mail_server_is_believed_and_what_came_with_the_mail_is_
 async def test_results_are_believed_from_configured_servers_only(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str], upstreams: str
 ) -> None:
-    """By default from none."""
+    """By default from no server."""
     settings = kafka.settings(prefix)
     await install(settings, configuration())
     async with ingest(settings, tmp_path, smtp_upstreams=upstreams) as edges:
@@ -175,7 +175,7 @@ async def test_results_are_believed_from_configured_servers_only(
 
 
 async def test_by_default_nothing_is_believed(proving: Edges, shop: Signer, names: Names) -> None:
-    """An account that says nothing of authentication: no look-ups, no proof."""
+    """An account without a setting for authentication: no look-ups, no proof."""
     message = await taken(proving, shop.signed(a_raw_mail(extra=RESULTS + RECEIVED)), "support@demo.example")
     assert (message.origin.proof, message.origin.evidence) == (records_pb2.ORIGIN_PROOF_UNSPECIFIED, "not checked")
     assert names.asked == []

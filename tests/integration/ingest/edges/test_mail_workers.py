@@ -1,4 +1,6 @@
-"""Mails are read by processes: one that costs too much, or that ends its process, harms no other and is never lost."""
+"""Mails are read by processes: a mail that costs too much, or that ends its process, affects no other mail and is never
+lost.
+"""
 
 import asyncio
 import os
@@ -6,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped] # its stubs are a package of their own, for a few calls
+import psutil  # type: ignore[import-untyped] # its stubs are a separate package, for a few calls
 import pytest
 
 from services.chassis.errors import ChaparError
@@ -27,7 +29,7 @@ async def test_a_worker_reads_as_the_function_does() -> None:
 
 
 async def test_the_same_worker_is_kept_and_then_renewed() -> None:
-    """A start costs what a hundred mails do; a process that lives for ever gathers what mails leave in it."""
+    """A start costs as much as a hundred mails; a process that lives for ever accumulates what mails leave in it."""
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, mails=3)) as workers:
         (first,) = workers.pids
         seen = []
@@ -41,7 +43,7 @@ async def test_the_same_worker_is_kept_and_then_renewed() -> None:
 
 
 async def test_a_mail_that_costs_too_much_is_given_up_and_its_neighbours_are_read() -> None:
-    """The kernel ends the process; nothing waits for a clock."""
+    """The kernel ends the process; the limit is not elapsed time."""
     large = b"From: a@b.example\r\nContent-Type: text/html\r\n\r\n" + b"<>" * 500_000
     async with mail_workers(WorkerLimits(cpu_s=0.003)) as workers:
         given_up = await workers.read("acme", large, *ENVELOPE)
@@ -55,7 +57,7 @@ async def test_a_mail_that_costs_too_much_is_given_up_and_its_neighbours_are_rea
 
 
 async def test_a_stopped_process_makes_no_mail_unreadable() -> None:
-    """A machine that gives no time is not a mail that takes too much: the mail comes again later."""
+    """A machine without free CPU is not a mail that takes too much: the mail comes again later."""
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1, stuck_s=0.5)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
@@ -66,7 +68,7 @@ async def test_a_stopped_process_makes_no_mail_unreadable() -> None:
 
 
 async def test_a_slow_worker_is_waited_for() -> None:
-    """CPU is limited, not the clock: a worker that is stopped for longer than its CPU time, then goes on, still answers."""
+    """The limit is on CPU time: a worker that is stopped for longer than that and then continues still answers."""
     async with mail_workers(WorkerLimits(cpu_s=0.5, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
@@ -78,7 +80,7 @@ async def test_a_slow_worker_is_waited_for() -> None:
 
 
 async def test_a_worker_that_is_killed_costs_no_mail() -> None:
-    """Whoever was killed for want of memory was not to blame: its mail is read by the next."""
+    """A worker that was killed for lack of memory was not at fault: the next worker reads its mail."""
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
@@ -90,7 +92,7 @@ async def test_a_worker_that_is_killed_costs_no_mail() -> None:
 
 
 async def test_no_worker_is_left_when_the_service_ends() -> None:
-    """Neither when it ends in order, while a mail is being read, nor when it is killed."""
+    """Neither when the service ends in order, while a mail is being read, nor when it is killed."""
     async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
         await asyncio.gather(*(workers.read("acme", MAIL, *ENVELOPE) for _ in range(4)))
         pids = workers.pids
@@ -118,7 +120,7 @@ asyncio.run(main())
 
 
 async def test_a_cancelled_reading_gives_its_worker_up() -> None:
-    """Its answer would be taken for the next mail's."""
+    """Its answer would be used for the next mail."""
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
         (pid,) = workers.pids
         os.kill(pid, signal.SIGSTOP)
@@ -140,7 +142,7 @@ async def test_a_worker_that_can_not_start_is_no_fault_of_the_mail(monkeypatch: 
 
 
 async def test_a_worker_has_no_secrets_and_little_memory() -> None:
-    """What reads hostile bytes knows nothing worth having, and cannot take the machine's memory."""
+    """The process that reads hostile bytes has no secrets, and cannot use up the machine's memory."""
     os.environ["CHAPAR_TEST_SECRET"] = "x"
     try:
         async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
@@ -160,7 +162,7 @@ async def test_the_hostile_corpus_is_read_within_the_limit_of_every_service() ->
 
 
 def test_an_unread_mail_is_not_decoded_at_all() -> None:
-    """Its sender is the envelope's, whatever the headers say; its bytes are kept; no machine answers it."""
+    """Its sender is the envelope's, whatever the headers say; its bytes are kept; it gets no automatic answer."""
     message = unread_mail(MAIL, "Env@Z.example", "support@demo.example")
     assert (message.native_id, message.subject, message.text, message.display_name) == ("env@z.example", "", "", "")
     assert message.raw == MAIL

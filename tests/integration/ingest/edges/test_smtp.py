@@ -1,4 +1,4 @@
-"""E-mail over a real SMTP conversation: 250 means durable, and strange mail is kept rather than lost."""
+"""E-mail over a real SMTP conversation: 250 means durable, and unusual mail is kept, not lost."""
 
 import asyncio
 import smtplib
@@ -19,7 +19,7 @@ SUPPORT = "support@demo.example"
 
 
 def plain_mail(subject: str = "سفارش ۱۲۳", text: str = "سلام، سفارش من نرسیده است.") -> EmailMessage:
-    """An ordinary mail of a customer."""
+    """Return an ordinary mail of a customer."""
     mail = EmailMessage()
     mail["From"] = "مریم احمدی <Maryam@Shop.Example>"
     mail["To"] = SUPPORT
@@ -30,7 +30,7 @@ def plain_mail(subject: str = "سفارش ۱۲۳", text: str = "سلام، سف�
 
 
 async def send(edges: Edges, raw: bytes, sender: str = "maryam@shop.example", to: str = SUPPORT) -> tuple[int, bytes]:
-    """What the edge answered to DATA (or to RCPT, if that was refused)."""
+    """Return the edge's answer to DATA (or to RCPT, if that was refused)."""
     host, _, port = edges.service.endpoints["smtp"].rpartition(":")
 
     def talk() -> tuple[int, bytes]:
@@ -44,7 +44,7 @@ async def send(edges: Edges, raw: bytes, sender: str = "maryam@shop.example", to
 
 
 async def test_a_mail_is_in_the_log_when_it_is_accepted(edges: Edges) -> None:
-    """250 means durable: text, subject, name, language and what is needed to answer; the identity is only claimed."""
+    """250 means durable: text, subject, name, language and the data for an answer; the identity is only claimed."""
     code, _ = await send(edges, plain_mail().as_bytes())
     assert code == 250
     (record,) = await edges.inbound(1)
@@ -63,7 +63,7 @@ async def test_a_mail_is_in_the_log_when_it_is_accepted(edges: Edges) -> None:
 def test_a_mail_by_the_loop_that_services_run_on(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Its transports are not those of asyncio: a session that looks at their class takes no mail in production."""
+    """Its transports are not asyncio's: a session that checks their class would accept no mail in production."""
 
     async def mailed() -> None:
         settings = kafka.settings(prefix)
@@ -77,13 +77,13 @@ def test_a_mail_by_the_loop_that_services_run_on(
 
 
 async def test_a_plus_tag_reaches_the_mailbox_and_strangers_do_not(edges: Edges) -> None:
-    """support+anything is support; any other address is 550."""
+    """support+anything is support; any other address gets 550."""
     assert (await send(edges, plain_mail().as_bytes(), to="support+x1@demo.example"))[0] == 250
     assert (await send(edges, plain_mail().as_bytes(), to="nobody@demo.example"))[0] == 550
 
 
 async def test_a_from_of_20_kb_of_quotes_is_accepted(edges: Edges) -> None:
-    """The header that costs the standard parser seconds costs us nothing; the envelope says who it was."""
+    """The header that takes the standard parser seconds is read at once; the envelope names the sender."""
     raw = b"From: " + b'"' * 20_000 + b" <x@y.example>\r\nSubject: odd\r\n\r\nhello there, please help me\r\n"
     assert (await send(edges, raw))[0] == 250
     (record,) = await edges.inbound(1)
@@ -92,7 +92,7 @@ async def test_a_from_of_20_kb_of_quotes_is_accepted(edges: Edges) -> None:
 
 
 async def test_a_mail_that_can_not_be_read_is_kept_raw(edges: Edges) -> None:
-    """Nested a thousand deep: accepted, labelled, its bytes kept."""
+    """Nested a thousand levels deep: accepted, labelled, its bytes kept."""
     head = b"From: a@b.example\r\nMIME-Version: 1.0\r\n"
     nest = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (n, n) for n in range(1000))
     assert (await send(edges, head + nest + b"\r\nhi\r\n", sender="a@b.example"))[0] == 250
@@ -102,14 +102,14 @@ async def test_a_mail_that_can_not_be_read_is_kept_raw(edges: Edges) -> None:
 
 
 async def test_too_much_mail_is_552_and_the_session_goes_on(edges: Edges) -> None:
-    """The size is counted while it arrives; a second mail in the same process is taken."""
+    """The size is counted while the mail arrives; a second mail in the same process is accepted."""
     big = plain_mail().as_bytes() + b"x" * 60 + (b"\r\n" + b"y" * 70) * (26 * 1024 * 1024 // 72)
     assert (await send(edges, big))[0] == 552
     assert (await send(edges, plain_mail().as_bytes()))[0] == 250
 
 
 async def test_a_line_without_end_is_cut_off(edges: Edges) -> None:
-    """Nobody fills our memory with a line that never ends."""
+    """A client can't fill our memory with a line that never ends."""
     host, _, port = edges.service.endpoints["smtp"].rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     await reader.readline()

@@ -1,4 +1,4 @@
-"""The shortest ways in: a signed webhook and a web chat message are in the log when they are acknowledged."""
+"""The shortest paths: a signed webhook and a web chat message are in the log when they are acknowledged."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kafka
 def signed(
     body: bytes, secret: str = SECRET["WEBHOOK"], message_id: str = "msg_1", at: float | None = None
 ) -> dict[str, str]:
-    """Headers of Standard Webhooks, made by hand."""
+    """Return the headers of Standard Webhooks, computed by hand."""
     stamp = str(int(time.time() if at is None else at))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{message_id}.{stamp}.".encode() + body, hashlib.sha256).digest()

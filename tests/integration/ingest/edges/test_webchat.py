@@ -1,4 +1,4 @@
-"""Web chat over real sockets: who you are, what you missed, and what happens to those who shout."""
+"""Web chat over real sockets: identity, missed messages, and limits for clients that send too much."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ PATH = "/v1/demo/webchat/main/ws"
 async def chat(
     edges: Edges, hello: dict[str, Any], **options: Any
 ) -> AsyncIterator[tuple[ClientConnection, dict[str, Any]]]:
-    """A socket that has said hello, and its welcome."""
+    """Yield a socket that has said hello, and its welcome."""
     async with websockets.connect(edges.ws(PATH), **options) as socket:
         await socket.send(json.dumps({"type": "hello", **hello}))
         yield socket, await receive(socket)
@@ -41,7 +41,7 @@ async def receive(socket: ClientConnection) -> dict[str, Any]:
 
 
 async def closed(socket: ClientConnection) -> int:
-    """The code with which the server closes."""
+    """Return the code with which the server closes."""
     async with asyncio.timeout(10):
         with contextlib.suppress(websockets.ConnectionClosed):
             while True:
@@ -51,13 +51,13 @@ async def closed(socket: ClientConnection) -> int:
 
 
 async def say(socket: ClientConnection, text: str, **more: Any) -> dict[str, Any]:
-    """The answer to one message."""
+    """Return the answer to one message."""
     await socket.send(json.dumps({"type": "message", "id": str(uuid.uuid4()), "text": text, **more}))
     return await receive(socket)
 
 
 async def conversation_says(edges: Edges, identity_id: str, conversation: str, *texts: str) -> list[int]:
-    """Appends an agent's messages as the sender lane does; gives their sequence numbers."""
+    """Append an agent's messages as the sender lane does; return their sequence numbers."""
     offsets = []
     async with DurableProducer(edges.kafka, client_id="lane") as producer:
         for text in texts:
@@ -104,7 +104,7 @@ async def test_who_comes_back_gets_what_was_missed_once_and_in_order(edges: Edge
 
 
 async def test_nobody_reads_another_visitors_conversation(edges: Edges) -> None:
-    """Naming somebody else's conversation in `after` shows nothing of it."""
+    """Naming another visitor's conversation in `after` shows nothing of it."""
     await conversation_says(edges, "somebody-else", "c-2", "secret")
     async with chat(edges, {"after": {"conversation": "c-2", "seq": -1}}) as (socket, _):
         await socket.send(json.dumps({"type": "ping"}))
@@ -112,14 +112,14 @@ async def test_nobody_reads_another_visitors_conversation(edges: Edges) -> None:
 
 
 async def test_a_forged_token_is_refused(edges: Edges) -> None:
-    """4401, and nothing is published."""
+    """It gets 4401, and no record is published."""
     async with websockets.connect(edges.ws(PATH)) as socket:
         await socket.send(json.dumps({"type": "hello", "token": "v1.somebody-else.1700000000." + "0" * 64}))
         assert await closed(socket) == 4401
 
 
 async def test_a_signed_login_is_checked_at_every_message(edges: Edges) -> None:
-    """A right hash makes a verified identity; a wrong one, also later on, ends the session."""
+    """A right hash makes a verified identity; a wrong one, also in a later message, ends the session."""
     good = hmac.new(SECRET["LOGIN"].encode(), b"user-7", hashlib.sha256).hexdigest()
     async with chat(edges, {"identifier": "user-7", "identifier_hash": good}) as (socket, welcome):
         assert welcome["verified"] is True
@@ -137,7 +137,7 @@ async def test_a_signed_login_is_checked_at_every_message(edges: Edges) -> None:
 
 
 async def test_the_same_message_again_has_the_same_id(edges: Edges) -> None:
-    """A client that missed its ack repeats with the same id: the intake sees one message."""
+    """A client that missed its ack repeats with the same id: the intake gets one message."""
     mine = str(uuid.uuid4())
     frame = json.dumps({"type": "message", "id": mine, "text": "again"})
     async with chat(edges, {}) as (socket, _):
@@ -148,7 +148,7 @@ async def test_the_same_message_again_has_the_same_id(edges: Edges) -> None:
 
 
 async def test_bad_frames_are_refused_and_the_session_goes_on(edges: Edges) -> None:
-    """Malformed, empty, too long, NUL, deep: refused with a reason; then a good message is taken."""
+    """Malformed, empty, too long, NUL, deep: refused with a reason; then a good message is accepted."""
     async with chat(edges, {}) as (socket, _):
         for frame, reason in (
             ("{", "MALFORMED_JSON"),
@@ -174,7 +174,7 @@ async def test_the_end_button_says_that_the_customer_has_left(edges: Edges) -> N
 
 
 async def test_origins(edges: Edges) -> None:
-    """This host's own pages and listed origins may open a socket, others are closed with 4403."""
+    """This host's own pages and listed origins may open a socket; others are closed with 4403."""
     async with websockets.connect(edges.ws(PATH), origin=websockets.Origin("https://evil.example")) as socket:
         assert await closed(socket) == 4403
     own = "http://" + edges.service.endpoints["http"]
@@ -184,7 +184,7 @@ async def test_origins(edges: Edges) -> None:
 
 
 async def test_a_socket_that_floods_is_slowed_then_closed(edges: Edges) -> None:
-    """Beyond the burst frames are refused with a wait; who goes on is closed with 4429."""
+    """Beyond the burst, frames are refused with a wait; a client that continues is closed with 4429."""
     async with chat(edges, {}) as (socket, _):
         with contextlib.suppress(websockets.ConnectionClosed):
             for _ in range(400):

@@ -1,4 +1,6 @@
-"""Edges, lanes and history together: what a customer wrote can be read, and who comes back after a restart gets it from history."""
+"""Edges, lanes and history together: customers' messages can be read, and a client that returns after a restart gets
+them from history.
+"""
 
 import asyncio
 import json
@@ -21,7 +23,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
 async def conversation(edges: Edges, conversation_id: str, messages: int) -> ingest_pb2.GetConversationResponse:
-    """The conversation, once history has so many of its messages."""
+    """Return the conversation, once history has this number of its messages."""
     token = mint(edges.token_secret, "test", "demo", SCOPES)
     async with grpc.aio.insecure_channel(edges.service.endpoints["grpc"]) as channel, asyncio.timeout(30):
         stub = ingest_pb2_grpc.IngestServiceStub(channel)
@@ -43,7 +45,7 @@ async def conversation(edges: Edges, conversation_id: str, messages: int) -> ing
 async def test_a_restarted_replica_shows_what_was_missed(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
-    """Sequence numbers go on; the live reader of the new process starts now, so what came before is history's."""
+    """Sequence numbers continue; the live reader of the new process starts now, so earlier messages come from history."""
     settings = kafka.settings(prefix)
     await install(settings, routed())
     options: dict[str, Any] = {"lanes": True, "history": True, "webchat_replay_s": 0}
@@ -68,7 +70,7 @@ async def test_a_restarted_replica_shows_what_was_missed(
 
 
 async def test_the_page_is_served_and_closed_to_others(edges: Edges) -> None:
-    """One file, right to left, with a policy that keeps it from talking to anybody else."""
+    """One file, right to left, with a policy that lets it connect to its own host only."""
     async with httpx.AsyncClient() as client:
         page = await client.get(edges.url("/chat?tenant=demo&account=main"))
     assert page.status_code == 200

@@ -1,4 +1,6 @@
-"""Ingest's lanes on real Kafka for a test: topics, a process with the lanes, what edges and gateways would write, and what everybody can read."""
+"""Ingest's lanes on real Kafka for a test: topics, a process with the lanes, the records that edges and gateways would
+write, and readers of the outputs.
+"""
 
 import asyncio
 import os
@@ -37,7 +39,8 @@ _DECODERS: dict[str, Callable[[bytes], Any]] = {
 def a_configuration(
     provider: HttpProvider, relay: MailRelay, sends_per_second: float = 0.0
 ) -> config_pb2.TenantConfiguration:
-    """Accounts that point at the counterparts; everything goes to one queue. 0 sends a second: as fast as the machine can."""
+    """Accounts that point at the counterparts; all interactions go to one queue. `sends_per_second` 0: as fast as the
+    machine can."""
     configured = [
         config_pb2.ChannelAccount(
             channel=channel,
@@ -60,7 +63,7 @@ def a_configuration(
 
 @dataclass
 class Bench:
-    """What others do around the lanes, and what they see."""
+    """Writes records as the other services do, and reads the lanes' outputs."""
 
     kafka: KafkaSettings
     bootstrap: str
@@ -77,7 +80,7 @@ class Bench:
 
     @asynccontextmanager
     async def process(self, instance: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """The lanes in a process of their own, ready; killed in the end if it still runs."""
+        """Yield a process with the lanes, ready; it is killed at the end if it still runs."""
         file = self.folder / "configuration"
         file.write_bytes(a_configuration(self.provider, self.relay, self.sends_per_second).SerializeToString())
         running = await asyncio.create_subprocess_exec(
@@ -101,10 +104,10 @@ class Bench:
                 running.kill()
             await running.wait()
 
-    # ---- what others write
+    # ---- records of others
 
     async def customer(self, channel: str, number: int, text: str, *, repeat: int = 1) -> str:
-        """A customer's first message, perhaps written more than once; returns its conversation."""
+        """Write a customer's first message, perhaps more than once; returns its conversation."""
         native_id = f"{number}"
         identity = records_pb2.Identity(
             identity_id=derive(TENANT, channel, "main", native_id),
@@ -132,7 +135,7 @@ class Bench:
         return derive("conversation", message_id)
 
     async def reply(self, conversation_id: str, text: str, request_id: str, *, repeat: int = 1) -> str:
-        """An agent's reply; returns the delivery's id."""
+        """Write an agent's reply; returns the delivery's id."""
         record = records_pb2.OutboundRecord(
             tenant=TENANT,
             conversation_id=conversation_id,
@@ -150,31 +153,31 @@ class Bench:
             await self.producer.publish("outbound.v1", tenant_key(TENANT, conversation_id), record.SerializeToString())
         return derive(TENANT, request_id)
 
-    # ---- what everybody sees
+    # ---- outputs
 
     async def until(self, holds: Callable[[], bool], within_s: float = 60) -> None:
-        """Wait until something holds of what has been read. Raises TimeoutError."""
+        """Wait until a condition on the read records holds. Raises TimeoutError."""
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(holds)
 
     def enqueued(self) -> list[router_pb2.InteractionFacts]:
-        """What the router was given."""
+        """Return the interactions that the router received."""
         commands = self.seen["routing.commands.v1"]
         return [c.enqueue.interaction for c in commands if c.WhichOneof("command") == "enqueue"]
 
     def texts(self, author_kind: int) -> list[str]:
-        """Texts in the conversations, by who wrote."""
+        """Return the texts in the conversations, by kind of author."""
         records = [r.message for r in self.seen["conversations.v1"] if r.WhichOneof("record") == "message"]
         return [m.text for m in records if m.author_kind == author_kind]
 
     def states(self, delivery_id: str) -> list[str]:
-        """The states of a delivery, in order."""
+        """Return the states of a delivery, in order."""
         name = records_pb2.DeliveryState.Name
         mine = [d for d in self.seen["deliveries.v1"] if d.delivery_id == delivery_id]
         return [name(d.state).removeprefix("DELIVERY_STATE_") for d in mine]
 
     async def read(self, topic: str) -> None:
-        """Follow a topic; to be cancelled."""
+        """Follow a topic until cancelled."""
         async with aclosing(tail(self.kafka, topic, client_id="bench")) as records:
             async for record in records:
                 if record.value is not None:
@@ -189,7 +192,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(bootstrap: str, kafka: KafkaSettings, folder: Path) -> AsyncIterator[Bench]:
-    """Topics made, readers running, counterparts listening."""
+    """Create topics, start readers and counterparts."""
     await cluster_topics.apply(
         kafka,
         partitions={name: 2 for name, topic in topics.TOPICS.items() if topic.partitions > 2 and not topic.follows},

@@ -23,7 +23,7 @@ VARIABLES = {f"{env_prefix(TENANT)}{name}": value for name, value in SECRETS.ite
 
 
 def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str, AccountPolicy]:
-    """One account a channel."""
+    """Return one account per channel."""
     smtp = relay.url if relay is not None else "smtp://127.0.0.1:9"
     table: tuple[tuple[str, Mapping[str, str], Mapping[str, str]], ...] = (
         ("telegram", {"base_url": provider.url}, {"bot_token": "env:CHAPAR_SECRET_ACME__BOT"}),
@@ -48,12 +48,12 @@ def accounts(provider: HttpProvider, relay: MailRelay | None = None) -> dict[str
 
 
 def an_account(policy: AccountPolicy) -> SendingAccount:
-    """With the secrets of these tests."""
+    """Return an account with the secrets of these tests."""
     return SendingAccount(TENANT, policy, AccountSecrets(SecretReferences(system_clock, env=VARIABLES)))
 
 
 def a_part(channel: str, text: str = "سلام", **changes: Any) -> Part:
-    """One part for a customer of that channel."""
+    """Return one part for a customer of that channel."""
     native = {"telegram": "42", "whatsapp": "989120000000", "email": "sara@mail.example"}.get(channel, "c-1")
     context = {"telegram": {"chat_id": "42"}, "whatsapp": {"to": native}}.get(channel, {})
     route = Route(

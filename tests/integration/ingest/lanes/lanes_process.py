@@ -1,4 +1,5 @@
-"""The lanes of ingest alone in a process, so that a test can kill it: `python -m … BOOTSTRAP PREFIX CONFIGURATION_FILE INSTANCE`.
+"""Runs only the lanes of ingest in a process, so that a test can kill it: `python -m … BOOTSTRAP PREFIX
+CONFIGURATION_FILE INSTANCE`.
 
 Prints "ready" when every partition is live; ends in order on SIGTERM.
 """
@@ -41,7 +42,7 @@ LIMITS = SenderLimits(orphan_grace_ms=1_500, first_halt_ms=1_000)
 
 
 async def main(bootstrap: str, prefix: str, configuration: config_pb2.TenantConfiguration, instance: str) -> None:
-    """Until SIGTERM."""
+    """Run until SIGTERM."""
     kafka = plain_settings(bootstrap, prefix)
     policies = CompiledPolicies(lambda: {configuration.tenant: configuration}, CelConditions)
     metrics = Metrics(CollectorRegistry(auto_describe=True))

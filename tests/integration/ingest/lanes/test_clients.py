@@ -33,27 +33,27 @@ from tests.integration.ingest.lanes.builders import SECRETS, VARIABLES, a_part, 
 
 @pytest.fixture
 async def provider() -> AsyncIterator[HttpProvider]:
-    """Telegram, WhatsApp and a webhook's receiver."""
+    """Yield Telegram, WhatsApp and a webhook's receiver."""
     async with HttpProvider() as server:
         yield server
 
 
 @pytest.fixture
 async def relay() -> AsyncIterator[MailRelay]:
-    """A mail server."""
+    """Yield a mail server."""
     async with MailRelay() as server:
         yield server
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[Outgoing]:
-    """The clients' connections, impatient."""
+    """Yield the clients' connections, with short time-outs."""
     async with provider_client(DEVELOPMENT, timeout_s=0.5, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as client:
         yield client
 
 
 def clients(http: Outgoing) -> dict[str, ChannelClient]:
-    """One a channel."""
+    """Return one client per channel."""
     return {
         "telegram": TelegramClient(http),
         "whatsapp": WhatsAppClient(http),
@@ -106,7 +106,7 @@ async def test_what_an_answer_means(
     provider: HttpProvider,
     http: Outgoing,
 ) -> None:
-    """Each way in which a provider refuses, is silent or cuts the connection has its own consequence."""
+    """Each way in which a provider refuses, is silent or cuts the connection has its own result."""
     provider.next(behaviour)
     result = await clients(http)[channel].send(a_part(channel), an_account(accounts(provider)[channel]))
     assert (result.outcome, result.reason) == (outcome, reason)
@@ -117,7 +117,7 @@ async def test_what_an_answer_means(
 
 
 async def test_nobody_listening_is_a_retry(http: Outgoing) -> None:
-    """A connection that was never made carried nothing."""
+    """A connection that was never made has sent nothing."""
     async with HttpProvider() as gone:
         policies = accounts(gone)
     for channel in ("telegram", "email"):
@@ -126,7 +126,7 @@ async def test_nobody_listening_is_a_retry(http: Outgoing) -> None:
 
 
 async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: Outgoing) -> None:
-    """And nothing leaves."""
+    """And no message is sent."""
     bare = AccountPolicy(channel="telegram", account="main", settings={"base_url": provider.url})
     with pytest.raises(Unconfigured) as missing:
         await clients(http)["telegram"].send(a_part("telegram"), an_account(bare))
@@ -135,7 +135,8 @@ async def test_a_missing_secret_halts_the_account(provider: HttpProvider, http: 
 
 
 async def test_an_address_may_be_a_reference(provider: HttpProvider, http: Outgoing) -> None:
-    """A running installation knows it, a configuration file does not; an unreadable one halts, by its reason."""
+    """A running installation knows the address, a configuration file does not; an unreadable reference halts the
+    account, with its reason."""
     policy = AccountPolicy(
         channel="telegram",
         account="main",
@@ -155,7 +156,7 @@ async def test_an_address_may_be_a_reference(provider: HttpProvider, http: Outgo
 
 
 async def test_a_webhook_reply_is_signed(provider: HttpProvider, http: Outgoing) -> None:
-    """As Standard Webhooks say, over the very bytes."""
+    """By the Standard Webhooks specification, over exactly the sent bytes."""
     part = a_part("webhook")
     await clients(http)["webhook"].send(part, an_account(accounts(provider)["webhook"]))
     (message,) = await provider.arrived(1)
@@ -211,7 +212,7 @@ async def test_an_acknowledgement_by_mail_answers_no_machine(provider: HttpProvi
 async def test_what_a_mail_servers_answer_means(
     behaviour: Behaviour, outcome: Outcome, reason: str, provider: HttpProvider, relay: MailRelay
 ) -> None:
-    """By phase: a sender refused is the account's trouble, a recipient refused the customer's."""
+    """By phase: a refused sender is the account's problem, a refused recipient the customer's."""
     relay.next(behaviour)
     account = an_account(accounts(provider, relay)["email"])
     result = await EmailClient(DEVELOPMENT, timeout_s=0.5).send(a_part("email"), account)
@@ -222,7 +223,7 @@ async def test_what_a_mail_servers_answer_means(
 async def test_an_address_that_can_not_be_sent_to_is_rejected(
     address: str, provider: HttpProvider, relay: MailRelay
 ) -> None:
-    """Nothing of it reaches the server."""
+    """Nothing of the message reaches the server."""
     part = a_part("email", context={"reply_to": address})
     result = await EmailClient(DEVELOPMENT).send(part, an_account(accounts(provider, relay)["email"]))
     assert result.outcome is Outcome.REJECTED
@@ -230,7 +231,7 @@ async def test_an_address_that_can_not_be_sent_to_is_rejected(
 
 
 async def test_a_relay_inside_is_refused_with_a_reason(provider: HttpProvider, relay: MailRelay) -> None:
-    """By name, by address and in other clothes; nothing connects, nothing crashes."""
+    """By name, by address and in other notations; no connection is made and no exception is raised."""
     for host in (
         "127.0.0.1",
         "localhost",

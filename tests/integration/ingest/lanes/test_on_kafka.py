@@ -1,4 +1,4 @@
-"""The lanes on real Kafka, in a process that is killed at the worst moments."""
+"""The lanes on real Kafka, in a process that is killed at the worst times."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,13 +16,13 @@ CUSTOMER, AGENT = 1, 2
 
 @pytest.fixture
 async def stage(kafka: KafkaUnderTest, prefix: str, tmp_path: Path) -> AsyncIterator[Bench]:
-    """Topics of its own, counterparts, readers."""
+    """Yield separate topics, counterparts and readers."""
     async with bench(kafka.bootstrap, kafka.settings(prefix), tmp_path) as made:
         yield made
 
 
 async def test_messages_and_replies_go_through_once(stage: Bench) -> None:
-    """Every record is written twice by edges and gateways; conversations, the router and the providers see each once."""
+    """Edges and gateways write every record twice; conversations, the router and the providers get each once."""
     async with stage.process("one") as running:
         conversations = {}
         for number in range(1, 21):
@@ -46,7 +46,8 @@ async def test_messages_and_replies_go_through_once(stage: Bench) -> None:
 
 
 async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage: Bench) -> None:
-    """The provider took it, nobody heard: the successor says UNKNOWN, sends it never again, and goes on with the next."""
+    """The provider accepted it, but the outcome was lost: the successor reports UNKNOWN, never sends it again, and
+    continues with the next."""
     stage.provider.next(Hang(taken=True))
     async with stage.process("first") as running:
         conversation = await stage.customer("telegram", 1, "hello")
@@ -65,7 +66,8 @@ async def test_a_process_killed_between_attempt_and_outcome_leaves_unknown(stage
 
 
 async def test_replies_that_wait_for_the_rate_limit_are_sent_by_the_next_owner(stage: Bench) -> None:
-    """SIGKILL behind an account limited to two a second: only attempts that were at the provider are UNKNOWN, and nothing is sent twice."""
+    """SIGKILL with an account limited to two a second: only attempts that had reached the provider are UNKNOWN, and
+    nothing is sent twice."""
     stage.sends_per_second = 2.0
     deliveries = {}
     async with stage.process("first") as running:
@@ -82,7 +84,7 @@ async def test_replies_that_wait_for_the_rate_limit_are_sent_by_the_next_owner(s
     arrived = [m.text for m in stage.provider.received]
     assert len(arrived) == len(set(arrived))
     unknown = {text for text, delivery in deliveries.items() if stage.states(delivery)[-1] == "UNKNOWN"}
-    assert len(unknown) <= 2  # the attempts that were under way
+    assert len(unknown) <= 2  # the attempts that were in flight
     assert set(deliveries) - unknown <= set(arrived)
 
 
@@ -105,7 +107,7 @@ async def test_an_outcome_that_was_published_wins_over_the_takeover(stage: Bench
 
 
 async def test_an_orderly_stop_leaves_nothing_unknown(stage: Bench) -> None:
-    """What was handed over and not begun is given back; what was under way ends; the successor sends the rest, in order."""
+    """Attempts that had not begun are given back; attempts in flight end; the successor sends the rest, in order."""
     async with stage.process("first") as running:
         conversation = await stage.customer("telegram", 1, "hello")
         await stage.until(lambda: len(stage.enqueued()) == 1)
@@ -121,7 +123,8 @@ async def test_an_orderly_stop_leaves_nothing_unknown(stage: Bench) -> None:
 
 
 async def test_a_provider_in_trouble_gets_everything_in_the_end(stage: Bench) -> None:
-    """429 with retry_after, 502, a refused token: later, in order, once. A cut connection: unknown. 403: failed, with a dead letter."""
+    """429 with retry_after, 502, a refused token: sent later, in order, once. A cut connection: unknown. 403: failed,
+    with a dead letter."""
     stage.provider.next(
         Refuse(429, {"parameters": {"retry_after": 1}}), Refuse(502), Refuse(401), Refuse(403), Cut(taken=True)
     )

@@ -1,4 +1,4 @@
-"""The worker that performs attempts: paced, independent by account, patient with the log, orderly in the end."""
+"""The worker that performs attempts: it keeps rates, separates accounts, retries the log, and stops in order."""
 
 import asyncio
 import ssl
@@ -34,13 +34,13 @@ OTHER = "umbrella"
 
 
 def never(when: str, given: RuleInput) -> Verdict:
-    """No rules here."""
+    """Conditions never hold: there are no rules here."""
     return Verdict.DOES_NOT_HOLD
 
 
 @dataclass
 class Log:
-    """Where outcomes are published; refuses as often as it is told."""
+    """The log to which outcomes are published; refuses the given number of times."""
 
     outcomes: list[records_pb2.AttemptFinished] = field(default_factory=list)
     refusals: int = 0
@@ -67,7 +67,7 @@ class Log:
 async def a_worker(
     provider: HttpProvider, log: Log, concurrency: int = 128, **changes: float
 ) -> AsyncIterator[AttemptWorker]:
-    """A worker that runs; stopped in order at the end. Two tenants have the same accounts."""
+    """Yield a running worker; stopped in order at the end. Two tenants have the same accounts."""
     table = accounts(provider)
     table = {channel: replace(policy, **changes) for channel, policy in table.items()}  # type: ignore[arg-type]  # floats only, by name
     policy = TenantPolicy(
@@ -108,7 +108,7 @@ def a_job(
     tenant: str = TENANT,
     chat: int | None = None,
 ) -> AttemptJob:
-    """One attempt in a conversation of its own, and to a chat of its own if no other is named."""
+    """Return one attempt in a conversation of its own, and to a chat of its own if no other is named."""
     native = str(1_000 + number if chat is None else chat)
     identity = Identity(f"identity-{number}", tenant, channel, account, native)
     delivery = Delivery(
@@ -123,7 +123,7 @@ def a_job(
 
 @pytest.fixture
 async def provider() -> AsyncIterator[HttpProvider]:
-    """Telegram and WhatsApp."""
+    """Yield Telegram and WhatsApp."""
     async with HttpProvider() as server:
         yield server
 
@@ -144,12 +144,13 @@ async def test_every_attempt_has_one_outcome(provider: HttpProvider) -> None:
 
 
 def long_text(parts: int) -> str:
-    """Of Telegram's limit."""
+    """Return a text of this number of parts, by Telegram's limit."""
     return "x" * (4096 * parts)
 
 
 async def test_what_has_had_its_turn_leaves_at_once(provider: HttpProvider) -> None:
-    """The lane has waited for account and recipient; a wait after the attempt is recorded would make it UNKNOWN in a crash."""
+    """The lane has already waited for account and recipient; a wait after the attempt is recorded would make it UNKNOWN
+    in a crash."""
     log = Log()
     async with a_worker(provider, log, sends_per_second=1.0) as worker:
         worker.submit(a_job(0, text=long_text(5)))  # three at once, then one a second
@@ -177,14 +178,14 @@ async def test_tenants_do_not_share_a_recipients_pace(provider: HttpProvider) ->
     log = Log()
     async with a_worker(provider, log) as worker:
         worker.submit(a_job(1, text=long_text(5), chat=7))
-        await provider.arrived(3)  # all at once that this chat may get
+        await provider.arrived(3)  # all that this chat may get at once
         worker.submit(a_job(2, text=long_text(2), chat=7, tenant=OTHER))
         await log.until(2)
     assert [o.delivery_id for o in log.outcomes] == ["delivery-telegram-2", "delivery-telegram-1"]
 
 
 async def test_tenants_do_not_share_the_moments_of_attempts(provider: HttpProvider) -> None:
-    """The lane asks for them ahead of time."""
+    """The lane reserves them in advance."""
     async with a_worker(provider, Log()) as worker:
         route = a_job(1, chat=7).route
         far = max(worker.turn(TENANT, route) for _ in range(50))
@@ -192,7 +193,7 @@ async def test_tenants_do_not_share_the_moments_of_attempts(provider: HttpProvid
 
 
 async def test_a_provider_that_hangs_holds_up_nobody_else(provider: HttpProvider) -> None:
-    """Another channel's attempt is done while the first still waits for an answer."""
+    """Another channel's attempt ends while the first still waits for an answer."""
     log = Log()
     provider.next(Hang(taken=False))
     async with a_worker(provider, log) as worker:
@@ -205,7 +206,7 @@ async def test_a_provider_that_hangs_holds_up_nobody_else(provider: HttpProvider
 
 
 async def test_an_outcome_is_published_until_the_log_has_it(provider: HttpProvider) -> None:
-    """A broker that is away costs time, not the outcome; and nothing is sent again for it."""
+    """An unreachable broker costs time, not the outcome; and nothing is sent again because of it."""
     log = Log(refusals=3)
     async with a_worker(provider, log) as worker:
         worker.submit(a_job(1))
@@ -214,7 +215,7 @@ async def test_an_outcome_is_published_until_the_log_has_it(provider: HttpProvid
 
 
 async def test_a_long_text_goes_in_parts_and_says_how_far_it_came(provider: HttpProvider) -> None:
-    """The parts that were accepted are named in the outcome."""
+    """The outcome names the parts that were accepted."""
     log = Log()
     async with a_worker(provider, log) as worker:
         worker.submit(a_job(1, text="x" * 4096 + "y" * 10))
@@ -240,7 +241,7 @@ async def test_an_account_that_is_not_configured_is_halted(provider: HttpProvide
 
 
 async def test_what_was_not_begun_is_given_back_at_the_end(provider: HttpProvider) -> None:
-    """What was begun ends within its grace; every attempt still has exactly one outcome."""
+    """Attempts that had begun end within the grace period; every attempt has exactly one outcome."""
     log = Log()
     provider.next(Hang(taken=True))
     async with a_worker(provider, log, concurrency=1) as worker:
