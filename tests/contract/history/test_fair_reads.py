@@ -85,7 +85,7 @@ async def test_a_tenant_beyond_its_waiting_reads_is_told_when_to_come_back(datab
     assert await quiet == []
 
 
-async def test_a_watch_that_has_begun_outlives_its_tenants_flood(database: Database) -> None:
+async def test_a_running_watch_survives_its_tenants_flood(database: Database) -> None:
     """It polls again later; a watch that begins during the flood is refused."""
     await fold(database, as_records(whole_life().log))
     reads = FairReads(database, at_a_time=1, most_waiting=1)

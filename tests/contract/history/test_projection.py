@@ -31,7 +31,7 @@ async def rows(url: str, *, positions: bool = True) -> dict[str, list[dict[str, 
         return await everything(database, positions=positions)
 
 
-async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) -> None:
+async def test_reads_existing_and_later_records(log: KafkaSettings, url: str) -> None:
     """Ready once all existing records are written; later records are written too, and watchers get them in order."""
     await publish(log, whole_life().log)
     async with running(log, url) as one:
@@ -52,7 +52,7 @@ async def test_reads_what_is_there_and_what_comes(log: KafkaSettings, url: str) 
         assert one.count("repeated") == one.count("refused") == 0
 
 
-async def test_records_that_cant_be_read_are_passed_over(log: KafkaSettings, url: str) -> None:
+async def test_records_that_cant_be_read_are_skipped(log: KafkaSettings, url: str) -> None:
     """Records that are undecodable, empty, of an unknown kind, without ids or with an impossible time are counted; the
     records around them are written."""
     life = whole_life()
@@ -95,7 +95,7 @@ async def test_killed_and_restarted_it_ends_in_the_same_rows(log: KafkaSettings,
 
 @pytest.mark.chaos
 @pytest.mark.slow
-async def test_kill_9_loses_and_doubles_nothing(
+async def test_kill_9_loses_and_duplicates_nothing(
     kafka: KafkaUnderTest, log: KafkaSettings, url: str, tmp_path: Path
 ) -> None:
     """Processes that are killed after their first, second, third… transaction leave the same rows as one that was not

@@ -35,7 +35,7 @@ async def test_old_conversations_leave_with_everything_and_young_ones_stay(datab
     assert await a_retention(database, 5, T0 + 10 * DAY_MS).once() == 0
 
 
-async def test_many_leave_in_small_transactions(database: Database) -> None:
+async def test_many_conversations_are_deleted_in_small_transactions(database: Database) -> None:
     lives = [Life(f"c{number}") for number in range(2 * BATCH + 5)]
     for life in lives:
         life.opened()

@@ -229,7 +229,7 @@ async def test_erasure_leaves_ids_only(database: Database) -> None:
     assert (await reader.interaction(Reach.whole("acme"), "one-i")).interaction.state == "completed"
 
 
-async def test_what_is_written_after_an_erasure_stays(database: Database) -> None:
+async def test_messages_after_an_erasure_are_kept(database: Database) -> None:
     """A person who writes again after the erasure is a customer like any other."""
     life = whole_life()
     life.erased()
@@ -264,7 +264,7 @@ async def test_duplicates_change_nothing(database: Database) -> None:
     assert await everything(database, positions=False) == before
 
 
-async def test_whoever_is_behind_writes_nothing(database: Database) -> None:
+async def test_a_replica_with_old_positions_writes_nothing(database: Database) -> None:
     """When two replicas fold at once, the one whose positions are old is refused, with its rows."""
     records = as_records(whole_life().log)
     place = ("conversations.v1", 0)
@@ -278,7 +278,7 @@ async def test_whoever_is_behind_writes_nothing(database: Database) -> None:
     assert await everything(database) == before
 
 
-async def test_a_linked_identity_is_its_persons(database: Database) -> None:
+async def test_a_linked_identity_is_found_by_its_person(database: Database) -> None:
     """An identity that writes in another's conversation is found by the person, so that an erasure finds it too."""
     life = Life()
     life.opened()
@@ -292,7 +292,7 @@ async def test_a_linked_identity_is_its_persons(database: Database) -> None:
     assert [(each.identity_id, each.channel) for each in people] == [("mail-id", "email"), ("one-id", "telegram")]
 
 
-async def test_what_has_ended_stays_so(database: Database) -> None:
+async def test_an_ended_interaction_remains_ended(database: Database) -> None:
     """An offer that is withdrawn after the customer left does not put the interaction back into its queue."""
     life = Life()
     life.routed(queued=router_pb2.InteractionQueued())

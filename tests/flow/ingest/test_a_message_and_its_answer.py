@@ -54,7 +54,7 @@ def test_further_messages_belong_to_the_open_interaction() -> None:
     assert world.commands[1].customer_messaged.interaction_id == world.enqueued[0].interaction_id
 
 
-def test_the_end_of_an_interaction_comes_back_by_the_relay() -> None:
+def test_the_relay_returns_the_end_of_an_interaction() -> None:
     """Completed closes the interaction. A later message opens the next one in the same conversation; one after the
     window opens a new conversation."""
     world = World()
@@ -84,7 +84,7 @@ def test_a_message_that_crossed_the_end_opens_the_next_interaction() -> None:
     assert (second.conversation_id, second.queue) == (first.conversation_id, "sales")
 
 
-def test_a_message_that_the_router_took_opens_nothing_more() -> None:
+def test_a_message_that_the_router_received_opens_no_interaction() -> None:
     """A message that the agent saw before the end does not open another interaction."""
     world = World()
     world.customer(a_message("one"))
@@ -95,7 +95,7 @@ def test_a_message_that_the_router_took_opens_nothing_more() -> None:
     assert len(world.enqueued) == 1
 
 
-def test_when_the_customer_leaves_the_router_is_told_once() -> None:
+def test_when_the_customer_leaves_the_router_is_notified_once() -> None:
     """Leaving is not a message, and leaving twice counts once."""
     world = World()
     world.customer(a_message("one"))

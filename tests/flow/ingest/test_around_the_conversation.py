@@ -37,7 +37,7 @@ def surveyed() -> World:
     return world
 
 
-def test_the_acknowledgement_tells_the_wait_in_the_customers_language() -> None:
+def test_the_acknowledgement_states_the_wait_in_the_customers_language() -> None:
     """It is sent once per interaction, and at most once in the gap."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
@@ -83,7 +83,7 @@ def test_a_score_answers_the_survey_and_opens_nothing() -> None:
     assert len(world.enqueued) == 2
 
 
-def test_a_further_score_amends_while_it_may_and_in_the_conversation_of_the_first() -> None:
+def test_a_further_score_amends_in_time_and_in_the_same_conversation() -> None:
     """For two hours after the first answer, whatever was said in between; after that a score is an ordinary message."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
@@ -146,7 +146,7 @@ def test_reactions_and_machines_answer_no_survey(change: dict[str, object]) -> N
     assert world.answers == []
 
 
-def test_free_text_is_not_taken_from_the_channel() -> None:
+def test_free_text_is_not_a_survey_answer() -> None:
     """Free text could not be distinguished from a new contact."""
     world = World()
     world.customer(a_message("سلام", language="fa"))
@@ -204,7 +204,7 @@ def test_a_message_to_a_customer_without_a_conversation_begins_one() -> None:
     assert world.texts[-1] == "How was it? 1-5"
 
 
-def test_a_linked_identity_speaks_in_its_persons_conversation() -> None:
+def test_a_linked_identity_writes_in_its_persons_conversation() -> None:
     """Its messages are decided under the home's key, answers go where the customer wrote last, and duplicates are still
     recognised."""
     world = World()
@@ -269,7 +269,7 @@ def test_erasure_leaves_nothing_in_memory() -> None:
     assert world.sender.changelog == {}
 
 
-def test_memory_is_for_the_living() -> None:
+def test_closed_and_inactive_state_leaves_memory() -> None:
     """A closed conversation leaves memory after its window, an inactive customer after a month, ids after a week."""
     world = World(limits=IntakeLimits(idle_customer_ms=30 * 24 * HOUR))
     world.customer(a_message())
@@ -281,7 +281,7 @@ def test_memory_is_for_the_living() -> None:
     assert world.intake.processor.next_wakeup() is None
 
 
-def test_what_can_not_be_read_is_refused_and_the_rest_flows() -> None:
+def test_unreadable_records_are_refused_and_others_are_handled() -> None:
     """Garbage, records of newer versions, and records without ids become dead letters; the records around them are
     handled."""
     world = World()

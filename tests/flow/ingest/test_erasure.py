@@ -103,7 +103,7 @@ def test_what_waits_is_cancelled_and_what_is_open_ends() -> None:
     assert len(world.attempts.jobs) == jobs
 
 
-def test_an_identity_that_is_in_memory_no_longer_is_erased_all_the_same() -> None:
+def test_an_identity_that_left_memory_is_also_erased() -> None:
     world = World()
     world.inbound(an_erasure("unknown", "long-ago"), "unknown")
     assert [r.conversation_id for r in world.conversation] == ["long-ago"]
@@ -147,7 +147,7 @@ def test_a_crash_after_the_key_is_destroyed_restores_without_the_person() -> Non
     assert not world.intake.dead_letters
 
 
-def test_a_neighbour_is_untouched_and_the_erased_person_begins_afresh() -> None:
+def test_others_are_untouched_and_the_erased_person_begins_again() -> None:
     world = World()
     a_full_life(world)
     a_full_life(world, "neighbour")

@@ -50,7 +50,7 @@ def test_a_follow_up_is_enqueued_in_the_same_conversation_as_it_was_asked_for() 
     assert world.deliveries == [], "nobody wrote, so nothing is acknowledged"
 
 
-def test_repeated_it_is_one_interaction_also_after_a_takeover() -> None:
+def test_a_repeated_follow_up_is_one_interaction_also_after_a_takeover() -> None:
     """Duplicates are recognised by the request's id."""
     world = a_world_after_one_contact()
     world.inbound(a_follow_up(), HOME)
@@ -59,7 +59,7 @@ def test_repeated_it_is_one_interaction_also_after_a_takeover() -> None:
     assert len(world.enqueued) == 2
 
 
-def test_it_waits_for_the_end_of_what_is_at_work() -> None:
+def test_a_follow_up_waits_for_the_end_of_the_active_interaction() -> None:
     """Also after a crash. Two follow-ups wait in order. The customer's next message joins the open one."""
     world = World()
     world.customer(a_message("one"))
@@ -79,7 +79,7 @@ def test_it_waits_for_the_end_of_what_is_at_work() -> None:
     assert world.enqueued[2].interaction_id == derive("follow-up", TENANT, "inv-2")
 
 
-def test_a_thread_that_is_over_is_taken_up_again() -> None:
+def test_a_follow_up_continues_a_closed_conversation() -> None:
     """The named conversation continues, although its window has passed."""
     world = a_world_after_one_contact()
     conversation_id = world.enqueued[0].conversation_id
@@ -97,7 +97,7 @@ def test_a_thread_that_is_over_is_taken_up_again() -> None:
         (a_follow_up(queue=""), "INCOMPLETE"),
     ],
 )
-def test_what_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundRecord, reason: str) -> None:
+def test_a_follow_up_that_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundRecord, reason: str) -> None:
     """A queue that is not configured, and a request without an id."""
     world = a_world_after_one_contact()
     world.inbound(record, HOME)
@@ -105,7 +105,7 @@ def test_what_can_not_be_opened_is_a_dead_letter(record: records_pb2.InboundReco
     assert len(world.enqueued) == 1
 
 
-def test_nobody_is_followed_up_who_is_not_known() -> None:
+def test_a_follow_up_for_an_unknown_identity_is_refused() -> None:
     """An identity that never sent a message, or was forgotten."""
     world = World()
     world.inbound(a_follow_up(), HOME)
@@ -113,7 +113,7 @@ def test_nobody_is_followed_up_who_is_not_known() -> None:
 
 
 @pytest.mark.parametrize("kind", ["follow_up", "check"])
-def test_who_asks_about_a_stranger_is_refused_and_leaves_no_dead_letter(kind: str) -> None:
+def test_a_question_about_an_unknown_identity_is_refused_without_a_dead_letter(kind: str) -> None:
     """Also if the unknown identity has no key, so that nothing could be stored about it: OK would say that the request
     was done."""
     world = World()

@@ -17,7 +17,7 @@ def a_world(**limits: int) -> tuple[World, str]:
     return world, world.enqueued[0].conversation_id
 
 
-def test_replies_of_a_conversation_go_one_after_the_other() -> None:
+def test_replies_of_a_conversation_are_sent_one_after_the_other() -> None:
     """The second leaves when the first has arrived, also when the first has to wait."""
     world, conversation = a_world()
     world.reply(conversation, "one", "r1")
@@ -61,7 +61,7 @@ def test_retries_end_and_the_request_becomes_a_dead_letter_that_can_be_replayed(
     assert world.texts == ["hello", "one"]
 
 
-def test_a_long_text_goes_on_from_the_part_that_was_not_accepted() -> None:
+def test_a_long_text_continues_from_the_part_that_was_not_accepted() -> None:
     """Parts that the provider accepted are never sent again."""
     world, conversation = a_world()
     world.reply(conversation, "x" * 5_000)
@@ -129,7 +129,7 @@ def test_a_late_outcome_corrects_the_verdict() -> None:
     assert world.texts == ["hello", "one"]
 
 
-def test_what_was_never_handed_over_goes_again_in_the_same_process() -> None:
+def test_an_attempt_never_handed_over_is_made_again_in_the_same_process() -> None:
     """The commit was durable but its effect did not run: the message was not sent, and this process knows it."""
     world, conversation = a_world()
     request = records_pb2.OutboundRequest(request_id="r1", tenant=TENANT, conversation_id=conversation, text="one")
@@ -189,7 +189,7 @@ def test_a_chat_that_moved_is_followed() -> None:
     assert [j.route.context["chat_id"] for j in world.attempts.jobs] == ["42", "-100", "-100"]
 
 
-def test_only_so_many_attempts_are_under_way_at_once() -> None:
+def test_the_number_of_attempts_in_flight_is_bounded() -> None:
     """The others wait in the lane's state and follow as outcomes arrive."""
     world = World(sender_limits=SenderLimits(max_in_flight=2))
     for number in range(5):
@@ -251,7 +251,7 @@ def test_after_a_kill_only_attempts_that_left_are_unknown(left: int) -> None:
     assert len(submitted) == len(set(submitted)) == 6
 
 
-def test_one_account_takes_no_places_of_another() -> None:
+def test_one_account_uses_no_capacity_of_another() -> None:
     """Attempts of an account whose provider hangs have a limit of their own; other accounts continue."""
     world = World(sender_limits=SenderLimits(max_in_flight_account=2))
     people = [an_identity(str(n), "telegram", "bot") for n in range(4)] + [an_identity("a@b.example", "email", "help")]

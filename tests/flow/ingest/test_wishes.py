@@ -43,7 +43,7 @@ def test_submitted_wishes_reach_the_router() -> None:
     assert wished(facts) == (5_000, 6_000, "sara", "red")
 
 
-def test_without_wishes_nothing_is_asked() -> None:
+def test_without_wishes_no_wishes_are_encoded() -> None:
     """The most common message has none, and none are encoded."""
     record = inbound_record(
         ACCOUNT, submitted(ACCOUNT, ingest_pb2.SubmitRequest(idempotency_key="k", native_id="n", text="hello")), 1
@@ -56,7 +56,7 @@ def test_without_wishes_nothing_is_asked() -> None:
 
 @pytest.mark.parametrize("field", ["start_at", "due_at"])
 @pytest.mark.parametrize("seconds", [-1, 0, 253_402_300_800])
-def test_times_that_are_none_are_refused_by_name(field: str, seconds: int) -> None:
+def test_invalid_times_are_refused_by_field(field: str, seconds: int) -> None:
     """The router would ignore them, and the customer's wish with them."""
     request = ingest_pb2.SubmitRequest(idempotency_key="k", native_id="n", text="hello")
     getattr(request, field).seconds = seconds
@@ -65,7 +65,7 @@ def test_times_that_are_none_are_refused_by_name(field: str, seconds: int) -> No
     assert [v.field for v in error.value.violations] == [field]
 
 
-def test_what_is_gathered_keeps_its_wishes_over_a_restart() -> None:
+def test_gathered_messages_keep_their_wishes_over_a_restart() -> None:
     """Of several fragments the newest wish counts; a takeover in between loses none."""
     world = World()
     who = an_identity("15550001", "whatsapp", "wa")

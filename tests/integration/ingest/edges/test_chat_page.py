@@ -182,7 +182,7 @@ async def test_a_second_tab_shows_the_same_and_both_go_on(edges: Edges, page: Pa
     await page.shows(*TOLD, ("agent", "فردا هم هستیم."))
 
 
-async def test_a_broken_connection_goes_on_where_it_was(edges: Edges, page: Page) -> None:
+async def test_a_reconnected_page_continues_where_it_was(edges: Edges, page: Page) -> None:
     """Messages sent meanwhile appear once, and no shown message appears again."""
     conversation = await begin(edges, page)
     asked = "const log = window.asked = []; const plain = WebSocket.prototype.send;"

@@ -195,7 +195,7 @@ async def test_what_is_asked_of_a_lane_is_done_or_refused_at_once(
             await asyncio.wait([waiting])
 
 
-async def test_without_lanes_nothing_is_promised(edges: Edges) -> None:
+async def test_without_lanes_requests_are_unavailable(edges: Edges) -> None:
     """No lane decides: UNAVAILABLE in time, and the request may be sent again."""
     async with channel(edges) as (opened, token):
         request = ingest_pb2.SendRequest(idempotency_key="s", identity_id="i", text="hi")
@@ -219,7 +219,7 @@ async def test_wrong_follow_ups_name_their_fields_and_need_their_scope(edges: Ed
     assert {"idempotency_key", "identity_id", "queue", "reason"} <= fields
 
 
-async def test_without_a_token_nothing(edges: Edges) -> None:
+async def test_calls_without_a_token_are_refused(edges: Edges) -> None:
     """UNAUTHENTICATED without a token, PERMISSION_DENIED without the scope."""
     async with channel(edges) as (opened, _):
         stub = ingest_pb2_grpc.IngestServiceStub(opened)

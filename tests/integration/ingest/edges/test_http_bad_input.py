@@ -104,7 +104,7 @@ def whatsapp_headers(body: bytes) -> dict[str, str]:
     return {"x-hub-signature-256": f"sha256={mac}", "content-type": "application/json"}
 
 
-async def test_a_valid_neighbour_of_a_bad_message_is_not_lost(edges: Edges) -> None:
+async def test_valid_messages_beside_a_bad_one_are_accepted(edges: Edges) -> None:
     """One call with four messages, two of them invalid: the two good ones are in the log, and the answer is 200."""
     text = {"from": "989120000000", "timestamp": "1700000000", "type": "text"}
     body = whatsapp_body(
@@ -178,7 +178,7 @@ async def test_failed_proofs_are_limited_by_account_and_peer(
     assert valid.status_code == 200
 
 
-async def test_one_customer_who_writes_too_much_is_refused_alone(
+async def test_only_the_customer_who_sends_too_much_is_refused(
     kafka: Any, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
     """The customer gets 429 with Retry-After; another customer of the same account is accepted."""

@@ -97,7 +97,7 @@ async def test_a_signature_that_costs_too_much_or_hangs_ends_its_process_only(sh
         await process.close()
 
 
-async def test_a_caller_that_goes_away_leaves_no_answer_to_the_next(process: DkimProcess, shop: Signer) -> None:
+async def test_the_answer_to_a_cancelled_caller_is_not_given_to_the_next(process: DkimProcess, shop: Signer) -> None:
     """A yes to the first caller must not be the answer to the second."""
     raw = shop.signed(a_raw_mail())
     assert await process.holds("acme", raw, 0, shop.record)
@@ -152,7 +152,7 @@ class Names:
         return (self._shop.record,) if name == self._shop.name else ()
 
 
-async def test_a_mail_that_waits_for_its_turn_is_proven_all_the_same(
+async def test_a_mail_that_waits_for_its_turn_is_still_proven(
     process: DkimProcess, shop: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time-out is for look-ups, not for the mails before it."""

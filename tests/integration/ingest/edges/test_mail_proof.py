@@ -107,7 +107,7 @@ async def test_two_people_behind_one_signed_form_are_two_customers(proving: Edge
     assert [(each.identity.verified, each.origin.author) for each in messages] == [(False, "form@shop.example")] * 2
 
 
-async def test_a_policy_may_ask_for_the_very_domain(proving: Edges, names: Names) -> None:
+async def test_a_policy_may_require_exactly_the_authors_domain(proving: Edges, names: Names) -> None:
     """DMARC's adkim=s: a parent domain's signature is not enough."""
     parent = Signer("big.example")
     names.txt[parent.name] = [parent.record]
@@ -120,14 +120,14 @@ async def test_a_policy_may_ask_for_the_very_domain(proving: Edges, names: Names
 @pytest.mark.parametrize(
     "record", [b"v=DKIM1; p=", b"v=DKIM1; t=y; p=@", b"garbage p=", b"v=DKIM1; k=rsa; p=" + b"A" * 3000]
 )
-async def test_keys_that_are_no_keys(proving: Edges, names: Names, shop: Signer, record: bytes) -> None:
+async def test_invalid_keys_prove_nothing(proving: Edges, names: Names, shop: Signer, record: bytes) -> None:
     """Revoked, in test mode, broken, absurd."""
     names.txt[shop.name] = [record.replace(b"@", shop.record.rpartition(b"p=")[2])]
     message = await taken(proving, shop.signed(a_raw_mail()))
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
 
 
-async def test_a_name_server_that_is_silent_costs_no_mail(proving: Edges, names: Names, shop: Signer) -> None:
+async def test_a_silent_name_server_loses_no_mail(proving: Edges, names: Names, shop: Signer) -> None:
     """The mail is accepted, unproven, and the record says that the key could not be looked up."""
     names.silent.add(shop.name)
     message = await taken(proving, shop.signed(a_raw_mail()))
@@ -174,7 +174,7 @@ async def test_results_are_believed_from_configured_servers_only(
     assert message.origin.proof == records_pb2.ORIGIN_PROOF_UNSPECIFIED
 
 
-async def test_by_default_nothing_is_believed(proving: Edges, shop: Signer, names: Names) -> None:
+async def test_by_default_no_proof_is_checked(proving: Edges, shop: Signer, names: Names) -> None:
     """An account without a setting for authentication: no look-ups, no proof."""
     message = await taken(proving, shop.signed(a_raw_mail(extra=RESULTS + RECEIVED)), "support@demo.example")
     assert (message.origin.proof, message.origin.evidence) == (records_pb2.ORIGIN_PROOF_UNSPECIFIED, "not checked")

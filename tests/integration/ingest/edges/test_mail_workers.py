@@ -22,7 +22,7 @@ MAIL = "From: Ali <a@b.example>\r\nMessage-ID: <1@b.example>\r\nSubject: سلا�
 ENVELOPE = ("a@b.example", "support@demo.example")
 
 
-async def test_a_worker_reads_as_the_function_does() -> None:
+async def test_a_worker_gives_the_same_result_as_the_function() -> None:
     """Nothing is lost between the processes: text, subject, labels, context."""
     async with mail_workers(WorkerLimits(cpu_s=5.0)) as workers:
         assert await workers.read("acme", MAIL, *ENVELOPE) == read_mail(MAIL, *ENVELOPE)
@@ -119,7 +119,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_cancelled_reading_gives_its_worker_up() -> None:
+async def test_a_cancelled_read_ends_its_worker() -> None:
     """Its answer would be used for the next mail."""
     async with mail_workers(WorkerLimits(cpu_s=5.0, workers=1)) as workers:
         (pid,) = workers.pids
@@ -133,7 +133,7 @@ async def test_a_cancelled_reading_gives_its_worker_up() -> None:
         assert isinstance(await workers.read("acme", MAIL, *ENVELOPE), IncomingMessage)
 
 
-async def test_a_worker_that_can_not_start_is_no_fault_of_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_can_not_start_makes_no_mail_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sending server keeps it."""
     monkeypatch.setattr(module, "_MODULE", "services.ingest.no_such_module")
     with pytest.raises(ChaparError) as refused:

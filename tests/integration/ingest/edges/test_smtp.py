@@ -60,7 +60,7 @@ async def test_a_mail_is_in_the_log_when_it_is_accepted(edges: Edges) -> None:
     assert not message.no_auto_reply
 
 
-def test_a_mail_by_the_loop_that_services_run_on(
+def test_a_mail_is_accepted_on_the_event_loop_of_production(
     kafka: KafkaUnderTest, prefix: str, tmp_path: Path, edge_secrets: dict[str, str]
 ) -> None:
     """Its transports are not asyncio's: a session that checks their class would accept no mail in production."""

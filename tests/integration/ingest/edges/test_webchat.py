@@ -85,7 +85,7 @@ async def conversation_says(edges: Edges, identity_id: str, conversation: str, *
     return offsets
 
 
-async def test_who_comes_back_gets_what_was_missed_once_and_in_order(edges: Edges) -> None:
+async def test_a_returning_visitor_gets_missed_messages_once_and_in_order(edges: Edges) -> None:
     """After a reconnect with token and last sequence number: the messages after it, then live ones; none twice."""
     async with chat(edges, {}) as (socket, welcome):
         assert (await say(socket, "سلام"))["type"] == "ack"
@@ -103,7 +103,7 @@ async def test_who_comes_back_gets_what_was_missed_once_and_in_order(edges: Edge
         assert (live["text"], live["from"]) == ("چهار", "agent")
 
 
-async def test_nobody_reads_another_visitors_conversation(edges: Edges) -> None:
+async def test_a_visitor_can_not_read_anothers_conversation(edges: Edges) -> None:
     """Naming another visitor's conversation in `after` shows nothing of it."""
     await conversation_says(edges, "somebody-else", "c-2", "secret")
     async with chat(edges, {"after": {"conversation": "c-2", "seq": -1}}) as (socket, _):

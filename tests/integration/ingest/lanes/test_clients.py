@@ -98,7 +98,7 @@ async def test_a_message_arrives_whole(channel: str, provider: HttpProvider, htt
         ("webhook", Refuse(503, {}, {"retry-after": "3"}), Outcome.RETRY, "HTTP_503"),
     ],
 )
-async def test_what_an_answer_means(
+async def test_each_answer_has_its_outcome(
     channel: str,
     behaviour: Behaviour,
     outcome: Outcome,
@@ -116,7 +116,7 @@ async def test_what_an_answer_means(
         assert result.retry_after_ms == 3_000
 
 
-async def test_nobody_listening_is_a_retry(http: Outgoing) -> None:
+async def test_a_refused_connection_is_a_retry(http: Outgoing) -> None:
     """A connection that was never made has sent nothing."""
     async with HttpProvider() as gone:
         policies = accounts(gone)
@@ -188,7 +188,7 @@ async def test_a_mail_is_threaded_and_names_its_conversation(provider: HttpProvi
     )
 
 
-async def test_an_acknowledgement_by_mail_answers_no_machine(provider: HttpProvider, relay: MailRelay) -> None:
+async def test_an_acknowledgement_by_mail_causes_no_automatic_answer(provider: HttpProvider, relay: MailRelay) -> None:
     """Null envelope sender and Auto-Submitted: auto-replied."""
     part = a_part("email", purpose=Purpose.ACKNOWLEDGEMENT)
     await EmailClient(DEVELOPMENT).send(part, an_account(accounts(provider, relay)["email"]))
@@ -209,7 +209,7 @@ async def test_an_acknowledgement_by_mail_answers_no_machine(provider: HttpProvi
         (Hang(taken=True), Outcome.UNKNOWN, "TIMEOUT"),
     ],
 )
-async def test_what_a_mail_servers_answer_means(
+async def test_each_mail_servers_answer_has_its_outcome(
     behaviour: Behaviour, outcome: Outcome, reason: str, provider: HttpProvider, relay: MailRelay
 ) -> None:
     """By phase: a refused sender is the account's problem, a refused recipient the customer's."""

@@ -122,7 +122,7 @@ async def test_an_orderly_stop_leaves_nothing_unknown(stage: Bench) -> None:
     assert stage.texts(AGENT) == [f"answer {n}" for n in range(6)]
 
 
-async def test_a_provider_in_trouble_gets_everything_in_the_end(stage: Bench) -> None:
+async def test_a_failing_provider_finally_gets_every_message(stage: Bench) -> None:
     """429 with retry_after, 502, a refused token: sent later, in order, once. A cut connection: unknown. 403: failed,
     with a dead letter."""
     stage.provider.next(

@@ -148,7 +148,7 @@ def long_text(parts: int) -> str:
     return "x" * (4096 * parts)
 
 
-async def test_what_has_had_its_turn_leaves_at_once(provider: HttpProvider) -> None:
+async def test_a_submitted_attempt_is_sent_at_once(provider: HttpProvider) -> None:
     """The lane has already waited for account and recipient; a wait after the attempt is recorded would make it UNKNOWN
     in a crash."""
     log = Log()
@@ -192,7 +192,7 @@ async def test_tenants_do_not_share_the_moments_of_attempts(provider: HttpProvid
         assert worker.turn(OTHER, route) < far - 30_000
 
 
-async def test_a_provider_that_hangs_holds_up_nobody_else(provider: HttpProvider) -> None:
+async def test_a_provider_that_hangs_delays_no_other_account(provider: HttpProvider) -> None:
     """Another channel's attempt ends while the first still waits for an answer."""
     log = Log()
     provider.next(Hang(taken=False))
@@ -214,7 +214,7 @@ async def test_an_outcome_is_published_until_the_log_has_it(provider: HttpProvid
     assert len(provider.received) == 1
 
 
-async def test_a_long_text_goes_in_parts_and_says_how_far_it_came(provider: HttpProvider) -> None:
+async def test_a_long_text_is_sent_in_parts_and_reports_the_accepted_ones(provider: HttpProvider) -> None:
     """The outcome names the parts that were accepted."""
     log = Log()
     async with a_worker(provider, log) as worker:
@@ -240,7 +240,7 @@ async def test_an_account_that_is_not_configured_is_halted(provider: HttpProvide
     assert (log.outcomes[0].outcome, log.outcomes[0].reason) == (records_pb2.ATTEMPT_OUTCOME_HALTED, reason)
 
 
-async def test_what_was_not_begun_is_given_back_at_the_end(provider: HttpProvider) -> None:
+async def test_attempts_that_have_not_begun_are_given_back_at_the_end(provider: HttpProvider) -> None:
     """Attempts that had begun end within the grace period; every attempt has exactly one outcome."""
     log = Log()
     provider.next(Hang(taken=True))

@@ -25,13 +25,13 @@ GOOD: dict[str, Any] = {"message_id": "m", "customer": {"id": "c"}, "text": "hel
         (b'{"message_id":"m","customer":{"id":"c"},"text":"x","labels":{"\\u0000":"y"}}', "NUL_IN_TEXT"),
     ],
 )
-def test_what_can_not_be_stored_is_refused_by_name(raw: bytes, reason: str) -> None:
+def test_text_that_can_not_be_stored_is_refused_by_field(raw: bytes, reason: str) -> None:
     """However the character is escaped, and wherever it is."""
     (refusal,) = parse_call(raw).refused
     assert refusal.reason == reason
 
 
-def test_whole_pairs_and_written_backslashes_are_fine() -> None:
+def test_surrogate_pairs_and_escaped_backslashes_are_accepted() -> None:
     r"""An emoji is two surrogates that belong together; the text `\u0000` is six characters."""
     assert parse_call(b'{"message_id":"m","customer":{"id":"c"},"text":"\\ud83d\\ude00"}').messages[0].text == "😀"
     assert parse_call(b'{"message_id":"m","customer":{"id":"c"},"text":"\\\\u0000"}').messages[0].text == "\\u0000"

@@ -68,7 +68,7 @@ def test_persian_in_an_old_code_page(charset: str) -> None:
 
 
 @pytest.mark.parametrize("charset", ["no-such-charset", "punycode", "unicode_escape", "zip", "", "utf-8"])
-def test_a_wrong_charset_costs_no_mail(charset: str) -> None:
+def test_a_wrong_charset_loses_no_mail(charset: str) -> None:
     """Unknown, dangerous or wrong labels: the text is guessed."""
     raw = (
         f"From: a@b.example\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode()
@@ -96,7 +96,7 @@ def test_machines_get_no_automatic_answer(headers: dict[str, str], sign: str) ->
     assert message.labels["automatic"] == sign
 
 
-def test_people_do_get_one() -> None:
+def test_people_get_an_automatic_answer() -> None:
     """`Auto-Submitted: no`, and no sign at all."""
     assert not parsed(mail()).no_auto_reply
     assert not parsed(mail(Auto_Submitted="no")).no_auto_reply
@@ -116,7 +116,7 @@ def test_an_answer_to_our_own_mail_names_its_conversation() -> None:
     assert message.reply_context["references"] == "<ours-1@x> <ours-2@x> <theirs@y>"
 
 
-def test_an_ambiguous_from_is_not_believed() -> None:
+def test_an_ambiguous_from_is_not_trusted() -> None:
     """Two addresses: the envelope's sender is used, and the message says so."""
     for value in (b'"<evil@x.example>" <real@y.example>', b"a@x.example, b@y.example", b""):
         message = parsed(b"From: " + value + b"\r\n\r\nhi\r\n", envelope="env@z.example")

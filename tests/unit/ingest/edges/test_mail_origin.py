@@ -37,7 +37,7 @@ def results(head: str, hops: int = 1) -> TrustedResult | str:
         "AUTHENTICATION-RESULTS: MX.Example;\r\n\tdmarc=pass\r\n\theader.from=Shop.Example\r\n" + RECEIVED,
     ],
 )
-def test_what_the_trusted_server_wrote_counts(head: str) -> None:
+def test_results_of_the_trusted_server_count(head: str) -> None:
     assert isinstance(results(head), TrustedResult)
 
 
@@ -135,7 +135,7 @@ def test_a_block_that_parsers_may_read_differently_proves_nothing(block: bytes) 
     assert plain_block(block) is None
 
 
-def test_the_author_is_one_address_or_nobody() -> None:
+def test_the_author_is_exactly_one_address_or_unknown() -> None:
     for text, author in (
         ("From: Ann <ann@shop.example>\r\n", ANN),
         ("From: ann@shop.example, evil@evil.example\r\n", ""),
@@ -161,7 +161,7 @@ def test_a_reply_to_that_nothing_proves_is_shown_and_not_used() -> None:
         assert message.origin.proof is known.proof
 
 
-def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> None:
+def test_the_reply_to_of_a_proven_form_is_an_unproven_customer() -> None:
     """Two people behind one form are two customers, and neither is verified: a form accepts any address."""
     for person in ("alice@a.example", "bob@b.example"):
         message = with_origin(read(reply_to=person), PROVEN)
@@ -170,7 +170,7 @@ def test_whom_a_proven_form_writes_for_is_the_customer_and_is_not_proven() -> No
         assert "dkim d=shop.example" in message.origin.evidence
 
 
-def test_a_proof_of_another_author_is_none() -> None:
+def test_a_proof_of_another_author_does_not_count() -> None:
     """The verifier and the parser must have read the same mail."""
     message = with_origin(read(), Authenticated("other@shop.example", OriginProof.DKIM_DMARC, "dkim", True))
     assert message.origin.proof is OriginProof.NONE

@@ -91,7 +91,7 @@ async def test_a_flood_alone_gets_everything() -> None:
     await ended(flood)
 
 
-async def test_callers_that_go_away_leave_their_places() -> None:
+async def test_cancelled_callers_give_back_their_places() -> None:
     """Whether they wait, are in flight, or were just admitted."""
     log = SlowLog()
     fair = publisher(log)

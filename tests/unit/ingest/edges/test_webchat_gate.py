@@ -23,7 +23,7 @@ class Street:
         return self.gate.knock(address, now_ms, lambda: self.sent_away.append(number))
 
 
-def test_strangers_are_limited_by_time_and_those_who_come_back_are_not() -> None:
+def test_new_visitors_are_limited_by_time_and_returning_ones_are_not() -> None:
     """Two new visitors are accepted from one address and the third is refused; visitors elsewhere, or with a token, are
     accepted."""
     street = Street()
@@ -51,7 +51,7 @@ def test_one_visitor_has_few_sockets() -> None:
     street.knock(3, address="elsewhere").returning("v")
 
 
-def test_who_waits_longest_without_a_word_gives_way() -> None:
+def test_the_socket_that_waits_longest_for_its_hello_is_closed() -> None:
     """Not in the first moment, when a hello may be on its way; in a flood even then."""
     street = Street()
     for number in range(5):
@@ -69,7 +69,7 @@ def test_who_waits_longest_without_a_word_gives_way() -> None:
         st.tuples(st.integers(0, 4), st.sampled_from(["new", "back", "leave"]), st.sampled_from("ab")), max_size=60
     )
 )
-def test_when_all_have_left_nothing_is_remembered(steps: list[tuple[int, str, str]]) -> None:
+def test_no_state_remains_when_all_sockets_have_left(steps: list[tuple[int, str, str]]) -> None:
     """In whatever order they leave."""
     street = Street()
     here: list[Entry] = []

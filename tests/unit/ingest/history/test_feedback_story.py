@@ -28,9 +28,7 @@ def told(at_ms: int, **which: object) -> Fact:
         ({"recovery_opened": pb.RecoveryOpened(subject=ABOUT, interaction_id="i2")}, "RecoveryOpened", ""),
     ],
 )
-def test_each_stands_in_the_story_of_the_contact_that_was_judged(
-    which: dict[str, object], kind: str, reason: str
-) -> None:
+def test_each_event_is_in_the_story_of_the_scored_interaction(which: dict[str, object], kind: str, reason: str) -> None:
     """With its kind and reason; the recovery names the interaction that was opened."""
     event = told(1, **which).event
     assert (event.kind, event.reason, event.interaction_id, event.conversation_id) == (kind, reason, "i1", "c1")

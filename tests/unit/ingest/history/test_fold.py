@@ -102,7 +102,7 @@ def test_repetitions_change_nothing(again: list[int]) -> None:
     assert folded([*_RECORDS, *(repeated[index] for index in again)]) == _EXPECTED
 
 
-def test_the_example_is_worth_shuffling() -> None:
+def test_the_example_has_the_difficult_cases() -> None:
     """It has an erasure, an agent, an end, and a second conversation of the erased person."""
     assert _EXPECTED["interactions"]["acme", "a-i"].agent_id == "sara"
     assert _EXPECTED["interactions"]["acme", "b-i"].state == "completed"

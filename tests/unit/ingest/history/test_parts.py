@@ -46,7 +46,7 @@ def test_folding_twice_changes_nothing(text: str) -> None:
     assert once == once.strip()
 
 
-def test_words_are_bounded_and_mean_themselves() -> None:
+def test_search_words_are_bounded_and_literal() -> None:
     """At most ten words, each once; LIKE's special characters are escaped."""
     assert words("b a b") == ("b", "a")
     assert words(" \u200c ") == ()

@@ -38,7 +38,7 @@ GIVEN = RuleInput(
         ("this is no CEL", Verdict.FAILED),
     ],
 )
-def test_what_a_condition_says(when: str, verdict: Verdict) -> None:
+def test_each_condition_has_its_verdict(when: str, verdict: Verdict) -> None:
     """True holds, false does not, anything else is a failure and never an exception."""
     assert CelConditions([when])(when, GIVEN) is verdict
 

@@ -37,7 +37,7 @@ def test_the_first_rule_that_holds_decides_and_failures_are_named() -> None:
     assert choice.labels == {"a": "1", "b": "2"}
 
 
-def test_without_a_rule_the_first_queue_takes_it_and_without_a_queue_nobody_can() -> None:
+def test_without_a_rule_the_first_queue_gets_the_interaction() -> None:
     """The reason is named, so that it can be counted."""
     choice = choose((), {"general": "main"}, never, GIVEN)
     assert choice is not None

@@ -73,7 +73,7 @@ def test_a_score_is_recognised(text: str, kind: str, score: int) -> None:
         ("5", "text"),
     ],
 )
-def test_anything_else_is_not(text: str, kind: str) -> None:
+def test_any_other_text_is_not_a_score(text: str, kind: str) -> None:
     """Out of scale, ambiguous, or with other words: an agent should read it."""
     assert parse_score(text, kind) is None
 
@@ -101,12 +101,12 @@ def test_a_score_above_a_quoted_mail_is_found(mail: str) -> None:
 @pytest.mark.parametrize(
     "mail", ["> 5", "On Mon, Support wrote:\n> 5\n", "Not good.\n\n> 5\n", "", "> 1\n2\n> 3\n\nno"]
 )
-def test_a_score_in_the_quoted_mail_is_none(mail: str) -> None:
+def test_a_score_in_the_quoted_mail_does_not_count(mail: str) -> None:
     """The quoted text is ours, not the customer's."""
     assert parse_score(beside_quote(mail), "csat") is None
 
 
-def test_a_mail_of_many_lines_and_long_ones_takes_no_time() -> None:
+def test_a_mail_of_many_or_long_lines_is_searched_fast() -> None:
     """Mails made to slow down regular expressions are searched in bounded pieces."""
     began = time.perf_counter()
     for mail in ("On wrote: " * 100_000, ("On " + "wrote:  " * 2000 + "\n") * 500, "در " * 100_000, "\n" * 1_000_000):
