@@ -131,9 +131,9 @@ class History(Protocol):
     def watch(
         self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Messages after a sequence number, then new ones, while the conversation is within reach.
+        """Yield messages after a sequence number, then new ones, while the conversation is within reach.
 
-        `reach` returns the caller's reach now; it changes while the watch lasts.
+        `reach` returns the caller's current reach, which may change during the watch.
         """
 
     async def search(

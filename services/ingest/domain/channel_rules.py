@@ -101,7 +101,7 @@ def _fitting(text: str, start: int, units: int) -> int:
     window = text[start : start + units]
     if not window or max(window) <= "\uffff":
         return start + len(window)
-    # A search over prefixes counts in C. A loop over the characters of a long message would hold the event loop.
+    # A search over prefixes counts in C. A loop over the characters of a long message would block the event loop.
     fits = bisect_right(range(1, len(window) + 1), units, key=lambda chars: _units(window[:chars]))
     return start + max(1, fits)
 

@@ -25,7 +25,7 @@ from services.ingest.ports import ChatMessage
 _LONGEST_STORY: Final = 5000
 _WATCH_PAGE: Final = 200
 _CHECKED_S: Final = 1.0
-"""A client that reads slowly gets no message by a check that is older."""
+"""A check of the reach is valid for this long: a client that reads slowly gets no message by an older check."""
 _WATCH_S: Final = 0.5
 """A standby replica gets no notification of new rows, so it polls."""
 
@@ -62,12 +62,12 @@ class HistoryReader:
     async def watch(
         self, reach: Callable[[], Reach], conversation_id: str, after_sequence: int
     ) -> AsyncIterator[ingest_pb2.MessageView]:
-        """Messages after a sequence number, then new ones as they are written, in order.
+        """Yield messages after a sequence number, then new ones as they are written, in order.
 
-        `reach` is asked again before each message and at each look, so that a change of the agent's queues counts at
-        once. Who holds the interaction is looked up again when a client reads for longer than `_CHECKED_S`.
-        Raises NOT_FOUND, also when the conversation leaves the caller's reach: the interaction went to another agent, or
-        the agent lost its queue.
+        `reach` is called again before each message and at each poll, so that a change of the agent's queues takes
+        effect at once. The agent who holds the interaction is looked up again when a client reads a page for longer
+        than `_CHECKED_S`. Raises NOT_FOUND, also when the conversation leaves the caller's reach because the
+        interaction went to another agent or the agent lost the queue.
         """
         at, checked, checked_s = after_sequence, None, 0.0
         seconds = asyncio.get_running_loop().time
@@ -83,7 +83,7 @@ class HistoryReader:
             except ChaparError as error:
                 if checked is None or error.kind is not ErrorKind.EXHAUSTED:
                     raise
-                rows = ()  # the tenant reads too much right now: a watch that has begun looks again
+                rows = ()  # the tenant reads too much at the moment: a watch that has begun tries again
             for number, row in enumerate(rows):
                 if reach() != checked or (number and seconds() - checked_s > _CHECKED_S):
                     break

@@ -1,13 +1,11 @@
-"""The sender lane: outbound.v1 -> deliveries.v1, conversations.v1, deadletters.v1; and attempts, performed only after
-the commit that records them.
+"""The sender lane: outbound.v1 -> deliveries.v1, conversations.v1, deadletters.v1; and attempts after their commit.
 
-State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`) to
-recognise duplicates.
+State: one entry per conversation (`t/…`: route and live deliveries) and chunks of delivery ids (`s/…/n`), for duplicates.
 
 Takeover: an ATTEMPTING entry that this process run never submitted (its commit was durable but its effect did not
 run) may be attempted again. An entry that this process run submitted continues. Any other ATTEMPTING entry is an
-orphan. At the takeover the lane writes a marker to its own input partition; when it reads the marker, it has read
-everything written before. An orphan without an outcome becomes UNKNOWN one grace period later.
+orphan. When the lane reads the marker that it wrote to its own input partition at the takeover, it has read
+everything written before; an orphan without an outcome then becomes UNKNOWN after a grace period.
 """
 
 from collections import Counter
@@ -197,8 +195,7 @@ class SenderProcessor:
             if isinstance(event, words.Finished):
                 self._learn(thread, event, outbox)
                 if self._key_of(thread, used) is None:
-                    # the record that makes this lane forget the person will arrive
-                    self._counted["erased", "sender"] += 1
+                    self._counted["erased", "sender"] += 1  # the record to forget its person will arrive
                     return
             decision = self._sending.decide(thread, event, self._now_ms, self._gate(thread.tenant))
             self._apply(decision, outbox, used)
@@ -273,8 +270,7 @@ class SenderProcessor:
 
     def _key_of(self, thread: Thread, used: DataKey | None) -> DataKey | None:
         """Return the key of a conversation's state; None when it is destroyed."""
-        # The conversation's own key is only for conversations without a route: an erasure of the identity may not find
-        # it.
+        # Only a conversation without a route uses its own key: an erasure of the identity may not find that key.
         owner = thread.route.identity.identity_id if thread.route is not None else thread.conversation_id
         return self._entry_keys.choose(self._state.thread_key(thread.place), used, thread.tenant, (owner,))
 

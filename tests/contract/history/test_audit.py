@@ -60,7 +60,7 @@ async def test_records_come_newest_first_in_pages_with_all_their_targets(databas
 
 
 async def pages(reader: AuditReader) -> list[audit_pb2.ListAuditResponse]:
-    """Every page, asked for with the largest size."""
+    """Return every page, requested with the largest size."""
     found: list[audit_pb2.ListAuditResponse] = []
     cursor = ""
     while not found or cursor:
@@ -72,7 +72,7 @@ async def pages(reader: AuditReader) -> list[audit_pb2.ListAuditResponse]:
 
 @pytest.mark.parametrize("id_bytes", [36, 400])
 async def test_a_page_is_bounded_in_targets_and_bytes(database: Database, id_bytes: int) -> None:
-    """Of records with 500 targets each a page holds some; all pages together hold every record with every target."""
+    """A page holds some of the records with 500 targets each; all pages together hold every record with every target."""
     targets = [("person", f"{n:0{id_bytes}}") for n in range(500)]
     await write(database, [a_record(n, targets=targets) for n in range(12)])
     answers = await pages(AuditReader(FairReads(database)))
@@ -84,14 +84,14 @@ async def test_a_page_is_bounded_in_targets_and_bytes(database: Database, id_byt
 
 
 async def test_one_record_larger_than_a_page_is_a_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list always goes on."""
+    """So a list can always continue."""
     monkeypatch.setattr(audit_reader, "MOST_PAGE_BYTES", 1)
     await write(database, [a_record(n, targets=[("person", "p")]) for n in range(3)])
     assert [ids(answer) for answer in await pages(AuditReader(FairReads(database)))] == [["e002"], ["e001"], ["e000"]]
 
 
 async def test_refusals_before_the_request_was_read_have_a_number_and_no_targets(database: Database) -> None:
-    """One record for many calls."""
+    """There is one record for many calls."""
     await write(database, [a_record(0, targets=[], calls=999)])
     [record] = (await AuditReader(FairReads(database)).list("acme", audit_pb2.ListAuditRequest())).records
     assert (record.calls, list(record.targets)) == (999, [])

@@ -26,7 +26,7 @@ async def changed(_: float) -> None:
 
 
 async def watched(history: HistoryReader, tenant: str) -> Any:
-    """Ends with its first look: there is no such conversation."""
+    """Run a watch that ends with its first read, because the conversation does not exist."""
     return [each async for each in history.watch(lambda: Reach.whole(tenant), "c", 0)]
 
 

@@ -90,7 +90,7 @@ async def test_a_watcher_loses_what_leaves_their_reach(database: Database) -> No
 
 
 async def waiting(database: Database, *texts: str) -> Life:
-    """A conversation in the queue sales, without an agent."""
+    """Return a conversation in the queue sales, without an agent."""
     life = Life(name="two")
     life.opened()
     life.began("sales")
@@ -101,7 +101,7 @@ async def waiting(database: Database, *texts: str) -> Life:
 
 
 async def test_a_watch_ends_when_the_agent_loses_the_queue(database: Database) -> None:
-    """Also while no message comes: the agent's queues are looked at again."""
+    """Also while no message arrives: the agent's queues are checked again."""
     await waiting(database, "hello")
     reach = SALES
     looks = 0
@@ -109,7 +109,7 @@ async def test_a_watch_ends_when_the_agent_loses_the_queue(database: Database) -
     async def changed(timeout_s: float) -> None:
         nonlocal reach, looks
         looks += 1
-        assert looks == 1, "the watcher was to be refused by now"
+        assert looks == 1, "the watcher should have been refused by now"
         reach = replace(SALES, queues=frozenset({"billing"}))
 
     reader = HistoryReader(FairReads(database), changed)
@@ -121,7 +121,7 @@ async def test_a_watch_ends_when_the_agent_loses_the_queue(database: Database) -
 
 
 async def test_messages_that_were_already_read_are_not_shown_after_the_queue_is_lost(database: Database) -> None:
-    """A slow client takes a page one by one; what it has not taken yet is checked again."""
+    """A slow client reads a page message by message; the messages not yet read are checked again."""
     await waiting(database, "one", "two", "three")
     reach = SALES
     reader = HistoryReader(FairReads(database), never)
@@ -136,7 +136,7 @@ async def test_messages_that_were_already_read_are_not_shown_after_the_queue_is_
 async def test_a_slow_client_loses_what_went_to_another_queue(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a page does not hold for hours."""
+    """The check of a page is not valid for hours."""
     monkeypatch.setattr(reading, "_CHECKED_S", 0.0)
     life = await waiting(database, "one", "two", "three")
     reader = HistoryReader(FairReads(database), never)

@@ -63,13 +63,13 @@ class Outcomes:
         self._changed = asyncio.Event()
 
     async def run(self, kafka: KafkaAccess, client_id: str, clock: Clock, poison: Poison) -> None:
-        """Follow the topic until cancelled. A record that cannot be read is counted and stepped over."""
+        """Follow the topic until cancelled. A record that cannot be read is counted and skipped."""
         async with aclosing(tail(kafka, OUTCOMES, from_=_SINCE_MS, client_id=client_id, clock=clock)) as records:
             async for record in records:
                 poison.guard(record, self.take)
 
     def take(self, record: Record) -> None:
-        """Take one record. Raises InvalidRecord."""
+        """Handle one record. Raises InvalidRecord."""
         try:
             outcome = ErasureOutcome.FromString(record.value or b"")
         except DecodeError as error:

@@ -27,7 +27,7 @@ TENANT: Final = "demo"
 
 
 def queued(*queues_of_sara: str) -> config_pb2.TenantConfiguration:
-    """Two queues, by the customer's word for them; Sara serves the given ones, Omid serves sales."""
+    """Two queues, chosen by the label `about`; Sara serves the given queues, Omid serves sales."""
     made = configuration(TENANT)
     made.pools.add(name="default")
     for queue in ("support", "sales"):
@@ -66,7 +66,7 @@ class Scene:
             await producer.publish(topic, key.encode(), value)
 
     async def assign(self, talk: Talk, queue: str, agent: str) -> None:
-        """As the router writes it."""
+        """Write the assignment as the router does."""
         event = router_pb2.RoutingEvent(
             event_id=random_id(),
             tenant=TENANT,
@@ -101,7 +101,7 @@ async def submit(stub: Any, metadata: Any, native_id: str, about: str) -> Talk:
 
 
 async def until(attempt: Callable[[], Any]) -> None:
-    """Until the answer is true: history begins after the service, is behind the log and has no signal."""
+    """Wait until the attempt returns true: history starts after the service, is behind the log and gives no notification."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -145,7 +145,7 @@ READS: Final = ("GetConversation", "WatchConversation", "SearchConversations", "
 
 
 async def reads(scene: Scene, agent: str, scopes: Sequence[str], method: str, talk: Talk) -> bool:
-    """Whether this read shows the conversation. A refusal must be NOT_FOUND."""
+    """Return whether this read shows the conversation. A refusal must be NOT_FOUND."""
     stub, options = scene.stub, {"metadata": scene.metadata(agent, scopes), "timeout": 10}
     try:
         match method:
@@ -173,7 +173,7 @@ async def reads(scene: Scene, agent: str, scopes: Sequence[str], method: str, ta
 
 
 async def seen(scene: Scene, agent: str, scopes: Sequence[str] = OWN) -> dict[str, set[str]]:
-    """The conversations that each read shows."""
+    """Return the conversations that each read shows."""
     talks = {"support": scene.support, "sales": scene.sales}
     return {
         method: {name for name, talk in talks.items() if await reads(scene, agent, scopes, method, talk)}
@@ -186,7 +186,8 @@ def by_each(*names: str) -> dict[str, set[str]]:
 
 
 async def test_each_read_shows_an_agent_their_own_and_their_queues(scene: Scene) -> None:
-    """A supervisor sees all, an agent their queue, a stranger nothing; what an agent holds they see whatever its queue."""
+    """A supervisor sees all, an agent their queue, an unknown agent nothing; agents see their own interactions whatever
+    the queue."""
     assert await seen(scene, "lead", ALL) == by_each("support", "sales")
     assert await seen(scene, "sara") == by_each("support")
     assert await seen(scene, "omid") == by_each("sales")
@@ -198,7 +199,7 @@ async def test_each_read_shows_an_agent_their_own_and_their_queues(scene: Scene)
 
 
 async def test_an_agent_who_loses_a_queue_stops_seeing_its_conversations(scene: Scene) -> None:
-    """An open watch ends by itself, and every other read shows nothing any more."""
+    """An open watch ends by itself, and every other read no longer shows them."""
     async with watching(scene, "sara", OWN, scene.support) as call:
         assert (await call.read()).message.message.text == "hello"
         await scene.publish("config.v1", TENANT, queued("sales").SerializeToString())

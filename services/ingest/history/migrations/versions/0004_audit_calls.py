@@ -1,4 +1,4 @@
-"""How many calls an audit record is about."""
+"""Adds the number of calls that an audit record stands for."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Adds the column; a record from before is about one call."""
+    """Add the column; an older record stands for one call."""
     op.add_column("audit", sa.Column("calls", sa.BigInteger(), nullable=False, server_default="1"))
 
 
 def downgrade() -> None:
-    """Drops it."""
+    """Drop the column."""
     op.drop_column("audit", "calls")
