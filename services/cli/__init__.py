@@ -1,1 +1,1 @@
-"""The `chapar` command. It knows the contracts and the chassis, never the inside of a service."""
+"""The `chapar` command. It depends on the contracts and the chassis, never on the inside of a service."""

@@ -1,4 +1,4 @@
-"""The `chapar` command: one group of commands a file, put together here."""
+"""The `chapar` command: each file in `commands` defines one group of commands, and this module assembles them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from services.cli.commands import (
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Chapar routes every customer contact to the person who can help. Every command answers with --json for programs.",
+    help="Chapar routes each customer interaction to an agent who can help. Every command prints JSON for programs with --json.",
     pretty_exceptions_show_locals=False,
 )
 
@@ -49,7 +49,7 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Handle the options that come before a command."""
 
 
 app.command()(run.run)
@@ -74,8 +74,8 @@ app.add_typer(persons.app, name="persons")
 
 
 def main() -> None:
-    """Entry point."""
-    # The Kafka client logs each retry of its own; what matters comes back as an error.
+    """Run the `chapar` command."""
+    # The Kafka client logs each of its own retries; a failure that matters is raised as an error.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     app()
 

@@ -1,4 +1,4 @@
-"""Why an interaction went where it went, once it is over: from the decisions that history keeps. The router itself knows open work only."""
+"""Explains how a closed interaction was routed, from the decisions kept in history. The router itself knows only open interactions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The whole of it. `reason`, `considered` and `decided_at_ms` are of the choice of the last agent who had it, or of the end when none had it."""
+    """The routing of a closed interaction. `reason`, `considered` and `decided_at_ms` describe the choice of the last agent who had it, or its
+    end if no agent had it."""
 
     summary: str
     state: str
@@ -37,12 +38,12 @@ class Past:
 
     @property
     def over(self) -> bool:
-        """Whether history has seen its end."""
+        """Whether history contains the interaction's end."""
         return self.state in ENDED
 
 
 def past(view: ingest_pb2.InteractionView, story: Iterable[ingest_pb2.StoryEntry]) -> Past:
-    """What the story says. Empty decisions when history has none of the router's yet."""
+    """Summarise the story. `decisions` is empty when history has no decision of the router yet."""
     steps = [entry for entry in story if entry.service == _ROUTER]
     chosen = next((entry for entry in reversed(steps) if entry.kind == "InteractionOffered"), None)
     assigned = next((entry for entry in reversed(steps) if entry.kind == "InteractionAssigned"), None)
@@ -68,7 +69,7 @@ def _summary(
     last: ingest_pb2.StoryEntry | None,
 ) -> str:
     if view.state not in ENDED:
-        return f"Not open in this pool; history has it as {view.state}. It may just have ended, or be in another pool (--pool)."
+        return f"Not open in this pool; its state in history is {view.state}. It may have just ended, or be in another pool (--pool)."
     if assigned is None:
         waited_ms = int(last.details.get("waited_ms", "0")) if last is not None else 0
         after = f" after {duration(waited_ms)}" if waited_ms else ""

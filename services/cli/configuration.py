@@ -1,6 +1,6 @@
 """Publishes a configuration: one record of config.v1 for all services, and one activation in the log of every pool, in one transaction.
 
-The router acts on the activation only, so that a replay meets each version exactly where the live engine met it.
+The router acts on the activation only, so that a replay applies each version at the same position as the live engine did.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONFIG, COMMANDS, AUDIT = "config.v1", "routing.commands.v1", "audit.v1"
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What `apply` came to. `changed` is False when this content was already in force."""
+    """The result of `apply`. `changed` is False when this content was already in force."""
 
     tenant: str
     version: int
@@ -33,7 +33,7 @@ class Applied:
 
 
 async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfiguration]:
-    """The configurations in force, by tenant."""
+    """Return the configurations in force, by tenant."""
     found: dict[str, config_pb2.TenantConfiguration] = {}
     for record in await read_all(kafka, CONFIG):
         if record.key is None:
@@ -48,9 +48,9 @@ async def current(kafka: KafkaSettings) -> dict[str, config_pb2.TenantConfigurat
 async def apply(
     kafka: KafkaSettings, wanted: config_pb2.TenantConfiguration, clock: Clock, actor: str = "chapar"
 ) -> Applied:
-    """Puts a linted configuration in force, and says so in the audit log: `actor` applied it.
+    """Put a linted configuration in force, and record in the audit log that `actor` applied it.
 
-    Raises KafkaError when the cluster does not take it; then nothing has changed.
+    Raises KafkaError when the cluster does not accept it; then nothing has changed.
     """
     before = (await current(kafka)).get(wanted.tenant)
     digest = hashlib.sha256(wanted.SerializeToString(deterministic=True)).hexdigest()
@@ -67,7 +67,7 @@ async def apply(
     records.append((AUDIT, wanted.tenant.encode(), _audit(configuration, clock(), actor).SerializeToString()))
     producer = AIOKafkaProducer(
         **kafka.client_options(),
-        # One id for a tenant: two who apply at once are serialised, and the slower is told that it was fenced.
+        # One id per tenant: two concurrent calls are serialised, and the slower one fails because it was fenced.
         transactional_id=f"{kafka.topic_prefix}config-apply-{wanted.tenant}",
         transaction_timeout_ms=15_000,
     )

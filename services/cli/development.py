@@ -1,8 +1,8 @@
-"""Keys of one machine's development: who signs, who verifies by which public part, and tokens for people who try Chapar.
+"""Signing keys for development on one machine, and tokens for people who try Chapar.
 
-Each signer has a key pair of its own in `.chapar/secrets/keys`: `chapar` for people (the `chapar` command mints their tokens),
-`sla` and `feedback` for their own calls. A service is given public parts only, and its issuer can grant no more than the calls
-need: nothing that verifies can sign.
+Each signer has its own key pair in `.chapar/secrets/keys`: `chapar` for people (the `chapar` command mints their tokens),
+`sla` and `feedback` for their own calls. A service gets only the public keys that it verifies with, and each issuer can grant only
+the scopes that its calls need: a process that verifies cannot sign.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _CALLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
         "feedback": ("ingest", ("outbound.send", "ingest.follow_up")),
     }
 )
-"""Who calls whom, and the most that they may do there."""
+"""For each calling service: the service it calls, and the scopes it may have there."""
 
 
 def make_keys(workspace: Workspace) -> None:
-    """Makes the pairs that are missing: `chapar run` does, no other command."""
+    """Generate the key pairs that are missing. Only `chapar run` does this."""
     for name in (_PEOPLE, *_CALLS):
         make_key_pair(_private(workspace, name), _public(workspace, name))
 
 
 def environment_of(workspace: Workspace, service: str) -> dict[str, str]:
-    """The variables by which a service verifies its callers and signs its own calls."""
+    """Return the variables with which a service verifies its callers and signs its own calls."""
     prefix = f"CHAPAR_{service.upper()}_"
     found = {f"{prefix}JWT__PUBLIC_KEY_FILE": str(_public(workspace, _PEOPLE))}
     callers = [
@@ -57,7 +57,7 @@ def environment_of(workspace: Workspace, service: str) -> dict[str, str]:
 
 
 def scopes_for(role: Role | None, more: Iterable[str] = ()) -> frozenset[str]:
-    """The scopes of a token: a role's, with more; without either everything, as the operator of a laptop.
+    """Return the scopes of a token: those of a role, plus `more`. Without either, all scopes, as for the operator of a laptop.
 
     Raises INVALID for a scope that does not exist.
     """
@@ -66,7 +66,7 @@ def scopes_for(role: Role | None, more: Iterable[str] = ()) -> frozenset[str]:
         raise ChaparError(
             ErrorKind.INVALID,
             "NO_SUCH_SCOPE",
-            f"{', '.join(sorted(unknown))}: there are {', '.join(sorted(SCOPES))}",
+            f"{', '.join(sorted(unknown))}: the scopes are {', '.join(sorted(SCOPES))}",
         )
     if role is None:
         return more or SCOPES
@@ -76,30 +76,30 @@ def scopes_for(role: Role | None, more: Iterable[str] = ()) -> frozenset[str]:
 def minted(
     workspace: Workspace, subject: str, tenant: str, scopes: Iterable[str], *, agent_id: str = "", ttl: float
 ) -> str:
-    """A token signed with this copy's development key. Raises FAILED_PRECONDITION where there is none."""
+    """Return a token signed with this copy's development key. Raises FAILED_PRECONDITION if there is no key."""
     return mint(_signing_key(workspace), subject, tenant, scopes, agent_id, ttl)
 
 
 def tokens(workspace: Workspace, subject: str, scopes: Iterable[str], *, agent_id: str = "") -> TokenSource:
-    """The same, renewed in time: for whatever stays connected."""
+    """Return a source of such tokens that renews them in time, for connections that stay open."""
     return TokenSource(_signing_key(workspace), subject, scopes, ttl=TOKEN_LIFETIME_S, agent_id=agent_id)
 
 
 def _signing_key(workspace: Workspace) -> bytes:
     try:
-        # Not made if it is missing, nor need it be writable: compose mounts it read-only.
+        # The key is not generated if it is missing, and need not be writable: compose mounts it read-only.
         return (workspace.home / "secrets" / "keys" / f"{_PEOPLE}.pem").read_bytes()
     except FileNotFoundError as error:
         raise not_development() from error
 
 
 def not_development() -> ChaparError:
-    """No key here signs tokens that would be accepted."""
+    """Return the error for a copy without a key whose tokens would be accepted."""
     return ChaparError(
         ErrorKind.FAILED_PRECONDITION,
         "NOT_DEVELOPMENT",
-        "tokens are minted in development only, beside `chapar run`: "
-        "elsewhere take one from your identity provider, and give it in CHAPAR_TOKEN",
+        "tokens are minted only in development, where `chapar run` runs: "
+        "elsewhere get a token from your identity provider and set CHAPAR_TOKEN to it",
     )
 
 

@@ -1,7 +1,7 @@
-"""Limits of ingest for one machine: all customers of `chapar demo` and `chapar loadgen` share one address and one tenant.
+"""Ingest limits for one machine: all customers of `chapar demo` and `chapar loadgen` share one address and one tenant.
 
-The services' own defaults are for customers far away and tenants that share an installation; with them a load that this machine carries
-well is refused. Limits that are about one customer, and those of memory and time, stay as they are.
+The services' own defaults are for remote customers and for tenants that share an installation; with them ingest would refuse a load that
+this machine can carry. Limits per customer, and limits of memory and time, keep their defaults.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _GROUPS: Final[tuple[Mapping[str, str], ...]] = (
     {"CHAPAR_INGEST_HTTP_PER_PEER": "2000"},
     {"CHAPAR_INGEST_SMTP_PER_PEER": "200"},
 )
-"""A rate and its burst belong together: with one of them given, the other would hide it."""
+"""A rate and its burst belong together: if an environment sets one of them, the development value of the other would hide it."""
 DEVELOPMENT_LIMITS: Final[Mapping[str, str]] = MappingProxyType(
     {name: value for group in _GROUPS for name, value in group.items()}
 )
 
 
 def beside(given: Mapping[str, str]) -> dict[str, str]:
-    """The limits of development, but for those that an environment sets already."""
+    """Return the development limits, without the groups of which the environment already sets a variable."""
     names = {name.upper() for name in given}
     return {name: value for group in _GROUPS if not names & group.keys() for name, value in group.items()}

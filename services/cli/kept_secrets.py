@@ -1,7 +1,7 @@
-"""Secrets of the example tenant that are made on this machine: each once, and then the same at every call and for every process.
+"""Secrets of the example tenant, generated on this machine: each is generated once and is then the same for every call and every process.
 
-A file from an earlier version lacks names that came since. They are added to it: a secret that is made but not kept would be another one in
-each process, and what one signs the other refuses.
+A file from an earlier version lacks the names that were added since. They are added to the file: a secret that is generated but not stored
+would differ in each process, and one process would refuse what another signs.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Secrets = dict[str, str]
 
 
 def complete_json(path: Path) -> Secrets:
-    """The secrets of a JSON file, with those that it lacked, which are in it from now on."""
+    """Return the secrets of a JSON file; generate those that it lacks and store them in it."""
     return _complete(path, _of_json, lambda _, known: json.dumps(known))
 
 
 def complete_env(path: Path) -> Secrets:
-    """The same of a file of NAME=value lines; what else is in it stays."""
+    """Do the same for a file of NAME=value lines; all other lines are kept."""
     return _complete(path, _of_env, _appended)
 
 
@@ -48,7 +48,7 @@ def _made() -> Secrets:
 def _complete(path: Path, read: Callable[[str], Secrets], text_of: Callable[[str, Secrets], str]) -> Secrets:
     known = read(path.read_text(encoding="utf-8")) if path.exists() else {}
     if known.keys() >= {*_TOKENS, WEBHOOK_SECRET}:
-        return known  # without a lock: a complete file may lie where nothing can be written
+        return known  # without a lock: a complete file may be in a directory that is not writable
     with _alone(path):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         known = {**_made(), **read(before)}
@@ -73,7 +73,7 @@ def _appended(before: str, known: Secrets) -> str:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """One process at a time: two that both add would each keep names of their own. The lock is the directory's."""
+    """Let one process at a time change the file: two that both add names would store different secrets. Locks the directory."""
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -14,7 +14,7 @@ _DIGITS: Final = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123
 
 
 def parse_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
-    """With a zone; without one written, the given one's. Raises ValueError with a sentence for people."""
+    """Parse a time. If the text names no zone, `zone` applies. Raises ValueError with a sentence for people."""
     plain = text.strip().translate(_DIGITS)
     if plain == "now":
         return now
@@ -23,7 +23,7 @@ def parse_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
         try:
             at = datetime.combine(JalaliDay(year, month, day).gregorian(), time(hour, minute), tzinfo=zone)
         except ValueError as error:
-            raise ValueError(f"{text!r} is no day of the Jalali calendar: {error}") from error
+            raise ValueError(f"{text!r} is not a day of the Jalali calendar: {error}") from error
         return at.astimezone(UTC)
     try:
         return now - timedelta(milliseconds=parse_duration_ms(plain))
@@ -33,13 +33,13 @@ def parse_moment(text: str, now: datetime, zone: tzinfo) -> datetime:
         at = datetime.fromisoformat(plain)
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is no time: write 2026-11-27, 2026-11-27T08:00+03:30, a Jalali day such as 1405/09/06, 24h or 7d (ago), or now"
+            f"{text!r} is not a time: write 2026-11-27, 2026-11-27T08:00+03:30, a Jalali day such as 1405/09/06, 24h or 7d (ago), or now"
         ) from error
     return (at if at.tzinfo is not None else at.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def shown(at: datetime, zone: tzinfo, *, jalali: bool, with_time: bool = True) -> str:
-    """A time for people, in a zone."""
+    """Format a time for people, in a zone."""
     local = at.astimezone(zone)
     if jalali:
         day = str(JalaliDay.of(local.date()))

@@ -1,4 +1,4 @@
-"""How every command answers: a table for people, `--json` for programs, one sentence for what went wrong."""
+"""The output of every command: a table for people, JSON for programs (`--json`), one sentence for an error."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from services.chassis.jalali import JalaliDay
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# Without a terminal there is no width to respect, and eighty columns would cut ids in pieces.
+# Without a terminal there is no width to respect, and 80 columns would break ids into pieces.
 console = Console(width=None if sys.stdout.isatty() else 160)
 errors = Console(stderr=True)
 
 
 def as_data(message: Message) -> dict[str, Any]:
-    """A message as plain data with the contract's own field names."""
+    """Convert a message to plain data with the field names of the contract."""
     data: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
     return data
 
 
 def emit_json(data: Any) -> None:
-    """Data for programs: one JSON document on standard output."""
+    """Write data for programs: one JSON document on standard output."""
     json.dump(data, sys.stdout, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")
 
 
 def emit_line(data: Mapping[str, Any]) -> None:
-    """One of a stream of JSON lines."""
+    """Write one line of a stream of JSON lines."""
     sys.stdout.write(json.dumps(data, ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table; columns whose name begins with # are numbers and stand to the right.
+    """Build a table; columns whose name begins with # hold numbers and are aligned right.
 
-    Made for eighty columns: no frame; an id stays in one piece, for it is to be copied; no heading is cut within a word.
+    Designed for 80 columns: no frame; an id is not broken, so that people can copy it; a heading is not broken within a word.
     """
     rows = list(rows)
     title = title if rows else f"{title}: none"
@@ -73,7 +73,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def duration(ms: float) -> str:
-    """A duration for people: 340 ms, 12.5 s, 3 min 20 s, 2 h 5 min."""
+    """Format a duration for people: 340 ms, 12.5 s, 3 min 20 s, 2 h 5 min."""
     if ms < 0:
         return "unknown"
     if ms < 1_000:
@@ -89,7 +89,7 @@ def duration(ms: float) -> str:
 
 
 def moment(ms: int, *, jalali: bool = False) -> str:
-    """A time for people, in the machine's zone; the Jalali date where asked for."""
+    """Format a time for people, in the machine's time zone, with the Jalali date if `jalali`."""
     if not ms:
         return ""
     at = datetime.fromtimestamp(ms / 1_000, UTC).astimezone()

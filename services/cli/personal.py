@@ -1,4 +1,4 @@
-"""The keys of persons for commands that read messages out of the log: with this copy's master key, so where Chapar runs for development."""
+"""The keys of persons, for commands that read messages from the log. They need this copy's master key, so they work in development only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FIRST_S = 30.0
 
 @asynccontextmanager
 async def keys_of(workspace: Workspace, kafka: KafkaSettings) -> AsyncIterator[Keyring]:
-    """The keys for the time of the block, read to the end of their topic."""
+    """Provide the keys for the duration of the block; their topic has been read to its end."""
     masters = MasterKeys([read_secret(workspace.personal_key)])
     with (
         tempfile.TemporaryDirectory(prefix="chapar-keys-") as directory,

@@ -1,4 +1,4 @@
-"""Progress of whatever takes longer than two seconds, on standard error, only where somebody looks."""
+"""Progress bars for operations that take longer than two seconds: on standard error, and only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.cli.output import errors
 
 @contextlib.contextmanager
 def download_progress(files: int, size: int) -> Iterator[Callable[[int], None]]:
-    """A bar for a download of so many files and bytes in all."""
+    """Show a bar for a download; `files` and `size` (bytes) are the totals. Yields a function that adds bytes to the bar."""
     columns = (
         TextColumn("fetching Kafka ({task.fields[files]} files)"),
         BarColumn(),

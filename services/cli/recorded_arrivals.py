@@ -1,7 +1,8 @@
-"""Arrivals for a what-if, from what the router recorded: one line for each interaction that entered a queue.
+"""Arrivals for a what-if simulation, from the router's events: one line for each interaction that entered a queue.
 
-Handling is the time in agents' hands, all of them, without wrap-up (which the policy has). Patience of those who left is how long they waited;
-of those who were answered it is censored: they would have waited at least so long. Ids, names and texts are not kept; of labels only those asked for.
+Handling is the total time with all agents, without wrap-up (the policy sets wrap-up). The patience of customers who left is the time they
+waited. For customers who were answered it is censored: they would have waited at least that long. Ids, names and texts are not kept; of the
+labels, only the requested ones are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _OPERATOR: Final = "SELECTOR_OPERATOR_"
 
 @dataclass(slots=True)
 class _Story:
-    """What is known of one interaction so far."""
+    """The facts known so far about one interaction."""
 
     facts: records_pb2.InteractionFacts
     arrived_at_ms: int
@@ -38,16 +39,16 @@ class _Story:
 
 
 class Recorder:
-    """Folds routing events, which come in order for each interaction."""
+    """Folds routing events, which arrive in order for each interaction."""
 
     def __init__(self, *, tenant: str = "", pool: str = "", from_ms: int = 0, to_ms: int = 1 << 62) -> None:
-        """Empty: any. `from_ms` and `to_ms`: of the arrivals."""
+        """Record the given tenant and pool, or all if empty; arrivals from `from_ms` until `to_ms`."""
         self._tenant, self._pool = tenant, pool
         self._from_ms, self._to_ms = from_ms, to_ms
         self._stories: dict[str, _Story] = {}
 
     def add(self, value: bytes) -> None:
-        """One record of routing.events.v1. What is no event of an interaction is passed over."""
+        """Add one record of routing.events.v1. Records that are not about an interaction are ignored."""
         try:
             event = records_pb2.RoutingEvent.FromString(value)
         except DecodeError:
@@ -80,7 +81,8 @@ class Recorder:
             story.completed = story.completed or kind == "completed"
 
     def rows(self, labels: Collection[str]) -> Iterator[dict[str, Any]]:
-        """By time of arrival, then by name: partitions are read in any order, and the same topics give the same file. Empty fields are left out."""
+        """Yield the rows by time of arrival, then by name. Partitions are read in any order, but the same topics must give the same file. Empty
+        fields are omitted."""
         for _, story in sorted(self._stories.items(), key=lambda one: (one[1].arrived_at_ms, one[0])):
             facts = story.facts
             row: dict[str, Any] = {
@@ -102,7 +104,7 @@ class Recorder:
 
 
 def _selector(selector: types_pb2.Selector) -> dict[str, Any]:
-    """A requirement in the words of a scenario."""
+    """Convert a requirement to the format of a scenario."""
     made: dict[str, Any] = {}
     if selector.attribute:
         made["attribute"] = selector.attribute
@@ -125,7 +127,7 @@ def _selector(selector: types_pb2.Selector) -> dict[str, Any]:
 
 
 def write_json(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
-    """JSON lines. Returns how many."""
+    """Write JSON lines. Returns the number of lines."""
     count = 0
     for row in rows:
         out.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -134,7 +136,7 @@ def write_json(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
 
 
 def write_csv(rows: Iterable[dict[str, Any]], out: TextIO) -> int:
-    """CSV with a heading. Returns how many."""
+    """Write CSV with a header. Returns the number of rows."""
     writer = csv.DictWriter(out, COLUMNS)
     writer.writeheader()
     count = 0

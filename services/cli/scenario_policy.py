@@ -1,4 +1,4 @@
-"""The policy of a what-if scenario: a tenant's configuration beside it, or queues in the scenario itself, written in the same words."""
+"""The policy of a what-if scenario: a tenant's configuration file next to it, or queues in the scenario itself, in the same format."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OWN_KEYS = ("queues", "capacity_profiles")
 
 
 def of_file(path: Path) -> config_pb2.TenantConfiguration:
-    """A policy file, which may be a part of a configuration. Raises INVALID with every line that is wrong; OSError."""
+    """Read a policy file, which may be a part of a configuration. Raises INVALID with every line that is wrong, and OSError."""
     return _sound(load(path))
 
 
 def of_scenario(path: Path) -> config_pb2.TenantConfiguration | None:
-    """What a scenario says of its policy; None when it leaves it to its types. Raises as `of_file`.
+    """Return the policy in a scenario; None when the policy follows from the scenario's types. Raises as `of_file`.
 
-    Nothing else of the scenario is looked at: whoever runs it reads it, and says what is wrong with it.
+    The rest of the scenario is not checked here: the simulator reads it and reports its errors.
     """
     if path.stat().st_size > LARGEST_FILE:
         return None
@@ -44,7 +44,7 @@ def of_scenario(path: Path) -> config_pb2.TenantConfiguration | None:
 
 
 def _own(path: Path, text: str, content: CommentedMap, own: list[str]) -> config_pb2.TenantConfiguration:
-    """The scenario without all other lines, so that what is wrong keeps its line."""
+    """Read the policy from the scenario with all other lines blanked, so that findings keep their line numbers."""
     starts = sorted((content.lc.key(key)[0], str(key)) for key in content)
     ends = [line for line, _ in starts[1:]] + [len(text.splitlines())]
     lines = [""] * ends[-1]

@@ -1,4 +1,4 @@
-"""Reads everything that a topic holds now, committed records only: for commands that answer once."""
+"""Reads all records that a topic holds now, committed records only: for commands that print one result and end."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from services.chassis.kafka_settings import KafkaSettings
 
 
 async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0) -> list[Record]:
-    """The records of a topic (logical name) up to its end when the call began; in order per partition.
+    """Return the records of a topic (logical name) up to its end when the call began; in order per partition.
 
-    Raises UNAVAILABLE KAFKA when nothing comes for `patience_s` seconds and the end is not reached.
+    Raises UNAVAILABLE KAFKA when no record arrives for `patience_s` seconds before the end is reached.
     """
     found: list[Record] = []
     caught_up = asyncio.Event()
 
     async def collect() -> None:
         async with aclosing(tail(kafka, topic, caught_up=caught_up.set)) as records:
-            # Not a comprehension: what was read until the cancellation counts.
+            # Not a comprehension: records read before the cancellation must be kept.
             async for record in records:
                 found.append(record)  # noqa: PERF401
 
@@ -37,8 +37,8 @@ async def read_all(kafka: KafkaSettings, topic: str, *, patience_s: float = 15.0
                     raise ChaparError(
                         ErrorKind.UNAVAILABLE,
                         "KAFKA",
-                        f"{topic} can't be read: nothing came from {kafka.bootstrap_servers} for {patience_s:g} s; "
-                        "see that it runs and that the topic is there",
+                        f"{topic} can't be read: no record arrived from {kafka.bootstrap_servers} for {patience_s:g} s; "
+                        "check that the cluster runs and that the topic exists",
                     ) from None
         collector.cancel()
     return found

@@ -72,5 +72,5 @@ def test_what_history_has_not_seen_the_end_of_is_not_called_over(story: list[ing
     """Another pool, or history a moment behind: it says which, and makes nothing up."""
     found = past(view("offered"), story)
     assert not found.over
-    assert "history has it as offered" in found.summary
+    assert "its state in history is offered" in found.summary
     assert "--pool" in found.summary
