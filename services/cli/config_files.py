@@ -1,8 +1,8 @@
-"""Tenant configuration: from YAML that people write to the contract's message, with the line of everything that is wrong.
+"""Reads tenant configuration: from YAML that people write to the contract's message, with the line of every error.
 
-What the files may say beyond the contract's own field names:
-- a field that ends in `_ms` may be written without the suffix and with units: `offer_timeout: 20s`, `1h30m`, `250ms`; where a field has
-  both spellings, a text is the time and a number the other: `threshold: 60s`, `threshold: 10`;
+Besides the contract's own field names, the files may use these forms:
+- a field that ends in `_ms` may be written without the suffix and with units: `offer_timeout: 20s`, `1h30m`, `250ms`. If the contract has
+  a field with the suffix and one without, text sets the time and a number sets the other: `threshold: 60s`, `threshold: 10`;
 - an enum value may be written short and in lower case: `kind: pick_up` for TARGET_KIND_PICK_UP;
 - a value of a channel's settings may be a reference (`env:…`); it is resolved where it is used, never here.
 """
@@ -30,7 +30,7 @@ from services.chassis.destinations import PUBLIC, Destinations
 LARGEST_FILE = 4_000_000
 MOST_ENTRIES = 200_000
 DEEPEST = 16
-"""Steps of a path. What people need takes twelve; an alias within itself has no end."""
+"""The most steps in a path. Real configurations need twelve; an alias that contains itself never ends."""
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -39,7 +39,7 @@ Path_ = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something wrong, where it is, and how to mend it. `severity` is "error" or "warning"."""
+    """An error or a warning: the problem, its place, and how to fix it. `severity` is "error" or "warning"."""
 
     file: str
     line: int
@@ -53,28 +53,28 @@ class Finding:
 
 @dataclass(slots=True)
 class Document:
-    """One tenant's file: its message, and on which line each part of it stands."""
+    """One tenant's file: its message, and the line of each part."""
 
     file: str
     configuration: config_pb2.TenantConfiguration
     lines: dict[Path_, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     rules: Destinations = PUBLIC
-    """Where services may send what it configures."""
+    """The destinations that services may send to."""
 
     def line(self, *path: str | int) -> int:
-        """Line of a part; of the nearest enclosing part where it is not written itself."""
+        """Return the line of a part; if the file does not contain it, the line of the nearest enclosing part."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
     def find(self, code: str, message: str, *path: str | int, severity: str = "error") -> None:
-        """Note a finding at a part."""
+        """Add a finding about a part."""
         self.findings.append(Finding(self.file, self.line(*path), code, message, severity))
 
 
 def parse_duration_ms(text: str) -> int:
-    """Milliseconds of "1h30m", "20s", "250ms"; ValueError otherwise."""
+    """Convert "1h30m", "20s" or "250ms" to milliseconds. Raises ValueError for other text."""
     compact = text.replace(" ", "")
     parts = list(_DURATION_PART.finditer(compact))
     if not parts or "".join(part.group(0) for part in parts) != compact:
@@ -83,7 +83,7 @@ def parse_duration_ms(text: str) -> int:
 
 
 def load(path: Path) -> Document:
-    """Reads one file. Whatever is wrong is in the document's findings; nothing is raised but OSError for a file that cannot be read."""
+    """Read one file. Errors are added to the document's findings. Raises only OSError, for a file that cannot be read."""
     document = Document(str(path), config_pb2.TenantConfiguration())
     if path.stat().st_size > LARGEST_FILE:
         document.find("TOO_LARGE", f"the file is larger than {LARGEST_FILE:,} bytes; split it by tenant")
@@ -98,7 +98,7 @@ def load(path: Path) -> Document:
     except RecursionError:
         document.find("TOO_DEEP", "the file is nested too deeply")
         return document
-    except (YAMLError, ValueError) as error:  # of UTF-8; of a date that is none, or a number of thousands of digits
+    except (YAMLError, ValueError) as error:  # bad UTF-8; an invalid date, or a number of thousands of digits
         document.findings.append(Finding(str(path), 1, "NOT_YAML", f"not valid UTF-8 YAML: {error}"))
         return document
     if not isinstance(content, CommentedMap):
@@ -108,13 +108,14 @@ def load(path: Path) -> Document:
         _Reader(document).message(content, document.configuration, ())
     except _Expanded:
         document.find(
-            "TOO_LARGE", f"aliases make this file more than {MOST_ENTRIES:,} entries: write out what is needed"
+            "TOO_LARGE",
+            f"aliases expand this file to more than {MOST_ENTRIES:,} entries: write the needed entries without aliases",
         )
     return document
 
 
-class _Expanded(Exception):  # noqa: N818 - what aliases have done
-    """A few lines of aliases of aliases stand for more entries than any file could hold."""
+class _Expanded(Exception):  # noqa: N818 - names the state that aliases cause
+    """Raised when aliases of aliases, written in a few lines, expand to more entries than a file could hold."""
 
 
 class _Reader:
@@ -141,7 +142,7 @@ class _Reader:
             if descriptor is None or name in _SET_BY_APPLY:
                 self._unknown(name, owner, here)
             elif value is not None:
-                # Findings name parts as the contract does, however they were spelt.
+                # Findings use the contract's field names, whichever form the file uses.
                 self._document.lines[*path, descriptor.name] = self._document.lines[here]
                 self._field(target, descriptor, value, here, timed=timed)
 
@@ -218,7 +219,7 @@ class _Reader:
                 try:
                     return float(value)
                 except OverflowError:
-                    pass  # a whole number beyond all floats
+                    pass  # a whole number too large for a float
             self._wrong("a number", value, path)
         elif timed:
             try:
@@ -281,13 +282,13 @@ def _is_map(descriptor: FieldDescriptor) -> bool:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a configuration file, for editors; made from the contract, so it cannot drift."""
+    """Return the JSON Schema of a configuration file, for editors. It is generated from the contract, so the two cannot differ."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Chapar tenant configuration",
         **_message_schema(config_pb2.TenantConfiguration.DESCRIPTOR),
         "required": ["tenant", "pools", "queues"],
-        # What holds itself cannot be written out where it is used.
+        # A recursive type cannot be written out in place.
         "$defs": {"Selector": _message_schema(types_pb2.Selector.DESCRIPTOR)},
     }
 

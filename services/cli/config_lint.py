@@ -1,5 +1,5 @@
-"""What is wrong with a configuration although each value is well formed: names that lead nowhere, promises that contradict each other,
-work that nobody could ever be given.
+"""Checks a configuration whose values are each well formed: names that refer to nothing, targets that contradict each other, interactions
+that no agent could ever take.
 
 Codes are stable: operators filter by them. An error stops `chapar config apply`; a warning does not.
 """
@@ -38,7 +38,7 @@ _TENANT = re.compile(r"[a-z0-9-]{1,40}")
 
 
 def lint(document: Document) -> None:
-    """Adds its findings to the document's."""
+    """Check the whole configuration; add findings to the document."""
     for check in _CHECKS:
         check(document)
 
@@ -77,7 +77,7 @@ def _unique_names(document: Document) -> None:
             if not name or name.startswith("/"):
                 document.find("NAMELESS", f"this entry of `{kind}` has no name", kind, index)
             elif name in seen:
-                document.find("DUPLICATE", f"`{name}` stands twice in `{kind}`", kind, index)
+                document.find("DUPLICATE", f"`{name}` appears twice in `{kind}`", kind, index)
             seen.add(name)
 
 
@@ -85,7 +85,7 @@ def _references(document: Document) -> None:
     c = document.configuration
     pools, queues = {p.name for p in c.pools}, {q.name for q in c.queues}
     profiles = {p.name for p in c.capacity_profiles}
-    # `language=french` is a label; either it or `language` is declared.
+    # `language=french` is a label; the configuration declares either the label or `language`.
     skills = {s.name for s in c.skills} | {s.name.partition("=")[0] for s in c.skills}
     known_calendars = {k.name for k in c.calendars}
 
@@ -152,7 +152,7 @@ def _rules(document: Document) -> None:
                 later = c.rules[i + 1].name
                 document.find(
                     "UNREACHABLE_RULE",
-                    f"`{rule.name}` always holds, so `{later}` is never asked",
+                    f"`{rule.name}` always matches, so `{later}` is never evaluated",
                     "rules",
                     i,
                     severity="warning",

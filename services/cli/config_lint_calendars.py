@@ -1,4 +1,4 @@
-"""Calendars that can't be read, are never open, or say two things of one date."""
+"""Checks calendars: values that can't be read, calendars that are never open, dates with contradictory entries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 
 
 def calendars(document: Document) -> None:
-    """Adds its findings to the document's."""
+    """Check all calendars; add findings to the document."""
     for i, calendar in enumerate(document.configuration.calendars):
         here: Path_ = ("calendars", i)
         if calendar.time_zone:
@@ -39,7 +39,7 @@ def calendars(document: Document) -> None:
 
 
 def zone(document: Document, name: str, *path: str | int) -> None:
-    """A time zone that there is."""
+    """Check that a time zone exists."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -78,9 +78,7 @@ def _dates(document: Document, calendar: config_pb2.Calendar, here: Path_) -> No
             document.find("NOT_A_DATE", f"`{text}` is not a date such as 2026-03-21", *here, key, j)
             continue
         if key != "closed_dates" and text in closed:
-            message = (
-                f"{text} stands in `closed_dates` of calendar `{calendar.name}` too, and is closed: leave it out of one"
-            )
+            message = f"{text} is also in `closed_dates` of calendar `{calendar.name}`, so it is closed: remove it from one of them"
             document.find("CONTRADICTING_DATES", message, *here, key, j, severity="warning")
 
 
@@ -88,7 +86,7 @@ def _country(document: Document, text: str, path: Path_) -> None:
     name, _, part = text.partition("-")
     parts = holidays.list_supported_countries(include_aliases=True).get(name)
     if parts is None:
-        message = f"the public holidays of `{text}` are not known: write a country as ISO 3166 does, e.g. IR; or give `closed_dates`"
+        message = f"the public holidays of `{text}` are not known: write an ISO 3166 country code, e.g. IR; or give `closed_dates`"
         document.find("UNKNOWN_COUNTRY", message, *path)
     elif part and part not in parts:
         known = ", ".join(sorted(parts)[:20]) or "none"

@@ -1,4 +1,4 @@
-"""Numbers that the services would refuse, and capacity that makes a channel impossible."""
+"""Checks numbers that the services would refuse, and capacity with which a channel is never served."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from services.cli.config_requirements import Path_
 
 _DAY_MS: Final = 86_400_000
 LONGEST_WINDOW_MS: Final = 60_000
-"""What the router takes as `match_window`."""
+"""The longest `match_window` that the router accepts."""
 _ROUTED: Final = frozenset({"pools", "queues", "agents", "capacity_profiles", "rules"})
-"""What the router takes over: durations up to 366 days. Elsewhere ten years."""
+"""The parts that the router reads: it accepts durations up to 366 days. Elsewhere the limit is ten years."""
 
 _RANGES: Final[dict[tuple[str, str], tuple[float, float]]] = {
     ("Selector", "weight"): (0, inf),
@@ -32,7 +32,7 @@ _RANGES: Final[dict[tuple[str, str], tuple[float, float]]] = {
 
 
 def numbers(document: Document) -> None:
-    """Infinities and what is no number; durations that are negative or endless; values out of their range."""
+    """Check for infinity and NaN, durations that are negative or too long, and values out of range."""
     for descriptor, value in document.configuration.ListFields():
         if descriptor.message_type is not None and descriptor.is_repeated:
             days = 366 if descriptor.name in _ROUTED else 3660
@@ -72,7 +72,9 @@ def _number(document: Document, owner: str, descriptor: FieldDescriptor, value: 
             document.find("OUT_OF_RANGE", message, *path)
     elif (owner, name) == ("CapacityProfile", "occupancy_limit"):
         if not 0 < value < 1:
-            document.find("OUT_OF_RANGE", f"`{name}` is {value:g}: a share between 0 and 1, such as 0.85", *path)
+            document.find(
+                "OUT_OF_RANGE", f"`{name}` is {value:g}: it must be a share between 0 and 1, such as 0.85", *path
+            )
     elif (owner, name) in _RANGES:
         least, most = _RANGES[owner, name]
         if not least <= value <= most:
@@ -81,22 +83,22 @@ def _number(document: Document, owner: str, descriptor: FieldDescriptor, value: 
 
 
 def capacity(document: Document, channels: Set[str]) -> None:
-    """Profiles without capacity, and channels that nobody could ever be given. `channels` are those that there are."""
+    """Check for profiles without capacity, and for channels that no agent could ever serve. `channels`: all channels that exist."""
     for i, profile in enumerate(document.configuration.capacity_profiles):
         here: Path_ = ("capacity_profiles", i)
         if profile.total <= 0:
             message = f"profile `{profile.name}` has no capacity: `total` must be positive"
             document.find("NO_CAPACITY", message, *here)
         if profile.default_weight > profile.total > 0:
-            message = f"a channel that is not listed weighs {profile.default_weight} of {profile.total}: give a smaller `default_weight`, or 0"
+            message = f"a channel that is not listed weighs {profile.default_weight} of {profile.total}: set a smaller `default_weight`, or 0"
             document.find("IMPOSSIBLE_CHANNEL", message, *here, "default_weight")
         if profile.occupancy_window_ms and not profile.occupancy_limit:
-            message = "`occupancy_window` does nothing without an `occupancy_limit`"
+            message = "`occupancy_window` has no effect without an `occupancy_limit`"
             document.find("WINDOW_WITHOUT_LIMIT", message, *here, severity="warning")
         seen: set[str] = set()
         for j, channel in enumerate(profile.channels):
             if channel.channel in seen:
-                document.find("DUPLICATE", f"`{channel.channel}` stands twice in this profile", *here, "channels", j)
+                document.find("DUPLICATE", f"`{channel.channel}` appears twice in this profile", *here, "channels", j)
             seen.add(channel.channel)
             _channel(document, profile, channel, channels, (*here, "channels", j))
     _not_served(document)
@@ -114,22 +116,22 @@ def _channel(
         message = f"`{name}` is not one of {', '.join(sorted(channels))}"
         document.find("UNKNOWN_CHANNEL", message, *path, "channel")
     if channel.weight <= 0 or channel.weight > profile.total:
-        message = f"one {name} weighs {channel.weight} of {profile.total}: it can never be given to anybody"
+        message = f"one {name} weighs {channel.weight} of {profile.total}: no agent can ever take it"
         document.find("IMPOSSIBLE_CHANNEL", message, *path)
     for other in channel.interrupts:
         if other not in channels:
             message = f"`{other}`, which {name} interrupts, is not one of {', '.join(sorted(channels))}"
             document.find("UNKNOWN_CHANNEL", message, *path, "interrupts")
         elif other == name:
-            message = f"a new {name} would park the one before: remove `{name}` from its `interrupts`"
+            message = f"a new {name} would park the previous one: remove `{name}` from its `interrupts`"
             document.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
         elif not _takes(profile, other):
-            message = f"{name} interrupts {other}, but nobody with profile `{profile.name}` is given any: remove it, or give {other} a weight"
+            message = f"{name} interrupts {other}, but no agent with profile `{profile.name}` can take any: remove it, or give {other} a weight"
             document.find("POINTLESS_INTERRUPT", message, *path, "interrupts", severity="warning")
 
 
 def _takes(profile: config_pb2.CapacityProfile, channel: str) -> bool:
-    """Whether an agent with nothing in hand may be given one."""
+    """Return whether an agent who holds no interaction may be assigned one of this channel."""
     weight = next((c.weight for c in profile.channels if c.channel == channel), profile.default_weight)
     return 0 < weight <= profile.total
 
@@ -148,8 +150,8 @@ def _not_served(document: Document) -> None:
             continue
         seen.add(channel)
         if not any(_takes(profile, channel) for profile in profiles.values()):
-            message = f"no capacity profile takes {channel}, so what comes by it waits for ever: give it a weight, or a `default_weight`"
+            message = f"no capacity profile takes {channel}, so its interactions wait for ever: give it a weight, or a `default_weight`"
             document.find("CHANNEL_NOT_SERVED", message, "channels", i)
         elif not any(_takes(profile, channel) for profile in worn):
-            message = f"no configured agent's capacity profile takes {channel}, so what comes by it waits"
+            message = f"no configured agent's capacity profile takes {channel}, so its interactions wait"
             document.find("CHANNEL_NOT_SERVED", message, "channels", i, severity="warning")

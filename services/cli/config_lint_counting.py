@@ -1,4 +1,4 @@
-"""Counting and recoveries of a configuration: rules that lead nowhere, thresholds off the scale, words that find nothing."""
+"""Checks how feedback is counted and recovered: rules that refer to nothing, thresholds off the scale, words that find nothing."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _LONGEST_WINDOW_MS: Final = 90 * 86_400_000
 
 
 def counting(document: Document) -> None:
-    """Adds its findings to the document's."""
+    """Check counting, recoveries and categories; add findings to the document."""
     c = document.configuration
     if c.week_begins and c.week_begins not in _WEEKDAYS:
-        document.find("WEEKDAY", f"`week_begins` is one of {', '.join(_WEEKDAYS)}", "week_begins")
+        document.find("WEEKDAY", f"`week_begins` must be one of {', '.join(_WEEKDAYS)}", "week_begins")
     if c.least_answers < 0:
         document.find("LEAST_ANSWERS", "`least_answers` can't be negative", "least_answers")
     if c.first_contact_window_ms > _LONGEST_WINDOW_MS:
         document.find(
             "FIRST_CONTACT_WINDOW",
-            "`first_contact_window` is longer than 90 days: nobody will believe that both contacts are about one thing",
+            "`first_contact_window` is longer than 90 days: two contacts so far apart are hardly about the same matter",
             "first_contact_window_ms",
             severity="warning",
         )
@@ -42,7 +42,10 @@ def _recoveries(document: Document) -> None:
     for i, rule in enumerate(c.recoveries):
         if not rule.name or rule.name in seen:
             document.find(
-                "DUPLICATE", f"each entry of `recoveries` has a name of its own; `{rule.name}`", "recoveries", i
+                "DUPLICATE",
+                f"each entry of `recoveries` needs a name that no other entry has, not `{rule.name}`",
+                "recoveries",
+                i,
             )
         seen.add(rule.name)
         for name, known, field in (
@@ -58,7 +61,7 @@ def _recoveries(document: Document) -> None:
                 )
         if served and rule.queue in queues and rule.queue not in served and all(a.queues for a in c.agents):
             document.find(
-                "RECOVERY_UNSERVED", f"no agent serves `{rule.queue}`, where `{rule.name}` sends people",
+                "RECOVERY_UNSERVED", f"no agent serves `{rule.queue}`, to which `{rule.name}` sends customers",
                 "recoveries", i, "queue", severity="warning",
             )  # fmt: skip
         kinds = (

@@ -1,7 +1,7 @@
-"""Where a configuration would have this installation send: URLs and hosts that the services refuse; and webhook secrets that are not keys.
+"""Checks the destinations that a configuration sends to: URLs and hosts that the services refuse, and webhook secrets that are not keys.
 
-What the operator allows besides public addresses is theirs to say (the setting OUTGOING_ALLOW of the services); lint takes the same list. A
-setting that is a reference is not known here; the services check it when they use it.
+Operators may allow destinations besides public addresses (the setting OUTGOING_ALLOW of the services); lint takes the same list. The value
+of a setting that is a reference is not known here; the services check it when they use it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REFERENCES: Final = ("env:", "file:")
 
 
 def where_to(document: Document) -> None:
-    """Adds its findings to the document's."""
+    """Check all destinations; add findings to the document."""
     for index, account in enumerate(document.configuration.channels):
         named = f"{account.channel}/{account.account}"
         for setting, value in account.settings.items():
@@ -37,7 +37,7 @@ def where_to(document: Document) -> None:
         secret = SecretReferences(lambda: 0).read(document.configuration.tenant, reference)
         problem = problem_of_secret(secret) if secret else ""
         if problem:
-            document.find("SECRET_UNUSABLE", f"what `{reference}` refers to {problem}", *path)
+            document.find("SECRET_UNUSABLE", f"the value of `{reference}` {problem}", *path)
 
 
 def _of_setting(setting: str, value: str, rules: Destinations) -> str:

@@ -1,4 +1,4 @@
-"""How an e-mail account proves the authors of its mails: a misspelt setting would leave every mail unproven."""
+"""Checks how an e-mail account proves the authors of its mails: with a misspelt setting no author would be proven."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WAYS = ("none", "dkim", "trusted_results")
 
 
 def mail_proof_problem(account: config_pb2.ChannelAccount) -> str:
-    """Empty for other channels, and for settings that make sense together."""
+    """Return the problem with an account's settings; empty for other channels, and for consistent settings."""
     if account.channel != "email":
         return ""
     how = account.settings.get("authentication", "none")

@@ -1,4 +1,4 @@
-"""Queues that nothing reaches, that nobody serves, that pass work round in a circle, or whose rules contradict the promises."""
+"""Checks queues: unreachable, served by no agent, overflowing in a circle, or with rules that contradict the SLA targets."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _AT_ONCE: Final = (
     config_pb2.OVERFLOW_TRIGGER_ESTIMATE,
     config_pb2.OVERFLOW_TRIGGER_SERVICE_LEVEL,
 )
-"""What is asked when work enters a queue: it meets some of it and not the rest."""
+"""Triggers that are evaluated when an interaction enters the queue: they fire for some interactions and not for others."""
 _TIMED: Final = (config_pb2.OVERFLOW_TRIGGER_WAIT, config_pb2.OVERFLOW_TRIGGER_ESTIMATE)
 
 
 def reach(document: Document) -> None:
-    """Queues that neither a rule nor an overflow nor an escalation leads to."""
+    """Check for queues to which no rule, no overflow and no escalation leads."""
     c = document.configuration
     if not c.rules:
         return
@@ -44,10 +44,10 @@ def reach(document: Document) -> None:
             reached.append(rule.queue)
         always = always or not rule.when
     if not always and c.queues:
-        reached.append(c.queues[0].name)  # where no rule holds, the first queue takes it
+        reached.append(c.queues[0].name)  # if no rule matches, the first queue takes the interaction
     reached.extend(e.queue for policy in c.sla_policies for target in policy.targets for e in target.escalations)
     queues = {queue.name: queue for queue in c.queues}
-    for name in reached:  # grows as it is walked
+    for name in reached:  # the list grows during the loop
         if name in queues:
             reached.extend(o.queue for o in queues[name].overflow if not o.cancel and o.queue not in reached)
     for i, queue in enumerate(c.queues):
@@ -57,7 +57,7 @@ def reach(document: Document) -> None:
 
 
 def pools(document: Document) -> None:
-    """Names that lead into another pool: a pool is decided by itself."""
+    """Check for names that refer to another pool: each pool is routed separately."""
     c = document.configuration
     queues = {queue.name: queue for queue in c.queues}
 
@@ -79,14 +79,14 @@ def pools(document: Document) -> None:
 
 
 def staff(document: Document) -> None:
-    """Work that nobody can ever take, or only after some time; agents kept free who are the whole team."""
+    """Check for interactions that no agent can take, or only after some time; and for `keep_free` as large as the team."""
     c = document.configuration
     if not c.agents:
         return
     hopeless: set[str] = set()
     for demand in demands(c):
         if demand.queue.name in hopeless:
-            continue  # said once, of the queue itself
+            continue  # reported once, for the queue itself
         times = ages(demand.requirements, demand.queue.rings)
         first = next((age for age in times if able(c, demand, age)), None)
         if first is None:
@@ -96,39 +96,39 @@ def staff(document: Document) -> None:
             missing = next(
                 (describe(s) for s in demand.requirements if not any(meets(s, skills_of(a)) for a in team)), ""
             )
-            why = f": nobody has {missing}" if team and missing else ": nobody serves it" if not team else ""
-            message = f"no configured agent can ever take what {demand.what} asks for{why}; ask for less, relax it, or give somebody the skills"
+            why = f": no agent has {missing}" if team and missing else ": no agent serves it" if not team else ""
+            message = f"no configured agent can ever meet the requirements of {demand.what}{why}; ask for less, relax it, or give an agent the skills"
             document.find("NOBODY_CAN_MEET", message, *demand.path, severity="warning")
         elif first:
-            message = f"nobody can take what {demand.what} asks for before {duration(first)} have passed: ask for less, or relax it sooner"
+            message = f"no agent meets the requirements of {demand.what} before {duration(first)} have passed: ask for less, or relax it sooner"
             document.find("ONLY_AFTER", message, *demand.path, severity="warning")
     for i, queue in enumerate(c.queues):
         team = team_of(c, queue, _LAST)
         if queue.keep_free >= len(team) > 0:
-            message = f"`keep_free` of queue `{queue.name}` is {queue.keep_free}, and {len(team)} serve it: nothing would ever be offered"
+            message = f"`keep_free` of queue `{queue.name}` is {queue.keep_free}, and {len(team)} agents serve it: nothing would ever be offered"
             document.find("KEEPS_ALL_FREE", message, "queues", i, "keep_free", severity="warning")
         _window(document, queue, i)
         if queue.sticky_team_ms and not any(agent.team for agent in team):
-            message = f"queue `{queue.name}` keeps work for a team, but none of its agents has a `team`"
+            message = f"queue `{queue.name}` holds interactions for a team, but none of its agents has a `team`"
             document.find("NO_TEAM", message, "queues", i, "sticky_team_ms", severity="warning")
 
 
 def _window(document: Document, queue: config_pb2.Queue, i: int) -> None:
-    """A window for matching that matches nothing, or whose end comes after the time is up."""
+    """Check for a match window that has no effect."""
     if not queue.match_window_ms:
         return
     lost = ""
     if queue.choice != config_pb2.AGENT_CHOICE_SKILL_SCORE:
-        lost = "only `choice: skill_score` matches what it gathers"
+        lost = "only `choice: skill_score` matches interactions as a batch"
     elif queue.keep_free:
-        lost = "a queue with `keep_free` is not matched together"
+        lost = "a queue with `keep_free` is not matched as a batch"
     if lost:
-        message = f"queue `{queue.name}` gathers work for {duration(queue.match_window_ms)} for nothing: {lost}"
+        message = f"queue `{queue.name}` waits {duration(queue.match_window_ms)} for a batch without effect: {lost}"
         document.find("POINTLESS_WINDOW", message, "queues", i, "match_window_ms", severity="warning")
 
 
 def overflow(document: Document) -> None:
-    """Overflow rules that cannot fire, do nothing, or lead in a circle."""
+    """Check for overflow rules that cannot fire, have no effect, or lead in a circle."""
     for i, queue in enumerate(document.configuration.queues):
         names: set[str] = set()
         for j, rule in enumerate(queue.overflow):
@@ -136,7 +136,7 @@ def overflow(document: Document) -> None:
             if not rule.name:
                 document.find("NAMELESS", f"this overflow rule of queue `{queue.name}` has no name", *here)
             elif rule.name in names:
-                document.find("DUPLICATE", f"overflow `{rule.name}` stands twice in queue `{queue.name}`", *here)
+                document.find("DUPLICATE", f"overflow `{rule.name}` appears twice in queue `{queue.name}`", *here)
             names.add(rule.name)
             _threshold(document, rule, here)
             acts = bool(rule.queue or rule.HasField("set_priority") or rule.add_priority or rule.requirements)
@@ -146,7 +146,7 @@ def overflow(document: Document) -> None:
                 )
                 document.find("NO_ACTION", message, *here, severity="warning")
             if rule.cancel and acts:
-                message = f"overflow `{rule.name}` cancels: what else it says does not count"
+                message = f"overflow `{rule.name}` cancels: its other fields have no effect"
                 document.find("NO_ACTION", message, *here, severity="warning")
     _loops(document)
 
@@ -179,15 +179,17 @@ def _loops(document: Document) -> None:
                 continue
             told.add(frozenset(way))
             circle = " to ".join((queue.name, *way))
-            message = f"overflow `{rule.name}` leads work in a circle, {circle}: let one of these rules lead elsewhere, or nowhere"
+            message = (
+                f"overflow `{rule.name}` moves interactions in a circle, {circle}: change or remove one of these rules"
+            )
             document.find("OVERFLOW_LOOP", message, "queues", i, "overflow", j, "queue")
 
 
 def _way(edges: dict[str, list[str]], start: str, goal: str) -> list[str] | None:
-    """The shortest way along edges, both ends included; None when there is none."""
+    """Return the shortest path along edges, both ends included; None when there is none."""
     ways = [[start]]
     seen = {start}
-    for way in ways:  # grows as it is walked
+    for way in ways:  # the list grows during the loop
         if way[-1] == goal:
             return way
         for name in edges.get(way[-1], ()):
@@ -198,7 +200,7 @@ def _way(edges: dict[str, list[str]], start: str, goal: str) -> list[str] | None
 
 
 def starvation(document: Document) -> None:
-    """Work that others, with higher priority and the same agents, may overtake for ever."""
+    """Check for interactions that others, with higher priority and the same agents, may overtake for ever."""
     c = document.configuration
     teams = {queue.name: {agent.agent_id for agent in team_of(c, queue, _LAST)} for queue in c.queues}
     for i, queue in enumerate(c.queues):
@@ -207,22 +209,25 @@ def starvation(document: Document) -> None:
         lowest = queue.priority + min(_own_priorities(c, queue, raised_by=()))
         for other in c.queues:
             shares = pool_of(other) == pool_of(queue) and (not c.agents or teams[queue.name] & teams[other.name])
-            # What a wait brings comes to all work of a queue in its turn: no reason for some of it to starve.
+            # An overflow after a wait raises every interaction of the queue in turn, so it starves none of them.
             same = other.name == queue.name
             raised_by = _AT_ONCE if same else (*_AT_ONCE, config_pb2.OVERFLOW_TRIGGER_WAIT)
             more = other.priority + max(_own_priorities(c, other, raised_by)) - lowest
             if not shares or (more <= 0 and not other.ageing_per_minute):
                 continue
             urgent = f"is up to {more} more urgent" if more > 0 else "grows more urgent with time"
-            who = "some of its own work" if same else f"`{other.name}`, which shares its agents,"
-            message = f"work in queue `{queue.name}` may wait for ever: {who} {urgent}. Give both `ageing_per_minute`, or equal priorities"
+            who = "another interaction in it" if same else f"`{other.name}`, which shares its agents,"
+            message = (
+                f"an interaction in queue `{queue.name}` may wait for ever: {who} {urgent}. "
+                "Give both `ageing_per_minute`, or equal priorities"
+            )
             document.find("MAY_STARVE", message, "queues", i, severity="warning")
             break
 
 
 def _own_priorities(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, raised_by: Collection[int]) -> set[int]:
-    """Priorities of a queue's interactions, without the queue's: of the rules that lead there, or none; then what overflow by these triggers
-    makes of them."""
+    """Return the possible priorities of a queue's interactions, without the queue's own: those set by the rules that lead there, or 0, and
+    those that result from overflow with the triggers in `raised_by`."""
     found = {rule.priority for rule in c.rules if rule.queue == queue.name} or {0}
     for other in c.queues:
         for rule in other.overflow:
@@ -236,7 +241,7 @@ def _own_priorities(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, 
 
 
 def promises(document: Document) -> None:
-    """Orders without anything to order by; delays that break a promise by themselves."""
+    """Check for orders by deadline without a deadline, and for delays that alone breach a target."""
     c = document.configuration
     for i, policy in enumerate(c.sla_policies):
         kinds = [target.kind for target in policy.targets]
@@ -249,12 +254,12 @@ def promises(document: Document) -> None:
                 target.kind == config_pb2.TARGET_KIND_PICK_UP
                 and (target.desired_ms or target.adequate_ms) > _LONGEST_MS
             ):
-                message = f"policy `{policy.name}` promises a pick-up later than after 366 days"
+                message = f"policy `{policy.name}` sets a pick-up target longer than 366 days"
                 document.find("OUT_OF_RANGE", message, "sla_policies", i, "targets", j)
     for i, queue in enumerate(c.queues):
         found = sorted(_pick_ups(c, queue))
         if queue.order in (config_pb2.QUEUE_ORDER_DEADLINE, config_pb2.QUEUE_ORDER_ADAPTIVE) and not found:
-            message = f"queue `{queue.name}` orders by promises, but no SLA policy promises it a pick-up: give one a `pick_up` target"
+            message = f"queue `{queue.name}` orders by deadline, but no SLA policy for it has a pick-up target: give one a `pick_up` target"
             document.find("NO_PROMISE", message, "queues", i, "order", severity="warning")
         if found:
             _contradictions(document, queue, i, found)
@@ -266,8 +271,8 @@ def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: 
     if level > found[-1][0]:
         which = "" if queue.service_level_ms else " by default"
         message = (
-            f"queue `{queue.name}` counts what is answered within {duration(level)}{which} as in time, "
-            f"but `{found[-1][1]}` promises {duration(found[-1][0])}: lower `service_level`"
+            f"queue `{queue.name}` counts interactions answered within {duration(level)}{which} as in time, "
+            f"but the target of `{found[-1][1]}` is {duration(found[-1][0])}: lower `service_level`"
         )
         document.find("SERVICE_LEVEL_ABOVE_PROMISE", message, "queues", i, "service_level_ms", severity="warning")
     held = (
@@ -278,14 +283,14 @@ def _contradictions(document: Document, queue: config_pb2.Queue, i: int, found: 
     for ms, code, key, what in held:
         if ms > shortest:
             message = (
-                f"{what} of queue `{queue.name}` is {duration(ms)}, but `{policy}` promises a pick-up within {duration(shortest)}: "
+                f"{what} of queue `{queue.name}` is {duration(ms)}, but `{policy}` has a pick-up target of {duration(shortest)}: "
                 "shorten it, or name other queues in the policy"
             )
             document.find(code, message, "queues", i, key, severity="warning")
 
 
 def _pick_ups(c: config_pb2.TenantConfiguration, queue: config_pb2.Queue) -> Iterator[tuple[int, str]]:
-    """Promised pick-up and policy, for the policies that may be for this queue."""
+    """Yield pick-up target (milliseconds) and policy, for the policies that may apply to this queue."""
     for policy in c.sla_policies:
         if policy.queues and queue.name not in policy.queues:
             continue

@@ -1,4 +1,4 @@
-"""Requirements that make no sense, and relaxations that never let anybody more take the work."""
+"""Checks requirements that make no sense, and relaxations that never make another agent eligible."""
 
 from __future__ import annotations
 
@@ -22,26 +22,28 @@ from services.cli.config_requirements import (
 from services.cli.output import duration
 
 DEEPEST = 3
-"""Levels of groups inside one another that the router takes."""
+"""The most levels of nested groups that the router accepts."""
 _RAISABLE = (types_pb2.SELECTOR_OPERATOR_LESS, types_pb2.SELECTOR_OPERATOR_AT_MOST)
 
 
 def requirements(document: Document) -> None:
-    """Requirements that compare nothing, groups too deep, and times that do not count."""
+    """Check for requirements that compare nothing, groups nested too deeply, and times that have no effect."""
     for selector, _, path in selectors(document.configuration):
         _form(document, selector, path)
         for member, where, depth in members(selector, path):
             _form(document, member, where)
             _rising(document, member, where)
             if depth == DEEPEST and is_group(member):
-                document.find("TOO_DEEP", f"groups are at most {DEEPEST} levels deep; write this one flatter", *where)
+                document.find(
+                    "TOO_DEEP", f"groups may have at most {DEEPEST} levels; nest this one less deeply", *where
+                )
             if member.expires_after_ms or member.steps:
-                message = f"times inside a group do not count; give the group an `expires_after`, or take {describe(member)} out of it"
+                message = f"times inside a group have no effect; give the group an `expires_after`, or take {describe(member)} out of it"
                 document.find("TIME_IN_GROUP", message, *where, severity="warning")
 
 
 def relaxation(document: Document) -> None:
-    """Steps, expiry and rings that change nothing."""
+    """Check for steps, expiry times and rings that have no effect."""
     c = document.configuration
     for selector, queue, path in selectors(c):
         for message in _steps(document, selector, path):
@@ -61,7 +63,9 @@ def _form(document: Document, selector: types_pb2.Selector, path: Path_) -> None
         message = "a requirement needs exactly one of `attribute`, `any_of` and `all_of`"
         document.find("BAD_REQUIREMENT", message, *path)
     elif selector.operator == types_pb2.SELECTOR_OPERATOR_IN and not selector.texts:
-        document.find("BAD_REQUIREMENT", f"`{selector.attribute}` is in nothing: give `texts: [...]`", *path)
+        document.find(
+            "BAD_REQUIREMENT", f"`{selector.attribute}` in an empty list never matches: give `texts: [...]`", *path
+        )
 
 
 def _rising(document: Document, selector: types_pb2.Selector, path: Path_) -> bool:
@@ -78,15 +82,15 @@ def _steps(document: Document, selector: types_pb2.Selector, path: Path_) -> Ite
         return
     raisable = not is_group(selector) and not selector.text and selector.operator in _RAISABLE
     if not is_lowerable(selector) and not raisable:
-        yield f"steps change nothing about {describe(selector)}: only comparisons with a number get easier; use `expires_after`"
+        yield f"steps change nothing about {describe(selector)}: only comparisons with a number can be relaxed; use `expires_after`"
         return
     numbers = (selector.number, *(step.number for step in steps))
     for (before, after), step in zip(pairwise(numbers), steps, strict=True):
         if (after >= before) if not raisable else (after <= before):
             easier = "a higher" if raisable else "a lower"
-            yield f"{describe(selector)} gets no easier after {duration(step.after_ms)}: give {easier} number than {before:g}"
+            yield f"{describe(selector)} does not get easier after {duration(step.after_ms)}: give {easier} number than {before:g}"
         if selector.expires_after_ms and step.after_ms >= selector.expires_after_ms:
-            yield f"{describe(selector)} has expired before its step after {duration(step.after_ms)}"
+            yield f"{describe(selector)} expires before its step after {duration(step.after_ms)}"
 
 
 def _rings(document: Document, queue: config_pb2.Queue, i: int) -> None:
@@ -97,11 +101,11 @@ def _rings(document: Document, queue: config_pb2.Queue, i: int) -> None:
     for j, ring in enumerate(queue.rings):
         here = ("queues", i, "rings", j)
         if ring.after_ms < last:
-            message = f"the ring after {duration(ring.after_ms)} stands behind that after {duration(last)}: sort them by `after`"
+            message = f"the ring after {duration(ring.after_ms)} follows the ring after {duration(last)}: sort them by `after`"
             document.find("RINGS_OUT_OF_ORDER", message, *here)
         last = max(last, ring.after_ms)
         if not ring.after_ms:
-            message = "this ring holds from the beginning: give it an `after`, or write it into the queue"
+            message = "this ring applies from the beginning: give it an `after`, or write it into the queue"
             document.find("RING_AT_ONCE", message, *here, severity="warning")
         if not (ring.drop or ring.lower or ring.queues):
             _never(document, "this ring widens nothing: give it `drop`, `lower` or `queues`", *here)
@@ -110,7 +114,7 @@ def _rings(document: Document, queue: config_pb2.Queue, i: int) -> None:
 
 
 class _Widened:
-    """What the rings before have done already."""
+    """The relaxations of the rings so far."""
 
     def __init__(
         self, c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, asked: list[types_pb2.Selector]
@@ -127,10 +131,10 @@ class _Widened:
         self._queues = {queue.name}
 
     def useless(self, ring: config_pb2.Ring) -> Iterator[str]:
-        """What in a ring changes nothing, and why."""
+        """Yield the parts of a ring that have no effect, with the reason."""
         for name in ring.drop:
             if name in self._dropped:
-                yield f"drops `{name}` once more"
+                yield f"drops `{name}` again"
             elif name not in self._asked:
                 yield f"drops `{name}`, which nothing in queue `{self._queue.name}` asks for"
             self._dropped.add(name)
@@ -139,16 +143,16 @@ class _Widened:
             if name in self._dropped:
                 yield f"lowers `{name}`, which is dropped by then"
             elif asked is None:
-                yield f"lowers `{name}`, of which nothing in queue `{self._queue.name}` asks for a least number"
+                yield f"lowers `{name}`, for which nothing in queue `{self._queue.name}` asks for a minimum"
             elif number >= asked:
-                yield f"lowers `{name}` to {number:g}, but no more than {asked:g} is asked by then: give a lower number"
+                yield f"lowers `{name}` to {number:g}, but the minimum is {asked:g} by then: give a lower number"
             else:
                 self._numbers[name] = number
         for name in ring.queues:
             if name in self._queues:
-                yield f"adds queue `{name}`, whose agents may take it already"
+                yield f"adds queue `{name}`, whose agents are already eligible"
             elif self._adds_nobody(name):
-                yield f"adds queue `{name}`, but every agent who serves that serves `{self._queue.name}` too"
+                yield f"adds queue `{name}`, but all its agents also serve `{self._queue.name}`"
             self._queues.add(name)
 
     def _adds_nobody(self, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""References to secrets: a tenant may name its own and no others. The services read no others either."""
+"""Checks references to secrets: a tenant may refer only to its own secrets. The services also read only those."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from services.cli.config_files import Document
 
 
 def find_reference(document: Document, what: str, reference: str, *place: str | int) -> None:
-    """Adds a finding for a reference that would never be read."""
+    """Add a finding for a reference that no service would read."""
     problem = reference_problem(document.configuration.tenant, reference)
     if problem:
         code = "SECRET_OUTSIDE" if reference.startswith(("env:", "file:")) else "SECRET_IN_CLEAR"

@@ -1,5 +1,5 @@
-"""Promises that can't be kept, can't be broken, contradict each other, or are never made. The rules are those of docs/sla.md; the service
-refuses what is an error here."""
+"""Checks SLA targets: impossible to meet, impossible to breach, contradicting each other, or never applied. The rules are those of
+docs/sla.md; the SLA service also refuses every configuration that has an error here."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _IN_ORDER: Final = (
     (config_pb2.TARGET_KIND_NEXT_RESPONSE, config_pb2.TARGET_KIND_RESOLUTION),
     (config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_RESOLUTION),
 )
-"""What comes first, and what can't come before it."""
+"""Pairs of targets: the second can't come before the first."""
 
 
 def policies(document: Document, *, channels: Collection[str]) -> None:
-    """Adds its findings to the document's."""
+    """Check all SLA policies; add findings to the document."""
     c = document.configuration
     together = Together()
     for i, policy in enumerate(c.sla_policies):
@@ -62,7 +62,7 @@ def _condition(document: Document, policy: config_pb2.SlaPolicy, here: Path_, to
     declared = {*document.configuration.routing_labels, *(n for r in document.configuration.rules for n in r.labels)}
     for name in _LABEL.findall(policy.when):
         if name not in declared and name not in OWN_LABELS:
-            message = f"`when` of policy `{policy.name}` asks for the label `{name}`, which stays with the conversation: add it to `routing_labels`"
+            message = f"`when` of policy `{policy.name}` uses the label `{name}`, which stays with the conversation: add it to `routing_labels`"
             document.find("LABEL_NOT_DECLARED", message, *here, "when")
     try:
         together.add(policy.when, VARIABLES)
@@ -81,7 +81,7 @@ def _orders(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> No
         return
     promised = {target.kind for target in policy.targets}
     if not promised & {config_pb2.TARGET_KIND_PICK_UP, config_pb2.TARGET_KIND_FIRST_RESPONSE}:
-        what = "it promises no pick_up and no first_response: give it one"
+        what = "it has neither a pick_up nor a first_response target: give it one"
     elif not any(
         queue.order == config_pb2.QUEUE_ORDER_DEADLINE and (not policy.queues or queue.name in policy.queues)
         for queue in document.configuration.queues
@@ -89,7 +89,7 @@ def _orders(document: Document, policy: config_pb2.SlaPolicy, here: Path_) -> No
         what = "none of its queues has `order: deadline`: give one that order"
     else:
         return
-    message = f"`orders_queue` of policy `{policy.name}` changes nothing, for {what}, or leave it out"
+    message = f"`orders_queue` of policy `{policy.name}` has no effect, because {what}, or leave it out"
     document.find("ORDERS_NOTHING", message, *here, "orders_queue", severity="warning")
 
 
@@ -110,13 +110,13 @@ def _target(document: Document, policy: config_pb2.SlaPolicy, target: config_pb2
         )
         document.find("CONTRADICTING_LEVELS", message, *here)
     elif max(desired, adequate) > _MOST_MS:
-        document.find("OUT_OF_RANGE", f"{what} is promised for later than ten years: shorten it", *here)
+        document.find("OUT_OF_RANGE", f"{what} is longer than ten years: shorten it", *here)
     else:
         _escalations(document, target, what, here, _warnings(document, target, what, here, adequate))
 
 
 def _warnings(document: Document, target: config_pb2.SlaTarget, what: str, here: Path_, adequate: int) -> int:
-    """Adds findings; how many warnings there are."""
+    """Check a target's warnings. Returns the number of distinct warning times."""
     times = set()
     for j, share in enumerate(target.warn_at):
         if not 0 < share < 1:
@@ -140,7 +140,7 @@ def _escalations(document: Document, target: config_pb2.SlaTarget, what: str, he
     if len(target.escalations) > _MOST_ESCALATIONS:
         document.find("OUT_OF_RANGE", f"{what} has more than {_MOST_ESCALATIONS} escalations: leave some out", *here)
     if target.escalate_priority and not warnings:
-        message = f"`escalate_priority` of {what} raises at the first warning, and there is none: give `warn_at`"
+        message = f"`escalate_priority` of {what} applies at the first warning, and there is none: give `warn_at`"
         document.find("NO_SUCH_WARNING", message, *here, "escalate_priority", severity="warning")
     for j, escalation in enumerate(target.escalations):
         place: Path_ = (*here, "escalations", j)
@@ -154,7 +154,7 @@ def _escalations(document: Document, target: config_pb2.SlaTarget, what: str, he
             document.find("NO_SUCH_WARNING", message, *place)
         acts = escalation.add_priority or escalation.requirements or escalation.queue or escalation.webhook
         if not (acts or escalation.supervisor):
-            message = f"an escalation of {what} does nothing: give it add_priority, requirements, a queue, a webhook or supervisor"
+            message = f"an escalation of {what} has no action: give it add_priority, requirements, a queue, a webhook or supervisor"
             document.find("NO_ACTION", message, *place)
 
 
@@ -171,14 +171,14 @@ def _agreement(document: Document, policy: config_pb2.SlaPolicy, here: Path_) ->
             before, after = levels(policy.targets[places[first]])[1], levels(policy.targets[places[then]])[1]
             if before > after > 0:
                 message = (
-                    f"policy `{policy.name}` promises {_KINDS[first]} within {duration(before)}, but {_KINDS[then]}, which comes after it, within "
-                    f"{duration(after)}: shorten the one or lengthen the other"
+                    f"policy `{policy.name}` has {_KINDS[first]} within {duration(before)}, but {_KINDS[then]}, which comes later, within "
+                    f"{duration(after)}: shorten the first or lengthen the second"
                 )
                 document.find("CONTRADICTING_TARGETS", message, *here, "targets", places[first], "adequate_ms")
 
 
 def levels(target: config_pb2.SlaTarget) -> tuple[int, int]:
-    """Desired and adequate; whoever gives one means both."""
+    """Return the desired and the adequate level, milliseconds. If only one is set, it is used for both."""
     return target.desired_ms or target.adequate_ms, target.adequate_ms or target.desired_ms
 
 
@@ -187,13 +187,16 @@ def _shadow(
 ) -> None:
     for other in before:
         if _covers(other, policy):
-            message = f"policy `{policy.name}` is never chosen: all that it is for goes to `{other.name}` before; put it first, or ask for less there"
+            message = (
+                f"policy `{policy.name}` is never chosen: `{other.name}` comes before it and matches all its interactions; "
+                f"put it first, or narrow `{other.name}`"
+            )
             document.find("SHADOWED_POLICY", message, *here, severity="warning")
             return
 
 
 def _covers(wide: config_pb2.SlaPolicy, narrow: config_pb2.SlaPolicy) -> bool:
-    """Whether whatever the one is for the other is for, too."""
+    """Return whether `wide` applies to every interaction to which `narrow` applies."""
     sets = all(
         not getattr(wide, key) or (getattr(narrow, key) and set(getattr(narrow, key)) <= set(getattr(wide, key)))
         for key in ("queues", "channels", "tiers")

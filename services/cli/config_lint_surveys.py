@@ -1,6 +1,7 @@
-"""Surveys of a configuration: those that ask nobody, at no time, nothing, or too late. What is an error here the feedback service refuses too.
+"""Checks surveys: those that no customer gets, that have no question, or that come too late. The feedback service also refuses every
+configuration that has an error here.
 
-Errors stop `chapar config apply`. Warnings are for what may be meant: a survey without sampling is still asked by hand.
+Errors stop `chapar config apply`. Warnings are for settings that may be intended: a survey without sampling can still be sent by hand.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _TEXTS: Final = {"survey_invitation", "survey_reminder"}
 
 
 def surveys(document: Document, channels: Collection[str]) -> None:
-    """Adds its findings to the document's."""
+    """Check all surveys and their templates; add findings to the document."""
     for index, survey in enumerate(document.configuration.surveys):
         _whom(document, survey, index, channels)
         _questions(document, survey, index)
@@ -30,7 +31,9 @@ def surveys(document: Document, channels: Collection[str]) -> None:
     for index, template in enumerate(document.configuration.templates):
         for language, text in template.texts.items():
             if template.name in _TEXTS and "{link}" not in text:
-                message = f"template `{template.name}` has no {{link}}: only a reply in the channel can answer"
+                message = (
+                    f"template `{template.name}` has no {{link}}: customers can respond only by a reply in the channel"
+                )
                 document.find("NO_LINK", message, "templates", index, "texts", language, severity="warning")
 
 
@@ -46,17 +49,17 @@ def _whom(document: Document, survey: config_pb2.Survey, index: int, channels: C
     silent = survey.silent_after_ms > 0 and survey.silent_sampling > 0
     if survey.sampling == 0 and not silent:
         message = (
-            f"survey `{survey.name}` is asked by hand only: give `sampling`, or `silent_after` and `silent_sampling`"
+            f"survey `{survey.name}` is sent by hand only: give `sampling`, or `silent_after` and `silent_sampling`"
         )
         document.find("NEVER_ASKED", message, *here, severity="warning")
     if survey.silent_sampling > 0 and survey.silent_after_ms <= 0:
-        message = "`silent_sampling` says nothing without `silent_after`"
+        message = "`silent_sampling` has no effect without `silent_after`"
         document.find("SILENT_WITHOUT_TIME", message, *here, "silent_sampling", severity="warning")
     if (survey.window_ms > 0) != (survey.most_in_window > 0):
-        message = "`window` and `most_in_window` go together: at most so many within such a time"
+        message = "`window` and `most_in_window` go together: at most this number of invitations within this time"
         document.find("WINDOW_WITHOUT_COUNT", message, *here, "window_ms" if survey.window_ms else "most_in_window")
     if not 0 <= survey.most_in_window <= MOST_IN_WINDOW:
-        document.find("WINDOW_COUNT", f"`most_in_window` is at most {MOST_IN_WINDOW}", *here, "most_in_window")
+        document.find("WINDOW_COUNT", f"`most_in_window` must be at most {MOST_IN_WINDOW}", *here, "most_in_window")
 
 
 def _questions(document: Document, survey: config_pb2.Survey, index: int) -> None:
@@ -64,7 +67,7 @@ def _questions(document: Document, survey: config_pb2.Survey, index: int) -> Non
     if survey.kind == config_pb2.SURVEY_KIND_UNSPECIFIED:
         document.find("NO_SURVEY_KIND", "a survey needs a `kind`: csat, nps, ces or text", *here)
     if not survey.questions:
-        document.find("NO_QUESTION", f"survey `{survey.name}` asks nothing: give `questions` by language", *here)
+        document.find("NO_QUESTION", f"survey `{survey.name}` has no question: give `questions` by language", *here)
     else:
         _spoken(document, survey.questions, f"survey `{survey.name}`", *here, "questions")
     if len(survey.more) > MOST_QUESTIONS:
@@ -73,14 +76,14 @@ def _questions(document: Document, survey: config_pb2.Survey, index: int) -> Non
     for place, question in enumerate(survey.more):
         there = (*here, "more", place)
         if not _QUESTION_ID.fullmatch(question.id):
-            document.find("QUESTION_ID", "the `id` of a question is 1 to 40 of a-z, 0-9 and -", *there)
+            document.find("QUESTION_ID", "the `id` of a question must be 1 to 40 of a-z, 0-9 and -", *there)
         elif question.id in seen:
-            document.find("DUPLICATE_QUESTION", f"question `{question.id}` stands twice in `{survey.name}`", *there)
+            document.find("DUPLICATE_QUESTION", f"question `{question.id}` appears twice in `{survey.name}`", *there)
         seen.add(question.id)
         if question.kind == config_pb2.SURVEY_KIND_UNSPECIFIED:
             document.find("NO_SURVEY_KIND", "a question needs a `kind`: csat, nps, ces or text", *there)
         if not question.texts:
-            document.find("NO_QUESTION", f"question `{question.id}` asks nothing: give `texts` by language", *there)
+            document.find("NO_QUESTION", f"question `{question.id}` has no text: give `texts` by language", *there)
         else:
             _spoken(document, question.texts, f"question `{question.id}`", *there, "texts")
 
@@ -88,11 +91,13 @@ def _questions(document: Document, survey: config_pb2.Survey, index: int) -> Non
 def _spoken(document: Document, texts: Mapping[str, str], what: str, *path: str | int) -> None:
     language = document.configuration.default_language or "fa"
     if language not in texts:
-        message = f"{what} has no text in `{language}`, the tenant's language, in which people of others are asked"
+        message = (
+            f"{what} has no text in `{language}`, the tenant's language, which is used for customers of other languages"
+        )
         document.find("NO_TEXT_IN_LANGUAGE", message, *path)
     for spoken, text in texts.items():
         if not text.strip():
-            document.find("NO_QUESTION", f"{what} asks nothing in `{spoken}`", *path, spoken)
+            document.find("NO_QUESTION", f"{what} has an empty text in `{spoken}`", *path, spoken)
 
 
 def _times(document: Document, survey: config_pb2.Survey, index: int) -> None:
@@ -100,17 +105,23 @@ def _times(document: Document, survey: config_pb2.Survey, index: int) -> None:
     expiry = survey.expires_after_ms or DEFAULT_EXPIRY_MS
     if survey.quiet_from or survey.quiet_to:
         if not (_CLOCK.fullmatch(survey.quiet_from) and _CLOCK.fullmatch(survey.quiet_to)):
-            document.find("NOT_A_TIME", "`quiet_from` and `quiet_to` are both times such as 22:00, in quotes", *here)
+            document.find(
+                "NOT_A_TIME", "`quiet_from` and `quiet_to` must both be times such as 22:00, in quotes", *here
+            )
         elif survey.quiet_from == survey.quiet_to:
-            message = f"quiet from {survey.quiet_from} to {survey.quiet_to} is the whole day: nobody is ever asked"
+            message = (
+                f"quiet from {survey.quiet_from} to {survey.quiet_to} is the whole day: no invitation is ever sent"
+            )
             document.find("QUIET_ALL_DAY", message, *here, "quiet_from")
     if survey.remind_after_ms >= expiry:
-        document.find("REMINDER_AFTER_EXPIRY", "the reminder comes when it has expired", *here, "remind_after_ms")
+        document.find(
+            "REMINDER_AFTER_EXPIRY", "the reminder is due after the survey has expired", *here, "remind_after_ms"
+        )
     if survey.delay_ms >= expiry:
-        message = "people are asked later after the contact than they have time to answer; is that meant?"
+        message = "the delay before the invitation is at least as long as the time to respond; is that intended?"
         document.find("DELAY_BEYOND_EXPIRY", message, *here, "delay_ms", severity="warning")
     if survey.first_answer_stands and survey.amend_for_ms > 0:
-        message = "`amend_for` says nothing where `first_answer_stands`"
+        message = "`amend_for` has no effect with `first_answer_stands`"
         document.find("AMENDS_NOTHING", message, *here, "amend_for_ms", severity="warning")
 
 
@@ -119,15 +130,13 @@ def _shadow(document: Document, survey: config_pb2.Survey, index: int) -> None:
         if all(_holds(getattr(earlier, name), getattr(survey, name)) for name in ("queues", "channels", "tiers")) and (
             _holds(_primary(earlier.languages), _primary(survey.languages))
         ):
-            message = (
-                f"`{earlier.name}` stands before it and is for all of them, so `{survey.name}` is asked by hand only"
-            )
+            message = f"`{earlier.name}` comes before it and matches all its interactions, so `{survey.name}` is sent by hand only"
             document.find("SHADOWED_SURVEY", message, "surveys", index, severity="warning")
             return
 
 
 def _holds(wide: Collection[str], narrow: Collection[str]) -> bool:
-    """Whether every value that fits `narrow` fits `wide`; empty fits all."""
+    """Return whether every value that matches `narrow` matches `wide`; an empty one matches all."""
     return not wide or (bool(narrow) and set(narrow) <= set(wide))
 
 

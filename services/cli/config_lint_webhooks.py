@@ -1,4 +1,4 @@
-"""Webhooks of a configuration: receivers that can't be used, and words that no event has."""
+"""Checks webhooks: receivers that can't be used, and events that do not exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVENTS: Final = frozenset(
 
 
 def webhooks(document: Document) -> None:
-    """Adds its findings to the document's."""
+    """Check all webhooks; add findings to the document."""
     for index, webhook in enumerate(document.configuration.webhooks):
         if problem := problem_of(webhook, document.rules):
             document.find("WEBHOOK", f"webhook `{webhook.name}`: {problem}", "webhooks", index)

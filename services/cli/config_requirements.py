@@ -1,7 +1,7 @@
-"""Who could take what, as the configuration stands: requirements against skills, as they relax.
+"""Which agents could take which interactions by the configuration: requirements against skills, with relaxation over time.
 
-The rules are the router's (docs/routing-policies.md, "Which agents are eligible"). The command line does not import a service, so they are
-written down here once more; a test compares them with the router's own for any requirement and any agent.
+The rules are those of the router (docs/routing-policies.md, "Which agents are eligible"). The command line does not import a service, so
+the rules are implemented again here; a test compares them with the router's own for any requirement and any agent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chapar.config.v1 import config_pb2
 
 DEFAULT_POOL: Final = "default"
 TEAM: Final = "team"
-"""Attribute of the label that a team is."""
+"""The attribute of the label that names an agent's team."""
 
 Skills = Mapping[str, float]
 Path_ = tuple[str | int, ...]
@@ -36,12 +36,12 @@ LOWERABLE: Final = (
     types_pb2.SELECTOR_OPERATOR_AT_LEAST,
     types_pb2.SELECTOR_OPERATOR_GREATER,
 )
-"""Comparisons that become easier when the number sinks."""
+"""Comparisons that become easier when the number decreases."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Work as the configuration makes it: where it waits, what it asks, and which part of the file says so."""
+    """Interactions that the configuration creates: their queue, their requirements, and the part of the file that defines them."""
 
     queue: config_pb2.Queue
     requirements: tuple[types_pb2.Selector, ...]
@@ -50,17 +50,17 @@ class Demand:
 
 
 def is_group(selector: types_pb2.Selector) -> bool:
-    """Whether it holds others instead of comparing something."""
+    """Return whether a selector holds other selectors instead of a comparison."""
     return bool(selector.any_of or selector.all_of)
 
 
 def is_lowerable(selector: types_pb2.Selector) -> bool:
-    """Whether a smaller number asks less."""
+    """Return whether a smaller number makes the requirement easier."""
     return not is_group(selector) and not selector.text and selector.operator in LOWERABLE
 
 
 def describe(selector: types_pb2.Selector) -> str:
-    """The requirement as people say it: `persian >= 5`."""
+    """Format a requirement for people: `persian >= 5`."""
     if selector.any_of:
         return f"({' or '.join(map(describe, selector.any_of))})"
     if selector.all_of:
@@ -73,11 +73,11 @@ def describe(selector: types_pb2.Selector) -> str:
 
 
 def parse_requirement(text: str) -> types_pb2.Selector:
-    """The requirement that people say as `persian >= 5`, `city = qom`, `city in (qom, tehran)` or `has vip`. Raises ValueError for another."""
+    """Parse a requirement such as `persian >= 5`, `city = qom`, `city in (qom, tehran)` or `has vip`. Raises ValueError for other text."""
     found = _SPOKEN.fullmatch(text.strip())
     if found is None:
         raise ValueError(
-            f"{text!r} is no requirement such as 'persian >= 5', 'city = qom', 'city in (qom, ray)' or 'has vip'"
+            f"{text!r} is not a requirement such as 'persian >= 5', 'city = qom', 'city in (qom, ray)' or 'has vip'"
         )
     if found["has"]:
         return types_pb2.Selector(attribute=found["has"], operator=types_pb2.SELECTOR_OPERATOR_HAS)
@@ -97,7 +97,7 @@ def parse_requirement(text: str) -> types_pb2.Selector:
 
 @dataclass(frozen=True, slots=True)
 class Ease:
-    """What rings have done so far: attributes that are not asked for, and numbers that suffice."""
+    """The relaxation by the open rings: attributes that are dropped, and numbers that are enough."""
 
     dropped: frozenset[str] = frozenset()
     lowered: Mapping[str, float] = field(default_factory=dict)
@@ -107,7 +107,7 @@ _AS_WRITTEN: Final = Ease()
 
 
 def eased(rings: Iterable[config_pb2.Ring], age_ms: int) -> Ease:
-    """The rings that are open `age_ms` after work entered the queue, together."""
+    """Combine the rings that are open `age_ms` after an interaction entered the queue."""
     dropped: set[str] = set()
     lowered: dict[str, float] = {}
     for ring in rings:
@@ -119,8 +119,8 @@ def eased(rings: Iterable[config_pb2.Ring], age_ms: int) -> Ease:
 
 
 def meets(selector: types_pb2.Selector, skills: Skills, ease: Ease = _AS_WRITTEN, number: float | None = None) -> bool:
-    """Whether skills satisfy one selector; `number` stands in for its own. What an agent lacks satisfies nothing but `!=`; what is dropped is
-    satisfied by anybody, inside a group too."""
+    """Return whether skills satisfy one selector; `number` replaces the selector's own. A skill that the agent lacks satisfies only `!=`. Every
+    agent satisfies a dropped attribute, also inside a group."""
     if selector.any_of:
         return any(meets(member, skills, ease) for member in selector.any_of)
     if selector.all_of:
@@ -154,7 +154,7 @@ def meets(selector: types_pb2.Selector, skills: Skills, ease: Ease = _AS_WRITTEN
 def meets_all(
     selectors: Iterable[types_pb2.Selector], rings: Iterable[config_pb2.Ring], age_ms: int, skills: Skills
 ) -> bool:
-    """Whether skills satisfy all selectors as they stand `age_ms` after entering a queue with these rings."""
+    """Return whether skills satisfy all selectors, relaxed as they are `age_ms` after an interaction entered a queue with these rings."""
     ease = eased(rings, age_ms)
     for selector in selectors:
         if selector.expires_after_ms and age_ms >= selector.expires_after_ms:
@@ -166,7 +166,7 @@ def meets_all(
 
 
 def ages(selectors: Iterable[types_pb2.Selector], rings: Iterable[config_pb2.Ring]) -> list[int]:
-    """0 and the later ages at which something relaxes, milliseconds."""
+    """Return 0 and the ages at which a requirement relaxes, milliseconds, in order."""
     times = {0, *(ring.after_ms for ring in rings)}
     for selector in selectors:
         times.update(step.after_ms for step in selector.steps)
@@ -175,7 +175,7 @@ def ages(selectors: Iterable[types_pb2.Selector], rings: Iterable[config_pb2.Rin
 
 
 def skills_of(agent: config_pb2.AgentProfile) -> dict[str, float]:
-    """Skills and labels, the team among them."""
+    """Return an agent's skills and labels, including the team."""
     skills = dict(agent.skills)
     if agent.team:
         skills[f"{TEAM}={agent.team}"] = 1.0
@@ -183,14 +183,14 @@ def skills_of(agent: config_pb2.AgentProfile) -> dict[str, float]:
 
 
 def pool_of(part: config_pb2.Queue | config_pb2.AgentProfile) -> str:
-    """The pool that it belongs to."""
+    """Return the pool of a queue or an agent."""
     return part.pool or DEFAULT_POOL
 
 
 def team_of(
     c: config_pb2.TenantConfiguration, queue: config_pb2.Queue, age_ms: int = 0
 ) -> list[config_pb2.AgentProfile]:
-    """Agents who serve a queue, by then with those whom its rings have added."""
+    """Return the agents who serve a queue, including the agents whom its rings have added by `age_ms`."""
     names = {queue.name, *(name for ring in queue.rings if ring.after_ms <= age_ms for name in ring.queues)}
     return [
         agent
@@ -200,7 +200,7 @@ def team_of(
 
 
 def able(c: config_pb2.TenantConfiguration, demand: Demand, age_ms: int) -> list[str]:
-    """Agents who could be given it `age_ms` after it entered its queue."""
+    """Return the ids of the agents who are eligible `age_ms` after the interaction entered its queue."""
     rings = demand.queue.rings
     return [
         agent.agent_id
@@ -210,7 +210,7 @@ def able(c: config_pb2.TenantConfiguration, demand: Demand, age_ms: int) -> list
 
 
 def demands(c: config_pb2.TenantConfiguration) -> Iterator[Demand]:
-    """Each queue by itself, each rule with its queue, each overflow rule with the queue that it leads to."""
+    """Yield each queue by itself, each rule with its queue, and each overflow rule with the queue that it leads to."""
     queues = {queue.name: queue for queue in c.queues}
     for i, queue in enumerate(c.queues):
         yield Demand(queue, tuple(queue.requirements), f"queue `{queue.name}`", ("queues", i))
@@ -227,7 +227,7 @@ def demands(c: config_pb2.TenantConfiguration) -> Iterator[Demand]:
 
 
 def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Selector, config_pb2.Queue | None, Path_]]:
-    """Every requirement that is no member of a group, the queue in which it counts, and where it stands."""
+    """Yield every requirement that is not a member of a group, the queue in which it applies, and its path in the file."""
     queues = {queue.name: queue for queue in c.queues}
     for i, queue in enumerate(c.queues):
         for j, selector in enumerate(queue.requirements):
@@ -244,7 +244,7 @@ def selectors(c: config_pb2.TenantConfiguration) -> Iterator[tuple[types_pb2.Sel
 def members(
     selector: types_pb2.Selector, path: Path_, depth: int = 1
 ) -> Iterator[tuple[types_pb2.Selector, Path_, int]]:
-    """Everything inside a group, with its place and how many groups it is inside of."""
+    """Yield every member of a group, with its path and its depth (the number of groups around it)."""
     for key in ("any_of", "all_of"):
         for index, member in enumerate(getattr(selector, key)):
             here = (*path, key, index)

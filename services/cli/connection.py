@@ -1,11 +1,11 @@
-"""Calls to the services: where they are, who we say we are, and errors as one sentence.
+"""Calls to the services: their addresses, the caller's token, and errors as one sentence.
 
-On the machine of `chapar run` all of it comes from the home of this copy. Elsewhere these variables say it, and nothing is invented:
+On the machine of `chapar run` all of this comes from the home of this copy. Elsewhere these variables set it, and there are no defaults:
 
-    CHAPAR_ADDRESS_INGEST, _ROUTER, _SLA, _FEEDBACK    host:port or a gRPC target of each service; CHAPAR_ADDRESS of all that are not named
-    CHAPAR_TENANT, CHAPAR_TOKEN                        which tenant, and a token of it
-    CHAPAR_TLS_CA_FILE                                 whom to believe; without it no TLS, which only loopback takes
-    CHAPAR_TLS_CERT_FILE, CHAPAR_TLS_KEY_FILE          our own certificate, where services ask for one
+    CHAPAR_ADDRESS_INGEST, _ROUTER, _SLA, _FEEDBACK    host:port or a gRPC target of each service; CHAPAR_ADDRESS applies to all others
+    CHAPAR_TENANT, CHAPAR_TOKEN                        the tenant, and a token of this tenant
+    CHAPAR_TLS_CA_FILE                                 the trusted authority; without it there is no TLS, which is allowed on loopback only
+    CHAPAR_TLS_CERT_FILE, CHAPAR_TLS_KEY_FILE          the client certificate, where services require one
     KAFKA_…, CHAPAR_TOPIC_PREFIX                       the cluster, as for the services
 """
 
@@ -36,9 +36,9 @@ T = TypeVar("T")
 
 
 def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Callable[[], str]:
-    """The token in CHAPAR_TOKEN, or one signed with the development key of what runs here and renewed in time.
+    """Return a source of tokens: CHAPAR_TOKEN, or tokens signed with this copy's development key and renewed in time.
 
-    Raises FAILED_PRECONDITION NO_TOKEN elsewhere: no service there would accept a token that this copy signs.
+    Raises FAILED_PRECONDITION NO_TOKEN where this copy did not start the services: they would not accept a token that this copy signs.
     """
     given = os.environ.get("CHAPAR_TOKEN")
     if given:
@@ -47,8 +47,8 @@ def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Call
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
             "NO_TOKEN",
-            "set CHAPAR_TOKEN to a token of the tenant, from whoever issues tokens where the services run; "
-            "only for what `chapar run` started here are tokens made here",
+            "set CHAPAR_TOKEN to a token of the tenant, from the issuer that the services trust; "
+            "this command makes tokens only for services that `chapar run` started here",
         )
     scopes = scopes_for(Role.AGENT if agent_id else None)
     source = tokens(workspace, agent_id or "operator", scopes, agent_id=agent_id)
@@ -56,12 +56,12 @@ def tokens_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> Call
 
 
 def token_for(workspace: Workspace, tenant: str, *, agent_id: str = "") -> str:
-    """The same as one token, for whatever cannot renew it."""
+    """Return one such token, for callers that cannot renew it."""
     return tokens_for(workspace, tenant, agent_id=agent_id)()
 
 
 def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
-    """Where a service's server listens; all replicas for gRPC. Raises FAILED_PRECONDITION when nothing runs here."""
+    """Return the address of a service's server; for gRPC, of all replicas. Raises FAILED_PRECONDITION when nothing runs here."""
     if server == "grpc" and (
         given := os.environ.get(f"CHAPAR_ADDRESS_{service.upper()}") or os.environ.get("CHAPAR_ADDRESS")
     ):
@@ -74,17 +74,17 @@ def address_of(workspace: Workspace, service: str, server: str = "grpc") -> str:
 
 
 def address_given() -> bool:
-    """Whether the environment sends any call away from here."""
+    """Return whether the environment names another address for any service."""
     return any(os.environ.get(name) for name in ("CHAPAR_ADDRESS", *(f"CHAPAR_ADDRESS_{s.upper()}" for s in SERVICES)))
 
 
 def tenant_of(workspace: Workspace) -> str:
-    """The tenant that commands are about: CHAPAR_TENANT, or the one that runs here. Raises FAILED_PRECONDITION without either."""
+    """Return the tenant that commands apply to: CHAPAR_TENANT, or the one that runs here. Raises FAILED_PRECONDITION if there is neither."""
     if given := os.environ.get("CHAPAR_TENANT"):
         return given
     if address_given():
         raise ChaparError(
-            ErrorKind.FAILED_PRECONDITION, "NO_TENANT", "set CHAPAR_TENANT to the tenant that the command is about"
+            ErrorKind.FAILED_PRECONDITION, "NO_TENANT", "set CHAPAR_TENANT to the tenant that the command applies to"
         )
     return workspace.require_running().tenant
 
@@ -97,7 +97,7 @@ def _tls(address: str) -> ClientTls | None:
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
             "NO_TLS",
-            f"set CHAPAR_TLS_CA_FILE to the authority of the services' certificates: to {address} the token would go in plain text",
+            f"set CHAPAR_TLS_CA_FILE to the authority of the services' certificates: without it the token would go to {address} in plain text",
         )
     certificate, key = os.environ.get("CHAPAR_TLS_CERT_FILE"), os.environ.get("CHAPAR_TLS_KEY_FILE")
     return ClientTls(Path(authority), Path(certificate) if certificate else None, Path(key) if key else None)
@@ -109,7 +109,7 @@ def _is_loopback(address: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") -> AsyncIterator[grpc.aio.Channel]:
-    """A channel to a service with a token; TLS when CHAPAR_TLS_CA_FILE names whom to believe."""
+    """Open a channel to a service with a token; with TLS when CHAPAR_TLS_CA_FILE is set."""
     token = tokens_for(workspace, tenant_of(workspace), agent_id=agent_id)
     address = address_of(workspace, service)
     async with grpc_channel(address, token=lambda _tenant: token(), tls=_tls(address)) as channel:
@@ -118,7 +118,7 @@ async def channel_to(workspace: Workspace, service: str, *, agent_id: str = "") 
 
 
 def kafka_of(workspace: Workspace) -> KafkaSettings:
-    """The cluster: KAFKA_BOOTSTRAP_SERVERS, or what runs here."""
+    """Return the settings of the cluster: KAFKA_BOOTSTRAP_SERVERS, or the broker that runs here."""
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return KafkaSettings.from_environment()
     running = workspace.require_running()
@@ -128,7 +128,7 @@ def kafka_of(workspace: Workspace) -> KafkaSettings:
 
 
 def execute(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Runs a command's work; what goes wrong becomes one sentence on standard error and exit code 1."""
+    """Run a command's work; print an error as one sentence on standard error and exit with code 1."""
     try:
         return asyncio.run(work())
     except BaseExceptionGroup as group:
@@ -160,7 +160,7 @@ def _explain(error: BaseException) -> None:
         for violation in error.violations:
             errors.print(f"  {violation.field}: {violation.description}", markup=False, soft_wrap=True)
     elif isinstance(error, ValidationError):
-        # The settings' own words hold patterns and addresses of a manual; whoever set a variable needs its name.
+        # pydantic's own text contains patterns and links to a manual; the operator who set the variable needs its name.
         for problem in error.errors(include_input=False, include_url=False):
             where = ".".join(map(str, problem["loc"])) or "KAFKA_…"
             errors.print(f"The setting {where} is wrong: {problem['msg']}", markup=False, style="red", soft_wrap=True)
