@@ -1,13 +1,13 @@
-"""A desk for programs: one agent's session with the router, kept up whatever happens to replicas and connections.
+"""A desk for programs: one agent's session with the router, kept open when replicas restart and connections break.
 
     async with Desk("127.0.0.1:7001,127.0.0.1:7002", token, agent_id="sara") as desk:
         async for event in desk.events():                  # SessionResponse: welcome, offered, revoked, assigned, ended, …
             if event.WhichOneof("response") == "offered":
                 await desk.accept(event.offered.offer_id)  # RequestResult
 
-Heartbeats are sent by themselves. A lost connection, or a replica that asks to go elsewhere, is answered by a new session at the next
-target with the resume token, and so is a token that has expired while there is a new one; requests without a result are repeated
-with the same ids, which the router carries out once.
+Heartbeats are sent automatically. After a lost connection, or when a replica asks the desk to reconnect, the desk opens a new session at the
+next target with the resume token. It does the same when its token has expired and a new one is available. Requests without a result are
+repeated with the same ids; the router executes each id once.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _SIGN_OUT_S: Final = 5.0
 _EVENTS: Final = frozenset({"welcome", "offered", "revoked", "assigned", "ended", "state_changed", "customer_acted"})
 
 
-class DeskClosed(Exception):  # noqa: N818 - reads as what happened
-    """The desk was closed, or its session ended for good; `error` says why when it was not asked to."""
+class DeskClosed(Exception):  # noqa: N818 - the name says what happened
+    """Raised when the desk was closed or its session ended permanently. `error` is the reason, or None if the caller closed the desk."""
 
     def __init__(self, error: ChaparError | None) -> None:
         super().__init__(error.message if error is not None else "the desk is closed")
@@ -47,7 +47,7 @@ class DeskClosed(Exception):  # noqa: N818 - reads as what happened
 
 
 class Desk:
-    """See the module. Use as an async context manager; leaving it signs out."""
+    """See the module's docstring. Use it as an async context manager; leaving the block signs the agent out."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Desk:
         state: pb.AgentState.ValueType = pb.AGENT_STATE_UNSPECIFIED,
         tls: ClientTls | None = None,
     ) -> None:
-        """`targets`: addresses of router replicas, in a list or with commas. `token` may be a callable that renews it."""
+        """Create a desk. `targets`: addresses of router replicas, as a list or separated by commas. `token` may be a callable that renews it."""
         self._targets = [t.strip() for t in targets.split(",")] if isinstance(targets, str) else list(targets)
         self._token = token if callable(token) else lambda: token
         self._used = ""
@@ -76,9 +76,9 @@ class Desk:
         self._left = False
         self._heartbeat_s = 15.0
         self.snapshot = pb.AgentSnapshot()
-        """What the agent held when the newest session began."""
+        """The interactions and offers that the agent held when the newest session began."""
         self.sessions = 0
-        """Sessions so far; more than one means that the desk has reconnected."""
+        """The number of sessions so far; more than one means that the desk has reconnected."""
 
     async def __aenter__(self) -> Self:
         tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
@@ -99,7 +99,7 @@ class Desk:
             await self._stack.__aexit__(None, None, None)
 
     async def welcomed(self) -> api.Welcome | None:
-        """Wait until the first session stands. Raises DeskClosed when it was refused."""
+        """Wait until the first session is open. Raises DeskClosed when it was refused."""
         waits = asyncio.ensure_future(self._welcomed.wait())
         await asyncio.wait({waits, self._runner}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
@@ -108,18 +108,19 @@ class Desk:
         return None
 
     async def events(self) -> AsyncGenerator[api.SessionResponse, None]:
-        """What the desk is told, but for results and heartbeats. Ends with the desk; raises DeskClosed when the session ended for good."""
+        """Yield the router's messages, except results and heartbeats. Ends when the desk closes; raises DeskClosed when the session ended
+        permanently."""
         while True:
             event = await self._events.get()
             if event is None:
-                self._events.put_nowait(None)  # for whoever else listens
+                self._events.put_nowait(None)  # for other tasks that read events
                 if self._error is not None:
                     raise DeskClosed(self._error)
                 return
             yield event
 
     async def next(self, kind: str) -> api.SessionResponse:
-        """The next event of a kind ("offered", "assigned"…); others are dropped meanwhile."""
+        """Return the next event of a kind ("offered", "assigned"…); other events before it are dropped."""
         async with aclosing(self.events()) as events:
             async for event in events:
                 if event.WhichOneof("response") == kind:
@@ -131,12 +132,12 @@ class Desk:
         return await self._ask(api.SessionRequest(accept=api.Accept(offer_id=offer_id)))
 
     async def decline(self, offer_id: str, reason: str = "", retry_after_ms: int = 0) -> api.RequestResult:
-        """Decline an offer; 0 means: not again until the agent signs in anew."""
+        """Decline an offer. With `retry_after_ms` 0 it is not offered again until the agent's next sign-in."""
         body = api.Decline(offer_id=offer_id, reason=reason, retry_after_ms=retry_after_ms)
         return await self._ask(api.SessionRequest(decline=body))
 
     async def reply(self, interaction_id: str, text: str) -> api.RequestResult:
-        """Answer the customer. When it returns ok the reply is durable and will be sent once."""
+        """Reply to the customer. When the result is ok, the reply is durable and will be sent once."""
         return await self._ask(api.SessionRequest(reply=api.Reply(interaction_id=interaction_id, text=text)))
 
     async def complete(self, interaction_id: str, disposition: str = "") -> api.RequestResult:
@@ -155,7 +156,7 @@ class Desk:
         labels: Mapping[str, str] | None = None,
         warm: bool = False,
     ) -> api.RequestResult:
-        """Hand an interaction on; warm: hold it until somebody has accepted. `requirements` None keeps its own."""
+        """Transfer an interaction. With `warm`, the agent holds it until another agent has accepted. `requirements` None keeps its own."""
         body = api.Transfer(
             interaction_id=interaction_id,
             queue=queue,
@@ -173,22 +174,22 @@ class Desk:
         return await self._ask(api.SessionRequest(recall=api.Recall(interaction_id=interaction_id)))
 
     async def pick(self, interaction_id: str) -> api.RequestResult:
-        """Take waiting work from the queue."""
+        """Take a waiting interaction from the queue."""
         return await self._ask(api.SessionRequest(pick=api.Pick(interaction_id=interaction_id)))
 
     async def end_wrap_up(self, interaction_id: str) -> api.RequestResult:
-        """Finish wrapping up."""
+        """End the wrap-up of an interaction."""
         return await self._ask(api.SessionRequest(end_wrap=api.EndWrap(interaction_id=interaction_id)))
 
     async def set_state(self, state: pb.AgentState.ValueType, reason: str = "") -> api.RequestResult:
-        """Be available, away, or offline."""
+        """Set the agent's state: available, away or offline."""
         return await self._ask(api.SessionRequest(state=api.StateChange(state=state, reason=reason)))
 
     async def grant_credits(self, credits: int) -> api.RequestResult:
         """Change how many unanswered offers the desk can show."""
         return await self._ask(api.SessionRequest(credits=api.CreditsChange(credits=credits)))
 
-    # How it works
+    # Internals
 
     async def _ask(self, request: api.SessionRequest) -> api.RequestResult:
         if self._over:
@@ -221,7 +222,7 @@ class Desk:
             try:
                 await self._session(target)
             except ChaparError as error:
-                # The session ends with its token: with a new one it goes on where it was, by the resume token.
+                # A session ends when its token expires; with a new token the resume token continues the session.
                 renewed = error.reason == "TOKEN_EXPIRED" and self._token() != self._used
                 if not renewed and (error.kind in _FINAL or error.reason in _FINAL_REASONS):
                     self._end(error)
@@ -231,7 +232,7 @@ class Desk:
             await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
 
     async def _session(self, target: str) -> None:
-        """One session at one replica, until it ends. Raises ChaparError when the call did."""
+        """Run one session at one replica until it ends. Raises ChaparError when the call failed."""
         self._outgoing = asyncio.Queue()
         self._used = token = self._token()
         async with grpc_channel(target, token=lambda _tenant: token, tls=self._tls) as channel:
@@ -248,7 +249,7 @@ class Desk:
                     finally:
                         writer.cancel()
             except* grpc.aio.AioRpcError as group:
-                failed = _first(group)  # raised here it would come out in a group again with some versions of Python
+                failed = _first(group)  # raised here, some versions of Python would wrap it in a group again
             finally:
                 stream.cancel()
             if failed is not None:
@@ -270,7 +271,9 @@ class Desk:
         self.sessions += 1
         self.snapshot = welcome.snapshot
         self._hello.resume_token = welcome.resume_token
-        self._hello.state = pb.AGENT_STATE_UNSPECIFIED  # a resumed session keeps what the agent has chosen since
+        self._hello.state = (
+            pb.AGENT_STATE_UNSPECIFIED
+        )  # a resumed session keeps the state that the agent has chosen since
         self._heartbeat_s = max(0.05, welcome.heartbeat_ms / 1000 / 2)
         for request, _ in list(self._pending.values()):
             self._outgoing.put_nowait(request)

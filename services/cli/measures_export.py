@@ -1,4 +1,4 @@
-"""Measures as a file: CSV, or Parquet where pyarrow is installed. One line a group; what is counted is exact, times are milliseconds."""
+"""Writes measures to a file: CSV, or Parquet if pyarrow is installed. One line per group; counts are exact, times are in milliseconds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Line = Mapping[str, str | int | float | datetime | None]
 
 
 def line_of(row: sla_pb2.MeasureRow) -> Line:
-    """One row, by COLUMNS; what is not known is None."""
+    """Convert one row to a mapping with the keys COLUMNS; unknown values are None."""
     begins = row.key.begins_at
     found: dict[str, str | int | float | datetime | None] = {
         "begins_at": datetime.fromtimestamp(begins.seconds, UTC) if row.key.HasField("begins_at") else None,
@@ -58,7 +58,7 @@ def line_of(row: sla_pb2.MeasureRow) -> Line:
 
 
 def require_writer(file: Path) -> None:
-    """Raises ChaparError before anything is asked: for a kind of file that is not known, or whose library is not installed."""
+    """Check the file's format before any request is sent. Raises ChaparError for an unknown format or one whose library is not installed."""
     if file.suffix == ".csv":
         return
     if file.suffix != ".parquet":
@@ -69,12 +69,12 @@ def require_writer(file: Path) -> None:
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
             "NO_PARQUET",
-            "writing Parquet needs pyarrow: `uv sync --group export` (or `pip install pyarrow`) brings it; .csv works without",
+            "writing Parquet needs pyarrow: `uv sync --group export` (or `pip install pyarrow`) installs it; .csv works without it",
         )
 
 
 def write(file: Path, rows: Iterable[sla_pb2.MeasureRow]) -> int:
-    """Writes the file, wholly or not at all. Returns how many lines it has. Raises as `require_writer`, and OSError."""
+    """Write the file completely or not at all. Returns its number of lines. Raises as `require_writer`, and OSError."""
     require_writer(file)
     lines = [line_of(row) for row in rows]
     unfinished = file.with_name(f".{file.name}.part")
@@ -101,7 +101,7 @@ def _text(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
-        return f"'{value}"  # a spreadsheet would take it for a formula
+        return f"'{value}"  # a spreadsheet would treat it as a formula
     return value
 
 

@@ -1,7 +1,7 @@
-"""Counterparts of the channels on this machine: Telegram's (and Bale's) API, WhatsApp's, a webhook's receiver, a mail relay.
+"""Simulated channel providers on this machine: the APIs of Telegram (and Bale) and WhatsApp, a webhook's receiver, a mail relay.
 
-They record what they are given, and misbehave when told to: 429 with retry_after, 403, 400, 5xx, silence, a connection cut
-before or after the message was taken. The demonstration and the tests use the same ones:
+They record what they receive, and fail on request: 429 with retry_after, 403, 400, 5xx, no answer, a connection cut
+before or after the message was accepted. The demo and the tests use the same providers:
 
     async with HttpProvider() as provider, MailRelay() as relay:
         provider.next(Refuse(429, {"parameters": {"retry_after": 2}}))     # the next request only; the one after is accepted
@@ -34,7 +34,7 @@ _WHATSAPP: Final = re.compile(r"/v[\d.]+/(?P<account>[^/]+)/messages$")
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that a counterpart took. `details`: the JSON body, or a mail's headers."""
+    """A message that a provider accepted. `details`: the JSON body, or a mail's headers."""
 
     channel: str
     account: str
@@ -46,7 +46,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer with this status and body; the message is not taken. For mail: code and phase ("sender", "recipient", "data")."""
+    """Respond with this status and body; the message is not accepted. For mail: code and phase ("sender", "recipient", "data")."""
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -56,14 +56,14 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Close the connection without an answer, the message having been taken or not."""
+    """Close the connection without a response, with the message accepted or not."""
 
     taken: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """Never answer (until the server closes), the message having been taken or not."""
+    """Send no response until the server closes, with the message accepted or not."""
 
     taken: bool
 
@@ -72,7 +72,7 @@ Behaviour = Refuse | Cut | Hang
 
 
 class _Counterpart:
-    """What both servers share: memory and instructions."""
+    """The common part of both servers: received messages and instructions."""
 
     def __init__(self, on_received: Callable[[Received], None] | None = None) -> None:
         self.received: list[Received] = []
@@ -85,22 +85,22 @@ class _Counterpart:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which the server listens."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     def next(self, *behaviours: Behaviour) -> None:
-        """What becomes of the next requests, one each; after them everything is accepted."""
+        """Set the behaviour for the next requests, one each; the requests after them are accepted."""
         self._instructions.extend(behaviours)
 
     async def arrived(self, messages: int, within_s: float = 20.0) -> list[Received]:
-        """Wait until so many messages have been taken. Raises TimeoutError."""
+        """Wait until `messages` messages have been accepted, and return them. Raises TimeoutError."""
         await self._until(lambda: len(self.received) >= messages, within_s)
         return list(self.received)
 
     async def asked(self, requests: int, within_s: float = 20.0) -> None:
-        """Wait until so many requests have come, taken or not. Raises TimeoutError."""
+        """Wait until `requests` requests have arrived, accepted or not. Raises TimeoutError."""
         await self._until(lambda: self.requests >= requests, within_s)
 
     async def _until(self, reached: Callable[[], bool], within_s: float) -> None:
@@ -128,7 +128,7 @@ class _Counterpart:
 
 
 class HttpProvider(_Counterpart):
-    """Telegram's sendMessage below `/bot<token>/`, WhatsApp's below `/v<version>/<number>/messages`, anything else is a webhook's receiver."""
+    """Serves Telegram's sendMessage at `/bot<token>/`, WhatsApp's at `/v<version>/<number>/messages`, and a webhook's receiver at other paths."""
 
     def __init__(
         self, on_received: Callable[[Received], None] | None = None, *, host: str = "127.0.0.1", port: int = 0
@@ -151,7 +151,7 @@ class HttpProvider(_Counterpart):
 
     @property
     def url(self) -> str:
-        """Base URL."""
+        """The base URL."""
         return f"http://{self._address[0]}:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -212,7 +212,7 @@ class HttpProvider(_Counterpart):
 
 
 class MailRelay(_Counterpart):
-    """A mail server that takes mail for anybody."""
+    """A mail server that accepts mail for every address."""
 
     def __init__(
         self, on_received: Callable[[Received], None] | None = None, *, host: str = "127.0.0.1", port: int = 0
@@ -235,7 +235,7 @@ class MailRelay(_Counterpart):
 
     @property
     def url(self) -> str:
-        """For an account's `smtp_url`."""
+        """The URL for an account's `smtp_url`."""
         return f"smtp://{self._address[0]}:{self.port}"
 
     def _session(self) -> SMTP:
@@ -246,7 +246,7 @@ class MailRelay(_Counterpart):
     # aiosmtpd calls these by name.
 
     async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
-        """MAIL FROM; the null sender is fine."""
+        """Handle MAIL FROM; the null sender is accepted."""
         refused = self._refused("sender")
         if refused is not None:
             return refused
@@ -255,7 +255,7 @@ class MailRelay(_Counterpart):
         return "250 OK"
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: list[str]) -> str:  # noqa: N802
-        """RCPT TO."""
+        """Handle RCPT TO."""
         refused = self._refused("recipient")
         if refused is not None:
             return refused
@@ -264,7 +264,7 @@ class MailRelay(_Counterpart):
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        """The mail itself."""
+        """Handle DATA: the mail itself."""
         behaviour = await self._request()
         if isinstance(behaviour, Refuse):
             return f"{behaviour.status} refused as asked"
@@ -279,7 +279,7 @@ class MailRelay(_Counterpart):
         return "250 taken"
 
     def _refused(self, phase: str) -> str | None:
-        """Instructions for an earlier phase are carried out there."""
+        """Return the refusal for this phase, or None when the next instruction is not for it."""
         first = self._instructions[0] if self._instructions else None
         if not isinstance(first, Refuse) or first.phase != phase:
             return None
@@ -318,12 +318,12 @@ async def _run(http_port: int, smtp_port: int) -> None:
 
 
 def main() -> None:
-    """Run both until interrupted."""
+    """Run both servers until interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m services.cli.providers", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--http-port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--smtp-port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--http-port", type=int, default=0, help="0 chooses a free port")
+    parser.add_argument("--smtp-port", type=int, default=0, help="0 chooses a free port")
     options = parser.parse_args()
     with suppress(KeyboardInterrupt):
         asyncio.run(_run(options.http_port, options.smtp_port))

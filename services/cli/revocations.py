@@ -1,4 +1,4 @@
-"""Writes and lists `revocations.v1`: tokens that are taken back before they end."""
+"""Writes and lists `revocations.v1`: tokens that are revoked before they expire."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ AUDIT: Final = "audit.v1"
 _MOST_IN_FORCE: Final = MOST // 2
 _LEEWAY_MS: Final = 300_000
 _AUDITED_ID: Final = 200
-"""Characters of an id that the audit log can be asked for."""
+"""The most characters of an id that the audit log can be searched for."""
 
 
 async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
-    """The revocations in force, by key."""
+    """Return the revocations in force, by key."""
     found: dict[str, Revocation] = {}
     for record in await read_all(kafka, TOPIC):
         key = (record.key or b"").decode("utf-8", "replace")
@@ -39,9 +39,9 @@ async def in_force(kafka: KafkaSettings, now_ms: int) -> dict[str, Revocation]:
 
 
 async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Clock) -> None:
-    """Takes tokens back, within seconds in every service; before that, the audit log of `tenant` says so: `revoked_by` asked for it.
+    """Revoke tokens, within seconds in every service. First record in the audit log of `tenant` that `revoked_by` asked for it.
 
-    Raises FAILED_PRECONDITION when the list is full, UNAVAILABLE when the cluster does not take it.
+    Raises FAILED_PRECONDITION when the list is full, UNAVAILABLE when the cluster does not accept the records.
     """
     now_ms = clock()
     entry.revoked_at_ms = now_ms
@@ -52,11 +52,11 @@ async def revoke(kafka: KafkaSettings, entry: Revocation, tenant: str, clock: Cl
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION,
             "TOO_MANY_REVOCATIONS",
-            f"{_MOST_IN_FORCE} revocations are in force: withdraw the issuer's key instead, and let tokens be issued anew",
+            f"{_MOST_IN_FORCE} revocations are in force: withdraw the issuer's key instead, and have new tokens issued",
         )
     async with DurableProducer(kafka, client_id="cli-revocations") as producer:
         try:
-            # First: a change without a trace is worse than one that is asked for again.
+            # The audit record comes first: a change without a trace is worse than a request that is repeated.
             await producer.publish(AUDIT, tenant.encode(), _audit(entry, tenant, now_ms).SerializeToString())
             await producer.publish(TOPIC, key_of(entry).encode(), entry.SerializeToString())
         except BrokerUnavailable as error:
@@ -82,7 +82,7 @@ def _audit(entry: Revocation, tenant: str, now_ms: int) -> audit_pb2.AuditRecord
 
 
 def key_of(entry: Revocation) -> str:
-    """The record's key: the same revocation again replaces the one before."""
+    """Return the record's key: a repeated revocation replaces the earlier record."""
     if entry.token_id:
         return f"token/{entry.issuer}/{entry.token_id}"
     if entry.subject:
@@ -91,7 +91,7 @@ def key_of(entry: Revocation) -> str:
 
 
 def of_token(token: str) -> Revocation:
-    """The revocation of one token. Its signature does not matter: a forged one is refused anyway. Raises INVALID."""
+    """Return the revocation of one token. Its signature is not verified: a forged token is refused anyway. Raises INVALID."""
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except (PyJWTError, ValueError, RecursionError) as error:

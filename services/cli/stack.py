@@ -1,4 +1,4 @@
-"""The whole of Chapar on one machine: broker, topics, configuration, the four services. What `chapar run` and `chapar demo` start."""
+"""All of Chapar on one machine: broker, topics, configuration and the four services. `chapar run` and `chapar demo` start it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from services.cli.workspace import Running, Workspace
 
 EXAMPLE = CHECKOUT / "deploy" / "config" / "demo.yaml"
 LOOK_S = 1.0
-"""How often we look whether the broker still runs."""
+"""The interval of the checks that the broker still runs, seconds."""
 HTTP_SERVICES = frozenset({"ingest", "feedback"})
 
 
 @dataclass(frozen=True, slots=True)
 class StackOptions:
-    """What to start. `environment` is added to every process, `of_service` to the processes of a service.
+    """What to start. `environment` is added to every process, `of_service` to the processes of one service.
 
-    `production_limits` keeps the services' own limits of rates and connections: for measuring them.
+    `production_limits` keeps the services' own limits of rates and connections, so that they can be measured.
     """
 
     config: Path = EXAMPLE
@@ -51,7 +51,7 @@ class StackOptions:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What runs, and the hands on it."""
+    """A running stack, and the objects that control it."""
 
     running: Running
     supervisor: Supervisor
@@ -60,7 +60,7 @@ class Stack:
 
 
 def read_config(path: Path) -> Document:
-    """A linted document. Raises INVALID with every error's file and line."""
+    """Read and lint a configuration. Raises INVALID with the file and line of every error."""
     try:
         document = load(path)
     except OSError as error:
@@ -78,7 +78,7 @@ def read_config(path: Path) -> Document:
 async def kafka_for(
     workspace: Workspace, prefix: str | None, say: Callable[[str], None]
 ) -> AsyncIterator[tuple[KafkaSettings, EmbeddedBroker | None]]:
-    """The given cluster (KAFKA_BOOTSTRAP_SERVERS), or this copy's own broker for as long as the block lasts."""
+    """Provide the given cluster (KAFKA_BOOTSTRAP_SERVERS), or run this copy's own broker for the duration of the block."""
     chosen = {} if prefix is None else {"topic_prefix": prefix}
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         kafka = KafkaSettings.from_environment().model_copy(update=chosen)
@@ -100,7 +100,7 @@ async def kafka_for(
 
 
 async def _keep(broker: EmbeddedBroker, say: Callable[[str], None]) -> None:
-    """Starts the broker again when it died, as the supervisor does with services, which wait for it meanwhile."""
+    """Restart the broker when it has died, as the supervisor does with services. The services wait for the broker meanwhile."""
     address = broker.bootstrap
     while True:
         await asyncio.sleep(LOOK_S)
@@ -120,7 +120,7 @@ async def _keep(broker: EmbeddedBroker, say: Callable[[str], None]) -> None:
 async def running_stack(
     workspace: Workspace, options: StackOptions, say: Callable[[str], None]
 ) -> AsyncIterator[Stack]:
-    """Everything, ready, until the block ends. Raises ChaparError or BrokerError with what to do."""
+    """Run everything until the block ends; enter the block when all is ready. Raises ChaparError or BrokerError with what to do."""
     if (other := workspace.running()) is not None:
         raise ChaparError(
             ErrorKind.ALREADY_EXISTS,
@@ -128,7 +128,7 @@ async def running_stack(
             f"Chapar already runs in {workspace.home} (process {other.pid}); stop it, or set CHAPAR_HOME to another directory",
         )
     document = read_config(options.config)
-    workspace.directory("run")  # a home without rights is told before anything is fetched or started
+    workspace.directory("run")  # report a home that is not writable before anything is fetched or started
     async with kafka_for(workspace, options.topic_prefix, say) as (kafka, broker):
         await apply_topics(kafka)
         applied = await configuration.apply(kafka, document.configuration, system_clock)
@@ -146,7 +146,7 @@ async def running_stack(
 def plan(
     workspace: Workspace, options: StackOptions, kafka: KafkaSettings, tenant: str
 ) -> tuple[list[ProcessSpec], Running]:
-    """The processes with their environments, and where they will listen."""
+    """Return the processes with their environments, and the addresses on which they will listen."""
     make_keys(workspace)
     names = [
         *_replicas("router", options.routers),
@@ -201,7 +201,7 @@ def plan(
 
 
 def service_of(process: str) -> str:
-    """ "router" of "router-2"."""
+    """Return the service of a process: "router" for "router-2"."""
     return process.split("-")[0]
 
 
@@ -216,5 +216,5 @@ def _servers(process: str) -> tuple[str, ...]:
 
 
 def _kafka_environment(kafka: KafkaSettings) -> dict[str, str]:
-    """The cluster, for children: TLS and SASL come from our own environment, which they inherit."""
+    """Return the cluster's variables for children. They inherit TLS and SASL settings from this process's environment."""
     return {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CHAPAR_TOPIC_PREFIX": kafka.topic_prefix}

@@ -1,7 +1,8 @@
-"""Starts processes, keeps them running, and ends them with us.
+"""Starts processes, keeps them running, and ends them when this process ends.
 
-Every process is tied to this one by the kernel (see `services.chassis.broker.tether`): however we die, nothing is left behind. One that dies
-by itself is started again, at first at once, then ever more slowly; one that dies five times within a minute stays down and is named.
+The kernel ties every child to this process (see `services.chassis.broker.tether`): however this process dies, no child is left behind. A
+child that dies is restarted, at first immediately, then after growing delays. A child that dies five times within a minute stays down, and
+the supervisor reports its name.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ DEATHS_IN_A_MINUTE = 5
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process: a module to run with an environment, and where it tells that it is ready."""
+    """One process: a module to run with an environment, and the URL that reports its readiness."""
 
     name: str
     module: str
@@ -37,7 +38,7 @@ class ProcessSpec:
 
 @dataclass(slots=True)
 class Watched:
-    """A process as it is now."""
+    """The current state of one process."""
 
     spec: ProcessSpec
     log: Path
@@ -60,7 +61,7 @@ class Supervisor:
 
     @contextlib.asynccontextmanager
     async def running(self, specs: list[ProcessSpec], *, ready_within_s: float = 60) -> AsyncIterator[Supervisor]:
-        """All processes, ready. Raises UNAVAILABLE naming the one that is not, with the end of its log."""
+        """Run all processes; enter the block when all are ready. Raises UNAVAILABLE with the name of the one that is not, and the end of its log."""
         async with asyncio.TaskGroup() as group:
             for spec in specs:
                 watched = Watched(spec, self._logs / f"{spec.name}.log")
@@ -75,7 +76,7 @@ class Supervisor:
                 await self._stop_all()
 
     async def wait_ready(self, within_s: float) -> None:
-        """Until every process says that it is ready."""
+        """Wait until every process reports that it is ready."""
         deadline = time.monotonic() + within_s
         async with httpx.AsyncClient(timeout=2) as http:
             for watched in self._watched.values():
@@ -89,7 +90,7 @@ class Supervisor:
                     await asyncio.sleep(0.05)
 
     def send(self, name: str, what: signal.Signals) -> int | None:
-        """Sends a signal to a process; its pid, or None when it is not running now."""
+        """Send a signal to a process. Returns its pid, or None when it is not running now."""
         process = self._watched[name].process
         if process is None or process.returncode is not None:
             return None
@@ -98,14 +99,14 @@ class Supervisor:
         return process.pid
 
     def kill(self, name: str, what: signal.Signals) -> int | None:
-        """Like `send`, for a death that is wanted: it does not count among those that keep a process down."""
+        """Send a signal that ends the process on purpose: this death does not count towards those that keep a process down."""
         pid = self.send(name, what)
         if pid is not None:
             self._watched[name].wanted_death = True
         return pid
 
     def pids(self) -> dict[str, int]:
-        """Process ids by name, of those that run."""
+        """Return the ids of the running processes, by name."""
         return {
             name: watched.process.pid
             for name, watched in self._watched.items()
@@ -113,7 +114,7 @@ class Supervisor:
         }
 
     def restarts(self) -> dict[str, int]:
-        """How often each was started again."""
+        """Return the number of restarts of each process."""
         return {name: watched.restarts for name, watched in self._watched.items()}
 
     async def _start(self, watched: Watched) -> None:
@@ -153,7 +154,7 @@ class Supervisor:
                 await self._start(watched)
 
     def _may_start(self) -> bool:
-        """Asked again after each pause, in which the end may have come."""
+        """Return whether processes may still be started. Callers ask again after each pause, because the end may have begun during it."""
         return not self._stopping
 
     async def _stop_all(self) -> None:

@@ -1,7 +1,7 @@
-"""The home of one copy: `.chapar/` beside the project, or where CHAPAR_HOME says.
+"""The home directory of one copy: `.chapar/` in the project, or the directory in CHAPAR_HOME.
 
-Holds the broker's data, secrets made for development, the ports that this copy chose, logs, and what runs now. Two checkouts
-never share one, so they run side by side.
+It holds the broker's data, secrets generated for development, the ports that this copy chose, logs, and the list of running processes. Two
+checkouts never share a home, so they can run side by side.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ SERVICES = ("router", "ingest", "sla", "feedback")
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What `chapar run` started: where everything listens. Read by every other command."""
+    """The processes that `chapar run` started, and their addresses. Every other command reads it."""
 
     pid: int
     bootstrap_servers: str
     topic_prefix: str
     tenant: str
     endpoints: Mapping[str, Mapping[str, str]]
-    """By process ("router", "router-2", "ingest"…): by server ("grpc", "http", "smtp", "ops"): host:port."""
+    """host:port by process ("router", "router-2", "ingest"…) and by server ("grpc", "http", "smtp", "ops")."""
 
 
 class Workspace:
-    """Paths and small files of a home; makes what is missing, readable by its owner only."""
+    """The paths and small files of a home. Creates missing ones, readable only by their owner."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
 
     @classmethod
     def here(cls, environ: Mapping[str, str] = os.environ) -> Workspace:
-        """The home of this copy."""
+        """Return the home of this copy."""
         return cls(Path(environ.get("CHAPAR_HOME") or Path.cwd() / ".chapar").absolute())
 
     def directory(self, name: str) -> Path:
-        """A directory of the home, made if need be. Raises FAILED_PRECONDITION when it cannot be."""
+        """Return a directory of the home; create it if it is missing. Raises FAILED_PRECONDITION when it can't be created or written."""
         path = self.home / name
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -53,36 +53,36 @@ class Workspace:
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
                 "HOME_NOT_WRITABLE",
-                f"{path} cannot be made ({error.strerror}); set CHAPAR_HOME to a directory that you may write to",
+                f"{path} cannot be created ({error.strerror}); set CHAPAR_HOME to a directory that you may write to",
             ) from error
         if not os.access(path, os.W_OK | os.X_OK):
             raise ChaparError(
                 ErrorKind.FAILED_PRECONDITION,
                 "HOME_NOT_WRITABLE",
-                f"{path} cannot be written; mend its rights, or set CHAPAR_HOME to a directory that you may write to",
+                f"{path} cannot be written; fix its permissions, or set CHAPAR_HOME to a directory that you may write to",
             )
         return path
 
     @property
     def link_secret(self) -> Path:
-        """File with the secret that signs survey links."""
+        """The file with the secret that signs survey links."""
         path = self.directory("secrets") / "links"
         _write_once(path, secrets.token_hex(32))
         return path
 
     @property
     def personal_key(self) -> Path:
-        """File with the master key of personal data."""
+        """The file with the master key of personal data."""
         path = self.directory("secrets") / "personal"
         _write_once(path, secrets.token_hex(32))
         return path
 
     def demo_secrets(self) -> dict[str, str]:
-        """Secrets of the example tenant's channels, made once: what a provider and we would have agreed on."""
+        """Return the secrets of the example tenant's channels, generated once. In production they are agreed with each provider."""
         return complete_json(self.directory("secrets") / "channels.json")
 
     def ports(self, names: Sequence[str]) -> dict[str, int]:
-        """A port for each name: the one of last time while it is free, otherwise a new one."""
+        """Return a port for each name: the one used last time if it is free, otherwise a new one."""
         path = self.directory("run") / "ports.json"
         before: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
         with contextlib.ExitStack() as held:
@@ -91,7 +91,7 @@ class Workspace:
         return chosen
 
     def write_running(self, running: Running) -> None:
-        """Tells the other commands of this copy what runs."""
+        """Record what runs, for the other commands of this copy."""
         path = self.directory("run") / "running.json"
         draft = path.with_suffix(".new")
         draft.write_text(
@@ -109,11 +109,11 @@ class Workspace:
         draft.replace(path)
 
     def forget_running(self) -> None:
-        """Nothing runs any more."""
+        """Record that nothing runs any more."""
         (self.home / "run" / "running.json").unlink(missing_ok=True)
 
     def running(self) -> Running | None:
-        """What runs, or None. A file left behind by a killed run is not believed."""
+        """Return what runs, or None. A file left behind by a killed run is ignored."""
         path = self.home / "run" / "running.json"
         try:
             known = json.loads(path.read_text())
@@ -123,7 +123,7 @@ class Workspace:
         return running if _alive(running.pid) else None
 
     def require_running(self) -> Running:
-        """What runs. Raises FAILED_PRECONDITION NOT_RUNNING with what to do."""
+        """Return what runs. Raises FAILED_PRECONDITION NOT_RUNNING with what to do."""
         running = self.running()
         if running is None:
             raise ChaparError(
@@ -135,7 +135,7 @@ class Workspace:
 
 
 def _hold_port(held: contextlib.ExitStack, wanted: int) -> int:
-    """A free port on loopback, kept bound until the stack closes, so that no two names get the same."""
+    """Return a free port on loopback, kept bound until the stack closes, so that two names never get the same port."""
     for port in (wanted, 0) if wanted else (0,):
         listener = held.enter_context(socket.socket())
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

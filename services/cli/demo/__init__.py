@@ -1,1 +1,1 @@
-"""The demonstration: real inputs through the real edges, agents on real sessions, and an audit of the topics against what was sent."""
+"""The demo: real messages through the real edges, agents on real sessions, and an audit that compares the topics with what was sent."""

@@ -1,4 +1,4 @@
-"""Agents of the demonstration: on real sessions, they accept (now and then decline), answer, and complete."""
+"""The demo's agents: on real sessions they accept offers (and sometimes decline), reply, and complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ANSWERS = (
 
 
 class DemoAgent:
-    """One agent: everything that is assigned is answered, then completed; a customer who writes again is answered again."""
+    """One agent: replies to every assigned interaction, then completes it; replies again to a customer who writes again."""
 
     def __init__(
         self, desk: Desk, tenant: str, agent_id: str, run: str, sent: Sent, chance: random.Random, marks: Iterator[int]
@@ -40,10 +40,10 @@ class DemoAgent:
         self._chance = chance
         self._marks = marks
         self._held: dict[str, asyncio.Event] = {}
-        """Interactions being worked on; the event is set when the customer wrote again."""
+        """The interactions that the agent holds; the event is set when the customer wrote again."""
 
     async def work(self) -> None:
-        """Until the desk closes."""
+        """Work until the desk closes."""
         async with asyncio.TaskGroup() as tasks, contextlib.aclosing(self._desk.events()) as events:
             async for event in events:
                 match event.WhichOneof("response"):
@@ -91,7 +91,7 @@ class DemoAgent:
         mark = f"#r{self._run}-{next(self._marks)}"
         result = await self._desk.reply(interaction_id, f"{self._chance.choice(ANSWERS)} {mark}")
         if result.ok:
-            # As the gateway derives it: the same request is the same delivery.
+            # The gateway derives the id in the same way: the same request gives the same delivery.
             self._sent.recorded_replies[mark] = delivery_id_of(self._tenant, self._agent_id, result)
 
     async def _think(self, least_s: float, most_s: float) -> None:
@@ -99,13 +99,13 @@ class DemoAgent:
 
 
 def delivery_id_of(tenant: str, agent_id: str, result: router_pb2.RequestResult) -> str:
-    """The delivery that a recorded reply became: the gateway derives the request, the sender the delivery."""
+    """Return the id of the delivery of a recorded reply: the gateway derives the request's id, the sender the delivery's."""
     return ids.derive(tenant, ids.derive(tenant, agent_id, result.request_id))
 
 
 @contextlib.asynccontextmanager
 async def staff(workspace: Workspace, stack: Stack, run: str, sent: Sent, seed: int) -> AsyncIterator[None]:
-    """All agents signed in and at work until the block ends."""
+    """Sign all agents in and let them work until the block ends."""
     routers = [s["grpc"] for name, s in stack.running.endpoints.items() if service_of(name) == "router"]
     tenant = stack.running.tenant
     marks = itertools.count(1)
@@ -117,7 +117,7 @@ async def staff(workspace: Workspace, stack: Stack, run: str, sent: Sent, seed: 
                 Desk(routers, token, agent_id=agent_id, state=records_pb2.AGENT_STATE_AVAILABLE)
             )
             await desk.welcomed()
-            chance = random.Random(f"{seed}/{number}")  # noqa: S311 a play, not a secret
+            chance = random.Random(f"{seed}/{number}")  # noqa: S311 a demo, not a secret
             agent = DemoAgent(desk, tenant, agent_id, run, sent, chance, marks)
             working.append(tasks.create_task(agent.work(), name=f"agent {agent_id}"))
         try:

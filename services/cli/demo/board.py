@@ -1,4 +1,4 @@
-"""The live board: what is going on, folded from the topics while the demo runs."""
+"""The live board: the current state, folded from the topics while the demo runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REFRESH_S = 0.5
 
 
 async def follow(kafka: KafkaSettings, keys: AwaitedKeys, ledger: Ledger) -> None:
-    """Folds what is committed into the ledger, for ever."""
+    """Fold committed records into the ledger until cancelled."""
 
     async def one(topic: str) -> None:
         async with aclosing(tail(kafka, topic)) as records:
@@ -35,7 +35,7 @@ async def follow(kafka: KafkaSettings, keys: AwaitedKeys, ledger: Ledger) -> Non
 
 
 async def show(ledger: Ledger, sent: Sent, note: Callable[[], str]) -> None:
-    """Draws the board until cancelled. On a terminal only: elsewhere a line now and then."""
+    """Draw the board until cancelled. Without a terminal, print a line from time to time instead."""
     if not console.is_terminal:
         while True:
             console.print(_line(ledger, sent), highlight=False)
@@ -63,7 +63,7 @@ def _board(ledger: Ledger, sent: Sent, note: str) -> Group:
         counts = Counter(facts.state for facts in ledger.interactions.values() if facts.channel == channel)
         rows.append((channel, *(counts[state] or "" for state in order)))
     holders = Counter(facts.holder for facts in ledger.interactions.values() if facts.holder)
-    busy = "  ".join(f"{agent} {count}" for agent, count in sorted(holders.items())) or "nobody"
+    busy = "  ".join(f"{agent} {count}" for agent, count in sorted(holders.items())) or "none"
     return Group(
         table("interactions", ("channel", *(f"#{state}" for state in order)), rows),
         Text(f"messages acknowledged {len(sent.acknowledged)}   replies at customers {sum(sent.arrivals.values())}"),

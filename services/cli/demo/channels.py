@@ -1,4 +1,4 @@
-"""The channels of the demonstration, each spoken as its provider speaks it: the same headers, the same signatures, the same ids in a repetition."""
+"""The demo's channels. Each uses the protocol of its provider: the same headers, the same signatures, the same ids when it repeats a message."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from services.cli.kept_secrets import WEBHOOK_SECRET
 
 
 class WebchatCustomer(Customer):
-    """A browser's socket; opens it anew whenever it breaks, and goes on where it was."""
+    """A browser's web socket; when it breaks, opens a new one and continues from the same place."""
 
     def __init__(self, world: World, mood: Mood) -> None:
         super().__init__(world, mood)
@@ -71,7 +71,7 @@ class WebchatCustomer(Customer):
             try:
                 await self._one_socket()
             except* (OSError, WebSocketException, TimeoutError):
-                # As a browser would: whatever ended the socket, open another and go on where it was.
+                # Like a browser: whatever ended the socket, open another and continue from the same place.
                 await asyncio.sleep(0.2)
 
     async def _one_socket(self) -> None:
@@ -108,7 +108,7 @@ class WebchatCustomer(Customer):
 
 
 class TelegramCustomer(Customer):
-    """Telegram's webhook, as Telegram calls it."""
+    """Calls the Telegram webhook as Telegram does."""
 
     def __init__(self, world: World, mood: Mood) -> None:
         super().__init__(world, mood)
@@ -134,7 +134,7 @@ class TelegramCustomer(Customer):
 
 
 class WhatsappCustomer(Customer):
-    """WhatsApp's webhook: JSON with escaped Unicode, signed over its bytes."""
+    """Calls the WhatsApp webhook: JSON with escaped Unicode, signed over its bytes."""
 
     def __init__(self, world: World, mood: Mood) -> None:
         super().__init__(world, mood)
@@ -163,7 +163,7 @@ class WhatsappCustomer(Customer):
 
 
 class WebhookCustomer(Customer):
-    """Another system's signed webhook (Standard Webhooks)."""
+    """Calls the signed webhook for other systems (Standard Webhooks)."""
 
     async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
         message_id = f"msg_{uuid.uuid4().hex}"
@@ -182,7 +182,7 @@ class WebhookCustomer(Customer):
 
 
 class EmailCustomer(Customer):
-    """A mail server that delivers by SMTP and tries again on 4xx."""
+    """A mail server that delivers by SMTP and retries on 4xx."""
 
     def __init__(self, world: World, mood: Mood) -> None:
         super().__init__(world, mood)
@@ -205,7 +205,7 @@ class EmailCustomer(Customer):
 
 
 class GrpcCustomer(Customer):
-    """Another system that submits by gRPC."""
+    """Another system that submits messages by gRPC."""
 
     async def leave(self) -> None:
         request = self._request("", customer_left=True)
@@ -230,7 +230,7 @@ class GrpcCustomer(Customer):
 
 
 def _native_number(run: str, number: int) -> int:
-    """An id that no other run of the demo has."""
+    """Return an id that no other run of the demo uses."""
     return 10_000_000 + int(hashlib.sha256(f"{run}/{number}".encode()).hexdigest()[:12], 16) % 4_000_000_000
 
 

@@ -1,4 +1,4 @@
-"""Kills services while the demo runs: with SIGKILL, one at a time, never before the last one is ready again; every process at least once."""
+"""Kills services while the demo runs: with SIGKILL, one at a time, only when the previous one is ready again; every process at least once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ READY_WITHIN_S = 60.0
 
 
 class Chaos:
-    """One campaign. `run` it in a task; `end` waits until every process has had its turn and all are ready again."""
+    """One series of kills. Run `run` in a task; `end` waits until every process was killed in the current round and all are ready again."""
 
     def __init__(self, supervisor: Supervisor, seed: int, say: Callable[[str], None]) -> None:
         self._supervisor = supervisor
@@ -24,7 +24,7 @@ class Chaos:
         self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Round after round until `end`, each round every process in another order."""
+        """Kill in rounds until `end`; each round kills every process, in a new order."""
         while not self._enough.is_set():
             turn = sorted(self._supervisor.pids())
             self._chance.shuffle(turn)
@@ -36,6 +36,6 @@ class Chaos:
         self._over.set()
 
     async def end(self) -> None:
-        """Lets the round under way be the last, and waits for its end."""
+        """Make the current round the last one, and wait for its end."""
         self._enough.set()
         await self._over.wait()

@@ -1,5 +1,5 @@
-"""Customers of the demonstration. Each speaks its channel's real protocol to the real edge, repeats what was not acknowledged (as providers do,
-with the same ids), waits for the agent's answer at the other end of the channel, and may ask again, leave, or answer the survey.
+"""The demo's customers. Each uses its channel's real protocol with the real edge, repeats messages that were not acknowledged (as providers do,
+with the same ids), waits for the agent's reply at the other end of the channel, and may ask again, leave, or respond to the survey.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from websockets.exceptions import WebSocketException
 from services.cli.demo.ledger import MARK, Sent
 
 GIVE_UP_S = 60.0
-"""How long a message is repeated before the demo counts it as refused (then it is not acknowledged, so it cannot be lost)."""
+"""The time, in seconds, for which a message is repeated before the demo counts it as refused (it is not acknowledged, so it can't be lost)."""
 _TO_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 OWN_END = frozenset({"webchat", "telegram", "whatsapp", "email"})
-"""Channels whose customers see replies themselves; for the others the conversation is the end."""
+"""Channels on which the demo's customers receive replies; on the others a reply ends in the conversation."""
 
 PERSIAN = (
     "سلام، قیمت این محصول چند است؟",
@@ -41,22 +41,22 @@ AGAIN = ("ممنون، یک سؤال دیگر هم دارم", "Thanks, one more 
 
 @dataclass(slots=True)
 class Mailbox:
-    """What reached customers, by channel and address."""
+    """The messages that reached customers, by channel and address."""
 
     sent: Sent
     _waiting: dict[tuple[str, str], asyncio.Queue[str]] = field(default_factory=lambda: defaultdict(asyncio.Queue))
 
     def arrived(self, channel: str, address: str, text: str) -> None:
-        """A message reached this customer."""
+        """Add a message that reached this customer."""
         self.sent.arrivals.update(mark for mark in MARK.findall(text) if mark.startswith("#r"))
         self._waiting[channel, address].put_nowait(text)
 
     async def reply(self, channel: str, address: str, within_s: float) -> str | None:
-        """The next message that is an agent's reply (acknowledgements and surveys are passed over); None when none comes in time."""
+        """Return the next message that is an agent's reply (acknowledgements and surveys are skipped); None when none arrives in time."""
         return await self._next(channel, address, within_s, lambda text: "#r" in text)
 
     async def survey(self, channel: str, address: str, within_s: float) -> str | None:
-        """The next message that asks how it was."""
+        """Return the next message that is a survey invitation; None when none arrives in time."""
         return await self._next(channel, address, within_s, lambda text: "/s/" in text)
 
     async def _next(self, channel: str, address: str, within_s: float, wanted: Callable[[str], bool]) -> str | None:
@@ -70,7 +70,7 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What customers know of the outside: addresses, what providers and we agreed on, and their own memory."""
+    """The environment of the customers: addresses, the secrets shared with providers, and their received messages."""
 
     tenant: str
     http: str
@@ -83,18 +83,18 @@ class World:
     run: str
     marks: Callable[[], int]
     said_all: Callable[[], None]
-    """Called by each customer who has said what they wanted."""
+    """Called for each customer who has sent all their messages."""
     curtain: asyncio.Event
-    """Set at the end of the play; until then customers stay where they are, so that late answers reach them."""
+    """Set at the end of the demo; until then customers stay connected, so that late replies reach them."""
 
     def mark(self) -> str:
-        """A new mark for a customer's message."""
+        """Return a new mark for a customer's message."""
         return f"#d{self.run}-{self.marks()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Mood:
-    """What a customer will do, decided beforehand so that a seed repeats a demo."""
+    """The planned actions of a customer, decided in advance so that a seed repeats a demo."""
 
     channel: str
     number: int
@@ -105,11 +105,11 @@ class Mood:
     repeats: bool
     """The provider delivers the first message twice, as providers do."""
     score: int | None
-    """Answers the survey in the channel with this, or not."""
+    """The score with which the customer responds to the survey in the channel; None: no response."""
 
 
 def cast(seed: int, counts: Mapping[str, int], within_s: float) -> list[Mood]:
-    """All customers of a demo."""
+    """Plan all customers of a demo."""
     chance = random.Random(seed)  # noqa: S311 a play, not a secret
     moods = [
         Mood(
@@ -129,7 +129,7 @@ def cast(seed: int, counts: Mapping[str, int], within_s: float) -> list[Mood]:
 
 
 async def play(world: World, mood: Mood, kinds: Mapping[str, type[Customer]], patience_s: float) -> None:
-    """One customer, from arriving to the curtain."""
+    """Act as one customer, from arrival to the end of the demo."""
     await asyncio.sleep(mood.after_s)
     customer = kinds[mood.channel](world, mood)
     async with customer:
@@ -150,13 +150,13 @@ async def _act(world: World, mood: Mood, customer: Customer, patience_s: float) 
         return
     if mood.asks_again and await customer.say(random.choice(AGAIN)):  # noqa: S311
         await customer.reply(patience_s)
-    # Who was asked lately is not asked again, so not everybody's question comes.
+    # A customer who was invited recently is not invited again, so not every customer gets an invitation.
     if mood.score is not None and await world.mailbox.survey(mood.channel, customer.address, patience_s) is not None:
         await customer.answer(str(mood.score).translate(_TO_PERSIAN) if mood.number % 2 else str(mood.score))
 
 
 class Customer:
-    """What all channels share: marks, and repeating until acknowledged."""
+    """The common part of all channels: marks, and repeating until acknowledged."""
 
     def __init__(self, world: World, mood: Mood) -> None:
         self.world = world
@@ -170,7 +170,7 @@ class Customer:
         return None
 
     async def say(self, text: str, *, repeat: bool = False) -> bool:
-        """Writes with a mark; whether it was acknowledged."""
+        """Send a message with a mark. Returns whether it was acknowledged."""
         mark = self.world.mark()
         if not await self._until_acknowledged(f"{text} {mark}", twice=repeat):
             return False
@@ -178,14 +178,14 @@ class Customer:
         return True
 
     async def answer(self, text: str) -> None:
-        """Writes without a mark: an answer to the survey is no message to count."""
+        """Send a message without a mark: a response to the survey is not counted as a message."""
         await self._until_acknowledged(text, twice=False)
 
     async def leave(self) -> None:
-        """Ends the contact, where the channel can say so."""
+        """End the conversation, if the channel supports it."""
 
     async def reply(self, within_s: float) -> str | None:
-        """The agent's next reply."""
+        """Return the agent's next reply; None when none arrives in time."""
         return await self.world.mailbox.reply(self.mood.channel, self.address, within_s)
 
     async def _until_acknowledged(self, text: str, *, twice: bool) -> bool:
@@ -196,7 +196,7 @@ class Customer:
         return done
 
     async def _prepared(self, text: str) -> Callable[[], Awaitable[bool]]:
-        """One attempt, to be repeated as it is: the same bytes, the same ids."""
+        """Prepare one attempt that can be repeated unchanged: the same bytes, the same ids."""
         raise NotImplementedError
 
     async def _post(self, path: str, body: bytes, headers: Mapping[str, str]) -> bool:
@@ -205,7 +205,7 @@ class Customer:
 
 
 async def persist(attempt: Callable[[], Awaitable[bool]]) -> bool:
-    """Repeats with growing pauses until it is acknowledged, for a while."""
+    """Repeat with growing pauses until the message is acknowledged, at most for GIVE_UP_S. Returns whether it was."""
     pause = 0.1
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GIVE_UP_S):

@@ -1,4 +1,4 @@
-"""The demonstration from the rise of the curtain to the audit: stack, providers, agents, customers, drain, report."""
+"""Runs the demo from start to audit: stack, providers, agents, customers, drain, report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from services.cli.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How big and how rough. Times are seconds."""
+    """The demo's size and disturbances. Times are seconds."""
 
     seed: int = 7
     customers: dict[str, int] = field(
@@ -49,16 +49,16 @@ class DemoOptions:
 
     @property
     def arrivals_s(self) -> float:
-        """Over how long customers arrive: longer under chaos, so that every process is killed while there is work."""
+        """The period in which customers arrive: longer with chaos, so that every process is killed while it has work."""
         return 2 * self.arrive_within_s if self.chaos else self.arrive_within_s
 
 
 async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[[str], None]) -> Report:
-    """Runs it all; the report's audit says whether anything was lost or doubled."""
+    """Run the whole demo. The report's audit shows whether anything was lost or doubled."""
     began = time.monotonic()
     run = secrets.token_hex(3)
     if not os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        # A stage of its own, empty: what earlier plays left would only slow the audit down.
+        # Start with an empty broker: the records of earlier demos would only slow the audit down.
         await asyncio.to_thread(BrokerServer(BrokerSettings(home=workspace.home)).reset)
         await asyncio.to_thread(shutil.rmtree, workspace.directory("state"))
     sent = Sent()
@@ -78,7 +78,7 @@ async def demonstrate(workspace: Workspace, options: DemoOptions, say: Callable[
         )
         async with running_stack(workspace, stack_options, say) as stack:
             ready_s = time.monotonic() - began
-            say(f"ready after {ready_s:.1f} s; the play begins")
+            say(f"ready after {ready_s:.1f} s; the demo begins")
             return await _play(workspace, options, stack, run, sent, mailbox, ready_s, say)
 
 
@@ -117,7 +117,7 @@ async def _play(
                     await silence.acquire()
                 if havoc is not None:
                     await havoc.end()
-                notes.append("everybody has said what they wanted; draining")
+                notes.append("all customers have sent their messages; draining")
                 await _drained(ledger, sent, options.drain_within_s)
                 world.curtain.set()
             for task in watching:
@@ -156,7 +156,7 @@ async def _world(
 
 
 async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
-    """Until nothing is open any more and every answer has arrived, or the time is up: then the audit tells what is missing."""
+    """Wait until no interaction is open and every reply has arrived, or the time is up: then the audit shows what is missing."""
     deadline = time.monotonic() + within_s
     quiet_since: float | None = None
     while time.monotonic() < deadline:
@@ -171,7 +171,7 @@ async def _drained(ledger: Ledger, sent: Sent, within_s: float) -> None:
 
 
 async def _audit(stack: Stack, keys: AwaitedKeys, sent: Sent) -> tuple[Audit, Ledger]:
-    """Reads the topics from the beginning, committed records only, and holds them against what was sent."""
+    """Read the topics from the beginning, committed records only, and compare them with what was sent."""
     ledger = Ledger(keys)
     for topic in TOPICS:
         records = await read_all(stack.kafka, topic)
@@ -185,7 +185,7 @@ async def _audit(stack: Stack, keys: AwaitedKeys, sent: Sent) -> tuple[Audit, Le
 
 
 async def _scores(workspace: Workspace) -> list[feedback_pb2.Score]:
-    """Scores as the API gives them; they follow the answers within a second or two."""
+    """Return the scores from the API; they include a response one or two seconds after it arrives."""
     scores: list[feedback_pb2.Score] = []
     async with channel_to(workspace, "feedback") as channel:
         stub = feedback_pb2_grpc.FeedbackServiceStub(channel)

@@ -1,12 +1,12 @@
-"""What the topics say, folded, and held against what was sent: the audit behind `lost 0, doubled 0`.
+"""Folds the topics and compares them with what was sent: the audit behind `lost 0, doubled 0`.
 
-Every message that a demo customer sends carries a mark (`#d1-17`), every reply of a demo agent another (`#r1-42`), so that each can be counted
-wherever it turns up. The rules:
+Every message of a demo customer carries a mark (`#d1-17`), and every reply of a demo agent another (`#r1-42`), so that each can be counted
+wherever it appears. The rules:
 
-- **lost**: an acknowledged message that is in no conversation; an interaction without exactly one end; a reply that its agent was told is
-  recorded, and that neither reached the customer nor is recorded as failed or of unknown outcome; a recovery that was due and is not opened.
-- **doubled**: a message that is in the conversations twice, that opened two interactions, an interaction that was opened or ended twice or is
-  held by two agents at once, a reply that reached the customer twice. A recovery after a bad answer is opened by no message.
+- **lost**: an acknowledged message that is in no conversation; an interaction without exactly one end; a reply that was confirmed to its agent
+  as recorded, but neither reached the customer nor is recorded as failed or of unknown outcome; a recovery that was due and is not opened.
+- **doubled**: a message that is in the conversations twice or opened two interactions; an interaction that was opened or ended twice or is
+  held by two agents at once; a reply that reached the customer twice. A recovery after a bad response is opened without a message.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from services.chassis.privacy.sealing import Keys, unseal
 TOPICS = ("conversations.v1", "deliveries.v1", "routing.events.v1", "sla.events.v1", "feedback.answers.v1")
 MARK = re.compile(r"#[dr][0-9a-z]+-\d+")
 EXPLAINED = frozenset({ingest_pb2.DELIVERY_STATE_UNKNOWN, ingest_pb2.DELIVERY_STATE_FAILED})
-"""States in which a reply that did not arrive is not lost: it is recorded that, and why. It is never repeated blindly."""
+"""States in which a reply that did not arrive is not lost: the failure and its reason are recorded. Such a reply is never repeated blindly."""
 TERMINAL = {"completed", "abandoned", "cancelled"}
 
 
 @dataclass(slots=True)
 class InteractionFacts:
-    """One interaction as the topics tell it. Times are milliseconds."""
+    """The facts about one interaction in the topics. Times are milliseconds."""
 
     interaction_id: str
     channel: str = ""
@@ -50,19 +50,19 @@ class InteractionFacts:
 
 
 class Ledger:
-    """Folds records; knows nothing of Kafka. Each record is to be folded once (a fresh ledger reads from the beginning)."""
+    """Folds records; does not depend on Kafka. Fold each record once (a new ledger reads from the beginning)."""
 
     def __init__(self, keys: Keys | None = None) -> None:
-        """`keys`: of persons, without which sealed texts stay unread."""
+        """Create an empty ledger. `keys`: the keys of persons; without them sealed texts can't be read."""
         self._keys = keys
         self.seen: Counter[str] = Counter()
-        """Marks of customers' messages in conversations."""
+        """The marks of customers' messages in conversations."""
         self.replies: Counter[str] = Counter()
-        """Marks of agents' replies in conversations."""
+        """The marks of agents' replies in conversations."""
         self.opened_by: Counter[str] = Counter()
-        """Interactions opened by a message, by its id."""
+        """The number of interactions that a message opened, by the message's id."""
         self.opened: Counter[str] = Counter()
-        """How often each interaction was opened."""
+        """The number of times that each interaction was opened."""
         self.interactions: dict[str, InteractionFacts] = {}
         self.conversation_of_mark: dict[str, str] = {}
         self.deliveries: dict[str, ingest_pb2.DeliveryRecord] = {}
@@ -71,11 +71,11 @@ class Ledger:
         self.invited = 0
         self.answers: list[int] = []
         self.recoveries: dict[str, str] = {}
-        """Interaction of each recovery after a bad answer, by invitation; empty while it is due and not opened."""
+        """The interaction of each recovery after a bad response, by invitation; empty while the recovery is due and not opened."""
         self.refused: Counter[str] = Counter()
 
     def fold(self, records: Iterable[Record]) -> None:
-        """Takes records of any of TOPICS; others are ignored."""
+        """Fold records of any of TOPICS; other records are ignored."""
         for record in records:
             if record.value is None:
                 continue
@@ -96,15 +96,15 @@ class Ledger:
 
     @property
     def open(self) -> list[InteractionFacts]:
-        """Interactions without an end so far."""
+        """The interactions without an end so far."""
         return [i for i in self.interactions.values() if not i.ends]
 
     def recoveries_due(self) -> list[str]:
-        """Invitations whose recovery is due and not opened."""
+        """Return the invitations whose recovery is due and not opened."""
         return [invitation for invitation, interaction in self.recoveries.items() if not interaction]
 
     def pending_deliveries(self) -> list[str]:
-        """Deliveries that are neither sent nor failed nor unknown."""
+        """Return the deliveries that are neither sent, failed nor unknown."""
         return [d for d, record in self.deliveries.items() if record.state == ingest_pb2.DELIVERY_STATE_PENDING]
 
     def _conversation(self, record: ingest_pb2.ConversationRecord) -> None:
@@ -180,7 +180,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """The outcome, with what to look at where it is not clean."""
+    """The outcome of an audit, with the details of everything lost or doubled."""
 
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
@@ -189,24 +189,24 @@ class Audit:
 
     @property
     def clean(self) -> bool:
-        """Nothing lost, nothing doubled."""
+        """Whether nothing was lost and nothing doubled."""
         return not self.lost and not self.doubled
 
 
 @dataclass(slots=True)
 class Sent:
-    """What the demo itself did and was told. Marks; arrivals count what reached each customer."""
+    """What the demo itself sent and received: marks, and the number of times each reply reached a customer."""
 
     acknowledged: dict[str, str] = field(default_factory=dict)
-    """Mark of each acknowledged customer message: its channel."""
+    """The channel of each acknowledged customer message, by mark."""
     recorded_replies: dict[str, str] = field(default_factory=dict)
-    """Mark of each reply that its agent was told is recorded: its delivery."""
+    """The delivery of each reply that was confirmed to its agent as recorded, by mark."""
     arrivals: Counter[str] = field(default_factory=Counter)
-    """Marks of replies as they reached customers at the other end of each channel."""
+    """The number of times each reply reached its customer at the other end of the channel, by mark."""
 
 
 def audit(ledger: Ledger, sent: Sent) -> Audit:
-    """Holds what the topics say against what was sent."""
+    """Compare the topics with what was sent."""
     doubled: list[str] = []
     lost = [
         f"message {mark} was acknowledged and is in no conversation"

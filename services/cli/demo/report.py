@@ -1,4 +1,4 @@
-"""The demo's summary: a table for people, the same as JSON."""
+"""The demo's summary: tables for people, and the same data as JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SERVICE_LEVEL_MS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that the demo says at its end."""
+    """The results that the demo prints at its end."""
 
     ledger: Ledger
     audit: Audit
@@ -27,7 +27,7 @@ class Report:
     restarts: dict[str, int]
 
     def data(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the report as data for JSON."""
         return {
             "ready_s": round(self.ready_s, 2),
             "acted_s": round(self.acted_s, 1),
@@ -48,7 +48,7 @@ class Report:
         }
 
     def show(self) -> None:
-        """As tables; the last line is the verdict."""
+        """Print the report as tables; the last line is the audit's result."""
         console.print(table("interactions by channel", _COLUMNS, (_channel_row(n, g) for n, g in self._by_channel())))
         level = self._service_level()
         facts = [
@@ -56,9 +56,9 @@ class Report:
                 "service level",
                 f"{level['answered_in_20_s']} of {level['offered']} offered were accepted within 20 s ({level['share']:.0%})",
             ),
-            ("promises broken", f"{len(self.ledger.breached)} interactions; events: " + _counts(self.ledger.sla)),
-            ("customers asked", f"{self.ledger.invited} invited, {len(self.ledger.answers)} answers counted"),
-            ("unhappy ones", f"{len(self.ledger.recoveries)}, each followed up by an interaction of its own"),
+            ("targets breached", f"{len(self.ledger.breached)} interactions; events: " + _counts(self.ledger.sla)),
+            ("surveys", f"{self.ledger.invited} customers invited, {len(self.ledger.answers)} answers counted"),
+            ("recoveries", f"{len(self.ledger.recoveries)} low scores, each followed up by a new interaction"),
             ("CSAT", self._csat_text()),
         ]
         if self.audit.unknown_deliveries or self.audit.failed_deliveries:
@@ -70,7 +70,7 @@ class Report:
             )
         if any(self.restarts.values()):
             facts.append(("killed and restarted", _counts(self.restarts)))
-        console.print(table("in all", ("what", "value"), facts))
+        console.print(table("totals", ("what", "value"), facts))
         for line in (*self.audit.lost[:20], *self.audit.doubled[:20]):
             console.print(line, style="red", markup=False, highlight=False)
         console.print(f"lost {len(self.audit.lost)}, doubled {len(self.audit.doubled)}", highlight=False)
@@ -115,7 +115,7 @@ _COLUMNS = (
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """Nearest-rank quantile; None of nothing."""
+    """Return the nearest-rank quantile; None if there are no values."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else None
 
