@@ -1,1 +1,1 @@
-"""One file for each group of commands."""
+"""The command groups of `chapar`, one per file."""

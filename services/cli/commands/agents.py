@@ -1,4 +1,4 @@
-"""`chapar agents`: who is there, and an agent's desk in the terminal."""
+"""`chapar agents`: lists agents, sets their state, and runs an agent's desk in the terminal."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from services.cli.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Agents and their desks.")
 HELP = (
-    "r TEXT answers, c completes, t QUEUE transfers, w QUEUE transfers warm (b takes it back), p INTERACTION picks one that waits, d declines, "
-    "away / available set the state, q signs out; with several in hand: r2 TEXT"
+    "r TEXT replies, c completes, t QUEUE transfers, w QUEUE transfers warm (b takes it back), p INTERACTION picks a waiting one, d declines, "
+    "away / available set the state, q signs out; to name one of several interactions: r2 TEXT"
 )
 
 
@@ -42,7 +42,7 @@ STATES = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_S
 
 @app.command("list")
 def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = False) -> None:
-    """Agents of a pool: state, what they hold, team and skills."""
+    """Lists the agents of a pool: state, interactions they hold, team and skills."""
 
     async def work() -> router_pb2.ListAgentsResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -92,16 +92,16 @@ def set_state(
 
 @app.command("assign")
 def assign(
-    agent_id: Annotated[str, typer.Argument(help="Who is to have it.")],
-    interaction_id: Annotated[str, typer.Argument(help="What waits, or is offered to somebody.")],
+    agent_id: Annotated[str, typer.Argument(help="The agent who gets the interaction.")],
+    interaction_id: Annotated[str, typer.Argument(help="An interaction that waits or is offered.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Also over capacity, state and skills; it is counted.")
+        bool, typer.Option("--force", help="Ignore capacity, state and skills; forced assignments are counted.")
     ] = False,
     epoch: Epoch = 0,
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Gives waiting work to an agent without an offer, as a supervisor; refused when it does not fit."""
+    """Assigns a waiting interaction to an agent without an offer, as a supervisor; refused when the agent is not eligible."""
     key = random_id()
 
     async def work() -> None:
@@ -119,12 +119,12 @@ def assign(
 
 @app.command("desk")
 def desk_command(
-    agent_id: Annotated[str, typer.Argument(help="Who signs in, e.g. sara.")],
+    agent_id: Annotated[str, typer.Argument(help="The agent who signs in, e.g. sara.")],
     auto: Annotated[
-        str, typer.Option("--auto-reply", help="Accept, answer with this and complete, without asking.")
+        str, typer.Option("--auto-reply", help="Accept, reply with this text and complete, without asking.")
     ] = "",
 ) -> None:
-    """Signs in and acts as an agent: offers, the customer's messages, answers."""
+    """Signs in as an agent: shows offers and the customers' messages, and sends replies."""
     execute(lambda: _sit(agent_id, auto))
 
 
@@ -146,7 +146,7 @@ async def _sit(agent_id: str, auto: str) -> None:
 
 
 class TerminalDesk:
-    """Shows what happens and does what is typed. Interactions are numbered as they come."""
+    """Shows the session's events and executes the commands typed. Interactions are numbered in order of arrival."""
 
     def __init__(self, desk: Desk, ingest: ingest_pb2_grpc.IngestServiceAsyncStub, auto: str) -> None:
         self._desk = desk
@@ -160,11 +160,9 @@ class TerminalDesk:
         self._watching: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, agent_id: str) -> None:
-        """Until `q`, the end of input, or the end of the session."""
+        """Run until `q`, the end of input, or the end of the session."""
         await self._desk.welcomed()
-        console.print(
-            f"[bold green]{agent_id} is at the desk.[/] Offers are accepted with Enter. {HELP}", highlight=False
-        )
+        console.print(f"[bold green]{agent_id} is signed in.[/] Enter accepts an offer. {HELP}", highlight=False)
         async with self._tasks:
             events = self._tasks.create_task(self._events())
             if self._auto:
@@ -205,7 +203,7 @@ class TerminalDesk:
                 self._ended(event.ended)
             case "state_changed" if event.state_changed.before != event.state_changed.after:
                 state = _state(event.state_changed.after)
-                more = ": no more offers come until you type `available`" if state == "not_responding" else ""
+                more = ": you get no offers until you type `available`" if state == "not_responding" else ""
                 console.print(f"you are {state}{more}", style="yellow", markup=False)
             case "customer_acted" if event.customer_acted.left:
                 console.print(
@@ -246,7 +244,7 @@ class TerminalDesk:
         interaction_id = view.interaction.interaction_id
         if view.parked != (interaction_id in self._parked):
             self._parked ^= {interaction_id}
-            how = "parked: something more urgent comes" if view.parked else "goes on"
+            how = "parked: a more urgent interaction arrives" if view.parked else "continues"
             console.print(f"[{self._number(interaction_id)}] {how}", style="yellow", markup=False)
 
     def _ended(self, ended: records_pb2.AssignmentEnded) -> None:
@@ -258,7 +256,7 @@ class TerminalDesk:
             watch.cancel()
 
     async def _conversation(self, number: int, facts: records_pb2.InteractionFacts) -> None:
-        """The conversation so far, then what comes; opened again when the connection breaks."""
+        """Show the conversation so far and its new messages; reconnect when the connection breaks."""
         after = -1
         while True:
             request = ingest_pb2.WatchConversationRequest(conversation_id=facts.conversation_id, after_sequence=after)
@@ -280,7 +278,7 @@ class TerminalDesk:
             if not picked.ok:
                 console.print(f"refused: {picked.reason} {picked.message}", markup=False, style="red")
             return
-        # Persian keyboards write ۲; isdigit() would also take ², which is no number.
+        # Persian keyboards write ۲; isdigit() would also accept ², which is not a decimal digit.
         digits = "".join(c for c in command if c.isdecimal())
         word = "".join(c for c in command if not c.isdecimal())
         if word in {"", "d"}:
@@ -310,7 +308,7 @@ class TerminalDesk:
 
 
 async def _lines() -> AsyncIterator[str]:
-    """Lines typed, without blocking the loop."""
+    """Yield the typed lines without blocking the event loop."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

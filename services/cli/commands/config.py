@@ -1,4 +1,4 @@
-"""`chapar config`: check a tenant's configuration, and put it in force."""
+"""`chapar config`: checks a tenant's configuration and puts it in force."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Allow = Annotated[
     typer.Option(
         "--allow",
         envvar="CHAPAR_OUTGOING_ALLOW",
-        help="Hosts, addresses and networks that URLs may name although they are not public: as the services' OUTGOING_ALLOW.",
+        help="Hosts, addresses and networks that URLs may name although they are not public; same format as the services' OUTGOING_ALLOW.",
     ),
 ]
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="YAML files, or directories of them.")]
@@ -33,7 +33,7 @@ Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="Y
 
 @app.command("lint")
 def lint_command(files: Files, allow: Allow = "", as_json: Json = False) -> None:
-    """Names file and line of everything that is wrong; exit 1 when something is an error."""
+    """Prints file and line of every error and warning; exits 1 if there is an error."""
     documents = _checked(files, allow)
     findings = [finding for document in documents for finding in document.findings]
     if as_json:
@@ -59,7 +59,7 @@ def apply_command(
     actor: Actor = "",
     as_json: Json = False,
 ) -> None:
-    """Checks, then puts it in force for all services at once; unchanged content is left alone."""
+    """Checks the files, then puts them in force for all services at once; unchanged content keeps its version."""
     documents = _checked(files, allow)
     errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
     if errors:
@@ -83,7 +83,7 @@ def apply_command(
 def show_command(
     tenant: Annotated[str, typer.Argument(help="Tenant; empty means all.")] = "", as_json: Json = False
 ) -> None:
-    """What is in force."""
+    """Prints the configuration in force."""
     found = execute(lambda: configuration.current(kafka_of(Workspace.here())))
     chosen = {name: c for name, c in found.items() if not tenant or name == tenant}
     if as_json:
@@ -97,7 +97,7 @@ def show_command(
 
 @app.command("schema")
 def schema_command() -> None:
-    """The JSON Schema of a configuration file, for editors."""
+    """Prints the JSON Schema of a configuration file, for editors."""
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 

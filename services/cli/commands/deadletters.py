@@ -1,4 +1,4 @@
-"""`chapar deadletters`: what was refused, why, and putting it back when the cause is mended."""
+"""`chapar deadletters`: shows refused records and their reasons, and puts records back when the cause is fixed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Id = Annotated[str, typer.Argument(help="partition:offset, as `list` shows it.")
 
 @app.command("list")
 def list_command(limit: Limit = 50, as_json: Json = False) -> None:
-    """The newest dead letters; their content is not shown."""
+    """Lists the newest dead letters, without their content."""
     letters = execute(_letters)[-limit:]
     if as_json:
         emit_json([_described(identity, letter) for identity, letter in letters])
@@ -46,7 +46,7 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="Write the record's bytes to standard output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """One dead letter. The bytes, which may hold personal data, only with --raw."""
+    """Shows one dead letter. The record's bytes may hold personal data and are written only with --raw."""
     letter = _one(identity)
     if raw:
         typer.echo(letter.value, nl=False)
@@ -60,10 +60,10 @@ def show(
 @app.command("replay")
 def replay(
     identities: Annotated[list[str] | None, typer.Argument(help="partition:offset of each.")] = None,
-    reason: Annotated[str, typer.Option(help="All with this reason instead.")] = "",
+    reason: Annotated[str, typer.Option(help="Put back all records with this reason instead.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Puts records back into their origin topic, with the same key. What decides there is idempotent by id, so twice does no harm."""
+    """Puts records back into their original topic, with the same key. Services handle each id once, so a second replay does no harm."""
     chosen = [
         pair for pair in execute(_letters) if pair[0] in (identities or ()) or (reason and pair[1].reason == reason)
     ]
@@ -103,7 +103,7 @@ async def _put_back(kafka: KafkaSettings, letters: list[dead_letter_pb2.DeadLett
 
 
 def _full_name(kafka: KafkaSettings, origin: str) -> str:
-    """Lanes name the topic without the installation's prefix."""
+    """Return the full name of a topic: dead letters from lanes name it without the installation's prefix."""
     return full_name(kafka.topic_prefix, origin) if origin in TOPICS else origin
 
 
@@ -130,7 +130,7 @@ def _origin(letter: dead_letter_pb2.DeadLetter) -> str:
 
 
 def _described(identity: str, letter: dead_letter_pb2.DeadLetter) -> dict[str, object]:
-    """Everything but key, value and headers, which may hold personal data."""
+    """Return a dead letter without its key, value and headers, which may hold personal data."""
     data = as_data(letter)
     for secret in ("key", "value", "headers"):
         data.pop(secret, None)

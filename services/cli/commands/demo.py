@@ -1,4 +1,4 @@
-"""`chapar demo`: everything at once, with customers and agents that act, and an audit at its end."""
+"""`chapar demo`: runs all of Chapar with simulated customers and agents, and an audit at the end."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from services.cli.workspace import Workspace
 
 
 def demo(
-    chaos: Annotated[bool, typer.Option("--chaos", help="Kill services while it runs.")] = False,
-    seed: Annotated[int, typer.Option(help="The same seed plays the same demo.")] = 7,
-    size: Annotated[float, typer.Option(min=0.1, max=20, help="So many times the usual number of customers.")] = 1.0,
+    chaos: Annotated[bool, typer.Option("--chaos", help="Kill services while the demo runs.")] = False,
+    seed: Annotated[int, typer.Option(help="The same seed repeats the same demo.")] = 7,
+    size: Annotated[float, typer.Option(min=0.1, max=20, help="A factor on the usual number of customers.")] = 1.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file.")] = None,
 ) -> None:
-    """Real inputs through the real edges, agents on real sessions; exits 1 when anything was lost or doubled."""
+    """Sends real messages through the real edges to agents on real sessions; exits 1 if anything was lost or doubled."""
     usual = DemoOptions(seed=seed, chaos=chaos)
     customers = {channel: max(1, round(count * size)) for channel, count in usual.customers.items()}
     options = DemoOptions(seed=seed, chaos=chaos, customers=customers)

@@ -1,4 +1,4 @@
-"""`chapar explain`: why an interaction is where it is, and what would change it; of one that is over, why it went where it went."""
+"""`chapar explain`: the reason for an open interaction's state and what would change it; for a closed one, how it was routed and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.cli.workspace import Workspace
 
 
 def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) -> None:
-    """Explains the newest decision about an open interaction, or the decisions about one that is over."""
+    """Explains the newest decision about an open interaction, or all decisions about a closed one."""
 
     async def work() -> router_pb2.ExplainResponse | ingest_pb2.GetInteractionResponse:
         workspace = Workspace.here()
@@ -26,7 +26,7 @@ def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) 
         except ChaparError as error:
             if error.kind is not ErrorKind.NOT_FOUND:
                 raise
-        # The router forgets what is over; history keeps what was decided.
+        # The router forgets closed interactions; history keeps its decisions.
         async with channel_to(workspace, "ingest") as channel:
             request = ingest_pb2.GetInteractionRequest(interaction_id=interaction_id)
             return await ingest_pb2_grpc.IngestServiceStub(channel).GetInteraction(request)

@@ -1,4 +1,4 @@
-"""`chapar feedback`: ask a customer by hand how it was."""
+"""`chapar feedback`: invites a customer to a survey by hand."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ def group() -> None:
 @app.command("invite")
 def invite(
     interaction_id: str,
-    survey: Annotated[str, typer.Option("--survey", help="Survey's name; empty means the first that fits.")] = "",
+    survey: Annotated[
+        str, typer.Option("--survey", help="The survey's name; empty means the first that applies.")
+    ] = "",
     language: Annotated[str, typer.Option("--language", help="fa, en …; empty means the tenant's.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Invite the customer of a completed interaction now. Sampling is passed over; the least gap, the window and quiet hours are not."""
+    """Invites the customer of a completed interaction now. Sampling is skipped; the minimum gap, the window and quiet hours still apply."""
 
     async def work() -> str:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -39,7 +41,7 @@ def invite(
             person = await ingest_pb2_grpc.PersonServiceStub(channel).GetPerson(asked)
         about = subject(found, person, language)
         async with channel_to(Workspace.here(), "feedback") as channel:
-            # The same call again is the same invitation, so the key says nothing new.
+            # A repeated call gives the same invitation, so the key has no random part.
             key = f"cli/{interaction_id}/{survey}"
             invitation = feedback_pb2.InviteRequest(idempotency_key=key, subject=about, survey=survey)
             answer = await feedback_pb2_grpc.FeedbackServiceStub(channel).Invite(invitation)
@@ -50,16 +52,16 @@ def invite(
         emit_json({"invitation_id": invitation_id})
     elif invitation_id:
         console.print(
-            f"asked for: invitation {invitation_id}. Whether it is sent, `chapar interactions show {interaction_id}` tells."
+            f"requested: invitation {invitation_id}. `chapar interactions show {interaction_id}` shows whether it is sent."
         )
     else:
-        console.print("no survey fits this interaction: name one with --survey", style="yellow")
+        console.print("no survey applies to this interaction: name one with --survey", style="yellow")
 
 
 def subject(
     interaction: ingest_pb2.InteractionView, person: ingest_pb2.GetPersonResponse, language: str
 ) -> feedback_pb2.Subject:
-    """What the invitation is about: the person's identity on the channel of the interaction. Raises FAILED_PRECONDITION without one."""
+    """Return the subject of the invitation: the person's identity on the interaction's channel. Raises FAILED_PRECONDITION if there is none."""
     if interaction.state != "completed":
         raise ChaparError(
             ErrorKind.FAILED_PRECONDITION, "NOT_COMPLETED", f"the interaction is {interaction.state}, not completed"

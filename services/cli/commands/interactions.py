@@ -1,4 +1,4 @@
-"""`chapar interactions`: the whole story of one, lists, and search, from the history projection; what waits now, and what supervisors do about it."""
+"""`chapar interactions`: history (one interaction, lists, search), the interactions that wait now, and the actions of supervisors on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
 def show(
     interaction_id: str, as_json: Json = False, jalali: Annotated[bool, typer.Option(help="Jalali dates.")] = False
 ) -> None:
-    """What happened to one interaction, in order, across services."""
+    """Shows the events of one interaction, in order, across services."""
 
     async def work() -> ingest_pb2.GetInteractionResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -63,7 +63,7 @@ def list_command(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Interactions, newest first."""
+    """Lists interactions, newest first."""
 
     async def work() -> ingest_pb2.ListInteractionsResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -85,7 +85,7 @@ def list_command(
 
 @app.command("search")
 def search(words: str, limit: Limit = 20, as_json: Json = False) -> None:
-    """Conversations in which these words were said; yeh, kaf and digits are folded."""
+    """Finds conversations that contain these words; forms of yeh, kaf and digits are treated as equal."""
 
     async def work() -> ingest_pb2.SearchConversationsResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -111,12 +111,12 @@ def search(words: str, limit: Limit = 20, as_json: Json = False) -> None:
 
 @app.command("waiting")
 def waiting(
-    queue: Annotated[str, typer.Option(help="Of this queue only.")] = "",
+    queue: Annotated[str, typer.Option(help="Only this queue.")] = "",
     pool: Pool = "default",
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """What waits now, in the order in which it would be served, and why it waits."""
+    """Lists the interactions that wait now, in the order in which they would be served, and why they wait."""
 
     async def work() -> router_pb2.ListWaitingResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -142,19 +142,19 @@ def waiting(
 @app.command("reroute")
 def reroute(
     interaction_id: str,
-    queue: Annotated[str, typer.Option(help="To this queue; without it, it stays.")] = "",
+    queue: Annotated[str, typer.Option(help="Move to this queue; default: the present one.")] = "",
     require: Annotated[
         list[str] | None,
-        typer.Option("--require", help="'persian >= 5', 'city = qom', 'has vip'; in place of its own. Again for more."),
+        typer.Option("--require", help="'persian >= 5', 'city = qom', 'has vip'; replaces its own. May be repeated."),
     ] = None,
     require_nothing: Annotated[bool, typer.Option("--require-nothing", help="Drop its own requirements.")] = False,
     epoch: Epoch = 0,
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Moves it to another queue, or asks for other skills; also what an agent holds."""
+    """Moves an interaction to another queue, or changes its requirements; also while an agent holds it."""
     if require and require_nothing:
-        raise typer.BadParameter("either --require or --require-nothing")
+        raise typer.BadParameter("give either --require or --require-nothing")
     try:
         requirements = [parse_requirement(text) for text in require or ()]
     except ValueError as error:
@@ -173,13 +173,13 @@ def reroute(
 def reprioritise(
     interaction_id: str,
     add: Annotated[int, typer.Option(help="Added to its priority; may be negative.")] = 0,
-    due_in: Annotated[str, typer.Option(help="To be picked up within this time from now, e.g. 5m.")] = "",
+    due_in: Annotated[str, typer.Option(help="Pick-up deadline as a time from now, e.g. 5m.")] = "",
     reason: Annotated[str, typer.Option()] = "",
     epoch: Epoch = 0,
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Raises or lowers its priority, or says by when it should be picked up."""
+    """Raises or lowers an interaction's priority, or sets its pick-up deadline."""
     change = records_pb2.Reprioritise(
         interaction_id=interaction_id, add=add, reason=reason, due_at_ms=_from_now(due_in)
     )
@@ -190,12 +190,12 @@ def reprioritise(
 @app.command("cancel")
 def cancel(
     interaction_id: str,
-    reason: Annotated[str, typer.Option(help="A code, e.g. SPAM.")] = "",
+    reason: Annotated[str, typer.Option(help="A reason code, e.g. SPAM.")] = "",
     epoch: Epoch = 0,
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Ends it, whoever has it."""
+    """Cancels an interaction, also when an agent holds it."""
     change = records_pb2.CancelInteraction(interaction_id=interaction_id, reason=reason)
     request = router_pb2.CancelRequest(cancel=change, **_envelope(pool, epoch))
     _order(interaction_id, "cancelled", as_json, lambda stub: stub.Cancel(request))
@@ -205,13 +205,13 @@ def cancel(
 def callback(
     interaction_id: str,
     after: Annotated[
-        str, typer.Option("--in", help="Not before this time from now, e.g. 30m; without it, in its turn.")
+        str, typer.Option("--in", help="Not before this time from now, e.g. 30m; default: in its turn.")
     ] = "",
     epoch: Epoch = 0,
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """The customer hangs up, and keeps his place."""
+    """Requests a callback: the customer hangs up and keeps their place in the queue."""
     change = records_pb2.RequestCallback(interaction_id=interaction_id, at_ms=_from_now(after))
     request = router_pb2.RequestCallbackRequest(callback=change, **_envelope(pool, epoch))
     _order(interaction_id, "to be called back", as_json, lambda stub: stub.RequestCallback(request))
@@ -222,13 +222,13 @@ def _envelope(pool: str, epoch: int) -> dict[str, Any]:
 
 
 def _from_now(text: str) -> int:
-    """The time so far from now, milliseconds since the epoch; 0 for an empty text."""
+    """Convert a duration from now, such as 5m, to milliseconds since the epoch; 0 for an empty text."""
     if not text:
         return 0
     try:
         return system_clock() + parse_duration_ms(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time such as 30s, 5m or 1h30m") from None
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30s, 5m or 1h30m") from None
 
 
 def _order(

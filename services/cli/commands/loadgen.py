@@ -1,4 +1,4 @@
-"""`chapar loadgen`: a bounded load on the signed webhook, with the flaws that real traffic has, and what came of it."""
+"""`chapar loadgen`: sends a limited load to the signed webhook, with the flaws of real traffic, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from services.cli.output import console, emit_json, errors, table
 from services.cli.workspace import Workspace
 
 BAD_SIGNATURES, DUPLICATES, OVERSIZE = 0.01, 0.03, 0.001
-"""Shares of requests, as `channels` in the field have them; a load test without them proves little."""
+"""Shares of requests, as on channels in production; a load test without them proves little."""
 OVERSIZE_BYTES = 4 << 20
 TEXTS = ("سلام، قیمت چند است؟", "Hello, where is my order?", "دستگاه کار نمی‌کند", "I want to buy two")
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a load."""
+    """The outcome of a load."""
 
     codes: Counter[str] = field(default_factory=Counter)
-    """Answers by what was sent and status, e.g. "good 200"."""
+    """The number of responses by kind of request and status, e.g. "good 200"."""
     seconds: list[float] = field(default_factory=list)
-    """Times to acknowledgement of good requests."""
+    """The times to acknowledgement of good requests."""
     late: int = 0
-    """Requests that began more than 100 ms after their time: then the generator, not the edge, is the limit."""
+    """The number of requests that began more than 100 ms late: then the generator, not the edge, is the limit."""
 
 
 def loadgen(
-    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Requests a second.")] = 50,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="For how long.")] = 10,
+    rate: Annotated[float, typer.Option(min=0.1, max=5000, help="Requests per second.")] = 50,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="Duration in seconds.")] = 10,
     customers: Annotated[
-        int, typer.Option(min=1, help="Different customers; one may write 60 messages at once, then 5 a second.")
+        int, typer.Option(min=1, help="Number of customers; each may write 60 messages at once, then 5 per second.")
     ] = 1000,
     clean: Annotated[bool, typer.Option("--clean", help="No bad signatures, duplicates or over-size bodies.")] = False,
     seed: Annotated[int, typer.Option()] = 7,
     as_json: Json = False,
 ) -> None:
-    """Sends messages to the copy that runs here; Poisson arrivals; exits 1 when a good one was not acknowledged."""
+    """Sends messages to the copy that runs here, with Poisson arrivals; exits 1 if a good message was not acknowledged."""
     workspace = Workspace.here()
 
     async def work() -> Outcome:
@@ -94,7 +94,7 @@ async def _drive(
 def _requests(
     headers: dict[str, str], body: bytes, chance: random.Random | None
 ) -> list[tuple[str, dict[str, str], bytes]]:
-    """The message as it is sent: once; or twice; or so that it must be refused."""
+    """Return the requests for one message: one, or a duplicate pair, or one that must be refused."""
     if chance is None:
         return [("good", headers, body)]
     lot = chance.random()
