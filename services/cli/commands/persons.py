@@ -1,4 +1,4 @@
-"""`chapar persons`: who a person is, and erasing one for good."""
+"""`chapar persons`: shows the identities of a person, and erases a person permanently."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, emit_json, errors, moment, table
 from services.cli.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Persons: who they are, and erasing them.")
+app = typer.Typer(no_args_is_help=True, help="Persons: show their identities, erase them.")
 _DEADLINE_S = 60.0
 
 
 @app.command("show")
 def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_json: Json = False) -> None:
-    """The identities of a person. Shows personal data."""
+    """Shows the identities of a person. The output holds personal data."""
 
     async def work() -> ingest_pb2.GetPersonResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -36,22 +36,23 @@ def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_jso
 
 @app.command("erase")
 def erase(
-    person: Annotated[str, typer.Argument(help="The person's id; may be left out with --identity.")] = "",
+    person: Annotated[str, typer.Argument(help="The person's id; optional with --identity.")] = "",
     identity: Annotated[
-        list[str] | None, typer.Option("--identity", help="An identity, besides those of the person; may be repeated.")
+        list[str] | None,
+        typer.Option("--identity", help="An identity, in addition to those of the person; may be repeated."),
     ] = None,
     key: Annotated[
-        str, typer.Option(help="Id of this erasure: the same again shows what has been done since. Default: a new one.")
+        str, typer.Option(help="Id of this erasure; the same id again shows the progress. Default: a new id.")
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Erases a person: messages, names, addresses, files' names, answers, everywhere and for good. Exit code 2 while a store is waited for."""
+    """Erases a person permanently in all stores: messages, names, addresses, file names, survey responses. Exits 2 while a store is pending."""
     if not person and not identity:
         errors.print("name a person, or an identity with --identity")
         raise typer.Exit(1)
     if not yes:
-        typer.confirm("Erase this person in all stores? This can't be taken back.", abort=True)
+        typer.confirm("Erase this person in all stores? This can't be undone.", abort=True)
     chosen = key or f"cli-{uuid.uuid4()}"
 
     async def work() -> ingest_pb2.ErasePersonResponse:
@@ -62,7 +63,7 @@ def erase(
             )
             if as_json:
                 return await stub.ErasePerson(request, timeout=_DEADLINE_S)
-            with console.status("the lanes forget, keys are destroyed, history is emptied"):
+            with console.status("erasing state, keys and history"):
                 return await stub.ErasePerson(request, timeout=_DEADLINE_S)
 
     report = execute(work)
@@ -83,13 +84,15 @@ def _print(report: ingest_pb2.ErasePersonResponse, key: str) -> None:
     rows = (
         (
             store.store,
-            ", ".join(f"{name} {count}" for name, count in sorted(store.counts.items())) or "nothing was there",
+            ", ".join(f"{name} {count}" for name, count in sorted(store.counts.items())) or "no data",
             f"{len(store.waiting_for)} parts" if store.waiting_for else "",
         )
         for store in report.stores
     )
-    console.print(table("stores", ("store", "what was done", "waits for"), rows))
+    console.print(table("stores", ("store", "erased", "pending"), rows))
     left = ((topic.topic, topic.left, moment(topic.gone_by.ToMilliseconds())) for topic in report.topics)
-    console.print(table("what topics still hold", ("topic", "what", "gone by"), left))
+    console.print(table("data still in topics", ("topic", "what", "gone by"), left))
     if not report.complete:
-        console.print(f"not every store has answered: ask again with --key {key}", markup=False, highlight=False)
+        console.print(
+            f"some stores have not answered yet: run the command again with --key {key}", markup=False, highlight=False
+        )

@@ -1,4 +1,4 @@
-"""`chapar queues`: what waits, what is held, and who is there, now or live."""
+"""`chapar queues`: waiting and assigned interactions and the agents of each queue, now or live."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ COLUMNS = (
 
 def queues(
     pool: Pool = "default",
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Queues of a pool; live with --watch."""
+    """Shows the queues of a pool; live with --watch."""
     execute(lambda: _watch(pool, as_json) if watch else _once(pool, as_json))
 
 
 def queue_table(views: Iterable[router_pb2.QueueView]) -> Table:
-    """The board of queues, as `queues` and the demo show it."""
+    """Build the table of queues that `chapar queues` shows."""
     return table(
         "queues",
         COLUMNS,

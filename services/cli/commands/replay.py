@@ -1,4 +1,4 @@
-"""`chapar replay`: proves that the router would decide again what it has decided. The replay itself is the router's; here it is only started."""
+"""`chapar replay`: proves that the router would make the same decisions again. The replay is part of the router; this module only starts it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ When = "a time (ISO, Persian digits too), a time ago (2h), or with --shard an of
 
 def replay(
     begin: Annotated[str, typer.Option("--from", help=f"{When}; default: the start.")] = "",
-    end: Annotated[str, typer.Option("--to", help="Likewise, exclusive; default: the journal's end.")] = "",
+    end: Annotated[str, typer.Option("--to", help="The same forms, exclusive; default: the journal's end.")] = "",
     shard: Annotated[int | None, typer.Option(min=0, help="Only this shard.")] = None,
     state: Annotated[Path | None, typer.Option(help="Begin from this state file.")] = None,
-    save: Annotated[Path | None, typer.Option(help="Write the state at the end, if nothing differs.")] = None,
-    capture: Annotated[Path | None, typer.Option(help="Write the running shards' state; compares nothing.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the state at the end, if there is no difference.")] = None,
+    capture: Annotated[Path | None, typer.Option(help="Write the running shards' state, without a comparison.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Feeds the journaled commands to the router's engine again and compares every effect by hash; shows the first that differs.
+    """Feeds the journaled commands to the router's engine again and compares every effect by hash; shows the first difference.
 
-    Exit code 0: identical; 1: different; 2: nothing could be compared, and why.
+    Exit code 0: identical; 1: different; 2: no comparison was possible, with the reason.
     """
     options = {"--from": begin, "--to": end, "--shard": shard, "--state": state, "--save": save, "--capture": capture}
     arguments = [part for name, value in options.items() if value not in (None, "") for part in (name, _text(value))]
@@ -41,7 +41,7 @@ def replay(
 
     async def work() -> int:
         kafka = kafka_of(Workspace.here())
-        # TLS and SASL are in our own environment, which the child inherits.
+        # TLS and SASL settings are in this process's environment, which the child inherits.
         cluster = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "CHAPAR_TOPIC_PREFIX": kafka.topic_prefix}
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.router.replay", *arguments, cwd=CHECKOUT, env={**os.environ, **cluster}
@@ -49,8 +49,8 @@ def replay(
         try:
             return await child.wait()
         except asyncio.CancelledError:
-            # At Ctrl-C a terminal tells the child as well; whoever signals us alone does not.
-            # Not `asyncio.timeout`: inside a cancelled task it ends otherwise in the first versions of Python 3.11.
+            # On Ctrl-C a terminal signals the child as well; a signal to this process alone does not reach it.
+            # Not `asyncio.timeout`: inside a cancelled task it behaves differently in the first versions of Python 3.11.
             await asyncio.wait({asyncio.ensure_future(child.wait())}, timeout=CLEANING_UP_S)
             if child.returncode is None:
                 child.send_signal(signal.SIGINT)
@@ -60,11 +60,11 @@ def replay(
     try:
         code = execute(work)
     except typer.Exit as ended:
-        # 1 would say that something differs.
+        # Exit code 1 would mean a difference.
         raise typer.Exit(NOT_COMPARED if ended.exit_code == 1 else ended.exit_code) from ended
     raise typer.Exit(code)
 
 
 def _text(value: object) -> str:
-    """Files are named from where the user stands, not from where the child runs."""
+    """Make paths absolute: they are relative to the user's directory, and the child runs in another."""
     return str(value.absolute()) if isinstance(value, Path) else str(value)

@@ -1,4 +1,4 @@
-"""`chapar run`: everything on this machine until Ctrl-C, with the exact commands for a first message and its answer."""
+"""`chapar run`: runs everything on this machine until Ctrl-C, and prints the exact commands for a first message and its reply."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(
     routers: Annotated[int, typer.Option(min=1, max=4, help="Replicas of the router.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready.")] = False,
 ) -> None:
-    """Starts Kafka (or uses KAFKA_BOOTSTRAP_SERVERS), topics, configuration and the four services; ends them at Ctrl-C."""
+    """Starts Kafka (or uses KAFKA_BOOTSTRAP_SERVERS), topics, configuration and the four services; stops them at Ctrl-C."""
 
     async def work() -> None:
         began = time.monotonic()
@@ -54,7 +54,7 @@ async def _until_asked_to_stop() -> None:
 def _welcome(workspace: Workspace, stack: Stack, ready_s: float) -> None:
     running = stack.running
     ingest = running.endpoints["ingest"]
-    console.print(f"\n[bold green]Chapar is ready[/] after {ready_s:.1f} s. Ctrl-C ends it.\n")
+    console.print(f"\n[bold green]Chapar is ready[/] after {ready_s:.1f} s. Ctrl-C stops it.\n")
     for name, servers in running.endpoints.items():
         listed = "  ".join(f"{server} {address}" for server, address in servers.items())
         console.print(f"  {name:10} {listed}", markup=False, highlight=False)
@@ -64,10 +64,10 @@ def _welcome(workspace: Workspace, stack: Stack, ready_s: float) -> None:
         "# a customer writes (web chat in the browser):",
         f"http://{ingest['http']}/chat?tenant={running.tenant}&account=main",
         "",
-        "# or by curl, as a system that signs its webhooks:",
+        "# or with curl, as a system that signs its webhooks:",
         ".venv/bin/chapar send --curl 'سلام، قیمت چاپار چند است؟'",
         "",
-        "# an agent answers, in a second terminal:",
+        "# an agent replies, in a second terminal:",
         ".venv/bin/chapar agents desk sara",
         "",
         "# look around:",

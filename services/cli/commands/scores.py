@@ -1,4 +1,4 @@
-"""`chapar scores`: what customers said, never without sample size and interval, and whether it has changed."""
+"""`chapar scores`: the scores from customers' responses, always with sample size and interval, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = 500
 
 
 class Window(StrEnum):
-    """How long windows are."""
+    """The lengths of windows."""
 
     minute = "minute"
     hour = "hour"
@@ -32,7 +32,7 @@ class Window(StrEnum):
 
     @property
     def number(self) -> feedback_pb2.ScoreWindow.ValueType:
-        """In the contract."""
+        """The contract's value."""
         return feedback_pb2.ScoreWindow.Value(f"SCORE_WINDOW_{self.upper()}")
 
 
@@ -43,16 +43,18 @@ Jalali = Annotated[bool, typer.Option("--jalali", help="Dates in the Iranian cal
 def scores(
     by: By = "all",
     value: Annotated[str, typer.Option("--value", help="Only this queue, agent, …")] = "",
-    window: Annotated[Window, typer.Option("--window", help="How long the windows are.")] = Window.all,
+    window: Annotated[Window, typer.Option("--window", help="The length of the windows.")] = Window.all,
     day: Annotated[str, typer.Option("--day", help="A day such as 2026-03-21; with --jalali 1405-01-01.")] = "",
     since: Annotated[str, typer.Option("--from", help="Windows from this day on.")] = "",
     until: Annotated[str, typer.Option("--to", help="Windows before this day.")] = "",
     measure: Annotated[str, typer.Option("--measure", help="csat, nps, ces_mean, ces_share_5_7, ces_net or fcr.")] = "",
-    trend: Annotated[bool, typer.Option("--trend", help="The newest whole window against the one before.")] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Compare the newest whole window with the previous one.")
+    ] = False,
     jalali: Jalali = False,
     as_json: Json = False,
 ) -> None:
-    """CSAT, NPS, CES and first-contact resolution with sample size and 95 % interval."""
+    """Shows CSAT, NPS, CES and first-contact resolution with sample size and 95 % interval."""
     day, since, until = (_gregorian(each, jalali) for each in (day, since, until))
     if trend:
         newer = window if window is not Window.all else Window.week
@@ -153,7 +155,7 @@ def _interval(figure: types_pb2.Estimate) -> str:
 
 
 def window_name(name: str, jalali: bool) -> str:
-    """A window for people: the contract's name, its date in the calendar that is asked for."""
+    """Format a window for people: the contract's name, with its date in the requested calendar."""
     if not name:
         return "all time"
     text, rest = name[:10], name[10:]
@@ -173,12 +175,12 @@ def _gregorian(text: str, jalali: bool) -> str:
         return found.isoformat()
     except ValueError as error:
         calendar = "1405-01-01" if jalali else "2026-03-21"
-        raise typer.BadParameter(f"{text!r} is no day; write it like {calendar}") from error
+        raise typer.BadParameter(f"{text!r} is not a day; write it like {calendar}") from error
 
 
 def _stamp(day: str) -> Timestamp:
     stamp = Timestamp()
     if day:
-        # Noon: whatever the tenant's zone is, it is that day.
+        # Noon UTC is on the same day in the tenant's zone.
         stamp.FromJsonString(f"{day}T12:00:00Z")
     return stamp

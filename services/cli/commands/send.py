@@ -1,4 +1,4 @@
-"""`chapar send`: a customer's message by the signed webhook, as another system would send it; or the same as a curl command."""
+"""`chapar send`: sends a customer's message to the signed webhook, as another system would, or prints it as a curl command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from services.cli.workspace import Workspace
 
 
 def send(
-    text: Annotated[str, typer.Argument(help="What the customer writes.")],
+    text: Annotated[str, typer.Argument(help="The customer's message.")],
     customer: Annotated[str, typer.Option(help="The customer's id in the other system.")] = "customer-1",
     name: Annotated[str, typer.Option(help="The customer's name.")] = "",
     curl: Annotated[
@@ -30,7 +30,7 @@ def send(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Sends a message by the example tenant's signed webhook (Standard Webhooks)."""
+    """Sends a message to the example tenant's signed webhook (Standard Webhooks)."""
     workspace = Workspace.here()
 
     async def work() -> tuple[str, dict[str, str], bytes]:
@@ -64,7 +64,7 @@ def send(
 
 
 def signed(secret: str, text: str, customer: str, name: str) -> tuple[dict[str, str], bytes]:
-    """Headers and body by the Standard Webhooks specification: HMAC-SHA256 over `id.timestamp.body`."""
+    """Return headers and body by the Standard Webhooks specification: HMAC-SHA256 over `id.timestamp.body`."""
     message_id = f"msg_{uuid.uuid4().hex}"
     person = {"id": customer, "name": name} if name else {"id": customer}
     body = json.dumps({"message_id": message_id, "customer": person, "text": text}, ensure_ascii=False).encode()

@@ -1,6 +1,6 @@
-"""`chapar simulate`: what would happen with another policy, other staffing, other customers: asked of the live engine on a virtual clock.
+"""`chapar simulate`: simulates another policy, staffing or demand with the router's own engine on a virtual clock.
 
-The simulator is a process of the router's own (`python -m services.router.simulation`); this command finds the files and makes the policy.
+The simulator is a process of the router (`python -m services.router.simulation`); this command finds the files and builds the policy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODULE = "services.router.simulation"
 
 
 class _RunUnlessNamed(TyperGroup):
-    """`chapar simulate FILE` is `chapar simulate run FILE`."""
+    """Treats `chapar simulate FILE` as `chapar simulate run FILE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
@@ -43,30 +43,43 @@ class _RunUnlessNamed(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_RunUnlessNamed, no_args_is_help=True, help="What-if: `chapar simulate SCENARIO.yaml`.")
+app = typer.Typer(
+    cls=_RunUnlessNamed, no_args_is_help=True, help="Simulate a scenario: `chapar simulate SCENARIO.yaml`."
+)
 
 
 @app.command("run")
 def run(
     scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="YAML; see docs/simulation.md.")],
-    policy: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Configuration to run.")] = None,
-    against: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="Another, to compare with: same customers.")
+    policy: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The configuration to simulate.")
     ] = None,
-    staff: Annotated[list[str] | None, typer.Option(help="GROUP=N: another size; may be repeated.")] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Another configuration to compare with, with the same customers."
+        ),
+    ] = None,
+    staff: Annotated[list[str] | None, typer.Option(help="GROUP=N: set the size of a group; may be repeated.")] = None,
     against_staff: Annotated[list[str] | None, typer.Option(help="GROUP=N: compare with this staffing.")] = None,
     replications: Annotated[int | None, typer.Option(min=1, max=10_000)] = None,
     seed: Annotated[int | None, typer.Option(min=1)] = None,
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.9999, help="Of the intervals.")] = 0.95,
-    find_staff: Annotated[str, typer.Option(metavar="80/20", help="The least staffing with 80 % within 20 s.")] = "",
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.9999, help="The confidence level of the intervals.")
+    ] = 0.95,
+    find_staff: Annotated[
+        str, typer.Option(metavar="80/20", help="Find the minimum staffing with 80 % within 20 s.")
+    ] = "",
     group: Annotated[str, typer.Option(help="With --find-staff: vary this group only.")] = "",
-    each: Annotated[bool, typer.Option("--each", help="With --find-staff: for each type, not all together.")] = False,
-    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a picture (PNG).")] = None,
-    graph: Annotated[bool, typer.Option("--graph", help="Draw in the terminal.")] = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="With --find-staff: for each type, not for all together.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(dir_okay=False, help="Write a plot (PNG).")] = None,
+    graph: Annotated[bool, typer.Option("--graph", help="Draw a graph in the terminal.")] = False,
     shortcut: Annotated[
-        bool, typer.Option("--shortcut/--no-shortcut", help="Whether plain pools are decided without the engine.")
+        bool, typer.Option("--shortcut/--no-shortcut", help="Simulate simple pools without the engine.")
     ] = True,
-    processes: Annotated[int | None, typer.Option(min=1, help="Default: one a core.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
     as_json: Json = False,
 ) -> None:
     """Runs a scenario and prints service level, waits, losses, occupancy, fairness and cost with their intervals."""
@@ -99,21 +112,21 @@ def run(
 
 @app.command("schema")
 def schema() -> None:
-    """The JSON Schema of a scenario, for editors."""
+    """Prints the JSON Schema of a scenario, for editors."""
     _require_libraries()
     raise typer.Exit(_call(["--schema"]))
 
 
 @app.command("record")
 def record(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="To write: .csv or .jsonl.")],
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="The file to write: .csv or .jsonl.")],
     from_: Annotated[str, typer.Option("--from", help="Arrivals from 2025-03-01T08:00+03:30; default: all.")] = "",
     to: Annotated[str, typer.Option("--to", help="Arrivals before.")] = "",
-    pool: Annotated[str, typer.Option(help="Of this pool only.")] = "",
-    tenant: Annotated[str, typer.Option(help="Of this tenant only.")] = "",
+    pool: Annotated[str, typer.Option(help="Only this pool.")] = "",
+    tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="Labels to keep; default: tier.")] = None,
 ) -> None:
-    """Writes the arrivals of recorded topics to a file, for a scenario's `arrivals_file`. No ids and no texts are kept."""
+    """Writes the arrivals in recorded topics to a file, for a scenario's `arrivals_file`. Ids and texts are not kept."""
     if file.suffix not in (".csv", ".jsonl"):
         errors.print("the file's name must end in .csv or .jsonl", markup=False)
         raise typer.Exit(1)
@@ -128,7 +141,7 @@ def record(
 
     count = execute(work)
     console.print(
-        f"{count} arrivals in {file}. Who was answered shows only the least of his patience: it is censored, and estimated when it is simulated.",
+        f"{count} arrivals in {file}. For answered customers only a lower bound of their patience is known (censored); the simulation estimates it.",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -136,10 +149,10 @@ def record(
 
 
 async def _read(recorder: Recorder, since_ms: int | None) -> None:
-    """Everything from then on that is there now."""
+    """Read all present records from that time on."""
     kafka = kafka_of(Workspace.here())
     caught_up = asyncio.Event()
-    # An event is never older than the arrival that it is about.
+    # An event is never older than the arrival of its interaction.
     begin: From = "beginning" if since_ms is None else max(0, round(time.time() * 1_000) - since_ms)
 
     async def collect() -> None:
@@ -170,12 +183,12 @@ def _moment(option: str, text: str) -> int | None:
 def _require_libraries() -> None:
     missing = [name for name in ("numpy", "scipy", "matplotlib", "plotext") if importlib.util.find_spec(name) is None]
     if missing:
-        errors.print(f"simulating needs {', '.join(missing)}: `uv sync --group simulate` brings them", markup=False)
+        errors.print(f"simulating needs {', '.join(missing)}: `uv sync --group simulate` installs them", markup=False)
         raise typer.Exit(1)
 
 
 def _call(arguments: list[str]) -> int:
-    """Runs the simulator in our place: it prints, it has the progress bar, and Ctrl-C is its to handle."""
+    """Run the simulator in the foreground: it prints the results and the progress bar, and it handles Ctrl-C."""
     process = subprocess.Popen([sys.executable, "-m", MODULE, *arguments])  # noqa: S603  # our own module
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""`chapar sla`: promises, how they stand, and how they were kept."""
+"""`chapar sla`: SLA targets: open deadlines, deadlines at risk, and service levels reached."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from services.cli.connection import channel_to, execute
 from services.cli.output import as_data, console, duration, emit_json, emit_line, moment, table
 from services.cli.workspace import Workspace
 
-app = typer.Typer(no_args_is_help=True, help="Promises to customers.")
+app = typer.Typer(no_args_is_help=True, help="SLA targets, deadlines and measures.")
 app.command("measures")(sla_measures.measures)
 app.command("backlog")(sla_measures.backlog)
 app.command("export")(sla_measures.export)
 Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
-JalaliDates = Annotated[bool, typer.Option("--jalali", help="Jalali dates.")]
+JalaliDates = Annotated[bool, typer.Option("--jalali", help="Show Jalali dates.")]
 
 
 class Promise(StrEnum):
-    """The promises there are, as people write them."""
+    """The kinds of targets, as people write them."""
 
     pick_up = "pick_up"
     first_response = "first_response"
@@ -35,7 +35,7 @@ class Promise(StrEnum):
 
 
 def short(enum_name: str) -> str:
-    """first_response of TARGET_KIND_FIRST_RESPONSE."""
+    """Return the short form of an enum name: first_response for TARGET_KIND_FIRST_RESPONSE."""
     for prefix in ("TARGET_KIND_", "DEADLINE_STATE_", "SLA_EVENT_KIND_", "SLA_LEVEL_"):
         enum_name = enum_name.removeprefix(prefix)
     return enum_name.lower()
@@ -43,7 +43,7 @@ def short(enum_name: str) -> str:
 
 @app.command("show")
 def show(interaction_id: str, as_json: Json = False, jalali_dates: JalaliDates = False) -> None:
-    """Deadlines of an interaction."""
+    """Shows the deadlines of an interaction."""
 
     async def work() -> sla_pb2.GetDeadlinesResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -56,16 +56,18 @@ def show(interaction_id: str, as_json: Json = False, jalali_dates: JalaliDates =
 @app.command("at-risk")
 def at_risk(
     queue: Queue = "",
-    minutes: Annotated[float, typer.Option(help="Due within.")] = 15,
-    likeliest: Annotated[bool, typer.Option("--likeliest", help="The likeliest to break first.")] = False,
+    minutes: Annotated[float, typer.Option(help="Due within this number of minutes.")] = 15,
+    likeliest: Annotated[
+        bool, typer.Option("--likeliest", help="Sort by probability of a breach, highest first.")
+    ] = False,
     least: Annotated[
-        float, typer.Option("--least", min=0, max=1, help="Only what is at least so likely to break.")
+        float, typer.Option("--least", min=0, max=1, help="Only deadlines with at least this probability of a breach.")
     ] = 0,
     limit: Limit = 50,
     as_json: Json = False,
     jalali_dates: JalaliDates = False,
 ) -> None:
-    """Open deadlines, the nearest or the likeliest to break first."""
+    """Lists open deadlines, the nearest or the likeliest to be breached first."""
 
     async def work() -> sla_pb2.ListAtRiskResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -83,7 +85,7 @@ def at_risk(
 
 @app.command("level")
 def level(
-    target: Annotated[Promise, typer.Option(help="Which promise.")] = Promise.pick_up,
+    target: Annotated[Promise, typer.Option(help="The kind of target.")] = Promise.pick_up,
     queue: Queue = "",
     channel_name: Annotated[str, typer.Option("--channel", help="Only this channel.")] = "",
     since: sla_measures.Since = "",
@@ -93,7 +95,7 @@ def level(
     jalali: sla_measures.Jalali = None,
     as_json: Json = False,
 ) -> None:
-    """Service level with its three denominators, each with sample size and interval; of all counts kept, or of a range."""
+    """Shows the service level with its three denominators, each with sample size and interval; for all stored counts or for a range."""
 
     async def work() -> tuple[sla_pb2.GetServiceLevelResponse, ZoneInfo, str]:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -131,7 +133,7 @@ def level(
 
 
 class What(StrEnum):
-    """Kinds of events, as people write them."""
+    """The kinds of events, as people write them."""
 
     deadline_set = "deadline_set"
     paused = "paused"
@@ -151,7 +153,7 @@ def watch(
     as_json: Json = False,
     jalali_dates: JalaliDates = False,
 ) -> None:
-    """Events as they come, until Ctrl-C; `--kind escalated` is the supervisors' watch list."""
+    """Prints events as they occur, until Ctrl-C; `--kind escalated` is the supervisors' watch list."""
     kinds = [sla_pb2.SlaEventKind.Value(f"SLA_EVENT_KIND_{each.upper()}") for each in kind or ()]
 
     async def work() -> None:
@@ -167,7 +169,7 @@ def watch(
 
 
 def event_line(event: sla_pb2.SlaEvent, *, jalali: bool = False) -> str:
-    """An event for people, on one line."""
+    """Format an event for people, on one line."""
     kind = short(sla_pb2.SlaEventKind.Name(event.kind))
     target = short(config_pb2.TargetKind.Name(event.target))
     at = moment(event.occurred_at_ms, jalali=jalali)
@@ -176,21 +178,21 @@ def event_line(event: sla_pb2.SlaEvent, *, jalali: bool = False) -> str:
 
 
 def asked_for(action: sla_pb2.SlaAction) -> str:
-    """What an escalation asks for: `priority +5, needs senior, to rescue, tells duty, for supervisors`."""
+    """Format the actions of an escalation: `priority +5, needs senior, to rescue, notifies duty, for supervisors`."""
     parts = (
         f"priority {action.add_priority:+}" if action.add_priority else "",
         f"needs {', '.join(requirement.attribute for requirement in action.requirements)}"
         if action.requirements
         else "",
         f"to {action.queue}" if action.queue else "",
-        f"tells {action.webhook}" if action.webhook else "",
+        f"notifies {action.webhook}" if action.webhook else "",
         "for supervisors" if action.supervisor else "",
     )
     return ", ".join(filter(None, parts))
 
 
 def share(estimate: types_pb2.Estimate) -> str:
-    """A share with its interval; a dash where there is nothing to show."""
+    """Format a share with its interval; a dash if there is no sample."""
     return f"{estimate.value:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]" if estimate.n else "-"
 
 

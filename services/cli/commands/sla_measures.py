@@ -1,4 +1,4 @@
-"""`chapar sla measures`, `backlog`, `export`: what came, how long it took, what is open, and all of it as a file."""
+"""`chapar sla measures`, `backlog`, `export`: volumes, times and open interactions, and the measures as a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE = 500
 
 
 class By(StrEnum):
-    """What rows can be made by, as people write it."""
+    """The grouping of rows, as people write it."""
 
     queue = "queue"
     channel = "channel"
@@ -36,28 +36,30 @@ class By(StrEnum):
 
 
 Since = Annotated[
-    str, typer.Option("--from", help="From when on: 2026-11-27, 1405/09/06, an ISO time, or 24h, 7d (ago).")
+    str, typer.Option("--from", help="Start of the range: 2026-11-27, 1405/09/06, an ISO time, or 24h, 7d (ago).")
 ]
-Until = Annotated[str, typer.Option("--to", help="Until when, in the same ways; empty means now.")]
-Zone = Annotated[str, typer.Option("--zone", help="IANA zone of days and hours; empty means the tenant's.")]
-Group = Annotated[list[By] | None, typer.Option("--by", help="Rows by this; may be given several times.")]
+Until = Annotated[str, typer.Option("--to", help="End of the range, in the same forms; empty means now.")]
+Zone = Annotated[str, typer.Option("--zone", help="IANA time zone of days and hours; empty means the tenant's.")]
+Group = Annotated[list[By] | None, typer.Option("--by", help="Group rows by this; may be repeated.")]
 Jalali = Annotated[
     bool | None,
-    typer.Option("--jalali/--gregorian", help="Which calendar is shown; by default as the tenant's language is."),
+    typer.Option(
+        "--jalali/--gregorian", help="The calendar of the output; the default depends on the tenant's language."
+    ),
 ]
 Queue = Annotated[str, typer.Option("--queue", help="Only this queue.")]
 Channel = Annotated[str, typer.Option("--channel", help="Only this channel.")]
 
 
 def groups(by: list[By] | None) -> list[sla_pb2.MeasureGroup.ValueType]:
-    """As the contract calls them."""
+    """Convert the grouping to the contract's values."""
     return [sla_pb2.MeasureGroup.Value(f"MEASURE_GROUP_{one.upper()}") for one in by or ()]
 
 
 async def in_range(
     stub: sla_pb2_grpc.SlaServiceAsyncStub, since: str, until: str, zone: str
 ) -> tuple[Timestamp | None, Timestamp | None, ZoneInfo, str]:
-    """Range, zone and language; asks the service for the tenant's zone first. Raises ChaparError INVALID."""
+    """Return range, zone and language; first asks the service for the tenant's zone. Raises ChaparError INVALID."""
     about = await stub.GetMeasures(
         sla_pb2.GetMeasuresRequest(time_zone=zone, page=types_pb2.PageRequest(size=1)), timeout=30
     )
@@ -87,7 +89,7 @@ def measures(
     jalali: Jalali = None,
     as_json: Json = False,
 ) -> None:
-    """What came, how long it took until it was picked up, answered and resolved, and who came again."""
+    """Shows volumes, the times to pick-up, response and resolution, and the share of repeat contacts."""
 
     async def work() -> tuple[list[sla_pb2.MeasureRow], ZoneInfo, str]:
         async with channel_to(Workspace.here(), "sla") as connection:
@@ -110,12 +112,12 @@ def measures(
         table("measures", columns, (_cells(row, keys, where, jalali=persian, by_hour=by_hour) for row in rows))
     )
     console.print(
-        "AFRT, ART: mean time to the first and to each response; p90: of responses; broken: of promises decided"
+        "AFRT, ART: mean time to the first and to each response; p90: of responses; broken: share of decided targets that were breached"
     )
 
 
 def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_json: Json = False) -> None:
-    """Open work by age: in brackets how much of it waits for our answer."""
+    """Shows open interactions by age; in brackets, the number of them that wait for our reply."""
 
     async def work() -> tuple[list[sla_pb2.BacklogRow], str, ZoneInfo]:
         async with channel_to(Workspace.here(), "sla") as connection:
@@ -138,7 +140,7 @@ def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_
     heads = [_age(age) for age in rows[0].ages] if rows else []
     console.print(
         table(
-            "open work by age",
+            "open interactions by age",
             ("queue", "channel", "#open", "#no agent", *(f"#{head}" for head in heads), "oldest since"),
             (
                 (
@@ -153,11 +155,11 @@ def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_
             ),
         )
     )
-    console.print("in brackets: those of them that wait for our answer", markup=False)
+    console.print("in brackets: the number of them that wait for our reply", markup=False)
 
 
 def export(
-    file: Annotated[Path, typer.Argument(help="Where to: a name that ends in .csv or .parquet.")],
+    file: Annotated[Path, typer.Argument(help="The file to write: a name that ends in .csv or .parquet.")],
     since: Since = "7d",
     until: Until = "",
     by: Group = None,
@@ -165,7 +167,7 @@ def export(
     channel: Channel = "",
     zone: Zone = "",
 ) -> None:
-    """Measures as a file, by hour, queue and channel unless `--by` says otherwise."""
+    """Writes measures to a file, by hour, queue and channel unless `--by` names another grouping."""
 
     async def work() -> int:
         require_writer(file)
@@ -189,7 +191,7 @@ def export(
 async def _rows(
     stub: sla_pb2_grpc.SlaServiceAsyncStub, request: sla_pb2.GetMeasuresRequest
 ) -> AsyncIterator[sla_pb2.MeasureRow]:
-    """All pages."""
+    """Yield the rows of all pages."""
     request.page.size = _PAGE
     while True:
         answer = await stub.GetMeasures(request, timeout=60)
@@ -246,7 +248,7 @@ def _age(age: sla_pb2.BacklogAge) -> str:
 
 
 def attainment_cells(row: sla_pb2.ServiceLevelRow, zone: ZoneInfo, *, jalali: bool, by_hour: bool) -> tuple[str, ...]:
-    """A row of a service level."""
+    """Format one row of the service level table."""
     when = ""
     if row.key.HasField("begins_at"):
         when = shown(row.key.begins_at.ToDatetime(UTC), zone, jalali=jalali, with_time=by_hour)
@@ -260,5 +262,5 @@ def _share(estimate: types_pb2.Estimate) -> str:
 
 
 def promise_kind(name: str) -> config_pb2.TargetKind.ValueType:
-    """Of `first_response`."""
+    """Return the contract's value for a name such as `first_response`."""
     return config_pb2.TargetKind.Value(f"TARGET_KIND_{name.upper()}")

@@ -1,4 +1,4 @@
-"""`chapar token`: a development token, for grpcurl and other clients of this copy; and taking tokens back."""
+"""`chapar token`: prints a development token, for grpcurl and other clients of this copy; revokes tokens."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from services.cli.development import minted, not_development, scopes_for
 from services.cli.output import console, emit_json, table
 from services.cli.workspace import Workspace
 
-app = typer.Typer(help="A development token; `revoke` takes tokens back.", invoke_without_command=True)
+app = typer.Typer(help="Print a development token; `revoke` revokes tokens.", invoke_without_command=True)
 
 
 @app.callback()
 def token(
     context: typer.Context,
     role: Annotated[
-        Role | None, typer.Option(help="Scopes of this role (docs/rights.md); without it, everything.")
+        Role | None, typer.Option(help="Scopes of this role (docs/rights.md); default: all scopes.")
     ] = None,
     scope: Annotated[
-        list[str] | None, typer.Option(help="A scope more; without --role, only these. Repeat it.")
+        list[str] | None, typer.Option(help="An additional scope; without --role, only these. May be repeated.")
     ] = None,
-    agent: Annotated[str, typer.Option(help="The agent's id: needed for a desk; alone it means --role agent.")] = "",
-    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long the token lives.")] = 720,
+    agent: Annotated[
+        str, typer.Option(help="The agent's id, required for a desk; alone it implies --role agent.")
+    ] = "",
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="The token's lifetime, minutes.")] = 720,
 ) -> None:
     """Prints a token signed with this copy's development key. Elsewhere tokens come from your identity provider."""
     if context.invoked_subcommand is not None:
@@ -47,7 +49,9 @@ def token(
         refuse_elsewhere()
         chosen = role or (Role.AGENT if agent and not scope else None)
         if chosen is Role.AGENT and not agent:
-            raise ChaparError(ErrorKind.INVALID, "AGENT_MISSING", "an agent's token names the agent: add --agent ID")
+            raise ChaparError(
+                ErrorKind.INVALID, "AGENT_MISSING", "an agent's token must name the agent: add --agent ID"
+            )
         subject = agent or (chosen.value if chosen is not None else "operator")
         scopes = scopes_for(chosen, scope or ())
         return minted(workspace, subject, tenant_of(workspace), scopes, agent_id=agent, ttl=minutes * 60)
@@ -61,13 +65,13 @@ def revoke(
     token_id: Annotated[str, typer.Option("--id", help="The token with this jti.")] = "",
     subject: Annotated[str, typer.Option(help="All tokens of this subject until now.")] = "",
     agent: Annotated[str, typer.Option(help="All tokens of this agent until now.")] = "",
-    issuer: Annotated[str, typer.Option(help="Only those of this issuer.")] = "",
-    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="In every tenant, not in this one alone.")] = False,
-    reason: Annotated[str, typer.Option(help="Why, for people.")] = "",
+    issuer: Annotated[str, typer.Option(help="Only tokens of this issuer.")] = "",
+    all_tenants: Annotated[bool, typer.Option("--all-tenants", help="In all tenants, not only in this one.")] = False,
+    reason: Annotated[str, typer.Option(help="The reason, for people.")] = "",
     actor: Actor = "",
     as_json: Json = False,
 ) -> None:
-    """Takes tokens back: calls are refused and open streams end within seconds, in every service."""
+    """Revokes tokens: within seconds every service refuses calls with them and ends their open streams."""
 
     async def work() -> Revocation:
         workspace = Workspace.here()
@@ -110,12 +114,12 @@ def revoked(as_json: Json = False) -> None:
 
 
 def refuse_elsewhere() -> None:
-    """Raises where no token is minted: another was given, or calls go to services that this copy did not start."""
+    """Raise an error if no token may be minted: CHAPAR_TOKEN is set, or calls go to services that this copy did not start."""
     if os.environ.get("CHAPAR_TOKEN"):
         raise ChaparError(
             ErrorKind.INVALID,
             "TOKEN_GIVEN",
-            "CHAPAR_TOKEN is set, so no token is minted: unset it, or leave the options",
+            "CHAPAR_TOKEN is set, so no token is minted: unset it, or omit the options",
         )
     if address_given():
         raise not_development()

@@ -1,4 +1,4 @@
-"""`chapar topics`: create what is missing on the cluster, or show how it differs from the table in the code."""
+"""`chapar topics`: creates missing topics on the cluster, or shows the differences from the table in the code."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ app = typer.Typer(no_args_is_help=True, help="Topics on the cluster.")
 
 @app.command("apply")
 def apply_command(as_json: Json = False) -> None:
-    """Creates missing topics and mends settings; never deletes, never changes a partition count."""
+    """Creates missing topics and corrects settings; never deletes a topic, never changes a partition count."""
     _show(execute(lambda: apply(_kafka())), as_json, "changed")
 
 
 @app.command("diff")
 def diff_command(
     as_json: Json = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 when something differs.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if there is a difference.")] = False,
 ) -> None:
-    """Shows what `apply` would do."""
+    """Shows the changes that `apply` would make."""
     changes = execute(lambda: diff(_kafka()))
     _show(changes, as_json, "differs")
     if check and changes:

@@ -19,7 +19,7 @@ def test_an_escalation_says_what_it_asks_for_and_when_by_the_jalali_calendar() -
     )
     line = event_line(event, jalali=True)
     assert line.startswith("1405/01/01 ")
-    assert line.endswith("i1  priority +5, needs senior, to rescue, tells duty, for supervisors")
+    assert line.endswith("i1  priority +5, needs senior, to rescue, notifies duty, for supervisors")
     assert "escalated    pick_up         sales" in line
 
 
