@@ -1,4 +1,4 @@
-"""What `chapar explain` says of an interaction that the router has forgotten: everything that was decided, as history has it."""
+"""`chapar explain` for an interaction that the router has forgotten: it shows all decisions from history."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ STORY = [
 ]
 
 
-def test_the_choice_of_who_had_it_is_told() -> None:
-    """Who, how soon, out of how many; and each decision before, in order, the router's only."""
+def test_the_choice_of_the_agent_is_explained() -> None:
+    """The agent, the wait and the number of candidates are shown, and each earlier decision of the router, in order."""
     found = past(view("completed"), STORY)
     assert (
         found.summary
@@ -42,8 +42,8 @@ def test_the_choice_of_who_had_it_is_told() -> None:
     assert found.over
 
 
-def test_forced_work_has_no_counts() -> None:
-    """A supervisor gave it away without an offer."""
+def test_a_forced_assignment_has_no_counts() -> None:
+    """A supervisor assigned the interaction without an offer."""
     found = past(view("completed"), [entry("InteractionAssigned", 5, "FORCED", agent="ali", waited_ms="400")])
     assert found.summary == "Completed; ali had it, 400 ms after it was queued."
     assert (found.reason, found.considered) == ("FORCED", 0)
@@ -60,16 +60,18 @@ def test_forced_work_has_no_counts() -> None:
         ("cancelled", entry("InteractionCancelled", 9, "SPAM"), "Cancelled without an agent (SPAM)."),
     ],
 )
-def test_what_nobody_took_says_why_it_ended(state: str, last: ingest_pb2.StoryEntry, summary: str) -> None:
-    """How long it waited, and the reason of its end."""
+def test_an_interaction_without_an_agent_shows_why_it_ended(
+    state: str, last: ingest_pb2.StoryEntry, summary: str
+) -> None:
+    """The summary shows the wait and the reason of the end."""
     found = past(view(state), [*STORY[:2], last])
     assert found.summary == summary
     assert (found.agent_id, found.reason) == ("", last.reason)
 
 
 @pytest.mark.parametrize("story", [STORY[:5], [], STORY[:1]])
-def test_what_history_has_not_seen_the_end_of_is_not_called_over(story: list[ingest_pb2.StoryEntry]) -> None:
-    """Another pool, or history a moment behind: it says which, and makes nothing up."""
+def test_an_interaction_without_an_end_in_history_is_not_reported_as_closed(story: list[ingest_pb2.StoryEntry]) -> None:
+    """The interaction is in another pool, or history is a moment behind: the summary shows the known state only."""
     found = past(view("offered"), story)
     assert not found.over
     assert "its state in history is offered" in found.summary

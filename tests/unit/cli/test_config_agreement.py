@@ -1,4 +1,4 @@
-"""What lint lets through the router takes: a configuration is refused at the desk of whoever wrote it, never as a dead letter."""
+"""The router accepts every configuration that lint accepts: an error is reported to its author, never as a dead letter."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -61,12 +61,12 @@ EVERYTHING: dict[str, Any] = {
 
 
 def a_configuration() -> config_pb2.TenantConfiguration:
-    """All that the router takes over, and that it finds sound."""
+    """Return a configuration with every field that the router reads, all valid."""
     return ParseDict(EVERYTHING, config_pb2.TenantConfiguration())
 
 
 def spoilt(message: Message) -> Iterator[str]:
-    """Sets each value in a message, one after the other, to each that is nasty for its type; puts it back."""
+    """Set each value in a message, one after the other, to each bad value of its type; then restore it."""
     descriptor: Any
     for descriptor in message.DESCRIPTOR.fields:
         value = getattr(message, descriptor.name)
@@ -102,8 +102,8 @@ def spoilt(message: Message) -> Iterator[str]:
                 message.ClearField(descriptor.name)
 
 
-def test_what_lint_lets_through_the_router_takes() -> None:
-    """Each value of a configuration that has everything, spoilt in each way: lint calls it an error, or translation and engine take it."""
+def test_the_router_accepts_what_lint_accepts() -> None:
+    """For each value of a complete configuration and each bad value: lint reports an error, or translation and engine accept it."""
     configuration = a_configuration()
     tried = refused = 0
     for what in spoilt(configuration):
@@ -118,12 +118,12 @@ def test_what_lint_lets_through_the_router_takes() -> None:
         except ValueError as error:
             raise AssertionError(f"{what}: {error}") from error
         assert taken, what
-    assert configuration == a_configuration(), "something was not put back"
+    assert configuration == a_configuration(), "a value was not restored"
     assert 100 < refused < tried - 100, "nothing was tried"
 
 
-def test_what_has_everything_is_sound_itself() -> None:
-    """Otherwise the test above would try nothing."""
+def test_the_complete_configuration_is_valid() -> None:
+    """Otherwise the test above would check nothing."""
     document = Document("t.yaml", a_configuration())
     lint(document)
     assert [str(finding) for finding in document.findings if finding.severity == "error"] == []

@@ -1,4 +1,4 @@
-"""Configuration files: what people may write, and how they are told what is wrong and on which line."""
+"""Configuration files: the forms that people may use, and the errors with their lines."""
 
 from pathlib import Path
 
@@ -35,13 +35,13 @@ def checked(tmp_path: Path, text: str) -> Document:
 
 
 def only(document: Document, code: str) -> int:
-    """Line of the one finding with this code."""
+    """Return the line of the only finding with this code."""
     (finding,) = [f for f in document.findings if f.code == code]
     return finding.line
 
 
 def test_the_example_is_clean_and_fits_its_schema() -> None:
-    """What we ship is what we demand."""
+    """The example in the repository follows our own rules."""
     document = load(EXAMPLE)
     lint(document)
     assert document.findings == []
@@ -105,20 +105,20 @@ def test_times_and_enums_may_be_written_as_people_write_them(tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, old: str, new: str, code: str, line: int) -> None:
-    """One mistake in a good file gives that finding, on the line where it stands."""
+def test_each_error_is_reported_with_its_line(tmp_path: Path, old: str, new: str, code: str, line: int) -> None:
+    """One mistake in a good file gives that finding, on its line."""
     assert old in GOOD
     assert only(checked(tmp_path, GOOD.replace(old, new, 1)), code) == line
 
 
 def test_a_misspelt_key_names_the_nearest_one(tmp_path: Path) -> None:
-    """The message says how to mend it."""
+    """The message says how to fix it."""
     document = checked(tmp_path, GOOD.replace("default_weight", "defautl_weight"))
     assert "did you mean `default_weight`?" in document.findings[0].message
 
 
-def test_a_requirement_that_nobody_can_meet_is_a_warning(tmp_path: Path) -> None:
-    """Agents may come by the directory later, so it does not stop `apply`."""
+def test_a_requirement_that_no_agent_can_meet_is_a_warning(tmp_path: Path) -> None:
+    """The agent directory may add agents later, so the warning does not stop `apply`."""
     document = checked(
         tmp_path,
         GOOD.replace(
@@ -131,8 +131,8 @@ def test_a_requirement_that_nobody_can_meet_is_a_warning(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "text", ["", "- a", "a: [", "tenant: \x00", "\ttenant: x", "&a [*a]", "tenant: !!python/object:os.system x"]
 )
-def test_files_that_are_no_configuration_give_a_finding_and_no_exception(tmp_path: Path, text: str) -> None:
-    """Whatever the file holds, the answer is a finding with a line."""
+def test_files_that_are_not_a_configuration_give_a_finding_and_no_exception(tmp_path: Path, text: str) -> None:
+    """For any content the result is a finding with a line."""
     assert checked(tmp_path, text).findings
 
 
@@ -147,7 +147,7 @@ def test_files_that_are_no_configuration_give_a_finding_and_no_exception(tmp_pat
     )
 )
 def test_no_shape_of_content_raises(tmp_path_factory: pytest.TempPathFactory, content: object) -> None:
-    """Well-formed YAML of any shape is read or refused, never a crash."""
+    """Well-formed YAML of any shape is read or refused, without a crash."""
     path = tmp_path_factory.mktemp("shape") / "t.yaml"
     with path.open("w", encoding="utf-8") as file:
         YAML(typ="safe").dump(content, file)
@@ -166,7 +166,7 @@ def test_durations_add_up(hours: int, minutes: int, seconds: int, ms: int) -> No
 
 
 def test_aliases_of_aliases_are_a_finding(tmp_path: Path) -> None:
-    """A dozen lines that stand for a million entries are refused, not written out."""
+    """A dozen lines that expand to a million entries are refused, not expanded."""
     levels = "".join(f"  - &s{n} {{any_of: [{', '.join([f'*s{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
     text = f"tenant: shop\nqueues:\n- name: q\n  requirements:\n  - &s0 {{attribute: a}}\n{levels}"
     assert "TOO_LARGE" in {finding.code for finding in checked(tmp_path, text).findings}
@@ -176,7 +176,7 @@ def test_aliases_of_aliases_are_a_finding(tmp_path: Path) -> None:
     "value", ["2026-13-45", "9" * 5_000, "1" + "0" * 400, '"\\ud800"', "[1, [2]]", ".nan", "!!binary x"]
 )
 def test_a_value_that_no_reader_expects_is_a_finding(tmp_path: Path, value: str) -> None:
-    """A date that is none, numbers without end, half a character: never a traceback."""
+    """An invalid date, an infinite number, half a character: never a traceback."""
     for key in ("tenant", "default_language"):
         assert checked(tmp_path, f"{key}: {value}\n").findings
     assert checked(

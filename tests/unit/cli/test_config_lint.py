@@ -1,4 +1,4 @@
-"""What lint says of routing: a sound configuration that uses everything gives no finding; each mistake in it gives its own, on its line."""
+"""Lint of routing: a valid configuration that uses every feature gives no finding; each mistake in it gives its own finding, on its line."""
 
 from pathlib import Path
 
@@ -71,26 +71,26 @@ webhooks: [{name: crm, url: "https://crm.example/hook", secrets: {signing: "env:
 
 
 def checked(tmp_path: Path, text: str) -> Document:
-    """What lint finds in a file."""
+    """Return the document with lint's findings for a file."""
     path = tmp_path / "tenant.yaml"
     path.write_text(text, encoding="utf-8")
     document = load(path)
-    assert document.findings == [], "the file itself is at fault, not what it says"
+    assert document.findings == [], "the file can't be read"
     lint(document)
     return document
 
 
 def edited(*edits: tuple[str, str]) -> str:
-    """The sound configuration with some words exchanged."""
+    """Return the valid configuration with some words replaced."""
     text = SOUND
     for old, new in edits:
-        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times"
+        assert text.count(old) == 1, f"{old!r} appears {text.count(old)} times"
         text = text.replace(old, new)
     return text
 
 
-def test_a_sound_configuration_gives_no_finding(tmp_path: Path) -> None:
-    """Although it uses whatever can be configured."""
+def test_a_valid_configuration_gives_no_finding(tmp_path: Path) -> None:
+    """The configuration uses everything that can be configured."""
     assert [str(f) for f in checked(tmp_path, SOUND).findings] == []
 
 
@@ -117,7 +117,7 @@ BROKEN = {
         "SECRET_OUTSIDE", "account: default}", 'account: default, secrets: {key: "file:/run/chapar/tokens"}}'),
     "a setting with another tenant's secret": (
         "SECRET_OUTSIDE", "account: default}", 'account: default, settings: {base_url: "env:CHAPAR_SECRET_OTHER__URL"}}'),
-    "a way out of the tenant's directory": (
+    "a path out of the tenant's directory": (
         "SECRET_OUTSIDE", "account: default}", 'account: default, secrets: {key: "file:a/../../other/key"}}'),
     "a webhook for no event": ("UNKNOWN_EVENT", "[sla.breached]", "[sla.broken]"),
     # names
@@ -143,22 +143,22 @@ BROKEN = {
     "a forecast that is certain": (
         "PREDICTION_PROBABILITY", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 1, add_priority: 5}}, {kind: first"),
     "a forecast of nothing": ("PREDICTION_PROBABILITY", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {add_priority: 5}}, {kind: first"),
-    "a forecast of what is kept": (
+    "a forecast of a target that is met": (
         "PREDICTION_OF_LITTLE", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 0.05, add_priority: 5}}, {kind: first"),
     "a forecast that lowers": (
         "OUT_OF_RANGE", "adequate: 2m}, {kind: first", "adequate: 2m, predict: {probability: 0.7, add_priority: -5}}, {kind: first"),
-    "a promise for years": ("OUT_OF_RANGE", "desired: 60s, adequate: 2m", "desired: 400d, adequate: 400d"),
+    "a target of years": ("OUT_OF_RANGE", "desired: 60s, adequate: 2m", "desired: 400d, adequate: 400d"),
     "a time inside a group": ("TIME_IN_GROUP", "{attribute: french, number: 7}", "{attribute: french, expires_after: 9s}"),
-    # who could take it
-    "nobody is so good": ("NOBODY_CAN_MEET", FRENCH, "number: 10"),
-    "nobody after an overflow": ("NOBODY_CAN_MEET", "{attribute: french, number: 3}", "{attribute: french, number: 6}"),
-    "nobody in the queue": ("NOBODY_CAN_MEET", "queues: [support], capacity", "queues: [sales], capacity"),
-    "somebody after the last step only": ("ONLY_AFTER", "number: 8, steps: [{after: 20s, number: 6}", "number: 12, steps: [{after: 20s, number: 11}"),
+    # eligible agents
+    "no agent is good enough": ("NOBODY_CAN_MEET", FRENCH, "number: 10"),
+    "no agent after an overflow": ("NOBODY_CAN_MEET", "{attribute: french, number: 3}", "{attribute: french, number: 6}"),
+    "no agent in the queue": ("NOBODY_CAN_MEET", "queues: [support], capacity", "queues: [sales], capacity"),
+    "an agent after the last step only": ("ONLY_AFTER", "number: 8, steps: [{after: 20s, number: 6}", "number: 12, steps: [{after: 20s, number: 11}"),
     "the whole team is kept free": ("KEEPS_ALL_FREE", "keep_free: 1", "keep_free: 3"),
-    "gathered for another choice": ("POINTLESS_WINDOW", "choice: skill_score", "choice: load_ratio"),
-    "gathered and kept free": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    keep_free: 1"),
-    "gathered for long": ("OUT_OF_RANGE", "match_window: 1s", "match_window: 61s"),
-    "gathered beyond the promise": ("WINDOW_BREAKS_PROMISE", "match_window: 1s", "match_window: 61s"),
+    "a match window with another choice": ("POINTLESS_WINDOW", "choice: skill_score", "choice: load_ratio"),
+    "a match window with keep_free": ("POINTLESS_WINDOW", "match_window: 1s", "match_window: 1s\n    keep_free: 1"),
+    "a match window that is too long": ("OUT_OF_RANGE", "match_window: 1s", "match_window: 61s"),
+    "a match window longer than the target": ("WINDOW_BREAKS_PROMISE", "match_window: 1s", "match_window: 61s"),
     "no team": ("NO_TEAM", "delay: 20s", "sticky_team: 5s"),
     # relaxation
     "steps backwards": ("STEPS_OUT_OF_ORDER", LAST_STEP, "{after: 10s, number: 3}"),
@@ -167,19 +167,19 @@ BROKEN = {
     "a step that sinks where it should rise": ("NEVER_WIDENS", "french, number: 8, steps", "french, operator: at_most, number: 8, steps"),
     "a step of a label": ("NEVER_WIDENS", "french, number: 8, steps", "french, text: north, steps"),
     "a step after the expiry": ("NEVER_WIDENS", "expires_after: 90s", "expires_after: 30s"),
-    "an expiry of what everybody meets": (
+    "an expiry of what every agent meets": (
         "NEVER_WIDENS", "{attribute: french, number: 3}", "{attribute: french, number: 3, expires_after: 9s}"),
     "rings out of order": ("RINGS_OUT_OF_ORDER", "{after: 60s, drop", "{after: 20s, drop"),
     "a ring at once": ("RING_AT_ONCE", "{after: 30s, lower", "{lower"),
     "a ring without anything": ("NEVER_WIDENS", ", lower: {sales: 3}", ""),
-    "a ring that drops what nobody asks": ("NEVER_WIDENS", "drop: [sales]", "drop: [team, sales]"),
+    "a ring that drops what is not required": ("NEVER_WIDENS", "drop: [sales]", "drop: [team, sales]"),
     "a ring that drops again": ("NEVER_WIDENS", ", lower: {sales: 3}", ", drop: [sales]"),
     "a ring that lowers what was dropped": ("NEVER_WIDENS", DROP_SALES, "drop: [sales], lower: {sales: 1}"),
     "a ring that lowers to more": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 6}"),
     "a ring that lowers no further": ("NEVER_WIDENS", DROP_SALES, "lower: {sales: 3}"),
-    "a ring that lowers what nobody asks": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 3, region: 1}"),
+    "a ring that lowers what is not required": ("NEVER_WIDENS", "lower: {sales: 3}", "lower: {sales: 3, region: 1}"),
     "a ring that adds its own queue": ("NEVER_WIDENS", DROP_SALES, "drop: [sales], queues: [sales]"),
-    "a ring that adds nobody": ("NEVER_WIDENS", "queues: [support], capacity_profile", "capacity_profile"),
+    "a ring that adds no agent": ("NEVER_WIDENS", "queues: [support], capacity_profile", "capacity_profile"),
     # overflow
     "overflow to itself": ("OVERFLOW_LOOP", "threshold: 10, queue: support", "threshold: 10, queue: sales"),
     "overflow to and fro": ("OVERFLOW_LOOP", "delay: 20s", "overflow: [{name: back, when: length, threshold: 1, queue: sales}]"),
@@ -193,14 +193,14 @@ BROKEN = {
     "overflow twice": ("DUPLICATE", "name: urgent", "name: too many"),
     # reach
     "no way into a queue": ("UNREACHABLE_QUEUE", 'when: labels.night == "yes", queue: late', "queue: sales"),
-    # promises
-    "no promise": ("NO_PROMISE", "kind: pick_up", "kind: resolution"),
+    # targets
+    "no target": ("NO_PROMISE", "kind: pick_up", "kind: resolution"),
     "adequate below desired": ("CONTRADICTING_LEVELS", "adequate: 2m", "adequate: 50s"),
     "two targets of one kind": ("DUPLICATE", "adequate: 2m}", "adequate: 2m}, {kind: pick_up, desired: 60s}"),
-    "a level above the promise": ("SERVICE_LEVEL_ABOVE_PROMISE", "service_level: 1m", "service_level: 61s"),
-    "the default level above the promise": ("SERVICE_LEVEL_ABOVE_PROMISE", "desired: 60s", "desired: 19s"),
-    "a delay above the promise": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s"),
-    "sticky above the promise": ("STICKY_BREAKS_PROMISE", "sticky: 10s", "sticky: 56s"),
+    "a level above the target": ("SERVICE_LEVEL_ABOVE_PROMISE", "service_level: 1m", "service_level: 61s"),
+    "the default level above the target": ("SERVICE_LEVEL_ABOVE_PROMISE", "desired: 60s", "desired: 19s"),
+    "a delay above the target": ("DELAY_BREAKS_PROMISE", "delay: 20s", "delay: 61s"),
+    "sticky above the target": ("STICKY_BREAKS_PROMISE", "sticky: 10s", "sticky: 56s"),
     # starvation
     "a rule is more urgent": ("MAY_STARVE", "ageing_per_minute: 1}", "ageing_per_minute: 0}\n  - {name: x, pool: night, priority: 1}"),
     "the neighbour ages": ("MAY_STARVE", "ageing_per_minute: 1\n    delay", "delay"),
@@ -211,7 +211,7 @@ BROKEN = {
     "an endless time": ("OUT_OF_RANGE", "delay: 20s", "delay: 400d"),
     "negative ageing": ("OUT_OF_RANGE", "ageing_per_minute: 1\n    max", "ageing_per_minute: -1\n    max"),
     "more offers than ten": ("OUT_OF_RANGE", "max_offers: 2", "max_offers: 11"),
-    "fewer than nobody": ("OUT_OF_RANGE", "keep_free: 1", "keep_free: -1"),
+    "fewer than no agent": ("OUT_OF_RANGE", "keep_free: 1", "keep_free: -1"),
     "a goal above one": ("OUT_OF_RANGE", "order: deadline", "order: adaptive\n    service_level_goal: 80"),
     "always busy": ("OUT_OF_RANGE", "occupancy_limit: 0.85", "occupancy_limit: 1"),
     "busy in per cent": ("OUT_OF_RANGE", "occupancy_limit: 0.85", "occupancy_limit: 85"),
@@ -221,9 +221,9 @@ BROKEN = {
     "more than all": ("IMPOSSIBLE_CHANNEL", "weight: 100, exclusive: true", "weight: 101, exclusive: true"),
     "weightless": ("IMPOSSIBLE_CHANNEL", "{channel: email, weight: 10, maximum: 5}", "{channel: sms}"),
     "the rest is more than all": ("IMPOSSIBLE_CHANNEL", "default_weight: 20", "default_weight: 101"),
-    "nobody takes it": ("CHANNEL_NOT_SERVED", "default_weight: 20", "default_weight: 0"),
-    "interrupts what there is not": ("UNKNOWN_CHANNEL", "interrupts: [email]", "interrupts: [mail]"),
-    "a profile of what there is not": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: mail, weight"),
+    "no agent takes it": ("CHANNEL_NOT_SERVED", "default_weight: 20", "default_weight: 0"),
+    "interrupts an unknown channel": ("UNKNOWN_CHANNEL", "interrupts: [email]", "interrupts: [mail]"),
+    "a profile with an unknown channel": ("UNKNOWN_CHANNEL", "{channel: email, weight", "{channel: mail, weight"),
     "interrupts itself": ("POINTLESS_INTERRUPT", "interrupts: [email]", "interrupts: [email, voice]"),
     "a channel twice": ("DUPLICATE", "{channel: email, weight: 10, maximum: 5}", "{channel: voice, weight: 10}"),
 }  # fmt: skip
@@ -231,7 +231,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("code", "old", "new"), BROKEN.values(), ids=BROKEN)
 def test_each_mistake_has_its_code_and_its_line(tmp_path: Path, code: str, old: str, new: str) -> None:
-    """The line is that of the exchanged words, or of the part that they belong to; the message ends with no code of its own."""
+    """The line is that of the replaced words, or of the part that contains them; the message itself does not end with a code."""
     document = checked(tmp_path, edited((old, new)))
     found = [f for f in document.findings if f.code == code]
     assert found, f"only {[f.code for f in document.findings]}"
@@ -249,8 +249,8 @@ LINES = {
 
 
 @pytest.mark.parametrize(("code", "old", "new", "words"), LINES.values(), ids=LINES)
-def test_the_line_is_where_the_mistake_stands(tmp_path: Path, code: str, old: str, new: str, words: str) -> None:
-    """So that an editor can jump there."""
+def test_the_line_is_that_of_the_mistake(tmp_path: Path, code: str, old: str, new: str, words: str) -> None:
+    """An editor can jump to the line."""
     text = edited((old, new))
     (finding,) = [f for f in checked(tmp_path, text).findings if f.code == code]
     assert words in text.splitlines()[finding.line - 1]
@@ -258,28 +258,28 @@ def test_the_line_is_where_the_mistake_stands(tmp_path: Path, code: str, old: st
 
 SILENT = {
     "an agent who serves everything": ("dynamodb: 1}, queues: [sales]", "dynamodb: 1}"),
-    "a ring that drops what a group asks": (DROP_SALES, "drop: [region], queues: [support]"),
-    "a ring that lowers what a group asks": ("lower: {sales: 3}", "lower: {sales: 3, french: 5}"),
+    "a ring that drops what a group requires": (DROP_SALES, "drop: [region], queues: [support]"),
+    "a ring that lowers what a group requires": ("lower: {sales: 3}", "lower: {sales: 3, french: 5}"),
     "a chain of overflow that ends": ("delay: 20s", "overflow: [{name: wait, when: wait, threshold: 9m, set_priority: 3}]"),
-    "cancelling leads nowhere, so to no circle": ("delay: 20s", "overflow: [{name: end, when: wait, threshold: 9m, cancel: true}]"),
-    "the first queue takes what no rule wants": ("- {name: rest, queue: support, priority: 2}", "- {name: rest, when: public, queue: support}"),
+    "cancelling leads to no queue, so to no circle": ("delay: 20s", "overflow: [{name: end, when: wait, threshold: 9m, cancel: true}]"),
+    "the first queue takes what no rule matches": ("- {name: rest, queue: support, priority: 2}", "- {name: rest, when: public, queue: support}"),
     "a label in place of its skill": ("{attribute: french, number: 3}", "{attribute: region, operator: not_equal, text: north}"),
     "a team as a requirement": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5}\n      - {attribute: team, text: red}"),
     "equal priorities need no ageing": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night}"),
     "nor do queues of other pools matter": ("{name: late, pool: night, ageing_per_minute: 1}", "{name: late, pool: night, priority: -9}"),
-    "a delay as long as the promise": ("delay: 20s", "delay: 60s"),
-    "expiry of what somebody lacks": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5, expires_after: 90s}"),
-    "a promise for other queues": ("name: chat", "name: chat\n    queues: [sales]"),
+    "a delay as long as the target": ("delay: 20s", "delay: 60s"),
+    "expiry of what an agent lacks": ("{attribute: sales, number: 5}", "{attribute: sales, number: 5, expires_after: 90s}"),
+    "a target for other queues": ("name: chat", "name: chat\n    queues: [sales]"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("old", "new"), SILENT.values(), ids=SILENT)
-def test_what_is_only_near_a_mistake_is_no_finding(tmp_path: Path, old: str, new: str) -> None:
-    """Lint that cries wolf is switched off."""
+def test_a_valid_edit_close_to_a_mistake_gives_no_finding(tmp_path: Path, old: str, new: str) -> None:
+    """People switch off a lint that gives false alarms."""
     assert [str(f) for f in checked(tmp_path, edited((old, new))).findings] == []
 
 
-def test_a_circle_through_several_queues_is_told_once_with_its_way(tmp_path: Path) -> None:
+def test_a_circle_through_several_queues_is_reported_once_with_its_path(tmp_path: Path) -> None:
     """a to b to c to a: three rules, one finding."""
 
     def queue(name: str, to: str) -> str:
@@ -306,14 +306,14 @@ def test_a_circle_through_several_queues_is_told_once_with_its_way(tmp_path: Pat
     ],
 )
 def test_where_a_tenant_must_not_have_us_send(tmp_path: Path, setting: str, value: str) -> None:
-    """Named with file and line, before it is in force; what the operator allows passes."""
+    """The destination is reported with file and line before it is in force; destinations that the operator allows pass."""
     text = SOUND.replace(
         CHANNELS_LINE,
         f"channels:\n  - {{channel: grpc, account: default}}\n  - channel: telegram\n    account: x\n    settings:\n      {setting}: '{value}'\n",
     )
     found = [f for f in checked(tmp_path, text).findings if f.code == "DESTINATION"]
     if value.startswith("file:"):
-        assert found == []  # a reference: known where it is used
+        assert found == []  # a reference: the services know its value when they use it
         return
     (finding,) = found
     assert (finding.severity, finding.line) == (
@@ -330,8 +330,8 @@ def test_where_a_tenant_must_not_have_us_send(tmp_path: Path, setting: str, valu
 
 
 @pytest.mark.parametrize("secret", ["whsec_", "whsec_AAAA", "whsec_not base64", "whsec_" + "A" * 28])
-def test_a_webhook_secret_that_is_no_key(tmp_path: Path, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty or short key, where lint can see it; where it can't, the services say so."""
+def test_a_webhook_secret_that_is_not_a_key(tmp_path: Path, secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lint reports an empty or short key if it can read it; otherwise the services report it."""
     text = SOUND.replace(
         CHANNELS_LINE,
         "channels:\n  - {channel: grpc, account: default}\n  - channel: webhook\n    account: x\n"

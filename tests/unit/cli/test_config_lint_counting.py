@@ -1,4 +1,4 @@
-"""What lint says of counting, recoveries and categories."""
+"""Lint of counting, recoveries and categories."""
 
 from pathlib import Path
 
@@ -37,8 +37,8 @@ def linted(tmp_path: Path, text: str) -> Document:
     return document
 
 
-def test_a_sound_configuration_has_no_such_finding_and_keeps_its_words(tmp_path: Path) -> None:
-    """Words stand by language, as lists of what is found and what forbids it."""
+def test_a_valid_configuration_has_no_such_finding_and_keeps_its_words(tmp_path: Path) -> None:
+    """Words are grouped by language, as lists of words that match and words that exclude a match."""
     document = linted(tmp_path, SOUND)
     mine = {"WEEKDAY", "RECOVERY_THRESHOLD", "RECOVERY_KIND", "CATEGORY_EMPTY", "UNKNOWN_WEBHOOK", "UNKNOWN_EVENT"}
     assert not [finding for finding in document.findings if finding.code in mine or finding.severity == "error"]
@@ -64,7 +64,7 @@ def test_a_sound_configuration_has_no_such_finding_and_keeps_its_words(tmp_path:
     ],
 )  # fmt: skip
 def test_each_mistake_is_named_on_its_line(tmp_path: Path, old: str, new: str, code: str, line: int) -> None:
-    """One change to the sound one."""
+    """Each case is one change to the valid configuration."""
     assert old in SOUND
     found = [(finding.code, finding.line) for finding in linted(tmp_path, SOUND.replace(old, new, 1)).findings]
     assert (code, line) in found

@@ -1,5 +1,5 @@
-"""What lint says of promises and calendars: a sound configuration that uses everything gives no finding, each mistake in it its own, and the
-service refuses what lint calls an error."""
+"""Lint of SLA targets and calendars: a valid configuration that uses every feature gives no finding, each mistake in it gives its own finding,
+and the service refuses every configuration with an error."""
 
 from pathlib import Path
 
@@ -71,18 +71,18 @@ def checked(tmp_path: Path, text: str) -> Document:
     path = tmp_path / "tenant.yaml"
     path.write_text(text, encoding="utf-8")
     document = load(path)
-    assert document.findings == [], "the file itself is at fault, not what it says"
+    assert document.findings == [], "the file can't be read"
     lint(document)
     return document
 
 
 def edited(old: str, new: str) -> str:
-    assert SOUND.count(old) == 1, f"{old!r} stands {SOUND.count(old)} times"
+    assert SOUND.count(old) == 1, f"{old!r} appears {SOUND.count(old)} times"
     return SOUND.replace(old, new)
 
 
-def test_a_sound_configuration_gives_no_finding_and_is_taken(tmp_path: Path) -> None:
-    """Although it uses whatever can be configured."""
+def test_a_valid_configuration_gives_no_finding_and_is_accepted(tmp_path: Path) -> None:
+    """The configuration uses everything that can be configured."""
     document = checked(tmp_path, SOUND)
     assert [str(f) for f in document.findings] == []
     assert len(promises_of(document.configuration, caching_calendars()).policies) == 2
@@ -97,7 +97,7 @@ ERRORS = {
     "no CEL": ("BAD_EXPRESSION", "priority > 3'", "priority >'"),
     "without bounds": ("BAD_EXPRESSION", "priority > 3'", f"{'!' * 60}true'"),
     "too costly": ("COSTLY_EXPRESSION", "priority > 3'", "labels.all(a, labels.all(b, labels.all(c, a == b)))'"),
-    "of what is not known": ("UNKNOWN_VARIABLE", "priority > 3'", "text > 3'"),
+    "of an unknown variable": ("UNKNOWN_VARIABLE", "priority > 3'", "text > 3'"),
     "an empty range": ("PRIORITY_RANGE", "priority_at_most: 9", "priority_at_most: 0"),
     # levels
     "contradicting levels": ("CONTRADICTING_LEVELS", "desired: 30s\n", "desired: 61s\n"),
@@ -113,7 +113,7 @@ ERRORS = {
     "before the start": ("WARNING_TOO_LATE", "warn_before: [10s]", "warn_before: [60s]"),
     "after the end": ("WARNING_TOO_LATE", "warn_after: [20s]", "warn_after: [60s]"),
     # escalations
-    "a warning that is not": ("NO_SUCH_WARNING", "warning: 3", "warning: 4"),
+    "a warning that does not exist": ("NO_SUCH_WARNING", "warning: 3", "warning: 4"),
     "never": ("NO_POINT", "at: breach, queue", "queue"),
     "nothing": ("NO_ACTION", "{at: desired_passed, requirements: [{attribute: senior}]}", "{at: desired_passed}"),
     # calendars
@@ -126,8 +126,8 @@ ERRORS = {
     "no day": ("UNKNOWN_DAY", 'wed], from: "08:00"', 'wen], from: "08:00"'),
 }  # fmt: skip
 WARNINGS = {
-    "a channel that is not": ("UNKNOWN_CHANNEL", "[webchat]", "[web]"),
-    "a skill that is not": ("UNKNOWN_SKILL", "[{attribute: senior}]", "[{attribute: seniour}]"),
+    "a channel that does not exist": ("UNKNOWN_CHANNEL", "[webchat]", "[web]"),
+    "a skill that does not exist": ("UNKNOWN_SKILL", "[{attribute: senior}]", "[{attribute: seniour}]"),
     "a policy behind another": ("SHADOWED_POLICY", "  - {name: rest,", "  - {name: wide, targets: []}\n  - {name: rest,"),
     "order of nothing": ("ORDERS_NOTHING", "order: deadline, ", ""),
     "a priority without a warning": ("NO_SUCH_WARNING", "warn_at: [0.75], escalate", "escalate"),
@@ -137,7 +137,7 @@ WARNINGS = {
 
 @pytest.mark.parametrize(("code", "old", "new"), ERRORS.values(), ids=ERRORS)
 def test_each_error_has_its_code_and_is_refused_by_the_service(tmp_path: Path, code: str, old: str, new: str) -> None:
-    """It says where it is and how to mend it."""
+    """The finding shows its place and how to fix it."""
     document = checked(tmp_path, edited(old, new))
     found = [f for f in document.findings if f.code == code]
     assert found, f"only {[f.code for f in document.findings]}"
@@ -147,8 +147,8 @@ def test_each_error_has_its_code_and_is_refused_by_the_service(tmp_path: Path, c
 
 
 @pytest.mark.parametrize(("code", "old", "new"), WARNINGS.values(), ids=WARNINGS)
-def test_what_can_be_run_all_the_same_is_taken(tmp_path: Path, code: str, old: str, new: str) -> None:
-    """Lint alone tells of it."""
+def test_the_service_accepts_what_is_only_a_warning(tmp_path: Path, code: str, old: str, new: str) -> None:
+    """Only lint reports it."""
     document = checked(tmp_path, edited(old, new))
     assert code in {f.code for f in document.findings}, [f.code for f in document.findings]
     promises_of(document.configuration, caching_calendars())

@@ -1,4 +1,4 @@
-"""What lint says of surveys, and that the service refuses the same: a mistake gives its finding on its line, and the running version goes on."""
+"""Lint of surveys: a mistake gives its finding on its line; the service refuses the same mistakes and keeps the running version."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ templates:
   - {name: survey_reminder, texts: {fa: "{question} {link} تا {until}"}}
 """
 
-# What is replaced by what, the finding, the line it is on, and whether the service refuses it as well.
+# The old text, the new text, the finding, its line, and whether the service also refuses it.
 MISTAKES = [
     ("    kind: csat\n", "", "NO_SURVEY_KIND", "- name: rest", True),
     ("sampling: 1\n", "sampling: 1.5\n", "SAMPLING_SHARE", "sampling: 1.5", True),
@@ -100,8 +100,8 @@ def of_surveys(document: Document) -> list[tuple[str, str]]:
     return [(finding.code, finding.severity) for finding in document.findings]
 
 
-def test_a_sound_configuration_that_uses_everything_has_no_finding(tmp_path: Path) -> None:
-    """And the service takes it as it is."""
+def test_a_valid_configuration_that_uses_everything_has_no_finding(tmp_path: Path) -> None:
+    """The service accepts it without a change."""
     document = linted(SOUND, tmp_path)
     assert of_surveys(document) == []
     programme = decode("shop", document.configuration.SerializeToString()).programme
@@ -110,10 +110,10 @@ def test_a_sound_configuration_that_uses_everything_has_no_finding(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("before", "after", "code", "line", "refused"), MISTAKES)
-def test_a_mistake_is_named_on_its_line_and_the_service_refuses_it(
+def test_a_mistake_is_reported_on_its_line_and_the_service_refuses_it(
     tmp_path: Path, before: str, after: str, code: str, line: str, refused: bool
 ) -> None:
-    """Where the service could still do something sensible (a generic text, a queue that nobody is in) it does, and lint alone says no."""
+    """Where the service has a safe fallback (a generic text, a queue without agents), it uses it, and only lint reports the error."""
     assert before in SOUND
     text = SOUND.replace(before, after, 1)
     document = linted(text, tmp_path)
@@ -129,8 +129,10 @@ def test_a_mistake_is_named_on_its_line_and_the_service_refuses_it(
 
 
 @pytest.mark.parametrize(("before", "after", "code", "line"), WARNINGS)
-def test_what_may_be_meant_is_a_warning(tmp_path: Path, before: str, after: str, code: str, line: str) -> None:
-    """It stops nothing."""
+def test_a_setting_that_may_be_intended_is_a_warning(
+    tmp_path: Path, before: str, after: str, code: str, line: str
+) -> None:
+    """A warning does not stop the configuration."""
     assert before in SOUND
     text = SOUND.replace(before, after, 1)
     document = linted(text, tmp_path)
@@ -139,8 +141,8 @@ def test_what_may_be_meant_is_a_warning(tmp_path: Path, before: str, after: str,
     decode("shop", document.configuration.SerializeToString())
 
 
-def test_a_survey_is_shadowed_only_by_one_that_is_for_all_of_its_contacts(tmp_path: Path) -> None:
-    """A narrower one before it leaves it the rest, one that crosses it does too; the same scope leaves nothing."""
+def test_a_survey_is_shadowed_only_by_one_that_matches_all_its_interactions(tmp_path: Path) -> None:
+    """An earlier survey with a narrower or overlapping scope leaves interactions for it; one with the same scope leaves none."""
     narrower = SOUND.replace("queues: [support]\n", "channels: [email]\n    tiers: [gold, silver]\n", 1)
     assert of_surveys(linted(narrower, tmp_path)) == []
     same = SOUND.replace("queues: [support]\n", "channels: [email]\n    tiers: [gold]\n    languages: [en]\n", 1)

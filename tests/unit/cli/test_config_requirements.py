@@ -1,4 +1,4 @@
-"""Lint knows who could take what as the router does: two writings of one rule, compared for any requirement and any agent."""
+"""Lint and the router agree on eligible agents: two implementations of one rule, compared for any requirement and any agent."""
 
 from itertools import product
 from typing import Any
@@ -55,7 +55,7 @@ _SKILLS = [
     {name: value for name, value in (("x", x), ("y", y), ("x=a", label)) if value is not None}
     for x, y, label in product((None, 0.0, 1.0, 2.0), (None, 1.0), (None, 1.0))
 ]
-"""Agents of all kinds that could make a difference."""
+"""Agents of every kind that could make a difference."""
 
 
 @settings(max_examples=100)
@@ -63,7 +63,7 @@ _SKILLS = [
 def test_lint_and_router_agree_who_meets_what_and_when(
     selectors: list[types_pb2.Selector], rings: list[config_pb2.Ring]
 ) -> None:
-    """With expiry, steps, rings and groups; each selector by itself, and all together."""
+    """The cases cover expiry, steps, rings and groups; each selector alone, and all together."""
     queue = config_pb2.Queue(name="q", requirements=selectors, rings=rings)
     (routed,) = to_pool(config_pb2.TenantConfiguration(queues=[queue]), "default").queues
     for asked in (selectors, *([selector] for selector in selectors)):
@@ -89,14 +89,14 @@ def test_lint_and_router_agree_who_meets_what_and_when(
     ],
 )
 def test_requirements_can_be_typed_as_they_are_shown(text: str, selector: dict[str, Any]) -> None:
-    """What `explain` prints is what `--require` takes."""
+    """`--require` accepts the form that `explain` prints."""
     made = lint.parse_requirement(text)
     assert made == types_pb2.Selector(**selector)
     assert lint.describe(made).replace(" ", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("text", ["", "persian", ">= 5", "persian >=", "has", "a b >= 5", "persian => 5"])
-def test_what_is_no_requirement_says_what_one_looks_like(text: str) -> None:
+def test_the_error_for_other_text_shows_what_a_requirement_looks_like(text: str) -> None:
     """The message has examples."""
     with pytest.raises(ValueError, match="such as"):
         lint.parse_requirement(text)
@@ -105,7 +105,7 @@ def test_what_is_no_requirement_says_what_one_looks_like(text: str) -> None:
 @settings(max_examples=20)
 @given(_SELECTORS, _RINGS)
 def test_between_two_ages_nothing_changes(selectors: list[types_pb2.Selector], rings: list[config_pb2.Ring]) -> None:
-    """So that looking at these ages is looking at all."""
+    """Checking these ages is therefore enough."""
     known = lint.ages(selectors, rings)
     for age, skills in product(range(5), _SKILLS):
         last = max(at for at in known if at <= age)

@@ -1,4 +1,4 @@
-"""Who the CLI says it is, and where it looks: from what runs here, else from variables, never from what it makes up."""
+"""The identity and the addresses that the command line uses: from what runs here, else from variables, never from defaults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VARIABLES = (
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A home in which nothing runs, and no variable set."""
+    """Return a home in which nothing runs, with no variable set."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return Workspace(tmp_path)
@@ -35,7 +35,7 @@ def start(workspace: Workspace) -> None:
 
 
 def test_without_anything_it_says_what_to_set_and_leaves_no_secret_behind(workspace: Workspace) -> None:
-    """A secret made on the spot would sign tokens that no service accepts, and stay there for a later start."""
+    """A secret generated now would sign tokens that no service accepts, and would remain for a later start."""
     with pytest.raises(ChaparError, match="CHAPAR_TOKEN") as error:
         token_for(workspace, "demo")
     assert error.value.reason == "NO_TOKEN"
@@ -43,10 +43,10 @@ def test_without_anything_it_says_what_to_set_and_leaves_no_secret_behind(worksp
 
 
 @pytest.mark.parametrize("variable", [name for name in VARIABLES if "ADDRESS" in name])
-def test_what_runs_here_signs_no_token_for_elsewhere(
+def test_the_local_key_signs_no_token_for_other_servers(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    """With a server named, the development secret of this copy is not used, nor its tenant."""
+    """If a server is named, neither this copy's development secret nor its tenant is used."""
     start(workspace)
     assert token_for(workspace, "demo").count(".") == 2
     monkeypatch.setenv(variable, "router.example:9000")
@@ -59,8 +59,8 @@ def test_what_runs_here_signs_no_token_for_elsewhere(
     assert (token_for(workspace, "shop"), tenant_of(workspace)) == ("given", "shop")
 
 
-def test_each_service_has_an_address_of_its_own(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHAPAR_ADDRESS_<SERVICE>; CHAPAR_ADDRESS for those that are not named."""
+def test_each_service_has_its_own_address(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CHAPAR_ADDRESS_<SERVICE> sets it; CHAPAR_ADDRESS applies to the services that are not named."""
     for service in SERVICES[1:]:
         monkeypatch.setenv(f"CHAPAR_ADDRESS_{service.upper()}", f"dns:///{service}.example:9000")
     monkeypatch.setenv("CHAPAR_ADDRESS", "one.example:9000")
@@ -84,7 +84,7 @@ def test_each_service_has_an_address_of_its_own(workspace: Workspace, monkeypatc
 async def test_a_token_leaves_this_machine_by_tls_alone(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str, plain: bool
 ) -> None:
-    """Without an authority to believe only loopback is called."""
+    """Without a trusted authority only loopback is called."""
     monkeypatch.setenv("CHAPAR_TOKEN", mint(b"k" * 32, "someone", "demo", (), "", 60))
     monkeypatch.setenv("CHAPAR_TENANT", "demo")
     monkeypatch.setenv("CHAPAR_ADDRESS", address)

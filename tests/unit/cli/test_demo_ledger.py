@@ -1,4 +1,4 @@
-"""The audit behind `lost 0, doubled 0` must see what is lost and what is doubled, or its zeros mean nothing."""
+"""The audit behind `lost 0, doubled 0` must find lost and doubled records, or its zeros mean nothing."""
 
 import pytest
 
@@ -41,8 +41,8 @@ def folded(*records: Record) -> Ledger:
     return ledger
 
 
-def test_a_whole_life_is_clean() -> None:
-    """Sent, in the conversation once, ended once, answered once."""
+def test_a_complete_interaction_is_clean() -> None:
+    """The message is in the conversation once; the interaction ends once and gets one reply."""
     sent = Sent(acknowledged={"#d1-1": "webchat"}, recorded_replies={"#r1-1": "delivery"})
     sent.arrivals["#r1-1"] = 1
     assert audit(folded(*WHOLE_LIFE), sent).clean
@@ -55,8 +55,8 @@ def test_a_whole_life_is_clean() -> None:
         (WHOLE_LIFE[:-1], "never ended"),
     ],
 )
-def test_what_is_missing_is_lost(records: list[Record], word: str) -> None:
-    """An acknowledged message or an end that is not there."""
+def test_a_missing_message_or_end_is_lost(records: list[Record], word: str) -> None:
+    """An acknowledged message or an end without a record is reported as lost."""
     found = audit(folded(*records), Sent(acknowledged={"#d1-1": "webchat"}))
     assert [word in line for line in found.lost] == [True]
     assert not found.doubled
@@ -69,8 +69,8 @@ def test_what_is_missing_is_lost(records: list[Record], word: str) -> None:
         (COMPLETED, "ended 2 times"),
     ],
 )
-def test_what_is_there_twice_is_doubled(extra: Record, word: str) -> None:
-    """A message or an end that is there twice."""
+def test_a_second_message_or_end_is_doubled(extra: Record, word: str) -> None:
+    """A message or an end that is recorded twice is reported as doubled."""
     found = audit(folded(*WHOLE_LIFE, extra), Sent(acknowledged={"#d1-1": "webchat"}))
     assert [word in line for line in found.doubled] == [True]
     assert not found.lost
@@ -90,21 +90,21 @@ def lives(interaction_id: str) -> Record:
     return record("routing.events.v1", router_pb2.RoutingEvent(interaction=facts, completed=done).SerializeToString())
 
 
-def test_what_opens_twice_is_doubled() -> None:
-    """Two by one message, or one that is opened twice."""
+def test_a_second_opening_is_doubled() -> None:
+    """One message opens two interactions, or one interaction is opened twice."""
     both = [opened("i", "m"), opened("j", "m"), lives("i"), lives("j")]
     assert audit(folded(*both), Sent()).doubled == ("message m opened 2 interactions",)
     assert audit(folded(both[0], both[0], both[2]), Sent()).doubled[1:] == ("interaction i was opened 2 times",)
 
 
-def test_recoveries_are_opened_by_no_message() -> None:
-    """Any number of them is clean, each opened once."""
+def test_recoveries_are_opened_without_a_message() -> None:
+    """Any number of recoveries is clean if each is opened once."""
     assert audit(folded(opened("i", ""), opened("j", ""), lives("i"), lives("j")), Sent()).clean
     assert not audit(folded(opened("i", ""), opened("i", ""), lives("i")), Sent()).clean
 
 
 def test_a_recovery_that_is_due_and_not_opened_is_lost() -> None:
-    """And is none once it is opened, in whichever order the topics are read."""
+    """After it is opened it is not lost, in whichever order the topics are read."""
     due = feedback_pb2.FeedbackRecord(recovery_due=feedback_pb2.RecoveryDue(invitation_id="v"))
     told = feedback_pb2.FeedbackRecord(
         recovery_opened=feedback_pb2.RecoveryOpened(invitation_id="v", interaction_id="i")
@@ -115,13 +115,13 @@ def test_a_recovery_that_is_due_and_not_opened_is_lost() -> None:
 
 
 def test_two_holders_at_once_are_seen() -> None:
-    """An assignment while another agent holds it."""
+    """The interaction is assigned while another agent holds it."""
     found = audit(folded(WHOLE_LIFE[0], QUEUED, ASSIGNED, STOLEN, COMPLETED), Sent())
     assert any("two agents" in line for line in found.doubled)
 
 
 def test_a_reply_without_arrival_is_lost_unless_its_outcome_is_recorded_as_unknown() -> None:
-    """Unknown is an honest answer; silence is not."""
+    """An unknown outcome is recorded; a missing record is not accepted."""
     sent = Sent(recorded_replies={"#r1-1": "delivery"})
     assert any("#r1-1" in line for line in audit(folded(*WHOLE_LIFE), sent).lost)
     unknown = ingest_pb2.DeliveryRecord(delivery_id="delivery", state=ingest_pb2.DELIVERY_STATE_UNKNOWN)
@@ -131,7 +131,7 @@ def test_a_reply_without_arrival_is_lost_unless_its_outcome_is_recorded_as_unkno
 
 
 def test_a_reply_that_arrives_twice_is_doubled() -> None:
-    """Whatever the topics say: the customer saw it twice."""
+    """The topics do not matter: the customer received it twice."""
     sent = Sent(recorded_replies={"#r1-1": "delivery"})
     sent.arrivals["#r1-1"] = 2
     assert any("2 times" in line for line in audit(folded(*WHOLE_LIFE), sent).doubled)

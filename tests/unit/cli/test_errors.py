@@ -1,4 +1,4 @@
-"""What goes wrong is told in one sentence that says what to do."""
+"""Every error is reported in one sentence that says what to do."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from services.cli.workspace import Workspace
 def test_a_wrong_setting_is_named_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A typing error in KAFKA_BOOTSTRAP_SERVERS is the user's, not a defect of ours."""
+    """A typing error in KAFKA_BOOTSTRAP_SERVERS is the user's error, not a defect of the program."""
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "garbage")
 
     async def work() -> None:
@@ -28,7 +28,7 @@ def test_a_wrong_setting_is_named_without_a_traceback(
 
 
 def test_a_home_that_is_a_file_says_to_choose_another(tmp_path: Path) -> None:
-    """Nothing runs there, and nothing can be made there."""
+    """Nothing runs in it, and no file can be created in it."""
     file = tmp_path / "file"
     file.write_text("")
     assert Workspace(file).running() is None

@@ -1,4 +1,4 @@
-"""What `chapar feedback invite` asks about."""
+"""The subject of the invitation by `chapar feedback invite`."""
 
 from typing import Any
 
@@ -25,15 +25,15 @@ def a_person(*channels: str) -> ingest_pb2.GetPersonResponse:
     return ingest_pb2.GetPersonResponse(person_id="p", identities=identities)
 
 
-def test_the_customer_is_asked_where_he_wrote() -> None:
-    """By the identity on the channel of the interaction; queue and agent are those of its story."""
+def test_the_customer_is_invited_on_the_channel_of_the_interaction() -> None:
+    """The invitation uses the identity on the interaction's channel; queue and agent are those of its story."""
     about = subject(an_interaction(), a_person("telegram", "email"), "fa")
     assert (about.identity_id, about.person_id, about.conversation_id) == ("on email", "p", "c")
     assert (about.queue, about.agent_id, list(about.agent_ids), about.language) == ("billing", "sara", ["sara"], "fa")
 
 
-def test_whoever_is_not_done_or_not_there_is_not_asked() -> None:
-    """An open interaction; a person without an identity on the channel."""
+def test_an_open_interaction_or_a_missing_identity_gets_no_invitation() -> None:
+    """The interaction is open, or the person has no identity on the channel."""
     with pytest.raises(ChaparError, match="assigned"):
         subject(an_interaction(state="assigned"), a_person("email"), "")
     with pytest.raises(ChaparError, match="no identity"):

@@ -1,4 +1,4 @@
-"""Secrets made on this machine are the same at every call, also in a home from a version that knew fewer names or others."""
+"""Secrets generated on this machine are the same at every call, also in a home from a version with fewer or other names."""
 
 import json
 import threading
@@ -22,8 +22,8 @@ forms = pytest.mark.parametrize(("complete", "old"), FORMS, ids=["json", "env"])
 
 @forms
 @pytest.mark.parametrize("before", ["nothing", "an empty file", "an old file"])
-def test_what_was_made_once_is_the_same_again(tmp_path: Path, complete: Complete, old: str, before: str) -> None:
-    """Whatever was there: the names of this version are kept, and those of before with their values."""
+def test_a_generated_secret_stays_the_same(tmp_path: Path, complete: Complete, old: str, before: str) -> None:
+    """For every earlier content, the names of this version are stored, and the earlier names keep their values."""
     path = tmp_path / "channels"
     if before != "nothing":
         path.write_text(old if before == "an old file" else "")
@@ -41,8 +41,8 @@ def test_what_was_made_once_is_the_same_again(tmp_path: Path, complete: Complete
 
 
 @forms
-def test_those_who_come_at_once_agree(tmp_path: Path, complete: Complete, old: str) -> None:
-    """`chapar run` and `chapar send` in an old home, at the same moment; the lock is of open files, so threads show it."""
+def test_concurrent_calls_return_the_same_secrets(tmp_path: Path, complete: Complete, old: str) -> None:
+    """`chapar run` and `chapar send` use an old home at the same moment. The lock belongs to an open file, so threads can test it."""
     at_once = threading.Barrier(4)
 
     def one(path: Path) -> dict[str, str]:
@@ -60,7 +60,7 @@ def test_those_who_come_at_once_agree(tmp_path: Path, complete: Complete, old: s
 
 @forms
 def test_a_complete_file_is_only_read(tmp_path: Path, complete: Complete, old: str) -> None:
-    """As in a volume that is mounted read-only: no lock, no draft beside it."""
+    """The file may be in a volume that is mounted read-only: no lock is taken and no draft is written next to it."""
     path = tmp_path / "channels"
     path.write_text(old)
     made = complete(path)

@@ -1,4 +1,4 @@
-"""Measures as a file: what is written is read back the same, in both formats; what cannot be written says why."""
+"""Measures as a file: the values read back are those written, in both formats; an error says why a file can't be written."""
 
 import csv
 import importlib.util
@@ -30,7 +30,7 @@ ROWS = [a_row(8, "sales", 4), a_row(9, "فروش", 0)]
 
 
 def test_a_csv_is_read_back_the_same(tmp_path: Path) -> None:
-    """A heading, a line a row, nothing where nothing is known; Persian names stay what they are."""
+    """The file has a header and one line per row; unknown values are empty; Persian names are unchanged."""
     file = tmp_path / "measures.csv"
     assert write(file, ROWS) == 2
     with file.open(newline="", encoding="utf-8") as lines:
@@ -47,7 +47,7 @@ def test_a_csv_is_read_back_the_same(tmp_path: Path) -> None:
 
 
 def test_a_parquet_is_read_back_the_same(tmp_path: Path) -> None:
-    """With types: counts are whole numbers, times are times in UTC, what is unknown is null."""
+    """The columns have types: counts are integers, times are timestamps in UTC, unknown values are null."""
     pq = pytest.importorskip("pyarrow.parquet")
     file = tmp_path / "measures.parquet"
     assert write(file, ROWS) == 2
@@ -60,21 +60,21 @@ def test_a_parquet_is_read_back_the_same(tmp_path: Path) -> None:
     assert pq.read_table(file).num_rows == 0
 
 
-def test_without_pyarrow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_error_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(ChaparError, match="uv sync --group export"):
         write(tmp_path / "measures.parquet", ROWS)
     assert write(tmp_path / "measures.csv", ROWS) == 2, "CSV needs nothing"
 
 
-def test_another_ending_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+def test_another_file_extension_is_refused_before_any_request(tmp_path: Path) -> None:
     with pytest.raises(ChaparError, match=r"\.csv or \.parquet"):
         write(tmp_path / "measures.xlsx", ROWS)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_is_no_formula(tmp_path: Path) -> None:
-    """A spreadsheet would run a queue called =1+1."""
+def test_a_name_is_not_written_as_a_formula(tmp_path: Path) -> None:
+    """A spreadsheet would evaluate a queue name such as =1+1."""
     file = tmp_path / "m.csv"
     write(file, [a_row(8, "=1+1", 1)])
     with file.open(newline="", encoding="utf-8") as lines:

@@ -1,4 +1,4 @@
-"""What commands print."""
+"""The output of commands."""
 
 from io import StringIO
 
@@ -16,7 +16,7 @@ def printed(*arguments: object) -> str:
 
 
 def test_an_id_can_be_copied_from_a_terminal_of_eighty_columns() -> None:
-    """`interactions list` is there to find the id for `interactions show`: other columns give way."""
+    """`interactions list` exists to find the id for `interactions show`: the other columns are narrowed instead."""
     columns = ("opened", "interaction", "channel", "queue", "state", "agent")
     text = printed("interactions", columns, [("2026-11-22 00:16:49", AN_ID, "webhook", "sales", "completed", "sara")])
     assert AN_ID in text
@@ -25,7 +25,7 @@ def test_an_id_can_be_copied_from_a_terminal_of_eighty_columns() -> None:
 
 
 def test_no_heading_is_cut_within_a_word() -> None:
-    """Eleven columns of live queues fit; headings break between words only."""
+    """The eleven columns of live queues fit; headings break only between words."""
     headings = ("queue", "#waits", "#offered", "#held", "oldest", "#agents", "#free", "wait est.", "#in time")
     columns = (*headings, "#answered", "#left")
     text = printed("queues", columns, [("support", 14, 0, 0, "7 min 54 s", 0, 0, "16.9 s", 10, 10, 0)])
@@ -35,5 +35,5 @@ def test_no_heading_is_cut_within_a_word() -> None:
 
 
 def test_an_empty_table_says_that_there_is_nothing() -> None:
-    """A frame without rows leaves the reader wondering whether the command worked."""
+    """From a frame without rows the reader can't see whether the command worked."""
     assert "scores: none" in printed("scores", ("queue", "#n"), [])

@@ -1,4 +1,4 @@
-"""How `chapar scores` shows windows and takes days."""
+"""`chapar scores`: the format of windows and days."""
 
 import pytest
 import typer
@@ -16,13 +16,13 @@ from services.cli.commands.scores import _gregorian, window_name
         ("2026-03-21T10:05Z", "2026-03-21 10:05 UTC", "1405/01/01 10:05 UTC"),
     ],
 )
-def test_a_window_is_shown_in_the_calendar_that_is_asked_for(name: str, shown: str, in_iran: str) -> None:
+def test_a_window_is_shown_in_the_requested_calendar(name: str, shown: str, in_iran: str) -> None:
     """Nowruz 1405 is 21 March 2026."""
     assert (window_name(name, False), window_name(name, True)) == (shown, in_iran)
 
 
-def test_days_are_taken_in_the_calendar_that_is_asked_for() -> None:
-    """And what is no day is refused with an example of one."""
+def test_days_are_parsed_in_the_requested_calendar() -> None:
+    """Other text is refused with an example of a day."""
     assert _gregorian("1405-01-01", True) == _gregorian("2026-03-21", False) == "2026-03-21"
     assert _gregorian("", True) == ""
     for text, jalali, example in (("1405-13-01", True, "1405-01-01"), ("yesterday", False, "2026-03-21")):

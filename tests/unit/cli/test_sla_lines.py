@@ -1,11 +1,11 @@
-"""How promises are shown to people."""
+"""The format of SLA events for people."""
 
 from chapar.config.v1 import config_pb2
 from chapar.sla.v1 import sla_pb2
 from services.cli.commands.sla import event_line
 
 
-def test_an_escalation_says_what_it_asks_for_and_when_by_the_jalali_calendar() -> None:
+def test_an_escalation_shows_its_actions_and_its_jalali_date() -> None:
     """Nowruz 1405 is 21 March 2026."""
     action = sla_pb2.SlaAction(add_priority=5, queue="rescue", webhook="duty", supervisor=True)
     action.requirements.add(attribute="senior")

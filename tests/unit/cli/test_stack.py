@@ -1,4 +1,4 @@
-"""What `chapar run` starts: each process with an environment that its settings accept, and limits that one machine's load fits into."""
+"""The processes of `chapar run`: their settings accept their environments, and their limits admit the load of one machine."""
 
 import inspect
 import os
@@ -25,7 +25,7 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
     "feedback": FeedbackSettings,
 }
 LARGEST_DEMO = 20
-"""The most that `chapar demo --size` takes."""
+"""The largest value that `chapar demo --size` accepts."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def _nothing_exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def environments(home: Path, options: StackOptions) -> dict[str, dict[str, str]]:
-    """What each process gets, by its name: what it inherits, and what is planned for it."""
+    """Return the environment of each process, by name: the inherited variables and the planned ones."""
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:9")
     specs, _ = plan(Workspace(home), options, kafka, "demo")
     inherited = {name: value for name, value in os.environ.items() if name.upper().startswith("CHAPAR_")}
@@ -48,13 +48,13 @@ def ingest(home: Path, options: StackOptions | None = None) -> IngestSettings:
 
 
 def test_every_process_accepts_its_environment(tmp_path: Path) -> None:
-    """Limits of development are settings that exist."""
+    """The development limits are settings that exist."""
     for name, environment in environments(tmp_path, StackOptions(routers=2, ingests=2)).items():
         assert SETTINGS[service_of(name)].load(env=environment).insecure_dev
 
 
-def test_the_load_of_loadgen_by_its_own_defaults_is_let_in(tmp_path: Path) -> None:
-    """One tenant, one address, however long it goes on."""
+def test_the_default_load_of_loadgen_is_within_the_limits(tmp_path: Path) -> None:
+    """The load comes from one tenant and one address, for any duration."""
     defaults = inspect.signature(loadgen).parameters
     rate = defaults["rate"].default * (1 + DUPLICATES)
     found = ingest(tmp_path)
@@ -64,8 +64,8 @@ def test_the_load_of_loadgen_by_its_own_defaults_is_let_in(tmp_path: Path) -> No
     assert rate / defaults["customers"].default < found.sender_rate
 
 
-def test_the_largest_demo_is_let_in(tmp_path: Path) -> None:
-    """All its customers come from one address; every visitor of web chat is new, and all may be there at once."""
+def test_the_largest_demo_is_within_the_limits(tmp_path: Path) -> None:
+    """All customers use one address; every web chat visitor is new, and all may be connected at once."""
     count = {channel: LARGEST_DEMO * each for channel, each in DemoOptions().customers.items()}
     found = ingest(tmp_path)
     assert found.webchat_newcomer_burst >= count["webchat"]
@@ -74,8 +74,8 @@ def test_the_largest_demo_is_let_in(tmp_path: Path) -> None:
     assert found.tenant_burst >= 3 * sum(count.values())
 
 
-def test_limits_can_be_measured_as_they_are(tmp_path: Path) -> None:
-    """A bench of hostile load means the limits of production."""
+def test_production_limits_can_be_measured(tmp_path: Path) -> None:
+    """A bench of hostile load measures the production limits."""
     found = ingest(tmp_path, StackOptions(production_limits=True))
     own = IngestSettings.model_fields
     for name in ("tenant_rate", "tenant_burst", "webchat_newcomer_rate", "webchat_newcomer_burst", "http_per_peer"):
@@ -83,8 +83,8 @@ def test_limits_can_be_measured_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["exported", "for all", "for ingest"])
-def test_what_is_set_by_hand_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """An exported limit is not raised, and its burst is not raised beside it; the others are."""
+def test_a_limit_set_by_hand_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """An exported limit is not raised, nor is its burst; the other limits are."""
     given = {"CHAPAR_INGEST_TENANT_RATE": "3", "CHAPAR_INGEST_SMTP_PER_PEER": "2"}
     options = StackOptions()
     if how == "exported":

@@ -1,4 +1,4 @@
-"""`chapar token`: each role by name, in development alone."""
+"""`chapar token`: mints tokens for each role by name, in development only."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from services.cli.workspace import SERVICES, Workspace
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A copy in which `chapar run` has run."""
+    """Return a copy in which `chapar run` has run."""
     monkeypatch.setenv("CHAPAR_HOME", str(tmp_path))
     monkeypatch.setenv("CHAPAR_TENANT", "acme")
     monkeypatch.delenv("CHAPAR_TOKEN", raising=False)
@@ -39,14 +39,14 @@ def scopes(*words: str) -> set[str]:
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("role", Role)
 def test_each_role_is_minted_by_name(role: Role) -> None:
-    """With exactly its scopes; an agent's names the agent."""
+    """The token has exactly the role's scopes; an agent's token names the agent."""
     words = ["--agent", "sara"] if role is Role.AGENT else []
     assert scopes("--role", role.value, *words) == SCOPES_OF[role]
 
 
 @pytest.mark.usefixtures("home")
 def test_scopes_can_be_chosen() -> None:
-    """Alone, or beside a role; without anything a token of the laptop's operator."""
+    """Scopes can be given alone or with a role; without either, the token is that of the laptop's operator."""
     assert scopes() == SCOPES
     assert scopes("--agent", "sara") == SCOPES_OF[Role.AGENT]
     assert scopes("--scope", "ingest.follow_up", "--scope", "sla.read") == {"ingest.follow_up", "sla.read"}
@@ -56,18 +56,18 @@ def test_scopes_can_be_chosen() -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_a_given_token_is_not_dressed_as_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHAPAR_TOKEN is what it is."""
+def test_a_role_cannot_be_combined_with_a_given_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scopes of CHAPAR_TOKEN are fixed."""
     monkeypatch.setenv("CHAPAR_TOKEN", "given")
     assert run() == "given"
     assert "TOKEN_GIVEN" in run("--role", "auditor", code=1)
 
 
 @pytest.mark.parametrize("words", [(), ("--role", "auditor"), ("--agent", "sara")])
-def test_nothing_is_minted_outside_of_development(
+def test_no_token_is_minted_outside_development(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
-    """No key is made on the way; the words say where tokens come from."""
+    """No key is generated; the error says where to get a token."""
     for name, value in (("CHAPAR_HOME", str(tmp_path)), ("CHAPAR_TENANT", "acme")):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("CHAPAR_TOKEN", raising=False)
@@ -75,12 +75,12 @@ def test_nothing_is_minted_outside_of_development(
     assert list(tmp_path.rglob("*.pem")) == []
     make_keys(Workspace(tmp_path))
     assert run(*words).count(".") == 2
-    monkeypatch.setenv("CHAPAR_ADDRESS", "chapar.example:9000")  # a key here opens nothing there
+    monkeypatch.setenv("CHAPAR_ADDRESS", "chapar.example:9000")  # the server there does not accept the local key
     assert "NOT_DEVELOPMENT" in run(*words, code=1)
 
 
-def test_what_verifies_in_development_cannot_sign(home: Workspace) -> None:
-    """Each service is given public parts; the keys of sla and feedback open one service each, for what they need."""
+def test_a_verifier_in_development_cannot_sign(home: Workspace) -> None:
+    """Each service gets public keys only; the keys of sla and feedback are valid for one service each, with the scopes that they need."""
     for service in SERVICES:
         prefix = f"CHAPAR_{service.upper()}_JWT__"
         environment = environment_of(home, service)
@@ -102,8 +102,8 @@ def test_what_verifies_in_development_cannot_sign(home: Workspace) -> None:
 
 
 @pytest.mark.usefixtures("home")
-def test_what_to_revoke_is_said_once() -> None:
-    """One of four ways; a token that is none, or has no id, is refused with what to do."""
+def test_exactly_one_option_says_what_to_revoke() -> None:
+    """There are four options; a malformed token, or one without an id, is refused with what to do."""
     for words in ((), ("--id", "a", "--subject", "b"), ("--token", "a", "--agent", "b")):
         assert "WHAT_TO_REVOKE" in run("revoke", *words, code=1)
     for token in ("x", "a.b.c", "", "é"):
