@@ -1,4 +1,4 @@
-"""The whole of Chapar as its users start it: real processes, real Kafka, real inputs through the real edges, agents on real sessions."""
+"""All of Chapar as users start it: real processes, real Kafka, real messages through the real edges, agents on real sessions."""
 
 import json
 import os
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def play(tmp_path: Path, *options: str) -> tuple[int, str, dict[str, object]]:
-    """Runs the demo in a home of its own; exit code, output, and the JSON report."""
+    """Run the demo in its own home. Returns exit code, output and the JSON report."""
     report = tmp_path / "report.json"
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
     environment |= {"CHAPAR_HOME": str(tmp_path / "home")}
@@ -33,7 +33,7 @@ def play(tmp_path: Path, *options: str) -> tuple[int, str, dict[str, object]]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
-    """Every channel's customers are answered, asked, and counted; the last line is the verdict."""
+    """The customers of every channel get replies and surveys and are counted; the last line is the audit's result."""
     code, output, report = play(tmp_path, "--size", "0.5")
     assert code == 0, output
     assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0"
@@ -48,7 +48,7 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path: Path) -> None:
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_and_nothing_doubled_while_services_are_killed(tmp_path: Path) -> None:
-    """The same while router, ingest, sla and feedback are killed with SIGKILL again and again."""
+    """The result is the same while router, ingest, sla and feedback are killed repeatedly with SIGKILL."""
     code, output, report = play(tmp_path, "--size", "0.5", "--chaos")
     assert code == 0, output
     assert output.rstrip().splitlines()[-1] == "lost 0, doubled 0"

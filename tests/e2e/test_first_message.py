@@ -1,4 +1,4 @@
-"""What the README promises a newcomer: start it, send a message by curl's bytes, answer it from a second terminal."""
+"""The first steps in the README: start Chapar, send a message with the printed curl command, reply to it from a second terminal."""
 
 import json
 import os
@@ -19,7 +19,7 @@ CHAPAR = (sys.executable, "-m", "services.cli")
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """`chapar run` in a home of its own, ready, until the module ends."""
+    """Run `chapar run` in its own home, ready, until the module ends."""
     home = tmp_path_factory.mktemp("home")
     values = {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
     values |= {"CHAPAR_HOME": str(home)}
@@ -58,8 +58,8 @@ def chapar(environment: dict[str, str], *words: str, typed: str = "") -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, str]) -> None:
-    """The printed curl command is accepted as it is; an agent at a desk gets it; the story shows every station."""
+def test_a_first_message_gets_a_reply_and_its_story_is_shown(environment: dict[str, str]) -> None:
+    """The printed curl command is accepted unchanged; an agent at a desk gets the interaction; the story shows every step."""
     words = shlex.split(chapar(environment, "send", "--curl", "سلام، قیمت چاپار چند است؟"))
     headers = dict(word.split(": ", 1) for word in (words[i + 1] for i, w in enumerate(words) if w == "-H"))
     url = next(word for word in words if word.startswith("http://"))
@@ -86,7 +86,7 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
         "InteractionCompleted",
     ):
         assert station in kinds
-    # The last step of the README: the interaction is over, and its decisions are explained all the same.
+    # The last step of the README: the interaction is closed, and its decisions can still be explained.
     assert "sara had it" in chapar(environment, "explain", interaction)
     explained = json.loads(chapar(environment, "explain", interaction, "--json"))
     assert (explained["state"], explained["agent_id"]) == ("completed", "sara")
@@ -99,11 +99,11 @@ def test_a_first_message_is_answered_and_its_story_told(environment: dict[str, s
 
 
 def erase(environment: dict[str, str], person: str) -> None:
-    """The person of the story is shown, and then erased: what an operator types, its exit codes, and the report."""
+    """Show the person of the story, then erase them. Check the commands of an operator, their exit codes, and the report."""
     (identity,) = json.loads(chapar(environment, "persons", "show", person, "--json"))["identities"]
     assert identity["native_id"]
     words = ("persons", "erase", person, "--json", "--key", "gone")
-    assert asked(environment, *words).returncode == 1  # asks first; nothing is typed
+    assert asked(environment, *words).returncode == 1  # the command asks for confirmation; nothing is typed
     done = asked(environment, *words, "--yes")
     for _ in range(10):
         if done.returncode != 2:  # 2: a store has not answered yet
@@ -125,29 +125,29 @@ def erase(environment: dict[str, str], person: str) -> None:
 
 
 def read_by(environment: dict[str, str], interaction: str) -> set[str]:
-    """Who read the interaction, by the audit log; asked again until the log's table has it."""
+    """Return the subjects who read the interaction, from the audit log; repeat until the log's table has them."""
     for _ in range(30):
         found = json.loads(chapar(environment, "audit", interaction, "--kind", "interaction", "--json"))
         readers = {each["subject"] for each in found if each["outcome"] == "AUDIT_OUTCOME_RETURNED"}
         if readers:
             return readers
-        time.sleep(0.5)  # the table follows the topic
-    raise AssertionError("nobody read the interaction, says the audit log")
+        time.sleep(0.5)  # the table lags behind the topic
+    raise AssertionError("the audit log has no reader of the interaction")
 
 
 def until_told(environment: dict[str, str]) -> list[str]:
-    """Ids of completed interactions, once the history has them."""
+    """Return the ids of completed interactions, once history has them."""
     for _ in range(30):
         found = json.loads(chapar(environment, "interactions", "list", "--state", "completed", "--json"))
         if found:
             return [each["interaction_id"] for each in found]
-    raise AssertionError("the history never told of a completed interaction")
+    raise AssertionError("history never had a completed interaction")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_an_interaction_that_never_was_is_not_explained(environment: dict[str, str]) -> None:
-    """One sentence, exit code 1."""
+def test_an_unknown_interaction_is_not_explained(environment: dict[str, str]) -> None:
+    """The error is one sentence, with exit code 1."""
     done = subprocess.run(
         [*CHAPAR, "explain", "no-such-id"],
         cwd=ROOT,
@@ -163,8 +163,8 @@ def test_an_interaction_that_never_was_is_not_explained(environment: dict[str, s
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_a_second_run_in_the_same_home_says_that_one_runs(environment: dict[str, str]) -> None:
-    """One sentence with what to do, and the first goes on."""
+def test_a_second_run_in_the_same_home_is_refused(environment: dict[str, str]) -> None:
+    """The error is one sentence with what to do, and the first run continues."""
     done = subprocess.run(
         [*CHAPAR, "run"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -175,7 +175,7 @@ def test_a_second_run_in_the_same_home_says_that_one_runs(environment: dict[str,
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_loadgen_by_its_own_defaults_is_acknowledged(environment: dict[str, str]) -> None:
-    """Longer than any burst lasts; exit code 0 says that no good message was refused."""
+def test_the_default_load_of_loadgen_is_acknowledged(environment: dict[str, str]) -> None:
+    """The load lasts longer than any burst; exit code 0 means that no good message was refused."""
     told = json.loads(chapar(environment, "loadgen", "--seconds", "5", "--json"))
     assert told["answers"]["good 200"] > 200

@@ -1,4 +1,4 @@
-"""Tokens against the four services as `chapar run` starts them: every stream ends, every role is held, revoked is revoked."""
+"""Tokens with the four services of `chapar run`: every stream ends with its token, every role has only its rights, revocation takes effect."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 class Running:
-    """A copy of Chapar, its key, and raw calls by descriptor."""
+    """A running copy of Chapar, its key, and raw calls by descriptor."""
 
     def __init__(self, home: Path, environment: dict[str, str], endpoints: dict[str, dict[str, str]]) -> None:
         self.environment = environment
@@ -67,9 +67,9 @@ class Running:
                 await channel.close()
 
     async def call(self, channels: dict[str, Any], method: MethodDescriptor, request: Any, token: str) -> Any:
-        """One call by descriptor: the open call of a stream, the answer otherwise."""
+        """Make one call by descriptor. Returns the open call for a stream, the response otherwise."""
         area = method.full_name.split(".")[1]
-        service = {"audit": "ingest"}.get(area, area)  # served beside the history that answers it
+        service = {"audit": "ingest"}.get(area, area)  # served by ingest, next to the history that it reads
         kind = ("stream" if method.client_streaming else "unary", "stream" if method.server_streaming else "unary")
         make = getattr(channels[service], "_".join(kind))
         call = make(
@@ -82,7 +82,7 @@ class Running:
             return await call(request, metadata=metadata, timeout=10)
         if method.client_streaming:
             opened = call(metadata=metadata)
-            with suppress(asyncio.InvalidStateError):  # refused before it could write: reading says why
+            with suppress(asyncio.InvalidStateError):  # refused before it could write: reading gives the reason
                 await opened.write(request)
             return opened
         return call(request, metadata=metadata)
@@ -90,7 +90,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`chapar run` in a home of its own, ready, until the module ends."""
+    """Run `chapar run` in its own home, ready, until the module ends."""
     home = tmp_path_factory.mktemp("home")
     values = {name: value for name, value in os.environ.items() if not name.startswith(("CHAPAR_", "KAFKA_"))}
     values["CHAPAR_HOME"] = str(home)
@@ -106,7 +106,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def a_conversation(running: Running, channels: dict[str, Any]) -> str:
-    """The id of a conversation that history knows."""
+    """Return the id of a conversation that history has."""
     found = {method.name: method for method in methods()}
     submit = ingest_pb2.SubmitRequest(idempotency_key="m-1", native_id="customer-1", text="سلام")
     await running.call(channels, found["Submit"], submit, running.token())
@@ -121,7 +121,7 @@ async def a_conversation(running: Running, channels: dict[str, Any]) -> str:
 
 
 async def opened(running: Running, channels: dict[str, Any], token: str) -> dict[str, Any]:
-    """Every stream that there is, open under one token."""
+    """Open every stream that exists with one token."""
     first: dict[str, dict[str, Any]] = {
         "WatchConversation": {"conversation_id": await a_conversation(running, channels)},
         "SubmitStream": {"message": {"idempotency_key": "m-2", "native_id": "customer-2", "text": "سلام"}},
@@ -136,7 +136,7 @@ async def opened(running: Running, channels: dict[str, Any], token: str) -> dict
 
 
 async def end_of(call: Any) -> tuple[ChaparError, float]:
-    """The error that a stream ends with, and when."""
+    """Wait for the end of a stream. Returns its error and the time."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await asyncio.wait_for(_read(call), 30)
     return from_rpc_error(caught.value), time.time()
@@ -148,10 +148,10 @@ async def _read(call: Any) -> None:
 
 
 async def test_every_stream_ends_with_its_token(running: Running) -> None:
-    """All streaming RPCs of all services, from the descriptors: served while the token counts, ended when it does not."""
+    """All streaming RPCs of all services, from the descriptors, are served while the token is valid, and end when it expires."""
     assert {method.name for method in STREAMS} >= {"Session", "WatchQueues", "WatchEvents", "WatchConversation"}
     async with running.channels() as channels:
-        await a_conversation(running, channels)  # so that opening is quick
+        await a_conversation(running, channels)  # so that the streams open quickly
         begun = time.time()
         calls = await opened(running, channels, running.token(ttl=LIFE_S))
         ends = await asyncio.gather(*(end_of(call) for call in calls.values()))
@@ -162,7 +162,7 @@ async def test_every_stream_ends_with_its_token(running: Running) -> None:
 
 @pytest.mark.parametrize("by", ["--token", "--id", "--subject", "--agent"])
 async def test_a_revoked_token_ends_every_stream_and_opens_none(running: Running, by: str) -> None:
-    """By `chapar token revoke`, through Kafka, within seconds, in every service; a token issued afterwards works."""
+    """`chapar token revoke` works through Kafka within seconds in every service; a token issued afterwards is accepted."""
     subject = f"subject-{by.strip('-')}"
     token = running.token(ttl=600, subject=subject)
     token_id = str(jwt.decode(token, options={"verify_signature": False})["jti"])
@@ -183,7 +183,7 @@ async def test_a_revoked_token_ends_every_stream_and_opens_none(running: Running
                     await running.call(channels, method, GetMessageClass(method.input_type)(), token)
                 assert from_rpc_error(caught.value).reason == "TOKEN_REVOKED", method.full_name
         if by != "--id":
-            await asyncio.sleep(1.1)  # tokens of the same second are taken back too: `iat` has no fractions
+            await asyncio.sleep(1.1)  # tokens of the same second are revoked too: `iat` has no fractions
             await a_conversation(running, channels)
     named = {"--token": token_id, "--id": token_id, "--subject": subject, "--agent": AGENT}[by]
     assert [key for key in _keys(running) if named in key]
@@ -193,8 +193,8 @@ def _keys(running: Running) -> list[str]:
     return [entry["key"] for entry in json.loads(running.chapar("token", "revoked", "--json"))]
 
 
-async def test_every_method_is_held_against_every_role(running: Running) -> None:
-    """On real sockets: a role that may not is refused for its scopes; one that may gets past that door."""
+async def test_every_method_is_checked_with_every_role(running: Running) -> None:
+    """On real sockets: a role without the right is refused for its scopes; a role with the right passes this check."""
     wrong = []
     async with running.channels() as channels:
         for method in methods():
@@ -218,9 +218,9 @@ async def _scope_missing(running: Running, channels: Any, method: MethodDescript
 
 
 async def _first_of(call: Any, *, client_streaming: bool) -> None:
-    """What a stream says first, if it says anything: raises its refusal. A stream that is served may stay silent; it is closed then."""
+    """Read the first message of a stream; raise its refusal. A stream that is served may send nothing; then it is closed."""
     if client_streaming:
-        with suppress(asyncio.InvalidStateError):  # it has ended: reading says why
+        with suppress(asyncio.InvalidStateError):  # it has ended: reading gives the reason
             await call.done_writing()
     reading = asyncio.ensure_future(call.read())
     done, _ = await asyncio.wait({reading}, timeout=2)
@@ -232,13 +232,13 @@ async def _first_of(call: Any, *, client_streaming: bool) -> None:
             await reading
 
 
-async def test_a_desk_goes_on_with_a_new_token(running: Running) -> None:
-    """The session ends with its token; a desk that can renew it resumes by itself, one that cannot says why it closed."""
+async def test_a_desk_continues_with_a_new_token(running: Running) -> None:
+    """The session ends when its token expires; a desk that can renew the token resumes automatically, another reports why it closed."""
     address = running.endpoints["router"]["grpc"]
     short = running.token(ttl=LIFE_S, agent_id="omid", subject="omid")
 
     def renewed() -> str:
-        """The short one until it has ended, as an identity provider's client would."""
+        """Return the short token until it expires, like the client of an identity provider."""
         if _ends(short) > time.time():
             return short
         return running.token(ttl=600, agent_id="omid", subject="omid")
