@@ -42,7 +42,7 @@ STATES = {"away": records_pb2.AGENT_STATE_AWAY, "available": records_pb2.AGENT_S
 
 @app.command("list")
 def list_command(pool: Pool = "default", limit: Limit = 200, as_json: Json = False) -> None:
-    """Lists the agents of a pool: state, interactions they hold, team and skills."""
+    """List the agents of a pool: state, interactions they hold, team and skills."""
 
     async def work() -> router_pb2.ListAgentsResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -76,7 +76,7 @@ def set_state(
     reason: Annotated[str, typer.Option()] = "",
     pool: Pool = "default",
 ) -> None:
-    """Sets an agent's state, as a supervisor."""
+    """Set an agent's state, as a supervisor."""
     number = records_pb2.AgentState.Value(f"AGENT_STATE_{state.upper()}")
     key = random_id()
 
@@ -101,7 +101,7 @@ def assign(
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Assigns a waiting interaction to an agent without an offer, as a supervisor; refused when the agent is not eligible."""
+    """Assign a waiting interaction to an agent without an offer, as a supervisor. It is refused when the agent is not eligible."""
     key = random_id()
 
     async def work() -> None:
@@ -124,7 +124,7 @@ def desk_command(
         str, typer.Option("--auto-reply", help="Accept, reply with this text and complete, without asking.")
     ] = "",
 ) -> None:
-    """Signs in as an agent: shows offers and the customers' messages, and sends replies."""
+    """Sign in as an agent: show offers and the customers' messages, and send replies."""
     execute(lambda: _sit(agent_id, auto))
 
 

@@ -33,7 +33,7 @@ Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=True, help="Y
 
 @app.command("lint")
 def lint_command(files: Files, allow: Allow = "", as_json: Json = False) -> None:
-    """Prints file and line of every error and warning; exits 1 if there is an error."""
+    """Print file and line of every error and warning; exit 1 if there is an error."""
     documents = _checked(files, allow)
     findings = [finding for document in documents for finding in document.findings]
     if as_json:
@@ -59,7 +59,7 @@ def apply_command(
     actor: Actor = "",
     as_json: Json = False,
 ) -> None:
-    """Checks the files, then puts them in force for all services at once; unchanged content keeps its version."""
+    """Check the files, then put them in force for all services at once; unchanged content keeps its version."""
     documents = _checked(files, allow)
     errors = [str(f) for document in documents for f in document.findings if f.severity == "error"]
     if errors:
@@ -83,7 +83,7 @@ def apply_command(
 def show_command(
     tenant: Annotated[str, typer.Argument(help="Tenant; empty means all.")] = "", as_json: Json = False
 ) -> None:
-    """Prints the configuration in force."""
+    """Print the configuration in force."""
     found = execute(lambda: configuration.current(kafka_of(Workspace.here())))
     chosen = {name: c for name, c in found.items() if not tenant or name == tenant}
     if as_json:
@@ -97,7 +97,7 @@ def show_command(
 
 @app.command("schema")
 def schema_command() -> None:
-    """Prints the JSON Schema of a configuration file, for editors."""
+    """Print the JSON Schema of a configuration file, for editors."""
     typer.echo(json.dumps(schema(), indent=2, ensure_ascii=False))
 
 

@@ -26,7 +26,7 @@ Id = Annotated[str, typer.Argument(help="partition:offset, as `list` shows it.")
 
 @app.command("list")
 def list_command(limit: Limit = 50, as_json: Json = False) -> None:
-    """Lists the newest dead letters, without their content."""
+    """List the newest dead letters, without their content."""
     letters = execute(_letters)[-limit:]
     if as_json:
         emit_json([_described(identity, letter) for identity, letter in letters])
@@ -46,7 +46,7 @@ def show(
     raw: Annotated[bool, typer.Option("--raw", help="Write the record's bytes to standard output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Shows one dead letter. The record's bytes may hold personal data and are written only with --raw."""
+    """Show one dead letter. The record's bytes may hold personal data and are written only with --raw."""
     letter = _one(identity)
     if raw:
         typer.echo(letter.value, nl=False)
@@ -63,7 +63,7 @@ def replay(
     reason: Annotated[str, typer.Option(help="Put back all records with this reason instead.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Puts records back into their original topic, with the same key. Services handle each id once, so a second replay does no harm."""
+    """Put records back into their original topic, with the same key. Services handle each id once, so a second replay does no harm."""
     chosen = [
         pair for pair in execute(_letters) if pair[0] in (identities or ()) or (reason and pair[1].reason == reason)
     ]

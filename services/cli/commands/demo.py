@@ -20,7 +20,7 @@ def demo(
     size: Annotated[float, typer.Option(min=0.1, max=20, help="A factor on the usual number of customers.")] = 1.0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report as JSON to this file.")] = None,
 ) -> None:
-    """Sends real messages through the real edges to agents on real sessions; exits 1 if anything was lost or doubled."""
+    """Send real messages through the real edges to agents on real sessions; exit 1 if anything was lost or doubled."""
     usual = DemoOptions(seed=seed, chaos=chaos)
     customers = {channel: max(1, round(count * size)) for channel, count in usual.customers.items()}
     options = DemoOptions(seed=seed, chaos=chaos, customers=customers)

@@ -15,7 +15,7 @@ from services.cli.workspace import Workspace
 
 
 def explain(interaction_id: str, pool: Pool = "default", as_json: Json = False) -> None:
-    """Explains the newest decision about an open interaction, or all decisions about a closed one."""
+    """Explain the newest decision about an open interaction, or all decisions about a closed one."""
 
     async def work() -> router_pb2.ExplainResponse | ingest_pb2.GetInteractionResponse:
         workspace = Workspace.here()

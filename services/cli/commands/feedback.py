@@ -31,7 +31,7 @@ def invite(
     language: Annotated[str, typer.Option("--language", help="fa, en …; empty means the tenant's.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Invites the customer of a completed interaction now. Sampling is skipped; the minimum gap, the window and quiet hours still apply."""
+    """Invite the customer of a completed interaction now. Sampling is skipped; the minimum gap, the window and quiet hours still apply."""
 
     async def work() -> str:
         async with channel_to(Workspace.here(), "ingest") as channel:

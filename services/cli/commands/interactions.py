@@ -26,7 +26,7 @@ app = typer.Typer(no_args_is_help=True, help="Interactions and conversations.")
 def show(
     interaction_id: str, as_json: Json = False, jalali: Annotated[bool, typer.Option(help="Jalali dates.")] = False
 ) -> None:
-    """Shows the events of one interaction, in order, across services."""
+    """Show the events of one interaction, in order, across services."""
 
     async def work() -> ingest_pb2.GetInteractionResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -63,7 +63,7 @@ def list_command(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Lists interactions, newest first."""
+    """List interactions, newest first."""
 
     async def work() -> ingest_pb2.ListInteractionsResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -85,7 +85,7 @@ def list_command(
 
 @app.command("search")
 def search(words: str, limit: Limit = 20, as_json: Json = False) -> None:
-    """Finds conversations that contain these words; forms of yeh, kaf and digits are treated as equal."""
+    """Find conversations that contain these words; forms of yeh, kaf and digits are treated as equal."""
 
     async def work() -> ingest_pb2.SearchConversationsResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -116,7 +116,7 @@ def waiting(
     limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
-    """Lists the interactions that wait now, in the order in which they would be served, and why they wait."""
+    """List the interactions that wait now, in the order in which they would be served, and why they wait."""
 
     async def work() -> router_pb2.ListWaitingResponse:
         async with channel_to(Workspace.here(), "router") as channel:
@@ -152,7 +152,7 @@ def reroute(
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Moves an interaction to another queue, or changes its requirements; also while an agent holds it."""
+    """Move an interaction to another queue, or change its requirements; also while an agent holds it."""
     if require and require_nothing:
         raise typer.BadParameter("give either --require or --require-nothing")
     try:
@@ -179,7 +179,7 @@ def reprioritise(
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Raises or lowers an interaction's priority, or sets its pick-up deadline."""
+    """Raise or lower an interaction's priority, or set its pick-up deadline."""
     change = records_pb2.Reprioritise(
         interaction_id=interaction_id, add=add, reason=reason, due_at_ms=_from_now(due_in)
     )
@@ -195,7 +195,7 @@ def cancel(
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Cancels an interaction, also when an agent holds it."""
+    """Cancel an interaction, also when an agent holds it."""
     change = records_pb2.CancelInteraction(interaction_id=interaction_id, reason=reason)
     request = router_pb2.CancelRequest(cancel=change, **_envelope(pool, epoch))
     _order(interaction_id, "cancelled", as_json, lambda stub: stub.Cancel(request))
@@ -211,7 +211,7 @@ def callback(
     pool: Pool = "default",
     as_json: Json = False,
 ) -> None:
-    """Requests a callback: the customer hangs up and keeps their place in the queue."""
+    """Request a callback: the customer hangs up and keeps their place in the queue."""
     change = records_pb2.RequestCallback(interaction_id=interaction_id, at_ms=_from_now(after))
     request = router_pb2.RequestCallbackRequest(callback=change, **_envelope(pool, epoch))
     _order(interaction_id, "to be called back", as_json, lambda stub: stub.RequestCallback(request))

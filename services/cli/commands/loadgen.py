@@ -49,7 +49,7 @@ def loadgen(
     seed: Annotated[int, typer.Option()] = 7,
     as_json: Json = False,
 ) -> None:
-    """Sends messages to the copy that runs here, with Poisson arrivals; exits 1 if a good message was not acknowledged."""
+    """Send messages to the copy that runs here, with Poisson arrivals; exit 1 if a good message was not acknowledged."""
     workspace = Workspace.here()
 
     async def work() -> Outcome:

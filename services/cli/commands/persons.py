@@ -19,7 +19,7 @@ _DEADLINE_S = 60.0
 
 @app.command("show")
 def show(person: Annotated[str, typer.Argument(help="The person's id.")], as_json: Json = False) -> None:
-    """Shows the identities of a person. The output holds personal data."""
+    """Show the identities of a person. The output holds personal data."""
 
     async def work() -> ingest_pb2.GetPersonResponse:
         async with channel_to(Workspace.here(), "ingest") as channel:
@@ -47,7 +47,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Erases a person permanently in all stores: messages, names, addresses, file names, survey responses. Exits 2 while a store is pending."""
+    """Erase a person permanently in all stores: messages, names, addresses, file names, survey responses. Exit code 2 while a store is pending."""
     if not person and not identity:
         errors.print("name a person, or an identity with --identity")
         raise typer.Exit(1)

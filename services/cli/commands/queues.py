@@ -35,7 +35,7 @@ def queues(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Shows the queues of a pool; live with --watch."""
+    """Show the queues of a pool; live with --watch."""
     execute(lambda: _watch(pool, as_json) if watch else _once(pool, as_json))
 
 

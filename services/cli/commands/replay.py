@@ -30,7 +30,7 @@ def replay(
     capture: Annotated[Path | None, typer.Option(help="Write the running shards' state, without a comparison.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Feeds the journaled commands to the router's engine again and compares every effect by hash; shows the first difference.
+    """Feed the journaled commands to the router's engine again, compare every effect by hash, and show the first difference.
 
     Exit code 0: identical; 1: different; 2: no comparison was possible, with the reason.
     """

@@ -21,7 +21,7 @@ def run(
     routers: Annotated[int, typer.Option(min=1, max=4, help="Replicas of the router.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line when ready.")] = False,
 ) -> None:
-    """Starts Kafka (or uses KAFKA_BOOTSTRAP_SERVERS), topics, configuration and the four services; stops them at Ctrl-C."""
+    """Start Kafka (or use KAFKA_BOOTSTRAP_SERVERS), topics, configuration and the four services; stop them at Ctrl-C."""
 
     async def work() -> None:
         began = time.monotonic()

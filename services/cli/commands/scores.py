@@ -54,7 +54,7 @@ def scores(
     jalali: Jalali = False,
     as_json: Json = False,
 ) -> None:
-    """Shows CSAT, NPS, CES and first-contact resolution with sample size and 95 % interval."""
+    """Show CSAT, NPS, CES and first-contact resolution with sample size and 95 % interval."""
     day, since, until = (_gregorian(each, jalali) for each in (day, since, until))
     if trend:
         newer = window if window is not Window.all else Window.week

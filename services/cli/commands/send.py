@@ -30,7 +30,7 @@ def send(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Sends a message to the example tenant's signed webhook (Standard Webhooks)."""
+    """Send a message to the example tenant's signed webhook (Standard Webhooks)."""
     workspace = Workspace.here()
 
     async def work() -> tuple[str, dict[str, str], bytes]:

@@ -82,7 +82,7 @@ def run(
     processes: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Runs a scenario and prints service level, waits, losses, occupancy, fairness and cost with their intervals."""
+    """Run a scenario and print service level, waits, losses, occupancy, fairness and cost with their intervals."""
     _require_libraries()
     arguments = [str(scenario), "--confidence", str(confidence)]
     for name, value in (("replications", replications), ("seed", seed), ("processes", processes), ("plot", plot)):
@@ -112,7 +112,7 @@ def run(
 
 @app.command("schema")
 def schema() -> None:
-    """Prints the JSON Schema of a scenario, for editors."""
+    """Print the JSON Schema of a scenario, for editors."""
     _require_libraries()
     raise typer.Exit(_call(["--schema"]))
 
@@ -126,7 +126,7 @@ def record(
     tenant: Annotated[str, typer.Option(help="Only this tenant.")] = "",
     label: Annotated[list[str] | None, typer.Option(help="Labels to keep; default: tier.")] = None,
 ) -> None:
-    """Writes the arrivals in recorded topics to a file, for a scenario's `arrivals_file`. Ids and texts are not kept."""
+    """Write the arrivals in recorded topics to a file, for a scenario's `arrivals_file`. Ids and texts are not kept."""
     if file.suffix not in (".csv", ".jsonl"):
         errors.print("the file's name must end in .csv or .jsonl", markup=False)
         raise typer.Exit(1)

@@ -43,7 +43,7 @@ def short(enum_name: str) -> str:
 
 @app.command("show")
 def show(interaction_id: str, as_json: Json = False, jalali_dates: JalaliDates = False) -> None:
-    """Shows the deadlines of an interaction."""
+    """Show the deadlines of an interaction."""
 
     async def work() -> sla_pb2.GetDeadlinesResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -67,7 +67,7 @@ def at_risk(
     as_json: Json = False,
     jalali_dates: JalaliDates = False,
 ) -> None:
-    """Lists open deadlines, the nearest or the likeliest to be breached first."""
+    """List open deadlines, the nearest or the likeliest to be breached first."""
 
     async def work() -> sla_pb2.ListAtRiskResponse:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -95,7 +95,7 @@ def level(
     jalali: sla_measures.Jalali = None,
     as_json: Json = False,
 ) -> None:
-    """Shows the service level with its three denominators, each with sample size and interval; for all stored counts or for a range."""
+    """Show the service level with its three denominators, each with sample size and interval; for all stored counts or for a range."""
 
     async def work() -> tuple[sla_pb2.GetServiceLevelResponse, ZoneInfo, str]:
         async with channel_to(Workspace.here(), "sla") as channel:
@@ -153,7 +153,7 @@ def watch(
     as_json: Json = False,
     jalali_dates: JalaliDates = False,
 ) -> None:
-    """Prints events as they occur, until Ctrl-C; `--kind escalated` is the supervisors' watch list."""
+    """Print events as they occur, until Ctrl-C; `--kind escalated` is the supervisors' watch list."""
     kinds = [sla_pb2.SlaEventKind.Value(f"SLA_EVENT_KIND_{each.upper()}") for each in kind or ()]
 
     async def work() -> None:

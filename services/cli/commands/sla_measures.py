@@ -89,7 +89,7 @@ def measures(
     jalali: Jalali = None,
     as_json: Json = False,
 ) -> None:
-    """Shows volumes, the times to pick-up, response and resolution, and the share of repeat contacts."""
+    """Show volumes, the times to pick-up, response and resolution, and the share of repeat contacts."""
 
     async def work() -> tuple[list[sla_pb2.MeasureRow], ZoneInfo, str]:
         async with channel_to(Workspace.here(), "sla") as connection:
@@ -117,7 +117,7 @@ def measures(
 
 
 def backlog(queue: Queue = "", channel: Channel = "", jalali: Jalali = None, as_json: Json = False) -> None:
-    """Shows open interactions by age; in brackets, the number of them that wait for our reply."""
+    """Show open interactions by age; in brackets, the number of them that wait for our reply."""
 
     async def work() -> tuple[list[sla_pb2.BacklogRow], str, ZoneInfo]:
         async with channel_to(Workspace.here(), "sla") as connection:
@@ -167,7 +167,7 @@ def export(
     channel: Channel = "",
     zone: Zone = "",
 ) -> None:
-    """Writes measures to a file, by hour, queue and channel unless `--by` names another grouping."""
+    """Write measures to a file, by hour, queue and channel unless `--by` names another grouping."""
 
     async def work() -> int:
         require_writer(file)

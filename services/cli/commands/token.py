@@ -38,7 +38,7 @@ def token(
     ] = "",
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="The token's lifetime, minutes.")] = 720,
 ) -> None:
-    """Prints a token signed with this copy's development key. Elsewhere tokens come from your identity provider."""
+    """Print a token signed with this copy's development key. Elsewhere tokens come from your identity provider."""
     if context.invoked_subcommand is not None:
         return
 
@@ -71,7 +71,7 @@ def revoke(
     actor: Actor = "",
     as_json: Json = False,
 ) -> None:
-    """Revokes tokens: within seconds every service refuses calls with them and ends their open streams."""
+    """Revoke tokens: within seconds every service refuses calls with them and ends their open streams."""
 
     async def work() -> Revocation:
         workspace = Workspace.here()
@@ -95,7 +95,7 @@ def revoke(
 
 @app.command("revoked")
 def revoked(as_json: Json = False) -> None:
-    """Lists the revocations in force."""
+    """List the revocations in force."""
 
     async def work() -> dict[str, Revocation]:
         return await revocations.in_force(kafka_of(Workspace.here()), system_clock())

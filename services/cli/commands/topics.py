@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Topics on the cluster.")
 
 @app.command("apply")
 def apply_command(as_json: Json = False) -> None:
-    """Creates missing topics and corrects settings; never deletes a topic, never changes a partition count."""
+    """Create missing topics and correct settings; never delete a topic or change a partition count."""
     _show(execute(lambda: apply(_kafka())), as_json, "changed")
 
 
@@ -28,7 +28,7 @@ def diff_command(
     as_json: Json = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 if there is a difference.")] = False,
 ) -> None:
-    """Shows the changes that `apply` would make."""
+    """Show the changes that `apply` would make."""
     changes = execute(lambda: diff(_kafka()))
     _show(changes, as_json, "differs")
     if check and changes:
