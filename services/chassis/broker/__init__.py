@@ -1,1 +1,1 @@
-"""The embedded broker: a real single-node Apache Kafka without Docker, one per copy of the project. See deploy/kafka/README.md."""
+"""The embedded broker: a real single-node Apache Kafka without Docker, one for each working copy. See deploy/kafka/README.md."""

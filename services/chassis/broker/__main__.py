@@ -1,4 +1,4 @@
-"""`python -m services.chassis.broker start|stop|status|reset`: the embedded broker of this copy of the project."""
+"""`python -m services.chassis.broker start|stop|status|reset`: controls the embedded broker of this working copy."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ COULD_NOT, NOT_RUNNING = 1, 3
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m services.chassis.broker", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("start", help="fetch what is missing, start, and return when it is ready")
-    start.add_argument("--foreground", action="store_true", help="stay, and end the broker when this command ends")
-    commands.add_parser("stop", help="end the broker; its data stay")
-    commands.add_parser("status", help=f"say where it runs; exit code {NOT_RUNNING} when it does not")
-    commands.add_parser("reset", help="end the broker and drop its data")
+    start = commands.add_parser("start", help="download missing files, start the broker, and return when it is ready")
+    start.add_argument(
+        "--foreground", action="store_true", help="stay in the foreground and stop the broker when this command ends"
+    )
+    commands.add_parser("stop", help="stop the broker; its data is kept")
+    commands.add_parser("status", help=f"show where the broker runs; exit code {NOT_RUNNING} when it does not run")
+    commands.add_parser("reset", help="stop the broker and delete its data")
     parsed = parser.parse_args(arguments)
     try:
         server = BrokerServer(BrokerSettings(), show_progress=_bar)
@@ -38,13 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
             case "stop":
                 stopped = server.stop()
                 print(
-                    f"Kafka at {stopped.bootstrap} has ended; its data stay." if stopped else "Kafka was not running."
+                    f"Kafka at {stopped.bootstrap} has stopped; its data is kept."
+                    if stopped
+                    else "Kafka was not running."
                 )
             case "status":
                 return _status(server)
             case "reset":
                 server.reset()
-                print(f"Dropped the data of Kafka in {server.home}.")
+                print(f"Deleted the data of Kafka in {server.home}.")
     except BrokerError as error:
         print(error, file=sys.stderr)
         return COULD_NOT
@@ -68,7 +72,7 @@ def _start(server: BrokerServer, *, foreground: bool) -> int:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: asked_to_end.set())
         while server.running() is not None and not asked_to_end.wait(1.0):
-            pass  # and looks each second whether it still runs
+            pass  # each second, check that the broker still runs
         server.stop()
     return 0
 
@@ -76,7 +80,7 @@ def _start(server: BrokerServer, *, foreground: bool) -> int:
 def _status(server: BrokerServer) -> int:
     running = server.running()
     if running is None:
-        print("Kafka does not run.")
+        print("Kafka is not running.")
         return NOT_RUNNING
     print(f"Kafka runs at {running.bootstrap} ({_facts(running)}).")
     return 0
@@ -91,14 +95,14 @@ def _facts(running: Running) -> str:
 @contextlib.contextmanager
 def _bar(files: int, size: int) -> Iterator[Progress]:
     if not sys.stderr.isatty():
-        print(f"Fetching Kafka: {files} files, {size / 1e6:.0f} MB", flush=True)
+        print(f"Downloading Kafka: {files} files, {size / 1e6:.0f} MB", flush=True)
         yield lambda count: None
         return
-    from rich import progress as bars  # here: needed once in a machine's life
+    from rich import progress as bars  # imported here: needed once on each machine
     from rich.console import Console
 
     columns = (
-        "Fetching Kafka",
+        "Downloading Kafka",
         bars.BarColumn(),
         bars.DownloadColumn(),
         bars.TransferSpeedColumn(),

@@ -1,7 +1,7 @@
-"""The jars on this machine, shared by all copies of the project.
+"""The jar files on this machine, shared by all working copies.
 
-A file has its final name only if it was whole and had the locked SHA-256 when it came (see fetch.py). It is hashed again at every start:
-44 MB take a tenth of a second, and a broker built from a damaged or exchanged file is worse than none.
+A file gets its final name only if it arrived complete and with the locked SHA-256 (see fetch.py). Its hash is checked again at every start:
+hashing 44 MB takes 0.1 s, and a broker that runs a damaged or replaced file is worse than no broker.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Cache:
         return tuple(self.path_of(jar) for jar in lock.jars)
 
     def missing(self, lock: JarLock) -> list[Jar]:
-        """What has to be fetched. A file that is there with other contents than the lock's is deleted, and counts as missing."""
+        """Return the jars to download. A file whose contents differ from the lock's is deleted and counts as missing."""
         with ThreadPoolExecutor(THREADS) as pool:
             present = list(pool.map(self.has, lock.jars))
         return [jar for jar, whole in zip(lock.jars, present, strict=True) if not whole]
@@ -40,15 +40,15 @@ class Cache:
                 return True
             path.unlink()
         except (FileNotFoundError, NotADirectoryError):
-            return False  # what stands in the way of writing there, the fetch will say
+            return False  # the download will report why the file cannot be written
         except OSError as error:
             raise BrokerError(
-                f"The cached file {path} cannot be used ({error.strerror}): mend its rights or delete it."
+                f"The cached file {path} cannot be used ({error.strerror}): fix its permissions or delete it."
             ) from error
         return False
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of the file's contents, in hexadecimal."""
+    """Return the SHA-256 of the file's contents, in hexadecimal."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,10 +1,10 @@
-"""The embedded broker for asynchronous programs: it starts, it is ready, and it never outlives the program.
+"""The embedded broker for asynchronous programs: it is ready when the context begins, and it never outlives the program.
 
     async with EmbeddedBroker(BrokerSettings()) as broker:
         … broker.bootstrap …
 
-Everything that blocks runs in one thread of its own, and that thread lives as long as the broker shall: the system ties the broker's life
-to the thread that started it (see tether.py).
+Everything that blocks runs in one separate thread, and that thread lives as long as the broker must live: the operating system ties the
+broker's life to the thread that started it (see tether.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 class EmbeddedBroker:
-    """If the home's broker already runs (`make kafka`), it is used, and stays when the context ends."""
+    """Runs a broker in a context. If the home's broker already runs (`make kafka`), it is used, and it keeps running when the context ends."""
 
     def __init__(
         self, settings: BrokerSettings, *, detached: bool = False, show_progress: ShowProgress = silently
     ) -> None:
-        """`detached`: the broker survives this program; leaving the context does not end it."""
+        """`detached`: the broker survives this program; leaving the context does not stop it."""
         self._server = BrokerServer(settings, show_progress=show_progress)
         self._detached = detached
         self._running: Running | None = None
@@ -35,14 +35,14 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """host:port for clients. Raises RuntimeError outside the context."""
+        """Return host:port for clients. Raises RuntimeError outside the context."""
         if self._running is None:
             raise RuntimeError("the broker has not been started")
         return self._running.bootstrap
 
     @property
     def is_ours(self) -> bool:
-        """Whether it ends with this context. False when it is detached, or ran before."""
+        """Return whether the broker stops with this context. False when it is detached or was already running."""
         return self._running is not None and self._running.owner == self._server.owner
 
     @property
@@ -61,18 +61,18 @@ class EmbeddedBroker:
         await self._close()
 
     async def start(self) -> None:
-        """Also after `kill` or `stop`: the same data, and the same address unless somebody took its port. Raises BrokerError."""
+        """Start, also after `kill` or `stop`: with the same data, and the same address unless another process took its port. Raises BrokerError."""
         self._running, _ = await self._in_keeper(lambda: self._server.start(tethered=not self._detached))
 
     async def ended(self) -> bool:
-        """Whether the broker, once started, runs no more."""
+        """Return whether the broker was started and does not run any more."""
         return await self._in_keeper(self._server.running) is None
 
     async def stop(self) -> None:
         await self._in_keeper(self._server.stop)
 
     async def kill(self) -> None:
-        """As a power cut would: for tests of recovery."""
+        """Kill the broker as a power cut would: for tests of recovery."""
         await self._in_keeper(self._server.kill)
 
     async def restart(self) -> None:
@@ -82,7 +82,7 @@ class EmbeddedBroker:
     async def _close(self) -> None:
         try:
             if not self._detached:
-                # After a cancelled start too: the keeper finishes that first, and then finds what it started.
+                # Also after a cancelled start: the keeper finishes the start first, and then finds the broker that it started.
                 await self._in_keeper(self._end_if_ours)
         finally:
             self._keeper.shutdown(wait=False)
@@ -93,6 +93,6 @@ class EmbeddedBroker:
             self._server.stop()
 
     async def _in_keeper(self, work: Callable[[], T]) -> T:
-        # Shielded: a blocking call cannot be cancelled, only waited for, and its outcome is needed to clean up.
+        # Shielded: a blocking call cannot be cancelled, only waited for, and the cleanup needs its result.
         future = asyncio.get_running_loop().run_in_executor(self._keeper, work)
         return await asyncio.shield(future)

@@ -1,7 +1,7 @@
 """Downloads locked jars into the cache.
 
-Each is written as `.part`, checked against the lock's size and SHA-256, then renamed. An interrupted `.part` is resumed with an HTTP Range.
-One process fetches at a time (a lock file in the cache); the others wait and then find everything there.
+Each jar is written as `.part`, checked against the lock's size and SHA-256, then renamed. An interrupted `.part` is resumed with an HTTP
+Range request. One process downloads at a time (a lock file in the cache); the others wait and then find every file in the cache.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ ATTEMPTS = 5
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Progress = Callable[[int], object]
-"""Called with a number of bytes each time some arrived; negative when some had to be thrown away."""
+"""Called with the number of bytes each time some arrived; negative when some had to be discarded."""
 
 
 class _TryAgainError(Exception):
-    """Transient: the next attempt goes on where this one stopped."""
+    """A transient failure: the next attempt continues where this one stopped."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,18 @@ class Fetcher:
     cache: Cache
     base_url: str
     first_pause_s: float = 0.25
-    """Before the second attempt; doubles with each further one."""
+    """Pause before the second attempt; it doubles before each further one."""
     timeout_s: float = 20.0
-    """Without a byte for so long, an attempt has failed."""
+    """An attempt fails when no byte arrives for this time."""
 
     def fetch(self, jars: list[Jar], progress: Progress = lambda count: None) -> None:
-        """Downloads what is still missing of `jars`. Raises BrokerError; then what came so far is kept for the next time."""
+        """Download the missing ones of `jars`. Raises BrokerError; the bytes that arrived before are kept for the next time."""
         with _explained(self.cache.root), self._alone():
             wanted = [jar for jar in jars if not self.cache.has(jar)]
             done = sum(jar.size for jar in jars) - sum(jar.size for jar in wanted)
             progress(done)
             stop = Event()
-            # The system's certificates, so that a company's own authority is believed too.
+            # The system's certificates, so that a company's own certificate authority is trusted too.
             with (
                 httpx.Client(
                     verify=ssl.create_default_context(), timeout=self.timeout_s, follow_redirects=True
@@ -81,7 +81,7 @@ class Fetcher:
         counted, mismatches, last = 0, 0, ""
         for attempt in range(ATTEMPTS):
             if attempt:
-                # Jitter: six threads were refused together and shall not come back together.
+                # Jitter: six threads were refused together and must not come back together.
                 pause_s = self.first_pause_s * 2 ** (attempt - 1) * random.uniform(0.5, 1)  # noqa: S311
                 if stop.wait(pause_s):
                     return
@@ -103,19 +103,19 @@ class Fetcher:
                 return
             part.unlink()
             mismatches += 1
-            if mismatches > 1:  # the first may have been a stale .part; the second came from the server in one piece
+            if mismatches > 1:  # the first may have been a stale .part; the second was downloaded as a whole
                 raise BrokerError(
                     f"{jar.name} from {url} is not the file that was locked (SHA-256 {found[:12]}…, expected {jar.sha256[:12]}…) "
-                    "and was deleted: try another CHAPAR_MAVEN_URL, or find out who changed it."
+                    "and was deleted: try another CHAPAR_MAVEN_URL, or find out why the file changed."
                 )
             last = "wrong checksum"
         raise BrokerError(
-            f"{jar.name} could not be fetched from {url} ({last}): check the network, or set CHAPAR_MAVEN_URL to a mirror; "
-            "what has arrived is kept and the next start goes on from there."
+            f"{jar.name} could not be downloaded from {url} ({last}): check the network, or set CHAPAR_MAVEN_URL to a mirror; "
+            "the bytes that arrived are kept and the next start continues from there."
         )
 
     def _append(self, client: httpx.Client, url: str, jar: Jar, part: Path) -> Iterator[int]:
-        """Yields the number of bytes of `part`, first those it already had, then as they arrive. Ends when `part` has the locked size."""
+        """Yield the number of bytes of `part`: first those it already had, then the count as bytes arrive. Ends at the locked size."""
         have = part.stat().st_size if part.exists() else 0
         if have > jar.size:
             part.unlink()
@@ -141,21 +141,21 @@ class Fetcher:
             have = have if resumed else 0
             yield have
             with part.open("ab" if resumed else "wb") as handle:
-                for chunk in response.iter_raw():  # as it comes: a cut loses nothing that arrived
+                for chunk in response.iter_raw():  # unbuffered: a lost connection loses no byte that arrived
                     handle.write(chunk)
                     have += len(chunk)
                     if have > jar.size:
                         break
                     yield len(chunk)
         if have > jar.size:
-            return  # too long is as wrong as other bytes: the checksum says so
+            return  # a file that is too long fails the checksum as well
         if have < jar.size:
-            raise _TryAgainError(f"only {have} of {jar.size} bytes came")
+            raise _TryAgainError(f"only {have} of {jar.size} bytes arrived")
 
 
 @contextlib.contextmanager
 def _explained(cache: Path) -> Iterator[None]:
-    """Turns what the file system says into one sentence."""
+    """Turn an error of the file system into one sentence."""
     try:
         yield
     except OSError as error:
@@ -165,6 +165,6 @@ def _explained(cache: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise BrokerError(
-                f"The cache {cache} cannot be written ({error.strerror}): mend its rights, or set CHAPAR_CACHE_DIR to a directory of yours."
+                f"The cache {cache} cannot be written ({error.strerror}): fix its permissions, or set CHAPAR_CACHE_DIR to a directory that you own."
             ) from error
         raise

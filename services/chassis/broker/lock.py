@@ -1,4 +1,4 @@
-"""Which jars the broker is made of: `deploy/kafka/jars.lock.json`, written by `deploy/kafka/relock.py`."""
+"""The list of jars that the broker consists of: `deploy/kafka/jars.lock.json`, written by `deploy/kafka/relock.py`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LOCK_FILE = CHECKOUT / "deploy" / "kafka" / "jars.lock.json"
 
 
 class Jar(BaseModel):
-    """One file of a Maven repository, pinned."""
+    """One pinned file of a Maven repository."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
-    """Below the repository's base address, and below the cache: group/artifact/version/file.jar."""
+    """Path below the repository's base address, and below the cache: group/artifact/version/file.jar."""
     size: Annotated[int, Field(gt=0)]
     """Bytes."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -47,12 +47,12 @@ class JarLock(BaseModel):
 
     @property
     def size(self) -> int:
-        """Bytes of all jars together."""
+        """Bytes of all jars in total."""
         return sum(jar.size for jar in self.jars)
 
 
 def load_lock(path: Path = LOCK_FILE) -> JarLock:
-    """Raises BrokerError when the file is missing or is not a lock."""
+    """Read the lock. Raises BrokerError when the file is missing or is not a lock."""
     try:
         return JarLock.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -64,5 +64,5 @@ def load_lock(path: Path = LOCK_FILE) -> JarLock:
         place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BrokerError(
             f"The broker's lock file {path} is broken at {place} ({first['msg']}): "
-            "restore it from git, or write it anew with `python deploy/kafka/relock.py`."
+            "restore it from git, or write it again with `python deploy/kafka/relock.py`."
         ) from error

@@ -1,7 +1,7 @@
-"""Ports of one broker, chosen once and kept, so that clients find it again after a restart.
+"""Ports of one broker, chosen once and kept, so that clients find the broker again after a restart.
 
-They lie below the range from which the system takes ports for outgoing connections: while a broker is down, a client that keeps
-connecting to its port on loopback could otherwise be given that very port, connect to itself, and keep the broker from coming back.
+They are below the range from which the system takes ports for outgoing connections. Otherwise, while a broker is down, a client that keeps
+connecting to the broker's port on loopback could be given that same port, connect to itself, and keep the broker from coming back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Ports(BaseModel):
 
 
 def settle_ports(home: Path, fixed: int | None = None) -> Ports:
-    """The ports kept in `home`, or new ones where there are none, where another process has taken one, or where `fixed` differs.
+    """Return the ports kept in `home`, or new ones if none are kept, if another process has taken one, or if `fixed` differs.
 
     Raises BrokerError when `fixed` is taken.
     """
@@ -34,11 +34,11 @@ def settle_ports(home: Path, fixed: int | None = None) -> Ports:
     kept = _read(file)
     if fixed is not None and not is_free(fixed):
         raise BrokerError(
-            f"Port {fixed} on 127.0.0.1 is in use: stop what listens there, or unset CHAPAR_KAFKA_PORT to get a free one."
+            f"Port {fixed} on 127.0.0.1 is in use: stop the program that listens there, or unset CHAPAR_KAFKA_PORT to get a free one."
         )
     if kept and fixed in (None, kept.client) and is_free(kept.client) and is_free(kept.controller):
         return kept
-    # Two copies start their search at different places, and so seldom want the same port at the same moment.
+    # Two working copies start their search at different places, so they seldom choose the same port at the same moment.
     first = int.from_bytes(hashlib.sha256(str(home).encode()).digest()[:4]) % (LAST - FIRST)
     client = fixed or _free_from(first, without=None)
     ports = Ports(client=client, controller=_free_from(first + 1, without=client))
@@ -48,7 +48,7 @@ def settle_ports(home: Path, fixed: int | None = None) -> Ports:
 
 def is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
-        # As Java does: connections of a dead broker that linger in TIME_WAIT do not count.
+        # As Java does: connections of a dead broker in TIME_WAIT do not count.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind(("127.0.0.1", port))
@@ -58,8 +58,8 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """One that is free now, anywhere in the range."""
-    return _free_from(random.randrange(LAST - FIRST), without=None)  # noqa: S311 - spreads, protects nothing
+    """Return a port that is free now, anywhere in the range."""
+    return _free_from(random.randrange(LAST - FIRST), without=None)  # noqa: S311 - spreads the choice; no secret
 
 
 def _free_from(start: int, without: int | None) -> int:
@@ -77,4 +77,4 @@ def _read(file: Path) -> Ports | None:
     try:
         return Ports.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):
-        return None  # nothing kept, or a torn write: choose anew
+        return None  # no file, or a partial write: choose again

@@ -1,7 +1,7 @@
-"""Asks a broker for its metadata, over one plain socket: the proof that it serves, and that it is the one we started.
+"""Asks a broker for its metadata, over one plain socket: this proves that it serves, and that it is the broker we started.
 
-An open port proves neither. Metadata version 4 (a fixed layout) names the live brokers and the cluster's id; FindCoordinator version 1
-says whether groups and transactions can begin.
+An open port proves neither. Metadata version 4 (a fixed layout) lists the live brokers and the cluster's id; FindCoordinator version 1
+shows whether groups and transactions can begin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Cluster:
 
 
 def ask_metadata(host: str, port: int, timeout_s: float = 2.0) -> Cluster | None:
-    """None when nobody answers there, or not in Kafka's protocol."""
+    """Return None when no broker answers there, or the answer is not in Kafka's protocol."""
     # an empty array of topics, and no automatic creation
     answer = _ask(host, port, METADATA, 4, struct.pack(">iB", 0, 0), timeout_s)
     try:
@@ -34,7 +34,7 @@ def ask_metadata(host: str, port: int, timeout_s: float = 2.0) -> Cluster | None
 
 
 def has_coordinators(host: str, port: int, timeout_s: float = 2.0) -> bool:
-    """Whether consumer groups and transactions can begin. The first question makes the broker create the topics that they need."""
+    """Return whether consumer groups and transactions can begin. The first request makes the broker create the topics that they need."""
     return all(_has_coordinator(host, port, kind, timeout_s) for kind in (GROUP, TRANSACTION))
 
 
@@ -48,7 +48,7 @@ def _has_coordinator(host: str, port: int, kind: int, timeout_s: float) -> bool:
 
 
 def _ask(host: str, port: int, api: int, version: int, body: bytes, timeout_s: float) -> bytes | None:
-    """The answer, from its correlation id on."""
+    """Return the response, from its correlation id on."""
     client = b"chapar-probe"
     request = struct.pack(f">hhih{len(client)}s", api, version, CORRELATION, len(client), client) + body
     try:
@@ -65,7 +65,7 @@ def _exactly(sock: socket.socket, count: int) -> bytes:
     while len(found) < count:
         chunk = sock.recv(count - len(found))
         if not chunk:
-            raise ConnectionError("closed in the middle of an answer")
+            raise ConnectionError("closed in the middle of a response")
         found += chunk
     return bytes(found)
 

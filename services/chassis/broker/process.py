@@ -1,4 +1,4 @@
-"""Which process is ours. A pid alone proves nothing: after a crash or a reboot another process may have it, so its start time is kept too."""
+"""Which process is ours. A pid alone proves nothing: after a crash or a reboot another process may have it, so the start time is kept too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def identity(pid: int) -> str | None:
-    """What tells this process from every other that had or will have its pid; None when it does not run (a zombie does not run)."""
+    """Return a text that differs from that of every other process with the same pid; None if the process does not run (as a zombie)."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
@@ -28,7 +28,7 @@ def identity(pid: int) -> str | None:
 
 
 def resident_bytes(pid: int) -> int | None:
-    """Memory that the process really occupies; None when that cannot be told."""
+    """Return the memory that the process really occupies, in bytes; None when it is unknown."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -36,7 +36,7 @@ def resident_bytes(pid: int) -> int | None:
 
 
 def end(pid: int, known_as: str, grace_s: float, reap: Callable[[], object] = lambda: None) -> bool:
-    """SIGTERM, and SIGKILL after `grace_s`. False: it had to be killed. `reap` collects the body if the process is our child."""
+    """Send SIGTERM, and SIGKILL after `grace_s`. Return False if SIGKILL was needed. `reap` waits for the process if it is our child."""
     if identity(pid) != known_as:
         return True
     os.kill(pid, signal.SIGTERM)

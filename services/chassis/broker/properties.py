@@ -12,7 +12,7 @@ TEMPLATE = CHECKOUT / "deploy" / "kafka" / "server.properties"
 
 
 def render(ports: Ports, data: Path, template: Path = TEMPLATE) -> str:
-    """Java's property files read a backslash as an escape, hence the doubling."""
+    """Return the file's text. Backslashes are doubled because Java's property files read a backslash as an escape."""
     return Template(template.read_text()).substitute(
         port=ports.client, controller_port=ports.controller, data=str(data).replace("\\", "\\\\")
     )

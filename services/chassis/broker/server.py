@@ -1,12 +1,12 @@
-"""Starts and stops the one broker of a home. Blocking; `embedded.py` is the asynchronous face.
+"""Starts and stops the one broker of a home. The calls block; `embedded.py` is the asynchronous interface.
 
 Rules:
 - One home, one broker: starts of the same home wait for each other (a lock file), and the second finds the first's broker running.
-- *Detached* it survives who started it (`make kafka`); *tethered* it dies with the process that started it, even when that is killed.
-  A tethered one counts on the starting *thread* to live as long as it shall (see tether.py).
-- Ready means: it answers a metadata request, names itself as a live broker, is the cluster whose data lie in this home, and groups and
-  transactions can begin.
-- Data survive everything but `reset`. Formatting happens beside and is renamed, so that a killed first start leaves nothing half done.
+- A *detached* broker survives the process that started it (`make kafka`); a *tethered* one ends with that process, even if it is killed.
+  A tethered broker lives only as long as the *thread* that started it (see tether.py).
+- Ready means: the broker answers a metadata request, lists itself as a live broker, is the cluster whose data is in this home, and groups
+  and transactions can begin.
+- Data survives everything but `reset`. Formatting uses another directory, which is then renamed: a killed first start leaves no partial data.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ from services.chassis.broker.state import Running
 READY_WITHIN_S = 60.0
 """A start takes 2 s; the rest is for the recovery of many logs after a kill, on a slow disk."""
 STOP_GRACE_S = 40.0
-"""A stop takes .3 s, but up to 6 s of a free core when Java also writes the archive of classes (see jvm.py)."""
+"""A stop takes 0.3 s, but up to 6 s of a free core when Java also writes the archive of classes (see jvm.py)."""
 
 Progress = Callable[[int], object]
-"""Called with a number of bytes each time some arrived; negative when some had to be thrown away."""
+"""Called with the number of bytes each time some arrived; negative when some had to be discarded."""
 ShowProgress = Callable[[int, int], AbstractContextManager[Progress]]
-"""Given the number of files and of bytes, shows a download while its context lasts."""
+"""Given the number of files and of bytes, shows the progress of a download while its context is open."""
 
 
 @contextlib.contextmanager
@@ -73,21 +73,21 @@ class BrokerServer:
 
     @property
     def owner(self) -> str:
-        """How a tethered broker's state names this process."""
+        """The text that names this process in a tethered broker's state."""
         return f"{os.getpid()}/{process.identity(os.getpid())}"
 
     def running(self) -> Running | None:
         return state.read(self.home)
 
     def fetch(self) -> Jvm:
-        """Everything that a start needs from outside, found or brought. Raises BrokerError."""
+        """Find or download everything that a start needs. Raises BrokerError."""
         lock = load_lock()
         java = find_java(packaged=packaged_java())
         cache = Cache(self.settings.cache)
         if missing := cache.missing(lock):
             from services.chassis.broker.fetch import (
                 Fetcher,
-            )  # here: importing an HTTP client costs more than hashing all jars
+            )  # imported here: importing an HTTP client costs more than hashing all jars
 
             fetcher = Fetcher(cache, self.settings.maven_url)
             with self._show_progress(len(missing), sum(jar.size for jar in missing)) as progress:
@@ -101,7 +101,7 @@ class BrokerServer:
         )
 
     def start(self, *, tethered: bool = False) -> tuple[Running, bool]:
-        """The broker, ready, and whether this call started it. Raises BrokerError."""
+        """Return the ready broker, and whether this call started it. Raises BrokerError."""
         with self._explained(), self._alone():
             if (running := self.running()) is not None:
                 self._wait_ready(running)
@@ -123,20 +123,20 @@ class BrokerServer:
             raise AssertionError("the loop returns or raises")
 
     def stop(self) -> Running | None:
-        """Ends the broker properly; what was running, or None."""
+        """Stop the broker properly. Return the broker that was running, or None."""
         with self._explained(), self._alone():
             if (running := self.running()) is not None:
                 self._end(running)
             return running
 
     def kill(self) -> None:
-        """As a power cut would: for tests of recovery."""
+        """Kill the broker as a power cut would: for tests of recovery."""
         if (running := self.running()) is not None:
             os.kill(running.pid, 9)
             process.wait_gone(running.pid, running.identity, STOP_GRACE_S, lambda: _reap(running.pid))
 
     def reset(self) -> None:
-        """Stops the broker and drops its data, ports and logs."""
+        """Stop the broker and delete its data, ports and logs."""
         self.stop()
         with self._explained():
             if self.home.exists():
@@ -202,7 +202,7 @@ class BrokerServer:
             if process.identity(running.pid) != running.identity:
                 state.forget(self.home)
                 raise trouble.explain(self.log)
-            time.sleep(0.03)  # polling: nothing tells us but an answer
+            time.sleep(0.03)  # polling: only a response shows that it is ready
         raise BrokerError(
             f"The broker (process {running.pid}) has not answered within {READY_WITHIN_S:.0f} s: see {self.log}."
         )
@@ -241,12 +241,12 @@ class BrokerServer:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST):
                 raise BrokerError(
                     f"The broker's home {self.home} cannot be written ({error.strerror}): "
-                    "mend its rights, or set CHAPAR_HOME to a directory of yours."
+                    "fix its permissions, or set CHAPAR_HOME to a directory that you own."
                 ) from error
             raise
 
 
 def _reap(pid: int) -> None:
-    """Collects the body if it is our child; a detached one that another process started is not."""
+    """Wait for the process if it is our child. A detached broker that another process started is not."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""What is known about the broker of one home: `broker.json`, believed only while the process that it names is still the same one."""
+"""The known state of one home's broker: `broker.json`, which counts only while the process that it names is still the same one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Running(BaseModel):
     java: str
     """The Java that runs it, by its executable."""
     owner: str | None = None
-    """The process that it is tethered to; None when it is detached."""
+    """The process that the broker is tethered to; None when it is detached."""
 
     @property
     def bootstrap(self) -> str:
@@ -29,7 +29,7 @@ class Running(BaseModel):
 
 
 def read(home: Path) -> Running | None:
-    """None when no broker of this home runs. A stale or torn file is nothing to worry about: its broker was killed."""
+    """Return None when no broker of this home runs. A stale or partly written file is harmless: its broker was killed."""
     try:
         running = Running.model_validate_json((home / "broker.json").read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):

@@ -1,8 +1,8 @@
-"""`python tether.py PARENT HOME LOG command…`: becomes the command, in a session of its own, in HOME, with its output in LOG.
+"""`python tether.py PARENT HOME LOG command…`: becomes the command, in its own session, in HOME, with its output in LOG.
 
-PARENT is a pid or 0. If it is a pid, the system kills the command when that process dies, however it dies. Run as a script, so that it
-imports nothing of the project and costs 20 ms. Linux has PR_SET_PDEATHSIG for this (it survives exec; it counts the parent *thread*, so
-the starter must be a thread that lives on). Elsewhere a small watcher process looks at the parent instead.
+PARENT is a pid or 0. If it is a pid, the system kills the command when that process ends, however it ends. This file runs as a script, so that
+it imports nothing of the project and costs 20 ms. Linux has PR_SET_PDEATHSIG for this (it survives exec; it watches the parent *thread*, so
+the thread that starts the command must live on). On other systems a small watcher process checks the parent instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def watch(parent: int, child: int) -> None:
-    """Stands beside the command, for systems without PR_SET_PDEATHSIG: kills it when the parent is gone, and leaves when it is gone itself."""
+    """Watch beside the command, for systems without PR_SET_PDEATHSIG: kill it when the parent is gone, and return when the command is gone."""
     while os.getppid() == child:  # our own parent is the command
         try:
             os.kill(parent, 0)

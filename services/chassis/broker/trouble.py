@@ -1,4 +1,4 @@
-"""Why a broker ended before it was ready, read from the end of its log, as one sentence that says what to do."""
+"""Reads from the end of the log why a broker ended before it was ready, and returns one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ TAIL = 64 * 1024
 
 
 class PortTakenError(BrokerError):
-    """Somebody took the port between our look and Java's bind: other ports may go better."""
+    """Another process took the port between our check and Java's bind: other ports may work."""
 
 
 def explain(log: Path) -> BrokerError:
     tail = _tail(log)
     if "Address already in use" in tail:
         return PortTakenError(
-            "The broker's port was taken at this very moment: start again, or set CHAPAR_KAFKA_PORT to a port of your own."
+            "The broker's port was taken by another program during the start: start again, or set CHAPAR_KAFKA_PORT to another port."
         )
     if "No space left on device" in tail or "Disk quota exceeded" in tail:
         return BrokerError(
@@ -25,11 +25,11 @@ def explain(log: Path) -> BrokerError:
         )
     if "Failed to acquire lock on file" in tail:
         return BrokerError(
-            f"Another broker uses the data in {log.parent}: stop it first, or set CHAPAR_HOME to a directory of this copy alone."
+            f"Another broker uses the data in {log.parent}: stop it first, or set CHAPAR_HOME to a directory that only this working copy uses."
         )
     if "Permission denied" in tail or "Read-only file system" in tail or "AccessDeniedException" in tail:
         return BrokerError(
-            f"The broker may not write its data in {log.parent}: mend the rights, or set CHAPAR_HOME to a directory of yours."
+            f"The broker may not write its data in {log.parent}: fix the permissions, or set CHAPAR_HOME to a directory that you own."
         )
     if "OutOfMemoryError" in tail or "Too small maximum heap" in tail or "Could not reserve enough space" in tail:
         return BrokerError(
@@ -37,7 +37,7 @@ def explain(log: Path) -> BrokerError:
         )
     last = next(
         (line.strip() for line in reversed(tail.splitlines()) if line.strip() and not line.startswith("\t")),
-        "it wrote nothing",
+        "it wrote no log",
     )
     return BrokerError(f"The broker ended before it was ready ({last[:200]}): see {log}.")
 

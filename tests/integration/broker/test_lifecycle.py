@@ -253,7 +253,7 @@ async def test_memory_stays_within_what_is_promised(home: Path) -> None:
         ({"CHAPAR_CACHE_DIR": "/dev/null/x"}, "cache /dev/null/x cannot be written"),
         (
             {"CHAPAR_CACHE_DIR": "{empty}", "CHAPAR_MAVEN_URL": "http://127.0.0.1:1"},
-            "could not be fetched from http://127.0.0.1:1",
+            "could not be downloaded from http://127.0.0.1:1",
         ),
         ({"CHAPAR_KAFKA_PORT": "{taken}"}, "Port {taken} on 127.0.0.1 is in use"),
         ({"CHAPAR_KAFKA_HEAP": "1m"}, "ran out of memory: set CHAPAR_KAFKA_HEAP"),

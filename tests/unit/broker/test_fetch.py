@@ -174,7 +174,7 @@ def test_a_server_that_stays_busy_is_given_up(repository: Repository, fetcher: F
     """After a bounded number of attempts; the sentence names the file, the status and what to do."""
     repository.fail(jar, "busy", "busy", "busy", "busy", "busy", "busy")
 
-    with pytest.raises(BrokerError, match=r"one-1\.0\.jar could not be fetched .*HTTP 503.*CHAPAR_MAVEN_URL"):
+    with pytest.raises(BrokerError, match=r"one-1\.0\.jar could not be downloaded .*HTTP 503.*CHAPAR_MAVEN_URL"):
         fetcher.fetch([jar])
 
     assert len(repository.asked) == ATTEMPTS
@@ -184,7 +184,7 @@ def test_without_a_network_the_sentence_says_so(cache: Cache, jar: Jar) -> None:
     """Nobody listens: the address, the network and the mirror setting are named, and there is no traceback to read."""
     fetcher = Fetcher(cache, f"http://127.0.0.1:{free_port()}", first_pause_s=0.001)
 
-    with pytest.raises(BrokerError, match=r"could not be fetched .*check the network.*CHAPAR_MAVEN_URL"):
+    with pytest.raises(BrokerError, match=r"could not be downloaded .*check the network.*CHAPAR_MAVEN_URL"):
         fetcher.fetch([jar])
 
 

@@ -133,7 +133,7 @@ def test_the_configuration_listens_on_loopback_alone_and_creates_no_topic_by_its
         ("java.nio.file.AccessDeniedException: /x", "may not write"),
         ("java.lang.OutOfMemoryError: Java heap space", "CHAPAR_KAFKA_HEAP"),
         ("something new\n\tat a.b.c(d.java)", r"\(something new\): see .*kafka\.log"),
-        ("", "it wrote nothing"),
+        ("", "it wrote no log"),
     ],
 )
 def test_why_it_did_not_start_is_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
