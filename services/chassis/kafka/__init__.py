@@ -1,4 +1,4 @@
-"""Kafka mechanics: exactly-once lanes, and the plain producer, consumer and reader for everything that is not a lane.
+"""Kafka mechanics: exactly-once lanes, and the plain producer, consumer and reader for all other uses.
 
-Import from the module that owns the thing: `lane` (contract and `LaneRunner`), `records`, `producer`, `consumer`, `tail`, `groups`.
+Import a name from the module that defines it: `lane` (contract and `LaneRunner`), `records`, `producer`, `consumer`, `tail`, `groups`.
 """

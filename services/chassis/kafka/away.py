@@ -1,5 +1,5 @@
-"""What a lane needs is away."""
+"""The error for a dependency of a lane that is not available now."""
 
 
 class Away(OSError):  # noqa: N818 - an expected state of the world
-    """Raised by `prepare`, or by a processor, when what a record needs can't be had now. No record is to blame: the lane takes over again later."""
+    """Raised by `prepare` or a processor when a record's dependency is unavailable. The record is not at fault: the lane takes over again later."""

@@ -1,7 +1,7 @@
-"""One batch through a processor: the order of calls, poison, over-large outputs, bugs. No Kafka here, so fakes and replays share it.
+"""Runs one batch through a processor: order of calls, poison, oversized outputs, bugs. It has no Kafka, so fakes and replays share it.
 
-What was found out about a record survives the restore that follows it: a record that must be replayed around is remembered by offset until
-the position has passed it.
+Findings about a record survive the restore that follows: a record that the replay must leave out is remembered by its offset until the
+position has passed it.
 """
 
 import asyncio
@@ -31,11 +31,11 @@ FAILED: Final = "PROCESSOR_FAILED"
 _SLICE: Final = 0.005
 """Seconds of handling after which the event loop gets a turn (heartbeats, other lanes, gRPC)."""
 _LOOK_AT_THE_CLOCK: Final = 8
-"""Records between two looks."""
+"""Records between two checks of the time."""
 
 
 class Replay(Exception):  # noqa: N818 - a request, not a failure
-    """The processor's memory can't be trusted any more: restore, and run the batch again. `reason` is a metric label."""
+    """The processor's memory can no longer be trusted: restore, and run the batch again. `reason` is a metric label."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -44,7 +44,7 @@ class Replay(Exception):  # noqa: N818 - a request, not a failure
 
 @dataclass(slots=True)
 class Taken:
-    """A batch that was handled: what it writes and how far it came. `next_offset` is None for timers only."""
+    """A batch that was handled: its outputs and how far it got. `next_offset` is None for timers only."""
 
     outbox: BatchOutbox
     records: int = 0
@@ -53,12 +53,12 @@ class Taken:
 
     @property
     def idle(self) -> bool:
-        """Nothing to commit."""
+        """Whether there is nothing to commit."""
         return self.records == 0 and self.outbox.empty
 
 
 class BatchRunner:
-    """Runs batches of one partition and remembers which of its records must not reach the processor."""
+    """Runs batches of one partition and remembers the records that must not reach the processor."""
 
     def __init__(
         self, spec: LaneSpec, partition: int, tuning: LaneTuning, metrics: LaneMetrics, encode: DeadLetterEncoder
@@ -74,14 +74,14 @@ class BatchRunner:
         }
 
     def forget_before(self, offset: int) -> None:
-        """These records are done with."""
+        """Forget the records before `offset`: they are committed."""
         for known in [o for o in self._poison if o < offset]:
             del self._poison[known]
         for tried in [o for o in self._failures if o is not None and o < offset]:
             del self._failures[tried]
 
     def start(self, processor: Processor, now_ms: int, epoch: int) -> Taken:
-        """The processor's first words after its restore."""
+        """Call the processor's `start` after its restore."""
         taken = self._new(epoch)
         try:
             processor.start(now_ms, taken.outbox)
@@ -92,7 +92,7 @@ class BatchRunner:
         return taken
 
     async def run(self, processor: Processor, records: list[Record], now_ms: int, epoch: int) -> Taken:
-        """Begin, timers that are due, records in order, end. Raises Replay, ProcessorFailed, or Away."""
+        """Call begin, then due timers, then the records in order, then end. Raises Replay, ProcessorFailed, or Away."""
         taken = self._new(epoch)
         self._metrics.batch(self._spec.name, self._partition, len(records))
         try:
@@ -120,7 +120,7 @@ class BatchRunner:
         return taken
 
     async def _handle(self, processor: Processor, records: list[Record], now_ms: int, taken: Taken) -> None:
-        """The hot loop: each call and attribute in it is paid per record."""
+        """The hot loop: the cost of each call and attribute in it is per record."""
         outbox, handle, poison = taken.outbox, processor.handle, self._poison
         sends, state, effects = outbox.sends, outbox.state, outbox.effects
         until = time.monotonic() + _SLICE
@@ -139,7 +139,7 @@ class BatchRunner:
             except Exception as error:  # noqa: BLE001 - as above
                 self._failed(record.offset, error)
             else:
-                if outbox.refused is not None:  # and the processor hid it
+                if outbox.refused is not None:  # and the processor swallowed the exception
                     self._refused(record, outbox.refused, before, now_ms, taken)
             if not number % _LOOK_AT_THE_CLOCK and time.monotonic() > until:
                 await asyncio.sleep(0)
@@ -150,13 +150,13 @@ class BatchRunner:
         return Taken(BatchOutbox(epoch, self._tuning.max_output_bytes))
 
     def _refused(self, record: Record, verdict: InvalidRecord, before: Mark, now_ms: int, taken: Taken) -> None:
-        """A dead letter at once if the record had not begun to act; otherwise the processor's memory may hold half of it: replay without it."""
+        """Write a dead letter at once if the record had no effect yet; otherwise the processor's memory may hold half of it: replay without it."""
         if taken.outbox.refused is None and taken.outbox.mark() == before:
             self._bury(record, verdict, now_ms, taken)
             return
         verdict = taken.outbox.refused or verdict
         self._poison[record.offset] = InvalidRecord(verdict.reason, verdict.detail)
-        raise Replay("replay", f"record {record.offset} is refused ({verdict.reason}) after it had begun to act")
+        raise Replay("replay", f"record {record.offset} is refused ({verdict.reason}) after it had effects")
 
     def _bury(self, record: Record, verdict: InvalidRecord, now_ms: int, taken: Taken) -> None:
         key = f"{record.topic}/{record.partition}".encode()
@@ -171,9 +171,9 @@ class BatchRunner:
         taken.dead_letters.append(verdict.reason)
 
     def _failed(self, offset: int | None, error: Exception) -> None:
-        """A bug, counted per record (or for timers, start and end together). After the last attempt the record is stepped over.
+        """Count a bug, per record (for timers, start and end together). After the last attempt the record is skipped.
 
-        Without a record there is nothing to step over: then the lane ends.
+        Without a record there is nothing to skip: the lane ends.
         """
         tries = self._failures[offset] = self._failures.get(offset, 0) + 1
         if tries >= self._tuning.attempts:
@@ -194,6 +194,6 @@ class BatchRunner:
 
 
 def _nothing_hidden(outbox: BatchOutbox) -> None:
-    """An over-large output that no record caused is a bug, even if the processor hid it."""
+    """Raise if an oversized output was refused without a record: that is a bug, even if the processor swallowed the exception."""
     if outbox.refused is not None:
         raise outbox.refused

@@ -1,4 +1,4 @@
-"""Without a broker, aiokafka logs each failed attempt to connect: hundreds of lines a second. Each kind of line is let through once in a while."""
+"""Without a broker, aiokafka logs each failed connection attempt: hundreds of lines a second. This filter limits each kind of line."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ _LOGGERS: Final = (
 
 
 class OnceInAWhile(logging.Filter):
-    """Lets warnings and errors of one template through once per `EVERY` seconds, saying how many were left out."""
+    """Passes warnings and errors of one template once per `EVERY` seconds, with the number of lines left out."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class OnceInAWhile(logging.Filter):
 
 
 def calm_logs() -> None:
-    """Applied whenever a client is built; once is enough."""
+    """Install the filter. Called whenever a client is built; one call is enough."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, OnceInAWhile) for known in logger.filters):

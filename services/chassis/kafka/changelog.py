@@ -1,10 +1,10 @@
-"""A lane's changelog: how its state and its position come back.
+"""A lane's changelog: reads the lane's state and position back.
 
-The position is a record of the changelog itself, written in every transaction. It holds the offset to read next, the clock of the last batch
+The position is a record of the changelog itself, written in every transaction. It contains the offset to read next, the clock of the last batch
 (so that time never goes backwards across owners) and the number of the ownership.
 
-The last ownership's transactions are complete when this runs, because both of its producers have been fenced; so the end of the log is
-final, and reading up to it is reading everything.
+When this runs, the transactions of the last ownership are complete, because both of its producers have been fenced. So the end of the log
+is final, and a read up to it is a read of everything.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _POLL_MS: Final = 200
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """Where a lane stands. New fields go to the end, with a default."""
+    """The position of a lane. New fields go to the end, with a default."""
 
     offset: int
     now_ms: int
@@ -32,12 +32,12 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     version: int = 1
 
     def encode(self) -> bytes:
-        """The record's value."""
+        """Return the record's value."""
         return msgspec.msgpack.encode(self)
 
     @staticmethod
     def decode(value: bytes) -> "Position":
-        """Raises msgspec.DecodeError for bytes that are no position."""
+        """Parse the value. Raises msgspec.DecodeError for bytes that are not a position."""
         return msgspec.msgpack.decode(value, type=Position)
 
 
@@ -49,7 +49,7 @@ class Restored:
     position: Position | None = None
 
     def apply(self, key: bytes | None, value: bytes | None) -> None:
-        """One record of the changelog; no value deletes."""
+        """Apply one record of the changelog; a record without a value deletes its key."""
         if key is None:
             return
         if key == POSITION_KEY:
@@ -92,8 +92,8 @@ async def read_changelog(
                 position, moved_at = reached, time.monotonic()
                 progress(position - begin, end - begin)
             elif time.monotonic() - moved_at > _STALLED_AFTER:
-                raise BrokerError(f"restore of {topic}/{partition} stands at {position} of {end}")
-            await asyncio.sleep(0)  # a long restore leaves the loop to heartbeats and to other lanes
+                raise BrokerError(f"restore of {topic}/{partition} stopped at {position} of {end}")
+            await asyncio.sleep(0)  # during a long restore, let heartbeats and other lanes run
     finally:
         await close_consumer(reader, close_timeout)
     return found

@@ -1,8 +1,8 @@
-"""Closing a Kafka client whose results no longer matter, without any way for it to fail its owner.
+"""Closes a Kafka client whose results no longer matter, so that it cannot fail its owner.
 
-aiokafka closes politely: it flushes, waits for answers and leaves groups. Without a broker that waits for ever. With a request in
-flight it raises what it should not: `KeyError` from the producer's accumulator, `AssertionError` from its batches,
-`CancelledError` from a background task. A service must outlive each of these, because closing a client is part of each recovery.
+aiokafka closes gracefully: it flushes, waits for responses and leaves groups. Without a broker that waits for ever. With a request
+in progress it raises unexpected exceptions: `KeyError` from the producer's accumulator, `AssertionError` from its batches,
+`CancelledError` from a background task. A service must survive each of these, because closing a client is part of each recovery.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ from typing import Any, Final
 log = logging.getLogger(__name__)
 
 _GRACE: Final = 0.2
-"""Seconds that a step gets to end after it was cancelled. Later it is left alone."""
+"""Seconds that a step gets to end after it was cancelled. After that it is abandoned."""
 
 Step = tuple[str, Callable[[], Awaitable[object]]]
-"""What is closed (for the log), and how."""
+"""A name for the log, and the function that closes it."""
 
 
 async def close_all(steps: Sequence[Step], timeout: float) -> int:  # noqa: ASYNC109 - a deadline for giving up, not for the result
@@ -54,7 +54,7 @@ async def _run(what: str, close: Callable[[], Awaitable[object]]) -> bool:
 
 
 async def _wait(task: "asyncio.Future[bool]", seconds: float) -> bool:
-    """Wait for the task, at most so long, and not shorter when the caller is cancelled. Return whether the caller was."""
+    """Wait for the task, at most `seconds`, and not shorter when the caller is cancelled. Return whether the caller was."""
     cancelled, loop = False, asyncio.get_running_loop()
     until = loop.time() + seconds
     while not task.done() and (left := until - loop.time()) > 0:
@@ -66,6 +66,6 @@ async def _wait(task: "asyncio.Future[bool]", seconds: float) -> bool:
 
 
 def _seen(task: "asyncio.Future[Any]") -> None:
-    """So that nothing is reported as never retrieved."""
+    """Retrieve the result, so that asyncio does not report it as never retrieved."""
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,7 @@
-"""An at-least-once member of a consumer group, for projections and dispatchers: a batch is handed over, and its offsets are committed after.
+"""An at-least-once member of a consumer group, for projections and dispatchers: it passes a batch to the handler, then commits its offsets.
 
-A batch is handed over again after a crash, a rebalance, `NotNow`, or an outage (`_AWAY`): the handler is idempotent. After any other
-exception the records of the batch are handed over one by one. A record with which the handler fails again and again is stepped over
+A batch is passed again after a crash, a rebalance, `NotNow`, or an outage (`_AWAY`): the handler must be idempotent. After any other
+exception the records of the batch are passed one by one. A record that makes the handler fail repeatedly is skipped
 (`poison`), and the others are handled.
 """
 
@@ -33,11 +33,11 @@ _FINISH: Final = 10.0
 
 
 class NotNow(Exception):  # noqa: N818 - a request, not a failure
-    """Raised by a handler whose own dependency is away: the same batch comes again after a growing pause."""
+    """Raised by a handler when its own dependency is away: the same batch is passed again after a growing pause."""
 
 
 _AWAY: Final = (NotNow, BrokerUnavailable, BrokerError, OSError)
-"""What says nothing about a record: the broker, the keys or another system is away. No record is stepped over for it."""
+"""Errors that say nothing about a record: the broker, the keys or another system is away. They never cause a record to be skipped."""
 
 
 class GroupConsumer:
@@ -68,15 +68,15 @@ class GroupConsumer:
 
     @property
     def joined(self) -> bool:
-        """Whether the group has assigned (perhaps nothing): for the startup probe."""
+        """Whether the group has assigned partitions (perhaps none): for the startup probe."""
         return self._joined.is_set()
 
     def stop(self) -> None:
-        """Make `run` return after the batch under way."""
+        """Make `run` return after the current batch."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Until `stop` or cancellation. A broker that is away is waited for."""
+        """Run until `stop` or cancellation. If the broker is away, wait for it."""
         wait = _RETRY_LEAST
         while not self._stop.is_set():
             consumer = group_consumer(
@@ -119,7 +119,7 @@ class GroupConsumer:
                 except _AWAY as reason:
                     log.warning("group %s: batch of %d again in %.1f s: %s", self._group, len(records), wait, reason)
                     for tp, messages in batches.items():
-                        with suppress(IllegalStateError):  # it may have been taken away meanwhile
+                        with suppress(IllegalStateError):  # the partition may have been revoked meanwhile
                             consumer.seek(tp, messages[0].offset)
                     again = True
                 else:
@@ -133,7 +133,7 @@ class GroupConsumer:
                 wait = _RETRY_LEAST
 
     async def _handled(self, records: list[Record]) -> None:
-        """Hand the batch over; if that fails, each record alone, and step over those that fail again and again."""
+        """Pass the batch; if that fails, pass each record alone, and skip those that fail repeatedly."""
         try:
             await self._handler(records)
         except _AWAY:
@@ -166,7 +166,7 @@ class GroupConsumer:
 
 
 class _WaitForBatch(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
-    """Partitions are given up only after the batch under way is committed, within a deadline: fewer records come twice."""
+    """Delays revocation until the current batch is committed, within a deadline: fewer records are delivered twice."""
 
     def __init__(self, busy: asyncio.Lock, joined: asyncio.Event) -> None:
         self._busy = busy

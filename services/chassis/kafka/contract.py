@@ -1,23 +1,23 @@
-"""What a service gives a lane, and what it gets back. Import these names from `services.chassis.kafka.lane`.
+"""The contract between a service and a lane. Import these names from `services.chassis.kafka.lane`.
 
-A **lane** is one input partition with one owner. Per batch, ONE transaction holds the outputs, the changelog and the input position.
+A **lane** is one input partition with one owner. Per batch, ONE transaction contains the outputs, the changelog and the input position.
 
 The rules of a `Processor`:
 
-1. It is called by its lane only, never concurrently, and is synchronous. It does no I/O and reads no clock: `now_ms` is given.
-2. Its whole state can be rebuilt from what it `put` into the changelog. What it does not put is lost at the next takeover.
-3. It works ahead of the log: a batch may be handled while the batch before it is still committing. If that commit fails, the instance is
-   thrown away and a new one is restored. So nothing may leave the process but through the outbox; replies go into `after_commit`.
-4. `handle` raises `InvalidRecord` for a record that can never be processed, best before it changes anything. What the record had put into the
-   outbox is rolled back; if it had put anything, the instance is thrown away too, restored, and the batch replayed without that record.
-5. Any other exception is a bug. The batch is aborted, the lane restored and the record tried again, `LaneTuning.attempts` times in all;
-   then the record becomes a dead letter (`PROCESSOR_FAILED`), as if it had never been handled, and the others flow on. An exception that
+1. Only its lane calls it, never concurrently, and it is synchronous. It does no I/O and reads no clock: `now_ms` is given.
+2. Its whole state can be rebuilt from the entries that it `put` into the changelog. Any other state is lost at the next takeover.
+3. It runs ahead of the log: a batch may be handled while the batch before it is still committing. If that commit fails, the instance is
+   discarded and a new one is restored. So nothing may leave the process except through the outbox; replies go into `after_commit`.
+4. `handle` raises `InvalidRecord` for a record that can never be processed, best before it changes anything. The record's writes to the
+   outbox are rolled back; if there were any, the instance is also discarded and restored, and the batch is replayed without that record.
+5. Any other exception is a bug. The batch is aborted, the lane restored and the record tried again, `LaneTuning.attempts` times in total;
+   then the record becomes a dead letter (`PROCESSOR_FAILED`), as if it had never been handled, and the others continue. An exception that
    no record caused (in `start`, `begin`, `advance` or `end`) makes `LaneRunner.run` raise `ProcessorFailed`, and the process should end.
 6. One output record larger than `LaneTuning.max_output_bytes` makes the input that caused it a dead letter (`OUTPUT_TOO_LARGE`); the
-   instance is thrown away, restored, and the batch replayed without that record. (From `start`, `advance` or `end`, which no record
+   instance is discarded and restored, and the batch is replayed without that record. (From `start`, `advance` or `end`, which no record
    caused, it is a bug.)
-7. `Away` is raised when what a record needs (a key) can't be had now. The batch is aborted, and the lane takes over again after a pause. No
-   record is to blame, however often that happens.
+7. `Away` is raised when a dependency of a record (a key) is not available now. The batch is aborted, and the lane takes over again after a
+   pause. The record is not at fault, however often that happens.
 """
 
 from collections.abc import Callable
@@ -28,13 +28,13 @@ from services.chassis.kafka.records import Headers, InvalidRecord, Record
 
 
 class Outbox(Protocol):
-    """What one batch writes: all of it in the batch's transaction, or nothing."""
+    """The writes of one batch: all of them in the batch's transaction, or none."""
 
     def send(self, topic: str, key: bytes, value: bytes, headers: Headers = (), partition: int | None = None) -> None:
         """Append a record. `topic` is the logical name; without `partition`, murmur2 of the key chooses, like Kafka's default partitioner."""
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Set an entry of this lane's changelog. Keys that begin with a zero byte are the lane's own: ValueError."""
+        """Set an entry of this lane's changelog. Keys that begin with a zero byte belong to the lane itself: ValueError."""
 
     def delete(self, key: bytes) -> None:
         """Remove an entry of this lane's changelog (a tombstone)."""
@@ -43,37 +43,37 @@ class Outbox(Protocol):
         """Run `effect` once the transaction is durable, in order of registration; never if it aborts. It must not block or raise."""
 
     def digest(self) -> bytes:
-        """SHA-256 over topic, partition (or none), key and value of all sends so far in this batch: what a journal records."""
+        """Return the SHA-256 over topic, partition (or none), key and value of all sends so far in this batch, for journals."""
 
 
 class Processor(Protocol):
-    """The decisions of one partition, for as long as this process owns it."""
+    """Makes the decisions of one partition, for as long as this process owns it."""
 
     def restore(self, key: bytes, value: bytes) -> None:
-        """One live changelog entry; all of them come before anything else, each key once, ordered by last write."""
+        """Take one live changelog entry; all entries come before any other call, each key once, ordered by last write."""
 
     def start(self, now_ms: int, outbox: Outbox) -> None:
-        """Once, after the restore. May write (mark attempts as unknown). Committed before the first record is handled."""
+        """Called once, after the restore. May write (mark attempts as unknown). Committed before the first record is handled."""
 
     def begin(self, now_ms: int) -> None:
-        """Before each batch (also a batch of timers only). `now_ms` never goes backwards, not across owners either."""
+        """Called before each batch (also a batch of timers only). `now_ms` never goes backwards, not even across owners."""
 
     def handle(self, record: Record, outbox: Outbox) -> None:
-        """One record, at the batch's `now_ms`. Raises InvalidRecord for one that can never be processed."""
+        """Handle one record, at the batch's `now_ms`. Raises InvalidRecord for a record that can never be processed."""
 
     def advance(self, now_ms: int, outbox: Outbox) -> None:
         """Called when `next_wakeup()` is due, after `begin` and before the batch's records."""
 
     def end(self, outbox: Outbox) -> None:
-        """After the last record of a batch: the place to write a journal."""
+        """Called after the last record of a batch: the place to write a journal."""
 
     def next_wakeup(self) -> int | None:
-        """When `advance` should be called next, ms since the epoch; None: not before another record."""
+        """Return when `advance` should be called next, ms since the epoch; None: not before another record."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneContext:
-    """Given to the factory. `epoch` counts the ownerships of this partition: unique for each, and growing."""
+    """Passed to the factory. `epoch` counts the ownerships of this partition: it is unique for each, and increases."""
 
     partition: int
     epoch: int
@@ -82,15 +82,15 @@ class LaneContext:
 ProcessorFactory = Callable[[LaneContext], Processor]
 
 DeadLetterEncoder = Callable[[Record, InvalidRecord, str, int], bytes]
-"""(record, why, name of the lane, now_ms) -> the value of a record on deadletters.v1."""
+"""(record, reason, name of the lane, now_ms) -> the value of a record on deadletters.v1."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneSpec:
-    """What a lane is called and reads. Topics are logical names.
+    """A lane's name, group and topics. Topics are logical names.
 
     `changelog` needs at least as many partitions as `input` and is compacted; a lane without state needs one too, for its
-    position. Without a name it is `{name}.state.v1`.
+    position. The default is `{name}.state.v1`.
     """
 
     name: str
@@ -106,13 +106,13 @@ class LaneSpec:
 
 @dataclass(frozen=True, slots=True)
 class LaneTuning:
-    """How a lane paces itself. Times are seconds unless the name says otherwise."""
+    """Limits and times of a lane. Times are seconds unless the name says otherwise."""
 
     max_batch_records: int = 1000
     max_batch_bytes: int = 4_000_000
     linger: float = 0.0
-    """Seconds that a lane waits for company before it takes a batch, or until a timer is due. 0 where somebody waits for the answer; a little
-    where nobody does: the broker's processor is spent by the transaction, so a lane that watches should leave it to the lanes that answer."""
+    """Seconds that a lane collects records before it takes a batch, or until a timer is due. Use 0 if a caller waits for the reply, and a small
+    value if none does: each transaction costs the broker CPU, which a lane that only observes should leave to lanes that answer callers."""
     buffer_records: int = 4000
     """Records read ahead per partition before it is paused."""
     max_output_bytes: int = 900_000
@@ -123,30 +123,30 @@ class LaneTuning:
     transaction_timeout_ms: int = 15_000
     request_timeout_ms: int = 15_000
     commit_timeout: float = 40.0
-    """After this the outcome of a commit counts as unknown: both producers are discarded and the lane is restored."""
+    """After this time the outcome of a commit is unknown: both producers are discarded and the lane is restored."""
     close_timeout: float = 3.0
     """Deadline for an abort and for closing a client that has failed."""
     stop_timeout: float = 10.0
-    """Deadline for finishing the running batch when partitions are taken away or the runner stops."""
+    """Deadline for finishing the current batch when partitions are revoked or the runner stops."""
     offsets_interval: float = 1.0
-    """How often the group's offsets are committed (outside the transactions, for whoever watches lag)."""
+    """How often the group's offsets are committed (outside the transactions, for tools that show the lag)."""
     retry_least: float = 0.1
     retry_most: float = 5.0
     restore_concurrency: int = 4
     attempts: int = 3
-    """How often a record may make the processor raise before it becomes a dead letter."""
+    """The number of times a record may make the processor raise before it becomes a dead letter."""
     step_over: bool = True
-    """False: a record that fails that often ends the lane instead. For replays, which must not decide otherwise than the original."""
+    """False: a record that fails this number of times ends the lane instead. For replays, which must decide as the original did."""
     skip: frozenset[tuple[int, int]] = frozenset()
     """(partition, offset) of inputs that an operator has decided to skip; they become dead letters (SKIPPED_BY_OPERATOR)."""
     dead_letters: str = "deadletters.v1"
     fault: Callable[[str], None] | None = field(default=None, compare=False)
-    """Test seam, None in production: called with the name of each point that a batch passes (`faults.POINTS`), so that a test can
+    """Hook for tests, None in production: called with the name of each point that a batch passes (`faults.POINTS`), so that a test can
     kill or stop its own process exactly there."""
 
 
 class LaneMetrics(Protocol):
-    """What a lane tells about itself. Called often: implementations cache their label children. Times in seconds."""
+    """Receives the measurements of a lane. Called often: implementations cache their label children. Times in seconds."""
 
     def lag(self, lane: str, partition: int, records: int, seconds: float) -> None:
         """Records not yet committed, and the age of the oldest of those that have been read (0 when none waits). Gauges."""
@@ -155,7 +155,7 @@ class LaneMetrics(Protocol):
         """How long the oldest record that was handled but is not yet committed has been waiting. Gauge."""
 
     def restore_progress(self, lane: str, partition: int, read: int, total: int) -> None:
-        """Changelog offsets read, of so many. Gauge."""
+        """Changelog offsets read, and their total number. Gauge."""
 
     def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None:
         """A partition is live: entries restored, time from assignment. Histogram and counter."""
@@ -164,19 +164,19 @@ class LaneMetrics(Protocol):
         """A batch was taken (0 records: timers only). Histogram."""
 
     def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
-        """A transaction is durable; time from asking for the commit to its answer. Counter of records, histogram."""
+        """A transaction is durable; seconds from the commit request to its response. Counter of records, histogram."""
 
     def rebalanced(self, lane: str, partitions: int) -> None:
-        """The group gave this process so many partitions. Counter, and gauge of the partitions."""
+        """The group assigned this number of partitions to this process. Counter, and gauge of the partitions."""
 
     def input_partitions(self, lane: str, partitions: int) -> None:
-        """How many partitions the lane's input has, owned by whatever process. Gauge."""
+        """The number of partitions of the lane's input, whichever process owns them. Gauge."""
 
     def lost(self, lane: str, partition: int) -> None:
-        """This process stopped owning a partition: its gauges can go."""
+        """This process stopped owning a partition: its gauges can be removed."""
 
     def aborted(self, lane: str, partition: int, reason: str) -> None:
-        """A batch was thrown away; reason is one of `transaction`, `unknown_outcome`, `replay`, `processor`, `stop`. Counter."""
+        """A batch was discarded; reason is one of `transaction`, `unknown_outcome`, `replay`, `processor`, `stop`. Counter."""
 
     def fenced(self, lane: str, partition: int) -> None:
         """Another owner took over before this one noticed. Counter."""
@@ -186,7 +186,7 @@ class LaneMetrics(Protocol):
 
 
 class NoMetrics:
-    """Metrics that go nowhere."""
+    """Discards all measurements."""
 
     def lag(self, lane: str, partition: int, records: int, seconds: float) -> None: ...
     def oldest_uncommitted(self, lane: str, partition: int, seconds: float) -> None: ...
@@ -206,7 +206,7 @@ NO_METRICS = NoMetrics()
 
 
 class ProcessorFailed(Exception):  # noqa: N818 - reads as what happened
-    """A processor raised something other than InvalidRecord, again and again: a bug, or a record nobody foresaw. The cause is attached."""
+    """A processor raised an exception other than InvalidRecord repeatedly: a bug, or an unforeseen record. The cause is attached."""
 
     def __init__(self, lane: str, partition: int, offset: int | None, attempts: int) -> None:
         where = f"record {offset}" if offset is not None else "start, begin, advance or end"
@@ -217,4 +217,4 @@ class ProcessorFailed(Exception):  # noqa: N818 - reads as what happened
 
 
 class PositionUnreachable(Exception):  # noqa: N818 - reads as what happened
-    """The lane's position lies beyond the end of its input: the topic was recreated or has lost data. An operator must decide."""
+    """The lane's position is beyond the end of its input: the topic was recreated or has lost data. An operator must decide."""

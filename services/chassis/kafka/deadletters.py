@@ -5,7 +5,7 @@ from services.chassis.kafka.records import InvalidRecord, Record
 
 
 def encode(record: Record, verdict: InvalidRecord, refused_by: str, now_ms: int) -> bytes:
-    """A `contract.DeadLetterEncoder`. The origin is named by its logical topic, so that it can be replayed under another prefix."""
+    """Encode a dead letter (a `contract.DeadLetterEncoder`). It names the origin by its logical topic, so that a replay can use another prefix."""
     return DeadLetter(
         origin_topic=record.topic,
         origin_partition=record.partition,
@@ -22,7 +22,7 @@ def encode(record: Record, verdict: InvalidRecord, refused_by: str, now_ms: int)
 
 
 def shortened(record: Record, verdict: InvalidRecord, room: int) -> tuple[Record, InvalidRecord]:
-    """A record and its verdict that fit. The original can still be read at its origin; the dead letter holds `room` bytes of key and value each."""
+    """Return a record and verdict that fit: `room` bytes of key and value each. The original can still be read at its origin."""
     key, value = record.key or b"", record.value or b""
     note = f"truncated here: key of {len(key)} bytes, value of {len(value)} bytes, {len(record.headers)} headers"
     detail = f"{verdict.detail}; {note}" if verdict.detail else note

@@ -1,10 +1,10 @@
-"""How a failure is shown in a log: its type and its place, not its text, which may hold what the record holds."""
+"""Shows a failure in a log by its type and place, not by its text, which may contain data of the record."""
 
 import traceback
 
 
 def shown(error: BaseException) -> str:
-    """For example `KeyError at translate_lanes.py:120`."""
+    """Return for example `KeyError at translate_lanes.py:120`."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return type(error).__name__

@@ -1,6 +1,6 @@
-"""Who owns what: the consumer group's metadata, for finding the owner of a lane's partition.
+"""Finds the owner of a lane's partition in the consumer group's metadata.
 
-A lane's client id names the address to call (`router@host:port`); the group's coordinator knows which member holds which partition.
+A lane's client id is the address to call (`router@host:port`); the group's coordinator knows which member owns which partition.
 """
 
 from contextlib import AsyncExitStack
@@ -12,7 +12,7 @@ from services.chassis.kafka.clients import BrokerError, KafkaAccess, admin_clien
 
 
 class GroupDirectory:
-    """Looks owners up over one kept connection. Use as an async context manager."""
+    """Looks up owners over one open connection. Use as an async context manager."""
 
     def __init__(self, kafka: KafkaAccess, *, client_id: str = "group-directory") -> None:
         self._kafka = kafka
@@ -28,16 +28,16 @@ class GroupDirectory:
         await self._open.aclose()
 
     async def owners(self, group: str, topic: str) -> dict[int, str]:
-        """Partition -> client id of its owner (logical names). Empty while the group rebalances or has no members.
+        """Return partition -> client id of its owner (logical names). Empty while the group rebalances or has no members.
 
-        Raises aiokafka's KafkaError when the coordinator can't be asked.
+        Raises aiokafka's KafkaError when the coordinator cannot be asked.
         """
         wanted = self._kafka.topic_prefix + topic
         found: dict[int, str] = {}
         for response in await self._admin.describe_consumer_groups([self._kafka.topic_prefix + group]):
             for error, name, _state, _type, _protocol, members, *_rest in response.groups:
                 if error:
-                    raise BrokerError(f"group {name} can't be described: error {error}")
+                    raise BrokerError(f"group {name} cannot be described: error {error}")
                 for *_id, client_id, _host, _metadata, assignment in members:
                     if assignment:
                         for partition in _assigned(assignment, wanted):
@@ -51,6 +51,6 @@ def _assigned(assignment: bytes, topic: str) -> list[int]:
 
 
 async def owners(kafka: KafkaAccess, group: str, topic: str) -> dict[int, str]:
-    """`GroupDirectory.owners` with a connection of its own: for tools; a service keeps a directory open."""
+    """Call `GroupDirectory.owners` with its own connection: for tools; a service keeps a directory open."""
     async with GroupDirectory(kafka) as directory:
         return await directory.owners(group, topic)

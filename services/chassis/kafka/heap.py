@@ -24,7 +24,7 @@ _SOON: Final = 1.0
 
 
 class Heap:
-    """See the module. Use it in one event loop."""
+    """Controls the garbage collector; see the module. Use it in one event loop."""
 
     def __init__(self, soon: float = _SOON) -> None:
         self._soon = soon
@@ -32,7 +32,7 @@ class Heap:
         self._ended = False
 
     def ownership(self) -> "Ownership":
-        """One ownership of one partition, from the beginning of the restore to its end."""
+        """Return one ownership of one partition, from the beginning of the restore to its end."""
         return Ownership(self)
 
     def _begin(self) -> None:
@@ -80,7 +80,7 @@ class Ownership(AbstractContextManager["Ownership"]):
         return self
 
     def live(self) -> None:
-        """The state is restored."""
+        """Record that the state is restored."""
         self._end_restore()
         self._heap._live()
 

@@ -1,19 +1,19 @@
-"""Exactly-once lanes: the public door.
+"""Exactly-once lanes: the public interface.
 
-A service writes a `Processor` (its decisions about one partition, see `contract` for the rules) and starts one `LaneRunner` for it:
+A service writes a `Processor` (its decisions for one partition, see `contract` for the rules) and starts one `LaneRunner` for it:
 
     spec = LaneSpec(name="router", input="routing.commands.v1", changelog="router.state.v1", group="router")
     runner = LaneRunner(spec, factory, kafka, client_id="router@10.0.0.7:7001", clock=clock.now_ms)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(runner.run())
 
-How it holds together:
+How it works:
 
-- One transaction a batch holds outputs, changelog and the input position (a changelog record), so state and position cannot part.
-- Two transactional producers a partition, `{prefix}{name}-{partition}-a` and `-b`, take turns: batch N+1 is handled and sent while N commits; it
-  commits only after N's commit returned. Taking over initialises A, then B, restores, and commits first with A. That order is what makes it
-  safe: whoever commits first has proved that nobody initialised A after it, so a rival that holds B alone can never get its first commit through.
-- Everything else is recovered in one way: discard both producers, take over again, restore, go on from the committed position.
+- One transaction per batch contains outputs, changelog and the input position (a changelog record), so state and position always agree.
+- Two transactional producers per partition, `{prefix}{name}-{partition}-a` and `-b`, take turns: batch N+1 is handled and sent while N commits;
+  it commits only after N's commit returned. A takeover initialises A, then B, restores, and commits first with A. This order makes it safe:
+  the owner that commits first has proved that no other initialised A after it, so a rival that holds only B can never complete its first commit.
+- Every other failure is recovered in one way: discard both producers, take over again, restore, continue from the committed position.
 """
 
 from services.chassis.kafka.contract import (

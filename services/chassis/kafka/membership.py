@@ -1,8 +1,8 @@
 """One membership of a consumer group: the consumer, its assignment, and the lanes that it feeds.
 
 The first statement of `on_partitions_assigned` pauses, because records can arrive before it ends; nothing is restored inside it, because no
-heartbeats run during it. `getmany` goes on while everything is paused, or the member would be thrown out. `on_partitions_revoked` waits until
-the lanes have let go, with a deadline; it is not called by `stop()`, so `close` does the same.
+heartbeats run during it. `getmany` is called even while everything is paused, or the group would remove the member. `on_partitions_revoked`
+waits until the lanes have stopped, with a deadline; `stop()` does not call it, so `close` does the same.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 _POLL_MS: Final = 1000
 _POLL_RECORDS: Final = 500
-"""Decoded at one go: some 5 ms of the event loop."""
+"""Bytes decoded in one step: about 5 ms of the event loop."""
 _ANSWER: Final = 5.0
 
 
@@ -40,20 +40,20 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._scope = asyncio.TaskGroup()
         self.over = asyncio.Event()
         self.failure: Exception | None = None
-        """What ended this membership: a bug (fatal), or the broker's absence (try again)."""
+        """The failure that ended this membership: a bug (fatal), or the broker's absence (try again)."""
 
     @property
     def lanes(self) -> Mapping[int, PartitionLane]:
-        """The lanes of the present assignment, live or not."""
+        """The lanes of the current assignment, live or not."""
         return self._lanes
 
     @property
     def restored(self) -> bool:
-        """The group has assigned, and every assigned partition is live."""
+        """Whether the group has assigned partitions, and every assigned partition is live."""
         return self._assigned and all(lane.processor is not None for lane in self._lanes.values())
 
     async def run(self) -> None:
-        """Until `over` is set. Then lanes are let go of, offsets committed, the group left."""
+        """Run until `over` is set. Then stop the lanes, commit offsets, and leave the group."""
         tuning = self._parts.tuning
         self._consumer = group_consumer(
             self._parts.kafka,
@@ -82,7 +82,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._consumer.pause(*assigned)
         for tp in assigned:
-            # A valid position, so that nothing is looked up or reset before the lane knows where it stands.
+            # A valid position, so that nothing is looked up or reset before the lane knows its position.
             self._consumer.seek(tp, 0)
         self._assigned = True
         self._parts.metrics.rebalanced(self._parts.spec.name, len(assigned))
@@ -106,19 +106,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             await lane.run()
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever ends a lane ends the membership, and is raised by the runner
+        except Exception as error:  # noqa: BLE001 - any exception of a lane ends the membership, and the runner raises it
             log.critical("%s: stopped: %r", lane, error)
             self._end(error)
 
     async def _let_go(self, deadline: float) -> None:
-        """Every lane finishes the batch under way and closes its producers; who needs longer than `deadline` is cut short (and fenced later)."""
+        """Let every lane finish its current batch and close its producers; a lane that exceeds `deadline` is cancelled (and fenced later)."""
         lanes, tasks = list(self._lanes.values()), list(self._tasks.values())
         for lane in lanes:
             lane.stop()
         if tasks:
             _done, late = await asyncio.wait(tasks, timeout=deadline)
             for task in late:
-                log.warning("a lane of %s did not end within %.1f s and is cut short", self._parts.spec.name, deadline)
+                log.warning("a lane of %s did not end within %.1f s and is cancelled", self._parts.spec.name, deadline)
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=4 * self._parts.tuning.close_timeout)
@@ -133,14 +133,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             self.failure = failure
         self.over.set()
 
-    # -- the helpers
+    # -- internal methods
 
     async def _poll(self) -> None:
         try:
             await self._consumer.start()
             while not self.over.is_set():
                 await self._poll_once()
-                await asyncio.sleep(0)  # getmany does not yield while it has records: the lanes must have their turn
+                await asyncio.sleep(0)  # getmany does not yield while it has records: the lanes must run as well
         except (BrokerError, OSError) as error:
             self._end(error)
 
@@ -156,19 +156,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
                 lane.offer([record_of(self._parts.spec.input, message) for message in messages])
 
     def _restart_out_of_range(self, error: Exception) -> None:
-        """Retention overtook a reader, or the topic was recreated: the lane takes over again, and looks at the bounds in doing so."""
+        """Retention deleted records before a reader got them, or the topic was recreated: the lane takes over again and checks the bounds."""
         log.error("input of %s is out of range: %s", self._parts.spec.name, error)
         raise BrokerError(f"offset out of range: {error}") from error
 
     async def _report(self) -> None:
-        """Offsets for whoever watches the group's lag, and the gauges."""
+        """Commit offsets for tools that watch the group's lag, and set the gauges."""
         while True:
             await asyncio.sleep(self._parts.tuning.offsets_interval)
             self._gauge()
             try:
                 await self._commit_offsets()
             except (CommitFailedError, TimeoutError):
-                continue  # a rebalance is under way; the next owner will commit
+                continue  # a rebalance is in progress; the next owner will commit
             except BrokerError as error:
                 log.warning("offsets of %s not committed: %r", self._parts.spec.group, error)
 
@@ -182,11 +182,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             try:
                 async with asyncio.timeout(_ANSWER):
                     await self._consumer.commit(offsets)
-            except IllegalStateError as error:  # assignment changed meanwhile
+            except IllegalStateError as error:  # the assignment changed meanwhile
                 raise CommitFailedError from error
 
     async def _offset_of(self, partition: int, lane: PartitionLane) -> int | None:
-        """The committed offset; past trailing transaction markers when nothing waits, so that the lag shows as 0."""
+        """Return the committed offset; past trailing transaction markers when no record waits, so that the lag is shown as 0."""
         committed, idle_at = lane.committed_offset, lane.idle_at
         if idle_at is None or lane.processor is None:
             return committed
@@ -214,7 +214,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._consumer.seek(TopicPartition(self._topic, partition), offset)
 
     def pause(self, partition: int) -> None:
-        with suppress(IllegalStateError):  # taken away meanwhile
+        with suppress(IllegalStateError):  # revoked meanwhile
             self._consumer.pause(TopicPartition(self._topic, partition))
 
     def resume(self, partition: int) -> None:

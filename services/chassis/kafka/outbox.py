@@ -1,4 +1,4 @@
-"""The outbox of one batch: what the processor wrote, in order, with marks that tell whether a record has written anything."""
+"""The outbox of one batch: the processor's writes, in order, with marks that show whether a record has written anything."""
 
 import hashlib
 import struct
@@ -10,18 +10,18 @@ from services.chassis.kafka.records import EPOCH_HEADER, TRACE_HEADERS, Headers,
 
 OUTPUT_TOO_LARGE: Final = "OUTPUT_TOO_LARGE"
 RESERVED_KEY: Final = b"\x00"
-_HEADER_OVERHEAD: Final = 10  # varints of the lengths of one header, at most
+_HEADER_OVERHEAD: Final = 10  # upper bound: varints of the lengths of one header
 _MOST_BYTES_A_CHARACTER: Final = 4
 _SLACK: Final = 256  # more than the epoch's header and the framing of a record
-_RECORD_OVERHEAD: Final = 32  # varints of lengths, deltas and attributes of one record, at most
+_RECORD_OVERHEAD: Final = 32  # upper bound: varints of lengths, deltas and attributes of one record
 
 
 class OutputTooLarge(InvalidRecord):
-    """An output exceeds the limit. The processor may already have changed: the batch must be replayed without its input."""
+    """An output exceeds the limit. The processor may have changed already: the batch must be replayed without its input."""
 
 
 class Send(NamedTuple):  # not a dataclass: one is made per output, and a tuple costs a third
-    """One output record, topic by logical name."""
+    """One output record; its topic is the logical name."""
 
     topic: str
     partition: int | None
@@ -32,7 +32,7 @@ class Send(NamedTuple):  # not a dataclass: one is made per output, and a tuple 
 
 
 Mark = tuple[int, int, int]
-"""How far sends, state and effects had come before a record was handled."""
+"""The number of sends, state changes and effects before a record was handled."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class BatchOutbox:
     effects: list[Callable[[], None]] = field(default_factory=list)
     refused: OutputTooLarge | None = None
     epoch_headers: Headers = field(init=False)
-    """The header that every record of this owner carries, alone."""
+    """The header that is on every record of this owner, alone."""
     _cause: Headers = ()
     _epoch_header: tuple[str, bytes] = field(init=False)
 
@@ -55,7 +55,7 @@ class BatchOutbox:
         self.epoch_headers = (self._epoch_header,)
 
     def caused_by(self, headers: Headers) -> None:
-        """From now on, trace headers among these are passed on."""
+        """From now on, copy trace headers among these to the outputs."""
         if headers or self._cause:
             self._cause = tuple([header for header in headers if header[0] in TRACE_HEADERS])
 
@@ -70,7 +70,7 @@ class BatchOutbox:
         self.sends.append(Send(topic, partition, key, value, headers))
 
     def dead_letter(self, topic: str, key: bytes, value: bytes) -> None:
-        """The runner's own record about an input that cannot be processed."""
+        """Write the runner's own record about an input that cannot be processed."""
         headers = self._completed(())
         self._check(topic, record_bytes(key, value, headers))
         self.sends.append(Send(topic, None, key, value, headers, verdict=True))
@@ -106,7 +106,7 @@ class BatchOutbox:
         return total.digest()
 
     def mark(self) -> Mark:
-        """How far it has come."""
+        """Return a mark of the current writes."""
         return len(self.sends), len(self.state), len(self.effects)
 
     @property
@@ -115,7 +115,7 @@ class BatchOutbox:
         return not (self.sends or self.state or self.effects)
 
     def changes(self) -> dict[bytes, bytes | None]:
-        """The changelog's part, last write per key, in the order of the last writes."""
+        """Return the changelog entries, last write per key, in the order of the last writes."""
         last: dict[bytes, bytes | None] = {}
         for key, value in self.state:
             last.pop(key, None)
@@ -124,7 +124,7 @@ class BatchOutbox:
 
     def _own(self, key: bytes) -> None:
         if not key or key.startswith(RESERVED_KEY):
-            raise ValueError("changelog keys are not empty and do not begin with a zero byte")
+            raise ValueError("a changelog key must not be empty or begin with a zero byte")
 
     def _check(self, topic: str, size: int) -> None:
         if size > self.limit:
@@ -133,7 +133,7 @@ class BatchOutbox:
 
 
 def record_bytes(key: bytes, value: bytes, headers: Headers) -> int:
-    """Upper bound of the size of one record on the wire."""
+    """Return an upper bound of the size of one record on the wire."""
     size = _RECORD_OVERHEAD + len(key) + len(value)
     for name, content in headers:
         size += _MOST_BYTES_A_CHARACTER * len(name) + len(content) + _HEADER_OVERHEAD

@@ -1,11 +1,11 @@
-"""One owned partition, from being assigned to being given up: take over, work, recover, let go.
+"""One owned partition, from assignment to revocation: take over, work, recover, let go.
 
     take over   both producers (fences), changelog, processor, `start`, first commit     -- may be cancelled at any time
     work        batch: handle, send; wait for the commit before; commit; effects          -- stops between batches
-    recover     whatever failed: discard everything, make sure that the group still gives us the partition, take over again
+        recover     after any failure: discard everything, check that the group still assigns us the partition, take over again
 
-Stage one (handle and send batch N+1) runs while stage two (commit N, then its effects) is under way; each has at most one batch. So a batch
-holds whatever arrived while the batch before it was being sent: nothing waits when the lane is idle, and batches grow under load.
+Stage one (handle and send batch N+1) runs while stage two (commit N, then its effects) is in progress; each has at most one batch. So a batch
+contains the records that arrived while the previous batch was sent: no record waits when the lane is idle, and batches grow under load.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 _RECHECK_MEMBERSHIP: Final = 3.0
 _RESTORE_SLICE: Final = 1000
 _IDLE_TIMERS: Final = 0.005
-"""Seconds after timers that did nothing, so that a domain whose wake-up time stands still cannot spin."""
+"""Seconds after timers that did nothing, so that a domain whose wake-up time does not advance cannot spin."""
 
 
 class PartitionLane:
-    """The life of one partition in this process. `run` returns when it was asked to stop, and raises ProcessorFailed or PositionUnreachable."""
+    """The life of one partition in this process. `run` returns when `stop` was called, and raises ProcessorFailed or PositionUnreachable."""
 
     def __init__(self, parts: LaneParts, partition: int, source: Input) -> None:
         self.partition = partition
@@ -53,16 +53,16 @@ class PartitionLane:
         self._next_offset = 0  # of the next record to take
         self._read_offset = 0  # of the next record to accept
         self._now_ms = 0
-        self._handled: deque[tuple[int, float]] = deque()  # (next offset, when taken) of batches not yet committed
+        self._handled: deque[tuple[int, float]] = deque()  # (next offset, time taken) of batches not yet committed
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._working = False
 
-    # -- the runner's side
+    # -- called by the runner
 
     def offer(self, records: list[Record]) -> None:
-        """Records in order of offset. Those before the lane's position are of an earlier fetch and are dropped."""
+        """Take records in order of offset. Records before the lane's position belong to an earlier fetch and are dropped."""
         if not self._accepting:
             return
         fresh = (
@@ -83,7 +83,7 @@ class PartitionLane:
         self._wake.set()
 
     def stop(self) -> None:
-        """Finish the batch under way and return from `run`; a takeover is broken off."""
+        """Finish the current batch and return from `run`; a takeover is cancelled."""
         self._stop.set()
         self._wake.set()
         if self._task is not None and not self._working:
@@ -91,19 +91,19 @@ class PartitionLane:
 
     @property
     def idle_at(self) -> int | None:
-        """The committed offset when nothing read is waiting; None otherwise."""
+        """Return the committed offset when no record that was read is waiting; None otherwise."""
         if self._buffer or self.committed_offset is None or self.committed_offset != self._next_offset:
             return None
         return self.committed_offset
 
     @property
     def oldest_waiting_ms(self) -> int | None:
-        """Timestamp of the oldest record that was read but not taken."""
+        """Return the timestamp of the oldest record that was read but not taken."""
         return self._buffer[0].timestamp_ms if self._buffer else None
 
     @property
     def oldest_uncommitted(self) -> float:
-        """Seconds since the oldest handled but uncommitted record was taken; 0 when there is none."""
+        """Return the seconds since the oldest handled but uncommitted record was taken; 0 when there is none."""
         return time.monotonic() - self._handled[0][1] if self._handled else 0.0
 
     async def run(self) -> None:
@@ -161,7 +161,7 @@ class PartitionLane:
             await self._feed(processor, restored)
             self._fault("after_restore")
             self._now_ms = max(position.now_ms, parts.clock())
-            # With the clock of the start, or an owner after this one whose clock is slow could go back behind it.
+            # With the clock of the start; otherwise a later owner with a slow clock could go back behind it.
             position = Position(position.offset, self._now_ms, position.epoch)
             started = self._batches.start(processor, self._now_ms, position.epoch)
             await self._carry_out(turns.next_turn(), self._seal(started, position), started)
@@ -191,11 +191,14 @@ class PartitionLane:
             return restored, Position(begin, 0, 1)
         if last.offset > end:
             raise PositionUnreachable(
-                f"{self}: position {last.offset} lies beyond the end {end} of its input; the topic was recreated or has lost data"
+                f"{self}: position {last.offset} is beyond the end {end} of its input; the topic was recreated or has lost data"
             )
         if last.offset < begin:
             log.error(
-                "%s: %d records were deleted before they were handled; going on at %d", self, begin - last.offset, begin
+                "%s: %d records were deleted before they were handled; continuing at %d",
+                self,
+                begin - last.offset,
+                begin,
             )
         return restored, Position(max(last.offset, begin), last.now_ms, last.epoch + 1)
 
@@ -273,12 +276,12 @@ class PartitionLane:
             await stage_two.settle()
 
     def _linger(self, processor: Processor) -> float:
-        """How long records wait for company, in seconds: no longer than until a timer is due, which nobody's company should make late."""
+        """Return how long, in seconds, to collect more records: at most until a timer is due, so that collecting never delays a timer."""
         due, linger = processor.next_wakeup(), self._parts.tuning.linger
         return linger if due is None else max(0.0, min(linger, (due - self._parts.clock()) / 1000))
 
     async def _wait_for_work(self, processor: Processor, stage_two: CommitSlot) -> bool:
-        """True when there are records to take or a timer is due; False when asked to stop. Raises if the commit under way failed."""
+        """Return True when there are records to take or a timer is due; False after `stop`. Raises if the commit in progress failed."""
         while not self._stop.is_set():
             stage_two.check()
             if self._buffer and not self._held:
@@ -296,7 +299,7 @@ class PartitionLane:
         return False
 
     def _take(self) -> list[Record]:
-        """The next batch, at most so many records and bytes; empty while held."""
+        """Return the next batch, within the limits of records and bytes; empty while held."""
         tuning, buffer = self._parts.tuning, self._buffer
         batch: list[Record] = []
         room = 0 if self._held else min(tuning.max_batch_records, len(buffer))
@@ -330,7 +333,7 @@ class PartitionLane:
         self._reply(taken)
 
     async def _commit(self, transaction: Transaction, taken: Taken, position: Position) -> None:
-        """Stage two: the commit, then its effects."""
+        """Stage two: commit, then run the effects."""
         parts = self._parts
         try:
             self._fault("before_commit")
@@ -352,7 +355,7 @@ class PartitionLane:
             self._wake.set()
 
     async def _inside_commit(self) -> None:
-        for _ in range(4):  # lets the client's sender hand the request to the socket
+        for _ in range(4):  # let the client's sender pass the request to the socket
             await asyncio.sleep(0)
         self._fault("inside_commit")
 

@@ -1,4 +1,4 @@
-"""What a partition's lane is built from: what all lanes of a runner share, and what it may ask of the group's consumer."""
+"""The parts of a partition's lane: the objects that all lanes of a runner share, and the requests to the group's consumer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,21 +21,21 @@ from services.chassis.kafka.records import Record
 
 
 class Input(Protocol):
-    """What a lane asks of whoever holds the group's consumer."""
+    """The requests of a lane to the owner of the group's consumer."""
 
     def seek(self, partition: int, offset: int) -> None: ...
     def pause(self, partition: int) -> None: ...
     def resume(self, partition: int) -> None: ...
     async def bounds(self, partition: int) -> tuple[int, int]:
-        """First offset that exists, and the end, of the input partition."""
+        """Return the first offset that exists, and the end, of the input partition."""
 
     async def still_ours(self, partition: int, offset: int | None) -> bool:
-        """Whether the group's coordinator confirms that this member owns the partition in this generation."""
+        """Return whether the group's coordinator confirms that this member owns the partition in this generation."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaneParts:
-    """What every partition of a runner shares."""
+    """The objects that every partition of a runner shares."""
 
     spec: LaneSpec
     factory: ProcessorFactory
@@ -52,7 +52,7 @@ class LaneParts:
     prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None
 
     async def ready(self, records: Sequence[Record]) -> None:
-        """Before the processor sees these records or entries. Raises OSError while that takes what is away: the lane takes over again later."""
+        """Awaited before the processor sees these records or entries. An OSError means a dependency is away: the lane takes over again later."""
         if self.prepare is None:
             return
         try:

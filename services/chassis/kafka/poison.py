@@ -1,9 +1,9 @@
-"""What a reader does with a record that it can't take: it steps over the record, and says so.
+"""What a reader does with a record that it cannot handle: it skips the record, and reports it.
 
-Lanes have dead letters of their own (`batch`). This is for the other readers: tails, and members of a group. Whatever a record
-makes a reader raise (undecodable bytes, numbers out of range, a bug), the next record has its turn: one record must not end a
-service, nor meet it again at each restart. The record is logged by its place, counted, and made a dead letter where the reader
-writes them.
+Lanes have their own dead letters (`batch`). This module is for the other readers: tails, and members of a group. Whatever a
+record makes a reader raise (undecodable bytes, numbers out of range, a bug), the reader goes on with the next record: one
+record must not end a service, nor fail it again at each restart. The record's place is logged, the record is counted, and
+it becomes a dead letter if the reader writes dead letters.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Poison:
-    """One reader's way to step over records. `reader` names it in logs and dead letters."""
+    """Skips records of one reader. `reader` names it in logs and dead letters."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class Poison:
         producer: DurableProducer | None = None,
         clock: Callable[[], int] | None = None,
     ) -> None:
-        """With a producer and a clock, records that are stepped over become dead letters."""
+        """With a producer and a clock, skipped records become dead letters."""
         self._reader = reader
         self._counter = metrics.counter("chapar_records_stepped_over_total")
         self._producer = producer
         self._clock = clock
 
     def guard(self, record: Record, take: Callable[[Record], None]) -> bool:
-        """Let the reader take one record. Return whether it could; otherwise the record is stepped over."""
+        """Let the reader handle one record. Return whether it could; otherwise the record is skipped."""
         try:
             take(record)
         except Exception as error:  # noqa: BLE001 - see the module
@@ -49,11 +49,11 @@ class Poison:
         return True
 
     def note(self, record: Record, error: Exception) -> InvalidRecord:
-        """Log and count one record that is stepped over. Return the verdict."""
+        """Log and count one record that is skipped. Return the verdict."""
         verdict = error if isinstance(error, InvalidRecord) else InvalidRecord(FAILED, type(error).__name__)
         self._counter.labels(record.topic, verdict.reason).inc()
         log.error(
-            "%s: record stepped over: %s/%d at %d: %s (%s)",
+            "%s: record skipped: %s/%d at %d: %s (%s)",
             self._reader,
             record.topic,
             record.partition,
@@ -64,7 +64,7 @@ class Poison:
         return verdict
 
     async def bury(self, record: Record, error: Exception) -> None:
-        """Step over a record, with a dead letter if this reader writes them. Raises BrokerUnavailable when it can't be written."""
+        """Skip a record, with a dead letter if this reader writes them. Raises BrokerUnavailable when the dead letter cannot be written."""
         verdict = self.note(record, error)
         if self._producer is None or self._clock is None:
             return

@@ -1,8 +1,8 @@
-"""Whether Kafka is there for this service: one part of its readiness, which needs no traffic.
+"""Whether Kafka is available for this service: one part of its readiness, which does not depend on traffic.
 
-Looked at for as long as the process runs: does the cluster answer within a bounded time, and does it have the topics of this
-service. A start waits for both (`first`). A cluster that is away makes a service not ready after a short patience, and never
-ends it: a restart does not bring a cluster back.
+Checked as long as the process runs: does the cluster answer within a bounded time, and does it have the topics of this
+service. A start waits for both (`first`). A cluster that is away makes a service not ready after a short delay, and never
+ends the service: a restart does not bring a cluster back.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 
 
 class KafkaPresence:
-    """See the module. `topics` are logical names."""
+    """Checks Kafka; see the module. `topics` are logical names."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class KafkaPresence:
         client_id: str,
         patience_s: float = _PATIENCE_S,
     ) -> None:
-        """`patience_s`: how long a cluster that was there may be silent before the service is not ready."""
+        """`patience_s`: how long a cluster that was available may be silent before the service is not ready."""
         self._kafka = kafka
         self._topics = {kafka.topic_prefix + topic: topic for topic in topics}
         self._component = component
@@ -55,11 +55,11 @@ class KafkaPresence:
         component.set(False, self._waiting)
 
     async def first(self) -> None:
-        """Return when Kafka has answered and has the topics. Waits for as long as that takes."""
+        """Return when Kafka has answered and has the topics. Waits without a limit."""
         await self._there.wait()
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Check for ever."""
         while True:
             try:
                 async with admin_client(self._kafka, client_id=self._client_id) as admin:
@@ -87,7 +87,7 @@ class KafkaPresence:
             return
         if self._said:
             self._said = ""
-            log.info("Kafka is there")
+            log.info("Kafka is available")
         self._component.set(True)
         self._there.set()
 
@@ -106,7 +106,7 @@ class KafkaPresence:
 
 @asynccontextmanager
 async def kafka_presence(service: Service[Any], topics: Iterable[str]) -> AsyncIterator[KafkaPresence]:
-    """The presence of a service's cluster, looked at for the time of the block."""
+    """Check the service's cluster for the time of the block."""
     settings: ServiceSettings = service.settings
     presence = KafkaPresence(
         settings.kafka,

@@ -1,8 +1,8 @@
-"""A durable producer for edges: what `publish` returns for is in the log, acknowledged by all in-sync replicas.
+"""A durable producer for edges: when `publish` returns, the record is in the log, acknowledged by all in-sync replicas.
 
 When the broker is away, `publish` fails with `BrokerUnavailable` after a bounded time, and the producer recovers by itself. A record whose
-`publish` failed may nevertheless arrive later (its outcome is unknown): so a caller who tries again must use the same ids, and the reader
-deduplicates. Memory is bounded: a record occupies its place in flight until its fate is known, not only until its caller gave up.
+`publish` failed may still arrive later (its outcome is unknown): so a caller that tries again must use the same ids, and the reader
+deduplicates. Memory is bounded: a record counts as in flight until its outcome is known, even if its caller has given up.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class RecordTooLarge(Exception):  # noqa: N818 - the caller's input
 
 
 class DurableProducer:
-    """Idempotent, acks=all, bounded. Use as an async context manager; entering does not need the broker."""
+    """An idempotent producer with acks=all and bounded memory. Use as an async context manager; entering does not need the broker."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class DurableProducer:
         timestamp_ms: int | None = None,
         timeout: float | None = None,  # noqa: ASYNC109 - a deadline that becomes BrokerUnavailable, not a cancellation
     ) -> tuple[int, int]:
-        """Append one record (logical topic; None is a tombstone) and wait until it is durable: (partition, offset).
+        """Append one record (logical topic; None is a tombstone) and wait until it is durable. Return (partition, offset).
 
         Raises BrokerUnavailable within `timeout` seconds (default: the producer's), RecordTooLarge at once.
         """
@@ -93,17 +93,17 @@ class DurableProducer:
             raise BrokerUnavailable(f"{topic}: not acknowledged in time") from error
         except (BrokerError, OSError) as error:
             if producer is not None and producer is self._producer and producer._sender.sender_task.done():
-                await self._replace(producer)  # it has failed for good: the next call connects anew
+                await self._replace(producer)  # it has failed permanently: the next call makes a new connection
             raise BrokerUnavailable(f"{topic}: {error!r}") from error
         return int(written.partition), int(written.offset)
 
     async def probe(self, timeout: float) -> None:  # noqa: ASYNC109 - as above
-        """For readiness: raises BrokerUnavailable unless the broker answers."""
+        """Check readiness: raise BrokerUnavailable unless the broker answers."""
         try:
             async with asyncio.timeout(timeout):
                 producer = await self._connected()
                 if not await producer.client.force_metadata_update():
-                    raise BrokerUnavailable("metadata can't be read")
+                    raise BrokerUnavailable("metadata cannot be read")
         except (TimeoutError, BrokerError, OSError) as error:
             raise BrokerUnavailable(repr(error)) from error
 
@@ -138,7 +138,7 @@ class DurableProducer:
     def _settled(self, sent: "asyncio.Future[Any]") -> None:
         self._places.release()
         if not sent.cancelled():
-            sent.exception()  # seen, though the caller may have gone
+            sent.exception()  # retrieved, although the caller may be gone
 
     async def _connected(self) -> Any:
         if self._producer is not None:
@@ -168,5 +168,5 @@ class DurableProducer:
         async with self._connecting:
             if self._producer is producer:
                 self._producer = None
-                log.warning("%s: the producer failed for good and is replaced", self._client_id)
+                log.warning("%s: the producer failed permanently and is replaced", self._client_id)
                 await discard_producer(producer, _CLOSE)

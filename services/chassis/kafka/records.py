@@ -1,4 +1,4 @@
-"""What the log hands out, and what a lane may refuse."""
+"""Records as they are read from the log, and the error for records that a lane refuses."""
 
 from typing import Final, NamedTuple
 
@@ -8,12 +8,10 @@ EPOCH_HEADER: Final = "lane-epoch"
 """On every record that a lane writes: the number of the ownership that wrote it, in decimal digits."""
 
 TRACE_HEADERS: Final = ("traceparent", "tracestate")
-"""Copied from the record being handled to whatever it causes, unless the processor sets them itself."""
+"""Copied from the record being handled to the outputs that it causes, unless the processor sets them itself."""
 
 
-class Record(
-    NamedTuple
-):  # a dataclass in spirit: as a tuple it is made in a quarter of the time, and one is made per record read
+class Record(NamedTuple):  # a tuple and not a dataclass: it is made in a quarter of the time, once per record read
     """One record of the log. `topic` is the logical name, without the installation's prefix; times are ms since the epoch, UTC."""
 
     topic: str
@@ -26,9 +24,9 @@ class Record(
 
 
 class InvalidRecord(Exception):  # noqa: N818 - it is a verdict about the input, not an error of the program
-    """Raised by `Processor.handle` for a record that can never be processed; it becomes a dead letter and the others flow on.
+    """Raised by `Processor.handle` for a record that can never be processed; it becomes a dead letter and the others continue.
 
-    `reason` is a SHORT_UPPER_CODE (it becomes a metric label); `detail` is for people and holds no bodies, native ids or secrets.
+    `reason` is a SHORT_UPPER_CODE (it becomes a metric label); `detail` is for people and contains no bodies, native ids or secrets.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:

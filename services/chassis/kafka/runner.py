@@ -1,4 +1,4 @@
-"""`LaneRunner`: all partitions of one lane that the group gives to this process."""
+"""`LaneRunner`: runs all partitions of one lane that the group assigns to this process."""
 
 import asyncio
 import logging
@@ -28,16 +28,16 @@ _DEFAULT_TUNING: Final = LaneTuning()
 
 
 def _nobody(*_: object) -> None:
-    """A callback for those who need none."""
+    """Do nothing: the default callback."""
 
 
 class LaneRunner:
-    """Joins the group, owns what it is given, and goes on by itself whatever the broker does.
+    """Joins the group, owns the assigned partitions, and recovers by itself from broker failures.
 
-    `client_id` is what `groups.owners` answers to whoever looks for the owner of a partition: name the address to call, e.g. `router@10.0.0.7:7001`.
-    `prepare(records)` is awaited before the processor sees a batch, or entries of its changelog: what they need to be read is at hand then. An
-    OSError that it raises is the broker's absence.
-    `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it no longer is.
+    `client_id` is returned by `groups.owners` for each partition of this process: use the address to call, e.g. `router@10.0.0.7:7001`.
+    `prepare(records)` is awaited before the processor sees a batch or entries of its changelog, so that their dependencies are available. If it
+    raises an OSError, the lane treats it as the broker's absence.
+    `on_owned(partition, processor)` and `on_lost(partition)` are called in this loop, when a partition is live and when it is no longer live.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class LaneRunner:
         heap: Heap | None = None,
         prepare: Callable[[Sequence[Record]], Awaitable[None]] | None = None,
     ) -> None:
-        """`heap`: the process's owner of the garbage collector, which all its lanes should share."""
+        """`heap`: the process's controller of the garbage collector, which all its lanes should share."""
         self._parts = LaneParts(
             spec=spec,
             factory=factory,
@@ -77,9 +77,9 @@ class LaneRunner:
         self._held: dict[int, bool] = {}
 
     async def run(self) -> None:
-        """Until `stop` or cancellation; either way the batch under way is finished or aborted, offsets are committed and the group is left.
+        """Run until `stop` or cancellation; then finish or abort the current batch, commit offsets and leave the group.
 
-        Raises ProcessorFailed or PositionUnreachable, when going on would be wrong. A broker that is away is waited for.
+        Raises ProcessorFailed or PositionUnreachable, when continuing would be wrong. If the broker is away, wait for it.
         """
         tuning = self._parts.tuning
         failure: list[Exception] = []
@@ -101,27 +101,27 @@ class LaneRunner:
             self._membership.over.set()
 
     def processor(self, partition: int) -> Processor | None:
-        """The live processor of a partition, for reads in the same event loop; None unless owned and restored.
+        """Return the live processor of a partition, for reads in the same event loop; None unless owned and restored.
 
-        It may be ahead of the log by the batches under way.
+        It may be ahead of the log by the batches that are not yet committed.
         """
         lane = self._membership.lanes.get(partition) if self._membership is not None else None
         return lane.processor if lane is not None else None
 
     @property
     def partitions(self) -> tuple[int, ...]:
-        """The partitions that are live here."""
+        """Return the partitions that are live here."""
         if self._membership is None:
             return ()
         return tuple(p for p, lane in sorted(self._membership.lanes.items()) if lane.processor is not None)
 
     @property
     def restored(self) -> bool:
-        """The group has assigned (perhaps nothing) and every assigned partition is live: for the startup probe."""
+        """Whether the group has assigned partitions (perhaps none) and each of them is live: for the startup probe."""
         return self._membership is not None and self._membership.restored
 
     def pause(self, partition: int) -> None:
-        """Back-pressure: take no more records of this partition until `resume`; timers still run. Outlives rebalances."""
+        """Apply back-pressure: take no more records of this partition until `resume`; timers still run. It survives rebalances."""
         self._hold(partition, held=True)
 
     def resume(self, partition: int) -> None:
@@ -135,7 +135,7 @@ class LaneRunner:
             lane.hold(held=held)
 
     async def _memberships(self, failure: list[Exception]) -> None:
-        """One membership after another until stopped: a consumer that failed is replaced."""
+        """Run one membership after another until stopped: a consumer that failed is replaced."""
         tuning = self._parts.tuning
         wait = tuning.retry_least
         while not self._stop.is_set():

@@ -1,4 +1,4 @@
-"""Stage two of a lane: at most one commit under way, awaited and never cancelled."""
+"""Stage two of a lane: at most one commit in progress, which is awaited and never cancelled."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 
 class CommitSlot:
-    """Holds the commit under way. Leaving the context waits for it (bounded), because its effects are due if it succeeds."""
+    """Holds the commit in progress. Leaving the context waits for it (bounded), because its effects must run if it succeeds."""
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
@@ -20,24 +20,24 @@ class CommitSlot:
             return
         done, _pending = await asyncio.wait({self._task}, timeout=self._patience)
         if not done:
-            self._task.cancel()  # its outcome stays unknown, which is what the restore after it is for
+            self._task.cancel()  # its outcome stays unknown; the restore that follows resolves it
             await asyncio.wait({self._task})
         if not self._task.cancelled():
-            self._task.exception()  # seen; whoever left the context has a failure of its own
+            self._task.exception()  # retrieved; the code that left the context has its own failure
 
     def start(self, commit: Coroutine[Any, Any, None]) -> None:
-        """The commit before must have been settled."""
+        """Start a commit. The previous commit must have been settled."""
         assert self._task is None
         self._task = asyncio.create_task(commit)
 
     def check(self) -> None:
-        """Raise what the commit under way raised, if it has ended."""
+        """Raise the exception of the commit in progress, if it has ended with one."""
         if self._task is not None and self._task.done():
             task, self._task = self._task, None
             task.result()
 
     async def settle(self) -> None:
-        """Wait for the commit under way; raises what it raised."""
+        """Wait for the commit in progress; raise its exception."""
         if self._task is not None:
             await asyncio.wait({self._task})
             self.check()

@@ -1,4 +1,4 @@
-"""Reading a topic without a group: every reader sees every record. Committed records only, in order per partition; survives the broker's absence.
+"""Reads a topic without a group: every reader sees every record. Committed records only, in order per partition; survives the broker's absence.
 
 async with aclosing(tail(kafka, "conversations.v1", from_="end")) as records:
     async for record in records: …
@@ -37,8 +37,8 @@ async def tail(
 ) -> AsyncGenerator[Record, None]:
     """Yield the records of `topic` (logical name), for ever. `partitions` None means all.
 
-    `caught_up` is called once, when everything that was there at the beginning has been yielded. "end" is where the log ends when the first
-    connection succeeds; after an interruption reading goes on where it was. A position that retention has deleted moves to the beginning.
+    `caught_up` is called once, when all records that existed at the beginning have been yielded. "end" is the end of the log when the first
+    connection succeeds; after an interruption, reading continues at the same position. If retention deleted a position, it moves to the beginning.
     """
     places = _Places(kafka.topic_prefix + topic, None if partitions is None else sorted(set(partitions)), from_, clock)
     wait = _RETRY_LEAST
@@ -66,7 +66,7 @@ async def tail(
 
 
 class _Places:
-    """Where one tail stands, across connections."""
+    """The positions of one tail, across connections."""
 
     def __init__(self, topic: str, partitions: list[int] | None, from_: From, clock: Clock) -> None:
         self._topic = topic
@@ -77,7 +77,7 @@ class _Places:
         self.next: dict[Any, int] = {}
 
     async def take(self, reader: Any) -> None:
-        """Assign, and seek to where reading goes on."""
+        """Assign the partitions, and seek to the positions at which reading continues."""
         if self._partitions is None:
             known = await reader._client._wait_on_metadata(self._topic)  # the public call answers from a stale cache
             self._partitions = sorted(known)
@@ -101,7 +101,7 @@ class _Places:
         return {tp: end[tp] if found[tp] is None else found[tp].offset for tp in tps}
 
     async def reached(self, reader: Any) -> bool:
-        """Whether everything that was there at the beginning has been read (control batches move the reader's own position only)."""
+        """Whether all records that existed at the beginning have been read (control batches move the reader's own position only)."""
         for tp, goal in self._goal.items():
             if await reader.position(tp) < goal:
                 return False

@@ -1,4 +1,4 @@
-"""Two transactional producers of one partition, taking turns.
+"""Two transactional producers of one partition, which take turns.
 
 Opening initialises `-a`, then `-b`: that fences both producers of any earlier owner and waits for its last transaction. The first transaction is
 always `-a`'s. (Why that order is safe: see `lane`.) A producer that fails is never used again: `TransactionFailed` means discard both.
@@ -38,7 +38,7 @@ class TransactionFailed(Exception):  # noqa: N818 - reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What one transaction writes. `position` is an encoded `changelog.Position`."""
+    """The contents of one transaction. `position` is an encoded `changelog.Position`."""
 
     outbox: BatchOutbox
     changes: Mapping[bytes, bytes | None]
@@ -79,12 +79,12 @@ class TakingTurns:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        async with AsyncExitStack() as stack:  # the second is discarded even if a cancellation cuts the first short
+        async with AsyncExitStack() as stack:  # the second is discarded even if a cancellation interrupts the first
             for producer in self._producers:
                 stack.push_async_callback(discard_producer, producer, self._tuning.close_timeout)
 
     def next_turn(self) -> "Transaction":
-        """The other producer's turn. At most two transactions are open at a time, and they commit in order."""
+        """Return the other producer's turn. At most two transactions are open at a time, and they commit in order."""
         producer = self._producers[self._next]
         self._next = 1 - self._next
         return Transaction(self, producer)
@@ -97,7 +97,7 @@ class TakingTurns:
         return known
 
     async def _grouped(self, producer: Any, sealed: Sealed) -> list[tuple[str, int, Any]]:
-        """Batches per topic and partition, each in order of sending; the changelog last."""
+        """Return batches per topic and partition, each in order of sending; the changelog last."""
         full: list[tuple[str, int, Any]] = []
         building: dict[tuple[str, int], Any] = {}
         now_ms = sealed.now_ms
@@ -130,7 +130,7 @@ class TakingTurns:
 
 
 class _Destination:
-    """One output topic: its physical name, and where a key belongs."""
+    """One output topic: its physical name, and the partition of each key."""
 
     def __init__(self, name: str, partitions: int) -> None:
         self.name = name
@@ -138,7 +138,7 @@ class _Destination:
         self._places = [(name, partition) for partition in range(partitions)]
 
     def place_of(self, key: bytes) -> tuple[str, int]:
-        """Like Kafka's default partitioner. murmur2 is pure Python here, and keys recur: remembered, within bounds."""
+        """Choose like Kafka's default partitioner. murmur2 is pure Python here, and keys recur: results are cached, within bounds."""
         if len(self.known) >= _KEYS_REMEMBERED:
             self.known.clear()
         count = len(self._places)
@@ -177,18 +177,18 @@ class Transaction:
                 raise TransactionFailed(f"sending failed: {result!r}", fenced=isinstance(result, FENCED)) from result
 
     async def commit(self) -> None:
-        """Commit and wait for the answer. Never cancelled half-way by its time-out: an unknown outcome is reported as such."""
+        """Commit and wait for the response. Its time-out never cancels it half-way: an unknown outcome is reported as such."""
         try:
             async with asyncio.timeout(self._turns._tuning.commit_timeout):
                 await self._producer.commit_transaction()  # shields its own request
         except TimeoutError as error:
-            raise TransactionFailed("the commit was not answered in time", unknown=True) from error
+            raise TransactionFailed("the commit got no response in time", unknown=True) from error
         except (BrokerError, OSError, AssertionError) as error:
             fenced = isinstance(error, FENCED)
             raise TransactionFailed(f"commit failed: {error!r}", fenced=fenced, unknown=not fenced) from error
 
     async def abort(self) -> None:
-        """Best effort and bounded: readers need not wait for the transaction's time-out. The producer is discarded afterwards."""
+        """Abort, best effort and bounded: readers need not wait for the transaction's time-out. The producer is discarded afterwards."""
         if not self._begun:
             return
         await close_all((("transaction", self._producer.abort_transaction),), self._turns._tuning.close_timeout)

@@ -188,7 +188,7 @@ async def test_while_the_broker_is_away_nothing_is_taken_for_erased(own_kafka: E
         unknown = value.replace(key.key_id, b"\x07" * 16)
         await asyncio.to_thread(own_kafka.kill)
         await one.ready([value])  # what is known is known
-        with pytest.raises(OSError, match="can't be read"):
+        with pytest.raises(OSError, match="cannot be read"):
             await one.ready([unknown])
         await asyncio.to_thread(own_kafka.start)
         async with asyncio.timeout(60):
