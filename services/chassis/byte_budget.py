@@ -1,7 +1,7 @@
-"""Bytes that are held for callers who have not proved who they are: a total, a share for each peer, and a part kept back for small bodies.
+"""Bytes held for callers who are not authenticated yet: a total, a share for each peer, and a reserve for small bodies.
 
-A body is charged as it arrives and given back when it is no longer held. A body beyond the budget is refused at once, to be sent again: others'
-small messages still find room in the part that large bodies may not touch.
+A body is charged as it arrives and released when it is no longer held. A body beyond the budget is refused at once, and the client sends it
+again: small messages of other clients still find space in the reserve, which large bodies cannot use.
 """
 
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ class ByteShares:
 
 
 class OverBudget(Exception):  # noqa: N818 - reads as what happened
-    """No room for these bytes right now."""
+    """The budget has no space for these bytes now."""
 
 
 class Held:
-    """What one body holds. Made by `ByteBudget.body`."""
+    """The bytes that one body holds. Made by `ByteBudget.body`."""
 
     __slots__ = ("_budget", "_peer", "_size")
 
@@ -34,16 +34,16 @@ class Held:
         self._size = 0
 
     def more(self, count: int) -> None:
-        """Holds `count` bytes more. Raises OverBudget, and holds no more than before."""
+        """Hold `count` more bytes. Raises OverBudget, and then holds the same as before."""
         self._budget.take(self._peer, self._size, count)
         self._size += count
 
     def expect(self, size: int) -> None:
-        """Raises OverBudget when a body of this size would find no room now; holds nothing."""
+        """Raise OverBudget when a body of this size would not fit now; hold nothing."""
         self._budget.check(self._peer, self._size, size - self._size)
 
     def release(self) -> None:
-        """Gives all back; a second time changes nothing."""
+        """Release all bytes; a second call changes nothing."""
         size, self._size = self._size, 0
         self._budget.give(self._peer, size)
 
@@ -62,12 +62,12 @@ class ByteBudget:
         return self._held
 
     def open(self, peer: str) -> Held:
-        """A body begins; "" is a peer without a share. `release` it."""
+        """Begin a body; "" is a peer without a share. Call `release` at its end."""
         return Held(self, peer)
 
     @contextmanager
     def body(self, peer: str) -> Iterator[Held]:
-        """The same, for the time of a block."""
+        """Begin a body and release it at the end of the block."""
         held = self.open(peer)
         try:
             yield held
@@ -75,21 +75,21 @@ class ByteBudget:
             held.release()
 
     def check(self, peer: str, before: int, count: int) -> None:
-        """Raises OverBudget when a body that holds `before` bytes can't hold `count` more."""
+        """Raise OverBudget when a body that holds `before` bytes cannot hold `count` more."""
         shares = self._shares
         room = shares.total if before + count <= shares.small else shares.total - shares.reserve
         if self._held + count > room or (peer and self._peers.get(peer, 0) + count > shares.per_peer):
             raise OverBudget
 
     def take(self, peer: str, before: int, count: int) -> None:
-        """Charges. Raises OverBudget."""
+        """Charge `count` bytes to the peer. Raises OverBudget."""
         self.check(peer, before, count)
         self._held += count
         if peer and count:
             self._peers[peer] = self._peers.get(peer, 0) + count
 
     def give(self, peer: str, count: int) -> None:
-        """Gives back."""
+        """Release `count` bytes of the peer."""
         self._held -= count
         if peer and count:
             left = self._peers[peer] - count

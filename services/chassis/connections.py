@@ -1,11 +1,11 @@
-"""Who may hold a connection, and for how long: the one table behind every HTTP and SMTP listener.
+"""Which connections may stay open, and for how long: one table for all HTTP and SMTP listeners.
 
 A connection has a seat, a seat has a stage, each stage has a deadline. Within a stage all seats have the same deadline, so each stage is a
-line in the order of entering and only its head is looked at: a request costs two moves, whatever the number of connections.
+list in the order of entering and only its head is checked: a request costs two moves, whatever the number of connections.
 
-A peer may have its share of connections that are busy, and of connections in all. Those above the share that only wait for their client's
-bytes lose their seats, the one that has waited longest first; a moment's patience lets a burst send its requests. When the house is full, a
-waiting seat of the peer with the most goes. So a newcomer with a whole request gets in, and who holds connections without using them pays.
+A peer may have a share of busy connections, and a share of connections in total. Seats above the share that only wait for bytes from their
+client are taken away, the longest-waiting first; a short delay lets a burst send its requests. When the table is full, the peer with the
+most connections loses a waiting seat. So a newcomer with a complete request gets in, and clients that hold idle connections lose them.
 """
 
 import enum
@@ -22,7 +22,7 @@ class Stage(enum.IntEnum):
     """What a connection waits for."""
 
     HEAD = 0
-    """The rest of a request's head; for a new connection, all of it."""
+    """The rest of a request's head; for a new connection, the whole head."""
     IDLE = 1
     """The next request."""
     BODY = 2
@@ -30,16 +30,16 @@ class Stage(enum.IntEnum):
     WORK = 3
     """Us."""
     WRITE = 4
-    """The client, which must read before more can be written."""
+    """The client, which must read before the server can write more."""
     OPEN = 5
-    """Nothing in particular: a socket with its own heartbeat."""
+    """No deadline here: a socket with its own heartbeat."""
     CLOSING = 6
-    """The end."""
+    """The end of the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """How many at once, and seconds for each stage. A body needs `progress_bytes` in each `progress_s`, besides its deadline."""
+    """The number of connections, and seconds for each stage. A body needs `progress_bytes` in each `progress_s`, besides its deadline."""
 
     total: int = 25_000
     per_peer: int = 256
@@ -54,14 +54,14 @@ class ConnectionLimits:
 
 
 class Owner(Protocol):
-    """A connection, as the table sees it."""
+    """A connection, as the table uses it."""
 
     def expire(self, stage: Stage, *, evicted: bool) -> None:
-        """The seat is lost: say so if there is a way, and close. In the stage CLOSING: at once. Must not raise."""
+        """The seat is lost: answer if that is possible, and close. In the stage CLOSING: close at once. Must not raise."""
 
 
 class Peer:
-    """Who connections come from. `busy`: how many have a request under way."""
+    """The source of connections. `busy`: the number of its connections with a request in progress."""
 
     __slots__ = ("busy", "name", "seats")
 
@@ -72,7 +72,7 @@ class Peer:
 
 
 class Seat:
-    """A connection's place in the table. Set `bytes` up by what arrives of a body."""
+    """A connection's place in the table. Add the bytes of a body that arrive to `bytes`."""
 
     __slots__ = ("began", "bytes", "owner", "peer", "since", "stage")
 
@@ -89,18 +89,18 @@ _TAKEN_AWAY: Final = (Stage.CLOSING, Stage.IDLE, Stage.HEAD)
 """Stages in which a seat may be taken away for another connection, in this order."""
 _BUSY: Final = tuple(stage in (Stage.BODY, Stage.WORK, Stage.WRITE) for stage in Stage)
 _OPEN_SHARES: Final = 2
-"""Open sockets of a peer, in shares. Who may hold one is the application's to say; this bounds what it lets in."""
+"""Open WebSockets of a peer, in shares. The application decides who may open one; this bounds the number that it lets in."""
 _YOUNG_S: Final = 1.0
 _BURST: Final = 16
-"""How many times its share a peer may open at once, for the moment in which their first bytes arrive."""
+"""The multiple of its share that a peer may open at once, for the moment until the first bytes arrive."""
 _STALLED_S: Final = 1.0
 _LOOKED_AT: Final = 64
 UNCOUNTED: Final = ""
-"""The peer of connections that no share is kept for: those of a trusted proxy, which speaks for many."""
+"""The peer of connections without a share: those of a trusted proxy, which represents many clients."""
 
 
 class Connections:
-    """The table. `clock` gives seconds; `dropped` hears why a connection was closed or refused, as a short word."""
+    """The table. `clock` returns seconds; `dropped` is called with the reason, a short word, when a connection is closed or refused."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Connections:
         self._peers: dict[str, Peer] = {}
         self._crowded: dict[Peer, None] = {}
         self._open = 0
-        # Even a low total must not be one peer's alone.
+        # Even when the total is low, one peer must not get all of it.
         half = max(1, limits.total // 2)
         self._share = min(limits.per_peer, half)
         self._burst = min(_BURST * limits.per_peer, half)
@@ -134,16 +134,16 @@ class Connections:
         return self._open
 
     def of_peer(self, name: str) -> int:
-        """Connections of one peer."""
+        """Return the number of connections of one peer."""
         peer = self._peers.get(name)
         return len(peer.seats) if peer is not None else 0
 
     def stages(self) -> Counter[Stage]:
-        """How many are in which stage."""
+        """The number of connections in each stage."""
         return Counter({stage: len(line) for stage, line in self._lines.items()})
 
     def admit(self, owner: Owner, name: str) -> Seat | None:
-        """A seat, in the stage HEAD; None when none is free and none can be taken away."""
+        """Return a seat in the stage HEAD; None when none is free and none can be taken away."""
         self._now = self._clock()
         peer = self._uncounted if name == UNCOUNTED else self._peers.get(name) or Peer(name)
         if peer is not self._uncounted and len(peer.seats) >= self._share:
@@ -166,7 +166,7 @@ class Connections:
         return seat
 
     def may_work(self, seat: Seat) -> bool:
-        """Whether its peer has a share left for one more request. One that stalls half-way through its body gives way."""
+        """Return whether the peer's share allows one more request. A request that stalls within its body loses its seat."""
         peer = seat.peer
         if _BUSY[seat.stage] or peer.busy < self._share or peer is self._uncounted:
             return True
@@ -182,7 +182,7 @@ class Connections:
         return True
 
     def move(self, seat: Seat, stage: Stage) -> None:
-        """Enters a stage; its deadline begins. Entering the stage that it is in changes nothing."""
+        """Enter a stage; its deadline begins. Entering the current stage changes nothing."""
         if seat.stage is stage or seat.owner is None:
             return
         del self._lines[seat.stage][seat]
@@ -194,7 +194,7 @@ class Connections:
         self._lines[stage][seat] = None
 
     def leave(self, seat: Seat) -> None:
-        """The connection is gone. Leaving twice changes nothing."""
+        """Remove a connection that is gone. Leaving twice changes nothing."""
         if seat.owner is None:
             return
         seat.owner = None
@@ -208,7 +208,7 @@ class Connections:
                 del self._peers[peer.name]
 
     def sweep(self) -> None:
-        """Closes what is past its deadline or above its share. To be called a few times a second."""
+        """Close connections past their deadline or above their share. Call it a few times a second."""
         self._now = self._clock()
         for stage, limit in self._deadlines.items():
             line = self._lines[stage]
@@ -224,12 +224,12 @@ class Connections:
             self._thin_out(peer)
 
     def _loser(self) -> Seat | None:
-        """Of those that have waited longest, a seat of the peer with the most."""
+        """Among the seats that have waited longest, return one of the peer with the most connections."""
         waiting = [seat for stage in _TAKEN_AWAY for seat in islice(self._lines[stage], _LOOKED_AT)]
         return max(waiting, key=lambda seat: len(seat.peer.seats), default=None)
 
     def _arrives(self, seat: Seat) -> bool:
-        """Whether a body may go on; its next stretch begins then."""
+        """Return whether a body may continue; if so, its next interval begins."""
         if self._now - seat.began >= self._limits.body_s or seat.bytes < self._limits.progress_bytes:
             return False
         seat.since, seat.bytes = self._now, 0
@@ -248,14 +248,14 @@ class Connections:
         waiting.sort(key=lambda seat: (_TAKEN_AWAY.index(seat.stage), seat.since))
         for seat in waiting[:above]:
             self._end(seat, seat.stage, "PEER_FULL", evicted=True)
-        # The newest go: conversations under way go on.
+        # The newest are closed: conversations in progress continue.
         for seat in [seat for seat in peer.seats if seat.stage is Stage.OPEN][_OPEN_SHARES * self._share :]:
             self._end(seat, Stage.OPEN, "PEER_FULL", evicted=True)
 
     def _end(self, seat: Seat, stage: Stage, reason: str, *, evicted: bool) -> None:
         owner = seat.owner
         if stage is Stage.CLOSING:
-            # Once more at the next deadline, should the transport not obey.
+            # Call again at the next deadline, in case the transport did not close.
             seat.since = self._now
             self._lines[stage].move_to_end(seat)
         else:
@@ -266,7 +266,7 @@ class Connections:
 
 
 def dropped_counter(metrics: Metrics, listener: str) -> Callable[[str], None]:
-    """Counts what a listener drops, by reason."""
+    """Return a function that counts dropped connections of a listener, by reason."""
     counter = metrics.counter("chapar_connections_dropped_total")
 
     def count(reason: str) -> None:

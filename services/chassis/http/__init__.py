@@ -1,4 +1,4 @@
-"""HTTP servers: one way to start one, with limits on everything that a caller decides."""
+"""HTTP servers: one way to start one, with limits on everything that a client controls."""
 
 from services.chassis.http.limits import HttpLimits
 from services.chassis.http.proxies import TrustedProxies, networks_of, peer_key

@@ -1,6 +1,6 @@
-"""Between server and application: who calls, and how many calls of one client are under way.
+"""Between server and application: identifies the client and counts the requests in progress of each client.
 
-Sockets of a trusted proxy have no share, because it speaks for many; so shares are kept by its clients' requests instead.
+The sockets of a trusted proxy have no share, because it represents many clients; so shares count the requests of its clients instead.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Asgi = Callable[[Any, Any, Any], Any]
 
 
 class Clients:
-    """An ASGI application around another. `most`: requests of one client at once that came by a proxy."""
+    """An ASGI application around another. `most`: the number of requests in progress of one client behind a proxy."""
 
     def __init__(self, app: Asgi, proxies: TrustedProxies, most: int, dropped: Callable[[str], None]) -> None:
         self._app = app
@@ -22,7 +22,7 @@ class Clients:
         self._under_way: dict[str, int] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
+        """Handle one request."""
         peer = scope.get("client")
         if peer is None or peer[0] not in self._proxies:
             await self._app(scope, receive, send)
@@ -51,7 +51,7 @@ class Clients:
 
 
 async def too_many(send: Any) -> None:
-    """503: come again."""
+    """Answer 503: try again later."""
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"0"), (b"retry-after", b"5")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

@@ -1,4 +1,4 @@
-"""What every HTTP server of Chapar allows. The one place: a service changes numbers, never whether there is a limit."""
+"""The limits of all HTTP servers of Chapar, in one place: a service can change a number, but cannot remove a limit."""
 
 from dataclasses import dataclass, field
 
@@ -7,11 +7,12 @@ from services.chassis.connections import ConnectionLimits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """Of one server.
+    """Limits of one server.
 
     `head_bytes`, `head_fields`, `url_bytes`: of one request, trailers included. `pipelined`: requests that wait behind another on one
-    connection. `discard_bytes`: how much of a body is read and thrown away after its answer, so that a client that still sends gets to
-    read the answer. `frame_fragments`: parts of one WebSocket message. `unread_bytes`: answers that a WebSocket client may leave unread.
+    connection. `discard_bytes`: the number of bytes of a body that are read and discarded after its response, so that a client that is still
+    sending gets to read the response. `frame_fragments`: parts of one WebSocket message. `unread_bytes`: sent data that a WebSocket client may
+    leave unread.
     """
 
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)

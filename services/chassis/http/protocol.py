@@ -1,9 +1,9 @@
 """One HTTP connection: uvicorn's protocol over httptools, under the limits of `HttpLimits`.
 
-uvicorn parses, queues and answers; what it lacks is here. Bytes are fed in slices no larger than a head may be, so whatever a caller sends
-(endless fields, one endless field, a URL, trailers, extensions of chunks) is seen and refused before it is kept. Every wait has a stage and
-with it a deadline (`services.chassis.connections`). A caller who is refused while they still send gets the answer first: the sending side is
-closed, what arrives is thrown away, and the connection ends soon after.
+uvicorn parses, queues and answers; this module adds the rest. Bytes are fed in slices no larger than a head may be, so anything a client sends
+(endless fields, one endless field, a URL, trailers, chunk extensions) is seen and refused before it is stored. Every wait has a stage and
+with it a deadline (`services.chassis.connections`). A client that is refused while it is still sending gets the response first: the server
+closes its sending side, discards the bytes that arrive, and ends the connection soon after.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ _ANSWERS: Final = {
     503: b"Service Unavailable",
 }
 _LINGERED_BYTES: Final = 1 << 20
-"""How much of a refused caller is read and thrown away; then they have to wait for their end."""
+"""Bytes of a refused client that are read and discarded; after that, nothing is read until the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What the connections of one server share."""
+    """The objects that the connections of one server share."""
 
     limits: HttpLimits
     connections: Connections
@@ -44,13 +44,13 @@ class Guard:
 
 
 class GuardedConfig(uvicorn.Config):
-    """uvicorn's configuration, by which its protocols find our guard."""
+    """uvicorn's configuration, through which its protocols find our guard."""
 
     guard: Guard
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """See the module."""
+    """One HTTP connection; see the module."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class GuardedHttp(HttpToolsProtocol):
         self._without_body = 0
         self._discarded = 0
 
-    # ---- the transport's side
+    # ---- called by the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
-        """Takes a seat, or says that there is none."""
+        """Take a seat, or answer that none is free."""
         super().connection_made(transport)
         host = self.client[0] if self.client is not None else ""
         peer = UNCOUNTED if host in self._guard.proxies else peer_key(host)
@@ -87,7 +87,7 @@ class GuardedHttp(HttpToolsProtocol):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives the seat back, and drops what refers to each other: memory must not wait for the cycle collector."""
+        """Release the seat, and drop references that form cycles: memory must not wait for the cycle collector."""
         seat, self._seat = self._seat, None
         if seat is not None:
             self._table.leave(seat)
@@ -100,7 +100,7 @@ class GuardedHttp(HttpToolsProtocol):
         self.headers = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser, a slice at a time."""
+        """Feed the parser, one slice at a time."""
         if self._over:
             self._throw_away(len(data))
             return
@@ -114,13 +114,13 @@ class GuardedHttp(HttpToolsProtocol):
         self._settle()
 
     def pause_writing(self) -> None:
-        """The client does not read what it is sent."""
+        """The client does not read the data that it is sent."""
         super().pause_writing()
         if self._seat is not None:
             self._table.move(self._seat, Stage.WRITE)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         super().resume_writing()
         if self._seat is not None and self._seat.stage is Stage.WRITE:
             self._table.move(self._seat, Stage.WORK)
@@ -141,31 +141,31 @@ class GuardedHttp(HttpToolsProtocol):
             self._over = True
             self.transport.abort()
 
-    # ---- the parser's side
+    # ---- called by the parser
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request."""
         super().on_message_begin()
         self._in_head = self._began = True
         self._head_bytes = self._fields = 0
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the URL."""
+        """Add a part of the URL."""
         super().on_url(url)
         if len(self.url) > self._limits.url_bytes:
             self._wrong = 414
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A field, of the head or of a chunked body's trailer."""
+        """Add a field, of the head or of a chunked body's trailer."""
         self._fields += 1
         if self._fields > self._limits.head_fields:
             self._wrong = 431
         elif self._in_head:
             super().on_header(name, value)
-        # A trailer is nothing that an application is shown.
+        # Trailers are not passed to the application.
 
     def on_headers_complete(self) -> None:
-        """The head is whole: the application begins, unless the head must not be."""
+        """The head is complete: start the application, unless the head is refused."""
         self._in_head, self._in_body = False, True
         self._without_body = self._discarded = 0
         if not self._wrong and len(self.pipeline) >= self._limits.pipelined:
@@ -180,7 +180,7 @@ class GuardedHttp(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """Pass on a part of the body."""
         self._without_body = 0
         if self._seat is not None:
             self._seat.bytes += len(body)
@@ -195,13 +195,13 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         self._in_body = False
         if self._request() is not None and not self._wrong:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written: the next request, or the wait for one."""
+        """The response is written: begin the next request, or wait for one."""
         self.server_state.total_requests += 1
         seat = self._seat
         if seat is None or self.transport.is_closing():
@@ -215,7 +215,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._settle()
 
     def handle_websocket_upgrade(self) -> None:
-        """From here on the connection is a WebSocket's, in the same seat."""
+        """From here on the connection is a WebSocket, in the same seat."""
         super().handle_websocket_upgrade()
         self._over = True
         socket = self.transport.get_protocol()
@@ -225,14 +225,14 @@ class GuardedHttp(HttpToolsProtocol):
             socket.take(seat, self._table, self._limits)
         self.parser = None  # type: ignore[assignment]  # as uvicorn does at the end of a connection
 
-    # ---- parts
+    # ---- internal methods
 
     def _request(self) -> RequestResponseCycle | None:
-        """The newest request; uvicorn's type forgets that there is none at first."""
+        """Return the newest request; uvicorn's type does not say that there is none at first."""
         return self.cycle
 
     def _feed(self, data: bytes) -> bool:
-        """Whether there may be more."""
+        """Parse `data`. Return whether more data may follow."""
         self._began = False
         if self._in_body:
             self._without_body += len(data)
@@ -245,7 +245,7 @@ class GuardedHttp(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._wrong = self._wrong or 400
         if self._in_head:
-            # A request may begin in the middle of a slice: the next slice is the first that counts.
+            # A request may begin in the middle of a slice: counting starts with the next slice.
             self._head_bytes += 0 if self._began else len(data)
             if self._head_bytes > self._limits.head_bytes:
                 self._wrong = self._wrong or 431
@@ -258,7 +258,7 @@ class GuardedHttp(HttpToolsProtocol):
         return True
 
     def _settle(self) -> None:
-        """The stage that the connection is in now."""
+        """Enter the stage that the connection is in now."""
         seat, cycle = self._seat, self._request()
         if seat is None or self._over or seat.stage is Stage.WRITE:
             return
@@ -274,12 +274,12 @@ class GuardedHttp(HttpToolsProtocol):
             self._table.move(seat, Stage.WORK)
 
     def _refuse(self, status: int) -> None:
-        """The answer if none has begun; then no more is sent, and a little of what still comes is thrown away."""
+        """Answer if no response has begun; then send nothing more, and discard a limited number of bytes that still arrive."""
         self._over = True
         cycle = self._request()
         if cycle is not None and not cycle.response_complete:
             begun = cycle.response_started
-            # What the application says now is not heard, and its wait for a body ends.
+            # The application's output is ignored from here on, and its wait for a body ends.
             cycle.disconnected = True
             cycle.message_event.set()
             if begun or self.pipeline:
@@ -300,15 +300,15 @@ class GuardedHttp(HttpToolsProtocol):
     def _throw_away(self, count: int) -> None:
         self._discarded += count
         if self._discarded > _LINGERED_BYTES and not self.flow.read_paused:
-            # Not cut off: that could take the answer away from a caller who is about to read it.
+            # The connection is not cut: a client that is about to read the response could lose it.
             self.flow.pause_reading()
 
     def eof_received(self) -> None:
-        """The client sends no more; whether it still reads shows when it is written to."""
+        """The client sends no more; a later write shows whether it still reads."""
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Callers may ask for what they like: the log is not theirs."""
+        """Log nothing: callers may request any upgrade, and must not fill the log."""
 
 
 def _nothing() -> None:
-    """Instead of a method of the connection, which must be free to go."""
+    """Replace a method of the connection, so that the connection can be freed."""

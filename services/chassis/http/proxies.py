@@ -1,8 +1,8 @@
-"""Who a call is from: the peer of the socket, or, behind trusted proxies, the client that they name in X-Forwarded-For.
+"""Finds the client of a call: the peer of the socket or, behind trusted proxies, the client that they name in X-Forwarded-For.
 
-Each proxy appends the address that it saw, so the list is read from the right: addresses of trusted proxies are stepped over, the first
-other one is the client. Entries further left were written by the client. Where an entry is not an address the reading ends at the last
-proxy that can be believed: nothing that a client writes is ever taken for another client.
+Each proxy appends the address that it saw, so the list is read from the right: addresses of trusted proxies are skipped, and the first other
+address is the client. The client wrote all entries further left. If an entry is not an address, reading ends at the last trusted proxy:
+no text that a client writes can make it look like another client.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ _CACHED: Final = 4096
 
 
 def networks_of(text: str) -> tuple[Network, ...]:
-    """Addresses and CIDRs, separated by commas or spaces. Raises ValueError with a text for people."""
+    """Parse addresses and CIDRs, separated by commas or spaces. Raises ValueError with a text for people."""
     found: list[Network] = []
     for item in text.replace(",", " ").split():
         try:
@@ -29,7 +29,7 @@ def networks_of(text: str) -> tuple[Network, ...]:
 
 
 def address_in(text: str) -> Address | None:
-    """An address as X-Forwarded-For may have it: bare, with a port, in brackets; an IPv4 one mapped into IPv6 is that IPv4 one."""
+    """Parse an address of X-Forwarded-For: bare, with a port, or in brackets; an IPv4 address mapped into IPv6 becomes the IPv4 address."""
     item = text.strip()
     if item.startswith("["):
         item = item[1:].partition("]")[0]
@@ -45,7 +45,7 @@ def address_in(text: str) -> Address | None:
 
 
 def peer_key(host: str) -> str:
-    """What shares are kept by: an IPv4 address, or the /64 of an IPv6 one, because one customer has all of it. Never empty."""
+    """Return the key of a peer's share: an IPv4 address, or the /64 of an IPv6 one, because one customer has all of it. Never empty."""
     address = address_in(host)
     if address is None:
         return "unknown"
@@ -55,7 +55,7 @@ def peer_key(host: str) -> str:
 
 
 class TrustedProxies:
-    """The networks whose X-Forwarded-For is believed; none by default."""
+    """The networks whose X-Forwarded-For is trusted; none by default."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks = tuple(networks)
@@ -77,7 +77,7 @@ class TrustedProxies:
         return known
 
     def client(self, peer: str, forwarded: Iterable[str]) -> str:
-        """The client's address: `forwarded` are the X-Forwarded-For fields of a request, in their order."""
+        """Return the client's address. `forwarded`: the X-Forwarded-For fields of a request, in their order."""
         if peer not in self:
             return peer
         believed = peer

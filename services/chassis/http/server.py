@@ -1,6 +1,6 @@
 """An HTTP server inside our own lifecycle: uvicorn without its signal handling, on a socket that is bound here.
 
-Binding here gives the real port before the first request, and one clear sentence when the port is taken.
+Binding here gives the real port before the first request, and one clear error message when the port is in use.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ async def http_server(
     proxies: TrustedProxies | None = None,
     dropped: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[str]:
-    """Serves `app` until the block ends; gives the address, `host:port`. Port 0 takes a free one.
+    """Serve `app` until the block ends; yield the address, `host:port`. Port 0 takes a free one.
 
-    On leaving: no new connections, requests in progress get `grace_s` seconds. `ws_max_bytes`: the largest message of a WebSocket; none
-    without it. `proxies`: whose X-Forwarded-For is believed; none by default. `dropped` hears, by a short word, why connections are
-    closed or refused. Raises UNAVAILABLE PORT_IN_USE.
+    At the end no new connections are accepted and requests in progress get `grace_s` seconds. `ws_max_bytes`: the largest WebSocket message; without
+    it, WebSockets are refused. `proxies`: the proxies whose X-Forwarded-For is trusted; none by default. `dropped` is called with the reason, a short
+    word, when a connection is closed or refused. Raises UNAVAILABLE PORT_IN_USE.
     """
     limits = limits or HttpLimits()
     proxies = proxies or TrustedProxies()
@@ -90,7 +90,7 @@ async def _sweep(table: Connections) -> None:
 
 
 def _files() -> int:
-    """How many files this process may have open: past them no connection is accepted any more, not even of the probes."""
+    """Return how many files this process may open: above it no connection is accepted any more, not even one of the probes."""
     if sys.platform == "win32":
         return 1 << 20
     import resource
@@ -100,7 +100,7 @@ def _files() -> int:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Raises UNAVAILABLE PORT_IN_USE, or INVALID ADDRESS for one that is not ours."""
+    """Return a bound TCP socket. Raises UNAVAILABLE PORT_IN_USE, or INVALID ADDRESS for an address that this machine does not have."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -114,12 +114,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def bind_error(host: str, port: int, error: OSError) -> ChaparError:
-    """What to tell about an address that can't be listened on."""
+    """Return the error for an address that the process cannot listen on."""
     if error.errno == errno.EADDRINUSE:
         return ChaparError(
             ErrorKind.UNAVAILABLE,
             "PORT_IN_USE",
-            f"port {port} on {host} is in use: stop whoever holds it, or set another port (0 takes a free one).",
+            f"port {port} on {host} is in use: stop the program that uses it, or set another port (0 takes a free one).",
         )
     if error.errno == errno.EACCES:
         return ChaparError(
@@ -128,18 +128,20 @@ def bind_error(host: str, port: int, error: OSError) -> ChaparError:
             f"port {port} on {host} needs rights that this process lacks: set one above 1023.",
         )
     return ChaparError(
-        ErrorKind.INVALID, "ADDRESS", f"can't listen on {host}:{port} ({error.strerror or error}): set another address."
+        ErrorKind.INVALID,
+        "ADDRESS",
+        f"cannot listen on {host}:{port} ({error.strerror or error}): set another address.",
     )
 
 
 def address_of(listener: socket.socket) -> str:
-    """`host:port` of a bound socket; an IPv6 host in brackets."""
+    """Return `host:port` of a bound socket; an IPv6 host is in brackets."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Server(uvicorn.Server):
-    """Signals belong to the process's lifecycle."""
+    """A server without signal handling: signals belong to the process's lifecycle."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

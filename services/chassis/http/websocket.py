@@ -1,7 +1,7 @@
 """One WebSocket connection: uvicorn's protocol under limits.
 
-Frames are parsed a few at a time, and only as fast as the application takes them: a client that sends a thousand small ones at once waits, the
-event loop does not. A message may come in a limited number of parts. A client that does not read its messages is cut off.
+Frames are parsed a few at a time, and only as fast as the application takes them: if a client sends a thousand small frames at once, the client
+waits and the event loop does not. The number of parts of a message is limited. A client that does not read its messages is disconnected.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _SLICE = 4 << 10
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """See the module. `take` follows at once when the connection is made."""
+    """One WebSocket connection; see the module. `take` is called at once after the connection is made."""
 
     _seat: Seat | None = None
     _table: Connections
@@ -26,7 +26,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     _held = False
 
     def take(self, seat: Seat, table: Connections, limits: HttpLimits) -> None:
-        """The seat that the connection had before it became a WebSocket."""
+        """Take over the seat that the connection had before it became a WebSocket."""
         self._seat, self._table, self._limits = seat, table, limits
         seat.owner = self
         table.move(seat, Stage.OPEN)
@@ -34,7 +34,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             table.move(seat, Stage.CLOSING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Gives the seat back."""
+        """Release the seat."""
         seat, self._seat = self._seat, None
         if seat is not None:
             self._table.leave(seat)
@@ -42,9 +42,9 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what came; parses what may be parsed."""
+        """Take the data that arrived; parse the frames that may be parsed."""
         if self._seat is None:
-            super().data_received(data)  # the request itself, which uvicorn hands over before the seat
+            super().data_received(data)  # the request itself, which uvicorn passes before the seat
             return
         if self.transport.is_closing():
             return
@@ -60,7 +60,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         if self.transport.get_write_buffer_size() > self._limits.unread_bytes:
             self.transport.abort()
         elif self._waiting and not self.read_paused:
-            # Others' turn first; nothing more is read meanwhile.
+            # Let other connections run first; meanwhile nothing more is read.
             self._held = True
             self.transport.pause_reading()
             self.loop.call_soon(self._continue)
@@ -72,14 +72,14 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._parse()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """The next event. Frames that came with the one before are parsed when that one has been taken."""
+        """Return the next event. Further frames that arrived with it are parsed after the application has taken it."""
         message = await super().receive()
         if self._seat is not None and not self._held:
             self._parse()
         return message
 
     def handle_cont(self, event: Frame) -> None:
-        """A part of a message."""
+        """Handle one part of a message."""
         if len(self.frames) >= self._limits.frame_fragments:
             self.conn.fail(1008, "too many parts")
             self.handle_parser_exception()
@@ -87,13 +87,13 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         super().handle_cont(event)
 
     def pause_writing(self) -> None:
-        """The client does not read what it is sent."""
+        """The client does not read the data that it is sent."""
         super().pause_writing()
         if self._seat is not None:
             self._table.move(self._seat, Stage.WRITE)
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The client reads again."""
         super().resume_writing()
         if self._seat is not None:
             self._table.move(self._seat, Stage.OPEN)
@@ -103,7 +103,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
-        """The application is done: the connection gets as long as any end may take."""
+        """The application has ended: the connection gets the same time to close as any other."""
         super().on_task_complete(task)
         if self._seat is not None:
             self._table.move(self._seat, Stage.CLOSING)
