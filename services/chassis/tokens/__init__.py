@@ -1,11 +1,11 @@
-"""JWTs: who calls, for which tenant, and what the caller may do.
+"""JWTs: the caller, the caller's tenant, and the caller's rights.
 
-    settings   which issuers are trusted, by which keys, for which tenants        claims, keys, roles, revocations   pure
-    sources, remote, fetching   where keys come from                              verifier    from a token to a `Caller`
-    minting, outgoing   tokens of our own calls                                   caller, refusals   what comes out
+        settings   which issuers are trusted, by which keys, for which tenants        claims, keys, roles, revocations   pure
+        sources, remote, fetching   where keys come from                              verifier    from a token to a `Caller`
+        minting, outgoing   tokens for our own calls                                  caller, refusals   the results
 
-Claims of our own tokens: `sub` (subject), `tenant`, `scope` (space-separated, RFC 8693), `agent` (an agent's id, when a
-person at a desk calls), `iss`, `aud`, `iat`, `exp`, `jti`; those of other issuers are mapped (`ClaimSettings`). A token is
+Claims of our own tokens: `sub` (subject), `tenant`, `scope` (space-separated, RFC 8693), `agent` (an agent's id, when an
+agent calls), `iss`, `aud`, `iat`, `exp`, `jti`; those of other issuers are mapped (`ClaimSettings`). A token is
 never logged.
 """
 

@@ -1,4 +1,4 @@
-"""Who calls, as a verified token says."""
+"""The caller that a verified token names."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls. The tenant comes from here, never from a request's body. Times are in seconds since the Unix epoch."""
+    """The caller. The tenant comes from here, never from a request's body. Times are in seconds since the Unix epoch."""
 
     subject: str
     tenant: str
@@ -16,6 +16,6 @@ class Caller:
     token_id: str = ""
     issued_s: float = 0.0
     expires_s: float = math.inf
-    """When the token dies, leeway included: a stream is not served longer."""
+    """When the token expires, leeway included: a stream ends then at the latest."""
     names_tenant: frozenset[str] = frozenset()
-    """Tenants for which a service may call that names the tenant per call ("*": any); empty for everybody else."""
+    """Tenants for which a service may call that names the tenant per call ("*": any); empty for all other callers."""

@@ -1,7 +1,7 @@
 """From verified claims to a caller. Pure: no clock, no I/O.
 
-The signature says that the issuer wrote the claims, not that they make sense: times are finite numbers of this era, a token
-lives no longer than its issuer may let it, names are short printable text, and the tenant is one that this issuer may name.
+The signature proves that the issuer wrote the claims, not that they make sense: times are finite numbers of this era, a token
+lives no longer than its issuer allows, names are short printable text, and the tenant is one that this issuer may name.
 """
 
 import math
@@ -24,7 +24,7 @@ _MAX_DEPTH: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class ClaimRules:
-    """What an issuer's claims are called, and what the issuer may say. `ANY` among `tenants` means every tenant."""
+    """The names of an issuer's claims, and the values that the issuer may use. `ANY` among `tenants` means every tenant."""
 
     subject: str = "sub"
     tenant: str = "tenant"
@@ -33,18 +33,18 @@ class ClaimRules:
     roles: tuple[str, ...] = ()
     scope_prefix: str = ""
     role_names: Mapping[str, str] | None = None
-    """The issuer's names of roles to ours; None: they are called the same."""
+    """Maps the issuer's role names to ours; None: the names are the same."""
     fixed_tenant: str = ""
     tenants: frozenset[str] = frozenset({ANY})
     most_scopes: frozenset[str] | None = None
-    """No token of this issuer can do more; None: no limit."""
+    """No token of this issuer gets further scopes; None: no limit."""
     services: frozenset[str] = frozenset()
     """Subjects that name the tenant per call."""
     max_lifetime_s: float = 86_400.0
 
 
 def times(claims: Mapping[str, Any], now_s: float, leeway_s: float, max_lifetime_s: float) -> tuple[float, float]:
-    """(issued, expires) in seconds. Raises TOKEN_MALFORMED, TOKEN_EXPIRED, TOKEN_LIFETIME or TOKEN_REFUSED."""
+    """Return (issued, expires) in seconds. Raises TOKEN_MALFORMED, TOKEN_EXPIRED, TOKEN_LIFETIME or TOKEN_REFUSED."""
     issued, expires = _instant(claims, "iat"), _instant(claims, "exp")
     begins = _instant(claims, "nbf") if "nbf" in claims else issued
     if expires <= issued:
@@ -53,23 +53,23 @@ def times(claims: Mapping[str, Any], now_s: float, leeway_s: float, max_lifetime
         raise refused("TOKEN_EXPIRED", EXPIRED)
     for name, value in (("iat", issued), ("nbf", begins)):
         if now_s + leeway_s < value:
-            raise refused("TOKEN_REFUSED", f"the token is not valid yet ({name}): do the clocks agree?")
+            raise refused("TOKEN_REFUSED", f"the token is not valid yet ({name}): check that the clocks agree")
     if expires - issued > max_lifetime_s:
-        raise refused("TOKEN_LIFETIME", f"the token lives longer than the {max_lifetime_s:g} s that are accepted")
+        raise refused("TOKEN_LIFETIME", f"the token's lifetime exceeds the {max_lifetime_s:g} s that are accepted")
     return issued, expires
 
 
 def caller_of(claims: Mapping[str, Any], rules: ClaimRules, issued_s: float, dies_s: float) -> Caller:
-    """The caller that verified claims describe. Raises TOKEN_MALFORMED or TOKEN_TENANT."""
+    """Return the caller that verified claims describe. Raises TOKEN_MALFORMED or TOKEN_TENANT."""
     subject = _name(claims, rules.subject, "subject")
     if not subject:
         raise refused("TOKEN_MALFORMED", "the token has no subject")
     service = subject in rules.services
     tenant = rules.fixed_tenant or _name(claims, rules.tenant, "tenant")
     if tenant and not allowed(tenant, rules.tenants):
-        raise refused("TOKEN_TENANT", "the issuer of this token may not speak for this tenant")
+        raise refused("TOKEN_TENANT", "the issuer of this token may not name this tenant")
     if not tenant and ANY not in rules.tenants and not service:
-        raise refused("TOKEN_TENANT", "the token names no tenant, and its issuer speaks for some tenants only")
+        raise refused("TOKEN_TENANT", "the token names no tenant, and its issuer is limited to some tenants")
     scopes = _scopes(claims, rules)
     return Caller(
         subject=subject,
@@ -85,12 +85,12 @@ def caller_of(claims: Mapping[str, Any], rules: ClaimRules, issued_s: float, die
 
 
 def allowed(tenant: str, tenants: frozenset[str]) -> bool:
-    """Whether a tenant is among those that an issuer may name."""
+    """Return whether a tenant is among those that an issuer may name."""
     return ANY in tenants or tenant in tenants
 
 
 def at(claims: Mapping[str, Any], path: str) -> Any:
-    """The value at a path, None when it is missing.
+    """Return the value at a path; None when it is missing.
 
     `/a/b` is a JSON pointer (RFC 6901), a name with `://` in it is one claim's name (Auth0's custom claims), and
     `realm_access.roles` goes down at each dot.
@@ -128,7 +128,7 @@ def _name(claims: Mapping[str, Any], path: str, what: str) -> str:
 
 
 def _words(claims: Mapping[str, Any], path: str) -> frozenset[str]:
-    """A claim that lists words: one text with spaces (RFC 8693), or a list of texts."""
+    """Return the words of a claim: one text with spaces (RFC 8693), or a list of texts."""
     value = at(claims, path)
     if value is None:
         return frozenset()

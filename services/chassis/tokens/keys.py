@@ -1,8 +1,8 @@
-"""Keys that verify. Pure: from bytes to keys, bounded.
+"""Keys that verify tokens. Pure: parses bytes into a bounded number of keys.
 
 The algorithm belongs to the key: it follows from kty, crv and alg of the key, and a token's header can only agree. A set that
-holds private or shared material is refused whole: what verifies must not be able to sign. Keys for encryption, and keys of
-kinds that are not understood, are passed over (RFC 7517, 5).
+contains private or shared keys is refused as a whole: a process that verifies must not be able to sign. Keys for encryption,
+and keys of unknown kinds, are ignored (RFC 7517, 5).
 """
 
 import json
@@ -40,16 +40,16 @@ class VerificationKey:
 
 
 def shared_secret(secret: bytes) -> VerificationKey:
-    """A secret that also signs: for development. Raises INVALID when it is short."""
+    """Return the key of a secret that also signs: for development. Raises INVALID when it is too short."""
     if len(secret) < MIN_SECRET_BYTES:
         raise bad_key(f"the shared secret has {len(secret)} bytes, it needs at least {MIN_SECRET_BYTES}")
     return VerificationKey("", "HS256", secret)
 
 
 def key_of_pem(raw: bytes, where: str) -> VerificationKey:
-    """The public key in a PEM file, or that of a certificate. Raises INVALID naming `where`."""
+    """Return the public key in a PEM file, or that of a certificate. Raises INVALID naming `where`."""
     if b"PRIVATE KEY" in raw:
-        raise bad_key(f"{where} holds a private key: what verifies tokens must not be able to sign them")
+        raise bad_key(f"{where} contains a private key: a process that verifies tokens must not be able to sign them")
     try:
         if b"BEGIN CERTIFICATE" in raw:
             key: Any = x509.load_pem_x509_certificate(raw).public_key()
@@ -64,7 +64,7 @@ def key_of_pem(raw: bytes, where: str) -> VerificationKey:
 
 
 def algorithm_of(key: Any) -> str | None:
-    """The algorithm that a key (public or private) has by itself; None for one that is not accepted."""
+    """Return the algorithm that a key (public or private) implies; None for one that is not accepted."""
     if isinstance(key, rsa.RSAPublicKey | rsa.RSAPrivateKey):
         return "RS256" if MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS else None
     if isinstance(key, ec.EllipticCurvePublicKey | ec.EllipticCurvePrivateKey):
@@ -75,7 +75,7 @@ def algorithm_of(key: Any) -> str | None:
 
 
 def keys_of_set(raw: bytes, where: str) -> tuple[VerificationKey, ...]:
-    """The usable keys of a JSON Web Key Set. Raises INVALID naming `where` when there is none, or one that could sign."""
+    """Return the usable keys of a JSON Web Key Set. Raises INVALID naming `where` when there is none, or one that could sign."""
     if len(raw) > MAX_SET_BYTES:
         raise bad_key(f"{where} is larger than {MAX_SET_BYTES >> 10} KiB, so it is not a key set")
     try:
@@ -86,10 +86,12 @@ def keys_of_set(raw: bytes, where: str) -> tuple[VerificationKey, ...]:
     if not isinstance(listed, list) or len(listed) > MAX_KEYS or not all(isinstance(each, dict) for each in listed):
         raise bad_key(f"{where} is not a JSON Web Key Set of at most {MAX_KEYS} keys")
     if any(not _PRIVATE.isdisjoint(each) for each in listed):
-        raise bad_key(f"{where} holds private or shared keys: what verifies tokens must not be able to sign them")
+        raise bad_key(
+            f"{where} contains private or shared keys: a process that verifies tokens must not be able to sign them"
+        )
     found = tuple(key for each in listed if (key := _key(each)) is not None)
     if not found:
-        raise bad_key(f"{where} holds no key that can verify (RSA, EC or Ed25519, for signatures)")
+        raise bad_key(f"{where} contains no key that can verify (RSA, EC or Ed25519, for signatures)")
     return found
 
 
@@ -105,12 +107,12 @@ def _key(jwk: Mapping[str, Any]) -> VerificationKey | None:
     try:
         key = jwt.PyJWK(dict(jwk), algorithm=algorithm).key
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
-        return None  # a key that is broken verifies nothing; the others of the set still do
+        return None  # a broken key verifies nothing; the other keys of the set still do
     return VerificationKey(key_id, algorithm, key) if algorithm_of(key) is not None else None
 
 
 def _algorithm(jwk: Mapping[str, Any]) -> str | None:
-    """The one algorithm of a key; None when kty, crv and alg do not fit together."""
+    """Return the one algorithm of a key; None when kty, crv and alg do not fit together."""
     named = jwk.get("alg")
     match jwk.get("kty"), jwk.get("crv"):
         case "RSA", None:

@@ -1,4 +1,4 @@
-"""Tokens that we sign: for development, and for the calls of a service whose key makes it an issuer of its own."""
+"""Signs tokens: for development, and for the calls of a service that is its own issuer."""
 
 import os
 import secrets
@@ -39,7 +39,7 @@ def mint(
     key_id: str = "",
     clock: Clock = system_clock,
 ) -> str:
-    """A signed token, valid for `ttl` seconds. A PEM private key signs by its own algorithm, anything else is an HS256 secret."""
+    """Return a signed token, valid for `ttl` seconds. A PEM private key signs by its own algorithm, any other key is an HS256 secret."""
     key, algorithm = _signing_key(secret_or_key.encode() if isinstance(secret_or_key, str) else secret_or_key)
     now_s = clock() / 1000
     claims: dict[str, Any] = {
@@ -65,19 +65,19 @@ def _signing_key(key: bytes) -> tuple[Any, str]:
     try:
         loaded = load_pem_private_key(key, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise bad_key("the key that signs is not a PEM private key without a password") from error
+        raise bad_key("the signing key is not a PEM private key without a password") from error
     algorithm = algorithm_of(loaded)
     if algorithm is None:
-        raise bad_key("the key that signs is neither RSA of 2048 bits or more, nor EC, nor Ed25519")
+        raise bad_key("the signing key is neither RSA of 2048 bits or more, nor EC, nor Ed25519")
     return loaded, algorithm
 
 
 def make_key_pair(private: Path, public: Path) -> None:
-    """Makes an Ed25519 pair where there is none: the private file is its owner's alone, and never replaced."""
+    """Make an Ed25519 key pair if there is none: only the owner can read the private file, and it is never replaced."""
     if not private.exists():
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         _write_once(private, pem)
-    # Drawn from the private file each time, so that a pair whose making was interrupted is made whole.
+    # Derived from the private file each time, so that a pair whose creation was interrupted is completed.
     key = load_pem_private_key(private.read_bytes(), password=None)
     pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     if not public.exists() or public.read_bytes() != pem:
@@ -87,13 +87,13 @@ def make_key_pair(private: Path, public: Path) -> None:
 
 
 def _write_once(path: Path, content: bytes) -> None:
-    """Writes a file whole, unless another process was first."""
+    """Write a complete file, unless another process was first."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
     try:
-        path.hardlink_to(draft)  # unlike a rename it never replaces what another process made meanwhile
+        path.hardlink_to(draft)  # unlike a rename it never replaces a file that another process made meanwhile
     except FileExistsError:
         pass
     finally:
@@ -101,7 +101,7 @@ def _write_once(path: Path, content: bytes) -> None:
 
 
 class TokenSource:
-    """Tokens for a service's own calls, minted again when half of their life is over."""
+    """Tokens for a service's own calls; a new one is minted when half of a token's life is over."""
 
     names_tenant = False
 
@@ -130,7 +130,7 @@ class TokenSource:
         self._kept: dict[str, tuple[str, float]] = {}
 
     def __call__(self, tenant: str) -> str:
-        """A token of this service for one tenant."""
+        """Return a token of this service for one tenant."""
         now_s = self._clock() / 1000
         kept = self._kept.get(tenant)
         if kept is not None and now_s < kept[1]:
@@ -154,6 +154,6 @@ class TokenSource:
 
 
 def seconds_left(token: str) -> float:
-    """Seconds until a token expires, unverified: for a client that decides when to renew."""
+    """Return the seconds until a token expires, unverified: for a client that decides when to renew."""
     claims = jwt.decode(token, options={"verify_signature": False})
     return float(claims.get("exp", 0)) - time.time()

@@ -1,4 +1,4 @@
-"""Tokens for a service's own calls that others sign: a mounted file, or client credentials (RFC 6749, 4.4).
+"""Tokens for a service's own calls that another party signs: a mounted file, or client credentials (RFC 6749, 4.4).
 
 Such a token names no tenant, because a service works for all of them: the call names it in metadata, and the verifier allows
 that for the subjects that its settings list (`services`).
@@ -26,26 +26,24 @@ _DEFAULT_LIFE_S: Final = 300.0
 
 
 class FileToken:
-    """The token in a file that something else renews; looked at again every five seconds."""
+    """The token in a file that another program renews; checked again every five seconds."""
 
     names_tenant = True
 
     def __init__(self, path: Path) -> None:
-        """Raises INVALID naming the file when it holds no token."""
+        """Raise INVALID naming the file when it contains no token."""
         self._path = path
         self._token = _read(path)
         self._looked = time.monotonic()
 
     def __call__(self, tenant: str) -> str:
-        """The token, the same for every tenant."""
+        """Return the token, the same for every tenant."""
         now = time.monotonic()
         if now - self._looked >= _LOOK_S:
             self._looked = now
             try:
                 self._token = _read(self._path)
-            except (
-                ChaparError
-            ) as error:  # the file is being replaced, or is gone: the token that we have may still count
+            except ChaparError as error:  # the file is being replaced, or is gone: our token may still be valid
                 get_logger(__name__).warning("service token not read", file=str(self._path), message=error.message)
         return self._token
 
@@ -69,18 +67,18 @@ class ClientCredentials:
         return self._ends_s
 
     def __call__(self, tenant: str) -> str:
-        """The token, the same for every tenant. Raises UNAVAILABLE while there is none that counts."""
+        """Return the token, the same for every tenant. Raises UNAVAILABLE while there is no valid one."""
         if not self._token or self._clock() / 1000 >= self._ends_s:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "SERVICE_TOKEN_UNAVAILABLE",
-                "this service has no token for its own calls: the token endpoint gave none",
+                "this service has no token for its own calls: the token endpoint returned none",
                 retry_after_s=_RETRY_S[0],
             )
         return self._token
 
     async def run(self) -> None:
-        """Asks for ever."""
+        """Request tokens for ever."""
         wait = _RETRY_S[0]
         while True:
             try:
@@ -95,7 +93,7 @@ class ClientCredentials:
 
     async def _ask(self) -> float:
         own = self._settings
-        assert own.client_secret_file is not None  # the settings say so
+        assert own.client_secret_file is not None  # the settings require it
         form = {"grant_type": "client_credentials"}
         if own.scope:
             form["scope"] = own.scope
@@ -111,10 +109,10 @@ class ClientCredentials:
             raise _useless("is not JSON") from error
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS or not token.isascii():
-            raise _useless("holds no access_token")
+            raise _useless("contains no access_token")
         life_s = answer.get("expires_in", _DEFAULT_LIFE_S)
         if isinstance(life_s, bool) or not isinstance(life_s, int | float) or not 1 <= life_s <= 30 * 86_400:
-            raise _useless("has no sensible expires_in")
+            raise _useless("has no valid expires_in")
         self._token, self._ends_s = token, asked_s + life_s
         return float(life_s)
 
@@ -122,9 +120,9 @@ class ClientCredentials:
 def _read(path: Path) -> str:
     token = read_secret(path).decode("utf-8", "replace").strip()
     if not token or len(token) > MAX_TOKEN_CHARS or not token.isascii() or len(token.split()) != 1:
-        raise bad_key(f"{path} holds no token")
+        raise bad_key(f"{path} contains no token")
     return token
 
 
 def _useless(what: str) -> ChaparError:
-    return ChaparError(ErrorKind.UNAVAILABLE, "TOKEN_ENDPOINT", f"the answer of the token endpoint {what}")
+    return ChaparError(ErrorKind.UNAVAILABLE, "TOKEN_ENDPOINT", f"the response of the token endpoint {what}")

@@ -1,4 +1,4 @@
-"""The errors of this package. No message holds a token, a key or a claim's value."""
+"""The errors of this package. No message contains a token, a key or a claim's value."""
 
 from services.chassis.errors import ChaparError, ErrorKind
 
@@ -6,10 +6,10 @@ EXPIRED = "the token has expired: get a new one"
 
 
 def refused(reason: str, message: str, *, retry_after_s: float | None = None) -> ChaparError:
-    """The caller's token is not accepted."""
+    """Return the error for a token that is not accepted."""
     return ChaparError(ErrorKind.UNAUTHENTICATED, reason, message, retry_after_s=retry_after_s)
 
 
 def bad_key(message: str) -> ChaparError:
-    """A key, or a setting that names one, cannot be used."""
+    """Return the error for a key, or a setting that names one, that cannot be used."""
     return ChaparError(ErrorKind.INVALID, "TOKEN_KEY", message)

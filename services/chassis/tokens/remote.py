@@ -1,8 +1,8 @@
-"""Keys by URL: fetched in the background, kept when a fetch fails, believed for a bounded time.
+"""Keys by URL: fetched in the background, kept when a fetch fails, trusted for a bounded time.
 
-    fetch      at the start, every `refresh_s`, and when a token names a key id that is not known, at most every `cooldown_s`
-    failure    the last good set stays in force; tried again after 1, 2, 4 … seconds; counted, and seen in the age of the keys
-    staleness  keys that were not confirmed for `stale_s` are not believed any more: UNAVAILABLE, not a wrong "forged"
+        fetch      at the start, every `refresh_s`, and when a token names an unknown key id, at most every `cooldown_s`
+        failure    the last good set stays in force; tried again after 1, 2, 4 … seconds; counted, and visible in the age of the keys
+        staleness  keys that were not confirmed for `stale_s` are not trusted any more: UNAVAILABLE, not a wrong "forged"
 
 A call that waits for a fetch waits in its own task and no longer than the fetch's time limit; the event loop never blocks.
 """
@@ -20,14 +20,14 @@ from services.chassis.tokens.keys import VerificationKey, keys_of_set
 from services.chassis.tokens.sources import choose
 
 Fetch = Callable[[], Awaitable[bytes]]
-"""Brings a key set. Raises ChaparError with the reason why not."""
+"""Fetches a key set. Raises ChaparError with the reason of a failure."""
 _BACKOFF_S: Final = 1.0
 _MOST_WAITING: Final = 1000
 
 
 @dataclass(slots=True)
 class RefreshPlan:
-    """When to fetch, and how long to believe. Pure; times in seconds of one monotonic clock."""
+    """When to fetch, and how long to trust the keys. Pure; times in seconds of one monotonic clock."""
 
     refresh_s: float
     cooldown_s: float
@@ -37,31 +37,31 @@ class RefreshPlan:
     _failures: int = 0
 
     def succeeded(self, now: float) -> None:
-        """Keys have come."""
+        """Record that keys were fetched."""
         self._tried, self._good, self._failures = now, now, 0
 
     def failed(self, now: float) -> None:
-        """They have not."""
+        """Record that a fetch failed."""
         self._tried, self._failures = now, self._failures + 1
 
     def due_in(self, now: float) -> float:
-        """Seconds until the next fetch by itself."""
+        """Return the seconds until the next scheduled fetch."""
         if self._tried is None:
             return 0.0
         wait = min(self.refresh_s, _BACKOFF_S * 2 ** min(self._failures - 1, 16)) if self._failures else self.refresh_s
         return max(0.0, self._tried + wait - now)
 
     def asks_in(self, now: float) -> float:
-        """Seconds until an unknown key id may ask for a fetch."""
+        """Return the seconds until an unknown key id may trigger a fetch."""
         return 0.0 if self._tried is None else max(0.0, self._tried + self.cooldown_s - now)
 
     def believed(self, now: float) -> bool:
-        """Whether the newest keys still count."""
+        """Return whether the newest keys are still trusted."""
         return self._good is not None and now - self._good <= self.stale_s
 
 
 class RemoteKeys:
-    """See the module. Implements `sources.KeySource`; `run` is its background task."""
+    """The keys of one URL; see the module. Implements `sources.KeySource`; `run` is its background task."""
 
     def __init__(
         self,
@@ -94,20 +94,20 @@ class RemoteKeys:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "TOKEN_KEYS_UNAVAILABLE",
-                f"the keys of {self.issuer} could not be fetched, so its tokens can't be verified now",
+                f"the keys of {self.issuer} could not be fetched, so its tokens cannot be verified now",
                 retry_after_s=_BACKOFF_S,
             )
         return choose(self._keys, key_id)
 
     async def fetch_for(self, key_id: str) -> None:
-        """Waits for one fetch, unless the key id is known or a fetch was tried a moment ago."""
+        """Wait for one fetch, unless the key id is known or a fetch was tried a moment ago."""
         now = self._monotonic()
         if self._plan.believed(now) and choose(self._keys, key_id):
             return
         if not self._asked.is_set() and self._plan.asks_in(now) > 0:
             return
         if self._waiting >= _MOST_WAITING:
-            return  # a flood of invented key ids; each is refused with what is known
+            return  # a flood of invented key ids; each is refused with the known keys
         self._asked.set()
         self._waiting += 1
         try:
@@ -116,17 +116,17 @@ class RemoteKeys:
             self._waiting -= 1
 
     async def run(self) -> None:
-        """Fetches for ever."""
+        """Fetch for ever."""
         while True:
             try:
                 async with asyncio.timeout(self._plan.due_in(self._monotonic())):
                     await self._asked.wait()
             except TimeoutError:
-                self._asked.set()  # it is time; who needs it now waits for this fetch
+                self._asked.set()  # a fetch is due; calls that need it now wait for this fetch
             await self._refresh()
             self._asked.clear()
             self._done.set()
-            self._done.clear()  # wakes the calls that wait now, and none later
+            self._done.clear()  # the calls that wait now are released, and no later ones
 
     async def _refresh(self) -> None:
         try:

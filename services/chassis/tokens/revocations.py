@@ -1,7 +1,7 @@
-"""Tokens that are taken back before they end: by id, or all of a subject or an agent that were issued until a moment.
+"""Tokens that are revoked before they end: by id, or all of a subject or an agent that were issued until a moment.
 
-Pure. Entries are kept until the last token that they can mean has ended, and there are never more than `MOST`: beyond it those
-that end first are forgotten, which their writer (`chapar token revoke`) refuses long before.
+Pure. Entries are kept until the last token that they can cover has ended, and there are never more than `MOST`: above it, those
+that end first are dropped. Their writer (`chapar token revoke`) refuses new entries long before that.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MOST: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """One entry. Empty texts mean any, but for the one that names it. Times in seconds since the Unix epoch."""
+    """One entry. Empty texts mean any, except for the text that names the entry. Times in seconds since the Unix epoch."""
 
     expires_s: float
     tenant: str = ""
@@ -23,10 +23,10 @@ class Revocation:
     subject: str = ""
     agent_id: str = ""
     issued_until_s: float = 0.0
-    """With `subject` or `agent_id`: tokens that were issued later count again."""
+    """With `subject` or `agent_id`: tokens that were issued later are valid."""
 
     def covers(self, caller: Caller) -> bool:
-        """Whether this caller's token is taken back."""
+        """Return whether this caller's token is revoked."""
         if self.tenant and caller.tenant and self.tenant != caller.tenant:
             return False
         if self.issuer and self.issuer != caller.issuer:
@@ -37,7 +37,7 @@ class Revocation:
 
 
 class Revocations:
-    """All that are in force, found by name in constant time."""
+    """All revocations in force, found by name in constant time."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, Revocation] = {}
@@ -47,7 +47,7 @@ class Revocations:
         return len(self._by_key)
 
     def put(self, key: str, entry: Revocation, now_s: float) -> None:
-        """Takes an entry in; one that has ended is passed over."""
+        """Add an entry; an entry that has ended is ignored."""
         self.remove(key)
         if entry.expires_s <= now_s:
             return
@@ -59,7 +59,7 @@ class Revocations:
         self._by_name.setdefault(_name(entry), {})[key] = entry
 
     def remove(self, key: str) -> None:
-        """Forgets an entry."""
+        """Remove an entry."""
         entry = self._by_key.pop(key, None)
         if entry is None:
             return
@@ -69,12 +69,12 @@ class Revocations:
             del self._by_name[name]
 
     def prune(self, now_s: float) -> None:
-        """Forgets what has ended."""
+        """Remove the entries that have ended."""
         for key in [key for key, entry in self._by_key.items() if entry.expires_s <= now_s]:
             self.remove(key)
 
     def covers(self, caller: Caller) -> bool:
-        """Whether a caller's token is taken back."""
+        """Return whether a caller's token is revoked."""
         if not self._by_key:
             return False
         names = (("token", caller.token_id), ("subject", caller.subject), ("agent", caller.agent_id))

@@ -1,7 +1,7 @@
 """Roles: named sets of scopes, in one table. docs/rights.md shows what each may call.
 
-A token holds scopes; roles are how people speak about them, how `chapar token --role` mints them, and what the roles of a
-company's identity provider are mapped to (`jwt.roles`). A scope that no role holds is for service keys alone.
+A token contains scopes. Roles are the words that people use, the argument of `chapar token --role`, and the names to which the
+roles of a company's identity provider are mapped (`jwt.roles`). A scope that no role has is for service keys alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Role(StrEnum):
-    """Who people are to Chapar."""
+    """The roles of people in Chapar."""
 
     AGENT = "agent"
     SUPERVISOR = "supervisor"
@@ -24,12 +24,12 @@ _WATCH: Final = frozenset({"routing.read", "agents.read", "sla.read", "feedback.
 
 SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
     {
-        # Works at a desk: their own conversations, and the queues that they serve.
+        # An agent: their own conversations, and the queues that they serve.
         Role.AGENT: frozenset({"agent.session", "conversations.read.own", "routing.read", "agents.read"}),
-        # Runs the floor: sees every conversation, moves work, sets agents' states. Changes no person and no skill.
+        # A supervisor: sees every conversation, moves interactions, sets agents' states. Changes no person and no skill.
         Role.SUPERVISOR: _WATCH
         | {"conversations.read", "person.read", "routing.supervise", "agents.supervise", "feedback.invite"},
-        # Runs the tenant: agents and their skills, persons and their erasure. Does not work at a desk.
+        # An administrator of the tenant: agents and their skills, persons and their erasure. Does not take interactions.
         Role.ADMINISTRATOR: _WATCH
         | {
             "conversations.read", "person.read", "person.write", "person.erase",
@@ -37,7 +37,7 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
         },
         # Reads everything, changes nothing.
         Role.AUDITOR: _WATCH | {"conversations.read", "person.read", "audit.read"},
-        # Other systems of the company, and Chapar's own services: bring messages, send, invite, escalate.
+        # Other systems of the company, and Chapar's own services: submit messages, send, invite, escalate.
         Role.SYSTEM: frozenset(
             {
                 "ingest.submit", "ingest.follow_up", "outbound.send", "outbound.read",
@@ -48,10 +48,10 @@ SCOPES_OF: Mapping[Role, frozenset[str]] = MappingProxyType(
 )  # fmt: skip
 
 SCOPES: Final = frozenset().union(*SCOPES_OF.values())
-"""Every scope there is."""
+"""Every scope."""
 
 
 def scopes_of(roles: Iterable[str]) -> frozenset[str]:
-    """The scopes of all these roles; a name that is not a role adds none."""
+    """Return the scopes of all these roles; a name that is not a role adds none."""
     known = {role.value: role for role in Role}
     return frozenset[str]().union(*(SCOPES_OF[known[name]] for name in roles if name in known))

@@ -1,4 +1,4 @@
-"""How tokens are verified, and how a service gets its own. Read by every service's settings."""
+"""Settings for verifying tokens, and for the tokens of a service's own calls. Read by every service's settings."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from services.chassis.tokens.roles import Role
 ISSUER: Final = "chapar"
 AUDIENCE: Final = "chapar"
 MAX_LIFETIME_S: Final = 30 * 86_400
-"""No issuer may let a token live longer. Revocations are kept a day longer than this (`revocations.v1`)."""
+"""No issuer may allow a longer life. Revocations are kept a day longer than this (`revocations.v1`)."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _SOURCES: Final = ("secret_file", "public_key_file", "jwks_file", "jwks_url", "discovery")
 
@@ -26,41 +26,45 @@ class _Frozen(BaseModel):
 
 
 class ClaimSettings(_Frozen):
-    """Where an issuer writes what. A path is `a.b`, a JSON pointer `/a/b`, or one name with `://` in it."""
+    """The paths of an issuer's claims. A path is `a.b`, a JSON pointer `/a/b`, or one name with `://` in it."""
 
-    subject: Path_ = Field(default="sub", description="Who calls.")
+    subject: Path_ = Field(default="sub", description="The caller.")
     tenant: Path_ = Field(default="tenant", description="The tenant that the caller belongs to.")
-    agent: Path_ = Field(default="agent", description="The agent's id, when a person at a desk calls.")
+    agent: Path_ = Field(default="agent", description="The agent's id, when an agent calls.")
     scopes: tuple[Path_, ...] = Field(
         default=("scope",), max_length=8, description="Scopes: a text with spaces, or a list (`scp`, `permissions`)."
     )
     roles: tuple[Path_, ...] = Field(
         default=(), max_length=8, description="Roles (`realm_access.roles`, `roles`), translated by `roles`."
     )
-    scope_prefix: str = Field(default="", max_length=256, description="Only scopes that start with this count.")
+    scope_prefix: str = Field(default="", max_length=256, description="Only scopes that start with this text are used.")
 
 
 class IssuerSettings(_Frozen):
-    """One issuer of tokens, the keys that verify them, and the most that they can say."""
+    """One issuer of tokens, the keys that verify them, and the limits of their claims."""
 
     issuer: str = Field(min_length=1, max_length=512, description="Required `iss`.")
     audience: str = Field(default=AUDIENCE, min_length=1, max_length=512, description="Required in `aud`.")
     public_key_file: Path | None = Field(default=None, description="PEM public key or certificate: RSA, EC, Ed25519.")
     jwks_file: Path | None = Field(default=None, description="JSON Web Key Set; read again when it changes.")
-    jwks_url: Url = Field(default="", description="JSON Web Key Set by https; fetched again and again.")
+    jwks_url: Url = Field(default="", description="JSON Web Key Set by https; fetched repeatedly.")
     discovery: bool = Field(
         default=False, description="Take jwks_url from `<issuer>/.well-known/openid-configuration`."
     )
     ca_file: Path | None = Field(
-        default=None, description="PEM authorities for these URLs, instead of the public ones."
+        default=None, description="PEM certificate authorities for these URLs, instead of the public ones."
     )
     tenants: tuple[str, ...] = Field(
         default=(), max_length=10_000, description='Tenants that this issuer may name; ["*"] is every tenant.'
     )
-    tenant: str = Field(default="", max_length=256, description="The tenant of all its tokens, whatever they say.")
-    scopes: tuple[str, ...] = Field(default=(), max_length=256, description="Most scopes of its tokens; empty: any.")
+    tenant: str = Field(
+        default="", max_length=256, description="The tenant of all its tokens, whatever their claims say."
+    )
+    scopes: tuple[str, ...] = Field(
+        default=(), max_length=256, description="The only scopes that its tokens may have; empty: any."
+    )
     roles: Mapping[str, Role] = Field(
-        default_factory=dict, description="Its names of roles to Chapar's; empty: they are called the same."
+        default_factory=dict, description="Maps its role names to Chapar's; empty: the names are the same."
     )
     services: tuple[str, ...] = Field(
         default=(), max_length=64, description="Subjects without a tenant that name one per call (`chapar-tenant`)."
@@ -88,7 +92,7 @@ class IssuerSettings(_Frozen):
 
     @property
     def urls(self) -> Iterator[str]:
-        """The addresses that are fetched."""
+        """Yield the URLs that are fetched."""
         if self.jwks_url:
             yield self.jwks_url
         if self.discovery:
@@ -96,7 +100,7 @@ class IssuerSettings(_Frozen):
 
     @property
     def rules(self) -> ClaimRules:
-        """The same for the pure part."""
+        """Return the rules for the pure part."""
         claims = self.claims
         return ClaimRules(
             subject=claims.subject,
@@ -118,7 +122,7 @@ class IssuerSettings(_Frozen):
 
 
 class JwtSettings(IssuerSettings):
-    """How tokens are verified: one issuer here, more of them in `issuers`. At least one needs keys where gRPC is served."""
+    """How tokens are verified: one issuer here, more of them in `issuers`. A process that serves gRPC needs keys of at least one."""
 
     issuer: str = Field(default=ISSUER, min_length=1, max_length=512, description="Required `iss`.")
     tenants: tuple[str, ...] = Field(default=(), max_length=10_000, description="Tenants it may name; empty: any.")
@@ -131,12 +135,12 @@ class JwtSettings(IssuerSettings):
     )
     refresh_s: float = Field(default=300, ge=1, le=86_400, description="Seconds between fetches of a key set.")
     cooldown_s: float = Field(
-        default=5, ge=0.05, le=3600, description="Least seconds between fetches that an unknown key id asks for."
+        default=5, ge=0.05, le=3600, description="Minimum seconds between fetches that unknown key ids trigger."
     )
     stale_s: float = Field(
-        default=86_400, ge=1, description="How long keys are believed when they cannot be fetched again, in seconds."
+        default=86_400, ge=1, description="Seconds for which keys are trusted when they cannot be fetched again."
     )
-    fetch_timeout_s: float = Field(default=5, gt=0, le=60, description="Most seconds for one fetch.")
+    fetch_timeout_s: float = Field(default=5, gt=0, le=60, description="Maximum seconds for one fetch.")
     revocations: bool = Field(
         default=True, description="Follow revocations.v1. Off only where a process has no cluster to read from."
     )
@@ -145,7 +149,7 @@ class JwtSettings(IssuerSettings):
     def _issuers_differ(self) -> Self:
         names = [each.issuer for each in self.trusted]
         if len(set(names)) < len(names):
-            raise ValueError("an issuer is listed twice: which of its keys and limits would hold?")
+            raise ValueError("an issuer is listed twice: its keys and limits would be ambiguous")
         for each in self.issuers:
             if not each.configured:
                 raise ValueError(f"issuers: {each.issuer} has no keys: give public_key_file, jwks_file or jwks_url")
@@ -162,9 +166,9 @@ class JwtSettings(IssuerSettings):
         return self.tenants or (ANY,)
 
     def development_only(self) -> str:
-        """Why these settings are for development on loopback alone; empty when they are not."""
+        """Return why these settings are for development on loopback only; empty when they are not."""
         if self.secret_file is not None:
-            return "jwt.secret_file is a secret that signs as well as verifies"
+            return "jwt.secret_file is a secret that can sign as well as verify"
         for each in self.trusted:
             for url in each.urls:
                 if not url.startswith("https://"):
@@ -172,26 +176,31 @@ class JwtSettings(IssuerSettings):
         return ""
 
     def refusal(self) -> str:
-        """Why these settings are never right; empty when they may be."""
+        """Return why these settings are never valid; empty when they may be."""
         plain = [url for each in self.trusted for url in each.urls if not url.startswith("https://")]
-        return next((f"{url}: keys come by https, or by http from loopback" for url in plain if not loopback(url)), "")
+        return next(
+            (f"{url}: keys must be fetched by https, or by http from loopback" for url in plain if not loopback(url)),
+            "",
+        )
 
 
 class ServiceTokenSettings(_Frozen):
-    """How a service gets the tokens of its own calls: one of a private key, a mounted file, client credentials."""
+    """How a service gets the tokens of its own calls: from one of a private key, a mounted file, client credentials."""
 
     key_file: Path | None = Field(
-        default=None, description="PEM private key (EC, Ed25519, RSA) of an issuer that only this service is."
+        default=None, description="PEM private key (EC, Ed25519, RSA) of an issuer that is only this service."
     )
     issuer: str = Field(default="", max_length=512, description="`iss` with key_file; empty: chapar.<service>.")
     key_id: str = Field(default="", max_length=256, description="`kid` with key_file, where the verifier has a set.")
     token_file: Path | None = Field(default=None, description="File with a token; read again when it changes.")
     token_url: Url = Field(default="", description="Token endpoint for client credentials (RFC 6749, 4.4).")
-    client_id: str = Field(default="", max_length=512, description="Who we are at the token endpoint.")
+    client_id: str = Field(default="", max_length=512, description="This service's client id at the token endpoint.")
     client_secret_file: Path | None = Field(default=None, description="File with the client's secret.")
     scope: str = Field(default="", max_length=1024, description="Scopes to ask the token endpoint for.")
-    audience: str = Field(default=AUDIENCE, max_length=512, description="`aud`, or what to ask the endpoint for.")
-    ca_file: Path | None = Field(default=None, description="PEM authorities for token_url.")
+    audience: str = Field(
+        default=AUDIENCE, max_length=512, description="`aud`, or the audience to request from the endpoint."
+    )
+    ca_file: Path | None = Field(default=None, description="PEM certificate authorities for token_url.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -206,5 +215,5 @@ class ServiceTokenSettings(_Frozen):
 
 
 def loopback(url: str) -> bool:
-    """Whether a URL names this machine."""
+    """Return whether a URL names this machine."""
     return urlsplit(url).hostname in _LOOPBACK

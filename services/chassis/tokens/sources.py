@@ -1,4 +1,4 @@
-"""Where an issuer's keys come from. All give the same: candidates for a key id, at once and without waiting."""
+"""Sources of an issuer's keys. All have one interface: candidates for a key id, at once and without waiting."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,27 +19,27 @@ class KeySource(Protocol):
 
     @property
     def generation(self) -> int:
-        """Grows whenever keys change: tokens that were verified with other keys must be verified again."""
+        """Increases whenever keys change: tokens that were verified with other keys must be verified again."""
 
     def candidates(self, key_id: str) -> Sequence[VerificationKey]:
-        """Keys that may have signed a token with this key id (empty: a token without one).
+        """Return the keys that may have signed a token with this key id (empty: a token without one).
 
-        Raises UNAVAILABLE when there are no keys that can be believed.
+        Raises UNAVAILABLE when no keys can be trusted.
         """
 
     async def fetch_for(self, key_id: str) -> None:
-        """Give a key id that is not known a chance to become known. Returns at once where that cannot happen."""
+        """Try to make an unknown key id known. Returns at once if that cannot happen."""
 
 
 def choose(keys: Sequence[VerificationKey], key_id: str) -> Sequence[VerificationKey]:
-    """By key id. A token without one, or a key without one, fits only where there is a single key."""
+    """Choose by key id. A token without one, or a key without one, fits only when there is a single key."""
     if len(keys) == 1 and (not key_id or not keys[0].key_id):
         return keys
     return [key for key in keys if key_id and key.key_id == key_id][:_MOST_CANDIDATES]
 
 
 class FixedKeys:
-    """Keys that were given."""
+    """A fixed list of keys."""
 
     generation = 0
 
@@ -51,14 +51,14 @@ class FixedKeys:
         return choose(self._keys, key_id)
 
     async def fetch_for(self, key_id: str) -> None:
-        """There are no others."""
+        """Return at once: there are no other keys."""
 
 
 class FileKeys:
     """Keys in a file, read again when it changes: a Secret that Kubernetes renews needs no restart."""
 
     def __init__(self, path: Path, read: Callable[[bytes, str], Sequence[VerificationKey]]) -> None:
-        """Raises INVALID naming the file when it cannot be used."""
+        """Raise INVALID naming the file when it cannot be used."""
         self._path = path
         self._read = read
         self._stamp = _stamp(path)
@@ -72,7 +72,7 @@ class FileKeys:
         return choose(self._keys, key_id)
 
     async def fetch_for(self, key_id: str) -> None:
-        """Looks at once; a stat of one file every second at most."""
+        """Check the file now; one stat a second at most."""
         self._look(1.0)
 
     def _look(self, least_s: float) -> None:
@@ -85,7 +85,7 @@ class FileKeys:
             return
         try:
             self._keys = self._read(read_file(self._path), str(self._path))
-        except ChaparError as error:  # the keys that were read before stay in force; half a file is read again
+        except ChaparError as error:  # the keys that were read before stay in force; a partial file is read again
             get_logger(__name__).error("token keys refused", file=str(self._path), message=error.message)
             return
         self._stamp = stamp
@@ -93,25 +93,25 @@ class FileKeys:
 
 
 def pem_file(path: Path) -> FileKeys:
-    """One public key in a PEM file."""
+    """Return a source for one public key in a PEM file."""
     return FileKeys(path, lambda raw, where: (key_of_pem(raw, where),))
 
 
 def set_file(path: Path) -> FileKeys:
-    """A JSON Web Key Set in a file."""
+    """Return a source for a JSON Web Key Set in a file."""
     return FileKeys(path, keys_of_set)
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a small file. Raises INVALID naming it."""
+    """Return the bytes of a small file. Raises INVALID naming it."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise bad_key(f"can't read {path}: {error.strerror}") from error
+        raise bad_key(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_secret(path: Path) -> bytes:
-    """The shared secret in a file, without the newline that editors add."""
+    """Return the shared secret in a file, without the newline that editors add."""
     return read_file(path).rstrip(b"\r\n")
 
 

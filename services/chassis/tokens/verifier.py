@@ -1,7 +1,7 @@
-"""From a token to its caller, by the keys of the issuer that the token names.
+"""Finds the caller of a token, by the keys of the issuer that the token names.
 
 The token's own `iss` and `kid` choose among the keys that we trust, and nothing else: a key verifies tokens of its own issuer,
-by its own algorithm. Verified tokens are remembered until they end or their issuer's keys change.
+by its own algorithm. Verified tokens are cached until they end or their issuer's keys change.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ MAX_TOKEN_CHARS: Final = 8192
 _REMEMBERED: Final = 1024
 _OPTIONS: Final[Any] = {
     "require": ["exp", "iat", "sub", "aud", "iss"],
-    # PyJWT would compare with the machine's clock; ours is injected, so `claims.times` judges all three.
+    # PyJWT would compare with the machine's clock; ours is injected, so `claims.times` checks all three.
     "verify_exp": False,
     "verify_iat": False,
     "verify_nbf": False,
@@ -35,7 +35,7 @@ _OPTIONS: Final[Any] = {
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """One issuer: its name, its keys, and what its claims mean."""
+    """One issuer: its name, its keys, and the meaning of its claims."""
 
     issuer: str
     audience: str
@@ -69,7 +69,7 @@ class Verifier:
         leeway_s: float = 5,
         clock: Clock = system_clock,
     ) -> "Verifier":
-        """A verifier of HS256 tokens, for development."""
+        """Return a verifier of HS256 tokens, for development."""
         keys = FixedKeys(shared_secret(secret))
         return cls(TrustedIssuer(issuer, audience, keys), leeway_s=leeway_s, clock=clock)
 
@@ -77,9 +77,9 @@ class Verifier:
     def from_settings(
         cls, settings: JwtSettings, clock: Clock = system_clock, remote: Mapping[str, KeySource] | None = None
     ) -> "Verifier":
-        """Reads the key files. `remote`: by issuer, the sources of those whose keys have a URL.
+        """Read the key files. `remote`: by issuer, the sources of those whose keys have a URL.
 
-        Raises INVALID naming the file that can't be used.
+        Raises INVALID naming the file that cannot be used.
         """
         if not settings.trusted:
             raise bad_key("no key to verify tokens with: set jwt public_key_file, jwks_file, jwks_url or issuers")
@@ -90,10 +90,10 @@ class Verifier:
         return cls(*trusted, leeway_s=settings.leeway_s, clock=clock)
 
     def verify(self, token: str) -> Caller:
-        """The caller that the token names, without waiting.
+        """Return the caller that the token names, without waiting.
 
         Raises UNAUTHENTICATED: TOKEN_MALFORMED, _EXPIRED, _LIFETIME, _AUDIENCE, _ISSUER, _TENANT, _KEY_UNKNOWN, _REFUSED.
-        Raises UNAVAILABLE TOKEN_KEYS_UNAVAILABLE when the issuer's keys are not known or not believed any more.
+        Raises UNAVAILABLE TOKEN_KEYS_UNAVAILABLE when the issuer's keys are not known or not trusted any more.
         """
         now_s = self._clock() / 1000
         known = self._seen.get(token)
@@ -101,12 +101,12 @@ class Verifier:
             if now_s >= known.caller.expires_s:
                 del self._seen[token]
                 raise refused("TOKEN_EXPIRED", EXPIRED)
-            known.trusted.keys.candidates("")  # raises when they are not believed any more
+            known.trusted.keys.candidates("")  # raises when they are not trusted any more
             if known.generation == known.trusted.keys.generation:
                 return known.caller
             del self._seen[token]
         trusted, key_id = self._chosen(token)
-        # The generation of before: a file that changes meanwhile makes the token be verified again, not remembered wrongly.
+        # Use the earlier generation: if a file changes meanwhile, the token is verified again and not cached wrongly.
         generation = trusted.keys.generation
         claims = self._decode(token, trusted, trusted.keys.candidates(key_id))
         issued_s, expires_s = times(claims, now_s, self._leeway_s, trusted.rules.max_lifetime_s)
@@ -117,7 +117,7 @@ class Verifier:
         return caller
 
     async def prepare(self, token: str) -> None:
-        """Lets a key id that is not known yet become known. `verify` reports every fault of the token."""
+        """Let an unknown key id become known. `verify` reports every fault of the token."""
         if token in self._seen:
             return
         with contextlib.suppress(Exception):
@@ -125,13 +125,13 @@ class Verifier:
             await trusted.keys.fetch_for(key_id)
 
     def _chosen(self, token: str) -> tuple[TrustedIssuer, str]:
-        """The issuer and key id that an unverified token names."""
+        """Return the issuer and key id that an unverified token names."""
         if len(token) > MAX_TOKEN_CHARS:
             raise refused("TOKEN_MALFORMED", f"the token is longer than {MAX_TOKEN_CHARS} characters")
         try:
             parts = jwt.decode_complete(token, options={"verify_signature": False})
         except PyJWTError as error:
-            raise refused("TOKEN_REFUSED", f"the token can't be verified ({type(error).__name__})") from error
+            raise refused("TOKEN_REFUSED", f"the token cannot be verified ({type(error).__name__})") from error
         except (ValueError, TypeError, RecursionError) as error:
             raise refused("TOKEN_MALFORMED", "the token is not a JSON Web Token") from error
         issuer, key_id = parts["payload"].get("iss"), parts["header"].get("kid", "")
@@ -154,7 +154,7 @@ class Verifier:
         except InvalidIssuerError as error:
             raise refused("TOKEN_ISSUER", f"the token was not issued by {trusted.issuer!r} (claim iss)") from error
         except PyJWTError as error:
-            raise refused("TOKEN_REFUSED", f"the token can't be verified ({type(error).__name__})") from error
+            raise refused("TOKEN_REFUSED", f"the token cannot be verified ({type(error).__name__})") from error
         except (ValueError, TypeError, RecursionError) as error:
             raise refused("TOKEN_MALFORMED", "the token is not a JSON Web Token") from error
 
@@ -171,7 +171,7 @@ class Verifier:
 
 
 def verify(secret: bytes, token: str) -> Caller:
-    """Verifies one HS256 token with Chapar's own issuer and audience."""
+    """Verify one HS256 token with Chapar's own issuer and audience."""
     return Verifier.from_secret(secret).verify(token)
 
 
@@ -183,5 +183,5 @@ def _source(settings: IssuerSettings, remote: Mapping[str, KeySource]) -> KeySou
     if settings.jwks_file is not None:
         return set_file(settings.jwks_file)
     if settings.issuer not in remote:
-        raise bad_key(f"the keys of {settings.issuer} have a URL, and nothing here fetches them")
+        raise bad_key(f"the keys of {settings.issuer} have a URL, and this process does not fetch keys")
     return remote[settings.issuer]
