@@ -1,5 +1,5 @@
-"""Personal data in the log: encrypted with a key of the person, so that destroying the key erases them wherever they are.
+"""Personal data in the log: encrypted with a key of the person, so that destroying the key erases the data in every place.
 
-`fields` finds what is personal, `sealing` encrypts and opens records and changelog entries, `master` protects the keys, `keystore` keeps them on
-this machine, `keyring` follows their topic. See docs/security.md and docs/decisions/0039-a-key-for-each-person.md.
+`fields` finds personal fields, `sealing` encrypts and opens records and changelog entries, `master` protects the keys, `keystore` keeps them
+on this machine, `keyring` follows their topic. See docs/security.md and docs/decisions/0039-a-key-for-each-person.md.
 """

@@ -1,10 +1,10 @@
-"""Nothing is known of a key now."""
+"""The error for keys whose state is not known now."""
 
 from services.chassis.kafka.away import Away
 
 
 class KeysAway(Away):
-    """Nothing can be said of a key that is not here: its topic can't be read to its end, or this process is reading it again.
+    """The state of a missing key is unknown: its topic cannot be read to its end, or this process is reading it again.
 
-    That is not the same as destroyed. Readers try again, as without a broker.
+    This does not mean that the key is destroyed. Readers try again, as without a broker.
     """

@@ -1,6 +1,6 @@
-"""Whether personal.keys.v1 is still the topic that a process's file of keys was drawn from.
+"""Checks that personal.keys.v1 is still the topic from which a process's file of keys was read.
 
-A topic that was shortened or recreated lacks keys that are in use. To take them for destroyed would erase everybody.
+A topic that was shortened or recreated lacks keys that are in use. To treat them as destroyed would erase all persons.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ _POLL_MS: Final = 500
 
 
 class TopicReplaced(Exception):  # noqa: N818 - reads as what happened
-    """The topic lacks what was read from it. An operator must decide."""
+    """The topic lacks records that were read from it. An operator must decide."""
 
 
 async def check_continuity(reader: Any, tp: Any, store: KeyStore) -> None:
-    """Raises TopicReplaced. Moves the reader's position."""
+    """Raise TopicReplaced if the topic was replaced. Moves the reader's position."""
     went_to = store.went_to
     if not went_to:
         return
@@ -31,18 +31,16 @@ async def check_continuity(reader: Any, tp: Any, store: KeyStore) -> None:
     try:
         last = store.last()
     except KeysAway:
-        return  # damaged: the offsets must do
+        return  # damaged: only the offsets can be compared
     if last is None or last.place < begin:
         return
     found = await _at(reader, tp, last.place)
     if found is not None and found.key != last.key_id:
-        raise TopicReplaced(
-            f"{tp.topic} holds another key at {last.place} than the one that was read: it was recreated"
-        )
+        raise TopicReplaced(f"{tp.topic} has another key at {last.place} than the one that was read: it was recreated")
 
 
 async def _at(reader: Any, tp: Any, offset: int) -> Any | None:
-    """The record there; None when it is compacted away."""
+    """Return the record at this offset; None when it is compacted away."""
     reader.seek(tp, offset)
     try:
         async with asyncio.timeout(_LOOK_S):

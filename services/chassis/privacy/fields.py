@@ -1,6 +1,6 @@
-"""Which fields of a message are personal, by the option `(chapar.common.v1.personal)`; and how to move them out and back.
+"""Finds the personal fields of a message by the option `(chapar.common.v1.personal)`, and moves them out and back.
 
-The plan of a type is made once. Elements of repeated messages keep their place: the plain list and the personal list have the same length.
+The plan of a type is made once. Elements of repeated messages keep their index: the plain list and the personal list have the same length.
 """
 
 from dataclasses import dataclass
@@ -13,39 +13,39 @@ from google.protobuf.message import Message
 from chapar.common.v1 import options_pb2
 
 SEALED: Final = "sealed"
-"""Name of the field that holds the personal part, in every record that has one."""
+"""Name of the field that contains the personal part, in every record that has one."""
 
 
 def is_personal(field: FieldDescriptor) -> bool:
-    """Whether the field is marked."""
+    """Return whether the field is marked."""
     return bool(field.GetOptions().Extensions[options_pb2.personal])
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What of one message type is personal."""
+    """The personal parts of one message type."""
 
     values: tuple[str, ...]
     """Single values without presence."""
     lists: tuple[str, ...]
     """Repeated values and maps."""
     choices: tuple[tuple[str, frozenset[str]], ...]
-    """Oneofs of messages, and their members with something personal inside."""
+    """Oneofs of messages, and their members with personal fields inside."""
     inner: tuple[str, ...]
-    """Single messages with something personal inside."""
+    """Single messages with personal fields inside."""
     inner_lists: tuple[str, ...]
-    """Repeated messages with something personal inside."""
+    """Repeated messages with personal fields inside."""
     mergeable: bool
-    """Whether protobuf's own merge puts the parts together: not where lists of messages must be joined by place."""
+    """Whether protobuf's own merge joins the parts: not where lists of messages must be joined by index."""
 
 
 def move_out(source: Message, part: Message) -> None:
-    """Move what is personal from `source` into `part`, an empty message of the same type."""
+    """Move the personal fields from `source` into `part`, an empty message of the same type."""
     _move(_plan_of(source.DESCRIPTOR), source, part)
 
 
 def move_back(part: Message, target: Message) -> None:
-    """Put back what `move_out` took."""
+    """Put back the fields that `move_out` took."""
     plan = _plan_of(part.DESCRIPTOR)
     if plan.mergeable:
         target.MergeFrom(part)
@@ -55,7 +55,7 @@ def move_back(part: Message, target: Message) -> None:
 
 @cache
 def has_personal(descriptor: Descriptor) -> bool:
-    """Whether the type has a personal field, at any depth."""
+    """Return whether the type has a personal field, at any depth."""
     seen: set[str] = set()
     line = [descriptor]
     while line:
@@ -89,7 +89,7 @@ def _plan_of(descriptor: Descriptor) -> Plan:
                 values.append(field.name)
         elif message is not None and has_personal(message):
             if message.GetOptions().map_entry:
-                raise TypeError(f"{field.full_name}: a map of messages with personal fields can't be sealed")
+                raise TypeError(f"{field.full_name}: a map of messages with personal fields cannot be sealed")
             if field.is_repeated:
                 inner_lists.append(field.name)
             elif field.containing_oneof is not None and len(field.containing_oneof.fields) > 1:
@@ -150,6 +150,6 @@ def _join(plan: Plan, part: Any, target: Any) -> None:
         if part.HasField(name):
             move_back(getattr(part, name), getattr(target, name))
     for name in plan.inner_lists:
-        # A list that was shortened on its way has lost elements, not gained others' words.
+        # If a list was shortened on its way, elements are missing; no element gets the words of another.
         for taken, element in zip(getattr(part, name), getattr(target, name), strict=False):
             move_back(taken, element)

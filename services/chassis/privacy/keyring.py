@@ -1,12 +1,13 @@
-"""The persons' keys, followed from personal.keys.v1 by every process that seals or opens.
+"""The persons' keys: every process that seals or opens follows them in personal.keys.v1.
 
-- A key is made once: published, and used only after it has come back by the topic. So it is durable before the first record that needs it.
+- A key is made once: it is published, and used only after it has been read back from the topic. So it is durable before the first record
+  that needs it.
 - A tombstone destroys a key: in memory and on disk at once, in the topic when it is compacted.
-- A record's key that is not here yet is waited for until the topic is read to the end that it has now: a key that is not known then was destroyed.
-  That is a comparison of offsets, not of times. While the broker is away nothing is concluded.
-- A key that no master key of this process unwraps is waited for too, as if the topic were away; readiness says so (`say`).
-- A destroyed key never comes back: whoever sees one that was published again, by a process that wrapped it anew meanwhile, destroys it again.
-- Memory is bounded: the newest used keys; the rest is in a file (`keystore`).
+- If the key of a record is not known yet, the process waits until it has read the topic to its present end: a key that is still unknown then
+  was destroyed. This compares offsets, not times. While the broker is away, no conclusion is drawn.
+- A key that no master key of this process can unwrap is waited for too, as if the topic were away; readiness reports it (`say`).
+- A destroyed key never comes back: if another process that wrapped it again meanwhile republishes it, each process that sees it destroys it again.
+- Memory is bounded: it contains the most recently used keys; the others are in a file (`keystore`).
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class Keyring:
         metrics: Metrics,
         say: Callable[[bool, str], None] = lambda ready, reason: None,
     ) -> None:
-        """`say`: told whether this process can read the keys that it needs, and why not."""
+        """`say`: called with whether this process can read the keys that it needs, and the reason if not."""
         self._kafka = kafka
         self.masters = masters
         self.store = store
@@ -121,13 +122,13 @@ class Keyring:
         return None
 
     def knows(self, tenant: str, owner: str) -> bool:
-        """Whether the owner has a key."""
+        """Return whether the owner has a key."""
         return self.store.newest(tenant, owner) is not None
 
     # ---- waiting
 
     async def first(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - it words the error
-        """Until everything that the topic held has been read. Raises UNAVAILABLE KEYS_UNREAD when there is a timeout."""
+        """Wait until all records that the topic contained have been read. With a time-out, raises UNAVAILABLE KEYS_UNREAD."""
         try:
             async with asyncio.timeout(timeout):
                 await self._caught_up.wait()
@@ -139,7 +140,7 @@ class Keyring:
             ) from error
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
-        """Until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""
+        """Wait until each of these record values or entries can be opened, or is known to be erased. Raises KeysAway."""
         asked = {key_id for key_id in sealing.key_ids(values) if key_id not in self._gone}
         if not all(key_id in self._known or self.store.find(key_id) is not None for key_id in asked):
             await self.settle()
@@ -148,7 +149,7 @@ class Keyring:
                 _remember(self._gone, key_id, None)
 
     async def settle(self) -> None:
-        """Until everything that the topic holds now has been read. Raises KeysAway after some seconds."""
+        """Wait until all records that the topic contains now have been read. Raises KeysAway after some seconds."""
         try:
             async with asyncio.timeout(_WAIT_S):
                 while True:
@@ -163,18 +164,18 @@ class Keyring:
                             return
                     await self._change()
         except TimeoutError as error:
-            raise KeysAway(f"{self._tp.topic} can't be read to its end") from error
+            raise KeysAway(f"{self._tp.topic} cannot be read to its end") from error
 
     # ---- making and destroying
 
     async def existing(self, tenant: str, owner: str) -> DataKey | None:
-        """The owner's key; None when there is none at the topic's end. Raises BrokerUnavailable."""
+        """Return the owner's key; None when there is none at the topic's end. Raises BrokerUnavailable."""
         if not self.knows(tenant, owner):
             await self._settled()
         return self._current(tenant, owner)
 
     async def ensure(self, tenant: str, owner: str) -> DataKey:
-        """The owner's key, made if there is none. Raises BrokerUnavailable."""
+        """Return the owner's key, made if there is none. Raises BrokerUnavailable."""
         found = self._current(tenant, owner)
         if found is not None:
             return found
@@ -185,7 +186,7 @@ class Keyring:
         return await asyncio.shield(task)
 
     async def destroy(self, tenant: str, owners: Iterable[str]) -> int:
-        """Destroy every key of these owners that the topic holds; return their number. Raises BrokerUnavailable. Repeating is safe."""
+        """Destroy every key of these owners that the topic contains; return their number. Raises BrokerUnavailable. Repeating is safe."""
         destroyed = 0
         owners = sorted(set(owners))
         while True:
@@ -222,7 +223,7 @@ class Keyring:
                     await self._reached(offset + 1)
                 found = self.find(key_id)
             except (TimeoutError, KeysAway) as error:
-                raise BrokerUnavailable(f"{self._tp.topic} does not come back") from error
+                raise BrokerUnavailable(f"{self._tp.topic} does not return the key") from error
             if found is not None:  # otherwise it was destroyed at once: the person is being erased
                 self._events.labels("made").inc()
                 return found
@@ -237,12 +238,12 @@ class Keyring:
     # ---- following
 
     async def run(self) -> None:
-        """Follows the topic until cancelled. A broker that is away is waited for."""
+        """Follow the topic until cancelled. If the broker is away, wait for it."""
         self._report()
         wait = _RETRY_LEAST
         while True:
             reader = plain_reader(self._kafka, client_id=self._client_id, on_lost_position="none")
-            # By a connection of its own: the broker answers one after the other, and a fetch takes its time.
+            # On a separate connection: the broker answers the requests of one connection in order, and a fetch can take long.
             asker = plain_reader(self._kafka, client_id=f"{self._client_id}-ends")
             try:
                 await reader.start()
@@ -259,13 +260,13 @@ class Keyring:
                 self._asker = None
                 try:
                     await close_consumer(asker, _CLOSE)
-                finally:  # also when that passes a cancellation on
+                finally:  # also when a cancellation is raised
                     await close_consumer(reader, _CLOSE)
             await asyncio.sleep(wait)
             wait = min(2 * wait, _RETRY_MOST)
 
     async def _begin(self, reader: Any) -> None:
-        # The public call answers from a stale cache; a topic that is not there yet raises, and `run` tries again.
+        # The public call answers from a stale cache; a topic that does not exist yet raises, and `run` tries again.
         await reader._client._wait_on_metadata(self._tp.topic)
         reader.assign([self._tp])
         why = self.store.doubt(self._clock())
@@ -282,7 +283,7 @@ class Keyring:
         reader.seek(self._tp, max(self._next, begin))
 
     def _refuse(self, error: TopicReplaced) -> None:
-        """What this process holds may be the last copy of the keys: it is kept, and nothing is taken for destroyed."""
+        """The keys in this process may be the last copy: they are kept, and no key is treated as destroyed."""
         self._log.error("personal keys are refused: see ChaparPersonalKeysRefused in the runbooks", reason=str(error))
         self._refused.set(1)
         self._caught_up.clear()
@@ -313,7 +314,7 @@ class Keyring:
             try:
                 await self._producer.publish(TOPIC, key_id, None)
             except BrokerUnavailable:
-                return  # at the next look
+                return  # try again at the next check
             self._returned.discard(key_id)
 
     def _apply(self, records: Iterable[Any], position: int) -> None:
@@ -327,7 +328,7 @@ class Keyring:
                 self._returned.discard(key_id)
                 continue
             if key_id in destroyed or key_id in self._tombs:
-                self._returned.add(key_id)  # ids are random: nobody makes the same key twice
+                self._returned.add(key_id)  # ids are random: no process makes the same key twice
                 continue
             try:
                 key = PersonalKey.FromString(record.value)
@@ -363,7 +364,7 @@ class Keyring:
         self._moved = asyncio.Event()
 
     def _usable(self, fresh: StoredKey, made: dict[bytes, StoredKey]) -> StoredKey:
-        """The key as it came; as it was known before when only that can be unwrapped here: it is the same key."""
+        """Return the new form of the key, or the known form if only that can be unwrapped here: it is the same key."""
         if self.masters.knows(fresh.wrapped):
             return fresh
         before = made.get(fresh.key_id) or self.store.find(fresh.key_id)

@@ -1,10 +1,10 @@
-"""The persons' keys on this machine's disk: wrapped, indexed by owner, drawn from their topic.
+"""The persons' keys on this machine's disk: wrapped, indexed by owner, read from their topic.
 
-SQLite overwrites what it deletes (`secure_delete`), and has no write-ahead log in which a deleted key would go on.
+SQLite overwrites deleted data (`secure_delete`), and no write-ahead log is used, in which a deleted key could survive.
 
 A file in doubt (damaged, too old, or written before the machine was started) is never emptied: the topic is read again into a second file, which
-takes the place of the first when it is complete. Until then the first answers for what it holds, and nothing is said of what it does not hold.
-Nothing is flushed to disk, so a power cut may keep one page and lose another: the kernel's boot id tells.
+replaces the first when it is complete. Until then the first is used for the keys that it contains, and no conclusion is drawn from a missing key.
+Nothing is flushed to disk, so a power cut may keep one page and lose another: a changed boot id of the kernel shows that this is possible.
 """
 
 import os
@@ -18,7 +18,7 @@ from typing import Final, Self
 from services.chassis.privacy.away import KeysAway
 
 STALE_MS: Final = 86_400_000
-"""A file that has not followed for so long is in doubt: tombstones that it has missed may be compacted away (they are kept a week)."""
+"""A file that was not updated for this time is in doubt: tombstones that it missed may be compacted away (they are kept for a week)."""
 _FORMAT: Final = 2
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _SCHEMA: Final = f"""
@@ -35,7 +35,7 @@ PRAGMA user_version = {_FORMAT};
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A wrapped key. `place` is its offset in the topic: the greatest of an owner is the newest."""
+    """A wrapped key. `place` is its offset in the topic: an owner's newest key has the greatest."""
 
     key_id: bytes
     tenant: str
@@ -45,12 +45,12 @@ class StoredKey:
 
 
 class KeyStore:
-    """One file, one process. Calls are short reads and writes by index, made in the event loop. All raise KeysAway when the file is damaged."""
+    """One file of one process. Calls are short indexed reads and writes, made in the event loop. All raise KeysAway when the file is damaged."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._new_file = file.with_name(file.name + ".new")
-        _remove(self._new_file)  # or keys that are destroyed later would stay in it
+        _remove(self._new_file)  # otherwise keys that are destroyed later would stay in it
         self._new: sqlite3.Connection | None = None
         self._boot = _boot() or os.urandom(8).hex()
         self._damaged = False
@@ -72,26 +72,26 @@ class KeyStore:
         try:
             return _connect(self._file)
         except sqlite3.OperationalError:
-            raise  # the disk is full or not ours: no verdict about the file
+            raise  # the disk is full or not accessible: this says nothing about the file
         except sqlite3.DatabaseError:
-            # Not readable at all: the topic has everything.
+            # The file is unreadable: the topic has everything.
             _remove(self._file)
             return _connect(self._file)
 
-    # ---- reading again
+    # ---- reading the topic again
 
     @property
     def complete(self) -> bool:
-        """Whether this file holds every key that the topic held at some time, so that the lack of a key says that it is destroyed."""
+        """Whether this file contains every key that the topic contained at some time, so that a missing key is a destroyed key."""
         return self._complete
 
     @property
     def went_to(self) -> int:
-        """How far the topic was read into this file, also when it can't be asked any more."""
+        """The offset to which the topic was read into this file; also known when the file cannot be queried any more."""
         return self._went_to
 
     def doubt(self, now_ms: int) -> str:
-        """Why this file must be read again; empty when it need not."""
+        """Return why this file must be read again; empty when it need not."""
         if self._damaged:
             return "damaged"
         next_offset, at_ms, boot = self._progress()
@@ -102,7 +102,7 @@ class KeyStore:
         return "too old" if now_ms - at_ms > STALE_MS else ""
 
     def begin_again(self) -> None:
-        """What `apply` is given from now on, from the beginning of the topic, goes into a second file."""
+        """From now on `apply` receives records from the beginning of the topic: write them into a second file."""
         with self._damage_noticed():
             if self._new is not None:
                 self._new.close()
@@ -112,14 +112,14 @@ class KeyStore:
             self._complete = False
 
     def caught_up(self) -> bool:
-        """Everything that the topic held has been applied. Return whether a second file took the place of the first."""
+        """All records that the topic contained have been applied. Return whether a second file replaced the first."""
         swapped = self._new is not None
         if self._new is not None:
             with self._damage_noticed():
                 self._new.close()
                 self._new = None
                 self._db.close()
-                # The journal's name follows the file's: so renamed while closed, and no old journal is played into it.
+                # The journal's name follows the file's name: rename while the file is closed, so that no old journal is applied to it.
                 _journal(self._file).unlink(missing_ok=True)
                 os.replace(self._new_file, self._file)
                 self._db = _connect(self._file)
@@ -131,18 +131,18 @@ class KeyStore:
         return swapped
 
     def suspend(self) -> None:
-        """The topic is not the one that this file was drawn from: nothing is said any more of keys that are not here."""
+        """The topic is not the one from which this file was read: draw no more conclusions from missing keys."""
         self._complete = False
 
     def check_complete(self) -> None:
-        """Before the lack of a key is taken for its destruction. Raises KeysAway."""
+        """Call before a missing key is treated as destroyed. Raises KeysAway."""
         if not self._complete:
             raise KeysAway("the personal keys are not read to the end of their topic")
 
     # ---- the keys
 
     def apply(self, made: Iterable[StoredKey], destroyed: Iterable[bytes], next_offset: int, at_ms: int) -> None:
-        """What the topic said next, in one transaction: keys made, then keys destroyed."""
+        """Apply the next records of the topic, in one transaction: keys made, then keys destroyed."""
         gone = [(each,) for each in destroyed]
         with self._damage_noticed():
             if self._new is not None and not self._damaged:
@@ -160,17 +160,17 @@ class KeyStore:
                 self._went_to = next_offset
 
     def find(self, key_id: bytes) -> StoredKey | None:
-        """A key by its id."""
+        """Return a key by its id."""
         found = self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE key_id = ?", key_id)
         return found[0] if found else None
 
     def newest(self, tenant: str, owner: str) -> StoredKey | None:
-        """An owner's newest key."""
+        """Return an owner's newest key."""
         found = self.of(tenant, owner)
         return found[-1] if found else None
 
     def of(self, tenant: str, owner: str) -> list[StoredKey]:
-        """All keys of an owner, oldest first."""
+        """Return all keys of an owner, oldest first."""
         return self._keys(
             "SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE tenant = ? AND owner = ? ORDER BY place",
             tenant,
@@ -178,12 +178,12 @@ class KeyStore:
         )
 
     def last(self) -> StoredKey | None:
-        """The key that was made last of those that are alive."""
+        """Return the newest key that is not destroyed."""
         found = self._keys("SELECT key_id, tenant, owner, wrapped, place FROM keys ORDER BY place DESC LIMIT 1")
         return found[0] if found else None
 
     def page(self, after: bytes, limit: int) -> list[StoredKey]:
-        """The next keys in the order of their ids: for the change of the master key."""
+        """Return the next keys in the order of their ids: for the change of the master key."""
         return self._keys(
             "SELECT key_id, tenant, owner, wrapped, place FROM keys WHERE key_id > ? ORDER BY key_id LIMIT ?",
             after,
@@ -191,7 +191,7 @@ class KeyStore:
         )
 
     def count(self) -> int:
-        """Keys that are alive."""
+        """Return the number of keys that are not destroyed."""
         with self._damage_noticed():
             return int(self._db.execute("SELECT COUNT(*) FROM keys").fetchone()[0])
 
@@ -206,7 +206,7 @@ class KeyStore:
 
     @contextmanager
     def _damage_noticed(self) -> Iterator[None]:
-        """From then on the file is in doubt, and no key's lack says anything."""
+        """If an error occurs, the file is in doubt from then on, and no conclusion is drawn from a missing key."""
         try:
             yield
         except sqlite3.Error as error:
@@ -215,7 +215,7 @@ class KeyStore:
 
 
 def _boot() -> str:
-    """What differs after each start of the machine; empty where nothing says: then a file is read again at each start of its process."""
+    """Return an id that changes at each start of the machine; empty if unknown: then the topic is read again at each start of the process."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -236,7 +236,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA secure_delete=ON")
         db.execute("PRAGMA journal_mode=TRUNCATE")
-        # Flushing would hold up the event loop for every new person. What a power cut has mixed up is read again.
+        # Flushing would block the event loop for every new person. After a power cut the topic is read again.
         db.execute("PRAGMA synchronous=OFF")
         known = db.execute("PRAGMA user_version").fetchone()[0]
         if known != _FORMAT and db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None:

@@ -1,4 +1,4 @@
-"""Labels of a conversation that may leave it in clear without a tenant's declaration (`routing_labels`)."""
+"""Labels of a conversation that are written unencrypted without a tenant's declaration (`routing_labels`)."""
 
 from typing import Final
 
@@ -9,4 +9,4 @@ OWN_LABELS: Final = frozenset(
         *("recovery", "about", "invitation", "score"),
     }
 )
-"""Labels with a meaning in Chapar; their values are words, figures and ids."""
+"""Labels with a meaning in Chapar; their values are words, numbers and ids."""

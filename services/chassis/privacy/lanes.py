@@ -1,4 +1,4 @@
-"""What a lane's partition needs to seal its outputs and its changelog: a key for each entry that it remembers."""
+"""Sealing for one partition of a lane, its outputs and its changelog: keeps a key for each entry that the lane remembers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -8,27 +8,27 @@ from services.chassis.kafka.records import Record
 from services.chassis.privacy.sealing import DataKey, Keys, seal_entry, unseal_entry
 
 Prepare = Callable[[Sequence[Record]], Awaitable[None]]
-"""Given to a `LaneRunner`: makes the keys of records and restored entries ready, before the processor sees them."""
+"""Passed to a `LaneRunner`: makes the keys of records and restored entries available before the processor sees them."""
 
 
 class AwaitedKeys(Keys, Protocol):
-    """Keys that can also be waited for and made; `keyring.Keyring` in a process."""
+    """Keys that can also be awaited and made; in a process, a `keyring.Keyring`."""
 
     async def ready(self, values: Iterable[bytes | None]) -> None:
-        """Until each of these can be opened, or is known to be erased. Raises OSError while that can't be said."""
+        """Wait until each of these can be opened, or is known to be erased. Raises OSError while that is unknown."""
 
     async def ensure(self, tenant: str, owner: str) -> DataKey:
-        """The owner's key, made if there is none. Raises BrokerUnavailable."""
+        """Return the owner's key, made if there is none. Raises BrokerUnavailable."""
 
     async def existing(self, tenant: str, owner: str) -> DataKey | None:
-        """The owner's key; None when there is none. Raises BrokerUnavailable."""
+        """Return the owner's key; None when there is none. Raises BrokerUnavailable."""
 
 
 _AGAIN_S: Final = 0.5
 
 
 async def when_ready(keys: AwaitedKeys, *records: Record) -> None:
-    """Until these records can be opened, or are known to be erased, however long that takes: for readers that have nothing else to do."""
+    """Wait until these records can be opened, or are known to be erased, without a limit: for readers that have nothing else to do."""
     while True:
         try:
             await keys.ready(record.value for record in records)
@@ -39,7 +39,7 @@ async def when_ready(keys: AwaitedKeys, *records: Record) -> None:
 
 
 class EntryKeys:
-    """The keys of the entries of one partition's changelog. A lane forgets an entry's key with the entry."""
+    """The keys of the entries of one partition's changelog. A lane forgets an entry's key together with the entry."""
 
     def __init__(self, keys: Keys, changelog: str) -> None:
         self._keys = keys
@@ -49,7 +49,7 @@ class EntryKeys:
         """Restored entries whose key is destroyed: the lane deletes them when it starts."""
 
     def opened(self, entry: bytes, value: bytes) -> bytes | None:
-        """A restored entry as it was put; None when its person is erased. Raises Unsealable."""
+        """Return a restored entry as it was put; None when its person is erased. Raises Unsealable."""
         found = unseal_entry(value, self._keys, self._changelog, entry)
         if found is None:
             self.erased.append(entry)
@@ -60,9 +60,9 @@ class EntryKeys:
         return plain
 
     def choose(self, entry: bytes, used: DataKey | None, tenant: str, owners: Iterable[str]) -> DataKey | None:
-        """The key of an entry: the one it has, else that of the record at hand, else the newest of the first owner with one.
+        """Return the key of an entry: its own, else that of the current record, else the newest key of the first owner with one.
 
-        A destroyed key is never taken. None when there is no key.
+        Never returns a destroyed key. None when there is no key.
         """
         for known in (self._of.get(entry), used):
             if known is not None and self._keys.find(known.key_id) is not None:
@@ -74,10 +74,10 @@ class EntryKeys:
         return None
 
     def sealed(self, entry: bytes, value: bytes, key: DataKey) -> bytes:
-        """The entry as it is put into the changelog; its key is remembered."""
+        """Return the entry as it is put into the changelog, and remember its key."""
         self._of[entry] = key
         return seal_entry(value, key, self._changelog, entry)
 
     def forget(self, entry: bytes) -> None:
-        """The entry is deleted."""
+        """Forget the key of a deleted entry."""
         self._of.pop(entry, None)

@@ -1,4 +1,4 @@
-"""What topics still hold of an erased person, in clear or unreadable, until their segments go. For the report of an erasure."""
+"""The data of an erased person that topics still contain, plain or unreadable, until their segments are deleted. For erasure reports."""
 
 from typing import Final
 
@@ -23,4 +23,4 @@ LEFT: Final = (
     ("feedback.state.v1", "entries that are not yet compacted, unreadable"),
     ("personal.keys.v1", "destroyed keys, wrapped by the master key, that are not yet compacted"),
 )
-"""Topic, and what is left there, for people."""
+"""Topic, and the data that remains in it, for people."""

@@ -19,7 +19,7 @@ _INFO: Final = b"chapar personal keys v1"
 
 
 class MasterKeys:
-    """Wraps and unwraps. Made of secrets of at least 32 bytes, the one in use first."""
+    """Wraps and unwraps keys. Made from secrets of at least 32 bytes, the one in use first."""
 
     def __init__(self, secrets: Sequence[bytes]) -> None:
         if not secrets:
@@ -35,12 +35,12 @@ class MasterKeys:
         self._current = next(iter(self._by_id))
 
     def wrap(self, key: bytes, about: bytes) -> bytes:
-        """The key, encrypted for the log; `about` (whose it is) is bound to it."""
+        """Return the key, encrypted for the log; `about` (its owner) is bound to it."""
         nonce = os.urandom(_NONCE)
         return self._current + nonce + self._by_id[self._current].encrypt(nonce, key, about)
 
     def unwrap(self, wrapped: bytes, about: bytes) -> bytes:
-        """The key again. Raises FAILED_PRECONDITION MASTER_KEY_UNKNOWN, MASTER_KEY_WRONG."""
+        """Return the unwrapped key. Raises FAILED_PRECONDITION MASTER_KEY_UNKNOWN, MASTER_KEY_WRONG."""
         master = self._by_id.get(wrapped[:_ID])
         if master is None:
             raise ChaparError(
@@ -56,14 +56,14 @@ class MasterKeys:
             ) from error
 
     def knows(self, wrapped: bytes) -> bool:
-        """Whether the master key that wrapped it is here."""
+        """Return whether this process has the master key that wrapped it."""
         return wrapped[:_ID] in self._by_id
 
     def is_current(self, wrapped: bytes) -> bool:
-        """Whether it is wrapped by the key in use; otherwise it should be wrapped again before the old key is taken away."""
+        """Return whether it is wrapped by the key in use; otherwise it should be wrapped again before the old key is removed."""
         return wrapped[:_ID] == self._current
 
 
 def about(tenant: str, owner: str, key_id: bytes) -> bytes:
-    """The owner, as it is bound to a wrapped key: moved to another owner the key does not unwrap."""
+    """Return the owner in the form that is bound to a wrapped key: if the key is moved to another owner, it does not unwrap."""
     return b"\x00".join((tenant.encode("utf-8", "surrogatepass"), owner.encode("utf-8", "surrogatepass"), key_id))

@@ -1,7 +1,7 @@
-"""Wrapping the persons' keys anew after a change of the master key: at the start, and every hour.
+"""Wraps the persons' keys again after a change of the master key: at the start, and every hour.
 
-Replicas do so at the same time, each from another place on, and pass over what another has done. A key that is destroyed in between stays
-destroyed (`keyring`).
+Replicas do this at the same time, each starting at another key, and skip keys that another has done. A key that is destroyed meanwhile
+stays destroyed (`keyring`).
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from services.chassis.privacy.keystore import StoredKey
 _AT_ONCE: Final = 500
 _EVERY_S: Final = 3600.0
 _AGAIN_S: Final = 30.0
-"""Seconds after a pass that the broker's absence has broken off."""
+"""Seconds before the next pass after the broker's absence ended one."""
 
 
 class Rewrapping:
-    """See the module."""
+    """Wraps keys again; see the module."""
 
     def __init__(self, keys: Keyring, metrics: Metrics) -> None:
         self._keys = keys
@@ -33,7 +33,7 @@ class Rewrapping:
         self._log = get_logger(__name__)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             try:
                 changed, left = await self.once()
@@ -45,11 +45,11 @@ class Rewrapping:
             await asyncio.sleep(_EVERY_S)
 
     async def once(self) -> tuple[int, int]:
-        """One pass over all keys: how many were wrapped anew, and how many this process can't unwrap. Raises BrokerUnavailable, KeysAway."""
+        """Make one pass over all keys: return the number wrapped again, and the number not unwrappable here. Raises BrokerUnavailable, KeysAway."""
         changed, left, begin = 0, 0, os.urandom(sealing.KEY_ID_BYTES)
         after, again = begin, False
         while True:
-            await self._keys.settle()  # what was destroyed meanwhile is not published again
+            await self._keys.settle()  # keys that were destroyed meanwhile are not published again
             page = self._keys.store.page(after, _AT_ONCE)
             if again:
                 page = [key for key in page if key.key_id <= begin]
@@ -70,7 +70,7 @@ class Rewrapping:
         try:
             raw = self._keys.masters.unwrap(stored.wrapped, bound)
         except ChaparError:
-            return False  # the master key is not here: only a process that has it can do this
+            return False  # this process lacks the master key: only a process that has it can do this
         wrapped = self._keys.masters.wrap(raw, bound)
         await self._keys.publish(stored.tenant, stored.owner, stored.key_id, wrapped)
         self._rewrapped.inc()

@@ -1,7 +1,7 @@
-"""Records and changelog entries: seal and open with a key of the person.
+"""Seals and opens records and changelog entries with a key of the person.
 
 A sealed part is `version (1) | key id (16) | nonce (12) | AES-256-GCM ciphertext and tag`. Tenant, topic and the record's key are associated
-data: a part that is moved to another record, person, topic or tenant does not open.
+data: a part that is moved to another record, person, topic or tenant cannot be opened.
 """
 
 import os
@@ -24,11 +24,11 @@ _VERSION: Final = 1
 _HEAD: Final = 1 + KEY_ID_BYTES
 _OVERHEAD: Final = _HEAD + _NONCE + _TAG
 _ENTRY: Final = b"\x00sealed\x01"
-"""How a sealed changelog entry begins. No MessagePack map, no JSON and no protobuf record begins with a zero byte."""
+"""The first bytes of a sealed changelog entry. No MessagePack map, no JSON and no protobuf record begins with a zero byte."""
 
 
 class Unsealable(Exception):  # noqa: N818 - a verdict about the input
-    """The sealed part is not of this record, or was changed, or is of an unknown version. Nothing of it was read."""
+    """The sealed part does not belong to this record, was changed, or has an unknown version. Nothing of it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ class DataKey:
 
 
 class Keys(Protocol):
-    """The keys that this process knows, at hand without waiting."""
+    """The keys that this process knows and can return without waiting."""
 
     def find(self, key_id: bytes) -> DataKey | None:
-        """A key; None when it is destroyed. Raises OSError when that can't be said.
+        """Return a key; None when it is destroyed. Raises OSError when that is unknown.
 
-        What a caller opens, it has made ready before (`Keyring.ready`).
+        Before opening a record, the caller makes its keys available (`Keyring.ready`).
         """
 
     def current(self, tenant: str, owner: str) -> DataKey | None:
-        """The key with which new records of this owner are sealed; None when there is none. Raises OSError when that can't be said."""
+        """Return the key that seals new records of this owner; None when there is none. Raises OSError when that is unknown."""
 
 
 def seal(record: Any, key: DataKey, topic: str, record_key: bytes) -> bytes:
@@ -65,7 +65,7 @@ def seal(record: Any, key: DataKey, topic: str, record_key: bytes) -> bytes:
 def unseal(record: Any, keys: Keys, topic: str, record_key: bytes) -> DataKey | None:
     """Put the personal fields back into `record`; return their key. None for a record that was never sealed, or whose key is destroyed.
 
-    The latter keeps its sealed part (`is_erased`). Raises Unsealable.
+    A record with a destroyed key keeps its sealed part (`is_erased`). Raises Unsealable.
     """
     sealed = record.sealed
     if not sealed:
@@ -85,23 +85,23 @@ def unseal(record: Any, keys: Keys, topic: str, record_key: bytes) -> DataKey | 
 
 
 def bare(record: Any) -> bytes:
-    """The record without its personal fields: what may be written about a person whose key is destroyed."""
+    """Return the record without its personal fields: the part that may be written about a person whose key is destroyed."""
     fields.move_out(record, type(record)())
     return bytes(record.SerializeToString())
 
 
 def is_erased(record: Any) -> bool:
-    """Whether an opened record is of an erased person: its personal fields are empty for ever."""
+    """Return whether an opened record belongs to an erased person: its personal fields are empty for ever."""
     return bool(record.sealed)
 
 
 def seal_entry(value: bytes, key: DataKey, topic: str, entry_key: bytes) -> bytes:
-    """A whole changelog entry, sealed."""
+    """Return a whole changelog entry, sealed."""
     return _ENTRY + _encrypt(key, value, _associated(key.tenant, topic, entry_key))
 
 
 def unseal_entry(value: bytes, keys: Keys, topic: str, entry_key: bytes) -> tuple[bytes, DataKey | None] | None:
-    """The entry and its key; the value as it is, and None, when it was never sealed. None when the key is destroyed. Raises Unsealable."""
+    """Return the entry and its key; the unchanged value and None if never sealed; None when the key is destroyed. Raises Unsealable."""
     if not value.startswith(_ENTRY):
         return value, None
     sealed = value[len(_ENTRY) :]
@@ -112,7 +112,7 @@ def unseal_entry(value: bytes, keys: Keys, topic: str, entry_key: bytes) -> tupl
 
 
 def key_ids(values: Iterable[bytes | None]) -> Iterator[bytes]:
-    """The keys that opening these record values or changelog entries takes."""
+    """Yield the ids of the keys that are needed to open these record values or changelog entries."""
     for value in values:
         if not value:
             continue
@@ -128,7 +128,7 @@ def key_ids(values: Iterable[bytes | None]) -> Iterator[bytes]:
 
 
 class KeysAtHand:
-    """Implements `Keys` with those that these values take: to open them in another thread."""
+    """Implements `Keys` with the keys that these values need: to open them in another thread."""
 
     def __init__(self, keys: Keys, values: Iterable[bytes | None]) -> None:
         self._by_id = {key_id: keys.find(key_id) for key_id in set(key_ids(values))}
@@ -138,12 +138,12 @@ class KeysAtHand:
         return self._by_id.get(key_id)
 
     def current(self, tenant: str, owner: str) -> DataKey | None:
-        """Nothing is sealed with these."""
+        """Return None: these keys do not seal."""
         return None
 
 
 def cipher(key: bytes) -> AESGCM:
-    """The cipher of a data key."""
+    """Return the cipher of a data key."""
     return AESGCM(key)
 
 

@@ -1,4 +1,4 @@
-"""Settings of processes that seal or open personal data: `personal` in a service's settings, and what they start from them."""
+"""Settings of processes that seal or open personal data: `personal` in a service's settings, and the objects built from them."""
 
 import re
 import tempfile
@@ -23,7 +23,7 @@ DEVELOPMENT: Final = b"development only: this master key protects nothing, it is
 
 
 class PersonalSettings(BaseModel):
-    """How personal data is protected."""
+    """Settings for the protection of personal data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,12 +33,12 @@ class PersonalSettings(BaseModel):
     )
     keys_dir: Path | None = Field(
         default=None,
-        description="Directory of the persons' wrapped keys, so that a restart need not read all; empty: a temporary one.",
+        description="Directory of the persons' wrapped keys, so that a restart need not read all of them; empty: a temporary directory.",
     )
 
 
 class WithPersonal(Protocol):
-    """Settings that have them."""
+    """Settings that include `personal`."""
 
     @property
     def personal(self) -> PersonalSettings: ...
@@ -49,7 +49,7 @@ class WithPersonal(Protocol):
 
 
 def master_keys(settings: WithPersonal) -> MasterKeys:
-    """The master keys. Raises INVALID NO_MASTER_KEY; in development without a file, one that protects nothing is taken."""
+    """Return the master keys. Raises INVALID NO_MASTER_KEY; in development without a file, returns one that protects nothing."""
     files = settings.personal.key_files
     if files:
         return MasterKeys([read_secret(file) for file in files])
@@ -65,9 +65,9 @@ def master_keys(settings: WithPersonal) -> MasterKeys:
 
 @asynccontextmanager
 async def keyring(service: Service, name: str, *, rewraps: bool = False) -> AsyncIterator[Keyring]:  # type: ignore[type-arg]  # of any settings with `personal`
-    """The keys of persons for the time of the block, read to the end of their topic before it begins, however long that takes.
+    """Yield the keys of persons for the time of the block, read to the end of their topic before it begins, without a time limit.
 
-    `rewraps`: this process wraps them anew after a change of the master key.
+    `rewraps`: this process wraps them again after a change of the master key.
     """
     settings = service.settings
     kafka, personal = settings.kafka, settings.personal
@@ -93,5 +93,5 @@ async def keyring(service: Service, name: str, *, rewraps: bool = False) -> Asyn
         await keys.first()
         if rewraps:
             rewrapping = Rewrapping(keys, service.metrics)
-            await stack.enter_async_context(service.background(rewrapping.run(), "wrapping keys anew"))
+            await stack.enter_async_context(service.background(rewrapping.run(), "wrapping keys again"))
         yield keys
