@@ -1,8 +1,8 @@
-"""Where this installation may send what tenants configure: public addresses by https, and what the operator allows besides.
+"""Where this installation may send requests that tenants configure: public addresses by https, and exceptions that the operator allows.
 
-A tenant writes the URL of a provider, of a webhook, of a mail relay. Without a rule that is a way into the operator's network: to the metadata
-service of a cloud, to a database, to our own ports. So the form of the host is checked where it is written (`problem_of_url`, lint), and each
-address that it resolves to where it is used (`problem_of_address`, `services.chassis.pinned`). Pure: no name is resolved here.
+A tenant writes the URL of a provider, of a webhook, of a mail relay. Without a rule, such a URL is a way into the operator's network: to the
+metadata service of a cloud, to a database, to Chapar's own ports. So the form of the host is checked where it is written (`problem_of_url`,
+lint), and each resolved address where it is used (`problem_of_address`, `services.chassis.pinned`). Pure: this module resolves no names.
 """
 
 import ipaddress
@@ -67,11 +67,11 @@ class Destinations:
     loopback: bool = False
 
     def named(self, host: str) -> bool:
-        """Whether the operator allows this very host, with whatever address it has."""
+        """Return whether the operator allows this host by name, whatever address it has."""
         return host in self.hosts or (self.loopback and host == "localhost")
 
     def reachable(self, address: Address) -> bool:
-        """Whether the operator allows this address."""
+        """Return whether the operator allows this address."""
         address = _unmapped(address)
         return (self.loopback and address.is_loopback) or any(address in network for network in self.networks)
 
@@ -81,7 +81,7 @@ DEVELOPMENT: Final = Destinations(loopback=True)
 
 
 def destinations(allowed: Iterable[str], *, development: bool) -> Destinations:
-    """Of the operator's setting: host names, addresses and networks in CIDR notation. Raises ValueError with a text for people."""
+    """Return the rules of the operator's setting: host names, addresses, networks in CIDR notation. Raises ValueError with a text for people."""
     hosts: set[str] = set()
     networks: list[Network] = []
     for item in allowed:
@@ -100,29 +100,29 @@ def destinations(allowed: Iterable[str], *, development: bool) -> Destinations:
 def problem_of_url(
     url: str, rules: Destinations, schemes: tuple[str, ...] = ("https",), plain: tuple[str, ...] = ("http",)
 ) -> str:
-    """The problem of a URL and what to do about it; empty for none. `plain`: schemes without TLS, to allowed hosts only."""
+    """Return the problem of a URL and what to do about it; empty for none. `plain`: schemes without TLS, to allowed hosts only."""
     if len(url) > _MAX_URL or _FORBIDDEN.search(url) or not url.isascii():
-        return "its url holds spaces, control characters, backslashes or letters beyond ASCII, or is too long"
+        return "its url contains spaces, control characters, backslashes or letters beyond ASCII, or is too long"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        return "its url can't be read"
+        return "its url cannot be read"
     if parts.scheme not in (*schemes, *plain) or not host:
         return f"its url must be {schemes[0]}://…"
     if "@" in parts.netloc:
         return "a password in its url would be shown to everyone who reads the configuration: credentials belong in secrets"
     if port == 0 or "#" in url:
-        return "its url can't have a fragment, or port 0"
+        return "its url cannot have a fragment, or port 0"
     if parts.scheme in plain and not _allowed_by_name(host, rules):
-        return f"its url must begin with {schemes[0]}: only what the operator allows may be reached without TLS"
+        return f"its url must begin with {schemes[0]}: only hosts that the operator allows may be reached without TLS"
     if "[" in parts.netloc and ":" not in host:
-        return "its url can't be read"
+        return "its url cannot be read"
     return problem_of_host(host, rules)
 
 
 def problem_of_host(host: str, rules: Destinations) -> str:
-    """Of a host alone, as a mail relay is given."""
+    """Return the problem of a host alone, such as a mail relay."""
     host = host.lower()
     try:
         address = ipaddress.ip_address(host)
@@ -131,7 +131,7 @@ def problem_of_host(host: str, rules: Destinations) -> str:
     else:
         return problem_of_address(address, rules)
     if not _is_name(host):
-        return f"`{host[:80]}` is no host name: numbers in other notations, trailing dots and odd letters are refused"
+        return f"`{host[:80]}` is not a host name: numbers in other notations, trailing dots and unusual letters are refused"
     if rules.named(host):
         return ""
     if "." not in host or host.rpartition(".")[2] in _OURS:
@@ -140,7 +140,7 @@ def problem_of_host(host: str, rules: Destinations) -> str:
 
 
 def problem_of_address(address: Address, rules: Destinations) -> str:
-    """Whether an address may be connected to."""
+    """Return the problem of connecting to an address; empty for none."""
     if rules.reachable(address) or _public(address):
         return ""
     return f"`{address}` is not a public address: the operator must allow it (OUTGOING_ALLOW)"
@@ -153,7 +153,7 @@ def _public(address: Address) -> bool:
     if getattr(address, "scope_id", None):
         return False
     if address in _NAT64:
-        # As a resolver makes them where only IPv6 is spoken: what counts is the address inside.
+        # An address as a resolver makes it in an IPv6-only network: the IPv4 address inside is checked.
         return _public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return address in _PUBLIC_V6 and not any(address in network for network in _REFUSED_V6)
 
@@ -174,6 +174,6 @@ def _allowed_by_name(host: str, rules: Destinations) -> bool:
 
 
 def _is_name(host: str) -> bool:
-    """A host name that no resolver takes for a number."""
+    """Return whether this is a host name that no resolver reads as a number."""
     labels = host.split(".")
     return len(host) <= 253 and all(map(_LABEL.fullmatch, labels)) and not _NUMBER.fullmatch(labels[-1])

@@ -1,8 +1,8 @@
-"""Calls to what tenants configure: each call has one deadline, and each tenant a bound of calls under way.
+"""Calls to destinations that tenants configure: each call has one deadline, and each tenant a limit of calls in progress.
 
-The time-outs of an HTTP client are for each read: an endpoint that sends one byte before each of them lasts for days. Here
-the whole call ends at its deadline, however busy it looks. And the connections are shared by all tenants: one tenant, and
-one of its hosts, gets a part of them only, so endpoints that hang stop their own tenant's calls alone.
+An HTTP client's time-outs apply to each read: an endpoint that sends one byte before each of them can last for days. Here
+the whole call ends at its deadline, whatever arrives. All tenants share the connections: each tenant, and each of its
+hosts, gets only a part of them, so endpoints that hang stop the calls of their own tenant alone.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import httpx
 class CallLimits:
     """`call_s`: for a whole call, from the moment at which it has a place. `place_s`: how long it may wait for a place.
 
-    `of_tenant`, `of_host`: calls of one tenant at once, and of one tenant to one host.
+    `of_tenant`, `of_host`: calls in progress of one tenant, and of one tenant to one host.
     """
 
     call_s: float
@@ -29,14 +29,14 @@ class CallLimits:
 
 @dataclass(slots=True)
 class _Shared:
-    """Places of one tenant, or of one of its hosts; kept while a call uses them or waits for them."""
+    """Places of one tenant, or of one of its hosts; it exists while a call uses a place or waits for one."""
 
     free: asyncio.Semaphore
     users: int = 0
 
 
 class Outgoing:
-    """An HTTP client for all tenants. It owns the client that it is given."""
+    """An HTTP client for all tenants. It owns the given client."""
 
     def __init__(self, http: httpx.AsyncClient, limits: CallLimits) -> None:
         self._http = http
@@ -54,23 +54,23 @@ class Outgoing:
     async def post(
         self, tenant: str, url: str, content: bytes, headers: Mapping[str, str]
     ) -> AsyncIterator[httpx.Response]:
-        """The answer, its body unread; the block belongs to the call. As httpx; PoolTimeout without a place, TimeoutError at the deadline."""
+        """Yield the response, its body unread; the block belongs to the call. Raises as httpx; PoolTimeout: no place, TimeoutError: the deadline."""
         async with AsyncExitStack() as places:
             try:
                 async with asyncio.timeout(self._limits.place_s):
-                    # The host's first: what waits for a host that hangs holds no place of the tenant's other hosts.
+                    # First the place of the host: a call that waits for a host that hangs then takes no place from the tenant's other hosts.
                     host = httpx.URL(url).host
                     await places.enter_async_context(self._place((tenant, host), self._limits.of_host))
                     await places.enter_async_context(self._place((tenant,), self._limits.of_tenant))
             except TimeoutError as error:
-                raise httpx.PoolTimeout("this tenant has too many calls under way") from error
+                raise httpx.PoolTimeout("this tenant has too many calls in progress") from error
             async with asyncio.timeout(self._limits.call_s):
                 async with self._http.stream("POST", url, content=content, headers=headers) as response:
                     yield response
 
     @property
     def known(self) -> int:
-        """Tenants and hosts in memory."""
+        """Return the number of tenants and hosts in memory."""
         return len(self._shared)
 
     @asynccontextmanager

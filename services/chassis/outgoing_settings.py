@@ -1,4 +1,4 @@
-"""The setting of services that send to where tenants say."""
+"""The setting of services that send requests to URLs of tenants."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from services.chassis.settings import ServiceSettings
 
 
 class OutgoingSettings(ServiceSettings):
-    """Adds what the operator allows besides public addresses by https."""
+    """Adds the destinations that the operator allows besides public addresses by https."""
 
     outgoing_allow: tuple[str, ...] = Field(
         default=(),
-        description="Host names, addresses and networks (CIDR), separated by commas, that providers' URLs, webhooks and mail relays may name "
-        "although they are not public, and by http. With insecure_dev loopback is among them.",
+        description="Host names, addresses and networks (CIDR), separated by commas, that providers' URLs, webhooks and mail relays may use "
+        "although they are not public, also by http. With insecure_dev, loopback is allowed too.",
     )
 
     @field_validator("outgoing_allow", mode="before")
@@ -30,5 +30,5 @@ class OutgoingSettings(ServiceSettings):
 
     @property
     def destinations(self) -> Destinations:
-        """The rules."""
+        """Return the rules of this setting."""
         return destinations(self.outgoing_allow, development=self.insecure_dev)

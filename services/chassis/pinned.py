@@ -1,7 +1,7 @@
-"""Connections to what tenants configure: resolved once, every address checked, and made to a checked address.
+"""Connections to URLs that tenants configure: a name is resolved once, every address is checked, and a checked address is used.
 
-The check and the connection use the same answer of the resolver, so a name that changes its mind in between gains nothing. Name and certificate
-stay the configured ones: TLS and the request carry the host, and connections are reused by host. Redirects are not followed.
+The check and the connection use the same response of the resolver, so a name whose address changes in between gains nothing. Name and
+certificate stay the configured ones: TLS and the request contain the host, and connections are reused by host. Redirects are not followed.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import httpx
 from services.chassis.destinations import Destinations, problem_of_address, problem_of_host, problem_of_url
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host, in the order in which to try them. Raises OSError for none."""
+"""Returns the addresses of a host, in the order in which to try them. Raises OSError for none."""
 
 _MOST_ADDRESSES: Final = 16
 CONNECT_S: Final = 5.0
@@ -26,17 +26,17 @@ POOL_S: Final = 5.0
 
 
 class Refused(Exception):  # noqa: N818 - reads as what happened
-    """This destination is not allowed. The text is for people and holds no more than host and address."""
+    """This destination is not allowed. The text is for people and contains only host and address."""
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """The system's resolver."""
+    """Resolve with the system's resolver."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [str(where[0]) for *_, where in found]
 
 
 async def checked_addresses(host: str, port: int, rules: Destinations, resolve: Resolve) -> list[str]:
-    """Addresses to connect to. Raises Refused when the host, or any of its addresses, is not allowed; OSError when there is none."""
+    """Return the addresses to connect to. Raises Refused if the host or any of its addresses is not allowed; OSError when there is none."""
     problem = problem_of_host(host, rules)
     if problem:
         raise Refused(problem)
@@ -52,7 +52,7 @@ async def checked_addresses(host: str, port: int, rules: Destinations, resolve: 
             try:
                 address = ipaddress.ip_address(text)
             except ValueError:
-                raise Refused(f"`{host}` resolves to something that is no address") from None
+                raise Refused(f"`{host}` resolves to a value that is not an address") from None
             problem = problem_of_address(address, rules)
             if problem:
                 raise Refused(f"`{host}` resolves to an address that is not allowed: {problem}")
@@ -60,7 +60,7 @@ async def checked_addresses(host: str, port: int, rules: Destinations, resolve: 
 
 
 async def connected_socket(host: str, port: int, rules: Destinations, resolve: Resolve) -> socket.socket:
-    """A connected socket, for clients that take one. Raises Refused, OSError."""
+    """Return a connected socket, for clients that take one. Raises Refused, OSError."""
     loop = asyncio.get_running_loop()
     last: OSError | None = None
     for text in await checked_addresses(host, port, rules, resolve):
@@ -82,7 +82,7 @@ async def connected_socket(host: str, port: int, rules: Destinations, resolve: R
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    """httpcore's way to the network, through the check."""
+    """httpcore's network access, with the check."""
 
     def __init__(self, rules: Destinations, resolve: Resolve) -> None:
         self._rules = rules
@@ -97,7 +97,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """To the first checked address that answers; the time is for all of it."""
+        """Connect to the first checked address that answers; the time limit covers all attempts."""
         try:
             async with asyncio.timeout(timeout):
                 addresses = await checked_addresses(host, port, self._rules, self._resolve)
@@ -118,16 +118,16 @@ class _Backend(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Never: no URL names one."""
+        """Refuse: no URL names a Unix socket."""
         raise Refused("sockets of this machine are not allowed")
 
     async def sleep(self, seconds: float) -> None:
-        """For httpcore's retries."""
+        """Sleep, for httpcore's retries."""
         await asyncio.sleep(seconds)
 
 
 class PinnedTransport(httpx.AsyncHTTPTransport):
-    """httpx's transport with our way to the network; `Refused` comes out of a request that must not be made."""
+    """httpx's transport with the checked network access; a request that is not allowed raises `Refused`."""
 
     def __init__(
         self, rules: Destinations, resolve: Resolve, *, tls: ssl.SSLContext | None, connections: int, keepalive_s: float
@@ -144,7 +144,7 @@ class PinnedTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises Refused before anything is resolved when the URL itself is not allowed."""
+        """Raise Refused before anything is resolved when the URL itself is not allowed."""
         problem = problem_of_url(str(request.url), self._rules)
         if problem:
             raise Refused(problem)
@@ -159,9 +159,9 @@ def pinned_client(
     tls: ssl.SSLContext | None = None,
     resolve: Resolve = system_resolve,
 ) -> httpx.AsyncClient:
-    """A client for URLs of tenants; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's.
+    """Return a client for URLs of tenants; the caller closes it. `timeout_s`: for each read or write; `tls`: instead of the system's.
 
-    It knows no deadline of a whole call and no tenants: `outgoing.Outgoing` does.
+    It has no deadline for a whole call and does not know tenants: `outgoing.Outgoing` does.
     """
     return httpx.AsyncClient(
         transport=PinnedTransport(rules, resolve, tls=tls, connections=connections, keepalive_s=2.0),

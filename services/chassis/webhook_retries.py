@@ -1,16 +1,16 @@
-"""Telling other systems until they have taken it, or a day has passed. Nothing is lost and nobody is held up.
+"""Notifies other systems until they accept a notice, or a day has passed. No notice is lost, and no other work is delayed.
 
-    tell ──▶ an attempt ──▶ taken
-                │  └──────▶ gone, or no such webhook any more ──▶ dead letter
-                ▼ not taken
-          <service>.webhooks.v1 ──after `delay`──▶ the next attempt … ──older than `give_up`──▶ dead letter
+    notice ──▶ an attempt ──▶ taken
+                  │  └──────▶ gone, or no such webhook any more ──▶ dead letter
+                  ▼ not taken
+            <service>.webhooks.v1 ──after `delay`──▶ the next attempt … ──older than `give_up`──▶ dead letter
 
 - At least once: a crash between an attempt and its commit repeats it. The receiver drops repetitions by `webhook-id`.
-- The topic knows one delay, so what stands in it is due in its own order: a record that is not yet due has nothing behind it that is.
-- A receiver that has failed is left alone for the rest of the round: what else there is for it goes to the next round untried, and other
+- The topic has one delay, so the records in it are due in their order: if a record is not due yet, no record behind it is.
+- A receiver that has failed is skipped for the rest of the round: its other notices go to the next round untried, and other
   receivers do not wait for its time-outs.
-- Address and secrets are looked up at each attempt, so a mended configuration helps what is already waiting. `chapar deadletters replay`
-  puts back what was given up, and its day begins anew.
+- Address and secrets are looked up at each attempt, so a corrected configuration helps the notices that already wait.
+  `chapar deadletters replay` puts notices back that were given up, and their day begins again.
 """
 
 import asyncio
@@ -41,12 +41,12 @@ _AT_ONCE: Final = 8
 log = get_logger(__name__)
 
 Endpoints = Callable[[str, str], Endpoint | None]
-"""The webhook of a tenant by name, as configured now."""
+"""Returns the webhook of a tenant by name, as configured now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a receiver is waited for; milliseconds."""
+    """How long to wait for a receiver; milliseconds."""
 
     delay_ms: int = 30_000
     give_up_ms: int = 86_400_000
@@ -54,14 +54,14 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A notice, and the key of its person if what it says was sealed. The same key seals it again: a new one would outlive an erasure."""
+    """A notice, and the key of its person if it was sealed. The same key seals it again: a new key would outlive an erasure."""
 
     notice: WebhookNotice
     key: DataKey | None
 
 
 class Webhooks:
-    """One service's notices. `topic` (logical) holds those that wait."""
+    """The notices of one service. `topic` (logical) holds those that wait."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Webhooks:
         patience: Patience = Patience(),
         keys: AwaitedKeys | None = None,
     ) -> None:
-        """`keys`: of persons, for services whose notices speak of one (`WebhookNotice.person_id`)."""
+        """`keys`: of persons, for services whose notices are about a person (`WebhookNotice.person_id`)."""
         self._keys = keys
         self._topic = topic
         self._endpoints = endpoints
@@ -88,10 +88,10 @@ class Webhooks:
         self._patience = patience
 
     async def tell(self, notices: Iterable[WebhookNotice], keys: Mapping[str, DataKey] = MappingProxyType({})) -> None:
-        """Returns when each is taken, waits durably, or is a dead letter. Raises NotNow when the broker can't take what must wait.
+        """Return when each is accepted, waits durably, or is a dead letter. Raises NotNow when the broker cannot store those that must wait.
 
-        `keys`: those with which the records that the notices repeat were sealed, by message id. A notice whose key is destroyed
-        meanwhile is dropped. One without a key says nothing that had to be sealed.
+        `keys`: by message id, the keys that sealed the records that the notices repeat. A notice whose key was destroyed
+        meanwhile is dropped. A notice without a key contains nothing that had to be sealed.
         """
         await self._tell(_Told(notice, keys.get(notice.message_id)) for notice in notices)
 
@@ -105,10 +105,10 @@ class Webhooks:
         try:
             await asyncio.gather(*(self._tell_one(*names, waiting) for names, waiting in by_receiver.items()))
         except BrokerUnavailable as error:
-            raise NotNow("what could not be told can't be kept either") from error
+            raise NotNow("the notices were not accepted and cannot be stored") from error
 
     async def again(self, records: Sequence[Record]) -> None:
-        """A handler for GroupConsumer on the topic: waits until the records are due, and tells them."""
+        """Handle records of the topic, for GroupConsumer: wait until the records are due, and try again."""
         waiting: list[_Told] = []
         for record in records:
             told = await self._read(record)
@@ -129,7 +129,7 @@ class Webhooks:
             wait_ms = min(waiting[0].notice.due_at_ms - self._clock(), self._patience.delay_ms)
             await asyncio.sleep(max(0, wait_ms) / 1000)
             now_ms = self._clock()
-            # A clock that was set back must not hold anything up: nothing ever waits longer than the delay.
+            # A clock that was set back must not delay anything: no record ever waits longer than the delay.
             due = [each for each in waiting if each.notice.due_at_ms <= now_ms] or waiting[:1]
             waiting = waiting[len(due) :]
             await self._tell(due)
@@ -149,7 +149,7 @@ class Webhooks:
             reasons = await asyncio.gather(*(self._attempt(endpoint, told) for told in some))
             failed = next((reason for reason in reasons if reason not in (TAKEN, GONE)), "")
         if failed:
-            log.warning("a webhook does not take what it is told", tenant=tenant, webhook=name, reason=failed)
+            log.warning("a webhook does not accept its notices", tenant=tenant, webhook=name, reason=failed)
 
     async def _attempt(self, endpoint: Endpoint, told: _Told) -> str:
         if self._erased(told):
@@ -185,16 +185,16 @@ class Webhooks:
         notice = told.notice
         log.error("a webhook was given up", tenant=notice.tenant, webhook=notice.webhook, reason=reason)
         self._given_up.labels(reason).inc()
-        notice.due_at_ms = 0  # when it is put back it is tried at once
+        notice.due_at_ms = 0  # when it is replayed it is tried at once
         origin = Record(self._topic, -1, -1, notice.first_at_ms, _key(notice), self._sealed(told), ())
         await self._bury(origin, InvalidRecord(f"WEBHOOK_{reason}", f"{notice.webhook}, {notice.attempts} attempts"))
 
     def _erased(self, told: _Told) -> bool:
-        """Whether its person was erased while it waited here: nobody is told any more, and it is not written again."""
+        """Whether its person was erased while it waited here: the notice is not sent and not written again."""
         return told.key is not None and self._keys is not None and self._keys.find(told.key.key_id) is None
 
     def _sealed(self, told: _Told) -> bytes:
-        """The notice for the log. Sealing takes the body out, and it may be tried again from memory: so a copy is sealed."""
+        """Return the notice for the log. Sealing removes the body, and the notice may be tried again from memory: so a copy is sealed."""
         if told.key is None:
             return told.notice.SerializeToString()
         copy = WebhookNotice()
@@ -217,7 +217,7 @@ class Webhooks:
         try:
             await self._producer.publish(DEAD_LETTERS, record.key or b"", letter)
         except BrokerUnavailable as error:
-            raise NotNow("what is given up can't be kept") from error
+            raise NotNow("the dead letter cannot be stored") from error
 
 
 def _key(notice: WebhookNotice) -> bytes:

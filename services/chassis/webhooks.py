@@ -1,7 +1,7 @@
-"""Telling other systems: one attempt to reach one of them, signed as Standard Webhooks 1.0 say, and what its answer means.
+"""Notifies other systems: one attempt to reach one system, signed as Standard Webhooks 1.0 define, and the meaning of its response.
 
-Whether an attempt succeeds is the receiver's word: 2xx and nothing else. 410 says that it never wants to hear of it again. Redirects are not
-followed. Errors are told by kind, never with the address, which may hold tokens. Who repeats attempts: `services.chassis.webhook_retries`.
+Only the receiver decides whether an attempt succeeds: 2xx and nothing else. 410 means that it wants no more notices. Redirects are not
+followed. Errors are reported by kind, never with the address, which may contain tokens. Retries are in `services.chassis.webhook_retries`.
 """
 
 import base64
@@ -39,7 +39,7 @@ _LIMITS: Final = CallLimits(call_s=10.0, place_s=5.0, of_tenant=16, of_host=8)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A receiver as configured. `secrets`: references, the present one first; `events`: what it wants to hear of."""
+    """A configured receiver. `secrets`: references, the current one first; `events`: the events that it subscribes to."""
 
     name: str
     url: str
@@ -48,24 +48,24 @@ class Endpoint:
 
 
 def endpoints_of(webhooks: Iterable[config_pb2.OutgoingWebhook]) -> Mapping[str, Endpoint]:
-    """By name. Raises ValueError, with a text for people, for one that can't be used.
+    """Return the receivers by name. Raises ValueError, with a text for people, for one that cannot be used.
 
-    A URL that leads to a forbidden place is not such a reason: its attempts fail with URL_REFUSED, and all else goes on.
+    A URL that leads to a forbidden place does not raise: its attempts fail with URL_REFUSED, and everything else continues.
     """
     found: dict[str, Endpoint] = {}
     for webhook in webhooks:
         problem = _problem_of_secrets(webhook) if webhook.name else "it has no name"
         if problem or webhook.name in found:
-            raise ValueError(f"webhook {webhook.name!r}: {problem or 'there are two of this name'}")
+            raise ValueError(f"webhook {webhook.name!r}: {problem or 'two webhooks have this name'}")
         references = tuple(webhook.secrets[name] for name in _SECRETS if name in webhook.secrets)
         found[webhook.name] = Endpoint(webhook.name, webhook.url, references, frozenset(webhook.events))
     return found
 
 
 def problem_of(webhook: config_pb2.OutgoingWebhook, rules: Destinations = DEVELOPMENT) -> str:
-    """The problem of a webhook's configuration and how to put it right; empty for none.
+    """Return the problem of a webhook's configuration and how to fix it; empty for none.
 
-    Where it may lead is asked again at each use, by the operator's own rules: a name may have another address by then.
+    Its destination is checked again at each use, by the operator's own rules: a name may have another address by then.
     """
     if not webhook.name:
         return "it has no name"
@@ -75,7 +75,7 @@ def problem_of(webhook: config_pb2.OutgoingWebhook, rules: Destinations = DEVELO
 def _problem_of_secrets(webhook: config_pb2.OutgoingWebhook) -> str:
     unknown = set(webhook.secrets) - set(_SECRETS)
     if unknown:
-        return f"it has secrets of unknown names, {', '.join(sorted(unknown))}: there are {' and '.join(_SECRETS)}"
+        return f"it has secrets of unknown names, {', '.join(sorted(unknown))}: the known names are {' and '.join(_SECRETS)}"
     if "signing" not in webhook.secrets:
         return 'it has no secret: write secrets: {signing: "env:CHAPAR_SECRET_<TENANT>__<NAME>"} or {signing: "file:<secret>/<key>"}'
     return ""
@@ -84,14 +84,14 @@ def _problem_of_secrets(webhook: config_pb2.OutgoingWebhook) -> str:
 def webhook_client(
     rules: Destinations, connections: int = 200, resolve: Resolve = system_resolve, limits: CallLimits = _LIMITS
 ) -> Outgoing:
-    """A client for all receivers; the caller closes it."""
+    """Return a client for all receivers; the caller closes it."""
     return Outgoing(pinned_client(rules, timeout_s=limits.call_s, connections=connections, resolve=resolve), limits)
 
 
 async def attempt(
     client: Outgoing, tenant: str, url: str, keys: Iterable[bytes], message_id: str, body: bytes, now_ms: int
 ) -> str:
-    """One POST of a JSON document: TAKEN, GONE, or why it was not taken, as a short upper-case code."""
+    """Send one POST of a JSON document. Return TAKEN, GONE, or why it was not taken, as a short upper-case code."""
     stamp = str(now_ms // 1000)
     headers = {
         "content-type": "application/json",
@@ -100,7 +100,7 @@ async def attempt(
         "webhook-signature": " ".join(signature(key, message_id, stamp, body) for key in keys),
     }
     try:
-        # The answer's body is of no interest, however long it is.
+        # The response's body is not used, however long it is.
         async with client.post(tenant, url, body, headers) as response:
             status = response.status_code
     except Refused:
@@ -117,6 +117,6 @@ async def attempt(
 
 
 def signature(key: bytes, message_id: str, stamp: str, body: bytes) -> str:
-    """`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
+    """Return `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`."""
     signed = b".".join((message_id.encode(), stamp.encode(), body))
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

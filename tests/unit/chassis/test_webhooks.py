@@ -62,7 +62,7 @@ def test_a_secret_without_its_prefix() -> None:
         ({"url": ""}, "must be https"),
         ({"url": "ftp://crm.example"}, "must be https"),
         ({"url": "https://"}, "must be https"),
-        ({"url": "https://crm.example:port/"}, "can't be read"),
+        ({"url": "https://crm.example:port/"}, "cannot be read"),
         ({"url": "http://crm.example/"}, "must begin with https"),
         ({"url": "http://10.0.0.1/"}, "must begin with https"),
         ({"url": "http://127.0.0.1.crm.example/"}, "must begin with https"),
@@ -85,5 +85,5 @@ def test_endpoints_by_name() -> None:
     endpoint = endpoints_of([both])["crm"]
     assert endpoint.secrets == ("env:NEW", "env:OLD")
     assert endpoint.events == frozenset({"sla.breached"})
-    with pytest.raises(ValueError, match="two of this name"):
+    with pytest.raises(ValueError, match="two webhooks have this name"):
         endpoints_of([both, a_webhook()])
