@@ -11,15 +11,15 @@ _SERVICES: Final = Path(__file__).parents[1]
 
 
 def version() -> str:
-    """Chapar's version, such as `0.2.0`. pyproject.toml is the one place that states it."""
+    """Return Chapar's version, such as `0.2.0`. pyproject.toml is the one place that defines it."""
     return installed_version("chapar")
 
 
 def engine(services: Path = _SERVICES) -> Literal["compiled", "pure"]:
-    """`compiled` when the directory of the services holds extension modules, as in the image; else `pure`."""
+    """Return `compiled` when the services' directory contains extension modules, as in the image; else `pure`."""
     return "compiled" if any(services.rglob("*.so")) else "pure"
 
 
 def show_build(metrics: Metrics) -> None:
-    """Sets `chapar_build_info` to 1. The labels carry the information."""
+    """Set `chapar_build_info` to 1. Its labels carry the information."""
     metrics.gauge("chapar_build_info").labels(version(), platform.python_version(), engine()).set(1)

@@ -1,7 +1,7 @@
-"""What a cluster lacks of the table of topics, and mending it: `diff` says it, `apply` does it; both may be repeated at will.
+"""Compares a cluster with the table of topics: `diff` reports the differences, `apply` removes them; both may be repeated.
 
-Another partition count is reported as a conflict, as keys would move, and `apply` refuses to go on. Settings that an operator put on a topic and
-that the table does not name are left alone.
+A different partition count is reported as a conflict, because keys would move, and `apply` refuses to continue. Settings of a topic that an
+operator added and that the table does not name are left alone.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from services.chassis.topics import WantedTopic, replication_for, wanted
 
 
 class ChangeKind(StrEnum):
-    """What is different."""
+    """The kind of difference."""
 
     CREATE = "CREATE"
     CONFIGURE = "CONFIGURE"
     CONFLICT = "CONFLICT"
-    """Not mended by `apply`: a partition count would move keys, a replication factor needs a reassignment."""
+    """Not fixed by `apply`: a partition count would move keys, a replication factor needs a reassignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Change:
 async def diff(
     kafka: KafkaSettings, *, replication: int | None = None, partitions: Mapping[str, int] = MappingProxyType({})
 ) -> list[Change]:
-    """What `apply` would do. Without `replication` it follows from the number of brokers. Raises UNAVAILABLE KAFKA."""
+    """Return the changes that `apply` would make. The default of `replication` depends on the number of brokers. Raises UNAVAILABLE KAFKA."""
     async with _admin(kafka) as admin:
         return [change for change, _ in await _compare(admin, kafka, replication, partitions)]
 
@@ -55,10 +55,10 @@ async def apply(
     partitions: Mapping[str, int] = MappingProxyType({}),
     timeout_s: float = 30.0,
 ) -> list[Change]:
-    """Creates what is missing, sets what differs, returns what was done once it is visible.
+    """Create missing topics, set settings that differ, and return the changes once they are visible.
 
     Raises FAILED_PRECONDITION TOPIC_CONFLICT, with nothing changed, when a topic has another partition count or
-    replication factor; UNAVAILABLE KAFKA when the cluster can't be reached.
+    replication factor; UNAVAILABLE KAFKA when the cluster cannot be reached.
     """
     async with _admin(kafka) as admin:
         found = await _compare(admin, kafka, replication, partitions)
@@ -68,7 +68,7 @@ async def apply(
                 ErrorKind.FAILED_PRECONDITION,
                 "TOPIC_CONFLICT",
                 "; ".join(f"{c.topic}: {c.detail}" for c in conflicts)
-                + ": use another topic prefix, or the partition counts that are there",
+                + ": use another topic prefix, or the partition counts that the topics have",
             )
         missing = [topic for change, topic in found if change.kind is ChangeKind.CREATE]
         if missing:
@@ -115,11 +115,11 @@ async def _compare(
             continue
         has = described[name]
         if len(has) != topic.partitions:
-            detail = f"has {len(has)} partitions, the table says {topic.partitions}"
+            detail = f"has {len(has)} partitions, the table asks for {topic.partitions}"
             found.append((Change(ChangeKind.CONFLICT, name, detail), topic))
         factors = {len(partition["replicas"]) for partition in has}
         if replication is not None and factors != {topic.replication}:
-            detail = f"has replication {sorted(factors)}, the settings say {topic.replication}"
+            detail = f"has replication {sorted(factors)}, the settings ask for {topic.replication}"
             found.append((Change(ChangeKind.CONFLICT, name, detail), topic))
         other = [f"{k}={v} (was {configs[name].get(k)})" for k, v in topic.configs.items() if configs[name].get(k) != v]
         if other:
@@ -131,13 +131,15 @@ async def _create(admin: Any, topics: Sequence[WantedTopic]) -> None:
     requests = [NewTopic(t.full_name, t.partitions, t.replication, topic_configs=dict(t.configs)) for t in topics]
     response = await admin.create_topics(requests)
     for name, code, *rest in response.topic_errors:
-        # Another process applies the same table at the same time: both are right.
+        # Another process applies the same table at the same time: both succeed.
         if code and for_code(code).__name__ != "TopicAlreadyExistsError":
-            raise _failed(f"topic {name} can't be created: {for_code(code).__name__} {rest[0] if rest else ''}".strip())
+            raise _failed(
+                f"topic {name} cannot be created: {for_code(code).__name__} {rest[0] if rest else ''}".strip()
+            )
 
 
 async def _configure(admin: Any, topics: Sequence[WantedTopic]) -> None:
-    # The protocol's AlterConfigs replaces all settings of a topic: those that are not ours go along unchanged.
+    # The protocol's AlterConfigs replaces all settings of a topic: those that are not ours are sent unchanged.
     own = await _configs(admin, [topic.full_name for topic in topics], dynamic_only=True)
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, t.full_name, configs={**own[t.full_name], **t.configs}) for t in topics
@@ -145,7 +147,7 @@ async def _configure(admin: Any, topics: Sequence[WantedTopic]) -> None:
     for response in await admin.alter_configs(resources):
         for code, message, _kind, name in response.resources:
             if code:
-                raise _failed(f"topic {name} can't be configured: {for_code(code).__name__} {message or ''}".strip())
+                raise _failed(f"topic {name} cannot be configured: {for_code(code).__name__} {message or ''}".strip())
 
 
 _DYNAMIC_TOPIC_CONFIG = 1
@@ -160,7 +162,7 @@ async def _configs(admin: Any, names: Sequence[str], dynamic_only: bool = False)
         for code, message, _kind, name, entries in response.resources:
             if code:
                 raise _failed(
-                    f"settings of topic {name} can't be read: {for_code(code).__name__} {message or ''}".strip()
+                    f"settings of topic {name} cannot be read: {for_code(code).__name__} {message or ''}".strip()
                 )
             found[name] = {
                 key: value
@@ -171,10 +173,10 @@ async def _configs(admin: Any, names: Sequence[str], dynamic_only: bool = False)
 
 
 async def _wait_until(done: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
-    """A cluster answers before all of its brokers know: what we asked for becomes visible a little later."""
+    """Wait until a change is visible: a cluster answers before all of its brokers know about a change."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not await done():  # noqa: ASYNC110 - the cluster tells nobody
+            while not await done():  # noqa: ASYNC110 - the cluster sends no notification
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise _failed(f"the changes were accepted and are not visible after {timeout_s:g} s") from error
@@ -188,7 +190,7 @@ async def _admin(kafka: KafkaSettings) -> AsyncIterator[Any]:
     except KafkaError as error:
         raise _failed(
             f"Kafka at {kafka.bootstrap_servers} cannot be used ({type(error).__name__}): "
-            "see that it runs, and that KAFKA_BOOTSTRAP_SERVERS and its rights are as they should be"
+            "check that it runs, and that KAFKA_BOOTSTRAP_SERVERS and the access rights are correct"
         ) from error
 
 

@@ -1,9 +1,9 @@
-"""The newest value of each key of a compacted topic, kept up to date: how a service learns its configuration.
+"""The newest value of each key of a compacted topic, kept up to date: services read their configuration this way.
 
-A value that can't be decoded is refused and logged, and the version that runs stays: a mistake in configuration must not
-stop a service, nor may a process that restarts come up without. (At the first read there is no running version; then the
-key is simply absent.) A tombstone removes a key. Reads without a group, read_committed, every partition from the start;
-a lost broker is waited for.
+A value that cannot be decoded is refused and logged, and the running version stays: a mistake in the configuration must not
+stop a service, nor prevent a restarted process from starting. (At the first read there is no running version; then the
+key is simply absent.) A tombstone removes a key. The reader uses no group, reads committed records only, and reads every
+partition from the start; if the broker is away, the reader waits for it.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from services.chassis.metrics import Metrics
 
 T = TypeVar("T")
 Decode = Callable[[str, bytes], T]
-"""(key, raw value) -> the configuration. May raise anything: the value is refused then."""
+"""(key, raw value) -> the configuration. May raise any exception: the value is refused then."""
 
 _POLL_MS = 500
 _RETRY_S = 1.0
@@ -43,7 +43,7 @@ class Entry(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The newest record of a key, when it could not be taken."""
+    """The newest record of a key, when it could not be applied."""
 
     key: str
     offset: int
@@ -51,7 +51,7 @@ class Refusal:
 
 
 class ConfigReader(Generic[T]):
-    """See the module. `on_change(key, value or None)` runs in the reader's task, after the table has changed."""
+    """Reads one topic; see the module. `on_change(key, value or None)` runs in the reader's task, after the table has changed."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class ConfigReader(Generic[T]):
         self._log = get_logger(__name__)
 
     async def first(self, timeout: float | None = None) -> Mapping[str, T]:  # noqa: ASYNC109 - it words the error
-        """All values there were when reading began. Waits for as long as Kafka is away.
+        """Return all values that existed when reading began. Waits while Kafka is away.
 
         With a time-out, raises UNAVAILABLE CONFIG_UNREAD after `timeout` seconds.
         """
@@ -92,26 +92,26 @@ class ConfigReader(Generic[T]):
 
     @property
     def values(self) -> Mapping[str, T]:
-        """What runs now, by key."""
+        """The running configurations, by key."""
         return MappingProxyType({key: entry.value for key, entry in self._entries.items()})
 
     @property
     def entries(self) -> Mapping[str, Entry[T]]:
-        """The same with offsets."""
+        """The running configurations with their offsets."""
         return MappingProxyType(self._entries)
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """Keys whose newest record was refused; gone when a later one is taken."""
+        """Keys whose newest record was refused; a key is removed when a later record is applied."""
         return MappingProxyType(self._refusals)
 
     def get(self, key: str) -> T | None:
-        """What runs for one key."""
+        """Return the running configuration of one key."""
         entry = self._entries.get(key)
         return entry.value if entry is not None else None
 
     async def run(self) -> None:
-        """Reads for ever; to be run in a task group. A broker that is away is waited for."""
+        """Read for ever; run it in a task group. If the broker is away, wait for it."""
         while True:
             try:
                 async with self._consumer() as consumer:
@@ -133,7 +133,7 @@ class ConfigReader(Generic[T]):
         partitions = await self._partitions(consumer)
         consumer.assign(partitions)
         for partition in partitions:
-            # After a lost connection we go on where we were; everything before has been seen.
+            # After a lost connection, continue at the same position; everything before it has been read.
             if partition.partition in self._positions:
                 consumer.seek(partition, self._positions[partition.partition])
             else:
@@ -150,8 +150,8 @@ class ConfigReader(Generic[T]):
                 self._caught_up.set()
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:
-        # The public call answers from a cache that `topics()` does not fill. A topic that is not there yet (`chapar topics
-        # apply` may still be on its way) raises, and `run` tries again.
+        # The public call answers from a cache that `topics()` does not fill. A topic that does not exist yet (`chapar topics
+        # apply` may still be running) raises, and `run` tries again.
         found = await consumer._client._wait_on_metadata(self._topic)
         return [TopicPartition(self._topic, number) for number in sorted(found)]
 
@@ -165,7 +165,7 @@ class ConfigReader(Generic[T]):
             return
         try:
             value = self._decode(key, raw)
-        except Exception as error:  # noqa: BLE001 - whatever a decoder raises, the running version stays
+        except Exception as error:  # noqa: BLE001 - a decoder may raise anything; the running version stays
             self._refusals[key] = Refusal(key, offset, f"{type(error).__name__}: {error}")
             self._count("refused")
             self._log.error(
@@ -186,7 +186,7 @@ class ConfigReader(Generic[T]):
         if self._on_change is not None:
             try:
                 self._on_change(key, value)
-            except Exception as error:  # noqa: BLE001 - a listener that one value breaks must still hear of the next ones
+            except Exception as error:  # noqa: BLE001 - a listener that fails on one value must still receive the next ones
                 self._count("refused")
                 self._log.error("configuration not taken over", key=key, error=type(error).__name__)
 

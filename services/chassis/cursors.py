@@ -1,7 +1,7 @@
-"""Cursors: where a page of a list ended, as an opaque word that comes back from callers as anything.
+"""Cursors: the place where a page of a list ended, as an opaque text that clients send back.
 
-One codec for all services: a cursor names its list, so that another list's is refused; it is bounded in length, and so
-are the numbers in it, so that what a caller invents is INVALID `page.cursor` and never an error of ours.
+One codec for all services. A cursor names its list, so that a cursor of another list is refused. Its length and its
+numbers are bounded, so that an invented cursor is INVALID `page.cursor` and never an internal error.
 """
 
 import base64
@@ -14,17 +14,17 @@ from services.chassis.errors import ChaparError, invalid
 
 MAX_CURSOR: Final = 2_000
 _LARGEST: Final = 2**53
-"""Whole numbers up to here are the same in every JSON."""
+"""Integers up to this value are the same in every JSON implementation."""
 T = TypeVar("T")
 
 
 def encode_cursor(name: str, place: object) -> str:
-    """The cursor for a place in the list `name`."""
+    """Return the cursor for a place in the list `name`."""
     return base64.urlsafe_b64encode(msgspec.json.encode((name, place))).rstrip(b"=").decode()
 
 
 def decode_cursor(name: str, cursor: str, kind: type[T]) -> T:
-    """The place in the list `name`, as a `kind`. Raises INVALID page.cursor."""
+    """Return the place in the list `name`, as a `kind`. Raises INVALID page.cursor."""
     if len(cursor) > MAX_CURSOR:
         raise _refused()
     try:
@@ -47,4 +47,4 @@ def _bounded(value: Any) -> bool:
 
 
 def _refused() -> ChaparError:
-    return invalid("page.cursor", "is not a cursor of this list: hand back next_cursor as it was", reason="BAD_CURSOR")
+    return invalid("page.cursor", "is not a cursor of this list: send next_cursor back unchanged", reason="BAD_CURSOR")

@@ -1,7 +1,7 @@
-"""Which address each server of this process really got, for whoever started it with port 0.
+"""The real address of each server of this process, for a parent process that started it with port 0.
 
-Written as a flat JSON object (`{"grpc": "127.0.0.1:40123", "ops": …}`) to the file that `CHAPAR_ENDPOINTS_FILE` names,
-by writing beside it and renaming, so that a reader sees a whole file or none.
+Written as a flat JSON object (`{"grpc": "127.0.0.1:40123", "ops": …}`) to the file that `CHAPAR_ENDPOINTS_FILE` names.
+It is written to another file and renamed, so that a reader sees a complete file or none.
 """
 
 import json
@@ -21,7 +21,7 @@ class Endpoints:
         self._known: dict[str, str] = {}
 
     def publish(self, name: str, address: str) -> None:
-        """Makes an address (`host:port`) known."""
+        """Publish an address (`host:port`)."""
         self._known[name] = address
         if self._file is None:
             return
@@ -31,7 +31,7 @@ class Endpoints:
 
     @property
     def known(self) -> Mapping[str, str]:
-        """What has been published so far."""
+        """Return the addresses published so far."""
         return MappingProxyType(self._known)
 
     def __getitem__(self, name: str) -> str:

@@ -1,8 +1,8 @@
-"""One error type, with a kind, and the mappings from kinds to what others understand.
+"""One error type, with a kind, and the mappings from kinds to the errors of other protocols.
 
-Expected outcomes of a decision are return values. `ChaparError` is for what the caller asked wrongly, and for I/O that
-failed. Its message is for people: what, where, how to mend. Its `reason` is for programs: upper case, stable, the same
-word in the log field, the metric label and the test's assertion. Neither may hold bodies, native ids or tokens.
+Expected outcomes of a decision are return values. `ChaparError` is for wrong requests and for I/O that failed. Its message
+is for people: what, where, how to fix it. Its `reason` is for programs: upper case, stable, the same word in the log
+field, the metric label and the test's assertion. Neither may contain bodies, native ids or tokens.
 
 gRPC statuses are in `services.chassis.grpc.status`, so that this module needs no gRPC.
 """
@@ -19,7 +19,7 @@ _NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 class ErrorKind(StrEnum):
-    """What went wrong, from the point of view of whoever must react."""
+    """What went wrong, from the point of view of the one who must react."""
 
     INVALID = "INVALID"
     NOT_FOUND = "NOT_FOUND"
@@ -36,7 +36,7 @@ class ErrorKind(StrEnum):
 
 
 class Disposition(StrEnum):
-    """What becomes of a record whose handling raised an error of some kind."""
+    """How a record is treated when its handling raised an error of a given kind."""
 
     RETRY = "RETRY"
     DEAD_LETTER = "DEAD_LETTER"
@@ -81,7 +81,7 @@ class ChaparError(Exception):
 
     @property
     def disposition(self) -> Disposition:
-        """Whether a record that met this error is tried again or goes to the dead letters."""
+        """Whether a record that met this error is tried again or becomes a dead letter."""
         return DISPOSITION[self.kind]
 
 
@@ -94,7 +94,7 @@ DISPOSITION: Mapping[ErrorKind, Disposition] = MappingProxyType(
         ErrorKind.UNAUTHENTICATED: Disposition.DEAD_LETTER,
         ErrorKind.PERMISSION_DENIED: Disposition.DEAD_LETTER,
         ErrorKind.TOO_LARGE: Disposition.DEAD_LETTER,
-        # A bug is met again at every attempt: the record waits among the dead letters for a mended version.
+        # A bug occurs at every attempt: the record waits among the dead letters until a version with a fix runs.
         ErrorKind.INTERNAL: Disposition.DEAD_LETTER,
         ErrorKind.EXHAUSTED: Disposition.RETRY,
         ErrorKind.UNAVAILABLE: Disposition.RETRY,
@@ -123,7 +123,7 @@ HTTP_STATUS: Mapping[ErrorKind, int] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An HTTP answer: RFC 9457 problem details, media type `application/problem+json`."""
+    """An HTTP response: RFC 9457 problem details, media type `application/problem+json`."""
 
     status: int
     headers: Mapping[str, str]
@@ -131,8 +131,8 @@ class Problem:
 
 
 def problem(error: ChaparError) -> Problem:
-    """How an edge that speaks HTTP answers with this error. An INTERNAL error's message stays in the log."""
-    detail = "Something broke on our side; it has been recorded." if error.kind is ErrorKind.INTERNAL else error.message
+    """Return the HTTP response for this error. An INTERNAL error's message stays in the log."""
+    detail = "An internal error occurred; it has been recorded." if error.kind is ErrorKind.INTERNAL else error.message
     body: dict[str, Any] = {
         "type": f"urn:chapar:error:{error.reason.lower()}",
         "title": error.kind.value.replace("_", " ").capitalize(),
@@ -144,14 +144,14 @@ def problem(error: ChaparError) -> Problem:
         body["violations"] = [{"field": v.field, "description": v.description} for v in error.violations]
     headers = {"content-type": "application/problem+json", "cache-control": "no-store"}
     if error.retry_after_s is not None:
-        # The header knows whole seconds only; rounding down would invite a call that is refused again.
+        # The header holds whole seconds only; rounding down would lead to a call that is refused again.
         headers["retry-after"] = str(max(1, -int(-error.retry_after_s // 1)))
         body["retry_after_s"] = error.retry_after_s
     return Problem(HTTP_STATUS[error.kind], MappingProxyType(headers), body)
 
 
 def invalid(field: str, description: str, *, reason: str = "INVALID_FIELD") -> ChaparError:
-    """The commonest refusal: one field is wrong."""
+    """Return the most common error: one field is wrong."""
     return ChaparError(
         ErrorKind.INVALID, reason, f"{field}: {description}", violations=(FieldViolation(field, description),)
     )

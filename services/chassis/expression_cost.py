@@ -1,9 +1,9 @@
-"""What an expression in CEL can cost at most, found before it is ever evaluated.
+"""Finds the highest possible cost of a CEL expression before the expression is ever evaluated.
 
-The library that evaluates has no limit of its own, so the limit is proved: a pass over the expression gives an upper
+The library that evaluates expressions has no limit, so this module proves one: a pass over the expression gives an upper
 bound of its steps for any input within the bounds below, which `expressions` enforces on each input. A comprehension costs
-its body times the size of what it walks; `map` and `filter` copy their result at each step; a text or list that is
-joined grows by the sum. What this pass does not understand is refused. A step is about 0.1 us on a small machine.
+its body times the size of the collection it walks; `map` and `filter` copy their result at each step; a text or list that
+is joined grows by the sum. An expression that this pass does not understand is refused. A step is about 0.1 us on a small machine.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from services.chassis.expression_tokens import Token, Unestimable, text_of, toke
 from services.chassis.pattern_cost import pattern_cost
 
 MOST_TEXT: Final = 4_000
-"""Characters of a text that is given."""
+"""Characters of an input text."""
 MOST_ENTRIES: Final = 64
-"""Entries of a map or list that is given."""
+"""Entries of an input map or list."""
 MOST_ENTRY_TEXT: Final = 256
-"""Characters of a key or value in it."""
+"""Characters of a key or value in a map or list."""
 _MOST_STEPS: Final = 10**12
 _SCALARS: Final = frozenset(
     ("size", "contains", "startsWith", "endsWith", "int", "uint", "double", "bool", "timestamp", "duration", "has")
@@ -53,11 +53,11 @@ class Shape:
 
     @property
     def element(self) -> "Shape":
-        """What a key, a field or an element of it can be."""
+        """The shape of a key, a field or an element of the value."""
         return self.inner if self.inner is not None else _SCALAR
 
     def either(self, other: "Shape") -> "Shape":
-        """A value that is one of two."""
+        """Return the shape of a value that is one of two."""
         return Shape(
             max(self.items, other.items),
             max(self.chars, other.chars),
@@ -66,7 +66,7 @@ class Shape:
         )
 
     def joined(self, other: "Shape") -> "Shape":
-        """A value that holds both."""
+        """Return the shape of a value that contains both."""
         inner = self.either(other).inner
         return Shape(
             self.items + other.items, self.chars + other.chars, min(_MOST_STEPS, self.total + other.total), inner
@@ -81,7 +81,7 @@ GIVEN: Final = Shape(MOST_ENTRIES, MOST_TEXT, 1 + 2 * MOST_ENTRIES * _ENTRY.tota
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Steps at most, and the names as this pass understands them: those that it is given, those that comprehensions bind."""
+    """The highest number of steps, and the names as this pass reads them: the variables used, and those that comprehensions bind."""
 
     steps: int
     given: frozenset[str]
@@ -94,21 +94,21 @@ class _Value:
     cost: int
     shape: Shape
     text: str | None = None
-    """What a literal says."""
+    """The value of a literal."""
 
 
 def estimate(source: str) -> Estimate:
-    """The bound of an expression. Raises Unestimable for what is not understood. Nesting must be bounded by the caller."""
+    """Return the bound of an expression. Raises Unestimable if it is not understood. The caller must bound the nesting."""
     reader = _Reader(tokens(source))
     value = reader.expression()
     reader.expect("end")
-    # What is not true or false is turned into objects of Python before it is thrown away.
+    # A result that is not true or false is converted to Python objects before it is discarded.
     steps = value.cost + value.shape.total
     return Estimate(steps, frozenset(reader.given), frozenset(reader.bound), frozenset(reader.functions))
 
 
 class _Reader:
-    """Reads tokens by the grammar of CEL and adds costs up on the way; nothing is kept but bounds."""
+    """Reads tokens by the grammar of CEL and adds up costs; it keeps only bounds."""
 
     def __init__(self, found: list[Token]) -> None:
         self._tokens = found
@@ -119,7 +119,7 @@ class _Reader:
         self.functions: set[str] = set()
 
     def expression(self) -> _Value:
-        """A whole expression, with its choices."""
+        """Read a whole expression, with its conditionals."""
         cost, shape = 0, None
         while True:
             value = self._level(0)
@@ -134,9 +134,9 @@ class _Reader:
         return _Value(cost + value.cost, shape.either(value.shape))
 
     def expect(self, sign: str) -> None:
-        """The next token must be this sign."""
+        """Check that the next token is this sign."""
         if not self._take(sign):
-            raise Unestimable(f"`{sign}` is expected, not `{self._tokens[self._at].text[:20]}`")
+            raise Unestimable(f"`{sign}` expected, not `{self._tokens[self._at].text[:20]}`")
 
     def _level(self, level: int) -> _Value:
         if level == len(_LEVELS):
@@ -191,7 +191,7 @@ class _Reader:
                 return self._collection(self._separated("]", pairs=False))
             case "sign", "{":
                 return self._collection(self._separated("}", pairs=True))
-        raise Unestimable(f"`{token.text[:20]}` is not expected here")
+        raise Unestimable(f"`{token.text[:20]}` not expected here")
 
     def _variable(self, name: str) -> _Value:
         for bound, shape in reversed(self._scope):
@@ -265,7 +265,7 @@ class _Reader:
     def _name(self) -> str:
         token = self._tokens[self._at]
         if token.kind != "name":
-            raise Unestimable(f"a name is expected, not `{token.text[:20]}`")
+            raise Unestimable(f"a name expected, not `{token.text[:20]}`")
         self._at += 1
         return token.text
 

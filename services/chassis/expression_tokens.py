@@ -1,4 +1,4 @@
-"""The tokens of an expression in CEL. What is not certain to mean the same to the library is refused."""
+"""The tokens of a CEL expression. A token that the library might read in another way is refused."""
 
 import re
 from dataclasses import dataclass
@@ -19,19 +19,19 @@ _PLAIN: Final = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True))
 
 
 class Unestimable(ValueError):  # noqa: N818 - a verdict about an expression
-    """The expression can't be estimated. The text is for the person who wrote it."""
+    """The expression cannot be estimated. The text is for the author of the expression."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind`: text, number, name, sign or end. `text`: as it is written."""
+    """`kind`: text, number, name, sign or end. `text`: the characters as written."""
 
     kind: str
     text: str
 
 
 def tokens(source: str) -> list[Token]:
-    """All tokens, the last one an end. Raises Unestimable."""
+    """Return all tokens, the last one an end. Raises Unestimable."""
     found: list[Token] = []
     at = 0
     while at < len(source):
@@ -49,7 +49,7 @@ def tokens(source: str) -> list[Token]:
 
 
 def text_of(literal: str) -> str:
-    """What a literal text says. Raises Unestimable for an escape that is not CEL's."""
+    """Return the value of a text literal. Raises Unestimable for an escape that CEL does not define."""
     prefix = re.match("[bBrR]*", literal)
     assert prefix is not None
     body = literal[prefix.end() :]
@@ -68,7 +68,7 @@ def _unescaped(found: "re.Match[str]") -> str:
         return _PLAIN.get(plain, plain)
     number = int(octal, 8) if octal else int(two or four or eight, 16)
     if number > 0x10FFFF:
-        raise Unestimable("an escape in a text is no character")
+        raise Unestimable("an escape in a text is not a character")
     return chr(number)
 
 

@@ -1,9 +1,9 @@
-"""Conditions that operators write in CEL: compiled once, bounded, and never an exception.
+"""Conditions that operators write in CEL: compiled once, bounded, and evaluated without raising an exception.
 
-What bounds an evaluation: the expression's length and nesting, a proved bound of its steps (`expression_cost`), both refused when it
-is compiled, and the size of what it is given, which is cut here to what that bound assumes. All expressions of one configuration that
-are asked about one input have a common bound too. An expression that is refused, raises, or does not yield true or false has FAILED:
-None. The same expression about the same input gives the same answer everywhere.
+These bound an evaluation: the expression's length and nesting; a proved bound of its steps (`expression_cost`), which is checked when it is
+compiled; and the size of the input, which is cut here to the size that the proof assumes. All expressions of one configuration that are
+evaluated for one input also have a common bound. An expression that is refused, raises, or does not return true or false has FAILED:
+None. The same expression for the same input gives the same result everywhere.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,9 +17,9 @@ from services.chassis.expression_tokens import Unestimable
 MAX_EXPRESSION_CHARS: Final = 4_000
 MAX_NESTING: Final = 40
 MOST_STEPS: Final = 100_000
-"""Of one expression; about 10 ms."""
+"""Limit for one expression; about 10 ms."""
 MOST_STEPS_TOGETHER: Final = 400_000
-"""Of all expressions that one input may be asked; about 40 ms."""
+"""Limit for all expressions that are evaluated for one input; about 40 ms."""
 MOST_CHARS_TOGETHER: Final = 40_000
 """Compiling takes up to 2 us a character."""
 
@@ -28,11 +28,11 @@ Given = TypeVar("Given")
 
 
 class ExpressionRefused(ValueError):  # noqa: N818 - reads as what happened
-    """The expression is too long, too deep, or no CEL. The text is for people."""
+    """The expression is too long, too deep, or not CEL. The text is for people."""
 
 
 class UnknownVariable(ExpressionRefused):
-    """The expression is about something that it is not given."""
+    """The expression uses a variable that it is not given."""
 
 
 class TooCostly(ExpressionRefused):
@@ -40,13 +40,13 @@ class TooCostly(ExpressionRefused):
 
 
 def compile_expression(source: str, variables: Iterable[str] | None = None) -> Program:
-    """A program. Raises ExpressionRefused, with words for the person who wrote the expression; where `variables` are given, it may use no others."""
+    """Return a program. Raises ExpressionRefused, with a text for the author; if `variables` are given, it may use no others."""
     program, _ = _compiled(source, variables)
     return program
 
 
 def steps_of(source: str) -> int:
-    """Steps that evaluating it can take at most. Raises ExpressionRefused."""
+    """Return the highest number of steps that an evaluation can take. Raises ExpressionRefused."""
     return _estimated(source).steps
 
 
@@ -57,7 +57,7 @@ def _compiled(source: str, variables: Iterable[str] | None) -> tuple[Program, in
     except ValueError as error:
         raise ExpressionRefused(str(error)) from error
     if not _same_names(program, estimated):
-        raise ExpressionRefused("its cost can not be estimated: parts of it can be read in two ways")
+        raise ExpressionRefused("its cost cannot be estimated: parts of it can be read in two ways")
     if variables is not None:
         known = set(variables)
         if unknown := sorted(estimated.given - known):
@@ -74,7 +74,7 @@ def _estimated(source: str) -> Estimate:
     try:
         estimated = estimate(source)
     except Unestimable as error:
-        raise ExpressionRefused(f"its cost can not be estimated: {error}") from error
+        raise ExpressionRefused(f"its cost cannot be estimated: {error}") from error
     if estimated.steps > MOST_STEPS:
         raise TooCostly(
             f"can take {estimated.steps} steps for one message, more than {MOST_STEPS}:"
@@ -84,14 +84,14 @@ def _estimated(source: str) -> Estimate:
 
 
 class Expressions(Generic[Given]):
-    """Expressions by their source text, asked about inputs of one kind. `variables` turns an input into what an expression sees."""
+    """Expressions by their source text, evaluated for inputs of one type. `variables` turns an input into the expression's variables."""
 
     def __init__(self, sources: Iterable[str], variables: Callable[[Given], Mapping[str, Any]]) -> None:
         self._variables = variables
         self._programs: dict[str, Program] = {}
         self.refused: dict[str, str] = {}
-        """Expressions that did not compile or cost too much, and why."""
-        # The expressions about one input are asked one after the other: converting it costs 38 us, asking 1.
+        """Expressions that did not compile or cost too much, and the reason."""
+        # The expressions for one input are evaluated one after the other: converting it costs 38 us, evaluating 1 us.
         self._given: Given | None = None
         self._context: Any = None
         together = Together()
@@ -104,7 +104,7 @@ class Expressions(Generic[Given]):
                 self.refused[source] = str(error)
 
     def holds(self, source: str, given: Given) -> bool | None:
-        """Whether an expression is true of an input; None where it fails."""
+        """Return whether an expression is true for an input; None if it fails."""
         program = self._programs.get(source)
         if program is None:
             return None
@@ -115,13 +115,13 @@ class Expressions(Generic[Given]):
             result = program(self._context)
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException:  # noqa: BLE001 - whatever an expression raises (a panic of the library's Rust is no Exception), deciding goes on
+        except BaseException:  # noqa: BLE001 - a panic of the library's Rust code is not an Exception; deciding must continue
             return None
         return result if isinstance(result, bool) else None
 
 
 class Together:
-    """The common bound of the expressions of one configuration, in its order."""
+    """The common bound of the expressions of one configuration, in the order of the configuration."""
 
     def __init__(self) -> None:
         self._steps = 0
@@ -129,12 +129,12 @@ class Together:
         self._known: dict[str, Program] = {}
 
     def add(self, source: str, variables: Iterable[str] | None = None) -> Program:
-        """A program, counted once for each source. Raises ExpressionRefused; TooCostly where the expressions before leave too little for this one."""
+        """Return a program; each source counts once. Raises ExpressionRefused; TooCostly if the earlier expressions leave too few steps."""
         if (known := self._known.get(source)) is not None:
             return known
         if self._chars + len(source) > MOST_CHARS_TOGETHER:
             raise TooCostly(
-                f"is beyond the {MOST_CHARS_TOGETHER} characters of all conditions together: shorten or remove some"
+                f"exceeds the {MOST_CHARS_TOGETHER} characters of all conditions together: shorten or remove some"
             )
         program, steps = _compiled(source, variables)
         if self._steps + steps > MOST_STEPS_TOGETHER:
@@ -149,7 +149,7 @@ class Together:
 
 
 def bounded(value: Any) -> Any:
-    """A variable's value within the sizes that estimates assume: longer texts are cut, of larger maps the first names are kept."""
+    """Return a variable's value within the sizes that estimates assume: longer texts are cut, larger maps keep their first names."""
     if isinstance(value, str):
         return value[:MOST_TEXT]
     if not isinstance(value, Mapping):
@@ -159,7 +159,7 @@ def bounded(value: Any) -> Any:
 
 
 def _same_names(program: Any, estimated: Estimate) -> bool:
-    """Whether the library has read the expression as the estimate did: a text that hides code from one of them is noticed."""
+    """Return whether the library read the same names as the estimate: this detects a text that hides code from one of them."""
     variables = set(program.variables())
     functions = {name for name in program.functions() if name.isidentifier()}
     return variables | estimated.bound == estimated.given | estimated.bound and functions == estimated.functions - {
@@ -168,7 +168,7 @@ def _same_names(program: Any, estimated: Estimate) -> bool:
 
 
 def _nesting(source: str) -> int:
-    """Depth of brackets, and runs of prefix operators, which the parser recurses into as well."""
+    """Return the depth of brackets, plus runs of prefix operators, which the parser recurses into as well."""
     depth = deepest = run = 0
     for char in source:
         if char in "([{":

@@ -1,6 +1,6 @@
-"""Whether this process is alive, started and ready: one state, told by gRPC health, by HTTP probes and by a metric.
+"""Whether this process is alive, started and ready: one state, reported by gRPC health, HTTP probes and a metric.
 
-- **Live**: the event loop turns. Never the broker's reachability: restarting a process does not mend a broker.
+- **Live**: the event loop runs. Whether the broker can be reached does not count: restarting a process does not repair a broker.
 - **Started**: wiring is complete and every component has been ready once (a lane has restored its state).
 - **Ready**: started, every component ready now, and not draining.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Component:
-    """One thing that must be ready. A component begins as not ready."""
+    """One part of a process that must be ready. A component begins as not ready."""
 
     name: str
     _changed: Callable[[], None]
@@ -20,7 +20,7 @@ class Component:
     was_ready: bool = False
 
     def set(self, ready: bool, reason: str = "") -> None:
-        """Says so; `reason` tells people why not."""
+        """Set the state; `reason` tells operators why it is not ready."""
         if (ready, reason) == (self.ready, self.reason):
             return
         self.ready, self.reason = ready, reason
@@ -39,39 +39,39 @@ class Health:
     draining: bool = False
 
     def component(self, name: str) -> Component:
-        """The component of this name, new ones not ready."""
+        """Return the component of this name; a new one is not ready."""
         if name not in self._components:
             self._components[name] = Component(name, self._tell)
             self._tell()
         return self._components[name]
 
     def on_change(self, listener: Callable[[bool], None]) -> None:
-        """Calls `listener(ready)` at once and whenever readiness changes."""
+        """Call `listener(ready)` now and whenever readiness changes."""
         self._listeners.append(listener)
         listener(self.ready)
 
     def set_wired(self) -> None:
-        """Wiring is complete."""
+        """Record that wiring is complete."""
         self.wired = True
         self._tell()
 
     def set_draining(self) -> None:
-        """No more work, please. There is no way back."""
+        """Accept no more work. This is final."""
         self.draining = True
         self._tell()
 
     @property
     def started(self) -> bool:
-        """Whether wiring is complete and each component has been ready once."""
+        """Return whether wiring is complete and each component has been ready once."""
         return self.wired and all(component.was_ready for component in self._components.values())
 
     @property
     def ready(self) -> bool:
-        """Whether work is welcome."""
+        """Return whether the process accepts work."""
         return self.wired and not self.draining and all(component.ready for component in self._components.values())
 
     def reasons(self) -> dict[str, str]:
-        """Why it is not ready, by component; empty when it is."""
+        """Return why it is not ready, by component; empty when it is ready."""
         found = {c.name: c.reason or "not ready" for c in self._components.values() if not c.ready}
         if not self.wired:
             found["process"] = "starting"

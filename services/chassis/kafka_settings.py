@@ -1,4 +1,4 @@
-"""Which Kafka a process talks to, from its environment: the one settings class that everything with a Kafka client takes.
+"""The Kafka cluster of a process, from its environment: the one settings class that everything with a Kafka client takes.
 
 Both an embedded broker and a managed cluster are just an address here; TLS and SASL are settings, never code.
 """
@@ -87,13 +87,13 @@ class KafkaSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Raises pydantic's ValidationError, whose text names the variables but never shows their values."""
+        """Read the settings. Raises pydantic's ValidationError, whose text names the variables but never shows their values."""
         return cls.model_validate({})
 
     def client_options(self) -> dict[str, Any]:
-        """What every aiokafka client (consumer, producer, admin) takes to reach the cluster.
+        """Return the options that every aiokafka client (consumer, producer, admin) needs to reach the cluster.
 
-        A new dict, with a new TLS context, at each call. Raises OSError (among them ssl.SSLError) when a file of TLS cannot be read.
+        A new dict, with a new TLS context, at each call. Raises OSError (for example ssl.SSLError) when a TLS file cannot be read.
         """
         options: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.bootstrap_servers.split(",")],

@@ -1,13 +1,13 @@
-"""The life of a process: start, serve, drain, close in reverse; the same way down on SIGTERM as on a crash.
+"""The life of a process: start, serve, drain, close in reverse order; the shutdown is the same after SIGTERM and after a crash.
 
     start   settings → logs → metrics → ops server → wiring (an async context manager) → health: wired
     drain   SIGTERM or SIGINT: health NOT_SERVING, `on_drain` hooks (stop offering, move streams), wait `drain_s`
     close   the wiring's context exits, which closes servers with grace, then lanes, then clients, in reverse
 
 A task that fails, or that ends although it should not, closes everything else and makes the process exit with 1 and one
-log line. A second signal cuts the drain short. Exit codes: 0 asked to stop, 1 crashed, 2 settings refused.
+log line. A second signal ends the drain early. Exit codes: 0 asked to stop, 1 crashed, 2 settings refused.
 
-`serving` is the whole service inside somebody else's event loop: tests embed it, `run_service` wraps it with signals.
+`serving` is the whole service inside another program's event loop: tests embed it, `run_service` wraps it with signals.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ _LAG_WINDOW = 40  # periods: the worst of the last ten seconds
 
 
 class Ended(RuntimeError):  # noqa: N818 - reads as what happened
-    """A task that runs as long as the process has returned."""
+    """A task that must run as long as the process has returned."""
 
 
 @dataclass(slots=True)
 class Service(Generic[S]):
-    """What the chassis gives to a wiring."""
+    """The objects that the chassis passes to a wiring."""
 
     name: str
     settings: S
@@ -61,25 +61,25 @@ class Service(Generic[S]):
     _hooks: list[Hook] = field(default_factory=list)
 
     def on_drain(self, hook: Hook) -> None:
-        """Calls `hook` when the drain begins, in order of registration, before servers stop."""
+        """Call `hook` when the drain begins, in order of registration, before servers stop."""
         self._hooks.append(hook)
 
     @asynccontextmanager
     async def background(
         self, work: Coroutine[Any, Any, None], name: str, *, may_end: bool = False
     ) -> AsyncIterator[asyncio.Task[None]]:
-        """Runs `work` beside the block and cancels it when the block ends. Its failure is the process's failure."""
+        """Run `work` beside the block and cancel it when the block ends. Its failure is the process's failure."""
         task = self._group.create_task(_guarded(work, name, may_end), name=name)
         try:
             yield task
         finally:
             task.cancel()
-            # Its exception, if any, is the group's to raise.
+            # Its exception, if any, is raised by the group.
             await asyncio.wait([task])
             work.close()  # a task that is cancelled before its first step never touches what it was to run
 
     async def drain(self) -> None:
-        """Tells everybody to go elsewhere, and gives them the time."""
+        """Call the drain hooks, which make clients go elsewhere, and give the clients time."""
         if self.health.draining:
             return
         self.health.set_draining()
@@ -88,13 +88,13 @@ class Service(Generic[S]):
                 async with asyncio.timeout(self.settings.stop_grace_s):
                     await hook()
             except TimeoutError:
-                # What it was to tell others they will notice by themselves; what is in progress must still finish.
+                # Other processes will notice by themselves that this one is gone; work in progress must still finish.
                 get_logger(__name__).warning("drain hook takes too long", hook=getattr(hook, "__qualname__", "?"))
         await asyncio.sleep(self.settings.drain_s)
 
 
 Build = Callable[[Service[S]], AbstractAsyncContextManager[None]]
-"""A service's wiring: enters with everything started, leaves with everything closed."""
+"""A service's wiring: after entering, everything is started; after leaving, everything is closed."""
 
 
 @asynccontextmanager
@@ -107,7 +107,7 @@ async def serving(
     metrics: Metrics | None = None,
     endpoints: Endpoints | None = None,
 ) -> AsyncIterator[Service[S]]:
-    """The whole service for the time of the block. Leaving the block drains and closes it.
+    """Run the whole service for the time of the block. Leaving the block drains and closes it.
 
     Raises an exception group when a background task fails; the block is cancelled then.
     """
@@ -144,7 +144,7 @@ async def serving(
 
 
 async def run_service(name: str, settings: S, build: Build[S]) -> int:
-    """Runs until SIGTERM, SIGINT or a crash. Returns the exit code."""
+    """Run until SIGTERM, SIGINT or a crash. Return the exit code."""
     log = get_logger("services.chassis.lifecycle")
     file = os.environ.get(FILE_VARIABLE)
     endpoints = Endpoints(Path(file) if file else None)
@@ -157,16 +157,16 @@ async def run_service(name: str, settings: S, build: Build[S]) -> int:
                 log.info("draining")
         log.info("stopped")
     except asyncio.CancelledError:
-        # Cut short by a second signal, or stopped before it had started.
+        # Interrupted by a second signal, or stopped before it had started.
         log.warning("stopped without draining")
-    except Exception as error:  # noqa: BLE001 - the last resort: logged once, and the exit code tells
+    except Exception as error:  # noqa: BLE001 - the last resort: logged once; the exit code reports it
         _log_crash(error)
         return EXIT_CRASH
     return EXIT_OK
 
 
 def main(name: str, settings_class: type[S], build: Build[S], argv: Sequence[str] | None = None) -> int:
-    """A service's `__main__`: settings, logs, run."""
+    """Run a service's `__main__`: settings, logs, run."""
     try:
         settings = settings_class.from_args(argv)
     except ChaparError as error:
@@ -218,7 +218,7 @@ async def _guarded(work: Coroutine[Any, Any, None], name: str, may_end: bool) ->
 
 
 async def _watch_loop(metrics: Metrics) -> None:
-    """How late the loop wakes up: what every other latency in this process suffers from."""
+    """Measure how late the loop wakes up: this delays everything else in the process."""
     gauge = metrics.gauge("chapar_event_loop_lag_seconds").labels()
     loop = asyncio.get_running_loop()
     recent: list[float] = []
@@ -231,7 +231,7 @@ async def _watch_loop(metrics: Metrics) -> None:
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside a group, in order; the error itself when it is none."""
+    """Return the exceptions inside a group, in order; the error itself when it is not a group."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in leaves(inner)]
     return [error]
@@ -241,7 +241,7 @@ def _log_crash(error: Exception) -> None:
     log = get_logger("services.chassis.lifecycle")
     first = leaves(error)[0]
     if isinstance(first, ChaparError):
-        # Written for people: the stack says nothing more.
+        # The message is for people: a stack trace would add nothing.
         log.error("service failed", reason=first.reason, message=first.message)
         return
     log.error("service crashed", error=type(first).__name__, message=str(first), exc_info=first)

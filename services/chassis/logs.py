@@ -1,8 +1,8 @@
-"""Logs: one JSON object a line on standard output, and nothing in it that a person would not want read.
+"""Logs: one JSON object a line on standard output, without personal or secret data.
 
-Never logged: bodies, tokens, secrets, addresses, native ids. `redact` is the net under that rule, not a licence: it
+Never log bodies, tokens, secrets, addresses or native ids. `redact` is a safety net under that rule, not a permission: it
 masks fields by name, at any depth, and bearer tokens and bot tokens inside texts. Ids of trace, tenant and interaction
-come from the context (`bound`), so that every line of a request carries them.
+come from the context (`bound`), so that every line of a request contains them.
 """
 
 import logging
@@ -27,7 +27,7 @@ _FORBIDDEN = frozenset(
     }
 )  # fmt: skip
 _FORBIDDEN_SUFFIX = re.compile(r"_(body|text|token|secret|password|address|phone|email|native_id|api_key)$")
-# A bot token in a URL path, a bearer token, a JWT anywhere, a query parameter that carries a secret.
+# A bot token in a URL path, a bearer token, a JWT anywhere, a query parameter with a secret.
 _PATTERNS = (
     (re.compile(r"/bot\d+:[A-Za-z0-9_-]+"), "/bot" + MASK),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 " + MASK),
@@ -37,7 +37,7 @@ _PATTERNS = (
         r"\1" + MASK,
     ),
 )
-# One search tells that a text needs none of the four: most don't, and this runs for every field of every line.
+# One search shows that a text contains none of the four: most do not, and this runs for every field of every line.
 _SUSPECT = re.compile(r"/bot\d|[Bb][Ee][Aa][Rr][Ee][Rr]\s|[Bb][Aa][Ss][Ii][Cc]\s|eyJ|[?&]")
 _MAX_TEXT = 4096
 _MAX_DEPTH = 6
@@ -46,7 +46,7 @@ _MAX_DEPTH = 6
 def configure_logging(
     service: str, instance: str, level: str = "INFO", human: bool = False, stream: TextIO | None = None
 ) -> None:
-    """Routes structlog and the standard library's logging to `stream` (standard output). Called once, by `__main__`."""
+    """Route structlog and the standard library's logging to `stream` (standard output). Called once, by `__main__`."""
     out = stream or sys.stdout
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -67,7 +67,7 @@ def configure_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # These two narrate every connection and every request at INFO.
+    # These two log every connection and every request at INFO.
     for noisy in ("aiokafka", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     structlog.configure(
@@ -84,30 +84,30 @@ def configure_logging(
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger: `log.info("interaction opened", interaction_id=…)`. The event is constant, the rest are fields."""
+    """Return a logger: `log.info("interaction opened", interaction_id=…)`. The event is constant, the rest are fields."""
     logger: FilteringBoundLogger = structlog.get_logger(name)
     return logger
 
 
 @contextmanager
 def bound(**fields: str) -> Iterator[None]:
-    """Adds fields (tenant, interaction_id…) to every line logged inside, in this task and those it starts."""
+    """Add fields (tenant, interaction_id…) to every line logged inside, in this task and those it starts."""
     with structlog.contextvars.bound_contextvars(**fields):
         yield
 
 
 def bind(**fields: str) -> None:
-    """The same for the rest of this task, which must be one that ends with its work (a call, not a server)."""
+    """Add fields for the rest of this task, which must be one that ends with its work (a call, not a server)."""
     structlog.contextvars.bind_contextvars(**fields)
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A structlog processor that masks what must not be logged."""
+    """Mask secrets and personal data: a structlog processor."""
     return {key: MASK if _is_forbidden(key) else _clean(value, 0) for key, value in event.items()}
 
 
 def redact_text(text: str) -> str:
-    """The same for one text, for whoever shows an exception to a person."""
+    """Mask one text, before an exception is shown to a person."""
     whole = len(text)
     text = text[: 2 * _MAX_TEXT]
     if _SUSPECT.search(text) is not None:
@@ -157,7 +157,7 @@ def _add_trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventD
 
 
 class _JsonLine:
-    """Fixed keys first, in the order in which people read them."""
+    """Renders fixed keys first, in the order in which people read them."""
 
     _FIRST = ("ts", "level", "service", "instance", "logger", "event", "trace_id", "tenant", "interaction_id")
 
@@ -168,5 +168,5 @@ class _JsonLine:
         ordered = {key: event[key] for key in self._FIRST if key in event}
         ordered.update(event)
         line = self._render(logger, name, ordered)
-        # A lone surrogate can't be written to a UTF-8 stream; it must not cost the line.
+        # A lone surrogate cannot be written to a UTF-8 stream; the line must still be logged.
         return line.encode("utf-8", "backslashreplace").decode() if isinstance(line, str) else line

@@ -1,7 +1,7 @@
 """Metrics of one process: an injected registry, names from the catalogue only, label children cached.
 
-`labels()` costs 3 us and a cached child .9 us, so `Metrics` keeps children by label values. A name or a label that the
-catalogue does not know raises: a misspelt metric must not become a silent series. Nothing here is a global.
+`labels()` costs 3 us and a cached child 0.9 us, so `Metrics` keeps children by label values. A name or a label that the
+catalogue does not know raises: a misspelt metric must not become a silent series. Nothing here is a global variable.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ _T = TypeVar("_T", Counter, Gauge, Histogram)
 
 
 class UnknownMetric(KeyError):  # noqa: N818 - reads as what happened
-    """A name, a kind or a set of labels that the catalogue does not hold."""
+    """A name, a kind or a set of labels that the catalogue does not contain."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -44,7 +44,7 @@ class Family(Generic[_T]):
         self._children: dict[tuple[str, ...], _T] = {}
 
     def labels(self, *values: str, **named: str) -> _T:
-        """The child with these label values, in the catalogue's order or by name."""
+        """Return the child with these label values, in the catalogue's order or by name."""
         if named:
             if values or set(named) != set(self._names):
                 raise UnknownMetric(f"{self._metric._name} has the labels {self._names}, not {tuple(named)}")
@@ -54,13 +54,13 @@ class Family(Generic[_T]):
             if len(values) != len(self._names):
                 raise UnknownMetric(f"{self._metric._name} has {len(self._names)} labels: {self._names}")
             if len(self._children) >= _MAX_CHILDREN:
-                # A label out of control costs its detail, not the scrape.
+                # If a label has too many values, only its detail is lost, not the scrape.
                 values = ("other",) * len(values)
             child = self._children[values] = self._metric.labels(*values) if self._names else self._metric
         return child
 
     def remove(self, *values: str) -> None:
-        """Forgets a child, such as a partition that is no longer ours. Unknown ones are no error."""
+        """Remove a child, such as a partition that is no longer ours. Unknown ones are not an error."""
         if self._children.pop(values, None) is not None and self._names:
             self._metric.remove(*values)
 
@@ -69,30 +69,30 @@ class Metrics:
     """The metrics of one process."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        # `_created` series double a scrape and nobody reads them; the library has a process-wide switch only.
+        # `_created` series double a scrape and are never used; the library has a process-wide switch only.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library left this one function unannotated
         self.registry = registry if registry is not None else CollectorRegistry(auto_describe=True)
         self._specs: Mapping[str, MetricSpec] = {spec.name: spec for spec in CATALOGUE}
         self._families: dict[str, Family[Any]] = {}
 
     def counter(self, name: str) -> Family[Counter]:
-        """A counter of the catalogue."""
+        """Return a counter of the catalogue."""
         return self._family(name, "counter")
 
     def gauge(self, name: str) -> Family[Gauge]:
-        """A gauge of the catalogue."""
+        """Return a gauge of the catalogue."""
         return self._family(name, "gauge")
 
     def histogram(self, name: str) -> Family[Histogram]:
-        """A histogram of the catalogue."""
+        """Return a histogram of the catalogue."""
         return self._family(name, "histogram")
 
     def render(self) -> bytes:
-        """The text that Prometheus scrapes. Takes about 30 us a series: call it off the event loop."""
+        """Return the text that Prometheus scrapes. Takes about 30 us a series: call it off the event loop."""
         return generate_latest(self.registry)
 
     def value(self, name: str, *labels: str) -> float | None:
-        """What a counter or gauge reads now (a histogram: its count); None if never touched. For tests and boards."""
+        """Return the value of a counter or gauge (a histogram: its count); None if never set. For tests and boards."""
         spec = self._specs.get(name)
         if spec is None:
             raise UnknownMetric(f"no metric is called {name}")
@@ -119,7 +119,7 @@ class Metrics:
 
 
 class PrometheusLaneMetrics:
-    """`services.chassis.kafka.lane.LaneMetrics` on the catalogue's metrics."""
+    """Implements `services.chassis.kafka.lane.LaneMetrics` with the catalogue's metrics."""
 
     _PER_PARTITION = (
         "chapar_lane_lag_records",
@@ -145,44 +145,44 @@ class PrometheusLaneMetrics:
         self._dead_letters = counter("chapar_lane_dead_letters_total")
 
     def lag(self, lane: str, partition: int, records: int, seconds: float) -> None:
-        """Records not yet committed, and the age of the oldest."""
+        """Set the records not yet committed, and the age of the oldest."""
         self._lag_records.labels(lane, str(partition)).set(records)
         self._lag_seconds.labels(lane, str(partition)).set(seconds)
 
     def oldest_uncommitted(self, lane: str, partition: int, seconds: float) -> None:
-        """How long the oldest handled record waits for its commit."""
+        """Set how long the oldest handled record has been waiting for its commit."""
         self._oldest.labels(lane, str(partition)).set(seconds)
 
     def restore_progress(self, lane: str, partition: int, read: int, total: int) -> None:
-        """Changelog offsets read, of so many."""
+        """Set the share of changelog offsets read."""
         self._ratio.labels(lane, str(partition)).set(1.0 if total <= 0 else min(1.0, read / total))
 
     def restored(self, lane: str, partition: int, entries: int, seconds: float) -> None:
-        """A partition is live."""
+        """Count a partition that is live."""
         self._ratio.labels(lane, str(partition)).set(1.0)
         self._restored_entries.labels(lane).inc(entries)
         self._restore_seconds.labels(lane).observe(seconds)
 
     def batch(self, lane: str, partition: int, records: int) -> None:
-        """A batch was taken."""
+        """Observe the size of a batch."""
         self._batch.labels(lane).observe(records)
 
     def committed(self, lane: str, partition: int, records: int, seconds: float) -> None:
-        """A transaction is durable."""
+        """Count a durable transaction."""
         self._committed.labels(lane).inc(records)
         self._commit.labels(lane).observe(seconds)
 
     def rebalanced(self, lane: str, partitions: int) -> None:
-        """The group gave this process so many partitions."""
+        """Count an assignment, and set the number of partitions."""
         self._rebalances.labels(lane).inc()
         self._show_owned(lane, partitions)
 
     def input_partitions(self, lane: str, partitions: int) -> None:
-        """How many the input has: what no process owns is the difference."""
+        """Set the number of the input's partitions: the difference is the partitions that no process owns."""
         self._input_partitions.labels(lane).set(partitions)
 
     def lost(self, lane: str, partition: int) -> None:
-        """This process no longer owns a partition: its gauges would only mislead."""
+        """Remove the gauges of a partition that this process no longer owns: they would mislead."""
         for family in (self._lag_records, self._lag_seconds, self._oldest, self._ratio):
             family.remove(lane, str(partition))
         self._show_owned(lane, max(0, self._owned.get(lane, 0) - 1))
@@ -192,20 +192,20 @@ class PrometheusLaneMetrics:
         self._partitions.labels(lane).set(partitions)
 
     def aborted(self, lane: str, partition: int, reason: str) -> None:
-        """A batch was thrown away."""
+        """Count a discarded batch."""
         self._aborts.labels(lane, reason).inc()
 
     def fenced(self, lane: str, partition: int) -> None:
-        """Another owner took over first."""
+        """Count a takeover by another owner."""
         self._fences.labels(lane).inc()
 
     def dead_letter(self, lane: str, partition: int, reason: str) -> None:
-        """An input became a dead letter."""
+        """Count an input that became a dead letter."""
         self._dead_letters.labels(lane, reason).inc()
 
 
 def render_markdown() -> str:
-    """The content of docs/metrics.md."""
+    """Return the content of docs/metrics.md."""
     lines = [
         "# Metrics",
         "",

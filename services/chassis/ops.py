@@ -1,6 +1,6 @@
-"""The HTTP side for operators: /metrics, /healthz, /readyz, /startupz. Plain text and JSON, no tenant's data.
+"""The HTTP server for operators: /metrics, /healthz, /readyz, /startupz. Plain text and JSON, without data of tenants.
 
-/healthz answers from the event loop itself, so an answer is the heartbeat; the probe's time-out finds one that hangs.
+/healthz answers from the event loop itself, so an answer proves that the loop runs; the probe's time-out detects a loop that hangs.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ OPS_LIMITS = HttpLimits(
     head_bytes=16 << 10,
     discard_bytes=1 << 20,
 )
-"""For probes and scrapers only: few, and quick."""
+"""Limits for probes and scrapers only: few connections, short requests."""
 _NO_STORE = {"cache-control": "no-store"}
 
 
 def ops_app(metrics: Metrics, health: Health) -> Starlette:
-    """The application of the ops port."""
+    """Return the application of the ops port."""
 
     async def show_metrics(_request: Request) -> Response:
-        # A scrape of thousands of series takes a tenth of a second: not on the loop that serves agents.
+        # A scrape of thousands of series takes 0.1 s: do not run it on the loop that serves agents.
         return Response(await asyncio.to_thread(metrics.render), headers={"content-type": CONTENT_TYPE})
 
     async def healthz(_request: Request) -> Response:

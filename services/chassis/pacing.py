@@ -1,7 +1,7 @@
-"""How fast each tenant may go: the generic cell rate algorithm (ITU-T I.371), by key, in bounded memory. Pure.
+"""The rate limit of each tenant: the generic cell rate algorithm (ITU-T I.371), by key, in bounded memory. Pure.
 
-A key may spend `burst` units at once and `per_s` units a second on average. What is beyond waits its turn; the caller
-says how long it is willing to wait, so no more than `per_s` times that wait is ever waiting for one key.
+A key may spend `burst` units at once and `per_s` units a second on average. Units above that wait for their turn; the caller
+says how long it will wait, so at most `per_s` times that wait is ever waiting for one key.
 """
 
 from collections import OrderedDict
@@ -27,29 +27,29 @@ NO_LIMIT: Final = Pace(0.0, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When it is a key's turn. `refused`: not within the time that the caller would wait, and nothing was spent."""
+    """The time of a key's turn. `refused`: the turn is later than the caller would wait, and nothing was spent."""
 
     wait_s: float
     refused: bool = False
 
 
 class Pacer:
-    """The paces of many keys. Times in seconds of any monotonic clock."""
+    """The rates of many keys. Times are in seconds of any monotonic clock."""
 
     def __init__(self, pace: Pace, weights: Mapping[str, float] = _NO_WEIGHTS, most_keys: int = _MOST_KEYS) -> None:
-        """`weights`: keys whose pace is so many times that of others."""
+        """`weights`: for each key, the factor by which its rate exceeds that of other keys."""
         self._pace = pace
         self._weights = weights
         self._most_keys = most_keys
         self._busy_until: OrderedDict[str, float] = OrderedDict()
 
     def take(self, key: str, units: float, now_s: float, most_wait_s: float) -> Turn:
-        """Spends units and says how long to wait for them; more than `most_wait_s` is refused."""
+        """Spend units and return how long to wait for them; a wait above `most_wait_s` is refused."""
         weight = self._weights.get(key, 1.0)
         per_s = self._pace.per_s * weight
         if per_s <= 0:
             return Turn(0.0)
-        # Before this time the whole burst was there: what was spent earlier no longer matters.
+        # At this time the whole burst was available again: units spent earlier no longer matter.
         rested = now_s - self._pace.burst * weight / per_s
         busy = max(self._busy_until.get(key, rested), rested)
         wait = max(0.0, busy - now_s)
@@ -63,5 +63,5 @@ class Pacer:
 
     @property
     def known(self) -> int:
-        """Keys in memory."""
+        """Return the number of keys in memory."""
         return len(self._busy_until)

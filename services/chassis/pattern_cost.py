@@ -1,7 +1,7 @@
-"""What matching a regular expression can cost at most, in the steps of `expression_cost`.
+"""The highest possible cost of matching a regular expression, in the steps of `expression_cost`.
 
 The matcher is linear in the text, but it compiles the pattern at each use: `\\w{100}` takes 20 ms although its text is
-short. So parts are weighed by what compiling them was measured to cost, repetitions multiply, and the text counts by the states.
+short. So each part has the weight that was measured for compiling it, repetitions multiply, and the text counts by the states.
 """
 
 import re
@@ -35,7 +35,7 @@ class _Weight:
 
 
 def pattern_cost(pattern: str, chars: int) -> int:
-    """Steps at most for a text of so many characters. Raises Unestimable."""
+    """Return the highest number of steps for a text of `chars` characters. Raises Unestimable."""
     if len(pattern) > MOST_PATTERN:
         raise Unestimable(f"a pattern is longer than {MOST_PATTERN} characters")
     flags = "".join(_FLAGS.findall(pattern))
@@ -102,7 +102,7 @@ def _escape(pattern: str, at: int) -> tuple[_Weight, int]:
 
 
 def _class(pattern: str, at: int) -> tuple[_Weight, int]:
-    """A class in brackets. Classes in classes are refused: where they end is not worth a guess."""
+    """Weigh a class in brackets. Classes in classes are refused, because their end is uncertain."""
     at += 1
     negated = pattern.startswith("^", at)
     weight = _Weight(_CLASS, 4) if negated else _Weight(_LETTER, 1)
@@ -115,7 +115,7 @@ def _class(pattern: str, at: int) -> tuple[_Weight, int]:
         if pattern[at] == "[":
             named = re.compile(r"\[:\^?[a-z]+:\]").match(pattern, at)
             if named is None:
-                raise Unestimable(r"a class in a pattern holds `[`: write `\[`")
+                raise Unestimable(r"a class in a pattern contains `[`: write `\[`")
             weight.add(_Weight(_RANGE, 2))
             at = named.end()
         elif pattern[at] == "\\":

@@ -1,10 +1,10 @@
-"""Requests whose caller waits for what a lane makes of them.
+"""Requests whose caller waits for the decision of a lane.
 
-Only the lane of an entity knows whether it exists, whose it is and what belongs to it; everything else is a copy that is
-behind. So the request goes into the log like everything else, with the id of a question, and is answered when the verdict
-comes back by a topic of its own. A verdict is in the same transaction as what it is about: OK means done. The price is one
-commit of the lane: some tens of milliseconds. Without a verdict in time the answer is UNAVAILABLE, and the same request
-again, with its idempotency key, gets the verdict of the first.
+Only the lane of an entity knows whether it exists, who owns it and what belongs to it; every other view is a copy that lags
+behind. So the request is written to the log with the id of a question, and is answered when the verdict arrives in a topic
+for verdicts. A verdict is in the same transaction as its effects: OK means done. The cost is one commit of the lane: some
+tens of milliseconds. Without a verdict in time the answer is UNAVAILABLE. The same request, sent again with its
+idempotency key, gets the verdict of the first.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from services.chassis.logs import get_logger
 
 
 class LaneQuestions:
-    """One for all edges of the process. Everything runs in one event loop. `kinds`: what a refusal is to the caller; INVALID if not named."""
+    """One for all edges of the process. Everything runs in one event loop. `kinds`: refusal reason to error kind; INVALID if not named."""
 
     def __init__(self, timeout_s: float, kinds: Mapping[str, ErrorKind]) -> None:
         self._timeout_s = timeout_s
@@ -32,17 +32,17 @@ class LaneQuestions:
         self._log = get_logger(__name__)
 
     def listening(self) -> None:
-        """From now on no verdict is missed."""
+        """Record that from now on no verdict is missed."""
         self._listening.set()
 
     async def run(self, records: AsyncIterator[Record]) -> None:
-        """Reads verdicts until cancelled."""
-        async with aclosing(records) as stream:  # type: ignore[type-var]  # it is a generator; its type says iterator
+        """Read verdicts until cancelled."""
+        async with aclosing(records) as stream:  # type: ignore[type-var]  # it is a generator; its type is iterator
             async for record in stream:
                 self.take(record)
 
     def take(self, record: Record) -> None:
-        """One verdict."""
+        """Take one verdict."""
         try:
             verdict = verdict_pb2.Verdict.FromString(record.value or b"")
         except DecodeError:
@@ -55,7 +55,7 @@ class LaneQuestions:
             waiting.set_result(verdict)
 
     async def ask(self, tenant: str, publish: Callable[[str], Awaitable[object]]) -> None:
-        """`publish` makes the request durable with the id that it is given. Raises what the lane refuses it for, and UNAVAILABLE."""
+        """Call `publish`, which makes the request durable with the given id, and wait. Raises the lane's refusal, and UNAVAILABLE."""
         question_id = random_id()
         key = (tenant, question_id)
         answer = self._waiting[key] = asyncio.get_running_loop().create_future()
@@ -68,19 +68,19 @@ class LaneQuestions:
             raise ChaparError(
                 ErrorKind.UNAVAILABLE,
                 "NOT_DECIDED",
-                "the request is not decided yet: ask again with the same idempotency key",
+                "the request is not decided yet: send it again with the same idempotency key",
                 retry_after_s=1,
             ) from error
         finally:
             del self._waiting[key]
         if verdict.refused:
             kind = self._kinds.get(verdict.refused, ErrorKind.INVALID)
-            raise ChaparError(kind, verdict.refused, verdict.detail or "the request can't be carried out")
+            raise ChaparError(kind, verdict.refused, verdict.detail or "the request cannot be carried out")
 
 
 def answer_question(
     outbox: Outbox, topic: str, tenant: str, question_id: str, refused: str = "", detail: str = ""
 ) -> None:
-    """A lane's verdict, written with what it is about."""
+    """Write a lane's verdict, in the same transaction as its effects."""
     verdict = verdict_pb2.Verdict(tenant=tenant, question_id=question_id, refused=refused, detail=detail)
     outbox.send(topic, tenant_key(tenant, question_id), verdict.SerializeToString())

@@ -1,11 +1,11 @@
-"""Secrets by reference: configuration says where a secret is, never what it is. A tenant reaches its own secrets and no others.
+"""Secrets by reference: configuration says where a secret is, never its value. A tenant can read its own secrets and no others.
 
-A tenant's configuration is written by the tenant, so a reference is a wish. The operator decides what there is:
+A tenant's configuration is written by the tenant, so a reference is only a request. The operator decides which secrets exist:
 
     env:CHAPAR_SECRET_<TENANT>__<NAME>   a variable of the process; TENANT in capitals, `-` as `_`; NAME of capitals, digits, single `_`
     file:<path>                          below <secrets_dir>/<tenant>/, after every link is followed; without secrets_dir none
 
-Everything else, the platform's own secrets first of all, does not exist for it.
+Everything else does not exist for a tenant, above all the platform's own secrets.
 """
 
 import os
@@ -17,22 +17,22 @@ from typing import Final
 
 PREFIX: Final = "CHAPAR_SECRET_"
 FORMS: Final = "env:CHAPAR_SECRET_<TENANT>__<NAME> or file:<secret>/<key>"
-"""The forms that people may write."""
+"""The forms of references that people may write."""
 _KEPT_MS: Final = 5_000
 _MAX_SECRET_BYTES: Final = 64 << 10
 _TENANT: Final = re.compile(r"[a-z0-9-]{1,40}")
-# No double underscore in a name: it ends the tenant's part, or `a` could name what is `a-b`'s.
+# No double underscore in a name: it ends the tenant's part; otherwise tenant `a` could name a secret of `a-b`.
 _NAME: Final = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)*")
 _PATH: Final = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
 
 def env_prefix(tenant: str) -> str:
-    """What the names of a tenant's variables begin with."""
+    """Return the prefix of the names of a tenant's variables."""
     return f"{PREFIX}{tenant.upper().replace('-', '_')}__"
 
 
 def reference_problem(tenant: str, reference: str) -> str:
-    """Why a tenant may not use this reference; empty when it may. Says nothing of whether the secret is there."""
+    """Return why a tenant may not use this reference; empty when it may. Does not check whether the secret exists."""
     scheme, colon, where = reference.partition(":")
     if not colon or scheme not in ("env", "file") or not where:
         return f"must be a reference, {FORMS}, never the secret itself"
@@ -42,7 +42,7 @@ def reference_problem(tenant: str, reference: str) -> str:
         prefix = env_prefix(tenant)
         if where.startswith(prefix) and _NAME.fullmatch(where.removeprefix(prefix)):
             return ""
-        return f"names a variable outside of the tenant's: they are {prefix}NAME"
+        return f"names a variable of another tenant: this tenant's are {prefix}NAME"
     if _PATH.fullmatch(where) and not {".", ".."} & set(where.split("/")):
         return ""
     return (
@@ -51,7 +51,7 @@ def reference_problem(tenant: str, reference: str) -> str:
 
 
 class SecretReferences:
-    """Looked up at use. A file is read again after five seconds, so that a rotated secret needs no restart."""
+    """Reads secrets when they are used. A file is read again after five seconds, so that a rotated secret needs no restart."""
 
     def __init__(
         self, clock: Callable[[], int], directory: Path | None = None, env: Mapping[str, str] | None = None
@@ -62,7 +62,7 @@ class SecretReferences:
         self._kept: dict[tuple[str, str], tuple[int, str]] = {}
 
     def read(self, tenant: str, reference: str) -> str:
-        """The tenant's secret; empty when it can't be read or is not the tenant's to name."""
+        """Return the tenant's secret; empty when it cannot be read or the tenant may not name it."""
         if reference_problem(tenant, reference):
             return ""
         scheme, _, where = reference.partition(":")
@@ -77,7 +77,7 @@ class SecretReferences:
             return ""
         try:
             own = (self._directory / tenant).resolve(strict=True)
-            # Kubernetes mounts secrets behind links; what counts is where they lead.
+            # Kubernetes mounts secrets behind links; their target is checked.
             found = (own / path).resolve(strict=True)
             if own.parent != self._directory.resolve() or not found.is_relative_to(own):
                 return ""
@@ -89,8 +89,8 @@ class SecretReferences:
 
 
 def _content(path: Path) -> str:
-    """The text of a regular file; empty for one that is none or too large. Raises OSError."""
-    # Not through a link that came meanwhile, and without waiting for the other end of a pipe.
+    """Return the text of a regular file; empty if it is not one or is too large. Raises OSError."""
+    # Do not follow a link that appeared meanwhile, and do not wait for the other end of a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -100,6 +100,6 @@ def _content(path: Path) -> str:
 
 
 def scheme_of(reference: str) -> str:
-    """Which kind of reference it is, for people: its target is the operator's business."""
+    """Return the kind of the reference, for people: only the operator needs to know its target."""
     scheme = reference.partition(":")[0]
     return scheme if scheme in ("env", "file") else "unknown"

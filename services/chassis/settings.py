@@ -1,13 +1,13 @@
-"""Settings: read once, validated once, frozen; whatever is not known is refused.
+"""Settings: read once, validated once, frozen; unknown settings are refused.
 
 Precedence, lowest first: defaults, the YAML file given by `--config`, the environment, arguments in code. A service's
 variables start with its prefix (`CHAPAR_INGEST_GRPC_PORT`); `__` goes one level down
-(`CHAPAR_INGEST_JWT__SECRET_FILE`); a value that starts with `[` or `{` is JSON. A variable with the prefix that names
-no setting is an error, because a misspelt setting would otherwise silently keep its default. Exempt are the variables
-that Kubernetes and Docker invent for a Service of the same name (`CHAPAR_INGEST_PORT_50051_TCP_ADDR`).
+(`CHAPAR_INGEST_JWT__SECRET_FILE`); a value that starts with `[` or `{` is JSON. A variable with the prefix that is not the
+name of a setting is an error, because a misspelt setting would otherwise silently keep its default. Exempt are the
+variables that Kubernetes and Docker add for a Service of the same name (`CHAPAR_INGEST_PORT_50051_TCP_ADDR`).
 
-Constructing a settings class reads nothing from the environment: only `load` does, from the mapping it is given.
-(`KafkaSettings` is the exception: what it is not given it takes from the process's KAFKA_* variables.)
+Constructing a settings class reads nothing from the environment: only `load` does, from the mapping that it is given.
+(`KafkaSettings` is the exception: it reads values that it is not given from the process's KAFKA_* variables.)
 """
 
 import argparse
@@ -40,7 +40,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs. A service's own class adds its fields and sets `env_prefix`."""
+    """The settings that every service needs. A service's own class adds its fields and sets `env_prefix`."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CHAPAR_", hide_input_in_errors=True)
 
@@ -56,8 +56,8 @@ class ServiceSettings(BaseSettings):
         default=0, ge=0, le=65535, description="Plaintext port of gRPC health, on ops_host; 0 takes a free one."
     )
     ops_host: str = Field(default="127.0.0.1", description="Address of /metrics, /healthz, /readyz, /startupz.")
-    ops_port: int = Field(default=0, ge=0, le=65535, description="Port of the same; 0 takes a free one.")
-    log_level: LogLevel = Field(default="INFO", description="Least level that is logged.")
+    ops_port: int = Field(default=0, ge=0, le=65535, description="Port of /metrics and the probes; 0 takes a free one.")
+    log_level: LogLevel = Field(default="INFO", description="Lowest level that is logged.")
     log_human: bool = Field(default=False, description="Logs for a terminal instead of JSON.")
     insecure_dev: bool = Field(
         default=False,
@@ -75,18 +75,18 @@ class ServiceSettings(BaseSettings):
     )
     grpc_limits: GrpcLimits = Field(default_factory=GrpcLimits, description="Slots, connections and streams.")
     grpc_max_request_bytes: int = Field(default=1 << 20, ge=1024, le=16 << 20, description="Largest gRPC request.")
-    grpc_max_message_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20, description="Largest gRPC answer.")
+    grpc_max_message_bytes: int = Field(default=4 << 20, ge=1024, le=64 << 20, description="Largest gRPC response.")
     secrets_dir: Path | None = Field(
         default=None,
-        description="Directory with a directory for each tenant: what `file:` in its configuration may name. Empty: nothing.",
+        description="Directory with a directory for each tenant; `file:` in a tenant's configuration reads below it. Empty: no files.",
     )
     otlp_endpoint: str = Field(default="", description="OTLP/gRPC collector for traces (http://host:4317); empty: off.")
-    trace_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that is recorded.")
+    trace_ratio: float = Field(default=1.0, ge=0, le=1, description="Share of new traces that are recorded.")
     drain_s: float = Field(
         default=0.5,
         ge=0,
         le=300,
-        description="Seconds between saying NOT_SERVING and refusing calls, for clients to move.",
+        description="Seconds between reporting NOT_SERVING and refusing calls, so that clients can move.",
     )
     stop_grace_s: float = Field(default=10, ge=0, le=300, description="Seconds that calls in progress get to finish.")
     jwt: JwtSettings = Field(default_factory=JwtSettings, description="How callers' tokens are verified.")
@@ -108,11 +108,11 @@ class ServiceSettings(BaseSettings):
 
     @property
     def tls(self) -> bool:
-        """Whether gRPC speaks TLS."""
+        """Whether gRPC uses TLS."""
         return self.tls_cert_file is not None
 
     def require_secure_or_loopback(self) -> None:
-        """Raises INVALID INSECURE_GRPC unless there is TLS, or this is development on loopback."""
+        """Raise INVALID INSECURE_GRPC unless there is TLS, or this is development on loopback."""
         if self.tls:
             return
         prefix = self.model_config.get("env_prefix", "")
@@ -132,7 +132,7 @@ class ServiceSettings(BaseSettings):
             )
 
     def require_keys_that_only_verify(self) -> None:
-        """Raises INVALID SHARED_KEY for keys that could sign, or come unprotected, unless this is development on loopback."""
+        """Raise INVALID SHARED_KEY for keys that can sign or are fetched without TLS, unless this is development on loopback."""
         reason = self.jwt.development_only()
         refusal = self.jwt.refusal()
         if reason and not refusal and not (self.insecure_dev and self.grpc_host in _LOOPBACK):
@@ -149,7 +149,7 @@ class ServiceSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments only: no test depends on the shell it was started from."""
+        """Use arguments only: no test depends on the shell that started it."""
         return (init_settings,)
 
     @classmethod
@@ -159,18 +159,18 @@ class ServiceSettings(BaseSettings):
         env: Mapping[str, str] | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Settings from file and environment. Raises INVALID SETTINGS_REFUSED with one sentence for each mistake."""
+        """Return settings from file and environment. Raises INVALID SETTINGS_REFUSED with one sentence for each mistake."""
         env = os.environ if env is None else env
         prefix = cls.model_config.get("env_prefix", "")
         values = _read_yaml(config_file) if config_file is not None else {}
-        # The cluster's own variables (KAFKA_BOOTSTRAP_SERVERS…) are shared by all services and weigh less than theirs.
+        # The cluster's own variables (KAFKA_BOOTSTRAP_SERVERS…) are shared by all services; a service's variables override them.
         values.setdefault("kafka", {})
         for name, field in KafkaSettings.model_fields.items():
             if env.get(str(field.validation_alias)):
                 _merge(values, {"kafka": {name: env[str(field.validation_alias)]}})
         _merge(values, _env_values(cls, prefix, env))
         _merge(values, dict(overrides or {}))
-        # Nested classes of others may ignore what they don't know; here nobody does.
+        # Nested classes of libraries may ignore unknown settings; here every class refuses them.
         unknown = list(_unknown(cls, values, ()))
         if unknown:
             raise _refused(unknown)
@@ -181,7 +181,7 @@ class ServiceSettings(BaseSettings):
 
     @classmethod
     def from_args(cls, argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> Self:
-        """Settings of a service's `__main__`: `--config FILE` and the environment. `--version` prints it and exits."""
+        """Return the settings of a service's `__main__`: `--config FILE` and the environment. `--version` prints it and exits."""
         parser = argparse.ArgumentParser(description=(cls.__doc__ or "").strip().splitlines()[0])
         parser.add_argument("--config", type=Path, default=None, metavar="FILE", help="YAML file with settings")
         parser.add_argument("--version", action="version", version=version())
@@ -224,9 +224,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise _refused([FieldViolation(str(path), f"can't be read: {error.strerror}")]) from error
+        raise _refused([FieldViolation(str(path), f"cannot be read: {error.strerror}")]) from error
     if len(raw) > _MAX_FILE_BYTES:
-        raise _refused([FieldViolation(str(path), "is larger than 1 MiB, so it is no settings file")])
+        raise _refused([FieldViolation(str(path), "is larger than 1 MiB, so it is not a settings file")])
     try:
         values = YAML(typ="safe", pure=True).load(raw.decode())
     except (YAMLError, UnicodeDecodeError, RecursionError) as error:
@@ -255,7 +255,7 @@ def _refusal(cls: type[BaseSettings], prefix: str, error: ValidationError) -> Ch
         path = [str(part) for part in item["loc"]]
         name = ".".join(path) or "settings"
         if len(path) > 1 and path[1].isupper():
-            name = path[1]  # a setting that has a variable of its own, shared by all services
+            name = path[1]  # a setting with its own variable, shared by all services
         elif path and path[0] in cls.model_fields:
             name += f" ({prefix}{'__'.join(path).upper()})"
         text = item["msg"].removeprefix("Value error, ")

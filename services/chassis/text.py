@@ -1,8 +1,8 @@
-"""The one place where text from outside meets Unicode normalisation.
+"""The one place that applies Unicode normalisation to text from outside.
 
-Normalisation is quadratic in a run of combining marks, and a run has no natural end: one letter with 48,000 marks takes
+Normalisation is quadratic in a run of combining marks, and a run has no natural limit: one letter with 48,000 marks takes
 seconds. So a text is cut first, and each base character keeps at most MAX_MARKS marks. No written language needs more
-than four; what is removed is decoration that also draws over the lines above and below.
+than four; the removed marks are decoration that also covers the lines above and below.
 """
 
 import unicodedata
@@ -28,8 +28,8 @@ def few_marks(text: str, most: int) -> str:
 
 @lru_cache(maxsize=4096)
 def is_mark(char: str) -> bool:
-    """Whether this character joins the one before it: a mark by category, or by combining class."""
-    # Both: some marks have class 0 (they only decorate), and some characters with a class are letters by category.
+    """Return whether this character joins the one before it: a mark by category, or by combining class."""
+    # Check both: some marks have class 0 (they only decorate), and some characters with a class are letters by category.
     return unicodedata.combining(char) != 0 or unicodedata.category(char) in ("Mn", "Me")
 
 

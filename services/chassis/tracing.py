@@ -1,7 +1,7 @@
-"""Traces across Kafka and gRPC: W3C trace context in headers, OpenTelemetry behind it, off by default.
+"""Traces across Kafka and gRPC: W3C trace context in headers, implemented with OpenTelemetry, off by default.
 
-Without an endpoint nothing is recorded and every call here returns at once; a trace context that comes in is still
-handed on, so a traced caller's path is not cut by a service that does not record. Spans carry ids, never bodies.
+Without an endpoint nothing is recorded and every call here returns at once; a received trace context is still passed
+on, so a service that does not record does not interrupt a trace. Spans contain ids, never bodies.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ _NO_CONTEXT = Context()
 
 
 def inject(headers: Headers = (), context: Context | None = None) -> Headers:
-    """Kafka headers with the current trace context added in place of any that was there."""
+    """Return Kafka headers with the current trace context in place of any that was there."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, context)
     if not carrier:
@@ -35,20 +35,20 @@ def inject(headers: Headers = (), context: Context | None = None) -> Headers:
 
 
 def extract(headers: Iterable[tuple[str, bytes]]) -> Context:
-    """The trace context in Kafka headers; an empty one when there is none, or a malformed one."""
+    """Return the trace context in Kafka headers; an empty one when there is none, or a malformed one."""
     carrier = {name: value.decode("ascii", "replace") for name, value in headers if name in _FIELDS and value}
     return _PROPAGATOR.extract(carrier, _NO_CONTEXT) if carrier else _NO_CONTEXT
 
 
 def inject_metadata(context: Context | None = None) -> tuple[tuple[str, str], ...]:
-    """gRPC metadata for the current trace context."""
+    """Return gRPC metadata for the current trace context."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier, context)
     return tuple(carrier.items())
 
 
 def extract_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
-    """The trace context in gRPC metadata."""
+    """Return the trace context in gRPC metadata."""
     carrier = {name: value for name, value in metadata if name in _FIELDS and isinstance(value, str)}
     return _PROPAGATOR.extract(carrier, _NO_CONTEXT) if carrier else _NO_CONTEXT
 
@@ -69,10 +69,10 @@ class Tracing:
         ratio: float = 1.0,
         exporter: "SpanExporter | None" = None,
     ) -> "Tracing":
-        """Recording to `endpoint` by OTLP/gRPC (or to a given exporter); without either, off."""
+        """Start recording to `endpoint` by OTLP/gRPC (or to a given exporter); without either, off."""
         if not endpoint and exporter is None:
             return cls()
-        # The SDK and the exporter take a third of a second to import: only those who trace pay.
+        # The SDK and the exporter take 0.3 s to import: do it only if tracing is on.
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -88,7 +88,7 @@ class Tracing:
         else:
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-            # A collector that is away delays the end of the process by this much, no more.
+            # A collector that is away delays the end of the process by this time at most.
             plain = endpoint.startswith("http://")
             provider.add_span_processor(
                 BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, insecure=plain, timeout=2))
@@ -109,9 +109,9 @@ class Tracing:
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, str | int | float | bool] | None = None,
     ) -> Iterator[None]:
-        """Runs the block in a span (when recording), under `parent` or under the current span.
+        """Run the block in a span (when recording), under `parent` or under the current span.
 
-        When not recording, `parent` still becomes current, so that what is sent inside carries it on.
+        When not recording, `parent` still becomes current, so that messages sent inside contain it.
         """
         if self._tracer is None:
             if not parent:
@@ -134,16 +134,16 @@ class Tracing:
             try:
                 yield
             except Exception as error:
-                # The type only: an exception's text may quote what it choked on.
+                # The type only: an exception's text may quote the data that caused it.
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
                 raise
 
     def annotate(self, **attributes: str | int | float | bool) -> None:
-        """Adds ids to the current span."""
+        """Add ids to the current span."""
         if self._tracer is not None:
             trace.get_current_span().set_attributes(attributes)
 
     def close(self) -> None:
-        """Sends what is buffered. May block for seconds: call it off the event loop."""
+        """Send the buffered spans. May block for seconds: call it off the event loop."""
         if self._provider is not None:
             self._provider.shutdown()

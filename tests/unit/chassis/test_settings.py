@@ -127,7 +127,7 @@ def test_a_broken_file_is_one_sentence_with_its_name(tmp_path: Path, content: by
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     """With its name."""
-    assert "can't be read" in refused(file=tmp_path / "none.yaml")
+    assert "cannot be read" in refused(file=tmp_path / "none.yaml")
 
 
 def test_json_in_a_variable_and_json_that_is_none() -> None:
