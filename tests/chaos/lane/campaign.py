@@ -1,4 +1,4 @@
-"""A chaos campaign: processes that kill or stop themselves at named points while records flow, and a checker that reads what is left."""
+"""A chaos campaign: processes kill or stop themselves at named points while records flow, and a checker reads the result."""
 
 import asyncio
 import multiprocessing
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped] # its stubs are a package of their own, for one call
+import psutil  # type: ignore[import-untyped] # its stubs are a separate package, for one call
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -30,7 +30,7 @@ KEYS = 200
 
 @dataclass(frozen=True)
 class Fault:
-    """What a process does to itself, at the n-th passing of a point."""
+    """The fault that a process inflicts on itself, at the n-th passing of a point."""
 
     point: str
     times: int
@@ -39,13 +39,13 @@ class Fault:
 
 @dataclass
 class Verdict:
-    """What the checker found. All zero is clean."""
+    """The checker's result. All zero is clean."""
 
     lost: int = 0
     doubled: int = 0
     state_errors: int = 0
     late_writes: int = 0
-    """Records that a reader sees from an ownership which had already been succeeded."""
+    """Records that a reader sees from an ownership that already had a successor."""
     replied_twice: int = 0
     replied_in_vain: int = 0
     """Replies for records whose outputs never became visible."""
@@ -66,7 +66,7 @@ class Verdict:
 
 @dataclass
 class Slot:
-    """A place for one process at a time."""
+    """A slot for one process at a time."""
 
     process: ForkServerProcess
     fault: Fault
@@ -80,13 +80,13 @@ class Slot:
 
     @property
     def stopped(self) -> bool:
-        """Whether SIGSTOP holds it."""
+        """Whether the process is stopped by SIGSTOP."""
         return self.process.is_alive() and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
 
 @dataclass
 class Campaign:
-    """`run` plays the faults, feeding records as it goes, and ends when all are handled (or nothing more happens)."""
+    """`run` plays the faults, feeds records meanwhile, and ends when all are handled (or nothing more happens)."""
 
     kafka: KafkaSettings
     home: Path
@@ -123,7 +123,7 @@ class Campaign:
         return await self._judge()
 
     async def _play(self, producer: AIOKafkaProducer, directory: GroupDirectory) -> None:
-        """Feeds a share of the records at each fault, and a little whenever all is handled, so that the next fault has work to hit."""
+        """Feed a share of the records at each fault, and a few whenever all are handled, so that the next fault interrupts some work."""
         share = -(-self.records // (len(self.faults) + 1))
         feeding, moved_at, before = share, time.monotonic(), (-1, -1)
         while True:
@@ -137,7 +137,7 @@ class Campaign:
             quiet = time.monotonic() - moved_at
             finished = self._played == len(self.faults)
             if finished and handled >= self._fed >= self.records and quiet > 1.0:
-                return  # a second of silence: what a zombie might still write would show
+                return  # a second without records: a late write of a zombie would be visible
             if quiet > self.patience:
                 return
             left = max(0, self.records - self._fed)
@@ -147,7 +147,7 @@ class Campaign:
             await asyncio.sleep(0.02)
 
     async def _tend(self, directory: GroupDirectory) -> None:
-        """Replace the dead; wake the stopped when they have been succeeded."""
+        """Replace dead processes; resume stopped ones when they have a successor."""
         for slot in list(self._slots):
             if slot.process.exitcode is not None:
                 assert slot.process.exitcode == -signal.SIGKILL, f"{slot.name} ended: {slot.process.exitcode}"
@@ -156,7 +156,7 @@ class Campaign:
                 self._spawn()
             elif slot.fault.action == "stop" and not slot.resumed and slot.stopped:
                 if len(self._slots) == 1:
-                    self._spawn()  # somebody must succeed it
+                    self._spawn()  # another process must succeed it
                 owners = await directory.owners(SPEC.group, SPEC.input)
                 if len(owners) == self.partitions and slot.name not in owners.values():
                     await self._until_successors_wrote()
@@ -165,7 +165,7 @@ class Campaign:
                     os.kill(slot.pid, signal.SIGCONT)
 
     async def _until_successors_wrote(self) -> None:
-        """The successors have restored. (What they write may be invisible until the zombie's open transaction is settled.)"""
+        """Wait until the successors have restored. (Their writes may be invisible until the zombie's open transaction is settled.)"""
         await asyncio.sleep(1.0)
 
     async def _create_topics(self) -> None:
@@ -237,7 +237,7 @@ class Campaign:
             yield from path.read_bytes().split()
 
     def _late_writes(self) -> tuple[int, int]:
-        """Per lane and output partition, epochs never fall; and how many ownerships wrote."""
+        """Check that epochs never decrease per lane and output partition; return how often they did and how many ownerships wrote."""
         newest: dict[tuple[int, bytes], int] = defaultdict(int)
         ownerships: set[tuple[bytes, int]] = set()
         late = 0

@@ -1,4 +1,4 @@
-"""The domain of the chaos campaign: per key a count and a chain of hashes, so that any loss, double or reordering shows in the state."""
+"""The domain of the chaos campaign: per key a count and a chain of hashes, so that the state shows any loss, duplicate or reordering."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ State = tuple[int, str]
 
 
 def follow(state: State, number: bytes) -> State:
-    """The state after one more record."""
+    """Return the state after one more record."""
     count, chain = state
     return count + 1, hashlib.sha256(chain.encode() + number).hexdigest()[:16]
 

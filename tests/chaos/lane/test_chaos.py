@@ -1,4 +1,4 @@
-"""Exactly once, whatever dies where. Points are named, because random kills prove little."""
+"""Processing is exactly once, whichever process dies at whichever point. Points are named, because random kills prove little."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos, pytest.mark.slow, pytest.mar
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTestBroker]:
-    """Of our own: it allows short sessions, and its load is the campaign's."""
+    """A separate broker: it allows short sessions, and only the campaign loads it."""
     broker = EmbeddedTestBroker(tmp_path_factory.mktemp("chaos"))
     try:
         yield broker
@@ -26,7 +26,7 @@ ZOMBIES = (Fault("before_commit", 6, "stop"), Fault("after_send", 3, "stop"))
 
 
 def campaign_of_kills() -> tuple[Fault, ...]:
-    """Deaths at each point, at different depths of a life, and two zombies in between."""
+    """Return kills at each point, at different ages of a process, and two zombies in between."""
     takeover = {"after_fencing", "after_restore"}
     deaths = [Fault(point, 1 + depth if point in takeover else 2 + 3 * depth) for depth in range(3) for point in POINTS]
     deaths = [death for death in deaths if death.point not in takeover or death.times < 3]
@@ -53,7 +53,7 @@ async def test_nothing_is_lost_or_done_twice(broker: EmbeddedTestBroker, prefix:
 async def test_the_checker_sees_each_mistake(
     broker: EmbeddedTestBroker, prefix: str, tmp_path: Path, mutation: str, fault: Fault, mutated: bool
 ) -> None:
-    """The same fault is clean with the lane as it is, and red with one guarantee removed."""
+    """The same fault is clean with the real lane, and fails with one guarantee removed."""
     campaign = Campaign(
         broker.settings(prefix),
         tmp_path,

@@ -1,6 +1,6 @@
-"""One process of a chaos campaign: runs the lane, and kills or stops itself at a named point. Forked by `campaign`.
+"""One process of a chaos campaign: it runs the lane, and kills or stops itself at a named point. Forked by `campaign`.
 
-The mutations are the mistakes that the lane must not make; they are made here, so that the tests can show that the checker sees them.
+The mutations are mistakes that the lane must not make; they are made here, so that the tests can show that the checker detects them.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.chaos.lane.fold import SPEC, Fold
 
 
 def no_fencing(kafka: KafkaSettings) -> None:
-    """Transactional ids of the process instead of the partition: a takeover fences nobody."""
+    """Use transactional ids of the process instead of the partition: a takeover then fences no owner."""
     real = TakingTurns.__init__
 
     def own_ids(self: TakingTurns, *args: Any, name: str, **kwargs: Any) -> None:
@@ -33,7 +33,7 @@ def no_fencing(kafka: KafkaSettings) -> None:
 
 
 def position_outside(kafka: KafkaSettings) -> None:
-    """The position is written by itself, after the transaction of its batch."""
+    """Write the position separately, after the transaction of its batch."""
     seal, commit = PartitionLane._seal, PartitionLane._commit
 
     def without_position(self: PartitionLane, taken: Any, position: Position) -> Sealed:
@@ -54,7 +54,7 @@ def position_outside(kafka: KafkaSettings) -> None:
 
 
 def reply_before_commit(kafka: KafkaSettings) -> None:
-    """Effects run when the batch has been sent, whether or not it becomes durable."""
+    """Run effects when the batch has been sent, whether or not it becomes durable."""
     commit = PartitionLane._commit
 
     async def too_early(self: PartitionLane, transaction: Transaction, taken: Any, position: Position) -> None:
@@ -71,7 +71,7 @@ MUTATIONS = {f.__name__: f for f in (no_fencing, position_outside, reply_before_
 
 @dataclass(frozen=True)
 class Orders:
-    """What one process is to do."""
+    """The instructions for one process."""
 
     bootstrap: str
     prefix: str
@@ -106,7 +106,7 @@ async def main(orders: Orders) -> None:
     replies = os.open(f"{orders.home}/replies", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def reply(number: bytes) -> None:
-        os.write(replies, number + b"\n")  # one call: whole, or not at all
+        os.write(replies, number + b"\n")  # one call: the line is complete or absent
 
     tuning = LaneTuning(
         max_batch_records=25,
@@ -125,7 +125,7 @@ async def main(orders: Orders) -> None:
 
 
 def obey(orders: Orders) -> None:
-    """The forked process."""
+    """Run the forked process."""
     log = os.open(f"{orders.home}/{orders.name}.log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -1,7 +1,7 @@
-"""A small domain for the lane's contract suite: it counts per key, keeps timers, and misbehaves on demand.
+"""A small domain for the lane's contract suite: it counts per key, keeps timers, and fails on demand.
 
-Values of its input: `add`, `del` (forget the key), `poison` (refuses at once), `half` (acts, then refuses), `huge` (acts, then an over-large output),
-`swallow` (the same, but hides the exception), `bug`, `break` (the batch cannot end), `timer:<ms>`, `now` (sends the batch's clock).
+Values of its input: `add`, `del` (forget the key), `poison` (refuses at once), `half` (acts, then refuses), `huge` (acts, then an oversized output),
+`swallow` (the same, but swallows the exception), `bug`, `break` (the batch cannot end), `timer:<ms>`, `now` (sends the batch's clock).
 """
 
 from collections.abc import Callable
@@ -93,7 +93,7 @@ class Ledger:
 
     def end(self, outbox: Outbox) -> None:
         if self.broken:
-            raise RuntimeError("a bug that no record is to blame for")
+            raise RuntimeError("a bug that no record caused")
 
     def next_wakeup(self) -> int | None:
         return min(self.timers.values(), default=None)

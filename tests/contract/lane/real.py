@@ -31,7 +31,7 @@ TUNING = LaneTuning(
 
 
 async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str, within: float = 30.0) -> None:
-    """Wait for a condition; fails the test with `what` when it does not come true in time."""
+    """Wait for a condition; fail the test with `what` when it does not come true in time."""
     until = time.monotonic() + within
     while True:
         held = condition()
@@ -44,7 +44,7 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]], what: str,
 
 
 async def create_topics(kafka: KafkaSettings, partitions: int, *, plain: tuple[str, ...] = (SPEC.input, OUT)) -> None:
-    """Input, outputs, changelog and dead letters of one test."""
+    """Create the input, outputs, changelog and dead letters of one test."""
     admin = AIOKafkaAdminClient(**kafka.client_options())
     await admin.start()
     try:
@@ -61,7 +61,7 @@ async def create_topics(kafka: KafkaSettings, partitions: int, *, plain: tuple[s
 
 
 async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
-    """Everything committed in a topic by now."""
+    """Return all records that are committed in a topic now."""
     found: list[Record] = []
     done = asyncio.Event()
 
@@ -79,7 +79,7 @@ async def read_all(kafka: KafkaSettings, topic: str) -> list[Record]:
 
 
 class Watch(NoMetrics):
-    """Metrics that a test looks at."""
+    """Metrics that a test checks."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -120,7 +120,7 @@ class Watch(NoMetrics):
 
 @dataclass
 class Running:
-    """One runner in its own task. Leaving stops it gracefully, or passes on what it raised."""
+    """One runner in its own task. Leaving stops it gracefully, or raises its exception."""
 
     kafka: KafkaSettings
     watch: Watch
@@ -158,7 +158,7 @@ class Running:
         await self.task
 
     async def until(self, condition: Callable[[], bool], what: str, within: float = 30.0) -> None:
-        """As `eventually`, but raises at once what the runner raises."""
+        """Like `eventually`, but raise the runner's exception at once."""
 
         def or_ended() -> bool:
             if self.task.done():
@@ -218,10 +218,10 @@ class RealHarness:
         self._running = self._build(lambda: system_clock() - clock_back_ms)
         await self._running.__aenter__()
         await self._running.live()
-        await self._running.until(lambda: self.watch.records >= self._fed, "what was left is committed")
+        await self._running.until(lambda: self.watch.records >= self._fed, "the remaining records are committed")
 
     async def pass_time(self, ms: int) -> None:
-        await asyncio.sleep(ms / 1000)  # the lane's timers run on the machine's clock; nothing else is waited for
+        await asyncio.sleep(ms / 1000)  # the lane's timers use the machine's clock; no condition can be awaited
 
     async def outputs(self) -> list[tuple[str, str, Headers]]:
         records = await read_all(self.kafka, OUT)

@@ -1,4 +1,4 @@
-"""What every lane must do, whatever carries it. `LaneContract` is inherited once for the fake and once for real Kafka."""
+"""The rules for every lane, with any transport. `LaneContract` is inherited once for the fake and once for real Kafka."""
 
 from typing import Protocol
 
@@ -10,28 +10,28 @@ from tests.contract.lane.ledger import Ledger
 
 
 class Harness(Protocol):
-    """How the suite drives a lane with the `Ledger`, on one partition."""
+    """Drives a lane with the `Ledger`, on one partition, for the suite."""
 
     replies: list[str]
 
     async def feed(self, *commands: str, headers: Headers = ()) -> None:
-        """`key=command` records as one burst; returns when all are committed."""
+        """Send `key=command` records as one burst; return when all are committed."""
 
     async def restart(self, *, clock_back_ms: int = 0, skip: tuple[int, ...] = ()) -> None:
-        """Another owner takes over, whose clock may be behind, and who may skip records by offset."""
+        """Let another owner take over; its clock may be behind, and it may skip records by offset."""
 
     async def pass_time(self, ms: int) -> None: ...
     async def outputs(self) -> list[tuple[str, str, Headers]]:
-        """(key, value, headers) of everything committed, without the `start` records."""
+        """Return (key, value, headers) of all committed outputs, without the `start` records."""
 
     async def starts(self) -> list[str]:
-        """The `start` records."""
+        """Return the `start` records."""
 
     async def dead_letters(self) -> list[tuple[int, str]]:
-        """(offset of the origin, reason)."""
+        """Return (offset of the origin, reason)."""
 
     def ledger(self) -> Ledger:
-        """The live instance."""
+        """Return the live instance."""
 
 
 def simple(outputs: list[tuple[str, str, Headers]]) -> list[str]:
@@ -39,17 +39,17 @@ def simple(outputs: list[tuple[str, str, Headers]]) -> list[str]:
 
 
 class LaneContract:
-    """Inherit, and give a `lane` fixture."""
+    """Inherit from this class, and define a `lane` fixture."""
 
     async def test_each_input_has_its_outputs_once_in_order(self, lane: Harness) -> None:
-        """What a batch decides is committed, once, in order per key, and replied to after that in order."""
+        """The outputs of a batch are committed, once, in order per key; after that the replies follow in order."""
         await lane.feed("a=add", "b=add", "a=add")
         await lane.feed("a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "b:count 1", "a:count 2", "a:count 3"]
         assert lane.replies == ["a=1", "b=1", "a=2", "a=3"]
 
     async def test_state_and_position_survive(self, lane: Harness) -> None:
-        """The next owner goes on exactly where the last commit was."""
+        """The next owner continues exactly at the last commit."""
         await lane.feed("a=add", "a=add", "b=add")
         await lane.restart()
         assert lane.ledger().counts == {b"a": 2, b"b": 1}
@@ -58,13 +58,13 @@ class LaneContract:
         assert lane.replies == ["a=1", "a=2", "b=1", "a=3"]
 
     async def test_a_deleted_entry_stays_deleted(self, lane: Harness) -> None:
-        """A tombstone deletes; restore gives each live key once, ordered by last write."""
+        """A tombstone deletes; restore passes each live key once, ordered by last write."""
         await lane.feed("a=add", "b=add", "c=add", "a=add", "b=del")
         await lane.restart()
         assert lane.ledger().restored == [b"count/c", b"count/a"]
 
     async def test_every_ownership_has_its_own_epoch(self, lane: Harness) -> None:
-        """The epoch grows with each owner, is on every output, and `start` is committed once an ownership."""
+        """The epoch increases with each owner, is on every output, and `start` is committed once per ownership."""
         await lane.feed("a=add")
         await lane.restart()
         await lane.feed("a=add")
@@ -73,7 +73,7 @@ class LaneContract:
         assert await lane.starts() == [f"started {epoch}" for epoch in epochs]
 
     async def test_trace_context_passes_through(self, lane: Harness) -> None:
-        """Trace headers of the input are on what it causes, unless the processor sets its own."""
+        """Trace headers of the input are copied to its outputs, unless the processor sets its own."""
         await lane.feed("a=add", headers=(("traceparent", b"00-aa"), ("secret", b"x")))
         await lane.feed("a=traced:own", headers=(("traceparent", b"00-aa"),))
         (_, _, passed), (_, _, own) = await lane.outputs()
@@ -82,13 +82,13 @@ class LaneContract:
         assert [value for name, value in own if name == "traceparent"] == [b"own"]
 
     async def test_poison_goes_to_the_dead_letters_and_the_rest_flows(self, lane: Harness) -> None:
-        """A refused record becomes a dead letter in the same transaction; its neighbours in the batch are unharmed."""
+        """A refused record becomes a dead letter in the same transaction; the other records of the batch are not affected."""
         await lane.feed("a=add", "a=poison", "a=what", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "a:count 2"]
         assert await lane.dead_letters() == [(1, "UNDECODABLE"), (2, "UNKNOWN_COMMAND")]
 
     async def test_a_record_refused_half_way_leaves_no_trace(self, lane: Harness) -> None:
-        """What it wrote is rolled back, and what it changed in memory too."""
+        """The record's writes are rolled back, and its changes in memory too."""
         await lane.feed("a=add", "a=half", "b=half", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "a:count 2"]
         assert lane.ledger().counts == {b"a": 2}
@@ -97,20 +97,20 @@ class LaneContract:
 
     @pytest.mark.parametrize("command", ["huge", "swallow"])
     async def test_an_over_large_output_harms_nobody_else(self, lane: Harness, command: str) -> None:
-        """The input that caused it becomes a dead letter, even if the processor hid the exception; state is as if it had never been."""
+        """The input that caused it becomes a dead letter, even if the processor swallowed the exception; the state is as if it never existed."""
         await lane.feed("a=add", f"a={command}", "b=add", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "b:count 1", "a:count 2"]
         assert lane.ledger().counts == {b"a": 2, b"b": 1}
         assert await lane.dead_letters() == [(1, "OUTPUT_TOO_LARGE")]
 
     async def test_an_over_large_poison_is_shortened(self, lane: Harness) -> None:
-        """A dead letter always fits: the original stays at its origin."""
+        """A dead letter always fits: the original is still at its origin."""
         await lane.feed("a=" + "x" * 30_000, "a=add")
         assert await lane.dead_letters() == [(0, "UNKNOWN_COMMAND")]
         assert simple(await lane.outputs()) == ["a:count 1"]
 
     async def test_timers_fire_once_across_owners(self, lane: Harness) -> None:
-        """A timer that was set by one owner is fired by the next, once, even if it fell due in between."""
+        """A timer that one owner set is fired by the next owner, once, even if it became due in between."""
         await lane.feed("a=timer:400", "b=timer:5", "c=timer:3600000")
         await lane.pass_time(100)
         await lane.restart()
@@ -121,7 +121,7 @@ class LaneContract:
         assert lane.ledger().timers.keys() == {b"timer/c"}
 
     async def test_time_never_goes_backwards(self, lane: Harness) -> None:
-        """An owner whose clock is behind goes on from the time of the last batch."""
+        """An owner whose clock is behind continues from the time of the last batch."""
         await lane.feed("a=now")
         await lane.restart(clock_back_ms=3_600_000)
         await lane.feed("a=now")
@@ -130,7 +130,7 @@ class LaneContract:
         assert (lane.ledger().started_at or 0) >= first
 
     async def test_a_bug_becomes_a_dead_letter_and_the_rest_flows(self, lane: Harness) -> None:
-        """Any other exception is tried again; then the record is as if it had never been, and its neighbours in the batch are unharmed."""
+        """After another exception the record is retried; then it is as if it never existed, and the other records of the batch are not affected."""
         await lane.feed("a=add")
         await lane.feed("a=add", "a=bug", "b=bug", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "a:count 2", "a:count 3"]
@@ -146,6 +146,6 @@ class LaneContract:
         assert await lane.dead_letters() == [(2, "SKIPPED_BY_OPERATOR")]
 
     async def test_a_bug_without_a_record_ends_the_lane(self, lane: Harness) -> None:
-        """Where no record can be stepped over, going on would be wrong: the run ends and says where."""
+        """If there is no record to skip, continuing would be wrong: the run ends and reports where."""
         with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):
             await lane.feed("a=break")

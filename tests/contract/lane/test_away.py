@@ -1,4 +1,4 @@
-"""What a record needs is away: no record is to blame, none is lost or stepped over, and no process ends."""
+"""A dependency of a record is away: no record is blamed, none is lost or skipped, and no process ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,7 +28,7 @@ MORE_THAN_ENOUGH = TUNING.attempts + 2
 
 @asynccontextmanager
 async def running(consumer: GroupConsumer) -> AsyncIterator[None]:
-    """A member of a group for the time of the block; passes on what it raises."""
+    """Run a member of a group for the time of the block; raise its exception."""
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(consumer.run())
         yield
@@ -42,7 +42,7 @@ async def running(consumer: GroupConsumer) -> AsyncIterator[None]:
 async def test_a_group_waits_out_whatever_is_away(
     kafka: KafkaUnderTest, prefix: str, away: Callable[[str], Exception]
 ) -> None:
-    """In a batch, or while records are handed over alone after another record has failed."""
+    """In a batch, or while records are passed one by one after another record has failed."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     handled: list[bytes | None] = []
@@ -69,7 +69,7 @@ async def test_a_group_waits_out_whatever_is_away(
 
 
 async def test_a_lane_waits_when_what_it_prepares_can_t_be_written(kafka: KafkaUnderTest, prefix: str) -> None:
-    """A producer without a broker, as when a key is to be made in an outage: the lane takes over again, and each record counts once."""
+    """A producer without a broker, as when a key must be made during an outage: the lane takes over again, and each record counts once."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     nowhere = KafkaSettings.model_validate({"bootstrap_servers": "127.0.0.1:9"})
@@ -97,7 +97,7 @@ async def test_a_lane_waits_when_what_it_prepares_can_t_be_written(kafka: KafkaU
 
 
 class Waiting(Ledger):
-    """Cannot have what the first records need, for longer than a bug is tried again."""
+    """Lacks a dependency of the first records, for longer than the retries of a bug last."""
 
     refusals: ClassVar[list[int]] = []
 
@@ -109,7 +109,7 @@ class Waiting(Ledger):
 
 
 async def test_a_processor_that_waits_buries_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
-    """However often it says that something is away."""
+    """The processor may report a missing dependency any number of times."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     Waiting.refusals.clear()

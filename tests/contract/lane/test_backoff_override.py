@@ -13,7 +13,7 @@ from tests.fixtures.broker import KafkaUnderTest
 
 
 def test_the_name_still_exists_and_is_used() -> None:
-    """aiokafka has no setting for it: if a new version renames it, this says so."""
+    """aiokafka has no setting for it: if a new version renames it, this test fails."""
     lower_backoff()
     assert aiokafka.producer.sender.BACKOFF_OVERRIDE == FIRST_SEND_BACKOFF
     assert "BACKOFF_OVERRIDE" in inspect.getsource(aiokafka.producer.sender.AddPartitionsToTxnHandler)
@@ -23,7 +23,7 @@ def test_the_name_still_exists_and_is_used() -> None:
 async def test_it_is_what_a_transaction_waits(
     kafka: KafkaUnderTest, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first send after a commit meets the markers of that commit, and sleeps our value instead of aiokafka's 20 ms."""
+    """The first send after a commit meets the markers of that commit, and sleeps for our value instead of aiokafka's 20 ms."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     slept: list[float] = []

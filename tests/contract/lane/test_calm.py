@@ -1,4 +1,4 @@
-"""What the log shows of an outage."""
+"""The log lines of an outage."""
 
 import logging
 
@@ -6,7 +6,7 @@ from services.chassis.kafka.calm import EVERY, OnceInAWhile
 
 
 def test_each_kind_of_line_comes_once_in_a_while() -> None:
-    """Repeated warnings of one template are counted, not shown, until some time has passed; information is left alone."""
+    """Repeated warnings of one template are counted, not shown, until some time has passed; INFO lines are not changed."""
     now = 0.0
     filter_ = OnceInAWhile(lambda: now)
 

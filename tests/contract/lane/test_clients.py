@@ -1,4 +1,4 @@
-"""The plain clients: what they promise while the broker is there. (`test_outages` takes it away.)"""
+"""The guarantees of the plain clients while the broker is available. (`test_outages` takes it away.)"""
 
 import asyncio
 from contextlib import aclosing
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 async def test_a_tail_begins_where_it_is_told(
     kafka: KafkaUnderTest, prefix: str, from_: From, expected: list[bytes]
 ) -> None:
-    """From the beginning, from the end, or from so many milliseconds ago; then it follows."""
+    """It begins at the beginning, at the end, or N milliseconds ago; then it follows the topic."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     seen: list[bytes | None] = []
     ready = asyncio.Event()
 
     async def follow() -> None:
-        now = lambda: 100_000  # noqa: E731 - a clock that stands
+        now = lambda: 100_000  # noqa: E731 - a clock that does not move
         async with aclosing(tail(settings, OUT, from_=from_, caught_up=ready.set, clock=now)) as records:
             async for record in records:
                 seen.append(record.value)  # noqa: PERF401 - the iteration never ends by itself
@@ -49,7 +49,7 @@ async def test_a_tail_begins_where_it_is_told(
 
 
 async def test_publish_says_where(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Headers, explicit partition and timestamp arrive; the answer names partition and offset."""
+    """Headers, explicit partition and timestamp arrive; the result contains partition and offset."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 3)
     async with DurableProducer(settings, client_id="edge") as edge:
@@ -61,7 +61,7 @@ async def test_publish_says_where(kafka: KafkaUnderTest, prefix: str) -> None:
 
 
 async def test_an_over_large_record_is_refused_at_once(kafka: KafkaUnderTest, prefix: str) -> None:
-    """The caller learns that trying again is useless; nothing else is affected."""
+    """The caller learns that a retry is useless; nothing else is affected."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     async with DurableProducer(settings, client_id="edge", max_record_bytes=1000) as edge:
@@ -71,7 +71,7 @@ async def test_an_over_large_record_is_refused_at_once(kafka: KafkaUnderTest, pr
 
 
 async def test_a_handler_may_ask_for_its_batch_again(kafka: KafkaUnderTest, prefix: str) -> None:
-    """NotNow brings the same records again; a record with which the handler fails again and again becomes a dead letter, alone."""
+    """NotNow brings the same records again; a record that makes the handler fail repeatedly becomes a dead letter, alone."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
     calls: list[list[bytes | None]] = []
@@ -95,7 +95,7 @@ async def test_a_handler_may_ask_for_its_batch_again(kafka: KafkaUnderTest, pref
         await eventually(lambda: [b"3"] in calls or any(call[-1] == b"3" for call in calls), "the record after it")
         consumer.stop()
         await running
-    assert calls.count([b"bug"]) in (3, 4)  # alone three times, and before that with what was read together
+    assert calls.count([b"bug"]) in (3, 4)  # alone three times, and once before that in its batch
     (letter,) = [DeadLetter.FromString(r.value or b"") for r in await read_all(settings, "deadletters.v1")]
     assert (letter.value, letter.origin_topic, letter.origin_offset) == (b"bug", OUT, 2)
     assert (letter.reason, letter.detail, letter.refused_by) == ("READER_FAILED", "RuntimeError", "g")

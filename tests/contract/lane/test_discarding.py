@@ -1,4 +1,4 @@
-"""A client is discarded while its broker hangs or dies with requests in flight: nothing is raised, and nothing waits for ever."""
+"""A client is discarded while its broker hangs or dies with requests in flight: it raises nothing, and waits only for a bounded time."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ STEPS = 4
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outages]:
-    """One for the module; each test brings it back."""
+    """One broker for the module; each test starts it again."""
     outages = Outages(tmp_path_factory.mktemp("discarding"))
     try:
         yield outages
@@ -43,7 +43,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outages]:
 
 
 class Surprises:
-    """What the event loop was told of exceptions that had no owner."""
+    """The exceptions without an owner that the event loop reported."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -51,13 +51,13 @@ class Surprises:
 
 
 def freeze(broker: Outages) -> None:
-    """The broker hangs: connections stay open, and nothing is answered."""
+    """Make the broker hang: connections stay open, and no request is answered."""
     assert broker.pid is not None
     os.kill(broker.pid, signal.SIGSTOP)
 
 
 def wake(broker: Outages) -> None:
-    """The broker goes on."""
+    """Let the broker continue."""
     assert broker.pid is not None
     os.kill(broker.pid, signal.SIGCONT)
 
@@ -97,14 +97,14 @@ async def transactional(kafka: KafkaSettings) -> Any:
 async def test_a_producer_with_records_in_flight(
     broker: Outages, prefix: str, build: Callable[[KafkaSettings], Awaitable[Any]], dies: bool
 ) -> None:
-    """The producer's own stop raises KeyError here; a discarded one is silent, and done in a bounded time."""
+    """The producer's own stop raises KeyError here; a discarded producer raises nothing, and ends within a bounded time."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     surprises = Surprises()
     producer = await build(kafka)
     freeze(broker)
     sent = [await producer.send(kafka.topic_prefix + OUT, b"x" * 1000, b"k%d" % n) for n in range(50)]
-    await asyncio.sleep(0.1)  # the requests are with the kernel
+    await asyncio.sleep(0.1)  # the requests have reached the kernel
     began = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
         if dies:
@@ -114,14 +114,14 @@ async def test_a_producer_with_records_in_flight(
     if not dies:
         wake(broker)
     await asyncio.gather(*sent, return_exceptions=True)
-    await discard_producer(producer, CLOSE)  # once more does no harm
+    await discard_producer(producer, CLOSE)  # a second call is harmless
     assert surprises.seen == []
     if dies:
         await broker.start()
 
 
 async def test_consumers_and_admins(broker: Outages, prefix: str) -> None:
-    """A reader with a fetch in flight, a group's member and an admin client are left behind as quietly."""
+    """A reader with a fetch in flight, a group's member and an admin client are discarded without an exception too."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     surprises = Surprises()
@@ -152,7 +152,7 @@ async def test_consumers_and_admins(broker: Outages, prefix: str) -> None:
 
 
 async def test_a_transaction_that_cannot_be_aborted(broker: Outages, prefix: str) -> None:
-    """A lane's batch is in flight when the broker hangs and dies: both producers are discarded without an exception of their own."""
+    """A lane's batch is in flight when the broker hangs and dies: both producers are discarded without raising an exception."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     async with TakingTurns(
@@ -173,7 +173,7 @@ async def test_a_transaction_that_cannot_be_aborted(broker: Outages, prefix: str
 
 
 async def test_a_service_goes_on(broker: Outages, prefix: str) -> None:
-    """An edge that publishes and a lane that works meet a broker that hangs, then dies: both are there when it is back."""
+    """An edge that publishes and a lane that works meet a broker that hangs, then dies: both work when it is back."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     watch = Watch()

@@ -58,11 +58,11 @@ def lane() -> FakeHarness:
 
 
 class TestFakeLane(LaneContract):
-    """See `suite`."""
+    """The contract suite for the fake lane; see `suite`."""
 
 
 def test_dying_before_the_commit_repeats_the_batch_and_replies_once() -> None:
-    """With `fail="before_commit"` nothing of the first attempt is seen; the records come again."""
+    """With `fail="before_commit"` the first attempt leaves no output; the records are delivered again."""
     replies: list[str] = []
     lane = FakeLane(lambda context: Ledger(context, replies.append))
     sent = lane.batch(lane.record(b"add", key=b"a"), fail="before_commit")
@@ -72,7 +72,7 @@ def test_dying_before_the_commit_repeats_the_batch_and_replies_once() -> None:
 
 
 def test_dying_after_the_commit_loses_the_reply_only() -> None:
-    """With `fail="after_commit"` the outputs are there, the effects are not, and the records do not come again."""
+    """With `fail="after_commit"` the outputs exist, the effects do not run, and the records are not delivered again."""
     replies: list[str] = []
     lane = FakeLane(lambda context: Ledger(context, replies.append))
     record = lane.record(b"add", key=b"a")
@@ -84,7 +84,7 @@ def test_dying_after_the_commit_loses_the_reply_only() -> None:
 
 
 class HidesAtTheEnd(Ledger):
-    """Sends too much when no record is to blame, and hides the refusal."""
+    """Sends an oversized output when no record is the cause, and swallows the exception."""
 
     def end(self, outbox: Outbox) -> None:
         with suppress(InvalidRecord):
@@ -92,7 +92,7 @@ class HidesAtTheEnd(Ledger):
 
 
 def test_an_over_large_output_that_no_record_caused_is_a_bug() -> None:
-    """No innocent input is turned into a dead letter for it."""
+    """No input is turned into a dead letter for it."""
     lane = FakeLane(lambda context: HidesAtTheEnd(context, lambda _: None), tuning=LaneTuning(max_output_bytes=LIMIT))
     with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):
         lane.handle(b"add")

@@ -1,4 +1,4 @@
-"""What a lane shows of its ownership, on a real group: the alert on partitions without an owner is made of these two gauges."""
+"""A lane's gauges of its ownership, with a real group: the alert on partitions without an owner uses these two gauges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTITIONS = 4
 
 
 class Shown(Watch):
-    """Passes ownership on to Prometheus' gauges."""
+    """Passes ownership to Prometheus' gauges."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ async def topics(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
 
 
 async def test_ownership_is_shown_as_it_moves_and_ends(topics: KafkaSettings) -> None:
-    """Alone it has all; with another they share; one that has left shows none, although its process lives on."""
+    """A single process owns all partitions; a second one shares them; one that has left shows none, although its process still runs."""
     first, second = Shown(), Shown()
     async with Running(topics, first, client_id="ledger@one:1") as one:
         await one.live()

@@ -1,4 +1,4 @@
-"""A lane frees the state of a partition that it has lost, however it lost it. Real Kafka only."""
+"""A lane frees the state of a partition that it has lost, whatever the reason for the loss. Real Kafka only."""
 
 import asyncio
 import gc
@@ -25,14 +25,14 @@ LOSSES = 5
 
 
 class Pools:
-    """Makes processors that refer to themselves, and remembers which are alive."""
+    """Makes processors with a reference cycle, and knows which of them are alive."""
 
     def __init__(self) -> None:
         self._made: list[weakref.ref[Ledger]] = []
 
     def make(self, context: LaneContext) -> Ledger:
         made = Ledger(context, lambda _: None)
-        made.cycle = made  # type: ignore[attr-defined] # as engines, indexes and callbacks have them
+        made.cycle = made  # type: ignore[attr-defined] # as in engines, indexes and callbacks
         self._made.append(weakref.ref(made))
         return made
 
@@ -54,7 +54,7 @@ async def kafka_settings(kafka: KafkaUnderTest, prefix: str) -> AsyncIterator[Ka
 
 
 async def fence(kafka: KafkaSettings) -> None:
-    """What a rival does: it initialises both producers of the partition, so that the owner's next commit fails."""
+    """Act as a rival: initialise both producers of the partition, so that the owner's next commit fails."""
     async with TakingTurns(
         kafka, name=SPEC.name, changelog=SPEC.changelog_topic, partition=0, client_id="rival", tuning=TUNING
     ) as rival:
@@ -64,7 +64,7 @@ async def fence(kafka: KafkaSettings) -> None:
 
 
 async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: KafkaSettings) -> None:
-    """A rival fences the lane again and again: each lost state is freed, and the last one when the lane stops."""
+    """A rival fences the lane repeatedly: each lost state is freed, and the last one when the lane stops."""
     pools, watch = Pools(), Watch()
     runner = LaneRunner(
         SPEC, pools.make, kafka_settings, clock=system_clock, tuning=TUNING, metrics=watch, heap=Heap(soon=0.05)
@@ -84,7 +84,7 @@ async def test_a_partition_lost_five_times_leaves_one_pool(kafka_settings: Kafka
 
 
 async def test_a_pool_that_a_rebalance_takes_away_is_freed(kafka_settings: KafkaSettings) -> None:
-    """A partition that goes to another process for good does not stay in the memory of the first."""
+    """A partition that moves to another process permanently does not stay in the memory of the first."""
     first_pools, second_pools = Pools(), Pools()
     first = LaneRunner(
         SPEC, first_pools.make, kafka_settings, clock=system_clock, tuning=TUNING, client_id="ledger@b:1"

@@ -1,4 +1,4 @@
-"""The broker dies in the middle of things, and comes back. A broker of the test's own."""
+"""The broker dies during work, and comes back. These tests use their own broker."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 
 class Outages:
-    """A broker that dies when told to. What starts it must be a thread that lives on: the broker dies with it."""
+    """A broker that can be killed. It must be started by a thread that lives on, because the broker dies with that thread."""
 
     def __init__(self, home: Path) -> None:
         self._starter = ThreadPoolExecutor(1)
@@ -36,7 +36,7 @@ class Outages:
 
     @property
     def pid(self) -> int | None:
-        """The broker's process, for signals."""
+        """The process id of the broker, for signals."""
         return self._broker.pid
 
     async def start(self) -> None:
@@ -49,7 +49,7 @@ class Outages:
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outages]:
-    """One for the module: each test leaves it running."""
+    """One broker for the module: each test leaves it running."""
     outages = Outages(tmp_path_factory.mktemp("outages"))
     try:
         yield outages
@@ -58,7 +58,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outages]:
 
 
 def kill_at(broker: Outages, point: str, pass_number: int) -> tuple[Callable[[str], None], asyncio.Event]:
-    """A fault that kills the broker when the lane passes `point` for the n-th time; the event says that it happened."""
+    """Return a fault that kills the broker when the lane passes `point` for the n-th time, and the event that it sets then."""
     killed = asyncio.Event()
     passed = 0
 
@@ -73,7 +73,7 @@ def kill_at(broker: Outages, point: str, pass_number: int) -> tuple[Callable[[st
 
 
 async def test_a_broker_killed_in_mid_transaction(broker: Outages, prefix: str) -> None:
-    """Killed before and during a commit, and restarted: the lane goes on by itself, and every record is handled once."""
+    """The broker is killed before and during a commit, and restarted: the lane continues by itself, and every record is handled once."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     for turn, point in enumerate(("after_send", "inside_commit"), 1):
@@ -89,14 +89,14 @@ async def test_a_broker_killed_in_mid_transaction(broker: Outages, prefix: str) 
 
 
 def counted(lane: Running, records: int) -> bool:
-    """Whether both partitions are live and have counted so many records between them."""
+    """Return whether both partitions are live and have counted `records` records in total."""
     if len(lane.runner.partitions) < 2:
         return False
     return sum(sum(lane.ledger(partition).counts.values()) for partition in range(2)) == records
 
 
 async def test_clients_outlive_the_broker(broker: Outages, prefix: str) -> None:
-    """Edges get BrokerUnavailable within their deadline and recover; tails and group consumers go on where they were."""
+    """Edges get BrokerUnavailable within their deadline and recover; tails and group consumers continue at their positions."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)
     handled: list[Record] = []
@@ -146,7 +146,7 @@ async def test_clients_outlive_the_broker(broker: Outages, prefix: str) -> None:
 
 
 async def test_an_edge_starts_without_a_broker(broker: Outages, prefix: str) -> None:
-    """Entering the producer needs no broker; a lane's runner waits for one too; both stop when asked."""
+    """Entering the producer needs no broker; a lane's runner waits for one too; both stop on request."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 1)
     broker.stop()

@@ -33,7 +33,7 @@ def test_the_digest_covers_what_was_sent_and_nothing_else() -> None:
 
 
 def test_the_last_change_of_a_key_wins() -> None:
-    """One changelog record per key and batch, in the order of the last writes; a deletion is one too."""
+    """There is one changelog record per key and batch, in the order of the last writes; a deletion counts as a write."""
     outbox = an_outbox()
     outbox.put(b"a", b"1")
     outbox.put(b"b", b"1")
@@ -53,7 +53,7 @@ def test_the_lanes_own_keys_are_refused(key: bytes) -> None:
 
 @pytest.mark.parametrize("headers", [(), (("h", b"1"),)])
 def test_the_limit_counts_everything(headers: tuple[tuple[str, bytes], ...]) -> None:
-    """Key, value, headers and framing count, with and without headers of the processor's own."""
+    """Key, value, headers and framing count, with and without headers of the processor."""
     room = 1000 - record_bytes(b"key", b"", (*headers, ("lane-epoch", b"7")))
     outbox = an_outbox()
     outbox.send("t", b"key", b"x" * room, headers)

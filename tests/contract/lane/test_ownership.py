@@ -1,4 +1,4 @@
-"""Who owns a partition, how ownership moves, and what an owner does at its own pace. Real Kafka only."""
+"""Ownership of a partition: who has it, how it moves, and an owner's timers and batches. Real Kafka only."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ async def feed(producer: DurableProducer, count: int, *, keys: int = 20, command
 
 
 async def counts(kafka: KafkaSettings) -> dict[str, list[int]]:
-    """Per key, the counts that were written, in order: 1, 2, 3… when nothing was lost or done twice."""
+    """Return per key the counts that were written, in order: 1, 2, 3… when no record was lost or handled twice."""
     found: dict[str, list[int]] = defaultdict(list)
     for record in await read_all(kafka, OUT):
         value = (record.value or b"").decode()
@@ -62,7 +62,7 @@ def exact(found: dict[str, list[int]], keys: int, each: int) -> bool:
 
 
 async def test_partitions_move_without_loss_or_double(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """A second process joins and the first leaves while records flow: each is handled once, in order per key."""
+    """A second process joins and the first leaves while records flow: each record is handled once, in order per key."""
     first, second = Watch(), Watch()
     async with asyncio.TaskGroup() as tasks:
         async with Running(topics, first, client_id="ledger@one:1") as one:
@@ -83,7 +83,7 @@ async def test_partitions_move_without_loss_or_double(topics: KafkaSettings, fee
 
 
 async def test_a_rival_fences_and_the_group_decides(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """Whoever initialises the producers fences the owner; the owner, confirmed by the group, takes over again and fences the rival."""
+    """A rival that initialises the producers fences the owner; the owner, confirmed by the group, takes over again and fences the rival."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
@@ -108,7 +108,7 @@ async def test_a_rival_fences_and_the_group_decides(topics: KafkaSettings, feede
 async def test_a_restore_longer_than_the_session_does_not_loop(
     topics: KafkaSettings, feeder: DurableProducer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The group's heartbeats and polls go on during a restore of any length: one assignment, one takeover."""
+    """The group's heartbeats and polls continue during a restore of any length: one assignment, one takeover."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
@@ -117,7 +117,7 @@ async def test_a_restore_longer_than_the_session_does_not_loop(
     longer = TUNING.session_timeout_ms / 1000 + 1.5
 
     async def slow(*args: Any, **kwargs: Any) -> Any:
-        await asyncio.sleep(longer)  # what a changelog of that length would take
+        await asyncio.sleep(longer)  # as long as a changelog of that length would take
         return await read_changelog(*args, **kwargs)
 
     monkeypatch.setattr("services.chassis.kafka.partition.read_changelog", slow)
@@ -134,7 +134,7 @@ async def test_a_restore_longer_than_the_session_does_not_loop(
 
 
 async def test_held_partitions_wait_while_timers_go_on(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """Back-pressure by the service: no record is taken while held, the lag shows it, timers still fire."""
+    """Back-pressure by the service: no record is taken while held, the lag is visible, timers still fire."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
@@ -154,21 +154,21 @@ async def test_held_partitions_wait_while_timers_go_on(topics: KafkaSettings, fe
 
 
 async def test_a_timer_ends_the_wait_for_company(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """Records may wait for others; what is due does not wait for them, and takes along those that are there."""
+    """Records may wait for further records; a due timer does not, and the records that have arrived are taken with it."""
     watch = Watch()
     async with Running(topics, watch, replace(TUNING, linger=3.0)) as lane:
         await lane.live()
         await feeder.publish(SPEC.input, b"k0", b"timer:300")
-        await lane.until(lambda: watch.records == 1, "timer set, after waiting for company")
+        await lane.until(lambda: watch.records == 1, "timer set, after the linger time")
         began = time.monotonic()
         await feeder.publish(SPEC.input, b"k0", b"add")
         await lane.until(lambda: all(not lane.ledger(p).timers for p in range(PARTITIONS)), "the timer fired")
-        await lane.until(lambda: watch.records == 2, "and took the record along")
+        await lane.until(lambda: watch.records == 2, "the record was taken in the same batch")
         assert time.monotonic() - began < 2.0
 
 
 async def test_a_small_buffer_loses_nothing(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """The input is paused when the buffer is full, resumed when it has drained, and nothing is skipped."""
+    """The input is paused when the buffer is full, resumed when the buffer is empty enough, and no record is skipped."""
     watch = Watch()
     await feed(feeder, 1000)
     tuning = replace(TUNING, buffer_records=10, max_batch_records=7)
@@ -179,7 +179,7 @@ async def test_a_small_buffer_loses_nothing(topics: KafkaSettings, feeder: Durab
 
 
 async def test_batches_follow_the_load(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """An idle lane commits a single record at once; under load a batch holds what arrived during the one before."""
+    """An idle lane commits a single record at once; under load a batch contains the records that arrived during the previous one."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
@@ -228,7 +228,7 @@ async def test_cancelling_is_graceful(topics: KafkaSettings, feeder: DurableProd
 
 
 async def test_the_group_shows_no_lag_when_idle(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """The group's offsets follow the commits, so that whoever watches the group sees the lane's lag."""
+    """The group's offsets follow the commits, so that tools that watch the group show the lane's lag."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()
@@ -244,7 +244,7 @@ async def test_the_group_shows_no_lag_when_idle(topics: KafkaSettings, feeder: D
 
 
 async def test_a_recreated_input_is_refused(topics: KafkaSettings, feeder: DurableProducer) -> None:
-    """A position beyond the end of its input means lost data: the lane says so and stops, an operator decides."""
+    """A position beyond the end of its input means lost data: the lane reports it and stops; an operator decides."""
     watch = Watch()
     async with Running(topics, watch) as lane:
         await lane.live()

@@ -18,4 +18,4 @@ async def lane(kafka: KafkaUnderTest, prefix: str) -> AsyncIterator[RealHarness]
 
 
 class TestRealLane(LaneContract):
-    """See `suite`."""
+    """The contract suite on a real broker; see `suite`."""
