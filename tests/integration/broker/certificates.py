@@ -1,4 +1,4 @@
-"""An authority of our own, and what it signs, as PEM files: for tests of TLS."""
+"""A certificate authority for tests, and the certificates that it signs, as PEM files: for tests of TLS."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Authority:
     name: str
     key: ec.EllipticCurvePrivateKey
     file: Path
-    """Its certificate, for those who believe it."""
+    """Its certificate, for clients that trust it."""
 
     @staticmethod
     def create(directory: Path, name: str) -> Authority:
@@ -51,7 +51,7 @@ class Authority:
         return Authority(directory, name, key, file)
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key (PKCS #8, as Java wants it) for 127.0.0.1; the third file, `{name}.both.pem`, holds both."""
+        """Return certificate and key (PKCS #8, as Java needs it) for 127.0.0.1; a third file, `{name}.both.pem`, contains both."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _template(name, self.name, key.public_key())

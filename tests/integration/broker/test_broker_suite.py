@@ -1,4 +1,4 @@
-"""What the project counts on from a Kafka, the same on every provider (see tests/fixtures/broker.py)."""
+"""The behaviour that the project expects of Kafka, the same with every provider (see tests/fixtures/broker.py)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def settings(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
 
 
 def declared(name: str, partitions: int, config: dict[str, str] | None = None) -> Any:
-    """With as many replicas as the cluster finds right; aiokafka lets -1 pass only beside an (empty) assignment."""
+    """Return a topic with the cluster's default number of replicas; aiokafka accepts -1 only with an (empty) assignment."""
     return NewTopic(name, partitions, -1, replica_assignments={}, topic_configs=config)
 
 
@@ -42,7 +42,7 @@ async def admin_of(settings: KafkaSettings) -> AsyncIterator[Any]:
 
 @asynccontextmanager
 async def topic(settings: KafkaSettings, name: str, **config: str) -> AsyncIterator[str]:
-    """A topic of one partition that is gone afterwards: a given cluster is somebody's."""
+    """Create a topic of one partition and delete it afterwards: a given cluster belongs to other people."""
     full = settings.topic_prefix + name
     async with admin_of(settings) as admin:
         answer = await admin.create_topics([declared(full, 1, config)])
@@ -66,7 +66,7 @@ async def producer_of(settings: KafkaSettings, transactional_id: str | None = No
 
 
 async def wait_visible(admin: Any, name: str, partitions: int) -> None:
-    """The controller has made the topic when it answers; the broker learns of it a moment later."""
+    """Wait until the broker knows the topic: the controller answers a moment before the broker learns of it."""
     async with asyncio.timeout(WAIT_S):
         while True:
             (described,) = await admin.describe_topics([name])
@@ -76,7 +76,7 @@ async def wait_visible(admin: Any, name: str, partitions: int) -> None:
 
 
 async def end_of(settings: KafkaSettings, partition: TopicPartition, isolation: str) -> int:
-    """The offset after the last record that a reader of this isolation may see now."""
+    """Return the offset after the last record that a reader of this isolation may see now."""
     consumer = AIOKafkaConsumer(**settings.client_options(), isolation_level=isolation, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -86,10 +86,10 @@ async def end_of(settings: KafkaSettings, partition: TopicPartition, isolation: 
 
 
 async def read(settings: KafkaSettings, name: str, isolation: str, *, while_open: bool = False) -> list[bytes | None]:
-    """Every value in the topic that a reader of this isolation may see.
+    """Return every value in the topic that a reader of this isolation may see.
 
     A commit returns before its markers are written, so by default this reads to the very end, past the markers of all transactions.
-    `while_open`: some transaction does not end, so only as far as this isolation may see now.
+    `while_open`: some transaction does not end, so read only as far as this isolation allows now.
     """
     partition = TopicPartition(name, 0)
     end = await end_of(settings, partition, isolation if while_open else "read_uncommitted")
@@ -102,7 +102,7 @@ async def read(settings: KafkaSettings, name: str, isolation: str, *, while_open
         await consumer.seek_to_beginning(partition)
         values: list[bytes | None] = []
         async with asyncio.timeout(WAIT_S):
-            # Commit markers hold offsets too, and only the position passes them.
+            # Commit markers occupy offsets too, and only the position passes them.
             while await consumer.position(partition) < end:
                 batches = await consumer.getmany(partition, timeout_ms=100)
                 values += [record.value for records in batches.values() for record in records]
@@ -112,7 +112,7 @@ async def read(settings: KafkaSettings, name: str, isolation: str, *, while_open
 
 
 async def test_a_topic_has_the_partitions_that_it_was_created_with(settings: KafkaSettings) -> None:
-    """Created topics are there, with their partition count, and a second creation is refused as existing (code 36)."""
+    """Created topics exist, with their partition count, and a second creation is refused with "already exists" (code 36)."""
     name = settings.topic_prefix + "three"
     async with admin_of(settings) as admin:
         await admin.create_topics([declared(name, 3)])
@@ -125,7 +125,7 @@ async def test_a_topic_has_the_partitions_that_it_was_created_with(settings: Kaf
 
 
 async def test_a_committed_transaction_is_read_and_an_aborted_one_is_not(settings: KafkaSettings) -> None:
-    """read_committed sees exactly what was committed; read_uncommitted sees the aborted records too."""
+    """read_committed sees exactly the committed records; read_uncommitted sees the aborted records too."""
     async with topic(settings, "transactions") as name, producer_of(settings, "writer") as producer:
         async with producer.transaction():
             await producer.send_and_wait(name, b"kept")
@@ -140,7 +140,7 @@ async def test_a_committed_transaction_is_read_and_an_aborted_one_is_not(setting
 
 
 async def test_an_open_transaction_holds_back_what_comes_after_it(settings: KafkaSettings) -> None:
-    """Until a transaction ends, read_committed readers stop before its first record, even for records of others."""
+    """Until a transaction ends, read_committed readers stop before its first record, even for records of other producers."""
     async with (
         topic(settings, "held") as name,
         producer_of(settings, "holder") as holder,
@@ -155,7 +155,7 @@ async def test_an_open_transaction_holds_back_what_comes_after_it(settings: Kafk
 
 
 async def test_a_zombie_is_fenced_by_its_successor(settings: KafkaSettings) -> None:
-    """Whoever starts with the same transactional id ends the predecessor's open transaction; the predecessor can commit nothing more."""
+    """A producer that starts with the same transactional id ends the predecessor's open transaction; the predecessor can commit nothing more."""
     async with topic(settings, "fenced") as name:
         zombie = AIOKafkaProducer(**settings.client_options(), transactional_id=settings.topic_prefix + "one")
         await zombie.start()
@@ -173,7 +173,7 @@ async def test_a_zombie_is_fenced_by_its_successor(settings: KafkaSettings) -> N
 
 
 async def test_a_compacted_topic_refuses_a_record_without_a_key(settings: KafkaSettings) -> None:
-    """The sender gets an error (code 87, which aiokafka does not know by name); records with a key are accepted, tombstones among them."""
+    """The sender gets an error (code 87, which aiokafka does not know by name); records with a key are accepted, including tombstones."""
     async with (
         topic(settings, "compacted", **{"cleanup.policy": "compact"}) as name,
         producer_of(settings) as producer,

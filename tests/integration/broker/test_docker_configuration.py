@@ -1,6 +1,6 @@
-"""The configuration that the Docker provider hands to its image, proved on a real broker where no Docker engine is at hand.
+"""The configuration that the Docker provider passes to its image, checked on a real broker where no Docker engine is available.
 
-The image turns each KAFKA_A_B into the property a.b; the same is done here, and the ports are moved to free ones.
+The image turns each KAFKA_A_B into the property a.b; this test does the same, and replaces the ports by free ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def properties_of(variables: dict[str, str]) -> dict[str, str]:
 
 
 def test_it_differs_from_the_embedded_brokers_in_listeners_alone() -> None:
-    """Both behave alike: whatever else the template sets, the image gets."""
+    """Both behave alike: the image gets every other setting of the template."""
     embedded = dict(
         line.split("=", 1) for line in TEMPLATE.read_text().splitlines() if line and not line.startswith("#")
     )

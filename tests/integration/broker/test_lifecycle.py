@@ -1,4 +1,4 @@
-"""The embedded broker's life: started, restarted, killed, tied to its parent, and beside others."""
+"""The embedded broker's life: started, restarted, killed, tied to its parent, and next to other brokers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROMISED_BYTES = 260 * 2**20
 
 
 def command(home: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m services.chassis.broker …`, as the Makefile calls it."""
+    """Run `python -m services.chassis.broker …`, as the Makefile does."""
     return subprocess.run(
         [sys.executable, "-m", "services.chassis.broker", *arguments],
         cwd=CHECKOUT,
@@ -45,13 +45,13 @@ def command(home: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A home whose broker, if a test leaves one running, is ended."""
+    """A home; if a test leaves its broker running, the broker is stopped."""
     yield tmp_path / "home"
     BrokerServer(BrokerSettings(home=tmp_path / "home")).reset()
 
 
 def wait_for_process(server: BrokerServer) -> None:
-    """Returns when the broker's process exists, which is long before it is ready."""
+    """Return when the broker's process exists, which is long before it is ready."""
     deadline = time.monotonic() + 60
     while server.running() is None:
         assert time.monotonic() < deadline
@@ -75,7 +75,7 @@ async def create(settings: KafkaSettings, topic: str) -> None:
 
 
 async def test_committed_data_survive_a_restart_and_a_kill(own_kafka: EmbeddedTestBroker) -> None:
-    """Same address, same data after `stop` and after `kill -9`; a transaction that the kill cut is invisible to read_committed."""
+    """Address and data are the same after `stop` and after `kill -9`; read_committed does not see a transaction that the kill interrupted."""
     settings = own_kafka.settings("life.")
     address = own_kafka.bootstrap
     await create(settings, "life.topic")
@@ -100,13 +100,13 @@ async def test_committed_data_survive_a_restart_and_a_kill(own_kafka: EmbeddedTe
     finally:
         await cut.stop()
     await write(settings, "life.topic", b"second")
-    async with producer_of(settings, "cut"):  # taking over the id ends what its predecessor left open
+    async with producer_of(settings, "cut"):  # taking over the id ends the transaction that its predecessor left open
         pass
     assert await read(settings, "life.topic", "read_committed") == [b"first", b"second"]
 
 
 def test_the_command_starts_says_so_twice_stops_and_resets(home: Path) -> None:
-    """Ready means that it answers; a second start changes nothing and succeeds; stop keeps the data; reset drops them."""
+    """Ready means that the broker answers; a second start changes nothing and succeeds; stop keeps the data; reset deletes it."""
     started = command(home, "start")
     assert started.returncode == 0, started.stderr
     running = BrokerServer(BrokerSettings(home=home)).running()
@@ -132,7 +132,7 @@ def test_the_command_starts_says_so_twice_stops_and_resets(home: Path) -> None:
 
 
 def test_two_starts_at_once_start_one_broker(home: Path) -> None:
-    """The second waits for the first and finds its broker."""
+    """The second start waits for the first and finds its broker."""
     arguments = [sys.executable, "-m", "services.chassis.broker", "start"]
     environment = {**os.environ, "CHAPAR_HOME": str(home)}
     starts = [
@@ -148,7 +148,7 @@ def test_two_starts_at_once_start_one_broker(home: Path) -> None:
 
 
 def test_a_broker_dies_with_the_program_that_embeds_it_even_when_that_is_killed(home: Path) -> None:
-    """kill -9 of the parent: no clean-up code runs, and yet nothing is left behind."""
+    """After kill -9 of the parent no clean-up code runs, and still no process is left."""
     program = (
         "import asyncio, pathlib, sys\n"
         "from services.chassis.broker.embedded import EmbeddedBroker\n"
@@ -177,7 +177,7 @@ def test_a_broker_dies_with_the_program_that_embeds_it_even_when_that_is_killed(
 
 
 async def test_the_embedded_broker_lives_as_long_as_its_context(home: Path) -> None:
-    """Two homes side by side do not disturb each other; leaving one ends one; one that already runs is used and left alone."""
+    """Two homes do not disturb each other; leaving one context stops one broker; a broker that already runs is used and left running."""
     settings = BrokerSettings(home=home)
     async with EmbeddedBroker(BrokerSettings(home=home.with_name("other"))) as other:
         async with EmbeddedBroker(settings) as broker:
@@ -196,7 +196,7 @@ async def test_the_embedded_broker_lives_as_long_as_its_context(home: Path) -> N
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing_running(home: Path) -> None:
-    """Whoever gives up waiting does not leave a broker behind."""
+    """A cancelled start does not leave a broker running."""
     settings = BrokerSettings(home=home)
     server = BrokerServer(settings)
 
@@ -229,7 +229,7 @@ async def test_a_port_that_was_taken_meanwhile_is_replaced_everywhere(home: Path
 
 
 async def test_memory_stays_within_what_is_promised(home: Path) -> None:
-    """At most 260 MB with the default heap, also after 100,000 records in transactions and a reader of them all."""
+    """At most 260 MB with the default heap, also after 100,000 records in transactions and a reader of all of them."""
     async with EmbeddedBroker(
         BrokerSettings(home=home, kafka_heap=BrokerSettings.model_fields["kafka_heap"].default)
     ) as broker:
@@ -263,7 +263,7 @@ async def test_memory_stays_within_what_is_promised(home: Path) -> None:
 async def test_what_a_person_can_put_right_is_said_in_one_sentence(
     home: Path, tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
-    """Exit code 1, one line on stderr that says what to do, no traceback, and nothing left running."""
+    """Exit code 1, one line on stderr that says what to do, no traceback, and no process left running."""
     taken = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with taken:
         values = {"empty": str(tmp_path / "empty"), "taken": str(taken.sockets[0].getsockname()[1])}

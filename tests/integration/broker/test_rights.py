@@ -1,4 +1,4 @@
-"""A cluster that lets each user do what `deploy/strimzi/users.yaml` says and no more: the chart's hook, the services, the commands of operators."""
+"""A cluster that allows each user exactly what `deploy/strimzi/users.yaml` says: the chart's hook, the services, the operators' commands."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ POISONED = (
     "sla.webhooks.v1",
     "feedback.webhooks.v1",
 )
-"""What lanes and consumers read from others: each sets a record aside that it cannot read."""
+"""The topics that lanes and consumers read from other services: each reader sets a record aside that it cannot read."""
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What runs, and how people of the company reach it."""
+    """The running services, and the access of operators to them."""
 
     guarded: GuardedKafka
     stack: Stack
@@ -52,15 +52,15 @@ class Installation:
     elsewhere: Path
     """A home in which nothing runs, as in a pod."""
     told: list[str] = field(default_factory=list)
-    """What the customer of the one interaction has read, which every test finds completed."""
+    """The texts that the customer of the one interaction received; every test finds that interaction completed."""
 
     def completed(self) -> str:
-        """The id of that interaction."""
+        """Return the id of that interaction."""
         found = json.loads(self.chapar("chapar-operator", "interactions", "list", "--state", "completed", "--json"))
         return str(found[0]["interaction_id"]) if found else ""
 
     def chapar(self, user: str, *words: str, codes: Sequence[int] = (0,)) -> str:
-        """A command where nothing runs: everything that it knows comes from the documented variables."""
+        """Run a command on a machine where no service runs: it knows only the documented variables."""
         endpoints = self.stack.running.endpoints
         environment = {
             **_bare(),
@@ -97,7 +97,7 @@ def _chapar(environment: Mapping[str, str], *words: str, codes: Sequence[int] = 
 
 @pytest.fixture(scope="module")
 def installation(guarded: GuardedKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """The hook first, as its own user; then the services, each as its own."""
+    """Run the hook first, with its own user; then the services, each with its own user."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     hook = {**_bare(), **guarded.environment("chapar-apply"), "CHAPAR_HOME": str(elsewhere)}
     assert "chapar.inbound.v1" in _chapar(hook, "topics", "apply")
@@ -140,7 +140,7 @@ def installation(guarded: GuardedKafka, tmp_path_factory: pytest.TempPathFactory
 
 
 async def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first answer that is not empty."""
+    """Return the first result that is not empty."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not (found := await asyncio.to_thread(look)):
@@ -150,7 +150,7 @@ async def _until(look: Callable[[], Any], seconds: float = 60) -> Any:
 
 
 async def _an_interaction(installation: Installation) -> list[str]:
-    """From web chat to an agent and back, its survey answered: the texts that came to the customer. It is in the history when this returns."""
+    """Play web chat, agent and answered survey; return the texts that reached the customer. The interaction is in the history then."""
     running = installation.stack.running
     url = f"ws://{running.endpoints['ingest']['http']}/v1/demo/webchat/main/ws"
     desk = asyncio.to_thread(_desk, installation)
@@ -171,8 +171,8 @@ async def _an_interaction(installation: Installation) -> list[str]:
 
 
 async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
-    """From web chat to an agent and back, its promises kept, its survey answered and counted, its story kept: each service
-    with the rights of its own user."""
+    """From web chat to an agent and back, targets met, survey answered and counted, history written: each service has only
+    the rights of its own user."""
     assert "سلام، ۱۰۰ تومان" in installation.told
 
     def chapar(*words: str) -> Any:
@@ -200,7 +200,7 @@ def _desk(installation: Installation) -> None:
 
 
 async def test_what_cannot_be_read_is_set_aside_and_put_back_by_an_operator(installation: Installation) -> None:
-    """Every reader may write dead letters; an operator lists, shows and puts them back where they came from."""
+    """Every reader may write dead letters; an operator lists, shows and replays them."""
     async with DurableProducer(installation.guarded.own, client_id="vandal") as vandal:
         for topic in POISONED:
             await vandal.publish(topic, b"poison", b"\xff\xff\xff")
@@ -221,7 +221,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "config lint": (("config", "lint", str(EXAMPLE)),),
     "config apply": (("config", "apply", str(EXAMPLE)),),
     "deadletters list": (("deadletters", "list"),),
-    "deadletters show": (("deadletters", "list"),),  # with an id: the test above
+    "deadletters show": (("deadletters", "list"),),  # with an id: see the test above
     "deadletters replay": (("deadletters", "list"),),
     "explain": (("explain", "{interaction}"),),
     "interactions show": (("interactions", "show", "{interaction}"),),
@@ -236,20 +236,20 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "sla at-risk": (("sla", "at-risk"), ("sla", "at-risk", "--likeliest", "--queue", "sales")),
     "token revoke": (("token", "revoke", "--agent", "nobody-there", "--reason", "lost laptop"),),
     "token revoked": (("token", "revoked"),),
-    "topics apply": (("topics", "diff", "--check"),),  # applying is the hook's; an operator sees what it would do
+    "topics apply": (("topics", "diff", "--check"),),  # only the hook applies; an operator sees the differences
     "config show": (("config", "show"),),
     "topics diff": (("topics", "diff"),),
 }
 
 
 def _documented() -> set[str]:
-    """Commands that the runbooks and the operator's page name."""
+    """Return the commands that the runbooks and the operator's page name."""
     words = re.findall(r"`chapar ([a-z-]+(?: [a-z-]+)?)", "\n".join(path.read_text() for path in DOCUMENTS))
     return {word if word in COMMANDS else word.split()[0] for word in words}
 
 
 def test_every_command_of_the_runbooks_works_for_an_operator(installation: Installation, tmp_path: Path) -> None:
-    """By the documented variables alone. A command that a page names and this test does not know fails it."""
+    """The documented variables are enough. A command that a page names and this test does not know fails the test."""
     assert sorted(_documented() - COMMANDS.keys()) == []
     places = {
         "interaction": installation.completed(),
@@ -262,7 +262,7 @@ def test_every_command_of_the_runbooks_works_for_an_operator(installation: Insta
 
 
 def test_no_service_met_a_right_that_it_lacks(installation: Installation) -> None:
-    """After all of the above: a client that is refused says so in its log."""
+    """After all tests above: a client that is refused logs the refusal."""
     for name, log in installation.logs().items():
         assert "Authorization" not in log, f"{name}: {[line for line in log.splitlines() if 'Authorization' in line]}"
 

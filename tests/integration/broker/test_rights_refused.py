@@ -1,4 +1,4 @@
-"""What the users of `deploy/strimzi/users.yaml` must not do on Kafka, tried as each of them: a stolen password opens one service's door only."""
+"""The forbidden actions on Kafka for the users of `deploy/strimzi/users.yaml`, tried as each user: a stolen password opens one service only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHANGELOGS = {
     name: owner for name in TOPICS if name.endswith(".state.v1") for owner in SERVICES if name.startswith(owner)
 }
 READERS: Allowed = {
-    # What customers say and who they are.
+    # The customers' messages and identities.
     "inbound.v1": frozenset({"ingest"}),
     "conversations.v1": frozenset({"ingest"}),
     "outbound.v1": frozenset({"ingest"}),
@@ -40,10 +40,10 @@ READERS: Allowed = {
     "feedback.commands.v1": frozenset({"feedback"}),
     "sla.webhooks.v1": frozenset({"sla"}),
     "feedback.webhooks.v1": frozenset({"feedback"}),
-    # Keys of persons, wrapped, and what became of erasures.
+    # Keys of persons, wrapped, and the outcomes of erasures.
     "personal.keys.v1": frozenset({"ingest", "router", "feedback"}),
     "personal.erasures.v1": frozenset({"ingest"}),
-    # Who looked at whom.
+    # Who read data about whom.
     "audit.v1": frozenset({"ingest"}),
     # Records that were refused, with their content.
     "deadletters.v1": frozenset({"operator"}),
@@ -60,9 +60,9 @@ READERS: Allowed = {
     "revocations.v1": frozenset({*SERVICES, "apply", "operator"}),
     **{name: frozenset({owner, *({"operator"} if owner == "router" else ())}) for name, owner in CHANGELOGS.items()},
 }
-"""Every topic: a new one needs its row."""
+"""Every topic: a new topic needs its row."""
 WRITERS: Allowed = {
-    # Who decides what the tenants are, where work goes, and what was decided. Operators put back what was refused.
+    # Decisions: the tenants' configuration, routing commands and events. Operators replay refused records.
     "config.v1": frozenset({"apply", "operator"}),
     "revocations.v1": frozenset({"apply", "operator"}),
     "routing.commands.v1": frozenset({"ingest", "router", "sla", "apply", "operator"}),
@@ -92,7 +92,7 @@ USERS = (*SERVICES, "apply", "operator")
 
 @pytest.fixture
 async def cluster(guarded: GuardedKafka) -> GuardedKafka:
-    """With all topics, made by the user whose part that is."""
+    """The cluster with all topics, made by the user whose task that is."""
     await apply(guarded.settings("chapar-apply"))
     return guarded
 
@@ -111,7 +111,7 @@ async def _admin(cluster: GuardedKafka, user: str) -> AsyncIterator[Any]:
 
 
 async def _let_through(cluster: GuardedKafka, topics: Iterable[str], ask: Callable[[list[str]], Any]) -> Allowed:
-    """Who was let through, by topic, when each user asks for all topics in one request, as a patched client would."""
+    """Return who was allowed, by topic, when each user asks for all topics in one request, as a modified client would."""
     found: dict[str, set[str]] = {topic: set() for topic in topics}
     for user in USERS:
         async with _admin(cluster, user) as admin:
@@ -133,18 +133,18 @@ def _produce(topics: list[str]) -> ProduceRequest:
 
 
 async def test_only_those_who_must_read_a_topic_can(cluster: GuardedKafka) -> None:
-    """Each user tries each topic with personal data or private state: sla reads no customer's message, operators neither."""
+    """Each user tries each topic with personal data or private state: sla reads no customer's message, and neither do operators."""
     assert await _let_through(cluster, READERS, _fetch) == READERS
 
 
 async def test_only_those_who_decide_can_write_what_was_decided(cluster: GuardedKafka) -> None:
-    """Each user tries each topic of decisions: feedback routes nothing, ingest puts no configuration in force."""
+    """Each user tries each topic of decisions: feedback routes nothing, ingest applies no configuration."""
     assert await _let_through(cluster, WRITERS, _produce) == WRITERS
 
 
 @pytest.mark.parametrize("user", USERS)
 async def test_nobody_acts_under_the_group_or_transaction_of_another(cluster: GuardedKafka, user: str) -> None:
-    """Joining another service's group takes its partitions away; its transactional id fences it."""
+    """Joining another service's group would take its partitions away; using its transactional id would fence it."""
     kafka = cluster.settings(f"chapar-{user}")
     for other in (each for each in SERVICES if each != user):
         group: Any = AIOKafkaConsumer("chapar.config.v1", **kafka.client_options(), group_id=f"chapar.{other}")
@@ -159,7 +159,7 @@ async def test_nobody_acts_under_the_group_or_transaction_of_another(cluster: Gu
 
 @pytest.mark.parametrize("user", [each for each in USERS if each != "apply"])
 async def test_only_the_hook_changes_topics(cluster: GuardedKafka, user: str) -> None:
-    """No new topic, no other retention, no deletion; and the hook's user itself deletes nothing."""
+    """No new topic, no other retention, no deletion; and the hook's user itself cannot delete a topic."""
     async with _admin(cluster, user) as admin:
         made = await admin.create_topics([NewTopic("chapar.mine", 1, 1)])
         assert [code for _, code, *_ in made.topic_errors] == [_DENIED]
@@ -170,14 +170,14 @@ async def test_only_the_hook_changes_topics(cluster: GuardedKafka, user: str) ->
 
 @pytest.mark.parametrize("user", USERS)
 async def test_nobody_deletes_a_topic(cluster: GuardedKafka, user: str) -> None:
-    """Not even the hook's user: open work would go with it."""
+    """Not even the hook's user can: open work would be lost with the topic."""
     async with _admin(cluster, user) as admin:
         deleted = await admin.delete_topics(["chapar.deliveries.v1"])
         assert [code for _, code, *_ in deleted.topic_error_codes] == [_DENIED]
 
 
 def test_no_right_is_wider_than_its_installation() -> None:
-    """Prefixes begin with the installation's; nothing on the cluster itself; topics in one piece, but for those who look at all."""
+    """Prefixes begin with the installation's; no rights on the cluster itself; topics by full name, except for users that read all topics."""
     for name, user in manifests().items():
         for rule in rules_of(user):
             assert rule.resource in ("topic", "group", "transactionalId"), (name, rule)
@@ -188,5 +188,5 @@ def test_no_right_is_wider_than_its_installation() -> None:
 
 
 def test_every_topic_is_in_the_tables() -> None:
-    """A new topic is decided about, not forgotten."""
+    """A new topic needs a decision, and cannot be forgotten."""
     assert READERS.keys() == WRITERS.keys() == TOPICS.keys()

@@ -1,4 +1,4 @@
-"""A cluster that asks for TLS and SASL, reached by settings alone: the real thing, with an authority of our own."""
+"""A cluster that asks for TLS and SASL, reached by settings alone: a real broker, with a test's own certificate authority."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 @dataclass(frozen=True)
 class SecuredKafka:
     sasl: str
-    """Where SASL_SSL listens: TLS, and PLAIN with someone/geheim-7."""
+    """Address of SASL_SSL: TLS, and PLAIN with someone/geheim-7."""
     mutual: str
-    """Where SSL listens that asks clients for a certificate."""
+    """Address of SSL that asks clients for a certificate."""
     authority: Authority
     stranger: Authority
 
@@ -68,7 +68,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
 
 
 def set_environment(monkeypatch: pytest.MonkeyPatch, prefix: str, **environment: str) -> KafkaSettings:
-    """As an operator does it, and as a service reads it."""
+    """Set the variables as an operator does, and read them as a service does."""
     for name, value in environment.items():
         monkeypatch.setenv(f"KAFKA_{name}", value)
     monkeypatch.setenv("CHAPAR_TOPIC_PREFIX", prefix)
@@ -105,7 +105,7 @@ async def refused(settings: KafkaSettings) -> None:
 async def test_sasl_over_tls_works_by_settings_alone(
     secured: SecuredKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Admin client, transactional producer and consumer all get through with the same options."""
+    """Admin client, transactional producer and consumer all connect with the same options."""
     await write_and_read(set_environment(monkeypatch, prefix, **sasl_environment(secured)))
 
 
@@ -121,7 +121,7 @@ async def test_a_client_certificate_works_by_settings_alone(
 
 
 async def test_a_wrong_password_is_refused(secured: SecuredKafka, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker says no, and the client raises instead of trying for ever."""
+    """The broker refuses, and the client raises instead of trying for ever."""
     environment = sasl_environment(secured) | {"SASL_PASSWORD": "guessed"}
     await refused(set_environment(monkeypatch, prefix, **environment))
 
@@ -129,6 +129,6 @@ async def test_a_wrong_password_is_refused(secured: SecuredKafka, prefix: str, m
 async def test_a_broker_that_our_authority_does_not_know_is_not_talked_to(
     secured: SecuredKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Certificates are verified: with another authority's file no password leaves."""
+    """Certificates are verified: with another authority's file no password is sent."""
     environment = sasl_environment(secured) | {"SSL_CAFILE": str(secured.stranger.file)}
     await refused(set_environment(monkeypatch, prefix, **environment))

@@ -1,4 +1,4 @@
-"""A Maven repository for tests: a real HTTP server on loopback that misbehaves on request, and remembers what it was asked."""
+"""A Maven repository for tests: a real HTTP server on loopback that fails on request, and records the requests."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Repository:
     url: str = ""
     contents: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
-    """By path: one fault a request, in order; after the last, the server behaves."""
+    """By path: one fault per request, in order; after the last, requests succeed."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range of each request."""
     sent: int = 0
-    """Bytes of bodies that went out."""
+    """Bytes of bodies that were sent."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, name: str, content: bytes) -> Jar:
@@ -82,7 +82,7 @@ def serving() -> Iterator[Repository]:
             try:
                 self.wfile.write(body)
             except ConnectionError:
-                return None  # the client has seen enough
+                return None  # the client has disconnected
             with repository.lock:
                 repository.sent += len(body)
             return None
@@ -93,11 +93,11 @@ def serving() -> Iterator[Repository]:
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet: the test asks `asked`."""
+            """Log nothing: tests read `asked`."""
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, request: object, client_address: object) -> None:
-            if not isinstance(sys.exception(), ConnectionError):  # a client that hangs up is part of these tests
+            if not isinstance(sys.exception(), ConnectionError):  # these tests include clients that disconnect
                 raise
 
     server = Server(("127.0.0.1", 0), Handler)

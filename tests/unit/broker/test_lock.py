@@ -19,7 +19,7 @@ def write(tmp_path: Path, **changes: object) -> Path:
 
 
 def test_the_projects_lock_is_complete() -> None:
-    """Kafka 4.3.1 with its server, a logger, and each file once, from paths that say group, artifact and version."""
+    """Kafka 4.3.1 with its server, a logger, and each file once, with paths of group, artifact and version."""
     lock = load_lock()
 
     names = [jar.name for jar in lock.jars]
@@ -32,19 +32,19 @@ def test_the_projects_lock_is_complete() -> None:
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "a/../../b.jar", "a\\b.jar"])
 def test_a_path_that_leaves_the_cache_is_refused(tmp_path: Path, path: str) -> None:
-    """The lock says what is written where; it may not say 'elsewhere'."""
+    """The lock decides where files are written; it must not name a place outside the cache."""
     with pytest.raises(BrokerError, match=r"broken at jars\.0\.path"):
         load_lock(write(tmp_path, path=path))
 
 
 @pytest.mark.parametrize("change", [{"sha256": "short"}, {"size": 0}, {"size": "many"}, {"surprise": 1}])
 def test_a_broken_lock_is_named_with_the_place(tmp_path: Path, change: dict[str, object]) -> None:
-    """Wrong types, short checksums and unknown fields are found before anything is fetched."""
+    """Wrong types, short checksums and unknown fields are found before any download."""
     with pytest.raises(BrokerError, match=rf"broken at jars\.0\.{next(iter(change))}.*relock\.py"):
         load_lock(write(tmp_path, **change))
 
 
 def test_a_missing_lock_is_named(tmp_path: Path) -> None:
-    """The sentence says where it should be."""
+    """The error says where the file should be."""
     with pytest.raises(BrokerError, match=r"nowhere\.json cannot be read"):
         load_lock(tmp_path / "nowhere.json")

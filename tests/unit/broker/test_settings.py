@@ -1,4 +1,4 @@
-"""Settings of the embedded broker, and of whoever talks to a Kafka."""
+"""Settings of the embedded broker, and of programs that use Kafka."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SASL = {
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever this machine has set does not count here."""
+    """Remove this machine's own settings."""
     names = ["BOOTSTRAP_SERVERS", "SECURITY_PROTOCOL", *(f"SASL_{x}" for x in ("MECHANISM", "USERNAME", "PASSWORD"))]
     for name in [*names, *(f"SSL_{x}" for x in ("CAFILE", "CERTFILE", "KEYFILE"))]:
         monkeypatch.delenv(f"KAFKA_{name}", raising=False)
@@ -37,7 +37,7 @@ def given(monkeypatch: pytest.MonkeyPatch, **environment: str) -> KafkaSettings:
 
 
 def test_an_address_is_all_that_a_plain_cluster_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prefix has a default; client options hold the servers and no TLS."""
+    """The prefix has a default; client options contain the servers and no TLS."""
     settings = given(monkeypatch)
 
     assert settings.topic_prefix == "chapar."
@@ -50,7 +50,7 @@ def test_an_address_is_all_that_a_plain_cluster_needs(monkeypatch: pytest.Monkey
 def test_sasl_over_tls_becomes_client_options_and_the_password_stays_out_of_sight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The options hold the password, since the client needs it; no repr, no str, no dump does."""
+    """The options contain the password, since the client needs it; no repr, no str, no dump does."""
     settings = given(monkeypatch, **SASL)
     options = settings.client_options()
 
@@ -85,7 +85,7 @@ def test_sasl_over_tls_becomes_client_options_and_the_password_stays_out_of_sigh
 def test_settings_that_do_not_fit_together_are_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], complaint: str
 ) -> None:
-    """At the start of a process, and without showing what was set: it may be a secret."""
+    """The refusal comes at the start of a process, and does not show the values: they may be secrets."""
     with pytest.raises(ValidationError, match=complaint) as refused:
         given(monkeypatch, **environment)
     assert "geheim" not in str(refused.value)
@@ -94,14 +94,14 @@ def test_settings_that_do_not_fit_together_are_refused_by_name(
 def test_a_missing_authority_file_is_an_error_and_not_an_insecure_connection(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """When the options are asked for."""
+    """The error is raised when the options are requested."""
     settings = given(monkeypatch, KAFKA_SECURITY_PROTOCOL="ssl", KAFKA_SSL_CAFILE=str(tmp_path / "ca.pem"))
     with pytest.raises(FileNotFoundError):
         settings.client_options()
 
 
 def test_settings_do_not_change() -> None:
-    """Frozen: whoever wants another prefix copies them."""
+    """Settings are frozen: code that wants another prefix copies them."""
     settings = KafkaSettings(bootstrap_servers="one:9092")
     with pytest.raises(ValidationError):
         settings.topic_prefix = "other."
@@ -109,7 +109,7 @@ def test_settings_do_not_change() -> None:
 
 
 def test_each_copy_has_its_home_and_all_share_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default below the project, and below the user's cache directory."""
+    """By default the home is below the project, and the cache is below the user's cache directory."""
     settings = BrokerSettings()
     assert settings.kafka_home == CHECKOUT / ".chapar" / "kafka"
     assert settings.cache == Path.home() / ".cache" / "chapar"
@@ -133,7 +133,7 @@ def test_each_copy_has_its_home_and_all_share_a_cache(monkeypatch: pytest.Monkey
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    """Before anything starts."""
+    """The refusal comes before anything starts."""
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         BrokerSettings()
