@@ -1,4 +1,4 @@
-"""A real service on real sockets: the chassis around SlaService, whose handlers only show what the chassis gave them."""
+"""A real service on real sockets: the chassis around SlaService, whose handlers only record what the chassis passed to them."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -34,7 +34,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Probe(sla_pb2_grpc.SlaServiceServicer):
-    """Answers by the interaction id that it is asked about."""
+    """Answers according to the requested interaction id."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
@@ -102,7 +102,7 @@ class Probe(sla_pb2_grpc.SlaServiceServicer):
 
 
 def dev_settings(tmp_path: Path, **changes: Any) -> ServiceSettings:
-    """Loopback without TLS, tokens by a key of this test run, no patience."""
+    """Return settings for loopback without TLS, with tokens by a key of this test run, and short times."""
     public = tmp_path / "public.pem"
     public.write_bytes(PUBLIC)
     values: dict[str, Any] = {
@@ -123,7 +123,7 @@ def build_probe(
     verifier: Verifier | None = None,
     audit: Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[AuditTrail]] | None = None,
 ) -> Callable[[Service[ServiceSettings]], AbstractAsyncContextManager[None]]:
-    """The wiring of the service under test."""
+    """Return the wiring of the service under test."""
 
     @asynccontextmanager
     async def build(service: Service[ServiceSettings]) -> AsyncIterator[None]:
@@ -137,7 +137,7 @@ def build_probe(
 
 
 def token(*scopes: str, **changes: Any) -> str:
-    """A token of tenant acme."""
+    """Return a token of tenant acme."""
     return mint(SECRET, "tester", "acme", scopes or ("sla.read",), **changes)
 
 
@@ -159,6 +159,6 @@ async def service(probe: Probe, tmp_path: Path) -> AsyncIterator[Service[Service
 
 @pytest.fixture
 async def stub(service: Service[ServiceSettings]) -> AsyncIterator[sla_pb2_grpc.SlaServiceAsyncStub]:
-    """Without the chassis's client: what any caller in any language sees."""
+    """A stub without the chassis's client: the view of any caller in any language."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         yield sla_pb2_grpc.SlaServiceStub(channel)

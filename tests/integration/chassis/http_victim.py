@@ -1,4 +1,4 @@
-"""An HTTP server in a process of its own, so that its memory can be measured."""
+"""An HTTP server in its own process, so that its memory can be measured."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from services.chassis.http import HttpLimits, TrustedProxies, http_server, netwo
 
 
 def app() -> Starlette:
-    """`/` answers who asks, `/large` a megabyte, `/late` when it is let go; POST reads the body and answers its length; `/ws` echoes."""
+    """`/` answers with the client, `/large` with a megabyte, `/late` on release; POST reads the body and answers its length; `/ws` echoes."""
 
     async def small(request: Request) -> Response:
         assert request.client is not None
@@ -75,7 +75,7 @@ def _serve(limits: HttpLimits, proxies: str, pipe: Connection) -> None:
     async def main() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_reader(pipe.fileno(), stop.set)
-        # Memory that waits for the cycle collector is seen as lost here.
+        # Memory that waits for the cycle collector counts as lost here.
         gc.disable()
         async with http_server(
             app(),
@@ -94,7 +94,7 @@ def _serve(limits: HttpLimits, proxies: str, pipe: Connection) -> None:
 
 @asynccontextmanager
 async def victim(limits: HttpLimits, proxies: str = "") -> AsyncIterator[Victim]:
-    """The server for the time of the block."""
+    """Run the server for the time of the block."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(limits, proxies, theirs), daemon=True)

@@ -1,4 +1,4 @@
-"""A service of nothing but chassis, run as a process by `test_process.py`. PROBE_MODE says how it behaves."""
+"""A service that consists of the chassis only, run as a process by `test_process.py`. PROBE_MODE chooses its behaviour."""
 
 import asyncio
 import os

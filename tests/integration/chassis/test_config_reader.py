@@ -1,4 +1,4 @@
-"""Configuration as a service sees it: the newest sound value of each key."""
+"""Configuration as a service reads it: the newest valid value of each key."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,12 +19,12 @@ pytestmark = pytest.mark.kafka
 
 
 def decode(_key: str, raw: bytes) -> int:
-    """A number; anything else is a mistake in configuration."""
+    """Return a number; any other value is a mistake in the configuration."""
     return int(raw)
 
 
 class Watch:
-    """Notes changes."""
+    """Records changes."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int | None]] = []
@@ -35,13 +35,13 @@ class Watch:
 
 async def until(done: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not done():  # noqa: ASYNC110 - what the reader knows is polled, like its users do
+        while not done():  # noqa: ASYNC110 - polled, as the reader's users do
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
 async def topic(settings: KafkaSettings, partitions: int = 1) -> AsyncIterator[Any]:
-    """The configuration topic, and a function that writes to it."""
+    """Create the configuration topic; yield a function that writes to it."""
     name = settings.topic_prefix + "config.v1"
     admin = AIOKafkaAdminClient(**settings.client_options())
     await admin.start()
@@ -71,7 +71,7 @@ async def reading(reader: ConfigReader[int]) -> AsyncIterator[ConfigReader[int]]
 
 
 async def test_the_newest_value_of_each_key_is_there_at_first(kafka: KafkaUnderTest, prefix: str) -> None:
-    """`first` returns when everything written before has been read, from all partitions."""
+    """`first` returns when all records written before have been read, from all partitions."""
     settings = kafka.settings(prefix)
     async with topic(settings, partitions=3) as put:
         for key, value in (("acme", b"1"), ("beta", b"2"), ("acme", b"3"), ("gone", b"9"), ("gone", None)):
@@ -88,7 +88,7 @@ async def test_an_empty_topic_is_read_at_once(kafka: KafkaUnderTest, prefix: str
 
 
 async def test_changes_arrive_while_running_and_mistakes_keep_what_runs(kafka: KafkaUnderTest, prefix: str) -> None:
-    """A value that can't be decoded is refused and named; the next sound one clears that."""
+    """A value that cannot be decoded is refused and named; the next valid one clears the refusal."""
     settings, watch, metrics = kafka.settings(prefix), Watch(), Metrics()
     async with topic(settings) as put:
         await put("acme", b"1")
@@ -109,7 +109,7 @@ async def test_changes_arrive_while_running_and_mistakes_keep_what_runs(kafka: K
 
 
 async def test_a_reader_waits_for_a_topic_that_is_made_later(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Services may start before `chapar topics apply`; who asks in the meantime is told so."""
+    """Services may start before `chapar topics apply`; the error names the missing topic meanwhile."""
     settings = kafka.settings(prefix)
     async with reading(ConfigReader(settings, decode)) as reader:
         with pytest.raises(ChaparError) as early:

@@ -32,7 +32,7 @@ async def connected(target: str, **options: Any) -> AsyncIterator[Any]:
 
 
 async def test_a_service_calls_for_a_tenant_with_its_own_token(service: Service[ServiceSettings], probe: Probe) -> None:
-    """Outside of a call it names the tenant; the name itself never leaves the process."""
+    """Outside of a call the client names the tenant; the name itself never leaves the process."""
     async with connected(service.endpoints["grpc"]) as stub:
         await stub.GetDeadlines(ASK(), metadata=for_tenant("beta"))
     assert probe.calls == [("service:router", "beta")]
@@ -41,7 +41,7 @@ async def test_a_service_calls_for_a_tenant_with_its_own_token(service: Service[
 async def test_a_call_made_while_serving_one_inherits_tenant_and_deadline(
     service: Service[ServiceSettings], probe: Probe
 ) -> None:
-    """What is left of the caller's time, less the way back; never more than the callee's own limit."""
+    """The callee gets the rest of the caller's time, less the time for the response; never more than its own limit."""
     loop_now = asyncio.get_running_loop().time()
     serving_call = Call("/x/Y", Caller("desk", "gamma", frozenset()), (), loop_now + 2.0, "")
     token = CURRENT.set(serving_call)
@@ -56,7 +56,7 @@ async def test_a_call_made_while_serving_one_inherits_tenant_and_deadline(
 
 
 async def test_a_call_without_a_deadline_gets_the_channels(service: Service[ServiceSettings], probe: Probe) -> None:
-    """Nobody waits for ever by forgetting."""
+    """A caller that forgets the deadline does not wait for ever."""
     async with connected(service.endpoints["grpc"], timeout_s=3) as stub:
         await stub.GetDeadlines(ASK())
     assert probe.time_left is not None
@@ -64,7 +64,7 @@ async def test_a_call_without_a_deadline_gets_the_channels(service: Service[Serv
 
 
 async def test_an_idempotency_key_reaches_the_handler(service: Service[ServiceSettings], probe: Probe) -> None:
-    """And one that is too long is refused."""
+    """The key reaches the handler, and a key that is too long is refused."""
     async with connected(service.endpoints["grpc"]) as stub:
         await stub.GetDeadlines(ASK(), metadata=idempotent("invitation-7"))
         assert probe.idempotency_key == "invitation-7"
@@ -74,7 +74,7 @@ async def test_an_idempotency_key_reaches_the_handler(service: Service[ServiceSe
 
 
 async def test_a_callees_error_arrives_as_our_own(service: Service[ServiceSettings]) -> None:
-    """And is counted by method and code."""
+    """The error arrives with its kind and reason, and is counted by method and code."""
     metrics = Metrics()
     async with connected(service.endpoints["grpc"], metrics=metrics) as stub:
         with pytest.raises(ChaparError) as refused, chapar_errors():
@@ -84,7 +84,7 @@ async def test_a_callees_error_arrives_as_our_own(service: Service[ServiceSettin
 
 
 async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
-    """After the retries, within the deadline."""
+    """The error comes after the retries, within the deadline."""
     async with connected("127.0.0.1:1", timeout_s=2) as stub:
         with pytest.raises(ChaparError) as refused, chapar_errors():
             await stub.GetDeadlines(ASK())
@@ -92,7 +92,7 @@ async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_replicas_share_the_calls_and_one_that_stops_costs_none(tmp_path: Path) -> None:
-    """Rolling restarts: a replica that goes away is left out, and no caller notices."""
+    """Rolling restarts: a replica that stops gets no more calls, and no caller notices."""
     probes = [Probe(), Probe()]
     async with AsyncExitStack() as stack:
         going = await stack.enter_async_context(AsyncExitStack())
@@ -121,7 +121,7 @@ async def _closed(stack: AsyncExitStack) -> None:
 
 
 async def test_a_cancelled_call_is_counted_as_such(service: Service[ServiceSettings], probe: Probe) -> None:
-    """A client's deadline cancels the handler, whose metrics come out even."""
+    """A client's deadline cancels the handler; the metrics count it as started and ended."""
     async with connected(service.endpoints["grpc"]) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as late:
             await stub.GetDeadlines(ASK(interaction_id="wait"), timeout=0.2)

@@ -1,4 +1,4 @@
-"""What a caller of any service meets before the service's own code, on real sockets."""
+"""The checks that a call of any service passes before the service's own code, on real sockets."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -28,7 +28,7 @@ METHOD = f"/{SERVICE}/GetDeadlines"
 
 
 async def refusal(stub: Stub, metadata: tuple[tuple[str, str], ...] = (), interaction: str = "i-1") -> ChaparError:
-    """The error that a call ends with."""
+    """Return the error with which a call ends."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(interaction_id=interaction), metadata=metadata, timeout=5)
     return from_rpc_error(caught.value)
@@ -57,14 +57,14 @@ async def test_a_caller_with_the_scope_is_served_as_its_tenant(stub: Stub, probe
 async def test_a_caller_without_a_good_token_is_refused_with_the_reason(
     stub: Stub, probe: Probe, metadata: tuple[tuple[str, str], ...], kind: ErrorKind, reason: str
 ) -> None:
-    """Each way to be unwelcome has its own word, and the handler never hears of it."""
+    """Each kind of bad token has its own reason, and the handler is never called."""
     error = await refusal(stub, metadata)
     assert (error.kind, error.reason) == (kind, reason)
     assert probe.calls == []
 
 
 async def test_a_typed_error_crosses_the_wire_intact(stub: Stub) -> None:
-    """Kind, reason, message, violations, metadata and retry time come out as they went in."""
+    """Kind, reason, message, violations, metadata and retry time arrive unchanged."""
     error = await refusal(stub, bearer(token()), "missing")
     assert error.kind is ErrorKind.NOT_FOUND
     assert error.reason == "NO_INTERACTION"
@@ -82,14 +82,14 @@ async def test_a_bug_is_answered_without_a_word_of_what_it_saw(stub: Stub) -> No
 
 
 async def test_a_unary_call_needs_a_deadline(stub: Stub) -> None:
-    """Whoever waits for ever is told how to set one."""
+    """A caller that would wait for ever gets an error that says how to set a deadline."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=bearer(token()))
     assert from_rpc_error(caught.value).reason == "DEADLINE_MISSING"
 
 
 async def test_an_unknown_method_is_unimplemented(service: Service[ServiceSettings]) -> None:
-    """Also with a good token."""
+    """Also with a valid token."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         call: Any = channel.unary_unary(f"/{SERVICE}/Nope")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -98,7 +98,7 @@ async def test_an_unknown_method_is_unimplemented(service: Service[ServiceSettin
 
 
 async def test_a_stream_is_guarded_and_ends_with_a_typed_error(stub: Stub, probe: Probe) -> None:
-    """Streams need no deadline, but a token, and their errors are as rich as a unary call's."""
+    """Streams need no deadline, but a token, and their errors have the same fields as a unary call's."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await anext(aiter(stub.WatchEvents(sla_pb2.WatchEventsRequest())))
     assert from_rpc_error(caught.value).reason == "TOKEN_MISSING"
@@ -112,13 +112,13 @@ async def test_a_stream_is_guarded_and_ends_with_a_typed_error(stub: Stub, probe
 
 
 async def test_a_request_over_the_limit_is_refused(stub: Stub) -> None:
-    """One MiB by default."""
+    """The default limit is 1 MiB."""
     error = await refusal(stub, bearer(token()), "x" * (1 << 20))
     assert error.reason == "GRPC_RESOURCE_EXHAUSTED"
 
 
 async def test_calls_are_counted_by_method_and_code(stub: Stub, service: Service[ServiceSettings]) -> None:
-    """What the availability objective is computed from."""
+    """The availability objective is computed from these counters."""
     await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=bearer(token()), timeout=5)
     await refusal(stub, bearer(token()), "missing")
     await refusal(stub)
@@ -131,7 +131,7 @@ async def test_calls_are_counted_by_method_and_code(stub: Stub, service: Service
 
 
 async def test_health_is_public_and_follows_readiness(service: Service[ServiceSettings]) -> None:
-    """By name and as a whole; a component that is not ready takes the process out."""
+    """Health is served by name and for the whole process; a component that is not ready makes the process not ready."""
     async with grpc.aio.insecure_channel(service.endpoints["health"]) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = aiter(stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE)))
@@ -149,7 +149,7 @@ async def test_health_is_public_and_follows_readiness(service: Service[ServiceSe
 
 
 async def test_reflection_serves_development_only(service: Service[ServiceSettings], tmp_path: Path) -> None:
-    """Under insecure_dev, without a token."""
+    """Under insecure_dev, reflection works without a token."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast(Any, channel))
         info = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
@@ -158,7 +158,7 @@ async def test_reflection_serves_development_only(service: Service[ServiceSettin
 
 
 async def test_stopping_lets_a_call_in_progress_finish(probe: Probe, tmp_path: Path) -> None:
-    """Drain: no new calls, and the one inside still gets its answer, though it takes its time."""
+    """Drain: no new calls, and the call in progress still gets its response, even if it takes long."""
     async with serving("probe", dev_settings(tmp_path), build_probe(probe)) as service:
         channel = grpc.aio.insecure_channel(service.endpoints["grpc"])
         call = sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(
@@ -176,7 +176,7 @@ async def test_stopping_lets_a_call_in_progress_finish(probe: Probe, tmp_path: P
 
 
 async def test_ops_pages_tell_alive_ready_and_metrics(service: Service[ServiceSettings]) -> None:
-    """Readiness names what it waits for."""
+    """Readiness names the component that it waits for."""
     async with httpx.AsyncClient(base_url=f"http://{service.endpoints['ops']}") as ops:
         assert (await ops.get("/healthz")).status_code == 200
         assert (await ops.get("/readyz")).status_code == 200
@@ -192,7 +192,7 @@ async def test_ops_pages_tell_alive_ready_and_metrics(service: Service[ServiceSe
 
 
 async def test_without_tls_a_service_refuses_all_but_loopback_development(probe: Probe, tmp_path: Path) -> None:
-    """One sentence says what to set."""
+    """One sentence names the settings."""
     for changes in ({"insecure_dev": False}, {"grpc_host": "0.0.0.0"}):
         with pytest.raises(ExceptionGroup) as caught:
             async with serving("probe", dev_settings(tmp_path, **changes), build_probe(probe)):
@@ -203,7 +203,7 @@ async def test_without_tls_a_service_refuses_all_but_loopback_development(probe:
 
 
 async def test_a_port_in_use_is_named(service: Service[ServiceSettings], probe: Probe, tmp_path: Path) -> None:
-    """For gRPC and for the ops server alike."""
+    """For the gRPC server and for the ops server."""
     for name, field in (("grpc", "grpc_port"), ("ops", "ops_port"), ("health", "health_port")):
         taken = int(service.endpoints[name].rpartition(":")[2])
         with pytest.raises(ExceptionGroup) as caught:
@@ -216,7 +216,7 @@ async def test_a_port_in_use_is_named(service: Service[ServiceSettings], probe: 
 
 
 async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> None:
-    """RESOURCE_EXHAUSTED at once, instead of a queue that nobody sees."""
+    """RESOURCE_EXHAUSTED at once, instead of an invisible queue."""
     async with (
         serving("probe", dev_settings(tmp_path, grpc_limits=GrpcLimits(calls=1)), build_probe(probe)) as service,
         grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel,
@@ -234,7 +234,7 @@ async def test_calls_beyond_the_limit_are_shed(probe: Probe, tmp_path: Path) -> 
 
 
 async def test_nothing_of_one_call_is_left_in_the_next(stub: Stub, probe: Probe) -> None:
-    """One after another and at the same time on one connection: tenants never meet, not even in a log line."""
+    """One after another and at the same time on one connection: data of tenants never mixes, not even in a log line."""
     tenants = ["acme", "beta", "", "gamma", ""]
 
     async def ask(tenant: str) -> None:
@@ -252,7 +252,7 @@ async def test_nothing_of_one_call_is_left_in_the_next(stub: Stub, probe: Probe)
 
 
 async def test_a_trace_goes_through_a_service_that_does_not_record(stub: Stub, probe: Probe) -> None:
-    """From gRPC metadata to the headers of what the handler produces; the next call has none of it."""
+    """From gRPC metadata to the headers of the handler's records; the next call has nothing of it."""
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     metadata = (*bearer(token()), ("traceparent", parent))
     await stub.GetDeadlines(sla_pb2.GetDeadlinesRequest(), metadata=metadata, timeout=5)
@@ -262,7 +262,7 @@ async def test_a_trace_goes_through_a_service_that_does_not_record(stub: Stub, p
 
 
 async def test_a_drain_hook_that_hangs_does_not_stop_the_drain(probe: Probe, tmp_path: Path) -> None:
-    """It gets the grace that calls get, and the service goes on closing."""
+    """The hook gets the same grace as calls, and then the service continues to close."""
     hung = asyncio.Event()
 
     async def hang() -> None:

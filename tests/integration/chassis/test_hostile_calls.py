@@ -1,4 +1,4 @@
-"""Calls of strangers, of broken clients and of greedy tenants, on real sockets: others are served as before."""
+"""Calls without tokens, from broken clients and from greedy tenants, on real sockets: other callers are served as before."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -32,7 +32,7 @@ SUBMIT_STREAM = "/chapar.ingest.v1.IngestService/SubmitStream"
 
 
 class Sink(ingest_pb2_grpc.IngestServiceServicer):
-    """Answers each message of a stream, refused ones too."""
+    """Answers each message of a stream, also refused ones."""
 
     async def SubmitStream(  # noqa: N802 - the contract's name
         self, request_iterator: AsyncIterator[ingest_pb2.SubmitStreamRequest], context: Any
@@ -57,12 +57,12 @@ async def sink(tmp_path: Path) -> AsyncIterator[Service[ServiceSettings]]:
 
 
 def of(tenant: str, subject: str = "tester") -> tuple[tuple[str, str], ...]:
-    """Metadata of a caller."""
+    """Return the metadata of a caller."""
     return bearer(mint(SECRET, subject, tenant, ["sla.read"]))
 
 
 async def served(service: Service[ServiceSettings], tenant: str = "beta") -> None:
-    """One call of a tenant that does nothing wrong, over a connection of its own. Raises when it is not served at once."""
+    """Make one valid call of a tenant, over its own connection. Raises when it is not served at once."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         await sla_pb2_grpc.SlaServiceStub(channel).GetDeadlines(
             sla_pb2.GetDeadlinesRequest(interaction_id="i"), metadata=of(tenant), timeout=5
@@ -76,12 +76,12 @@ async def refusal(call: Any) -> ChaparError:
 
 
 def taken(service: Service[ServiceSettings]) -> float:
-    """Slots in use."""
+    """Return the number of slots in use."""
     return sum(service.metrics.value("chapar_grpc_slots_taken", kind) or 0 for kind in ("call", "watch", "session"))
 
 
 async def test_health_is_not_on_the_port_for_callers(service: Service[ServiceSettings]) -> None:
-    """Neither Check nor Watch, with a token or without."""
+    """Neither Check nor Watch is served, with a token or without."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
         for metadata in ((), of("acme")):
@@ -91,18 +91,18 @@ async def test_health_is_not_on_the_port_for_callers(service: Service[ServiceSet
 
 
 async def test_anonymous_watches_take_no_slot(service: Service[ServiceSettings]) -> None:
-    """21 connections full of health watches: all end at once, and a caller with a token is served beside them."""
+    """21 connections full of health watches all end at once, and a caller with a token is served at the same time."""
     async with health_watch_flood(service.endpoints["grpc"], connections_=21, streams=100) as flood:
         await until(lambda: flood.codes["UNIMPLEMENTED"] >= 21)
         await served(service)
-        # A few see their own write cut off instead of the status that came before it was through.
+        # In some of them the write is interrupted before the client has read the status that came first.
         await until(lambda: flood.codes["UNIMPLEMENTED"] + flood.codes["CANCELLED"] == 2100)
         await until(lambda: taken(service) == 0)
 
 
 @pytest.mark.parametrize("method", [GET, WATCH])
 async def test_strangers_calls_take_no_slot_and_wait_for_nothing(probe: Probe, tmp_path: Path, method: str) -> None:
-    """Without a token a call ends before its request was read, also one that never sends its request."""
+    """Without a token a call ends before its request was read, also a call that never sends its request."""
     settings = dev_settings(tmp_path, grpc_limits=GrpcLimits(calls=2, watches=2))
     async with (
         serving("probe", settings, build_probe(probe)) as service,
@@ -117,7 +117,7 @@ async def test_strangers_calls_take_no_slot_and_wait_for_nothing(probe: Probe, t
 
 
 def _only_headers(channel: Any, method: str, metadata: tuple[tuple[str, str], ...] = ()) -> Any:
-    """A call whose request never comes."""
+    """Make a call whose request never comes."""
 
     async def nothing() -> AsyncIterator[bytes]:
         await asyncio.Event().wait()
@@ -127,7 +127,7 @@ def _only_headers(channel: Any, method: str, metadata: tuple[tuple[str, str], ..
 
 
 async def test_a_flood_of_strangers_is_held_back(probe: Probe, tmp_path: Path) -> None:
-    """Those beyond the rate get their answer later, so a client that repeats at once asks at most so often."""
+    """Calls beyond the rate get their response later, so the rate of a client that repeats at once is limited."""
     limits = GrpcLimits(refusals_per_s=20, refusal_hold_s=1)
     async with serving("probe", dev_settings(tmp_path, grpc_limits=limits), build_probe(probe)) as service:
         address = service.endpoints["grpc"]
@@ -143,7 +143,7 @@ async def test_a_flood_of_strangers_is_held_back(probe: Probe, tmp_path: Path) -
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28", b"\x0b" * 1000])
 async def test_what_cannot_be_read_is_refused_in_fixed_words(service: Service[ServiceSettings], raw: bytes) -> None:
-    """First by who asks, then as an invalid argument; never with the decoder's words, which may quote the request."""
+    """The caller is checked first, then the argument is invalid; never in the decoder's words, which may quote the request."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         open_: Any = channel
         assert (await refusal(open_.unary_unary(GET)(raw, timeout=5))).reason == "TOKEN_MISSING"
@@ -155,7 +155,7 @@ async def test_what_cannot_be_read_is_refused_in_fixed_words(service: Service[Se
 
 
 async def test_slots_come_back_however_a_call_ends(probe: Probe, tmp_path: Path) -> None:
-    """Cancelled, broken off, refused, or never sent: a caller with a token can't leak a slot."""
+    """Cancelled, interrupted, refused, or never sent: a caller with a token cannot leak a slot."""
     settings = dev_settings(tmp_path, grpc_limits=GrpcLimits(calls=8, watches=8))
     async with serving("probe", settings, build_probe(probe)) as service:
         address = service.endpoints["grpc"]
@@ -183,7 +183,7 @@ async def test_slots_come_back_however_a_call_ends(probe: Probe, tmp_path: Path)
 
 
 async def test_one_tenants_watchers_shut_out_no_other(probe: Probe, tmp_path: Path) -> None:
-    """It gets half of the streams and a refusal that says when to come again; calls are another budget."""
+    """The tenant gets half of the streams, and a refusal with a retry time; calls are another budget."""
     settings = dev_settings(tmp_path, grpc_limits=GrpcLimits(watches=200, watches_per_caller=1000, refusal_hold_s=0.05))
     greedy = mint(SECRET, "greedy", "acme", ["sla.read"])
     async with serving("probe", settings, build_probe(probe)) as service:
@@ -208,7 +208,7 @@ async def test_one_tenants_watchers_shut_out_no_other(probe: Probe, tmp_path: Pa
 
 
 async def test_the_health_port_has_small_limits_of_its_own(service: Service[ServiceSettings]) -> None:
-    """Four watches of a connection are served and a further call waits; callers notice nothing."""
+    """Four watches of a connection are served and a further call waits; callers of the service notice nothing."""
     address, method = service.endpoints["health"], "/grpc.health.v1.Health/Watch"
     async with grpc.aio.insecure_channel(address) as channel:
         open_: Any = channel
@@ -238,7 +238,7 @@ async def test_a_connection_carries_a_limited_number_of_streams(probe: Probe, tm
 
 
 async def test_connections_beyond_the_limit_are_closed(probe: Probe, tmp_path: Path) -> None:
-    """Those that are open go on."""
+    """Open connections continue."""
     settings = dev_settings(tmp_path, grpc_limits=GrpcLimits(connections=6))
     async with serving("probe", settings, build_probe(probe)) as service, AsyncExitStack() as stack:
         channels = await stack.enter_async_context(connections(service.endpoints["grpc"], 12))
@@ -259,7 +259,7 @@ async def test_connections_beyond_the_limit_are_closed(probe: Probe, tmp_path: P
 
 
 async def test_metadata_beyond_the_limit_is_refused(service: Service[ServiceSettings], probe: Probe) -> None:
-    """Before anything reads it."""
+    """The refusal comes before the metadata is read."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         stub = sla_pb2_grpc.SlaServiceStub(channel)
         metadata = (*of("acme"), ("x-junk", "j" * 20_000))
@@ -269,7 +269,7 @@ async def test_metadata_beyond_the_limit_is_refused(service: Service[ServiceSett
 
 
 async def test_a_compressed_request_is_refused_unread(service: Service[ServiceSettings], probe: Probe) -> None:
-    """A megabyte of gzip may unfold to a gigabyte; Chapar's clients do not compress."""
+    """A megabyte of gzip may expand to a gigabyte; Chapar's clients do not compress."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         call: Any = channel.unary_unary(GET)
         request = sla_pb2.GetDeadlinesRequest(interaction_id="i" * 200).SerializeToString()
@@ -282,7 +282,7 @@ async def test_a_compressed_request_is_refused_unread(service: Service[ServiceSe
 async def test_a_name_of_200_kilobytes_is_refused_with_its_path(
     service: Service[ServiceSettings], probe: Probe
 ) -> None:
-    """As BadRequest, before the handler sees it."""
+    """The refusal is a BadRequest, before the handler sees the request."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         stub = sla_pb2_grpc.SlaServiceStub(channel)
         request = sla_pb2.ListAtRiskRequest(queue="q" * 200_000)
@@ -292,7 +292,7 @@ async def test_a_name_of_200_kilobytes_is_refused_with_its_path(
 
 
 async def test_each_message_of_a_stream_is_checked(tmp_path: Path) -> None:
-    """One that breaks its limits is answered; the stream goes on. One that can't be read ends it."""
+    """A message that breaks its limits gets a refusal and the stream continues. A message that cannot be read ends the stream."""
     metadata = bearer(mint(SECRET, "tester", "acme", ["ingest.submit"]))
 
     def message(**fields: Any) -> bytes:
@@ -313,7 +313,7 @@ async def test_each_message_of_a_stream_is_checked(tmp_path: Path) -> None:
 
 
 async def test_large_requests_of_one_tenant_do_not_fill_the_memory(probe: Probe, tmp_path: Path) -> None:
-    """It gets half of the bytes, however many slots it has; the bytes come back, and another tenant is served."""
+    """The tenant gets half of the bytes, however many slots it has; the bytes are released, and another tenant is served."""
     limits = GrpcLimits(request_bytes=1 << 20, refusal_hold_s=0)
     async with (
         serving("probe", dev_settings(tmp_path, grpc_limits=limits), build_probe(probe)) as service,

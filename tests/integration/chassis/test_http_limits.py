@@ -1,4 +1,4 @@
-"""Every HTTP listener under attack, over real sockets and in a process of its own: it keeps its memory, closes who is slow, and serves the others."""
+"""Every HTTP listener under attack, over real sockets and in its own process: its memory is bounded, it closes slow connections, serves others."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ async def server() -> AsyncIterator[Victim]:
 
 
 async def served(address: str, source: str = "") -> bool:
-    """Whether a plain request is answered."""
+    """Return whether a plain request is answered."""
     reader, writer = await connect(address, source)
     try:
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -55,14 +55,14 @@ async def served(address: str, source: str = "") -> bool:
 async def test_a_connection_that_sends_for_ever_is_cut_early_and_costs_no_memory(
     server: Victim, kind: http_streams.Kind
 ) -> None:
-    """Refused before three megabytes are read (what still comes of a refused caller is thrown away), whatever the bytes are."""
+    """Refused before three megabytes are read (later bytes of a refused client are discarded), whatever the bytes are."""
     before = rss_mb(server.pid)
     measured = await http_streams.send_for_ever(server.address, kind, 300, within_s=8)
     assert measured.still_open == 0
     assert rss_mb(server.pid) - before < 16
     if kind in ("fields", "field", "trailers", "trailer", "extension"):
         assert measured.answers == {"431": 1}
-        assert measured.sent_bytes < 40 << 20  # kernels at both ends hold some
+        assert measured.sent_bytes < 40 << 20  # the kernels at both ends buffer some
     if kind == "url":
         assert measured.answers == {"414": 1}
     assert await served(server.address)
@@ -72,7 +72,7 @@ async def test_a_connection_that_sends_for_ever_is_cut_early_and_costs_no_memory
 async def test_slow_connections_end_at_their_deadline_and_shut_out_nobody(
     server: Victim, kind: slow_connections.Kind
 ) -> None:
-    """Thirty of a kind: all are closed, and both a stranger and a neighbour at the same address are served all the time."""
+    """Thirty of each kind: all are closed, and a stranger and a neighbour at the same address are served all the time."""
     measured = Measurement("others")
     path = "/large" if kind == "unread" else "/"
     async with (
@@ -88,7 +88,7 @@ async def test_slow_connections_end_at_their_deadline_and_shut_out_nobody(
 
 
 async def test_a_flood_of_half_open_requests_locks_out_nobody(server: Victim) -> None:
-    """Many times a peer's share in one burst, and then from as many peers as fill the house."""
+    """First many times a peer's share in one burst, then as many peers as fill the table."""
     before = rss_mb(server.pid)
     measured = Measurement("others")
     async with (
@@ -101,7 +101,7 @@ async def test_a_flood_of_half_open_requests_locks_out_nobody(server: Victim) ->
 
 
 async def test_a_crowd_that_fills_the_house_locks_out_nobody() -> None:
-    """Forty peers with twenty silent connections each, four times what there is."""
+    """Forty peers have twenty silent connections each, four times the total."""
     few = replace(QUICK, connections=replace(QUICK.connections, total=200, head_s=6.0))
     crowd = Measurement("others of a crowd")
     async with (
@@ -115,7 +115,7 @@ async def test_a_crowd_that_fills_the_house_locks_out_nobody() -> None:
 
 
 async def test_a_slow_but_honest_client_is_served(server: Victim) -> None:
-    """A body that keeps coming, a head in pieces, an answer read in pieces: nothing of it is an attack."""
+    """A body that keeps coming, a head in pieces, a response read in pieces: none of this is an attack."""
     reader, writer = await connect(server.address)
     body = b"x" * 1000
     for piece in (b"POST / HT", b"TP/1.1\r\nhost: x\r\nconte", b"nt-length: 1000\r\n\r\n"):
@@ -135,7 +135,7 @@ async def test_a_slow_but_honest_client_is_served(server: Victim) -> None:
 
 
 async def test_who_is_answered_before_all_is_sent_reads_the_answer_and_goes_on(server: Victim) -> None:
-    """401 for two megabytes that are never read; the same connection serves the next request."""
+    """The answer is 401 for two megabytes that are never read; the same connection serves the next request."""
     async with httpx.AsyncClient(timeout=10) as client:
         refused = await client.post(f"http://{server.address}/refused", content=b"x" * (2 << 20))
         again = await client.get(f"http://{server.address}/")
@@ -152,7 +152,7 @@ async def test_requests_in_a_row_are_answered_in_order(server: Victim) -> None:
 
 
 async def test_heads_at_their_bounds(server: Victim) -> None:
-    """A hundred fields pass and a hundred and one do not; so with the URL."""
+    """A hundred fields pass and a hundred and one do not; the same for the URL."""
 
     async def status(fields: int, url: int) -> bytes:
         reader, writer = await connect(server.address)
@@ -169,7 +169,7 @@ async def test_heads_at_their_bounds(server: Victim) -> None:
 
 
 async def test_a_websocket_takes_many_small_frames_and_not_endless_parts(server: Victim) -> None:
-    """Thousands of frames in one write are echoed in order; a message in thousands of parts, and pings whose answers are not read, end the socket."""
+    """Thousands of frames in one write are echoed in order; thousands of parts of one message, or pings with unread answers, end the socket."""
     url = f"ws://{server.address}/ws"
     async with websockets.connect(url) as socket:
         for number in range(3000):
@@ -204,7 +204,7 @@ async def test_a_websocket_takes_many_small_frames_and_not_endless_parts(server:
 
 
 async def test_idle_websockets_keep_their_seat_and_give_it_back(server: Victim) -> None:
-    """A socket outlives the deadlines of requests; the seats of forty that are gone can be taken by forty others."""
+    """A WebSocket outlives the deadlines of requests; after forty sockets are gone, forty others can use their seats."""
     for _ in range(3):
         sockets = [await websockets.connect(f"ws://{server.address}/ws") for _ in range(40)]
         await asyncio.sleep(1.3)
@@ -217,7 +217,7 @@ async def test_idle_websockets_keep_their_seat_and_give_it_back(server: Victim) 
 
 
 async def test_behind_a_trusted_proxy_shares_are_kept_by_its_clients() -> None:
-    """One client that holds many requests is refused alone; the proxy's own sockets have no share."""
+    """One client with many requests in progress is refused alone; the proxy's own sockets have no share."""
     async with victim(QUICK, "127.0.0.0/8") as server, httpx.AsyncClient(timeout=10) as client:
         loud = {"x-forwarded-for": "198.51.100.7, 203.0.113.9"}
         calls = [client.get(f"http://{server.address}/late", headers=loud) for _ in range(60)]
@@ -231,7 +231,7 @@ async def test_behind_a_trusted_proxy_shares_are_kept_by_its_clients() -> None:
 
 
 async def test_memory_of_requests_needs_no_cycle_collector(server: Victim) -> None:
-    """Hundreds of large bodies, half of them broken off: with the collector off nothing stays."""
+    """After hundreds of large bodies, half of them interrupted, no memory stays in use with the collector off."""
     await _bodies(server.address, 20)
     before = rss_mb(server.pid)
     await _bodies(server.address, 300)
@@ -251,7 +251,7 @@ async def _bodies(address: str, count: int) -> None:
 
 
 async def test_deadlines_do_not_end_what_we_are_slow_with(server: Victim) -> None:
-    """The caller waits for us longer than any of their own deadlines: they get their answer."""
+    """The client waits for us longer than any of the client's own deadlines, and gets the response."""
     async with httpx.AsyncClient() as client:
         begun = time.monotonic()
         answers = [await client.get(f"http://{server.address}/late") for _ in range(3)]

@@ -1,4 +1,4 @@
-"""A company's identity provider, as it is: discovery, keys by URL, rotation, outages, and a provider that misbehaves."""
+"""A company's identity provider without changes: discovery, keys by URL, rotation, outages, and a provider that misbehaves."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -34,7 +34,7 @@ RSA, EC, ED = make_key("rsa-1"), make_key("ec-1", "ES256"), make_key("ed-1", "Ed
 
 
 def trusting(provider: IdentityProvider, **changes: Any) -> JwtSettings:
-    """Settings as an operator writes them for a realm of Keycloak."""
+    """Return settings as an operator writes them for a realm of Keycloak."""
     times = {"refresh_s": 3600, "cooldown_s": 0.2, "fetch_timeout_s": 1, "leeway_s": 1}
     issuer = {
         "issuer": provider.url,
@@ -76,7 +76,7 @@ async def refusal(stub: sla_pb2_grpc.SlaServiceAsyncStub, token: str, *more: tup
 
 
 def lead(provider: IdentityProvider, key: SigningKey | None = None, **claims: Any) -> str:
-    """A supervisor's token."""
+    """Return a supervisor's token."""
     roles = {"realm_access": {"roles": ["offline_access", "contact-lead"]}}
     return provider.sign(key, **{"tenant": "acme", "preferred_username": "sara", **roles, **claims})
 
@@ -89,7 +89,7 @@ async def until(what: Any, seconds: float = 10) -> None:
 
 @pytest.mark.parametrize("key", [RSA, EC, ED], ids=lambda key: str(key.algorithm))
 async def test_a_provider_is_usable_as_it_is(tmp_path: Path, key: SigningKey) -> None:
-    """Discovery, keys of every kind, nested roles, the tenant's claim; other tenants and audiences are refused."""
+    """Discovery, keys of every kind, nested roles and the tenant's claim work; other tenants and audiences are refused."""
     probe = Probe()
     async with identity_provider(key) as provider, a_service(tmp_path, trusting(provider), probe) as (_, stub):
         await call(stub, lead(provider))
@@ -112,12 +112,12 @@ async def test_a_provider_is_usable_as_it_is(tmp_path: Path, key: SigningKey) ->
 
 
 async def test_a_rotated_key_works_at_its_first_call_and_the_old_one_no_longer(tmp_path: Path) -> None:
-    """An unknown key id asks for the keys at once; the withdrawn key's tokens die although they are remembered."""
+    """An unknown key id triggers a fetch at once; tokens of the withdrawn key are refused although they were cached."""
     async with identity_provider(RSA) as provider, a_service(tmp_path, trusting(provider)) as (service, stub):
         before = lead(provider)
         await call(stub, before)
         provider.keys = [EC]
-        await asyncio.sleep(0.25)  # the least time between fetches that tokens ask for
+        await asyncio.sleep(0.25)  # the minimum time between fetches that tokens trigger
         await call(stub, lead(provider))
         assert (await refusal(stub, before)).reason == "TOKEN_KEY_UNKNOWN"
         assert service.metrics.value("chapar_token_keys", provider.url) == 1
@@ -125,7 +125,7 @@ async def test_a_rotated_key_works_at_its_first_call_and_the_old_one_no_longer(t
 
 
 async def test_invented_key_ids_do_not_become_requests(tmp_path: Path) -> None:
-    """A flood of them asks the provider once per cooldown at most, and a valid token is served meanwhile."""
+    """A flood of them causes at most one fetch per cooldown, and a valid token is served meanwhile."""
     async with identity_provider(RSA) as provider:
         jwt = trusting(provider, cooldown_s=60)
         async with a_service(tmp_path, jwt) as (_, stub):
@@ -145,7 +145,7 @@ def make_key_named(key_id: str) -> SigningKey:
 @pytest.mark.parametrize("mode", ["hang", "500", "redirect", "huge", "gzip", "drip", "not-json", "deep"])
 @pytest.mark.parametrize("path", [WELL_KNOWN, "/keys"])
 async def test_a_provider_that_misbehaves_changes_nothing(tmp_path: Path, mode: str, path: str) -> None:
-    """The last good keys stay in force, failures are counted, memory and the event loop do not notice."""
+    """The last good keys stay in force, failures are counted, memory and the event loop are not affected."""
     async with identity_provider(RSA) as provider:
         jwt = trusting(provider, refresh_s=1, fetch_timeout_s=0.5)
         async with a_service(tmp_path, jwt) as (service, stub):
@@ -174,7 +174,7 @@ async def test_a_provider_that_misbehaves_changes_nothing(tmp_path: Path, mode: 
     ],
 )  # fmt: skip
 async def test_a_discovery_document_of_another_issuer_gives_no_keys(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """OpenID Connect Discovery 4.3; a call is answered UNAVAILABLE, because the token may be good."""
+    """OpenID Connect Discovery 4.3; a call is answered UNAVAILABLE, because the token may be valid."""
     async with identity_provider(RSA) as provider:
         provider.discovery = changes
         async with a_service(tmp_path, trusting(provider)) as (service, stub):
@@ -184,7 +184,7 @@ async def test_a_discovery_document_of_another_issuer_gives_no_keys(tmp_path: Pa
 
 
 async def test_a_provider_that_is_away_at_the_start_is_waited_for(tmp_path: Path) -> None:
-    """The service comes up, is not ready, and serves as soon as there are keys."""
+    """The service starts, is not ready, and serves as soon as it has keys."""
     async with identity_provider(RSA) as provider:
         provider.mode["/keys"] = "500"
         async with a_service(tmp_path, trusting(provider)) as (service, stub):
@@ -195,7 +195,7 @@ async def test_a_provider_that_is_away_at_the_start_is_waited_for(tmp_path: Path
 
 
 async def test_keys_that_are_too_old_are_not_believed(tmp_path: Path) -> None:
-    """Also not for a token that was verified before: the key may have been withdrawn long ago."""
+    """The same for a token that was verified before: the key may have been withdrawn long ago."""
     async with identity_provider(RSA) as provider:
         jwt = trusting(provider, refresh_s=1).model_copy(update={"stale_s": 1.5})
         async with a_service(tmp_path, jwt) as (_, stub):
@@ -219,7 +219,7 @@ async def test_keys_that_are_too_old_are_not_believed(tmp_path: Path) -> None:
 
 
 async def test_services_get_tokens_by_client_credentials(tmp_path: Path) -> None:
-    """One token of the provider, the tenant named per call and held against the issuer's tenants; renewed in time."""
+    """The provider gives one token; the call names the tenant, which is checked against the issuer's tenants; renewed in time."""
     secret = tmp_path / "client-secret"
     secret.write_text("s3cret\n")
     probe = Probe()
@@ -260,7 +260,7 @@ async def test_services_get_tokens_by_client_credentials(tmp_path: Path) -> None
     ],
 )  # fmt: skip
 async def test_a_token_endpoint_that_answers_nonsense_gives_no_token(tmp_path: Path, answer: Any) -> None:
-    """And is asked again; calls of the service are UNAVAILABLE meanwhile, not sent without a token."""
+    """The endpoint is asked again; calls of the service are UNAVAILABLE meanwhile, and are not sent without a token."""
     secret = tmp_path / "client-secret"
     secret.write_text("s3cret")
     async with identity_provider(RSA) as provider:
@@ -277,7 +277,7 @@ async def test_a_token_endpoint_that_answers_nonsense_gives_no_token(tmp_path: P
 
 
 async def test_a_service_with_a_key_of_its_own_is_believed_within_its_limits(tmp_path: Path) -> None:
-    """Its key opens the one service that trusts it, for the scopes that its calls need."""
+    """Its key is accepted by the one service that trusts it, for the scopes that its calls need."""
     make_key_pair(tmp_path / "sla.pem", tmp_path / "sla.pub.pem")
     trusted = IssuerSettings(
         issuer="chapar.probe", public_key_file=tmp_path / "sla.pub.pem", tenants=("*",), scopes=("sla.read",)
@@ -300,7 +300,7 @@ def service_token_without_scope(tmp_path: Path) -> str:
 
 
 async def test_a_mounted_token_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever renews it, the service needs no restart; half a file is not taken."""
+    """The service needs no restart, whatever program renews the file; a partial file is not used."""
     file = tmp_path / "token"
     file.write_text("first\n")
     own = ServiceTokenSettings(token_file=file)
@@ -329,7 +329,7 @@ async def test_a_mounted_token_file_is_read_again(tmp_path: Path, monkeypatch: p
 async def test_keys_that_could_sign_or_come_in_the_clear_are_refused_at_start(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    """Outside of development on loopback."""
+    """This holds outside of development on loopback."""
     settings = dev_settings(tmp_path, **changes)
     if not settings.insecure_dev:
         with pytest.raises(ChaparError, match=words):

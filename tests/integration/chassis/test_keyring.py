@@ -1,4 +1,4 @@
-"""Keys of persons on a real Kafka: made once, followed by others, destroyed for good."""
+"""Keys of persons on a real Kafka: made once, followed by other processes, destroyed permanently."""
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing
@@ -104,7 +104,7 @@ def a_sealed(key: DataKey, text: str = "needle") -> bytes:
 
 
 async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaSettings) -> None:
-    """Two roll-outs, append and then put first; wrapped anew by two replicas at once; then the old one is gone."""
+    """Two roll-outs, append and then put first; two replicas wrap again at once; then the old key is gone."""
     async with AsyncExitStack() as stack:
 
         async def pod(name: str, *masters: bytes) -> Keyring:
@@ -120,7 +120,7 @@ async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaS
         assert await Rewrapping(first, Metrics()).once() == (0, 0)
         await appended.ready([*values, a_sealed(by_new)])
         await before.settle()
-        await before.ready(values)  # it does not know the new master key, and goes on with what it had read
+        await before.ready(values)  # it does not know the new master key, and continues with the keys that it had read
         after = await pod("after", NEW)
         await after.ready(values)
         assert all(after.find(key.key_id) is not None for key in (*made, by_new))
@@ -168,7 +168,7 @@ async def test_a_key_that_is_wrapped_anew_while_it_is_destroyed_stays_destroyed(
         assert one.find(key.key_id) is None
         assert one.current("acme", "i") is None
 
-        # As the topic says it last, which is what compaction leaves for those who read it later.
+        # As in the topic's last record, which is what compaction leaves for later readers.
         seen: list[bool] = []
         async with asyncio.timeout(20), aclosing(tail(cluster, "personal.keys.v1")) as records:
             async for record in records:
@@ -187,7 +187,7 @@ async def test_while_the_broker_is_away_nothing_is_taken_for_erased(own_kafka: E
         value = seal(records_pb2.InboundRecord(tenant="acme"), key, "inbound.v1", b"k")
         unknown = value.replace(key.key_id, b"\x07" * 16)
         await asyncio.to_thread(own_kafka.kill)
-        await one.ready([value])  # what is known is known
+        await one.ready([value])  # a key in memory stays known
         with pytest.raises(OSError, match="cannot be read"):
             await one.ready([unknown])
         await asyncio.to_thread(own_kafka.start)

@@ -1,4 +1,4 @@
-"""A topic of keys that lacks what was read from it, and a file of keys that can't be trusted: no key is taken for destroyed by mistake."""
+"""A topic that lacks keys which were read from it, and a file of keys that cannot be trusted: no key is treated as destroyed by mistake."""
 
 import asyncio
 import sqlite3
@@ -36,7 +36,7 @@ async def cluster(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
 
 
 async def recreated(cluster: KafkaSettings, strangers: int = 0) -> None:
-    """The topic of keys is deleted and made again, with some keys of other people."""
+    """Delete the topic of keys and create it again, with some keys of other people."""
     admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
@@ -61,7 +61,7 @@ def sealed_by(key: DataKey) -> bytes:
 
 @contextmanager
 def edited(file: Path) -> Iterator[sqlite3.Connection]:
-    """The file of keys, as an accident would change it."""
+    """Open the file of keys, to change it as an accident would."""
     with closing(sqlite3.connect(file, isolation_level=None)) as db:
         yield db
 
@@ -72,7 +72,7 @@ async def some_keys(keys: Keyring, count: int = 5) -> list[DataKey]:
 
 @pytest.mark.parametrize("strangers", [0, 1, 5, 20])
 async def test_a_topic_recreated_erases_nobody(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
-    """However long the new one is: a process that starts with its file is not ready, says so, and keeps what it holds."""
+    """The length of the new topic does not matter: a process that starts with its file is not ready, reports it, and keeps its keys."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
         made = await some_keys(keys)
@@ -107,7 +107,7 @@ async def test_a_topic_recreated_is_noticed_by_those_who_follow_it(cluster: Kafk
 
 
 def _before_the_start_of_the_machine(db: sqlite3.Connection) -> None:
-    # What a power cut may leave of pages that were never flushed: the progress, and not all keys.
+    # As a power cut may leave pages that were never flushed: the progress, but not all keys.
     db.execute("UPDATE progress SET boot = 'another'")
     db.execute("DELETE FROM keys WHERE owner <> 'i0'")
 
@@ -126,7 +126,7 @@ def _of_another_version(db: sqlite3.Connection) -> None:
 async def test_a_file_in_doubt_is_read_again(
     cluster: KafkaSettings, tmp_path: Path, accident: Callable[[sqlite3.Connection], None]
 ) -> None:
-    """Its keys are there again before anyone asks, and a destroyed one is not."""
+    """Its keys are available again before the first request, and a destroyed key is not."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
         made = await some_keys(keys)
@@ -142,7 +142,7 @@ async def test_a_file_in_doubt_is_read_again(
 
 
 async def test_a_file_in_doubt_is_kept_when_the_topic_is_not_its_own(cluster: KafkaSettings, tmp_path: Path) -> None:
-    """Both accidents at once: nothing is thrown away."""
+    """With both accidents at once, nothing is deleted."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
         made = await some_keys(keys)
@@ -157,7 +157,7 @@ async def test_a_file_in_doubt_is_kept_when_the_topic_is_not_its_own(cluster: Ka
 
 @pytest.mark.parametrize("how", ["overwritten", "without its table"])
 async def test_a_file_that_is_damaged_in_use_is_read_again(cluster: KafkaSettings, tmp_path: Path, how: str) -> None:
-    """What it can't say meanwhile is not taken for destroyed; afterwards all is there, also for a process that starts anew."""
+    """A key that is missing meanwhile is not treated as destroyed; afterwards all keys are available, also for a new process."""
     file = tmp_path / "keys.sqlite3"
     async with AsyncExitStack() as stack:
         other = await stack.enter_async_context(a_keyring(cluster, name="other"))
@@ -168,7 +168,7 @@ async def test_a_file_that_is_damaged_in_use_is_read_again(cluster: KafkaSetting
         else:
             with edited(file) as db:
                 db.execute("DROP TABLE keys")
-        for key in made:  # none is in memory yet
+        for key in made:  # none of them is in memory yet
             with pytest.raises(OSError, match="personal keys"):
                 keys.find(key.key_id)
 
@@ -189,7 +189,7 @@ async def test_a_file_that_is_damaged_in_use_is_read_again(cluster: KafkaSetting
 
 
 async def test_keys_made_and_destroyed_while_a_file_is_read_again(cluster: KafkaSettings, tmp_path: Path) -> None:
-    """Others go on meanwhile; nothing of it is missed."""
+    """Other processes continue meanwhile; no change is missed."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, name="one", file=file) as one:
         made = await some_keys(one, 30)

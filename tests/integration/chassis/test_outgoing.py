@@ -1,4 +1,4 @@
-"""Endpoints that drip or hang: the whole call ends at its deadline, and other tenants' calls go on meanwhile."""
+"""Endpoints that send one byte at a time or hang: the whole call ends at its deadline, and other tenants' calls continue meanwhile."""
 
 import asyncio
 import ssl
@@ -23,7 +23,7 @@ HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n"
 
 @dataclass
 class Endpoint:
-    """Answers, or begins an answer and goes on with one byte after the other."""
+    """Answers, or begins a response and continues with one byte after the other."""
 
     start: bytes
     drip: bytes = b""
@@ -49,14 +49,14 @@ class Endpoint:
                 await asyncio.sleep(self.every_s)
             await reader.read()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has left
+            pass  # the client is gone
         finally:
             self.under_way -= 1
             writer.transport.abort()
 
     async def called(self, count: int) -> None:
         async with asyncio.timeout(10):
-            while self.under_way < count:  # noqa: ASYNC110 - calls arrive when they arrive
+            while self.under_way < count:  # noqa: ASYNC110 - the arrival of a call has no event
                 await asyncio.sleep(0.01)
 
 
@@ -68,19 +68,19 @@ async def endpoint(start: bytes, drip: bytes = b"") -> AsyncIterator[Endpoint]:
     try:
         yield made
         async with asyncio.timeout(10):
-            while made.under_way:  # noqa: ASYNC110 - the other end's close comes when it comes
+            while made.under_way:  # noqa: ASYNC110 - the other end's close has no event
                 await asyncio.sleep(0.01)
     finally:
         server.close()
 
 
 def replies(timeout_s: float, place_s: float = 20.0) -> Outgoing:
-    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # reads no certificates: no TLS here
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without loading certificates: no TLS here
     return provider_client(DEVELOPMENT, timeout_s=timeout_s, place_s=place_s, tls=plain)
 
 
 def hasty(call_s: float, *, place_s: float = 5.0, of_tenant: int = 4, of_host: int = 4) -> Outgoing:
-    """Patient with each read, and not with the call."""
+    """Return a client with long read time-outs and a short deadline for the call."""
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     http = pinned_client(DEVELOPMENT, timeout_s=60, connections=8, tls=plain)
     return Outgoing(http, CallLimits(call_s=call_s, place_s=place_s, of_tenant=of_tenant, of_host=of_host))
@@ -99,7 +99,7 @@ def hasty(call_s: float, *, place_s: float = 5.0, of_tenant: int = 4, of_host: i
     ids=["body", "header", "headers", "informational", "chunks", "endless"],
 )
 async def test_an_answer_that_drips_ends_at_the_deadline_and_is_unknown(start: bytes, drip: bytes) -> None:
-    """Wherever it drips: each byte comes in time, the answer never."""
+    """Each byte comes in time, the whole response never; the place of the slow part does not matter."""
     async with endpoint(start, drip) as slow, hasty(0.6) as client:
         async with asyncio.timeout(20):
             result = await post_json(client, "acme", slow.url, b"{}")
@@ -108,7 +108,7 @@ async def test_an_answer_that_drips_ends_at_the_deadline_and_is_unknown(start: b
 
 
 async def test_a_receiver_of_notices_that_drips_ends_at_the_deadline() -> None:
-    """Its head is all that counts, and drips."""
+    """Only the head of its response counts, and the head is slow."""
     limits = CallLimits(call_s=0.6, place_s=5, of_tenant=4, of_host=4)
     async with endpoint(b"HTTP/1.1 200 OK\r\nx: ", b"y") as slow, webhook_client(DEVELOPMENT, limits=limits) as client:
         async with asyncio.timeout(20):
@@ -116,7 +116,7 @@ async def test_a_receiver_of_notices_that_drips_ends_at_the_deadline() -> None:
 
 
 async def test_the_clients_of_the_services_have_limits() -> None:
-    """A whole call by the default client ends too, and later than what comes before the request leaves."""
+    """A whole call by the default client ends too, and later than the steps before the request is sent."""
     async with endpoint(HEAD, b"x"), replies(20) as providers, webhook_client(DEVELOPMENT) as notices:
         assert 15 + 20 <= providers._limits.call_s <= 60
         assert 0 < notices._limits.call_s <= 20
@@ -128,7 +128,7 @@ async def test_the_clients_of_the_services_have_limits() -> None:
 
 
 async def test_one_tenants_dripping_endpoints_leave_anothers_calls_alone() -> None:
-    """However many calls it makes: it never has more than its places, and the other is served at once."""
+    """However many calls it makes, it never has more than its places, and the other tenant is served at once."""
     async with endpoint(HEAD, b"x") as slow, endpoint(GOOD) as good, hasty(60) as client:
         flood = [asyncio.create_task(post_json(client, "drip", slow.url, b"{}")) for _ in range(50)]
         await slow.called(4)
@@ -144,7 +144,7 @@ async def test_one_tenants_dripping_endpoints_leave_anothers_calls_alone() -> No
 
 
 async def test_a_host_that_hangs_leaves_the_tenants_other_hosts_alone() -> None:
-    """Its calls wait for the host's places, not for the tenant's."""
+    """The calls wait for the host's places, not for the tenant's."""
     async with endpoint(HEAD, b"x") as slow, endpoint(GOOD) as good, hasty(60, of_tenant=4, of_host=2) as client:
         flood = [asyncio.create_task(post_json(client, "acme", slow.url, b"{}")) for _ in range(20)]
         await slow.called(2)
@@ -157,7 +157,7 @@ async def test_a_host_that_hangs_leaves_the_tenants_other_hosts_alone() -> None:
 
 
 async def test_a_call_without_a_place_has_not_left_and_may_come_again() -> None:
-    """RETRY, and for a notice a reason that says so."""
+    """The result is RETRY, and for a notice a reason that says so."""
     async with endpoint(HEAD, b"x") as slow, hasty(60, place_s=0.2, of_host=1) as client:
         first = asyncio.create_task(post_json(client, "acme", slow.url, b"{}"))
         await slow.called(1)
@@ -170,7 +170,7 @@ async def test_a_call_without_a_place_has_not_left_and_may_come_again() -> None:
 
 
 async def test_a_pool_that_is_used_up_is_a_retry() -> None:
-    """When tenants together hold every connection, a call waits for a bounded time and has not left."""
+    """When the tenants together use every connection, a call waits for a bounded time and is not sent."""
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     http = pinned_client(DEVELOPMENT, timeout_s=60, connections=1, tls=plain)
     http.timeout = httpx.Timeout(60, connect=5.0, pool=0.2)

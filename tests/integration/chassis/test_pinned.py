@@ -1,4 +1,4 @@
-"""Requests to what tenants configure: every address is checked, and the connection goes to a checked one, whatever the resolver says next."""
+"""Requests to tenants' URLs: every address is checked, and the connection uses a checked one, whatever the resolver returns next."""
 
 import asyncio
 import ssl
@@ -23,7 +23,7 @@ HERE = destinations(["127.0.0.0/8"], development=False)
 
 @dataclass
 class Resolver:
-    """A resolver whose answers are written beforehand; the last one stays."""
+    """A resolver with prepared answers; the last one is repeated."""
 
     answers: list[list[str]]
     asked: list[str] = field(default_factory=list)
@@ -44,9 +44,9 @@ class Receiver:
     location: str = ""
 
     async def settled(self) -> None:
-        """All clients have left."""
+        """Wait until all clients have disconnected."""
         async with asyncio.timeout(10):
-            while self.open:  # noqa: ASYNC110 - the other end's close comes when it comes
+            while self.open:  # noqa: ASYNC110 - the other end's close has no event
                 await asyncio.sleep(0.02)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +61,7 @@ class Receiver:
                 first = f"302 Found\r\nlocation: {self.location}" if self.location else "200 OK"
                 writer.write(f"HTTP/1.1 {first}\r\ncontent-length: 0\r\n\r\n".encode())
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            pass  # the client has left
+            pass  # the client is gone
         finally:
             self.open -= 1
             writer.transport.abort()
@@ -69,7 +69,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """A receiver on loopback."""
+    """Run a receiver on loopback."""
     made = Receiver()
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]
@@ -91,7 +91,7 @@ async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]
     ],
 )
 async def test_a_name_with_an_address_of_the_inside_is_refused_and_nothing_connects(answer: list[str]) -> None:
-    """One bad address among good ones is enough."""
+    """One forbidden address among allowed ones is enough."""
     async with (
         receiver() as inside,
         pinned_client(PUBLIC, timeout_s=2, connections=2, resolve=Resolver([answer])) as client,
@@ -102,7 +102,7 @@ async def test_a_name_with_an_address_of_the_inside_is_refused_and_nothing_conne
 
 
 async def test_a_name_that_changes_its_mind_gains_nothing() -> None:
-    """Asked once for a connection: the address that was checked is the one that is used, and a later answer is checked again."""
+    """The name is resolved once per connection: the checked address is the one that is used, and a later answer is checked again."""
     rules = destinations(["127.0.0.2"], development=False)
     server = Receiver()
     listening = await asyncio.start_server(server.serve, "127.0.0.2", 0)
@@ -114,7 +114,7 @@ async def test_a_name_that_changes_its_mind_gains_nothing() -> None:
         await asyncio.start_server(trap.serve, "127.0.0.1", port),
         pinned_client(_plain(rules, "rebind.example.com"), timeout_s=2, connections=2, resolve=resolver) as client,
     ):
-        # By a network, not by its name: so its addresses are checked.
+        # Allowed as a network, not by name: so its addresses are checked.
         socket = await connected_socket("rebind.example.com", port, rules, Resolver([["127.0.0.2"]]))
         assert socket.getpeername() == ("127.0.0.2", port)
         socket.close()
@@ -127,12 +127,12 @@ async def test_a_name_that_changes_its_mind_gains_nothing() -> None:
 
 
 def _plain(rules: Destinations, host: str) -> Destinations:
-    """The same rules, and plain http to one name."""
+    """Return the same rules, plus plain http to one name."""
     return Destinations(frozenset({host}), rules.networks)
 
 
 async def test_tls_is_with_the_configured_name(tmp_path: Path) -> None:
-    """The connection goes to the address, SNI and certificate are the host's; another name's certificate does not do."""
+    """The connection goes to the address, SNI and certificate are the host's; another name's certificate is refused."""
     server_tls, client_tls = certificate(tmp_path, "hooks.example.com")
     seen: list[str] = []
     server_tls.sni_callback = lambda _socket, name, _context: seen.append(name)
@@ -153,7 +153,7 @@ async def test_tls_is_with_the_configured_name(tmp_path: Path) -> None:
 
 
 async def test_a_redirect_is_an_answer_not_a_way() -> None:
-    """A header leads no request inside."""
+    """A redirect header does not cause a request into the internal network."""
     async with receiver() as inside, receiver() as outside, webhook_client(HERE) as client:
         outside.location = f"http://127.0.0.1:{inside.port}/metadata"
         reason = await attempt(client, "acme", f"http://127.0.0.1:{outside.port}/", [b"k" * 24], "msg_1", b"{}", 0)
@@ -183,7 +183,7 @@ async def test_a_refused_url_is_a_reason_not_a_crash() -> None:
 
 
 async def test_the_next_address_is_tried_when_the_first_is_dead() -> None:
-    """As a host with several addresses expects."""
+    """Clients expect this of a host with several addresses."""
     resolver = Resolver([["127.0.0.3", "127.0.0.1"]])
     async with (
         receiver() as outside,
@@ -194,7 +194,7 @@ async def test_the_next_address_is_tried_when_the_first_is_dead() -> None:
 
 
 async def test_a_resolver_that_fails_is_a_connection_that_failed() -> None:
-    """To be tried again: no address is not a forbidden one."""
+    """The call is tried again: a name without an address is not a forbidden one."""
 
     async def fails(_host: str, _port: int) -> Sequence[str]:
         raise OSError("no such host")

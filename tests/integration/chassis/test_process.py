@@ -54,7 +54,7 @@ def logged(lines: list[str]) -> list[dict[str, Any]]:
 
 
 def test_sigterm_drains_and_closes_in_reverse(tmp_path: Path) -> None:
-    """Exit code 0; hooks first, then the wiring's own clean-up; the addresses were there for the supervisor."""
+    """Exit code 0; hooks run first, then the wiring's own clean-up; the supervisor could read the addresses."""
     with process(tmp_path, "run") as running:
         read_until(running, '"event": "started"')
         endpoints = json.loads((tmp_path / "endpoints.json").read_text())
@@ -68,7 +68,7 @@ def test_sigterm_drains_and_closes_in_reverse(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "error"), [("crash", "RuntimeError"), ("end", "Ended")])
 def test_a_task_that_fails_or_ends_takes_the_process_down(tmp_path: Path, mode: str, error: str) -> None:
-    """One line says which; everything else is closed; the exit code is 1."""
+    """One line names the task; everything else is closed; the exit code is 1."""
     with process(tmp_path, mode) as running:
         code, lines, err = finish(running)
     assert (code, err) == (1, "")
@@ -89,7 +89,7 @@ def test_a_signal_before_it_has_started_ends_it_too(tmp_path: Path) -> None:
 
 
 def test_settings_that_are_refused_are_one_sentence(tmp_path: Path) -> None:
-    """Exit code 2, no stack, the nearest known name."""
+    """Exit code 2, no stack trace, the nearest known name."""
     with process(tmp_path, "run", CHAPAR_PROBE_OPS_PROT="1") as running:
         code, lines, err = finish(running)
     assert (code, lines) == (2, [])
@@ -97,7 +97,7 @@ def test_settings_that_are_refused_are_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_port_in_use_is_one_line_without_a_stack(tmp_path: Path) -> None:
-    """Written for people: which port, and what to do."""
+    """The line is for people: which port, and what to do."""
     with process(tmp_path, "run") as first:
         read_until(first, '"event": "started"')
         port = json.loads((tmp_path / "endpoints.json").read_text())["ops"].rpartition(":")[2]

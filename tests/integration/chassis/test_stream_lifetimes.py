@@ -1,4 +1,4 @@
-"""Streams end with the token that opened them, on real sockets, whatever client and handler do meanwhile."""
+"""Streams end with the token that opened them, on real sockets, whatever client and handler do at the time."""
 
 from __future__ import annotations  # the async stubs exist in .pyi files only
 
@@ -46,7 +46,7 @@ METHODS = (
 class Streams(
     sla_pb2_grpc.SlaServiceServicer, router_pb2_grpc.AgentServiceServicer, ingest_pb2_grpc.IngestServiceServicer
 ):
-    """The three shapes of stream: a generator, a coroutine that writes to its context, and both directions."""
+    """The three forms of streams: a generator, a coroutine that writes to its context, and both directions."""
 
     def __init__(self) -> None:
         self.closed: list[str] = []
@@ -70,7 +70,7 @@ class Streams(
         except ExceptionGroup as group:
             raise leaves(group)[0] from group
         finally:
-            await asyncio.sleep(0.05)  # as long as it takes to report to the shard that the desk is gone
+            await asyncio.sleep(0.05)  # as long as a report to the shard that the agent's session is gone
             self.closed.append("Session")
 
     async def _read(self, requests: Any, context: Any) -> None:
@@ -90,7 +90,7 @@ class Streams(
 
 
 class Place:
-    """A server with the streams, and what it believes."""
+    """A server with the streams, their lifetimes and metrics, and stubs to call them."""
 
     def __init__(self, streams: Streams, lifetimes: Lifetimes, channel: grpc.aio.Channel, metrics: Metrics) -> None:
         self.streams = streams
@@ -101,7 +101,7 @@ class Place:
         self.ingest = ingest_pb2_grpc.IngestServiceStub(channel)
 
     def open(self, method: str, token: str) -> Any:
-        """A call of a method, with a first request where requests are a stream."""
+        """Call a method, with a first request if requests are a stream."""
         if method.endswith("WatchEvents"):
             return self.sla.WatchEvents(sla_pb2.WatchEventsRequest(), metadata=bearer(token))
         if method.endswith("Session"):
@@ -149,7 +149,7 @@ def a_token(ttl: float = LIFE_S, **more: Any) -> str:
 
 
 async def end_of(call: Any) -> ChaparError:
-    """The error with which a stream ends."""
+    """Return the error with which a stream ends."""
 
     async def read() -> None:
         while await call.read() is not grpc.aio.EOF:
@@ -162,13 +162,13 @@ async def end_of(call: Any) -> ChaparError:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_stream_ends_with_its_token(method: str) -> None:
-    """Idle streams of every shape: UNAUTHENTICATED TOKEN_EXPIRED at `exp` plus leeway, and the handler has closed."""
+    """Idle streams of every form end with UNAUTHENTICATED TOKEN_EXPIRED at `exp` plus leeway, and the handler has closed."""
     async with a_place() as place:
         call = place.open(method, a_token())
         begun = time.monotonic()
         error = await end_of(call)
         assert (error.kind, error.reason) == (ErrorKind.UNAUTHENTICATED, "TOKEN_EXPIRED")
-        assert time.monotonic() - begun > 1  # not at once: it was served while the token counted
+        assert time.monotonic() - begun > 1  # not at once: it was served while the token was valid
         assert place.streams.closed == [method.rpartition("/")[2]]
         assert place.metrics.value("chapar_grpc_in_progress", method) == 0
         assert place.metrics.value("chapar_grpc_handled_total", method, "UNAUTHENTICATED") == 1
@@ -176,7 +176,7 @@ async def test_a_stream_ends_with_its_token(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS[1:])
 async def test_no_command_is_obeyed_after_the_end(method: str) -> None:
-    """A desk that goes on talking: every request is checked by the clock, not only by a timer."""
+    """A client that continues to send is refused: every request is checked against the clock, not only by a timer."""
 
     class Clock:
         ahead_ms = 0
@@ -191,7 +191,7 @@ async def test_no_command_is_obeyed_after_the_end(method: str) -> None:
         await call.write(request)
         await call.read()
         assert place.streams.obeyed == 1
-        clock.ahead_ms = 3600_000 + int(LEEWAY_S * 1000)  # no timer knows
+        clock.ahead_ms = 3600_000 + int(LEEWAY_S * 1000)  # no timer notices
         await call.write(request)
         assert (await end_of(call)).reason == "TOKEN_EXPIRED"
         assert place.streams.obeyed == 1
@@ -199,7 +199,7 @@ async def test_no_command_is_obeyed_after_the_end(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_revoked_token_ends_its_streams_and_opens_no_more(method: str) -> None:
-    """By subject; those of others stay open."""
+    """Revoked by subject; streams of other subjects stay open."""
     async with a_place() as place:
         mine, other = (
             place.open(method, a_token(ttl=60)),
@@ -226,7 +226,7 @@ async def test_a_revoked_token_ends_its_streams_and_opens_no_more(method: str) -
 
 @pytest.mark.parametrize("method", [METHODS[0], METHODS[1]])
 async def test_a_client_that_does_not_read_holds_nothing(method: str) -> None:
-    """The handler waits in a write; it is closed in time all the same, and the status follows what was written before."""
+    """The handler waits in a write; it is still closed in time, and the status follows the messages that were written before."""
     async with a_place() as place:
         place.streams.flood = True
         call = place.open(method, a_token())
@@ -234,7 +234,7 @@ async def test_a_client_that_does_not_read_holds_nothing(method: str) -> None:
             await call.write(router_pb2.SessionRequest())
         await call.read()
         async with asyncio.timeout(15):
-            while not place.streams.closed:  # noqa: ASYNC110 - nothing on this side notices
+            while not place.streams.closed:  # noqa: ASYNC110 - this side has no event
                 await asyncio.sleep(0.05)
         assert (await end_of(call)).reason == "TOKEN_EXPIRED"
 
@@ -247,7 +247,7 @@ async def test_a_busy_stream_ends_with_the_reason() -> None:
 
 
 async def test_a_stream_that_ends_by_itself_leaves_nothing_behind() -> None:
-    """No timer, no entry; the clean end stays clean."""
+    """No timer and no entry remain; a stream that ended without an error keeps its status."""
     async with a_place() as place:
         call = place.open(METHODS[2], a_token())
         await call.done_writing()

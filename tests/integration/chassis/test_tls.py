@@ -1,4 +1,4 @@
-"""TLS and mTLS on real sockets, with certificates that are exchanged while the service runs."""
+"""TLS and mTLS on real sockets, with certificates that are replaced while the service runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Authority:
         self.cert = self._sign("test authority", self._key, authority=True)
 
     def issue(self, name: str, names: Sequence[x509.GeneralName] | None = None) -> Pair:
-        """A certificate for `name` on 127.0.0.1, or with these alternative names; none when they are empty."""
+        """Issue a certificate for `name` on 127.0.0.1, or with these alternative names; none when they are empty."""
         key = ec.generate_private_key(ec.SECP256R1())
         return Pair(
             self._sign(name, key, authority=False, names=names),
@@ -122,7 +122,7 @@ async def ask(service: Service[ServiceSettings], tls: ClientTls) -> None:
 
 
 async def test_only_peers_on_the_list_may_call(tmp_path: Path, authority: Authority, write: Any, probe: Probe) -> None:
-    """By service; a signed certificate alone does not open a method."""
+    """Per service; a signed certificate alone does not allow a method."""
     settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: ("dns:router",)})
     async with serving("probe", settings, build_probe(probe)) as service:
         await ask(service, client_tls(authority, write, "router"))
@@ -183,7 +183,7 @@ DNS, MAIL, URI = x509.DNSName, x509.RFC822Name, x509.UniformResourceIdentifier
         ("mallory", [DNS("router")], "dns:router", True),
         ("mallory", [URI("spiffe://chapar/router")], "uri:spiffe://chapar/router", True),
         ("router", [], "cn:router", True),
-        # The same letters in a name of another type, or beside one.
+        # The same letters in a name of another type, or next to a name.
         ("mallory", [MAIL("router@shop.example")], "dns:router@shop.example", False),
         ("router", [MAIL("mallory@shop.example")], "dns:router", False),
         ("router", [MAIL("mallory@shop.example")], "cn:router", False),
@@ -203,7 +203,7 @@ async def test_names_of_peers_have_types(
     allowed: str,
     served: bool,
 ) -> None:
-    """A certificate that names an e-mail address or a URI is not a host's, whatever letters it holds."""
+    """A certificate that names an e-mail address or a URI is not a host's, whatever letters it contains."""
     settings = tls_settings(tmp_path, authority.issue("probe"), authority, write, grpc_peers={SERVICE: (allowed,)})
     pair = authority.issue(common_name, names)
     tls = ClientTls(write("ca.crt", authority.cert), write("peer.crt", pair.cert), write("peer.key", pair.key))
@@ -220,7 +220,7 @@ async def test_names_of_peers_have_types(
 async def test_reflection_is_never_served_with_tls(
     tmp_path: Path, authority: Authority, write: Any, probe: Probe
 ) -> None:
-    """Nor on the health port."""
+    """The same on the health port."""
     settings = tls_settings(tmp_path, authority.issue("probe"), authority, write)
     tls = client_tls(authority, write, "router")
     async with serving("probe", settings, build_probe(probe)) as service:
@@ -240,7 +240,7 @@ async def test_reflection_is_never_served_with_tls(
 async def test_health_has_a_plaintext_port_of_its_own(
     tmp_path: Path, authority: Authority, write: Any, probe: Probe
 ) -> None:
-    """Kubernetes' probes speak no TLS; nothing but health answers there."""
+    """Kubernetes' probes do not use TLS; only health answers there."""
     settings = tls_settings(tmp_path, authority.issue("probe"), authority, write)
     async with (
         serving("probe", settings, build_probe(probe)) as service,
@@ -257,7 +257,7 @@ async def test_health_has_a_plaintext_port_of_its_own(
 async def test_a_new_certificate_is_served_without_a_restart(
     tmp_path: Path, authority: Authority, write: Any, probe: Probe
 ) -> None:
-    """Half an exchange, or a broken file, keeps the old one in service; the expiry metric follows."""
+    """With half of a replacement, or a broken file, the old certificate stays in service; the expiry metric follows."""
     old, new = authority.issue("old"), authority.issue("new")
     settings = tls_settings(tmp_path, old, authority, write)
     tls = client_tls(authority, write, "router")
@@ -279,7 +279,7 @@ async def test_a_new_certificate_is_served_without_a_restart(
 async def test_files_that_do_not_fit_together_are_refused_at_start(
     tmp_path: Path, authority: Authority, write: Any, probe: Probe
 ) -> None:
-    """With the names of the files."""
+    """The error names the files."""
     mixed = Pair(authority.issue("a").cert, authority.issue("b").key)
     with pytest.raises(ExceptionGroup) as caught:
         async with serving("probe", tls_settings(tmp_path, mixed, authority, write), build_probe(probe)):
@@ -291,7 +291,7 @@ async def test_files_that_do_not_fit_together_are_refused_at_start(
 
 
 async def presented(address: str, tls: ClientTls) -> str:
-    """The common name of the certificate that a new connection is shown."""
+    """Return the common name of the certificate that a new connection gets."""
     context = ssl.create_default_context(cafile=str(tls.ca_file))
     assert tls.cert_file is not None
     context.load_cert_chain(tls.cert_file, tls.key_file)

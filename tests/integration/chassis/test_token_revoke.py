@@ -1,4 +1,4 @@
-"""`chapar token revoke` on a real cluster: in force, and in the audit log under the name of who did it."""
+"""`chapar token revoke` on a real cluster: the revocation is in force, and the audit log names the person who made it."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.kafka
 
 @pytest.fixture
 def settings(kafka: KafkaUnderTest, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KafkaSettings:
-    """A cluster with the two topics, and a command line in a container: no home, no name of a user."""
+    """A cluster with the two topics, and a command line in a container: no home, no user name."""
     found = kafka.settings(prefix)
 
     async def make() -> None:
@@ -68,7 +68,7 @@ TOKEN = jwt.encode({"jti": "t-2", "iss": "https://login.example/" + "x" * 300}, 
     ],
 )
 def test_who_took_a_token_back_is_on_record(settings: KafkaSettings, words: tuple[str, ...], target: str) -> None:
-    """By the given name or, where the user has none, by the number."""
+    """By the given name or, if the user has none, by the user id."""
     for given, name in (((), f"uid {2**31 - 7}"), (("--actor", "omid@acme"), "omid@acme")):
         done = CliRunner().invoke(app, ["token", "revoke", *words, *given])
         assert done.exit_code == 0, done.output
@@ -84,7 +84,7 @@ def test_who_took_a_token_back_is_on_record(settings: KafkaSettings, words: tupl
 
 
 def test_the_name_comes_from_the_environment_too(settings: KafkaSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHAPAR_ACTOR, as for `chapar config apply`; a bad one does nothing."""
+    """CHAPAR_ACTOR works as for `chapar config apply`; an invalid one revokes nothing."""
     monkeypatch.setenv("CHAPAR_ACTOR", "two\nlines")
     done = CliRunner().invoke(app, ["token", "revoke", "--agent", "sara"])
     assert (done.exit_code, _audited(settings)) == (1, [])

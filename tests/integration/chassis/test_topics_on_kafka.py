@@ -1,4 +1,4 @@
-"""The table of topics, made real on a broker."""
+"""The table of topics, applied to a real broker."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,14 +23,14 @@ async def admin_of(settings: KafkaSettings) -> AsyncIterator[Any]:
     await admin.start()
     try:
         yield admin
-        # The shared broker keeps nothing of this test.
+        # Nothing of this test stays on the shared broker.
         await admin.delete_topics([t for t in await admin.list_topics() if t.startswith(settings.topic_prefix)])
     finally:
         await admin.close()
 
 
 async def test_applying_makes_every_topic_and_again_makes_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Idempotent: what `diff` announces, `apply` does once."""
+    """Idempotent: `apply` makes each change that `diff` announces, once."""
     settings = kafka.settings(prefix)
     async with admin_of(settings) as admin:
         announced = await diff(settings)
@@ -42,7 +42,7 @@ async def test_applying_makes_every_topic_and_again_makes_nothing(kafka: KafkaUn
 
 
 async def test_a_changed_setting_is_put_back_and_foreign_ones_stay(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Retention is the table's business; the largest message was an operator's."""
+    """The table decides the retention; an operator set the largest message."""
     settings = kafka.settings(prefix)
     name = prefix + "inbound.v1"
     async with admin_of(settings) as admin:
@@ -50,7 +50,7 @@ async def test_a_changed_setting_is_put_back_and_foreign_ones_stay(kafka: KafkaU
         own = {"retention.ms": "1000", "max.message.bytes": "2000000"}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, configs=own)])
         while not (found := await diff(settings)):
-            pass  # the broker shows an accepted change a little later
+            pass  # an accepted change becomes visible a little later
         assert [(change.kind, change.topic) for change in found] == [(ChangeKind.CONFIGURE, name)]
         assert "retention.ms=604800000 (was 1000)" in found[0].detail
         await apply(settings)
@@ -61,7 +61,7 @@ async def test_a_changed_setting_is_put_back_and_foreign_ones_stay(kafka: KafkaU
 
 
 async def test_another_partition_count_is_a_conflict_and_changes_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Keys would move: people decide. The changelogs that follow the input are named too."""
+    """Keys would move, so people decide. The changelogs that follow the input are named too."""
     settings = kafka.settings(prefix)
     async with admin_of(settings) as admin:
         await apply(settings, partitions={"inbound.v1": 2})
@@ -75,7 +75,7 @@ async def test_another_partition_count_is_a_conflict_and_changes_nothing(kafka: 
 
 
 async def test_more_replicas_than_brokers_is_refused(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Before anything is made."""
+    """The refusal comes before any topic is made."""
     settings = kafka.settings(prefix)
     async with admin_of(settings) as admin:
         with pytest.raises(ChaparError) as refused:
@@ -85,7 +85,7 @@ async def test_more_replicas_than_brokers_is_refused(kafka: KafkaUnderTest, pref
 
 
 async def test_no_broker_is_one_sentence() -> None:
-    """UNAVAILABLE, with the address."""
+    """The error is UNAVAILABLE, with the address."""
     with pytest.raises(ChaparError) as refused:
         await diff(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
     assert refused.value.kind is ErrorKind.UNAVAILABLE

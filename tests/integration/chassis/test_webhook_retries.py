@@ -1,4 +1,4 @@
-"""What another system does not take waits in a topic, and is told again until it is taken or given up."""
+"""Notices that another system does not accept wait in a topic, and are tried again until they are accepted or given up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -39,12 +39,12 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @dataclass
 class Receiver:
-    """Another system. `answers`: a status for each coming call of a path, 204 when they are used up."""
+    """Another system. `answers`: a status for each following call of a path, 204 when there are no more."""
 
     address: str = ""
     answers: dict[str, list[int]] = field(default_factory=dict)
     during: Callable[[], object] = lambda: None
-    """What happens while an attempt is under way."""
+    """Called during an attempt."""
     taken: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -67,7 +67,7 @@ async def telling(
     known: Callable[[str], bool] = lambda _: True,
     keys: AwaitedKeys | None = None,
 ) -> AsyncIterator[tuple[Webhooks, Receiver, Metrics]]:
-    """A receiver with a path for each webhook, and a service that tells it and tries again."""
+    """Run a receiver with a path for each webhook, and a service that notifies it and tries again."""
     await apply(settings)
     receiver, metrics = Receiver(), Metrics()
     app = Starlette(routes=[Route("/{path}", receiver.hook, methods=["POST"])])
@@ -105,19 +105,19 @@ async def telling(
 
 
 def notices(webhook: str, count: int = 1) -> list[WebhookNotice]:
-    """So many things to tell."""
+    """Return `count` notices."""
     return [
         WebhookNotice(message_id=f"{webhook}-{n}", tenant="acme", webhook=webhook, body=b"{}") for n in range(count)
     ]
 
 
 async def test_who_is_away_is_told_later(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Errors, redirects and refusals of a receiver are tried again; another receiver is told at once; each is told exactly what is for it."""
+    """Errors, redirects and refusals are tried again; another receiver is notified at once; each receiver gets exactly its own notices."""
     async with telling(kafka.settings(prefix), Patience(delay_ms=100)) as (webhooks, receiver, metrics):
         receiver.answers["slow"] = [500, 302, 429, 401]
         await webhooks.tell([*notices("slow", 3), *notices("well", 20)])
         assert [name for name in receiver.taken if name.startswith("well")] == [f"well-{n}" for n in range(20)]
-        await eventually(lambda: len(receiver.taken) == 23, "all are told")
+        await eventually(lambda: len(receiver.taken) == 23, "all notices are accepted")
         assert sorted(receiver.taken) == sorted(n.message_id for n in (*notices("slow", 3), *notices("well", 20)))
         assert "elsewhere" not in receiver.calls
         assert metrics.value("chapar_webhook_attempts_total", "not_taken") == 4
@@ -134,7 +134,7 @@ async def test_a_receiver_that_fails_is_left_alone_for_a_round(kafka: KafkaUnder
 
 
 async def test_what_is_given_up_is_a_dead_letter_and_can_be_put_back(kafka: KafkaUnderTest, prefix: str) -> None:
-    """410 and a webhook that is no more at once, anything else after its time; `deadletters replay` begins anew."""
+    """410 or a removed webhook gives up at once, other failures after their time; `deadletters replay` begins again."""
     settings = kafka.settings(prefix)
     patience = Patience(delay_ms=50, give_up_ms=300)
     async with telling(settings, patience, lambda name: name != "removed") as (webhooks, receiver, metrics):
@@ -146,21 +146,21 @@ async def test_what_is_given_up_is_a_dead_letter_and_can_be_put_back(kafka: Kafk
             return {letter.reason: letter for letter in found}
 
         async with asyncio.timeout(30):
-            while len(found := await letters()) < 3:  # noqa: ASYNC110 - the topic tells nobody
+            while len(found := await letters()) < 3:  # noqa: ASYNC110 - the topic sends no notification
                 await asyncio.sleep(0.05)
         assert set(found) == {"WEBHOOK_GONE", "WEBHOOK_NO_SUCH_WEBHOOK", "WEBHOOK_HTTP_500"}
         assert metrics.value("chapar_webhook_dead_letters_total", "HTTP_500") == 1
         assert receiver.taken == []
         receiver.answers.clear()
         await _put_back(settings, list(found.values()))
-        await eventually(lambda: sorted(receiver.taken) == ["dead-0", "gone-0"], "what was put back is told")
+        await eventually(lambda: sorted(receiver.taken) == ["dead-0", "gone-0"], "the replayed notices are accepted")
 
 
 @pytest.mark.parametrize("give_up_ms", [86_400_000, 0])
 async def test_a_person_who_is_erased_during_the_first_attempt_is_not_written_again(
     kafka: KafkaUnderTest, prefix: str, give_up_ms: int
 ) -> None:
-    """Neither to be tried again nor as a dead letter, and no key is made for it. Another person's notice waits, sealed by its own key."""
+    """Neither for a retry nor as a dead letter, and no key is made for the person. Another person's notice waits, sealed by its own key."""
     settings = kafka.settings(prefix)
     keys = MemoryKeys()
     keys.makes = False
@@ -185,7 +185,7 @@ async def test_a_person_who_is_erased_during_the_first_attempt_is_not_written_ag
 
 
 async def test_what_waits_of_an_erased_person_is_dropped(kafka: KafkaUnderTest, prefix: str) -> None:
-    """Sealed while it waits; told with its words once its receiver is back, unless its person was erased meanwhile."""
+    """A notice is sealed while it waits, and sent with its text when its receiver is back, unless its person was erased meanwhile."""
     settings = kafka.settings(prefix)
     await apply(settings)
     gone, stays = notices("down", 2)
@@ -203,7 +203,7 @@ async def test_what_waits_of_an_erased_person_is_dropped(kafka: KafkaUnderTest, 
         before = len(receiver.calls)
         await eventually(lambda: len(receiver.calls) > before + 4, "rounds went by")
         receiver.answers.clear()
-        await eventually(lambda: receiver.taken == [stays.message_id], "the other person's is told")
+        await eventually(lambda: receiver.taken == [stays.message_id], "the other person's notice is accepted")
     written = [record.value or b"" for record in await read_all(settings, TOPIC)]
     assert len(written) > 2
     assert not any(b"needle" in value for value in written)
