@@ -1,4 +1,4 @@
-"""Slots: what one tenant can take, and what is always left for the next one."""
+"""Slots: the part that one tenant can take, and the part that is always left for the next one."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ def admission(total: int = 100, per_caller: int = 1000) -> Admission:
 
 
 def fill(slots: Admission, tenant: str, kind: CallKind = CallKind.WATCH) -> int:
-    """Takes slots until one is refused; how many there were."""
+    """Take slots until one is refused; return their number."""
     taken = 0
     while True:
         try:
@@ -30,7 +30,7 @@ def refusal(slots: Admission, who: Who, kind: CallKind = CallKind.WATCH) -> Chap
 
 
 def test_one_tenant_gets_half_and_others_are_still_served() -> None:
-    """However many callers it has."""
+    """One tenant gets half, however many callers it has."""
     slots = admission(100)
     assert fill(slots, "greedy") == 50
     error = refusal(slots, Who("greedy", "one more"))
@@ -50,7 +50,7 @@ def test_a_caller_has_a_limit_of_its_own() -> None:
 
 
 def test_kinds_do_not_share_their_slots() -> None:
-    """Watchers never take the place of agents, nor either of them that of calls."""
+    """Watchers never take the slots of agents, and neither of them those of calls."""
     slots = admission(10)
     fill(slots, "acme", CallKind.WATCH)
     assert fill(slots, "acme", CallKind.SESSION) == 5
@@ -84,7 +84,7 @@ def test_while_several_tenants_are_greedy_modest_ones_are_served(greedy: int, to
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from("xyz"), st.booleans()), max_size=200))
 def test_slots_balance_and_leave_nothing_behind(steps: list[tuple[str, str, bool]]) -> None:
-    """After every slot is given back no caller is remembered."""
+    """After every slot is released, no caller is remembered."""
     slots = Slots(Budget(17, 5))
     held: list[Who] = []
     for tenant, subject, wants in steps:
@@ -103,7 +103,7 @@ def test_slots_balance_and_leave_nothing_behind(steps: list[tuple[str, str, bool
 
 
 def test_asking_remembers_no_one() -> None:
-    """Refused callers cost no memory."""
+    """Refused callers use no memory."""
     slots = Slots(Budget(1, 1))
     slots.take(Who("acme", "first"))
     for index in range(1000):

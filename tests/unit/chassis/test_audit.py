@@ -1,4 +1,4 @@
-"""The audit trail: what is written when, and what happens when it can't be."""
+"""The audit trail: which records are written and when, and the behaviour when they cannot be written."""
 
 import asyncio
 from typing import Any
@@ -46,7 +46,7 @@ def a_trail(log: Log) -> AuditTrail:
 
 
 def test_a_change_is_recorded_with_who_and_what() -> None:
-    """Key: the tenant. Ids only."""
+    """The key is the tenant, and the record contains ids only."""
     log = Log()
     trail = a_trail(log)
     rule = trail.rule(ERASE)
@@ -211,7 +211,7 @@ def test_without_the_log_nothing_is_changed_or_returned(what: str) -> None:
 
 
 def test_a_refusal_holds_without_the_log() -> None:
-    """It is recorded with its reason; when that fails, the caller still gets the refusal."""
+    """The refusal is recorded with its reason; if that fails, the caller still gets the refusal."""
     log = Log()
     trail = a_trail(log)
     rule = trail.rule(READ)

@@ -1,4 +1,4 @@
-"""Which calls are audited, and what their records name."""
+"""The audited calls, and the names in their records."""
 
 from types import SimpleNamespace
 
@@ -14,12 +14,12 @@ from services.chassis.audit_rules import AuditRule, audit_rule_of, audit_rule_of
 
 FILES = (audit_pb2, feedback_pb2, ingest_pb2, router_pb2, sla_pb2)
 NOT_AUDITED = {
-    # A customer's message and answer are records of their own, with their author.
+    # A customer's message and survey response are records themselves, with their author.
     "chapar.ingest.v1.IngestService.Submit",
     "chapar.ingest.v1.IngestService.SubmitStream",
-    # Asks whether ids belong together, and returns no data.
+    # Checks whether ids belong together, and returns no data.
     "chapar.ingest.v1.OutboundService.CheckRecipient",
-    # Figures and states of queues and agents: no person, no conversation.
+    # Numbers and states of queues and agents: no person, no conversation.
     "chapar.router.v1.RoutingService.GetQueue",
     "chapar.router.v1.RoutingService.ListQueues",
     "chapar.router.v1.RoutingService.WatchQueues",
@@ -64,7 +64,7 @@ def test_a_read_names_what_was_returned() -> None:
 
 
 def test_a_session_is_about_the_calling_agent() -> None:
-    """The id comes from the token, not from what the caller sends."""
+    """The id comes from the token, not from the request."""
     rule = audit_rule_of("/chapar.router.v1.AgentService/Session")
     assert rule is not None
     caller = SimpleNamespace(agent_id="sara")
@@ -72,7 +72,7 @@ def test_a_session_is_about_the_calling_agent() -> None:
 
 
 def test_a_call_about_nothing_named_records_the_kind() -> None:
-    """An empty page was still asked for."""
+    """A request with an empty result is recorded too."""
     rule = audit_rule_of("/chapar.ingest.v1.IngestService/SearchConversations")
     assert rule is not None
     roots = {"response": ingest_pb2.SearchConversationsResponse()}

@@ -1,4 +1,4 @@
-"""The order of recording and doing, as the interceptor runs it."""
+"""The order of recording and acting in the interceptor."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -31,7 +31,7 @@ WATCHED = ingest_pb2.WatchConversationRequest(conversation_id="c")
 
 
 class Log:
-    """One line for each step, in order."""
+    """Keeps one line for each step, in order."""
 
     def __init__(self, *, away: bool = False) -> None:
         self.steps: list[str] = []
@@ -76,7 +76,7 @@ def a_call(method: str) -> Call:
     ("method", "steps"), [(ERASE, ["requested", "work"]), (READ, ["work", "returned"]), (SUBMIT, ["work"])]
 )
 def test_changes_are_recorded_before_and_reads_before_the_answer_leaves(method: str, steps: list[str]) -> None:
-    """A method without a rule just runs."""
+    """A method without a rule runs without a record."""
     log = Log()
     assert asyncio.run(calls(log).unary(a_call(method), REQUESTS[method], log.work)) == "response"
     assert log.steps == steps
@@ -84,7 +84,7 @@ def test_changes_are_recorded_before_and_reads_before_the_answer_leaves(method: 
 
 @pytest.mark.parametrize(("method", "steps"), [(ERASE, []), (READ, ["work"])])
 def test_without_the_audit_log_nothing_is_changed_and_nothing_leaves(method: str, steps: list[str]) -> None:
-    """A change is not begun; a read is thrown away."""
+    """A change is not begun; the result of a read is discarded."""
     log = Log(away=True)
     with pytest.raises(ChaparError) as refused:
         asyncio.run(calls(log).unary(a_call(method), REQUESTS[method], log.work))
@@ -107,7 +107,7 @@ async def follow(log: Log, answers: AsyncGenerator[str, None], method: str = WAT
 
 
 def test_a_stream_is_recorded_before_its_first_answer_leaves_and_when_it_is_refused() -> None:
-    """One record for the stream, not one for each answer."""
+    """There is one record for the stream, not one for each response."""
     log = Log()
     with pytest.raises(ChaparError):
         asyncio.run(follow(log, log.answers()))

@@ -1,4 +1,4 @@
-"""Who may call what: default deny, and no RPC of ours without a rule."""
+"""Authorization: default deny, and no RPC of ours without a rule."""
 
 from collections.abc import Iterator
 
@@ -26,14 +26,14 @@ def methods() -> Iterator[MethodDescriptor]:
 
 @pytest.mark.parametrize("method", list(methods()), ids=lambda method: method.full_name)
 def test_every_rpc_has_a_rule(method: MethodDescriptor) -> None:
-    """A method without the option would be refused for everybody; scopes read `area.verb`."""
+    """A method without the option would be refused for every caller; scopes have the form `area.verb`."""
     rule = rule_of_descriptor(method)
     assert rule is not None
     assert rule.public or all(scope.count(".") == 1 and scope == scope.lower() for scope in rule.scopes)
 
 
 def test_the_walk_meets_every_service() -> None:
-    """Or it would prove nothing."""
+    """Otherwise the test above would prove nothing."""
     assert {method.containing_service.name for method in methods()} == {
         "IngestService", "OutboundService", "PersonService", "AgentService", "RoutingService",
         "AgentDirectoryService", "SlaService", "FeedbackService",
@@ -66,7 +66,7 @@ def test_what_is_not_described_is_closed(method: str) -> None:
 def test_the_nearest_entry_of_the_peers_decides(
     peers: dict[str, tuple[str, ...]], names: tuple[str, ...], allowed: bool
 ) -> None:
-    """Method before service before all; what no entry covers is refused."""
+    """Method before service before all; calls that no entry covers are refused."""
     authorizer = Authorizer(Verifier.from_secret(SECRET), peers)
     if allowed:
         authorizer.check_peer(READ, names)
@@ -77,7 +77,7 @@ def test_the_nearest_entry_of_the_peers_decides(
 
 
 def test_health_is_closed_on_the_port_for_callers() -> None:
-    """It is served on a port of its own; here a probe is a stranger."""
+    """Health is served on its own port; on this port a probe is an unknown caller."""
     authorizer = Authorizer(Verifier.from_secret(SECRET))
     with pytest.raises(ChaparError) as caught:
         authorizer.authorize("/grpc.health.v1.Health/Check", None)

@@ -1,4 +1,4 @@
-"""Each process says what it was built from."""
+"""Each process reports what it was built from."""
 
 import platform
 import subprocess
@@ -24,7 +24,7 @@ def test_the_version_is_the_one_that_pyproject_states() -> None:
 
 @pytest.mark.parametrize("service", ["ingest", "router", "sla", "feedback"])
 def test_each_service_prints_its_version_without_settings(service: str) -> None:
-    """An operator asks a binary before they have configured it."""
+    """An operator can ask a binary before it is configured."""
     done = subprocess.run(
         [sys.executable, "-m", f"services.{service}", "--version"],
         cwd=ROOT,
@@ -43,14 +43,14 @@ def test_the_command_line_prints_its_version() -> None:
 
 
 def test_the_metric_carries_version_python_and_engine() -> None:
-    """One series a process, with the value 1, to join other series with."""
+    """There is one series per process, with the value 1, to join with other series."""
     metrics = Metrics()
     show_build(metrics)
     assert metrics.value("chapar_build_info", STATED, platform.python_version(), "pure") == 1
 
 
 def test_an_engine_with_an_extension_module_is_compiled(tmp_path: Path) -> None:
-    """A development checkout holds none, which another test asserts."""
+    """A development checkout contains none, which another test asserts."""
     domain = tmp_path / "router/domain"
     domain.mkdir(parents=True)
     assert engine(tmp_path) == "pure"

@@ -1,4 +1,4 @@
-"""The budget for bytes of callers who have not proved anything yet."""
+"""The budget for bytes of callers who are not authenticated yet."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ SHARES = ByteShares(total=1000, per_peer=400, reserve=200, small=50)
 
 
 def test_one_peer_can_not_use_up_what_others_need() -> None:
-    """A share for each, and small bodies find room where large ones do not any more."""
+    """Each peer has a share, and small bodies still fit when large ones do not."""
     budget = ByteBudget(SHARES)
     loud = budget.open("loud")
     loud.more(400)
@@ -31,7 +31,7 @@ def test_one_peer_can_not_use_up_what_others_need() -> None:
 
 
 def test_a_body_that_would_find_no_room_is_known_before_it_comes() -> None:
-    """By its declared length; nothing is held for a promise."""
+    """The declared length is checked; nothing is held for it."""
     budget = ByteBudget(SHARES)
     held = budget.open("a")
     with pytest.raises(OverBudget):
@@ -44,7 +44,7 @@ def test_a_body_that_would_find_no_room_is_known_before_it_comes() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "", "c"]), st.integers(0, 300), st.booleans()), max_size=80))
 def test_bounds_hold_and_everything_comes_back(steps: list[tuple[str, int, bool]]) -> None:
-    """Whatever the order of taking, failing and releasing."""
+    """This holds for any order of taking, failing and releasing."""
     budget = ByteBudget(SHARES)
     held: list[Held] = []
     for peer, count, release in steps:

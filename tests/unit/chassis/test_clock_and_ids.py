@@ -1,4 +1,4 @@
-"""Time that is passed in, and ids that retries agree upon."""
+"""Time that is passed in, and ids that are the same at every retry."""
 
 import uuid
 
@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from services.chassis.clock import Clock, ManualClock, system_clock
 from services.chassis.ids import derive, random_id
 
-# Lone surrogates too: some providers send them.
+# Lone surrogates are included: some providers send them.
 PARTS = st.lists(st.text(st.characters(codec=None), max_size=8), min_size=1, max_size=4)
 
 
 def test_a_manual_clock_moves_only_when_told_to() -> None:
-    """And never back."""
+    """It never moves back."""
     clock = ManualClock(1000)
     as_port: Clock = clock
     assert as_port() == as_port() == 1000
@@ -24,12 +24,12 @@ def test_a_manual_clock_moves_only_when_told_to() -> None:
 
 
 def test_the_system_clock_counts_milliseconds() -> None:
-    """Between 2020 and 2100: neither seconds nor microseconds."""
+    """The value is between 2020 and 2100: neither seconds nor microseconds."""
     assert 1_577_836_800_000 < system_clock() < 4_102_444_800_000
 
 
 def test_a_derived_id_never_changes() -> None:
-    """Ids are in topics and databases: this value is a promise to them."""
+    """Ids are in topics and databases, so this value must stay the same."""
     assert derive("acme", "telegram", "42") == "6fe7227e-7ea0-5524-93ac-ef1b440dbe12"
     assert uuid.UUID(derive("x")).version == 5
 
@@ -42,18 +42,18 @@ def test_different_parts_give_different_ids(one: list[str], other: list[str]) ->
 
 
 def test_parts_are_not_merely_joined() -> None:
-    """Neither by nothing nor by a separator that a part may contain."""
+    """Parts are joined neither directly nor by a separator that a part may contain."""
     assert len({derive("a", "bc"), derive("ab", "c"), derive("abc"), derive("a", "b", "c"), derive("1:a", "bc")}) == 5
 
 
 def test_an_id_needs_a_part() -> None:
-    """An id of nothing would be the same for everybody."""
+    """An id of no parts would be the same for everything."""
     with pytest.raises(ValueError, match="at least one part"):
         derive()
 
 
 def test_random_ids_are_new_and_are_version_7() -> None:
-    """Ordered by time to the millisecond, which databases like."""
+    """They are ordered by time to the millisecond, which suits databases."""
     ids = [random_id() for _ in range(500)]
     assert len(set(ids)) == 500
     assert {(uuid.UUID(i).version, uuid.UUID(i).variant) for i in ids} == {(7, uuid.RFC_4122)}

@@ -1,4 +1,4 @@
-"""Closing a client never fails its owner, takes a bounded time, and gives every step its turn."""
+"""Closing a client never fails its owner, takes a bounded time, and runs every step."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ def noting(name: str, called: list[str]) -> Step:
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from(sorted(CLOSERS)), max_size=4))
 def test_every_step_has_its_turn_and_failures_are_counted(names: list[str]) -> None:
-    """Whatever a step does: raise, hang, be cancelled, ignore its cancellation."""
+    """This holds if a step raises, hangs, is cancelled, or ignores its cancellation."""
     called: list[str] = []
 
     async def scenario() -> int:
@@ -63,7 +63,7 @@ def test_every_step_has_its_turn_and_failures_are_counted(names: list[str]) -> N
 
 
 async def test_the_cancellation_of_the_owner_comes_after_the_last_step() -> None:
-    """A stop in the middle of a recovery closes everything, and is then carried on."""
+    """A stop in the middle of a recovery closes everything, and then the cancellation continues."""
     called: list[str] = []
     closing = asyncio.create_task(close_all([noting("hangs", called), noting("well", called)], 0.05))
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The table of connections: shares, deadlines, and who loses a seat to whom."""
+"""The table of connections: shares, deadlines, and which connection loses its seat to another."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ LIMITS = ConnectionLimits(
 
 
 class Clock:
-    """Seconds, moved by hand."""
+    """Seconds, moved by the test."""
 
     now = 0.0
 
@@ -24,7 +24,7 @@ class Clock:
 
 @dataclass
 class Owner:
-    """A connection that remembers each expiry, and goes when it is to go at once."""
+    """A connection that remembers each expiry, and leaves when it must leave at once."""
 
     table: Connections
     told: list[tuple[Stage, bool]] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Hall:
 
 @pytest.mark.parametrize(("stage", "limit"), [(Stage.HEAD, 10), (Stage.IDLE, 20), (Stage.WRITE, 7)])
 def test_each_stage_has_its_deadline(stage: Stage, limit: float) -> None:
-    """Not before, and then once; the end itself has a deadline too."""
+    """The seat expires not before the deadline, and then once; the end itself has a deadline too."""
     hall = Hall()
     owner = hall.come("a", stage)
     hall.pass_(limit - 0.5)
@@ -76,7 +76,7 @@ def test_each_stage_has_its_deadline(stage: Stage, limit: float) -> None:
 
 
 def test_a_body_must_make_progress_and_come_to_an_end() -> None:
-    """A trickle ends at the first stretch without enough bytes; a steady one at the deadline for the whole."""
+    """A slow body ends at the first interval without enough bytes; a steady one at the deadline for the whole body."""
     hall = Hall()
     trickle, steady = hall.come("a", Stage.BODY), hall.come("b", Stage.BODY)
     assert trickle.seat is not None
@@ -101,24 +101,24 @@ def test_what_we_are_slow_with_is_not_the_clients_fault() -> None:
 
 
 def test_a_peer_above_its_share_loses_its_idlest_seats() -> None:
-    """Idle before half a head, older before newer, a young head not yet; work under way never."""
+    """Idle seats go before seats with half a head, older before newer, a new head not yet; work in progress never."""
     hall = Hall()
     work, head, old, new = (hall.come("a", stage) for stage in (Stage.WORK, Stage.HEAD, Stage.IDLE, Stage.IDLE))
     hall.pass_(1.5)
     young = hall.come("a")
     hall.table.sweep()
     assert (old.told, new.told, head.told, work.told) == ([(Stage.IDLE, True)], [], [], [])
-    assert hall.come("a").seat is not None, "the fifth, the share is four: five are as many as half the house"
+    assert hall.come("a").seat is not None, "the fifth, above the share of four: five are half of the table"
     hall.table.sweep()
     assert new.told == [(Stage.IDLE, True)]
-    assert hall.come("b").seat is not None, "of another peer"
+    assert hall.come("b").seat is not None, "a seat of another peer"
     hall.come("a")
     hall.table.sweep()
     assert (head.told, young.told, work.told) == ([(Stage.HEAD, True)], [], [])
 
 
 def test_a_peer_has_a_share_of_requests_at_once() -> None:
-    """The one above it is refused, unless another one stalls half-way through its body."""
+    """The request above the share is refused, unless another one stalls half-way through its body."""
     hall = Hall()
     for _ in range(3):
         hall.come("a", Stage.WORK)
@@ -127,7 +127,7 @@ def test_a_peer_has_a_share_of_requests_at_once() -> None:
     assert waiting.seat is not None
     assert body.seat is not None
     assert not hall.table.may_work(waiting.seat)
-    assert hall.table.may_work(body.seat), "it is at work already"
+    assert hall.table.may_work(body.seat), "it has a request in progress already"
     body.seat.bytes = 1
     hall.pass_(1)
     assert not hall.table.may_work(waiting.seat)
@@ -137,7 +137,7 @@ def test_a_peer_has_a_share_of_requests_at_once() -> None:
 
 
 def test_open_sockets_are_bounded_and_the_first_stay() -> None:
-    """Two shares of them; those above are closed, the newest first."""
+    """A peer may have two shares of sockets; sockets above that are closed, the newest first."""
     hall = Hall(limits=ConnectionLimits(total=100, per_peer=4))
     sockets = [hall.come("a", Stage.OPEN) for _ in range(12)]
     hall.pass_(1)
@@ -145,7 +145,7 @@ def test_open_sockets_are_bounded_and_the_first_stay() -> None:
 
 
 def test_a_full_house_takes_from_who_has_waited_longest() -> None:
-    """When all work, the newcomer is refused."""
+    """When all connections have work in progress, the newcomer is refused."""
     hall = Hall(limits=ConnectionLimits(total=10, per_peer=5))
     first = hall.come("p0", Stage.IDLE)
     others = [hall.come(f"p{number}", Stage.WORK) for number in range(1, 10)]
@@ -157,7 +157,7 @@ def test_a_full_house_takes_from_who_has_waited_longest() -> None:
 
 
 def test_a_small_total_is_never_one_peers_alone() -> None:
-    """A share is at most half of what there is."""
+    """A share is at most half of the total."""
     hall = Hall(limits=ConnectionLimits(total=10, per_peer=256))
     assert sum(hall.come("a", Stage.WORK).seat is not None for _ in range(20)) == 5
 
@@ -175,7 +175,7 @@ _STEPS = st.lists(
 
 @given(_STEPS)
 def test_counts_are_right_whatever_happens(steps: list[tuple[str, str | int, Stage]]) -> None:
-    """Shares and totals hold at every step, and when all have left nothing is remembered."""
+    """Shares and totals are right at every step, and after all have left nothing is remembered."""
     hall = Hall()
     here: list[Owner] = []
     for what, which, stage in steps:

@@ -1,4 +1,4 @@
-"""A cursor comes back as it was, or it is INVALID: whatever a caller invents."""
+"""A cursor comes back unchanged, or it is INVALID, whatever a caller invents."""
 
 import base64
 from collections.abc import Callable
@@ -30,12 +30,12 @@ LISTS = ("messages", "waiting", "agents", "at_risk", "ranked", "groups", "answer
 
 
 def as_cursor(content: str) -> str:
-    """Text in the clothes of a cursor."""
+    """Encode a text as a cursor."""
     return base64.urlsafe_b64encode(content.encode("utf-8", "replace")).decode().rstrip("=")
 
 
 def refused(read: Callable[[str], Any], cursor: str) -> bool:
-    """Whether a reader refuses it; nothing but a refusal may be raised."""
+    """Return whether a reader refuses it; only a refusal may be raised."""
     try:
         read(cursor)
     except ChaparError as error:
@@ -59,7 +59,7 @@ INVENTED = [
 
 @pytest.mark.parametrize("name", READERS)
 def test_what_a_caller_invents_is_refused(name: str) -> None:
-    """Numbers of 25 digits, not a number, deep lists, NUL, other lists' cursors."""
+    """Numbers of 25 digits, NaN, deep lists, NUL, cursors of other lists."""
     assert [cursor for cursor in INVENTED if not refused(READERS[name], cursor)] == []
 
 
@@ -67,7 +67,7 @@ def test_what_a_caller_invents_is_refused(name: str) -> None:
 @given(cursor=st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 @example(cursor=as_cursor('["waiting",9007199254740993]'))
 def test_nothing_but_a_refusal_is_raised(name: str, cursor: str) -> None:
-    """For any text, and any bytes in the clothes of a cursor."""
+    """For any text, and for any bytes encoded as a cursor."""
     refused(READERS[name], cursor)
 
 
@@ -79,7 +79,7 @@ def test_nothing_but_a_refusal_is_raised(name: str, cursor: str) -> None:
     )
 )
 def test_what_we_made_comes_back(place: list[Any]) -> None:
-    """As it was, in its own list only."""
+    """It is unchanged, and valid only for its own list."""
     cursor = encode_cursor("list", place)
     assert decode_cursor("list", cursor, list[Any]) == place
     assert refused(lambda given: decode_cursor("other", given, list[Any]), cursor)
@@ -87,7 +87,7 @@ def test_what_we_made_comes_back(place: list[Any]) -> None:
 
 
 def test_each_list_hands_its_own_cursor_back() -> None:
-    """The pairs of the four services."""
+    """The encoders and decoders of the four services."""
     assert paging.position_of(paging.at_position(50)) == 50
     assert paging.agent_of(paging.after_agent("sara")) == "sara"
     assert history.decode("messages", history.encode("messages", 7, "k")) == (7, "k")

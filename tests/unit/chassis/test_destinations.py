@@ -1,4 +1,4 @@
-"""Where tenants may have us send: the outside by TLS, and what the operator allows besides."""
+"""Destinations that tenants may configure: public addresses by TLS, and exceptions that the operator allows."""
 
 import ipaddress
 
@@ -39,7 +39,7 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("text", INSIDE)
 def test_addresses_that_are_not_public(text: str) -> None:
-    """In any clothes: mapped, translated, tunnelled."""
+    """In any form: mapped, translated, tunnelled."""
     assert "not a public address" in problem_of_address(ipaddress.ip_address(text), PUBLIC)
     host = f"[{text}]" if ":" in text else text
     assert problem_of_url(f"https://{host}/", PUBLIC)
@@ -47,7 +47,7 @@ def test_addresses_that_are_not_public(text: str) -> None:
 
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_addresses_that_are(text: str) -> None:
-    """Also as a resolver of a network with IPv6 alone makes them."""
+    """Also in the form that a resolver of an IPv6-only network makes."""
     assert problem_of_address(ipaddress.ip_address(text), PUBLIC) == ""
 
 
@@ -63,7 +63,7 @@ def test_an_ipv4_address_is_judged_the_same_in_ipv6(address: ipaddress.IPv4Addre
 
 @given(st.ip_addresses(v=6))
 def test_no_ipv6_address_is_judged_more_leniently_than_by_the_standard_table(address: ipaddress.IPv6Address) -> None:
-    """Translated ones aside, whose inner address counts."""
+    """Except for translated addresses, whose inner address is checked."""
     if (not address.is_global or address.is_multicast) and address not in ipaddress.ip_network("64:ff9b::/96"):
         assert problem_of_address(address, PUBLIC)
 
@@ -76,7 +76,7 @@ def test_no_ipv6_address_is_judged_more_leniently_than_by_the_standard_table(add
     ],
 )  # fmt: skip
 def test_urls_that_may_be_used(url: str) -> None:
-    """Ordinary ones."""
+    """Ordinary URLs are accepted."""
     assert problem_of_url(url, PUBLIC) == ""
 
 
@@ -97,12 +97,12 @@ def test_urls_that_may_be_used(url: str) -> None:
     ],
 )  # fmt: skip
 def test_urls_that_may_not(url: str) -> None:
-    """Other schemes, passwords, names of the inside, numbers that a resolver understands, and letters that a parser may."""
+    """Other schemes, passwords, internal names, numbers that a resolver accepts as addresses, and characters that a parser may drop."""
     assert problem_of_url(url, PUBLIC)
 
 
 def test_what_the_operator_allows() -> None:
-    """By name, address and network, with TLS and without; nothing beside it."""
+    """Destinations are allowed by name, address and network, with TLS and without; no other destination is."""
     for url in (
         "http://crm.corp/x",
         "https://CRM.corp/",
@@ -125,7 +125,7 @@ def test_what_the_operator_allows() -> None:
 
 
 def test_development_may_reach_this_machine_and_nothing_else() -> None:
-    """Loopback by any scheme."""
+    """Loopback is allowed by any scheme."""
     for host in ("127.0.0.1:8080", "localhost", "[::1]:80"):
         assert problem_of_url(f"http://{host}/hook", DEVELOPMENT) == ""
         assert problem_of_url(f"http://{host}/hook", PUBLIC)
@@ -137,13 +137,13 @@ def test_development_may_reach_this_machine_and_nothing_else() -> None:
     "item", ["10.0.0.1/8", "*", "*.example.com", "http://crm.corp", "10.0.0.0/33", "", "2130706433", "a b"]
 )
 def test_what_is_no_host_and_no_network_is_refused(item: str) -> None:
-    """A list that means something else than its author thought is worse than none."""
+    """A list with another meaning than its author intended is worse than no list."""
     with pytest.raises(ValueError, match="neither a host name nor an address"):
         destinations([item], development=False)
 
 
 @given(st.text(max_size=60))
 def test_any_text_gets_an_answer(text: str) -> None:
-    """Nothing raises."""
+    """No text raises an exception."""
     for url in (text, f"https://{text}/", f"https://{text}@x.example/", f"https://[{text}]/"):
         assert isinstance(problem_of_url(url, PUBLIC), str)

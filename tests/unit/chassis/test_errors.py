@@ -1,4 +1,4 @@
-"""One error type, understood the same way by HTTP, gRPC and the lanes."""
+"""One error type, with the same meaning for HTTP, gRPC and the lanes."""
 
 import grpc
 import pytest
@@ -25,7 +25,7 @@ def test_every_kind_is_mapped_everywhere() -> None:
 
 
 def test_only_what_may_pass_by_itself_is_retried() -> None:
-    """What is wrong with a record stays wrong: it goes to the dead letters."""
+    """A record that is wrong stays wrong: it becomes a dead letter."""
     retried = {kind for kind in ErrorKind if DISPOSITION[kind] is Disposition.RETRY}
     assert retried == {ErrorKind.EXHAUSTED, ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE, ErrorKind.ABORTED}
     assert ChaparError(ErrorKind.TOO_LARGE, "BODY", "large").disposition is Disposition.DEAD_LETTER
@@ -39,7 +39,7 @@ def test_a_reason_is_a_word_for_programs(reason: str) -> None:
 
 
 def test_a_problem_tells_what_where_and_when_again() -> None:
-    """RFC 9457, with the whole seconds that Retry-After knows, rounded up."""
+    """RFC 9457, with the whole seconds of Retry-After, rounded up."""
     answer = problem(
         ChaparError(
             ErrorKind.EXHAUSTED,
@@ -57,14 +57,14 @@ def test_a_problem_tells_what_where_and_when_again() -> None:
 
 
 def test_an_internal_error_keeps_its_message_to_itself() -> None:
-    """Neither HTTP nor gRPC tells what a bug saw."""
+    """Neither HTTP nor gRPC shows an internal error's message."""
     error = ChaparError(ErrorKind.INTERNAL, "BUG", "row 7 of agents: secret")
     assert "secret" not in str(problem(error).body)
     assert b"secret" not in to_status(error).SerializeToString()
 
 
 def test_one_wrong_field_is_a_message_and_a_violation() -> None:
-    """The commonest refusal is one call."""
+    """The most common refusal is one call."""
     error = invalid("queue", "there is no queue called 'x'")
     assert (error.kind, error.message) == (ErrorKind.INVALID, "queue: there is no queue called 'x'")
     assert error.violations == (FieldViolation("queue", "there is no queue called 'x'"),)
@@ -85,7 +85,7 @@ ERRORS = st.builds(
 @given(ERRORS)
 @settings(max_examples=50)
 def test_an_error_crosses_grpc_intact(error: ChaparError) -> None:
-    """What one service raises, the other can catch, field by field."""
+    """A client can catch the error of another service, with every field."""
     back = from_status(CODES[error.kind], error.message, to_status(error).SerializeToString())
     assert (back.kind, back.reason, back.message, back.violations) == (
         error.kind,
@@ -99,7 +99,7 @@ def test_an_error_crosses_grpc_intact(error: ChaparError) -> None:
 
 @given(st.sampled_from([code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]), st.binary(max_size=80))
 def test_foreign_details_never_break_the_mapping(code: grpc.StatusCode, details: bytes) -> None:
-    """Proxies and other servers answer too; the code alone decides then."""
+    """Proxies and other servers answer too; then the code alone decides."""
     error = from_status(code, "text", details)
     assert isinstance(error, ChaparError)
     assert from_status(code, "text", None).reason == f"GRPC_{code.name}"

@@ -1,4 +1,4 @@
-"""What an expression can cost is known before it is asked: the estimate is an upper bound, and nothing slips past it."""
+"""The cost of an expression is known before it is evaluated: the estimate is an upper bound, and no expression exceeds it."""
 
 import contextlib
 import functools
@@ -28,7 +28,7 @@ from services.chassis.pattern_cost import pattern_cost
 
 
 def ones(count: int) -> str:
-    """A literal list."""
+    """Return a literal list."""
     return f"[{','.join('1' * count)}]"
 
 
@@ -74,7 +74,7 @@ def test_what_would_stop_everyone_is_refused(source: str) -> None:
     ],
 )
 def test_what_people_write_is_cheap(source: str) -> None:
-    """An ordinary condition takes a twentieth of what one expression may, so that twenty rules of the costliest kind fit."""
+    """An ordinary condition takes a twentieth of the limit of one expression, so that twenty rules of the most expensive kind fit."""
     assert steps_of(source) < MOST_STEPS / 20
     compile_expression(source)
 
@@ -97,7 +97,7 @@ def test_what_people_write_is_cheap(source: str) -> None:
     ],
 )
 def test_what_is_not_understood_is_refused(source: str) -> None:
-    """Never guessed: the bound would be no bound."""
+    """It is never guessed: a guess would not be a bound."""
     with pytest.raises(ExpressionRefused):
         compile_expression(source)
 
@@ -107,21 +107,21 @@ def test_what_is_not_understood_is_refused(source: str) -> None:
     [("'a'", "a"), (r"'\x41\u0042\103'", "ABC"), (r"r'\d'", r"\d"), ('"""a"b"""', 'a"b'), (r'"\\w\""', '\\w"')],
 )
 def test_texts_say_what_the_library_reads(literal: str, said: str) -> None:
-    """A pattern is weighed by what it says."""
+    """The weight of a pattern depends on its value."""
     assert text_of(literal) == said
     assert cel.evaluate(literal) == said
     assert [token.kind for token in tokens(literal)] == ["text", "end"]
 
 
 def test_a_name_that_no_comprehension_binds_here_is_unknown() -> None:
-    """Although another one binds the same name elsewhere."""
+    """This holds although another comprehension binds the same name elsewhere."""
     with pytest.raises(UnknownVariable, match="uses x"):
         compile_expression("[1].all(x, x == 1) && x == 2", ["text"])
     compile_expression("[1].all(x, x == 1)", ["text"])
 
 
 def test_all_conditions_together_have_a_bound() -> None:
-    """A thousand cheap rules are one costly one; the first are kept, the same source counts once."""
+    """A thousand cheap rules cost as much as one expensive rule; the first are kept, the same source counts once."""
     sources = [f"labels.all(k, k.matches('^a{number}'))" for number in range(200)]
     expressions = Expressions[dict[str, object]](sources, lambda given: given)
     assert 10 < len(expressions.refused) < 200
@@ -144,7 +144,7 @@ def _refused(together: Together, source: str) -> bool:
 
 
 def test_what_is_given_is_cut_to_what_estimates_assume() -> None:
-    """A text beyond the bound, a map with more entries and longer names: none costs more than was proved."""
+    """A text above the limit, a map with more entries and longer names: none costs more than the proved bound."""
     assert bounded("x" * 10**6) == "x" * MOST_TEXT
     labels = bounded({f"{number:06}{'x' * 1_000}": "y" * 1_000 for number in range(1_000)})
     assert len(labels) == MOST_ENTRIES
@@ -187,7 +187,7 @@ INPUT = {
 @example(f"{ones(400)}.map(x, x) == [1]")
 @given(EXPRESSIONS)
 def test_no_expression_costs_more_than_its_estimate(source: str) -> None:
-    """Asked with the largest input: a step takes no longer than in an expression whose steps are counted by hand."""
+    """With the largest input, a step takes no longer than in an expression whose steps are counted by hand."""
     try:
         program = compile_expression(source)
     except ExpressionRefused:
@@ -204,7 +204,7 @@ def _step() -> float:
 
 
 def _seconds(program: Program) -> float:
-    """CPU of one evaluation, the least of several: what else the machine does counts for nothing."""
+    """Return the CPU time of one evaluation: the least of several, so that other load on the machine does not count."""
     context = cel.Context(variables={name: bounded(value) for name, value in INPUT.items()})
     spent = []
     for _ in range(3):
@@ -218,7 +218,7 @@ def _seconds(program: Program) -> float:
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200) | st.text(alphabet="()[]{}'\"\\.,:?!-+=&|<>ab01rb \n/", max_size=60))
 def test_any_text_is_estimated_or_refused(source: str) -> None:
-    """Nothing else comes out, whatever is written."""
+    """Any text gives an estimate or a refusal, and no other exception."""
     try:
         compile_expression(source)
     except ExpressionRefused:
@@ -237,7 +237,7 @@ def test_any_pattern_is_weighed_or_refused(pattern: str) -> None:
 
 
 def test_chains_cost_no_stack() -> None:
-    """The longest expressions of each operator are estimated or refused, not crashed upon."""
+    """The longest expressions of each operator are estimated or refused, without a stack overflow."""
     pieces = ("a||", "a+", "a==", "a ? b : ", "!", "-", "a.", "(", "[", "{1:", "a.b(", "a[", "f(", "'x'+", "x.map(y,")
     for piece in pieces:
         for end in ("", "a"):

@@ -1,4 +1,4 @@
-"""Fields of requests: refused by path and never by their contents, in time that is linear in what was sent."""
+"""Fields of requests are refused by path and never by their contents, in time that is linear in the size of the request."""
 
 import math
 import time
@@ -22,7 +22,7 @@ Selector = types_pb2.Selector
 
 
 def wrong(request: Message) -> dict[str, str]:
-    """Violations by path; empty when there are none."""
+    """Return violations by path; empty when there are none."""
     refused = None
     try:
         LIMITS.check(request)
@@ -80,18 +80,18 @@ def nested(depth: int) -> Selector:
     ],
 )  # fmt: skip
 def test_a_field_beyond_its_limits_is_named(request_: Message, path: str) -> None:
-    """With the path that its caller knows."""
+    """The refusal has the path that the caller knows."""
     assert set(wrong(request_)) == {path}
 
 
 def test_a_refusal_holds_nothing_of_what_was_sent() -> None:
-    """It is logged and shown; the field may be a customer's words."""
+    """The refusal is logged and shown; the field may contain a customer's words."""
     found = wrong(ingest_pb2.SubmitRequest(native_id="my secret\x07diary", labels={"secret\x07": "x"}))
     assert "secret" not in f"{found}"
 
 
 def test_a_time_that_is_none_is_refused() -> None:
-    """Whatever the handler would make of it."""
+    """It is refused whatever the handler would make of it."""
     request = ingest_pb2.SubmitRequest()
     request.sent_at.seconds = 1 << 60
     request.due_at.nanos = -5
@@ -105,7 +105,7 @@ def test_persian_text_and_what_it_needs_is_welcome() -> None:
 
 
 def test_unknown_fields_are_dropped() -> None:
-    """Or a caller could have any amount of bytes stored that no limit looks at."""
+    """Otherwise a caller could store any number of bytes that no limit checks."""
     smuggled = b"\xfa\x3f" + b"\x80\x08" + b"x" * 1024  # field 1023, length 1024
     request = router_pb2.UpsertAgentRequest.FromString(b"\x12" + _length(smuggled) + smuggled)
     assert len(request.SerializeToString()) > 1000
@@ -118,7 +118,7 @@ def _length(value: bytes) -> bytes:
 
 
 def test_deep_and_wide_requests_are_refused() -> None:
-    """By the number of their parts, whatever their shape."""
+    """They are refused by the number of their parts, whatever their shape."""
     assert wrong(router_pb2.RerouteRequest(reroute=records_pb2.Reroute(requirements=[nested(50)]))) == {}
     wide = Selector(any_of=[Selector(all_of=[Selector(any_of=[Selector()] * 20)] * 20)] * 20)
     assert set(wrong(router_pb2.RerouteRequest(reroute=records_pb2.Reroute(requirements=[wide])))) == {""}
@@ -126,7 +126,7 @@ def test_deep_and_wide_requests_are_refused() -> None:
 
 @pytest.mark.parametrize("shape", ["parts", "text", "items", "names", "keys"])
 def test_the_cost_is_at_most_linear(shape: str) -> None:
-    """Ten times as much costs at most about ten times as much CPU, for the worst request of each shape."""
+    """A request of ten times the size costs at most about ten times the CPU time, for the worst request of each shape."""
 
     def cost(size: int) -> float:
         request = _hostile(shape, size)
@@ -157,7 +157,7 @@ def _hostile(shape: str, size: int) -> Message:
 
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.text(max_size=250), max_size=30))
 def test_what_passes_is_within_the_limits(name: str, pool: str, queues: list[str]) -> None:
-    """And what does not pass is named, one violation for each wrong field."""
+    """A value that does not pass is named, with one violation for each wrong field."""
     try:
         request = agent(display_name=name, pool=pool, queues=queues)
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Alive, started, ready: one state, told to everybody who asks."""
+"""Alive, started, ready: one state for every observer."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from services.chassis.health import Health
 
 
 def test_a_process_is_ready_when_wired_and_all_components_are() -> None:
-    """And says what it waits for."""
+    """The reasons name the components that it waits for."""
     health, told = Health(), list[bool]()
     health.on_change(told.append)
     lane = health.component("lane")
@@ -24,7 +24,7 @@ def test_a_process_is_ready_when_wired_and_all_components_are() -> None:
 
 
 def test_draining_is_for_good() -> None:
-    """Whatever components say afterwards."""
+    """The states that components report afterwards do not matter."""
     health = Health()
     health.set_wired()
     health.set_draining()
@@ -34,7 +34,7 @@ def test_draining_is_for_good() -> None:
 
 
 def test_listeners_hear_changes_only() -> None:
-    """Not every word of every component."""
+    """A report without a change is not passed on."""
     health, told = Health(), list[bool]()
     health.set_wired()
     health.on_change(told.append)
@@ -48,7 +48,7 @@ def test_listeners_hear_changes_only() -> None:
 
 
 def test_endpoints_are_a_whole_file_or_none(tmp_path: Path) -> None:
-    """Each publication replaces the file at once; nothing is left beside it."""
+    """Each publication replaces the file at once; no other file remains beside it."""
     file = tmp_path / "endpoints.json"
     endpoints = Endpoints(file)
     endpoints.publish("grpc", "127.0.0.1:1")
@@ -59,7 +59,7 @@ def test_endpoints_are_a_whole_file_or_none(tmp_path: Path) -> None:
 
 
 def test_without_a_file_endpoints_are_only_known(tmp_path: Path) -> None:
-    """Tests that embed a service ask it directly."""
+    """Tests that embed a service read the endpoints directly."""
     endpoints = Endpoints()
     endpoints.publish("grpc", "127.0.0.1:1")
     assert dict(endpoints.known) == {"grpc": "127.0.0.1:1"}

@@ -1,4 +1,4 @@
-"""The owner of the garbage collector: pools are not visited while they live, and are freed when they are lost."""
+"""The controller of the garbage collector: pools are not visited while they live, and are freed when they are lost."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from services.chassis.kafka.heap import Heap
 
 
 class Pool:
-    """A state with a reference cycle, as engines have them."""
+    """A state with a reference cycle, as in engines."""
 
     def __init__(self) -> None:
         self.me = self
@@ -19,7 +19,7 @@ class Pool:
 
 @pytest.fixture(autouse=True)
 def own_collector() -> Iterator[None]:
-    """Nothing is frozen, and nothing is collected but by the owner under test."""
+    """Nothing is frozen, and only the object under test collects."""
     gc.collect()
     yield
     gc.unfreeze()
@@ -46,7 +46,7 @@ async def test_a_live_pool_is_frozen() -> None:
 
 @pytest.mark.parametrize("takeovers", [1, 2, 5])
 async def test_a_lost_pool_is_freed_by_the_next_takeover(takeovers: int) -> None:
-    """However often a partition is lost: at most the pool of the present ownership is alive."""
+    """However often a partition is lost, at most the pool of the current ownership is alive."""
     heap = Heap(soon=3600)
     pools: list[weakref.ref[Pool]] = []
     for _ in range(takeovers):
@@ -59,7 +59,7 @@ async def test_a_lost_pool_is_freed_by_the_next_takeover(takeovers: int) -> None
 
 
 async def test_a_lost_pool_is_freed_without_another_takeover() -> None:
-    """A process that only loses partitions frees them too, and keeps freezing what it still owns."""
+    """A process that only loses partitions frees them too, and keeps the pools frozen that it still owns."""
     heap = Heap(soon=0)
     with heap.ownership() as kept:
         kept.live()
@@ -76,7 +76,7 @@ async def test_a_lost_pool_is_freed_without_another_takeover() -> None:
 
 
 async def test_a_restore_that_is_broken_off_is_freed() -> None:
-    """The half of a pool that was restored is not frozen by a neighbour that becomes live."""
+    """The restored half of a pool is not frozen when another partition becomes live."""
     heap = Heap(soon=3600)
     with heap.ownership() as neighbour:
         with heap.ownership():
@@ -89,7 +89,7 @@ async def test_a_restore_that_is_broken_off_is_freed() -> None:
 
 
 async def test_a_pool_that_was_frozen_by_another_owner_is_freed() -> None:
-    """Lanes that do not share an owner do not keep each other's lost pools for ever."""
+    """Lanes that do not share a controller do not keep each other's lost pools for ever."""
     one, other = Heap(soon=3600), Heap(soon=3600)
     with one.ownership() as first:
         pool = Pool()

@@ -1,4 +1,4 @@
-"""One JSON line, and nothing in it that a person would not want read."""
+"""Each log line is one JSON object, without personal or secret data."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from services.chassis.tracing import Tracing
 
 @pytest.fixture
 def out() -> Iterator[io.StringIO]:
-    """Where a configured process logs; the configuration is undone afterwards."""
+    """The stream of a configured process; the configuration is undone afterwards."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
     stream = io.StringIO()
@@ -53,7 +53,7 @@ def test_a_line_says_who_when_and_what(out: io.StringIO) -> None:
 
 
 def test_libraries_log_the_same_way(out: io.StringIO) -> None:
-    """The standard library's logging is routed through, and redacted too."""
+    """The standard library's logging is routed through structlog, and redacted too."""
     logging.getLogger("some.library").warning(
         "call to https://api/bot123:AbC-d/send with %s", "Bearer abcdefgh12345678"
     )
@@ -65,14 +65,14 @@ def test_libraries_log_the_same_way(out: io.StringIO) -> None:
 
 
 def test_levels_are_kept(out: io.StringIO) -> None:
-    """And aiokafka's chatter is not."""
+    """aiokafka's INFO lines are dropped."""
     get_logger("x").debug("no")
     logging.getLogger("aiokafka.consumer").info("no")
     assert lines(out) == []
 
 
 def test_an_exception_is_one_line(out: io.StringIO) -> None:
-    """With its stack inside."""
+    """The line contains the stack trace."""
     try:
         raise RuntimeError("broken")
     except RuntimeError as error:
@@ -90,7 +90,7 @@ def test_a_lone_surrogate_or_persian_does_not_cost_the_line(out: io.StringIO) ->
 
 
 def test_a_trace_is_named(out: io.StringIO) -> None:
-    """So that a line leads to its trace."""
+    """The ids lead from a line to its trace."""
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     tracing = Tracing.start("router", "router-0", exporter=InMemorySpanExporter())
@@ -104,7 +104,7 @@ def test_a_trace_is_named(out: io.StringIO) -> None:
 
 
 def test_people_may_have_it_readable(out: io.StringIO) -> None:
-    """For a terminal, the same redaction."""
+    """The format for a terminal has the same redaction."""
     stream = io.StringIO()
     configure_logging("router", "router-0", human=True, stream=stream)
     get_logger("x").info("started", token="t0p-secret")
@@ -140,13 +140,13 @@ def test_forbidden_fields_are_masked_at_any_depth(key: str, depth: int) -> None:
     ],
 )
 def test_secrets_inside_texts_are_masked(text: str) -> None:
-    """Under harmless names, and in the texts of exceptions."""
+    """Also under harmless field names, and in the texts of exceptions."""
     cleaned = redact(None, "info", {"event": text, "url": text, "error": ValueError(text)})
     assert SECRET not in repr(cleaned)
 
 
 def test_bytes_and_long_texts_are_only_measured() -> None:
-    """Raw bytes are somebody's message."""
+    """Raw bytes may be a customer's message."""
     cleaned = redact(None, "info", {"event": "x", "record": b"hello", "note": "y" * 10_000})
     assert cleaned["record"] == "[5 bytes]"
     assert len(cleaned["note"]) < 5000

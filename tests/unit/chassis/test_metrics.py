@@ -1,4 +1,4 @@
-"""The catalogue is the truth, and every metric in it is one that a rule can use."""
+"""The catalogue defines all metrics, and each of them follows the rules of Prometheus."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ _UNITS = ("_seconds", "_records", "_ratio", "_bytes")
 
 @pytest.mark.parametrize("spec", CATALOGUE, ids=lambda spec: spec.name)
 def test_a_metric_follows_the_rules(spec: MetricSpec) -> None:
-    """Prometheus's naming, labels of the closed list, buckets where they belong and in order."""
+    """Prometheus's naming, labels of the closed list, buckets only for histograms and in order."""
     assert re.fullmatch(r"chapar_[a-z][a-z0-9_]*", spec.name)
     assert spec.name.endswith("_total") == (spec.kind == "counter")
     assert set(spec.labels) <= LABELS
@@ -42,12 +42,12 @@ def test_names_are_unique_and_no_label_identifies_anybody() -> None:
 
 
 def test_the_documentation_is_drawn_from_the_catalogue() -> None:
-    """`python -m services.chassis.metrics > docs/metrics.md`."""
+    """`python -m services.chassis.metrics > docs/metrics.md` writes the page."""
     assert (ROOT / "docs/metrics.md").read_text() == render_markdown()
 
 
 def test_every_metric_can_be_made_and_scraped() -> None:
-    """In one registry of its own, without `_created`."""
+    """In one separate registry, without `_created`."""
     metrics = Metrics()
     for spec in CATALOGUE:
         family = getattr(metrics, spec.kind)(spec.name)
@@ -74,13 +74,13 @@ def test_what_the_catalogue_does_not_know_raises() -> None:
 
 
 def test_children_are_cached_and_named_or_ordered() -> None:
-    """`labels()` of the library costs three times a cached child."""
+    """`labels()` of the library costs three times as much as a cached child."""
     family = Metrics().counter("chapar_router_offers_total")
     assert family.labels("billing", "accepted") is family.labels(outcome="accepted", queue="billing")
 
 
 def test_a_label_out_of_control_costs_its_detail_and_not_the_scrape() -> None:
-    """After two thousand values the rest is `other`."""
+    """After two thousand values, further ones become `other`."""
     metrics = Metrics()
     for number in range(2500):
         metrics.gauge("chapar_router_waiting").labels(f"q{number}").set(1)
@@ -90,7 +90,7 @@ def test_a_label_out_of_control_costs_its_detail_and_not_the_scrape() -> None:
 
 
 def test_a_lane_tells_what_it_does() -> None:
-    """Every event of the lane's contract reaches its metric; a lost partition's gauges go."""
+    """Every event of the lane's contract reaches its metric; a lost partition's gauges are removed."""
     metrics = Metrics()
     lane: LaneMetrics = PrometheusLaneMetrics(metrics)
     value = metrics.value

@@ -1,4 +1,4 @@
-"""The pace of tenants: a burst, then so many a second, and a bounded wait beyond."""
+"""The rate limit of tenants: a burst, then a number of units a second, and a bounded wait above that."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ PACE = Pace(per_s=10, burst=5)
 
 
 def test_a_burst_passes_and_what_follows_waits_for_its_turn() -> None:
-    """One at a time, a tenth of a second apart."""
+    """They pass one at a time, 0.1 s apart."""
     pacer = Pacer(PACE)
     waits = [pacer.take("acme", 1, 100.0, 1.0).wait_s for _ in range(8)]
     assert [round(wait, 3) for wait in waits] == [0, 0, 0, 0, 0, 0, 0.1, 0.2]
@@ -17,7 +17,7 @@ def test_a_burst_passes_and_what_follows_waits_for_its_turn() -> None:
 
 
 def test_what_would_wait_too_long_is_refused_and_spends_nothing() -> None:
-    """A flood that is refused does not push its tenant's own turn further away."""
+    """A flood that is refused does not delay its tenant's next turn."""
     pacer = Pacer(PACE)
     for _ in range(1000):
         last = pacer.take("acme", 1, 0.0, 0.5)
@@ -27,7 +27,7 @@ def test_what_would_wait_too_long_is_refused_and_spends_nothing() -> None:
 
 
 def test_a_quiet_tenant_has_its_burst_again() -> None:
-    """And no more than that, however long it was quiet."""
+    """It gets one burst and no more, however long it was quiet."""
     pacer = Pacer(PACE)
     for _ in range(6):
         pacer.take("acme", 1, 0.0, 9)
@@ -36,7 +36,7 @@ def test_a_quiet_tenant_has_its_burst_again() -> None:
 
 
 def test_a_tenant_may_have_more_weight_than_others() -> None:
-    """So much faster, and so much more at once."""
+    """Its rate and its burst are multiplied by the weight."""
     pacer = Pacer(PACE, {"big": 3.0})
 
     def passed(tenant: str) -> int:
@@ -47,14 +47,14 @@ def test_a_tenant_may_have_more_weight_than_others() -> None:
 
 
 def test_no_limit_keeps_nothing() -> None:
-    """A rate of 0."""
+    """This is a rate of 0."""
     pacer = Pacer(Pace(0, 1))
     assert all(pacer.take(f"t{n}", 1, 0.0, 0.0).wait_s == 0 for n in range(100))
     assert pacer.known == 0
 
 
 def test_memory_is_bounded_by_the_most_keys() -> None:
-    """The one that was quiet longest goes first."""
+    """The key that was quiet longest is removed first."""
     pacer = Pacer(PACE, most_keys=10)
     for number in range(1000):
         pacer.take(f"tenant-{number}", 1, 0.0, 1.0)
@@ -63,7 +63,7 @@ def test_memory_is_bounded_by_the_most_keys() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 0.5), st.floats(0.1, 20)), min_size=1, max_size=200))
 def test_over_any_time_no_more_is_let_in_than_burst_and_rate_allow(steps: list[tuple[float, float]]) -> None:
-    """Each unit at the time for which it waits; one entry beyond the burst may be under way."""
+    """Each unit counts at the time for which it waits; one entry above the burst may be in progress."""
     pacer = Pacer(PACE)
     now = 0.0
     let_in: list[tuple[float, float]] = []

@@ -8,7 +8,7 @@ def names(**context: list[bytes]) -> tuple[str, ...]:
 
 
 def test_names_carry_their_types() -> None:
-    """A host and a URI of the same letters are different names."""
+    """A host and a URI with the same letters are different names."""
     found = names(
         x509_subject_alternative_name=[b"Router", b"spiffe://chapar/router", b"router@shop.example", b"10.0.0.1"],
         peer_dns=[b"Router"],
@@ -21,7 +21,7 @@ def test_names_carry_their_types() -> None:
 
 
 def test_the_common_name_counts_without_alternative_names_only() -> None:
-    """One e-mail address among the alternative names is enough to drop it."""
+    """One e-mail address among the alternative names is enough to drop the common name."""
     assert names(x509_common_name=[b"router"]) == ("cn:router",)
     assert names(x509_common_name=[b"router"], x509_subject_alternative_name=[b"a@b.example"]) == ()
     assert names() == ()

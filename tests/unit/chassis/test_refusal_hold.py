@@ -1,4 +1,4 @@
-"""Refusals that wait, so that asking again at once gains nothing."""
+"""Refusals that wait, so that a client gains nothing by repeating a call at once."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ def hold(time: Time, chance: float = 0.0, **limits: float) -> RefusalHold:
 
 
 def test_strangers_wait_when_there_are_many_of_them() -> None:
-    """The first ones of each second are answered at once: a misconfigured client sees its mistake."""
+    """The first ones of each second are answered at once, so that a misconfigured client sees its mistake."""
     time = Time()
     held = hold(time)
     delays = [held.delay(STRANGER, None, 0) for _ in range(15)]
@@ -35,7 +35,7 @@ def test_strangers_wait_when_there_are_many_of_them() -> None:
 
 
 def test_who_asks_too_much_waits_at_most_the_hold() -> None:
-    """And never so long that its deadline passes before the answer."""
+    """It never waits so long that its deadline passes before the answer."""
     held = hold(Time())
     assert held.delay(BUSY, None, 0) == 1.0
     assert held.delay(BUSY, 0.5, 0) == 0.25
@@ -54,7 +54,7 @@ def test_other_errors_are_answered_at_once(kind: ErrorKind) -> None:
 
 
 async def test_no_more_wait_than_the_settings_say() -> None:
-    """Then refusals are given at once: memory is bounded."""
+    """Above that number refusals are sent at once: memory is bounded."""
     held = hold(Time(), refusals_held=3)
     waiting = [asyncio.create_task(held.wait(1.0, 0)) for _ in range(3)]
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Bytes of requests in progress, shared by tenants."""
+"""The bytes of requests in progress, shared by tenants."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from services.chassis.grpc.request_bytes import RequestBytes
 
 
 def fill(budget: RequestBytes, tenant: str, size: int) -> int:
-    """Takes until refused; how many requests there were."""
+    """Take bytes until a request is refused; return the number of requests."""
     count = 0
     while True:
         try:
@@ -22,7 +22,7 @@ def fill(budget: RequestBytes, tenant: str, size: int) -> int:
 
 
 def test_one_tenant_gets_half_and_another_is_served() -> None:
-    """However large its requests are."""
+    """This holds for requests of any size."""
     budget = RequestBytes(100)
     assert fill(budget, "greedy", 10) == 5
     assert fill(budget, "modest", 1) == 25
@@ -32,7 +32,7 @@ def test_one_tenant_gets_half_and_another_is_served() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("ABC"), st.integers(0, 40), st.booleans()), max_size=150))
 def test_bytes_balance_and_leave_nothing_behind(steps: list[tuple[str, int, bool]]) -> None:
-    """Never more than the total; afterwards no tenant is remembered, also after requests without bytes."""
+    """The total is never exceeded; afterwards no tenant is remembered, also after requests without bytes."""
     budget = RequestBytes(100)
     held: list[tuple[str, int]] = []
     for tenant, size, wants in steps:
@@ -51,7 +51,7 @@ def test_bytes_balance_and_leave_nothing_behind(steps: list[tuple[str, int, bool
 
 
 def test_a_request_larger_than_the_budget_is_refused() -> None:
-    """And costs nothing."""
+    """It takes no bytes."""
     budget = RequestBytes(10)
     with pytest.raises(ChaparError):
         budget.take("acme", 11)

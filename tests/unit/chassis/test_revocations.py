@@ -1,4 +1,4 @@
-"""Tokens taken back: exactly those that are meant, in bounded memory, until they would have ended anyway."""
+"""Revoked tokens: exactly those that an entry names, in bounded memory, until they would have ended anyway."""
 
 import time
 
@@ -48,12 +48,12 @@ def in_force(**fields: object) -> Revocations:
 def test_a_revocation_covers_what_it_names(
     revoked: dict[str, object], caller: dict[str, object], covered: bool
 ) -> None:
-    """By token, subject or agent; within its issuer and tenant; not what was issued afterwards."""
+    """By token, subject or agent; within its issuer and tenant; not tokens that were issued afterwards."""
     assert in_force(**revoked).covers(a_caller(**caller)) is covered
 
 
 def test_an_entry_is_replaced_removed_and_forgotten() -> None:
-    """By its key, and when the last token that it can mean has ended."""
+    """An entry is found by its key, and forgotten when the last token that it can cover has ended."""
     found = in_force(subject="sara", issued_until_s=NOW)
     found.put("k", Revocation(NOW + 600, subject="omid", issued_until_s=NOW), NOW)
     assert not found.covers(a_caller())
@@ -69,7 +69,7 @@ def test_an_entry_is_replaced_removed_and_forgotten() -> None:
 
 
 def test_memory_is_bounded_and_looking_up_is_not_a_search() -> None:
-    """A hundred thousand entries: those that end first go, and a call costs as much as with one."""
+    """Of a hundred thousand entries those that end first are dropped, and a lookup costs the same as with one entry."""
     found = Revocations()
     for number in range(MOST):
         found.put(f"k{number}", Revocation(NOW + 600 + number, token_id=f"t{number}"), NOW)
@@ -92,6 +92,6 @@ a_caller_once = a_caller(token_id="none")
 
 @pytest.mark.parametrize("record", [Record(), Record(tenant="acme"), Record(issuer="i", issued_until_ms=1)])
 def test_a_record_that_names_nothing_is_refused(record: Record) -> None:
-    """It would take back everybody's tokens."""
+    """It would revoke every token."""
     with pytest.raises(ValueError, match="names"):
         revocation_of(record)

@@ -1,4 +1,4 @@
-"""What each role may call: every RPC times every role, against a table reviewed by hand and against docs/rights.md."""
+"""The rights of each role: every RPC times every role, against a table reviewed by hand and against docs/rights.md."""
 
 from pathlib import Path
 
@@ -67,12 +67,12 @@ READS = ("Get", "List", "Watch", "Search", "Estimate", "Explain")
 
 
 def test_every_method_and_role_is_as_reviewed() -> None:
-    """From the descriptors; a method that is added, or a rule that changes, must be reviewed."""
+    """The methods come from the descriptors; a method that is added, or a rule that changes, must be reviewed."""
     assert {name: set(roles) for name, roles in matrix().items()} == REVIEWED
 
 
 def test_the_walk_meets_every_contract() -> None:
-    """Or it would prove nothing."""
+    """Otherwise the test above would prove nothing."""
     wanted = {
         method.full_name
         for module in (audit_pb2, ingest_pb2, router_pb2, sla_pb2, feedback_pb2)
@@ -83,18 +83,18 @@ def test_the_walk_meets_every_contract() -> None:
 
 
 def test_the_page_shows_the_table() -> None:
-    """`make docs` draws it."""
+    """`make docs` generates it."""
     assert (ROOT / "docs/rights.md").read_text() == render_markdown()
 
 
 def test_an_auditor_changes_nothing_and_reads_everything() -> None:
-    """By the names of the methods, which say whether they read."""
+    """The names of the methods show whether they read."""
     reads = {name for name in REVIEWED if name.rpartition(".")[2].startswith(READS)}
     assert {name for name, roles in matrix().items() if Role.AUDITOR in roles} == reads
 
 
 def test_scopes_of_contracts_and_roles_are_the_same() -> None:
-    """A scope that no role holds could not be given, one that no method asks for would promise something."""
+    """A scope without a role could not be granted, and a scope without a method would have no effect."""
     rules = [rule_of_descriptor(method) for method in methods()]
     asked = frozenset[str]().union(*(rule.scopes | rule.any_of for rule in rules if rule is not None))
     assert asked == SCOPES
@@ -102,13 +102,13 @@ def test_scopes_of_contracts_and_roles_are_the_same() -> None:
 
 @pytest.mark.parametrize("role", Role)
 def test_no_role_is_another_in_disguise(role: Role) -> None:
-    """Each can do something that some other cannot, and unknown names add nothing."""
+    """Each role has a right that some other role lacks, and unknown names add nothing."""
     assert scopes_of([role.value, "root", "", "AGENT "]) == SCOPES_OF[role]
     assert all(SCOPES_OF[role] != SCOPES_OF[other] for other in Role if other is not role)
 
 
 def test_any_of_is_one_of_them_and_all_of_is_all() -> None:
-    """The two halves of a rule hold together."""
+    """Both parts of a rule must be satisfied."""
     rule = Rule(frozenset({"a", "b"}), any_of=frozenset({"c", "d"}))
     assert not rule.missing(frozenset({"a", "b", "d"}))
     for held in ({"a", "b"}, {"a", "c"}, {"c", "d"}, set()):

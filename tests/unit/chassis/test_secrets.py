@@ -1,4 +1,4 @@
-"""A tenant's configuration reaches the tenant's own secrets and no others, whatever it names."""
+"""A tenant's configuration can read the tenant's own secrets and no others, whatever it names."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ OTHERS = "the platform's"
 
 @pytest.fixture
 def references(tmp_path: Path) -> SecretReferences:
-    """Secrets of two tenants whose names begin alike, beside secrets of the platform."""
+    """Secrets of two tenants whose names have the same beginning, and secrets of the platform."""
     (tmp_path / "jwt").write_text(OTHERS)
     secrets = tmp_path / "secrets"
     for tenant in ("acme", "acme-2"):
@@ -80,7 +80,7 @@ def test_nothing_else_is_there(references: SecretReferences, reference: str) -> 
 
 @pytest.mark.parametrize("tenant", ["", ".", "..", "../secrets/acme", "linked", "acme/telegram", "ACME"])
 def test_a_tenant_is_no_path(references: SecretReferences, tenant: str) -> None:
-    """Nor a link to somewhere else."""
+    """Neither is it a link to another place."""
     assert references.read(tenant, "file:jwt") == ""
     assert references.read(tenant, "file:token") == ""
 
@@ -105,7 +105,7 @@ TENANTS = st.from_regex(r"[a-z0-9-]{1,6}", fullmatch=True)
 
 @given(TENANTS, TENANTS, st.text("AB_0", max_size=8))
 def test_no_variable_belongs_to_two_tenants(one: str, other: str, name: str) -> None:
-    """Whatever the names: `a` can't name what is `a-b`'s."""
+    """For any names: tenant `a` cannot name a secret of `a-b`."""
     reference = f"env:{env_prefix(one)}{name}"
     if one.replace("-", "_") != other.replace("-", "_") and not reference_problem(one, reference):
         assert reference_problem(other, reference)

@@ -1,4 +1,4 @@
-"""Settings: validated once, and a misspelt one never keeps its default in silence."""
+"""Settings are validated once, and a misspelt one never silently keeps its default."""
 
 import os
 from pathlib import Path
@@ -26,13 +26,13 @@ class DeskSettings(ServiceSettings):
 
 @pytest.fixture(autouse=True)
 def no_cluster_in_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """KafkaSettings fills what it is not given from the process's environment."""
+    """KafkaSettings reads missing values from the process's environment."""
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "CHAPAR_"))]:
         monkeypatch.delenv(name)
 
 
 def refused(env: dict[str, str] | None = None, file: Path | None = None) -> str:
-    """The sentence with which settings are refused."""
+    """Return the message with which settings are refused."""
     with pytest.raises(ChaparError) as caught:
         DeskSettings.load(file, {**KAFKA, **(env or {})})
     assert caught.value.reason == "SETTINGS_REFUSED"
@@ -40,7 +40,7 @@ def refused(env: dict[str, str] | None = None, file: Path | None = None) -> str:
 
 
 def test_defaults_file_and_environment_weigh_more_in_this_order(tmp_path: Path) -> None:
-    """A file for what lasts, the environment for what differs, overrides for the CLI."""
+    """A file for settings that stay, the environment for those that differ per process, arguments for the CLI."""
     file = tmp_path / "desk.yaml"
     file.write_text("page_size: 30\ngrpc_port: 5000\njwt: {issuer: file, audience: file}\n")
     env = {**KAFKA, "CHAPAR_DESK_GRPC_PORT": "6000", "CHAPAR_DESK_JWT__ISSUER": "env"}
@@ -50,7 +50,7 @@ def test_defaults_file_and_environment_weigh_more_in_this_order(tmp_path: Path) 
 
 
 def test_the_cluster_is_shared_and_a_service_may_differ() -> None:
-    """KAFKA_* for all, the service's own variable for one."""
+    """KAFKA_* for all services, a service's own variable for that service."""
     env = {**KAFKA, "CHAPAR_TOPIC_PREFIX": "blue."}
     assert DeskSettings.load(env=env).kafka.topic_prefix == "blue."
     own = DeskSettings.load(env={**env, "CHAPAR_DESK_KAFKA__BOOTSTRAP_SERVERS": "other:1"})
@@ -67,21 +67,21 @@ def test_the_cluster_is_shared_and_a_service_may_differ() -> None:
     ],
 )
 def test_an_unknown_variable_is_an_error_that_names_the_nearest(name: str, nearest: str) -> None:
-    """At any depth, also where a nested class would ignore it."""
+    """At any depth, also where a nested class would ignore the variable."""
     message = refused({name: "1"})
     assert "no such setting" in message
     assert f"did you mean {nearest}?" in message
 
 
 def test_an_unknown_key_in_the_file_is_an_error_too(tmp_path: Path) -> None:
-    """With its path."""
+    """The error names its path."""
     file = tmp_path / "desk.yaml"
     file.write_text("jwt:\n  isuer: x\n")
     assert refused(file=file) == "jwt.isuer: no such setting; did you mean issuer?"
 
 
 def test_what_kubernetes_invents_is_no_setting_and_no_error() -> None:
-    """A Service called chapar-desk puts these into every pod of its namespace."""
+    """A Service called chapar-desk adds these variables to every pod of its namespace."""
     env = {
         "CHAPAR_DESK_SERVICE_HOST": "10.0.0.1",
         "CHAPAR_DESK_SERVICE_PORT": "50051",
@@ -93,14 +93,14 @@ def test_what_kubernetes_invents_is_no_setting_and_no_error() -> None:
 
 
 def test_several_mistakes_are_told_at_once() -> None:
-    """By the names that people set, one sentence each."""
+    """The message has one sentence for each, with the names that people set."""
     message = refused({"CHAPAR_DESK_GRPC_PORT": "many", "CHAPAR_DESK_LOG_LEVEL": "LOUD"})
     assert "grpc_port (CHAPAR_DESK_GRPC_PORT)" in message
     assert "log_level (CHAPAR_DESK_LOG_LEVEL)" in message
 
 
 def test_a_missing_cluster_is_named_by_its_variable() -> None:
-    """Not by our path to it."""
+    """The message does not name our internal path."""
     with pytest.raises(ChaparError) as caught:
         DeskSettings.load(env={})
     assert caught.value.message == "KAFKA_BOOTSTRAP_SERVERS: Field required"
@@ -117,7 +117,7 @@ def test_a_missing_cluster_is_named_by_its_variable() -> None:
     ],
 )
 def test_a_broken_file_is_one_sentence_with_its_name(tmp_path: Path, content: bytes, part: str) -> None:
-    """Never a stack."""
+    """A stack trace is never shown."""
     file = tmp_path / "desk.yaml"
     file.write_bytes(content)
     message = refused(file=file)
@@ -126,7 +126,7 @@ def test_a_broken_file_is_one_sentence_with_its_name(tmp_path: Path, content: by
 
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
-    """With its name."""
+    """The sentence names the file."""
     assert "cannot be read" in refused(file=tmp_path / "none.yaml")
 
 
@@ -152,12 +152,12 @@ def test_json_in_a_variable_and_json_that_is_none() -> None:
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(env: dict[str, str]) -> None:
-    """Before anything listens."""
+    """The refusal comes before any server listens."""
     assert refused(env)
 
 
 def test_settings_are_frozen_and_read_nothing_when_constructed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test does not depend on the shell it was started from."""
+    """A test does not depend on the shell that started it."""
     monkeypatch.setenv("CHAPAR_DESK_GRPC_PORT", "6000")
     settings = DeskSettings(kafka=KafkaSettings(bootstrap_servers="a:1"), jwt=JwtSettings())
     assert settings.grpc_port == 0

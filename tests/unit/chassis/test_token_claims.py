@@ -1,4 +1,4 @@
-"""What a signed token may say: times of this era, a bounded life, short names, and only what its issuer may grant."""
+"""The claims that a signed token may have: times of this era, a bounded life, short names, and only rights that its issuer may grant."""
 
 import math
 from typing import Any
@@ -47,7 +47,7 @@ def judged(claims: dict[str, Any], rules: ClaimRules = ClaimRules(), now_s: floa
     ],
 )  # fmt: skip
 def test_a_time_is_a_finite_number_of_this_era(name: str, value: Any) -> None:
-    """`exp: Infinity` is a token for ever; text, truth values and lists are not times at all."""
+    """A token with `exp: Infinity` would be valid for ever; texts, booleans and lists are not times at all."""
     assert reason({**GOOD, name: value}) == "TOKEN_MALFORMED"
 
 
@@ -76,12 +76,12 @@ def test_times_may_have_fractions() -> None:
     ],
 )
 def test_a_life_is_bounded_and_in_order(changes: dict[str, Any], expected: str) -> None:
-    """Longer than the setting, ending before it begins, over, or not begun."""
+    """Refused: longer than the setting, an end before the beginning, expired, or not yet valid."""
     assert reason({**GOOD, **changes}) == expected
 
 
 def test_the_longest_life_is_accepted_to_the_second() -> None:
-    """And the leeway counts at both ends."""
+    """The leeway counts at both ends."""
     judged({**GOOD, "exp": NOW + 86_400})
     judged({**GOOD, "iat": NOW - 60, "exp": NOW - 4})
     judged({**GOOD, "iat": NOW + 5, "exp": NOW + 60})
@@ -90,7 +90,7 @@ def test_the_longest_life_is_accepted_to_the_second() -> None:
 @given(st.dictionaries(st.sampled_from(["exp", "iat", "nbf"]), JSON))
 @settings(max_examples=200)
 def test_whatever_the_times_are_the_token_ends_within_the_setting(times_: dict[str, Any]) -> None:
-    """Either refused, or dead at a moment that is known and near."""
+    """The token is refused, or it ends at a known time within the limit."""
     try:
         caller = judged({**GOOD, **times_})
     except ChaparError:
@@ -101,19 +101,19 @@ def test_whatever_the_times_are_the_token_ends_within_the_setting(times_: dict[s
 @pytest.mark.parametrize("name", ["sub", "tenant", "agent", "jti"])
 @pytest.mark.parametrize("value", [7, True, [], ["acme"], {}, "x" * 257, "س" * 201, "a\nb", "a\x00", "\u202eb"])
 def test_a_name_is_short_printable_text(name: str, value: Any) -> None:
-    """Names end in logs, keys and metrics."""
+    """Names end up in logs, keys and metrics."""
     assert reason({**GOOD, name: value}) == "TOKEN_MALFORMED"
 
 
 @pytest.mark.parametrize("value", [7, True, {}, {"a": 1}, [7], [["a"]], [""], "a " * 300, ["a"] * 300, ["x" * 300]])
 def test_scopes_are_a_bounded_list_of_words(value: Any) -> None:
-    """As one text with spaces or as a list."""
+    """This holds for one text with spaces and for a list."""
     assert reason({**GOOD, "scope": value}) == "TOKEN_MALFORMED"
 
 
 @pytest.mark.parametrize("value", ["a b", ["a", "b"], " b  a "])
 def test_scopes_come_as_text_or_as_a_list(value: Any) -> None:
-    """RFC 8693 and everybody else."""
+    """RFC 8693 has a text; other issuers have a list."""
     assert judged({**GOOD, "scope": value}).scopes == {"a", "b"}
 
 
@@ -161,7 +161,7 @@ PROVIDERS: dict[str, tuple[IssuerSettings, dict[str, Any], Caller]] = {
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_claims_of_known_providers_are_understood_as_they_are(name: str) -> None:
-    """Nested roles, scopes under other names, prefixes, tenants fixed or claimed, a cap on what the issuer grants."""
+    """Nested roles, scopes under other names, prefixes, tenants fixed or claimed, a limit of the rights that the issuer grants."""
     issuer, claims, expected = PROVIDERS[name]
     given = {"sub": "x", "iat": NOW, "exp": NOW + 60, **claims}
     caller = judged(given, issuer.rules)
@@ -171,7 +171,7 @@ def test_claims_of_known_providers_are_understood_as_they_are(name: str) -> None
 
 
 def test_an_issuer_of_one_tenant_never_speaks_for_another() -> None:
-    """Whatever its tokens say; a fixed tenant beats the claim, and a list is not a name."""
+    """Its tokens' claims do not matter; a fixed tenant overrides the claim, and a list is not a name."""
     rules = IssuerSettings(issuer="i", tenants=("acme",)).rules
     assert judged({**GOOD, "tenant": "acme"}, rules).tenant == "acme"
     for tenant in ("beta", "*", "", "ACME", "acme ", "acme/beta"):
@@ -181,7 +181,7 @@ def test_an_issuer_of_one_tenant_never_speaks_for_another() -> None:
 
 
 def test_a_service_without_a_tenant_may_name_only_those_of_its_issuer() -> None:
-    """And only the subjects that the settings list."""
+    """This holds only for the subjects that the settings list."""
     rules = IssuerSettings(issuer="i", tenants=("acme", "beta"), services=("chapar-sla",)).rules
     claims = {name: value for name, value in GOOD.items() if name != "tenant"}
     caller = judged({**claims, "sub": "chapar-sla"}, rules)
@@ -191,7 +191,7 @@ def test_a_service_without_a_tenant_may_name_only_those_of_its_issuer() -> None:
 
 
 def test_roles_that_are_not_mapped_grant_nothing() -> None:
-    """An identity provider's own `administrator` is not ours where a mapping exists."""
+    """An identity provider's own `administrator` is not ours if a mapping exists."""
     rules = IssuerSettings(
         issuer="i", tenant="acme", claims=ClaimSettings(roles=("roles",)), roles={"x": Role.AGENT}
     ).rules
@@ -201,12 +201,12 @@ def test_roles_that_are_not_mapped_grant_nothing() -> None:
 @given(JSON, st.text(max_size=30))
 @settings(max_examples=200)
 def test_no_path_breaks_on_any_claims(claims: Any, path: str) -> None:
-    """A path ends at what it finds, or at nothing."""
+    """A path ends at a value, or at nothing."""
     at(claims if isinstance(claims, dict) else {"a": claims}, path)
 
 
 def test_a_token_that_was_verified_dies_with_its_leeway() -> None:
-    """What streams are bounded by."""
+    """This time limits streams."""
     clock = ManualClock(NOW * 1000)
     token = mint(SECRET, "s", "acme", [], ttl=60, clock=clock)
     assert Verifier.from_secret(SECRET, clock=clock, leeway_s=7).verify(token).expires_s == NOW + 67
@@ -228,6 +228,6 @@ def test_a_token_that_was_verified_dies_with_its_leeway() -> None:
     ],
 )
 def test_settings_that_leave_open_who_may_say_what_are_refused(values: dict[str, Any]) -> None:
-    """No tenants, no keys, two answers to one question."""
+    """No tenants, no keys, or two values for one setting."""
     with pytest.raises(ValidationError):
         JwtSettings.model_validate(values)

@@ -1,4 +1,4 @@
-"""Keys that verify: the algorithm is the key's own, nothing that could sign is taken, and nothing outside is unbounded."""
+"""Keys that verify tokens: the algorithm is the key's own, no key that can sign is accepted, and all input is bounded."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def verifier(*keys: dict[str, Any]) -> Verifier:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_keys_of_every_accepted_kind_verify_their_own_algorithm(name: str) -> None:
-    """RSA by PKCS1 and PSS, three curves, Ed25519; with and without `alg` and `use` where the kind decides."""
+    """RSA by PKCS1 and PSS, three curves, Ed25519; with and without `alg` and `use` if the kind decides."""
     key = KEYS[name]
     assert verifier(key.published).verify(signed(key)).tenant == "acme"
     if name != "PS384":
@@ -57,7 +57,7 @@ def test_keys_of_every_accepted_kind_verify_their_own_algorithm(name: str) -> No
 
 @pytest.mark.parametrize("name", KEYS)
 def test_a_header_never_chooses_the_algorithm(name: str) -> None:
-    """`none`, a public key used as a secret, another hash, a key or a URL inside the header: all refused."""
+    """`none`, a public key used as a secret, another hash, a key or a URL inside the header: all are refused."""
     key, good = KEYS[name], signed(KEYS[name])
     checked = verifier(key.published)
     _, body, signature = good.split(".")
@@ -73,7 +73,7 @@ def test_a_header_never_chooses_the_algorithm(name: str) -> None:
 
 
 def test_a_key_in_the_header_is_never_used() -> None:
-    """A stranger signs well, with their own key beside the token."""
+    """An attacker signs correctly, with a key of their own in the token."""
     stranger = make_key(KEYS["ES256"].key_id, "ES256")
     for header in ({"jwk": stranger.published}, {"jku": "https://evil.example/keys"}, {"x5c": ["MIIB"]}):
         with pytest.raises(ChaparError, match="cannot be verified"):
@@ -81,7 +81,7 @@ def test_a_key_in_the_header_is_never_used() -> None:
 
 
 def test_two_keys_of_one_name_are_both_tried() -> None:
-    """RFC 7517 allows it for different kinds; a third party's key does not come in by it."""
+    """RFC 7517 allows it for different kinds; a third party's key is not accepted because of it."""
     one, two = KEYS["RS256"], KEYS["ES256"]
     checked = verifier({**one.published, "kid": "same"}, {**two.published, "kid": "same"})
     for key in (one, two):
@@ -92,7 +92,7 @@ def test_two_keys_of_one_name_are_both_tried() -> None:
 
 @pytest.mark.parametrize("kid", ["", "other", "K-RS256", 7, None, [], "x" * 10_000, "../keys"])
 def test_an_unknown_key_id_fits_no_key(kid: Any) -> None:
-    """Also where only one key is published under a name."""
+    """Also if only one key is published under a name."""
     header = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": kid}).encode()).rstrip(b"=").decode()
     _, body, signature = signed(KEYS["RS256"]).split(".")
     with pytest.raises(ChaparError) as caught:
@@ -110,7 +110,7 @@ PRIVATE: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", PRIVATE)
 def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
-    """Private keys of a provider, or of an operator, are never taken for public ones."""
+    """Private keys of a provider, or of an operator, are never used as public ones."""
     raw = json.dumps({"keys": [KEYS["ES384"].published, {**PRIVATE[kind], "kid": "x"}]}).encode()
     assert "able to sign" in refusal(raw)
 
@@ -125,14 +125,14 @@ def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
     ],
 )  # fmt: skip
 def test_a_key_that_does_not_fit_itself_is_passed_over(changes: dict[str, Any]) -> None:
-    """The others of the set still verify; alone it is not a key."""
+    """The other keys of the set still verify; a set of this key alone has no key."""
     broken = {**KEYS["ES256"].published, **changes}
     assert [key.algorithm for key in key_set(broken, KEYS["EdDSA"].published)] == ["EdDSA"]
     assert "contains no key" in refusal(json.dumps({"keys": [broken]}).encode())
 
 
 def test_weak_and_giant_rsa_keys_are_not_keys() -> None:
-    """1024 bits can be factored; a modulus of 100,000 bits would cost the verifier dearly."""
+    """1024 bits can be factored; a modulus of 100,000 bits would cost the verifier much CPU time."""
     weak = RSAAlgorithm.to_jwk(
         rsa.generate_private_key(public_exponent=65537, key_size=1024).public_key(), as_dict=True
     )
@@ -152,7 +152,7 @@ def test_weak_and_giant_rsa_keys_are_not_keys() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_key_set_is_refused(raw: bytes) -> None:
-    """Bounded in bytes, in keys and in depth."""
+    """A key set is bounded in bytes, in keys and in depth."""
     assert "the set" in refusal(raw)
 
 
@@ -167,7 +167,7 @@ FIELDS = st.sampled_from(["kty", "crv", "alg", "use", "key_ops", "kid", "x", "y"
 @given(st.sampled_from(sorted(KEYS)), st.dictionaries(FIELDS, JSON, max_size=3))
 @settings(max_examples=300, deadline=None)
 def test_no_key_set_breaks_the_reader(name: str, changes: dict[str, Any]) -> None:
-    """Keys come out, or a refusal; and what comes out has an algorithm that fits its kind."""
+    """The result is keys or a refusal; each key has an algorithm that fits its kind."""
     try:
         found = key_set({**KEYS[name].published, **changes})
     except ChaparError:
@@ -176,7 +176,7 @@ def test_no_key_set_breaks_the_reader(name: str, changes: dict[str, Any]) -> Non
 
 
 def test_pem_files_are_public_keys_of_accepted_kinds() -> None:
-    """EC, Ed25519 and RSA; a private key or another curve is refused, with the file's name."""
+    """EC, Ed25519 and RSA are accepted; a private key or another curve is refused, with the file's name."""
     for name in ("RS256", "ES256", "ES384", "EdDSA"):
         pem = KEYS[name].private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         assert key_of_pem(pem, "file").algorithm == name

@@ -1,4 +1,4 @@
-"""Tokens: who calls, for which tenant, and what may be done; everything else is refused with a word for it."""
+"""Tokens give the caller, the tenant and the rights; every other token is refused with a reason."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def forged(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"
 
 
 def test_what_is_minted_is_verified() -> None:
-    """Subject, tenant, scopes and agent come out as they went in."""
+    """Subject, tenant, scopes and agent are unchanged."""
     token = mint(SECRET, "desk:sara", "acme", ["router.agent", "router.read"], agent_id="a-1", ttl=60)
     caller = verify(SECRET, token)
     assert (caller.subject, caller.tenant, caller.agent_id) == ("desk:sara", "acme", "a-1")
@@ -61,13 +61,13 @@ def test_what_is_minted_is_verified() -> None:
 
 
 def test_a_private_key_signs_rs256() -> None:
-    """For installations whose services shall not share a secret."""
+    """For installations whose services must not share a secret."""
     token = mint(PRIVATE, "service:sla", "acme", ["router.write"])
     assert verifier_of().verify(token).subject == "service:sla"
 
 
 def test_a_token_dies_at_its_time_also_when_it_is_remembered() -> None:
-    """By the injected clock, with the leeway and not more."""
+    """The injected clock decides, with the leeway and not more."""
     clock = ManualClock()
     verifier = Verifier.from_secret(SECRET, clock=clock, leeway_s=5)
     token = mint(SECRET, "s", "acme", [], ttl=60, clock=clock)
@@ -80,14 +80,14 @@ def test_a_token_dies_at_its_time_also_when_it_is_remembered() -> None:
 
 
 def test_a_token_of_the_future_is_refused() -> None:
-    """A clock that is wrong by more than the leeway is worth knowing."""
+    """A clock that is wrong by more than the leeway must be noticed."""
     clock = ManualClock()
     token = mint(SECRET, "s", "acme", [], clock=clock)
     assert reason(Verifier.from_secret(SECRET, clock=ManualClock(clock() - 60_000)), token) == "TOKEN_REFUSED"
 
 
 def test_the_algorithm_is_ours_to_choose() -> None:
-    """Neither `none` nor a public key used as a secret opens anything."""
+    """Neither `none` nor a public key used as a secret is accepted."""
     claims = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000}
     assert reason(Verifier.from_secret(SECRET), forged({"alg": "none"}, claims)) == "TOKEN_REFUSED"
     assert reason(verifier_of(), forged({"alg": "HS256"}, claims, b"x")) == "TOKEN_REFUSED"
@@ -96,7 +96,7 @@ def test_the_algorithm_is_ours_to_choose() -> None:
 
 @pytest.mark.parametrize("missing", ["sub", "aud", "iss", "exp", "iat"])
 def test_a_claim_that_is_missing_is_refused(missing: str) -> None:
-    """A token without an end would live for ever."""
+    """A token without an end would be valid for ever."""
     claims: dict[str, Any] = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000}
     del claims[missing]
     token = jwt.encode(claims, SECRET, algorithm="HS256")
@@ -106,14 +106,14 @@ def test_a_claim_that_is_missing_is_refused(missing: str) -> None:
 @given(st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}"))
 @settings(max_examples=60)
 def test_no_text_breaks_the_verifier(text: str) -> None:
-    """Whatever comes in the header, the answer is UNAUTHENTICATED."""
+    """Whatever the header contains, the result is UNAUTHENTICATED."""
     with pytest.raises(ChaparError) as caught:
         Verifier.from_secret(SECRET).verify(text)
     assert caught.value.kind is ErrorKind.UNAUTHENTICATED
 
 
 def test_a_giant_token_is_not_even_parsed() -> None:
-    """Bounded like every parser."""
+    """The size is limited, as in every parser."""
     assert reason(Verifier.from_secret(SECRET), "x" * 10_000) == "TOKEN_MALFORMED"
 
 
@@ -134,7 +134,7 @@ def test_a_key_set_chooses_by_key_id(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b'{"keys": [{"kid": "x"}]}', b"[1]", b"\xff"])
 def test_a_key_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
-    """At start, not at the first call."""
+    """The error comes at the start, not at the first call."""
     file = tmp_path / "jwks.json"
     file.write_bytes(content)
     with pytest.raises(ChaparError, match=r"jwks\.json"):
@@ -142,7 +142,7 @@ def test_a_key_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> Non
 
 
 def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
-    """With the file's name, or the number of bytes that it lacks."""
+    """The error has the file's name, or the number of bytes."""
     with pytest.raises(ChaparError, match="none"):
         Verifier.from_settings(JwtSettings(secret_file=tmp_path / "none"))
     with pytest.raises(ChaparError, match="at least 32"):
@@ -154,11 +154,11 @@ def test_a_missing_or_short_secret_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_key_pair_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
-    """A second process, even at the same moment, gets the first one's; the public part can be given away."""
+    """A second process, even at the same moment, gets the key of the first; the public part can be shared."""
     private, public = tmp_path / "key.pem", tmp_path / "key.pub.pem"
     make_key_pair(private, public)
     first = private.read_bytes()
-    public.unlink()  # the making was interrupted
+    public.unlink()  # as if the creation was interrupted
     make_key_pair(private, public)
     assert private.read_bytes() == first
     assert private.stat().st_mode & 0o077 == 0
@@ -170,7 +170,7 @@ def test_a_key_pair_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
 
 
 def test_each_issuer_verifies_by_its_own_keys_and_within_its_own_limits(tmp_path: Path) -> None:
-    """The key of one issuer opens nothing in the name of another, for another tenant, or beyond its scopes."""
+    """The key of one issuer is not valid in the name of another, for another tenant, or beyond its scopes."""
     keys = {}
     for name in ("a", "b"):
         make_key_pair(tmp_path / f"{name}.pem", tmp_path / f"{name}.pub.pem")
@@ -209,7 +209,7 @@ def test_a_key_that_is_withdrawn_verifies_nothing_although_its_tokens_are_rememb
 
 
 class Changing(FixedKeys):
-    """A source whose key is exchanged."""
+    """A source whose key can be replaced."""
 
     def __init__(self, public: bytes) -> None:
         super().__init__(key_of_pem(public, "the test's key"))
@@ -220,7 +220,7 @@ class Changing(FixedKeys):
 
 
 def test_a_service_mints_its_own_tokens_and_renews_them_in_time() -> None:
-    """At half of their life; one for each tenant."""
+    """They are renewed at half of their life; there is one for each tenant."""
     clock = ManualClock()
     source = TokenSource(SECRET, "service:sla", ["router.write"], ttl=100, clock=clock)
     first = source("acme")

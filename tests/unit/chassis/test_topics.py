@@ -21,7 +21,7 @@ LANES = {
 
 
 def test_the_documentation_is_drawn_from_the_table() -> None:
-    """`python -m services.chassis.topics > docs/topics.md`."""
+    """`python -m services.chassis.topics > docs/topics.md` writes the page."""
     assert (ROOT / "docs/topics.md").read_text() == render_markdown()
 
 
@@ -44,12 +44,12 @@ def test_a_lane_has_a_compacted_changelog_as_wide_as_its_input(lane: str, input_
 
 
 def test_there_is_no_other_changelog() -> None:
-    """Each belongs to a lane that exists."""
+    """Each changelog belongs to a lane that exists."""
     assert {n for n in TOPICS if n.endswith(".state.v1")} == {f"{lane}.state.v1" for lane in LANES}
 
 
 def test_a_topic_is_either_kept_for_a_time_or_compacted() -> None:
-    """And says so to the cluster."""
+    """The topic's settings on the cluster say the same."""
     for topic in wanted(min_isr=2, replication=3):
         assert (topic.topic.retention_ms is None) == topic.topic.compact
         assert topic.configs["cleanup.policy"] == ("compact" if topic.topic.compact else "delete")
@@ -59,7 +59,7 @@ def test_a_topic_is_either_kept_for_a_time_or_compacted() -> None:
 
 
 def test_defaults_are_small() -> None:
-    """One machine's broker is limited by its CPU: four for lanes, eight gateways."""
+    """The CPU of one machine's broker is the limit: four partitions for lanes, eight for gateways."""
     counts = {topic.topic.name: topic.partitions for topic in wanted()}
     assert counts["inbound.v1"] == 4
     assert counts["gateway.feed.v1"] == 8
@@ -68,14 +68,14 @@ def test_defaults_are_small() -> None:
 
 
 def test_a_full_name_has_the_prefix_and_is_in_the_table() -> None:
-    """A misspelt topic is an error where it is written, not a topic that nobody reads."""
+    """A misspelt topic is an error in the writer, not a topic without readers."""
     assert full_name("blue.", "inbound.v1") == "blue.inbound.v1"
     with pytest.raises(KeyError):
         full_name("blue.", "inbuond.v1")
 
 
 def test_replicas_follow_from_the_cluster() -> None:
-    """One broker: one copy; three: three, of which two must agree."""
+    """One broker: one replica; three brokers: three replicas, two of which must be in sync."""
     assert replication_for(1) == replication_for(2) == (1, 1)
     assert replication_for(3) == replication_for(9) == (3, 2)
 
@@ -89,7 +89,7 @@ def test_replicas_follow_from_the_cluster() -> None:
     ],
 )
 def test_overrides_that_make_no_sense_are_refused(partitions: dict[str, int], reason: str) -> None:
-    """With the name of the topic."""
+    """The error has the name of the topic."""
     with pytest.raises(ChaparError) as caught:
         wanted(partitions=partitions)
     assert caught.value.reason == reason
@@ -98,7 +98,7 @@ def test_overrides_that_make_no_sense_are_refused(partitions: dict[str, int], re
 
 @pytest.mark.parametrize("name", [name for name, topic in TOPICS.items() if not topic.compact])
 def test_retention_of_some_days_is_not_twice_as_many(name: str) -> None:
-    """A record goes with its whole segment: Kafka's default of a week would keep a week's data for two. And not too many segments either."""
+    """A record is deleted with its whole segment: with Kafka's default of a week, it would stay for two. Also not too many segments."""
     (topic,) = (each for each in wanted() if each.topic.name == name)
     retention, segment = int(topic.configs["retention.ms"]), int(topic.configs["segment.ms"])
     assert 10 * 60_000 <= segment <= max(10 * 60_000, retention / 7)

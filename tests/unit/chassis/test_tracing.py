@@ -1,4 +1,4 @@
-"""Traces across Kafka and gRPC; off by default, and then handed on unharmed."""
+"""Traces across Kafka and gRPC: off by default, and then passed on unchanged."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ def test_off_by_default() -> None:
 
 
 def test_who_does_not_record_hands_the_trace_on() -> None:
-    """A traced caller's path is not cut by a service that is off."""
+    """A service that does not record does not interrupt a caller's trace."""
     with Tracing().span("decide", parent=extract(PARENT)):
         assert inject() == (PARENT[0],)
     assert inject() == ()
@@ -67,5 +67,5 @@ def test_a_failure_is_marked_by_its_type_only(tracing: Tracing, spans: InMemoryS
 
 @given(st.lists(st.tuples(st.sampled_from(["traceparent", "tracestate", "x"]), st.binary(max_size=60)), max_size=4))
 def test_no_header_breaks_the_extraction(headers: list[tuple[str, bytes]]) -> None:
-    """Records come from anywhere."""
+    """Records can have any headers."""
     extract(headers)

@@ -1,4 +1,4 @@
-"""What other systems are told: how it is signed, and which receivers are refused by configuration."""
+"""Notices to other systems: their signature, and the receivers that configuration refuses."""
 
 import base64
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def a_webhook(**fields: object) -> config_pb2.OutgoingWebhook:
-    """A receiver that is all right."""
+    """Return a valid receiver."""
     given_ = {"name": "crm", "url": "https://crm.example/hooks", "secrets": {"signing": "env:CRM"}, **fields}
     return config_pb2.OutgoingWebhook(**given_)  # type: ignore[arg-type] # fields are given by name
 
 
 def test_the_published_vector() -> None:
-    """Of the Standard Webhooks specification."""
+    """The test vector of the Standard Webhooks specification."""
     key = key_of(SECRET)
     assert key is not None
     signed = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}')
@@ -35,19 +35,19 @@ def test_the_published_vector() -> None:
     st.text(st.characters(exclude_categories=["Cs"])),
 )
 def test_as_the_reference_library_signs(key: bytes, message_id: str, stamp: int, body: str) -> None:
-    """The library of the specification's authors makes the same signature of anything."""
+    """The library of the specification's authors makes the same signature for any input."""
     theirs = Webhook(key).sign(message_id, datetime.fromtimestamp(stamp, UTC), body)
     assert signature(key, message_id, str(stamp), body.encode()) == theirs
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_no base64", "ü"])
 def test_a_secret_that_is_none(secret: str) -> None:
-    """Nothing is signed with an empty or mangled key."""
+    """Nothing is signed with an empty or invalid key."""
     assert key_of(secret) is None
 
 
 def test_a_secret_without_its_prefix() -> None:
-    """The prefix is a help for people."""
+    """The prefix only helps people."""
     assert key_of(SECRET.removeprefix("whsec_")) == base64.b64decode(SECRET.removeprefix("whsec_"))
 
 
@@ -73,14 +73,14 @@ def test_a_secret_without_its_prefix() -> None:
     ],
 )
 def test_receivers_that_are_refused(fields: dict[str, object], told: str) -> None:
-    """With a sentence that says how to mend it; plain http leaves this machine never."""
+    """The sentence says how to fix it; plain http is allowed to this machine only."""
     problem = problem_of(a_webhook(**fields))
     assert told in problem
     assert bool(told) == bool(problem)
 
 
 def test_endpoints_by_name() -> None:
-    """The present secret signs first, the one before it while secrets are changed; two of a name are refused."""
+    """The current secret signs first, the previous one while secrets are changed; two receivers with one name are refused."""
     both = a_webhook(secrets={"previous": "env:OLD", "signing": "env:NEW"}, events=["sla.breached"])
     endpoint = endpoints_of([both])["crm"]
     assert endpoint.secrets == ("env:NEW", "env:OLD")

@@ -1,4 +1,4 @@
-"""Every personal field of the contracts is marked, is moved out whole, and comes back where it was."""
+"""Every personal field of the contracts is marked, is moved out completely, and comes back to its place."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -44,18 +44,18 @@ SUSPICIOUS = frozenset(
         ),
     )
 )
-"""Names under which something personal usually travels."""
+"""Names of fields that usually contain personal data."""
 NOT_PERSONAL = frozenset(
     {
         # The tenant's configuration: rules, and its own agents.
         "chapar.config.v1.CategoryRule.words",
         "chapar.config.v1.AgentProfile.display_name",
-        # Where results go; whom a token is for.
+        # Where results are sent; the subject of a token.
         "chapar.router.v1.RoutingCommand.reply_to",
         "chapar.common.v1.Revocation.subject",
         "chapar.audit.v1.AuditRecord.subject",
         "chapar.common.v1.Selector.text",
-        # The contact that a survey is about: ids and configured words.
+        # The interaction that a survey is about: ids and configured words.
         "chapar.feedback.v1.ConsiderInvitation.subject",
         "chapar.feedback.v1.InviteNow.subject",
         "chapar.feedback.v1.RecordContact.subject",
@@ -105,7 +105,7 @@ def messages() -> Iterator[Descriptor]:
 
 
 def comments() -> Iterator[tuple[str, str]]:
-    """Full names of fields and the comments above them, as the contracts have them."""
+    """Yield full names of fields and the comments above them in the contracts."""
     root = Path(__file__).resolve().parents[4] / "protos"
     for path in root.rglob("*.proto"):
         package = ""
@@ -152,7 +152,7 @@ def _covered(field: FieldDescriptor) -> bool:
 
 def test_every_topic_whose_records_have_personal_fields_can_seal_them() -> None:
     lanes = {name for name in TOPICS if name.endswith(".state.v1")}
-    assert set(TOPICS) <= set(RECORDS) | lanes, "a new topic: does it hold personal data?"
+    assert set(TOPICS) <= set(RECORDS) | lanes, "a new topic: check whether it contains personal data"
     for topic, record in RECORDS.items():
         sealed = record.DESCRIPTOR.fields_by_name.get(SEALED)
         assert (sealed is not None) == has_personal(record.DESCRIPTOR), topic

@@ -1,4 +1,4 @@
-"""A sealed part opens where it was sealed and nowhere else; without its key nothing personal is left."""
+"""A sealed part can be opened only in its own record; without its key no personal data is left."""
 
 import base64
 import os
@@ -73,7 +73,7 @@ def test_moved_to_another_record_it_does_not_open(tenant: str, topic: str, recor
 
 
 def test_a_key_of_another_tenant_opens_nothing() -> None:
-    """An attacker who can write records of one tenant copies a sealed part of another's."""
+    """An attacker who can write records of one tenant copies a sealed part of another tenant."""
     keys = MemoryKeys()
     stolen = records_pb2.InboundRecord.FromString(seal(a_record("other"), keys.made("other", "i"), "inbound.v1", b"i"))
     forged = records_pb2.InboundRecord(tenant="acme", sealed=stolen.sealed)
