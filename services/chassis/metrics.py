@@ -209,7 +209,7 @@ def render_markdown() -> str:
     lines = [
         "# Metrics",
         "",
-        "Drawn from `services/chassis/metrics_catalogue.py` by `python -m services.chassis.metrics`; a test compares.",
+        "Generated from `services/chassis/metrics_catalogue.py` by `python -m services.chassis.metrics`; a test compares.",
         "",
         "| name | kind | labels | meaning |",
         "|---|---|---|---|",

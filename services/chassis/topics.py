@@ -1,8 +1,8 @@
-"""The one table of topics. Names, keys, partitions and retention are decided here and nowhere else.
+"""The one table of topics. Names, keys, partitions and retention are defined only here.
 
 A topic's full name is `{prefix}{name}`; the prefix keeps installations on one cluster apart. Partition counts are fixed
-when a topic is created, as keys would move. A changelog has the partitions of its lane's input, always, overrides included.
-How a cluster is brought to it: `services.chassis.cluster_topics`.
+when a topic is created, because keys would move. A changelog always has the partitions of its lane's input, also when they
+are overridden. `services.chassis.cluster_topics` applies the table to a cluster.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from services.chassis.errors import ChaparError, ErrorKind
 
 DEFAULT_PREFIX = "chapar."
 LANE_PARTITIONS = 4
-"""Few, because the broker's CPU, not the lanes, limits one machine; a real installation overrides it once, at first."""
+"""A small number, because the broker's CPU limits one machine, not the lanes; a real installation overrides it once, before its start."""
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -35,16 +35,16 @@ class Topic:
     follows: str = ""
     """The topic whose partition count this one shares."""
     tombstones_ms: int | None = None
-    """How long a compacted topic keeps tombstones, where Kafka's day is too short."""
+    """How long a compacted topic keeps tombstones, if Kafka's default of a day is too short."""
     lag_ms: int = 6 * _HOUR_MS
-    """After this a compacted topic has dropped what is no longer the newest of its key."""
+    """After this time a compacted topic has dropped records that are no longer the newest of their key."""
 
     @property
     def segment_ms(self) -> int:
-        """After how long a segment is closed. Only closed segments are dropped, so a record may stay this much longer than its retention.
+        """The age at which a segment is closed. Only closed segments are deleted, so a record can stay for this time after its retention.
 
-        Kafka's default is a week, which makes seven days of retention fourteen. A seventh costs a small cluster eight segments a partition;
-        for topics that are kept for months it is a week, which is less.
+        Kafka's default is a week, which turns seven days of retention into fourteen. With a seventh of the retention, a small cluster has eight
+        segments per partition; topics that are kept for months use a week, which is less than a seventh.
         """
         if self.retention_ms is None:
             return _HOUR_MS
@@ -52,21 +52,21 @@ class Topic:
 
     @property
     def kept_at_most_ms(self) -> int | None:
-        """When nothing of a record is left in the log at the latest, after it was written; None for compacted topics."""
+        """The longest time that a record stays in the log after it was written; None for compacted topics."""
         return None if self.retention_ms is None else self.retention_ms + self.segment_ms
 
     @property
     def erased_within_ms(self) -> int:
-        """The same for a record that is deleted or replaced in a compacted topic."""
+        """The longest time that a deleted or replaced record stays in a compacted topic."""
         kept = self.kept_at_most_ms
         return kept if kept is not None else self.segment_ms + self.lag_ms
 
     def configs(self, min_isr: int) -> dict[str, str]:
-        """The topic settings that this table decides."""
+        """Return the topic settings that this table decides."""
         configs = {"min.insync.replicas": str(min_isr)}
         if self.compact:
             configs["cleanup.policy"] = "compact"
-            # A restore reads what the cleaner has left: keep the dirty part small.
+            # A restore reads the records that the cleaner has left: keep the dirty part small.
             configs["min.cleanable.dirty.ratio"] = "0.2"
             configs["segment.bytes"] = str(32 << 20)
             configs["segment.ms"] = str(self.segment_ms)
@@ -90,7 +90,7 @@ def _changelog(lane: str, input_: str) -> Topic:
     return Topic(
         f"{lane}.state.v1",
         "entity",
-        f"changelog of the {lane} lane: open work and the position in {input_}",
+        f"changelog of the {lane} lane: open entries and the position in {input_}",
         f"{lane} lane",
         compact=True,
         follows=input_,
@@ -101,14 +101,14 @@ _TABLE = (
     _log(
         "inbound.v1",
         "tenant/identity_id",
-        "`chapar.ingest.v1.InboundRecord`: messages as normalised, with body",
+        "`chapar.ingest.v1.InboundRecord`: normalised messages, with body",
         "edges",
         7,
     ),
     _log(
         "ingest.verdicts.v1",
         "tenant/question_id",
-        "`chapar.common.v1.Verdict`: what the intake lane made of a request that a caller waits for",
+        "`chapar.common.v1.Verdict`: the intake lane's decision about a request whose caller waits",
         "intake lane",
         1 / 24,
     ),
@@ -122,14 +122,14 @@ _TABLE = (
     _log(
         "outbound.v1",
         "tenant/conversation_id",
-        "`chapar.ingest.v1.OutboundRecord`: what to send",
+        "`chapar.ingest.v1.OutboundRecord`: messages to send",
         "gateways, intake lane",
         7,
     ),
     _log(
         "deliveries.v1",
         "tenant/conversation_id",
-        "`chapar.ingest.v1.DeliveryRecord`: what became of it",
+        "`chapar.ingest.v1.DeliveryRecord`: the outcome of each message to send",
         "sender lane",
         30,
     ),
@@ -144,7 +144,7 @@ _TABLE = (
     _log(
         "routing.journal.v1",
         "shard (explicit partition)",
-        "`chapar.router.v1.JournalRecord`: enough to replay",
+        "`chapar.router.v1.JournalRecord`: the data that a replay needs",
         "router shard",
         30,
         follows="routing.commands.v1",
@@ -161,14 +161,14 @@ _TABLE = (
     _log(
         "sla.webhooks.v1",
         "tenant/webhook",
-        "`chapar.common.v1.WebhookNotice`: what another system has not taken yet",
+        "`chapar.common.v1.WebhookNotice`: notices that another system has not accepted yet",
         "sla",
         2,
     ),
     _log(
         "feedback.verdicts.v1",
         "tenant/question_id",
-        "`chapar.common.v1.Verdict`: what the survey lane made of a request that a caller waits for",
+        "`chapar.common.v1.Verdict`: the survey lane's decision about a request whose caller waits",
         "survey lane",
         1 / 24,
     ),
@@ -183,7 +183,7 @@ _TABLE = (
     _log(
         "feedback.webhooks.v1",
         "tenant/webhook",
-        "`chapar.common.v1.WebhookNotice`: what another system has not taken yet",
+        "`chapar.common.v1.WebhookNotice`: notices that another system has not accepted yet",
         "feedback",
         2,
     ),
@@ -196,11 +196,11 @@ _TABLE = (
         follows="feedback.answers.v1",
     ),
     Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
-    _log("audit.v1", "tenant", "`chapar.audit.v1.AuditRecord`: who read or changed what", "all services, CLI", 400),
+    _log("audit.v1", "tenant", "`chapar.audit.v1.AuditRecord`: reads and changes, with their author", "all services, CLI", 400),
     _log(
         "revocations.v1",
-        "what is revoked",
-        "`chapar.common.v1.Revocation`: tokens taken back; kept longer than a token can live",
+        "name of the revoked token, subject or agent",
+        "`chapar.common.v1.Revocation`: revoked tokens; kept longer than a token can be valid",
         "`chapar token revoke`",
         31,
         1,
@@ -209,7 +209,7 @@ _TABLE = (
     Topic(
         "personal.keys.v1",
         "id of the key",
-        "`chapar.common.v1.PersonalKey`: keys of persons, wrapped by a master key; a tombstone destroys one",
+        "`chapar.common.v1.PersonalKey`: keys of persons, wrapped by a master key; a tombstone destroys a key",
         "ingest, gateways, feedback",
         1,
         compact=True,
@@ -219,7 +219,7 @@ _TABLE = (
     _log(
         "personal.erasures.v1",
         "id of the erasure",
-        "`chapar.common.v1.ErasureOutcome`: what each store did about an erasure",
+        "`chapar.common.v1.ErasureOutcome`: the actions of each store in an erasure",
         "ingest, feedback",
         30,
         1,
@@ -237,13 +237,13 @@ TOPICS: Mapping[str, Topic] = MappingProxyType({topic.name: topic for topic in _
 
 
 def full_name(prefix: str, name: str) -> str:
-    """The name on the cluster. Raises KeyError for a topic that is not in the table."""
+    """Return the name on the cluster. Raises KeyError for a topic that is not in the table."""
     return prefix + TOPICS[name].name
 
 
 @dataclass(frozen=True, slots=True)
 class WantedTopic:
-    """A topic as it should be on the cluster."""
+    """The wanted state of a topic on the cluster."""
 
     full_name: str
     topic: Topic
@@ -253,7 +253,7 @@ class WantedTopic:
 
 
 def replication_for(brokers: int) -> tuple[int, int]:
-    """Replication factor and min.insync.replicas for a cluster of so many brokers."""
+    """Return replication factor and min.insync.replicas for a cluster of `brokers` brokers."""
     return (3, 2) if brokers >= 3 else (1, 1)
 
 
@@ -264,11 +264,11 @@ def wanted(
     min_isr: int = 1,
     partitions: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[WantedTopic, ...]:
-    """The table for one installation. `partitions` overrides counts by logical name, changelogs excepted."""
+    """Return the table for one installation. `partitions` overrides counts by logical name, except for changelogs."""
     for name, count in partitions.items():
         known = TOPICS.get(name)
         if known is None:
-            raise ChaparError(ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is no topic")
+            raise ChaparError(ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is not a topic")
         if known.follows:
             raise ChaparError(
                 ErrorKind.INVALID,
@@ -276,7 +276,7 @@ def wanted(
                 f"{name} always has the partitions of {known.follows}: set that one",
             )
         if not 1 <= count <= 1000:
-            raise ChaparError(ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} can't have {count} partitions: 1 to 1000")
+            raise ChaparError(ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} cannot have {count} partitions: 1 to 1000")
 
     def count_of(topic: Topic) -> int:
         source = TOPICS[topic.follows] if topic.follows else topic
@@ -295,15 +295,15 @@ def wanted(
 
 
 def render_markdown() -> str:
-    """The content of docs/topics.md."""
+    """Return the content of docs/topics.md."""
     lines = [
         "# Topics",
         "",
-        "Drawn from `services/chassis/topics.py` by `python -m services.chassis.topics`; a test compares them.",
-        "Names carry the installation's prefix, by default `chapar.`. Partition counts are defaults and are fixed when",
-        "a topic is created. Kept: for so long at least, and at most the time of one segment longer, a seventh of it or a week.",
+        "Generated from `services/chassis/topics.py` by `python -m services.chassis.topics`; a test compares them.",
+        "Full names begin with the installation's prefix, by default `chapar.`. Partition counts are defaults and are fixed when",
+        "a topic is created. Kept: records stay for at least this time, and at most one segment's time longer (a seventh of it, or a week).",
         "",
-        "| topic | key | holds | written by | partitions | kept |",
+        "| topic | key | contents | written by | partitions | kept |",
         "|---|---|---|---|---|---|",
     ]
     for topic in _TABLE:
@@ -317,7 +317,7 @@ def render_markdown() -> str:
 
 def _kept(topic: Topic) -> str:
     if topic.retention_ms is None:
-        return "newest of each key"
+        return "newest record of each key"
     days, rest = divmod(topic.retention_ms, _DAY_MS)
     return f"{days} d" if not rest else f"{topic.retention_ms // _HOUR_MS} h"
 
