@@ -196,7 +196,13 @@ _TABLE = (
         follows="feedback.answers.v1",
     ),
     Topic("config.v1", "tenant", "`chapar.config.v1.TenantConfiguration`", "`chapar config apply`", 1, compact=True),
-    _log("audit.v1", "tenant", "`chapar.audit.v1.AuditRecord`: reads and changes, with their author", "all services, CLI", 400),
+    _log(
+        "audit.v1",
+        "tenant",
+        "`chapar.audit.v1.AuditRecord`: reads and changes, with their author",
+        "all services, CLI",
+        400,
+    ),
     _log(
         "revocations.v1",
         "name of the revoked token, subject or agent",
@@ -268,7 +274,9 @@ def wanted(
     for name, count in partitions.items():
         known = TOPICS.get(name)
         if known is None:
-            raise ChaparError(ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is not a topic")
+            raise ChaparError(
+                ErrorKind.INVALID, "UNKNOWN_TOPIC", f"partitions are set for {name}, which is not a topic"
+            )
         if known.follows:
             raise ChaparError(
                 ErrorKind.INVALID,
@@ -276,7 +284,9 @@ def wanted(
                 f"{name} always has the partitions of {known.follows}: set that one",
             )
         if not 1 <= count <= 1000:
-            raise ChaparError(ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} cannot have {count} partitions: 1 to 1000")
+            raise ChaparError(
+                ErrorKind.INVALID, "PARTITIONS_RANGE", f"{name} cannot have {count} partitions: 1 to 1000"
+            )
 
     def count_of(topic: Topic) -> int:
         source = TOPICS[topic.follows] if topic.follows else topic
