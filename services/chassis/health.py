@@ -20,7 +20,7 @@ class Component:
     was_ready: bool = False
 
     def set(self, ready: bool, reason: str = "") -> None:
-        """Set the state; `reason` tells operators why it is not ready."""
+        """Set the state; `reason` shows operators why it is not ready."""
         if (ready, reason) == (self.ready, self.reason):
             return
         self.ready, self.reason = ready, reason

@@ -1,8 +1,8 @@
 """Closes the connection that aiokafka forgets when the start of a client is cancelled.
 
-A client's first step connects to one of the given servers and asks for the cluster. If it is cancelled while it waits for the answer, only a
-local variable of that step knows the connection, so neither `stop` nor `close` of the client can close it: the socket stays open until the
-garbage collector runs. There is no setting for it; tests/contract/lane/test_abandoned.py guards the names and the effect.
+A client's first step connects to one of the given servers and asks for the cluster. If it is cancelled while it waits for the response, only a
+local variable of that step refers to the connection, so neither `stop` nor `close` of the client can close it: the socket stays open until
+the garbage collector runs. aiokafka has no setting for it; tests/contract/lane/test_abandoned.py checks the names and the effect.
 """
 
 from contextvars import ContextVar
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import aiokafka.client
 
-_opened: Final[ContextVar[list[Any] | None]] = ContextVar("opened by the bootstrap at hand", default=None)
+_opened: Final[ContextVar[list[Any] | None]] = ContextVar("opened by the current bootstrap", default=None)
 
 
 def close_abandoned() -> None:
@@ -28,7 +28,7 @@ def _remembering(create_conn: Any) -> Any:
     async def remember(*place: Any, **options: Any) -> Any:
         connection = await create_conn(*place, **options)
         opened = _opened.get()
-        # The client knows all its connections but the first, and gets a callback when one of those is closed.
+        # The client keeps all its connections but the first, and gets a callback when one of those is closed.
         if opened is not None and "on_close" not in options:
             opened.append(connection)
         return connection

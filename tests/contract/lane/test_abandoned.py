@@ -28,7 +28,7 @@ pytestmark = pytest.mark.kafka
 
 @dataclass
 class Silent:
-    """A way to the broker that lets the first question and its answer through, and keeps all later answers back."""
+    """A proxy to the broker that passes the first request and its response, and holds back all later responses."""
 
     address: str = ""
     asked_again: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,7 +36,7 @@ class Silent:
 
 @asynccontextmanager
 async def silent_after_one_answer(bootstrap: str) -> AsyncIterator[Silent]:
-    """The first question is the version's; what a client asks next, it waits for until it is cancelled."""
+    """The first request asks for the version; the client's next request waits until it is cancelled."""
     way = Silent()
     host, _, port = bootstrap.rpartition(":")
 
@@ -53,7 +53,7 @@ async def silent_after_one_answer(bootstrap: str) -> AsyncIterator[Silent]:
             way.asked_again.set()
             await client.read()  # until the client closes
         except asyncio.IncompleteReadError:
-            return  # the client has gone
+            return  # the client is gone
         finally:
             questions.close()
             answers.close()
@@ -90,7 +90,7 @@ async def admin(kafka: KafkaSettings) -> None:
 
 @pytest.mark.parametrize("start", [reader, producer, admin])
 async def test_a_cancelled_start_leaves_no_connection_open(kafka: KafkaUnderTest, start: Callable[..., Any]) -> None:
-    """Cancelled while the client waits for the answer of the first server."""
+    """The start is cancelled while the client waits for the response of the first server."""
     async with silent_after_one_answer(kafka.bootstrap) as way:
         starting = asyncio.create_task(start(plain_settings(way.address, "abandoned.")))
         async with asyncio.timeout(20):
@@ -106,7 +106,7 @@ async def test_a_cancelled_start_leaves_no_connection_open(kafka: KafkaUnderTest
 
 
 def test_the_names_still_exist_and_the_first_connection_is_the_one_without_a_callback() -> None:
-    """If a new version of aiokafka connects in another way, this says so."""
+    """If a new version of aiokafka connects in another way, this test fails."""
     prepare_library()
     prepare_library()
     bootstrap = aiokafka.client.AIOKafkaClient.bootstrap

@@ -1,4 +1,4 @@
-"""A caller with a valid token who is refused before the request is read is in the audit log, on real sockets and a real log."""
+"""The audit log names a caller with a valid token whose call is refused before the request is read, on real sockets and a real log."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ REFUSED = audit_pb2.AUDIT_OUTCOME_REFUSED
 
 @asynccontextmanager
 async def a_stub(kafka: KafkaSettings, tmp_path: Path, probe: Probe) -> AsyncIterator[Any]:
-    """Of a service that trusts the subject "cron" to name the tenant acme or beta."""
+    """Yield a stub of a service that trusts the subject "cron" to name the tenant acme or beta."""
     rules = ClaimRules(services=frozenset({"cron"}), tenants=frozenset({"acme", "beta"}))
     verifier = Verifier(TrustedIssuer("chapar", "chapar", FixedKeys(key_of_pem(PUBLIC, "the test's key")), rules))
     settings = dev_settings(tmp_path, kafka=kafka)
@@ -50,14 +50,14 @@ async def reason(stub: Any, metadata: tuple[tuple[str, str], ...]) -> str:
 
 
 async def log_of(kafka: KafkaSettings) -> list[audit_pb2.AuditRecord]:
-    """All records of the audit log, by tenant in order."""
+    """Return all records of the audit log, by tenant in order."""
     found: list[audit_pb2.AuditRecord] = []
     read = asyncio.Event()
     async with aclosing(tail(kafka, TOPIC, client_id="test", caught_up=read.set)) as records:
 
         async def collect() -> None:
             async for record in records:
-                found.append(audit_pb2.AuditRecord.FromString(record.value or b""))  # noqa: PERF401 - must be there when cancelled
+                found.append(audit_pb2.AuditRecord.FromString(record.value or b""))  # noqa: PERF401 - the list must exist when the task is cancelled
 
         collecting = asyncio.create_task(collect())
         await read.wait()
@@ -69,7 +69,7 @@ async def log_of(kafka: KafkaSettings) -> list[audit_pb2.AuditRecord]:
 async def test_refusals_of_valid_tokens_are_recorded_with_their_number(
     kafka: Any, prefix: str, tmp_path: Path, probe: Probe
 ) -> None:
-    """Missing scopes and tenants that are not the service's; a caller without a valid token leaves no record."""
+    """Missing scopes, and tenants that the service may not name; a caller without a valid token leaves no record."""
     settings = kafka.settings(prefix)
     await apply(settings)
     service = mint(SECRET, "cron", "", ["sla.read"])

@@ -77,7 +77,7 @@ def test_a_change_is_recorded_with_who_and_what() -> None:
 
 
 def test_an_idempotency_key_is_hashed() -> None:
-    """A caller may have written a name or an address into it; the same key of a tenant is still found again."""
+    """A caller may have written a name or an address into it; equal keys of a tenant have equal hashes."""
     log = Log()
     trail = a_trail(log)
     rule = trail.rule(ERASE)
@@ -91,7 +91,7 @@ def test_an_idempotency_key_is_hashed() -> None:
 
 
 def test_a_page_of_many_names_all_of_them_in_several_records() -> None:
-    """The largest page, 500 conversations of 500 persons: each is named, and no record holds more than it may."""
+    """The largest page has 500 conversations of 500 persons: each is named, and no record exceeds its limit."""
     log = Log()
     trail = a_trail(log)
     rule = trail.rule(SEARCH)
@@ -110,7 +110,7 @@ def test_a_page_of_many_names_all_of_them_in_several_records() -> None:
 
 
 class Time:
-    """A clock to be set."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_ms = NOW
@@ -150,7 +150,7 @@ def test_refusals_at_the_door_are_one_record_at_once_and_one_with_their_number()
 
 
 def test_refusals_of_many_callers_are_bounded_and_none_is_lost() -> None:
-    """Beyond the limit of a tenant they are counted by reason; another tenant's are recorded as ever."""
+    """Above the limit of a tenant they are counted by reason; those of another tenant are still recorded."""
     log = Log()
     trail = a_trail(log)
     for n in range(3 * MOST_OF_A_GROUP):
@@ -165,7 +165,7 @@ def test_refusals_of_many_callers_are_bounded_and_none_is_lost() -> None:
 
 
 def test_a_service_that_invents_tenants_is_bounded_too() -> None:
-    """It names its tenant per call; all that it names share one limit."""
+    """It names its tenant per call; all tenants that it names share one limit."""
     log = Log()
     trail = a_trail(log)
     for n in range(3 * MOST_OF_A_GROUP):
@@ -176,7 +176,7 @@ def test_a_service_that_invents_tenants_is_bounded_too() -> None:
 
 
 def test_refusals_wait_for_a_log_that_is_away() -> None:
-    """The caller gets the refusal all the same; the record comes when the log is back."""
+    """The caller still gets the refusal; the record is written when the log is back."""
     log, time = Log(), Time()
     trail = AuditTrail("ingest", log, time, Metrics())
     log.away = True

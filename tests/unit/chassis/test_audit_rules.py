@@ -80,7 +80,7 @@ def test_a_call_about_nothing_named_records_the_kind() -> None:
 
 
 def test_no_target_is_left_out() -> None:
-    """However many a call is about; records are made of them elsewhere."""
+    """All targets of a call are named, however many there are; other code splits them into records."""
     rule = audit_rule_of("/chapar.ingest.v1.IngestService/ListInteractions")
     assert isinstance(rule, AuditRule)
     rows = [ingest_pb2.InteractionView(interaction_id=f"i{n}") for n in range(10_000)]

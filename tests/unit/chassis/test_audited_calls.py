@@ -124,14 +124,14 @@ def test_a_stream_that_is_refused_at_once_was_not_returned() -> None:
 
 
 def test_a_stream_that_ends_without_an_answer_is_recorded() -> None:
-    """The caller learned that there is nothing."""
+    """The caller learned that there is no data."""
     log = Log()
     asyncio.run(follow(log, log.nothing()))
     assert log.steps == ["returned"]
 
 
 def test_a_stream_of_changes_is_recorded_before_it_begins() -> None:
-    """Nothing of the handler runs before."""
+    """The handler does not run before."""
     log = Log()
     with pytest.raises(ChaparError):
         asyncio.run(follow(log, log.answers(), SESSION))
