@@ -81,7 +81,7 @@ class LaneContract:
         assert "secret" not in dict(passed)
         assert [value for name, value in own if name == "traceparent"] == [b"own"]
 
-    async def test_poison_goes_to_the_dead_letters_and_the_rest_flows(self, lane: Harness) -> None:
+    async def test_poison_becomes_a_dead_letter_and_the_other_records_continue(self, lane: Harness) -> None:
         """A refused record becomes a dead letter in the same transaction; the other records of the batch are not affected."""
         await lane.feed("a=add", "a=poison", "a=what", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "a:count 2"]
@@ -96,14 +96,14 @@ class LaneContract:
         assert await lane.dead_letters() == [(1, "SECOND_THOUGHTS"), (2, "SECOND_THOUGHTS")]
 
     @pytest.mark.parametrize("command", ["huge", "swallow"])
-    async def test_an_over_large_output_harms_nobody_else(self, lane: Harness, command: str) -> None:
+    async def test_an_oversized_output_affects_no_other_record(self, lane: Harness, command: str) -> None:
         """The input that caused it becomes a dead letter, even if the processor swallowed the exception; the state is as if it never existed."""
         await lane.feed("a=add", f"a={command}", "b=add", "a=add")
         assert simple(await lane.outputs()) == ["a:count 1", "b:count 1", "a:count 2"]
         assert lane.ledger().counts == {b"a": 2, b"b": 1}
         assert await lane.dead_letters() == [(1, "OUTPUT_TOO_LARGE")]
 
-    async def test_an_over_large_poison_is_shortened(self, lane: Harness) -> None:
+    async def test_an_oversized_poison_is_shortened(self, lane: Harness) -> None:
         """A dead letter always fits: the original is still at its origin."""
         await lane.feed("a=" + "x" * 30_000, "a=add")
         assert await lane.dead_letters() == [(0, "UNKNOWN_COMMAND")]
@@ -129,7 +129,7 @@ class LaneContract:
         assert second >= first
         assert (lane.ledger().started_at or 0) >= first
 
-    async def test_a_bug_becomes_a_dead_letter_and_the_rest_flows(self, lane: Harness) -> None:
+    async def test_a_bug_becomes_a_dead_letter_and_the_other_records_continue(self, lane: Harness) -> None:
         """After another exception the record is retried; then it is as if it never existed, and the other records of the batch are not affected."""
         await lane.feed("a=add")
         await lane.feed("a=add", "a=bug", "b=bug", "a=add")

@@ -39,7 +39,7 @@ async def running(consumer: GroupConsumer) -> AsyncIterator[None]:
     "away",
     [NotNow, BrokerUnavailable, KafkaConnectionError, KeysAway, ConnectionRefusedError, TimeoutError],
 )
-async def test_a_group_waits_out_whatever_is_away(
+async def test_a_group_waits_while_a_dependency_is_away(
     kafka: KafkaUnderTest, prefix: str, away: Callable[[str], Exception]
 ) -> None:
     """In a batch, or while records are passed one by one after another record has failed."""
@@ -68,7 +68,7 @@ async def test_a_group_waits_out_whatever_is_away(
     assert await read_all(settings, "deadletters.v1") == []
 
 
-async def test_a_lane_waits_when_what_it_prepares_can_t_be_written(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_a_lane_waits_when_prepare_cannot_write(kafka: KafkaUnderTest, prefix: str) -> None:
     """A producer without a broker, as when a key must be made during an outage: the lane takes over again, and each record counts once."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)
@@ -108,7 +108,7 @@ class Waiting(Ledger):
         super().handle(record, outbox)
 
 
-async def test_a_processor_that_waits_buries_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_a_processor_that_waits_makes_no_dead_letters(kafka: KafkaUnderTest, prefix: str) -> None:
     """The processor may report a missing dependency any number of times."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)

@@ -20,7 +20,7 @@ def test_the_name_still_exists_and_is_used() -> None:
 
 
 @pytest.mark.kafka
-async def test_it_is_what_a_transaction_waits(
+async def test_a_transaction_waits_for_the_overridden_backoff(
     kafka: KafkaUnderTest, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first send after a commit meets the markers of that commit, and sleeps for our value instead of aiokafka's 20 ms."""

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(60)]
 @pytest.mark.parametrize(
     ("from_", "expected"), [("beginning", [b"1", b"2", b"3"]), ("end", [b"3"]), (1000, [b"2", b"3"])]
 )
-async def test_a_tail_begins_where_it_is_told(
+async def test_a_tail_begins_at_the_requested_position(
     kafka: KafkaUnderTest, prefix: str, from_: From, expected: list[bytes]
 ) -> None:
     """It begins at the beginning, at the end, or N milliseconds ago; then it follows the topic."""
@@ -48,7 +48,7 @@ async def test_a_tail_begins_where_it_is_told(
         following.cancel()
 
 
-async def test_publish_says_where(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_publish_returns_partition_and_offset(kafka: KafkaUnderTest, prefix: str) -> None:
     """Headers, explicit partition and timestamp arrive; the result contains partition and offset."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 3)
@@ -60,7 +60,7 @@ async def test_publish_says_where(kafka: KafkaUnderTest, prefix: str) -> None:
     assert first == Record(OUT, 2, 0, 7, b"k", b"1", (("h", b"v"),))
 
 
-async def test_an_over_large_record_is_refused_at_once(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_an_oversized_record_is_refused_at_once(kafka: KafkaUnderTest, prefix: str) -> None:
     """The caller learns that a retry is useless; nothing else is affected."""
     settings = kafka.settings(prefix)
     await create_topics(settings, 1)

@@ -172,7 +172,7 @@ async def test_a_transaction_that_cannot_be_aborted(broker: Outages, prefix: str
     await broker.start()
 
 
-async def test_a_service_goes_on(broker: Outages, prefix: str) -> None:
+async def test_a_service_continues_after_an_outage(broker: Outages, prefix: str) -> None:
     """An edge that publishes and a lane that works meet a broker that hangs, then dies: both work when it is back."""
     kafka = broker.settings(prefix)
     await create_topics(kafka, 2)

@@ -91,7 +91,7 @@ class HidesAtTheEnd(Ledger):
             outbox.send("journal.v1", b"k", b"x" * LIMIT)
 
 
-def test_an_over_large_output_that_no_record_caused_is_a_bug() -> None:
+def test_an_oversized_output_that_no_record_caused_is_a_bug() -> None:
     """No input is turned into a dead letter for it."""
     lane = FakeLane(lambda context: HidesAtTheEnd(context, lambda _: None), tuning=LaneTuning(max_output_bytes=LIMIT))
     with pytest.raises(ProcessorFailed, match="start, begin, advance or end failed 3 times"):

@@ -9,7 +9,7 @@ def an_outbox(limit: int = 1000) -> BatchOutbox:
     return BatchOutbox(epoch=7, limit=limit)
 
 
-def test_the_digest_covers_what_was_sent_and_nothing_else() -> None:
+def test_the_digest_covers_only_the_sent_records() -> None:
     """Topic, partition, key, value and their order count; headers, changelog and the runner's dead letters do not."""
     digests = set()
     for sends in (

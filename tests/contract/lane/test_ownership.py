@@ -153,7 +153,7 @@ async def test_held_partitions_wait_while_timers_go_on(topics: KafkaSettings, fe
     assert exact(await counts(topics), keys=20, each=5)
 
 
-async def test_a_timer_ends_the_wait_for_company(topics: KafkaSettings, feeder: DurableProducer) -> None:
+async def test_a_due_timer_ends_the_wait_for_more_records(topics: KafkaSettings, feeder: DurableProducer) -> None:
     """Records may wait for further records; a due timer does not, and the records that have arrived are taken with it."""
     watch = Watch()
     async with Running(topics, watch, replace(TUNING, linger=3.0)) as lane:

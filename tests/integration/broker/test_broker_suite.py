@@ -139,7 +139,7 @@ async def test_a_committed_transaction_is_read_and_an_aborted_one_is_not(setting
         assert await read(settings, name, "read_uncommitted") == [b"kept", b"dropped", b"kept too"]
 
 
-async def test_an_open_transaction_holds_back_what_comes_after_it(settings: KafkaSettings) -> None:
+async def test_an_open_transaction_holds_back_later_records(settings: KafkaSettings) -> None:
     """Until a transaction ends, read_committed readers stop before its first record, even for records of other producers."""
     async with (
         topic(settings, "held") as name,

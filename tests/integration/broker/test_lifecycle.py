@@ -105,7 +105,7 @@ async def test_committed_data_survive_a_restart_and_a_kill(own_kafka: EmbeddedTe
     assert await read(settings, "life.topic", "read_committed") == [b"first", b"second"]
 
 
-def test_the_command_starts_says_so_twice_stops_and_resets(home: Path) -> None:
+def test_the_command_starts_twice_stops_and_resets(home: Path) -> None:
     """Ready means that the broker answers; a second start changes nothing and succeeds; stop keeps the data; reset deletes it."""
     started = command(home, "start")
     assert started.returncode == 0, started.stderr
@@ -228,7 +228,7 @@ async def test_a_port_that_was_taken_meanwhile_is_replaced_everywhere(home: Path
     assert is_free(settle_ports(kafka_home).client)
 
 
-async def test_memory_stays_within_what_is_promised(home: Path) -> None:
+async def test_memory_stays_within_the_documented_limit(home: Path) -> None:
     """At most 260 MB with the default heap, also after 100,000 records in transactions and a reader of all of them."""
     async with EmbeddedBroker(
         BrokerSettings(home=home, kafka_heap=BrokerSettings.model_fields["kafka_heap"].default)
@@ -260,7 +260,7 @@ async def test_memory_stays_within_what_is_promised(home: Path) -> None:
         ({"CHAPAR_KAFKA_HEAP": "lots"}, "kafka_heap is wrong"),
     ],
 )
-async def test_what_a_person_can_put_right_is_said_in_one_sentence(
+async def test_a_problem_that_the_user_can_fix_is_one_sentence(
     home: Path, tmp_path: Path, environment: dict[str, str], sentence: str
 ) -> None:
     """Exit code 1, one line on stderr that says what to do, no traceback, and no process left running."""

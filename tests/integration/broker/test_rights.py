@@ -170,7 +170,7 @@ async def _an_interaction(installation: Installation) -> list[str]:
     return texts
 
 
-async def test_an_interaction_goes_all_the_way_and_is_judged(installation: Installation) -> None:
+async def test_an_interaction_is_completed_and_measured(installation: Installation) -> None:
     """From web chat to an agent and back, targets met, survey answered and counted, history written: each service has only
     the rights of its own user."""
     assert "سلام، ۱۰۰ تومان" in installation.told
@@ -199,7 +199,7 @@ def _desk(installation: Installation) -> None:
             desk.terminate()
 
 
-async def test_what_cannot_be_read_is_set_aside_and_put_back_by_an_operator(installation: Installation) -> None:
+async def test_unreadable_records_become_dead_letters_that_an_operator_replays(installation: Installation) -> None:
     """Every reader may write dead letters; an operator lists, shows and replays them."""
     async with DurableProducer(installation.guarded.own, client_id="vandal") as vandal:
         for topic in POISONED:

@@ -132,18 +132,18 @@ def _produce(topics: list[str]) -> ProduceRequest:
     return ProduceRequest(None, -1, 5000, [(topic, [(0, bytes(batch.build()))]) for topic in topics])
 
 
-async def test_only_those_who_must_read_a_topic_can(cluster: GuardedKafka) -> None:
+async def test_only_users_that_must_read_a_topic_can_read_it(cluster: GuardedKafka) -> None:
     """Each user tries each topic with personal data or private state: sla reads no customer's message, and neither do operators."""
     assert await _let_through(cluster, READERS, _fetch) == READERS
 
 
-async def test_only_those_who_decide_can_write_what_was_decided(cluster: GuardedKafka) -> None:
+async def test_only_the_deciding_services_can_write_decisions(cluster: GuardedKafka) -> None:
     """Each user tries each topic of decisions: feedback routes nothing, ingest applies no configuration."""
     assert await _let_through(cluster, WRITERS, _produce) == WRITERS
 
 
 @pytest.mark.parametrize("user", USERS)
-async def test_nobody_acts_under_the_group_or_transaction_of_another(cluster: GuardedKafka, user: str) -> None:
+async def test_no_user_can_use_the_group_or_transaction_of_another(cluster: GuardedKafka, user: str) -> None:
     """Joining another service's group would take its partitions away; using its transactional id would fence it."""
     kafka = cluster.settings(f"chapar-{user}")
     for other in (each for each in SERVICES if each != user):
@@ -169,7 +169,7 @@ async def test_only_the_hook_changes_topics(cluster: GuardedKafka, user: str) ->
 
 
 @pytest.mark.parametrize("user", USERS)
-async def test_nobody_deletes_a_topic(cluster: GuardedKafka, user: str) -> None:
+async def test_no_user_can_delete_a_topic(cluster: GuardedKafka, user: str) -> None:
     """Not even the hook's user can: open work would be lost with the topic."""
     async with _admin(cluster, user) as admin:
         deleted = await admin.delete_topics(["chapar.deliveries.v1"])

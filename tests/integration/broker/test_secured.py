@@ -126,7 +126,7 @@ async def test_a_wrong_password_is_refused(secured: SecuredKafka, prefix: str, m
     await refused(set_environment(monkeypatch, prefix, **environment))
 
 
-async def test_a_broker_that_our_authority_does_not_know_is_not_talked_to(
+async def test_a_broker_with_a_certificate_of_another_authority_is_refused(
     secured: SecuredKafka, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Certificates are verified: with another authority's file no password is sent."""

@@ -87,7 +87,9 @@ async def test_an_empty_topic_is_read_at_once(kafka: KafkaUnderTest, prefix: str
         assert dict(await reader.first(20)) == {}
 
 
-async def test_changes_arrive_while_running_and_mistakes_keep_what_runs(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_changes_arrive_while_running_and_invalid_values_change_nothing(
+    kafka: KafkaUnderTest, prefix: str
+) -> None:
     """A value that cannot be decoded is refused and named; the next valid one clears the refusal."""
     settings, watch, metrics = kafka.settings(prefix), Watch(), Metrics()
     async with topic(settings) as put:

@@ -55,7 +55,9 @@ async def test_a_call_made_while_serving_one_inherits_tenant_and_deadline(
     assert 0 < probe.time_left < 1.96
 
 
-async def test_a_call_without_a_deadline_gets_the_channels(service: Service[ServiceSettings], probe: Probe) -> None:
+async def test_a_call_without_a_deadline_gets_the_channels_deadline(
+    service: Service[ServiceSettings], probe: Probe
+) -> None:
     """A caller that forgets the deadline does not wait for ever."""
     async with connected(service.endpoints["grpc"], timeout_s=3) as stub:
         await stub.GetDeadlines(ASK())
@@ -83,7 +85,7 @@ async def test_a_callees_error_arrives_as_our_own(service: Service[ServiceSettin
     assert metrics.value("chapar_grpc_client_handled_total", f"/{SERVICE}/GetDeadlines", "NOT_FOUND") == 1
 
 
-async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
+async def test_a_server_that_is_down_is_unavailable(tmp_path: Path) -> None:
     """The error comes after the retries, within the deadline."""
     async with connected("127.0.0.1:1", timeout_s=2) as stub:
         with pytest.raises(ChaparError) as refused, chapar_errors():
@@ -91,7 +93,7 @@ async def test_nobody_there_is_unavailable(tmp_path: Path) -> None:
     assert refused.value.kind is ErrorKind.UNAVAILABLE
 
 
-async def test_replicas_share_the_calls_and_one_that_stops_costs_none(tmp_path: Path) -> None:
+async def test_replicas_share_the_calls_and_no_call_fails_when_one_stops(tmp_path: Path) -> None:
     """Rolling restarts: a replica that stops gets no more calls, and no caller notices."""
     probes = [Probe(), Probe()]
     async with AsyncExitStack() as stack:

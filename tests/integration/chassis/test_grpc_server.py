@@ -74,7 +74,7 @@ async def test_a_typed_error_crosses_the_wire_intact(stub: Stub) -> None:
     assert error.retry_after_s == 1.5
 
 
-async def test_a_bug_is_answered_without_a_word_of_what_it_saw(stub: Stub) -> None:
+async def test_a_bug_is_answered_without_the_exceptions_text(stub: Stub) -> None:
     """Exceptions may quote a customer's message; the caller gets INTERNAL and nothing else."""
     error = await refusal(stub, bearer(token()), "bug")
     assert error.kind is ErrorKind.INTERNAL

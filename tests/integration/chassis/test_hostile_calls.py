@@ -101,7 +101,7 @@ async def test_anonymous_watches_take_no_slot(service: Service[ServiceSettings])
 
 
 @pytest.mark.parametrize("method", [GET, WATCH])
-async def test_strangers_calls_take_no_slot_and_wait_for_nothing(probe: Probe, tmp_path: Path, method: str) -> None:
+async def test_calls_without_a_token_take_no_slot_and_end_at_once(probe: Probe, tmp_path: Path, method: str) -> None:
     """Without a token a call ends before its request was read, also a call that never sends its request."""
     settings = dev_settings(tmp_path, grpc_limits=GrpcLimits(calls=2, watches=2))
     async with (
@@ -126,7 +126,7 @@ def _only_headers(channel: Any, method: str, metadata: tuple[tuple[str, str], ..
     return channel.stream_stream(method)(nothing(), metadata=metadata)
 
 
-async def test_a_flood_of_strangers_is_held_back(probe: Probe, tmp_path: Path) -> None:
+async def test_a_flood_of_calls_without_a_token_is_slowed_down(probe: Probe, tmp_path: Path) -> None:
     """Calls beyond the rate get their response later, so the rate of a client that repeats at once is limited."""
     limits = GrpcLimits(refusals_per_s=20, refusal_hold_s=1)
     async with serving("probe", dev_settings(tmp_path, grpc_limits=limits), build_probe(probe)) as service:
@@ -142,7 +142,7 @@ async def test_a_flood_of_strangers_is_held_back(probe: Probe, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff", b"\x0a\x05ab", b"\x0a\x02\xc3\x28", b"\x0b" * 1000])
-async def test_what_cannot_be_read_is_refused_in_fixed_words(service: Service[ServiceSettings], raw: bytes) -> None:
+async def test_an_unreadable_request_is_refused_in_fixed_words(service: Service[ServiceSettings], raw: bytes) -> None:
     """The caller is checked first, then the argument is invalid; never in the decoder's words, which may quote the request."""
     async with grpc.aio.insecure_channel(service.endpoints["grpc"]) as channel:
         open_: Any = channel

@@ -52,7 +52,7 @@ async def served(address: str, source: str = "") -> bool:
 
 
 @pytest.mark.parametrize("kind", http_streams.KINDS)
-async def test_a_connection_that_sends_for_ever_is_cut_early_and_costs_no_memory(
+async def test_a_connection_that_sends_for_ever_is_closed_early_and_uses_no_memory(
     server: Victim, kind: http_streams.Kind
 ) -> None:
     """Refused before three megabytes are read (later bytes of a refused client are discarded), whatever the bytes are."""
@@ -69,7 +69,7 @@ async def test_a_connection_that_sends_for_ever_is_cut_early_and_costs_no_memory
 
 
 @pytest.mark.parametrize("kind", slow_connections.KINDS)
-async def test_slow_connections_end_at_their_deadline_and_shut_out_nobody(
+async def test_slow_connections_end_at_their_deadline_and_shut_out_no_other_client(
     server: Victim, kind: slow_connections.Kind
 ) -> None:
     """Thirty of each kind: all are closed, and a stranger and a neighbour at the same address are served all the time."""
@@ -87,7 +87,7 @@ async def test_slow_connections_end_at_their_deadline_and_shut_out_nobody(
         assert attack.answers["408"] == 30
 
 
-async def test_a_flood_of_half_open_requests_locks_out_nobody(server: Victim) -> None:
+async def test_a_flood_of_half_open_requests_locks_out_no_other_client(server: Victim) -> None:
     """First many times a peer's share in one burst, then as many peers as fill the table."""
     before = rss_mb(server.pid)
     measured = Measurement("others")
@@ -100,7 +100,7 @@ async def test_a_flood_of_half_open_requests_locks_out_nobody(server: Victim) ->
     assert rss_mb(server.pid) - before < GROWTH_MB
 
 
-async def test_a_crowd_that_fills_the_house_locks_out_nobody() -> None:
+async def test_a_crowd_that_fills_the_table_locks_out_no_other_client() -> None:
     """Forty peers have twenty silent connections each, four times the total."""
     few = replace(QUICK, connections=replace(QUICK.connections, total=200, head_s=6.0))
     crowd = Measurement("others of a crowd")
@@ -134,7 +134,7 @@ async def test_a_slow_but_honest_client_is_served(server: Victim) -> None:
     assert size > 1 << 20
 
 
-async def test_who_is_answered_before_all_is_sent_reads_the_answer_and_goes_on(server: Victim) -> None:
+async def test_a_client_answered_before_it_has_sent_all_reads_the_response(server: Victim) -> None:
     """The answer is 401 for two megabytes that are never read; the same connection serves the next request."""
     async with httpx.AsyncClient(timeout=10) as client:
         refused = await client.post(f"http://{server.address}/refused", content=b"x" * (2 << 20))
@@ -250,7 +250,7 @@ async def _bodies(address: str, count: int) -> None:
         hang_up(writer)
 
 
-async def test_deadlines_do_not_end_what_we_are_slow_with(server: Victim) -> None:
+async def test_client_deadlines_do_not_end_slow_work_of_the_server(server: Victim) -> None:
     """The client waits for us longer than any of the client's own deadlines, and gets the response."""
     async with httpx.AsyncClient() as client:
         begun = time.monotonic()

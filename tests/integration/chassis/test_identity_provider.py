@@ -194,7 +194,7 @@ async def test_a_provider_that_is_away_at_the_start_is_waited_for(tmp_path: Path
             await call(stub, lead(provider))
 
 
-async def test_keys_that_are_too_old_are_not_believed(tmp_path: Path) -> None:
+async def test_keys_that_are_too_old_are_not_trusted(tmp_path: Path) -> None:
     """The same for a token that was verified before: the key may have been withdrawn long ago."""
     async with identity_provider(RSA) as provider:
         jwt = trusting(provider, refresh_s=1).model_copy(update={"stale_s": 1.5})
@@ -276,7 +276,7 @@ async def test_a_token_endpoint_that_answers_nonsense_gives_no_token(tmp_path: P
             assert tokens("acme")
 
 
-async def test_a_service_with_a_key_of_its_own_is_believed_within_its_limits(tmp_path: Path) -> None:
+async def test_a_service_with_its_own_key_is_trusted_within_its_limits(tmp_path: Path) -> None:
     """Its key is accepted by the one service that trusts it, for the scopes that its calls need."""
     make_key_pair(tmp_path / "sla.pem", tmp_path / "sla.pub.pem")
     trusted = IssuerSettings(
@@ -326,7 +326,7 @@ async def test_a_mounted_token_file_is_read_again(tmp_path: Path, monkeypatch: p
         ({"jwt": {"issuers": [{"issuer": "http://a.example", "discovery": True, "tenants": ["a"]}]}}, "loopback"),
     ],
 )
-async def test_keys_that_could_sign_or_come_in_the_clear_are_refused_at_start(
+async def test_keys_that_could_sign_or_come_without_tls_are_refused_at_start(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     """This holds outside of development on loopback."""

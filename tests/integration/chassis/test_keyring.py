@@ -29,7 +29,7 @@ async def cluster(kafka: KafkaUnderTest, prefix: str) -> KafkaSettings:
     return settings
 
 
-async def test_others_open_what_one_has_sealed_however_fast_the_record_is(cluster: KafkaSettings) -> None:
+async def test_others_open_a_sealed_record_even_if_it_arrives_before_the_key(cluster: KafkaSettings) -> None:
     async with a_keyring(cluster, name="one") as one, a_keyring(cluster, name="two") as two:
         for number in range(50):
             owner = f"identity-{number}"
@@ -83,7 +83,7 @@ async def test_a_destroyed_key_is_gone_everywhere_and_the_next_one_is_new(
         assert three.find(fresh.key_id) is not None
 
 
-async def test_a_restart_goes_on_where_it_was(cluster: KafkaSettings, tmp_path: Path) -> None:
+async def test_a_restart_continues_at_the_same_offset(cluster: KafkaSettings, tmp_path: Path) -> None:
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
         key = await keys.ensure("acme", "i")
@@ -103,7 +103,7 @@ def a_sealed(key: DataKey, text: str = "needle") -> bytes:
     return seal(record, key, "inbound.v1", b"k")
 
 
-async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaSettings) -> None:
+async def test_a_master_key_is_replaced_while_all_processes_continue_to_read(cluster: KafkaSettings) -> None:
     """Two roll-outs, append and then put first; two replicas wrap again at once; then the old key is gone."""
     async with AsyncExitStack() as stack:
 
@@ -127,7 +127,7 @@ async def test_a_master_key_is_replaced_while_everybody_reads_on(cluster: KafkaS
         assert await after.ensure("acme", "identity-3") == made[3]
 
 
-async def test_what_no_master_key_here_opens_waits_and_readiness_says_so(cluster: KafkaSettings) -> None:
+async def test_keys_of_an_unknown_master_key_are_waited_for_and_reported(cluster: KafkaSettings) -> None:
     """A roll-out in the wrong order ends no process, loses no record, and makes no second key."""
     said: list[tuple[bool, str]] = []
     async with (
@@ -154,7 +154,7 @@ async def test_what_no_master_key_here_opens_waits_and_readiness_says_so(cluster
         assert said[-1] == (True, "")
 
 
-async def test_a_key_that_is_wrapped_anew_while_it_is_destroyed_stays_destroyed(cluster: KafkaSettings) -> None:
+async def test_a_key_that_is_wrapped_again_while_it_is_destroyed_stays_destroyed(cluster: KafkaSettings) -> None:
     async with a_keyring(cluster, name="one") as one, DurableProducer(cluster, client_id="late") as late:
         key = await one.ensure("acme", "i")
         value = a_sealed(key)
@@ -179,7 +179,9 @@ async def test_a_key_that_is_wrapped_anew_while_it_is_destroyed_stays_destroyed(
 
 
 @pytest.mark.slow
-async def test_while_the_broker_is_away_nothing_is_taken_for_erased(own_kafka: EmbeddedTestBroker, prefix: str) -> None:
+async def test_while_the_broker_is_away_no_record_is_treated_as_erased(
+    own_kafka: EmbeddedTestBroker, prefix: str
+) -> None:
     cluster = own_kafka.settings(prefix)
     await apply_topics(cluster)
     async with a_keyring(cluster, name="one") as one:

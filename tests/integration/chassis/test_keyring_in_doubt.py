@@ -71,7 +71,7 @@ async def some_keys(keys: Keyring, count: int = 5) -> list[DataKey]:
 
 
 @pytest.mark.parametrize("strangers", [0, 1, 5, 20])
-async def test_a_topic_recreated_erases_nobody(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
+async def test_a_recreated_topic_erases_no_person(cluster: KafkaSettings, tmp_path: Path, strangers: int) -> None:
     """The length of the new topic does not matter: a process that starts with its file is not ready, reports it, and keeps its keys."""
     file = tmp_path / "keys.sqlite3"
     async with a_keyring(cluster, file=file) as keys:
@@ -95,7 +95,7 @@ async def test_a_topic_recreated_erases_nobody(cluster: KafkaSettings, tmp_path:
         assert store.count() == len(made)
 
 
-async def test_a_topic_recreated_is_noticed_by_those_who_follow_it(cluster: KafkaSettings) -> None:
+async def test_a_recreated_topic_is_noticed_by_processes_that_follow_it(cluster: KafkaSettings) -> None:
     metrics = Metrics()
     async with a_keyring(cluster, metrics=metrics) as keys:
         made = await some_keys(keys)

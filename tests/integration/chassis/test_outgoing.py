@@ -98,7 +98,7 @@ def hasty(call_s: float, *, place_s: float = 5.0, of_tenant: int = 4, of_host: i
     ],
     ids=["body", "header", "headers", "informational", "chunks", "endless"],
 )
-async def test_an_answer_that_drips_ends_at_the_deadline_and_is_unknown(start: bytes, drip: bytes) -> None:
+async def test_a_slow_response_ends_at_the_deadline_with_an_unknown_outcome(start: bytes, drip: bytes) -> None:
     """Each byte comes in time, the whole response never; the place of the slow part does not matter."""
     async with endpoint(start, drip) as slow, hasty(0.6) as client:
         async with asyncio.timeout(20):
@@ -107,7 +107,7 @@ async def test_an_answer_that_drips_ends_at_the_deadline_and_is_unknown(start: b
     assert client.known == 0
 
 
-async def test_a_receiver_of_notices_that_drips_ends_at_the_deadline() -> None:
+async def test_a_slow_receiver_of_notices_ends_at_the_deadline() -> None:
     """Only the head of its response counts, and the head is slow."""
     limits = CallLimits(call_s=0.6, place_s=5, of_tenant=4, of_host=4)
     async with endpoint(b"HTTP/1.1 200 OK\r\nx: ", b"y") as slow, webhook_client(DEVELOPMENT, limits=limits) as client:
@@ -127,7 +127,7 @@ async def test_the_clients_of_the_services_have_limits() -> None:
             assert client._limits.place_s <= 30
 
 
-async def test_one_tenants_dripping_endpoints_leave_anothers_calls_alone() -> None:
+async def test_one_tenants_slow_endpoints_do_not_affect_another_tenant() -> None:
     """However many calls it makes, it never has more than its places, and the other tenant is served at once."""
     async with endpoint(HEAD, b"x") as slow, endpoint(GOOD) as good, hasty(60) as client:
         flood = [asyncio.create_task(post_json(client, "drip", slow.url, b"{}")) for _ in range(50)]
@@ -156,7 +156,7 @@ async def test_a_host_that_hangs_leaves_the_tenants_other_hosts_alone() -> None:
         await asyncio.gather(*flood, return_exceptions=True)
 
 
-async def test_a_call_without_a_place_has_not_left_and_may_come_again() -> None:
+async def test_a_call_without_a_place_is_not_sent_and_can_be_retried() -> None:
     """The result is RETRY, and for a notice a reason that says so."""
     async with endpoint(HEAD, b"x") as slow, hasty(60, place_s=0.2, of_host=1) as client:
         first = asyncio.create_task(post_json(client, "acme", slow.url, b"{}"))

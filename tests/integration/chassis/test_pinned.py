@@ -90,7 +90,7 @@ async def receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]
         ["nonsense"],
     ],
 )
-async def test_a_name_with_an_address_of_the_inside_is_refused_and_nothing_connects(answer: list[str]) -> None:
+async def test_a_name_with_an_internal_address_is_refused_without_a_connection(answer: list[str]) -> None:
     """One forbidden address among allowed ones is enough."""
     async with (
         receiver() as inside,
@@ -101,7 +101,7 @@ async def test_a_name_with_an_address_of_the_inside_is_refused_and_nothing_conne
         assert inside.connections == 0
 
 
-async def test_a_name_that_changes_its_mind_gains_nothing() -> None:
+async def test_a_name_whose_address_changes_after_the_check_gains_nothing() -> None:
     """The name is resolved once per connection: the checked address is the one that is used, and a later answer is checked again."""
     rules = destinations(["127.0.0.2"], development=False)
     server = Receiver()
@@ -152,7 +152,7 @@ async def test_tls_is_with_the_configured_name(tmp_path: Path) -> None:
     assert len(outside.heads) == 1
 
 
-async def test_a_redirect_is_an_answer_not_a_way() -> None:
+async def test_a_redirect_is_not_followed() -> None:
     """A redirect header does not cause a request into the internal network."""
     async with receiver() as inside, receiver() as outside, webhook_client(HERE) as client:
         outside.location = f"http://127.0.0.1:{inside.port}/metadata"
@@ -161,7 +161,7 @@ async def test_a_redirect_is_an_answer_not_a_way() -> None:
         assert inside.connections == 0
 
 
-async def test_a_refused_url_is_a_reason_not_a_crash() -> None:
+async def test_a_refused_url_is_an_outcome_and_not_an_exception() -> None:
     """For replies and for webhooks."""
     for url in (
         "http://127.0.0.1:1/x",

@@ -78,7 +78,7 @@ def test_a_task_that_fails_or_ends_takes_the_process_down(tmp_path: Path, mode: 
     assert crashes[0]["service"] == "probe"
 
 
-def test_a_signal_before_it_has_started_ends_it_too(tmp_path: Path) -> None:
+def test_a_signal_before_the_start_ends_the_process(tmp_path: Path) -> None:
     """A service that waits for its broker can be stopped."""
     with process(tmp_path, "hang") as running:
         read_until(running, "hook: starting")

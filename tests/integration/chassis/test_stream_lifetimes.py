@@ -175,7 +175,7 @@ async def test_a_stream_ends_with_its_token(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-async def test_no_command_is_obeyed_after_the_end(method: str) -> None:
+async def test_no_command_is_handled_after_the_token_has_ended(method: str) -> None:
     """A client that continues to send is refused: every request is checked against the clock, not only by a timer."""
 
     class Clock:

@@ -67,7 +67,9 @@ TOKEN = jwt.encode({"jti": "t-2", "iss": "https://login.example/" + "x" * 300}, 
         (("--token", TOKEN), "token/https://login.example/" + "x" * 172),
     ],
 )
-def test_who_took_a_token_back_is_on_record(settings: KafkaSettings, words: tuple[str, ...], target: str) -> None:
+def test_the_audit_log_names_the_person_who_revoked_a_token(
+    settings: KafkaSettings, words: tuple[str, ...], target: str
+) -> None:
     """By the given name or, if the user has none, by the user id."""
     for given, name in (((), f"uid {2**31 - 7}"), (("--actor", "omid@acme"), "omid@acme")):
         done = CliRunner().invoke(app, ["token", "revoke", *words, *given])

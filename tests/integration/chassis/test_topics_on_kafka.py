@@ -29,7 +29,7 @@ async def admin_of(settings: KafkaSettings) -> AsyncIterator[Any]:
         await admin.close()
 
 
-async def test_applying_makes_every_topic_and_again_makes_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_applying_makes_every_topic_and_a_second_time_nothing(kafka: KafkaUnderTest, prefix: str) -> None:
     """Idempotent: `apply` makes each change that `diff` announces, once."""
     settings = kafka.settings(prefix)
     async with admin_of(settings) as admin:

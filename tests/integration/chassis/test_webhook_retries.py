@@ -111,7 +111,7 @@ def notices(webhook: str, count: int = 1) -> list[WebhookNotice]:
     ]
 
 
-async def test_who_is_away_is_told_later(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_a_receiver_that_is_away_is_notified_later(kafka: KafkaUnderTest, prefix: str) -> None:
     """Errors, redirects and refusals are tried again; another receiver is notified at once; each receiver gets exactly its own notices."""
     async with telling(kafka.settings(prefix), Patience(delay_ms=100)) as (webhooks, receiver, metrics):
         receiver.answers["slow"] = [500, 302, 429, 401]
@@ -124,7 +124,7 @@ async def test_who_is_away_is_told_later(kafka: KafkaUnderTest, prefix: str) -> 
     assert await read_all(kafka.settings(prefix), DEAD_LETTERS) == []
 
 
-async def test_a_receiver_that_fails_is_left_alone_for_a_round(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_a_receiver_that_fails_is_skipped_for_a_round(kafka: KafkaUnderTest, prefix: str) -> None:
     """Of a hundred notices for a receiver that is down, a round tries a handful."""
     async with telling(kafka.settings(prefix), Patience(delay_ms=60_000)) as (webhooks, receiver, _):
         receiver.answers["down"] = [503] * 1000
@@ -133,7 +133,7 @@ async def test_a_receiver_that_fails_is_left_alone_for_a_round(kafka: KafkaUnder
     assert len(await read_all(kafka.settings(prefix), TOPIC)) == 100
 
 
-async def test_what_is_given_up_is_a_dead_letter_and_can_be_put_back(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_a_notice_given_up_is_a_dead_letter_and_can_be_replayed(kafka: KafkaUnderTest, prefix: str) -> None:
     """410 or a removed webhook gives up at once, other failures after their time; `deadletters replay` begins again."""
     settings = kafka.settings(prefix)
     patience = Patience(delay_ms=50, give_up_ms=300)
@@ -184,7 +184,7 @@ async def test_a_person_who_is_erased_during_the_first_attempt_is_not_written_ag
     assert (notice.message_id, notice.body) == ("kept", b'"needle"')
 
 
-async def test_what_waits_of_an_erased_person_is_dropped(kafka: KafkaUnderTest, prefix: str) -> None:
+async def test_waiting_notices_of_an_erased_person_are_dropped(kafka: KafkaUnderTest, prefix: str) -> None:
     """A notice is sealed while it waits, and sent with its text when its receiver is back, unless its person was erased meanwhile."""
     settings = kafka.settings(prefix)
     await apply(settings)

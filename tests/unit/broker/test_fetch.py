@@ -48,9 +48,7 @@ def is_whole(cache: Cache, jar: Jar, content: bytes = CONTENT) -> bool:
     return cache.path_of(jar).read_bytes() == content and not part_of(cache, jar).exists()
 
 
-def test_all_that_is_missing_arrives_and_nothing_is_asked_for_twice(
-    repository: Repository, fetcher: Fetcher, cache: Cache
-) -> None:
+def test_missing_jars_are_downloaded_once(repository: Repository, fetcher: Fetcher, cache: Cache) -> None:
     """Every jar is in the cache under its Maven path, the progress adds up to the total, and a second check finds nothing missing."""
     jars = [repository.add(f"jar{number}", CONTENT[number:]) for number in range(12)]
     lock = JarLock(kafka="1", scala="2", jars=tuple(jars))
@@ -108,7 +106,7 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole(
     assert is_whole(cache, jar)
 
 
-def test_a_stale_part_costs_one_more_download_and_no_more(
+def test_a_stale_part_causes_exactly_one_more_download(
     repository: Repository, fetcher: Fetcher, cache: Cache, jar: Jar
 ) -> None:
     """A .part with other bytes fails the checksum once; then the file is downloaded from its first byte."""
@@ -150,7 +148,7 @@ def test_a_file_tampered_with_in_the_cache_is_deleted_and_fetched_again(
     assert is_whole(cache, jar)
 
 
-def test_a_file_that_is_not_there_is_named_at_once(repository: Repository, fetcher: Fetcher, jar: Jar) -> None:
+def test_a_missing_file_is_named_at_once(repository: Repository, fetcher: Fetcher, jar: Jar) -> None:
     """404 is not retried: the mirror's address is wrong, and the error names the setting."""
     repository.fail(jar, "not found")
 
@@ -180,7 +178,7 @@ def test_a_server_that_stays_busy_is_given_up(repository: Repository, fetcher: F
     assert len(repository.asked) == ATTEMPTS
 
 
-def test_without_a_network_the_sentence_says_so(cache: Cache, jar: Jar) -> None:
+def test_without_a_network_the_error_names_the_network(cache: Cache, jar: Jar) -> None:
     """If no server listens, the error names the address, the network and the mirror setting, without a traceback."""
     fetcher = Fetcher(cache, f"http://127.0.0.1:{free_port()}", first_pause_s=0.001)
 
@@ -207,7 +205,9 @@ def test_a_full_disk_is_named(fetcher: Fetcher, cache: Cache, jar: Jar) -> None:
         fetcher.fetch([jar])
 
 
-def test_two_copies_that_fetch_at_once_fetch_once(repository: Repository, fetcher: Fetcher, cache: Cache) -> None:
+def test_two_processes_that_download_at_once_download_once(
+    repository: Repository, fetcher: Fetcher, cache: Cache
+) -> None:
     """The second waits for the first and finds its files."""
     jars = [repository.add(f"jar{number}", CONTENT) for number in range(4)]
     with ThreadPoolExecutor(2) as pool:

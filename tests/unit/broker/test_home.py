@@ -43,7 +43,7 @@ def test_ports_stay_out_of_the_range_of_outgoing_connections(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("taken", ["client", "controller"])
-def test_a_port_that_somebody_took_is_replaced(tmp_path: Path, taken: str) -> None:
+def test_a_port_that_another_process_took_is_replaced(tmp_path: Path, taken: str) -> None:
     """This holds for either of the two ports; the new choice is kept too."""
     first = settle_ports(tmp_path)
     with listening(getattr(first, taken)):
@@ -64,13 +64,13 @@ def test_a_wanted_port_is_used_or_refused_in_one_sentence(tmp_path: Path) -> Non
         settle_ports(tmp_path, wanted)
 
 
-def test_a_torn_file_of_ports_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_partly_written_file_of_ports_is_replaced(tmp_path: Path) -> None:
     """New ports are chosen."""
     (tmp_path / "ports.json").write_text('{"client": 19')
     assert is_free(settle_ports(tmp_path).client)
 
 
-def test_a_live_process_is_recognised_and_a_stale_pid_is_not_believed(tmp_path: Path) -> None:
+def test_a_live_process_is_recognised_and_a_stale_pid_is_not(tmp_path: Path) -> None:
     """The pid alone is not enough: here it is alive, but its process was started at another time than the broker."""
     ports = Ports(client=1, controller=2)
     mine = state.Running(pid=os.getpid(), identity=process.identity(os.getpid()) or "", ports=ports, java="java")
@@ -82,7 +82,7 @@ def test_a_live_process_is_recognised_and_a_stale_pid_is_not_believed(tmp_path: 
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"pid": "x"}', "null"])
-def test_a_torn_state_means_that_nothing_runs(tmp_path: Path, content: str) -> None:
+def test_a_partly_written_state_means_that_no_broker_runs(tmp_path: Path, content: str) -> None:
     """A crash at any moment leaves no file that prevents the next start."""
     (tmp_path / "broker.json").write_text(content)
     assert state.read(tmp_path) is None
@@ -136,7 +136,7 @@ def test_the_configuration_listens_on_loopback_alone_and_creates_no_topic_by_its
         ("", "it wrote no log"),
     ],
 )
-def test_why_it_did_not_start_is_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
+def test_the_reason_of_a_failed_start_is_one_sentence(tmp_path: Path, log: str, sentence: str) -> None:
     """Known problems get advice; unknown ones get the last log line and the file."""
     (tmp_path / "kafka.log").write_text(log)
     error = explain(tmp_path / "kafka.log")
@@ -150,7 +150,7 @@ def test_why_it_did_not_start_is_one_sentence(tmp_path: Path, log: str, sentence
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\x00\x00\x04\x00\x00\x00\x01", b"\x7f\xff\xff\xff"]
 )
-def test_whatever_else_answers_on_the_port_is_not_taken_for_a_broker(answer: bytes) -> None:
+def test_another_server_on_the_port_is_not_mistaken_for_a_broker(answer: bytes) -> None:
     """Silence, another protocol, and a truncated or absurdly long answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)

@@ -30,7 +30,7 @@ def test_java_home_comes_first(tmp_path: Path, release: bool) -> None:
     assert find_java({"JAVA_HOME": str(tmp_path / "a"), "PATH": str(other.parent)}) == Java(chosen, "21.0.2")
 
 
-def test_one_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
+def test_a_java_that_is_too_old_is_skipped(tmp_path: Path) -> None:
     """If JAVA_HOME is another project's Java 8, the one on PATH is still found."""
     a_java(tmp_path / "a", "1.8.0_392")
     good = a_java(tmp_path / "b", "17")
@@ -50,7 +50,7 @@ def test_the_package_comes_last(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.8.0_392", "11.0.2", "16", "not a version"])
-def test_without_one_the_sentence_says_what_was_found_and_what_to_do(tmp_path: Path, version: str) -> None:
+def test_without_java_the_error_says_what_was_found_and_what_to_do(tmp_path: Path, version: str) -> None:
     """The error names the Java that is too old, the package, the system's package, and the alternative."""
     a_java(tmp_path, version)
 
@@ -60,7 +60,7 @@ def test_without_one_the_sentence_says_what_was_found_and_what_to_do(tmp_path: P
         find_java({"JAVA_HOME": str(tmp_path), "PATH": ""})
 
 
-def test_a_java_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
+def test_a_java_that_does_not_run_is_skipped(tmp_path: Path) -> None:
     """A JAVA_HOME that does not exist, and a program that fails."""
     broken = a_java(tmp_path / "broken", "21", release=False)
     broken.write_text("#!/bin/sh\nexit 1\n")

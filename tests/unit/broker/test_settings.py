@@ -36,7 +36,7 @@ def given(monkeypatch: pytest.MonkeyPatch, **environment: str) -> KafkaSettings:
     return KafkaSettings.from_environment()
 
 
-def test_an_address_is_all_that_a_plain_cluster_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plain_cluster_needs_only_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """The prefix has a default; client options contain the servers and no TLS."""
     settings = given(monkeypatch)
 

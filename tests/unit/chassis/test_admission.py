@@ -66,13 +66,13 @@ def test_kinds_do_not_share_their_slots() -> None:
         (True, False, CallKind.SESSION),
     ],
 )
-def test_the_kind_follows_from_what_is_streamed(many_in: bool, many_out: bool, kind: CallKind) -> None:
+def test_the_kind_depends_on_which_sides_stream(many_in: bool, many_out: bool, kind: CallKind) -> None:
     """So a new method has a budget without being listed."""
     assert CallKind.of(request_streaming=many_in, response_streaming=many_out) is kind
 
 
 @given(st.integers(1, 9), st.integers(64, 3000))
-def test_while_several_tenants_are_greedy_modest_ones_are_served(greedy: int, total: int) -> None:
+def test_modest_tenants_are_served_while_several_are_greedy(greedy: int, total: int) -> None:
     """A quarter of the budget is for tenants that hold less than a sixty-fourth of it."""
     slots = admission(total)
     for index in range(greedy):
@@ -102,7 +102,7 @@ def test_slots_balance_and_leave_nothing_behind(steps: list[tuple[str, str, bool
     assert (slots.taken, slots.known) == (0, 0)
 
 
-def test_asking_remembers_no_one() -> None:
+def test_refused_callers_are_not_remembered() -> None:
     """Refused callers use no memory."""
     slots = Slots(Budget(1, 1))
     slots.take(Who("acme", "first"))

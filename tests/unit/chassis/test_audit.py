@@ -45,7 +45,7 @@ def a_trail(log: Log) -> AuditTrail:
     return AuditTrail("ingest", log, lambda: NOW, Metrics())
 
 
-def test_a_change_is_recorded_with_who_and_what() -> None:
+def test_a_change_is_recorded_with_caller_and_target() -> None:
     """The key is the tenant, and the record contains ids only."""
     log = Log()
     trail = a_trail(log)
@@ -127,7 +127,7 @@ def refuse(trail: AuditTrail, times: int = 1, *, subject: str = "operator", meth
     asyncio.run(ask())
 
 
-def test_refusals_at_the_door_are_one_record_at_once_and_one_with_their_number() -> None:
+def test_refusals_before_the_request_are_recorded_once_and_then_by_number() -> None:
     """A thousand refusals of a caller in a window are two records."""
     log, time = Log(), Time()
     trail = AuditTrail("ingest", log, time, Metrics())

@@ -32,7 +32,7 @@ def test_every_rpc_has_a_rule(method: MethodDescriptor) -> None:
     assert rule.public or all(scope.count(".") == 1 and scope == scope.lower() for scope in rule.scopes)
 
 
-def test_the_walk_meets_every_service() -> None:
+def test_the_list_of_methods_has_every_service() -> None:
     """Otherwise the test above would prove nothing."""
     assert {method.containing_service.name for method in methods()} == {
         "IngestService", "OutboundService", "PersonService", "AgentService", "RoutingService",
@@ -41,7 +41,7 @@ def test_the_walk_meets_every_service() -> None:
 
 
 @pytest.mark.parametrize("method", ["/no.such.Service/X", "/chapar.sla.v1.SlaService/Nope", "nonsense", "", "/"])
-def test_what_is_not_described_is_closed(method: str) -> None:
+def test_methods_without_a_description_are_refused(method: str) -> None:
     """Default deny, with any token."""
     assert rule_of(method) is None
     authorizer = Authorizer(Verifier.from_secret(SECRET))

@@ -11,7 +11,7 @@ from services.chassis.byte_budget import ByteBudget, ByteShares, Held, OverBudge
 SHARES = ByteShares(total=1000, per_peer=400, reserve=200, small=50)
 
 
-def test_one_peer_can_not_use_up_what_others_need() -> None:
+def test_one_peer_cannot_use_up_the_budget_of_others() -> None:
     """Each peer has a share, and small bodies still fit when large ones do not."""
     budget = ByteBudget(SHARES)
     loud = budget.open("loud")
@@ -30,7 +30,7 @@ def test_one_peer_can_not_use_up_what_others_need() -> None:
     assert budget.held == 451
 
 
-def test_a_body_that_would_find_no_room_is_known_before_it_comes() -> None:
+def test_a_body_above_the_budget_is_refused_by_its_declared_length() -> None:
     """The declared length is checked; nothing is held for it."""
     budget = ByteBudget(SHARES)
     held = budget.open("a")
@@ -43,7 +43,7 @@ def test_a_body_that_would_find_no_room_is_known_before_it_comes() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "", "c"]), st.integers(0, 300), st.booleans()), max_size=80))
-def test_bounds_hold_and_everything_comes_back(steps: list[tuple[str, int, bool]]) -> None:
+def test_limits_hold_and_all_bytes_are_released(steps: list[tuple[str, int, bool]]) -> None:
     """This holds for any order of taking, failing and releasing."""
     budget = ByteBudget(SHARES)
     held: list[Held] = []

@@ -13,7 +13,7 @@ from services.chassis.ids import derive, random_id
 PARTS = st.lists(st.text(st.characters(codec=None), max_size=8), min_size=1, max_size=4)
 
 
-def test_a_manual_clock_moves_only_when_told_to() -> None:
+def test_a_manual_clock_moves_only_on_advance() -> None:
     """It never moves back."""
     clock = ManualClock(1000)
     as_port: Clock = clock
@@ -41,7 +41,7 @@ def test_different_parts_give_different_ids(one: list[str], other: list[str]) ->
     assert (derive(*one) == derive(*other)) == (one == other)
 
 
-def test_parts_are_not_merely_joined() -> None:
+def test_parts_are_not_joined_without_their_lengths() -> None:
     """Parts are joined neither directly nor by a separator that a part may contain."""
     assert len({derive("a", "bc"), derive("ab", "c"), derive("abc"), derive("a", "b", "c"), derive("1:a", "bc")}) == 5
 

@@ -92,7 +92,7 @@ def test_a_body_must_make_progress_and_come_to_an_end() -> None:
     assert steady.told == [(Stage.BODY, False)]
 
 
-def test_what_we_are_slow_with_is_not_the_clients_fault() -> None:
+def test_slow_work_of_the_server_does_not_close_the_clients_connection() -> None:
     """Work has its own, long deadline."""
     hall = Hall()
     owner = hall.come("a", Stage.WORK)
@@ -144,7 +144,7 @@ def test_open_sockets_are_bounded_and_the_first_stay() -> None:
     assert [bool(socket.told) for socket in sockets] == [False] * 8 + [True] * 4
 
 
-def test_a_full_house_takes_from_who_has_waited_longest() -> None:
+def test_a_full_table_takes_the_seat_that_has_waited_longest() -> None:
     """When all connections have work in progress, the newcomer is refused."""
     hall = Hall(limits=ConnectionLimits(total=10, per_peer=5))
     first = hall.come("p0", Stage.IDLE)

@@ -58,7 +58,7 @@ INVENTED = [
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_a_caller_invents_is_refused(name: str) -> None:
+def test_invented_cursors_are_refused(name: str) -> None:
     """Numbers of 25 digits, NaN, deep lists, NUL, cursors of other lists."""
     assert [cursor for cursor in INVENTED if not refused(READERS[name], cursor)] == []
 
@@ -66,7 +66,7 @@ def test_what_a_caller_invents_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 @given(cursor=st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 @example(cursor=as_cursor('["waiting",9007199254740993]'))
-def test_nothing_but_a_refusal_is_raised(name: str, cursor: str) -> None:
+def test_no_exception_but_a_refusal_is_raised(name: str, cursor: str) -> None:
     """For any text, and for any bytes encoded as a cursor."""
     refused(READERS[name], cursor)
 
@@ -78,7 +78,7 @@ def test_nothing_but_a_refusal_is_raised(name: str, cursor: str) -> None:
         max_size=5,
     )
 )
-def test_what_we_made_comes_back(place: list[Any]) -> None:
+def test_a_cursor_comes_back_unchanged(place: list[Any]) -> None:
     """It is unchanged, and valid only for its own list."""
     cursor = encode_cursor("list", place)
     assert decode_cursor("list", cursor, list[Any]) == place
@@ -86,7 +86,7 @@ def test_what_we_made_comes_back(place: list[Any]) -> None:
     assert msgspec.json.decode(msgspec.json.encode(place)) == place
 
 
-def test_each_list_hands_its_own_cursor_back() -> None:
+def test_each_list_accepts_its_own_cursor() -> None:
     """The encoders and decoders of the four services."""
     assert paging.position_of(paging.at_position(50)) == 50
     assert paging.agent_of(paging.after_agent("sara")) == "sara"

@@ -38,7 +38,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("text", INSIDE)
-def test_addresses_that_are_not_public(text: str) -> None:
+def test_addresses_that_are_not_public_are_refused(text: str) -> None:
     """In any form: mapped, translated, tunnelled."""
     assert "not a public address" in problem_of_address(ipaddress.ip_address(text), PUBLIC)
     host = f"[{text}]" if ":" in text else text
@@ -46,13 +46,13 @@ def test_addresses_that_are_not_public(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", OUTSIDE)
-def test_addresses_that_are(text: str) -> None:
+def test_public_addresses_are_accepted(text: str) -> None:
     """Also in the form that a resolver of an IPv6-only network makes."""
     assert problem_of_address(ipaddress.ip_address(text), PUBLIC) == ""
 
 
 @given(st.ip_addresses(v=4))
-def test_an_ipv4_address_is_judged_the_same_in_ipv6(address: ipaddress.IPv4Address) -> None:
+def test_an_ipv4_address_is_checked_the_same_way_inside_ipv6(address: ipaddress.IPv4Address) -> None:
     """Mapped and translated; never more leniently than Python's own table."""
     verdict = bool(problem_of_address(address, PUBLIC))
     assert bool(problem_of_address(ipaddress.IPv6Address(f"::ffff:{address}"), PUBLIC)) is verdict
@@ -75,7 +75,7 @@ def test_no_ipv6_address_is_judged_more_leniently_than_by_the_standard_table(add
         "https://xn--mller-kva.example/", "https://a_b.example.com/", "https://1.example.com/",
     ],
 )  # fmt: skip
-def test_urls_that_may_be_used(url: str) -> None:
+def test_ordinary_urls_are_accepted(url: str) -> None:
     """Ordinary URLs are accepted."""
     assert problem_of_url(url, PUBLIC) == ""
 
@@ -96,12 +96,12 @@ def test_urls_that_may_be_used(url: str) -> None:
         "https://%31%32%37.0.0.1/", "https://hooks.example.com/" + "x" * 3000, "https://" + "x" * 64 + ".example/",
     ],
 )  # fmt: skip
-def test_urls_that_may_not(url: str) -> None:
+def test_forbidden_urls_are_refused(url: str) -> None:
     """Other schemes, passwords, internal names, numbers that a resolver accepts as addresses, and characters that a parser may drop."""
     assert problem_of_url(url, PUBLIC)
 
 
-def test_what_the_operator_allows() -> None:
+def test_destinations_that_the_operator_allows_are_accepted() -> None:
     """Destinations are allowed by name, address and network, with TLS and without; no other destination is."""
     for url in (
         "http://crm.corp/x",
@@ -136,7 +136,7 @@ def test_development_may_reach_this_machine_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     "item", ["10.0.0.1/8", "*", "*.example.com", "http://crm.corp", "10.0.0.0/33", "", "2130706433", "a b"]
 )
-def test_what_is_no_host_and_no_network_is_refused(item: str) -> None:
+def test_an_entry_that_is_not_a_host_or_network_is_refused(item: str) -> None:
     """A list with another meaning than its author intended is worse than no list."""
     with pytest.raises(ValueError, match="neither a host name nor an address"):
         destinations([item], development=False)

@@ -24,7 +24,7 @@ def test_every_kind_is_mapped_everywhere() -> None:
     assert set(HTTP_STATUS) == set(CODES) == set(DISPOSITION) == kinds
 
 
-def test_only_what_may_pass_by_itself_is_retried() -> None:
+def test_only_transient_errors_are_retried() -> None:
     """A record that is wrong stays wrong: it becomes a dead letter."""
     retried = {kind for kind in ErrorKind if DISPOSITION[kind] is Disposition.RETRY}
     assert retried == {ErrorKind.EXHAUSTED, ErrorKind.UNAVAILABLE, ErrorKind.DEADLINE, ErrorKind.ABORTED}
@@ -38,7 +38,7 @@ def test_a_reason_is_a_word_for_programs(reason: str) -> None:
         ChaparError(ErrorKind.INVALID, reason, "text")
 
 
-def test_a_problem_tells_what_where_and_when_again() -> None:
+def test_a_problem_has_reason_fields_and_retry_time() -> None:
     """RFC 9457, with the whole seconds of Retry-After, rounded up."""
     answer = problem(
         ChaparError(
@@ -56,7 +56,7 @@ def test_a_problem_tells_what_where_and_when_again() -> None:
     assert answer.body["violations"] == [{"field": "account", "description": "30 a second"}]
 
 
-def test_an_internal_error_keeps_its_message_to_itself() -> None:
+def test_an_internal_errors_message_is_not_shown() -> None:
     """Neither HTTP nor gRPC shows an internal error's message."""
     error = ChaparError(ErrorKind.INTERNAL, "BUG", "row 7 of agents: secret")
     assert "secret" not in str(problem(error).body)

@@ -52,7 +52,7 @@ def ones(count: int) -> str:
         r'labels.all(k, k.matches("^\\w+$"))',
     ],
 )
-def test_what_would_stop_everyone_is_refused(source: str) -> None:
+def test_expressions_that_cost_too_much_are_refused(source: str) -> None:
     """Each of these takes from 10 ms to hours for one message."""
     with pytest.raises(TooCostly, match="steps for one message"):
         compile_expression(source)
@@ -73,7 +73,7 @@ def test_what_would_stop_everyone_is_refused(source: str) -> None:
         'timestamp("2026-01-01T00:00:00Z").getFullYear() == 2026 // a comment with "quotes',
     ],
 )
-def test_what_people_write_is_cheap(source: str) -> None:
+def test_ordinary_conditions_are_cheap(source: str) -> None:
     """An ordinary condition takes a twentieth of the limit of one expression, so that twenty rules of the most expensive kind fit."""
     assert steps_of(source) < MOST_STEPS / 20
     compile_expression(source)
@@ -96,7 +96,7 @@ def test_what_people_write_is_cheap(source: str) -> None:
         "'\\q' == text",
     ],
 )
-def test_what_is_not_understood_is_refused(source: str) -> None:
+def test_expressions_that_are_not_understood_are_refused(source: str) -> None:
     """It is never guessed: a guess would not be a bound."""
     with pytest.raises(ExpressionRefused):
         compile_expression(source)
@@ -106,7 +106,7 @@ def test_what_is_not_understood_is_refused(source: str) -> None:
     ("literal", "said"),
     [("'a'", "a"), (r"'\x41\u0042\103'", "ABC"), (r"r'\d'", r"\d"), ('"""a"b"""', 'a"b'), (r'"\\w\""', '\\w"')],
 )
-def test_texts_say_what_the_library_reads(literal: str, said: str) -> None:
+def test_text_literals_have_the_value_that_the_library_reads(literal: str, said: str) -> None:
     """The weight of a pattern depends on its value."""
     assert text_of(literal) == said
     assert cel.evaluate(literal) == said
@@ -143,7 +143,7 @@ def _refused(together: Together, source: str) -> bool:
     return False
 
 
-def test_what_is_given_is_cut_to_what_estimates_assume() -> None:
+def test_inputs_are_cut_to_the_sizes_that_estimates_assume() -> None:
     """A text above the limit, a map with more entries and longer names: none costs more than the proved bound."""
     assert bounded("x" * 10**6) == "x" * MOST_TEXT
     labels = bounded({f"{number:06}{'x' * 1_000}": "y" * 1_000 for number in range(1_000)})
@@ -236,7 +236,7 @@ def test_any_pattern_is_weighed_or_refused(pattern: str) -> None:
         return
 
 
-def test_chains_cost_no_stack() -> None:
+def test_long_chains_do_not_overflow_the_stack() -> None:
     """The longest expressions of each operator are estimated or refused, without a stack overflow."""
     pieces = ("a||", "a+", "a==", "a ? b : ", "!", "-", "a.", "(", "[", "{1:", "a.b(", "a[", "f(", "'x'+", "x.map(y,")
     for piece in pieces:

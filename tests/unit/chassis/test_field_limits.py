@@ -84,13 +84,13 @@ def test_a_field_beyond_its_limits_is_named(request_: Message, path: str) -> Non
     assert set(wrong(request_)) == {path}
 
 
-def test_a_refusal_holds_nothing_of_what_was_sent() -> None:
+def test_a_refusal_contains_nothing_of_the_request() -> None:
     """The refusal is logged and shown; the field may contain a customer's words."""
     found = wrong(ingest_pb2.SubmitRequest(native_id="my secret\x07diary", labels={"secret\x07": "x"}))
     assert "secret" not in f"{found}"
 
 
-def test_a_time_that_is_none_is_refused() -> None:
+def test_an_invalid_time_is_refused() -> None:
     """It is refused whatever the handler would make of it."""
     request = ingest_pb2.SubmitRequest()
     request.sent_at.seconds = 1 << 60
@@ -98,7 +98,7 @@ def test_a_time_that_is_none_is_refused() -> None:
     assert set(wrong(request)) == {"sent_at.seconds", "due_at.nanos"}
 
 
-def test_persian_text_and_what_it_needs_is_welcome() -> None:
+def test_persian_text_with_its_marks_is_accepted() -> None:
     """ZWNJ, marks, both directions in a text."""
     assert wrong(agent(display_name="سارا می\u200cخواهد", pool="فروش")) == {}
     assert wrong(ingest_pb2.SubmitRequest(text="سلام\n\u202bخوبی؟\u202c", native_id="۱۲۳")) == {}
@@ -156,7 +156,7 @@ def _hostile(shape: str, size: int) -> Message:
 
 
 @given(st.text(max_size=300), st.text(max_size=300), st.lists(st.text(max_size=250), max_size=30))
-def test_what_passes_is_within_the_limits(name: str, pool: str, queues: list[str]) -> None:
+def test_fields_that_pass_are_within_the_limits(name: str, pool: str, queues: list[str]) -> None:
     """A value that does not pass is named, with one violation for each wrong field."""
     try:
         request = agent(display_name=name, pool=pool, queues=queues)

@@ -23,7 +23,7 @@ def test_a_process_is_ready_when_wired_and_all_components_are() -> None:
     assert told == [False, True, False]
 
 
-def test_draining_is_for_good() -> None:
+def test_draining_is_final() -> None:
     """The states that components report afterwards do not matter."""
     health = Health()
     health.set_wired()
@@ -33,7 +33,7 @@ def test_draining_is_for_good() -> None:
     assert health.reasons() == {"process": "draining"}
 
 
-def test_listeners_hear_changes_only() -> None:
+def test_listeners_are_called_on_changes_only() -> None:
     """A report without a change is not passed on."""
     health, told = Health(), list[bool]()
     health.set_wired()
@@ -47,7 +47,7 @@ def test_listeners_hear_changes_only() -> None:
     assert health.component("one") is one
 
 
-def test_endpoints_are_a_whole_file_or_none(tmp_path: Path) -> None:
+def test_endpoints_are_a_complete_file_or_none(tmp_path: Path) -> None:
     """Each publication replaces the file at once; no other file remains beside it."""
     file = tmp_path / "endpoints.json"
     endpoints = Endpoints(file)
@@ -58,7 +58,7 @@ def test_endpoints_are_a_whole_file_or_none(tmp_path: Path) -> None:
     assert endpoints["ops"] == "127.0.0.1:2"
 
 
-def test_without_a_file_endpoints_are_only_known(tmp_path: Path) -> None:
+def test_without_a_file_endpoints_stay_in_memory(tmp_path: Path) -> None:
     """Tests that embed a service read the endpoints directly."""
     endpoints = Endpoints()
     endpoints.publish("grpc", "127.0.0.1:1")

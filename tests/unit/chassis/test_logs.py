@@ -32,7 +32,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
-def test_a_line_says_who_when_and_what(out: io.StringIO) -> None:
+def test_a_line_has_service_time_and_event(out: io.StringIO) -> None:
     """RFC 3339 in UTC, and the ids of the context."""
     with bound(tenant="acme", interaction_id="i-1"):
         get_logger("x").info("interaction queued", queue="billing", waited_s=1.5)
@@ -52,7 +52,7 @@ def test_a_line_says_who_when_and_what(out: io.StringIO) -> None:
     }
 
 
-def test_libraries_log_the_same_way(out: io.StringIO) -> None:
+def test_log_lines_of_libraries_have_the_same_form(out: io.StringIO) -> None:
     """The standard library's logging is routed through structlog, and redacted too."""
     logging.getLogger("some.library").warning(
         "call to https://api/bot123:AbC-d/send with %s", "Bearer abcdefgh12345678"
@@ -81,7 +81,7 @@ def test_an_exception_is_one_line(out: io.StringIO) -> None:
     assert "RuntimeError: broken" in line["exception"]
 
 
-def test_a_lone_surrogate_or_persian_does_not_cost_the_line(out: io.StringIO) -> None:
+def test_a_lone_surrogate_or_persian_text_is_logged(out: io.StringIO) -> None:
     """Persian stays readable."""
     get_logger("x").info("چاپار رسید", odd="\ud800")
     assert "چاپار رسید" in out.getvalue()
@@ -103,7 +103,7 @@ def test_a_trace_is_named(out: io.StringIO) -> None:
     tracing.close()
 
 
-def test_people_may_have_it_readable(out: io.StringIO) -> None:
+def test_logs_can_be_formatted_for_a_terminal(out: io.StringIO) -> None:
     """The format for a terminal has the same redaction."""
     stream = io.StringIO()
     configure_logging("router", "router-0", human=True, stream=stream)

@@ -35,7 +35,7 @@ def test_a_metric_follows_the_rules(spec: MetricSpec) -> None:
         assert spec.buckets == ()
 
 
-def test_names_are_unique_and_no_label_identifies_anybody() -> None:
+def test_names_are_unique_and_no_label_identifies_a_person() -> None:
     """Each label value is a series for ever."""
     assert len({spec.name for spec in CATALOGUE}) == len(CATALOGUE)
     assert not LABELS & {"agent", "tenant", "customer", "person", "conversation", "interaction", "phone", "instance"}
@@ -58,7 +58,7 @@ def test_every_metric_can_be_made_and_scraped() -> None:
     assert Metrics().value("chapar_ready") is None
 
 
-def test_what_the_catalogue_does_not_know_raises() -> None:
+def test_an_unknown_name_kind_or_label_raises() -> None:
     """A misspelt name, kind or label must not become a silent series."""
     metrics = Metrics()
     with pytest.raises(UnknownMetric, match="metrics_catalogue"):
@@ -79,7 +79,7 @@ def test_children_are_cached_and_named_or_ordered() -> None:
     assert family.labels("billing", "accepted") is family.labels(outcome="accepted", queue="billing")
 
 
-def test_a_label_out_of_control_costs_its_detail_and_not_the_scrape() -> None:
+def test_a_label_with_too_many_values_loses_detail_and_not_the_scrape() -> None:
     """After two thousand values, further ones become `other`."""
     metrics = Metrics()
     for number in range(2500):
@@ -89,7 +89,7 @@ def test_a_label_out_of_control_costs_its_detail_and_not_the_scrape() -> None:
     assert metrics.value("chapar_router_waiting", "other") == 1
 
 
-def test_a_lane_tells_what_it_does() -> None:
+def test_a_lanes_events_reach_their_metrics() -> None:
     """Every event of the lane's contract reaches its metric; a lost partition's gauges are removed."""
     metrics = Metrics()
     lane: LaneMetrics = PrometheusLaneMetrics(metrics)

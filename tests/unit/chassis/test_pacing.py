@@ -8,7 +8,7 @@ from services.chassis.pacing import Pace, Pacer
 PACE = Pace(per_s=10, burst=5)
 
 
-def test_a_burst_passes_and_what_follows_waits_for_its_turn() -> None:
+def test_a_burst_passes_and_later_units_wait_for_their_turn() -> None:
     """They pass one at a time, 0.1 s apart."""
     pacer = Pacer(PACE)
     waits = [pacer.take("acme", 1, 100.0, 1.0).wait_s for _ in range(8)]
@@ -16,7 +16,7 @@ def test_a_burst_passes_and_what_follows_waits_for_its_turn() -> None:
     assert pacer.take("beta", 1, 100.0, 1.0).wait_s == 0
 
 
-def test_what_would_wait_too_long_is_refused_and_spends_nothing() -> None:
+def test_a_wait_that_is_too_long_is_refused_and_spends_nothing() -> None:
     """A flood that is refused does not delay its tenant's next turn."""
     pacer = Pacer(PACE)
     for _ in range(1000):
@@ -46,7 +46,7 @@ def test_a_tenant_may_have_more_weight_than_others() -> None:
     assert passed("small") in range(5, 7)
 
 
-def test_no_limit_keeps_nothing() -> None:
+def test_no_limit_uses_no_memory() -> None:
     """This is a rate of 0."""
     pacer = Pacer(Pace(0, 1))
     assert all(pacer.take(f"t{n}", 1, 0.0, 0.0).wait_s == 0 for n in range(100))
@@ -62,7 +62,7 @@ def test_memory_is_bounded_by_the_most_keys() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.5), st.floats(0.1, 20)), min_size=1, max_size=200))
-def test_over_any_time_no_more_is_let_in_than_burst_and_rate_allow(steps: list[tuple[float, float]]) -> None:
+def test_no_more_units_pass_than_burst_and_rate_allow(steps: list[tuple[float, float]]) -> None:
     """Each unit counts at the time for which it waits; one entry above the burst may be in progress."""
     pacer = Pacer(PACE)
     now = 0.0

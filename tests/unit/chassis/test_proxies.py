@@ -62,7 +62,7 @@ def test_a_whole_prefix_is_one_peer() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["10.0.0.1/8", "proxy.example", "*", "10.0.0.0/33", "10.0.0.0/8;192.0.2.1"])
-def test_what_is_no_network_is_refused(wrong: str) -> None:
+def test_an_invalid_network_is_refused(wrong: str) -> None:
     """A name or a wildcard would trust the wrong addresses."""
     with pytest.raises(ValueError, match="neither an address nor a network"):
         networks_of(wrong)

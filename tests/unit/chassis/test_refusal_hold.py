@@ -24,7 +24,7 @@ def hold(time: Time, chance: float = 0.0, **limits: float) -> RefusalHold:
     return RefusalHold(settings, time, lambda: chance)
 
 
-def test_strangers_wait_when_there_are_many_of_them() -> None:
+def test_refusals_of_unknown_callers_wait_when_there_are_many() -> None:
     """The first ones of each second are answered at once, so that a misconfigured client sees its mistake."""
     time = Time()
     held = hold(time)
@@ -34,7 +34,7 @@ def test_strangers_wait_when_there_are_many_of_them() -> None:
     assert [held.delay(STRANGER, None, 0) for _ in range(6)] == [0.0] * 5 + [1.0]
 
 
-def test_who_asks_too_much_waits_at_most_the_hold() -> None:
+def test_a_caller_above_the_limit_waits_at_most_the_hold() -> None:
     """It never waits so long that its deadline passes before the answer."""
     held = hold(Time())
     assert held.delay(BUSY, None, 0) == 1.0
@@ -53,7 +53,7 @@ def test_other_errors_are_answered_at_once(kind: ErrorKind) -> None:
     assert hold(Time()).delay(ChaparError(kind, "X", "x", retry_after_s=5), None, 0) == 0.0
 
 
-async def test_no_more_wait_than_the_settings_say() -> None:
+async def test_no_more_refusals_wait_than_the_settings_allow() -> None:
     """Above that number refusals are sent at once: memory is bounded."""
     held = hold(Time(), refusals_held=3)
     waiting = [asyncio.create_task(held.wait(1.0, 0)) for _ in range(3)]

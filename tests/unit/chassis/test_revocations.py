@@ -68,7 +68,7 @@ def test_an_entry_is_replaced_removed_and_forgotten() -> None:
     assert not found.covers(a_caller())
 
 
-def test_memory_is_bounded_and_looking_up_is_not_a_search() -> None:
+def test_memory_is_bounded_and_a_lookup_takes_constant_time() -> None:
     """Of a hundred thousand entries those that end first are dropped, and a lookup costs the same as with one entry."""
     found = Revocations()
     for number in range(MOST):

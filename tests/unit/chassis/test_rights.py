@@ -71,7 +71,7 @@ def test_every_method_and_role_is_as_reviewed() -> None:
     assert {name: set(roles) for name, roles in matrix().items()} == REVIEWED
 
 
-def test_the_walk_meets_every_contract() -> None:
+def test_the_list_of_methods_has_every_contract() -> None:
     """Otherwise the test above would prove nothing."""
     wanted = {
         method.full_name
@@ -101,13 +101,13 @@ def test_scopes_of_contracts_and_roles_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_no_role_is_another_in_disguise(role: Role) -> None:
+def test_no_two_roles_have_the_same_rights(role: Role) -> None:
     """Each role has a right that some other role lacks, and unknown names add nothing."""
     assert scopes_of([role.value, "root", "", "AGENT "]) == SCOPES_OF[role]
     assert all(SCOPES_OF[role] != SCOPES_OF[other] for other in Role if other is not role)
 
 
-def test_any_of_is_one_of_them_and_all_of_is_all() -> None:
+def test_any_of_needs_one_scope_and_all_of_needs_all() -> None:
     """Both parts of a rule must be satisfied."""
     rule = Rule(frozenset({"a", "b"}), any_of=frozenset({"c", "d"}))
     assert not rule.missing(frozenset({"a", "b", "d"}))

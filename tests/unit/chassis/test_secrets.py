@@ -74,12 +74,12 @@ def test_a_tenant_reads_its_own(references: SecretReferences) -> None:
         "",
     ],
 )
-def test_nothing_else_is_there(references: SecretReferences, reference: str) -> None:
+def test_a_tenant_can_read_nothing_else(references: SecretReferences, reference: str) -> None:
     assert references.read("acme", reference) == ""
 
 
 @pytest.mark.parametrize("tenant", ["", ".", "..", "../secrets/acme", "linked", "acme/telegram", "ACME"])
-def test_a_tenant_is_no_path(references: SecretReferences, tenant: str) -> None:
+def test_a_tenant_name_is_not_used_as_a_path(references: SecretReferences, tenant: str) -> None:
     """Neither is it a link to another place."""
     assert references.read(tenant, "file:jwt") == ""
     assert references.read(tenant, "file:token") == ""

@@ -39,7 +39,7 @@ def refused(env: dict[str, str] | None = None, file: Path | None = None) -> str:
     return caught.value.message
 
 
-def test_defaults_file_and_environment_weigh_more_in_this_order(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
     """A file for settings that stay, the environment for those that differ per process, arguments for the CLI."""
     file = tmp_path / "desk.yaml"
     file.write_text("page_size: 30\ngrpc_port: 5000\njwt: {issuer: file, audience: file}\n")
@@ -80,7 +80,7 @@ def test_an_unknown_key_in_the_file_is_an_error_too(tmp_path: Path) -> None:
     assert refused(file=file) == "jwt.isuer: no such setting; did you mean issuer?"
 
 
-def test_what_kubernetes_invents_is_no_setting_and_no_error() -> None:
+def test_variables_that_kubernetes_adds_are_ignored() -> None:
     """A Service called chapar-desk adds these variables to every pod of its namespace."""
     env = {
         "CHAPAR_DESK_SERVICE_HOST": "10.0.0.1",
@@ -92,7 +92,7 @@ def test_what_kubernetes_invents_is_no_setting_and_no_error() -> None:
     assert DeskSettings.load(env={**KAFKA, **env}).grpc_port == 0
 
 
-def test_several_mistakes_are_told_at_once() -> None:
+def test_several_mistakes_are_reported_at_once() -> None:
     """The message has one sentence for each, with the names that people set."""
     message = refused({"CHAPAR_DESK_GRPC_PORT": "many", "CHAPAR_DESK_LOG_LEVEL": "LOUD"})
     assert "grpc_port (CHAPAR_DESK_GRPC_PORT)" in message
@@ -130,7 +130,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     assert "cannot be read" in refused(file=tmp_path / "none.yaml")
 
 
-def test_json_in_a_variable_and_json_that_is_none() -> None:
+def test_json_in_a_variable_is_parsed_and_invalid_json_is_refused() -> None:
     """For settings that are maps or lists."""
     files = {f"CHAPAR_DESK_TLS_{n}_FILE": f"/{n}" for n in ("CERT", "KEY", "CA")}
     env = {**KAFKA, **files, "CHAPAR_DESK_GRPC_PEERS": '{"*": ["dns:router"]}'}

@@ -89,7 +89,7 @@ def test_the_longest_life_is_accepted_to_the_second() -> None:
 
 @given(st.dictionaries(st.sampled_from(["exp", "iat", "nbf"]), JSON))
 @settings(max_examples=200)
-def test_whatever_the_times_are_the_token_ends_within_the_setting(times_: dict[str, Any]) -> None:
+def test_with_any_times_the_token_ends_within_the_setting(times_: dict[str, Any]) -> None:
     """The token is refused, or it ends at a known time within the limit."""
     try:
         caller = judged({**GOOD, **times_})
@@ -170,7 +170,7 @@ def test_claims_of_known_providers_are_understood_as_they_are(name: str) -> None
     )  # fmt: skip
 
 
-def test_an_issuer_of_one_tenant_never_speaks_for_another() -> None:
+def test_an_issuer_of_one_tenant_never_names_another() -> None:
     """Its tokens' claims do not matter; a fixed tenant overrides the claim, and a list is not a name."""
     rules = IssuerSettings(issuer="i", tenants=("acme",)).rules
     assert judged({**GOOD, "tenant": "acme"}, rules).tenant == "acme"
@@ -205,7 +205,7 @@ def test_no_path_breaks_on_any_claims(claims: Any, path: str) -> None:
     at(claims if isinstance(claims, dict) else {"a": claims}, path)
 
 
-def test_a_token_that_was_verified_dies_with_its_leeway() -> None:
+def test_a_verified_token_expires_with_its_leeway() -> None:
     """This time limits streams."""
     clock = ManualClock(NOW * 1000)
     token = mint(SECRET, "s", "acme", [], ttl=60, clock=clock)
@@ -227,7 +227,7 @@ def test_a_token_that_was_verified_dies_with_its_leeway() -> None:
         {"issuers": ({"issuer": "a", "jwks_url": "https://a/k", "tenants": ["acme"], "roles": {"x": "root"}},)},
     ],
 )
-def test_settings_that_leave_open_who_may_say_what_are_refused(values: dict[str, Any]) -> None:
+def test_settings_with_ambiguous_tenants_or_keys_are_refused(values: dict[str, Any]) -> None:
     """No tenants, no keys, or two values for one setting."""
     with pytest.raises(ValidationError):
         JwtSettings.model_validate(values)

@@ -109,7 +109,7 @@ PRIVATE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", PRIVATE)
-def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
+def test_a_key_set_that_could_sign_is_refused(kind: str) -> None:
     """Private keys of a provider, or of an operator, are never used as public ones."""
     raw = json.dumps({"keys": [KEYS["ES384"].published, {**PRIVATE[kind], "kid": "x"}]}).encode()
     assert "able to sign" in refusal(raw)
@@ -124,7 +124,7 @@ def test_a_set_that_could_sign_is_refused_whole(kind: str) -> None:
         {"x": "A" * 200_000}, {"y": "%%%"},
     ],
 )  # fmt: skip
-def test_a_key_that_does_not_fit_itself_is_passed_over(changes: dict[str, Any]) -> None:
+def test_a_key_with_inconsistent_parameters_is_ignored(changes: dict[str, Any]) -> None:
     """The other keys of the set still verify; a set of this key alone has no key."""
     broken = {**KEYS["ES256"].published, **changes}
     assert [key.algorithm for key in key_set(broken, KEYS["EdDSA"].published)] == ["EdDSA"]
@@ -151,7 +151,7 @@ def test_weak_and_giant_rsa_keys_are_not_keys() -> None:
         b'{"keys": [{"kty": "RSA", "n": ' + b"9" * 5000 + b"}]}",
     ],
 )  # fmt: skip
-def test_what_is_no_key_set_is_refused(raw: bytes) -> None:
+def test_an_invalid_key_set_is_refused(raw: bytes) -> None:
     """A key set is bounded in bytes, in keys and in depth."""
     assert "the set" in refusal(raw)
 

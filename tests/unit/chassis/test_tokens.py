@@ -51,7 +51,7 @@ def forged(header: dict[str, Any], claims: dict[str, Any], signature: bytes = b"
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
 
-def test_what_is_minted_is_verified() -> None:
+def test_a_minted_token_is_verified() -> None:
     """Subject, tenant, scopes and agent are unchanged."""
     token = mint(SECRET, "desk:sara", "acme", ["router.agent", "router.read"], agent_id="a-1", ttl=60)
     caller = verify(SECRET, token)
@@ -66,7 +66,7 @@ def test_a_private_key_signs_rs256() -> None:
     assert verifier_of().verify(token).subject == "service:sla"
 
 
-def test_a_token_dies_at_its_time_also_when_it_is_remembered() -> None:
+def test_a_token_expires_on_time_also_when_it_is_cached() -> None:
     """The injected clock decides, with the leeway and not more."""
     clock = ManualClock()
     verifier = Verifier.from_secret(SECRET, clock=clock, leeway_s=5)
@@ -86,7 +86,7 @@ def test_a_token_of_the_future_is_refused() -> None:
     assert reason(Verifier.from_secret(SECRET, clock=ManualClock(clock() - 60_000)), token) == "TOKEN_REFUSED"
 
 
-def test_the_algorithm_is_ours_to_choose() -> None:
+def test_the_token_does_not_choose_the_algorithm() -> None:
     """Neither `none` nor a public key used as a secret is accepted."""
     claims = {"sub": "x", "aud": "chapar", "iss": "chapar", "iat": 1_700_000_000, "exp": 4_000_000_000}
     assert reason(Verifier.from_secret(SECRET), forged({"alg": "none"}, claims)) == "TOKEN_REFUSED"
@@ -133,7 +133,7 @@ def test_a_key_set_chooses_by_key_id(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"keys": []}', b'{"keys": [{"kid": "x"}]}', b"[1]", b"\xff"])
-def test_a_key_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_key_file_is_named(tmp_path: Path, content: bytes) -> None:
     """The error comes at the start, not at the first call."""
     file = tmp_path / "jwks.json"
     file.write_bytes(content)

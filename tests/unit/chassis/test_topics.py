@@ -97,7 +97,7 @@ def test_overrides_that_make_no_sense_are_refused(partitions: dict[str, int], re
 
 
 @pytest.mark.parametrize("name", [name for name, topic in TOPICS.items() if not topic.compact])
-def test_retention_of_some_days_is_not_twice_as_many(name: str) -> None:
+def test_a_retention_of_days_is_not_doubled_by_segments(name: str) -> None:
     """A record is deleted with its whole segment: with Kafka's default of a week, it would stay for two. Also not too many segments."""
     (topic,) = (each for each in wanted() if each.topic.name == name)
     retention, segment = int(topic.configs["retention.ms"]), int(topic.configs["segment.ms"])

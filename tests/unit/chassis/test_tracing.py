@@ -33,7 +33,7 @@ def test_off_by_default() -> None:
         assert inject((("schema", b"x"),)) == (("schema", b"x"),)
 
 
-def test_who_does_not_record_hands_the_trace_on() -> None:
+def test_a_service_that_does_not_record_passes_the_trace_on() -> None:
     """A service that does not record does not interrupt a caller's trace."""
     with Tracing().span("decide", parent=extract(PARENT)):
         assert inject() == (PARENT[0],)

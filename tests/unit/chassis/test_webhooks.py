@@ -41,12 +41,12 @@ def test_as_the_reference_library_signs(key: bytes, message_id: str, stamp: int,
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_no base64", "ü"])
-def test_a_secret_that_is_none(secret: str) -> None:
+def test_an_invalid_secret_makes_no_key(secret: str) -> None:
     """Nothing is signed with an empty or invalid key."""
     assert key_of(secret) is None
 
 
-def test_a_secret_without_its_prefix() -> None:
+def test_a_secret_without_its_prefix_is_accepted() -> None:
     """The prefix only helps people."""
     assert key_of(SECRET.removeprefix("whsec_")) == base64.b64decode(SECRET.removeprefix("whsec_"))
 

@@ -81,7 +81,7 @@ def test_a_key_of_another_tenant_opens_nothing() -> None:
         unseal(forged, keys, "inbound.v1", b"i")
 
 
-def test_without_its_key_it_is_erased_and_reading_goes_on() -> None:
+def test_without_its_key_a_record_is_erased_and_reading_continues() -> None:
     keys = MemoryKeys()
     value = seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i")
     keys.destroy("acme", "i")
@@ -108,7 +108,7 @@ def test_bare_is_without_anything_personal() -> None:
 
 
 @given(sealed=st.binary(max_size=120))
-def test_whatever_stands_in_the_sealed_part_is_refused_and_never_a_crash(sealed: bytes) -> None:
+def test_any_invalid_sealed_part_is_refused_without_a_crash(sealed: bytes) -> None:
     keys = MemoryKeys()
     key = keys.made("acme", "i")
     for forged in (sealed, b"\x01" + key.key_id + sealed):
@@ -130,7 +130,7 @@ def test_a_changed_bit_is_noticed(flip: int) -> None:
     assert not read.message.text
 
 
-def test_elements_of_a_list_that_was_shortened_do_not_get_the_words_of_others() -> None:
+def test_elements_of_a_shortened_list_do_not_get_other_elements_text() -> None:
     keys = MemoryKeys()
     read = records_pb2.InboundRecord.FromString(seal(a_record(), keys.made("acme", "i"), "inbound.v1", b"i"))
     del read.message.attachments[1:]
