@@ -45,7 +45,7 @@ class Rewrapping:
             await asyncio.sleep(_EVERY_S)
 
     async def once(self) -> tuple[int, int]:
-        """Make one pass over all keys: return the number wrapped again, and the number not unwrappable here. Raises BrokerUnavailable, KeysAway."""
+        """Wrap all keys once; return the number wrapped again and the number that cannot be unwrapped here. Raises BrokerUnavailable, KeysAway."""
         changed, left, begin = 0, 0, os.urandom(sealing.KEY_ID_BYTES)
         after, again = begin, False
         while True:
